@@ -1,0 +1,56 @@
+import type { Arena, ArenaPool } from "./arena.ts";
+import type { Libc } from "./libc.ts";
+
+/** The runtimes whose foreign-function interface polloi speaks. */
+export type RuntimeName = "node" | "bun" | "deno";
+
+/**
+ * A descriptor watched by the runtime's own event loop.
+ *
+ * @remarks
+ * Whoever made it must {@link LoopWatch.stop} it before the descriptor is closed.
+ */
+export interface LoopWatch {
+  /** Lets the process end although this is being watched. */
+  unref(): void;
+  /** Keeps the process alive while this is being watched; as it is from the start. */
+  ref(): void;
+  /** Ends the watch. No callback comes after it returns. Safe to call twice. */
+  stop(): void;
+}
+
+/**
+ * The kernel as one runtime gives it: libc, mapped memory, and a place in the runtime's event loop.
+ *
+ * @remarks
+ * This is the only thing the floors above know of the outside, and it is handed to them, so that a
+ * test can hand over one that fails on command. It belongs to one thread: a worker opens its own.
+ */
+export interface Kernel {
+  readonly runtime: RuntimeName;
+  /** The runtime's version as it prints it itself, without a leading `v`. */
+  readonly runtimeVersion: string;
+  readonly libc: Libc;
+  readonly arenas: ArenaPool;
+  /**
+   * 64 KiB for the arguments of one call: filled, used and read without anything between that could
+   * call another floor. Never kept.
+   */
+  readonly scratch: Arena;
+  /**
+   * Calls `onReadable` from the runtime's own event loop whenever `fd` is readable
+   * (level-triggered), as a task of its own: promises settled in it go on before the next one.
+   *
+   * @param onReadable - Returns whether it found anything to do; a runtime that waits on another
+   * thread uses that to look again at once instead of going back to sleep.
+   * @throws Error with code `ERR_BLOCKING` where the runtime's loop cannot be reached, as in a worker
+   * of Node: there a reactor blocks with `run()`.
+   */
+  watch(fd: number, onReadable: () => boolean): LoopWatch;
+}
+
+/** Opening failed: not Linux, a processor whose ABI is not known, or no FFI. */
+export class UnsupportedError extends Error {
+  override readonly name = "UnsupportedError";
+  readonly code = "ERR_UNSUPPORTED_PLATFORM";
+}

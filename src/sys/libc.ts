@@ -1,0 +1,230 @@
+/**
+ * The door to the kernel: the calls of libc that polloi makes.
+ *
+ * @remarks
+ * Integers go in: descriptors, flags, lengths, and addresses of mapped memory (see {@link Arena}).
+ * One number comes out: what the call returned when that is `>= 0`, else `-errno`. A call never
+ * throws and never allocates, so would-block costs no more than success. Nothing marshals a buffer
+ * or builds a struct: structs are written into an arena by whoever makes the call.
+ *
+ * To add a call: a line here, a line in {@link SIGNATURES}, and nothing else; every runtime binds
+ * what the table says.
+ *
+ * Source of each call: section 2 of the man pages, under the same name.
+ */
+export interface Libc {
+  // Descriptors of any kind.
+  read(fd: number, buffer: number, length: number): number;
+  write(fd: number, buffer: number, length: number): number;
+  close(fd: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
+  ioctl(fd: number, request: number, argument: number): number;
+  pipe2(fds: number, flags: number): number;
+  dup3(oldFd: number, newFd: number, flags: number): number;
+  open(path: number, flags: number, mode: number): number;
+  unlink(path: number): number;
+
+  // Sockets.
+  socket(family: number, type: number, protocol: number): number;
+  socketpair(family: number, type: number, protocol: number, fds: number): number;
+  bind(fd: number, address: number, addressLength: number): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, address: number, addressLength: number, flags: number): number;
+  connect(fd: number, address: number, addressLength: number): number;
+  getsockname(fd: number, address: number, addressLength: number): number;
+  getpeername(fd: number, address: number, addressLength: number): number;
+  getsockopt(fd: number, level: number, option: number, value: number, length: number): number;
+  setsockopt(fd: number, level: number, option: number, value: number, length: number): number;
+  recv(fd: number, buffer: number, length: number, flags: number): number;
+  send(fd: number, buffer: number, length: number, flags: number): number;
+  recvfrom(
+    fd: number,
+    buffer: number,
+    length: number,
+    flags: number,
+    address: number,
+    addressLength: number,
+  ): number;
+  sendto(
+    fd: number,
+    buffer: number,
+    length: number,
+    flags: number,
+    address: number,
+    addressLength: number,
+  ): number;
+  recvmsg(fd: number, message: number, flags: number): number;
+  sendmsg(fd: number, message: number, flags: number): number;
+  shutdown(fd: number, how: number): number;
+
+  // Readiness. Times are timespecs, so that fractions of a millisecond count.
+  pselect(
+    nfds: number,
+    readers: number,
+    writers: number,
+    exceptional: number,
+    timeout: number,
+    signals: number,
+  ): number;
+  ppoll(fds: number, count: number, timeout: number, signals: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epoll: number, operation: number, fd: number, event: number): number;
+  epoll_wait(epoll: number, events: number, maxEvents: number, timeoutMs: number): number;
+
+  // Descriptors made of other things.
+  eventfd(value: number, flags: number): number;
+  timerfd_create(clock: number, flags: number): number;
+  timerfd_settime(fd: number, flags: number, value: number, oldValue: number): number;
+
+  // Memory and limits.
+  mmap(
+    address: number,
+    length: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): number;
+  madvise(address: number, length: number, advice: number): number;
+  getrlimit(resource: number, limit: number): number;
+  setrlimit(resource: number, limit: number): number;
+  getpgrp(): number;
+
+  /** Any call that libc may lack a name for, by its number on this machine ({@link SYS} in abi.ts). */
+  syscall(number: number, a: number, b: number, c: number, d: number, e: number, f: number): number;
+}
+
+/**
+ * How a value crosses: `i32` and `u32` are C's int and unsigned int, `size` is a length or an offset,
+ * `ptr` is an address. A length that comes back is read as `i32`: nothing here moves 2 GiB in one call.
+ */
+export type NativeType = "i32" | "u32" | "size" | "ptr";
+
+/** What a call takes and what it returns. */
+export interface Signature {
+  readonly args: readonly NativeType[];
+  readonly returns: "i32" | "ptr";
+}
+
+function signature(args: string, returns: "i32" | "ptr" = "i32"): Signature {
+  return { args: args === "" ? [] : (args.split(" ") as NativeType[]), returns };
+}
+
+/** The signature of each call: the one table from which every runtime binds libc. */
+export const SIGNATURES: Readonly<Record<keyof Libc, Signature>> = {
+  read: signature("i32 ptr size"),
+  write: signature("i32 ptr size"),
+  close: signature("i32"),
+  fcntl: signature("i32 i32 size"),
+  ioctl: signature("i32 size size"),
+  pipe2: signature("ptr i32"),
+  dup3: signature("i32 i32 i32"),
+  open: signature("ptr i32 i32"),
+  unlink: signature("ptr"),
+
+  socket: signature("i32 i32 i32"),
+  socketpair: signature("i32 i32 i32 ptr"),
+  bind: signature("i32 ptr u32"),
+  listen: signature("i32 i32"),
+  accept4: signature("i32 ptr ptr i32"),
+  connect: signature("i32 ptr u32"),
+  getsockname: signature("i32 ptr ptr"),
+  getpeername: signature("i32 ptr ptr"),
+  getsockopt: signature("i32 i32 i32 ptr ptr"),
+  setsockopt: signature("i32 i32 i32 ptr u32"),
+  recv: signature("i32 ptr size i32"),
+  send: signature("i32 ptr size i32"),
+  recvfrom: signature("i32 ptr size i32 ptr ptr"),
+  sendto: signature("i32 ptr size i32 ptr u32"),
+  recvmsg: signature("i32 ptr i32"),
+  sendmsg: signature("i32 ptr i32"),
+  shutdown: signature("i32 i32"),
+
+  pselect: signature("i32 ptr ptr ptr ptr ptr"),
+  ppoll: signature("ptr size ptr ptr"),
+  epoll_create1: signature("i32"),
+  epoll_ctl: signature("i32 i32 i32 ptr"),
+  epoll_wait: signature("i32 ptr i32 i32"),
+
+  eventfd: signature("u32 i32"),
+  timerfd_create: signature("i32 i32"),
+  timerfd_settime: signature("i32 i32 ptr ptr"),
+
+  mmap: signature("ptr size i32 i32 i32 size", "ptr"),
+  madvise: signature("ptr size i32"),
+  getrlimit: signature("i32 ptr"),
+  setrlimit: signature("i32 ptr"),
+  getpgrp: signature(""),
+
+  syscall: signature("size size size size size size size"),
+};
+
+/** A function as a runtime's FFI hands it over: it returns -1 and sets errno when the call failed. */
+export type Native = (...args: number[]) => number;
+
+/**
+ * Turns what a runtime bound into a {@link Libc}: -1 becomes `-errno`.
+ *
+ * @param bound - Each function of {@link SIGNATURES}, called with numbers and returning a number.
+ * @param errno - The thread's errno, mapped: reading it is a load, not a call, so nothing that the
+ * runtime does between the call and the look can change it unless it makes a failing call itself.
+ */
+export function libcFrom(bound: Readonly<Record<keyof Libc, Native>>, errno: Int32Array): Libc {
+  // One closure per arity rather than rest arguments, which would allocate on every call.
+  const wrap: readonly ((f: Native) => Native)[] = [
+    (f) => () => {
+      const result = f();
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+    (f) => (a) => {
+      const result = f(a as number);
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+    (f) => (a, b) => {
+      const result = f(a as number, b as number);
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+    (f) => (a, b, c) => {
+      const result = f(a as number, b as number, c as number);
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+    (f) => (a, b, c, d) => {
+      const result = f(a as number, b as number, c as number, d as number);
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+    (f) => (a, b, c, d, e) => {
+      const result = f(a as number, b as number, c as number, d as number, e as number);
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+    (f) => (a, b, c, d, e, g) => {
+      const result = f(
+        a as number,
+        b as number,
+        c as number,
+        d as number,
+        e as number,
+        g as number,
+      );
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+    (f) => (a, b, c, d, e, g, h) => {
+      const result = f(
+        a as number,
+        b as number,
+        c as number,
+        d as number,
+        e as number,
+        g as number,
+        h as number,
+      );
+      return result === -1 ? -(errno[0] as number) : result;
+    },
+  ];
+  const names = Object.keys(SIGNATURES) as (keyof Libc)[];
+  const entries = names.map((name) => {
+    const arity = SIGNATURES[name].args.length;
+    return [name, (wrap[arity] as (f: Native) => Native)(bound[name])] as const;
+  });
+  // The table has every name of Libc with its arity, which is more than the type checker can follow.
+  return Object.fromEntries(entries) as unknown as Libc;
+}

@@ -1,0 +1,166 @@
+import { createRequire } from "node:module";
+import { versions } from "node:process";
+import { isMainThread } from "node:worker_threads";
+import { typeError } from "../base/misuse.ts";
+import { check } from "../base/sys-error.ts";
+import { ArenaPool, type ViewMemory } from "./arena.ts";
+import { type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
+import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
+
+// The part of koffi that is used. Its own types would have to be installed under Bun and Deno too.
+type KoffiType = object;
+interface KoffiLibrary {
+  func(name: string, result: string, args: string[]): Native;
+}
+interface Koffi {
+  load(path: null): KoffiLibrary;
+  view(address: bigint, byteLength: number): ArrayBuffer;
+  proto(definition: string): KoffiType;
+  pointer(type: KoffiType): KoffiType;
+  register(callback: (...args: never[]) => void, type: KoffiType): bigint;
+}
+
+/** koffi's names for what crosses. An address goes in and comes out as a number: it fits 53 bits. */
+const KOFFI_TYPES: Readonly<Record<NativeType, string>> = {
+  i32: "int32_t",
+  u32: "uint32_t",
+  size: "int64_t",
+  ptr: "int64_t",
+};
+
+/** Opens the kernel through koffi, Node's foreign-function interface from npm. */
+export function openNode(): Kernel {
+  const koffi = loadKoffi();
+  const program = koffi.load(null);
+  const bind = (name: string, args: readonly NativeType[], returns: NativeType): Native =>
+    program.func(
+      name,
+      KOFFI_TYPES[returns],
+      args.map((type) => KOFFI_TYPES[type]),
+    );
+
+  const viewMemory: ViewMemory = (address, byteLength) => koffi.view(BigInt(address), byteLength);
+  const errno = new Int32Array(viewMemory(bind("__errno_location", [], "ptr")(), 4));
+  const bound = Object.fromEntries(
+    Object.entries(SIGNATURES).map(([name, { args, returns }]) => [
+      name,
+      bind(name, args, returns),
+    ]),
+  ) as Record<keyof Libc, Native>;
+  const libc = libcFrom(bound, errno);
+  const arenas = new ArenaPool(libc, viewMemory);
+
+  let loop: UvLoop | undefined;
+  return {
+    runtime: "node",
+    runtimeVersion: versions.node,
+    libc,
+    arenas,
+    scratch: arenas.map(64 * 1024),
+    watch(fd, onReadable) {
+      if (!isMainThread) {
+        throw typeError(
+          "ERR_BLOCKING",
+          "Cannot join the event loop of a worker thread under Node; call reactor.run() there",
+        );
+      }
+      loop ??= new UvLoop(koffi, bind);
+      return loop.watch(fd, onReadable);
+    },
+  };
+}
+
+function loadKoffi(): Koffi {
+  try {
+    return createRequire(import.meta.url)("koffi") as Koffi;
+  } catch (cause) {
+    throw new UnsupportedError(
+      `polloi calls libc through koffi, which did not load: ${(cause as Error).message.split("\n")[0]}; run "npm install koffi" (optional dependencies must not be omitted)`,
+      { cause },
+    );
+  }
+}
+
+const UV_READABLE = 1;
+const UV_POLL = 8;
+
+/**
+ * libuv's default loop, reached through the symbols that the node binary exports.
+ *
+ * A handle's memory comes from malloc: libuv links handles into lists of its own, and memory of
+ * JavaScript's may move or be collected.
+ */
+class UvLoop {
+  readonly #uv;
+  readonly #loop: number;
+  readonly #handleSize: number;
+  /** Watches by the address of their handle: one native callback serves all of them. */
+  readonly #callbacks = new Map<number, () => void>();
+  readonly #onPoll: number;
+  readonly #onClose: number;
+
+  constructor(
+    koffi: Koffi,
+    bind: (name: string, args: readonly NativeType[], returns: NativeType) => Native,
+  ) {
+    const uv = {
+      defaultLoop: bind("uv_default_loop", [], "ptr"),
+      handleSize: bind("uv_handle_size", ["i32"], "i32"),
+      pollInit: bind("uv_poll_init", ["ptr", "ptr", "i32"], "i32"),
+      pollStart: bind("uv_poll_start", ["ptr", "i32", "ptr"], "i32"),
+      pollStop: bind("uv_poll_stop", ["ptr"], "i32"),
+      close: bind("uv_close", ["ptr", "ptr"], "i32"),
+      ref: bind("uv_ref", ["ptr"], "i32"),
+      unref: bind("uv_unref", ["ptr"], "i32"),
+      malloc: bind("malloc", ["size"], "ptr"),
+      free: bind("free", ["ptr"], "i32"),
+    };
+    this.#uv = uv;
+    this.#loop = uv.defaultLoop();
+    this.#handleSize = uv.handleSize(UV_POLL);
+    const onPoll = koffi.proto("void polloi_on_poll(int64_t handle, int status, int events)");
+    const onClose = koffi.proto("void polloi_on_close(int64_t handle)");
+    this.#onPoll = Number(
+      koffi.register((handle: number) => this.#callbacks.get(handle)?.(), koffi.pointer(onPoll)),
+    );
+    this.#onClose = Number(
+      koffi.register((handle: number) => void uv.free(handle), koffi.pointer(onClose)),
+    );
+  }
+
+  watch(fd: number, onReadable: () => boolean): LoopWatch {
+    const uv = this.#uv;
+    const handle = uv.malloc(this.#handleSize);
+    // libuv returns -errno by itself.
+    const initialised = uv.pollInit(this.#loop, handle, fd);
+    if (initialised < 0) uv.free(handle);
+    check(initialised, "uv_poll_init", { fd });
+
+    let stopped = false;
+    let scheduled = false;
+    const run = () => {
+      scheduled = false;
+      if (!stopped) onReadable();
+    };
+    // Not called from libuv's callback but from an immediate, which Node runs later in the same turn
+    // of its loop: only there does Node drain promises and report what a handler throws.
+    this.#callbacks.set(handle, () => {
+      if (scheduled) return;
+      scheduled = true;
+      setImmediate(run);
+    });
+    check(uv.pollStart(handle, UV_READABLE, this.#onPoll), "uv_poll_start", { fd });
+
+    return {
+      ref: () => void (stopped || uv.ref(handle)),
+      unref: () => void (stopped || uv.unref(handle)),
+      stop: () => {
+        if (stopped) return;
+        stopped = true;
+        this.#callbacks.delete(handle);
+        uv.pollStop(handle);
+        uv.close(handle, this.#onClose);
+      },
+    };
+  }
+}
