@@ -1,0 +1,102 @@
+import type { Arena } from "../sys/arena.ts";
+
+/** The engines by name. */
+export type EngineName = "epoll" | "poll" | "select";
+
+/** When an engine reports: as long as something is ready, or once each time that something happens. */
+export type Trigger = "level" | "edge";
+
+/** Another send follows at once: the kernel may wait for it to fill its packets. */
+export const SEND_MORE = 1;
+/** The bytes were lent by `received` and are gone when the call returns: nothing stays in flight. */
+export const SEND_LENT = 2;
+
+/**
+ * What an engine tells its owner: each operation that came to its end.
+ *
+ * @remarks
+ * All of them come from within {@link Engine.turn}, except `released`, which may come from `close`. Any
+ * of them may call back into the engine, for the same slot or another.
+ */
+export interface Completions {
+  /** A listener accepted `fd`: non-blocking, close-on-exec, the owner's to `open` or to close. */
+  accepted(slot: number, fd: number): void;
+  /** A listener cannot accept for want of descriptors or memory; it goes on trying until told to pause. */
+  acceptFailed(slot: number, errno: number): void;
+  /** A connect came to its end: `errno` is 0, or why it failed. */
+  connected(slot: number, errno: number): void;
+  /**
+   * Bytes came for a stream: `length` of them at `offset` in `arena`, which is the engine's and holds
+   * them until this call returns. A length of 0 is the end of the stream; nothing is received after it.
+   */
+  received(slot: number, arena: Arena, offset: number, length: number): void;
+  /** So many of the bytes that `send` left in flight have gone. */
+  sent(slot: number, length: number): void;
+  /** A stream failed and will do nothing more: `errno` is why, in the call named. */
+  failed(slot: number, errno: number, syscall: string): void;
+  /** A watched descriptor is ready: EVENT_* bits. */
+  ready(slot: number, events: number): void;
+  /** The engine is done with a closed slot, and its number may be used again. */
+  released(slot: number): void;
+}
+
+/**
+ * What makes one reactor run on readiness and on completions alike.
+ *
+ * @remarks
+ * Shaped by completions: the owner says what it wants done and hears what was done. An engine over
+ * readiness does the I/O itself when a descriptor is ready; one over completions lets the kernel. The
+ * owner cannot tell which it has.
+ *
+ * A slot is a small number by which owner and engine know a descriptor. The owner chooses it, low ones
+ * first; it is in use from `listen`, `connect`, `open` or `watch` until `released`, so an event that is
+ * late for a closed slot is dropped and can never meet a new owner.
+ *
+ * Calls return `>= 0` or `-errno`.
+ */
+export interface Engine {
+  readonly name: EngineName;
+  readonly trigger: Trigger;
+  /** A descriptor that is readable when a turn would find something, for another loop to watch. */
+  fileno(): number;
+
+  /** Accepts on a listening socket until closed. */
+  listen(slot: number, fd: number): number;
+  /** Stops or goes on accepting. */
+  setAccepting(slot: number, accepting: boolean): number;
+  /** Waits for a connect that is in progress. Afterwards `open` makes a stream of it. */
+  connect(slot: number, fd: number): number;
+  /** Makes a stream of a connected, non-blocking socket and receives from it. */
+  open(slot: number, fd: number): number;
+  /** Stops or goes on receiving. Resets and errors are reported either way. */
+  setReceiving(slot: number, receiving: boolean): number;
+  /**
+   * Sends bytes from mapped memory.
+   *
+   * @remarks
+   * One send a slot at a time. What is not taken at once stays in flight: the memory must stay as it is
+   * until `sent` has told of all of it, or the slot is closed.
+   *
+   * @param flags - {@link SEND_MORE} and {@link SEND_LENT}.
+   * @returns How many bytes were taken at once, from 0 to `length`, or `-errno` when the stream failed.
+   */
+  send(slot: number, address: number, length: number, flags: number): number;
+  /** Reports readiness of any descriptor; `interest` is EVENT_* bits. */
+  watch(slot: number, fd: number, interest: number): number;
+  /** Changes what a watch asks for. */
+  modify(slot: number, interest: number): number;
+  /** Ends whatever the slot does and forgets its descriptor, which stays open. `released` follows. */
+  forget(slot: number): void;
+  /** Ends whatever the slot does and closes its descriptor. `released` follows. */
+  close(slot: number): void;
+
+  /**
+   * One turn: waits, and tells of everything that came to its end.
+   *
+   * @param timeoutMs - The longest to wait: 0 not at all, -1 for ever.
+   * @returns How many events there were: 0 when the time ran out.
+   */
+  turn(timeoutMs: number): number;
+  /** Gives everything back. Descriptors still open stay so: they are the owner's. */
+  dispose(): void;
+}

@@ -1,0 +1,424 @@
+/**
+ * The engine over readiness: waits until descriptors are ready, then does their I/O itself.
+ *
+ * Level-triggered, a stream gets one receive a turn, which is fair by itself. Edge-triggered, a stream
+ * must be read until it is empty, so a budget bounds what one may take in a turn; the rest waits in a
+ * list that the next turn serves without sleeping.
+ */
+import { ERRNO } from "../base/errno.ts";
+import { check } from "../base/sys-error.ts";
+import {
+  EVENT_ERROR,
+  EVENT_HANGUP,
+  EVENT_PEER_CLOSED,
+  EVENT_READ,
+  EVENT_WRITE,
+  MODE_EDGE,
+} from "../selectors/events.ts";
+import { type Poller, ReadyBatch } from "../selectors/poller.ts";
+import { EpollPoller } from "../selectors/pollers/epoll-poller.ts";
+import { MSG_MORE, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
+import { takeSocketError } from "../socket/raw.ts";
+import type { Arena } from "../sys/arena.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { type Completions, type Engine, SEND_LENT, SEND_MORE, type Trigger } from "./engine.ts";
+import {
+  FLAG_AGAIN,
+  FLAG_ENDED,
+  FLAG_PARKED,
+  FLAG_RECEIVING,
+  FLAG_UNREAD,
+  KIND_CONNECTING,
+  KIND_FREE,
+  KIND_LISTENER,
+  KIND_STREAM,
+  KIND_WATCH,
+  Slots,
+} from "./slots.ts";
+
+/** What one receive can take. */
+const RECEIVE_BYTES = 64 * 1024;
+/** Connections accepted from one listener in a turn, so that a flood of them does not stop the rest. */
+const ACCEPT_BUDGET = 128;
+/** Receives of one edge-triggered stream in a turn. */
+const RECEIVE_BUDGET = 4;
+
+const HANGUP = EVENT_ERROR | EVENT_HANGUP;
+const EDGE_STREAM = EVENT_READ | EVENT_WRITE | EVENT_PEER_CLOSED | MODE_EDGE;
+
+/** One reactor's I/O over select, poll or epoll. */
+export class ReadinessEngine implements Engine {
+  readonly name: Poller["name"];
+  readonly trigger: Trigger;
+  readonly #kernel: Kernel;
+  readonly #poller: Poller;
+  readonly #completions: Completions;
+  readonly #edge: boolean;
+  readonly #slots = new Slots();
+  readonly #ready = new ReadyBatch();
+  readonly #received: Arena;
+  /** Edge-triggered streams that may have more to read. */
+  #again: number[] = [];
+  /** Slots closed in this turn. They are released at its end, when no event can be left for them. */
+  #closed: number[] = [];
+  #turning = false;
+  /** See {@link fileno}. */
+  #mirror: EpollPoller | undefined;
+
+  constructor(kernel: Kernel, poller: Poller, trigger: Trigger, completions: Completions) {
+    this.name = poller.name;
+    this.trigger = trigger;
+    this.#kernel = kernel;
+    this.#poller = poller;
+    this.#edge = trigger === "edge";
+    this.#completions = completions;
+    this.#received = kernel.arenas.map(RECEIVE_BYTES);
+  }
+
+  /**
+   * Epoll has a descriptor that another loop can watch; select and poll have none. For those, an epoll
+   * set mirrors what is watched: nobody takes events from it, it only becomes readable.
+   */
+  fileno(): number {
+    if (this.#poller.fileno() >= 0) return this.#poller.fileno();
+    if (this.#mirror === undefined) {
+      this.#mirror = new EpollPoller(this.#kernel);
+      const { kinds, flags, fds, interests } = this.#slots;
+      for (let slot = 0; slot < kinds.length; slot++) {
+        if (kinds[slot] === KIND_FREE || (flags[slot] as number) & FLAG_PARKED) continue;
+        this.#mirror.add(fds[slot] as number, interests[slot] as number, slot);
+      }
+    }
+    return this.#mirror.fileno();
+  }
+
+  listen(slot: number, fd: number): number {
+    return this.#add(slot, fd, KIND_LISTENER, EVENT_READ);
+  }
+
+  setAccepting(slot: number, accepting: boolean): number {
+    return this.#interest(slot, accepting ? EVENT_READ : 0);
+  }
+
+  connect(slot: number, fd: number): number {
+    return this.#add(slot, fd, KIND_CONNECTING, EVENT_WRITE);
+  }
+
+  open(slot: number, fd: number): number {
+    const interest = this.#edge ? EDGE_STREAM : EVENT_READ;
+    const slots = this.#slots;
+    if (slots.kinds[slot] !== KIND_CONNECTING) {
+      const result = this.#add(slot, fd, KIND_STREAM, interest);
+      slots.flags[slot] = FLAG_RECEIVING;
+      return result;
+    }
+    slots.kinds[slot] = KIND_STREAM;
+    slots.flags[slot] = FLAG_RECEIVING;
+    return this.#interest(slot, interest);
+  }
+
+  setReceiving(slot: number, receiving: boolean): number {
+    const { flags } = this.#slots;
+    const was = flags[slot] as number;
+    if ((was & FLAG_ENDED) !== 0) return 0;
+    flags[slot] = receiving ? was | FLAG_RECEIVING : was & ~FLAG_RECEIVING;
+    if (this.#edge) {
+      if (receiving && (was & FLAG_UNREAD) !== 0) this.#readAgain(slot);
+      return 0;
+    }
+    if (receiving && (was & FLAG_PARKED) !== 0) return this.#unpark(slot);
+    return this.#streamInterest(slot);
+  }
+
+  send(slot: number, address: number, length: number, flags: number): number {
+    const sent = this.#sendNow(slot, address, length, flags);
+    if (sent < 0 || sent === length || (flags & SEND_LENT) !== 0) return sent;
+    const { sendAddresses, sendLengths } = this.#slots;
+    sendAddresses[slot] = address + sent;
+    sendLengths[slot] = length - sent;
+    this.#streamInterest(slot);
+    return sent;
+  }
+
+  watch(slot: number, fd: number, interest: number): number {
+    return this.#add(slot, fd, KIND_WATCH, interest);
+  }
+
+  modify(slot: number, interest: number): number {
+    return this.#interest(slot, interest);
+  }
+
+  forget(slot: number): void {
+    const { kinds, flags, fds, sendLengths } = this.#slots;
+    if (kinds[slot] === KIND_FREE) return;
+    const fd = fds[slot] as number;
+    // Removed while it is still open: a dup of it elsewhere would stay in an epoll set for ever.
+    if (((flags[slot] as number) & FLAG_PARKED) === 0) {
+      this.#poller.remove(fd);
+      this.#mirror?.remove(fd);
+    }
+    kinds[slot] = KIND_FREE;
+    flags[slot] = 0;
+    sendLengths[slot] = 0;
+    if (this.#turning) this.#closed.push(slot);
+    else this.#completions.released(slot);
+  }
+
+  close(slot: number): void {
+    if (this.#slots.kinds[slot] === KIND_FREE) return;
+    const fd = this.#slots.fds[slot] as number;
+    this.forget(slot);
+    this.#kernel.libc.close(fd);
+  }
+
+  turn(timeoutMs: number): number {
+    const ready = this.#ready;
+    this.#turning = true;
+    try {
+      const again = this.#again;
+      const count = this.#poller.wait(ready, again.length > 0 ? 0 : timeoutMs);
+      if (count < 0) check(count, `${this.name} wait`);
+      const { tags, events } = ready;
+      for (let i = 0; i < count; i++) this.#dispatch(tags[i] as number, events[i] as number);
+      if (again.length > 0) this.#serveAgain(again);
+      return count + again.length;
+    } finally {
+      this.#turning = false;
+      this.#release();
+    }
+  }
+
+  dispose(): void {
+    this.#poller.close();
+    this.#mirror?.close();
+    this.#kernel.arenas.release(this.#received);
+  }
+
+  #dispatch(slot: number, events: number): void {
+    switch (this.#slots.kinds[slot]) {
+      case KIND_STREAM:
+        this.#streamReady(slot, events);
+        return;
+      case KIND_LISTENER:
+        this.#accept(slot);
+        return;
+      case KIND_CONNECTING:
+        this.#completions.connected(
+          slot,
+          takeSocketError(this.#kernel, this.#slots.fds[slot] as number),
+        );
+        return;
+      case KIND_WATCH:
+        this.#completions.ready(slot, events);
+        return;
+      default: // Closed earlier in this batch: a stale event.
+    }
+  }
+
+  #accept(slot: number): void {
+    const { libc } = this.#kernel;
+    const slots = this.#slots;
+    const listener = slots.fds[slot] as number;
+    for (let budget = ACCEPT_BUDGET; budget > 0; budget--) {
+      const fd = libc.accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        this.#completions.accepted(slot, fd);
+      } else if (isOutOfResources(-fd)) {
+        this.#completions.acceptFailed(slot, -fd);
+        return;
+      } else if (fd === -ERRNO.EAGAIN || fd === -ERRNO.EBADF || fd === -ERRNO.EINVAL) {
+        return;
+      }
+      // Anything else is an error of that one connection, gone before it was taken: accept(2).
+      if (slots.kinds[slot] !== KIND_LISTENER || slots.interests[slot] === 0) return;
+    }
+  }
+
+  #streamReady(slot: number, events: number): void {
+    const slots = this.#slots;
+    if ((events & EVENT_WRITE) !== 0 && slots.sendLengths[slot] !== 0) {
+      this.#sendRest(slot);
+      if (slots.kinds[slot] !== KIND_STREAM) return;
+    }
+    if ((events & ~EVENT_WRITE) === 0) return;
+    if (((slots.flags[slot] as number) & FLAG_RECEIVING) !== 0) this.#receive(slot, events);
+    else this.#notReceiving(slot, events);
+  }
+
+  #receive(slot: number, events: number): void {
+    const { libc } = this.#kernel;
+    const slots = this.#slots;
+    const fd = slots.fds[slot] as number;
+    const { address } = this.#received;
+    // The end of the stream comes with no edge of its own when it was there before the last receive.
+    const untilEnd = (events & ~(EVENT_READ | EVENT_WRITE)) !== 0;
+    for (let budget = this.#edge ? RECEIVE_BUDGET : 1; budget > 0; budget--) {
+      const length = libc.recv(fd, address, RECEIVE_BYTES, 0);
+      if (length > 0) {
+        this.#completions.received(slot, this.#received, 0, length);
+        if (slots.kinds[slot] !== KIND_STREAM) return;
+        if (((slots.flags[slot] as number) & FLAG_RECEIVING) === 0) {
+          this.#raise(slot, FLAG_UNREAD);
+          return;
+        }
+        if (length < RECEIVE_BYTES && !untilEnd) return;
+      } else if (length === 0) {
+        this.#lower(slot, FLAG_RECEIVING);
+        this.#raise(slot, FLAG_ENDED);
+        this.#streamInterest(slot);
+        this.#completions.received(slot, this.#received, 0, 0);
+        return;
+      } else if (length === -ERRNO.EAGAIN) {
+        return;
+      } else if (length !== -ERRNO.EINTR) {
+        this.#completions.failed(slot, -length, "recv");
+        return;
+      }
+    }
+    if (this.#edge) this.#readAgain(slot);
+  }
+
+  /** Something came for a stream whose owner does not receive. */
+  #notReceiving(slot: number, events: number): void {
+    this.#raise(slot, FLAG_UNREAD);
+    if ((events & EVENT_ERROR) !== 0) {
+      const errno = takeSocketError(this.#kernel, this.#slots.fds[slot] as number);
+      if (errno !== 0) {
+        this.#completions.failed(slot, errno, "recv");
+        return;
+      }
+    }
+    if ((events & HANGUP) === 0) return;
+    // Both halves are closed. What was received before can still be read, and nothing can be sent.
+    if (this.#slots.sendLengths[slot] !== 0) this.#completions.failed(slot, ERRNO.EPIPE, "send");
+    else if (!this.#edge) this.#park(slot);
+  }
+
+  /** Takes a hung-up stream out of the poller, which would report it at every wait. */
+  #park(slot: number): void {
+    const fd = this.#slots.fds[slot] as number;
+    this.#raise(slot, FLAG_PARKED);
+    this.#poller.remove(fd);
+    this.#mirror?.remove(fd);
+  }
+
+  #unpark(slot: number): number {
+    const slots = this.#slots;
+    const fd = slots.fds[slot] as number;
+    const result = this.#poller.add(fd, EVENT_READ, slot);
+    if (result < 0) return result;
+    this.#mirror?.add(fd, EVENT_READ, slot);
+    slots.interests[slot] = EVENT_READ;
+    this.#lower(slot, FLAG_PARKED);
+    return result;
+  }
+
+  #sendNow(slot: number, address: number, length: number, flags: number): number {
+    const { libc } = this.#kernel;
+    const fd = this.#slots.fds[slot] as number;
+    const messageFlags = (flags & SEND_MORE) !== 0 ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+    for (;;) {
+      const sent = libc.send(fd, address, length, messageFlags);
+      if (sent >= 0) return sent;
+      if (sent === -ERRNO.EAGAIN) return 0;
+      if (sent !== -ERRNO.EINTR) return sent;
+    }
+  }
+
+  #sendRest(slot: number): void {
+    const slots = this.#slots;
+    const address = slots.sendAddresses[slot] as number;
+    const length = slots.sendLengths[slot] as number;
+    const sent = this.#sendNow(slot, address, length, 0);
+    if (sent < 0) {
+      this.#completions.failed(slot, -sent, "send");
+      return;
+    }
+    if (sent === 0) return;
+    slots.sendAddresses[slot] = address + sent;
+    slots.sendLengths[slot] = length - sent;
+    // Told before interest is dropped: the owner often has more to send, and the interest stays.
+    this.#completions.sent(slot, sent);
+    if (slots.kinds[slot] === KIND_STREAM) this.#streamInterest(slot);
+  }
+
+  #readAgain(slot: number): void {
+    this.#lower(slot, FLAG_UNREAD);
+    if (((this.#slots.flags[slot] as number) & FLAG_AGAIN) !== 0) return;
+    this.#raise(slot, FLAG_AGAIN);
+    this.#again.push(slot);
+  }
+
+  #serveAgain(again: number[]): void {
+    this.#again = [];
+    const slots = this.#slots;
+    for (const slot of again) {
+      if (slots.kinds[slot] !== KIND_STREAM) continue;
+      if (((slots.flags[slot] as number) & FLAG_AGAIN) === 0) continue;
+      this.#lower(slot, FLAG_AGAIN);
+      // Why it stands here is forgotten, so it is read until it would block.
+      this.#streamReady(slot, EVENT_READ | EVENT_PEER_CLOSED);
+    }
+  }
+
+  #raise(slot: number, flag: number): void {
+    const { flags } = this.#slots;
+    flags[slot] = (flags[slot] as number) | flag;
+  }
+
+  #lower(slot: number, flag: number): void {
+    const { flags } = this.#slots;
+    flags[slot] = (flags[slot] as number) & ~flag;
+  }
+
+  /** What a level-triggered stream asks for follows from what it is doing. */
+  #streamInterest(slot: number): number {
+    if (this.#edge) return 0;
+    const { flags, sendLengths } = this.#slots;
+    if (((flags[slot] as number) & FLAG_PARKED) !== 0) return 0;
+    const read = ((flags[slot] as number) & FLAG_RECEIVING) !== 0 ? EVENT_READ : 0;
+    return this.#interest(slot, sendLengths[slot] === 0 ? read : read | EVENT_WRITE);
+  }
+
+  #interest(slot: number, interest: number): number {
+    const { fds, interests } = this.#slots;
+    if (interests[slot] === interest) return 0;
+    const fd = fds[slot] as number;
+    const result = this.#poller.modify(fd, interest, slot);
+    if (result < 0) return result;
+    this.#mirror?.modify(fd, interest, slot);
+    interests[slot] = interest;
+    return result;
+  }
+
+  #add(slot: number, fd: number, kind: number, interest: number): number {
+    const slots = this.#slots;
+    const result = this.#poller.add(fd, interest, slot);
+    if (result < 0) return result;
+    this.#mirror?.add(fd, interest, slot);
+    slots.reserve(slot);
+    slots.kinds[slot] = kind;
+    slots.flags[slot] = 0;
+    slots.fds[slot] = fd;
+    slots.interests[slot] = interest;
+    slots.sendLengths[slot] = 0;
+    return result;
+  }
+
+  #release(): void {
+    const closed = this.#closed;
+    if (closed.length === 0) return;
+    this.#closed = [];
+    for (const slot of closed) this.#completions.released(slot);
+  }
+}
+
+/** No descriptor or memory for another connection: trying again at once would spin. */
+function isOutOfResources(errno: number): boolean {
+  return (
+    errno === ERRNO.EMFILE ||
+    errno === ERRNO.ENFILE ||
+    errno === ERRNO.ENOBUFS ||
+    errno === ERRNO.ENOMEM
+  );
+}

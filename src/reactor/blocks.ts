@@ -1,0 +1,78 @@
+import { MADV_DONTNEED } from "../sys/abi.ts";
+import type { Arena } from "../sys/arena.ts";
+import type { Kernel } from "../sys/kernel.ts";
+
+/** How much one block holds. */
+export const BLOCK_BYTES = 16_384;
+/** Blocks are mapped so many at a time: 1 MiB. */
+const SLAB_BLOCKS = 64;
+/** Free blocks that keep their pages: 4 MiB. The pages of any more go back to the system. */
+const WARM_BLOCKS = 256;
+
+/** A piece of mapped memory in which bytes wait to be sent: those from `start` to `end`. */
+export interface Block {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+  start: number;
+  end: number;
+  /** The block whose bytes follow these. */
+  next: Block | null;
+}
+
+/**
+ * The blocks of one reactor, lent to whoever has bytes to send.
+ *
+ * @remarks
+ * Bytes are copied here once, when they are written, and the kernel takes them from here. The block
+ * given back last is lent first, so a server whose peers keep up works in one warm block.
+ */
+export class Blocks {
+  readonly #kernel: Kernel;
+  readonly #slabs: Arena[] = [];
+  readonly #warm: Block[] = [];
+  readonly #cold: Block[] = [];
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  /** @throws SysError `ENOMEM` when the system has no memory to map. */
+  take(): Block {
+    return this.#warm.pop() ?? this.#cold.pop() ?? this.#grow();
+  }
+
+  give(block: Block): void {
+    block.start = 0;
+    block.end = 0;
+    block.next = null;
+    if (this.#warm.length < WARM_BLOCKS) {
+      this.#warm.push(block);
+    } else {
+      this.#kernel.libc.madvise(block.address, BLOCK_BYTES, MADV_DONTNEED);
+      this.#cold.push(block);
+    }
+  }
+
+  dispose(): void {
+    for (const slab of this.#slabs) this.#kernel.arenas.release(slab);
+    this.#slabs.length = 0;
+    this.#warm.length = 0;
+    this.#cold.length = 0;
+  }
+
+  #grow(): Block {
+    const slab = this.#kernel.arenas.map(SLAB_BLOCKS * BLOCK_BYTES);
+    this.#slabs.push(slab);
+    for (let i = SLAB_BLOCKS - 1; i >= 0; i--) {
+      const offset = i * BLOCK_BYTES;
+      this.#cold.push({
+        address: slab.address + offset,
+        bytes: slab.u8.subarray(offset, offset + BLOCK_BYTES),
+        start: 0,
+        end: 0,
+        next: null,
+      });
+    }
+    return this.#cold.pop() as Block;
+  }
+}

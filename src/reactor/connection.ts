@@ -1,0 +1,65 @@
+import type { SocketAddress } from "../socket/address.ts";
+
+/** Where a connection is in its life. */
+export type ConnectionState = "connecting" | "open" | "ending" | "closing" | "closed";
+
+/**
+ * One connection of a reactor: a stream of bytes each way, over TCP or a unix socket.
+ *
+ * @remarks
+ * Made by `listen`, `connect` or `adopt`. Everything that happens to it goes to its {@link Handlers}.
+ */
+export interface Connection<Data = unknown> extends Disposable {
+  /** Yours: whatever the program keeps for this connection. `undefined` until you set it. */
+  data: Data;
+  readonly state: ConnectionState;
+  /** How many written bytes have not been taken by the kernel. */
+  readonly pendingBytes: number;
+  /** Whether `pause` was called, and not `resume` since. */
+  readonly paused: boolean;
+  /** The peer's address; `null` when it is not connected, or no longer. */
+  readonly remoteAddress: SocketAddress | null;
+  /** The own address; `null` when it is not connected, or no longer. */
+  readonly localAddress: SocketAddress | null;
+
+  /** The descriptor, or -1 when there is none. It is the reactor's: look at it, set options, no more. */
+  fileno(): number;
+  /**
+   * Writes bytes, or a string as UTF-8.
+   *
+   * @remarks
+   * Nothing is lost and nothing overtakes: what the kernel does not take waits here, as a copy, so the
+   * bytes are yours again at once. Sent when the current handler returns, together with all else it
+   * wrote; outside of handlers, when the current task's promises have run. Written to a closed
+   * connection, they are dropped, and the answer is false.
+   *
+   * @returns Whether to go on: false says that more than `highWaterBytes` wait and `drain` will tell.
+   * @throws TypeError `ERR_CLOSED` after `end` or `close`: what comes after the end cannot be sent.
+   */
+  write(bytes: Uint8Array | string): boolean;
+  /**
+   * Says that nothing more will be written: what waits is sent, then the peer sees the end of the
+   * stream. Receiving goes on until the peer ends too; then the connection closes. Safe to call twice.
+   */
+  end(bytes?: Uint8Array | string): void;
+  /**
+   * Closes as soon as everything that was written is sent. Nothing more is received. A peer that is
+   * still sending gets a second to take what it was sent, because closing with unread bytes resets.
+   * Safe to call twice.
+   */
+  close(): void;
+  /**
+   * Closes at once; what waits to be sent is dropped.
+   *
+   * @param error - Goes to `error` and `close`.
+   */
+  destroy(error?: Error): void;
+  /** Closes at once with a reset instead of an end (SO_LINGER of 0); no TIME_WAIT is left behind. */
+  reset(): void;
+  /** Stops receiving: the kernel's buffers fill, and the peer is slowed down. */
+  pause(): void;
+  /** Goes on receiving. */
+  resume(): void;
+  /** Sets or, with 0, ends the idle timeout; it starts from now. */
+  setIdleTimeout(timeoutMs: number): void;
+}

@@ -1,0 +1,194 @@
+import { isIP } from "node:net";
+import { ERRNO } from "../base/errno.ts";
+import { SysError } from "../base/sys-error.ts";
+import { encodeAddress, familyOf, type SocketAddress } from "../socket/address.ts";
+import {
+  AF_UNIX,
+  IPPROTO_TCP,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  TCP_NODELAY,
+} from "../socket/constants.ts";
+import { bindRaw, connectRaw, setIntOption } from "../socket/raw.ts";
+import { resolve } from "../socket/resolve.ts";
+import { socketError } from "../socket/socket-error.ts";
+import type { ConnectionOptions, Handlers } from "./handlers.ts";
+import { type Loop, Owner } from "./loop.ts";
+import type { Stream } from "./stream.ts";
+import type { Timer } from "./timers.ts";
+
+/** Where to connect, what to do with the connection, and how it is treated. */
+export interface ConnectOptions<Data = unknown> extends Handlers<Data>, ConnectionOptions {
+  /** An IP literal, or a name for the runtime's resolver; every address it has is tried in turn. */
+  readonly host?: string;
+  readonly port?: number;
+  /** Instead of host and port: the path of a unix socket, or an abstract name with a leading NUL. */
+  readonly path?: string | Uint8Array;
+  /** Binds the socket to this address first. */
+  readonly localAddress?: SocketAddress;
+  /** Gives up after so long, all addresses together, with `ETIMEDOUT`. Default: the kernel's own time. */
+  readonly connectTimeoutMs?: number;
+}
+
+/** One connect in progress: resolves, tries each address, hands the socket to its stream. */
+export class Connector<Data> extends Owner {
+  readonly #loop: Loop;
+  readonly #stream: Stream<Data>;
+  readonly #options: ConnectOptions<Data>;
+  #addresses: SocketAddress[] = [];
+  #slot = -1;
+  #fd = -1;
+  #timeout: Timer | undefined;
+  #trying: SocketAddress | undefined;
+  #ended = false;
+
+  /** @throws misuse of the address: `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`. */
+  constructor(loop: Loop, stream: Stream<Data>, options: ConnectOptions<Data>) {
+    super();
+    checkDestination(loop, options);
+    this.#loop = loop;
+    this.#stream = stream;
+    this.#options = options;
+    stream.connecting(this);
+    // A connect keeps the process alive from the start, before it has a descriptor.
+    loop.reference(1);
+    if (options.connectTimeoutMs !== undefined) {
+      this.#timeout = loop.timers.add(options.connectTimeoutMs, () => this.#timedOut(), false);
+    }
+    this.#start();
+  }
+
+  override abandon(): void {
+    if (this.#ended) return;
+    this.#end();
+    this.#closeSocket();
+  }
+
+  override connected(errno: number): void {
+    if (errno === 0) this.#succeed();
+    else this.#failed(socketError("connect", errno, this.#trying));
+  }
+
+  #start(): void {
+    const { host = "localhost", port = 0, path } = this.#options;
+    if (path !== undefined) {
+      this.#soon([{ path }]);
+    } else if (isIP(host) !== 0) {
+      this.#soon([{ address: host, port }]);
+    } else {
+      resolve(host).then(
+        (found) => this.#tryAll(found.map(({ address }) => ({ address, port }))),
+        (error: Error) => this.#giveUp(error),
+      );
+    }
+  }
+
+  /** Whatever comes of it comes after `connect` has returned its connection. */
+  #soon(addresses: SocketAddress[]): void {
+    this.#loop.timers.add(0, () => this.#tryAll(addresses), false);
+  }
+
+  #tryAll(addresses: SocketAddress[]): void {
+    if (this.#ended) return;
+    this.#addresses = addresses;
+    this.#tryNext(undefined);
+  }
+
+  #tryNext(error: Error | undefined): void {
+    const address = this.#addresses.shift();
+    if (address === undefined) {
+      this.#giveUp(error ?? new SysError("connect", ERRNO.EADDRNOTAVAIL));
+      return;
+    }
+    this.#trying = address;
+    const failure = this.#try(address);
+    if (failure !== undefined) this.#failed(failure);
+  }
+
+  #try(address: SocketAddress): SysError | undefined {
+    const { kernel, engine } = this.#loop;
+    const { libc } = kernel;
+    const { localAddress, noDelay } = this.#options;
+    const family = familyOf(address);
+    const fd = libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return socketError("socket", fd, address);
+    this.#fd = fd;
+    if (family !== AF_UNIX && noDelay !== false) {
+      setIntOption(kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
+    if (localAddress !== undefined) {
+      const bound = bindRaw(kernel, fd, localAddress, family);
+      if (bound < 0) return socketError("bind", bound, localAddress);
+    }
+    const connected = connectRaw(kernel, fd, address, family);
+    if (connected < 0 && connected !== -ERRNO.EINPROGRESS) {
+      return socketError("connect", connected, address);
+    }
+    if (connected === 0) {
+      this.#succeed();
+      return undefined;
+    }
+    this.#slot = this.#loop.take(this);
+    const watched = engine.connect(this.#slot, fd);
+    if (watched >= 0) return undefined;
+    this.#loop.released(this.#slot);
+    this.#slot = -1;
+    return socketError("connect", watched, address, fd);
+  }
+
+  #succeed(): void {
+    const fd = this.#fd;
+    const slot = this.#slot;
+    this.#end();
+    this.#fd = -1;
+    this.#slot = -1;
+    const result = this.#stream.opened(fd, slot);
+    if (result >= 0) return;
+    this.#loop.kernel.libc.close(fd);
+    this.#stream.destroy(socketError("connect", result, this.#trying, fd));
+  }
+
+  #failed(error: SysError): void {
+    this.#closeSocket();
+    this.#tryNext(error);
+  }
+
+  #timedOut(): void {
+    this.#closeSocket();
+    this.#giveUp(socketError("connect", ERRNO.ETIMEDOUT, this.#trying));
+  }
+
+  #giveUp(error: Error): void {
+    if (this.#ended) return;
+    this.#end();
+    const { error: onError, close } = this.#options;
+    this.#stream.destroy(error);
+    // Nobody would ever know.
+    if (onError === undefined && close === undefined) this.#loop.fail(error);
+  }
+
+  #closeSocket(): void {
+    if (this.#slot >= 0) this.#loop.engine.close(this.#slot);
+    else if (this.#fd >= 0) this.#loop.kernel.libc.close(this.#fd);
+    this.#slot = -1;
+    this.#fd = -1;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#timeout?.cancel();
+    this.#loop.reference(-1);
+  }
+}
+
+/** Encodes where to connect, for nothing but the complaint: it is to come from `connect` itself. */
+function checkDestination<Data>(loop: Loop, options: ConnectOptions<Data>): void {
+  const { host, port, path } = options;
+  const address: SocketAddress =
+    path !== undefined
+      ? { path }
+      : { address: host !== undefined && isIP(host) !== 0 ? host : "127.0.0.1", port: port ?? 0 };
+  encodeAddress(loop.kernel.scratch, 0, address, undefined, loop.kernel);
+}

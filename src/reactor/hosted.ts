@@ -1,0 +1,92 @@
+import type { LoopWatch } from "../sys/kernel.ts";
+import type { Host, Loop } from "./loop.ts";
+
+/**
+ * The reactor as a guest in the runtime's own event loop, so that timers, promises, fetch and signal
+ * handlers live beside it.
+ *
+ * @remarks
+ * The runtime watches one descriptor, the engine's; when it is readable the reactor takes a turn that
+ * does not wait. The reactor's timers are one timer of the runtime's, set for the earliest.
+ */
+export class Hosted implements Host {
+  readonly #loop: Loop;
+  #watch: LoopWatch | undefined;
+  #timeout: NodeJS.Timeout | undefined;
+  #timeoutAt = Number.POSITIVE_INFINITY;
+  #starting = false;
+  #waking = false;
+  #ended = false;
+
+  constructor(loop: Loop) {
+    this.#loop = loop;
+  }
+
+  wake(): void {
+    if (this.#waking || this.#ended) return;
+    this.#waking = true;
+    setImmediate(() => {
+      this.#waking = false;
+      this.#turn();
+    });
+  }
+
+  keepAlive(alive: boolean): void {
+    if (this.#watch === undefined) {
+      if (alive) this.#startSoon();
+      return;
+    }
+    if (alive) this.#watch.ref();
+    else this.#watch.unref();
+    this.#armTimeout();
+  }
+
+  /** Leaves the runtime's loop. */
+  end(): void {
+    this.#ended = true;
+    this.#watch?.stop();
+    this.#watch = undefined;
+    clearTimeout(this.#timeout);
+  }
+
+  /** Not at once: a program that calls `run()` next has no use for a place in the runtime's loop. */
+  #startSoon(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    queueMicrotask(() => {
+      this.#starting = false;
+      if (this.#ended || !this.#loop.alive) return;
+      const { kernel, engine } = this.#loop;
+      this.#watch = kernel.watch(engine.fileno(), () => this.#turn());
+      this.#armTimeout();
+    });
+  }
+
+  #turn(): boolean {
+    if (this.#ended) return false;
+    try {
+      return this.#loop.turn(0) > 0;
+    } finally {
+      this.#armTimeout();
+    }
+  }
+
+  #armTimeout(): void {
+    const { deadline } = this.#loop.timers;
+    if (this.#ended) return;
+    // One that is set earlier stays: it fires for nothing, which costs less than setting it anew.
+    if (deadline < this.#timeoutAt) {
+      clearTimeout(this.#timeout);
+      this.#timeoutAt = deadline;
+      this.#timeout = setTimeout(
+        () => {
+          this.#timeoutAt = Number.POSITIVE_INFINITY;
+          this.#turn();
+        },
+        Math.max(0, deadline - performance.now()),
+      );
+    }
+    if (this.#loop.alive) this.#timeout?.ref();
+    else this.#timeout?.unref();
+  }
+}

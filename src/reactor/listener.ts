@@ -1,0 +1,190 @@
+import { ERRNO } from "../base/errno.ts";
+import { SysError } from "../base/sys-error.ts";
+import type { SocketAddress } from "../socket/address.ts";
+import { IPPROTO_TCP, SOCK_CLOEXEC, SOCK_NONBLOCK, TCP_NODELAY } from "../socket/constants.ts";
+import { type ListenOptions as ListenerAddress, openListener } from "../socket/listener.ts";
+import { readLocalAddress, setIntOption } from "../socket/raw.ts";
+import type { ConnectionOptions, Handlers } from "./handlers.ts";
+import { type Loop, Owner } from "./loop.ts";
+import { profileOf, Stream, type StreamProfile } from "./stream.ts";
+import type { Timer } from "./timers.ts";
+
+/** Where to listen, what to do with the connections, and how they are treated. */
+export interface ListenOptions<Data = unknown>
+  extends Handlers<Data>,
+    ConnectionOptions,
+    Omit<ListenerAddress, "nonBlocking" | "type"> {
+  /** Accepts no more than so many at once; the rest wait in the backlog. Default: no limit. */
+  readonly maxConnections?: number;
+  /**
+   * The listener could not accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left. It pauses,
+   * and goes on by itself when a descriptor is free. Told once each time it has to pause; without this
+   * handler, as a warning of the process.
+   */
+  acceptError?(listener: Listener, error: SysError): void;
+}
+
+/** A listening socket of a reactor. */
+export interface Listener extends Disposable {
+  /** Where it listens; `null` once it is closed. */
+  readonly address: SocketAddress | null;
+  /** The port it listens on; -1 for a unix socket or once it is closed. */
+  readonly port: number;
+  /** How many of its connections are open. */
+  readonly connections: number;
+  /** The descriptor, or -1 once it is closed. */
+  fileno(): number;
+  /**
+   * Stops listening. Connections that it accepted go on; those that wait in the backlog of a
+   * `reusePort` listener are accepted first, since the kernel would reset them. Safe to call twice.
+   */
+  close(): void;
+}
+
+/** How long a starved listener waits before it tries again by itself, doubled each time. */
+const FIRST_BACKOFF_MS = 50;
+const LAST_BACKOFF_MS = 1000;
+
+/** A listener from the inside. */
+export class AcceptingListener<Data> extends Owner implements Listener {
+  connections = 0;
+  readonly #loop: Loop;
+  readonly #options: ListenOptions<Data>;
+  readonly #profile: StreamProfile<Data>;
+  readonly #slot: number;
+  #fd: number;
+  #address: SocketAddress | null;
+  #retry: Timer | undefined;
+  #backoffMs = FIRST_BACKOFF_MS;
+  /** Since it last accepted: it was told that there is no descriptor. */
+  #reported = false;
+
+  constructor(loop: Loop, options: ListenOptions<Data>) {
+    super();
+    const { kernel, engine } = loop;
+    this.#loop = loop;
+    this.#options = options;
+    this.#profile = profileOf(options, () => this.#connectionClosed());
+    this.#fd = openListener(kernel, { ...options, nonBlocking: true });
+    this.#address = readLocalAddress(kernel, this.#fd);
+    // Accepted sockets inherit it, which saves a call for each.
+    if (this.#address?.path === undefined && options.noDelay !== false) {
+      setIntOption(kernel, this.#fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
+    this.#slot = loop.take(this);
+    const result = engine.listen(this.#slot, this.#fd);
+    if (result < 0) {
+      kernel.libc.close(this.#fd);
+      loop.released(this.#slot);
+      throw new SysError("listen", result, { fd: this.#fd, hint: tooLargeHint(loop, result) });
+    }
+  }
+
+  get address(): SocketAddress | null {
+    return this.#address;
+  }
+
+  get port(): number {
+    return this.#address?.port ?? -1;
+  }
+
+  fileno(): number {
+    return this.#fd;
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    if (this.#options.reusePort === true) this.#acceptBacklog();
+    this.abandon();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  override abandon(): void {
+    if (this.#fd < 0) return;
+    this.#retry?.cancel();
+    this.#loop.starved.delete(this);
+    this.#fd = -1;
+    this.#address = null;
+    this.#loop.engine.close(this.#slot);
+  }
+
+  override accepted(fd: number): void {
+    const { maxConnections = Number.POSITIVE_INFINITY } = this.#options;
+    this.#backoffMs = FIRST_BACKOFF_MS;
+    this.#reported = false;
+    this.connections++;
+    const result = new Stream(this.#loop, this.#profile, false).opened(fd);
+    if (result < 0) {
+      this.connections--;
+      this.#loop.kernel.libc.close(fd);
+      this.acceptFailed(-result);
+    } else if (this.connections >= maxConnections && this.#fd >= 0) {
+      this.#loop.engine.setAccepting(this.#slot, false);
+    }
+  }
+
+  override acceptFailed(errno: number): void {
+    const { engine, starved, timers } = this.#loop;
+    engine.setAccepting(this.#slot, false);
+    starved.add(this);
+    this.#retry?.cancel();
+    this.#retry = timers.add(this.#backoffMs, () => this.descriptorFreed(), false);
+    this.#backoffMs = Math.min(this.#backoffMs * 2, LAST_BACKOFF_MS);
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#report(errno);
+  }
+
+  override descriptorFreed(): void {
+    const { starved } = this.#loop;
+    if (!starved.delete(this)) return;
+    this.#retry?.cancel();
+    this.#accept();
+  }
+
+  #accept(): void {
+    const { maxConnections = Number.POSITIVE_INFINITY } = this.#options;
+    if (this.#fd < 0 || this.connections >= maxConnections) return;
+    this.#loop.engine.setAccepting(this.#slot, true);
+  }
+
+  #connectionClosed(): void {
+    this.connections--;
+    if (this.#options.maxConnections !== undefined && !this.#loop.starved.has(this)) this.#accept();
+  }
+
+  #acceptBacklog(): void {
+    const { libc } = this.#loop.kernel;
+    for (;;) {
+      const fd = libc.accept4(this.#fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd < 0) return;
+      this.accepted(fd);
+    }
+  }
+
+  #report(errno: number): void {
+    const { acceptError } = this.#options;
+    const hint =
+      tooLargeHint(this.#loop, -errno) ??
+      "accepting is paused until a descriptor is free; raise the limit (ulimit -n) or set maxConnections";
+    const error = new SysError("accept4", errno, { fd: this.#fd, hint });
+    if (acceptError === undefined) {
+      process.emitWarning(`${error.message}: ${hint}`, "PolloiWarning");
+      return;
+    }
+    try {
+      acceptError.call(this.#options, this, error);
+    } catch (thrown) {
+      this.#loop.fail(thrown);
+    }
+  }
+}
+
+/** What to say when select was given a descriptor that it cannot hold. */
+function tooLargeHint(loop: Loop, result: number): string | undefined {
+  if (loop.engine.name !== "select" || result !== -ERRNO.EINVAL) return undefined;
+  return "select() holds fds below 1024; use poll or epoll";
+}

@@ -1,0 +1,269 @@
+import type { Completions, Engine } from "../engine/engine.ts";
+import type { Arena } from "../sys/arena.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { Blocks } from "./blocks.ts";
+import { Timers } from "./timers.ts";
+
+/** Whoever has a slot. It overrides what can happen to it. */
+export abstract class Owner {
+  accepted(_fd: number): void {}
+  acceptFailed(_errno: number): void {}
+  connected(_errno: number): void {}
+  received(_arena: Arena, _offset: number, _length: number): void {}
+  sent(_length: number): void {}
+  failed(_errno: number, _syscall: string): void {}
+  ready(_events: number): void {}
+  /** A descriptor was closed, and this owner is among the starved. */
+  descriptorFreed(): void {}
+  /** Sends what was written since the last flush. */
+  flush(): void {}
+  /** Tells that what was written has gone down below the high-water mark. */
+  drain(): void {}
+  /** Gives up its slot and all else that it holds, and tells nobody. */
+  abstract abandon(): void;
+  /** The reactor closes. */
+  shut(): void {
+    this.abandon();
+  }
+}
+
+/**
+ * Bytes lent to a `data` handler in the engine's own memory, and who wrote them back from there: they
+ * can be sent without a copy, before the engine has its memory back.
+ */
+export class Lent {
+  buffer: ArrayBufferLike | null = null;
+  owner: Owner | null = null;
+  bytes: Uint8Array = new Uint8Array(0);
+  #arena: Arena | null = null;
+
+  of(arena: Arena): void {
+    this.#arena = arena;
+    this.buffer = arena.u8.buffer;
+  }
+
+  /** Where the kernel finds {@link Lent.bytes}. */
+  address(): number {
+    return (this.#arena as Arena).address + this.bytes.byteOffset;
+  }
+}
+
+/** Who lets the loop turn: the runtime's own event loop, or nobody but `run()`. */
+export interface Host {
+  /** Something is to be done, although nothing is ready: turn soon. */
+  wake(): void;
+  /** The first slot or timer that keeps the process alive came, or the last one went. */
+  keepAlive(alive: boolean): void;
+}
+
+/**
+ * The inside of a reactor: who owns which slot, what happens in a turn and in which order.
+ *
+ * @remarks
+ * One turn: wait; tell the owners what came; after each call-back send what it wrote; fire the timers
+ * that are due; tell those who may write again. What a handler throws is kept until the turn is over,
+ * so that one bad handler takes nothing from the others.
+ */
+export class Loop implements Completions {
+  readonly kernel: Kernel;
+  readonly engine: Engine;
+  readonly blocks: Blocks;
+  readonly timers: Timers;
+  readonly lent: Lent = new Lent();
+  /** Who could not accept for want of descriptors, and tries again when one is free. */
+  readonly starved: Set<Owner> = new Set();
+  host: Host | undefined;
+
+  #owners: (Owner | undefined)[] = [];
+  #freeSlots: number[] = [];
+  #dirty: Owner[] = [];
+  #drained: Owner[] = [];
+  #failures: unknown[] = [];
+  #turning = false;
+  #flushScheduled = false;
+  /** Slots and timers that keep the process alive. */
+  #references = 0;
+
+  constructor(kernel: Kernel, makeEngine: (completions: Completions) => Engine) {
+    this.kernel = kernel;
+    this.engine = makeEngine(this);
+    this.blocks = new Blocks(kernel);
+    this.timers = new Timers(
+      () => {
+        if (!this.#turning) this.host?.wake();
+      },
+      (change) => this.reference(change),
+    );
+  }
+
+  /** Whether anything is left that could ever happen. */
+  get alive(): boolean {
+    return this.#references > 0 || this.#drained.length > 0;
+  }
+
+  take(owner: Owner): number {
+    const slot = this.#freeSlots.pop() ?? this.#owners.length;
+    this.#owners[slot] = owner;
+    this.reference(1);
+    return slot;
+  }
+
+  /** Hands a slot on to another owner. */
+  give(slot: number, owner: Owner): number {
+    this.#owners[slot] = owner;
+    return slot;
+  }
+
+  /** Keeps the process alive for one thing more (`1`), or for one less (`-1`). */
+  reference(change: 1 | -1): void {
+    const before = this.#references;
+    this.#references += change;
+    if (before === 0) this.host?.keepAlive(true);
+    else if (this.#references === 0) this.host?.keepAlive(false);
+  }
+
+  /** `owner` has something to send: it will be flushed when the current call-back returns. */
+  markDirty(owner: Owner): void {
+    this.#dirty.push(owner);
+    if (this.#turning || this.#flushScheduled) return;
+    // Written from outside of a turn, by a promise or a timer: all it writes leaves as one send.
+    this.#flushScheduled = true;
+    queueMicrotask(() => {
+      this.#flushScheduled = false;
+      this.flush();
+    });
+  }
+
+  /** `owner` may write again: it will hear of it once, at the end of this turn or of the next. */
+  markDrained(owner: Owner): void {
+    this.#drained.push(owner);
+    if (!this.#turning) this.host?.wake();
+  }
+
+  /** A handler threw and nobody caught it: the process is to fail, once this turn is over. */
+  fail(error: unknown): void {
+    if (this.#turning) this.#failures.push(error);
+    else
+      queueMicrotask(() => {
+        throw error;
+      });
+  }
+
+  flush(): void {
+    const dirty = this.#dirty;
+    // Not for-of over a copy: a flush that fails closes, and what is called then may write to others.
+    for (let i = 0; i < dirty.length; i++) (dirty[i] as Owner).flush();
+    dirty.length = 0;
+  }
+
+  /**
+   * One turn.
+   *
+   * @param timeoutMs - The longest to wait, -1 for ever; timers shorten it.
+   * @returns How many things happened.
+   * @throws what a handler threw that had no `error` to go to; an AggregateError when there are several.
+   */
+  turn(timeoutMs: number): number {
+    if (this.#turning) return 0;
+    this.#turning = true;
+    let happened = 0;
+    try {
+      if (this.#dirty.length > 0) this.flush();
+      happened = this.engine.turn(this.#waitFor(timeoutMs));
+      if (this.timers.size > 0) happened += this.timers.fire(this.#invoke);
+      if (this.#drained.length > 0) happened += this.#drain();
+    } finally {
+      this.#turning = false;
+    }
+    if (this.#failures.length > 0) this.#throw();
+    return happened;
+  }
+
+  /** Ends everything at once. */
+  dispose(): void {
+    for (const owner of this.#owners) owner?.shut();
+    this.engine.dispose();
+    this.blocks.dispose();
+  }
+
+  // What the engine tells, in the order of Completions.
+
+  accepted(slot: number, fd: number): void {
+    this.#owners[slot]?.accepted(fd);
+    if (this.#dirty.length > 0) this.flush();
+  }
+
+  acceptFailed(slot: number, errno: number): void {
+    this.#owners[slot]?.acceptFailed(errno);
+    if (this.#dirty.length > 0) this.flush();
+  }
+
+  connected(slot: number, errno: number): void {
+    this.#owners[slot]?.connected(errno);
+    if (this.#dirty.length > 0) this.flush();
+  }
+
+  received(slot: number, arena: Arena, offset: number, length: number): void {
+    this.#owners[slot]?.received(arena, offset, length);
+    if (this.#dirty.length > 0) this.flush();
+    this.lent.buffer = null;
+  }
+
+  sent(slot: number, length: number): void {
+    this.#owners[slot]?.sent(length);
+    if (this.#dirty.length > 0) this.flush();
+  }
+
+  failed(slot: number, errno: number, syscall: string): void {
+    this.#owners[slot]?.failed(errno, syscall);
+    if (this.#dirty.length > 0) this.flush();
+  }
+
+  ready(slot: number, events: number): void {
+    this.#owners[slot]?.ready(events);
+    if (this.#dirty.length > 0) this.flush();
+  }
+
+  released(slot: number): void {
+    this.#owners[slot] = undefined;
+    this.#freeSlots.push(slot);
+    this.reference(-1);
+    if (this.starved.size > 0) for (const owner of this.starved) owner.descriptorFreed();
+  }
+
+  readonly #invoke = (callback: () => void): void => {
+    try {
+      callback();
+    } catch (error) {
+      this.fail(error);
+    }
+    if (this.#dirty.length > 0) this.flush();
+  };
+
+  #waitFor(timeoutMs: number): number {
+    if (this.#drained.length > 0) return 0;
+    const { deadline } = this.timers;
+    if (deadline === Number.POSITIVE_INFINITY) return timeoutMs;
+    const left = Math.max(0, deadline - performance.now());
+    return timeoutMs < 0 ? left : Math.min(left, timeoutMs);
+  }
+
+  #drain(): number {
+    const drained = this.#drained;
+    this.#drained = [];
+    for (const owner of drained) {
+      owner.drain();
+      if (this.#dirty.length > 0) this.flush();
+    }
+    // Who could write more at once, and was drained at once, has its turn after all the others.
+    if (this.#drained.length > 0) this.host?.wake();
+    return drained.length;
+  }
+
+  #throw(): never {
+    const failures = this.#failures;
+    this.#failures = [];
+    if (failures.length === 1) throw failures[0];
+    throw new AggregateError(failures, `${failures.length} handlers threw in one turn`);
+  }
+}

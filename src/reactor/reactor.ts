@@ -1,0 +1,222 @@
+import { type FileObject, filenoOf } from "../base/descriptor.ts";
+import { show, typeError } from "../base/misuse.ts";
+import { timeoutOf } from "../base/timeout.ts";
+import { type EngineOptions, makeEngine } from "../engine/choose.ts";
+import type { EngineName, Trigger } from "../engine/engine.ts";
+import { EVENT_ALL } from "../selectors/events.ts";
+import { socketError } from "../socket/socket-error.ts";
+import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
+import type { Connection } from "./connection.ts";
+import { type ConnectOptions, Connector } from "./connector.ts";
+import type { ConnectionOptions, Handlers } from "./handlers.ts";
+import { Hosted } from "./hosted.ts";
+import { AcceptingListener, type Listener, type ListenOptions } from "./listener.ts";
+import { Loop } from "./loop.ts";
+import { profileOf, Stream } from "./stream.ts";
+import type { Timer } from "./timers.ts";
+import { DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
+
+/** How a reactor does its work. */
+export interface ReactorOptions extends EngineOptions {
+  /** The kernel to use; a test may hand over one that fails. */
+  readonly kernel?: Kernel;
+}
+
+/**
+ * An event loop: listeners, connections, watched descriptors and timers on one engine and one thread.
+ *
+ * @remarks
+ * Left alone it is a guest in the runtime's own loop (*hosted*): the runtime's timers, promises and
+ * signal handlers go on beside it, and the process lives as long as anything is open here. `run()`
+ * takes the thread instead (*blocking*): for a worker, or a process that does nothing else.
+ *
+ * @example
+ * ```ts
+ * const reactor = new Reactor({ engine: "epoll" });
+ * reactor.listen({ port: 7788, data: (connection, bytes) => connection.write(bytes) });
+ * reactor.run();
+ * ```
+ */
+export class Reactor implements Disposable {
+  readonly #loop: Loop;
+  #hosted: Hosted | undefined;
+  #running = false;
+  #stopped = false;
+  #closed = false;
+
+  /**
+   * @throws TypeError `ERR_INVALID_OPTION`; SysError `EMFILE` or what else keeps the engine from working.
+   */
+  constructor(options: ReactorOptions = {}) {
+    const { kernel = defaultKernel } = options;
+    this.#loop = new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
+    this.#hosted = new Hosted(this.#loop);
+    this.#loop.host = this.#hosted;
+  }
+
+  /** The engine in use. */
+  get engine(): EngineName {
+    return this.#loop.engine.name;
+  }
+
+  /** Whether it reports as long as something is ready, or once each time that something happens. */
+  get trigger(): Trigger {
+    return this.#loop.engine.trigger;
+  }
+
+  /** Whether anything is open here that could ever call back. */
+  get alive(): boolean {
+    return this.#loop.alive;
+  }
+
+  /** A descriptor that is readable when a {@link Reactor.turn} would find something to do. */
+  fileno(): number {
+    return this.#closed ? -1 : this.#loop.engine.fileno();
+  }
+
+  /**
+   * Listens, and serves every connection with the handlers in `options`.
+   *
+   * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; misuse of an option.
+   */
+  listen<Data = unknown>(options: ListenOptions<Data>): Listener {
+    this.#checkOpen("listen");
+    checkConnectionOptions(options);
+    return new AcceptingListener(this.#loop, options);
+  }
+
+  /**
+   * Connects, and serves the connection with the handlers in `options`: `open` when it is there, else
+   * `error` and `close`. What is written before then is sent when it is.
+   *
+   * @remarks
+   * A failure is not lost when there is neither `error` nor `close`: it then fails the process. Names
+   * are resolved by the runtime, which takes its turns; under `run()` give an IP address.
+   */
+  connect<Data = unknown>(options: ConnectOptions<Data>): Connection<Data> {
+    this.#checkOpen("connect");
+    checkConnectionOptions(options);
+    const stream = new Stream<Data>(this.#loop, profileOf(options), true);
+    new Connector(this.#loop, stream, options);
+    return stream;
+  }
+
+  /**
+   * Takes over a connected stream socket: one end of a socketpair, one that was received from another
+   * process. `open` is called before this returns.
+   *
+   * @param fd - Made non-blocking here, and closed with the connection.
+   */
+  adopt<Data = unknown>(
+    fd: number,
+    options: Handlers<Data> & ConnectionOptions = {},
+  ): Connection<Data> {
+    this.#checkOpen("adopt");
+    checkConnectionOptions(options);
+    const stream = new Stream<Data>(this.#loop, profileOf(options), false);
+    const { libc } = this.#loop.kernel;
+    const flags = libc.fcntl(filenoOf(fd), F_GETFL, 0);
+    const result = flags < 0 ? flags : libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    const opened = result < 0 ? result : stream.opened(fd);
+    if (opened < 0) throw socketError("adopt", opened, null, fd);
+    this.#loop.flush();
+    return stream;
+  }
+
+  /**
+   * Calls back whenever a descriptor is ready: a pipe, a terminal, a timerfd, a socket of your own.
+   *
+   * @param events - EVENT_READ, EVENT_WRITE and their kin, from `polloi/selectors`.
+   * @param callback - Gets EVENT_* bits, with EVENT_ERROR and EVENT_HANGUP whether asked for or not.
+   * @throws SysError `EPERM` for a regular file on epoll, `EEXIST`, `EBADF`; misuse of an argument.
+   */
+  watch(fileObject: FileObject, events: number, callback: WatchCallback): Watch {
+    this.#checkOpen("watch");
+    if (!Number.isInteger(events) || events <= 0 || (events & ~EVENT_ALL) !== 0) {
+      throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
+    }
+    return new DescriptorWatch(this.#loop, filenoOf(fileObject), events, callback);
+  }
+
+  /**
+   * Calls back once, after `delayMs`. Under `run()`, where the runtime's own timers stand still, this
+   * is the timer to use.
+   *
+   * @param delayMs - Milliseconds from 0 up; fractions count where the kernel can.
+   */
+  setTimer(delayMs: number, callback: () => void): Timer {
+    this.#checkOpen("set a timer");
+    return this.#loop.timers.add(Math.max(0, timeoutOf(delayMs)), callback, true);
+  }
+
+  /**
+   * Turns, and blocks the thread, until {@link Reactor.stop} or until nothing is open any more.
+   *
+   * @remarks
+   * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers.
+   *
+   * @throws what a handler threw that had no `error` to go to.
+   */
+  run(): void {
+    this.#checkOpen("run");
+    if (this.#running) throw typeError("ERR_BLOCKING", "Cannot run a reactor that is running");
+    this.#hosted?.end();
+    this.#hosted = undefined;
+    this.#loop.host = undefined;
+    this.#running = true;
+    this.#stopped = false;
+    try {
+      while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** Ends {@link Reactor.run} when the current turn is over. What is open stays so. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /**
+   * One turn, for a loop of your own.
+   *
+   * @param timeoutMs - The longest to wait; undefined for ever, 0 not at all.
+   * @returns How many things happened.
+   */
+  turn(timeoutMs?: number): number {
+    this.#checkOpen("turn");
+    return this.#loop.turn(timeoutOf(timeoutMs));
+  }
+
+  /** Closes everything at once; connections hear of it by `close`. Safe to call twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopped = true;
+    this.#hosted?.end();
+    this.#loop.host = undefined;
+    this.#loop.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#closed) throw typeError("ERR_CLOSED", `Cannot ${what}: the reactor is closed`);
+  }
+}
+
+function checkConnectionOptions({
+  idleTimeoutMs,
+  highWaterBytes,
+  maxPendingBytes,
+}: ConnectionOptions): void {
+  for (const [name, value] of Object.entries({ idleTimeoutMs, highWaterBytes, maxPendingBytes })) {
+    if (value !== undefined && !(typeof value === "number" && value >= 0)) {
+      throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give 0 or more`);
+    }
+  }
+}

@@ -1,0 +1,502 @@
+import { SEND_LENT, SEND_MORE } from "../engine/engine.ts";
+import { ERRNO } from "../base/errno.ts";
+import { typeError } from "../base/misuse.ts";
+import { SysError } from "../base/sys-error.ts";
+import { FIONREAD } from "../sys/abi.ts";
+import type { SocketAddress } from "../socket/address.ts";
+import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
+import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
+import type { Arena } from "../sys/arena.ts";
+import { BLOCK_BYTES, type Block } from "./blocks.ts";
+import type { Connection, ConnectionState } from "./connection.ts";
+import type { ConnectionOptions, Handlers } from "./handlers.ts";
+import { IdleTimeout } from "./idle-timeout.ts";
+import { type Loop, Owner } from "./loop.ts";
+
+/** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
+export interface StreamProfile<Data> {
+  readonly handlers: Handlers<Data>;
+  readonly zeroCopy: boolean;
+  readonly idleTimeoutMs: number;
+  readonly highWaterBytes: number;
+  readonly maxPendingBytes: number;
+  /** Called when one of them has closed. */
+  readonly onClosed: ((stream: Stream<Data>) => void) | undefined;
+}
+
+/** The profile that handlers and options make, with every default in its place. */
+export function profileOf<Data>(
+  options: Handlers<Data> & ConnectionOptions,
+  onClosed?: (stream: Stream<Data>) => void,
+): StreamProfile<Data> {
+  return {
+    handlers: options,
+    zeroCopy: options.zeroCopy ?? false,
+    idleTimeoutMs: options.idleTimeoutMs ?? 0,
+    highWaterBytes: options.highWaterBytes ?? 64 * 1024,
+    maxPendingBytes: options.maxPendingBytes ?? 16 * 1024 * 1024,
+    onClosed,
+  };
+}
+
+// What a stream is in, as bits of one number.
+const CONNECTING = 1;
+/** `end` was called: after what waits comes the end. */
+const ENDING = 2;
+/** The own half is shut down. */
+const ENDED = 4;
+/** The peer's half is. */
+const PEER_ENDED = 8;
+/** `close` was called. */
+const CLOSING = 16;
+/** Closing, all sent; reading to the peer's end so that no reset overtakes what it was sent. */
+const LINGERING = 32;
+const CLOSED = 64;
+const PAUSED = 128;
+/** In the loop's list of those to be flushed. */
+const DIRTY = 256;
+/** `write` returned false. */
+const FULL = 512;
+/** Full once, and now below half: in the loop's list of those to be told. */
+const DRAINED = 1024;
+
+/** How long a closing connection waits for the end of a peer that is still sending. */
+const LINGER_MS = 1000;
+
+const encoder = new TextEncoder();
+
+/**
+ * A connection from the inside: what the loop tells it, and what it does about it.
+ *
+ * @remarks
+ * Few fields, since there are thousands of these: bits instead of booleans, bytes in a chain of blocks
+ * that is empty for all but the busy ones, everything shared in the profile.
+ *
+ * ```text
+ *   head                        tail
+ *   [ sent | in flight | waiting ] -> [ waiting ]
+ * ```
+ */
+export class Stream<Data> extends Owner implements Connection<Data> {
+  // Undefined until its owner sets it, whatever the type says: so it is documented.
+  data: Data = undefined as Data;
+  pendingBytes = 0;
+  readonly #loop: Loop;
+  readonly #profile: StreamProfile<Data>;
+  #slot = -1;
+  #fd = -1;
+  #bits = 0;
+  #head: Block | null = null;
+  #tail: Block | null = null;
+  #inFlight = 0;
+  #idle: IdleTimeout | null = null;
+  #connector: { abandon(): void } | null = null;
+
+  constructor(loop: Loop, profile: StreamProfile<Data>, connecting: boolean) {
+    super();
+    this.#loop = loop;
+    this.#profile = profile;
+    this.#bits = connecting ? CONNECTING : 0;
+  }
+
+  get state(): ConnectionState {
+    if (this.#is(CLOSED)) return "closed";
+    if (this.#is(CLOSING)) return "closing";
+    if (this.#is(ENDING)) return "ending";
+    return this.#is(CONNECTING) ? "connecting" : "open";
+  }
+
+  get paused(): boolean {
+    return this.#is(PAUSED);
+  }
+
+  get remoteAddress(): SocketAddress | null {
+    return this.#fd < 0 ? null : readPeerAddress(this.#loop.kernel, this.#fd);
+  }
+
+  get localAddress(): SocketAddress | null {
+    return this.#fd < 0 ? null : readLocalAddress(this.#loop.kernel, this.#fd);
+  }
+
+  fileno(): number {
+    return this.#fd;
+  }
+
+  write(bytes: Uint8Array | string): boolean {
+    if ((this.#bits & (ENDING | CLOSING | CLOSED)) !== 0) {
+      if (this.#is(CLOSED)) return false;
+      throw typeError("ERR_CLOSED", `Cannot write to a connection that is ${this.state}`);
+    }
+    const { highWaterBytes, maxPendingBytes } = this.#profile;
+    if (this.pendingBytes > maxPendingBytes) {
+      const hint = `the peer does not read: ${this.pendingBytes} bytes wait, and maxPendingBytes is ${maxPendingBytes}`;
+      this.destroy(new SysError("send", ERRNO.ENOBUFS, { fd: this.#fd, hint }));
+      return false;
+    }
+    this.#append(typeof bytes === "string" ? encoder.encode(bytes) : bytes);
+    if (!this.#is(DIRTY)) {
+      this.#bits |= DIRTY;
+      this.#loop.markDirty(this);
+    }
+    if (this.pendingBytes <= highWaterBytes) return true;
+    this.#bits |= FULL;
+    return false;
+  }
+
+  end(bytes?: Uint8Array | string): void {
+    if (this.#is(ENDING | CLOSING | CLOSED)) return;
+    if (bytes !== undefined) this.write(bytes);
+    this.#bits |= ENDING;
+    if (this.pendingBytes === 0) this.#allSent();
+  }
+
+  close(): void {
+    if (this.#is(CLOSING | CLOSED)) return;
+    this.#bits |= CLOSING;
+    if (this.#is(CONNECTING)) {
+      this.destroy();
+      return;
+    }
+    if (this.pendingBytes === 0) this.#allSent();
+    else this.#loop.engine.setReceiving(this.#slot, false);
+  }
+
+  destroy(error?: Error): void {
+    if (this.#is(CLOSED)) return;
+    this.abandon();
+    const { handlers, onClosed } = this.#profile;
+    onClosed?.(this);
+    if (error !== undefined && handlers.error !== undefined) {
+      try {
+        handlers.error(this, error);
+      } catch (thrown) {
+        this.#loop.fail(thrown);
+      }
+    }
+    try {
+      handlers.close?.(this, error);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
+  }
+
+  reset(): void {
+    if (this.#fd >= 0) {
+      const { libc, scratch } = this.#loop.kernel;
+      scratch.i32[0] = 1;
+      scratch.i32[1] = 0;
+      libc.setsockopt(this.#fd, SOL_SOCKET, SO_LINGER, scratch.address, 8);
+    }
+    this.destroy();
+  }
+
+  pause(): void {
+    if (this.#is(PAUSED | CLOSED | CLOSING)) return;
+    this.#bits |= PAUSED;
+    if (!this.#is(CONNECTING)) this.#loop.engine.setReceiving(this.#slot, false);
+  }
+
+  resume(): void {
+    if (!this.#is(PAUSED) || this.#is(CLOSED | CLOSING)) return;
+    this.#bits &= ~PAUSED;
+    if (!this.#is(CONNECTING)) this.#loop.engine.setReceiving(this.#slot, true);
+  }
+
+  setIdleTimeout(timeoutMs: number): void {
+    this.#idle?.cancel();
+    this.#idle = null;
+    if (timeoutMs > 0 && !this.#is(CLOSED)) {
+      this.#idle = new IdleTimeout(this.#loop.timers, timeoutMs, () => this.#idled());
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  // What the rest of the reactor tells it.
+
+  /** What is to be given up when the stream is, as long as it is connecting. */
+  connecting(connector: { abandon(): void }): void {
+    this.#connector = connector;
+  }
+
+  /**
+   * Its descriptor is connected.
+   *
+   * @param slot - The slot that the descriptor has already, or -1.
+   * @returns 0, or `-errno` when the engine cannot have it; then the descriptor is the caller's still.
+   */
+  opened(fd: number, slot = -1): number {
+    const loop = this.#loop;
+    this.#slot = slot < 0 ? loop.take(this) : loop.give(slot, this);
+    const result = loop.engine.open(this.#slot, fd);
+    if (result < 0) {
+      if (slot < 0) loop.released(this.#slot);
+      else loop.engine.forget(slot);
+      this.#slot = -1;
+      return result;
+    }
+    this.#fd = fd;
+    this.#connector = null;
+    this.#bits &= ~CONNECTING;
+    if (this.#is(PAUSED)) loop.engine.setReceiving(this.#slot, false);
+    const { handlers, idleTimeoutMs } = this.#profile;
+    if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
+    try {
+      handlers.open?.(this);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
+    // What was written, and perhaps ended, while it was connecting.
+    if (slot >= 0) this.flush();
+    return 0;
+  }
+
+  override received(arena: Arena, offset: number, length: number): void {
+    if (this.#idle !== null && !this.#is(LINGERING)) this.#idle.touch();
+    if (length === 0) {
+      this.#peerEnded();
+      return;
+    }
+    const { handlers, zeroCopy } = this.#profile;
+    if (handlers.data === undefined || this.#is(CLOSING)) return;
+    let bytes: Uint8Array;
+    if (zeroCopy) {
+      bytes = arena.u8.subarray(offset, offset + length);
+      this.#loop.lent.of(arena);
+    } else {
+      bytes = arena.u8.slice(offset, offset + length);
+    }
+    try {
+      handlers.data(this, bytes);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
+  }
+
+  override sent(length: number): void {
+    if (this.#idle !== null) this.#idle.touch();
+    this.#took(length);
+    this.#inFlight -= length;
+    if (this.#inFlight === 0) this.flush();
+  }
+
+  override failed(errno: number, syscall: string): void {
+    // All was sent and the connection is only kept for the peer's sake: then this is no failure.
+    if (this.#is(LINGERING)) this.destroy();
+    else this.destroy(new SysError(syscall, errno, { fd: this.#fd }));
+  }
+
+  override flush(): void {
+    const { engine, blocks, lent } = this.#loop;
+    this.#bits &= ~DIRTY;
+    if ((this.#bits & (CONNECTING | CLOSED)) !== 0) {
+      if (lent.owner === this) this.#keepLent(0);
+      return;
+    }
+    if (lent.owner === this && !this.#sendLent()) return;
+    while (this.#head !== null && this.#inFlight === 0) {
+      const block: Block = this.#head;
+      const length = block.end - block.start;
+      if (length > 0) {
+        const flags = block.next === null ? 0 : SEND_MORE;
+        const taken = engine.send(this.#slot, block.address + block.start, length, flags);
+        if (taken < 0) {
+          this.failed(-taken, "send");
+          return;
+        }
+        this.#inFlight = length - taken;
+        this.#took(taken);
+      } else {
+        this.#head = block.next;
+        if (block.next === null) this.#tail = null;
+        blocks.give(block);
+      }
+    }
+    if (this.#idle !== null) this.#idle.touch();
+    if (this.pendingBytes === 0) this.#allSent();
+  }
+
+  override drain(): void {
+    this.#bits &= ~(FULL | DRAINED);
+    if (this.#is(CLOSED)) return;
+    try {
+      this.#profile.handlers.drain?.(this);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
+  }
+
+  override shut(): void {
+    this.destroy();
+  }
+
+  override abandon(): void {
+    const { engine, blocks, lent } = this.#loop;
+    this.#bits |= CLOSED;
+    this.#connector?.abandon();
+    this.#connector = null;
+    this.#idle?.cancel();
+    this.#idle = null;
+    if (lent.owner === this) lent.owner = null;
+    const slot = this.#slot;
+    this.#slot = -1;
+    this.#fd = -1;
+    // Closed before the blocks go: until then an engine may still be sending from them.
+    if (slot >= 0) engine.close(slot);
+    for (let block = this.#head; block !== null; ) {
+      const { next } = block;
+      blocks.give(block);
+      block = next;
+    }
+    this.#head = null;
+    this.#tail = null;
+    this.#inFlight = 0;
+    this.pendingBytes = 0;
+  }
+
+  #is(bits: number): boolean {
+    return (this.#bits & bits) !== 0;
+  }
+
+  #append(bytes: Uint8Array): void {
+    const { lent, blocks } = this.#loop;
+    const { length } = bytes;
+    this.pendingBytes += length;
+    if (lent.buffer !== null) {
+      if (this.#head === null && lent.owner === null && bytes.buffer === lent.buffer) {
+        lent.owner = this;
+        lent.bytes = bytes;
+        return;
+      }
+      if (lent.owner === this) this.#keepLent(0);
+    }
+    for (let from = 0; from < length; ) {
+      let block = this.#tail;
+      if (block === null || block.end === BLOCK_BYTES) {
+        block = blocks.take();
+        if (this.#tail === null) this.#head = block;
+        else this.#tail.next = block;
+        this.#tail = block;
+      }
+      const room = Math.min(BLOCK_BYTES - block.end, length - from);
+      block.bytes.set(room === length ? bytes : bytes.subarray(from, from + room), block.end);
+      block.end += room;
+      from += room;
+    }
+  }
+
+  /** Sends lent bytes from where they are; what is not taken is copied. False when it failed. */
+  #sendLent(): boolean {
+    const { engine, lent } = this.#loop;
+    const { length } = lent.bytes;
+    const taken = engine.send(this.#slot, lent.address(), length, SEND_LENT);
+    if (taken < 0) {
+      this.failed(-taken, "send");
+      return false;
+    }
+    this.#took(taken);
+    this.#keepLent(taken);
+    return true;
+  }
+
+  /** Copies lent bytes from `from` on: they are not to be sent from where they are. */
+  #keepLent(from: number): void {
+    const { lent } = this.#loop;
+    const { bytes } = lent;
+    lent.owner = null;
+    if (from === bytes.length) return;
+    // They are counted already.
+    this.pendingBytes -= bytes.length - from;
+    this.#append(bytes.subarray(from));
+  }
+
+  /** The kernel has taken so many bytes from the head. */
+  #took(length: number): void {
+    this.pendingBytes -= length;
+    const head = this.#head;
+    if (head !== null) head.start += length;
+    if (!this.#is(FULL) || this.#is(DRAINED)) return;
+    if (this.pendingBytes > this.#profile.highWaterBytes / 2) return;
+    this.#bits |= DRAINED;
+    this.#loop.markDrained(this);
+  }
+
+  /** Nothing waits to be sent. */
+  #allSent(): void {
+    if (this.#is(CLOSING)) {
+      if (this.#is(LINGERING)) return;
+      if (this.#is(PEER_ENDED) || this.#unread() === 0) this.destroy();
+      else this.#linger();
+    } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING)) {
+      this.#bits |= ENDED;
+      if (this.#is(PEER_ENDED)) this.destroy();
+      else this.#loop.kernel.libc.shutdown(this.#fd, SHUT_WR);
+    }
+  }
+
+  #linger(): void {
+    const { kernel, engine, timers } = this.#loop;
+    this.#bits |= LINGERING;
+    kernel.libc.shutdown(this.#fd, SHUT_WR);
+    engine.setReceiving(this.#slot, true);
+    this.#idle?.cancel();
+    this.#idle = new IdleTimeout(timers, LINGER_MS, () => this.destroy());
+  }
+
+  #unread(): number {
+    const { libc, scratch } = this.#loop.kernel;
+    const result = libc.ioctl(this.#fd, FIONREAD, scratch.address);
+    return result < 0 ? 0 : (scratch.i32[0] as number);
+  }
+
+  #peerEnded(): void {
+    this.#bits |= PEER_ENDED;
+    if (this.#is(LINGERING)) {
+      this.destroy();
+      return;
+    }
+    if (this.#is(CLOSING)) return;
+    const { handlers } = this.#profile;
+    if (handlers.end === undefined) {
+      this.end();
+    } else {
+      try {
+        handlers.end(this);
+      } catch (thrown) {
+        this.#threw(thrown);
+      }
+    }
+    if (this.#is(ENDED)) this.destroy();
+  }
+
+  #idled(): void {
+    const { handlers } = this.#profile;
+    if (handlers.timeout === undefined) {
+      this.destroy(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
+      return;
+    }
+    try {
+      handlers.timeout(this);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
+  }
+
+  /** A handler threw: that is the connection's business if it has an `error` handler, else everyone's. */
+  #threw(thrown: unknown): void {
+    const { handlers } = this.#profile;
+    if (handlers.error === undefined) {
+      this.#loop.fail(thrown);
+      return;
+    }
+    const error =
+      thrown instanceof Error ? thrown : new Error(`handler threw ${String(thrown)}`, { cause: thrown });
+    try {
+      handlers.error(this, error);
+    } catch (again) {
+      this.#loop.fail(again);
+    }
+  }
+}

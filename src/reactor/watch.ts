@@ -1,0 +1,80 @@
+import { check, SysError } from "../base/sys-error.ts";
+import { ERRNO } from "../base/errno.ts";
+import { type Loop, Owner } from "./loop.ts";
+
+/** A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. */
+export interface Watch extends Disposable {
+  /** The descriptor that is watched, or -1 once this is closed. */
+  fileno(): number;
+  /** Changes what is watched for: EVENT_* bits. */
+  modify(events: number): void;
+  /** Stops watching. The descriptor stays open: it is yours. Safe to call twice. */
+  close(): void;
+}
+
+/** What is called when a watched descriptor is ready, with EVENT_* bits. */
+export type WatchCallback = (events: number) => void;
+
+/** A watch from the inside. */
+export class DescriptorWatch extends Owner implements Watch {
+  readonly #loop: Loop;
+  readonly #slot: number;
+  readonly #callback: WatchCallback;
+  #fd: number;
+
+  constructor(loop: Loop, fd: number, events: number, callback: WatchCallback) {
+    super();
+    this.#loop = loop;
+    this.#fd = fd;
+    this.#callback = callback;
+    this.#slot = loop.take(this);
+    const result = loop.engine.watch(this.#slot, fd, events);
+    if (result < 0) {
+      loop.released(this.#slot);
+      throw watchError(loop, result, fd);
+    }
+  }
+
+  fileno(): number {
+    return this.#fd;
+  }
+
+  modify(events: number): void {
+    if (this.#fd < 0) return;
+    check(this.#loop.engine.modify(this.#slot, events), "modify", { fd: this.#fd });
+  }
+
+  close(): void {
+    this.abandon();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  override ready(events: number): void {
+    try {
+      this.#callback(events);
+    } catch (thrown) {
+      this.#loop.fail(thrown);
+    }
+  }
+
+  override abandon(): void {
+    if (this.#fd < 0) return;
+    this.#fd = -1;
+    this.#loop.engine.forget(this.#slot);
+  }
+}
+
+function watchError(loop: Loop, result: number, fd: number): SysError {
+  const hints: Partial<Record<number, string>> = {
+    [ERRNO.EPERM]: "epoll cannot watch a regular file or directory: it is always ready; just read it",
+    [ERRNO.EEXIST]: "this reactor watches that descriptor already; use modify()",
+    [ERRNO.EINVAL]:
+      loop.engine.name === "select"
+        ? "select() holds fds below 1024; use poll or epoll"
+        : "that descriptor cannot be watched",
+  };
+  return new SysError("watch", result, { fd, hint: hints[-result] });
+}
