@@ -66,6 +66,15 @@ export class SelectSets {
     return ((this.ready[set + (fd >>> 5)] as number) & (1 << (fd & 31))) !== 0;
   }
 
+  /** How many bits the last wait left in the sets: as many as it returned, unless it was misled. */
+  countReady(): number {
+    let count = 0;
+    for (let word = 0; word < ALL_WORDS; word++) {
+      for (let bits = this.ready[word] as number; bits !== 0; bits &= bits - 1) count++;
+    }
+    return count;
+  }
+
   /**
    * Waits until something in the sets is ready, through signals.
    *
