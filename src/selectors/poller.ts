@@ -8,6 +8,11 @@ export interface PollerCapabilities {
   readonly exclusive: boolean;
   /** Whether EVENT_PEER_CLOSED is ever reported. */
   readonly peerClosed: boolean;
+  /**
+   * Whether EVENT_ERROR and EVENT_HANGUP are told apart from readiness, and told even of a descriptor
+   * of which nothing is asked. Where not, they show as EVENT_READ and EVENT_WRITE if those are asked.
+   */
+  readonly hangup: boolean;
   /** Whether a regular file can be watched (as always ready) rather than refused with EPERM. */
   readonly regularFiles: boolean;
   /** The largest descriptor that can be watched. */

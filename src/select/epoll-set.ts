@@ -1,0 +1,121 @@
+import { ERRNO } from "../base/errno.ts";
+import { SysError } from "../base/sys-error.ts";
+import { EPOLL_EVENT, SYS } from "../sys/abi.ts";
+import type { Arena } from "../sys/arena.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { deadlineOf, timeLeft } from "./deadline.ts";
+
+/** The most events that one wait takes, whatever it is asked for. The rest stay in the kernel. */
+const MAX_EVENTS = 65_536;
+/** Room for this many events is there from the start. */
+const FIRST_EVENTS = 1024;
+
+const STRIDE: number = EPOLL_EVENT.stride;
+const DATA: number = EPOLL_EVENT.data;
+
+/**
+ * The calls of one epoll set: `>= 0` or `-errno`, no objects.
+ *
+ * @remarks
+ * What `Epoll` and the epoll engine share. Each puts its own 32-bit tag into an event's data.
+ */
+export class EpollSet {
+  /** The descriptor of the set, -1 once it is closed. */
+  fd: number;
+  readonly #kernel: Kernel;
+  #events: Arena;
+  #capacity = FIRST_EVENTS;
+
+  /**
+   * Takes over the descriptor of an epoll set.
+   *
+   * @throws SysError `ENOMEM` when there is no memory for the events.
+   */
+  constructor(kernel: Kernel, fd: number) {
+    this.#kernel = kernel;
+    this.fd = fd;
+    this.#events = kernel.arenas.map(FIRST_EVENTS * STRIDE * 4);
+  }
+
+  /**
+   * epoll_ctl(2).
+   *
+   * @param operation - EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL.
+   * @param mask - EPOLL* bits.
+   * @param tag - An unsigned 32-bit number, which {@link EpollSet.tagAt} gives back.
+   */
+  control(operation: number, fd: number, mask: number, tag: number): number {
+    const { libc, scratch } = this.#kernel;
+    scratch.u32[0] = mask;
+    scratch.u32[DATA] = tag;
+    scratch.u32[DATA + 1] = 0;
+    return libc.epoll_ctl(this.fd, operation, fd, scratch.address);
+  }
+
+  /**
+   * Waits for events, through signals.
+   *
+   * @param timeoutMs - 0 does not wait, -1 waits for ever; fractions count.
+   * @returns How many there are to read with `maskAt` and `tagAt`, or `-errno`.
+   */
+  wait(maxEvents: number, timeoutMs: number): number {
+    let max = maxEvents;
+    if (max > this.#capacity) max = this.#grow(maxEvents);
+    if (max < 0) return max;
+    const deadline = deadlineOf(timeoutMs);
+    let count = this.#waitOnce(max, timeoutMs);
+    while (count === -ERRNO.EINTR) count = this.#waitOnce(max, timeLeft(deadline));
+    return count;
+  }
+
+  /** The EPOLL* bits of the `index`-th event of the last wait. */
+  maskAt(index: number): number {
+    return this.#events.u32[index * STRIDE] as number;
+  }
+
+  /** The tag of the `index`-th event of the last wait. */
+  tagAt(index: number): number {
+    return this.#events.u32[index * STRIDE + DATA] as number;
+  }
+
+  /** Gives the descriptor and the memory back. Safe to call twice. */
+  close(): void {
+    const fd = this.fd;
+    if (fd < 0) return;
+    this.fd = -1;
+    this.#kernel.libc.close(fd);
+    this.#kernel.arenas.release(this.#events);
+  }
+
+  #waitOnce(maxEvents: number, timeoutMs: number): number {
+    const { libc, scratch } = this.#kernel;
+    const { address } = this.#events;
+    if (Number.isInteger(timeoutMs)) {
+      return libc.epoll_wait(this.fd, address, maxEvents, timeoutMs);
+    }
+    scratch.setTimespec(0, timeoutMs);
+    const timespec = scratch.address;
+    const count = libc.syscall(SYS.epoll_pwait2, this.fd, address, maxEvents, timespec, 0, 0);
+    // Before Linux 5.11 there are only whole milliseconds: round up, so that no wait ends early.
+    if (count !== -ERRNO.ENOSYS) return count;
+    return libc.epoll_wait(this.fd, address, maxEvents, Math.ceil(timeoutMs));
+  }
+
+  /** @returns How many events there is room for now, at most `maxEvents`, or `-errno`. */
+  #grow(maxEvents: number): number {
+    const { arenas } = this.#kernel;
+    const wanted = Math.min(maxEvents, MAX_EVENTS);
+    if (wanted <= this.#capacity) return wanted;
+    const capacity = 2 ** Math.ceil(Math.log2(wanted));
+    try {
+      const events = arenas.map(capacity * STRIDE * 4);
+      arenas.release(this.#events);
+      this.#events = events;
+    } catch (error) {
+      if (error instanceof SysError) return error.errno;
+      throw error;
+    }
+    this.#capacity = capacity;
+    return wanted;
+  }
+}

@@ -1,0 +1,177 @@
+import { type FileObject, filenoOf } from "../base/descriptor.ts";
+import { ERRNO } from "../base/errno.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { check, SysError } from "../base/sys-error.ts";
+import { timeoutOf } from "../base/timeout.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
+import {
+  EPOLL_CLOEXEC,
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLPRI,
+} from "./constants.ts";
+import { EpollSet } from "./epoll-set.ts";
+import { eventMaskOf } from "./event-mask.ts";
+
+const ALL_EVENTS = 0xffff_ffff;
+const DEFAULT_EVENTS: number = EPOLLIN | EPOLLPRI | EPOLLOUT;
+/** Events that one `poll` reports unless it is told otherwise. */
+const DEFAULT_MAX_EVENTS = 1024;
+
+/** What a person can do about a refusal of epoll_ctl. */
+export const EPOLL_HINTS: Readonly<Partial<Record<number, string>>> = {
+  [ERRNO.EPERM]:
+    "a regular file or directory is always ready; epoll cannot watch it, poll and select can",
+  [ERRNO.ENOSPC]: "the user's limit of watches is reached: fs.epoll.max_user_watches",
+  [ERRNO.ELOOP]: "the epoll sets that watch each other form a circle, or are nested too deeply",
+};
+
+/** How to make an {@link Epoll}. */
+export interface EpollOptions {
+  /** The kernel to call; by default the one of this thread. */
+  readonly kernel?: Kernel;
+  /** An epoll set to take over, as {@link Epoll.fromFd} does; by default a new one is made. */
+  readonly fd?: number;
+}
+
+/**
+ * An epoll set.
+ *
+ * @remarks
+ * The kernel remembers what is watched, so a wait costs as much as there is ready. Close a descriptor
+ * and it leaves the set, *unless* it was dup'ed: unregister first. It holds a descriptor, which is
+ * close-on-exec and has to be closed.
+ *
+ * @example
+ * ```ts
+ * using epoll = new Epoll();
+ * epoll.register(socket, EPOLLIN | EPOLLET);
+ * for (const [fd, events] of epoll.poll(1000)) console.log(fd, (events & EPOLLIN) !== 0);
+ * ```
+ * Source: epoll(7), epoll_ctl(2), epoll_wait(2), epoll_pwait2(2).
+ */
+export class Epoll {
+  readonly #set: EpollSet;
+
+  /**
+   * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it.
+   */
+  constructor({ kernel = defaultKernel, fd }: EpollOptions = {}) {
+    this.#set = new EpollSet(
+      kernel,
+      fd === undefined
+        ? check(kernel.libc.epoll_create1(EPOLL_CLOEXEC), "epoll_create1")
+        : filenoOf(fd),
+    );
+  }
+
+  /**
+   * An epoll set that exists: one that was inherited or received. It is closed by this object from
+   * now on.
+   *
+   * @throws TypeError or RangeError `ERR_INVALID_FD`. Whether it is an epoll set shows when it is used:
+   * SysError `EINVAL`.
+   */
+  static fromFd(fd: number, { kernel = defaultKernel }: { readonly kernel?: Kernel } = {}): Epoll {
+    return new Epoll({ kernel, fd: filenoOf(fd) });
+  }
+
+  /** Whether it has been closed. */
+  get closed(): boolean {
+    return this.#set.fd < 0;
+  }
+
+  /** The descriptor of the set, -1 once it is closed. It is readable when something in the set is ready. */
+  fileno(): number {
+    return this.#set.fd;
+  }
+
+  /**
+   * Watches a descriptor.
+   *
+   * @param events - EPOLL* bits; EPOLLERR and EPOLLHUP are reported without asking.
+   * @throws SysError `EEXIST` when it is registered, `EBADF` when it is closed, `EPERM` for a regular
+   * file, `EINVAL` for bits that EPOLLEXCLUSIVE does not go with or for the set itself, `ELOOP`,
+   * `ENOSPC`, `ENOMEM`; TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_EVENTS`; TypeError
+   * `ERR_CLOSED`.
+   */
+  register(fileObject: FileObject, events: number = DEFAULT_EVENTS): void {
+    this.#control(EPOLL_CTL_ADD, "register", fileObject, events);
+  }
+
+  /**
+   * Changes what is asked of a descriptor; re-arms one that was registered with EPOLLONESHOT.
+   *
+   * @param events - EPOLL* bits.
+   * @throws As {@link Epoll.register}, with SysError `ENOENT` when it is not registered, and `EINVAL`
+   * when it was registered with EPOLLEXCLUSIVE.
+   */
+  modify(fileObject: FileObject, events: number): void {
+    this.#control(EPOLL_CTL_MOD, "modify", fileObject, events);
+  }
+
+  /**
+   * Stops watching a descriptor.
+   *
+   * @throws SysError `ENOENT` when it is not registered, `EBADF` when it is closed; TypeError or
+   * RangeError `ERR_INVALID_FD`; TypeError `ERR_CLOSED`.
+   */
+  unregister(fileObject: FileObject): void {
+    this.#control(EPOLL_CTL_DEL, "unregister", fileObject, 0);
+  }
+
+  /**
+   * Waits until a descriptor is ready. It blocks the thread.
+   *
+   * @param timeoutMs - Milliseconds, fractions count; 0 does not wait, `undefined` or a negative number
+   * waits for ever. A signal does not end the wait.
+   * @param maxEvents - Report at most so many, from 1 up; by default 1024. The others are reported by
+   * the next call. One call never reports more than 65536.
+   * @returns Those that are ready as `[fd, events]`; empty when the time was up.
+   * @throws RangeError or TypeError `ERR_INVALID_TIMEOUT`, RangeError `ERR_INVALID_LENGTH` for
+   * `maxEvents`, TypeError `ERR_CLOSED`; SysError `EINVAL` when `fromFd` was given something else than
+   * an epoll set.
+   */
+  poll(
+    timeoutMs?: number | null,
+    maxEvents: number = DEFAULT_MAX_EVENTS,
+  ): [fd: number, events: number][] {
+    this.#assertOpen("poll");
+    if (!Number.isInteger(maxEvents) || maxEvents < 1) {
+      throw rangeError(
+        "ERR_INVALID_LENGTH",
+        `Cannot report at most ${show(maxEvents)} events: give an integer from 1 up`,
+      );
+    }
+    const set = this.#set;
+    const count = check(set.wait(maxEvents, timeoutOf(timeoutMs)), "epoll_wait", { fd: set.fd });
+    const ready: [number, number][] = [];
+    for (let i = 0; i < count; i++) ready.push([set.tagAt(i), set.maskAt(i)]);
+    return ready;
+  }
+
+  /** Closes the set; what was watched stays open. Safe to call twice. */
+  close(): void {
+    this.#set.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #control(operation: number, verb: string, fileObject: FileObject, events: number): void {
+    this.#assertOpen(verb);
+    const fd = filenoOf(fileObject);
+    const mask = eventMaskOf(events, ALL_EVENTS);
+    const result = this.#set.control(operation, fd, mask, fd);
+    if (result < 0) throw new SysError("epoll_ctl", result, { fd, hint: EPOLL_HINTS[-result] });
+  }
+
+  #assertOpen(verb: string): void {
+    if (this.closed) throw typeError("ERR_CLOSED", `Cannot ${verb}: this Epoll is closed`);
+  }
+}

@@ -1,0 +1,100 @@
+import { type FileObject, filenoOf } from "../base/descriptor.ts";
+import { ERRNO } from "../base/errno.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { SysError } from "../base/sys-error.ts";
+import { timeoutOf } from "../base/timeout.ts";
+import { FD_SETSIZE } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
+import { EXCEPTIONAL, fdTooLarge, READERS, SelectSets, WRITERS } from "./select-sets.ts";
+
+/**
+ * Waits until a descriptor of three lists is ready, and returns those that are.
+ *
+ * @remarks
+ * It blocks the thread, as the call of the system does: timers, promises and signal handlers of
+ * JavaScript run when it returns. A signal does not end it; it goes on with what is left of the time.
+ * Regular files are always ready. Whatever `fileno()` does to the lists, what counts is what was
+ * found in them while they were read, once, from the front. They are never written to.
+ *
+ * @param readers - Wait until these can be read: data, a connection to accept, or the end of stream.
+ * @param writers - Wait until these can be written to, or their connect has come to its end.
+ * @param exceptional - Wait for what poll(2) calls priority: urgent data of TCP.
+ * @param timeoutMs - Milliseconds from 0 up, fractions count; 0 does not wait, `undefined` waits for
+ * ever.
+ * @param kernel - The kernel to call; by default the one of this thread.
+ * @returns Three new arrays with the very objects that were passed in and are ready, in their order.
+ * All are empty when the time was up.
+ * @throws RangeError `ERR_FD_TOO_LARGE` for a descriptor of 1024 or above; TypeError or RangeError
+ * `ERR_INVALID_FD` for what is no descriptor; RangeError `ERR_INVALID_TIMEOUT` for a timeout that is
+ * negative, NaN or beyond range; SysError `EBADF` for one that is closed, which it names.
+ * @example
+ * ```ts
+ * const [readable] = select([socket], [], [], 1000);
+ * if (readable.length === 0) console.log("nothing came within a second");
+ * ```
+ * Source: select(2).
+ */
+export function select<
+  R extends FileObject = FileObject,
+  W extends FileObject = FileObject,
+  X extends FileObject = FileObject,
+>(
+  readers: Iterable<R>,
+  writers: Iterable<W>,
+  exceptional: Iterable<X>,
+  timeoutMs?: number | null,
+  kernel: Kernel = defaultKernel,
+): [readers: R[], writers: W[], exceptional: X[]] {
+  const timeout = timeoutOf(timeoutMs);
+  if (typeof timeoutMs === "number" && timeoutMs < 0) {
+    throw rangeError(
+      "ERR_INVALID_TIMEOUT",
+      `Cannot select for ${timeoutMs} ms: give 0 or more, or undefined to wait for ever`,
+    );
+  }
+  // Every fileno() is called before the sets are touched: it may be anyone's code.
+  const asked = [watched(readers), watched(writers), watched(exceptional)] as const;
+  const sets = new SelectSets(kernel);
+  for (const { fd } of asked[0]) sets.add(READERS, fd);
+  for (const { fd } of asked[1]) sets.add(WRITERS, fd);
+  for (const { fd } of asked[2]) sets.add(EXCEPTIONAL, fd);
+
+  const found = sets.wait(timeout);
+  // The kernel does not look at bits above the highest descriptor that the process has had, and leaves
+  // them as they were: closed, and yet ready to all appearance. Only the count tells.
+  if (found === -ERRNO.EBADF || (found >= 0 && found !== sets.countReady())) {
+    const fd = sets.findClosed();
+    throw new SysError("select", ERRNO.EBADF, { fd: fd < 0 ? undefined : fd });
+  }
+  if (found < 0) throw new SysError("select", found);
+  return [
+    readyOf(asked[0], READERS, sets),
+    readyOf(asked[1], WRITERS, sets),
+    readyOf(asked[2], EXCEPTIONAL, sets),
+  ];
+}
+
+interface Watched<T> {
+  readonly fileObject: T;
+  readonly fd: number;
+}
+
+function watched<T extends FileObject>(list: Iterable<T>): Watched<T>[] {
+  if (typeof list?.[Symbol.iterator] !== "function" || typeof list === "string") {
+    throw typeError("ERR_INVALID_FD", `Cannot select on ${show(list)}: give a list of descriptors`);
+  }
+  const all: Watched<T>[] = [];
+  for (const fileObject of list) {
+    const fd = filenoOf(fileObject);
+    if (fd >= FD_SETSIZE) throw fdTooLarge(fd);
+    all.push({ fileObject, fd });
+  }
+  return all;
+}
+
+function readyOf<T>(asked: readonly Watched<T>[], set: number, sets: SelectSets): T[] {
+  const ready: T[] = [];
+  for (const { fileObject, fd } of asked) if (sets.isReady(set, fd)) ready.push(fileObject);
+  return ready;
+}

@@ -1,0 +1,183 @@
+import type { HasFileno } from "../src/base/descriptor.ts";
+import { ERRNO } from "../src/base/errno.ts";
+import { check } from "../src/base/sys-error.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK } from "../src/sys/abi.ts";
+import type { Kernel } from "../src/sys/kernel.ts";
+import type { Libc } from "../src/sys/libc.ts";
+import { kernel } from "../src/sys/open.ts";
+
+const { libc, scratch } = kernel;
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const F_DUPFD_CLOEXEC = 1030;
+
+/** A descriptor for tests, made through libc alone, non-blocking and close-on-exec. */
+export class Descriptor implements HasFileno {
+  #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  fileno(): number {
+    return this.#fd;
+  }
+
+  /** Writes `length` bytes. @returns How many were taken, or `-errno`. */
+  write(length = 1): number {
+    return libc.write(this.#fd, scratch.address, length);
+  }
+
+  /** Reads at most `length` bytes. @returns How many there were, or `-errno`. */
+  read(length = 4096): number {
+    return libc.read(this.#fd, scratch.address, length);
+  }
+
+  /** Writes until the descriptor would block. */
+  fill(): void {
+    while (this.write(65_536) > 0);
+    while (this.write(1) > 0);
+  }
+
+  /** Reads until the descriptor would block or is at its end. */
+  drain(): void {
+    while (this.read(65_536) > 0);
+  }
+
+  /** Another number for the same open file. */
+  dup(): Descriptor {
+    return new Descriptor(check(libc.fcntl(this.#fd, F_DUPFD_CLOEXEC, 0), "fcntl"));
+  }
+
+  close(): void {
+    if (this.#fd >= 0) libc.close(this.#fd);
+    this.#fd = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Closes what a case opened, however it ends. */
+export class Opened {
+  readonly #all: Disposable[] = [];
+
+  pipe(): { reader: Descriptor; writer: Descriptor } {
+    check(libc.pipe2(scratch.address, O_CLOEXEC | O_NONBLOCK), "pipe2");
+    const [reader, writer] = [scratch.i32[0] as number, scratch.i32[1] as number];
+    return { reader: this.own(new Descriptor(reader)), writer: this.own(new Descriptor(writer)) };
+  }
+
+  /** Two connected sockets. */
+  pair(): [Descriptor, Descriptor] {
+    const type = SOCK_STREAM | O_CLOEXEC | O_NONBLOCK;
+    check(libc.socketpair(AF_UNIX, type, 0, scratch.address), "socketpair");
+    const [a, b] = [scratch.i32[0] as number, scratch.i32[1] as number];
+    return [this.own(new Descriptor(a)), this.own(new Descriptor(b))];
+  }
+
+  /** Readable when `value` is not 0, and always writable. */
+  counter(value: number): Descriptor {
+    return this.own(
+      new Descriptor(check(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+    );
+  }
+
+  /** A regular file, opened for reading. */
+  file(): Descriptor {
+    // The runtime's own binary is a file everywhere.
+    const path = new TextEncoder().encode(`${process.execPath}\0`);
+    scratch.u8.set(path);
+    return this.own(new Descriptor(check(libc.open(scratch.address, O_CLOEXEC, 0), "open")));
+  }
+
+  /** A copy of `descriptor` at the number `fd` or the next free one above it. */
+  dupAt(descriptor: Descriptor, fd: number): Descriptor {
+    const copy = check(libc.fcntl(descriptor.fileno(), F_DUPFD_CLOEXEC, fd), "fcntl");
+    return this.own(new Descriptor(copy));
+  }
+
+  own<T extends Disposable>(it: T): T {
+    this.#all.push(it);
+    return it;
+  }
+
+  [Symbol.dispose](): void {
+    for (const it of this.#all.reverse()) it[Symbol.dispose]();
+    this.#all.length = 0;
+  }
+}
+
+/** Runs `body` and closes what it opened. */
+export function opening(body: (opened: Opened) => void): () => void {
+  return () => {
+    const opened = new Opened();
+    try {
+      body(opened);
+    } finally {
+      opened[Symbol.dispose]();
+    }
+  };
+}
+
+/** A number that no descriptor has now. */
+export function closedFd(): number {
+  const fd = check(libc.eventfd(0, EFD_CLOEXEC), "eventfd");
+  libc.close(fd);
+  return fd;
+}
+
+/** This thread's kernel with some of its calls replaced. */
+export function kernelWith(calls: Partial<Libc>): Kernel {
+  return { ...kernel, libc: { ...libc, ...calls } };
+}
+
+/**
+ * A kernel whose waits a signal ends after `afterMs`, `times` times, before they are as they are. One
+ * that does not wait is not interrupted, as in the real one.
+ */
+export function interrupted(times: number, afterMs = 0): { kernel: Kernel; left(): number } {
+  let left = times;
+  const wrap =
+    <A extends number[]>(call: (...args: A) => number, waits: (...args: A) => boolean) =>
+    (...args: A): number => {
+      if (left === 0 || !waits(...args)) return call(...args);
+      left--;
+      const until = performance.now() + afterMs;
+      while (performance.now() < until);
+      return -ERRNO.EINTR;
+    };
+  const isTime = (timespec: number): boolean => {
+    const at = timespec - scratch.address;
+    return timespec === 0 || scratch.getWord(at) + scratch.getWord(at + 8) > 0;
+  };
+  return {
+    kernel: kernelWith({
+      pselect: wrap(libc.pselect, (_n, _r, _w, _x, timespec) => isTime(timespec)),
+      ppoll: wrap(libc.ppoll, (_fds, _count, timespec) => isTime(timespec)),
+      epoll_wait: wrap(libc.epoll_wait, (_epoll, _events, _max, timeoutMs) => timeoutMs !== 0),
+      syscall: wrap(libc.syscall, (_number, _epoll, _events, _max, timespec) => isTime(timespec)),
+    }),
+    left: () => left,
+  };
+}
+
+/**
+ * Raises the limit on descriptors to `wanted` where the system allows it.
+ *
+ * @returns Why not, or undefined.
+ */
+export function allowDescriptors(wanted: number): string | undefined {
+  const RLIMIT_NOFILE = 7;
+  libc.getrlimit(RLIMIT_NOFILE, scratch.address);
+  const [soft, hard] = [scratch.getWord(0), scratch.getWord(8)];
+  if (soft >= wanted) return undefined;
+  if (hard < wanted) return `the limit on descriptors is ${hard}, and this needs ${wanted}`;
+  scratch.setWord(0, wanted);
+  scratch.setWord(8, hard);
+  return libc.setrlimit(RLIMIT_NOFILE, scratch.address) < 0
+    ? `the limit on descriptors cannot be raised to ${wanted}`
+    : undefined;
+}

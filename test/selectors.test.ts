@@ -1,0 +1,9 @@
+import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
+import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
+import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
+import { pollerConformance } from "./conformance/poller.ts";
+import { report } from "./suite.ts";
+
+report(pollerConformance("epoll", (kernel) => new EpollPoller(kernel)));
+report(pollerConformance("poll", (kernel) => new PollPoller(kernel)));
+report(pollerConformance("select", (kernel) => new SelectPoller(kernel)));
