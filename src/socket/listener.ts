@@ -1,0 +1,135 @@
+import { show, typeError } from "../base/misuse.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import {
+  type AddressFamily,
+  encodeAddress,
+  familyName,
+  familyOf,
+  formatAddress,
+  type SocketAddress,
+} from "./address.ts";
+import {
+  AF_INET6,
+  AF_UNIX,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SOMAXCONN,
+} from "./constants.ts";
+import { bindRaw, readLocalAddress, setIntOption } from "./raw.ts";
+import { AT_ADDRESS } from "./scratch.ts";
+import { checkSocket } from "./socket-error.ts";
+
+/** Where to listen, and how. */
+export interface ListenOptions {
+  /** An IP literal or `"localhost"`; left out or `""`, every address of the machine. */
+  readonly host?: string | undefined;
+  /** 0 to 65535; 0 picks a free one. Only a path goes without. */
+  readonly port?: number | undefined;
+  /** Instead of host and port: the path of a unix socket, or a name with a leading NUL. */
+  readonly path?: string | Uint8Array | undefined;
+  /** Instead of all three: an address as a whole. */
+  readonly address?: SocketAddress | undefined;
+  /** AF_INET or AF_INET6, for the wildcard; a literal tells by itself. */
+  readonly family?: AddressFamily | undefined;
+  /** How many connections may wait to be accepted; the kernel cuts it to net.core.somaxconn. */
+  readonly backlog?: number | undefined;
+  /** Lets several sockets listen on one port, the kernel spreading connections over them. Default false. */
+  readonly reusePort?: boolean | undefined;
+  /** Takes a port over whose last owner's connections are still in TIME_WAIT. Default true. */
+  readonly reuseAddr?: boolean | undefined;
+  /** Accepts IPv4 on an IPv6 listener as well, as v4-mapped addresses. Default false. */
+  readonly dualStack?: boolean | undefined;
+  /** Makes the descriptor non-blocking. Default false. */
+  readonly nonBlocking?: boolean | undefined;
+  /** SOCK_STREAM (the default), or SOCK_SEQPACKET for a unix socket. */
+  readonly type?: number | undefined;
+}
+
+/**
+ * Opens a listening socket: socket, options, bind, listen.
+ *
+ * @returns Its descriptor, close-on-exec, which is the caller's to close.
+ * @throws SysError `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EMFILE`, `EAFNOSUPPORT`, with the address;
+ * `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`. Nothing stays open.
+ * @source socket(2), bind(2), listen(2)
+ */
+export function openListener(kernel: Kernel, options: ListenOptions): number {
+  const { libc } = kernel;
+  const { address, family } = listenAddress(options);
+  const backlog = backlogOf(options.backlog);
+  // Encoded once before there is a descriptor: what is wrong with the address is found here.
+  encodeAddress(kernel.scratch, AT_ADDRESS, address, family, kernel);
+  const flags = SOCK_CLOEXEC | (options.nonBlocking === true ? SOCK_NONBLOCK : 0);
+  const type = options.type ?? SOCK_STREAM;
+  const fd = checkSocket(libc.socket(family, type | flags, 0), "socket", address);
+  try {
+    const set = (level: number, option: number, on: boolean): number =>
+      checkSocket(setIntOption(kernel, fd, level, option, on ? 1 : 0), "setsockopt", address);
+    if (family !== AF_UNIX) {
+      if (options.reuseAddr !== false) set(SOL_SOCKET, SO_REUSEADDR, true);
+      if (options.reusePort === true) set(SOL_SOCKET, SO_REUSEPORT, true);
+    }
+    // Set either way: what it is by default is a sysctl.
+    if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, options.dualStack !== true);
+    checkSocket(bindRaw(kernel, fd, address, family), "bind", address);
+    const listening = libc.listen(fd, backlog);
+    checkSocket(listening, "listen", listening < 0 ? readLocalAddress(kernel, fd) : address);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** A backlog that listen(2) takes as it is meant: negative ones mean "as many as allowed" there. */
+export function backlogOf(backlog: number = SOMAXCONN): number {
+  if (Number.isInteger(backlog) && backlog >= 0 && backlog <= 0x7fffffff) return backlog;
+  throw typeError(
+    "ERR_INVALID_OPTION",
+    `Cannot use ${show(backlog)} as a backlog: give an integer from 0 up`,
+  );
+}
+
+/**
+ * Where `options` say to listen, and the family of the socket to make for it.
+ *
+ * @throws TypeError `ERR_INVALID_OPTION` when they contradict each other.
+ */
+function listenAddress(options: ListenOptions): { address: SocketAddress; family: AddressFamily } {
+  const { host, port, path, dualStack } = options;
+  if (path !== undefined && (host !== undefined || port !== undefined)) {
+    throw typeError("ERR_INVALID_OPTION", "Cannot listen on a path and a port at once: give one");
+  }
+  if (options.address !== undefined && (path ?? host ?? port) !== undefined) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      "Cannot listen on an address and on what host, port or path say: give one",
+    );
+  }
+  const wanted = options.family ?? (dualStack === true ? AF_INET6 : undefined);
+  // A missing port is left for the address to refuse: no server wants a random one by mistake.
+  const given: SocketAddress =
+    options.address ??
+    (path === undefined ? { address: host ?? "", port: port as number } : { path });
+  // Only the wildcard and "localhost" heed it; a literal has a family of its own.
+  const address: SocketAddress =
+    given.path === undefined && wanted !== AF_UNIX
+      ? { ...given, family: given.family ?? wanted }
+      : given;
+  const family = familyOf(address);
+  if (wanted !== undefined && wanted !== family) {
+    const asked = options.family === undefined ? "dual-stack" : `with ${familyName(wanted)}`;
+    const todo = options.family === undefined ? 'leave the host out or give "::"' : "leave it out";
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot listen on ${formatAddress(address)} ${asked}: it is of ${familyName(family)}; ${todo}`,
+    );
+  }
+  return { address, family };
+}

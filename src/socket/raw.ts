@@ -1,0 +1,120 @@
+/**
+ * Socket calls on a bare descriptor, for whoever keeps descriptors rather than Sockets: an engine that
+ * holds thousands of them. Arguments go through the scratch arena, so that nothing else is allocated.
+ */
+import { ERRNO } from "../base/errno.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { decodeAddress, encodeAddress, type SocketAddress } from "./address.ts";
+import { SO_ERROR, SOL_SOCKET } from "./constants.ts";
+import { AT_ADDRESS, AT_BYTES, AT_LENGTH, SOCKADDR_SIZE } from "./scratch.ts";
+
+/** Where the socket `fd` is; null when `fd` is no socket or its family has no address known here. */
+export function readLocalAddress(kernel: Kernel, fd: number): SocketAddress | null {
+  prepareAddress(kernel);
+  const { address } = kernel.scratch;
+  return readAddress(
+    kernel,
+    kernel.libc.getsockname(fd, address + AT_ADDRESS, address + AT_LENGTH),
+  );
+}
+
+/** What the socket `fd` is connected to; null when it is to nothing. */
+export function readPeerAddress(kernel: Kernel, fd: number): SocketAddress | null {
+  prepareAddress(kernel);
+  const { address } = kernel.scratch;
+  return readAddress(
+    kernel,
+    kernel.libc.getpeername(fd, address + AT_ADDRESS, address + AT_LENGTH),
+  );
+}
+
+/** Makes room for the address that a call will write at {@link AT_ADDRESS}. */
+export function prepareAddress(kernel: Kernel): void {
+  kernel.scratch.u32[AT_LENGTH >> 2] = SOCKADDR_SIZE;
+}
+
+/** The address that a call wrote, after {@link prepareAddress}; null when it failed or wrote none. */
+export function readAddress(kernel: Kernel, result = 0): SocketAddress | null {
+  if (result < 0) return null;
+  const { scratch } = kernel;
+  return decodeAddress(scratch, AT_ADDRESS, scratch.u32[AT_LENGTH >> 2] as number);
+}
+
+/**
+ * Binds `fd` to `address`.
+ *
+ * @returns 0 or `-errno`.
+ * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
+ */
+export function bindRaw(
+  kernel: Kernel,
+  fd: number,
+  address: SocketAddress,
+  family?: number,
+): number {
+  const { libc, scratch } = kernel;
+  const length = encodeAddress(scratch, AT_ADDRESS, address, family, kernel);
+  return libc.bind(fd, scratch.address + AT_ADDRESS, length);
+}
+
+/**
+ * Connects `fd` to `address`; a non-blocking one answers `-EINPROGRESS` and becomes writable.
+ *
+ * @returns 0 or `-errno`.
+ * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
+ */
+export function connectRaw(
+  kernel: Kernel,
+  fd: number,
+  address: SocketAddress,
+  family?: number,
+): number {
+  const { libc, scratch } = kernel;
+  const length = encodeAddress(scratch, AT_ADDRESS, address, family, kernel);
+  return libc.connect(fd, scratch.address + AT_ADDRESS, length);
+}
+
+/**
+ * An option that is an int. One that may be negative cannot be told from an error here:
+ * `Socket.getsockopt` can.
+ *
+ * @returns The value, or `-errno`.
+ */
+export function readIntOption(kernel: Kernel, fd: number, level: number, option: number): number {
+  const { libc, scratch } = kernel;
+  scratch.u32[AT_LENGTH >> 2] = 4;
+  // An option of one byte (IP_MULTICAST_TTL) leaves the rest as it was.
+  scratch.i32[AT_BYTES >> 2] = 0;
+  const { address } = scratch;
+  const result = libc.getsockopt(fd, level, option, address + AT_BYTES, address + AT_LENGTH);
+  return result < 0 ? result : (scratch.i32[AT_BYTES >> 2] as number);
+}
+
+/**
+ * Sets an option that is an int.
+ *
+ * @returns 0 or `-errno`.
+ */
+export function setIntOption(
+  kernel: Kernel,
+  fd: number,
+  level: number,
+  option: number,
+  value: number,
+): number {
+  const { libc, scratch } = kernel;
+  scratch.i32[AT_BYTES >> 2] = value;
+  return libc.setsockopt(fd, level, option, scratch.address + AT_BYTES, 4);
+}
+
+/**
+ * Takes the error that waits on `fd` (SO_ERROR): how a connect in progress has ended.
+ *
+ * @returns A positive error number, 0 when there is none. It is given once, then cleared.
+ */
+export function takeSocketError(kernel: Kernel, fd: number): number {
+  return Math.abs(readIntOption(kernel, fd, SOL_SOCKET, SO_ERROR));
+}
+
+/** What a call that would block returns. */
+export const WOULD_BLOCK: number = -ERRNO.EAGAIN;
