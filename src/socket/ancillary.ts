@@ -1,0 +1,160 @@
+/**
+ * What travels beside the bytes of a message: `cmsghdr` and its payload, one after the other, each
+ * aligned to 8 bytes.
+ *
+ * ```text
+ *   0        8       12     16            len     next multiple of 8
+ *   | len    | level | type | data ...    | (pad) | len | level | ...
+ * ```
+ *
+ * Source: cmsg(3), unix(7).
+ */
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import type { Arena } from "../sys/arena.ts";
+import { SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET } from "./constants.ts";
+import { type Credentials, decodeCredentials, UCRED_SIZE } from "./options.ts";
+
+/** Descriptors on their way to another process: SCM_RIGHTS. */
+export interface RightsMessage {
+  /** Sent: descriptors to share. Received: new ones, close-on-exec, the receiver's to close. */
+  readonly fds: readonly number[];
+}
+
+/** Who sent the message: SCM_CREDENTIALS. Needs `options.passCredentials` at the receiver. */
+export interface CredentialsMessage {
+  readonly credentials: Credentials;
+}
+
+/** Any other ancillary message, as its bytes. */
+export interface RawAncillaryMessage {
+  readonly level: number;
+  readonly type: number;
+  readonly data: Uint8Array;
+}
+
+/** One message of ancillary data. */
+export type AncillaryMessage = RightsMessage | CredentialsMessage | RawAncillaryMessage;
+
+const HEADER = 16;
+const FD_SIZE = 4;
+
+/** SCM_MAX_FD: how many descriptors the kernel takes with one message. */
+export const MAX_FDS = 253;
+
+/**
+ * What an ancillary message of `dataLength` bytes takes, without what aligns the next one: CMSG_LEN.
+ *
+ * @remarks
+ * The room to offer for a last message. With CMSG_SPACE, an even number of descriptors may arrive where
+ * one fewer was expected.
+ */
+export function ancillaryLength(dataLength: number): number {
+  return HEADER + dataLength;
+}
+
+/** What an ancillary message of `dataLength` bytes takes when another follows: CMSG_SPACE. */
+export function ancillarySpace(dataLength: number): number {
+  return HEADER + Math.ceil(dataLength / 8) * 8;
+}
+
+/**
+ * The room that `messages` take, once encoded.
+ *
+ * @throws TypeError `ERR_INVALID_OPTION`, RangeError `ERR_INVALID_LENGTH` for what cannot be encoded.
+ */
+export function encodedLength(messages: readonly AncillaryMessage[]): number {
+  return messages.reduce((sum, message) => sum + ancillarySpace(dataLengthOf(message)), 0);
+}
+
+/** Writes `messages` at `offset`, which is a multiple of 8, with {@link encodedLength} bytes of room. */
+export function encodeAncillary(
+  arena: Arena,
+  offset: number,
+  messages: readonly AncillaryMessage[],
+): void {
+  let at = offset;
+  for (const message of messages) {
+    const length = dataLengthOf(message);
+    const next = at + ancillarySpace(length);
+    arena.u8.fill(0, at, next);
+    arena.setWord(at, ancillaryLength(length));
+    const [level, type] = kindOf(message);
+    arena.view.setInt32(at + 8, level, true);
+    arena.view.setInt32(at + 12, type, true);
+    encodeData(arena, at + HEADER, message);
+    at = next;
+  }
+}
+
+/**
+ * Reads the ancillary messages in the `length` bytes at `offset`.
+ *
+ * @remarks
+ * A message that was cut short (MSG_CTRUNC) claims more than is there. It is read as far as it goes, so
+ * that every descriptor that did arrive is in the result.
+ */
+export function decodeAncillary(arena: Arena, offset: number, length: number): AncillaryMessage[] {
+  const messages: AncillaryMessage[] = [];
+  const end = offset + length;
+  for (let at = offset; at + HEADER <= end; ) {
+    const claimed = arena.getWord(at);
+    // Less than a header is no message, and would never end.
+    if (claimed < HEADER) break;
+    const dataEnd = Math.min(at + claimed, end);
+    const level = arena.view.getInt32(at + 8, true);
+    const type = arena.view.getInt32(at + 12, true);
+    messages.push(decodeMessage(level, type, arena.u8.slice(at + HEADER, dataEnd)));
+    at += ancillarySpace(claimed - HEADER);
+  }
+  return messages;
+}
+
+function decodeMessage(level: number, type: number, data: Uint8Array): AncillaryMessage {
+  if (level === SOL_SOCKET && type === SCM_RIGHTS) {
+    // Copied by slice, so the buffer is its own and begins at 0.
+    return { fds: [...new Int32Array(data.buffer, 0, Math.floor(data.length / FD_SIZE))] };
+  }
+  if (level === SOL_SOCKET && type === SCM_CREDENTIALS && data.length >= UCRED_SIZE) {
+    return { credentials: decodeCredentials(data) };
+  }
+  return { level, type, data };
+}
+
+function dataLengthOf(message: AncillaryMessage): number {
+  if ("fds" in message) {
+    const { length } = message.fds;
+    if (length > MAX_FDS) {
+      throw rangeError(
+        "ERR_INVALID_LENGTH",
+        `Cannot send ${length} descriptors with one message: at most ${MAX_FDS}`,
+      );
+    }
+    return length * FD_SIZE;
+  }
+  if ("credentials" in message) return UCRED_SIZE;
+  if (message.data instanceof Uint8Array) return message.data.length;
+  throw typeError(
+    "ERR_INVALID_OPTION",
+    `Cannot send ${show(message.data)} as ancillary data: give { fds }, { credentials } or { level, type, data }`,
+  );
+}
+
+function kindOf(message: AncillaryMessage): readonly [level: number, type: number] {
+  if ("fds" in message) return [SOL_SOCKET, SCM_RIGHTS];
+  if ("credentials" in message) return [SOL_SOCKET, SCM_CREDENTIALS];
+  return [message.level, message.type];
+}
+
+function encodeData({ view, u8 }: Arena, at: number, message: AncillaryMessage): void {
+  if ("fds" in message) {
+    message.fds.forEach((fd, i) => {
+      view.setInt32(at + i * FD_SIZE, fd, true);
+    });
+  } else if ("credentials" in message) {
+    view.setInt32(at, message.credentials.pid, true);
+    view.setUint32(at + 4, message.credentials.uid, true);
+    view.setUint32(at + 8, message.credentials.gid, true);
+  } else {
+    u8.set(message.data, at);
+  }
+}

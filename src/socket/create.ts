@@ -1,0 +1,199 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ERRNO } from "../base/errno.ts";
+import { typeError } from "../base/misuse.ts";
+import { timeoutOf } from "../base/timeout.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
+import { familyOf, portOf, type SocketAddress } from "./address.ts";
+import {
+  type AF_INET,
+  type AF_INET6,
+  AF_UNIX,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+} from "./constants.ts";
+import { type ListenOptions, openListener } from "./listener.ts";
+import { resolve } from "./resolve.ts";
+import { AT_BYTES } from "./scratch.ts";
+import { Socket } from "./socket.ts";
+import { checkSocket, socketError } from "./socket-error.ts";
+import { Deadline, POLLOUT, waitFor } from "./wait.ts";
+
+/** The longest pause between two looks at a connect. */
+const MAX_PAUSE_MS = 16;
+
+/** Where to listen, and how; `kernel` for tests. */
+export interface CreateServerOptions extends ListenOptions {
+  readonly kernel?: Kernel | undefined;
+}
+
+/** Where to connect to, and how. */
+export interface CreateConnectionOptions {
+  /** A name, an IP literal; `"localhost"` when left out. */
+  readonly host?: string | undefined;
+  /** 1 to 65535. Only a path goes without. */
+  readonly port?: number | undefined;
+  /** Instead of host and port: the path of a unix socket, or a name with a leading NUL. */
+  readonly path?: string | Uint8Array | undefined;
+  /** AF_INET or AF_INET6, to try only the addresses of that family. */
+  readonly family?: typeof AF_INET | typeof AF_INET6 | undefined;
+  /** How long each address may take, and then the timeout of the socket. Default: the system's. */
+  readonly timeoutMs?: number | undefined;
+  /** Where to connect from. */
+  readonly localAddress?: SocketAddress | undefined;
+  readonly kernel?: Kernel | undefined;
+}
+
+/**
+ * A listening socket.
+ *
+ * @param options - `host` and `port`, or `path`, or `address`; see {@link ListenOptions}.
+ * @returns A socket in blocking mode, unless `nonBlocking` is set.
+ * @throws SysError `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, ... with the address and what to do;
+ * `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`
+ * @example
+ * ```ts
+ * using server = createServer({ host: "127.0.0.1", port: 0 });
+ * const { port } = server.localAddress();
+ * ```
+ */
+export function createServer(options: CreateServerOptions): Socket {
+  const kernel = options.kernel ?? defaultKernel;
+  return Socket.fromFd(openListener(kernel, options), { kernel });
+}
+
+/**
+ * Connects to a host by name, trying each of its addresses until one answers.
+ *
+ * @remarks
+ * The thread is not blocked: between two looks at the connect, timers and promises go on.
+ *
+ * @returns A connected socket: with the timeout that was given, blocking without one.
+ * @throws SysError `ECONNREFUSED`, `ETIMEDOUT`, ... when there was one address to try; an AggregateError
+ * with the `errors` of all, the `code` of the first, and every failure in its message, when there were
+ * several; ResolveError when the name has none; `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`
+ * @example
+ * ```ts
+ * using socket = await createConnection({ host: "localhost", port: 7788, timeoutMs: 1000 });
+ * ```
+ */
+export async function createConnection(options: CreateConnectionOptions): Promise<Socket> {
+  const timeoutMs = timeoutOf(options.timeoutMs);
+  const targets = await targetsOf(options);
+  const errors: Error[] = [];
+  for (const address of targets) {
+    try {
+      return await connectTo(address, timeoutMs, options);
+    } catch (error) {
+      // Misuse is no failure of one address: it would be the same for all.
+      if (!(error instanceof Error) || !("syscall" in error)) throw error;
+      errors.push(error);
+    }
+  }
+  if (errors.length === 1) throw errors[0];
+  const what = `${options.host ?? "localhost"} port ${options.port}`;
+  throw Object.assign(
+    new AggregateError(
+      errors,
+      `Cannot connect to ${what}: ${errors.map(({ message }) => message).join("; ")}`,
+    ),
+    { code: (errors[0] as Error & { code?: string }).code },
+  );
+}
+
+/**
+ * Two unix sockets that are connected to each other.
+ *
+ * @param family - AF_UNIX is the one that Linux has.
+ * @param type - SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET; with SOCK_NONBLOCK they are non-blocking.
+ * @throws SysError `EMFILE`, `EOPNOTSUPP`
+ * @source socketpair(2)
+ */
+export function socketpair(
+  family: number = AF_UNIX,
+  type: number = SOCK_STREAM,
+  { kernel = defaultKernel }: { kernel?: Kernel } = {},
+): [Socket, Socket] {
+  const { libc, scratch } = kernel;
+  const result = libc.socketpair(family, type | SOCK_CLOEXEC, 0, scratch.address + AT_BYTES);
+  checkSocket(result, "socketpair");
+  const at = AT_BYTES >> 2;
+  const fds = [scratch.i32[at] as number, scratch.i32[at + 1] as number] as const;
+  return [
+    new Socket(family, type, 0, { fd: fds[0], kernel }),
+    new Socket(family, type, 0, { fd: fds[1], kernel }),
+  ];
+}
+
+async function targetsOf(options: CreateConnectionOptions): Promise<readonly SocketAddress[]> {
+  const { host, port, path, localAddress } = options;
+  if (path === undefined) {
+    // Only an address of the family that it connects from can be reached.
+    const local = localAddress === undefined ? undefined : familyOf(localAddress);
+    const family = options.family ?? (local === AF_UNIX ? undefined : local);
+    return resolve(host ?? "localhost", { family, port: portOf(port) });
+  }
+  if (host === undefined && port === undefined) return [{ path }];
+  throw typeError("ERR_INVALID_OPTION", "Cannot connect to a path and a port at once: give one");
+}
+
+async function connectTo(
+  address: SocketAddress,
+  timeoutMs: number,
+  { localAddress, kernel = defaultKernel }: CreateConnectionOptions,
+): Promise<Socket> {
+  const type = SOCK_STREAM | SOCK_NONBLOCK;
+  const socket = new Socket(familyOf(address), type, 0, { kernel });
+  try {
+    if (localAddress !== undefined) socket.bind(localAddress);
+    const deadline = new Deadline(timeoutMs);
+    if (!(await beginConnect(socket, address, deadline))) {
+      await untilWritable(socket, kernel, address, deadline);
+      const { error } = socket.options;
+      if (error !== 0) throw socketError("connect", error, address);
+    }
+    socket.setTimeout(timeoutMs < 0 ? undefined : timeoutMs);
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+/** Whether the connect is over already. One that finds a full backlog (unix sockets) is asked again. */
+async function beginConnect(
+  socket: Socket,
+  address: SocketAddress,
+  deadline: Deadline,
+): Promise<boolean> {
+  for (let turn = 0; ; turn++) {
+    const errno = socket.connectEx(address);
+    if (errno === 0) return true;
+    if (errno === ERRNO.EINPROGRESS) return false;
+    if (errno !== ERRNO.EAGAIN) throw socketError("connect", errno, address);
+    await pause(turn, address, deadline);
+  }
+}
+
+/**
+ * Looks now and then, rather than blocking, whether the connect is over. A selector would be told, but
+ * is of another room; a connect within this machine is over at the first look.
+ */
+async function untilWritable(
+  socket: Socket,
+  kernel: Kernel,
+  address: SocketAddress,
+  deadline: Deadline,
+): Promise<void> {
+  for (let turn = 0; !waitFor(kernel, socket.fileno(), POLLOUT, new Deadline(0)); turn++) {
+    await pause(turn, address, deadline);
+  }
+}
+
+/** Lets the runtime's loop go on: for a moment at first, then for longer. */
+async function pause(turn: number, address: SocketAddress, deadline: Deadline): Promise<void> {
+  const leftMs = deadline.leftMs();
+  if (leftMs === 0) throw socketError("connect", ERRNO.ETIMEDOUT, address);
+  await sleep(Math.min(2 ** turn, MAX_PAUSE_MS, leftMs));
+}

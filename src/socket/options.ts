@@ -1,0 +1,386 @@
+import { rangeError, show } from "../base/misuse.ts";
+import {
+  IP_TOS,
+  IP_TTL,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  IPV6_V6ONLY,
+  SO_ACCEPTCONN,
+  SO_BROADCAST,
+  SO_ERROR,
+  SO_INCOMING_CPU,
+  SO_KEEPALIVE,
+  SO_LINGER,
+  SO_OOBINLINE,
+  SO_PASSCRED,
+  SO_PEERCRED,
+  SO_PRIORITY,
+  SO_RCVBUF,
+  SO_RCVLOWAT,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SO_SNDBUF,
+  SOL_SOCKET,
+  TCP_CONGESTION,
+  TCP_CORK,
+  TCP_DEFER_ACCEPT,
+  TCP_FASTOPEN,
+  TCP_FASTOPEN_CONNECT,
+  TCP_INFO,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_MAXSEG,
+  TCP_NODELAY,
+  TCP_NOTSENT_LOWAT,
+  TCP_QUICKACK,
+  TCP_USER_TIMEOUT,
+} from "./constants.ts";
+import { decodeTcpInfo, TCP_INFO_SIZE, type TcpInfo } from "./tcp-info.ts";
+
+/** The process at the other end of a unix socket, as it was when it connected. unix(7) */
+export interface Credentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What has options: a socket. */
+export interface OptionsOwner {
+  getsockopt(level: number, option: number): number;
+  getsockopt(level: number, option: number, length: number): Uint8Array;
+  setsockopt(level: number, option: number, value: number | Uint8Array): void;
+}
+
+/** The longest name of a congestion control, with its NUL. */
+const TCP_CA_NAME_MAX = 16;
+
+/** `struct ucred`: pid, uid, gid. */
+export const UCRED_SIZE = 12;
+
+/**
+ * The usual options of a socket by name: `socket.options.noDelay = true`.
+ *
+ * @remarks
+ * Each read and each write is a call. What the kernel makes of a value may be another value: buffer
+ * sizes come back doubled, times rounded. Options that are not here go through `getsockopt` and
+ * `setsockopt`.
+ *
+ * Reading or writing throws SysError `ENOPROTOOPT` or `EOPNOTSUPP` where the socket has no such option,
+ * `EINVAL` or `EDOM` for a value that the kernel refuses, and TypeError `ERR_CLOSED` on a closed socket.
+ * @source socket(7), tcp(7), ip(7), ipv6(7), unix(7)
+ */
+export class SocketOptions {
+  readonly #owner: OptionsOwner;
+
+  constructor(owner: OptionsOwner) {
+    this.#owner = owner;
+  }
+
+  // Any socket.
+
+  /** SO_REUSEADDR: bind to a port over whose last owner's connections are still in TIME_WAIT. */
+  get reuseAddr(): boolean {
+    return this.#flag(SOL_SOCKET, SO_REUSEADDR);
+  }
+  set reuseAddr(on: boolean) {
+    this.#setFlag(SOL_SOCKET, SO_REUSEADDR, on);
+  }
+
+  /** SO_REUSEPORT: several sockets on one port, the kernel spreads what comes over them. */
+  get reusePort(): boolean {
+    return this.#flag(SOL_SOCKET, SO_REUSEPORT);
+  }
+  set reusePort(on: boolean) {
+    this.#setFlag(SOL_SOCKET, SO_REUSEPORT, on);
+  }
+
+  /** SO_KEEPALIVE: probe an idle connection; see keepIdleSeconds and its neighbours for when. */
+  get keepAlive(): boolean {
+    return this.#flag(SOL_SOCKET, SO_KEEPALIVE);
+  }
+  set keepAlive(on: boolean) {
+    this.#setFlag(SOL_SOCKET, SO_KEEPALIVE, on);
+  }
+
+  /** SO_BROADCAST: allow sending to a broadcast address. */
+  get broadcast(): boolean {
+    return this.#flag(SOL_SOCKET, SO_BROADCAST);
+  }
+  set broadcast(on: boolean) {
+    this.#setFlag(SOL_SOCKET, SO_BROADCAST, on);
+  }
+
+  /** SO_OOBINLINE: leave urgent bytes in the stream. */
+  get oobInline(): boolean {
+    return this.#flag(SOL_SOCKET, SO_OOBINLINE);
+  }
+  set oobInline(on: boolean) {
+    this.#setFlag(SOL_SOCKET, SO_OOBINLINE, on);
+  }
+
+  /**
+   * SO_LINGER: how many seconds a close may wait for what is queued to be sent; null does not wait and
+   * sends it in the background; 0 drops it and resets the connection.
+   */
+  get lingerSeconds(): number | null {
+    const view = this.#struct(SOL_SOCKET, SO_LINGER, 8);
+    return view.getInt32(0, true) === 0 ? null : view.getInt32(4, true);
+  }
+  set lingerSeconds(seconds: number | null) {
+    const struct = new DataView(new ArrayBuffer(8));
+    struct.setInt32(0, seconds === null ? 0 : 1, true);
+    struct.setInt32(4, seconds === null ? 0 : countOf("lingerSeconds", seconds), true);
+    this.#owner.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(struct.buffer));
+  }
+
+  /** SO_SNDBUF in bytes. Comes back doubled: the kernel adds room for its own book-keeping. */
+  get sendBufferSize(): number {
+    return this.#owner.getsockopt(SOL_SOCKET, SO_SNDBUF);
+  }
+  set sendBufferSize(bytes: number) {
+    this.#setCount("sendBufferSize", SOL_SOCKET, SO_SNDBUF, bytes);
+  }
+
+  /** SO_RCVBUF in bytes. Comes back doubled; set before listen or connect to count for the window. */
+  get receiveBufferSize(): number {
+    return this.#owner.getsockopt(SOL_SOCKET, SO_RCVBUF);
+  }
+  set receiveBufferSize(bytes: number) {
+    this.#setCount("receiveBufferSize", SOL_SOCKET, SO_RCVBUF, bytes);
+  }
+
+  /** SO_RCVLOWAT: how many bytes must be there before the socket counts as readable. */
+  get receiveLowAt(): number {
+    return this.#owner.getsockopt(SOL_SOCKET, SO_RCVLOWAT);
+  }
+  set receiveLowAt(bytes: number) {
+    this.#setCount("receiveLowAt", SOL_SOCKET, SO_RCVLOWAT, bytes);
+  }
+
+  /** SO_PRIORITY: the queueing priority of what is sent, 0 to 6 without privileges. */
+  get priority(): number {
+    return this.#owner.getsockopt(SOL_SOCKET, SO_PRIORITY);
+  }
+  set priority(priority: number) {
+    this.#setCount("priority", SOL_SOCKET, SO_PRIORITY, priority);
+  }
+
+  /**
+   * SO_INCOMING_CPU: the processor that the last packet came in on; set on a SO_REUSEPORT listener, the
+   * one whose connections it prefers. -1 when there is none.
+   */
+  get incomingCpu(): number {
+    return this.#owner.getsockopt(SOL_SOCKET, SO_INCOMING_CPU);
+  }
+  set incomingCpu(cpu: number) {
+    this.#setCount("incomingCpu", SOL_SOCKET, SO_INCOMING_CPU, cpu);
+  }
+
+  /**
+   * SO_ERROR: the positive number of the error that waits on the socket, 0 when there is none. Reading
+   * takes it: the next read is 0. This is how a connect in progress tells its end.
+   */
+  get error(): number {
+    return this.#owner.getsockopt(SOL_SOCKET, SO_ERROR);
+  }
+
+  /** SO_ACCEPTCONN: whether the socket listens. */
+  get listening(): boolean {
+    return this.#flag(SOL_SOCKET, SO_ACCEPTCONN);
+  }
+
+  // Unix sockets.
+
+  /** SO_PEERCRED: who is at the other end. */
+  get peerCredentials(): Credentials {
+    return decodeCredentials(this.#owner.getsockopt(SOL_SOCKET, SO_PEERCRED, UCRED_SIZE));
+  }
+
+  /** SO_PASSCRED: `recvMsg` reports the sender's credentials with every message. */
+  get passCredentials(): boolean {
+    return this.#flag(SOL_SOCKET, SO_PASSCRED);
+  }
+  set passCredentials(on: boolean) {
+    this.#setFlag(SOL_SOCKET, SO_PASSCRED, on);
+  }
+
+  // TCP.
+
+  /** TCP_NODELAY: send small writes at once rather than gather them (Nagle's algorithm). */
+  get noDelay(): boolean {
+    return this.#flag(IPPROTO_TCP, TCP_NODELAY);
+  }
+  set noDelay(on: boolean) {
+    this.#setFlag(IPPROTO_TCP, TCP_NODELAY, on);
+  }
+
+  /** TCP_CORK: hold partial segments back until it is cleared, at most 200 ms. */
+  get cork(): boolean {
+    return this.#flag(IPPROTO_TCP, TCP_CORK);
+  }
+  set cork(on: boolean) {
+    this.#setFlag(IPPROTO_TCP, TCP_CORK, on);
+  }
+
+  /** TCP_QUICKACK: acknowledge at once. Not permanent: the kernel leaves and enters this mode itself. */
+  get quickAck(): boolean {
+    return this.#flag(IPPROTO_TCP, TCP_QUICKACK);
+  }
+  set quickAck(on: boolean) {
+    this.#setFlag(IPPROTO_TCP, TCP_QUICKACK, on);
+  }
+
+  /** TCP_DEFER_ACCEPT: for this long, accept a connection only once it has sent something. 0 is off. */
+  get deferAcceptSeconds(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_DEFER_ACCEPT);
+  }
+  set deferAcceptSeconds(seconds: number) {
+    this.#setCount("deferAcceptSeconds", IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds);
+  }
+
+  /** TCP_FASTOPEN: how many fast opens a listener may have pending. 0 is off. RFC 7413 */
+  get fastOpen(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_FASTOPEN);
+  }
+  set fastOpen(pending: number) {
+    this.#setCount("fastOpen", IPPROTO_TCP, TCP_FASTOPEN, pending);
+  }
+
+  /** TCP_FASTOPEN_CONNECT: a connect waits for the first send and goes out with it. */
+  get fastOpenConnect(): boolean {
+    return this.#flag(IPPROTO_TCP, TCP_FASTOPEN_CONNECT);
+  }
+  set fastOpenConnect(on: boolean) {
+    this.#setFlag(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, on);
+  }
+
+  /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. 0 is the system's default. RFC 5482 */
+  get userTimeoutMs(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT);
+  }
+  set userTimeoutMs(ms: number) {
+    this.#setCount("userTimeoutMs", IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+  }
+
+  /** TCP_NOTSENT_LOWAT: writable only while fewer than this many bytes wait to be sent. 0 is off. */
+  get notSentLowAt(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT);
+  }
+  set notSentLowAt(bytes: number) {
+    this.#setCount("notSentLowAt", IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
+  }
+
+  /** TCP_KEEPIDLE: how long a connection is idle before the first probe. */
+  get keepIdleSeconds(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_KEEPIDLE);
+  }
+  set keepIdleSeconds(seconds: number) {
+    this.#setCount("keepIdleSeconds", IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+  }
+
+  /** TCP_KEEPINTVL: the time between probes. */
+  get keepIntervalSeconds(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_KEEPINTVL);
+  }
+  set keepIntervalSeconds(seconds: number) {
+    this.#setCount("keepIntervalSeconds", IPPROTO_TCP, TCP_KEEPINTVL, seconds);
+  }
+
+  /** TCP_KEEPCNT: how many probes go unanswered before the connection counts as dead. */
+  get keepCount(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_KEEPCNT);
+  }
+  set keepCount(probes: number) {
+    this.#setCount("keepCount", IPPROTO_TCP, TCP_KEEPCNT, probes);
+  }
+
+  /** TCP_MAXSEG: the largest segment, in bytes. */
+  get maxSegment(): number {
+    return this.#owner.getsockopt(IPPROTO_TCP, TCP_MAXSEG);
+  }
+  set maxSegment(bytes: number) {
+    this.#setCount("maxSegment", IPPROTO_TCP, TCP_MAXSEG, bytes);
+  }
+
+  /** TCP_CONGESTION: the congestion control by name; net.ipv4.tcp_available_congestion_control lists them. */
+  get congestion(): string {
+    const bytes = this.#owner.getsockopt(IPPROTO_TCP, TCP_CONGESTION, TCP_CA_NAME_MAX);
+    const end = bytes.indexOf(0);
+    return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+  }
+  set congestion(name: string) {
+    this.#owner.setsockopt(IPPROTO_TCP, TCP_CONGESTION, new TextEncoder().encode(name));
+  }
+
+  /** TCP_INFO: the connection as the kernel sees it at this moment. */
+  get tcpInfo(): TcpInfo {
+    return decodeTcpInfo(this.#owner.getsockopt(IPPROTO_TCP, TCP_INFO, TCP_INFO_SIZE));
+  }
+
+  // IP.
+
+  /** IPV6_V6ONLY: an IPv6 socket that takes no IPv4. */
+  get ipv6Only(): boolean {
+    return this.#flag(IPPROTO_IPV6, IPV6_V6ONLY);
+  }
+  set ipv6Only(on: boolean) {
+    this.#setFlag(IPPROTO_IPV6, IPV6_V6ONLY, on);
+  }
+
+  /** IP_TTL: how many hops a packet may make, 1 to 255. */
+  get ttl(): number {
+    return this.#owner.getsockopt(IPPROTO_IP, IP_TTL);
+  }
+  set ttl(hops: number) {
+    this.#setCount("ttl", IPPROTO_IP, IP_TTL, hops);
+  }
+
+  /** IP_TOS: the type-of-service byte of what is sent. */
+  get typeOfService(): number {
+    return this.#owner.getsockopt(IPPROTO_IP, IP_TOS);
+  }
+  set typeOfService(tos: number) {
+    this.#setCount("typeOfService", IPPROTO_IP, IP_TOS, tos);
+  }
+
+  #flag(level: number, option: number): boolean {
+    return this.#owner.getsockopt(level, option) !== 0;
+  }
+
+  #setFlag(level: number, option: number, on: boolean): void {
+    this.#owner.setsockopt(level, option, on ? 1 : 0);
+  }
+
+  #setCount(name: string, level: number, option: number, value: number): void {
+    this.#owner.setsockopt(level, option, countOf(name, value));
+  }
+
+  #struct(level: number, option: number, length: number): DataView {
+    return viewOf(this.#owner.getsockopt(level, option, length));
+  }
+}
+
+/** Reads a `ucred`. */
+export function decodeCredentials(bytes: Uint8Array): Credentials {
+  const view = viewOf(bytes);
+  return {
+    pid: view.getInt32(0, true),
+    uid: view.getUint32(4, true),
+    gid: view.getUint32(8, true),
+  };
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** -1 is what the kernel itself gives for "none" or "the default". */
+function countOf(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= -1 && value <= 0x7fffffff) return value;
+  throw rangeError(
+    "ERR_INVALID_OPTION",
+    `Cannot set ${name} to ${show(value)}: give an integer from 0 to ${0x7fffffff}`,
+  );
+}

@@ -1,0 +1,69 @@
+import { type FileObject, filenoOf } from "../base/descriptor.ts";
+import { rangeError } from "../base/misuse.ts";
+import type { SocketAddress } from "./address.ts";
+import { ancillaryLength, MAX_FDS } from "./ancillary.ts";
+import { MSG_CTRUNC, SOCK_STREAM } from "./constants.ts";
+import { lengthOf } from "./socket-handle.ts";
+import type { SocketTransfer } from "./socket-transfer.ts";
+
+/** What `receiveFds` gives. */
+export interface ReceivedFds {
+  readonly bytes: Uint8Array;
+  /** New descriptors, close-on-exec, the caller's to close. */
+  readonly fds: readonly number[];
+  /** Whether more were sent than `maxFds`. The rest is open nowhere. */
+  readonly truncated: boolean;
+  /** The flags of the message: MSG_TRUNC, MSG_CTRUNC, ... */
+  readonly flags: number;
+  readonly address: SocketAddress | null;
+}
+
+/**
+ * Sends descriptors through a unix socket, beside at least one byte.
+ *
+ * @remarks
+ * The receiver gets descriptors of its own for the same open files. Those sent stay open here; they may
+ * be closed as soon as this returns.
+ *
+ * @param fds - At most 253 descriptors, or objects with a `fileno()`.
+ * @returns How many bytes were sent; null when none could be, and then no descriptor was either.
+ * @throws SysError `EBADF`, `EINVAL`, `EPIPE`, `ETOOMANYREFS`; RangeError `ERR_INVALID_LENGTH` for more than 253,
+ * or for no byte on a stream; `ERR_INVALID_FD`
+ * @source unix(7), SCM_RIGHTS
+ */
+export function sendFds(
+  socket: SocketTransfer,
+  bytes: Uint8Array | string,
+  fds: readonly FileObject[],
+): number | null {
+  if (bytes.length === 0 && socket.type === SOCK_STREAM) {
+    throw rangeError(
+      "ERR_INVALID_LENGTH",
+      "Cannot send descriptors with 0 bytes on a stream: they travel beside a byte, so give at least 1",
+    );
+  }
+  return socket.sendMsg([bytes], [{ fds: fds.map(filenoOf) }]);
+}
+
+/**
+ * Receives bytes, and the descriptors that {@link sendFds} sent beside them.
+ *
+ * @param length - Room for bytes; at least 1 on a stream.
+ * @param maxFds - How many descriptors to take, 0 to 253.
+ * @returns Null when nothing is there yet.
+ * @throws SysError; RangeError `ERR_INVALID_LENGTH`
+ * @source unix(7), SCM_RIGHTS
+ */
+export function receiveFds(
+  socket: SocketTransfer,
+  length: number,
+  maxFds: number = MAX_FDS,
+): ReceivedFds | null {
+  // Room for the descriptors to the byte: rounded up, one more than asked for could come in.
+  const room = maxFds === 0 ? 0 : ancillaryLength(4 * lengthOf(maxFds, MAX_FDS));
+  const message = socket.recvMsg(length, room);
+  if (message === null) return null;
+  const { bytes, ancillary, flags, address } = message;
+  const fds = ancillary.flatMap((part) => ("fds" in part ? part.fds : []));
+  return { bytes, fds, truncated: (flags & MSG_CTRUNC) !== 0, flags, address };
+}

@@ -1,0 +1,83 @@
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import type { InetAddress } from "./address.ts";
+import { AF_INET, AF_INET6 } from "./constants.ts";
+
+/** What to look for. */
+export interface ResolveOptions {
+  /** AF_INET or AF_INET6; left out, both. */
+  readonly family?: typeof AF_INET | typeof AF_INET6 | undefined;
+  /** Put into each address that is found. Default 0. */
+  readonly port?: number | undefined;
+}
+
+/** A name that does not resolve. Its shape is Node's: `getaddrinfo ENOTFOUND no-such.example`. */
+export class ResolveError extends Error {
+  override readonly name = "ResolveError";
+  /** `ENOTFOUND`: there is no such name, or it has no address. `EAI_AGAIN`: no answer, try again. */
+  readonly code: string;
+  readonly syscall = "getaddrinfo";
+  readonly hostname: string;
+  readonly hint: string;
+
+  constructor(hostname: string, code: string, cause?: unknown) {
+    super(`getaddrinfo ${code} ${hostname}`, { cause });
+    this.code = code;
+    this.hostname = hostname;
+    this.hint =
+      code === "EAI_AGAIN"
+        ? "no name server answered: check the network and /etc/resolv.conf"
+        : "check the spelling, or add the name to /etc/hosts";
+  }
+}
+
+/**
+ * The addresses of a host, in the order in which to try them.
+ *
+ * @remarks
+ * Asks the runtime's own resolver, which is the system's (`getaddrinfo`), without blocking the thread.
+ * A literal comes back as it is, and nobody is asked.
+ *
+ * @param host - A name or an IP literal; `""` is the wildcard.
+ * @returns At least one address, each once.
+ * @throws ResolveError with the code `ENOTFOUND` or `EAI_AGAIN`
+ * @example
+ * ```ts
+ * const [address] = await resolve("localhost", { port: 7788 });
+ * ```
+ * @source getaddrinfo(3)
+ */
+export async function resolve(
+  host: string,
+  options: ResolveOptions = {},
+): Promise<[InetAddress, ...InetAddress[]]> {
+  const { family, port = 0 } = options;
+  const literal = isIP(host.split("%", 1)[0] as string);
+  if (literal !== 0) {
+    const found = literal === 6 ? AF_INET6 : AF_INET;
+    if (family !== undefined && family !== found) throw new ResolveError(host, "ENOTFOUND");
+    return [{ address: host, port, family: found }];
+  }
+  if (host === "") return [{ address: "", port, family: family ?? AF_INET }];
+  const asked = family === undefined ? 0 : family === AF_INET6 ? 6 : 4;
+  const [first, ...rest] = await look(host, asked);
+  if (first === undefined) throw new ResolveError(host, "ENOTFOUND");
+  const toAddress = ({ address }: { address: string }): InetAddress => ({
+    address,
+    port,
+    family: address.includes(":") ? AF_INET6 : AF_INET,
+  });
+  return [toAddress(first), ...rest.map(toAddress)];
+}
+
+async function look(host: string, family: number): Promise<readonly { address: string }[]> {
+  try {
+    const found = await lookup(host, { all: true, family });
+    // getaddrinfo gives an address once for each type of socket on some systems.
+    return found.filter(({ address }, i) => i === found.findIndex((f) => f.address === address));
+  } catch (cause) {
+    // Bun spells the code DNS_ENOTFOUND at times.
+    const code = String((cause as { code?: unknown }).code ?? "ENOTFOUND").replace(/^DNS_/, "");
+    throw new ResolveError(host, code, cause);
+  }
+}

@@ -1,0 +1,302 @@
+import { filenoOf } from "../base/descriptor.ts";
+import { ERRNO } from "../base/errno.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { check, SysError } from "../base/sys-error.ts";
+import { FOREVER, timeoutOf } from "../base/timeout.ts";
+import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
+import type { SocketAddress } from "./address.ts";
+import { MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_NONBLOCK } from "./constants.ts";
+import { SocketOptions } from "./options.ts";
+import { readLocalAddress, readPeerAddress, WOULD_BLOCK } from "./raw.ts";
+import { AT_BYTES, AT_LENGTH } from "./scratch.ts";
+import { checkSocket, socketError } from "./socket-error.ts";
+import { Deadline, waitFor } from "./wait.ts";
+
+/** How a socket comes to its descriptor. */
+export interface SocketInit {
+  /** A socket that is open already and becomes this one's to close. Left out, a new one is made. */
+  readonly fd?: number | undefined;
+  readonly kernel?: Kernel | undefined;
+}
+
+/** The longest value of an option: a page less what else lies in the scratch. */
+const MAX_OPTION_LENGTH = 4096;
+
+/**
+ * What every socket is, whatever it does: a descriptor, its mode, its options and its addresses.
+ *
+ * @remarks
+ * A socket is in one of three modes, as in Python. *Blocking*, as it is made: a call returns when it is
+ * done, and the thread does nothing else until then. *Non-blocking*: a call that cannot go on returns
+ * null. *With a timeout*: a call blocks that long at most, then throws `ETIMEDOUT`; underneath, the
+ * descriptor is non-blocking.
+ */
+export class SocketHandle {
+  readonly family: number;
+  readonly type: number;
+  readonly protocol: number;
+  /** The usual options by name. */
+  readonly options: SocketOptions;
+  protected readonly kernel: Kernel;
+  #fd: number;
+  /** {@link FOREVER} is blocking, 0 non-blocking. */
+  #timeoutMs: number;
+
+  constructor(family: number, type: number, protocol: number, init: SocketInit) {
+    this.kernel = init.kernel ?? defaultKernel;
+    const { libc } = this.kernel;
+    this.family = intOf("family", family);
+    this.type = intOf("type", type) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+    this.protocol = intOf("protocol", protocol);
+    if (init.fd === undefined) {
+      this.#fd = checkSocket(libc.socket(family, type | SOCK_CLOEXEC, protocol), "socket");
+      this.#timeoutMs = (type & SOCK_NONBLOCK) !== 0 ? 0 : FOREVER;
+    } else {
+      this.#fd = filenoOf(init.fd);
+      const flags = check(libc.fcntl(this.#fd, F_GETFL, 0), "fcntl", { fd: this.#fd });
+      this.#timeoutMs = (flags & O_NONBLOCK) !== 0 ? 0 : FOREVER;
+    }
+    this.options = new SocketOptions(this);
+  }
+
+  /** The descriptor, or -1 once closed or detached. */
+  fileno(): number {
+    return this.#fd;
+  }
+
+  /** Whether the socket has been closed or detached. */
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /**
+   * Closes the socket. Safe to call twice.
+   *
+   * @remarks
+   * What was sent is still delivered, unless `lingerSeconds` is 0. A selector that watches the socket
+   * has to be told first.
+   * @throws SysError `EBADF` when someone else closed the descriptor: its number may be another's now.
+   * @source close(2)
+   */
+  close(): void {
+    const fd = this.#fd;
+    if (fd < 0) return;
+    this.#fd = -1;
+    const result = this.kernel.libc.close(fd);
+    // Whatever else is reported, Linux has closed it.
+    if (result === -ERRNO.EBADF) throw new SysError("close", result, { fd });
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /**
+   * Gives the descriptor away: this object counts as closed, the descriptor stays open.
+   *
+   * @returns The descriptor, the caller's to close.
+   * @throws TypeError `ERR_CLOSED`
+   */
+  detach(): number {
+    const fd = this.openFd("detach");
+    this.#fd = -1;
+    return fd;
+  }
+
+  /**
+   * Where the socket is bound; `{ path: "" }` for a unix socket that is not.
+   *
+   * @throws SysError `ENOTSOCK`; TypeError `ERR_CLOSED`, `ERR_UNSUPPORTED` for families other than AF_INET, AF_INET6
+   * and AF_UNIX.
+   * @source getsockname(2)
+   */
+  localAddress(): SocketAddress {
+    const fd = this.openFd("getsockname");
+    const address = readLocalAddress(this.kernel, fd);
+    if (address !== null) return address;
+    const { libc, scratch } = this.kernel;
+    const at = scratch.address;
+    checkSocket(libc.getsockname(fd, at + AT_BYTES, at + AT_LENGTH), "getsockname", null, fd);
+    throw typeError(
+      "ERR_UNSUPPORTED",
+      `Cannot read an address of family ${this.family}: AF_INET, AF_INET6 and AF_UNIX are known`,
+    );
+  }
+
+  /**
+   * What the socket is connected to; null when it is not.
+   *
+   * @throws TypeError `ERR_CLOSED`
+   * @source getpeername(2)
+   */
+  remoteAddress(): SocketAddress | null {
+    return readPeerAddress(this.kernel, this.openFd("getpeername"));
+  }
+
+  /** Blocking without a timeout, or non-blocking. */
+  setBlocking(blocking: boolean): void {
+    this.setTimeout(blocking ? undefined : 0);
+  }
+
+  /** Whether calls wait at all: true in blocking mode and with a timeout. */
+  getBlocking(): boolean {
+    return this.#timeoutMs !== 0;
+  }
+
+  /**
+   * Sets the mode.
+   *
+   * @remarks
+   * The descriptor's O_NONBLOCK goes with it, which a duplicate of the descriptor shares.
+   *
+   * @param timeoutMs - How long a call may block; 0 is non-blocking, undefined blocking.
+   * @throws `ERR_INVALID_TIMEOUT`, `ERR_CLOSED`
+   */
+  setTimeout(timeoutMs: number | undefined): void {
+    const timeout = timeoutOf(timeoutMs);
+    const fd = this.openFd("setTimeout");
+    const { libc } = this.kernel;
+    const flags = check(libc.fcntl(fd, F_GETFL, 0), "fcntl", { fd });
+    const wanted = timeout === FOREVER ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    if (wanted !== flags) check(libc.fcntl(fd, F_SETFL, wanted), "fcntl", { fd });
+    this.#timeoutMs = timeout;
+  }
+
+  /** How long a call may block in milliseconds; 0 is non-blocking, undefined blocking. */
+  getTimeout(): number | undefined {
+    return this.#timeoutMs === FOREVER ? undefined : this.#timeoutMs;
+  }
+
+  /** Whether a program that this process starts gets the descriptor. It does not, unless told so. */
+  isInheritable(): boolean {
+    const fd = this.openFd("isInheritable");
+    return (check(this.kernel.libc.fcntl(fd, F_GETFD, 0), "fcntl", { fd }) & FD_CLOEXEC) === 0;
+  }
+
+  /** Lets the programs that this process starts have the descriptor, or not. */
+  setInheritable(inheritable: boolean): void {
+    const fd = this.openFd("setInheritable");
+    check(this.kernel.libc.fcntl(fd, F_SETFD, inheritable ? 0 : FD_CLOEXEC), "fcntl", { fd });
+  }
+
+  /** The value of an option that is an int. */
+  getsockopt(level: number, option: number): number;
+  /** The value of any option, as at most `length` bytes. */
+  getsockopt(level: number, option: number, length: number): Uint8Array;
+  /**
+   * Reads an option.
+   *
+   * @param level - SOL_SOCKET, or the protocol whose option it is.
+   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`; `ERR_INVALID_LENGTH`, `ERR_CLOSED`
+   * @source getsockopt(2)
+   */
+  getsockopt(level: number, option: number, length?: number): number | Uint8Array {
+    const fd = this.openFd("getsockopt");
+    const { libc, scratch } = this.kernel;
+    const room = length === undefined ? 4 : lengthOf(length, MAX_OPTION_LENGTH);
+    scratch.u8.fill(0, AT_BYTES, AT_BYTES + room);
+    scratch.u32[AT_LENGTH >> 2] = room;
+    const at = scratch.address;
+    const result = libc.getsockopt(fd, level, option, at + AT_BYTES, at + AT_LENGTH);
+    checkSocket(result, "getsockopt", null, fd);
+    if (length === undefined) return scratch.i32[AT_BYTES >> 2] as number;
+    return scratch.u8.slice(AT_BYTES, AT_BYTES + (scratch.u32[AT_LENGTH >> 2] as number));
+  }
+
+  /**
+   * Sets an option.
+   *
+   * @param level - SOL_SOCKET, or the protocol whose option it is.
+   * @param value - An int, or the bytes of whatever struct the option takes.
+   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`, `EINVAL`, `EPERM`; `ERR_INVALID_OPTION`, `ERR_CLOSED`
+   * @source setsockopt(2)
+   */
+  setsockopt(level: number, option: number, value: number | Uint8Array): void {
+    const fd = this.openFd("setsockopt");
+    const { libc, scratch } = this.kernel;
+    let length = 4;
+    if (typeof value === "number") scratch.i32[AT_BYTES >> 2] = intOf("the option", value);
+    else if (value instanceof Uint8Array) {
+      length = lengthOf(value.length, MAX_OPTION_LENGTH);
+      scratch.u8.set(value, AT_BYTES);
+    } else {
+      throw typeError(
+        "ERR_INVALID_OPTION",
+        `Cannot set an option to ${show(value)}: give an integer or bytes`,
+      );
+    }
+    const result = libc.setsockopt(fd, level, option, scratch.address + AT_BYTES, length);
+    checkSocket(result, "setsockopt", null, fd);
+  }
+
+  /** The descriptor, for the call named `operation`. */
+  protected openFd(operation: string): number {
+    if (this.#fd >= 0) return this.#fd;
+    throw typeError(
+      "ERR_CLOSED",
+      `Cannot ${operation} on a socket that has been closed or detached`,
+    );
+  }
+
+  /** The deadline of a call that begins now. */
+  protected deadline(): Deadline {
+    return new Deadline(this.#timeoutMs);
+  }
+
+  /**
+   * Makes a call as the mode says: again after a signal, and again when the socket is ready as long as
+   * there is time.
+   *
+   * @param events - What the call waits for: POLLIN or POLLOUT.
+   * @param call - Makes the call; `>= 0`, or `-errno`.
+   * @param deadline - When several calls share one timeout.
+   * @param address - What to name in an error.
+   * @returns What it returned, or WOULD_BLOCK.
+   * @throws SysError, `ETIMEDOUT` when time is up.
+   */
+  protected attempt(
+    syscall: string,
+    events: number,
+    flags: number,
+    call: (fd: number) => number,
+    deadline?: Deadline,
+    address?: SocketAddress,
+  ): number {
+    const fd = this.openFd(syscall);
+    let end = deadline;
+    for (;;) {
+      const result = call(fd);
+      if (result >= 0) return result;
+      if (result === -ERRNO.EINTR) continue;
+      if (result !== WOULD_BLOCK) throw socketError(syscall, result, address, fd);
+      if (this.#timeoutMs <= 0 || (flags & MSG_DONTWAIT) !== 0) return WOULD_BLOCK;
+      end ??= this.deadline();
+      if (!waitFor(this.kernel, fd, events, end)) throw this.timedOut(syscall, address);
+    }
+  }
+
+  /** The error of a call whose time is up. */
+  protected timedOut(syscall: string, address?: SocketAddress): SysError {
+    return socketError(syscall, ERRNO.ETIMEDOUT, address, this.#fd);
+  }
+}
+
+/**
+ * `length` when a call can take it.
+ *
+ * @throws RangeError `ERR_INVALID_LENGTH`
+ */
+export function lengthOf(length: number, max: number = 0x7fffffff): number {
+  if (Number.isInteger(length) && length >= 0 && length <= max) return length;
+  throw rangeError(
+    "ERR_INVALID_LENGTH",
+    `Cannot use ${show(length)} as a length in bytes: give an integer from 0 to ${max}`,
+  );
+}
+
+function intOf(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= -0x80000000 && value <= 0xffffffff) return value;
+  throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give an integer`);
+}

@@ -1,0 +1,375 @@
+import { show, typeError } from "../base/misuse.ts";
+import type { Arena } from "../sys/arena.ts";
+import { encodeAddress, type SocketAddress } from "./address.ts";
+import {
+  type AncillaryMessage,
+  decodeAncillary,
+  encodeAncillary,
+  encodedLength,
+} from "./ancillary.ts";
+import { AF_UNIX, MSG_CMSG_CLOEXEC, MSG_NOSIGNAL, MSG_WAITALL, SOCK_STREAM } from "./constants.ts";
+import {
+  controlOffset,
+  gather,
+  type MessageLayout,
+  prepareMessage,
+  readMessage,
+} from "./message.ts";
+import { prepareAddress, readAddress, WOULD_BLOCK } from "./raw.ts";
+import {
+  AT_ADDRESS,
+  AT_BYTES,
+  AT_LENGTH,
+  AT_MESSAGE,
+  borrow,
+  giveBack,
+  MAX_STREAM_TRANSFER,
+  SOCKADDR_SIZE,
+} from "./scratch.ts";
+import { lengthOf, SocketHandle } from "./socket-handle.ts";
+import { POLLIN, POLLOUT, waitFor } from "./wait.ts";
+
+/** What `recvFrom` gives. */
+export interface ReceivedFrom {
+  readonly bytes: Uint8Array;
+  /** The sender; null on a connected stream, which does not say. */
+  readonly address: SocketAddress | null;
+}
+
+/** What `recvFromInto` gives. */
+export interface ReceivedInto {
+  readonly length: number;
+  readonly address: SocketAddress | null;
+}
+
+/** What `recvMsg` gives. */
+export interface ReceivedMessage extends ReceivedFrom {
+  readonly ancillary: readonly AncillaryMessage[];
+  /** MSG_TRUNC: the message was longer. MSG_CTRUNC: its ancillary data were. MSG_EOR, MSG_OOB. */
+  readonly flags: number;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * How a socket receives and sends.
+ *
+ * @remarks
+ * Bytes are copied once between the caller's memory and memory that the kernel can be given the
+ * address of. A stream moves at most 1 MiB in one call, which `MSG_WAITALL` lifts. Nothing sent raises
+ * SIGPIPE: a peer that is gone is `EPIPE`.
+ *
+ * Each call throws SysError with the code of the kernel (`ECONNRESET`, `ENOTCONN`, `EPIPE`, ...),
+ * `ETIMEDOUT` when the socket's timeout is up, and TypeError `ERR_CLOSED` after close.
+ */
+export class SocketTransfer extends SocketHandle {
+  /**
+   * Receives at most `length` bytes.
+   *
+   * @param length - 0 to 2 ** 31 - 1. What is left of a longer datagram is lost.
+   * @param flags - MSG_* bits.
+   * @returns Bytes of the caller's own; empty at the end of the stream, null when none are there yet.
+   * @throws RangeError `ERR_INVALID_LENGTH`
+   * @source recv(2)
+   */
+  recv(length: number, flags: number = 0): Uint8Array | null {
+    const room = this.#room(lengthOf(length), flags);
+    return this.#lend(room, (area) => {
+      const got = this.#receive(area, room, flags);
+      return got === WOULD_BLOCK ? null : area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room));
+    });
+  }
+
+  /**
+   * Receives into `buffer`.
+   *
+   * @returns How many bytes; 0 at the end of the stream, null when none are there yet. With MSG_TRUNC in
+   * `flags` the length of the datagram, which may exceed the buffer.
+   * @source recv(2)
+   */
+  recvInto(buffer: Uint8Array, flags: number = 0): number | null {
+    const room = this.#room(bufferOf(buffer).length, flags);
+    return this.#lend(room, (area) => {
+      const got = this.#receive(area, room, flags);
+      if (got === WOULD_BLOCK) return null;
+      buffer.set(area.u8.subarray(AT_BYTES, AT_BYTES + Math.min(got, room)));
+      return got;
+    });
+  }
+
+  /**
+   * Receives at most `length` bytes and says from whom.
+   *
+   * @returns Null when none are there yet.
+   * @throws RangeError `ERR_INVALID_LENGTH`
+   * @source recvfrom(2)
+   */
+  recvFrom(length: number, flags: number = 0): ReceivedFrom | null {
+    const room = this.#room(lengthOf(length), flags);
+    return this.#lend(room, (area) => {
+      const got = this.#receiveFrom(area, room, flags);
+      if (got === WOULD_BLOCK) return null;
+      const bytes = area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room));
+      return { bytes, address: this.#sender() };
+    });
+  }
+
+  /**
+   * Receives into `buffer` and says from whom.
+   *
+   * @returns Null when nothing is there yet.
+   * @source recvfrom(2)
+   */
+  recvFromInto(buffer: Uint8Array, flags: number = 0): ReceivedInto | null {
+    const room = this.#room(bufferOf(buffer).length, flags);
+    return this.#lend(room, (area) => {
+      const length = this.#receiveFrom(area, room, flags);
+      if (length === WOULD_BLOCK) return null;
+      buffer.set(area.u8.subarray(AT_BYTES, AT_BYTES + Math.min(length, room)));
+      return { length, address: this.#sender() };
+    });
+  }
+
+  /**
+   * Receives a message with what travels beside its bytes.
+   *
+   * @remarks
+   * Descriptors that arrive are close-on-exec and the caller's to close, also when MSG_CTRUNC says that
+   * there were more: those that did not fit were dropped by the kernel and are open nowhere.
+   *
+   * @param ancillaryLength - Room for ancillary data in bytes; the function of that name says how much.
+   * @returns Null when nothing is there yet.
+   * @throws RangeError `ERR_INVALID_LENGTH`
+   * @source recvmsg(2), cmsg(3)
+   */
+  recvMsg(length: number, ancillaryLength: number = 0, flags: number = 0): ReceivedMessage | null {
+    const room = this.#room(lengthOf(length), flags);
+    const controlAt = controlOffset(room);
+    const layout: MessageLayout = {
+      length: room,
+      nameLength: SOCKADDR_SIZE,
+      controlAt,
+      controlLength: lengthOf(ancillaryLength),
+    };
+    const { libc, scratch } = this.kernel;
+    return this.#lend(controlAt - AT_BYTES + ancillaryLength, (area) => {
+      const got = this.attempt("recvmsg", POLLIN, flags, (fd) => {
+        prepareMessage(this.kernel, area, layout);
+        return libc.recvmsg(fd, scratch.address + AT_MESSAGE, flags | MSG_CMSG_CLOEXEC);
+      });
+      if (got === WOULD_BLOCK) return null;
+      const { controlLength, flags: received } = readMessage(this.kernel);
+      const ancillary = decodeAncillary(area, controlAt, Math.min(controlLength, ancillaryLength));
+      return {
+        bytes: area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room)),
+        ancillary,
+        flags: received,
+        address: this.#sender(),
+      };
+    });
+  }
+
+  /**
+   * Sends `data`, a string as UTF-8.
+   *
+   * @returns How many bytes the kernel took, which may be fewer than there are; null when it takes none
+   * at the moment.
+   * @source send(2)
+   */
+  send(data: Uint8Array | string, flags: number = 0): number | null {
+    const bytes = bytesOf(data);
+    const length = this.#room(bytes.length, 0);
+    const { libc } = this.kernel;
+    return this.#lend(length, (area) => {
+      area.u8.set(bytes.subarray(0, length), AT_BYTES);
+      const sent = this.attempt("send", POLLOUT, flags, (fd) =>
+        libc.send(fd, area.address + AT_BYTES, length, flags | MSG_NOSIGNAL),
+      );
+      return sent === WOULD_BLOCK ? null : sent;
+    });
+  }
+
+  /**
+   * Sends all of `data`, waiting as often as it takes.
+   *
+   * @remarks
+   * The socket's timeout is for the whole. When it fails, how much has gone is not known.
+   *
+   * @throws TypeError `ERR_BLOCKING` on a non-blocking socket: there, use `send` and keep what is left.
+   * @source send(2)
+   */
+  sendAll(data: Uint8Array | string, flags: number = 0): void {
+    this.openFd("sendAll");
+    if (!this.getBlocking()) {
+      throw typeError(
+        "ERR_BLOCKING",
+        "Cannot sendAll on a non-blocking socket: it would have to wait; use send() and keep what is left",
+      );
+    }
+    const bytes = bytesOf(data);
+    const deadline = this.deadline();
+    const { libc } = this.kernel;
+    let done = 0;
+    do {
+      const length = this.#room(bytes.length - done, 0);
+      this.#lend(length, (area) => {
+        area.u8.set(bytes.subarray(done, done + length), AT_BYTES);
+        let gone = 0;
+        do {
+          const at = area.address + AT_BYTES + gone;
+          const sent = this.attempt(
+            "send",
+            POLLOUT,
+            flags,
+            (fd) => libc.send(fd, at, length - gone, flags | MSG_NOSIGNAL),
+            deadline,
+          );
+          if (sent !== WOULD_BLOCK) gone += sent;
+          // A duplicate of the descriptor has made it non-blocking, or MSG_DONTWAIT is set.
+          else if (!waitFor(this.kernel, this.openFd("sendAll"), POLLOUT, deadline)) {
+            throw this.timedOut("send");
+          }
+        } while (gone < length);
+      });
+      done += length;
+    } while (done < bytes.length);
+  }
+
+  /**
+   * Sends `data` to `address`, from a socket that need not be connected.
+   *
+   * @returns How many bytes the kernel took, null when it takes none at the moment.
+   * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
+   * @source sendto(2)
+   */
+  sendTo(data: Uint8Array | string, address: SocketAddress, flags: number = 0): number | null {
+    const bytes = bytesOf(data);
+    const length = this.#room(bytes.length, 0);
+    this.openFd("sendto");
+    const { libc, scratch } = this.kernel;
+    // First, because looking up the zone of an address writes where the bytes go.
+    const addressLength = encodeAddress(scratch, AT_ADDRESS, address, this.family, this.kernel);
+    return this.#lend(length, (area) => {
+      area.u8.set(bytes.subarray(0, length), AT_BYTES);
+      const sent = this.attempt(
+        "sendto",
+        POLLOUT,
+        flags,
+        (fd) =>
+          libc.sendto(
+            fd,
+            area.address + AT_BYTES,
+            length,
+            flags | MSG_NOSIGNAL,
+            scratch.address + AT_ADDRESS,
+            addressLength,
+          ),
+        undefined,
+        address,
+      );
+      return sent === WOULD_BLOCK ? null : sent;
+    });
+  }
+
+  /**
+   * Sends `buffers` as one message, and `ancillary` beside it.
+   *
+   * @remarks
+   * On a stream, ancillary data need at least one byte to travel with, and go with the first.
+   *
+   * @param address - Where to, when the socket is not connected.
+   * @returns How many bytes the kernel took, null when it takes none at the moment.
+   * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`
+   * @source sendmsg(2), cmsg(3)
+   */
+  sendMsg(
+    buffers: readonly (Uint8Array | string)[],
+    ancillary: readonly AncillaryMessage[] = [],
+    flags: number = 0,
+    address?: SocketAddress,
+  ): number | null {
+    const parts = buffers.map(bytesOf);
+    const length = this.#room(
+      parts.reduce((sum, { length }) => sum + length, 0),
+      0,
+    );
+    this.openFd("sendmsg");
+    const { libc, scratch } = this.kernel;
+    const nameLength =
+      address === undefined
+        ? 0
+        : encodeAddress(scratch, AT_ADDRESS, address, this.family, this.kernel);
+    const controlAt = controlOffset(length);
+    const controlLength = encodedLength(ancillary);
+    return this.#lend(controlAt - AT_BYTES + controlLength, (area) => {
+      gather(area, parts, length);
+      encodeAncillary(area, controlAt, ancillary);
+      prepareMessage(this.kernel, area, { length, nameLength, controlAt, controlLength });
+      const sent = this.attempt(
+        "sendmsg",
+        POLLOUT,
+        flags,
+        (fd) => libc.sendmsg(fd, scratch.address + AT_MESSAGE, flags | MSG_NOSIGNAL),
+        undefined,
+        address,
+      );
+      return sent === WOULD_BLOCK ? null : sent;
+    });
+  }
+
+  /** How many of `length` bytes one call moves. */
+  #room(length: number, flags: number): number {
+    if (this.type !== SOCK_STREAM || (flags & MSG_WAITALL) !== 0) return length;
+    return Math.min(length, MAX_STREAM_TRANSFER);
+  }
+
+  #lend<T>(length: number, use: (area: Arena) => T): T {
+    const area = borrow(this.kernel, length);
+    try {
+      return use(area);
+    } finally {
+      giveBack(this.kernel, area);
+    }
+  }
+
+  #receive(area: Arena, room: number, flags: number): number {
+    const { libc } = this.kernel;
+    return this.attempt("recv", POLLIN, flags, (fd) =>
+      libc.recv(fd, area.address + AT_BYTES, room, flags),
+    );
+  }
+
+  #receiveFrom(area: Arena, room: number, flags: number): number {
+    const { libc, scratch } = this.kernel;
+    return this.attempt("recvfrom", POLLIN, flags, (fd) => {
+      prepareAddress(this.kernel);
+      return libc.recvfrom(
+        fd,
+        area.address + AT_BYTES,
+        room,
+        flags,
+        scratch.address + AT_ADDRESS,
+        scratch.address + AT_LENGTH,
+      );
+    });
+  }
+
+  /** The address that came with what was received. An unnamed unix socket sends none. */
+  #sender(): SocketAddress | null {
+    const address = readAddress(this.kernel);
+    if (address !== null || this.family !== AF_UNIX || this.type === SOCK_STREAM) return address;
+    return { path: "" };
+  }
+}
+
+function bytesOf(data: Uint8Array | string): Uint8Array {
+  return typeof data === "string" ? encoder.encode(data) : bufferOf(data);
+}
+
+function bufferOf(data: Uint8Array): Uint8Array {
+  if (data instanceof Uint8Array) return data;
+  throw typeError(
+    "ERR_INVALID_DATA",
+    `Cannot use ${show(data)} as bytes: give a Uint8Array, or a string to send`,
+  );
+}
