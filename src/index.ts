@@ -31,7 +31,10 @@ interface ReactorChoice {
 const reactors = new Map<string, Reactor>();
 
 /** This thread's reactor for an engine and a trigger: what `listen` and `connect` use. */
-export function defaultReactor({ engine = "auto", trigger = "level" }: ReactorChoice = {}): Reactor {
+export function defaultReactor({
+  engine = "auto",
+  trigger = "level",
+}: ReactorChoice = {}): Reactor {
   const key = `${engine} ${trigger}`;
   let reactor = reactors.get(key);
   if (reactor === undefined) {

@@ -1,11 +1,11 @@
-import { SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import { ERRNO } from "../base/errno.ts";
 import { typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
-import { FIONREAD } from "../sys/abi.ts";
+import { SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
 import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
+import { FIONREAD } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import { BLOCK_BYTES, type Block } from "./blocks.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
@@ -263,7 +263,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
     if (handlers.data === undefined || this.#is(CLOSING)) return;
     let bytes: Uint8Array;
     if (zeroCopy) {
-      bytes = arena.u8.subarray(offset, offset + length);
+      bytes = new Uint8Array(arena.u8.buffer, offset, length);
       this.#loop.lent.of(arena);
     } else {
       bytes = arena.u8.slice(offset, offset + length);
@@ -492,7 +492,9 @@ export class Stream<Data> extends Owner implements Connection<Data> {
       return;
     }
     const error =
-      thrown instanceof Error ? thrown : new Error(`handler threw ${String(thrown)}`, { cause: thrown });
+      thrown instanceof Error
+        ? thrown
+        : new Error(`handler threw ${String(thrown)}`, { cause: thrown });
     try {
       handlers.error(this, error);
     } catch (again) {

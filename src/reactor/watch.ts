@@ -1,5 +1,5 @@
-import { check, SysError } from "../base/sys-error.ts";
 import { ERRNO } from "../base/errno.ts";
+import { check, SysError } from "../base/sys-error.ts";
 import { type Loop, Owner } from "./loop.ts";
 
 /** A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. */
@@ -69,7 +69,8 @@ export class DescriptorWatch extends Owner implements Watch {
 
 function watchError(loop: Loop, result: number, fd: number): SysError {
   const hints: Partial<Record<number, string>> = {
-    [ERRNO.EPERM]: "epoll cannot watch a regular file or directory: it is always ready; just read it",
+    [ERRNO.EPERM]:
+      "epoll cannot watch a regular file or directory: it is always ready; just read it",
     [ERRNO.EEXIST]: "this reactor watches that descriptor already; use modify()",
     [ERRNO.EINVAL]:
       loop.engine.name === "select"
