@@ -9,6 +9,7 @@ import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { selectorConformance } from "./conformance/selector.ts";
+import { wakerConformance } from "./conformance/waker.ts";
 import { report } from "./suite.ts";
 
 report(pollerConformance("epoll", (kernel) => new EpollPoller(kernel)));
@@ -19,3 +20,4 @@ report(selectorConformance("EpollSelector", (options) => new EpollSelector(optio
 report(selectorConformance("PollSelector", (options) => new PollSelector(options)));
 report(selectorConformance("SelectSelector", (options) => new SelectSelector(options)));
 report(selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)));
+report(wakerConformance());
