@@ -1,7 +1,13 @@
 import type { HasFileno } from "../src/base/descriptor.ts";
 import { ERRNO } from "../src/base/errno.ts";
 import { check } from "../src/base/sys-error.ts";
-import { EFD_CLOEXEC, EFD_NONBLOCK, O_CLOEXEC, O_NONBLOCK } from "../src/sys/abi.ts";
+import {
+  EFD_CLOEXEC,
+  EFD_NONBLOCK,
+  F_DUPFD_CLOEXEC,
+  O_CLOEXEC,
+  O_NONBLOCK,
+} from "../src/sys/abi.ts";
 import type { Kernel } from "../src/sys/kernel.ts";
 import type { Libc } from "../src/sys/libc.ts";
 import { kernel } from "../src/sys/open.ts";
@@ -10,7 +16,6 @@ const { libc, scratch } = kernel;
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
-const F_DUPFD_CLOEXEC = 1030;
 
 /** A descriptor for tests, made through libc alone, non-blocking and close-on-exec. */
 export class Descriptor implements HasFileno {
@@ -94,7 +99,7 @@ export class Opened {
   }
 
   /** A copy of `descriptor` at the number `fd` or the next free one above it. */
-  dupAt(descriptor: Descriptor, fd: number): Descriptor {
+  dupAt(descriptor: HasFileno, fd: number): Descriptor {
     const copy = check(libc.fcntl(descriptor.fileno(), F_DUPFD_CLOEXEC, fd), "fcntl");
     return this.own(new Descriptor(copy));
   }
@@ -122,11 +127,13 @@ export function opening(body: (opened: Opened) => void): () => void {
   };
 }
 
-/** A number that no descriptor has now. */
+/** A number that was a descriptor's and is none's: high, so that nothing opened meanwhile has it. */
 export function closedFd(): number {
-  const fd = check(libc.eventfd(0, EFD_CLOEXEC), "eventfd");
-  libc.close(fd);
-  return fd;
+  const low = check(libc.eventfd(0, EFD_CLOEXEC), "eventfd");
+  const high = check(libc.fcntl(low, F_DUPFD_CLOEXEC, 900), "fcntl");
+  libc.close(low);
+  libc.close(high);
+  return high;
 }
 
 /** This thread's kernel with some of its calls replaced. */

@@ -1,0 +1,102 @@
+import { rangeError, show } from "../base/misuse.ts";
+import { EVENT_ERROR, EVENT_HANGUP, EVENT_READ, EVENT_WRITE } from "./events.ts";
+import type { SelectorKey } from "./key.ts";
+import { type Poller, ReadyBatch } from "./poller.ts";
+import type { Entry, Registry } from "./registry.ts";
+
+/** As many as the engines report in one call. */
+const MAX_CAPACITY = 65_536;
+
+const BROKEN: number = EVENT_ERROR | EVENT_HANGUP;
+const READ_WRITE: number = EVENT_READ | EVENT_WRITE;
+
+/**
+ * What a wait found, in memory that is used again by the next one.
+ *
+ * @remarks
+ * For `Selector.wait`, which allocates nothing. An event of something that was unregistered after the
+ * wait, such as by the handler of an event before it, is no one's: `keyAt` says so.
+ *
+ * @example
+ * ```ts
+ * const batch = new SelectorBatch<Handler>();
+ * for (;;) {
+ *   selector.wait(batch);
+ *   for (let i = 0; i < batch.count; i++) {
+ *     const key = batch.keyAt(i);
+ *     if (key !== undefined) key.data(batch.eventsAt(i));
+ *   }
+ * }
+ * ```
+ */
+export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data>, number]> {
+  /** The most that one wait reports. */
+  readonly capacity: number;
+  readonly #ready: ReadyBatch;
+  readonly #entries: (Entry<Data> | undefined)[];
+  #count = 0;
+
+  /**
+   * @param capacity - From 1 to 65536.
+   * @throws RangeError `ERR_INVALID_LENGTH`.
+   */
+  constructor(capacity = 1024) {
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
+      throw rangeError(
+        "ERR_INVALID_LENGTH",
+        `Cannot hold ${show(capacity)} events: give an integer from 1 to ${MAX_CAPACITY}`,
+      );
+    }
+    this.capacity = capacity;
+    this.#ready = new ReadyBatch(capacity);
+    this.#entries = new Array<undefined>(capacity).fill(undefined);
+  }
+
+  /** How many the last wait found. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The key of the `index`-th, as it is now; undefined when it was unregistered since the wait. */
+  keyAt(index: number): SelectorKey<Data> | undefined {
+    const entry = this.#entries[index];
+    return entry?.live === true ? entry.key : undefined;
+  }
+
+  /** The EVENT_* bits of the `index`-th. */
+  eventsAt(index: number): number {
+    return index < this.#count ? (this.#ready.events[index] as number) : 0;
+  }
+
+  /** Those that are registered still. Unlike `keyAt` and `eventsAt`, this allocates. */
+  *[Symbol.iterator](): IterableIterator<[SelectorKey<Data>, number]> {
+    for (let i = 0; i < this.#count; i++) {
+      const key = this.keyAt(i);
+      if (key !== undefined) yield [key, this.eventsAt(i)];
+    }
+  }
+
+  /**
+   * Waits and takes in what `poller` finds; for `Selector`.
+   *
+   * @returns How many there are that `registry` knows, or `-errno`.
+   * @internal
+   */
+  take(poller: Poller, registry: Registry<Data>, timeoutMs: number): number {
+    const ready = this.#ready;
+    const found = poller.wait(ready, timeoutMs);
+    let count = 0;
+    for (let i = 0; i < found; i++) {
+      const entry = registry.at(ready.tags[i] as number);
+      if (entry === undefined) continue;
+      const events = ready.events[i] as number;
+      // Whoever only reads and writes must come to read the error or the end.
+      const asked = (events & BROKEN) === 0 ? 0 : entry.key.events & READ_WRITE;
+      ready.events[count] = events | asked;
+      this.#entries[count++] = entry;
+    }
+    for (let i = count; i < this.#count; i++) this.#entries[i] = undefined;
+    this.#count = count;
+    return found < 0 ? found : count;
+  }
+}

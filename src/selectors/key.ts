@@ -1,0 +1,40 @@
+import type { FileObject } from "../base/descriptor.ts";
+
+/**
+ * One registration: what is watched, for what, and what the caller keeps with it.
+ *
+ * @remarks
+ * It never changes. A modify makes a new one, so that one that was handed out goes on saying what was
+ * true then.
+ */
+export interface SelectorKey<Data = unknown> {
+  /** What was registered: the very object, or the number. */
+  readonly fileObject: FileObject;
+  /** Its descriptor when it was registered. */
+  readonly fd: number;
+  /** The EVENT_* bits that are asked for. */
+  readonly events: number;
+  /** What was handed in with it. */
+  readonly data: Data;
+}
+
+/** How to watch, where the engine can: see `Selector.capabilities`. */
+export interface WatchOptions {
+  /**
+   * `"level"`, the default: reported at every wait for as long as it is ready. `"edge"`: reported when
+   * something new happened; read and write until would-block, or it is lost.
+   */
+  readonly trigger?: "level" | "edge" | undefined;
+  /** Reported once, then silent until modified. */
+  readonly oneShot?: boolean | undefined;
+  /** Of all epoll sets that watch this, wake at least one rather than all. It cannot be modified. */
+  readonly exclusive?: boolean | undefined;
+}
+
+/**
+ * The last arguments of `register` and `modify`: `data` can be left out where a selector's `Data` may
+ * be undefined.
+ */
+export type DataArguments<Data> = undefined extends Data
+  ? [data?: Data, options?: WatchOptions]
+  : [data: Data, options?: WatchOptions];

@@ -1,0 +1,127 @@
+import type { FileObject, HasFileno } from "../base/descriptor.ts";
+import type { SelectorKey } from "./key.ts";
+
+/** A registration as a selector keeps it. */
+export interface Entry<Data> {
+  /** Replaced by a modify. */
+  key: SelectorKey<Data>;
+  /** EVENT_* and MODE_* bits: what was last asked of the engine. */
+  interest: number;
+  /** What the engine reports it by. */
+  readonly tag: number;
+  /** Until it is unregistered. */
+  live: boolean;
+}
+
+// A tag is a slot, and how often the slot was given away before. An event of a registration that is
+// gone, such as epoll has of a dup'ed descriptor, finds another generation there, and no one.
+//
+//   31            22 21                     0
+//   |  generation   |          slot          |
+const SLOT_BITS = 22;
+const SLOT_MASK: number = 2 ** SLOT_BITS - 1;
+const GENERATIONS: number = 2 ** (32 - SLOT_BITS);
+
+/** Who is registered: by descriptor, by object and by tag. It asks the kernel nothing. */
+export class Registry<Data> {
+  readonly #byFd: Map<number, Entry<Data>> = new Map();
+  readonly #byObject: Map<HasFileno, Entry<Data>> = new Map();
+  readonly #slots: (Entry<Data> | undefined)[] = [];
+  readonly #generations: number[] = [];
+  readonly #free: number[] = [];
+
+  get size(): number {
+    return this.#byFd.size;
+  }
+
+  entries(): IterableIterator<Entry<Data>> {
+    return this.#byFd.values();
+  }
+
+  /**
+   * The registration of `fileObject`, or undefined.
+   *
+   * @remarks
+   * An object is known by itself first, since one that was closed has no number any more; then by its
+   * number, so that a descriptor can be found by it whatever object it was registered with.
+   */
+  find(fileObject: FileObject): Entry<Data> | undefined {
+    if (typeof fileObject === "number") return this.#byFd.get(fileObject);
+    return this.#byObject.get(fileObject) ?? this.#byFd.get(fileObject?.fileno?.());
+  }
+
+  /** The registration with `tag`, or undefined when it is gone. */
+  at(tag: number): Entry<Data> | undefined {
+    const entry = this.#slots[tag & SLOT_MASK];
+    return entry?.tag === tag ? entry : undefined;
+  }
+
+  add(key: SelectorKey<Data>, interest: number): Entry<Data> {
+    const slot = this.#free.pop() ?? this.#slots.length;
+    const generation = this.#generations[slot] ?? 0;
+    const entry: Entry<Data> = {
+      key,
+      interest,
+      tag: ((generation << SLOT_BITS) | slot) >>> 0,
+      live: true,
+    };
+    this.#slots[slot] = entry;
+    this.#generations[slot] = (generation + 1) % GENERATIONS;
+    this.#byFd.set(key.fd, entry);
+    if (typeof key.fileObject !== "number") this.#byObject.set(key.fileObject, entry);
+    return entry;
+  }
+
+  remove(entry: Entry<Data>): void {
+    const { fd, fileObject } = entry.key;
+    const slot = entry.tag & SLOT_MASK;
+    entry.live = false;
+    this.#slots[slot] = undefined;
+    this.#free.push(slot);
+    this.#byFd.delete(fd);
+    if (typeof fileObject !== "number") this.#byObject.delete(fileObject);
+  }
+
+  clear(): void {
+    for (const entry of [...this.#byFd.values()]) this.remove(entry);
+  }
+}
+
+/** A live, read-only view of what is registered, by what it was registered with. */
+export class SelectorMap<Data = unknown> implements Iterable<[FileObject, SelectorKey<Data>]> {
+  readonly #registry: Registry<Data>;
+
+  constructor(registry: Registry<Data>) {
+    this.#registry = registry;
+  }
+
+  /** How many are registered. */
+  get size(): number {
+    return this.#registry.size;
+  }
+
+  /** The key of `fileObject`, or undefined when it is not registered. */
+  get(fileObject: FileObject): SelectorKey<Data> | undefined {
+    return this.#registry.find(fileObject)?.key;
+  }
+
+  has(fileObject: FileObject): boolean {
+    return this.#registry.find(fileObject) !== undefined;
+  }
+
+  *keys(): IterableIterator<FileObject> {
+    for (const { key } of this.#registry.entries()) yield key.fileObject;
+  }
+
+  *values(): IterableIterator<SelectorKey<Data>> {
+    for (const { key } of this.#registry.entries()) yield key;
+  }
+
+  *entries(): IterableIterator<[FileObject, SelectorKey<Data>]> {
+    for (const { key } of this.#registry.entries()) yield [key.fileObject, key];
+  }
+
+  [Symbol.iterator](): IterableIterator<[FileObject, SelectorKey<Data>]> {
+    return this.entries();
+  }
+}

@@ -1,0 +1,112 @@
+import { filenoOf, type HasFileno } from "../base/descriptor.ts";
+import { ERRNO } from "../base/errno.ts";
+import { typeError } from "../base/misuse.ts";
+import { check } from "../base/sys-error.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK, F_DUPFD_CLOEXEC } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
+
+/** How to make a {@link Waker}. */
+export interface WakerOptions {
+  /** The kernel to call; by default the one of this thread. */
+  readonly kernel?: Kernel;
+  /** An eventfd to take over; by default a new one is made. */
+  readonly fd?: number;
+}
+
+/**
+ * Ends a wait from elsewhere: another thread, or a callback that runs between two waits.
+ *
+ * @remarks
+ * An eventfd: a counter that is readable when it is not 0. Register it like anything else, and
+ * `drain` it when it is reported. Any number of wakes before that are reported as one.
+ *
+ * @example
+ * ```ts
+ * const waker = new Waker();
+ * selector.register(waker, EVENT_READ);
+ * const worker = new Worker("./worker.js", { workerData: waker.fileno() });
+ *
+ * // worker.js
+ * using waker = Waker.fromFd(workerData);
+ * waker.wake();
+ * ```
+ * Source: eventfd(2).
+ */
+export class Waker implements HasFileno {
+  readonly #kernel: Kernel;
+  #fd: number;
+
+  /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor for it. */
+  constructor({ kernel = defaultKernel, fd }: WakerOptions = {}) {
+    this.#kernel = kernel;
+    this.#fd =
+      fd === undefined
+        ? check(kernel.libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")
+        : filenoOf(fd);
+  }
+
+  /**
+   * A waker of the same counter, to be used and closed by another thread.
+   *
+   * @remarks
+   * It has a descriptor of its own: were the first closed and its number given to a socket, waking
+   * would write to that. So the first must be open while this is made, and not any longer.
+   *
+   * @param fd - The `fileno()` of a waker that is open.
+   * @throws TypeError or RangeError `ERR_INVALID_FD`; SysError `EBADF` when it is closed, `EMFILE`.
+   */
+  static fromFd(fd: number, { kernel = defaultKernel }: { readonly kernel?: Kernel } = {}): Waker {
+    const own = check(kernel.libc.fcntl(filenoOf(fd), F_DUPFD_CLOEXEC, 0), "fcntl", { fd });
+    return new Waker({ kernel, fd: own });
+  }
+
+  /** The descriptor, -1 once it is closed. */
+  fileno(): number {
+    return this.#fd;
+  }
+
+  /**
+   * Makes the waker readable, whichever thread waits for it.
+   *
+   * @throws TypeError `ERR_CLOSED`.
+   */
+  wake(): void {
+    this.#assertOpen("wake");
+    const { libc, scratch } = this.#kernel;
+    scratch.setWord(0, 1);
+    const result = libc.write(this.#fd, scratch.address, 8);
+    // The counter is full: it is as readable as it can be.
+    if (result !== -ERRNO.EAGAIN) check(result, "write", { fd: this.#fd });
+  }
+
+  /**
+   * Makes the waker unreadable again.
+   *
+   * @returns How often it was woken since the last drain; 0 when it was not.
+   * @throws TypeError `ERR_CLOSED`.
+   */
+  drain(): number {
+    this.#assertOpen("drain");
+    const { libc, scratch } = this.#kernel;
+    const result = libc.read(this.#fd, scratch.address, 8);
+    if (result === -ERRNO.EAGAIN) return 0;
+    check(result, "read", { fd: this.#fd });
+    return scratch.getWord(0);
+  }
+
+  /** Closes the descriptor; unregister it before. Safe to call twice. */
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#kernel.libc.close(this.#fd);
+    this.#fd = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #assertOpen(verb: string): void {
+    if (this.#fd < 0) throw typeError("ERR_CLOSED", `Cannot ${verb}: this waker is closed`);
+  }
+}
