@@ -1,7 +1,9 @@
+import { EPOLL_EVENT } from "./abi.ts";
 import { ArenaPool, type ViewMemory } from "./arena.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 import { LIBC_NAMES } from "./libc-names.ts";
+import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 
 // The part of Deno's FFI that is used. Its own types would have to be installed under Node and Bun too.
 type DenoPointer = object;
@@ -11,7 +13,20 @@ interface DenoFunction {
   readonly name?: string;
   readonly nonblocking?: boolean;
 }
+type NonblockingWait = (
+  epoll: number,
+  events: number,
+  maxEvents: number,
+  timeoutMs: number,
+) => Promise<number>;
+interface DenoCore {
+  refOpPromise(promise: Promise<unknown>): void;
+  unrefOpPromise(promise: Promise<unknown>): void;
+}
 interface DenoNamespace {
+  /** The key of what Deno keeps to itself. */
+  readonly internal: symbol;
+  readonly [key: symbol]: { readonly core?: DenoCore } | undefined;
   readonly version: { readonly deno: string };
   dlopen(
     path: string,
@@ -36,6 +51,12 @@ export function openDeno(): Kernel {
   const deno = (globalThis as unknown as { Deno: DenoNamespace }).Deno;
   const functions: Record<string, DenoFunction> = {
     __errno_location: { parameters: [], result: "u64" },
+    wait_on_thread: {
+      name: "epoll_wait",
+      parameters: SIGNATURES.epoll_wait.args.map((type) => DENO_TYPES[type]),
+      result: "i32",
+      nonblocking: true,
+    },
   };
   for (const [name, { args, returns }] of Object.entries(SIGNATURES)) {
     functions[name] = {
@@ -53,14 +74,58 @@ export function openDeno(): Kernel {
   const bound = { ...symbols, mmap: (...args: number[]) => Number(mmap(...args)) } as Bound;
   const libc = libcFrom(bound, errno, wordPasser());
   const arenas = new ArenaPool(libc, viewMemory);
+  const scratch = arenas.map(64 * 1024);
+  const wait = symbols.wait_on_thread as unknown as NonblockingWait;
+  const watches = new ThreadWatches({ libc, scratch }, (epoll, onReady) =>
+    startThread(deno, wait, arenas, epoll, onReady),
+  );
   return {
     runtime: "deno",
     runtimeVersion: deno.version.deno,
     libc,
     arenas,
-    scratch: arenas.map(64 * 1024),
-    watch() {
-      throw new Error("not yet");
+    scratch,
+    watch: (fd, onReadable) => watches.watch(fd, onReadable),
+  };
+}
+
+/**
+ * Waits in one of the threads that Deno keeps for blocking calls.
+ *
+ * A call in flight keeps the process alive. What lets go of it is not in Deno's documented interface;
+ * where it should be missing one day, a watch keeps the process alive whatever is asked.
+ */
+function startThread(
+  deno: DenoNamespace,
+  wait: NonblockingWait,
+  arenas: ArenaPool,
+  epoll: number,
+  onReady: (tags: readonly number[]) => void,
+): WaitingThread {
+  const core = deno[deno.internal]?.core;
+  const ready = arenas.map(MAX_READY * EPOLL_EVENT.stride * 4);
+  let referenced = true;
+  let pending: Promise<number>;
+  const next = () => {
+    const call = wait(epoll, ready.address, MAX_READY, -1);
+    pending = call;
+    if (!referenced) core?.unrefOpPromise(call);
+    call.then((count) => {
+      const tags = tagsOf(ready.u32, Math.max(count, 0));
+      if (tags.includes(END)) arenas.release(ready);
+      else next();
+      onReady(tags);
+    });
+  };
+  next();
+  return {
+    ref: () => {
+      referenced = true;
+      core?.refOpPromise(pending);
+    },
+    unref: () => {
+      referenced = false;
+      core?.unrefOpPromise(pending);
     },
   };
 }
