@@ -1,11 +1,11 @@
 import { createRequire } from "node:module";
 import { versions } from "node:process";
-import { Worker } from "node:worker_threads";
 import { ArenaPool, type ViewMemory } from "./arena.ts";
+import { BunThread } from "./bun-thread.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 import { LIBC_NAMES } from "./libc-names.ts";
-import { ThreadWatches, type WaitingThread } from "./thread-watch.ts";
+import { ThreadWatches } from "./thread-watch.ts";
 
 // The part of bun:ffi that is used. Its own types would have to be installed under Node and Deno too.
 interface BunFunction {
@@ -49,7 +49,10 @@ export function openBun(): Kernel {
   const libc = libcFrom(symbols as Bound, errno);
   const arenas = new ArenaPool(libc, viewMemory);
   const scratch = arenas.map(64 * 1024);
-  const watches = new ThreadWatches({ libc, scratch }, startWorker);
+  const watches = new ThreadWatches(
+    { libc, scratch },
+    (epoll, onReady) => new BunThread({ libc, scratch }, epoll, onReady),
+  );
   return {
     runtime: "bun",
     runtimeVersion: versions.bun as string,
@@ -58,18 +61,6 @@ export function openBun(): Kernel {
     scratch,
     watch: (fd, onReadable) => watches.watch(fd, onReadable),
   };
-}
-
-/**
- * A worker that sleeps in epoll_wait and posts what is ready.
- *
- * Bun's loop takes no foreign descriptor, and its `uv_poll_*` are stubs. What wakes it from another
- * thread costs about the same whatever it is (docs/decisions/0002), so this is the documented way.
- */
-function startWorker(epoll: number, onReady: (tags: readonly number[]) => void): WaitingThread {
-  const worker = new Worker(new URL("./bun-waiter.js", import.meta.url), { workerData: epoll });
-  worker.on("message", onReady);
-  return worker;
 }
 
 function openLibc(
