@@ -3,6 +3,9 @@ import process from "node:process";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";
 
+/** After so long without an event, whatever a runtime does for sleep is in place. */
+const ASLEEP_MS = 120;
+
 const { libc, scratch } = kernel;
 const fd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 const put = () => {
@@ -30,14 +33,14 @@ const watch = kernel.watch(fd, () => {
 
 switch (mode) {
   case "stop":
-    setTimeout(put, 50).unref();
+    setTimeout(put, ASLEEP_MS).unref();
     break;
   case "unref":
     watch.unref();
     break;
   case "unref-later":
     // Once the loop has had the time to fall asleep with the watch in it.
-    setTimeout(() => watch.unref(), 50);
+    setTimeout(() => watch.unref(), ASLEEP_MS);
     break;
   case "unref-busy":
     put();
@@ -52,10 +55,17 @@ switch (mode) {
   case "unref-ref":
     watch.unref();
     watch.ref();
-    setTimeout(put, 50).unref();
+    setTimeout(put, ASLEEP_MS).unref();
+    break;
+  case "ref-later":
+    watch.unref();
+    setTimeout(() => {
+      watch.ref();
+      setTimeout(put, ASLEEP_MS).unref();
+    }, ASLEEP_MS);
     break;
   case "exit":
-    setTimeout(() => process.exit(3), 50);
+    setTimeout(() => process.exit(3), ASLEEP_MS);
     break;
   case "catch":
     process.on("uncaughtException", () => console.log("caught"));

@@ -43,6 +43,9 @@ class Signal {
   }
 }
 
+/** After so long without an event, whatever a runtime does for sleep is in place. */
+const ASLEEP_MS = 120;
+
 /** Resolves once `condition` holds; the case's own timeout is what ends a wait in vain. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(1);
@@ -297,6 +300,59 @@ export function watchConformance(): Suite {
         },
       },
       {
+        name: "a watch that has slept for long wakes, stops, and leaves neither descriptor nor thread",
+        run: async () => {
+          const held = () => [
+            readdirSync("/proc/self/fd").length,
+            readdirSync("/proc/self/task").length,
+          ];
+          const cycle = async () => {
+            using signal = new Signal();
+            let taken = 0;
+            signal.on(() => {
+              const found = signal.take();
+              if (found) taken++;
+              return found;
+            });
+            await sleep(ASLEEP_MS);
+            for (let i = 1; i <= 20; i++) {
+              signal.put();
+              await until(() => taken === i);
+            }
+          };
+          // The first may start what a runtime keeps: its pool of threads.
+          await Promise.all([cycle(), cycle()]);
+          const [fds, tasks] = held() as [number, number];
+          for (let i = 0; i < 3; i++) await cycle();
+          await until(() => (held()[0] as number) <= fds && (held()[1] as number) <= tasks);
+        },
+      },
+      {
+        name: "a watch that is stopped in its sleep reports nothing, nor does its descriptor's successor",
+        run: async () => {
+          let stale = 0;
+          const signal = new Signal().on(() => {
+            stale++;
+            return false;
+          });
+          await sleep(ASLEEP_MS);
+          signal.watch?.stop();
+          signal.put();
+          libc.close(signal.fd);
+          using next = new Signal();
+          using other = new Signal();
+          next.put();
+          other.put();
+          await new Promise<void>((resolve) => {
+            other.on(() => {
+              resolve();
+              return other.take();
+            });
+          });
+          assert.equal(stale, 0);
+        },
+      },
+      {
         name: "a descriptor that cannot be watched is a SysError, and the next watch works",
         run: async () => {
           assert.throws(
@@ -335,8 +391,10 @@ export function watchConformance(): Suite {
       {
         name: "after unref and ref the process lives on",
         run: async () => {
-          const { code, stdout } = await run("unref-ref");
-          assert.deepEqual({ code, stdout }, { code: 0, stdout: "served\n" });
+          for (const mode of ["unref-ref", "ref-later"]) {
+            const { code, stdout } = await run(mode);
+            assert.deepEqual({ mode, code, stdout }, { mode, code: 0, stdout: "served\n" });
+          }
         },
       },
       {
