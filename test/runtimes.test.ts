@@ -2,8 +2,9 @@
  * The conformance suites under Bun, Deno and the newest Node, each in a child whose cases are reported
  * as tests of their own. `POLLOI_RUNTIMES=bun,deno` limits which.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { stderr } from "node:process";
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { env, stderr } from "node:process";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -12,6 +13,7 @@ import { type Runtime, runtimes } from "./runtimes/installed.ts";
 import { CASE_TIMEOUT_MS } from "./suite.ts";
 
 const CHILD: string = fileURLToPath(new URL("./runtimes/child.js", import.meta.url));
+const OPEN: string = fileURLToPath(new URL("../src/sys/open.js", import.meta.url));
 /** A child that says nothing for this long hangs where its own timeout cannot help it. */
 const SILENCE_MS: number = CASE_TIMEOUT_MS + 5_000;
 /** So much of a child's stderr is kept for the report of its crash. */
@@ -28,6 +30,27 @@ test("every conformance suite passes", { concurrency: 2 }, async (t) => {
         : t.test(`under ${name} ${version}`, (t) => new Child(path, [...flags, CHILD]).report(t)),
     ),
   );
+});
+
+const deno = found.find(({ name }) => name === "deno");
+
+test("Deno without --allow-ffi is told to give it", { skip: deno?.missing ?? false }, () => {
+  for (const flags of [[], ["--allow-ffi=libc.so.6"]]) {
+    const args = ["run", "--no-prompt", ...flags, OPEN];
+    const options = { encoding: "utf8", env: { ...env, NO_COLOR: "1" } } as const;
+    const { status, stderr } = spawnSync(deno?.path ?? "", args, options);
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      /UnsupportedError: polloi calls libc through Deno's FFI, which is not permitted here; run deno with --allow-ffi$/m,
+    );
+  }
+});
+
+test("Deno needs no permission but --allow-ffi", { skip: deno?.missing ?? false }, () => {
+  const args = ["run", "--no-prompt", "--allow-ffi", OPEN];
+  const { status, stderr } = spawnSync(deno?.path ?? "", args, { encoding: "utf8" });
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
 });
 
 /** A child that runs the suites, and the lines that it prints. */

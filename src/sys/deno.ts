@@ -28,6 +28,7 @@ interface DenoNamespace {
   readonly internal: symbol;
   readonly [key: symbol]: { readonly core?: DenoCore } | undefined;
   readonly version: { readonly deno: string };
+  readonly permissions: { querySync(permission: { name: "ffi" }): { readonly state: string } };
   dlopen(
     path: string,
     functions: Readonly<Record<string, DenoFunction>>,
@@ -49,6 +50,14 @@ const DENO_TYPES: Readonly<Record<NativeType, string>> = {
 /** Opens the kernel through `Deno.dlopen`. */
 export function openDeno(): Kernel {
   const deno = (globalThis as unknown as { Deno: DenoNamespace }).Deno;
+  try {
+    return open(deno);
+  } catch (cause) {
+    throw unsupported(deno, cause);
+  }
+}
+
+function open(deno: DenoNamespace): Kernel {
   const functions: Record<string, DenoFunction> = {
     __errno_location: { parameters: [], result: "u64" },
     wait_on_thread: {
@@ -160,8 +169,20 @@ function openLibc(
       cause ??= error;
     }
   }
-  throw new UnsupportedError(
-    `polloi calls libc through Deno.dlopen, which did not open it: ${(cause as Error).message.split("\n")[0]}`,
+  throw cause;
+}
+
+/** What went wrong in Deno's FFI, in a line that says what to do. */
+function unsupported(deno: DenoNamespace, cause: unknown): UnsupportedError {
+  // Asked only now, so that Deno may ask the person at the terminal first. A permission for one library
+  // is not enough: looking at memory needs the whole.
+  if (deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+    return new UnsupportedError(
+      "polloi calls libc through Deno's FFI, which is not permitted here; run deno with --allow-ffi",
+    );
+  }
+  return new UnsupportedError(
+    `polloi calls libc through Deno's FFI, which did not open it: ${(cause as Error).message.split("\n")[0]}`,
     { cause },
   );
 }

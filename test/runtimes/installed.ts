@@ -1,6 +1,6 @@
 /** The runtimes from npm that the suites run under beside the installed Node, and where they are. */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { arch, env } from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -15,6 +15,10 @@ export interface Runtime {
 }
 
 const FOLDER: string = fileURLToPath(new URL("../../../test/runtimes/", import.meta.url));
+
+const LOCK = `${FOLDER}.installing`;
+/** The longest that an installation may take. */
+const INSTALL_MS = 300_000;
 
 /**
  * Where each runtime's npm package for this kind of machine keeps its binary, likeliest first.
@@ -69,13 +73,39 @@ function isInstalled(): boolean {
 
 /** @returns Why it failed, in a line. */
 function install(say: (line: string) => void): string | undefined {
-  if (isInstalled()) return undefined;
-  say("installing Bun, Deno and the newest Node from npm into test/runtimes (about 110 MB, once)");
-  const args = ["ci", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts"];
-  const { status, stderr, error } = spawnSync("npm", args, { encoding: "utf8", timeout: 300_000 });
-  if (status === 0) return undefined;
-  const reason = stderr?.split("\n").find((line) => line.startsWith("npm error")) ?? "";
-  return `npm ci failed: ${error?.message ?? reason.replace("npm error", "").trim()}`;
+  // Test files run at once, and one of them is enough to install.
+  if (!lock()) return "another installation in test/runtimes did not come to its end";
+  try {
+    if (isInstalled()) return undefined;
+    say(
+      "installing Bun, Deno and the newest Node from npm into test/runtimes (about 110 MB, once)",
+    );
+    const args = ["ci", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts"];
+    const options = { encoding: "utf8", timeout: INSTALL_MS } as const;
+    const { status, stderr, error } = spawnSync("npm", args, options);
+    if (status === 0) return undefined;
+    const reason = stderr?.split("\n").find((line) => line.startsWith("npm error")) ?? "";
+    return `npm ci failed: ${error?.message ?? reason.replace("npm error", "").trim()}`;
+  } finally {
+    rmSync(LOCK, { recursive: true, force: true });
+  }
+}
+
+/** Takes the lock, which is a folder, waiting for whoever has it; one left behind grows stale. */
+function lock(): boolean {
+  const deadline = Date.now() + INSTALL_MS;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  while (Date.now() < deadline) {
+    try {
+      mkdirSync(LOCK);
+      return true;
+    } catch {
+      const taken = statSync(LOCK, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+      if (Date.now() - taken > INSTALL_MS) rmSync(LOCK, { recursive: true, force: true });
+      else Atomics.wait(pause, 0, 0, 100);
+    }
+  }
+  return false;
 }
 
 function locate(name: string, failure: string | undefined): Runtime {
