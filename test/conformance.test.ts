@@ -1,0 +1,5 @@
+/** The conformance suites on the installed Node. test/runtimes.test.ts runs them everywhere else. */
+import { report } from "./suite.ts";
+import { suites } from "./suites.ts";
+
+for (const suite of suites) report(suite());

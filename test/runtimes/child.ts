@@ -1,0 +1,57 @@
+/**
+ * Runs every conformance suite under whichever runtime this is, and prints a line of JSON as each case
+ * begins and ends. test/runtimes.test.ts is the reader.
+ */
+import { writeSync } from "node:fs";
+import process from "node:process";
+import { CASE_TIMEOUT_MS, type Case } from "../suite.ts";
+import { suites } from "../suites.ts";
+
+/** A line of the report. */
+export type Line =
+  | { readonly event: "begin"; readonly suite: string; readonly name: string }
+  | {
+      readonly event: "end";
+      readonly skip?: string | undefined;
+      readonly error?: string | undefined;
+    }
+  | { readonly event: "done" };
+
+/** Written at once: what a crash leaves in a buffer would be lost. */
+function say(line: Line): void {
+  writeSync(1, `${JSON.stringify(line)}\n`);
+}
+
+async function attempt({ run }: Case): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    const error = new Error(`Not done within ${CASE_TIMEOUT_MS} ms`);
+    timer = setTimeout(() => reject(error), CASE_TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([run(), timeout]);
+    return undefined;
+  } catch (error) {
+    return describe(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The stack, which in JavaScriptCore does not begin with the message. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return `Thrown: ${String(error)}`;
+  const stack = error.stack ?? "";
+  return stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`;
+}
+
+for (const suite of suites) {
+  const { title, cases } = suite();
+  for (const each of cases) {
+    say({ event: "begin", suite: title, name: each.name });
+    if (each.skip === undefined) say({ event: "end", error: await attempt(each) });
+    else say({ event: "end", skip: each.skip });
+  }
+}
+say({ event: "done" });
+process.exit();

@@ -1,0 +1,239 @@
+/** What the house is held to beside types and lint: floors, sizes, names, and what no file may mention. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join, posix } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
+
+/**
+ * The floors of src/, and on which others each may stand. `select`, `socket` and `uring` are one floor;
+ * `selectors` is beside `socket` too, but for standing on `select`.
+ */
+const BELOW: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  sys: ["base"],
+  select: ["base", "sys"],
+  selectors: ["base", "sys", "select"],
+  socket: ["base", "sys"],
+  uring: ["base", "sys"],
+  engine: ["base", "sys", "select", "selectors", "socket", "uring"],
+  reactor: ["base", "sys", "select", "selectors", "socket", "uring", "engine"],
+  echo: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],
+  cli: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "echo"],
+};
+/** The files at the top of src/ are the public face: all but the command line. */
+const FACE: readonly string[] = Object.keys(BELOW).filter((floor) => floor !== "cli");
+
+const MAX_LINES = 400;
+
+/** A line of a file, and what is to be said of it. */
+interface Finding {
+  readonly file: string;
+  readonly line: number;
+  readonly what: string;
+}
+
+/** What git tracks; where there is no git, as in an unpacked archive, what lies here. */
+function trackedFiles(): string[] {
+  try {
+    const options = { cwd: ROOT, encoding: "utf8", stdio: "pipe" } as const;
+    const listed = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
+    return execFileSync("git", listed, options)
+      .split("\0")
+      .filter((file) => file !== "" && existsSync(join(ROOT, file)));
+  } catch {
+    return walk("").filter((file) => !/(^|\/)(node_modules|dist|bench\/out)\//.test(file));
+  }
+}
+
+function walk(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = posix.join(folder, entry.name);
+    if (!entry.isDirectory()) return [path];
+    return /^(\.git|node_modules|dist)$/.test(entry.name) ? [] : walk(path);
+  });
+}
+
+const tracked: string[] = trackedFiles();
+const sources: string[] = tracked.filter((file) => /^src\/.*\.ts$/.test(file));
+const typescript: string[] = tracked.filter((file) => file.endsWith(".ts"));
+const texts = new Map<string, string>();
+
+function read(file: string): string {
+  let text = texts.get(file);
+  if (text === undefined) {
+    text = readFileSync(join(ROOT, file), "utf8");
+    texts.set(file, text);
+  }
+  return text;
+}
+
+/** The text with what comments and strings hold blanked out, line by line where it was. */
+function codeOf(file: string): string {
+  const blank = (text: string) => text.replace(/[^\n]/g, " ");
+  return read(file).replace(
+    /\/\/.*|\/\*[\s\S]*?\*\/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`/g,
+    blank,
+  );
+}
+
+function lineAt(text: string, index: number): number {
+  return text.slice(0, index).split("\n").length;
+}
+
+/** Each place in `files` where `pattern`, a global one, is found. */
+function findings(
+  files: readonly string[],
+  pattern: RegExp,
+  what: (match: RegExpMatchArray) => string,
+  textOf: (file: string) => string = read,
+): Finding[] {
+  return files.flatMap((file) => {
+    const text = textOf(file);
+    return [...text.matchAll(pattern)].map((match) => ({
+      file,
+      line: lineAt(text, match.index ?? 0),
+      what: what(match),
+    }));
+  });
+}
+
+function assertNone(found: readonly Finding[]): void {
+  const lines = found.map(({ file, line, what }) => `${file}:${line} ${what}`);
+  assert.ok(lines.length === 0, `\n${lines.join("\n")}`);
+}
+
+/** What a file imports: statements of all kinds, `import type`, `export from`, and `import()`. */
+interface Import extends Finding {
+  /** The file imported, from the root. */
+  readonly to: string;
+}
+
+function importsOf(file: string): Import[] {
+  const text = read(file).replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*/gm, (comment) =>
+    comment.replace(/[^\n]/g, " "),
+  );
+  const pattern =
+    /^(?:import|export)\s(?:[^"';]*?\sfrom\s)?\s*["'](\.[^"']*)["']|\bimport\s*\(\s*["'](\.[^"']*)["']/gm;
+  return [...text.matchAll(pattern)].map((match) => {
+    const to = posix.normalize(posix.join(dirname(file), (match[1] ?? match[2]) as string));
+    return { file, line: lineAt(text, match.index), what: `imports ${to}`, to };
+  });
+}
+
+const imports: Import[] = sources.flatMap(importsOf);
+
+/** The floor of a file of src/, or the empty string at its top. */
+function floorOf(file: string): string {
+  const parts = file.split("/");
+  return parts.length > 2 ? (parts[1] as string) : "";
+}
+
+test("every folder of src is a floor that is known", () => {
+  const unknown = sources.filter((file) => !["", ...Object.keys(BELOW)].includes(floorOf(file)));
+  assertNone(unknown.map((file) => ({ file, line: 1, what: "is on a floor that BELOW lacks" })));
+});
+
+test("imports are read at all: what is known to be imported is found", () => {
+  const known = imports.filter(({ file }) => file === "src/sys/open.ts").map(({ to }) => to);
+  assert.deepEqual(
+    known.sort(),
+    ["bun", "deno", "kernel", "node"].map((name) => `src/sys/${name}.ts`),
+  );
+});
+
+test("every import within src goes down, or stays on its floor", () => {
+  assertNone(
+    imports.filter(({ file, to }) => {
+      const [from, floor] = [floorOf(file), floorOf(to)];
+      if (!to.startsWith("src/")) return true;
+      if (file.endsWith(".test.ts")) return false;
+      const below = from === "" ? FACE : (BELOW[from] ?? []);
+      return from !== floor && !below.includes(floor);
+    }),
+  );
+});
+
+test("no file imports itself through others", () => {
+  const edges = new Map<string, Import[]>();
+  for (const each of imports) edges.set(each.file, [...(edges.get(each.file) ?? []), each]);
+  const settled = new Set<string>();
+  const cycles: Finding[] = [];
+  const visit = (file: string, path: readonly string[]) => {
+    if (settled.has(file)) return;
+    for (const each of edges.get(file) ?? []) {
+      const from = [...path, file].indexOf(each.to);
+      if (from < 0) visit(each.to, [...path, file]);
+      else cycles.push({ ...each, what: [...path, file, each.to].slice(from).join(" -> ") });
+    }
+    settled.add(file);
+  };
+  for (const file of sources) visit(file, []);
+  assertNone(cycles);
+});
+
+test(`no file of src is longer than ${MAX_LINES} lines`, () => {
+  const long = sources.filter((file) => read(file).trimEnd().split("\n").length > MAX_LINES);
+  assertNone(long.map((file) => ({ file, line: MAX_LINES + 1, what: "goes on past the limit" })));
+});
+
+test("no default export", () => {
+  assertNone(findings(typescript, /^\s*export\s+default\b/gm, ([text]) => text.trim(), codeOf));
+  assertNone(findings(typescript, /\bas\s+default\b/g, ([text]) => text, codeOf));
+});
+
+test("no any", () => {
+  const pattern = /(?:[:<|&,=(]|=>|\bas|\bextends)\s*any\b(?!\s*[:(=])/g;
+  assertNone(findings(typescript, pattern, () => "any", codeOf));
+});
+
+test("no file is named after its being useful", () => {
+  const names = typescript.filter((file) => /util|helper|misc|common/i.test(basename(file)));
+  assertNone(names.map((file) => ({ file, line: 1, what: "is to be named after what is in it" })));
+});
+
+test("file names are in kebab-case", () => {
+  const named = typescript.filter(
+    (file) => !/^[a-z0-9]+([-.][a-z0-9]+)*\.ts$/.test(basename(file)),
+  );
+  assertNone(named.map((file) => ({ file, line: 1, what: "is not in kebab-case" })));
+});
+
+test("only src/sys knows a runtime or its foreign-function interface", () => {
+  const above = sources.filter((file) => floorOf(file) !== "sys" && !file.endsWith(".test.ts"));
+  assertNone(findings(above, /["'](?:bun:[a-z]+|koffi|node:ffi)["']/g, ([text]) => text));
+  assertNone(
+    findings(above, /\b(?:Deno|Bun)\s*[.[]|["'](?:Deno|Bun)["']\s+in\b/g, ([t]) => t, codeOf),
+  );
+});
+
+// Written in pieces, so that this file is not what it looks for.
+const MACHINE_PATH = new RegExp(
+  `(?<![\\w.*-])/(?:${["root", "tmp", "work", "home"].join("|")})/`,
+  "g",
+);
+const REGISTRY = new RegExp(
+  `https?://[^\\s"']*(?:${["registry", "npmjs", "npmmirror"].join("|")})`,
+  "g",
+);
+const written: string[] = tracked.filter((file) => !/\.(png|gif|jpe?g|ico|woff2?|tgz)$/.test(file));
+
+test("no tracked file holds a path of the machine that it was written on", () => {
+  assertNone(findings(written, MACHINE_PATH, ([text]) => text));
+});
+
+test("no tracked file names a registry, nor does a lock file say where a package came from", () => {
+  assertNone(findings(written, REGISTRY, ([text]) => text));
+  const locks = tracked.filter((file) => basename(file) === "package-lock.json");
+  assert.ok(locks.length > 0);
+  assertNone(findings(locks, /^\s*"resolved".*/gm, ([text]) => text.trim()));
+});
+
+test("every example says in its first lines what it follows", () => {
+  const examples = tracked.filter((file) => /^examples\/\d.*\.ts$/.test(file));
+  const headless = examples.filter((file) => !/^(#!.*\n)?(\/\*\*|\/\/)/.test(read(file)));
+  assertNone(headless.map((file) => ({ file, line: 1, what: "begins with no comment" })));
+});
