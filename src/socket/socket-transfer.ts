@@ -163,7 +163,8 @@ export class SocketTransfer extends SocketHandle {
       return {
         bytes: area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room)),
         ancillary,
-        flags: received,
+        // The kernel hands back what was asked for with what it has to say.
+        flags: received & ~MSG_CMSG_CLOEXEC,
         address: this.#sender(),
       };
     });

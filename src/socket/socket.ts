@@ -181,7 +181,8 @@ export class Socket extends SocketTransfer {
     }
     if (result === WOULD_BLOCK && this.#hasTimeout()) return ERRNO.ETIMEDOUT;
     const inProgress = result === -ERRNO.EINPROGRESS || result === -ERRNO.EINTR;
-    if (!inProgress || !this.getBlocking()) return -result;
+    // Not -result, which would be -0 for success.
+    if (!inProgress || !this.getBlocking()) return Math.abs(result);
     // The kernel goes on by itself, also after a signal; asking again would be answered EALREADY.
     if (!waitFor(this.kernel, fd, POLLOUT, deadline)) return ERRNO.ETIMEDOUT;
     return takeSocketError(this.kernel, fd);
