@@ -2,4 +2,4 @@
 import { report } from "./suite.ts";
 import { suites } from "./suites.ts";
 
-for (const suite of suites) report(suite());
+for (const suite of suites()) report(suite);

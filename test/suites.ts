@@ -1,6 +1,37 @@
+import {
+  DefaultSelector,
+  EpollSelector,
+  PollSelector,
+  SelectSelector,
+} from "../src/selectors/index.ts";
+import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
+import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
+import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { libcConformance } from "./conformance/libc.ts";
+import { pollerConformance } from "./conformance/poller.ts";
+import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
+import { selectorConformance } from "./conformance/selector.ts";
+import { socketConformance } from "./conformance/socket.ts";
+import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
 import type { Suite } from "./suite.ts";
 
-/** Every conformance suite: what runs under each runtime. A new one is one line here. */
-export const suites: readonly (() => Suite)[] = [libcConformance, watchConformance];
+/** Every conformance suite, floor by floor: what runs under each runtime. A new one is one line here. */
+export function suites(): Suite[] {
+  return [
+    libcConformance(),
+    watchConformance(),
+    selectConformance(),
+    pollConformance(),
+    epollConformance(),
+    pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
+    pollerConformance("poll", (kernel) => new PollPoller(kernel)),
+    pollerConformance("select", (kernel) => new SelectPoller(kernel)),
+    selectorConformance("EpollSelector", (options) => new EpollSelector(options)),
+    selectorConformance("PollSelector", (options) => new PollSelector(options)),
+    selectorConformance("SelectSelector", (options) => new SelectSelector(options)),
+    selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
+    wakerConformance(),
+    ...socketConformance(),
+  ];
+}

@@ -1,10 +1,7 @@
 import { show, typeError } from "../base/misuse.ts";
-import { SysError } from "../base/sys-error.ts";
-import type { Poller } from "../selectors/poller.ts";
-import { EpollPoller } from "../selectors/pollers/epoll-poller.ts";
-import { PollPoller } from "../selectors/pollers/poll-poller.ts";
-import { SelectPoller } from "../selectors/pollers/select-poller.ts";
+import { openBestPoller, openPoller, POLLER_NAMES, whyNot } from "../selectors/open-poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
 import type { Completions, Engine, EngineName, Trigger } from "./engine.ts";
 import { ReadinessEngine } from "./readiness-engine.ts";
 
@@ -12,13 +9,7 @@ import { ReadinessEngine } from "./readiness-engine.ts";
 export type EngineChoice = EngineName | "auto";
 
 /** Every engine, the best first. */
-export const ENGINES: readonly EngineName[] = ["epoll", "poll", "select"];
-
-const POLLERS: Readonly<Record<EngineName, (kernel: Kernel) => Poller>> = {
-  epoll: (kernel) => new EpollPoller(kernel),
-  poll: (kernel) => new PollPoller(kernel),
-  select: (kernel) => new SelectPoller(kernel),
-};
+export const ENGINES: readonly EngineName[] = POLLER_NAMES;
 
 /** Whether an engine works here, found by trying. */
 export interface EngineReport {
@@ -29,15 +20,10 @@ export interface EngineReport {
 }
 
 /** Tries every engine, the best first. */
-export function probeEngines(kernel: Kernel): EngineReport[] {
+export function probeEngines(kernel: Kernel = defaultKernel): EngineReport[] {
   return ENGINES.map((name) => {
-    try {
-      POLLERS[name](kernel).close();
-      return { name, works: true };
-    } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-      return { name, works: false, reason: error.hint ?? error.message };
-    }
+    const reason = whyNot(name, kernel);
+    return reason === undefined ? { name, works: true } : { name, works: false, reason };
   });
 }
 
@@ -70,7 +56,7 @@ export function makeEngine(
       `Cannot use the trigger ${show(trigger)}: give "level" or "edge"`,
     );
   }
-  const poller = engine === "auto" ? bestPoller(kernel) : POLLERS[engine](kernel);
+  const poller = engine === "auto" ? openBestPoller(kernel).poller : openPoller(engine, kernel);
   if (trigger === "edge" && !poller.capabilities.edge) {
     poller.close();
     throw typeError(
@@ -79,16 +65,4 @@ export function makeEngine(
     );
   }
   return new ReadinessEngine(kernel, poller, trigger, completions);
-}
-
-function bestPoller(kernel: Kernel): Poller {
-  let failure: unknown;
-  for (const name of ENGINES) {
-    try {
-      return POLLERS[name](kernel);
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw failure;
 }

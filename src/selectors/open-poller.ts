@@ -46,11 +46,22 @@ export function openBestPoller(kernel: Kernel): { poller: Poller; passedOver: Pa
       return { poller: openTried(name, kernel), passedOver };
     } catch (error) {
       if (!(error instanceof SysError) || NO_ROOM.includes(error.errno)) throw error;
-      passedOver.push({ name, reason: error.message });
+      passedOver.push({ name, reason: error.hint ?? error.message });
       last = error;
     }
   }
   throw last;
+}
+
+/** Why an engine does not work here, found by trying; undefined when it does. */
+export function whyNot(name: PollerName, kernel: Kernel): string | undefined {
+  try {
+    openTried(name, kernel).close();
+    return undefined;
+  } catch (error) {
+    if (error instanceof SysError) return error.hint ?? error.message;
+    throw error;
+  }
 }
 
 /** Opens an engine and has it report a counter that is readable. */

@@ -45,8 +45,7 @@ function describe(error: unknown): string {
   return stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`;
 }
 
-for (const suite of suites) {
-  const { title, cases } = suite();
+for (const { title, cases } of suites()) {
   for (const each of cases) {
     say({ event: "begin", suite: title, name: each.name });
     if (each.skip === undefined) say({ event: "end", error: await attempt(each) });

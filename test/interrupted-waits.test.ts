@@ -2,12 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
-import { CASE_TIMEOUT_MS, report } from "./suite.ts";
-
-report(selectConformance());
-report(pollConformance());
-report(epollConformance());
+import { CASE_TIMEOUT_MS } from "./suite.ts";
 
 test("waits go on when real signals interrupt them", { timeout: CASE_TIMEOUT_MS }, async () => {
   const program = fileURLToPath(new URL("./programs/interrupted-waits.js", import.meta.url));
