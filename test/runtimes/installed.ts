@@ -1,6 +1,6 @@
 /** The runtimes from npm that the suites run under beside the installed Node, and where they are. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { arch, env } from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -17,6 +17,10 @@ export interface Runtime {
 const FOLDER: string = fileURLToPath(new URL("../../../test/runtimes/", import.meta.url));
 
 const LOCK = `${FOLDER}.installing`;
+/** npm's name for the C library here, by which it chooses packages. */
+const LIBC: string = readdirSync("/lib").some((name) => name.startsWith("ld-musl-"))
+  ? "musl"
+  : "glibc";
 /** The longest that an installation may take. */
 const INSTALL_MS = 300_000;
 
@@ -53,22 +57,34 @@ export function runtimes(say: (line: string) => void): Runtime[] {
   return [...chosen, ...left.map((name) => ({ name, flags: [], missing }))];
 }
 
-/** Whether what the lock file names is what is installed. */
-function isInstalled(): boolean {
-  const versions = (path: string): string | undefined => {
-    if (!existsSync(path)) return undefined;
-    const { packages } = JSON.parse(readFileSync(path, "utf8")) as {
-      packages: Record<string, { version?: string }>;
-    };
-    return JSON.stringify(
-      Object.entries(packages)
-        .filter(([name]) => name !== "" && existsSync(`${FOLDER}${name}`))
-        .map(([name, { version }]) => `${name} ${version}`)
-        .sort(),
-    );
-  };
-  const installed = versions(`${FOLDER}node_modules/.package-lock.json`);
-  return installed !== undefined && installed === versions(`${FOLDER}package-lock.json`);
+/** A package as the lock file has it; npm leaves out those made for other machines. */
+interface Locked {
+  readonly version?: string;
+  readonly cpu?: string | readonly string[];
+  readonly libc?: string | readonly string[];
+}
+
+/**
+ * What the lock file names for this machine and npm has not brought.
+ *
+ * npm calls an installation a success that could not fetch an optional dependency, and all of these are
+ * optional, being for one kind of machine each. So what counts is what lies there.
+ */
+function notInstalled(): string[] {
+  const lock = readFileSync(`${FOLDER}package-lock.json`, "utf8");
+  const { packages } = JSON.parse(lock) as { packages: Record<string, Locked> };
+  return Object.entries(packages)
+    .filter(([path, { cpu, libc }]) => {
+      return (
+        path !== "" && [cpu ?? arch].flat().includes(arch) && [libc ?? LIBC].flat().includes(LIBC)
+      );
+    })
+    .filter(([path, { version }]) => {
+      const manifest = `${FOLDER}${path}/package.json`;
+      if (!existsSync(manifest)) return true;
+      return (JSON.parse(readFileSync(manifest, "utf8")) as Locked).version !== version;
+    })
+    .map(([path]) => path.replace("node_modules/", ""));
 }
 
 /** @returns Why it failed, in a line. */
@@ -76,14 +92,16 @@ function install(say: (line: string) => void): string | undefined {
   // Test files run at once, and one of them is enough to install.
   if (!lock()) return "another installation in test/runtimes did not come to its end";
   try {
-    if (isInstalled()) return undefined;
+    if (notInstalled().length === 0) return undefined;
     say(
       "installing Bun, Deno and the newest Node from npm into test/runtimes (about 110 MB, once)",
     );
     const args = ["ci", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts"];
     const options = { encoding: "utf8", timeout: INSTALL_MS } as const;
     const { status, stderr, error } = spawnSync("npm", args, options);
-    if (status === 0) return undefined;
+    const left = notInstalled();
+    if (status === 0 && left.length === 0) return undefined;
+    if (status === 0) return `npm could not fetch ${left.join(", ")}`;
     const reason = stderr?.split("\n").find((line) => line.startsWith("npm error")) ?? "";
     return `npm ci failed: ${error?.message ?? reason.replace("npm error", "").trim()}`;
   } finally {
