@@ -1,34 +1,11 @@
 /**
  * polloi as the others are measured: `listen` with a `data` handler that writes back.
  *
- *   polloi [--engine epoll|poll|select] [--trigger level|edge] [--zero-copy] [--run]
+ *   polloi [--engine auto|epoll|poll|select] [--trigger level|edge] [--zero-copy] [--run]
  */
 import { parseArgs } from "node:util";
+import { type EngineChoice, type ListenOptions, listen, Reactor, type Trigger } from "polloi";
 import { announce, collectOnRequest } from "./collect.ts";
-
-/** As much of the public shape as this program uses. */
-interface Connection {
-  write(bytes: Uint8Array): boolean;
-}
-interface EchoOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly backlog: number;
-  readonly zeroCopy: boolean;
-  data(connection: Connection, bytes: Uint8Array): void;
-  error(): void;
-}
-interface LoopOptions {
-  readonly engine: string;
-  readonly trigger: string;
-}
-interface Listener {
-  readonly port: number;
-}
-interface Polloi {
-  listen(options: EchoOptions & LoopOptions): Listener;
-  Reactor: new (options: LoopOptions) => { listen(options: EchoOptions): Listener; run(): void };
-}
 
 const { values } = parseArgs({
   options: {
@@ -38,11 +15,11 @@ const { values } = parseArgs({
     run: { type: "boolean", default: false },
   },
 });
-const { engine, trigger } = values;
-const name: string = "polloi";
-const { listen, Reactor } = (await import(name)) as Polloi;
+// The reactor says what it does not know.
+const engine = values.engine as EngineChoice;
+const trigger = values.trigger as Trigger;
 
-const echo: EchoOptions = {
+const echo: ListenOptions = {
   host: "127.0.0.1",
   port: 0,
   backlog: 65535,
