@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type Bench, type EchoResult, measureEcho } from "./echo.ts";
+import { type Bench, type EchoResult, measureEcho, summarize } from "./echo.ts";
 import { cellText, goalsText, openingText } from "./echo-text.ts";
 import { type IdleResult, measureIdle } from "./idle.ts";
 import { idleText } from "./idle-text.ts";
@@ -139,9 +139,10 @@ async function echo(flags: EchoFlags): Promise<void> {
   const goals = goalsText(cells);
   if (goals !== "") console.log(goals);
   console.log(`\nwritten to ${save(result, flags.json)}`);
-  if (cells.some(({ rows }) => rows.some(({ failures }) => failures.length > 0))) {
-    process.exitCode = 1;
-  }
+  const bad = cells.some((cell) =>
+    cell.rows.some((row) => row.failures.length > 0 || summarize(cell, row).faulty),
+  );
+  if (bad) process.exitCode = 1;
 }
 
 async function idle(flags: IdleFlags): Promise<void> {

@@ -34,7 +34,11 @@ export async function start({ command, core, readyMs = READY_MS }: StartOptions)
   // taskset becomes the program by exec, so the pid is the program's.
   const [program, ...args] =
     core === undefined ? command : ["taskset", "-c", `${core}`, ...command];
-  const child = spawn(program as string, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(program as string, args, {
+    stdio: ["pipe", "pipe", "pipe"],
+    // What a runtime complains of is shown in a table's notes.
+    env: { ...process.env, NO_COLOR: "1" },
+  });
   running.add(child);
   let complaint = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
