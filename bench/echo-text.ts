@@ -21,7 +21,7 @@ const HEADER = [
 
 /** What a mark beside a row's server column means. */
 const NOTES: Readonly<Record<string, string>> = {
-  "*": "* the server did not fill its core, and the core was idle besides: the load limited this row",
+  "*": "* the server did not fill its core, which was idle in between: the load limited this row, or was itself kept from its core",
   "~": "~ the server did not get all of its core: other processes ran on it; read the columns of CPU instead",
   "!": "! bytes came back changed, or connections were lost",
 };

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { type EchoResult, summarize } from "./echo.ts";
 import { marksOf, notesFor } from "./echo-text.ts";
@@ -89,4 +90,8 @@ function replaceInReadme(name: string, text: string): void {
   const to = readme.indexOf(end);
   if (from < 0 || to < from) throw new Error(`README.md lacks the markers ${begin} and ${end}`);
   writeFileSync(path, `${readme.slice(0, from)}${begin}\n\n${text}\n\n${readme.slice(to)}`);
+  // The formatter looks at Markdown too, and pads its tables.
+  execFileSync(inRepository("node_modules/.bin/biome"), ["format", "--write", path], {
+    stdio: "ignore",
+  });
 }
