@@ -90,8 +90,9 @@ function replaceInReadme(name: string, text: string): void {
   const to = readme.indexOf(end);
   if (from < 0 || to < from) throw new Error(`README.md lacks the markers ${begin} and ${end}`);
   writeFileSync(path, `${readme.slice(0, from)}${begin}\n\n${text}\n\n${readme.slice(to)}`);
-  // The formatter looks at Markdown too, and pads its tables.
-  execFileSync(inRepository("node_modules/.bin/biome"), ["format", "--write", path], {
+  // The formatter looks at Markdown and JSON too.
+  const written = [path, inRepository(`bench/results/${name}.json`)];
+  execFileSync(inRepository("node_modules/.bin/biome"), ["format", "--write", ...written], {
     stdio: "ignore",
   });
 }
