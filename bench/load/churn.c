@@ -1,0 +1,63 @@
+/*
+ * Connection churn: each of the connections is opened, exchanges one batch, is closed, and begins
+ * again. A message in the report is one whole such life.
+ */
+#define _GNU_SOURCE
+#include "load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS 1024
+#define TURN_MS 5
+
+/* Opens the next life of a connection; on loopback the handshake is over when connect returns. */
+static void begin(struct load *load, int epoll, unsigned index, uint64_t now) {
+  static unsigned lives;
+  struct connection *connection = &load->connections[index];
+  /* Half a million lives use 50 source addresses in turn: their ports rest in TIME_WAIT meanwhile. */
+  int fd = open_socket(&load->options, lives++ % 500000);
+  struct linger farewell = {0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &farewell, sizeof farewell);
+  if (connect(fd, (struct sockaddr *)&load->options.server, sizeof load->options.server) < 0) {
+    fail("connect");
+  }
+  connection->fd = fd;
+  const unsigned char *bytes = next_batch(load, index, now);
+  struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = index}};
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
+  for (size_t sent = 0; sent < load->batch;) {
+    ssize_t count = send(fd, bytes + sent, load->batch - sent, MSG_NOSIGNAL);
+    if (count < 0) fail("send");
+    sent += (size_t)count;
+  }
+}
+
+void run_churn(struct load *load) {
+  static unsigned char buffer[256 * 1024];
+  struct epoll_event events[EVENTS];
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) fail("epoll_create1");
+  load->engine = "epoll";
+  uint64_t now = now_ns();
+  for (unsigned i = 0; i < load->options.connections; i++) begin(load, epoll, i, now);
+  while (go_on(load, now)) {
+    int count = epoll_wait(epoll, events, EVENTS, TURN_MS);
+    if (count < 0 && errno != EINTR) fail("epoll_wait");
+    now = now_ns();
+    for (int i = 0; i < count; i++) {
+      unsigned index = events[i].data.u32;
+      int fd = load->connections[index].fd;
+      ssize_t length = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (length < 0 && errno == EAGAIN) continue;
+      if (length > 0 && !take_bytes(load, index, buffer, (size_t)length, now)) continue;
+      if (length <= 0) load->lost++;
+      close(fd);
+      begin(load, epoll, index, now);
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/* The load over epoll, where io_uring cannot be had. It costs more, so look at its CPU time. */
+#define _GNU_SOURCE
+#include "load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS 1024
+#define BUFFER (256 * 1024)
+/* No turn waits longer, so that the end of the window is seen in time. */
+#define TURN_MS 5
+
+static void lose(struct load *load, unsigned index) {
+  close(load->connections[index].fd);
+  load->connections[index].fd = -1;
+  load->lost++;
+  load->alive--;
+}
+
+/*
+ * The socket blocks on sending, with a time-out: a batch is in flight alone, so the server has read
+ * all before it, and what a full buffer delays is this connection's own message.
+ */
+static void send_next(struct load *load, unsigned index, uint64_t now) {
+  const unsigned char *bytes = next_batch(load, index, now);
+  for (size_t sent = 0; sent < load->batch;) {
+    ssize_t count =
+        send(load->connections[index].fd, bytes + sent, load->batch - sent, MSG_NOSIGNAL);
+    if (count < 0) {
+      lose(load, index);
+      return;
+    }
+    sent += (size_t)count;
+  }
+}
+
+void run_epoll(struct load *load) {
+  static unsigned char buffer[BUFFER];
+  struct epoll_event events[EVENTS];
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) fail("epoll_create1");
+  load->engine = "epoll";
+  for (unsigned i = 0; i < load->options.connections; i++) {
+    struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = i}};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, load->connections[i].fd, &event) < 0) fail("epoll_ctl");
+  }
+  uint64_t now = now_ns();
+  for (unsigned i = 0; i < load->options.connections; i++) send_next(load, i, now);
+  while (go_on(load, now)) {
+    int count = epoll_wait(epoll, events, EVENTS, TURN_MS);
+    if (count < 0 && errno != EINTR) fail("epoll_wait");
+    now = now_ns();
+    for (int i = 0; i < count; i++) {
+      unsigned index = events[i].data.u32;
+      if (load->connections[index].fd < 0) continue;
+      ssize_t length = recv(load->connections[index].fd, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (length > 0) {
+        if (take_bytes(load, index, buffer, (size_t)length, now)) send_next(load, index, now);
+      } else if (length == 0 || errno != EAGAIN) {
+        lose(load, index);
+      }
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/*
+ * The load side of the benchmark: what its files share.
+ *
+ * The load must cost less per message than any server, or the figures would be its own. So it makes
+ * one system call per turn (io_uring), compares echoed bytes where the kernel put them, and lets a
+ * number of answers gather before it wakes: a server that is never without work is at 100 % of its
+ * core, and pays for no wake-up of its client.
+ */
+#ifndef POLLOI_BENCH_LOAD_H
+#define POLLOI_BENCH_LOAD_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+/* Messages begin at one of this many places of the pattern, so that a swapped or stale one is seen. */
+#define PATTERN_SHIFTS 4096
+
+struct options {
+  struct sockaddr_in server;
+  unsigned connections; /* active ones */
+  unsigned idle;        /* opened before, greeted once, then silent */
+  size_t size;          /* bytes of a message */
+  unsigned depth;       /* messages in flight per connection */
+  double seconds;       /* measured */
+  double warmup;        /* before that */
+  unsigned gather;      /* answers to wait for in one turn; 0 chooses */
+  const char *engine;   /* "auto", "io_uring", "epoll" */
+  const char *mode;     /* "echo", "hold", "churn" */
+  pid_t server_pid;     /* whose CPU time is sampled; 0 for none */
+  int server_core;      /* whose idle time is sampled; -1 for none */
+};
+
+/* What can be read off the clock and /proc at one moment. */
+struct sample {
+  uint64_t ns;
+  double own_cpu;    /* seconds this process has run */
+  double server_cpu; /* seconds the server has run, all its threads */
+  double core_idle;  /* seconds the server's core has been idle */
+  uint64_t messages;
+  uint64_t bytes;
+};
+
+/* A histogram with 32 steps per power of two: a value is off by at most 3 %. */
+#define HISTOGRAM_STEPS 32
+#define HISTOGRAM_SIZE (64 * HISTOGRAM_STEPS)
+struct histogram {
+  uint64_t counts[HISTOGRAM_SIZE];
+  uint64_t total;
+  uint64_t max;
+};
+
+struct connection {
+  int fd;
+  uint32_t sequence; /* of the batch in flight */
+  uint32_t received; /* bytes of it that are back */
+  bool wrong;        /* one of them differed */
+  uint64_t sent_ns;
+};
+
+enum phase { WARMING, MEASURING, OVER };
+
+struct load {
+  struct options options;
+  struct connection *connections;
+  unsigned alive;
+  unsigned char *pattern;
+  size_t batch; /* bytes of a batch: size * depth */
+  enum phase phase;
+  uint64_t phase_ends;
+  uint64_t messages;
+  uint64_t bytes;
+  uint64_t unseen; /* bytes counted and not compared */
+  uint64_t mismatches;
+  uint64_t lost; /* connections that ended before we ended them */
+  double connect_ms;
+  struct sample first;
+  struct sample last;
+  struct histogram latency;
+  const char *engine;
+};
+
+/* measure.c */
+uint64_t now_ns(void);
+void take_sample(const struct load *load, struct sample *sample);
+void histogram_add(struct histogram *histogram, uint64_t value);
+uint64_t histogram_at(const struct histogram *histogram, double fraction);
+void report(const struct load *load);
+
+/* open.c */
+int open_socket(const struct options *options, unsigned index);
+void open_all(struct load *load, int *fds, unsigned count, unsigned first);
+
+/* uring.c: false when io_uring cannot be had here. epoll.c, churn.c. */
+bool run_uring(struct load *load);
+void run_epoll(struct load *load);
+void run_churn(struct load *load);
+
+/* Prints what failed and ends the process. */
+void fail(const char *what) __attribute__((noreturn));
+
+/* The bytes of a connection's batch: its number and place in the sequence choose where they begin. */
+static inline const unsigned char *batch_of(const struct load *load, unsigned index) {
+  uint32_t shift = index * 61u + load->connections[index].sequence * 17u;
+  return load->pattern + shift % PATTERN_SHIFTS;
+}
+
+/* Notes that a batch leaves now, and says where its bytes are. */
+static inline const unsigned char *next_batch(struct load *load, unsigned index, uint64_t now) {
+  struct connection *connection = &load->connections[index];
+  connection->sequence++;
+  connection->received = 0;
+  connection->wrong = false;
+  connection->sent_ns = now;
+  return batch_of(load, index);
+}
+
+/*
+ * Compares echoed bytes; true when the batch is complete and the next one is due. NULL for bytes that
+ * were counted and not looked at.
+ */
+static inline bool take_bytes(struct load *load, unsigned index, const unsigned char *bytes,
+                              size_t length, uint64_t now) {
+  struct connection *connection = &load->connections[index];
+  load->bytes += length;
+  if (length > load->batch - connection->received) {
+    /* More than was sent: nothing on this connection can be trusted any more. */
+    load->mismatches++;
+    connection->received = 0;
+    return false;
+  }
+  if (bytes == NULL) {
+    load->unseen += length;
+  } else if (memcmp(bytes, batch_of(load, index) + connection->received, length) != 0) {
+    connection->wrong = true;
+  }
+  connection->received += length;
+  if (connection->received < load->batch) return false;
+  if (connection->wrong) load->mismatches++;
+  load->messages += load->options.depth;
+  if (load->phase == MEASURING) histogram_add(&load->latency, now - connection->sent_ns);
+  return true;
+}
+
+/* Moves from warming to measuring to over; true while there is more to do. */
+static inline bool go_on(struct load *load, uint64_t now) {
+  if (load->alive == 0) load->phase_ends = now;
+  if (now < load->phase_ends) return true;
+  if (load->phase == WARMING) {
+    take_sample(load, &load->first);
+    load->phase = MEASURING;
+    load->phase_ends = load->first.ns + (uint64_t)(load->options.seconds * 1e9);
+    return load->alive > 0;
+  }
+  take_sample(load, &load->last);
+  load->phase = OVER;
+  return false;
+}
+
+#endif

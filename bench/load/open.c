@@ -1,0 +1,87 @@
+/* Opens connections, each proven by one greeting that comes back. */
+#define _GNU_SOURCE
+#include "load.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* One address has some 28,000 ports by default; a block this large of it leaves room for others. */
+#define CONNECTIONS_PER_ADDRESS 10000
+/* Fewer than the shortest backlog in use, so that the kernel never drops a SYN and waits a second. */
+#define WAVE 100
+/* No single step of opening a connection may take longer than this. */
+#define PATIENCE_SECONDS 10
+
+void fail(const char *what) {
+  fprintf(stderr, "echo-load: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+/* A socket bound to the source address of its block, within 127.0.0.0/8 when the server is there. */
+int open_socket(const struct options *options, unsigned index) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+  if (fd < 0) fail("socket");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  /* The cheapest congestion control: some, such as BBR, set a timer for every packet they pace. */
+  setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+  /* A reset instead of a farewell: thousands of TIME_WAITs would slow down whoever is next. */
+  struct linger reset = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if ((ntohl(options->server.sin_addr.s_addr) >> 24) == 127) {
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    source.sin_addr.s_addr = htonl(0x7f000001u + index / CONNECTIONS_PER_ADDRESS);
+    /* The port is chosen at connect, when the kernel knows the other end and may reuse one. */
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0) fail("bind");
+  }
+  return fd;
+}
+
+static void receive_greeting(int fd, const unsigned char *expected, size_t length) {
+  unsigned char buffer[64];
+  for (size_t have = 0; have < length;) {
+    ssize_t count = recv(fd, buffer + have, length - have, 0);
+    if (count == 0) {
+      fprintf(stderr, "echo-load: the server closed a connection that had just been opened\n");
+      exit(1);
+    }
+    if (count < 0) fail("waiting for a greeting to come back");
+    have += (size_t)count;
+  }
+  if (memcmp(buffer, expected, length) == 0) return;
+  fprintf(stderr, "echo-load: a greeting came back changed\n");
+  exit(1);
+}
+
+/*
+ * Opens `count` connections in waves: connect all of a wave, greet on all, hear from all. A
+ * connection whose greeting came back has been accepted and has echoed: none waits in the backlog.
+ */
+void open_all(struct load *load, int *fds, unsigned count, unsigned first) {
+  const struct options *options = &load->options;
+  size_t greeting = options->size < 64 ? options->size : 64;
+  for (unsigned start = 0; start < count; start += WAVE) {
+    unsigned end = start + WAVE < count ? start + WAVE : count;
+    for (unsigned i = start; i < end; i++) {
+      fds[i] = open_socket(options, first + i);
+      if (connect(fds[i], (const struct sockaddr *)&options->server, sizeof options->server) < 0) {
+        fail("connect");
+      }
+      if (send(fds[i], load->pattern + (first + i) % PATTERN_SHIFTS, greeting, MSG_NOSIGNAL) < 0) {
+        fail("send");
+      }
+    }
+    for (unsigned i = start; i < end; i++) {
+      receive_greeting(fds[i], load->pattern + (first + i) % PATTERN_SHIFTS, greeting);
+    }
+  }
+}

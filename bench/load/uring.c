@@ -1,0 +1,130 @@
+/*
+ * The load over io_uring: one multishot receive per connection into a shared ring of buffers, sends
+ * that report only when they fail, one io_uring_enter per turn.
+ *
+ * Small messages are compared on every connection. With large ones a copy costs more than a call, and
+ * a load that copies as much as the server, and compares besides, would be the slower of the two. So
+ * there every eighth connection has its bytes compared; the others let the kernel count them and
+ * throw them away uncopied (MSG_TRUNC, tcp(7)).
+ */
+#define _GNU_SOURCE
+#include "load.h"
+#include "ring.h"
+
+#ifndef HAVE_RING
+bool run_uring(struct load *load) {
+  (void)load;
+  return false;
+}
+#else
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* From this many bytes a batch is large. */
+#define LARGE 4096
+#define COMPARE_EVERY 8
+#define BUFFERS 4096u
+#define BUFFER_MEMORY (8u << 20)
+
+#define SEND_TAG (1ull << 63)
+
+static bool is_compared(const struct load *load, unsigned index) {
+  return load->batch < LARGE || index % COMPARE_EVERY == 0;
+}
+
+static void submit_receive(struct ring *ring, const struct load *load, unsigned index) {
+  struct io_uring_sqe *sqe = ring_submission(ring);
+  sqe->opcode = IORING_OP_RECV;
+  sqe->flags = IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
+  sqe->ioprio = IORING_RECV_MULTISHOT;
+  sqe->fd = (int)index;
+  sqe->msg_flags = is_compared(load, index) ? 0 : MSG_TRUNC;
+  sqe->user_data = index;
+}
+
+static void submit_send(struct ring *ring, struct load *load, unsigned index, uint64_t now) {
+  const unsigned char *bytes = next_batch(load, index, now);
+  struct io_uring_sqe *sqe = ring_submission(ring);
+  sqe->opcode = IORING_OP_SEND;
+  sqe->flags = IOSQE_CQE_SKIP_SUCCESS | IOSQE_FIXED_FILE;
+  sqe->fd = (int)index;
+  sqe->addr = (uint64_t)(uintptr_t)bytes;
+  sqe->len = (unsigned)load->batch;
+  /* WAITALL: the kernel sends the rest of a short send itself. */
+  sqe->msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+  sqe->user_data = index | SEND_TAG;
+}
+
+static void lose(struct load *load, unsigned index) {
+  struct connection *connection = &load->connections[index];
+  if (connection->fd < 0) return;
+  /* The ring holds the socket too, so closing alone would not end what is in flight on it. */
+  shutdown(connection->fd, SHUT_RDWR);
+  close(connection->fd);
+  connection->fd = -1;
+  load->lost++;
+  load->alive--;
+}
+
+static void on_received(struct ring *ring, struct load *load, const struct io_uring_cqe *cqe,
+                        uint64_t now) {
+  unsigned index = (unsigned)cqe->user_data;
+  bool next = false;
+  if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
+    unsigned short id = (unsigned short)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+    const unsigned char *bytes = is_compared(load, index) ? ring_buffer(ring, id) : NULL;
+    if (cqe->res > 0) next = take_bytes(load, index, bytes, (size_t)cqe->res, now);
+    ring_give_back(ring, id);
+  }
+  if (cqe->res == 0 || (cqe->res < 0 && cqe->res != -ENOBUFS)) lose(load, index);
+  if (load->connections[index].fd < 0) return;
+  /* A multishot receive ends when the buffers ran out, among other reasons: begin it again. */
+  if ((cqe->flags & IORING_CQE_F_MORE) == 0) submit_receive(ring, load, index);
+  if (next) submit_send(ring, load, index, now);
+}
+
+static bool set_up(struct ring *ring, const struct load *load) {
+  unsigned count = load->options.connections;
+  unsigned length = load->batch < 64 ? 64 : load->batch > 65536 ? 65536 : (unsigned)load->batch;
+  unsigned buffers = BUFFER_MEMORY / length < BUFFERS ? BUFFER_MEMORY / length : BUFFERS;
+  int *fds = calloc(count, sizeof *fds);
+  if (fds == NULL || !ring_open(ring, count)) return false;
+  for (unsigned i = 0; i < count; i++) fds[i] = load->connections[i].fd;
+  bool ready = ring_add_files(ring, fds, count) && ring_add_buffers(ring, length, buffers);
+  free(fds);
+  return ready;
+}
+
+bool run_uring(struct load *load) {
+  struct ring ring = {.fd = -1};
+  unsigned count = load->options.connections, gather = load->options.gather;
+  if (!set_up(&ring, load)) {
+    if (ring.fd >= 0) close(ring.fd);
+    return false;
+  }
+  load->engine = "io_uring";
+  if (gather == 0) gather = count / 8 < 1 ? 1 : count / 8 > 64 ? 64 : count / 8;
+
+  uint64_t now = now_ns();
+  for (unsigned i = 0; i < count; i++) {
+    submit_receive(&ring, load, i);
+    submit_send(&ring, load, i, now);
+  }
+  while (go_on(load, now)) {
+    ring_enter(&ring, gather < load->alive ? gather : load->alive);
+    now = now_ns();
+    unsigned head = *ring.cq_head, tail = __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE);
+    for (; head != tail; head++) {
+      const struct io_uring_cqe *cqe = &ring.cqes[head & ring.cq_mask];
+      if ((cqe->user_data & SEND_TAG) != 0) lose(load, (unsigned)cqe->user_data);
+      else on_received(&ring, load, cqe, now);
+    }
+    __atomic_store_n(ring.cq_head, head, __ATOMIC_RELEASE);
+    ring_publish_buffers(&ring);
+  }
+  return true;
+}
+#endif

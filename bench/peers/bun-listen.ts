@@ -1,0 +1,48 @@
+/** A control: an echo server with Bun.listen; runs on Bun only. */
+import { announce, collectOnRequest } from "./collect.ts";
+
+/** As much of Bun's types as this file needs. */
+interface BunSocket {
+  data: { pending: Uint8Array };
+  write(bytes: Uint8Array): number;
+}
+declare const Bun: {
+  listen(options: {
+    hostname: string;
+    port: number;
+    socket: {
+      data(socket: BunSocket, bytes: Uint8Array): void;
+      drain(socket: BunSocket): void;
+      open(socket: BunSocket): void;
+      error(): void;
+    };
+  }): { port: number };
+};
+
+const NOTHING = new Uint8Array(0);
+
+/** Bun's write takes what the kernel takes; the rest is the caller's to keep. */
+function write(socket: BunSocket, bytes: Uint8Array): void {
+  const sent = Math.max(0, socket.write(bytes));
+  socket.data.pending = sent === bytes.length ? NOTHING : bytes.slice(sent);
+}
+
+collectOnRequest();
+const listener = Bun.listen({
+  hostname: "127.0.0.1",
+  port: 0,
+  socket: {
+    open(socket): void {
+      socket.data = { pending: NOTHING };
+    },
+    data(socket, bytes): void {
+      const { pending } = socket.data;
+      write(socket, pending.length === 0 ? bytes : Buffer.concat([pending, bytes]));
+    },
+    drain(socket): void {
+      if (socket.data.pending.length > 0) write(socket, socket.data.pending);
+    },
+    error(): void {},
+  },
+});
+announce(listener.port);

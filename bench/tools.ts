@@ -1,0 +1,128 @@
+import { execFileSync } from "node:child_process";
+import { accessSync, constants, mkdirSync, readdirSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { inOut, inRepository } from "./places.ts";
+
+/** A program of this machine, or why there is none. */
+export type Tool =
+  | { readonly path: string; readonly version: string; readonly missing?: undefined }
+  | { readonly missing: string };
+
+/** The tools that controls and load may need; what is missing costs rows, not the run. */
+export interface Tools {
+  readonly gcc: Tool;
+  readonly go: Tool;
+  readonly python: Tool;
+  readonly bun: Tool;
+  readonly deno: Tool;
+  readonly taskset: Tool;
+}
+
+/** Looks for every tool, and asks each for its version. */
+export function findTools(): Tools {
+  return {
+    gcc: toolOf("gcc", onPath("gcc"), ["-dumpfullversion"]),
+    go: toolOf("go", onPath("go"), ["env", "GOVERSION"]),
+    python: runtimeOf("python3", onPath("python3"), [
+      "-c",
+      "import sys, platform; print(sys.executable, platform.python_version())",
+    ]),
+    bun: runtimeOf("bun", javascriptRuntime("bun", "POLLOI_BUN"), [
+      "-e",
+      "console.log(process.execPath, Bun.version)",
+    ]),
+    deno: runtimeOf("deno", javascriptRuntime("deno", "POLLOI_DENO"), [
+      "eval",
+      "console.log(Deno.execPath(), Deno.version.deno)",
+    ]),
+    taskset: toolOf("taskset", onPath("taskset"), ["--version"]),
+  };
+}
+
+function toolOf(name: string, path: string | undefined, ask: readonly string[]): Tool {
+  if (path === undefined) return { missing: `${name} is not installed` };
+  const answer = run(path, ask);
+  if (answer === undefined) return { missing: `${path} does not run` };
+  return { path, version: answer.replace(/^[^0-9]*/, "") };
+}
+
+/**
+ * A runtime by its own answer to where it is: what is on the path may be a script that starts it as a
+ * child, whose CPU time and memory would be looked for in vain.
+ */
+function runtimeOf(name: string, path: string | undefined, ask: readonly string[]): Tool {
+  if (path === undefined) return { missing: `${name} is not installed` };
+  const answer = run(path, ask)?.match(/^(.+) (\S+)$/);
+  if (answer === undefined || answer === null) return { missing: `${path} does not run` };
+  return { path: answer[1] as string, version: answer[2] as string };
+}
+
+/** Where a JavaScript runtime is: named by the environment, fetched for the tests, or installed. */
+function javascriptRuntime(name: string, variable: string): string | undefined {
+  const named = process.env[variable];
+  if (named !== undefined && named !== "") return named;
+  const fetched = inRepository(`test/runtimes/node_modules/.bin/${name}`);
+  return isExecutable(fetched) ? fetched : onPath(name);
+}
+
+function run(path: string, args: readonly string[]): string | undefined {
+  try {
+    return execFileSync(path, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: 20_000,
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function onPath(name: string): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** What {@link build} needs to know. */
+export interface BuildOptions {
+  /** The compiler and its arguments before the sources; `OUT` stands for the binary. */
+  readonly command: readonly string[];
+  /** Source files, or one folder of which all `.c` files are taken. */
+  readonly sources: string;
+  /** The name of the binary in `bench/out`. */
+  readonly binary: string;
+}
+
+/**
+ * Builds a binary of the bench unless it is newer than its sources.
+ *
+ * @returns Its path.
+ * @throws Error with what the compiler said.
+ */
+export function build({ command, sources, binary }: BuildOptions): string {
+  const out = inOut(binary);
+  const place = inRepository(sources);
+  const isFolder = statSync(place).isDirectory();
+  const files = isFolder ? readdirSync(place).map((name) => join(place, name)) : [place];
+  const newest = Math.max(...files.map((file) => statSync(file).mtimeMs));
+  if (isExecutable(out) && statSync(out).mtimeMs > newest) return out;
+  mkdirSync(inOut(""), { recursive: true });
+  const inputs = files.filter((file) => !isFolder || file.endsWith(".c"));
+  const [compiler, ...args] = command.map((word) => (word === "OUT" ? out : word));
+  execFileSync(compiler as string, [...args, ...inputs], {
+    encoding: "utf8",
+    // Go looks for a module otherwise, and this repository is none.
+    env: { ...process.env, GO111MODULE: "off" },
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: 180_000,
+  });
+  return out;
+}

@@ -1,0 +1,14 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pairedRatio, spreadOf } from "../../bench/statistics.ts";
+
+test("the median of an even number of values lies between the two in the middle", () => {
+  assert.deepEqual(spreadOf([4, 1, 10, 2]), { median: 3, min: 1, max: 10 });
+  assert.deepEqual(spreadOf([5, 1, 9]), { median: 5, min: 1, max: 9 });
+  assert.equal(spreadOf([]), undefined);
+});
+
+test("a ratio pairs each round with its own reference and leaves out rounds without one", () => {
+  const ratio = pairedRatio([50, undefined, 30, 8], [100, 100, 10, undefined]);
+  assert.deepEqual(ratio, { median: 1.75, min: 0.5, max: 3 });
+});
