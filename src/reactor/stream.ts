@@ -1,17 +1,16 @@
 import { ERRNO } from "../base/errno.ts";
 import { typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
-import { SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
 import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
 import { FIONREAD } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
-import { BLOCK_BYTES, type Block } from "./blocks.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
 import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
-import { type Loop, Owner } from "./loop.ts";
+import type { Loop } from "./loop.ts";
+import { SendQueue } from "./send-queue.ts";
 
 /** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
 export interface StreamProfile<Data> {
@@ -71,30 +70,19 @@ const encoder = new TextEncoder();
  * @remarks
  * Few fields, since there are thousands of these: bits instead of booleans, bytes in a chain of blocks
  * that is empty for all but the busy ones, everything shared in the profile.
- *
- * ```text
- *   head                        tail
- *   [ sent | in flight | waiting ] -> [ waiting ]
- * ```
  */
-export class Stream<Data> extends Owner implements Connection<Data> {
+export class Stream<Data> extends SendQueue implements Connection<Data> {
   // Undefined until its owner sets it, whatever the type says: so it is documented.
   data: Data = undefined as Data;
-  pendingBytes = 0;
-  readonly #loop: Loop;
   readonly #profile: StreamProfile<Data>;
   #slot = -1;
   #fd = -1;
   #bits = 0;
-  #head: Block | null = null;
-  #tail: Block | null = null;
-  #inFlight = 0;
   #idle: IdleTimeout | null = null;
   #connector: { abandon(): void } | null = null;
 
   constructor(loop: Loop, profile: StreamProfile<Data>, connecting: boolean) {
-    super();
-    this.#loop = loop;
+    super(loop);
     this.#profile = profile;
     this.#bits = connecting ? CONNECTING : 0;
   }
@@ -111,11 +99,11 @@ export class Stream<Data> extends Owner implements Connection<Data> {
   }
 
   get remoteAddress(): SocketAddress | null {
-    return this.#fd < 0 ? null : readPeerAddress(this.#loop.kernel, this.#fd);
+    return this.#fd < 0 ? null : readPeerAddress(this.loop.kernel, this.#fd);
   }
 
   get localAddress(): SocketAddress | null {
-    return this.#fd < 0 ? null : readLocalAddress(this.#loop.kernel, this.#fd);
+    return this.#fd < 0 ? null : readLocalAddress(this.loop.kernel, this.#fd);
   }
 
   fileno(): number {
@@ -133,10 +121,10 @@ export class Stream<Data> extends Owner implements Connection<Data> {
       this.destroy(new SysError("send", ERRNO.ENOBUFS, { fd: this.#fd, hint }));
       return false;
     }
-    this.#append(typeof bytes === "string" ? encoder.encode(bytes) : bytes);
+    this.append(typeof bytes === "string" ? encoder.encode(bytes) : bytes);
     if (!this.#is(DIRTY)) {
       this.#bits |= DIRTY;
-      this.#loop.markDirty(this);
+      this.loop.markDirty(this);
     }
     if (this.pendingBytes <= highWaterBytes) return true;
     this.#bits |= FULL;
@@ -158,7 +146,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
       return;
     }
     if (this.pendingBytes === 0) this.#allSent();
-    else this.#loop.engine.setReceiving(this.#slot, false);
+    else this.loop.engine.setReceiving(this.#slot, false);
   }
 
   destroy(error?: Error): void {
@@ -170,7 +158,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
       try {
         handlers.error(this, error);
       } catch (thrown) {
-        this.#loop.fail(thrown);
+        this.loop.fail(thrown);
       }
     }
     try {
@@ -182,7 +170,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
 
   reset(): void {
     if (this.#fd >= 0) {
-      const { libc, scratch } = this.#loop.kernel;
+      const { libc, scratch } = this.loop.kernel;
       scratch.i32[0] = 1;
       scratch.i32[1] = 0;
       libc.setsockopt(this.#fd, SOL_SOCKET, SO_LINGER, scratch.address, 8);
@@ -193,20 +181,20 @@ export class Stream<Data> extends Owner implements Connection<Data> {
   pause(): void {
     if (this.#is(PAUSED | CLOSED | CLOSING)) return;
     this.#bits |= PAUSED;
-    if (!this.#is(CONNECTING)) this.#loop.engine.setReceiving(this.#slot, false);
+    if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
   }
 
   resume(): void {
     if (!this.#is(PAUSED) || this.#is(CLOSED | CLOSING)) return;
     this.#bits &= ~PAUSED;
-    if (!this.#is(CONNECTING)) this.#loop.engine.setReceiving(this.#slot, true);
+    if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, true);
   }
 
   setIdleTimeout(timeoutMs: number): void {
     this.#idle?.cancel();
     this.#idle = null;
     if (timeoutMs > 0 && !this.#is(CLOSED)) {
-      this.#idle = new IdleTimeout(this.#loop.timers, timeoutMs, () => this.#idled());
+      this.#idle = new IdleTimeout(this.loop.timers, timeoutMs, () => this.#idled());
     }
   }
 
@@ -228,7 +216,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
    * @returns 0, or `-errno` when the engine cannot have it; then the descriptor is the caller's still.
    */
   opened(fd: number, slot = -1): number {
-    const loop = this.#loop;
+    const loop = this.loop;
     this.#slot = slot < 0 ? loop.take(this) : loop.give(slot, this);
     const result = loop.engine.open(this.#slot, fd);
     if (result < 0) {
@@ -264,7 +252,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
     let bytes: Uint8Array;
     if (zeroCopy) {
       bytes = new Uint8Array(arena.u8.buffer, offset, length);
-      this.#loop.lent.of(arena);
+      this.loop.lent.of(arena);
     } else {
       bytes = arena.u8.slice(offset, offset + length);
     }
@@ -275,13 +263,6 @@ export class Stream<Data> extends Owner implements Connection<Data> {
     }
   }
 
-  override sent(length: number): void {
-    if (this.#idle !== null) this.#idle.touch();
-    this.#took(length);
-    this.#inFlight -= length;
-    if (this.#inFlight === 0) this.flush();
-  }
-
   override failed(errno: number, syscall: string): void {
     // All was sent and the connection is only kept for the peer's sake: then this is no failure.
     if (this.#is(LINGERING)) this.destroy();
@@ -289,38 +270,28 @@ export class Stream<Data> extends Owner implements Connection<Data> {
   }
 
   override flush(): void {
-    const { engine, blocks, lent } = this.#loop;
     this.#bits &= ~DIRTY;
     if ((this.#bits & (CONNECTING | CLOSED)) !== 0) {
-      if (lent.owner === this) this.#keepLent(0);
+      this.keepLent();
       return;
     }
-    if (lent.owner === this && !this.#sendLent()) return;
-    while (this.#head !== null && this.#inFlight === 0) {
-      const block: Block = this.#head;
-      const length = block.end - block.start;
-      if (length > 0) {
-        const flags = block.next === null ? 0 : SEND_MORE;
-        const taken = engine.send(this.#slot, block.address + block.start, length, flags);
-        if (taken < 0) {
-          this.failed(-taken, "send");
-          return;
-        }
-        this.#inFlight = length - taken;
-        this.#took(taken);
-      } else {
-        this.#head = block.next;
-        if (block.next === null) this.#tail = null;
-        blocks.give(block);
-      }
-    }
+    const result = this.sendFrom(this.#slot);
+    if (result < 0) this.failed(-result, "send");
+    else if (this.pendingBytes === 0) this.#allSent();
+  }
+
+  protected override went(_length: number): void {
     if (this.#idle !== null) this.#idle.touch();
-    if (this.pendingBytes === 0) this.#allSent();
+    if (!this.#is(FULL) || this.#is(DRAINED) || !this.#isLow()) return;
+    this.#bits |= DRAINED;
+    this.loop.markDrained(this);
   }
 
   override drain(): void {
-    this.#bits &= ~(FULL | DRAINED);
-    if (this.#is(CLOSED)) return;
+    this.#bits &= ~DRAINED;
+    // Written to since, and full again: told when that has gone too. After the end there is nobody to tell.
+    if (!this.#isLow() || this.#is(ENDING | CLOSING | CLOSED)) return;
+    this.#bits &= ~FULL;
     try {
       this.#profile.handlers.drain?.(this);
     } catch (thrown) {
@@ -333,94 +304,25 @@ export class Stream<Data> extends Owner implements Connection<Data> {
   }
 
   override abandon(): void {
-    const { engine, blocks, lent } = this.#loop;
     this.#bits |= CLOSED;
     this.#connector?.abandon();
     this.#connector = null;
     this.#idle?.cancel();
     this.#idle = null;
-    if (lent.owner === this) lent.owner = null;
     const slot = this.#slot;
     this.#slot = -1;
     this.#fd = -1;
     // Closed before the blocks go: until then an engine may still be sending from them.
-    if (slot >= 0) engine.close(slot);
-    for (let block = this.#head; block !== null; ) {
-      const { next } = block;
-      blocks.give(block);
-      block = next;
-    }
-    this.#head = null;
-    this.#tail = null;
-    this.#inFlight = 0;
-    this.pendingBytes = 0;
+    if (slot >= 0) this.loop.engine.close(slot);
+    this.drop();
   }
 
   #is(bits: number): boolean {
     return (this.#bits & bits) !== 0;
   }
 
-  #append(bytes: Uint8Array): void {
-    const { lent, blocks } = this.#loop;
-    const { length } = bytes;
-    this.pendingBytes += length;
-    if (lent.buffer !== null) {
-      if (this.#head === null && lent.owner === null && bytes.buffer === lent.buffer) {
-        lent.owner = this;
-        lent.bytes = bytes;
-        return;
-      }
-      if (lent.owner === this) this.#keepLent(0);
-    }
-    for (let from = 0; from < length; ) {
-      let block = this.#tail;
-      if (block === null || block.end === BLOCK_BYTES) {
-        block = blocks.take();
-        if (this.#tail === null) this.#head = block;
-        else this.#tail.next = block;
-        this.#tail = block;
-      }
-      const room = Math.min(BLOCK_BYTES - block.end, length - from);
-      block.bytes.set(room === length ? bytes : bytes.subarray(from, from + room), block.end);
-      block.end += room;
-      from += room;
-    }
-  }
-
-  /** Sends lent bytes from where they are; what is not taken is copied. False when it failed. */
-  #sendLent(): boolean {
-    const { engine, lent } = this.#loop;
-    const { length } = lent.bytes;
-    const taken = engine.send(this.#slot, lent.address(), length, SEND_LENT);
-    if (taken < 0) {
-      this.failed(-taken, "send");
-      return false;
-    }
-    this.#took(taken);
-    this.#keepLent(taken);
-    return true;
-  }
-
-  /** Copies lent bytes from `from` on: they are not to be sent from where they are. */
-  #keepLent(from: number): void {
-    const { lent } = this.#loop;
-    const { bytes } = lent;
-    lent.owner = null;
-    if (from === bytes.length) return;
-    // They are counted already.
-    this.pendingBytes -= bytes.length - from;
-    this.#append(bytes.subarray(from));
-  }
-
-  /** The kernel has taken so many bytes from the head. */
-  #took(length: number): void {
-    this.pendingBytes -= length;
-    const head = this.#head;
-    if (head !== null) head.start += length;
-    if (!this.#is(FULL) || this.#is(DRAINED)) return;
-    if (this.pendingBytes > this.#profile.highWaterBytes / 2) return;
-    this.#bits |= DRAINED;
-    this.#loop.markDrained(this);
+  #isLow(): boolean {
+    return this.pendingBytes <= this.#profile.highWaterBytes / 2;
   }
 
   /** Nothing waits to be sent. */
@@ -432,12 +334,12 @@ export class Stream<Data> extends Owner implements Connection<Data> {
     } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING)) {
       this.#bits |= ENDED;
       if (this.#is(PEER_ENDED)) this.destroy();
-      else this.#loop.kernel.libc.shutdown(this.#fd, SHUT_WR);
+      else this.loop.kernel.libc.shutdown(this.#fd, SHUT_WR);
     }
   }
 
   #linger(): void {
-    const { kernel, engine, timers } = this.#loop;
+    const { kernel, engine, timers } = this.loop;
     this.#bits |= LINGERING;
     kernel.libc.shutdown(this.#fd, SHUT_WR);
     engine.setReceiving(this.#slot, true);
@@ -446,7 +348,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
   }
 
   #unread(): number {
-    const { libc, scratch } = this.#loop.kernel;
+    const { libc, scratch } = this.loop.kernel;
     const result = libc.ioctl(this.#fd, FIONREAD, scratch.address);
     return result < 0 ? 0 : (scratch.i32[0] as number);
   }
@@ -488,7 +390,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
   #threw(thrown: unknown): void {
     const { handlers } = this.#profile;
     if (handlers.error === undefined) {
-      this.#loop.fail(thrown);
+      this.loop.fail(thrown);
       return;
     }
     const error =
@@ -498,7 +400,7 @@ export class Stream<Data> extends Owner implements Connection<Data> {
     try {
       handlers.error(this, error);
     } catch (again) {
-      this.#loop.fail(again);
+      this.loop.fail(again);
     }
   }
 }
