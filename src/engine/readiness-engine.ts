@@ -16,12 +16,12 @@ import {
   MODE_EDGE,
 } from "../selectors/events.ts";
 import { type Poller, ReadyBatch } from "../selectors/poller.ts";
-import { EpollPoller } from "../selectors/pollers/epoll-poller.ts";
 import { MSG_MORE, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
 import { takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { type Completions, type Engine, SEND_LENT, SEND_MORE, type Trigger } from "./engine.ts";
+import { Mirror } from "./mirror.ts";
 import {
   FLAG_AGAIN,
   FLAG_ENDED,
@@ -63,7 +63,7 @@ export class ReadinessEngine implements Engine {
   #closed: number[] = [];
   #turning = false;
   /** See {@link fileno}. */
-  #mirror: EpollPoller | undefined;
+  #mirror: Mirror | undefined;
 
   constructor(kernel: Kernel, poller: Poller, trigger: Trigger, completions: Completions) {
     this.name = poller.name;
@@ -75,18 +75,15 @@ export class ReadinessEngine implements Engine {
     this.#received = kernel.arenas.map(RECEIVE_BYTES);
   }
 
-  /**
-   * Epoll has a descriptor that another loop can watch; select and poll have none. For those, an epoll
-   * set mirrors what is watched: nobody takes events from it, it only becomes readable.
-   */
+  /** Epoll has a descriptor that another loop can watch; select and poll have none. */
   fileno(): number {
     if (this.#poller.fileno() >= 0) return this.#poller.fileno();
     if (this.#mirror === undefined) {
-      this.#mirror = new EpollPoller(this.#kernel);
-      const { kinds, flags, fds, interests } = this.#slots;
+      this.#mirror = new Mirror(this.#kernel, this.#poller.capabilities.hangup);
+      const { kinds, fds, interests } = this.#slots;
       for (let slot = 0; slot < kinds.length; slot++) {
-        if (kinds[slot] === KIND_FREE || (flags[slot] as number) & FLAG_PARKED) continue;
-        this.#mirror.add(fds[slot] as number, interests[slot] as number, slot);
+        if (kinds[slot] === KIND_FREE || this.#slots.has(slot, FLAG_PARKED)) continue;
+        this.#mirror.set(fds[slot] as number, interests[slot] as number);
       }
     }
     return this.#mirror.fileno();
@@ -149,11 +146,12 @@ export class ReadinessEngine implements Engine {
   }
 
   forget(slot: number): void {
-    const { kinds, flags, fds, sendLengths } = this.#slots;
+    const slots = this.#slots;
+    const { kinds, flags, fds, sendLengths } = slots;
     if (kinds[slot] === KIND_FREE) return;
     const fd = fds[slot] as number;
     // Removed while it is still open: a dup of it elsewhere would stay in an epoll set for ever.
-    if (((flags[slot] as number) & FLAG_PARKED) === 0) {
+    if (!slots.has(slot, FLAG_PARKED)) {
       this.#poller.remove(fd);
       this.#mirror?.remove(fd);
     }
@@ -241,7 +239,7 @@ export class ReadinessEngine implements Engine {
       if (slots.kinds[slot] !== KIND_STREAM) return;
     }
     if ((events & ~EVENT_WRITE) === 0) return;
-    if (((slots.flags[slot] as number) & FLAG_RECEIVING) !== 0) this.#receive(slot, events);
+    if (slots.has(slot, FLAG_RECEIVING)) this.#receive(slot, events);
     else this.#notReceiving(slot, events);
   }
 
@@ -257,14 +255,14 @@ export class ReadinessEngine implements Engine {
       if (length > 0) {
         this.#completions.received(slot, this.#received, 0, length);
         if (slots.kinds[slot] !== KIND_STREAM) return;
-        if (((slots.flags[slot] as number) & FLAG_RECEIVING) === 0) {
-          this.#raise(slot, FLAG_UNREAD);
+        if (!slots.has(slot, FLAG_RECEIVING)) {
+          this.#slots.raise(slot, FLAG_UNREAD);
           return;
         }
         if (length < RECEIVE_BYTES && !untilEnd) return;
       } else if (length === 0) {
-        this.#lower(slot, FLAG_RECEIVING);
-        this.#raise(slot, FLAG_ENDED);
+        this.#slots.lower(slot, FLAG_RECEIVING);
+        this.#slots.raise(slot, FLAG_ENDED);
         this.#streamInterest(slot);
         this.#completions.received(slot, this.#received, 0, 0);
         return;
@@ -280,7 +278,7 @@ export class ReadinessEngine implements Engine {
 
   /** Something came for a stream whose owner does not receive. */
   #notReceiving(slot: number, events: number): void {
-    this.#raise(slot, FLAG_UNREAD);
+    this.#slots.raise(slot, FLAG_UNREAD);
     if ((events & EVENT_ERROR) !== 0) {
       const errno = takeSocketError(this.#kernel, this.#slots.fds[slot] as number);
       if (errno !== 0) {
@@ -297,7 +295,7 @@ export class ReadinessEngine implements Engine {
   /** Takes a hung-up stream out of the poller, which would report it at every wait. */
   #park(slot: number): void {
     const fd = this.#slots.fds[slot] as number;
-    this.#raise(slot, FLAG_PARKED);
+    this.#slots.raise(slot, FLAG_PARKED);
     this.#poller.remove(fd);
     this.#mirror?.remove(fd);
   }
@@ -307,9 +305,9 @@ export class ReadinessEngine implements Engine {
     const fd = slots.fds[slot] as number;
     const result = this.#poller.add(fd, EVENT_READ, slot);
     if (result < 0) return result;
-    this.#mirror?.add(fd, EVENT_READ, slot);
+    this.#mirror?.set(fd, EVENT_READ);
     slots.interests[slot] = EVENT_READ;
-    this.#lower(slot, FLAG_PARKED);
+    this.#slots.lower(slot, FLAG_PARKED);
     return result;
   }
 
@@ -343,9 +341,9 @@ export class ReadinessEngine implements Engine {
   }
 
   #readAgain(slot: number): void {
-    this.#lower(slot, FLAG_UNREAD);
-    if (((this.#slots.flags[slot] as number) & FLAG_AGAIN) !== 0) return;
-    this.#raise(slot, FLAG_AGAIN);
+    this.#slots.lower(slot, FLAG_UNREAD);
+    if (this.#slots.has(slot, FLAG_AGAIN)) return;
+    this.#slots.raise(slot, FLAG_AGAIN);
     this.#again.push(slot);
   }
 
@@ -354,30 +352,20 @@ export class ReadinessEngine implements Engine {
     const slots = this.#slots;
     for (const slot of again) {
       if (slots.kinds[slot] !== KIND_STREAM) continue;
-      if (((slots.flags[slot] as number) & FLAG_AGAIN) === 0) continue;
-      this.#lower(slot, FLAG_AGAIN);
+      if (!slots.has(slot, FLAG_AGAIN)) continue;
+      this.#slots.lower(slot, FLAG_AGAIN);
       // Why it stands here is forgotten, so it is read until it would block.
       this.#streamReady(slot, EVENT_READ | EVENT_PEER_CLOSED);
     }
   }
 
-  #raise(slot: number, flag: number): void {
-    const { flags } = this.#slots;
-    flags[slot] = (flags[slot] as number) | flag;
-  }
-
-  #lower(slot: number, flag: number): void {
-    const { flags } = this.#slots;
-    flags[slot] = (flags[slot] as number) & ~flag;
-  }
-
   /** What a level-triggered stream asks for follows from what it is doing. */
   #streamInterest(slot: number): number {
     if (this.#edge) return 0;
-    const { flags, sendLengths } = this.#slots;
-    if (((flags[slot] as number) & FLAG_PARKED) !== 0) return 0;
-    const read = ((flags[slot] as number) & FLAG_RECEIVING) !== 0 ? EVENT_READ : 0;
-    return this.#interest(slot, sendLengths[slot] === 0 ? read : read | EVENT_WRITE);
+    const slots = this.#slots;
+    if (slots.has(slot, FLAG_PARKED)) return 0;
+    const read = slots.has(slot, FLAG_RECEIVING) ? EVENT_READ : 0;
+    return this.#interest(slot, slots.sendLengths[slot] === 0 ? read : read | EVENT_WRITE);
   }
 
   #interest(slot: number, interest: number): number {
@@ -386,22 +374,16 @@ export class ReadinessEngine implements Engine {
     const fd = fds[slot] as number;
     const result = this.#poller.modify(fd, interest, slot);
     if (result < 0) return result;
-    this.#mirror?.modify(fd, interest, slot);
+    this.#mirror?.set(fd, interest);
     interests[slot] = interest;
     return result;
   }
 
   #add(slot: number, fd: number, kind: number, interest: number): number {
-    const slots = this.#slots;
     const result = this.#poller.add(fd, interest, slot);
     if (result < 0) return result;
-    this.#mirror?.add(fd, interest, slot);
-    slots.reserve(slot);
-    slots.kinds[slot] = kind;
-    slots.flags[slot] = 0;
-    slots.fds[slot] = fd;
-    slots.interests[slot] = interest;
-    slots.sendLengths[slot] = 0;
+    this.#mirror?.set(fd, interest);
+    this.#slots.take(slot, kind, fd, interest);
     return result;
   }
 

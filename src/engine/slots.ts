@@ -31,8 +31,29 @@ export class Slots {
   /** How many there are. */
   sendLengths: Uint32Array = new Uint32Array(64);
 
-  /** Makes room for `slot`. */
-  reserve(slot: number): void {
+  /** Puts `slot` to use. */
+  take(slot: number, kind: number, fd: number, interest: number): void {
+    this.#reserve(slot);
+    this.kinds[slot] = kind;
+    this.flags[slot] = 0;
+    this.fds[slot] = fd;
+    this.interests[slot] = interest;
+    this.sendLengths[slot] = 0;
+  }
+
+  has(slot: number, flag: number): boolean {
+    return ((this.flags[slot] as number) & flag) !== 0;
+  }
+
+  raise(slot: number, flag: number): void {
+    this.flags[slot] = (this.flags[slot] as number) | flag;
+  }
+
+  lower(slot: number, flag: number): void {
+    this.flags[slot] = (this.flags[slot] as number) & ~flag;
+  }
+
+  #reserve(slot: number): void {
     if (slot < this.kinds.length) return;
     const size = Math.max(slot + 1, this.kinds.length * 2);
     this.kinds = grown(this.kinds, new Uint8Array(size));

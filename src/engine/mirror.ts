@@ -1,0 +1,69 @@
+import { ERRNO } from "../base/errno.ts";
+import { check } from "../base/sys-error.ts";
+import { EVENT_READ } from "../selectors/events.ts";
+import { EpollPoller } from "../selectors/pollers/epoll-poller.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+
+/**
+ * What select or poll watches, once more in an epoll set, so that there is a descriptor for another loop
+ * to watch. Nobody takes events from it: it only becomes readable.
+ *
+ * @remarks
+ * It must be readable when the poller it stands for would report something, and never otherwise, or the
+ * other loop spins. They differ in two points: epoll reports a hang-up even of a descriptor of which
+ * nothing is asked, which select does not, and it refuses regular files, which to the others are always
+ * ready. For those stands a counter that is.
+ */
+export class Mirror {
+  readonly #kernel: Kernel;
+  readonly #set: EpollPoller;
+  readonly #hangup: boolean;
+  readonly #files: Set<number> = new Set();
+  #always = -1;
+
+  /** @param hangup - Whether the poller reports a hang-up of what it is asked nothing of. */
+  constructor(kernel: Kernel, hangup: boolean) {
+    this.#kernel = kernel;
+    this.#set = new EpollPoller(kernel);
+    this.#hangup = hangup;
+  }
+
+  fileno(): number {
+    return this.#set.fileno();
+  }
+
+  /** Watches `fd`, or changes for what. */
+  set(fd: number, interest: number): void {
+    if (interest === 0 && !this.#hangup) {
+      this.remove(fd);
+      return;
+    }
+    let result = this.#set.modify(fd, interest, 0);
+    if (result === -ERRNO.ENOENT) result = this.#set.add(fd, interest, 0);
+    if (result !== -ERRNO.EPERM) return;
+    if (interest === 0) this.#files.delete(fd);
+    else this.#files.add(fd);
+    this.#showFiles();
+  }
+
+  remove(fd: number): void {
+    this.#set.remove(fd);
+    if (this.#files.delete(fd)) this.#showFiles();
+  }
+
+  close(): void {
+    this.#set.close();
+    if (this.#always >= 0) this.#kernel.libc.close(this.#always);
+    this.#always = -1;
+  }
+
+  #showFiles(): void {
+    if (this.#always < 0) {
+      const counter = this.#kernel.libc.eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+      this.#always = check(counter, "eventfd");
+    }
+    if (this.#files.size === 0) this.#set.remove(this.#always);
+    else this.#set.add(this.#always, EVENT_READ, 0);
+  }
+}
