@@ -11,13 +11,22 @@ import {
   EVENT_ERROR,
   EVENT_HANGUP,
   EVENT_PEER_CLOSED,
+  EVENT_PRIORITY,
   EVENT_READ,
   EVENT_WRITE,
   MODE_EDGE,
 } from "../selectors/events.ts";
 import { type Poller, ReadyBatch } from "../selectors/poller.ts";
-import { MSG_MORE, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
-import { takeSocketError } from "../socket/raw.ts";
+import {
+  AF_UNIX,
+  MSG_MORE,
+  MSG_NOSIGNAL,
+  SO_DOMAIN,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+} from "../socket/constants.ts";
+import { readIntOption, takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { type Completions, type Engine, SEND_LENT, SEND_MORE, type Trigger } from "./engine.ts";
@@ -27,6 +36,7 @@ import {
   FLAG_ENDED,
   FLAG_PARKED,
   FLAG_RECEIVING,
+  FLAG_TO_EMPTY,
   FLAG_UNREAD,
   KIND_CONNECTING,
   KIND_FREE,
@@ -44,7 +54,8 @@ const ACCEPT_BUDGET = 128;
 const RECEIVE_BUDGET = 4;
 
 const HANGUP = EVENT_ERROR | EVENT_HANGUP;
-const EDGE_STREAM = EVENT_READ | EVENT_WRITE | EVENT_PEER_CLOSED | MODE_EDGE;
+// Priority is asked for because a receive stops short of an urgent byte, with more behind it.
+const EDGE_STREAM = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_PEER_CLOSED | MODE_EDGE;
 
 /** One reactor's I/O over select, poll or epoll. */
 export class ReadinessEngine implements Engine {
@@ -104,13 +115,14 @@ export class ReadinessEngine implements Engine {
   open(slot: number, fd: number): number {
     const interest = this.#edge ? EDGE_STREAM : EVENT_READ;
     const slots = this.#slots;
+    const receiving = this.#edge && this.#isUnix(fd) ? FLAG_RECEIVING | FLAG_TO_EMPTY : FLAG_RECEIVING;
     if (slots.kinds[slot] !== KIND_CONNECTING) {
       const result = this.#add(slot, fd, KIND_STREAM, interest);
-      slots.flags[slot] = FLAG_RECEIVING;
+      if (result >= 0) slots.flags[slot] = receiving;
       return result;
     }
     slots.kinds[slot] = KIND_STREAM;
-    slots.flags[slot] = FLAG_RECEIVING;
+    slots.flags[slot] = receiving;
     return this.#interest(slot, interest);
   }
 
@@ -248,8 +260,10 @@ export class ReadinessEngine implements Engine {
     const slots = this.#slots;
     const fd = slots.fds[slot] as number;
     const { address } = this.#received;
-    // The end of the stream comes with no edge of its own when it was there before the last receive.
-    const untilEnd = (events & ~(EVENT_READ | EVENT_WRITE)) !== 0;
+    // A short receive has emptied the socket, but for an end that was there before it, an urgent byte
+    // that it stopped at, or descriptors that came along: none of them brings an edge of its own.
+    const toEmpty =
+      (events & ~(EVENT_READ | EVENT_WRITE)) !== 0 || this.#slots.has(slot, FLAG_TO_EMPTY);
     for (let budget = this.#edge ? RECEIVE_BUDGET : 1; budget > 0; budget--) {
       const length = libc.recv(fd, address, RECEIVE_BYTES, 0);
       if (length > 0) {
@@ -259,7 +273,7 @@ export class ReadinessEngine implements Engine {
           this.#slots.raise(slot, FLAG_UNREAD);
           return;
         }
-        if (length < RECEIVE_BYTES && !untilEnd) return;
+        if (length < RECEIVE_BYTES && !toEmpty) return;
       } else if (length === 0) {
         this.#slots.lower(slot, FLAG_RECEIVING);
         this.#slots.raise(slot, FLAG_ENDED);
@@ -357,6 +371,11 @@ export class ReadinessEngine implements Engine {
       // Why it stands here is forgotten, so it is read until it would block.
       this.#streamReady(slot, EVENT_READ | EVENT_PEER_CLOSED);
     }
+  }
+
+  /** Whether descriptors can come with the bytes. */
+  #isUnix(fd: number): boolean {
+    return readIntOption(this.#kernel, fd, SOL_SOCKET, SO_DOMAIN) === AF_UNIX;
   }
 
   /** What a level-triggered stream asks for follows from what it is doing. */

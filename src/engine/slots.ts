@@ -15,6 +15,8 @@ export const FLAG_UNREAD = 4;
 export const FLAG_AGAIN = 8;
 /** Hung up while paused and taken out of the poller, where it would be reported at every wait. */
 export const FLAG_PARKED = 16;
+/** Edge-triggered: a receive that was short does not show that nothing is left. */
+export const FLAG_TO_EMPTY = 32;
 
 /**
  * What the readiness engine knows of each slot, in columns: 23 bytes a slot and nothing for the garbage
