@@ -15,8 +15,9 @@ export const SEND_LENT = 2;
  * What an engine tells its owner: each operation that came to its end.
  *
  * @remarks
- * All of them come from within {@link Engine.turn}, except `released`, which may come from `close`. Any
- * of them may call back into the engine, for the same slot or another.
+ * All of them come from within {@link Engine.turn}, except `released`, which may come from `close`, and
+ * `pending`, which may come from any call. Any of them may call back into the engine, for the same slot
+ * or another.
  */
 export interface Completions {
   /** A listener accepted `fd`: non-blocking, close-on-exec, the owner's to `open` or to close. */
@@ -38,6 +39,8 @@ export interface Completions {
   ready(slot: number, events: number): void;
   /** The engine is done with a closed slot, and its number may be used again. */
   released(slot: number): void;
+  /** There is more to do although `fileno()` may not be readable: a turn is wanted soon. */
+  pending(): void;
 }
 
 /**
@@ -57,7 +60,10 @@ export interface Completions {
 export interface Engine {
   readonly name: EngineName;
   readonly trigger: Trigger;
-  /** A descriptor that is readable when a turn would find something, for another loop to watch. */
+  /**
+   * A descriptor that is readable when a turn would find something, for another loop to watch. What is
+   * left over from a turn is told by `pending` instead.
+   */
   fileno(): number;
 
   /** Accepts on a listening socket until closed. */
@@ -68,7 +74,10 @@ export interface Engine {
   connect(slot: number, fd: number): number;
   /** Makes a stream of a connected, non-blocking socket and receives from it. */
   open(slot: number, fd: number): number;
-  /** Stops or goes on receiving. Resets and errors are reported either way. */
+  /**
+   * Stops or goes on receiving. Resets and errors are reported either way, but by an engine over
+   * select, which hears of them with the next receive or send.
+   */
   setReceiving(slot: number, receiving: boolean): number;
   /**
    * Sends bytes from mapped memory.

@@ -17,19 +17,12 @@ import {
   MODE_EDGE,
 } from "../selectors/events.ts";
 import { type Poller, ReadyBatch } from "../selectors/poller.ts";
-import {
-  AF_UNIX,
-  MSG_MORE,
-  MSG_NOSIGNAL,
-  SO_DOMAIN,
-  SOCK_CLOEXEC,
-  SOCK_NONBLOCK,
-  SOL_SOCKET,
-} from "../socket/constants.ts";
-import { readIntOption, takeSocketError } from "../socket/raw.ts";
+import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
+import { takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { type Completions, type Engine, SEND_LENT, SEND_MORE, type Trigger } from "./engine.ts";
+import { isOutOfResources, isUnixSocket, sendNow } from "./calls.ts";
+import { type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
 import { Mirror } from "./mirror.ts";
 import {
   FLAG_AGAIN,
@@ -115,7 +108,10 @@ export class ReadinessEngine implements Engine {
   open(slot: number, fd: number): number {
     const interest = this.#edge ? EDGE_STREAM : EVENT_READ;
     const slots = this.#slots;
-    const receiving = this.#edge && this.#isUnix(fd) ? FLAG_RECEIVING | FLAG_TO_EMPTY : FLAG_RECEIVING;
+    const receiving =
+      this.#edge && isUnixSocket(this.#kernel, fd)
+        ? FLAG_RECEIVING | FLAG_TO_EMPTY
+        : FLAG_RECEIVING;
     if (slots.kinds[slot] !== KIND_CONNECTING) {
       const result = this.#add(slot, fd, KIND_STREAM, interest);
       if (result >= 0) slots.flags[slot] = receiving;
@@ -140,7 +136,8 @@ export class ReadinessEngine implements Engine {
   }
 
   send(slot: number, address: number, length: number, flags: number): number {
-    const sent = this.#sendNow(slot, address, length, flags);
+    const { libc } = this.#kernel;
+    const sent = sendNow(libc, this.#slots.fds[slot] as number, address, length, flags);
     if (sent < 0 || sent === length || (flags & SEND_LENT) !== 0) return sent;
     const { sendAddresses, sendLengths } = this.#slots;
     sendAddresses[slot] = address + sent;
@@ -195,6 +192,7 @@ export class ReadinessEngine implements Engine {
     } finally {
       this.#turning = false;
       this.#release();
+      if (this.#again.length > 0) this.#completions.pending();
     }
   }
 
@@ -325,23 +323,11 @@ export class ReadinessEngine implements Engine {
     return result;
   }
 
-  #sendNow(slot: number, address: number, length: number, flags: number): number {
-    const { libc } = this.#kernel;
-    const fd = this.#slots.fds[slot] as number;
-    const messageFlags = (flags & SEND_MORE) !== 0 ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
-    for (;;) {
-      const sent = libc.send(fd, address, length, messageFlags);
-      if (sent >= 0) return sent;
-      if (sent === -ERRNO.EAGAIN) return 0;
-      if (sent !== -ERRNO.EINTR) return sent;
-    }
-  }
-
   #sendRest(slot: number): void {
     const slots = this.#slots;
     const address = slots.sendAddresses[slot] as number;
     const length = slots.sendLengths[slot] as number;
-    const sent = this.#sendNow(slot, address, length, 0);
+    const sent = sendNow(this.#kernel.libc, slots.fds[slot] as number, address, length, 0);
     if (sent < 0) {
       this.#completions.failed(slot, -sent, "send");
       return;
@@ -359,6 +345,7 @@ export class ReadinessEngine implements Engine {
     if (this.#slots.has(slot, FLAG_AGAIN)) return;
     this.#slots.raise(slot, FLAG_AGAIN);
     this.#again.push(slot);
+    if (!this.#turning) this.#completions.pending();
   }
 
   #serveAgain(again: number[]): void {
@@ -371,11 +358,6 @@ export class ReadinessEngine implements Engine {
       // Why it stands here is forgotten, so it is read until it would block.
       this.#streamReady(slot, EVENT_READ | EVENT_PEER_CLOSED);
     }
-  }
-
-  /** Whether descriptors can come with the bytes. */
-  #isUnix(fd: number): boolean {
-    return readIntOption(this.#kernel, fd, SOL_SOCKET, SO_DOMAIN) === AF_UNIX;
   }
 
   /** What a level-triggered stream asks for follows from what it is doing. */
@@ -412,14 +394,4 @@ export class ReadinessEngine implements Engine {
     this.#closed = [];
     for (const slot of closed) this.#completions.released(slot);
   }
-}
-
-/** No descriptor or memory for another connection: trying again at once would spin. */
-function isOutOfResources(errno: number): boolean {
-  return (
-    errno === ERRNO.EMFILE ||
-    errno === ERRNO.ENFILE ||
-    errno === ERRNO.ENOBUFS ||
-    errno === ERRNO.ENOMEM
-  );
 }

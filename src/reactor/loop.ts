@@ -233,6 +233,10 @@ export class Loop implements Completions {
     if (this.starved.size > 0) for (const owner of this.starved) owner.descriptorFreed();
   }
 
+  pending(): void {
+    this.host?.wake();
+  }
+
   readonly #invoke = (callback: () => void): void => {
     try {
       callback();

@@ -1,0 +1,44 @@
+/** What more than one engine must know of the calls themselves. */
+import { ERRNO } from "../base/errno.ts";
+import { AF_UNIX, MSG_MORE, MSG_NOSIGNAL, SO_DOMAIN, SOL_SOCKET } from "../socket/constants.ts";
+import { readIntOption } from "../socket/raw.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import type { Libc } from "../sys/libc.ts";
+import { SEND_MORE } from "./engine.ts";
+
+/**
+ * Sends through signals.
+ *
+ * @param flags - SEND_* bits.
+ * @returns How many bytes were taken: 0 when it would block. Or `-errno`.
+ */
+export function sendNow(
+  libc: Libc,
+  fd: number,
+  address: number,
+  length: number,
+  flags: number,
+): number {
+  const messageFlags = (flags & SEND_MORE) !== 0 ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+  for (;;) {
+    const sent = libc.send(fd, address, length, messageFlags);
+    if (sent >= 0) return sent;
+    if (sent === -ERRNO.EAGAIN) return 0;
+    if (sent !== -ERRNO.EINTR) return sent;
+  }
+}
+
+/** Whether `fd` is a unix socket, with whose bytes descriptors can come. */
+export function isUnixSocket(kernel: Kernel, fd: number): boolean {
+  return readIntOption(kernel, fd, SOL_SOCKET, SO_DOMAIN) === AF_UNIX;
+}
+
+/** No descriptor or memory for another connection: trying again at once would spin. */
+export function isOutOfResources(errno: number): boolean {
+  return (
+    errno === ERRNO.EMFILE ||
+    errno === ERRNO.ENFILE ||
+    errno === ERRNO.ENOBUFS ||
+    errno === ERRNO.ENOMEM
+  );
+}
