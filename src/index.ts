@@ -24,8 +24,8 @@ export type { Watch, WatchCallback } from "./reactor/watch.ts";
 
 /** Which reactor: one for each engine and trigger, made when it is first asked for. */
 interface ReactorChoice {
-  readonly engine?: EngineChoice;
-  readonly trigger?: Trigger;
+  readonly engine?: EngineChoice | undefined;
+  readonly trigger?: Trigger | undefined;
 }
 
 const reactors = new Map<string, Reactor>();

@@ -1,10 +1,33 @@
 /** What more than one engine must know of the calls themselves. */
 import { ERRNO } from "../base/errno.ts";
-import { AF_UNIX, MSG_MORE, MSG_NOSIGNAL, SO_DOMAIN, SOL_SOCKET } from "../socket/constants.ts";
+import {
+  AF_UNIX,
+  MSG_MORE,
+  MSG_NOSIGNAL,
+  SO_DOMAIN,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+} from "../socket/constants.ts";
 import { readIntOption } from "../socket/raw.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Libc } from "../sys/libc.ts";
 import { SEND_MORE } from "./engine.ts";
+
+/** Errors that end accepting for now. Any other is of one connection, gone before it was taken. */
+const ENDS_ACCEPTING: readonly number[] = [-ERRNO.EAGAIN, -ERRNO.EBADF, -ERRNO.EINVAL];
+
+/**
+ * Accepts the next connection that is still there.
+ *
+ * @returns Its descriptor, non-blocking and close-on-exec, or `-errno`: EAGAIN when there is none.
+ */
+export function acceptNow(libc: Libc, listener: number): number {
+  for (;;) {
+    const fd = libc.accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 || ENDS_ACCEPTING.includes(fd) || isOutOfResources(-fd)) return fd;
+  }
+}
 
 /**
  * Sends through signals.

@@ -29,7 +29,9 @@ export function probeEngines(kernel: Kernel = defaultKernel): EngineReport[] {
 
 /** Which engine and how it is to report. */
 export interface EngineOptions {
+  /** Default `"auto"`. */
   readonly engine?: EngineChoice | undefined;
+  /** Default `"edge"` where the engine has it, since the kernel then looks at nothing twice. */
   readonly trigger?: Trigger | undefined;
 }
 
@@ -41,7 +43,7 @@ export interface EngineOptions {
  */
 export function makeEngine(
   kernel: Kernel,
-  { engine = "auto", trigger = "level" }: EngineOptions,
+  { engine = "auto", trigger }: EngineOptions,
   completions: Completions,
 ): Engine {
   if (engine !== "auto" && !ENGINES.includes(engine)) {
@@ -50,7 +52,7 @@ export function makeEngine(
       `Cannot use the engine ${show(engine)}: give "auto", ${ENGINES.map(show).join(", ")}`,
     );
   }
-  if (trigger !== "level" && trigger !== "edge") {
+  if (trigger !== undefined && trigger !== "level" && trigger !== "edge") {
     throw typeError(
       "ERR_INVALID_OPTION",
       `Cannot use the trigger ${show(trigger)}: give "level" or "edge"`,
@@ -64,5 +66,6 @@ export function makeEngine(
       `Cannot use ${poller.name} edge-triggered: only epoll can be; leave trigger at "level"`,
     );
   }
-  return new ReadinessEngine(kernel, poller, trigger, completions);
+  const best = poller.capabilities.edge ? "edge" : "level";
+  return new ReadinessEngine(kernel, poller, trigger ?? best, completions);
 }

@@ -8,7 +8,7 @@ export type Trigger = "level" | "edge";
 
 /** Another send follows at once: the kernel may wait for it to fill its packets. */
 export const SEND_MORE = 1;
-/** The bytes were lent by `received` and are gone when the call returns: nothing stays in flight. */
+/** The bytes were lent by `received` and are gone after `settle`: nothing stays in flight. */
 export const SEND_LENT = 2;
 
 /**
@@ -28,7 +28,7 @@ export interface Completions {
   connected(slot: number, errno: number): void;
   /**
    * Bytes came for a stream: `length` of them at `offset` in `arena`, which is the engine's and holds
-   * them until this call returns. A length of 0 is the end of the stream; nothing is received after it.
+   * them until `settle`. A length of 0 is the end of the stream; nothing is received after it.
    */
   received(slot: number, arena: Arena, offset: number, length: number): void;
   /** So many of the bytes that `send` left in flight have gone. */
@@ -37,6 +37,11 @@ export interface Completions {
   failed(slot: number, errno: number, syscall: string): void;
   /** A watched descriptor is ready: EVENT_* bits. */
   ready(slot: number, events: number): void;
+  /**
+   * The engine takes its memory back: whatever is to be sent from there is to be sent now. Comes after
+   * every few `received`, and once more when all of a turn is told.
+   */
+  settle(): void;
   /** The engine is done with a closed slot, and its number may be used again. */
   released(slot: number): void;
   /** There is more to do although `fileno()` may not be readable: a turn is wanted soon. */

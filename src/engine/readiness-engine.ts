@@ -17,11 +17,10 @@ import {
   MODE_EDGE,
 } from "../selectors/events.ts";
 import { type Poller, ReadyBatch } from "../selectors/poller.ts";
-import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
 import { takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { isOutOfResources, isUnixSocket, sendNow } from "./calls.ts";
+import { acceptNow, isOutOfResources, isUnixSocket, sendNow } from "./calls.ts";
 import { type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
 import { Mirror } from "./mirror.ts";
 import {
@@ -41,6 +40,12 @@ import {
 
 /** What one receive can take. */
 const RECEIVE_BYTES = 64 * 1024;
+/**
+ * Receives before what they led to is sent. The same code run a few times over finds itself in the
+ * processor's cache: sixteen receives, then sixteen sends, take about a tenth less time than the same in
+ * turn. More of them outgrow the cache.
+ */
+const SETTLE_AFTER = 16;
 /** Connections accepted from one listener in a turn, so that a flood of them does not stop the rest. */
 const ACCEPT_BUDGET = 128;
 /** Receives of one edge-triggered stream in a turn. */
@@ -66,6 +71,9 @@ export class ReadinessEngine implements Engine {
   /** Slots closed in this turn. They are released at its end, when no event can be left for them. */
   #closed: number[] = [];
   #turning = false;
+  /** Receives since the last `settle`, and where in the arena the next one goes. */
+  #unsettled = 0;
+  #offset = 0;
   /** See {@link fileno}. */
   #mirror: Mirror | undefined;
 
@@ -76,7 +84,7 @@ export class ReadinessEngine implements Engine {
     this.#poller = poller;
     this.#edge = trigger === "edge";
     this.#completions = completions;
-    this.#received = kernel.arenas.map(RECEIVE_BYTES);
+    this.#received = kernel.arenas.map(2 * RECEIVE_BYTES);
   }
 
   /** Epoll has a descriptor that another loop can watch; select and poll have none. */
@@ -188,6 +196,7 @@ export class ReadinessEngine implements Engine {
       const { tags, events } = ready;
       for (let i = 0; i < count; i++) this.#dispatch(tags[i] as number, events[i] as number);
       if (again.length > 0) this.#serveAgain(again);
+      this.#settle();
       return count + again.length;
     } finally {
       this.#turning = false;
@@ -224,20 +233,14 @@ export class ReadinessEngine implements Engine {
   }
 
   #accept(slot: number): void {
-    const { libc } = this.#kernel;
     const slots = this.#slots;
-    const listener = slots.fds[slot] as number;
     for (let budget = ACCEPT_BUDGET; budget > 0; budget--) {
-      const fd = libc.accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) {
-        this.#completions.accepted(slot, fd);
-      } else if (isOutOfResources(-fd)) {
-        this.#completions.acceptFailed(slot, -fd);
-        return;
-      } else if (fd === -ERRNO.EAGAIN || fd === -ERRNO.EBADF || fd === -ERRNO.EINVAL) {
+      const fd = acceptNow(this.#kernel.libc, slots.fds[slot] as number);
+      if (fd < 0) {
+        if (isOutOfResources(-fd)) this.#completions.acceptFailed(slot, -fd);
         return;
       }
-      // Anything else is an error of that one connection, gone before it was taken: accept(2).
+      this.#completions.accepted(slot, fd);
       if (slots.kinds[slot] !== KIND_LISTENER || slots.interests[slot] === 0) return;
     }
   }
@@ -257,15 +260,18 @@ export class ReadinessEngine implements Engine {
     const { libc } = this.#kernel;
     const slots = this.#slots;
     const fd = slots.fds[slot] as number;
-    const { address } = this.#received;
     // A short receive has emptied the socket, but for an end that was there before it, an urgent byte
     // that it stopped at, or descriptors that came along: none of them brings an edge of its own.
     const toEmpty =
       (events & ~(EVENT_READ | EVENT_WRITE)) !== 0 || this.#slots.has(slot, FLAG_TO_EMPTY);
     for (let budget = this.#edge ? RECEIVE_BUDGET : 1; budget > 0; budget--) {
-      const length = libc.recv(fd, address, RECEIVE_BYTES, 0);
+      const offset = this.#offset;
+      const length = libc.recv(fd, this.#received.address + offset, RECEIVE_BYTES, 0);
       if (length > 0) {
-        this.#completions.received(slot, this.#received, 0, length);
+        this.#completions.received(slot, this.#received, offset, length);
+        // The next one starts on a cache line of its own.
+        this.#offset = (offset + length + 63) & ~63;
+        if (++this.#unsettled === SETTLE_AFTER || this.#offset > RECEIVE_BYTES) this.#settle();
         if (slots.kinds[slot] !== KIND_STREAM) return;
         if (!slots.has(slot, FLAG_RECEIVING)) {
           this.#slots.raise(slot, FLAG_UNREAD);
@@ -338,6 +344,12 @@ export class ReadinessEngine implements Engine {
     // Told before interest is dropped: the owner often has more to send, and the interest stays.
     this.#completions.sent(slot, sent);
     if (slots.kinds[slot] === KIND_STREAM) this.#streamInterest(slot);
+  }
+
+  #settle(): void {
+    this.#completions.settle();
+    this.#unsettled = 0;
+    this.#offset = 0;
   }
 
   #readAgain(slot: number): void {

@@ -9,14 +9,16 @@ const SLAB_BLOCKS = 64;
 /** Free blocks that keep their pages: 4 MiB. The pages of any more go back to the system. */
 const WARM_BLOCKS = 256;
 
-/** A piece of mapped memory in which bytes wait to be sent: those from `start` to `end`. */
+/** Mapped memory in which bytes wait to be sent: those from `start` to `end`. */
 export interface Block {
-  readonly address: number;
-  readonly bytes: Uint8Array;
+  address: number;
+  bytes: Uint8Array;
   start: number;
   end: number;
   /** The block whose bytes follow these. */
   next: Block | null;
+  /** Whether it is a piece of the engine's own memory, good until the engine settles. */
+  readonly lent: boolean;
 }
 
 /**
@@ -31,6 +33,7 @@ export class Blocks {
   readonly #slabs: Arena[] = [];
   readonly #warm: Block[] = [];
   readonly #cold: Block[] = [];
+  readonly #lent: Block[] = [];
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -41,7 +44,22 @@ export class Blocks {
     return this.#warm.pop() ?? this.#cold.pop() ?? this.#grow();
   }
 
+  /** A block that is a piece of `arena`: bytes that are sent from where they were received. */
+  lend(arena: Arena, start: number, length: number): Block {
+    const block = this.#lent.pop() ?? newBlock(0, NOTHING, true);
+    block.address = arena.address;
+    block.bytes = arena.u8;
+    block.start = start;
+    block.end = start + length;
+    return block;
+  }
+
   give(block: Block): void {
+    if (block.lent) {
+      block.next = null;
+      this.#lent.push(block);
+      return;
+    }
     block.start = 0;
     block.end = 0;
     block.next = null;
@@ -65,14 +83,15 @@ export class Blocks {
     this.#slabs.push(slab);
     for (let i = SLAB_BLOCKS - 1; i >= 0; i--) {
       const offset = i * BLOCK_BYTES;
-      this.#cold.push({
-        address: slab.address + offset,
-        bytes: slab.u8.subarray(offset, offset + BLOCK_BYTES),
-        start: 0,
-        end: 0,
-        next: null,
-      });
+      const bytes = slab.u8.subarray(offset, offset + BLOCK_BYTES);
+      this.#cold.push(newBlock(slab.address + offset, bytes, false));
     }
     return this.#cold.pop() as Block;
   }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function newBlock(address: number, bytes: Uint8Array, lent: boolean): Block {
+  return { address, bytes, start: 0, end: 0, next: null, lent };
 }

@@ -1,12 +1,14 @@
 import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
+import { acceptNow } from "../engine/calls.ts";
 import type { SocketAddress } from "../socket/address.ts";
-import { IPPROTO_TCP, SOCK_CLOEXEC, SOCK_NONBLOCK, TCP_NODELAY } from "../socket/constants.ts";
+import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import { type ListenOptions as ListenerAddress, openListener } from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
 import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { type Loop, Owner } from "./loop.ts";
-import { profileOf, Stream, type StreamProfile } from "./stream.ts";
+import { profileOf, type StreamProfile } from "./profile.ts";
+import { Stream } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 
 /** Where to listen, what to do with the connections, and how they are treated. */
@@ -157,9 +159,8 @@ export class AcceptingListener<Data> extends Owner implements Listener {
   }
 
   #acceptBacklog(): void {
-    const { libc } = this.#loop.kernel;
     for (;;) {
-      const fd = libc.accept4(this.#fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const fd = acceptNow(this.#loop.kernel.libc, this.#fd);
       if (fd < 0) return;
       this.accepted(fd);
     }

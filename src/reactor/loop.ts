@@ -27,27 +27,6 @@ export abstract class Owner {
   }
 }
 
-/**
- * Bytes lent to a `data` handler in the engine's own memory, and who wrote them back from there: they
- * can be sent without a copy, before the engine has its memory back.
- */
-export class Lent {
-  buffer: ArrayBufferLike | null = null;
-  owner: Owner | null = null;
-  bytes: Uint8Array = new Uint8Array(0);
-  #arena: Arena | null = null;
-
-  of(arena: Arena): void {
-    this.#arena = arena;
-    this.buffer = arena.u8.buffer;
-  }
-
-  /** Where the kernel finds {@link Lent.bytes}. */
-  address(): number {
-    return (this.#arena as Arena).address + this.bytes.byteOffset;
-  }
-}
-
 /** Who lets the loop turn: the runtime's own event loop, or nobody but `run()`. */
 export interface Host {
   /** Something is to be done, although nothing is ready: turn soon. */
@@ -60,16 +39,17 @@ export interface Host {
  * The inside of a reactor: who owns which slot, what happens in a turn and in which order.
  *
  * @remarks
- * One turn: wait; tell the owners what came; after each call-back send what it wrote; fire the timers
- * that are due; tell those who may write again. What a handler throws is kept until the turn is over,
- * so that one bad handler takes nothing from the others.
+ * One turn: wait; tell the owners what came, and every few call-backs send what they wrote; fire the
+ * timers that are due; tell those who may write again; send. What a handler throws is kept until the turn
+ * is over, so that one bad handler takes nothing from the others.
  */
 export class Loop implements Completions {
   readonly kernel: Kernel;
   readonly engine: Engine;
   readonly blocks: Blocks;
   readonly timers: Timers;
-  readonly lent: Lent = new Lent();
+  /** The engine's memory, while a `data` handler has bytes of it on loan. */
+  lending: Arena | null = null;
   /** Who could not accept for want of descriptors, and tries again when one is free. */
   readonly starved: Set<Owner> = new Set();
   host: Host | undefined;
@@ -124,7 +104,7 @@ export class Loop implements Completions {
     else if (this.#references === 0) this.host?.keepAlive(false);
   }
 
-  /** `owner` has something to send: it will be flushed when the current call-back returns. */
+  /** `owner` has something to send: it will be flushed when the engine settles. */
   markDirty(owner: Owner): void {
     this.#dirty[this.#dirtyCount++] = owner;
     if (this.#turning || this.#flushScheduled) return;
@@ -170,10 +150,11 @@ export class Loop implements Completions {
     this.#turning = true;
     let happened = 0;
     try {
-      if (this.#dirtyCount > 0) this.flush();
+      this.settle();
       happened = this.engine.turn(this.#waitFor(timeoutMs));
       if (this.timers.size > 0) happened += this.timers.fire(this.#invoke);
       if (this.#drained.length > 0) happened += this.#drain();
+      this.settle();
     } finally {
       this.#turning = false;
     }
@@ -192,38 +173,31 @@ export class Loop implements Completions {
 
   accepted(slot: number, fd: number): void {
     this.#owners[slot]?.accepted(fd);
-    if (this.#dirtyCount > 0) this.flush();
   }
 
   acceptFailed(slot: number, errno: number): void {
     this.#owners[slot]?.acceptFailed(errno);
-    if (this.#dirtyCount > 0) this.flush();
   }
 
   connected(slot: number, errno: number): void {
     this.#owners[slot]?.connected(errno);
-    if (this.#dirtyCount > 0) this.flush();
   }
 
   received(slot: number, arena: Arena, offset: number, length: number): void {
     this.#owners[slot]?.received(arena, offset, length);
     if (this.#dirtyCount > 0) this.flush();
-    this.lent.buffer = null;
   }
 
   sent(slot: number, length: number): void {
     this.#owners[slot]?.sent(length);
-    if (this.#dirtyCount > 0) this.flush();
   }
 
   failed(slot: number, errno: number, syscall: string): void {
     this.#owners[slot]?.failed(errno, syscall);
-    if (this.#dirtyCount > 0) this.flush();
   }
 
   ready(slot: number, events: number): void {
     this.#owners[slot]?.ready(events);
-    if (this.#dirtyCount > 0) this.flush();
   }
 
   released(slot: number): void {
@@ -231,6 +205,10 @@ export class Loop implements Completions {
     this.#freeSlots.push(slot);
     this.reference(-1);
     if (this.starved.size > 0) for (const owner of this.starved) owner.descriptorFreed();
+  }
+
+  settle(): void {
+    if (this.#dirtyCount > 0) this.flush();
   }
 
   pending(): void {
@@ -243,7 +221,6 @@ export class Loop implements Completions {
     } catch (error) {
       this.fail(error);
     }
-    if (this.#dirtyCount > 0) this.flush();
   };
 
   #waitFor(timeoutMs: number): number {
@@ -257,10 +234,7 @@ export class Loop implements Completions {
   #drain(): number {
     const drained = this.#drained;
     this.#drained = [];
-    for (const owner of drained) {
-      owner.drain();
-      if (this.#dirtyCount > 0) this.flush();
-    }
+    for (const owner of drained) owner.drain();
     // Who could write more at once, and was drained at once, has its turn after all the others.
     if (this.#drained.length > 0) this.host?.wake();
     return drained.length;

@@ -12,6 +12,9 @@ import { type Loop, Owner } from "./loop.ts";
  *   head                        tail
  *   [ sent | in flight | waiting ] -> [ waiting ]
  * ```
+ *
+ * Bytes that are written back from where they were received stand in a lent block, which can only be the
+ * head: they are sent from there, or copied when they cannot all go before the engine settles.
  */
 export abstract class SendQueue extends Owner {
   pendingBytes = 0;
@@ -30,17 +33,14 @@ export abstract class SendQueue extends Owner {
 
   /** Puts bytes at the end: borrowed where they were lent to a handler, copied from anywhere else. */
   protected append(bytes: Uint8Array): void {
-    const { lent } = this.loop;
+    const { lending, blocks } = this.loop;
     this.pendingBytes += bytes.length;
-    if (lent.buffer !== null) {
-      if (this.#head === null && lent.owner === null && bytes.buffer === lent.buffer) {
-        lent.owner = this;
-        lent.bytes = bytes;
-        return;
-      }
-      if (lent.owner === this) this.keepLent();
+    if (lending !== null && this.#head === null && bytes.buffer === lending.u8.buffer) {
+      this.#head = blocks.lend(lending, bytes.byteOffset, bytes.length);
+      this.#tail = this.#head;
+    } else {
+      this.#copy(bytes);
     }
-    this.#copy(bytes);
   }
 
   /**
@@ -49,30 +49,22 @@ export abstract class SendQueue extends Owner {
    * @returns 0, or `-errno` when the stream failed.
    */
   protected sendFrom(slot: number): number {
-    const { engine, blocks, lent } = this.loop;
-    if (lent.owner === this) {
-      const { bytes } = lent;
-      const taken = engine.send(slot, lent.address(), bytes.length, SEND_LENT);
-      if (taken < 0) return taken;
-      lent.owner = null;
-      if (taken < bytes.length) this.#copy(bytes.subarray(taken));
-      this.#took(taken);
-    }
+    const { engine } = this.loop;
     while (this.#head !== null && this.#inFlight === 0) {
       const block: Block = this.#head;
       const length = block.end - block.start;
-      if (length > 0) {
-        const flags = block.next === null ? 0 : SEND_MORE;
-        const taken = engine.send(slot, block.address + block.start, length, flags);
-        if (taken < 0) return taken;
-        this.#inFlight = length - taken;
-        block.start += taken;
-        this.#took(taken);
-      } else {
-        this.#head = block.next;
-        if (block.next === null) this.#tail = null;
-        blocks.give(block);
+      if (length === 0) {
+        this.#dropHead(block);
+        continue;
       }
+      const flags = (block.next === null ? 0 : SEND_MORE) | (block.lent ? SEND_LENT : 0);
+      const taken = engine.send(slot, block.address + block.start, length, flags);
+      if (taken < 0) return taken;
+      block.start += taken;
+      if (taken === length) this.#dropHead(block);
+      else if (block.lent) this.keepLent();
+      else this.#inFlight = length - taken;
+      this.#took(taken);
     }
     return 0;
   }
@@ -84,27 +76,33 @@ export abstract class SendQueue extends Owner {
     if (this.#inFlight === 0) this.flush();
   }
 
-  /** Copies what was lent, if it was to this one: it cannot be sent from where it is. */
+  /** Copies what is lent, because it cannot be sent before the engine settles. */
   protected keepLent(): void {
-    const { lent } = this.loop;
-    if (lent.owner !== this) return;
-    lent.owner = null;
-    this.#copy(lent.bytes);
+    const lent = this.#head;
+    if (lent === null || !lent.lent) return;
+    const rest = lent.next;
+    const tail = this.#tail;
+    this.#head = null;
+    this.#tail = null;
+    this.#copy(lent.bytes.subarray(lent.start, lent.end));
+    this.loop.blocks.give(lent);
+    if (rest === null) return;
+    // What was written after it follows the copy.
+    (this.#tail as Block | null as Block).next = rest;
+    this.#tail = tail;
   }
 
   /** Drops everything. To be called once the engine sends nothing of it any more. */
   protected drop(): void {
-    const { blocks, lent } = this.loop;
-    if (lent.owner === this) lent.owner = null;
-    for (let block = this.#head; block !== null; ) {
-      const { next } = block;
-      blocks.give(block);
-      block = next;
-    }
-    this.#head = null;
-    this.#tail = null;
+    while (this.#head !== null) this.#dropHead(this.#head);
     this.#inFlight = 0;
     this.pendingBytes = 0;
+  }
+
+  #dropHead(block: Block): void {
+    this.#head = block.next;
+    if (block.next === null) this.#tail = null;
+    this.loop.blocks.give(block);
   }
 
   #took(length: number): void {
@@ -118,7 +116,7 @@ export abstract class SendQueue extends Owner {
     const { length } = bytes;
     for (let from = 0; from < length; ) {
       let block = this.#tail;
-      if (block === null || block.end === BLOCK_BYTES) {
+      if (block === null || block.lent || block.end === BLOCK_BYTES) {
         block = blocks.take();
         if (this.#tail === null) this.#head = block;
         else this.#tail.next = block;

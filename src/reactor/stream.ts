@@ -7,36 +7,10 @@ import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
 import { FIONREAD } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
-import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
+import type { StreamProfile } from "./profile.ts";
 import { SendQueue } from "./send-queue.ts";
-
-/** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
-export interface StreamProfile<Data> {
-  readonly handlers: Handlers<Data>;
-  readonly zeroCopy: boolean;
-  readonly idleTimeoutMs: number;
-  readonly highWaterBytes: number;
-  readonly maxPendingBytes: number;
-  /** Called when one of them has closed. */
-  readonly onClosed: ((stream: Stream<Data>) => void) | undefined;
-}
-
-/** The profile that handlers and options make, with every default in its place. */
-export function profileOf<Data>(
-  options: Handlers<Data> & ConnectionOptions,
-  onClosed?: (stream: Stream<Data>) => void,
-): StreamProfile<Data> {
-  return {
-    handlers: options,
-    zeroCopy: options.zeroCopy ?? false,
-    idleTimeoutMs: options.idleTimeoutMs ?? 0,
-    highWaterBytes: options.highWaterBytes ?? 64 * 1024,
-    maxPendingBytes: options.maxPendingBytes ?? 16 * 1024 * 1024,
-    onClosed,
-  };
-}
 
 // What a stream is in, as bits of one number.
 const CONNECTING = 1;
@@ -153,7 +127,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSED)) return;
     this.abandon();
     const { handlers, onClosed } = this.#profile;
-    onClosed?.(this);
+    onClosed?.();
     if (error !== undefined && handlers.error !== undefined) {
       try {
         handlers.error(this, error);
@@ -252,7 +226,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     let bytes: Uint8Array;
     if (zeroCopy) {
       bytes = new Uint8Array(arena.u8.buffer, offset, length);
-      this.loop.lent.of(arena);
+      this.loop.lending = arena;
     } else {
       bytes = arena.u8.slice(offset, offset + length);
     }
@@ -261,6 +235,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     } catch (thrown) {
       this.#threw(thrown);
     }
+    this.loop.lending = null;
   }
 
   override failed(errno: number, syscall: string): void {
