@@ -46,7 +46,9 @@ test("every code in docs/errors.md exists", () => {
   const misuse = inSources(/"(ERR_[A-Z_]+)"/g);
   const unknown = spans.filter(({ text }) => {
     if (/^ERR_[A-Z_]+$/.test(text)) return !misuse.has(text);
-    return /^E(?!POLL|VENT)[A-Z0-9_]{2,}$/.test(text) && !(text in ERRNO) && !RESOLVER.includes(text);
+    return (
+      /^E(?!POLL|VENT)[A-Z0-9_]{2,}$/.test(text) && !(text in ERRNO) && !RESOLVER.includes(text)
+    );
   });
   assertNone(unknown.map(({ line, text }) => `${PAGE}:${line} ${text}`));
 });
