@@ -1,0 +1,66 @@
+/** docs/errors.md and the sources name the same errors. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ERRNO } from "../src/base/errno.ts";
+import { anchorsOf, codeSpansOf, type Found, filesUnder, read } from "./docs/markdown.ts";
+
+const PAGE = "docs/errors.md";
+const sources: string[] = filesUnder("src", ".ts").filter((file) => !file.endsWith(".test.ts"));
+const spans: Found[] = codeSpansOf(PAGE);
+const named = new Set(spans.map(({ text }) => text));
+
+/** Of the resolver, which has its own. */
+const RESOLVER: readonly string[] = ["ENOTFOUND", "EAI_AGAIN"];
+
+/** What `pattern` finds in the sources, each once, with a place where it stands. */
+function inSources(pattern: RegExp): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const file of sources) {
+    for (const match of read(file).matchAll(pattern)) {
+      const line = read(file).slice(0, match.index).split("\n").length;
+      found.set(match[1] as string, `${file}:${line}`);
+    }
+  }
+  return found;
+}
+
+function assertNone(complaints: readonly string[]): void {
+  assert.ok(complaints.length === 0, `\n${complaints.join("\n")}`);
+}
+
+test("every misuse code has a heading of its own in docs/errors.md", () => {
+  const codes = [...read("src/base/misuse.ts").matchAll(/\|\s*"(ERR_[A-Z_]+)"/g)];
+  assert.ok(codes.length >= 14, `only ${codes.length} codes were found`);
+  const headings = anchorsOf(PAGE);
+  const missing = codes.filter(([, code = ""]) => !headings.has(code.toLowerCase()));
+  assertNone(missing.map(([, code]) => `src/base/misuse.ts: ${code} is not in ${PAGE}`));
+});
+
+test("every code that the sources say they throw is in docs/errors.md", () => {
+  const thrown = inSources(/`(E[A-Z0-9]{2,}|EAI_[A-Z]+)`/g);
+  const missing = [...thrown].filter(([code]) => !named.has(code));
+  assertNone(missing.map(([code, place]) => `${place} ${code} is not in ${PAGE}`));
+});
+
+test("every code in docs/errors.md exists", () => {
+  const misuse = inSources(/"(ERR_[A-Z_]+)"/g);
+  const unknown = spans.filter(({ text }) => {
+    if (/^ERR_[A-Z_]+$/.test(text)) return !misuse.has(text);
+    return (
+      /^E(?!POLL|VENT)[A-Z0-9_]{2,}$/.test(text) && !(text in ERRNO) && !RESOLVER.includes(text)
+    );
+  });
+  assertNone(unknown.map(({ line, text }) => `${PAGE}:${line} ${text}`));
+});
+
+test("every message in docs/errors.md is one that the sources have", () => {
+  const text = sources.map(read).join("\n");
+  const messages = spans.filter((span) => span.text.startsWith("Cannot "));
+  assert.ok(messages.length >= 14, `only ${messages.length} messages were found`);
+  const unknown = messages.flatMap((span) => {
+    // What varies is written as an ellipsis; the pieces between are the sources' own words.
+    const pieces = span.text.split("…").map((piece) => piece.trim());
+    return pieces.filter((piece) => !text.includes(piece)).map((piece) => ({ span, piece }));
+  });
+  assertNone(unknown.map(({ span, piece }) => `${PAGE}:${span.line} no source says "${piece}"`));
+});

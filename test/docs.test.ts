@@ -1,0 +1,168 @@
+/**
+ * The documentation is held to the code: its programs compile and run, its links lead somewhere, and
+ * what it names exists. A fence says what is done with a block of TypeScript:
+ *
+ * - "ts": type-checked as a module of its own, against the package by its public name;
+ * - "ts run": run as well; it has to end by itself, with exit code 0, under any runtime;
+ * - "ts nocheck": neither, and listed.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { execPath } from "node:process";
+import { type TestContext, test } from "node:test";
+import * as face from "../src/index.ts";
+import * as select from "../src/select/index.ts";
+import * as selectors from "../src/selectors/index.ts";
+import * as socket from "../src/socket/index.ts";
+import { compile, type Module } from "./docs/compile.ts";
+import {
+  anchorsOf,
+  type Block,
+  blocksOf,
+  codeSpansOf,
+  examplesOf,
+  type Found,
+  filesUnder,
+  kept,
+  linksOf,
+  ROOT,
+  read,
+} from "./docs/markdown.ts";
+
+/** A program of the documentation may take this long. */
+const RUN_MS = 10_000;
+
+const pages: string[] = kept(filesUnder("", ".md"));
+const sources: string[] = filesUnder("src", ".ts").filter((file) => !file.endsWith(".test.ts"));
+
+/** The blocks of `all` that are TypeScript, without those that ask not to be checked. */
+function checked(t: TestContext, all: readonly Block[]): Block[] {
+  const blocks = all.filter(({ language }) => language === "ts" || language === "typescript");
+  const unchecked = blocks.filter(({ flags }) => flags.includes("nocheck"));
+  t.diagnostic(`${blocks.length} blocks of TypeScript, ${unchecked.length} not checked`);
+  for (const { file, line } of unchecked) t.diagnostic(`not checked: ${file}:${line}`);
+  return blocks.filter(({ flags }) => !flags.includes("nocheck"));
+}
+
+function assertNone(complaints: readonly string[]): void {
+  assert.ok(complaints.length === 0, `\n${complaints.join("\n")}`);
+}
+
+test("every program of the documentation compiles, and those that say so run", async (t) => {
+  const blocks = checked(t, pages.flatMap(blocksOf));
+  assert.ok(blocks.length > 0, "no block of TypeScript was found");
+  const { complaints, script } = compile(
+    "pages",
+    blocks.map((block) => ({ block, given: "" })),
+  );
+  assertNone(complaints);
+  for (const [i, { file, line, flags }] of blocks.entries()) {
+    if (!flags.includes("run")) continue;
+    await t.test(`${file}:${line} runs`, () => {
+      const options = { encoding: "utf8", timeout: RUN_MS, stdio: "pipe" } as const;
+      const { status, signal, stdout, stderr } = spawnSync(execPath, [script(i)], options);
+      assert.equal(status, 0, `${file}:${line} ended with ${signal ?? status}\n${stdout}${stderr}`);
+    });
+  }
+});
+
+/** The public names, and from where each is imported. */
+const PUBLIC: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    "polloi/socket": socket,
+    "polloi/selectors": selectors,
+    "polloi/select": select,
+    polloi: face,
+  }).flatMap(([from, names]) => Object.keys(names).map((name) => [name, from])),
+);
+
+/** What the examples of a file take as given beside the public names: an example is short. */
+const GIVEN: Readonly<Record<string, string>> = {
+  "src/select/epoll.ts": "declare const socket: import('polloi/socket').Socket;",
+  "src/select/poll.ts": "declare const socket: import('polloi/socket').Socket;",
+  "src/select/select.ts": "declare const socket: import('polloi/socket').Socket;",
+  "src/selectors/engines.ts": "declare const socket: import('polloi/socket').Socket;",
+  "src/selectors/batch.ts":
+    "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",
+  "src/selectors/waker.ts":
+    "import { Worker, workerData } from 'node:worker_threads'; declare const selector: import('polloi/selectors').Selector;",
+};
+
+function example(block: Block): Module {
+  const used = [...PUBLIC].filter(([name]) => new RegExp(`\\b${name}\\b`).test(block.code));
+  const imports = used.map(([name, from]) => `import { ${name} } from "${from}";`);
+  return { block, given: [...imports, GIVEN[block.file] ?? ""].join(" ") };
+}
+
+/** A comment that is only the name of a script begins another file. */
+function byScript(block: Block): Block[] {
+  const lines = block.code.split("\n");
+  const starts = [0, ...lines.flatMap((line, i) => (/^\/\/ [\w-]+\.[jt]s$/.test(line) ? [i] : []))];
+  return starts.map((start, n) => ({
+    ...block,
+    line: block.line + start,
+    code: lines.slice(start, starts[n + 1]).join("\n"),
+  }));
+}
+
+test("every example in the comments of the sources compiles", (t) => {
+  const blocks = checked(t, sources.flatMap(examplesOf)).flatMap(byScript);
+  assert.ok(blocks.length > 0, "no example was found");
+  assertNone(compile("examples", blocks.map(example)).complaints);
+});
+
+test("every link within the documentation leads to something", () => {
+  const dead = pages.flatMap(linksOf).filter(({ file, text }) => {
+    const [path = "", anchor] = text.split("#");
+    const to = path === "" ? file : posix.normalize(posix.join(dirname(file), path));
+    if (!existsSync(join(ROOT, to))) return true;
+    return anchor !== undefined && to.endsWith(".md") && !anchorsOf(to).has(anchor);
+  });
+  assertNone(dead.map(({ file, line, text }) => `${file}:${line} ${text} leads nowhere`));
+});
+
+test("every file of the repository that the documentation names is there", () => {
+  const named = pages.flatMap(codeSpansOf).filter(({ file, text }) => {
+    // A changelog tells of what was, too.
+    if (file === "CHANGELOG.md" || text.includes("node_modules")) return false;
+    return /^(src|test|docs|examples)\/[\w./-]+$/.test(text);
+  });
+  assert.ok(named.length > 0, "no file is named");
+  const gone = named.filter(({ text }) => !existsSync(join(ROOT, text)));
+  assertNone(gone.map(({ file, line, text }) => `${file}:${line} names ${text}`));
+});
+
+/** The lines of the documentation's shell sessions that begin with `command`, each after a prompt or not. */
+function commands(command: RegExp): Found[] {
+  const shell = pages
+    .flatMap(blocksOf)
+    .filter(({ language }) => /^(sh|shell|bash|console)$/.test(language));
+  return shell.flatMap(({ file, line, code }) =>
+    code.split("\n").flatMap((text, i) => {
+      const match = command.exec(text.replace(/^\s*\$ /, ""));
+      return match === null ? [] : [{ file, line: line + i, text: match[1] as string }];
+    }),
+  );
+}
+
+test("every npm script that the documentation runs is in package.json", () => {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+  const unknown = [
+    ...commands(/\bnpm run (?:--?[\w-]+ )*([\w:-]+)/),
+    ...commands(/\bnpm (test|start)\b/),
+  ].filter(({ text }) => !Object.hasOwn(scripts, text));
+  assertNone(unknown.map(({ file, line, text }) => `${file}:${line} npm run ${text}`));
+});
+
+const CLI: string = join(ROOT, "dist/src/cli/main.js");
+const noCli: string | false = existsSync(CLI) ? false : "src/cli is not there";
+
+test("every command that the documentation gives to polloi is one", { skip: noCli }, () => {
+  const used = commands(/(?:^|\|\s*)(?:npx )?polloi\s+([a-z][\w-]*)/);
+  const options = { encoding: "utf8", timeout: RUN_MS } as const;
+  const { stdout } = spawnSync(execPath, [CLI, "--help"], options);
+  const unknown = used.filter(({ text }) => !new RegExp(`^ +${text}\\b`, "m").test(stdout));
+  assertNone(unknown.map(({ file, line, text }) => `${file}:${line} polloi ${text}`));
+});
