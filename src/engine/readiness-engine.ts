@@ -20,6 +20,7 @@ import { type Poller, ReadyBatch } from "../selectors/poller.ts";
 import { takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { ACCEPT_BUDGET, RECEIVE_BUDGET, RECEIVE_BYTES, SETTLE_AFTER } from "./budgets.ts";
 import { acceptNow, isOutOfResources, isUnixSocket, sendNow } from "./calls.ts";
 import { type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
 import { Mirror } from "./mirror.ts";
@@ -37,19 +38,6 @@ import {
   KIND_WATCH,
   Slots,
 } from "./slots.ts";
-
-/** What one receive can take. */
-const RECEIVE_BYTES = 64 * 1024;
-/**
- * Receives before what they led to is sent. The same code run a few times over finds itself in the
- * processor's cache: sixteen receives, then sixteen sends, take about a tenth less time than the same in
- * turn. More of them outgrow the cache.
- */
-const SETTLE_AFTER = 16;
-/** Connections accepted from one listener in a turn, so that a flood of them does not stop the rest. */
-const ACCEPT_BUDGET = 128;
-/** Receives of one edge-triggered stream in a turn. */
-const RECEIVE_BUDGET = 4;
 
 const HANGUP = EVENT_ERROR | EVENT_HANGUP;
 // Priority is asked for because a receive stops short of an urgent byte, with more behind it.
