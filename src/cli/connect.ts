@@ -28,25 +28,28 @@ const BACKGROUND_MS = 500;
 export async function connectTo(destination: Destination): Promise<number> {
   const reactor = new Reactor();
   try {
-    const error = await talk(reactor, destination);
-    if (error === undefined) return EXIT_OK;
-    process.stderr.write(failureLine(`cannot talk to ${nameOf(destination)}`, error));
+    const failure = await talk(reactor, destination);
+    if (failure === undefined) return EXIT_OK;
+    process.stderr.write(failureLine(`${failure.what} ${nameOf(destination)}`, failure.error));
     return EXIT_FAILED;
   } finally {
     reactor.close();
   }
 }
 
-/** @returns Why it did not end well, or undefined. */
-function talk(reactor: Reactor, destination: Destination): Promise<Error | undefined> {
+/** How a conversation ended that did not end well. */
+interface BrokenOff {
+  readonly what: string;
+  readonly error: Error;
+}
+
+function talk(reactor: Reactor, destination: Destination): Promise<BrokenOff | undefined> {
   const { stdout } = process;
   return new Promise((resolve) => {
     let input: Input | undefined;
-    const onDrain = (): void => connection.resume();
+    stdout.on("drain", () => connection.resume());
     // Nobody reads on, as after `| head -1`: then there is nothing left to do, and nothing wrong.
-    const onError = (): void => connection.destroy();
-    stdout.on("drain", onDrain);
-    stdout.on("error", onError);
+    stdout.on("error", () => connection.destroy());
     const connection = reactor.connect({
       ...destination,
       open(opened) {
@@ -61,8 +64,8 @@ function talk(reactor: Reactor, destination: Destination): Promise<Error | undef
       },
       close(_, error) {
         input?.[Symbol.dispose]();
-        stdout.off("drain", onDrain);
-        resolve(error);
+        const what = input === undefined ? "cannot connect to" : "lost the connection to";
+        resolve(error === undefined ? undefined : { what, error });
       },
     });
   });

@@ -40,6 +40,6 @@ export function hintLine(error: unknown): string {
 }
 
 /** Whether it was the command line that asked for what there is not, rather than the system that refused. */
-export function isMisuse(error: unknown): boolean {
+export function isMisuse(error: unknown): error is Error {
   return /^ERR_INVALID_/.test(String((error as Failure).code));
 }

@@ -67,6 +67,8 @@ function buildProgram(version: string, exitWith: (code: number) => void): Comman
     .helpCommand(false)
     .addHelpText("after", EXAMPLES)
     .configureOutput({ outputError: (text, write) => write(oneLine(text)) })
+    .allowExcessArguments()
+    .hook("preAction", (_, command) => refuseMore(command))
     .exitOverride();
   // Commands inherit the settings above, so they come last.
   addServe(program, exitWith);
@@ -156,6 +158,17 @@ function addConnect(program: Command, exitWith: (code: number) => void): void {
       const { connectTo } = await import("./connect.ts");
       exitWith(await connectTo(path === undefined ? { host: where, port: port ?? 0 } : { path }));
     });
+}
+
+/** Refuses an argument too many by its name, which commander does not tell. */
+function refuseMore(command: Command): void {
+  const { args, registeredArguments } = command;
+  const more = args[registeredArguments.length];
+  if (more === undefined) return;
+  const takes = registeredArguments.map((argument) => argument.name()).join(" and ");
+  command.error(
+    `error: unexpected argument '${more}': ${command.name()} takes ${takes === "" ? "none" : `only ${takes}`}`,
+  );
 }
 
 /** The path that `where` means, when it means a unix socket; an abstract name is written as ss(8) does. */

@@ -41,10 +41,12 @@ export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<
     report.stopped(server.tally);
     return EXIT_OK;
   } catch (error) {
+    if (isMisuse(error)) {
+      process.stderr.write(`polloi: ${error.message}\n`);
+      return EXIT_USAGE;
+    }
     const what = `cannot serve ${protocol} on ${flags.host} port ${flags.port}`;
-    process.stderr.write(failureLine(what, error));
-    if (isMisuse(error)) return EXIT_USAGE;
-    process.stderr.write(hintLine(error));
+    process.stderr.write(failureLine(what, error) + hintLine(error));
     return EXIT_FAILED;
   } finally {
     reactor?.close();
