@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { type AddressInfo, connect, type Server } from "node:net";
 import { fileURLToPath } from "node:url";
 
 /** How long a program may take for any one thing. */
@@ -55,7 +55,12 @@ export class Program implements AsyncDisposable {
 
   /** Runs a file of `dist` under this Node. @param path - From the repository's root. */
   static node(path: string, args: readonly string[] = [], options?: StartOptions): Program {
-    return new Program(process.execPath, [compiled(path), ...args], options);
+    return new Program(process.execPath, [Program.file(path), ...args], options);
+  }
+
+  /** Where the compiled form of a file of this repository is. @param path - From the root, with `.ts`. */
+  static file(path: string): string {
+    return fileURLToPath(new URL(`../${path.replace(/\.ts$/, ".js")}`, import.meta.url));
   }
 
   /** Waits until its output matches. */
@@ -113,11 +118,6 @@ function until<T>(what: string, begin: (hear: () => void) => Condition<T>): Prom
   });
 }
 
-/** Where the compiled form of a file of this repository is. @param path - From the root, with `.ts`. */
-export function compiled(path: string): string {
-  return fileURLToPath(new URL(`../${path.replace(/\.ts$/, ".js")}`, import.meta.url));
-}
-
 /** Why a test that needs `command` cannot run, or false. */
 export function needs(command: string): string | false {
   const { status } = spawnSync("sh", ["-c", `command -v ${command}`]);
@@ -155,6 +155,11 @@ export async function exchange(
     socket.destroy();
   }
   return Buffer.concat(parts);
+}
+
+/** The port that a server of Node's listens on. */
+export function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
 }
 
 /** Bytes that do not repeat soon, so that any that are lost or out of order show. */
