@@ -1,0 +1,94 @@
+/**
+ * A server on select() that answers in capitals, with a queue of messages for each connection.
+ *
+ *     node dist/examples/02-select-queues-upper.js [port]        nc 127.0.0.1 10000
+ *
+ * Follows text 3, both of its servers, and text 4, its two servers on select. What the originals got
+ * wrong:
+ * - `send` may take a part of a message only; the rest was lost.
+ * - A closed connection was never closed here: its descriptor leaked, or stayed in the list, and was
+ *   readable for ever. In the short ones, the end of a stream was not looked for at all.
+ * - Its queue was deleted although it could still be among the writable ones of that very turn.
+ * - A peer that had only finished sending lost the answers that were still in its queue.
+ * - One of them sent every answer to whoever had connected last.
+ * - A queue could grow without end, one peer's reset ended the server, and `get` on an empty queue
+ *   waited for ever.
+ */
+import { SysError, select } from "polloi/select";
+import { createServer, formatAddress, type Socket } from "polloi/socket";
+
+/** Nothing more is read from a peer that lets so many messages wait. */
+const FULL = 64;
+
+interface Connection {
+  readonly queue: Uint8Array[];
+  /** The peer sends no more; what is queued for it is still sent. */
+  ended: boolean;
+}
+
+const port = Number(process.argv[2] ?? 10_000);
+using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+console.log(`listening on ${formatAddress(server.localAddress())}`);
+
+const connections = new Map<Socket, Connection>();
+
+while (true) {
+  const readers = [server];
+  const writers = [];
+  for (const [socket, { queue, ended }] of connections) {
+    if (!ended && queue.length < FULL) readers.push(socket);
+    if (queue.length > 0) writers.push(socket);
+  }
+  const [readable, writable] = select(readers, writers, []);
+  for (const socket of readable) {
+    if (socket === server) accept();
+    else serve(socket, receive);
+  }
+  for (const socket of writable) serve(socket, sendNext);
+}
+
+function accept(): void {
+  const accepted = server.accept();
+  if (accepted === null) return;
+  console.log(`new connection from ${formatAddress(accepted.address)}`);
+  connections.set(accepted.socket, { queue: [], ended: false });
+}
+
+function receive(socket: Socket, connection: Connection): void {
+  const message = socket.recv(1024);
+  if (message === null) return;
+  if (message.length > 0) connection.queue.push(upper(message));
+  else connection.ended = true;
+  if (connection.ended && connection.queue.length === 0) hangUp(socket);
+}
+
+function sendNext(socket: Socket, { queue, ended }: Connection): void {
+  const [message] = queue;
+  if (message === undefined) return;
+  const sent = socket.send(message) ?? 0;
+  if (sent < message.length) queue[0] = message.subarray(sent);
+  else queue.shift();
+  if (ended && queue.length === 0) hangUp(socket);
+}
+
+/** Does one step for a connection, unless an earlier one of this turn has ended it. */
+function serve(socket: Socket, step: (socket: Socket, connection: Connection) => void): void {
+  const connection = connections.get(socket);
+  if (connection === undefined) return;
+  try {
+    step(socket, connection);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    hangUp(socket);
+  }
+}
+
+function hangUp(socket: Socket): void {
+  connections.delete(socket);
+  socket.close();
+}
+
+/** Bytes, not characters: a message may end in the middle of one. */
+function upper(bytes: Uint8Array): Uint8Array {
+  return bytes.map((byte) => (byte >= 97 && byte <= 122 ? byte - 32 : byte));
+}

@@ -1,0 +1,104 @@
+/**
+ * An echo server on epoll with a timeout and queues: each connection is watched for what it can do
+ * next, reading, writing or both.
+ *
+ *     node dist/examples/06-epoll-timeout-queues.js [port]        nc 127.0.0.1 8888
+ *
+ * Follows text 5, its server. What the original got wrong:
+ * - The end of a stream was no case of its own: empty data were not put into the queue, the descriptor
+ *   stayed registered, and epoll reported it as readable for ever.
+ * - `send` may take a part of a message only; the rest was lost.
+ * - It printed `data`, what another client had sent last, instead of what it was sending.
+ * - While it wrote it did not read, and the queue of a closed connection stayed behind.
+ * - EPOLLERR, and the exception of a reset, were looked for nowhere.
+ */
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
+import { createServer, formatAddress, type Socket } from "polloi/socket";
+
+const TIMEOUT_MS = 10_000;
+/** Nothing more is read from a peer that lets so many messages wait. */
+const FULL = 64;
+
+interface Connection {
+  readonly socket: Socket;
+  readonly queue: Uint8Array[];
+  /** The peer sends no more; what is queued for it is still sent. */
+  ended: boolean;
+  /** What epoll watches it for. */
+  interest: number;
+}
+
+const port = Number(process.argv[2] ?? 8888);
+using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+console.log(`listening on ${formatAddress(server.localAddress())}`);
+
+const connections = new Map<number, Connection>();
+using epoll = new Epoll();
+epoll.register(server, EPOLLIN);
+
+while (true) {
+  const ready = epoll.poll(TIMEOUT_MS);
+  if (ready.length === 0) console.log(`nothing happened in ${TIMEOUT_MS / 1000} s`);
+  for (const [fd, events] of ready) {
+    const connection = connections.get(fd);
+    if (connection === undefined) accept();
+    else serve(connection, events);
+  }
+}
+
+function accept(): void {
+  const accepted = server.accept();
+  if (accepted === null) return;
+  const { socket, address } = accepted;
+  console.log(`${formatAddress(address)} connected`);
+  connections.set(socket.fileno(), { socket, queue: [], ended: false, interest: EPOLLIN });
+  epoll.register(socket, EPOLLIN);
+}
+
+function serve(connection: Connection, events: number): void {
+  try {
+    if ((events & (EPOLLERR | EPOLLHUP)) !== 0) {
+      // Both halves are gone: there is nobody to answer.
+      hangUp(connection);
+      return;
+    }
+    if ((events & EPOLLIN) !== 0) receive(connection);
+    if ((events & EPOLLOUT) !== 0) sendNext(connection);
+    watch(connection);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    hangUp(connection);
+  }
+}
+
+function receive(connection: Connection): void {
+  const message = connection.socket.recv(1024);
+  if (message === null) return;
+  if (message.length > 0) connection.queue.push(message);
+  else connection.ended = true;
+}
+
+function sendNext({ socket, queue }: Connection): void {
+  const [message] = queue;
+  if (message === undefined) return;
+  const sent = socket.send(message) ?? 0;
+  if (sent < message.length) queue[0] = message.subarray(sent);
+  else queue.shift();
+}
+
+/** Asks for what the connection can do next. */
+function watch(connection: Connection): void {
+  const { socket, queue, ended } = connection;
+  const reads = !ended && queue.length < FULL ? EPOLLIN : 0;
+  const writes = queue.length > 0 ? EPOLLOUT : 0;
+  const interest = reads | writes;
+  if (interest === 0) hangUp(connection);
+  else if (interest !== connection.interest) epoll.modify(socket, interest);
+  connection.interest = interest;
+}
+
+function hangUp({ socket }: Connection): void {
+  connections.delete(socket.fileno());
+  epoll.unregister(socket);
+  socket.close();
+}

@@ -1,0 +1,59 @@
+/**
+ * A client to type into: the keyboard and the connection in one select(), so that whatever the server
+ * says is shown when it comes.
+ *
+ *     node dist/examples/11-interactive-client.js [port] [host]        Ctrl-D ends it
+ *
+ * Follows the clients of text 3 and text 5. What the originals got wrong:
+ * - They waited for exactly one answer to each line, and took what one `recv` gave for all of it: the
+ *   rest of a long answer came with the next line, and what came unasked was not seen at all.
+ * - A server that closed was not noticed: empty data were printed, line after line.
+ * - A character whose bytes came in two parts could not be decoded. These are bytes, and stay bytes.
+ * - The end of input ended them with an exception, or left `close` behind a loop without an end; the one
+ *   of text 5 closed inside the loop, and failed at the second line.
+ */
+import { readSync, writeSync } from "node:fs";
+import { select } from "polloi/select";
+import { createConnection, SHUT_WR } from "polloi/socket";
+
+const KEYBOARD = 0;
+const SCREEN = 1;
+
+const port = Number(process.argv[2] ?? 9000);
+const host = process.argv[3] ?? "localhost";
+using socket = await createConnection({ host, port });
+socket.setBlocking(false);
+
+const typed = Buffer.alloc(16_384);
+/** What the server has still to be sent. Until it is, the keyboard waits. */
+let unsent: Uint8Array = new Uint8Array();
+let typing = true;
+let answering = true;
+
+while (answering) {
+  const writers = unsent.length > 0 ? [socket] : [];
+  const readers = typing && unsent.length === 0 ? [socket, KEYBOARD] : [socket];
+  const [readable, writable] = select(readers, writers, []);
+  if (readable.includes(socket)) receive();
+  if (readable.includes(KEYBOARD)) readKeyboard();
+  if (writable.length > 0) send(unsent);
+}
+
+function receive(): void {
+  const bytes = socket.recv(16_384);
+  if (bytes === null) return;
+  answering = bytes.length > 0;
+  for (let shown = 0; shown < bytes.length; ) shown += writeSync(SCREEN, bytes, shown);
+}
+
+function readKeyboard(): void {
+  const length = readSync(KEYBOARD, typed);
+  typing = length > 0;
+  if (typing) send(typed.subarray(0, length));
+  // Nothing more will come; what the server still answers is shown.
+  else socket.shutdown(SHUT_WR);
+}
+
+function send(bytes: Uint8Array): void {
+  unsent = bytes.subarray(socket.send(bytes) ?? 0);
+}

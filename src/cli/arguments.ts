@@ -1,0 +1,45 @@
+/** What flags may be given: each parser names what is allowed when it was given something else. */
+import { InvalidArgumentError } from "commander";
+
+const MAX_INT = 0x7fffffff;
+const MAX_PORT = 65535;
+
+/** Milliseconds in the units that a duration may have. */
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A port to listen on; 0 picks a free one. */
+export function portToListen(text: string): number {
+  return wholeNumber(text, 0, MAX_PORT, "A port is a whole number from 0 (a free one) to 65535.");
+}
+
+/** A port to connect to. */
+export function portToConnect(text: string): number {
+  return wholeNumber(text, 1, MAX_PORT, "A port is a whole number from 1 to 65535.");
+}
+
+/** How many connections may wait to be accepted. */
+export function backlog(text: string): number {
+  return wholeNumber(text, 0, MAX_INT, `A backlog is a whole number from 0 to ${MAX_INT}.`);
+}
+
+/** A host: a name or an address, never nothing. */
+export function host(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("Give a name or an IP address.");
+  return text;
+}
+
+/** A duration in milliseconds: `500`, `500ms`, `10s`, `2m`, `1.5h`. */
+export function duration(text: string): number {
+  const [, number, unit = "ms"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
+  const ms = Number(number) * (UNITS[unit] as number);
+  if (ms > 0 && ms <= MAX_INT) return ms;
+  throw new InvalidArgumentError(
+    "Give milliseconds above 0, or a number with a unit: 500ms, 10s, 2m, 1h (24 days at most).",
+  );
+}
+
+function wholeNumber(text: string, least: number, most: number, allowed: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  throw new InvalidArgumentError(allowed);
+}

@@ -1,0 +1,130 @@
+import type { ProtocolName } from "../echo/protocols.ts";
+import { ProtocolServer } from "../echo/server.ts";
+import { type EngineChoice, probeEngines } from "../engine/choose.ts";
+import type { EngineName, Trigger } from "../engine/engine.ts";
+import { Reactor } from "../reactor/reactor.ts";
+import { resolve } from "../socket/resolve.ts";
+import { kernel } from "../sys/open.ts";
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
+import { failureLine, hintLine, isMisuse } from "./failure.ts";
+import { Keyboard } from "./keyboard.ts";
+import { humanReport, jsonReport, type Place, type ServeReport } from "./serve-report.ts";
+
+/** The flags of `polloi serve`. */
+export interface ServeFlags {
+  readonly host: string;
+  readonly port: number;
+  readonly engine: EngineChoice;
+  readonly trigger: Trigger;
+  readonly backlog?: number;
+  /** From `--delay` and `--no-delay`; undefined when neither is given. */
+  readonly delay?: boolean;
+  readonly idleTimeout?: number;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+/** How long connections may take to have what is queued for them, once the server is to stop. */
+const GRACE_MS = 2000;
+
+/** `polloi serve`: serves until it is told to stop. @returns The exit code. */
+export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<number> {
+  const { quiet = false, json = false } = flags;
+  const report = json ? jsonReport(quiet) : humanReport(quiet);
+  // Whoever read the log may go; the server stays.
+  process.stdout.on("error", () => {});
+  let reactor: Reactor | undefined;
+  try {
+    reactor = new Reactor({ engine: flags.engine, trigger: flags.trigger });
+    const server = await open(reactor, protocol, flags, report);
+    await serveUntilStopped(reactor, server, flags, report);
+    report.stopped(server.tally);
+    return EXIT_OK;
+  } catch (error) {
+    if (isMisuse(error)) {
+      process.stderr.write(`polloi: ${error.message}\n`);
+      return EXIT_USAGE;
+    }
+    const what = `cannot serve ${protocol} on ${flags.host} port ${flags.port}`;
+    process.stderr.write(failureLine(what, error) + hintLine(error));
+    return EXIT_FAILED;
+  } finally {
+    reactor?.close();
+  }
+}
+
+async function open(
+  reactor: Reactor,
+  protocol: ProtocolName,
+  flags: ServeFlags,
+  { observer }: ServeReport,
+): Promise<ProtocolServer> {
+  const [{ address }] = await resolve(flags.host);
+  return new ProtocolServer(reactor, {
+    protocol,
+    host: address,
+    port: flags.port,
+    // "::" is every address there is, so IPv4's as well.
+    dualStack: address === "::",
+    noDelay: flags.delay !== true,
+    ...(flags.backlog === undefined ? {} : { backlog: flags.backlog }),
+    ...(flags.idleTimeout === undefined ? {} : { idleTimeoutMs: flags.idleTimeout }),
+    observer,
+    acceptError: (_, error) =>
+      void process.stderr.write(failureLine("cannot accept", error) + hintLine(error)),
+  });
+}
+
+async function serveUntilStopped(
+  reactor: Reactor,
+  server: ProtocolServer,
+  flags: ServeFlags,
+  report: ServeReport,
+): Promise<void> {
+  let stop: (reason: string) => void = () => {};
+  const asked = new Promise<string>((resolve) => {
+    stop = resolve;
+  });
+  let stopping = false;
+  const onSignal = (signal: string): void => {
+    // Asked twice, it waits for nobody.
+    if (stopping) server.abort();
+    else stop(signal);
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  const keyboard = new Keyboard(reactor, kernel, () => stop("Enter"));
+  try {
+    report.listening(server, placeOf(server, reactor, flags.engine), keyboard.listening);
+    const reason = await asked;
+    stopping = true;
+    report.stopping(reason);
+    keyboard[Symbol.dispose]();
+    await server.stop(GRACE_MS);
+  } finally {
+    keyboard[Symbol.dispose]();
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+}
+
+function placeOf({ listener }: ProtocolServer, reactor: Reactor, asked: EngineChoice): Place {
+  const { engine, trigger } = reactor;
+  const host = listener.address?.address ?? "";
+  return {
+    host,
+    port: listener.port,
+    engine,
+    why: `${trigger}-triggered: ${whyEngine(engine, asked)}`,
+  };
+}
+
+function whyEngine(engine: EngineName, asked: EngineChoice): string {
+  if (asked !== "auto") return `asked for by --engine ${asked}`;
+  const broken = probeEngines(kernel).filter(({ works }) => !works);
+  if (broken.length === 0 || broken.every(({ name }) => name === engine)) {
+    return "the best of those that work here";
+  }
+  const reasons = broken.map(({ name, reason }) => `${name}: ${reason}`);
+  return `the best of those that work here (not ${reasons.join("; not ")})`;
+}

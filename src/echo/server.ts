@@ -1,0 +1,115 @@
+import type { SysError } from "../base/sys-error.ts";
+import type { Connection } from "../reactor/connection.ts";
+import type { ConnectionOptions } from "../reactor/handlers.ts";
+import type { Listener, ListenOptions } from "../reactor/listener.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { formatAddress } from "../socket/address.ts";
+import { PROTOCOLS, type ProtocolName } from "./protocols.ts";
+
+/** Who is told of everything that happens. Without one, nothing is spent on telling. */
+export interface Observer {
+  opened(peer: string): void;
+  /** @param bytes - Lent: they change when this returns. */
+  received(peer: string, bytes: Uint8Array): void;
+  /** @param error - Why, when it did not end well. */
+  closed(peer: string, error?: Error): void;
+}
+
+/** What a server has done so far. */
+export interface Tally {
+  connections: number;
+  messages: number;
+  bytes: number;
+}
+
+/** What to serve, where, and how. */
+export interface ProtocolServerOptions
+  extends Pick<ConnectionOptions, "noDelay" | "idleTimeoutMs">,
+    Pick<ListenOptions, "host" | "port" | "backlog" | "dualStack"> {
+  readonly protocol: ProtocolName;
+  readonly observer?: Observer | undefined;
+  /** Told when it cannot accept for want of descriptors; see {@link ListenOptions.acceptError}. */
+  readonly acceptError?: ((listener: Listener, error: SysError) => void) | undefined;
+}
+
+/** A connection's data: its peer's address as text, when someone is told of it. */
+type Peer = string | undefined;
+
+/**
+ * A server of one of the {@link PROTOCOLS}, which counts what it does and can be stopped gently.
+ *
+ * @remarks
+ * A peer that sends and never reads costs as much memory as the high-water mark allows: beyond it the
+ * server reads no more from that peer until its answers have gone. A peer that has finished sending
+ * gets all of its answers before the connection ends.
+ */
+export class ProtocolServer {
+  readonly protocol: ProtocolName;
+  readonly listener: Listener;
+  readonly tally: Tally = { connections: 0, messages: 0, bytes: 0 };
+  readonly #reactor: Reactor;
+  readonly #open = new Set<Connection<Peer>>();
+  #onEmpty: (() => void) | undefined;
+
+  /** @throws as {@link Reactor.listen} does. */
+  constructor(reactor: Reactor, options: ProtocolServerOptions) {
+    const { protocol, observer, acceptError, ...where } = options;
+    const answer = PROTOCOLS[protocol];
+    const { tally } = this;
+    const open = this.#open;
+    this.protocol = protocol;
+    this.#reactor = reactor;
+    this.listener = reactor.listen<Peer>({
+      ...where,
+      ...(acceptError === undefined ? {} : { acceptError }),
+      zeroCopy: true,
+      open(connection) {
+        tally.connections++;
+        open.add(connection);
+        if (observer === undefined) return;
+        const { remoteAddress } = connection;
+        connection.data = remoteAddress === null ? "a peer" : formatAddress(remoteAddress);
+        observer.opened(connection.data);
+      },
+      data(connection, bytes) {
+        tally.messages++;
+        tally.bytes += bytes.length;
+        // Told first: a protocol may change the bytes.
+        observer?.received(connection.data as string, bytes);
+        if (!answer(connection, bytes)) connection.pause();
+      },
+      drain(connection) {
+        connection.resume();
+      },
+      close: (connection, error) => {
+        open.delete(connection);
+        observer?.closed(connection.data as string, error);
+        if (open.size === 0) this.#onEmpty?.();
+      },
+    });
+  }
+
+  /**
+   * Stops listening, lets every connection have what is queued for it, and closes it.
+   *
+   * @param graceMs - How long that may take; connections that are left then are cut off.
+   * @returns When all of them are closed.
+   */
+  async stop(graceMs: number): Promise<void> {
+    this.listener.close();
+    if (this.#open.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    const timer = this.#reactor.setTimer(graceMs, () => this.abort());
+    for (const connection of this.#open) connection.close();
+    await empty;
+    timer.cancel();
+  }
+
+  /** Stops listening and cuts every connection off. */
+  abort(): void {
+    this.listener.close();
+    for (const connection of this.#open) connection.destroy();
+  }
+}
