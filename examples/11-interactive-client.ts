@@ -13,7 +13,7 @@
  *   of text 5 closed inside the loop, and failed at the second line.
  */
 import { readSync, writeSync } from "node:fs";
-import { select } from "polloi/select";
+import { type FileObject, select } from "polloi/select";
 import { createConnection, SHUT_WR } from "polloi/socket";
 
 const KEYBOARD = 0;
@@ -27,23 +27,24 @@ socket.setBlocking(false);
 const typed = Buffer.alloc(16_384);
 /** What the server has still to be sent. Until it is, the keyboard waits. */
 let unsent: Uint8Array = new Uint8Array();
+/** What has still to be shown. Until it is, the server waits. */
+let unshown: Uint8Array = new Uint8Array();
 let typing = true;
 let answering = true;
 
-while (answering) {
-  const writers = unsent.length > 0 ? [socket] : [];
-  const readers = typing && unsent.length === 0 ? [socket, KEYBOARD] : [socket];
-  const [readable, writable] = select(readers, writers, []);
-  if (readable.includes(socket)) receive();
-  if (readable.includes(KEYBOARD)) readKeyboard();
-  if (writable.length > 0) send(unsent);
-}
+while (answering || unshown.length > 0) {
+  const readers: FileObject[] = [];
+  const writers: FileObject[] = [];
+  if (unsent.length > 0) writers.push(socket);
+  else if (typing) readers.push(KEYBOARD);
+  if (unshown.length > 0) writers.push(SCREEN);
+  else readers.push(socket);
 
-function receive(): void {
-  const bytes = socket.recv(16_384);
-  if (bytes === null) return;
-  answering = bytes.length > 0;
-  for (let shown = 0; shown < bytes.length; ) shown += writeSync(SCREEN, bytes, shown);
+  const [readable, writable] = select(readers, writers, []);
+  if (readable.includes(KEYBOARD)) readKeyboard();
+  else if (writable.includes(socket)) send(unsent);
+  if (readable.includes(socket)) receive();
+  else if (writable.includes(SCREEN)) show(unshown);
 }
 
 function readKeyboard(): void {
@@ -56,4 +57,15 @@ function readKeyboard(): void {
 
 function send(bytes: Uint8Array): void {
   unsent = bytes.subarray(socket.send(bytes) ?? 0);
+}
+
+function receive(): void {
+  const bytes = socket.recv(16_384);
+  if (bytes === null) return;
+  answering = bytes.length > 0;
+  unshown = bytes;
+}
+
+function show(bytes: Uint8Array): void {
+  unshown = bytes.subarray(writeSync(SCREEN, bytes));
 }

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+/** The command line. */
+export const MAIN = "src/cli/main.ts";
 
 /** How long a program may take for any one thing. */
 const PATIENCE_MS = 20_000;
@@ -116,6 +122,23 @@ function until<T>(what: string, begin: (hear: () => void) => Condition<T>): Prom
     };
     look();
   });
+}
+
+/** `polloi` with these arguments, as a process of its own. */
+export function polloi(args: string, options?: StartOptions): Program {
+  return Program.node(MAIN, args.split(" "), options);
+}
+
+/** `polloi serve` on a port of its own, and the port. */
+export async function serving(args: string): Promise<Program & { at: number }> {
+  const program = polloi(`serve ${args} --port 0 --json --quiet`);
+  return Object.assign(program, { at: await program.port() });
+}
+
+/** A folder that is gone in the end. */
+export function folder(): { path: string; [Symbol.dispose](): void } {
+  const path = mkdtempSync(join(tmpdir(), "polloi-"));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
 /** Why a test that needs `command` cannot run, or false. */

@@ -26,6 +26,8 @@ export interface ServeFlags {
 
 /** How long connections may take to have what is queued for them, once the server is to stop. */
 const GRACE_MS = 2000;
+/** A signal so soon after another is the same: npm passes on what the terminal has sent to both. */
+const SAME_SIGNAL_MS = 250;
 
 /** `polloi serve`: serves until it is told to stop. @returns The exit code. */
 export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<number> {
@@ -85,27 +87,22 @@ async function serveUntilStopped(
   const asked = new Promise<string>((resolve) => {
     stop = resolve;
   });
-  let stopping = false;
+  let askedAt = Number.POSITIVE_INFINITY;
   const onSignal = (signal: string): void => {
-    // Asked twice, it waits for nobody.
-    if (stopping) server.abort();
-    else stop(signal);
+    stop(signal);
+    // Asked again, it waits for nobody.
+    if (performance.now() - askedAt > SAME_SIGNAL_MS) server.abort();
+    askedAt = Math.min(askedAt, performance.now());
   };
+  // Never taken off again: until the process has ended, one more must not kill it half-way.
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
-  const keyboard = new Keyboard(reactor, kernel, () => stop("Enter"));
-  try {
-    report.listening(server, placeOf(server, reactor, flags.engine), keyboard.listening);
-    const reason = await asked;
-    stopping = true;
-    report.stopping(reason);
-    keyboard[Symbol.dispose]();
-    await server.stop(GRACE_MS);
-  } finally {
-    keyboard[Symbol.dispose]();
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
-  }
+  using keyboard = new Keyboard(reactor, kernel, () => stop("Enter"));
+  report.listening(server, placeOf(server, reactor, flags.engine), keyboard.listening);
+  report.stopping(await asked);
+  askedAt = Math.min(askedAt, performance.now());
+  keyboard[Symbol.dispose]();
+  await server.stop(GRACE_MS);
 }
 
 function placeOf({ listener }: ProtocolServer, reactor: Reactor, asked: EngineChoice): Place {

@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { openSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { exchange, folder, MAIN, needs, noise, Program, polloi, serving } from "./processes.ts";
+import { CASE_TIMEOUT_MS } from "./suite.ts";
+
+/** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
+const MUCH = 5_000_000;
+
+const limits = { timeout: CASE_TIMEOUT_MS };
+
+describe("polloi serve", limits, () => {
+  test("prints exactly one line of JSON once it listens", async () => {
+    await using program = polloi("serve --port 0 --json --quiet");
+    const port = await program.port();
+    const listener = { protocol: "echo", host: "127.0.0.1", port, engine: "epoll" };
+    const line = JSON.stringify({ ready: true, listeners: [listener] });
+    assert.equal((await exchange(port, "hi")).toString(), "hi");
+    program.signal("SIGTERM");
+    assert.deepEqual(await program.ended, {
+      code: 0,
+      signal: null,
+      stdout: `${line}\n`,
+      stderr: "",
+    });
+  });
+
+  test("tells a person the engine, why, how to try it, and what happens", async () => {
+    await using program = polloi("serve --port 0");
+    const [, port] = await program.says(/try it {3}nc 127\.0\.0\.1 (\d+)\n/);
+    await program.says(/engine {3}epoll, level-triggered: the best of those that work here\n/);
+    await exchange(Number(port), "hello\u001b[2J\n");
+    await program.says(/127\.0\.0\.1:\d+ connected\n/);
+    await program.says(/127\.0\.0\.1:\d+ sent 10 bytes: "hello\\u001b\[2J\\n"\n/);
+    await program.says(/127\.0\.0\.1:\d+ closed\n/);
+    program.signal("SIGINT");
+    const { code, stdout, stderr } = await program.ended;
+    assert.match(stdout, /stopping: SIGINT\nserved 1 connection, 1 message, 10 bytes\n$/);
+    assert.equal(stderr, "");
+    assert.equal(code, 0);
+  });
+
+  test("shortens what it shows of a long message", async () => {
+    await using program = polloi("serve --port 0");
+    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    await exchange(Number(port), "x".repeat(1000));
+    await program.says(/"x{60}" \.\.\.\n/);
+  });
+
+  test("quiet, has no line for connections and messages", async () => {
+    await using program = polloi("serve --port 0 --quiet");
+    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    await exchange(Number(port), "hello");
+    program.signal("SIGTERM");
+    const { stdout } = await program.ended;
+    assert.doesNotMatch(stdout, /connected|sent|closed/);
+    assert.match(stdout, /served 1 connection, 1 message, 5 bytes\n$/);
+  });
+
+  test("with --json, every line is JSON", async () => {
+    await using program = polloi("serve upper --port 0 --json");
+    await exchange(await program.port(), "hello");
+    await program.says(/"event":"close"/);
+    program.signal("SIGTERM");
+    const { stdout } = await program.ended;
+    const lines = stdout.trim().split("\n");
+    const events = lines.map((line) => (JSON.parse(line) as { event?: string }).event);
+    assert.deepEqual(events, [undefined, "open", "data", "close", "stopping", "stopped"]);
+  });
+
+  const engines = [
+    ["epoll", "level"],
+    ["epoll", "edge"],
+    ["poll", "level"],
+    ["select", "level"],
+    ["auto", "level"],
+    ["auto", "edge"],
+  ] as const;
+  for (const [engine, trigger] of engines) {
+    const flags = `--engine ${engine} --trigger ${trigger}`;
+    test(`${flags}: echoes ${MUCH} bytes to a client that ends first`, async () => {
+      await using program = await serving(`echo ${flags}`);
+      const bytes = noise(MUCH);
+      assert.ok(bytes.equals(await exchange(program.at, bytes)));
+      assert.match(
+        program.stdout,
+        new RegExp(`"engine":"${engine === "auto" ? "epoll" : engine}"`),
+      );
+    });
+
+    test(`${flags}: answers in capitals, a to z only`, async () => {
+      await using program = await serving(`upper ${flags}`);
+      const sent = "abc xyz `{ ABC 123 äöü\n";
+      const answer = await exchange(program.at, sent);
+      assert.equal(answer.toString(), "ABC XYZ `{ ABC 123 äöü\n");
+    });
+
+    test(`${flags}: discards, and ends when the client does`, async () => {
+      await using program = await serving(`discard ${flags}`);
+      assert.equal((await exchange(program.at, noise(100_000))).length, 0);
+    });
+  }
+
+  test("capitals keep their order in a queue of megabytes", async () => {
+    await using program = await serving("upper");
+    const bytes = Buffer.from("the quick brown fox ".repeat(MUCH / 20));
+    const answer = await exchange(program.at, bytes);
+    assert.ok(answer.equals(Buffer.from(bytes.toString().toUpperCase())));
+  });
+
+  test("a peer that never reads costs bounded memory, and holds nobody up", async () => {
+    await using program = await serving("echo");
+    const deaf = connect(program.at, "127.0.0.1").pause();
+    await once(deaf, "connect");
+    const chunk = noise(65_536);
+    // Many times what the kernel's buffers hold.
+    const all = 1024 * chunk.length;
+    let taken = 0;
+    const feed = (): void => {
+      deaf.write(chunk, () => {
+        taken += chunk.length;
+        if (taken < all) feed();
+      });
+    };
+    feed();
+    // It has stalled when others are served again and again and nothing more is taken from it.
+    for (let still = 0, before = -1; still < 20; before = taken) {
+      still = taken === before ? still + 1 : 0;
+      assert.ok((await exchange(program.at, chunk)).equals(chunk));
+    }
+    assert.ok(taken < all / 2, `${taken} bytes were taken from a peer that does not read`);
+    deaf.destroy();
+  });
+
+  test("a taken port is told in one line, with a hint", async () => {
+    await using program = await serving("echo");
+    const { code, stdout, stderr } = await polloi(`serve --port ${program.at}`).ended;
+    assert.match(
+      stderr,
+      new RegExp(
+        `^polloi: cannot serve echo on 127\\.0\\.0\\.1 port ${program.at}: the address is in use \\(EADDRINUSE\\)\\nhint: [^\\n]+\\n$`,
+      ),
+    );
+    assert.equal(stdout, "");
+    assert.equal(code, 1);
+  });
+
+  test("a host that does not resolve is told in one line, with a hint", async () => {
+    const { code, stderr } = await polloi("serve --host no-such-host.invalid --port 0").ended;
+    assert.match(
+      stderr,
+      /^polloi: .*no-such-host\.invalid.*\((ENOTFOUND|EAI_AGAIN)\)\nhint: .+\n$/,
+    );
+    assert.equal(code, 1);
+  });
+
+  test("an address of another machine is told in one line, with a hint", async () => {
+    const { code, stderr } = await polloi("serve --host 192.0.2.1 --port 0").ended;
+    assert.match(stderr, /^polloi: .*\(EADDRNOTAVAIL\)\nhint: .+\n$/);
+    assert.equal(code, 1);
+  });
+
+  test("listens on a host by name", async () => {
+    await using program = await serving("echo --host localhost");
+    const [, host = ""] = /"host":"([^"]+)"/.exec(program.stdout) ?? [];
+    assert.equal((await exchange(program.at, "hi", { host })).toString(), "hi");
+  });
+
+  test("takes --backlog, --delay and --no-delay", async () => {
+    for (const flags of ["--backlog 1 --delay", "--backlog 0 --no-delay"]) {
+      await using program = await serving(`echo ${flags}`);
+      assert.equal((await exchange(program.at, "hi")).toString(), "hi");
+    }
+  });
+
+  test("--idle-timeout closes a connection on which nothing moves", async () => {
+    await using program = polloi("serve --port 0 --idle-timeout 50ms");
+    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const idle = connect(Number(port), "127.0.0.1").resume();
+    await once(idle, "close");
+    await program.says(/lost: idle ETIMEDOUT/);
+  });
+
+  test("stopped, a connection still gets what is queued for it", async () => {
+    await using program = await serving("echo");
+    const bytes = noise(2_000_000);
+    const slow = connect(program.at, "127.0.0.1").pause();
+    slow.write(bytes);
+    // The answer has begun to come, and most of it waits in the server or is yet to be read by it.
+    await once(slow, "readable");
+    program.signal("SIGTERM");
+    const parts: Buffer[] = [];
+    slow.on("error", () => {});
+    slow.on("data", (part) => parts.push(part));
+    await once(slow, "close");
+    const answer = Buffer.concat(parts);
+    assert.ok(answer.length > 0);
+    assert.ok(answer.equals(bytes.subarray(0, answer.length)));
+    assert.equal((await program.ended).code, 0);
+  });
+
+  test("a second Ctrl-C waits for nobody", async () => {
+    await using program = polloi("serve --port 0 --quiet");
+    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const deaf = connect(Number(port), "127.0.0.1").pause();
+    deaf.on("error", () => {});
+    await once(deaf, "connect");
+    // Until the server holds more for it than it will ever take.
+    while (deaf.write(noise(1_000_000)));
+    const asked = performance.now();
+    program.signal("SIGINT");
+    await program.says(/stopping: SIGINT/);
+    // Again and again: one that comes within a moment of the first counts as the same.
+    const again = setInterval(() => program.signal("SIGINT"), 50);
+    assert.equal((await program.ended).code, 0);
+    clearInterval(again);
+    assert.ok(performance.now() - asked < 1900, "it waited for the grace time");
+    deaf.destroy();
+  });
+
+  test("signals that come in a bunch, as npm sends them, are one clean stop", async () => {
+    await using program = polloi("serve --port 0 --quiet");
+    await program.says(/nc /);
+    for (let i = 0; i < 5; i++) program.signal(i % 2 === 0 ? "SIGINT" : "SIGTERM");
+    const { code, signal, stdout } = await program.ended;
+    assert.match(stdout, /served 0 connections/);
+    assert.equal(signal, null);
+    assert.equal(code, 0);
+  });
+
+  const noScript = needs("script");
+  test("Enter at the keyboard stops it", { skip: noScript, ...limits }, async () => {
+    const command = `${process.execPath} ${Program.file(MAIN)} serve --port 0`;
+    await using terminal = new Program("script", ["-qfec", command, "/dev/null"]);
+    await terminal.says(/Ctrl-C or Enter stops it/);
+    terminal.child.stdin?.write("\n");
+    await terminal.says(/stopping: Enter/);
+    assert.equal((await terminal.ended).code, 0);
+  });
+
+  for (const engine of ["epoll", "poll", "select"]) {
+    test(`${engine}: a line on a pipe stops it, the end of the pipe does not`, async () => {
+      await using ended = polloi(`serve --port 0 --json --quiet --engine ${engine}`);
+      const port = await ended.port();
+      ended.child.stdin?.end("no newline");
+      // Whatever stops it would be seen before an answer to a connection that came later.
+      for (let i = 0; i < 3; i++) assert.equal((await exchange(port, "on")).toString(), "on");
+      await using stopped = await serving(`echo --engine ${engine}`);
+      stopped.child.stdin?.write("\n");
+      assert.equal((await stopped.ended).code, 0);
+    });
+
+    test(`${engine}: keeps serving with nothing and with a file on stdin`, async () => {
+      using at = folder();
+      const path = join(at.path, "lines");
+      writeFileSync(path, "a line\n");
+      for (const stdin of ["ignore", openSync(path, "r")] as const) {
+        const args = ["serve", "--port", "0", "--json", "--engine", engine];
+        await using program = Program.node(MAIN, args, { stdin });
+        const port = await program.port();
+        for (let i = 0; i < 3; i++) assert.equal((await exchange(port, "on")).toString(), "on");
+      }
+    });
+  }
+
+  test("serves on when nobody reads its log any more", async () => {
+    await using program = polloi("serve --port 0");
+    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    program.child.stdout?.destroy();
+    for (let i = 0; i < 3; i++) {
+      assert.equal((await exchange(Number(port), "on")).toString(), "on");
+    }
+    program.signal("SIGTERM");
+    assert.equal((await program.ended).code, 0);
+  });
+});

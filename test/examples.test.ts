@@ -1,0 +1,313 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { allowDescriptors } from "./descriptors.ts";
+import { exchange, needs, noise, Program, portOf } from "./processes.ts";
+
+const limits = { timeout: 60_000 };
+/** More than kernel buffers hold, so that sends are partial. */
+const MUCH = 3_000_000;
+
+const HTTP_RESPONSE =
+  "HTTP/1.0 200 OK\r\nDate: Mon, 1 Jan 1996 01:01:01 GMT\r\n" +
+  "Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
+
+const capitals = (bytes: Buffer): Buffer =>
+  Buffer.from(
+    bytes.toString("latin1").replace(/[a-z]/g, (c) => c.toUpperCase()),
+    "latin1",
+  );
+const same = (bytes: Buffer): Buffer => bytes;
+
+const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  "01-select-echo-keyboard": same,
+  "02-select-queues-upper": capitals,
+  "03-poll-echo": same,
+  "04-epoll-level": same,
+  "05-epoll-edge": same,
+  "06-epoll-timeout-queues": same,
+  "07-selectors-callbacks": same,
+};
+const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
+const CLIENTS = ["11-interactive-client", "12-many-socket-client"];
+
+function example(name: string, ...args: (string | number)[]): Program {
+  return Program.node(`examples/${name}.ts`, args.map(String));
+}
+
+async function serving(name: string): Promise<Program & { at: number }> {
+  const program = example(name, 0);
+  await program.says(/^listening on 127\.0\.0\.1:\d+\n/);
+  return Object.assign(program, { at: await program.port() });
+}
+
+async function connected(port: number): Promise<Socket> {
+  const socket = connect(port, "127.0.0.1");
+  await once(socket, "connect");
+  return socket;
+}
+
+async function said(socket: Socket, length: number): Promise<string> {
+  let text = "";
+  while (text.length < length) {
+    const part: Buffer | null = socket.read();
+    if (part === null) await once(socket, "readable");
+    else text += part.toString("latin1");
+  }
+  return text;
+}
+
+describe("examples", limits, () => {
+  const folder = new URL("../../examples/", import.meta.url);
+  const files = readdirSync(fileURLToPath(folder)).filter((file) => file.endsWith(".ts"));
+
+  test("every one is run here, and in the list of the README", () => {
+    const all = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...CLIENTS];
+    assert.deepEqual(
+      files.sort(),
+      all.map((name) => `${name}.ts`),
+    );
+    const readme = readFileSync(new URL("README.md", folder), "utf8");
+    for (const file of files) assert.ok(readme.includes(`(${file})`), `${file} is not listed`);
+  });
+
+  test("every one says what it follows and what the original got wrong, and uses the public API only", () => {
+    for (const file of files) {
+      const text = readFileSync(new URL(file, folder), "utf8");
+      const [essay = ""] = /^\/\*\*[\s\S]*?\*\//.exec(text) ?? [];
+      assert.match(essay, /Follows (the clients of )?text \d/, file);
+      assert.match(essay, /wrong|be got right/, file);
+      const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from);
+      for (const from of imports) assert.match(from as string, /^(polloi|node:)/, file);
+    }
+  });
+});
+
+for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
+  describe(name, limits, () => {
+    test("answers every byte to a client that sends all, ends, and then reads", async () => {
+      await using server = await serving(name);
+      const bytes = noise(MUCH);
+      assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
+    });
+
+    test("talks with several clients by turns", async () => {
+      await using server = await serving(name);
+      const clients = await Promise.all([1, 2, 3, 4, 5].map(() => connected(server.at)));
+      for (const round of ["one", "Two", "thr33"]) {
+        for (const [i, client] of clients.entries()) client.write(`${round} ${i}`);
+        for (const [i, client] of clients.entries()) {
+          const expected = answer(Buffer.from(`${round} ${i}`)).toString();
+          assert.equal(await said(client, expected.length), expected);
+        }
+      }
+      for (const client of clients) client.destroy();
+    });
+
+    test("a peer that does not read, one that resets and one that vanishes cost the others nothing", async () => {
+      await using server = await serving(name);
+      const deaf = (await connected(server.at)).pause();
+      deaf.write(noise(16 * 1024 * 1024));
+      const resetting = await connected(server.at);
+      resetting.write("bye");
+      resetting.resetAndDestroy();
+      const vanishing = await connected(server.at);
+      vanishing.end();
+      vanishing.resume();
+      await once(vanishing, "close");
+      const bytes = noise(100_000);
+      assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
+      assert.equal(server.child.exitCode, null, server.stderr);
+      deaf.destroy();
+    });
+
+    test("does nothing when there is nothing to do, and gives descriptors back", async () => {
+      await using server = await serving(name);
+      await exchange(server.at, "warm");
+      const idle = await connected(server.at);
+      const before = descriptorsOf(server);
+      for (let i = 0; i < 10; i++) await exchange(server.at, "x");
+      const half = connect({ port: server.at, host: "127.0.0.1", allowHalfOpen: true });
+      half.end();
+      half.resume();
+      await once(half, "end");
+      // A loop that spins on an end or a hang-up uses all of the time, one that sleeps none.
+      const used = cpuTicksOf(server);
+      await exchange(server.at, "between");
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const ticks = cpuTicksOf(server) - used;
+      assert.ok(ticks < 15, `it used ${ticks * 10} ms of 300`);
+      half.destroy();
+      await exchange(server.at, "after");
+      assert.ok(descriptorsOf(server) <= before + 1, "descriptors were left open");
+      idle.destroy();
+    });
+
+    test("nc gets its answer", { skip: needs("nc"), ...limits }, async () => {
+      await using server = await serving(name);
+      await using nc = new Program("nc", ["-N", "127.0.0.1", String(server.at)]);
+      nc.child.stdin?.end("hello from nc");
+      const { stdout } = await nc.ended;
+      assert.equal(stdout, answer(Buffer.from("hello from nc")).toString());
+    });
+  });
+}
+
+describe("01-select-echo-keyboard, at the keyboard", limits, () => {
+  test("a line stops it", async () => {
+    await using server = await serving("01-select-echo-keyboard");
+    server.child.stdin?.write("\n");
+    assert.equal((await server.ended).code, 0);
+  });
+
+  test("without a keyboard it goes on", async () => {
+    await using server = await serving("01-select-echo-keyboard");
+    server.child.stdin?.end();
+    for (let i = 0; i < 3; i++) assert.equal((await exchange(server.at, "on")).toString(), "on");
+  });
+});
+
+for (const name of HTTP_SERVERS) {
+  describe(name, limits, () => {
+    const request = "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
+
+    test("answers a request, to clients that end their half and that do not", async () => {
+      await using server = await serving(name);
+      for (const halfClose of [true, false]) {
+        for (const text of [request, "GET / HTTP/1.0\n\n"]) {
+          const socket = await connected(server.at);
+          if (halfClose) socket.end(text);
+          else socket.write(text);
+          socket.setEncoding("latin1");
+          let answer = "";
+          for await (const part of socket) answer += part;
+          assert.equal(answer, HTTP_RESPONSE);
+        }
+      }
+      await server.says(/^-{40}\nGET \/ HTTP\/1\.0\r?\nHost: localhost\n/m);
+    });
+
+    test("answers a request that comes byte by byte, and one with more behind it", async () => {
+      await using server = await serving(name);
+      const slow = (await connected(server.at)).setNoDelay();
+      for (const character of request) {
+        slow.write(character);
+        await new Promise(setImmediate);
+      }
+      assert.equal(await said(slow, HTTP_RESPONSE.length), HTTP_RESPONSE);
+      slow.destroy();
+      const much = `${request}${"x".repeat(200_000)}`;
+      assert.equal((await exchange(server.at, much)).toString(), HTTP_RESPONSE);
+    });
+
+    test("clients that end early or reset do not end it or make it spin", async () => {
+      await using server = await serving(name);
+      assert.equal((await exchange(server.at, "GET / HT")).length, 0);
+      assert.equal((await exchange(server.at, "")).length, 0);
+      const resetting = await connected(server.at);
+      resetting.write("GET");
+      resetting.resetAndDestroy();
+      assert.equal((await exchange(server.at, request)).toString(), HTTP_RESPONSE);
+      const used = cpuTicksOf(server);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const ticks = cpuTicksOf(server) - used;
+      assert.ok(ticks < 15, `it used ${ticks * 10} ms of 300`);
+    });
+
+    test("curl gets the body", { skip: needs("curl"), ...limits }, async () => {
+      await using server = await serving(name);
+      const url = `http://127.0.0.1:${server.at}/`;
+      await using curl = new Program("curl", ["--silent", "--noproxy", "*", url]);
+      assert.equal((await curl.ended).stdout, "Hello, world!");
+    });
+  });
+}
+
+describe("09 and 10, beside silent clients", limits, () => {
+  for (const name of ["09-http-epoll-level", "10-http-epoll-edge-cork"]) {
+    test(`${name}: nobody waits for another`, async () => {
+      await using server = await serving(name);
+      const silent = await Promise.all(Array.from({ length: 20 }, () => connected(server.at)));
+      const request = "GET / HTTP/1.0\r\n\r\n";
+      assert.equal((await exchange(server.at, request)).toString(), HTTP_RESPONSE);
+      for (const socket of silent) socket.destroy();
+    });
+  }
+});
+
+describe("11-interactive-client", limits, () => {
+  test("shows every answer as it comes, those unasked for too, and ends with its input", async () => {
+    const server = createServer(
+      (socket) => socket.write("welcome\n").valueOf() && socket.pipe(socket),
+    );
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    await using client = example("11-interactive-client", portOf(server), "127.0.0.1");
+    await client.says(/welcome\n/);
+    client.child.stdin?.write("one\n");
+    await client.says(/one\n/);
+    client.child.stdin?.write("two\n");
+    await client.says(/two\n/);
+    client.child.stdin?.end();
+    const { code, stdout } = await client.ended;
+    server.close();
+    assert.equal(stdout, "welcome\none\ntwo\n");
+    assert.equal(code, 0);
+  });
+
+  test("loses nothing of much, and ends when the server does", async () => {
+    await using server = await serving("05-epoll-edge");
+    const text = "0123456789abcde\n".repeat(MUCH / 16);
+    await using client = example("11-interactive-client", server.at, "127.0.0.1");
+    client.child.stdin?.end(text);
+    const { code, stdout } = await client.ended;
+    assert.ok(stdout === text);
+    assert.equal(code, 0);
+  });
+});
+
+describe("12-many-socket-client", limits, () => {
+  const WANTED = 10_000;
+  const tooFew = allowDescriptors(WANTED + 200);
+  const count = tooFew === undefined ? WANTED : 500;
+  // By name, so that a run with fewer does not pass for one with all.
+  const why = tooFew === undefined ? "" : ` (not ${WANTED}: ${tooFew})`;
+
+  test(`${count} sockets get each part of the message back from 05-epoll-edge${why}`, async () => {
+    await using server = await serving("05-epoll-edge");
+    await using client = example("12-many-socket-client", server.at, count);
+    const { code, stdout, stderr } = await client.ended;
+    assert.equal(stderr, "");
+    const bytes = count * "This is the message. It will be sent in parts.".length;
+    assert.match(stdout, new RegExp(`\\nreceived ${bytes} bytes, every one as it was sent\\n$`));
+    assert.equal(code, 0);
+  });
+
+  test("too low a limit on descriptors is told, with its number", async () => {
+    await using client = new Program("sh", [
+      "-c",
+      `ulimit -n 300; exec ${process.execPath} ${Program.file("examples/12-many-socket-client.ts")} 9 400`,
+    ]);
+    const { code, stderr } = await client.ended;
+    assert.match(
+      stderr,
+      /^Cannot open 400 sockets: this process may open 300 descriptors; [^\n]+\n$/,
+    );
+    assert.equal(code, 1);
+  });
+});
+
+/** How many descriptors a program has open. */
+function descriptorsOf({ child }: Program): number {
+  return readdirSync(`/proc/${child.pid}/fd`).length;
+}
+
+/** How much processor time a program has used, in hundredths of a second. proc(5) */
+function cpuTicksOf({ child }: Program): number {
+  const stat = readFileSync(`/proc/${child.pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
