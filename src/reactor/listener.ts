@@ -6,7 +6,8 @@ import { type ListenOptions as ListenerAddress, openListener } from "../socket/l
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
 import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { type Loop, Owner } from "./loop.ts";
-import { profileOf, Stream, type StreamProfile } from "./stream.ts";
+import { Stream } from "./stream.ts";
+import { profileOf, type StreamProfile } from "./stream-profile.ts";
 import type { Timer } from "./timers.ts";
 
 /** Where to listen, what to do with the connections, and how they are treated. */

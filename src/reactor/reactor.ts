@@ -14,7 +14,8 @@ import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { Hosted } from "./hosted.ts";
 import { AcceptingListener, type Listener, type ListenOptions } from "./listener.ts";
 import { Loop } from "./loop.ts";
-import { profileOf, Stream } from "./stream.ts";
+import { Stream } from "./stream.ts";
+import { profileOf } from "./stream-profile.ts";
 import type { Timer } from "./timers.ts";
 import { DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
 

@@ -4,39 +4,13 @@ import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
 import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
-import { FIONREAD } from "../sys/abi.ts";
+import { FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
-import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
 import { SendQueue } from "./send-queue.ts";
-
-/** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
-export interface StreamProfile<Data> {
-  readonly handlers: Handlers<Data>;
-  readonly zeroCopy: boolean;
-  readonly idleTimeoutMs: number;
-  readonly highWaterBytes: number;
-  readonly maxPendingBytes: number;
-  /** Called when one of them has closed. */
-  readonly onClosed: ((stream: Stream<Data>) => void) | undefined;
-}
-
-/** The profile that handlers and options make, with every default in its place. */
-export function profileOf<Data>(
-  options: Handlers<Data> & ConnectionOptions,
-  onClosed?: (stream: Stream<Data>) => void,
-): StreamProfile<Data> {
-  return {
-    handlers: options,
-    zeroCopy: options.zeroCopy ?? false,
-    idleTimeoutMs: options.idleTimeoutMs ?? 0,
-    highWaterBytes: options.highWaterBytes ?? 64 * 1024,
-    maxPendingBytes: options.maxPendingBytes ?? 16 * 1024 * 1024,
-    onClosed,
-  };
-}
+import type { StreamProfile } from "./stream-profile.ts";
 
 // What a stream is in, as bits of one number.
 const CONNECTING = 1;
@@ -153,7 +127,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSED)) return;
     this.abandon();
     const { handlers, onClosed } = this.#profile;
-    onClosed?.(this);
+    onClosed?.();
     if (error !== undefined && handlers.error !== undefined) {
       try {
         handlers.error(this, error);
@@ -329,7 +303,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #allSent(): void {
     if (this.#is(CLOSING)) {
       if (this.#is(LINGERING)) return;
-      if (this.#is(PEER_ENDED) || this.#unread() === 0) this.destroy();
+      if (this.#is(PEER_ENDED) || !this.#couldReset()) this.destroy();
       else this.#linger();
     } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING)) {
       this.#bits |= ENDED;
@@ -347,10 +321,18 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#idle = new IdleTimeout(timers, LINGER_MS, () => this.destroy());
   }
 
-  #unread(): number {
+  /**
+   * Whether closing now could reset the connection under bytes that the peer has yet to get: it would
+   * for what is unread here, and for whatever the peer sends before all of them are there.
+   */
+  #couldReset(): boolean {
+    return this.#count(FIONREAD) > 0 || this.#count(SIOCOUTQ) > 0;
+  }
+
+  /** One of the kernel's counts of this socket: 0 when it has none. tcp(7), unix(7) */
+  #count(request: number): number {
     const { libc, scratch } = this.loop.kernel;
-    const result = libc.ioctl(this.#fd, FIONREAD, scratch.address);
-    return result < 0 ? 0 : (scratch.i32[0] as number);
+    return libc.ioctl(this.#fd, request, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
   }
 
   #peerEnded(): void {
