@@ -98,6 +98,11 @@ export class Loop implements Completions {
     );
   }
 
+  /** Whether it is within a turn, and calls back. */
+  get turning(): boolean {
+    return this.#turning;
+  }
+
   /** Whether anything is left that could ever happen. */
   get alive(): boolean {
     return this.#references > 0 || this.#drained.length > 0;
@@ -184,6 +189,8 @@ export class Loop implements Completions {
   /** Ends everything at once. */
   dispose(): void {
     for (const owner of this.#owners) owner?.shut();
+    this.timers.clear();
+    this.#drained = [];
     this.engine.dispose();
     this.blocks.dispose();
   }

@@ -43,7 +43,6 @@ export interface ReactorOptions extends EngineOptions {
 export class Reactor implements Disposable {
   readonly #loop: Loop;
   #hosted: Hosted | undefined;
-  #running = false;
   #stopped = false;
   #closed = false;
 
@@ -158,21 +157,16 @@ export class Reactor implements Disposable {
    * @remarks
    * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers.
    *
-   * @throws what a handler threw that had no `error` to go to.
+   * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback.
    */
   run(): void {
     this.#checkOpen("run");
-    if (this.#running) throw typeError("ERR_BLOCKING", "Cannot run a reactor that is running");
+    this.#checkIdle("run");
     this.#hosted?.end();
     this.#hosted = undefined;
     this.#loop.host = undefined;
-    this.#running = true;
     this.#stopped = false;
-    try {
-      while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
-    } finally {
-      this.#running = false;
-    }
+    while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
   }
 
   /** Ends {@link Reactor.run} when the current turn is over. What is open stays so. */
@@ -185,9 +179,11 @@ export class Reactor implements Disposable {
    *
    * @param timeoutMs - The longest to wait; undefined for ever, 0 not at all.
    * @returns How many things happened.
+   * @throws as {@link Reactor.run} does.
    */
   turn(timeoutMs?: number): number {
     this.#checkOpen("turn");
+    this.#checkIdle("turn");
     return this.#loop.turn(timeoutOf(timeoutMs));
   }
 
@@ -203,6 +199,12 @@ export class Reactor implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** A turn within a turn would wait for what only the outer one can do. */
+  #checkIdle(what: string): void {
+    if (!this.#loop.turning) return;
+    throw typeError("ERR_BLOCKING", `Cannot ${what}: the reactor is in the middle of a turn`);
   }
 
   #checkOpen(what: string): void {
