@@ -1,5 +1,7 @@
 import { kernel } from "../../src/sys/open.ts";
 import type { Suite } from "../suite.ts";
+import { callbackCases } from "./reactor/callbacks.ts";
+import { endingCases } from "./reactor/ending.ts";
 import type { Variant } from "./reactor/rig.ts";
 import { transferCases } from "./reactor/transfer.ts";
 
@@ -18,6 +20,6 @@ export function reactorConformance(variant: Variant): Suite {
   const { engine, trigger, mode } = variant;
   return {
     title: `Reactor conformance: ${engine}, ${trigger}-triggered, ${mode} on ${kernel.runtime}`,
-    cases: [...transferCases(variant)],
+    cases: [...transferCases(variant), ...endingCases(variant), ...callbackCases(variant)],
   };
 }
