@@ -34,7 +34,8 @@ export interface Connection<Data = unknown> extends Disposable {
    * connection, they are dropped, and the answer is false.
    *
    * @returns Whether to go on: false says that more than `highWaterBytes` wait and `drain` will tell.
-   * @throws TypeError `ERR_CLOSED` after `end` or `close`: what comes after the end cannot be sent.
+   * @throws TypeError `ERR_CLOSED` after `end` or `close`: what comes after the end cannot be sent;
+   * `ERR_INVALID_DATA`.
    */
   write(bytes: Uint8Array | string): boolean;
   /**

@@ -1,10 +1,10 @@
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { type EngineOptions, makeEngine } from "../engine/choose.ts";
 import type { EngineName, Trigger } from "../engine/engine.ts";
-import { EVENT_ALL } from "../selectors/events.ts";
-import { socketError } from "../socket/socket-error.ts";
+import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
+import { setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
@@ -14,10 +14,12 @@ import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { Hosted } from "./hosted.ts";
 import { AcceptingListener, type Listener, type ListenOptions } from "./listener.ts";
 import { Loop } from "./loop.ts";
+import { checkCallback, checkConnectionOptions } from "./options.ts";
+import { refusal } from "./refusal.ts";
 import { Stream } from "./stream.ts";
 import { profileOf } from "./stream-profile.ts";
 import type { Timer } from "./timers.ts";
-import { DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
+import { checkEvents, DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
 
 /** How a reactor does its work. */
 export interface ReactorOptions extends EngineOptions {
@@ -118,9 +120,11 @@ export class Reactor implements Disposable {
     const stream = new Stream<Data>(this.#loop, profileOf(options), false);
     const { libc } = this.#loop.kernel;
     const flags = libc.fcntl(filenoOf(fd), F_GETFL, 0);
+    // Of a unix socket, which has no such option, it is refused.
+    if (options.noDelay !== false) setIntOption(this.#loop.kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     const result = flags < 0 ? flags : libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     const opened = result < 0 ? result : stream.opened(fd);
-    if (opened < 0) throw socketError("adopt", opened, null, fd);
+    if (opened < 0) throw refusal(this.#loop, "adopt", opened, fd);
     this.#loop.flush();
     return stream;
   }
@@ -134,9 +138,8 @@ export class Reactor implements Disposable {
    */
   watch(fileObject: FileObject, events: number, callback: WatchCallback): Watch {
     this.#checkOpen("watch");
-    if (!Number.isInteger(events) || events <= 0 || (events & ~EVENT_ALL) !== 0) {
-      throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
-    }
+    checkEvents(events, 1);
+    checkCallback(callback);
     return new DescriptorWatch(this.#loop, filenoOf(fileObject), events, callback);
   }
 
@@ -144,10 +147,12 @@ export class Reactor implements Disposable {
    * Calls back once, after `delayMs`. Under `run()`, where the runtime's own timers stand still, this
    * is the timer to use.
    *
-   * @param delayMs - Milliseconds from 0 up; fractions count where the kernel can.
+   * @param delayMs - Milliseconds from 0 up; fractions count where the kernel can. A time that is past
+   * already, being negative, is 0.
    */
   setTimer(delayMs: number, callback: () => void): Timer {
     this.#checkOpen("set a timer");
+    checkCallback(callback);
     return this.#loop.timers.add(Math.max(0, timeoutOf(delayMs)), callback, true);
   }
 
@@ -209,17 +214,5 @@ export class Reactor implements Disposable {
 
   #checkOpen(what: string): void {
     if (this.#closed) throw typeError("ERR_CLOSED", `Cannot ${what}: the reactor is closed`);
-  }
-}
-
-function checkConnectionOptions({
-  idleTimeoutMs,
-  highWaterBytes,
-  maxPendingBytes,
-}: ConnectionOptions): void {
-  for (const [name, value] of Object.entries({ idleTimeoutMs, highWaterBytes, maxPendingBytes })) {
-    if (value !== undefined && !(typeof value === "number" && value >= 0)) {
-      throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give 0 or more`);
-    }
   }
 }

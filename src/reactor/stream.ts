@@ -1,5 +1,5 @@
 import { ERRNO } from "../base/errno.ts";
-import { typeError } from "../base/misuse.ts";
+import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
@@ -9,6 +9,7 @@ import type { Arena } from "../sys/arena.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
+import { checkTimeout } from "./options.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { StreamProfile } from "./stream-profile.ts";
 
@@ -89,6 +90,12 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       if (this.#is(CLOSED)) return false;
       throw typeError("ERR_CLOSED", `Cannot write to a connection that is ${this.state}`);
     }
+    if (typeof bytes !== "string" && !(bytes instanceof Uint8Array)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot write ${show(bytes)}: give a string or a Uint8Array`,
+      );
+    }
     const { highWaterBytes, maxPendingBytes } = this.#profile;
     if (this.pendingBytes > maxPendingBytes) {
       const hint = `the peer does not read: ${this.pendingBytes} bytes wait, and maxPendingBytes is ${maxPendingBytes}`;
@@ -108,6 +115,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   end(bytes?: Uint8Array | string): void {
     if (this.#is(ENDING | CLOSING | CLOSED)) return;
     if (bytes !== undefined) this.write(bytes);
+    if (this.#is(CLOSED)) return;
     this.#bits |= ENDING;
     if (this.pendingBytes === 0) this.#allSent();
   }
@@ -165,6 +173,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   setIdleTimeout(timeoutMs: number): void {
+    checkTimeout("the idle timeout", timeoutMs);
     this.#idle?.cancel();
     this.#idle = null;
     if (timeoutMs > 0 && !this.#is(CLOSED)) {
@@ -194,12 +203,13 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#slot = slot < 0 ? loop.take(this) : loop.give(slot, this);
     const result = loop.engine.open(this.#slot, fd);
     if (result < 0) {
-      if (slot < 0) loop.released(this.#slot);
+      if (slot < 0) loop.giveBack(this.#slot);
       else loop.engine.forget(slot);
       this.#slot = -1;
       return result;
     }
     this.#fd = fd;
+    const wasConnecting = this.#is(CONNECTING);
     this.#connector = null;
     this.#bits &= ~CONNECTING;
     if (this.#is(PAUSED)) loop.engine.setReceiving(this.#slot, false);
@@ -211,7 +221,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.#threw(thrown);
     }
     // What was written, and perhaps ended, while it was connecting.
-    if (slot >= 0) this.flush();
+    if (wasConnecting) this.flush();
     return 0;
   }
 
