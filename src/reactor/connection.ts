@@ -34,7 +34,8 @@ export interface Connection<Data = unknown> extends Disposable {
    * connection, they are dropped, and the answer is false.
    *
    * @returns Whether to go on: false says that more than `highWaterBytes` wait and `drain` will tell.
-   * @throws TypeError `ERR_CLOSED` after `end` or `close`: what comes after the end cannot be sent.
+   * @throws TypeError `ERR_CLOSED` after `end` or `close`: what comes after the end cannot be sent;
+   * `ERR_INVALID_DATA`.
    */
   write(bytes: Uint8Array | string): boolean;
   /**
@@ -43,9 +44,9 @@ export interface Connection<Data = unknown> extends Disposable {
    */
   end(bytes?: Uint8Array | string): void;
   /**
-   * Closes as soon as everything that was written is sent. Nothing more is received. A peer that is
-   * still sending gets a second to take what it was sent, because closing with unread bytes resets.
-   * Safe to call twice.
+   * Closes as soon as everything that was written is sent. Nothing more is received. A peer that has
+   * not got all of it yet, or is still sending, has a second to end its own half: what it sends to a
+   * closed socket resets the connection, and what was on its way is lost. Safe to call twice.
    */
   close(): void;
   /**

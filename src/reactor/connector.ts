@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import { ERRNO } from "../base/errno.ts";
+import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
-import { encodeAddress, familyOf, type SocketAddress } from "../socket/address.ts";
+import { encodeAddress, familyOf, portOf, type SocketAddress } from "../socket/address.ts";
 import {
   AF_UNIX,
   IPPROTO_TCP,
@@ -15,6 +16,8 @@ import { resolve } from "../socket/resolve.ts";
 import { socketError } from "../socket/socket-error.ts";
 import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { type Loop, Owner } from "./loop.ts";
+import { checkTimeout } from "./options.ts";
+import { refusal } from "./refusal.ts";
 import type { Stream } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 
@@ -43,7 +46,7 @@ export class Connector<Data> extends Owner {
   #trying: SocketAddress | undefined;
   #ended = false;
 
-  /** @throws misuse of the address: `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`. */
+  /** @throws misuse: `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_OPTION`. */
   constructor(loop: Loop, stream: Stream<Data>, options: ConnectOptions<Data>) {
     super();
     checkDestination(loop, options);
@@ -52,7 +55,7 @@ export class Connector<Data> extends Owner {
     this.#options = options;
     stream.connecting(this);
     // A connect keeps the process alive from the start, before it has a descriptor.
-    loop.reference(1);
+    loop.hold(this);
     if (options.connectTimeoutMs !== undefined) {
       this.#timeout = loop.timers.add(options.connectTimeoutMs, () => this.#timedOut(), false);
     }
@@ -63,6 +66,10 @@ export class Connector<Data> extends Owner {
     if (this.#ended) return;
     this.#end();
     this.#closeSocket();
+  }
+
+  override shut(): void {
+    this.#stream.destroy();
   }
 
   override connected(errno: number): void {
@@ -118,7 +125,9 @@ export class Connector<Data> extends Owner {
       setIntOption(kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
     if (localAddress !== undefined) {
-      const bound = bindRaw(kernel, fd, localAddress, family);
+      // An address of the other family is for another of the addresses that the name has.
+      const fits = familyOf(localAddress) === family;
+      const bound = fits ? bindRaw(kernel, fd, localAddress, family) : -ERRNO.EAFNOSUPPORT;
       if (bound < 0) return socketError("bind", bound, localAddress);
     }
     const connected = connectRaw(kernel, fd, address, family);
@@ -132,9 +141,9 @@ export class Connector<Data> extends Owner {
     this.#slot = this.#loop.take(this);
     const watched = engine.connect(this.#slot, fd);
     if (watched >= 0) return undefined;
-    this.#loop.released(this.#slot);
+    this.#loop.giveBack(this.#slot);
     this.#slot = -1;
-    return socketError("connect", watched, address, fd);
+    return refusal(this.#loop, "connect", watched, fd);
   }
 
   #succeed(): void {
@@ -146,7 +155,7 @@ export class Connector<Data> extends Owner {
     const result = this.#stream.opened(fd, slot);
     if (result >= 0) return;
     this.#loop.kernel.libc.close(fd);
-    this.#stream.destroy(socketError("connect", result, this.#trying, fd));
+    this.#stream.destroy(refusal(this.#loop, "connect", result, fd));
   }
 
   #failed(error: SysError): void {
@@ -179,16 +188,30 @@ export class Connector<Data> extends Owner {
     if (this.#ended) return;
     this.#ended = true;
     this.#timeout?.cancel();
-    this.#loop.reference(-1);
+    this.#loop.letGo(this);
   }
 }
 
-/** Encodes where to connect, for nothing but the complaint: it is to come from `connect` itself. */
+/** Encodes the addresses, for nothing but the complaint: it is to come from `connect` itself. */
 function checkDestination<Data>(loop: Loop, options: ConnectOptions<Data>): void {
-  const { host, port, path } = options;
+  const { host, port, path, localAddress, connectTimeoutMs } = options;
+  if (path !== undefined && (host !== undefined || port !== undefined)) {
+    throw typeError("ERR_INVALID_OPTION", "Cannot connect to a path and a port at once: give one");
+  }
+  if (host !== undefined && typeof host !== "string") {
+    throw typeError(
+      "ERR_INVALID_ADDRESS",
+      `Cannot connect to the host ${show(host)}: give a string`,
+    );
+  }
   const address: SocketAddress =
     path !== undefined
       ? { path }
-      : { address: host !== undefined && isIP(host) !== 0 ? host : "127.0.0.1", port: port ?? 0 };
-  encodeAddress(loop.kernel.scratch, 0, address, undefined, loop.kernel);
+      : { address: isIP(host ?? "") === 0 ? "127.0.0.1" : (host as string), port: portOf(port) };
+  const { kernel } = loop;
+  encodeAddress(kernel.scratch, 0, address, undefined, kernel);
+  if (localAddress !== undefined) {
+    encodeAddress(kernel.scratch, 0, localAddress, undefined, kernel);
+  }
+  checkTimeout("connectTimeoutMs", connectTimeoutMs);
 }

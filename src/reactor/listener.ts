@@ -1,4 +1,4 @@
-import { ERRNO } from "../base/errno.ts";
+import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { acceptNow } from "../engine/calls.ts";
 import type { SocketAddress } from "../socket/address.ts";
@@ -7,8 +7,9 @@ import { type ListenOptions as ListenerAddress, openListener } from "../socket/l
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
 import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { type Loop, Owner } from "./loop.ts";
-import { profileOf, type StreamProfile } from "./profile.ts";
+import { refusal, tooLargeHint } from "./refusal.ts";
 import { Stream } from "./stream.ts";
+import { profileOf, type StreamProfile } from "./stream-profile.ts";
 import type { Timer } from "./timers.ts";
 
 /** Where to listen, what to do with the connections, and how they are treated. */
@@ -50,6 +51,7 @@ const LAST_BACKOFF_MS = 1000;
 /** A listener from the inside. */
 export class AcceptingListener<Data> extends Owner implements Listener {
   connections = 0;
+  #closing = false;
   readonly #loop: Loop;
   readonly #options: ListenOptions<Data>;
   readonly #profile: StreamProfile<Data>;
@@ -63,6 +65,7 @@ export class AcceptingListener<Data> extends Owner implements Listener {
 
   constructor(loop: Loop, options: ListenOptions<Data>) {
     super();
+    checkMaxConnections(options.maxConnections);
     const { kernel, engine } = loop;
     this.#loop = loop;
     this.#options = options;
@@ -77,8 +80,8 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     const result = engine.listen(this.#slot, this.#fd);
     if (result < 0) {
       kernel.libc.close(this.#fd);
-      loop.released(this.#slot);
-      throw new SysError("listen", result, { fd: this.#fd, hint: tooLargeHint(loop, result) });
+      loop.giveBack(this.#slot);
+      throw refusal(loop, "listen", result, this.#fd);
     }
   }
 
@@ -95,7 +98,9 @@ export class AcceptingListener<Data> extends Owner implements Listener {
   }
 
   close(): void {
-    if (this.#fd < 0) return;
+    // Within a handler of a connection that is accepted just now, the first call goes on after it.
+    if (this.#fd < 0 || this.#closing) return;
+    this.#closing = true;
     if (this.#options.reusePort === true) this.#acceptBacklog();
     this.abandon();
   }
@@ -115,15 +120,17 @@ export class AcceptingListener<Data> extends Owner implements Listener {
 
   override accepted(fd: number): void {
     const { maxConnections = Number.POSITIVE_INFINITY } = this.#options;
-    this.#backoffMs = FIRST_BACKOFF_MS;
-    this.#reported = false;
     this.connections++;
     const result = new Stream(this.#loop, this.#profile, false).opened(fd);
     if (result < 0) {
       this.connections--;
       this.#loop.kernel.libc.close(fd);
       this.acceptFailed(-result);
-    } else if (this.connections >= maxConnections && this.#fd >= 0) {
+      return;
+    }
+    this.#backoffMs = FIRST_BACKOFF_MS;
+    this.#reported = false;
+    if (this.connections >= maxConnections && this.#fd >= 0) {
       this.#loop.engine.setAccepting(this.#slot, false);
     }
   }
@@ -169,7 +176,7 @@ export class AcceptingListener<Data> extends Owner implements Listener {
   #report(errno: number): void {
     const { acceptError } = this.#options;
     const hint =
-      tooLargeHint(this.#loop, -errno) ??
+      tooLargeHint(this.#loop, errno) ??
       "accepting is paused until a descriptor is free; raise the limit (ulimit -n) or set maxConnections";
     const error = new SysError("accept4", errno, { fd: this.#fd, hint });
     if (acceptError === undefined) {
@@ -184,8 +191,10 @@ export class AcceptingListener<Data> extends Owner implements Listener {
   }
 }
 
-/** What to say when select was given a descriptor that it cannot hold. */
-function tooLargeHint(loop: Loop, result: number): string | undefined {
-  if (loop.engine.name !== "select" || result !== -ERRNO.EINVAL) return undefined;
-  return "select() holds fds below 1024; use poll or epoll";
+function checkMaxConnections(max: number | undefined): void {
+  if (max === undefined || (typeof max === "number" && max >= 1)) return;
+  throw typeError(
+    "ERR_INVALID_OPTION",
+    `Cannot use ${show(max)} as maxConnections: give 1 or more`,
+  );
 }

@@ -55,6 +55,8 @@ export class Loop implements Completions {
   host: Host | undefined;
 
   #owners: (Owner | undefined)[] = [];
+  /** Who is at work without a slot. */
+  readonly #held: Set<Owner> = new Set();
   #freeSlots: number[] = [];
   /** Who is to be flushed: the first `#dirtyCount` of them. Emptying an array costs more than counting. */
   readonly #dirty: Owner[] = [];
@@ -78,9 +80,24 @@ export class Loop implements Completions {
     );
   }
 
+  /** Whether it is within a turn, and calls back. */
+  get turning(): boolean {
+    return this.#turning;
+  }
+
   /** Whether anything is left that could ever happen. */
   get alive(): boolean {
     return this.#references > 0 || this.#drained.length > 0;
+  }
+
+  /** Keeps the process alive for `owner`, which has no slot yet, and closes it with the reactor. */
+  hold(owner: Owner): void {
+    this.#held.add(owner);
+    this.reference(1);
+  }
+
+  letGo(owner: Owner): void {
+    if (this.#held.delete(owner)) this.reference(-1);
   }
 
   take(owner: Owner): number {
@@ -88,6 +105,13 @@ export class Loop implements Completions {
     this.#owners[slot] = owner;
     this.reference(1);
     return slot;
+  }
+
+  /** Takes a slot back that the engine never had, or has no more. */
+  giveBack(slot: number): void {
+    this.#owners[slot] = undefined;
+    this.#freeSlots.push(slot);
+    this.reference(-1);
   }
 
   /** Hands a slot on to another owner. */
@@ -164,7 +188,10 @@ export class Loop implements Completions {
 
   /** Ends everything at once. */
   dispose(): void {
+    for (const owner of this.#held) owner.shut();
     for (const owner of this.#owners) owner?.shut();
+    this.timers.clear();
+    this.#drained = [];
     this.engine.dispose();
     this.blocks.dispose();
   }
@@ -201,9 +228,7 @@ export class Loop implements Completions {
   }
 
   released(slot: number): void {
-    this.#owners[slot] = undefined;
-    this.#freeSlots.push(slot);
-    this.reference(-1);
+    this.giveBack(slot);
     if (this.starved.size > 0) for (const owner of this.starved) owner.descriptorFreed();
   }
 

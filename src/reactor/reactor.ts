@@ -1,10 +1,10 @@
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { type EngineOptions, makeEngine } from "../engine/choose.ts";
 import type { EngineName, Trigger } from "../engine/engine.ts";
-import { EVENT_ALL } from "../selectors/events.ts";
-import { socketError } from "../socket/socket-error.ts";
+import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
+import { setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
@@ -14,10 +14,12 @@ import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { Hosted } from "./hosted.ts";
 import { AcceptingListener, type Listener, type ListenOptions } from "./listener.ts";
 import { Loop } from "./loop.ts";
-import { profileOf } from "./profile.ts";
+import { checkCallback, checkConnectionOptions } from "./options.ts";
+import { refusal } from "./refusal.ts";
 import { Stream } from "./stream.ts";
+import { profileOf } from "./stream-profile.ts";
 import type { Timer } from "./timers.ts";
-import { DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
+import { checkEvents, DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
 
 /** How a reactor does its work. */
 export interface ReactorOptions extends EngineOptions {
@@ -43,7 +45,6 @@ export interface ReactorOptions extends EngineOptions {
 export class Reactor implements Disposable {
   readonly #loop: Loop;
   #hosted: Hosted | undefined;
-  #running = false;
   #stopped = false;
   #closed = false;
 
@@ -119,9 +120,11 @@ export class Reactor implements Disposable {
     const stream = new Stream<Data>(this.#loop, profileOf(options), false);
     const { libc } = this.#loop.kernel;
     const flags = libc.fcntl(filenoOf(fd), F_GETFL, 0);
+    // Of a unix socket, which has no such option, it is refused.
+    if (options.noDelay !== false) setIntOption(this.#loop.kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     const result = flags < 0 ? flags : libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     const opened = result < 0 ? result : stream.opened(fd);
-    if (opened < 0) throw socketError("adopt", opened, null, fd);
+    if (opened < 0) throw refusal(this.#loop, "adopt", opened, fd);
     this.#loop.flush();
     return stream;
   }
@@ -135,9 +138,8 @@ export class Reactor implements Disposable {
    */
   watch(fileObject: FileObject, events: number, callback: WatchCallback): Watch {
     this.#checkOpen("watch");
-    if (!Number.isInteger(events) || events <= 0 || (events & ~EVENT_ALL) !== 0) {
-      throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
-    }
+    checkEvents(events, 1);
+    checkCallback(callback);
     return new DescriptorWatch(this.#loop, filenoOf(fileObject), events, callback);
   }
 
@@ -145,10 +147,12 @@ export class Reactor implements Disposable {
    * Calls back once, after `delayMs`. Under `run()`, where the runtime's own timers stand still, this
    * is the timer to use.
    *
-   * @param delayMs - Milliseconds from 0 up; fractions count where the kernel can.
+   * @param delayMs - Milliseconds from 0 up; fractions count where the kernel can. A time that is past
+   * already, being negative, is 0.
    */
   setTimer(delayMs: number, callback: () => void): Timer {
     this.#checkOpen("set a timer");
+    checkCallback(callback);
     return this.#loop.timers.add(Math.max(0, timeoutOf(delayMs)), callback, true);
   }
 
@@ -158,21 +162,16 @@ export class Reactor implements Disposable {
    * @remarks
    * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers.
    *
-   * @throws what a handler threw that had no `error` to go to.
+   * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback.
    */
   run(): void {
     this.#checkOpen("run");
-    if (this.#running) throw typeError("ERR_BLOCKING", "Cannot run a reactor that is running");
+    this.#checkIdle("run");
     this.#hosted?.end();
     this.#hosted = undefined;
     this.#loop.host = undefined;
-    this.#running = true;
     this.#stopped = false;
-    try {
-      while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
-    } finally {
-      this.#running = false;
-    }
+    while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
   }
 
   /** Ends {@link Reactor.run} when the current turn is over. What is open stays so. */
@@ -185,9 +184,11 @@ export class Reactor implements Disposable {
    *
    * @param timeoutMs - The longest to wait; undefined for ever, 0 not at all.
    * @returns How many things happened.
+   * @throws as {@link Reactor.run} does.
    */
   turn(timeoutMs?: number): number {
     this.#checkOpen("turn");
+    this.#checkIdle("turn");
     return this.#loop.turn(timeoutOf(timeoutMs));
   }
 
@@ -205,19 +206,13 @@ export class Reactor implements Disposable {
     this.close();
   }
 
+  /** A turn within a turn would wait for what only the outer one can do. */
+  #checkIdle(what: string): void {
+    if (!this.#loop.turning) return;
+    throw typeError("ERR_BLOCKING", `Cannot ${what}: the reactor is in the middle of a turn`);
+  }
+
   #checkOpen(what: string): void {
     if (this.#closed) throw typeError("ERR_CLOSED", `Cannot ${what}: the reactor is closed`);
-  }
-}
-
-function checkConnectionOptions({
-  idleTimeoutMs,
-  highWaterBytes,
-  maxPendingBytes,
-}: ConnectionOptions): void {
-  for (const [name, value] of Object.entries({ idleTimeoutMs, highWaterBytes, maxPendingBytes })) {
-    if (value !== undefined && !(typeof value === "number" && value >= 0)) {
-      throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give 0 or more`);
-    }
   }
 }

@@ -1,16 +1,17 @@
 import { ERRNO } from "../base/errno.ts";
-import { typeError } from "../base/misuse.ts";
+import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
 import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
-import { FIONREAD } from "../sys/abi.ts";
+import { FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
-import type { StreamProfile } from "./profile.ts";
+import { checkTimeout } from "./options.ts";
 import { SendQueue } from "./send-queue.ts";
+import type { StreamProfile } from "./stream-profile.ts";
 
 // What a stream is in, as bits of one number.
 const CONNECTING = 1;
@@ -89,6 +90,12 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       if (this.#is(CLOSED)) return false;
       throw typeError("ERR_CLOSED", `Cannot write to a connection that is ${this.state}`);
     }
+    if (typeof bytes !== "string" && !(bytes instanceof Uint8Array)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot write ${show(bytes)}: give a string or a Uint8Array`,
+      );
+    }
     const { highWaterBytes, maxPendingBytes } = this.#profile;
     if (this.pendingBytes > maxPendingBytes) {
       const hint = `the peer does not read: ${this.pendingBytes} bytes wait, and maxPendingBytes is ${maxPendingBytes}`;
@@ -108,6 +115,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   end(bytes?: Uint8Array | string): void {
     if (this.#is(ENDING | CLOSING | CLOSED)) return;
     if (bytes !== undefined) this.write(bytes);
+    if (this.#is(CLOSED)) return;
     this.#bits |= ENDING;
     if (this.pendingBytes === 0) this.#allSent();
   }
@@ -165,6 +173,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   setIdleTimeout(timeoutMs: number): void {
+    checkTimeout("the idle timeout", timeoutMs);
     this.#idle?.cancel();
     this.#idle = null;
     if (timeoutMs > 0 && !this.#is(CLOSED)) {
@@ -194,12 +203,13 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#slot = slot < 0 ? loop.take(this) : loop.give(slot, this);
     const result = loop.engine.open(this.#slot, fd);
     if (result < 0) {
-      if (slot < 0) loop.released(this.#slot);
+      if (slot < 0) loop.giveBack(this.#slot);
       else loop.engine.forget(slot);
       this.#slot = -1;
       return result;
     }
     this.#fd = fd;
+    const wasConnecting = this.#is(CONNECTING);
     this.#connector = null;
     this.#bits &= ~CONNECTING;
     if (this.#is(PAUSED)) loop.engine.setReceiving(this.#slot, false);
@@ -211,7 +221,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.#threw(thrown);
     }
     // What was written, and perhaps ended, while it was connecting.
-    if (slot >= 0) this.flush();
+    if (wasConnecting) this.flush();
     return 0;
   }
 
@@ -304,7 +314,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #allSent(): void {
     if (this.#is(CLOSING)) {
       if (this.#is(LINGERING)) return;
-      if (this.#is(PEER_ENDED) || this.#unread() === 0) this.destroy();
+      if (this.#is(PEER_ENDED) || !this.#couldReset()) this.destroy();
       else this.#linger();
     } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING)) {
       this.#bits |= ENDED;
@@ -322,10 +332,18 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#idle = new IdleTimeout(timers, LINGER_MS, () => this.destroy());
   }
 
-  #unread(): number {
+  /**
+   * Whether closing now could reset the connection under bytes that the peer has yet to get: it would
+   * for what is unread here, and for whatever the peer sends before all of them are there.
+   */
+  #couldReset(): boolean {
+    return this.#count(FIONREAD) > 0 || this.#count(SIOCOUTQ) > 0;
+  }
+
+  /** One of the kernel's counts of this socket: 0 when it has none. tcp(7), unix(7) */
+  #count(request: number): number {
     const { libc, scratch } = this.loop.kernel;
-    const result = libc.ioctl(this.#fd, FIONREAD, scratch.address);
-    return result < 0 ? 0 : (scratch.i32[0] as number);
+    return libc.ioctl(this.#fd, request, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
   }
 
   #peerEnded(): void {

@@ -47,6 +47,8 @@ class HeapTimer implements Timer {
  */
 export class Timers {
   readonly #heap: HeapTimer[] = [];
+  /** Those that are being called back. */
+  #due: HeapTimer[] = [];
   readonly #onEarlier: () => void;
   readonly #reference: (change: 1 | -1) => void;
 
@@ -81,10 +83,11 @@ export class Timers {
     const now = performance.now();
     const due: HeapTimer[] = [];
     for (let first = this.#heap[0]; first !== undefined && first.deadline <= now; ) {
-      this.cancel(first);
+      this.#remove(first);
       due.push(first);
       first = this.#heap[0];
     }
+    this.#due = due;
     for (const timer of due) {
       // One before it may have cancelled or refreshed it; both leave their mark.
       if (timer.index === NOWHERE && timer.deadline <= now) invoke(timer.callback);
@@ -107,11 +110,18 @@ export class Timers {
   }
 
   cancel(timer: HeapTimer): void {
+    if (timer.index !== NOWHERE) this.#remove(timer);
+    timer.deadline = Number.POSITIVE_INFINITY;
+  }
+
+  /** Cancels all. */
+  clear(): void {
+    for (const timer of this.#due) this.cancel(timer);
+    while (this.#heap.length > 0) this.cancel(this.#heap[this.#heap.length - 1] as HeapTimer);
+  }
+
+  #remove(timer: HeapTimer): void {
     const { index } = timer;
-    if (index === NOWHERE) {
-      timer.deadline = Number.POSITIVE_INFINITY;
-      return;
-    }
     const last = this.#heap.pop() as HeapTimer;
     timer.index = NOWHERE;
     if (last !== timer) {

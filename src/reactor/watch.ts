@@ -1,12 +1,15 @@
 import { ERRNO } from "../base/errno.ts";
+import { show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
+import { EVENT_ALL } from "../selectors/events.ts";
 import { type Loop, Owner } from "./loop.ts";
+import { tooLargeHint } from "./refusal.ts";
 
 /** A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. */
 export interface Watch extends Disposable {
   /** The descriptor that is watched, or -1 once this is closed. */
   fileno(): number;
-  /** Changes what is watched for: EVENT_* bits. */
+  /** Changes what is watched for: EVENT_* bits, or 0 to hear of errors and hang-ups at most. */
   modify(events: number): void;
   /** Stops watching. The descriptor stays open: it is yours. Safe to call twice. */
   close(): void;
@@ -30,7 +33,7 @@ export class DescriptorWatch extends Owner implements Watch {
     this.#slot = loop.take(this);
     const result = loop.engine.watch(this.#slot, fd, events);
     if (result < 0) {
-      loop.released(this.#slot);
+      loop.giveBack(this.#slot);
       throw watchError(loop, result, fd);
     }
   }
@@ -40,6 +43,7 @@ export class DescriptorWatch extends Owner implements Watch {
   }
 
   modify(events: number): void {
+    checkEvents(events, 0);
     if (this.#fd < 0) return;
     check(this.#loop.engine.modify(this.#slot, events), "modify", { fd: this.#fd });
   }
@@ -67,14 +71,20 @@ export class DescriptorWatch extends Owner implements Watch {
   }
 }
 
+/** @throws TypeError `ERR_INVALID_EVENTS` unless these are EVENT_* bits and at least `least`. */
+export function checkEvents(events: number, least: 0 | 1): void {
+  if (Number.isInteger(events) && events >= least && (events & ~EVENT_ALL) === 0) return;
+  throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
+}
+
 function watchError(loop: Loop, result: number, fd: number): SysError {
-  const hints: Partial<Record<number, string>> = {
+  const hints: Partial<Record<number, string | undefined>> = {
     [ERRNO.EPERM]:
       "epoll cannot watch a regular file or directory: it is always ready; just read it",
     [ERRNO.EEXIST]: "this reactor watches that descriptor already; use modify()",
     [ERRNO.EINVAL]:
       loop.engine.name === "select"
-        ? "select() holds fds below 1024; use poll or epoll"
+        ? tooLargeHint(loop, result)
         : "that descriptor cannot be watched",
   };
   return new SysError("watch", result, { fd, hint: hints[-result] });

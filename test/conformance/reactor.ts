@@ -1,6 +1,12 @@
 import { kernel } from "../../src/sys/open.ts";
 import type { Suite } from "../suite.ts";
+import { callbackCases } from "./reactor/callbacks.ts";
+import { connectingCases } from "./reactor/connecting.ts";
+import { endingCases } from "./reactor/ending.ts";
+import { limitCases } from "./reactor/limits.ts";
+import { misuseCases } from "./reactor/misuse.ts";
 import type { Variant } from "./reactor/rig.ts";
+import { timingCases } from "./reactor/timing.ts";
 import { transferCases } from "./reactor/transfer.ts";
 
 export type { Variant } from "./reactor/rig.ts";
@@ -18,6 +24,14 @@ export function reactorConformance(variant: Variant): Suite {
   const { engine, trigger, mode } = variant;
   return {
     title: `Reactor conformance: ${engine}, ${trigger}-triggered, ${mode} on ${kernel.runtime}`,
-    cases: [...transferCases(variant)],
+    cases: [
+      ...transferCases(variant),
+      ...endingCases(variant),
+      ...callbackCases(variant),
+      ...connectingCases(variant),
+      ...limitCases(variant),
+      ...timingCases(variant),
+      ...misuseCases(variant),
+    ],
   };
 }

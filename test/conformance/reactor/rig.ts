@@ -4,6 +4,7 @@ import type { EngineName, Trigger } from "../../../src/engine/engine.ts";
 import { type Listener, type ListenOptions, Reactor } from "../../../src/index.ts";
 import { SO_LINGER, SOL_SOCKET } from "../../../src/socket/constants.ts";
 import { Socket } from "../../../src/socket/socket.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../../src/sys/abi.ts";
 import type { Libc } from "../../../src/sys/libc.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { kernelWith } from "../../descriptors.ts";
@@ -30,6 +31,7 @@ export class Rig {
   readonly reactor: Reactor;
   readonly counts: Record<(typeof COUNTED)[number], number>;
   readonly #peers: Peer[] = [];
+  readonly #fds: number[] = [];
 
   constructor(variant: Variant, calls: Partial<Libc> = {}) {
     const { engine, trigger } = variant;
@@ -79,6 +81,17 @@ export class Rig {
     return peer;
   }
 
+  /** Closes `fd` in the end. */
+  own(fd: number): number {
+    this.#fds.push(fd);
+    return fd;
+  }
+
+  /** A counter, readable when it is not 0. */
+  eventfd(value: number): number {
+    return this.own(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK));
+  }
+
   /** Lets reactor and peers work until `condition` holds. */
   async until(what: string, condition: () => boolean, ms: number = UNTIL_MS): Promise<void> {
     const deadline = performance.now() + ms;
@@ -107,6 +120,7 @@ export class Rig {
   [Symbol.dispose](): void {
     this.reactor.close();
     for (const peer of this.#peers) peer.close();
+    for (const fd of this.#fds) libc.close(fd);
   }
 }
 

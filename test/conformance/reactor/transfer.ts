@@ -318,6 +318,22 @@ export function transferCases(variant: Variant): Case[] {
       await rig.until("forwarded", () => got.length > 1);
       assert.deepEqual(got, ["1,2,3", "9,9,9"]);
     }),
+    test("a burst beyond what one turn reads arrives though nothing else comes", async (rig) => {
+      let got = 0;
+      const peer = rig.peer(
+        rig.listen({
+          data: (_connection, bytes) => {
+            got += bytes.length;
+          },
+        }),
+      );
+      const burst = pattern(2_000_000);
+      rig.reactor.setTimer(0, () => {
+        // Within the reactor's own thread, so that it finds all of it at once.
+        peer.send(burst);
+      });
+      await rig.until("all read", () => got === burst.length);
+    }),
     test("bytes handed to data stay as they are; lent ones are those of the call", async (rig) => {
       const kept: Uint8Array[] = [];
       const peer = rig.peer(
@@ -344,7 +360,11 @@ export function transferCases(variant: Variant): Case[] {
     test("data between an urgent byte and the next is read without another event", async (rig) => {
       let got = "";
       const peer = rig.peer(
-        rig.listen({ data: (_connection, bytes) => void (got += Buffer.from(bytes)) }),
+        rig.listen({
+          data: (_connection, bytes) => {
+            got += Buffer.from(bytes);
+          },
+        }),
       );
       await rig.step();
       const MSG_OOB = 1;

@@ -1,0 +1,390 @@
+/** How connections end: by halves, closed, destroyed, reset, from either side. */
+import assert from "node:assert/strict";
+import type { Connection } from "../../../src/index.ts";
+import type { Case } from "../../suite.ts";
+import { assertSame, casesOf, pattern, type Rig, type Variant } from "./rig.ts";
+
+type Closing = Error & { code?: string };
+
+/** What happened to the connections of a listener, in order. */
+class Log {
+  readonly all: string[] = [];
+  connection: Connection | undefined;
+  error: Closing | undefined;
+  closed = 0;
+  readonly handlers = {
+    open: (connection: Connection): void => {
+      this.connection = connection;
+      this.all.push("open");
+    },
+    close: (_connection: Connection, error?: Closing): void => {
+      this.closed++;
+      this.error ??= error;
+      this.all.push(error === undefined ? "close" : `close ${error.code}`);
+    },
+    error: (_connection: Connection, error: Closing): void => {
+      this.all.push(`error ${error.code ?? error.message}`);
+    },
+  };
+}
+
+async function settled(rig: Rig): Promise<void> {
+  const before = rig.turns;
+  await rig.during(20);
+  const turns = rig.turns - before;
+  // Blocking, the test itself turns once a millisecond.
+  assert.ok(turns < 60, `${turns} turns in 20 ms: it spins`);
+}
+
+export function endingCases(variant: Variant): Case[] {
+  const test = casesOf(variant);
+  return [
+    test("half-close: what is queued still arrives, without an end handler", async (rig) => {
+      const log = new Log();
+      const answer = pattern(12_000_000);
+      const peer = rig.peer(
+        rig.listen({ ...log.handlers, data: (connection) => void connection.write(answer) }),
+      );
+      peer.reading = false;
+      peer.send("go").shutdown();
+      await rig.until("written", () => (log.connection?.pendingBytes ?? 0) > 0);
+      await settled(rig);
+      peer.reading = true;
+      await rig.until("ended", () => peer.ended);
+      assertSame(peer.bytes, answer);
+      await rig.until("closed", () => log.closed === 1);
+      assert.deepEqual(log.all, ["open", "close"]);
+    }),
+    test("half-close: with an end handler the own half is the program's to end", async (rig) => {
+      const log = new Log();
+      let ends = 0;
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          end: () => {
+            ends++;
+          },
+        }),
+      );
+      peer.shutdown();
+      await rig.until("told", () => ends === 1);
+      await settled(rig);
+      assert.equal(log.connection?.state, "open");
+      log.connection?.write("later");
+      await rig.until("sent", () => peer.length === 5);
+      assert.equal(peer.ended, false);
+      log.connection?.end("!");
+      await rig.until("ended", () => peer.ended);
+      assert.equal(peer.text, "later!");
+      await rig.until("closed", () => log.closed === 1);
+      assert.equal(ends, 1);
+      assert.deepEqual(log.all, ["open", "close"]);
+    }),
+    test("half-close by the own side first: receiving goes on until the peer ends", async (rig) => {
+      const log = new Log();
+      let got = "";
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          data: (connection, bytes) => {
+            got += Buffer.from(bytes);
+            if (connection.state === "open") connection.end("bye");
+          },
+        }),
+      );
+      peer.send("first ");
+      await rig.until("ended", () => peer.ended);
+      assert.equal(peer.text, "bye");
+      peer.send("second");
+      await rig.until("received", () => got === "first second");
+      assert.equal(log.closed, 0);
+      assert.throws(() => log.connection?.write("x"), { code: "ERR_CLOSED" });
+      peer.shutdown();
+      await rig.until("closed", () => log.closed === 1);
+      assert.equal(log.error, undefined);
+      assert.equal(log.connection?.write("x"), false);
+      assert.equal(log.connection?.fileno(), -1);
+    }),
+    test("close sends what is queued; then the peer sees the end, not a reset", async (rig) => {
+      const log = new Log();
+      const answer = pattern(5_000_000, 3);
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          data: (connection) => {
+            connection.write(answer);
+            connection.close();
+            connection.close();
+          },
+        }),
+      );
+      peer.send("go");
+      await rig.until("ended", () => peer.ended || peer.error !== undefined);
+      assert.equal(peer.error, undefined);
+      assertSame(peer.bytes, answer);
+      peer.close();
+      await rig.until("closed", () => log.closed === 1);
+      assert.deepEqual(log.all, ["open", "close"]);
+    }),
+    test("close lingers for a peer that is still sending: it gets every byte", async (rig) => {
+      const log = new Log();
+      const answer = pattern(3_000_000, 4);
+      let received = 0;
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          data: (connection, bytes) => {
+            received += bytes.length;
+            if (connection.state !== "open") return;
+            connection.write(answer);
+            connection.close();
+          },
+        }),
+      );
+      peer.reading = false;
+      peer.send(pattern(2_000_000));
+      await rig.during(10);
+      peer.reading = true;
+      peer.readBytes = 100_000;
+      await rig.until("ended", () => {
+        if (!peer.sending) peer.send("more and more");
+        return peer.ended || peer.error !== undefined;
+      });
+      assert.equal(peer.error, undefined);
+      assertSame(peer.bytes, answer);
+      assert.ok(received > 0);
+      peer.close();
+      await rig.until("closed", () => log.closed === 1);
+      assert.equal(log.error, undefined);
+    }),
+    test("close lingers for a peer that sends only after it: it gets every byte", async (rig) => {
+      const log = new Log();
+      // What the kernels of both sides hold, and all of it taken at once.
+      const answer = pattern(1_000_000, 5);
+      const peer = rig.peer(rig.listen(log.handlers));
+      await rig.until("accepted", () => log.connection !== undefined);
+      peer.reading = false;
+      log.connection?.write(answer);
+      log.connection?.close();
+      await rig.until("sent", () => log.connection?.pendingBytes === 0);
+      await rig.during(5);
+      // Unread by anybody, this would reset the connection under the bytes that are on their way.
+      peer.send("one thing more");
+      await rig.during(5);
+      peer.reading = true;
+      await rig.until("ended", () => peer.ended || peer.error !== undefined);
+      assert.equal(peer.error, undefined);
+      assertSame(peer.bytes, answer);
+      peer.close();
+      await rig.until("closed", () => log.closed === 1);
+    }),
+    test("destroy drops what is queued, and tells why", async (rig) => {
+      const log = new Log();
+      const peer = rig.peer(rig.listen(log.handlers));
+      await rig.until("accepted", () => log.connection !== undefined);
+      log.connection?.write("dropped");
+      log.connection?.destroy(new Error("enough"));
+      log.connection?.destroy(new Error("again"));
+      log.connection?.close();
+      log.connection?.end();
+      await rig.until("ended", () => peer.ended);
+      assert.equal(peer.length, 0);
+      assert.deepEqual(log.all, ["open", "error enough", "close undefined"]);
+      assert.equal(log.connection?.state, "closed");
+    }),
+    test("reset gives the peer ECONNRESET", async (rig) => {
+      const log = new Log();
+      const peer = rig.peer(rig.listen(log.handlers));
+      await rig.until("accepted", () => log.connection !== undefined);
+      log.connection?.reset();
+      await rig.until("reset", () => peer.error !== undefined || peer.ended);
+      assert.equal(peer.error, "ECONNRESET");
+      assert.deepEqual(log.all, ["open", "close"]);
+    }),
+    test("a peer that resets mid-message closes with ECONNRESET; others do not notice", async (rig) => {
+      const log = new Log();
+      const listener = rig.listen({
+        ...log.handlers,
+        data: (connection, bytes) => void connection.write(bytes),
+      });
+      const other = rig.peer(listener);
+      await rig.until("accepted", () => listener.connections === 1);
+      const peer = rig.peer(listener);
+      peer.send("half a mess");
+      await rig.until("echoed", () => peer.length === 11);
+      peer.reset();
+      await rig.until("closed", () => log.closed === 1);
+      assert.equal(log.error?.code, "ECONNRESET");
+      assert.deepEqual(log.all, ["open", "open", "error ECONNRESET", "close ECONNRESET"]);
+      other.send("still here");
+      await rig.until("echoed", () => other.text === "still here");
+    }),
+    test("a peer that resets under queued bytes closes with an error", async (rig) => {
+      const log = new Log();
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          data: (connection) => {
+            connection.write(pattern(8_000_000));
+          },
+        }),
+      );
+      peer.reading = false;
+      peer.send("go");
+      await rig.until("written", () => (log.connection?.pendingBytes ?? 0) > 0);
+      peer.reset();
+      await rig.until("closed", () => log.closed === 1);
+      assert.match(log.error?.code ?? "", /^(ECONNRESET|EPIPE)$/);
+      assert.equal(log.connection?.pendingBytes, 0);
+    }),
+    test("connect and vanish: resets before they are accepted harm nobody", async (rig) => {
+      const log = new Log();
+      const listener = rig.listen({
+        ...log.handlers,
+        data: (connection, bytes) => void connection.write(bytes),
+      });
+      for (let i = 0; i < 30; i++) rig.peer(listener).reset();
+      const peer = rig.peer(listener);
+      peer.send("here");
+      await rig.until("echoed", () => peer.text === "here");
+      await rig.until("gone", () => listener.connections === 1);
+    }),
+    test("pause stops and resume goes on, and nothing is lost between", async (rig) => {
+      const log = new Log();
+      let got = "";
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          data: (connection, bytes) => {
+            got += Buffer.from(bytes);
+            connection.pause();
+          },
+        }),
+      );
+      peer.send("one ");
+      await rig.until("received", () => got === "one ");
+      assert.equal(log.connection?.paused, true);
+      peer.send("two ");
+      await settled(rig);
+      assert.equal(got, "one ");
+      log.connection?.resume();
+      await rig.until("received", () => got === "one two ");
+      log.connection?.resume();
+      log.connection?.pause();
+      log.connection?.resume();
+      peer.send("three").shutdown();
+      await rig.until("received", () => got === "one two three");
+      log.connection?.resume();
+      await rig.until("closed", () => log.closed === 1);
+    }),
+    test("paused in open, nothing comes before resume", async (rig) => {
+      let connection: Connection | undefined;
+      let got = "";
+      const peer = rig.peer(
+        rig.listen({
+          open: (it) => {
+            connection = it;
+            it.pause();
+          },
+          data: (_it, bytes) => {
+            got += Buffer.from(bytes);
+          },
+        }),
+      );
+      peer.send("early");
+      await rig.until("accepted", () => connection !== undefined);
+      await settled(rig);
+      assert.equal(got, "");
+      connection?.resume();
+      await rig.until("received", () => got === "early");
+    }),
+    test("a peer that ends while paused: no spin, and resume delivers the rest", async (rig) => {
+      const log = new Log();
+      let got = 0;
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          open: (connection) => {
+            log.handlers.open(connection);
+            connection.pause();
+          },
+          data: (_connection, bytes) => {
+            got += bytes.length;
+          },
+        }),
+      );
+      peer.send(pattern(300_000)).shutdown();
+      await rig.until("accepted", () => log.connection !== undefined);
+      await settled(rig);
+      assert.equal(got, 0);
+      log.connection?.resume();
+      await rig.until("received", () => got === 300_000);
+      await rig.until("closed", () => log.closed === 1);
+      assert.equal(log.error, undefined);
+    }),
+    test("both halves closed while paused: no spin, and resume delivers the rest", async (rig) => {
+      const log = new Log();
+      let got = 0;
+      const peer = rig.peer(
+        rig.listen({
+          ...log.handlers,
+          open: (connection) => {
+            log.handlers.open(connection);
+            connection.pause();
+            connection.end("bye");
+          },
+          data: (_connection, bytes) => {
+            got += bytes.length;
+          },
+        }),
+      );
+      peer.send(pattern(200_000)).shutdown();
+      await rig.until("ended", () => peer.ended);
+      await settled(rig);
+      assert.equal(log.closed, 0);
+      log.connection?.resume();
+      await rig.until("received", () => got === 200_000);
+      await rig.until("closed", () => log.closed === 1);
+    }),
+    test("a peer that resets while paused: no spin, and it is told", async (rig) => {
+      const log = new Log();
+      const listener = rig.listen({
+        ...log.handlers,
+        open: (connection) => {
+          log.handlers.open(connection);
+          connection.pause();
+        },
+      });
+      const peer = rig.peer(listener);
+      await rig.until("accepted", () => log.connection !== undefined);
+      await rig.step();
+      peer.reset();
+      await settled(rig);
+      // select says nothing of a descriptor that it is asked nothing of.
+      if (variant.engine === "select") log.connection?.resume();
+      await rig.until("closed", () => log.closed === 1);
+      assert.equal(log.error?.code, "ECONNRESET");
+    }),
+    test("after the peer's end an idle half-open connection does not spin", async (rig) => {
+      const log = new Log();
+      let ended = false;
+      const path = `\0polloi-test-${process.pid}-${Math.random()}`;
+      const listener = rig.listen({
+        ...log.handlers,
+        path,
+        end: () => {
+          ended = true;
+        },
+      });
+      const peer = rig.peer(listener);
+      await rig.until("accepted", () => log.connection !== undefined);
+      // A unix socket that is closed hangs up both halves at once.
+      peer.close();
+      await rig.until("told", () => ended);
+      await settled(rig);
+      assert.equal(log.closed, 0);
+      log.connection?.end("to nobody");
+      await rig.until("closed", () => log.closed === 1);
+    }),
+  ];
+}

@@ -1,0 +1,228 @@
+/** What runs out: descriptors, places, patience. */
+import assert from "node:assert/strict";
+import { ERRNO } from "../../../src/base/errno.ts";
+import type { Connection, SysError } from "../../../src/index.ts";
+import { F_DUPFD_CLOEXEC } from "../../../src/sys/abi.ts";
+import { kernel } from "../../../src/sys/open.ts";
+import { allowDescriptors } from "../../descriptors.ts";
+import type { Case } from "../../suite.ts";
+import { casesOf, Rig, type Variant } from "./rig.ts";
+
+export function limitCases(variant: Variant): Case[] {
+  const test = casesOf(variant);
+  return [
+    test("without descriptors accepting pauses, reports once, and recovers; the open ones do not notice", async () => {
+      for (const errno of [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOBUFS, ERRNO.ENOMEM]) {
+        let left = 2;
+        const rig = new Rig(variant, {
+          accept4: (...args) => (left-- > 0 ? kernel.libc.accept4(...args) : -errno),
+        });
+        const errors: SysError[] = [];
+        const open: Connection[] = [];
+        try {
+          const listener = rig.listen({
+            open: (it) => void open.push(it),
+            data: (it, bytes) => void it.write(bytes),
+            acceptError: (it, error) => {
+              assert.equal(it, listener);
+              errors.push(error);
+            },
+          });
+          const peers = Array.from({ length: 5 }, () => rig.peer(listener));
+          await rig.until("starved", () => errors.length > 0);
+          const before = rig.counts.accept4;
+          for (const peer of peers) peer.send("ping");
+          await rig.until("echoed", () => peers.filter((peer) => peer.length === 4).length === 2);
+          await rig.during(60);
+          assert.ok(rig.counts.accept4 - before <= 3, `${rig.counts.accept4 - before} tries`);
+          assert.equal(errors.length, 1);
+          assert.equal(errors[0]?.code, Object.entries(ERRNO).find(([, n]) => n === errno)?.[0]);
+          assert.match(errors[0]?.hint ?? "", /ulimit -n/);
+          // One is closed, and a descriptor free: no need to wait for the next try.
+          left = 1;
+          open[0]?.destroy();
+          await rig.until("accepted", () => open.length === 3, 40);
+          left = 1000;
+          await rig.until("accepted", () => open.length === 5);
+          await rig.until("echoed", () => peers.every((peer) => peer.length === 4 || peer.ended));
+        } finally {
+          rig[Symbol.dispose]();
+        }
+      }
+    }),
+    test(
+      "select and fd 1024: a clear error, a pause, and recovery",
+      async (rig) => {
+        if (variant.engine !== "select") {
+          // The others have no such limit.
+          const socket = fillTo1024();
+          try {
+            const opened = rig.reactor.watch(socket.at(-1) as number, 1, () => {});
+            assert.ok(opened.fileno() >= 1024);
+            opened.close();
+          } finally {
+            for (const fd of socket) kernel.libc.close(fd);
+          }
+          return;
+        }
+        const errors: SysError[] = [];
+        let opened = 0;
+        const listeners = [0, 1].map(() =>
+          rig.listen({
+            open: () => {
+              opened++;
+            },
+            data: (it, bytes) => void it.write(bytes),
+            acceptError: (_it, error) => void errors.push(error),
+          }),
+        );
+        const [listener, other] = listeners as [(typeof listeners)[0], (typeof listeners)[0]];
+        const peer = rig.peer(listener);
+        await rig.until("accepted", () => opened === 1);
+        const held = fillTo1024();
+        try {
+          rig.peer(listener);
+          rig.peer(other);
+          await rig.until("refused", () => errors.length === 2);
+          for (let i = 0; i < 3; i++) {
+            rig.peer(listener);
+            rig.peer(other);
+          }
+          const before = rig.counts.accept4;
+          await rig.during(60);
+          const tries = rig.counts.accept4 - before;
+          assert.ok(tries <= 8, `${tries} tries: each gives up a connection`);
+          assert.equal(errors.length, 2);
+          assert.match(errors[0]?.hint ?? "", /select\(\) holds fds below 1024; use poll or epoll/);
+          assert.throws(() => rig.reactor.watch(held.at(-1) as number, 1, () => {}), {
+            code: "EINVAL",
+            hint: "select() holds fds below 1024; use poll or epoll",
+          });
+          assert.throws(() => rig.listen({}), { code: "EINVAL", syscall: "listen" });
+          assert.throws(() => rig.reactor.adopt(held.at(-1) as number), { code: "EINVAL" });
+          let error: (Error & { hint?: string }) | undefined;
+          rig.reactor.connect({
+            host: "127.0.0.1",
+            port: listener.port,
+            close: (_it, why) => {
+              error = why;
+            },
+          });
+          await rig.until("failed", () => error !== undefined);
+          assert.match(error?.hint ?? "", /below 1024/);
+          peer.send("still here");
+          await rig.until("echoed", () => peer.text === "still here");
+        } finally {
+          for (const fd of held) kernel.libc.close(fd);
+        }
+        const again = rig.peer(listener);
+        again.send("hello");
+        await rig.until("served", () => again.text === "hello");
+      },
+      allowDescriptors(2048),
+    ),
+    test("maxConnections: the rest wait until one has closed", async (rig) => {
+      const open: Connection[] = [];
+      let most = 0;
+      const listener = rig.listen({
+        maxConnections: 2,
+        open: (it) => {
+          open.push(it);
+          most = Math.max(most, listener.connections);
+          it.write("in");
+        },
+      });
+      const peers = Array.from({ length: 5 }, () => rig.peer(listener));
+      await rig.until("full", () => open.length === 2);
+      await rig.during(5);
+      for (let next = 2; next <= 5; next++) {
+        assert.equal(open.length, next);
+        assert.equal(listener.connections, 2);
+        if (next === 5) break;
+        open[next - 2]?.destroy();
+        await rig.until("accepted", () => open.length > next);
+      }
+      assert.equal(most, 2);
+      await rig.until("greeted", () => peers.every((peer) => peer.length === 2));
+    }),
+    test("an idle connection is closed with ETIMEDOUT; traffic either way keeps it", async (rig) => {
+      const closed: [Connection, Error & { code?: string }][] = [];
+      const all: Connection[] = [];
+      const listener = rig.listen({
+        idleTimeoutMs: 40,
+        open: (it) => void all.push(it),
+        data: () => {},
+        close: (it, error) => void closed.push([it, error as Error]),
+      });
+      const begun = performance.now();
+      const [talks, listens, idle] = [rig.peer(listener), rig.peer(listener), rig.peer(listener)];
+      await rig.until("accepted", () => all.length === 3);
+      const find = (port: number | undefined) =>
+        all.find((it) => it.remoteAddress?.port === port) as Connection;
+      const heard = find(listens.socket.localAddress().port);
+      const quiet = find(idle.socket.localAddress().port);
+      let next = 0;
+      await rig.until("timed out", () => {
+        if (performance.now() > next) {
+          next = performance.now() + 5;
+          talks.send(".");
+          heard.write(".");
+        }
+        return closed.length > 0;
+      });
+      assert.ok(performance.now() - begun >= 40);
+      assert.equal(closed.length, 1);
+      assert.equal(closed[0]?.[0], quiet);
+      assert.equal(closed[0]?.[1].code, "ETIMEDOUT");
+    }),
+    test("what is written to a peer that reads nothing does not keep an idle connection", async (rig) => {
+      let error: (Error & { code?: string }) | undefined;
+      let connection: Connection | undefined;
+      const listener = rig.listen({
+        idleTimeoutMs: 30,
+        open: (it) => {
+          connection = it;
+          it.write(new Uint8Array(8_000_000));
+        },
+        close: (_it, why) => {
+          error = why;
+        },
+      });
+      rig.peer(listener).reading = false;
+      await rig.until(
+        "timed out",
+        () => {
+          connection?.write("push");
+          return error !== undefined;
+        },
+        2000,
+      );
+      assert.equal(error?.code, "ETIMEDOUT");
+    }),
+    test("with a timeout handler it is told, each time, and the connection stays", async (rig) => {
+      let told = 0;
+      const listener = rig.listen({
+        idleTimeoutMs: 10,
+        timeout: (it) => {
+          if (++told === 3) it.setIdleTimeout(0);
+        },
+      });
+      rig.peer(listener);
+      await rig.until("told", () => told === 3);
+      await rig.during(25);
+      assert.equal(told, 3);
+      assert.equal(listener.connections, 1);
+    }),
+  ];
+}
+
+/** Descriptors until every number below 1024 is taken, and one more. */
+function fillTo1024(): number[] {
+  const fds: number[] = [];
+  for (;;) {
+    const fd = kernel.libc.fcntl(0, F_DUPFD_CLOEXEC, 0);
+    assert.ok(fd >= 0);
+    fds.push(fd);
+    if (fd >= 1024) return fds;
+  }
+}
