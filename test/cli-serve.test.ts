@@ -31,7 +31,7 @@ describe("polloi serve", limits, () => {
   test("tells a person the engine, why, how to try it, and what happens", async () => {
     await using program = polloi("serve --port 0");
     const [, port] = await program.says(/try it {3}nc 127\.0\.0\.1 (\d+)\n/);
-    await program.says(/engine {3}epoll, level-triggered: the best of those that work here\n/);
+    await program.says(/engine {3}epoll, edge-triggered: the best of those that work here\n/);
     await exchange(Number(port), "hello\u001b[2J\n");
     await program.says(/127\.0\.0\.1:\d+ connected\n/);
     await program.says(/127\.0\.0\.1:\d+ sent 10 bytes: "hello\\u001b\[2J\\n"\n/);

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { release, type as systemName } from "node:os";
 import type { EngineReport } from "../engine/choose.ts";
+import { runtimeFacts } from "../sys/runtime.ts";
 import { EXIT_FAILED, EXIT_OK } from "./exit-codes.ts";
 import { stylerFor } from "./style.ts";
 
@@ -39,14 +40,14 @@ export async function doctor(version: string, json: boolean): Promise<number> {
 async function diagnose(version: string): Promise<Diagnosis> {
   const [soft, hard] = limitOfDescriptors();
   const [first, last] = numbersIn("/proc/sys/net/ipv4/ip_local_port_range");
-  const { name, runtime } = runtimeAndFfi();
+  const { title, ffi } = runtimeFacts();
   return {
     polloi: version,
-    runtime,
+    runtime: title,
     kernel: `${systemName()} ${release()}`,
     architecture: process.arch,
     libc: libcName(),
-    ...(await kernelAndEngines(name)),
+    ...(await kernelAndEngines(ffi)),
     descriptors: soft === undefined || hard === undefined ? null : { soft, hard },
     somaxconn: numbersIn("/proc/sys/net/core/somaxconn")[0] ?? null,
     tcpMaxSynBacklog: numbersIn("/proc/sys/net/ipv4/tcp_max_syn_backlog")[0] ?? null,
@@ -63,13 +64,6 @@ async function kernelAndEngines(name: string): Promise<Pick<Diagnosis, "ffi" | "
   } catch (error) {
     return { ffi: { name, works: false, reason: (error as Error).message }, engines: [] };
   }
-}
-
-function runtimeAndFfi(): { name: string; runtime: string } {
-  const { bun, deno, node } = process.versions;
-  if (bun !== undefined) return { name: "bun:ffi", runtime: `Bun ${bun}` };
-  if (deno !== undefined) return { name: "Deno.dlopen", runtime: `Deno ${deno}` };
-  return { name: "koffi", runtime: `Node ${node}` };
 }
 
 /**

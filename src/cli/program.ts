@@ -29,7 +29,7 @@ const SERVE_EXAMPLES = `
 Examples:
   polloi serve
   polloi serve discard --host 0.0.0.0 --port 9 --idle-timeout 30s
-  polloi serve upper --engine epoll --trigger edge
+  polloi serve upper --engine epoll --trigger level
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
 
 It stops on Ctrl-C, SIGTERM, or Enter at the keyboard. Connections then get what is queued for them.`;
@@ -108,9 +108,10 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
         .default("auto"),
     )
     .addOption(
-      new Option("-t, --trigger <trigger>", "when to be told; edge needs epoll")
-        .choices(TRIGGERS)
-        .default("level"),
+      new Option(
+        "-t, --trigger <trigger>",
+        "when to be told; edge needs epoll, and is its default",
+      ).choices(TRIGGERS),
     )
     .option(
       "--backlog <count>",

@@ -15,7 +15,7 @@ export interface ServeFlags {
   readonly host: string;
   readonly port: number;
   readonly engine: EngineChoice;
-  readonly trigger: Trigger;
+  readonly trigger?: Trigger;
   readonly backlog?: number;
   /** From `--delay` and `--no-delay`; undefined when neither is given. */
   readonly delay?: boolean;
