@@ -29,8 +29,8 @@ export interface Connection<Data = unknown> extends Disposable {
    *
    * @remarks
    * Nothing is lost and nothing overtakes: what the kernel does not take waits here, as a copy, so the
-   * bytes are yours again at once. Sent when the current handler returns, together with all else it
-   * wrote; outside of handlers, when the current task's promises have run. Written to a closed
+   * bytes are yours again at once. Sent soon after the current handler returns, in the same turn, together
+   * with all else that was written here; outside of handlers, when the current task's promises have run. Written to a closed
    * connection, they are dropped, and the answer is false.
    *
    * @returns Whether to go on: false says that more than `highWaterBytes` wait and `drain` will tell.

@@ -6,7 +6,7 @@ import type { Connection } from "./connection.ts";
  *
  * @remarks
  * Every handler is optional, and gets the connection first. Whatever handlers write, to this connection
- * or another, leaves when they return: as one send a connection.
+ * or another, leaves in the same turn, once they and a few others have returned: as one send a connection.
  *
  * A handler that throws ends neither its connection nor the others: what it threw goes to `error`.
  * Without `error` the process fails, as Node's does for an exception that nobody catches.
