@@ -4,6 +4,7 @@ import { openSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { exchange, folder, MAIN, needs, noise, Program, polloi, serving } from "./processes.ts";
 import { CASE_TIMEOUT_MS } from "./suite.ts";
 
@@ -265,6 +266,29 @@ describe("polloi serve", limits, () => {
       }
     });
   }
+
+  test("at the limit on descriptors it says so, and serves again when some are free", async () => {
+    const command = `ulimit -n 60; exec ${process.execPath} ${Program.file(MAIN)} serve --port 0 --json`;
+    await using program = new Program("sh", ["-c", command]);
+    const port = await program.port();
+    const crowd = Array.from({ length: 80 }, () => connect(port, "127.0.0.1"));
+    for (const one of crowd) one.on("error", () => {});
+    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
+    for (const one of crowd) one.destroy();
+    assert.equal((await exchange(port, "on")).toString(), "on");
+    program.signal("SIGTERM");
+    assert.equal((await program.ended).code, 0);
+  });
+
+  test("npm start serves, and passes a signal on", { skip: needs("npm"), ...limits }, async () => {
+    const cwd = fileURLToPath(new URL("../..", import.meta.url));
+    await using npm = new Program("npm", ["start", "--", "--port", "0"], { cwd });
+    const [, port] = await npm.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    assert.equal((await exchange(Number(port), "on")).toString(), "on");
+    npm.signal("SIGTERM");
+    await npm.ended;
+    assert.match(npm.stdout, /served 1 connection, 1 message, 2 bytes\n/);
+  });
 
   test("serves on when nobody reads its log any more", async () => {
     await using program = polloi("serve --port 0");
