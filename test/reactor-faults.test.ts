@@ -9,7 +9,7 @@ import { faultyKernel } from "./faulty-kernel.ts";
 
 const RUNS = 300;
 /** Far more turns than any program needs, even with every other call failing. */
-const MAX_TURNS = 20_000;
+const MAX_TURNS = 4_000;
 
 /** One step of a program. */
 type Step = { readonly side: 0 | 1 } & (
