@@ -9,6 +9,7 @@ import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
+import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
 import { selectorConformance } from "./conformance/selector.ts";
 import { socketConformance } from "./conformance/socket.ts";
@@ -33,5 +34,6 @@ export function suites(): Suite[] {
     selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
     wakerConformance(),
     ...socketConformance(),
+    ...VARIANTS.map(reactorConformance),
   ];
 }

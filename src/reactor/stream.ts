@@ -123,12 +123,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   close(): void {
     if (this.#is(CLOSING | CLOSED)) return;
     this.#bits |= CLOSING;
-    if (this.#is(CONNECTING)) {
+    if (this.pendingBytes > 0) {
+      // While it connects, it goes on to do so: what was written is to be sent.
+      if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
+    } else if (this.#is(CONNECTING)) {
       this.destroy();
-      return;
+    } else {
+      this.#allSent();
     }
-    if (this.pendingBytes === 0) this.#allSent();
-    else this.loop.engine.setReceiving(this.#slot, false);
   }
 
   destroy(error?: Error): void {
@@ -212,7 +214,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     const wasConnecting = this.#is(CONNECTING);
     this.#connector = null;
     this.#bits &= ~CONNECTING;
-    if (this.#is(PAUSED)) loop.engine.setReceiving(this.#slot, false);
+    if (this.#is(PAUSED | CLOSING)) loop.engine.setReceiving(this.#slot, false);
     const { handlers, idleTimeoutMs } = this.#profile;
     if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
     try {

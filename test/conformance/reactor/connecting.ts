@@ -140,6 +140,31 @@ export function connectingCases(variant: Variant): Case[] {
       await rig.until("ended", () => ends === 2);
       assert.deepEqual(got, ["all of it", "all of it"]);
     }),
+    test("closed before it is connected: what was written arrives first", async (rig) => {
+      const path = `\0polloi-closed-${process.pid}-${Math.random()}`;
+      const got: string[] = [];
+      let closes = 0;
+      const handlers: Handlers = {
+        data: (_it, bytes) => void got.push(Buffer.from(bytes).toString()),
+      };
+      const listener = rig.listen(handlers);
+      rig.listen({ ...handlers, path });
+      for (const to of [{ host: "127.0.0.1", port: listener.port }, { path }]) {
+        const connection = rig.reactor.connect({
+          ...to,
+          close: (_it, error) => {
+            assert.equal(error, undefined);
+            closes++;
+          },
+        });
+        connection.write("all of it");
+        connection.close();
+        assert.equal(connection.state, "closing");
+      }
+      await rig.until("closed", () => closes === 2);
+      await rig.until("received", () => got.length === 2);
+      assert.deepEqual(got, ["all of it", "all of it"]);
+    }),
     test("a refused connect says where, with ECONNREFUSED", async (rig) => {
       const port = closedPort();
       const error = await outcome(rig, { host: "127.0.0.1", port });
@@ -206,7 +231,8 @@ export function connectingCases(variant: Variant): Case[] {
               error: () => void heard.push("error"),
               close: () => void heard.push("close"),
             });
-            connection.write("never");
+            // close() would first send it.
+            if (how !== "close") connection.write("never");
             if (late) await rig.during(2);
             connection[how]();
             assert.deepEqual(heard, ["close"]);
