@@ -52,7 +52,14 @@ const PLANS: readonly PeerPlan[] = [
   },
   polloi("polloi-epoll", "polloi, epoll", "--engine", "epoll"),
   polloi("polloi-zero-copy", "polloi, epoll, zeroCopy", "--engine", "epoll", "--zero-copy"),
-  polloi("polloi-edge", "polloi, epoll, edge", "--engine", "epoll", "--trigger", "edge"),
+  polloi(
+    "polloi-level",
+    "polloi, epoll, level-triggered",
+    "--engine",
+    "epoll",
+    "--trigger",
+    "level",
+  ),
   polloi("polloi-run", "polloi, epoll, run()", "--engine", "epoll", "--run"),
   polloi("polloi-poll", "polloi, poll", "--engine", "poll"),
   {

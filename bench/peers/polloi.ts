@@ -10,14 +10,14 @@ import { announce, collectOnRequest } from "./collect.ts";
 const { values } = parseArgs({
   options: {
     engine: { type: "string", default: "auto" },
-    trigger: { type: "string", default: "level" },
+    trigger: { type: "string" },
     "zero-copy": { type: "boolean", default: false },
     run: { type: "boolean", default: false },
   },
 });
 // The reactor says what it does not know.
 const engine = values.engine as EngineChoice;
-const trigger = values.trigger as Trigger;
+const trigger = values.trigger as Trigger | undefined;
 
 const echo: ListenOptions = {
   host: "127.0.0.1",
