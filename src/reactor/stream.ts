@@ -12,27 +12,19 @@ import type { Loop } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { StreamProfile } from "./stream-profile.ts";
-
-// What a stream is in, as bits of one number.
-const CONNECTING = 1;
-/** `end` was called: after what waits comes the end. */
-const ENDING = 2;
-/** The own half is shut down. */
-const ENDED = 4;
-/** The peer's half is. */
-const PEER_ENDED = 8;
-/** `close` was called. */
-const CLOSING = 16;
-/** Closing, all sent; reading to the peer's end so that no reset overtakes what it was sent. */
-const LINGERING = 32;
-const CLOSED = 64;
-const PAUSED = 128;
-/** In the loop's list of those to be flushed. */
-const DIRTY = 256;
-/** `write` returned false. */
-const FULL = 512;
-/** Full once, and now below half: in the loop's list of those to be told. */
-const DRAINED = 1024;
+import {
+  CLOSED,
+  CLOSING,
+  CONNECTING,
+  DIRTY,
+  DRAINED,
+  ENDED,
+  ENDING,
+  FULL,
+  LINGERING,
+  PAUSED,
+  PEER_ENDED,
+} from "./stream-state.ts";
 
 /** How long a closing connection waits for the end of a peer that is still sending. */
 const LINGER_MS = 1000;

@@ -1,0 +1,21 @@
+/** What a stream is in: bits of one number, since there are thousands of streams. */
+
+export const CONNECTING = 1;
+/** `end` was called: after what waits comes the end. */
+export const ENDING = 2;
+/** The own half is shut down. */
+export const ENDED = 4;
+/** The peer's half is. */
+export const PEER_ENDED = 8;
+/** `close` was called. */
+export const CLOSING = 16;
+/** Closing, all sent; reading to the peer's end so that no reset overtakes what it was sent. */
+export const LINGERING = 32;
+export const CLOSED = 64;
+export const PAUSED = 128;
+/** In the loop's list of those to be flushed. */
+export const DIRTY = 256;
+/** `write` returned false. */
+export const FULL = 512;
+/** Full once, and now below half: in the loop's list of those to be told. */
+export const DRAINED = 1024;
