@@ -44,9 +44,9 @@ export interface Connection<Data = unknown> extends Disposable {
    */
   end(bytes?: Uint8Array | string): void;
   /**
-   * Closes as soon as everything that was written is sent. Nothing more is received. A peer that has
-   * not got all of it yet, or is still sending, has a second to end its own half: what it sends to a
-   * closed socket resets the connection, and what was on its way is lost. Safe to call twice.
+   * Closes as soon as everything that was written is sent. Nothing more is received. The peer sees the
+   * end at once, and has a second to end its own half: what it went on sending to a closed socket would
+   * reset the connection, and it might lose what it was sent. Safe to call twice.
    */
   close(): void;
   /**

@@ -4,7 +4,6 @@ import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
 import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
-import { FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
@@ -308,7 +307,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #allSent(): void {
     if (this.#is(CLOSING)) {
       if (this.#is(LINGERING)) return;
-      if (this.#is(PEER_ENDED) || !this.#couldReset()) this.destroy();
+      if (this.#is(PEER_ENDED)) this.destroy();
       else this.#linger();
     } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING)) {
       this.#bits |= ENDED;
@@ -324,20 +323,6 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     engine.setReceiving(this.#slot, true);
     this.#idle?.cancel();
     this.#idle = new IdleTimeout(timers, LINGER_MS, () => this.destroy());
-  }
-
-  /**
-   * Whether closing now could reset the connection under bytes that the peer has yet to get: it would
-   * for what is unread here, and for whatever the peer sends before all of them are there.
-   */
-  #couldReset(): boolean {
-    return this.#count(FIONREAD) > 0 || this.#count(SIOCOUTQ) > 0;
-  }
-
-  /** One of the kernel's counts of this socket: 0 when it has none. tcp(7), unix(7) */
-  #count(request: number): number {
-    const { libc, scratch } = this.loop.kernel;
-    return libc.ioctl(this.#fd, request, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
   }
 
   #peerEnded(): void {

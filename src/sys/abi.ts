@@ -35,7 +35,6 @@ export const O_CLOEXEC = 0o2000000;
 
 // ioctl(2)
 export const FIONREAD = 0x541b;
-export const SIOCOUTQ = 0x5411;
 export const TIOCGPGRP = 0x540f;
 
 // eventfd(2), timerfd_create(2), epoll_create1(2): all of them reuse O_CLOEXEC and O_NONBLOCK.

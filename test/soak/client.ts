@@ -1,0 +1,169 @@
+/** The soak's clients: node:net in a process of its own, so that no bug of polloi's hides another. */
+import { connect, type Socket } from "node:net";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { randomFrom } from "../faulty-kernel.ts";
+import { bytesAt, differsAt, header, MODE_ECHO, MODE_RESET, MODE_SERVE } from "./protocol.ts";
+
+/** What the clients have seen so far. */
+export interface ClientState {
+  readonly done: Readonly<Record<string, number>>;
+  readonly bytes: number;
+  readonly violations: readonly string[];
+}
+
+const [port, seed, workers, milliseconds] = process.argv.slice(2).map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
+const end = performance.now() + milliseconds;
+/** A connection that takes longer than this hangs. */
+const HANGS_MS = 15_000;
+
+const done: Record<string, number> = {};
+const violations: string[] = [];
+let bytes = 0;
+let streams = seed;
+
+/** Sizes on both sides of every buffer there is, most of them small. */
+function sizeFrom(random: () => number): number {
+  const edges = [1, 64, 1024, 16_384, 65_536, 131_072, 1_048_576];
+  const edge = edges[Math.floor(random() ** 2 * edges.length)] as number;
+  return Math.max(1, edge + Math.floor(random() * 5) - 2);
+}
+
+class Client {
+  readonly socket: Socket;
+  readonly seed: number;
+  readonly what: string;
+  received = 0;
+  ended = false;
+  error: string | undefined;
+  readonly closed: Promise<void>;
+  /** The server sends no more, for whatever reason. */
+  readonly finished: Promise<void>;
+
+  constructor(what: string, seed: number) {
+    this.what = what;
+    this.seed = seed;
+    this.socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+    this.socket.on("data", (part) => {
+      bytes += part.length;
+      const at = differsAt(this.seed, this.received, part);
+      if (at >= 0) this.violate(`byte ${at} is wrong`);
+      this.received += part.length;
+    });
+    this.socket.on("end", () => {
+      this.ended = true;
+    });
+    this.socket.on("error", (error: Error & { code?: string }) => {
+      this.error = error.code;
+    });
+    this.finished = new Promise((resolve) => {
+      this.socket.once("end", resolve);
+      this.socket.once("close", () => resolve());
+    });
+    this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));
+  }
+
+  violate(what: string): void {
+    if (violations.length < 20) violations.push(`${this.what} ${this.seed}: ${what}`);
+  }
+
+  write(part: Buffer): Promise<void> {
+    return new Promise((resolve) => this.socket.write(part, () => resolve()));
+  }
+
+  expect(length: number): void {
+    if (this.received !== length) this.violate(`${this.received} of ${length} bytes came`);
+    if (!this.ended) this.violate("the end did not come");
+    if (this.error !== undefined) this.violate(`failed with ${this.error}`);
+  }
+}
+
+/** Reads slowly for a while. */
+async function dawdle(client: Client, random: () => number): Promise<void> {
+  for (let i = 0; i < 4 && random() < 0.6; i++) {
+    client.socket.pause();
+    await sleep(random() * 20);
+    client.socket.resume();
+  }
+}
+
+const KINDS: Record<string, (client: Client, random: () => number) => Promise<void>> = {
+  async echo(client, random) {
+    await client.write(header(MODE_ECHO, 0));
+    const total = sizeFrom(random) + (random() < 0.3 ? sizeFrom(random) : 0);
+    const slow = dawdle(client, random);
+    for (let at = 0; at < total; ) {
+      const length = Math.min(total - at, sizeFrom(random));
+      await client.write(bytesAt(client.seed, at, length));
+      at += length;
+    }
+    client.socket.end();
+    await slow;
+    await client.closed;
+    client.expect(total);
+  },
+  async serve(client, random) {
+    const total = sizeFrom(random);
+    // The stream of what the server sends is told by its length.
+    (client as { seed: number }).seed = total;
+    await client.write(header(MODE_SERVE, total));
+    const slow = dawdle(client, random);
+    while (!client.ended && client.error === undefined && random() < 0.9) {
+      if (random() < 0.7) client.socket.write(Buffer.alloc(Math.floor(random() * 50_000)));
+      else await sleep(random() * 5);
+    }
+    await slow;
+    if (!client.ended) await client.finished;
+    client.socket.end();
+    await client.closed;
+    if (client.received !== total) client.violate(`${client.received} of ${total} bytes came`);
+  },
+  async reset(client, random) {
+    await client.write(header(MODE_RESET, sizeFrom(random)));
+    while (!client.socket.destroyed && !client.ended) {
+      client.socket.write(Buffer.alloc(20_000));
+      await sleep(1);
+    }
+    client.socket.destroy();
+    await client.closed;
+    if (client.error !== "ECONNRESET" && client.error !== "EPIPE") {
+      client.violate(`was to be reset, and heard ${client.error ?? "the end"}`);
+    }
+  },
+  async vanish(client, random) {
+    client.socket.write(header(MODE_ECHO, 0));
+    client.socket.write(bytesAt(client.seed, 0, sizeFrom(random)));
+    if (random() < 0.5) await sleep(random() * 10);
+    if (random() < 0.5) client.socket.resetAndDestroy();
+    else client.socket.destroy();
+    await client.closed;
+  },
+};
+
+async function work(number: number): Promise<void> {
+  const random = randomFrom(seed * 1000 + number);
+  const kinds = Object.keys(KINDS);
+  while (performance.now() < end && violations.length === 0) {
+    const kind = kinds[Math.floor(random() * kinds.length)] as string;
+    const client = new Client(kind, ++streams);
+    const timer = setTimeout(() => {
+      client.violate(`hangs after ${client.received} bytes`);
+      client.socket.destroy();
+    }, HANGS_MS);
+    await KINDS[kind]?.(client, random);
+    clearTimeout(timer);
+    done[kind] = (done[kind] ?? 0) + 1;
+  }
+}
+
+const say = () => void process.send?.({ done, bytes, violations } satisfies ClientState);
+process.on("message", say);
+process.on("disconnect", () => process.exit());
+await Promise.all(Array.from({ length: workers }, (_, number) => work(number)));
+say();
+process.disconnect?.();
