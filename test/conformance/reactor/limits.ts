@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../../src/base/errno.ts";
 import type { Connection, SysError } from "../../../src/index.ts";
-import { F_DUPFD_CLOEXEC } from "../../../src/sys/abi.ts";
+import { EFD_CLOEXEC, F_DUPFD_CLOEXEC } from "../../../src/sys/abi.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { allowDescriptors } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
@@ -83,7 +83,11 @@ export function limitCases(variant: Variant): Case[] {
         try {
           rig.peer(listener);
           rig.peer(other);
-          await rig.until("refused", () => errors.length === 2);
+          await rig.until("refused", () => {
+            // What the runtime itself closes meanwhile leaves a hole.
+            held.push(...fillTo1024());
+            return errors.length >= 2;
+          });
           for (let i = 0; i < 3; i++) {
             rig.peer(listener);
             rig.peer(other);
@@ -92,7 +96,8 @@ export function limitCases(variant: Variant): Case[] {
           await rig.during(60);
           const tries = rig.counts.accept4 - before;
           assert.ok(tries <= 8, `${tries} tries: each gives up a connection`);
-          assert.equal(errors.length, 2);
+          // A connection that found such a hole ended the pause, and the next began another.
+          assert.ok(errors.length <= 1 + opened, `${errors.length} reports`);
           assert.match(errors[0]?.hint ?? "", /select\(\) holds fds below 1024; use poll or epoll/);
           assert.throws(() => rig.reactor.watch(held.at(-1) as number, 1, () => {}), {
             code: "EINVAL",
@@ -218,9 +223,9 @@ export function limitCases(variant: Variant): Case[] {
 
 /** Descriptors until every number below 1024 is taken, and one more. */
 function fillTo1024(): number[] {
-  const fds: number[] = [];
+  const fds: number[] = [kernel.libc.eventfd(0, EFD_CLOEXEC)];
   for (;;) {
-    const fd = kernel.libc.fcntl(0, F_DUPFD_CLOEXEC, 0);
+    const fd = kernel.libc.fcntl(fds[0] as number, F_DUPFD_CLOEXEC, 0);
     assert.ok(fd >= 0);
     fds.push(fd);
     if (fd >= 1024) return fds;
