@@ -1,3 +1,4 @@
+import { makeEngine } from "../src/engine/choose.ts";
 import {
   DefaultSelector,
   EpollSelector,
@@ -7,6 +8,7 @@ import {
 import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
 import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
+import { engineConformance } from "./conformance/engine.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
@@ -16,6 +18,13 @@ import { socketConformance } from "./conformance/socket.ts";
 import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
 import type { Suite } from "./suite.ts";
+
+const ENGINES_AND_TRIGGERS = [
+  ["epoll", "level"],
+  ["epoll", "edge"],
+  ["poll", "level"],
+  ["select", "level"],
+] as const;
 
 /** Every conformance suite, floor by floor: what runs under each runtime. A new one is one line here. */
 export function suites(): Suite[] {
@@ -34,6 +43,11 @@ export function suites(): Suite[] {
     selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
     wakerConformance(),
     ...socketConformance(),
+    ...ENGINES_AND_TRIGGERS.map(([engine, trigger]) =>
+      engineConformance(`${engine} ${trigger}`, (kernel, completions) =>
+        makeEngine(kernel, { engine, trigger }, completions),
+      ),
+    ),
     ...VARIANTS.map(reactorConformance),
   ];
 }

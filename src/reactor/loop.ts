@@ -212,7 +212,6 @@ export class Loop implements Completions {
 
   received(slot: number, arena: Arena, offset: number, length: number): void {
     this.#owners[slot]?.received(arena, offset, length);
-    if (this.#dirtyCount > 0) this.flush();
   }
 
   sent(slot: number, length: number): void {

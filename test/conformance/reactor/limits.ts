@@ -83,7 +83,11 @@ export function limitCases(variant: Variant): Case[] {
         try {
           rig.peer(listener);
           rig.peer(other);
-          await rig.until("refused", () => errors.length === 2);
+          await rig.until("refused", () => {
+            // What the runtime itself closes meanwhile leaves a hole.
+            held.push(...fillTo1024());
+            return errors.length >= 2;
+          });
           for (let i = 0; i < 3; i++) {
             rig.peer(listener);
             rig.peer(other);
@@ -92,7 +96,8 @@ export function limitCases(variant: Variant): Case[] {
           await rig.during(60);
           const tries = rig.counts.accept4 - before;
           assert.ok(tries <= 8, `${tries} tries: each gives up a connection`);
-          assert.equal(errors.length, 2);
+          // A connection that found such a hole ended the pause, and the next began another.
+          assert.ok(errors.length <= 1 + opened, `${errors.length} reports`);
           assert.match(errors[0]?.hint ?? "", /select\(\) holds fds below 1024; use poll or epoll/);
           assert.throws(() => rig.reactor.watch(held.at(-1) as number, 1, () => {}), {
             code: "EINVAL",

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Connection, Handlers } from "../../../src/index.ts";
+import { sendFds } from "../../../src/socket/pass-fds.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import type { Case } from "../../suite.ts";
 import { assertSame, casesOf, pattern, Rig, type Variant } from "./rig.ts";
@@ -317,6 +318,20 @@ export function transferCases(variant: Variant): Case[] {
       peer.send(new Uint8Array([9, 9, 9]));
       await rig.until("forwarded", () => got.length > 1);
       assert.deepEqual(got, ["1,2,3", "9,9,9"]);
+    }),
+    test("data behind passed descriptors is read without another event", async (rig) => {
+      let got = "";
+      const listener = rig.listen({
+        path: `\0polloi-passed-${process.pid}-${Math.random()}`,
+        data: (_connection, bytes) => {
+          got += Buffer.from(bytes);
+        },
+      });
+      const peer = rig.peer(listener);
+      await rig.until("accepted", () => listener.connections === 1);
+      sendFds(peer.socket, "before ", [rig.eventfd(0)]);
+      peer.socket.send("after");
+      await rig.until("all read", () => got === "before after");
     }),
     test("a burst beyond what one turn reads arrives though nothing else comes", async (rig) => {
       let got = 0;

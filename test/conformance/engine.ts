@@ -1,0 +1,506 @@
+import assert from "node:assert/strict";
+import { ERRNO } from "../../src/base/errno.ts";
+import { type Completions, type Engine, SEND_LENT, SEND_MORE } from "../../src/engine/engine.ts";
+import { EVENT_READ, EVENT_WRITE } from "../../src/selectors/events.ts";
+import type { SocketAddress } from "../../src/socket/address.ts";
+import { AF_INET, SOCK_STREAM } from "../../src/socket/constants.ts";
+import { createServer } from "../../src/socket/create.ts";
+import { readLocalAddress } from "../../src/socket/raw.ts";
+import { Socket } from "../../src/socket/socket.ts";
+import type { Arena } from "../../src/sys/arena.ts";
+import type { Kernel } from "../../src/sys/kernel.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { type Descriptor, kernelWith, Opened } from "../descriptors.ts";
+import type { Suite } from "../suite.ts";
+
+const { libc, arenas } = kernel;
+
+/** Everything that an engine told, in order, as text. */
+class Recording implements Completions {
+  readonly all: string[] = [];
+  readonly fds: number[] = [];
+  pendings = 0;
+  bytes = "";
+  on: (event: string, slot: number) => void = () => {};
+
+  accepted(slot: number, fd: number): void {
+    this.fds.push(fd);
+    this.#say("accepted", slot);
+  }
+  acceptFailed(slot: number, errno: number): void {
+    this.#say("acceptFailed", slot, errno);
+  }
+  connected(slot: number, errno: number): void {
+    this.#say("connected", slot, errno);
+  }
+  received(slot: number, arena: Arena, offset: number, length: number): void {
+    this.bytes += Buffer.from(arena.u8.subarray(offset, offset + length)).toString();
+    this.#say("received", slot, length);
+  }
+  sent(slot: number, length: number): void {
+    this.#say("sent", slot, length);
+  }
+  failed(slot: number, errno: number, syscall: string): void {
+    this.#say("failed", slot, `${errno} ${syscall}`);
+  }
+  ready(slot: number, events: number): void {
+    this.#say("ready", slot, events);
+  }
+  released(slot: number): void {
+    this.#say("released", slot);
+  }
+  settle(): void {}
+  pending(): void {
+    this.pendings++;
+  }
+
+  #say(event: string, slot: number, detail?: unknown): void {
+    this.all.push(detail === undefined ? `${event} ${slot}` : `${event} ${slot} ${detail}`);
+    this.on(event, slot);
+  }
+}
+
+/** An engine under test, what it tells, and mapped memory to send from. */
+interface Bench {
+  readonly engine: Engine;
+  readonly told: Recording;
+  readonly opened: Opened;
+  readonly memory: Arena;
+  /** Turns until what was told satisfies `condition`. */
+  until(condition: () => boolean): void;
+  /** Turns a few times and gives what was told in them. */
+  quiet(): string[];
+}
+
+/** What every {@link Engine} must do. `make` gives a new one. */
+export function engineConformance(
+  name: string,
+  make: (kernel: Kernel, completions: Completions) => Engine,
+): Suite {
+  const using =
+    (body: (bench: Bench) => void, faulty: Kernel = kernel) =>
+    (): void => {
+      const told = new Recording();
+      const engine = make(faulty, told);
+      const opened = new Opened();
+      const memory = arenas.map(8 * 1024 * 1024);
+      const bench: Bench = {
+        engine,
+        told,
+        opened,
+        memory,
+        until: (condition) => {
+          for (let turns = 0; !condition(); turns++) {
+            assert.ok(
+              turns < 2000,
+              `${name}: not after ${turns} turns; told ${told.all.slice(-9)}`,
+            );
+            engine.turn(1);
+          }
+        },
+        quiet: () => {
+          const before = told.all.length;
+          for (let i = 0; i < 5; i++) engine.turn(0);
+          return told.all.slice(before);
+        },
+      };
+      try {
+        body(bench);
+      } finally {
+        engine.dispose();
+        opened[Symbol.dispose]();
+        for (const fd of told.fds) libc.close(fd);
+        arenas.release(memory);
+      }
+    };
+  const hangup = !name.includes("select");
+
+  /** One end of a pair as slot 0, open; the other end. */
+  const stream = ({ engine, opened }: Bench): [Descriptor, Descriptor] => {
+    const [mine, theirs] = opened.pair();
+    assert.ok(engine.open(0, mine.fileno()) >= 0);
+    return [mine, theirs];
+  };
+  /** The same over TCP. */
+  const tcp = ({ engine, opened }: Bench): Socket => {
+    const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
+    const theirs = opened.own(new Socket(AF_INET, SOCK_STREAM));
+    theirs.connect(server.localAddress());
+    const accepted = server.accept();
+    assert.ok(accepted !== null);
+    const mine = opened.own(accepted.socket);
+    mine.setBlocking(false);
+    theirs.setBlocking(false);
+    assert.ok(engine.open(0, mine.fileno()) >= 0);
+    return theirs;
+  };
+
+  return {
+    title: `Engine conformance: ${name} on ${kernel.runtime}`,
+    cases: [
+      {
+        name: "nothing to do: a turn tells nothing, and waits as long as it is told to",
+        run: using(({ engine, told }) => {
+          const begun = performance.now();
+          assert.equal(engine.turn(0), 0);
+          assert.equal(engine.turn(5), 0);
+          assert.ok(performance.now() - begun >= 5);
+          assert.deepEqual(told.all, []);
+        }),
+      },
+      {
+        name: "listen accepts non-blocking, close-on-exec descriptors until it is closed",
+        run: using(({ engine, told, opened, until, quiet }) => {
+          const server = opened.own(
+            createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
+          );
+          const fd = server.detach();
+          assert.ok(engine.listen(0, fd) >= 0);
+          const connect = () => {
+            const peer = opened.own(new Socket(AF_INET, SOCK_STREAM));
+            peer.connect(address);
+          };
+          const address = socketAddress(fd);
+          connect();
+          connect();
+          until(() => told.fds.length === 2);
+          assert.ok((libc.fcntl(told.fds[0] as number, 3, 0) & 0o4000) !== 0);
+          assert.equal(libc.fcntl(told.fds[0] as number, 1, 0), 1);
+          assert.ok(engine.setAccepting(0, false) >= 0);
+          connect();
+          assert.deepEqual(quiet(), []);
+          assert.ok(engine.setAccepting(0, true) >= 0);
+          until(() => told.fds.length === 3);
+          engine.close(0);
+          assert.equal(told.all.at(-1), "released 0");
+          assert.equal(libc.fcntl(fd, 1, 0), -ERRNO.EBADF);
+        }),
+      },
+      {
+        name: "a listener paused within accepted accepts no more",
+        run: using(({ engine, told, opened, until, quiet }) => {
+          const server = opened.own(
+            createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
+          );
+          engine.listen(0, server.fileno());
+          for (let i = 0; i < 4; i++) {
+            opened.own(new Socket(AF_INET, SOCK_STREAM)).connect(server.localAddress());
+          }
+          told.on = () => engine.setAccepting(0, false);
+          until(() => told.fds.length === 1);
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "no descriptor left is told, and does not stop the turn",
+        run: using(
+          ({ engine, told, opened, until }) => {
+            const server = opened.own(
+              createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
+            );
+            engine.listen(0, server.fileno());
+            opened.own(new Socket(AF_INET, SOCK_STREAM)).connect(server.localAddress());
+            until(() => told.all.length > 0);
+            assert.equal(told.all[0], `acceptFailed 0 ${ERRNO.EMFILE}`);
+            engine.forget(0);
+          },
+          kernelWith({ accept4: () => -ERRNO.EMFILE }),
+        ),
+      },
+      {
+        name: "connect tells its end, good or bad; open makes a stream of it in the same slot",
+        run: using(({ engine, told, opened, until }) => {
+          const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
+          const address = server.localAddress();
+          const good = opened.own(new Socket(AF_INET, SOCK_STREAM));
+          good.setBlocking(false);
+          good.connectEx(address);
+          assert.ok(engine.connect(3, good.fileno()) >= 0);
+          until(() => told.all.length > 0);
+          assert.deepEqual(told.all, ["connected 3 0"]);
+          assert.ok(engine.open(3, good.fileno()) >= 0);
+          const peer = server.accept()?.socket as Socket;
+          opened.own(peer);
+          peer.send("hello");
+          until(() => told.bytes === "hello");
+          server.close();
+          const bad = opened.own(new Socket(AF_INET, SOCK_STREAM));
+          bad.setBlocking(false);
+          bad.connectEx(address);
+          engine.connect(4, bad.fileno());
+          until(() => told.all.at(-1) === `connected 4 ${ERRNO.ECONNREFUSED}`);
+          engine.forget(3);
+          engine.forget(4);
+        }),
+      },
+      {
+        name: "bytes that were there before open are received, and then the end, once",
+        run: using((bench) => {
+          const { engine, told, opened, until, quiet } = bench;
+          const [mine, theirs] = opened.pair();
+          theirs.write(3);
+          theirs.close();
+          assert.ok(engine.open(0, mine.fileno()) >= 0);
+          until(() => told.all.length >= 2);
+          assert.deepEqual(told.all, ["received 0 3", "received 0 0"]);
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "the end that comes right behind the bytes is not lost",
+        run: using((bench) => {
+          const { told, until } = bench;
+          const theirs = tcp(bench);
+          bench.engine.turn(0);
+          theirs.send("last words");
+          theirs.shutdown(1);
+          until(() => told.all.at(-1) === "received 0 0");
+          assert.equal(told.bytes, "last words");
+          bench.engine.forget(0);
+        }),
+      },
+      {
+        name: "what is more than one turn's share arrives, and is announced as pending",
+        run: using((bench) => {
+          const { engine, told, memory } = bench;
+          const theirs = tcp(bench);
+          engine.turn(0);
+          // All of it is there before the first turn.
+          let sent = 0;
+          for (let part: number | null = 0; part !== null && sent < 1_500_000; sent += part ?? 0) {
+            part = theirs.send(memory.u8.subarray(0, 65_536));
+          }
+          let turns = 0;
+          let length = 0;
+          const count = () =>
+            told.all.reduce((sum, line) => sum + Number(line.split(" ")[2] ?? 0), 0);
+          for (; length < sent; length = count()) {
+            assert.ok(++turns < 1000, `${length} of ${sent} bytes`);
+            // What a turn leaves behind is announced, or seen in the descriptor.
+            if (turns > 1) assert.ok(told.pendings >= turns - 1 || readable(engine.fileno()));
+            engine.turn(1);
+          }
+          assert.equal(length, sent);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "not receiving is silent; receiving again finds what came meanwhile",
+        run: using((bench) => {
+          const { engine, told, until, quiet } = bench;
+          const [, theirs] = stream(bench);
+          assert.ok(engine.setReceiving(0, false) >= 0);
+          theirs.write(7);
+          assert.deepEqual(quiet(), []);
+          theirs.write(2);
+          assert.deepEqual(quiet(), []);
+          assert.ok(engine.setReceiving(0, true) >= 0);
+          until(() => told.all.length > 0);
+          assert.deepEqual(told.all, ["received 0 9"]);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "paused within received, the rest waits; nothing spins when the peer hangs up",
+        run: using((bench) => {
+          const { engine, told, until, quiet } = bench;
+          const theirs = tcp(bench);
+          told.on = (event) => {
+            if (event === "received") engine.setReceiving(0, false);
+          };
+          theirs.send("one");
+          until(() => told.bytes === "one");
+          theirs.send("two");
+          theirs.shutdown(1);
+          assert.deepEqual(quiet(), []);
+          engine.setReceiving(0, true);
+          until(() => told.bytes === "onetwo");
+          engine.setReceiving(0, true);
+          until(() => told.all.at(-1) === "received 0 0");
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a reset is told as failed, receiving or not",
+        run: using((bench) => {
+          for (const receiving of [true, false]) {
+            const { engine, told, until } = bench;
+            told.all.length = 0;
+            const theirs = tcp(bench);
+            engine.setReceiving(0, receiving);
+            engine.turn(0);
+            theirs.setsockopt(1, 13, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
+            theirs.close();
+            // select says nothing of a descriptor that it is asked nothing of.
+            if (!receiving && !hangup) engine.setReceiving(0, true);
+            until(() => told.all.length > 0);
+            assert.deepEqual(told.all, [`failed 0 ${ERRNO.ECONNRESET} recv`]);
+            engine.forget(0);
+          }
+        }),
+      },
+      {
+        name: "send takes what it can; the rest is in flight until sent has told of all of it",
+        run: using((bench) => {
+          const { engine, told, memory, until } = bench;
+          const theirs = tcp(bench);
+          memory.u8.fill(120);
+          const taken = engine.send(0, memory.address, memory.byteLength, 0);
+          assert.ok(taken > 0 && taken < memory.byteLength);
+          let read = 0;
+          const buffer = new Uint8Array(1 << 20);
+          until(() => {
+            read += theirs.recvInto(buffer) ?? 0;
+            return read === memory.byteLength;
+          });
+          engine.turn(0);
+          const sent = told.all.map((line) => Number(line.split(" ")[2]));
+          assert.equal(
+            sent.reduce((sum, length) => sum + length, taken),
+            memory.byteLength,
+          );
+          assert.ok(told.all.every((line) => line.startsWith("sent 0 ")));
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "lent bytes leave nothing in flight; SEND_MORE loses nothing",
+        run: using((bench) => {
+          const { engine, memory, quiet } = bench;
+          const theirs = tcp(bench);
+          assert.equal(engine.send(0, memory.address, 3, SEND_MORE), 3);
+          assert.equal(engine.send(0, memory.address, 4, 0), 4);
+          const taken = engine.send(0, memory.address, memory.byteLength, SEND_LENT);
+          assert.ok(taken < memory.byteLength);
+          assert.equal(engine.send(0, memory.address, 1, SEND_LENT), 0);
+          const buffer = new Uint8Array(1 << 20);
+          let read = 0;
+          for (let i = 0; i < 1000 && read < taken + 7; i++) read += theirs.recvInto(buffer) ?? 0;
+          assert.equal(read, taken + 7);
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a send to a peer that is gone fails with its errno",
+        run: using((bench) => {
+          const { engine, memory } = bench;
+          const [, theirs] = stream(bench);
+          theirs.close();
+          assert.equal(engine.send(0, memory.address, 1, 0), -ERRNO.EPIPE);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "watch reports readiness, modify changes for what, forget ends it and leaves it open",
+        run: using(({ engine, told, opened, until, quiet }) => {
+          const counter = opened.counter(0);
+          assert.ok(engine.watch(5, counter.fileno(), EVENT_READ) >= 0);
+          assert.deepEqual(quiet(), []);
+          assert.ok(engine.modify(5, EVENT_WRITE) >= 0);
+          until(() => told.all.length > 0);
+          assert.equal(told.all[0], `ready 5 ${EVENT_WRITE}`);
+          engine.forget(5);
+          assert.equal(told.all.at(-1), "released 5");
+          assert.deepEqual(quiet(), []);
+          assert.equal(libc.fcntl(counter.fileno(), 1, 0), 1);
+        }),
+      },
+      {
+        name: "what cannot be watched gives -errno and takes no slot",
+        run: using(({ engine, opened }) => {
+          const counter = opened.counter(0);
+          assert.ok(engine.watch(0, counter.fileno(), EVENT_READ) >= 0);
+          assert.equal(engine.watch(1, counter.fileno(), EVENT_READ), -ERRNO.EEXIST);
+          assert.equal(engine.watch(1, -1, EVENT_READ), -ERRNO.EBADF);
+          assert.equal(engine.open(1, -1), -ERRNO.EBADF);
+          assert.equal(engine.listen(1, -1), -ERRNO.EBADF);
+          engine.close(1);
+          engine.forget(1);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "slots closed within a turn hear nothing more, and are released at its end",
+        run: using(({ engine, told, opened }) => {
+          const pairs = Array.from({ length: 5 }, () => opened.pair());
+          pairs.forEach(([mine], slot) => void engine.open(slot, mine.dup().fileno()));
+          for (const [, theirs] of pairs) theirs.write(1);
+          told.on = (event, at) => {
+            if (event !== "received") return;
+            assert.ok(!told.all.some((line) => line.startsWith("released")));
+            for (let slot = 0; slot < 5; slot++) if (slot !== at) engine.close(slot);
+          };
+          engine.turn(100);
+          assert.equal(told.all.filter((line) => line.startsWith("received")).length, 1);
+          assert.equal(told.all.filter((line) => line.startsWith("released")).length, 4);
+          assert.ok(told.all[0]?.startsWith("received"));
+          for (let slot = 0; slot < 5; slot++) engine.close(slot);
+        }),
+      },
+      {
+        name: "slots by the thousand, in any order",
+        run: using(({ engine, told, opened, until }) => {
+          const slots = Array.from({ length: 200 }, (_, i) => (i * 37) % 200);
+          const counters = slots.map((slot) => {
+            const counter = opened.counter(0);
+            assert.ok(engine.watch(slot, counter.fileno(), EVENT_READ) >= 0);
+            return counter;
+          });
+          for (const counter of counters) {
+            kernel.scratch.setWord(0, 1);
+            libc.write(counter.fileno(), kernel.scratch.address, 8);
+          }
+          until(() => new Set(told.all).size === 200);
+          for (const slot of slots) engine.forget(slot);
+          told.all.length = 0;
+          engine.turn(0);
+          assert.deepEqual(told.all, []);
+        }),
+      },
+      {
+        name: "fileno is readable when a turn would find something, and only then",
+        run: using((bench) => {
+          const { engine, opened, told } = bench;
+          const [, early] = stream(bench);
+          assert.ok(engine.fileno() >= 0);
+          engine.turn(0);
+          const counter = opened.counter(0);
+          engine.watch(1, counter.fileno(), EVENT_READ);
+          assert.equal(readable(engine.fileno()), false);
+          early.write(1);
+          assert.equal(readable(engine.fileno()), true);
+          engine.turn(0);
+          assert.equal(told.all.at(-1), "received 0 1");
+          assert.equal(readable(engine.fileno()), false);
+          engine.setReceiving(0, false);
+          early.close();
+          for (let i = 0; i < 3; i++) engine.turn(0);
+          assert.equal(readable(engine.fileno()), false);
+          engine.forget(1);
+          engine.forget(0);
+          assert.equal(readable(engine.fileno()), false);
+        }),
+      },
+    ],
+  };
+}
+
+/** Where the listening socket `fd` is. */
+function socketAddress(fd: number): SocketAddress {
+  const address = readLocalAddress(kernel, fd);
+  assert.ok(address !== null);
+  return address;
+}
+
+/** Whether another loop that watches `fd` would wake. */
+function readable(fd: number): boolean {
+  const { scratch } = kernel;
+  scratch.i32[0] = fd;
+  scratch.u32[1] = 1;
+  scratch.setTimespec(8, 0);
+  return libc.ppoll(scratch.address, 1, scratch.address + 8, 0) > 0;
+}

@@ -1,0 +1,196 @@
+/** How a reactor lives: in a process, in a thread, and until when. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { execPath } from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { Reactor } from "../../../src/index.ts";
+import { EVENT_READ } from "../../../src/selectors/events.ts";
+import { kernel } from "../../../src/sys/open.ts";
+import type { Case } from "../../suite.ts";
+import { casesOf, type Variant } from "./rig.ts";
+
+/** What a process of {@link file://./life-program.ts} says, and how it ends. */
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly errors: string;
+  readonly killed: boolean;
+}
+
+function program(what: string, { engine, trigger }: Variant, killAfter?: string): Promise<Outcome> {
+  const path = fileURLToPath(new URL("./life-program.js", import.meta.url));
+  const flags = kernel.runtime === "deno" ? ["run", "--allow-all"] : [];
+  const child = spawn(execPath, [...flags, path, what, engine, trigger]);
+  let out = "";
+  let errors = "";
+  let killed = false;
+  const kill = () => {
+    killed = true;
+    child.kill("SIGKILL");
+  };
+  const timer = setTimeout(kill, 10_000);
+  child.stdout.on("data", (part) => {
+    out += part;
+    if (killAfter !== undefined && out.includes(killAfter)) setTimeout(kill, 150);
+  });
+  child.stderr.on("data", (part) => {
+    errors += part;
+  });
+  return new Promise((resolve) => {
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, out: out.trim(), errors, killed });
+    });
+  });
+}
+
+const descriptors = (): number => readdirSync("/proc/self/fd").length;
+
+export function lifeCases(variant: Variant): Case[] {
+  const test = casesOf(variant);
+  const hosted = variant.mode === "hosted" ? undefined : "blocking: there is no process to live in";
+  const blocking = variant.mode === "blocking" ? undefined : "hosted: run() is not used";
+  return [
+    test(
+      "the process ends when everything is closed",
+      async () => {
+        const { code, out } = await program("closed", variant);
+        assert.deepEqual({ code, out }, { code: 0, out: "closed" });
+      },
+      hosted,
+    ),
+    test(
+      "the process stays while something is open",
+      async () => {
+        const { killed, out } = await program("open", variant, "open");
+        assert.deepEqual({ killed, out }, { killed: true, out: "open" });
+      },
+      hosted,
+    ),
+    test(
+      "a timer keeps the process until it fires; a cancelled one does not",
+      async () => {
+        const { code, out } = await program("timer", variant);
+        assert.deepEqual({ code, out }, { code: 0, out: "fired" });
+      },
+      hosted,
+    ),
+    test(
+      "a handler that throws with no error handler fails the process",
+      async () => {
+        const { code, errors, killed } = await program("throws", variant);
+        assert.equal(killed, false);
+        assert.notEqual(code, 0);
+        assert.match(errors, /nobody catches this/);
+      },
+      hosted,
+    ),
+    test(
+      "a connect that fails with nobody to hear of it fails the process",
+      async () => {
+        const { code, errors, killed } = await program("refused", variant);
+        assert.equal(killed, false);
+        assert.notEqual(code, 0);
+        assert.match(errors, /connect ECONNREFUSED 127\.0\.0\.1:1/);
+      },
+      hosted,
+    ),
+    test(
+      "timers, promises, fetch and signal handlers of the runtime live beside it",
+      async () => {
+        const { code, out } = await program("neighbours", variant);
+        assert.deepEqual({ code, out }, { code: 0, out: "echo,fetch,interval,promise,signal" });
+      },
+      hosted,
+    ),
+    test(
+      "run() in a worker thread serves, and returns when nothing is open",
+      async () => {
+        const path = new URL("./worker-program.js", import.meta.url);
+        const { engine, trigger } = variant;
+        const worker = new Worker(path, { workerData: { engine, trigger } });
+        const said = await new Promise((resolve, reject) => {
+          worker.once("message", resolve);
+          worker.once("error", reject);
+        });
+        assert.equal(said, "from a worker");
+        await worker.terminate();
+      },
+      blocking,
+    ),
+    test(
+      "run() returns on stop() with everything still open, and can be called again",
+      async (rig) => {
+        const listener = rig.listen({});
+        let fired = 0;
+        rig.reactor.setTimer(1, () => {
+          fired++;
+          rig.reactor.stop();
+        });
+        rig.reactor.run();
+        assert.equal(fired, 1);
+        assert.ok(listener.port > 0);
+        assert.equal(rig.reactor.alive, true);
+        rig.reactor.setTimer(1, () => listener.close());
+        rig.reactor.run();
+        assert.equal(rig.reactor.alive, false);
+      },
+      blocking,
+    ),
+    test(
+      "what a handler throws comes out of run(), which can be called again",
+      async (rig) => {
+        let after = false;
+        rig.reactor.setTimer(0, () => {
+          throw new Error("out of run");
+        });
+        rig.reactor.setTimer(2, () => {
+          after = true;
+        });
+        assert.throws(() => rig.reactor.run(), /out of run/);
+        rig.reactor.run();
+        assert.equal(after, true);
+      },
+      blocking,
+    ),
+    test("reactors that close with everything open leak no descriptor", async () => {
+      const { engine, trigger, mode } = variant;
+      // What the runtime opens for its own sake is opened once.
+      const cycle = async () => {
+        const reactor = new Reactor({ engine, trigger });
+        if (mode === "blocking") reactor.run();
+        const { libc } = kernel;
+        const counter = libc.eventfd(0, 0o2004000);
+        const listener = reactor.listen({ host: "127.0.0.1", port: 0 });
+        reactor.watch(counter, EVENT_READ, () => {});
+        const open: unknown[] = [];
+        for (let i = 0; i < 5; i++) {
+          reactor.connect({
+            host: "127.0.0.1",
+            port: listener.port,
+            open: () => void open.push(i),
+          });
+        }
+        reactor.connect({ host: "127.0.0.1", port: listener.port });
+        while (open.length < 5) {
+          if (mode === "blocking") reactor.turn(1);
+          else await sleep(1);
+        }
+        reactor.connect({ host: "127.0.0.1", port: listener.port });
+        reactor.connect({ host: "localhost", port: listener.port });
+        reactor.close();
+        libc.close(counter);
+        await sleep(5);
+      };
+      await cycle();
+      await cycle();
+      const before = descriptors();
+      for (let i = 0; i < 5; i++) await cycle();
+      const after = descriptors();
+      assert.ok(after <= before, `${after} descriptors, and ${before} before`);
+    }),
+  ];
+}
