@@ -46,6 +46,33 @@ export function transferCases(variant: Variant): Case[] {
       assert.equal(peer.text, "x");
       assert.equal(peer.ended, false);
     }),
+    test("sixteen connections are received from, then answered", async () => {
+      const { recv, send } = kernel.libc;
+      let order = "";
+      using rig = new Rig(variant, {
+        recv: (fd, buffer, length, flags) => {
+          const result = recv(fd, buffer, length, flags);
+          if (result > 0) order += "r";
+          return result;
+        },
+        send: (fd, buffer, length, flags) => {
+          order += "s";
+          return send(fd, buffer, length, flags);
+        },
+      });
+      for (const zeroCopy of [false, true]) {
+        let opened = 0;
+        const listener = rig.listen({ ...echo, zeroCopy, open: () => void opened++ });
+        const peers = Array.from({ length: 20 }, () => rig.peer(listener));
+        await rig.until("opened", () => opened === 20);
+        order = "";
+        for (const [i, peer] of peers.entries()) peer.send(`message ${i}`);
+        for (const [i, peer] of peers.entries()) {
+          await rig.until("answered", () => peer.text === `message ${i}`);
+        }
+        assert.equal(order, `${"r".repeat(16)}${"s".repeat(16)}rrrrssss`);
+      }
+    }),
     test("one byte at a time arrives as one stream", async (rig) => {
       const peer = rig.peer(rig.listen(echo));
       const text = "every byte is a message of its own";
