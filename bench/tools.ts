@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, readdirSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { type Runtime, runtimes } from "../test/runtimes/installed.ts";
 import { inOut, inRepository } from "./places.ts";
 
 /** A program of this machine, or why there is none. */
@@ -57,12 +58,15 @@ function runtimeOf(name: string, path: string | undefined, ask: readonly string[
   return { path: answer[1] as string, version: answer[2] as string };
 }
 
+/** Those that the tests fetch from npm, once they were asked for. */
+let fetched: Runtime[] | undefined;
+
 /** Where a JavaScript runtime is: named by the environment, fetched for the tests, or installed. */
 function javascriptRuntime(name: string, variable: string): string | undefined {
   const named = process.env[variable];
   if (named !== undefined && named !== "") return named;
-  const fetched = inRepository(`test/runtimes/node_modules/.bin/${name}`);
-  return isExecutable(fetched) ? fetched : onPath(name);
+  fetched ??= runtimes((line) => console.error(line));
+  return fetched.find((runtime) => runtime.name === name)?.path ?? onPath(name);
 }
 
 function run(path: string, args: readonly string[]): string | undefined {
