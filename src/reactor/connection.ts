@@ -46,7 +46,9 @@ export interface Connection<Data = unknown> extends Disposable {
   /**
    * Closes as soon as everything that was written is sent. Nothing more is received. The peer sees the
    * end at once, and has a second to end its own half: what it went on sending to a closed socket would
-   * reset the connection, and it might lose what it was sent. Safe to call twice.
+   * reset the connection, and it might lose what it was sent. A peer that takes nothing of what is queued for 30
+   * seconds, or for the idle timeout where there is one, is given up with `ETIMEDOUT`. Safe to call
+   * twice.
    */
   close(): void;
   /**

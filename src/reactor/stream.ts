@@ -27,6 +27,8 @@ import {
 
 /** How long a closing connection waits for the end of a peer that is still sending. */
 const LINGER_MS = 1000;
+/** How long a closing connection waits for a peer that takes nothing of what is queued for it. */
+const CLOSING_MS = 30_000;
 
 const encoder = new TextEncoder();
 
@@ -117,6 +119,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.pendingBytes > 0) {
       // While it connects, it goes on to do so: what was written is to be sent.
       if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
+      this.#idle ??= new IdleTimeout(this.loop.timers, CLOSING_MS, () => this.#timedOut());
     } else if (this.#is(CONNECTING)) {
       this.destroy();
     } else {
@@ -167,9 +170,11 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   setIdleTimeout(timeoutMs: number): void {
     checkTimeout("the idle timeout", timeoutMs);
+    // What closes has a time of its own.
+    if (this.#is(CLOSING | CLOSED)) return;
     this.#idle?.cancel();
     this.#idle = null;
-    if (timeoutMs > 0 && !this.#is(CLOSED)) {
+    if (timeoutMs > 0) {
       this.#idle = new IdleTimeout(this.loop.timers, timeoutMs, () => this.#idled());
     }
   }
@@ -347,8 +352,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   #idled(): void {
     const { handlers } = this.#profile;
-    if (handlers.timeout === undefined) {
-      this.destroy(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
+    if (handlers.timeout === undefined || this.#is(CLOSING)) {
+      this.#timedOut();
       return;
     }
     try {
@@ -356,6 +361,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     } catch (thrown) {
       this.#threw(thrown);
     }
+  }
+
+  #timedOut(): void {
+    this.destroy(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
   }
 
   /** A handler threw: that is the connection's business if it has an `error` handler, else everyone's. */

@@ -14,10 +14,8 @@ export const PAGE_SIZE = 4096;
 // mmap(2), madvise(2)
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
-export const MAP_SHARED = 0x01;
 export const MAP_PRIVATE = 0x02;
 export const MAP_ANONYMOUS = 0x20;
-export const MAP_POPULATE = 0x8000;
 export const MADV_DONTNEED = 4;
 
 // fcntl(2), open(2)
@@ -28,8 +26,6 @@ export const F_SETFL = 4;
 export const F_DUPFD_CLOEXEC = 1030;
 export const FD_CLOEXEC = 1;
 export const O_RDONLY = 0;
-export const O_WRONLY = 1;
-export const O_RDWR = 2;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 
@@ -40,13 +36,11 @@ export const TIOCGPGRP = 0x540f;
 // eventfd(2), timerfd_create(2), epoll_create1(2): all of them reuse O_CLOEXEC and O_NONBLOCK.
 export const EFD_CLOEXEC: number = O_CLOEXEC;
 export const EFD_NONBLOCK: number = O_NONBLOCK;
-export const EFD_SEMAPHORE = 1;
 export const TFD_CLOEXEC: number = O_CLOEXEC;
 export const TFD_NONBLOCK: number = O_NONBLOCK;
 export const CLOCK_MONOTONIC = 1;
 
 // getrlimit(2)
-export const RLIMIT_MEMLOCK = 8;
 export const RLIMIT_NOFILE = 7;
 
 /** Call numbers for {@link Libc.syscall}. Calls added since 2019 have one number everywhere. */
@@ -54,9 +48,6 @@ export const SYS = {
   pidfd_open: 434,
   epoll_pwait2: 441,
 } as const;
-
-/** `struct timespec`: seconds and nanoseconds, a word each. */
-export const TIMESPEC_SIZE = 16;
 
 /**
  * `struct epoll_event`: a 32-bit mask and 64 bits of the caller's own. On x64 alone it is packed.

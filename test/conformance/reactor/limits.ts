@@ -180,6 +180,26 @@ export function limitCases(variant: Variant): Case[] {
       assert.equal(closed[0]?.[0], quiet);
       assert.equal(closed[0]?.[1].code, "ETIMEDOUT");
     }),
+    test("closing, a peer that takes nothing is given up, whatever the timeout handler does", async (rig) => {
+      let error: (Error & { code?: string }) | undefined;
+      let told = 0;
+      const listener = rig.listen({
+        idleTimeoutMs: 30,
+        open: (it) => {
+          it.write(new Uint8Array(8_000_000));
+          it.close();
+          it.setIdleTimeout(0);
+        },
+        timeout: () => void told++,
+        close: (_it, why) => {
+          error = why;
+        },
+      });
+      rig.peer(listener).reading = false;
+      await rig.until("given up", () => error !== undefined, 2000);
+      assert.equal(error?.code, "ETIMEDOUT");
+      assert.equal(told, 0);
+    }),
     test("what is written to a peer that reads nothing does not keep an idle connection", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
       let connection: Connection | undefined;
