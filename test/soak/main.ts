@@ -11,23 +11,38 @@ import { once } from "node:events";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { ClientState } from "./client.ts";
 import type { ServerState } from "./server.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "1" },
-    engine: { type: "string", default: "epoll" },
-    trigger: { type: "string" },
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    clients: { type: "string", default: "60" },
-    lent: { type: "boolean", default: false },
-  },
-});
+interface SoakFlags {
+  readonly minutes: number;
+  readonly engine: string;
+  readonly trigger?: string;
+  readonly seed: string;
+  readonly clients: string;
+  readonly lent: boolean;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("Give a number above 0.");
+  return value;
+}
+
+const values = new Command("soak")
+  .description("random clients against a polloi server; nothing may be lost, moved or leaked")
+  .addOption(new Option("--minutes <count>", "how long").default(1).argParser(positive))
+  .addOption(new Option("--engine <name>").choices(["epoll", "poll", "select"]).default("epoll"))
+  .addOption(new Option("--trigger <name>", "edge is epoll's default").choices(["level", "edge"]))
+  .option("--seed <number>", "repeats a run", String(Date.now() % 1_000_000))
+  .option("--clients <count>", "at a time", "60")
+  .option("--lent", "zeroCopy: bytes are written back from where they were received", false)
+  .parse()
+  .opts<SoakFlags>();
 const { engine, seed, clients, lent } = values;
 const trigger = values.trigger ?? (engine === "epoll" ? "edge" : "level");
-const milliseconds = Number(values.minutes) * 60_000;
+const milliseconds = values.minutes * 60_000;
 /** The clients call a connection that takes 15 seconds a hanging one, and say so. */
 const GRACE_MS = 20_000;
 const MAX_GROWTH = 4 / 3;
