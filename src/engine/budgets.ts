@@ -3,8 +3,8 @@
 /** What one receive can take. */
 export const RECEIVE_BYTES = 65_536;
 /**
- * Receives before what they led to is sent. The same code run a few times over finds itself in the
- * processor's cache; many times over, the data outgrow it. See docs/decisions/0007.
+ * Receives before what they led to is sent: meant to keep the processor's caches warm, and not shown to.
+ * See docs/decisions/0007.
  */
 export const SETTLE_AFTER = 16;
 /** Connections accepted from one listener in a turn, so that a flood of them does not stop the rest. */
