@@ -13,7 +13,7 @@ import { Reactor } from "./reactor/reactor.ts";
 export { ERRNO, type ErrnoCode } from "./base/errno.ts";
 export { SysError } from "./base/sys-error.ts";
 export { type EngineChoice, type EngineReport, probeEngines } from "./engine/choose.ts";
-export type { EngineName, Trigger } from "./engine/engine.ts";
+export type { EngineName, Reporting, Trigger } from "./engine/engine.ts";
 export type { Connection, ConnectionState } from "./reactor/connection.ts";
 export type { ConnectOptions } from "./reactor/connector.ts";
 export type { ConnectionOptions, Handlers } from "./reactor/handlers.ts";
@@ -31,11 +31,8 @@ interface ReactorChoice {
 const reactors = new Map<string, Reactor>();
 
 /** This thread's reactor for an engine and a trigger: what `listen` and `connect` use. */
-export function defaultReactor({
-  engine = "auto",
-  trigger = "level",
-}: ReactorChoice = {}): Reactor {
-  const key = `${engine} ${trigger}`;
+export function defaultReactor({ engine = "auto", trigger }: ReactorChoice = {}): Reactor {
+  const key = `${engine} ${trigger ?? "by default"}`;
   let reactor = reactors.get(key);
   if (reactor === undefined) {
     reactor = new Reactor({ engine, trigger });

@@ -20,6 +20,7 @@ import { watchConformance } from "./conformance/watch.ts";
 import type { Suite } from "./suite.ts";
 
 const ENGINES_AND_TRIGGERS = [
+  ["io_uring", undefined],
   ["epoll", "level"],
   ["epoll", "edge"],
   ["poll", "level"],
@@ -44,8 +45,9 @@ export function suites(): Suite[] {
     wakerConformance(),
     ...socketConformance(),
     ...ENGINES_AND_TRIGGERS.map(([engine, trigger]) =>
-      engineConformance(`${engine} ${trigger}`, (kernel, completions) =>
-        makeEngine(kernel, { engine, trigger }, completions),
+      engineConformance(
+        trigger === undefined ? engine : `${engine} ${trigger}`,
+        (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
       ),
     ),
     ...VARIANTS.map(reactorConformance),

@@ -9,7 +9,7 @@ import type { ServeFlags } from "./serve.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
 const PROTOCOLS: readonly ProtocolName[] = ["echo", "upper", "discard"];
-const ENGINES: readonly EngineChoice[] = ["auto", "epoll", "poll", "select"];
+const ENGINES: readonly EngineChoice[] = ["auto", "io_uring", "epoll", "poll", "select"];
 const TRIGGERS: readonly Trigger[] = ["level", "edge"];
 
 const DEFAULT_HOST = "127.0.0.1";

@@ -1,15 +1,18 @@
 import { show, typeError } from "../base/misuse.ts";
+import { SysError } from "../base/sys-error.ts";
 import { openBestPoller, openPoller, POLLER_NAMES, whyNot } from "../selectors/open-poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import type { Completions, Engine, EngineName, Trigger } from "./engine.ts";
 import { ReadinessEngine } from "./readiness-engine.ts";
+import { whyNoUring } from "./try-uring.ts";
+import { UringEngine } from "./uring-engine.ts";
 
 /** An engine by name, or `"auto"`: the best that works here. */
 export type EngineChoice = EngineName | "auto";
 
 /** Every engine, the best first. */
-export const ENGINES: readonly EngineName[] = POLLER_NAMES;
+export const ENGINES: readonly EngineName[] = ["io_uring", ...POLLER_NAMES];
 
 /** Whether an engine works here, found by trying. */
 export interface EngineReport {
@@ -22,7 +25,7 @@ export interface EngineReport {
 /** Tries every engine, the best first. */
 export function probeEngines(kernel: Kernel = defaultKernel): EngineReport[] {
   return ENGINES.map((name) => {
-    const reason = whyNot(name, kernel);
+    const reason = name === "io_uring" ? whyNoUring(kernel) : whyNot(name, kernel);
     return reason === undefined ? { name, works: true } : { name, works: false, reason };
   });
 }
@@ -58,14 +61,40 @@ export function makeEngine(
       `Cannot use the trigger ${show(trigger)}: give "level" or "edge"`,
     );
   }
-  const poller = engine === "auto" ? openBestPoller(kernel).poller : openPoller(engine, kernel);
+  // A trigger is asked for: an engine over readiness is meant.
+  const uring = engine === "io_uring" || (engine === "auto" && trigger === undefined);
+  if (uring && (engine === "io_uring" || whyNoUring(kernel) === undefined)) {
+    return makeUring(kernel, trigger, completions);
+  }
+  const poller =
+    uring || engine === "auto" ? openBestPoller(kernel).poller : openPoller(engine, kernel);
   if (trigger === "edge" && !poller.capabilities.edge) {
     poller.close();
-    throw typeError(
-      "ERR_INVALID_OPTION",
-      `Cannot use ${poller.name} edge-triggered: only epoll can be; leave trigger at "level"`,
-    );
+    throw noTrigger(poller.name, trigger);
   }
   const best = poller.capabilities.edge ? "edge" : "level";
   return new ReadinessEngine(kernel, poller, trigger ?? best, completions);
+}
+
+function makeUring(
+  kernel: Kernel,
+  trigger: Trigger | undefined,
+  completions: Completions,
+): UringEngine {
+  if (trigger !== undefined) throw noTrigger("io_uring", trigger);
+  try {
+    return new UringEngine(kernel, completions);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    const hint = whyNoUring(kernel);
+    throw new SysError(error.syscall, error.errno, { hint });
+  }
+}
+
+function noTrigger(name: EngineName, trigger: Trigger): TypeError {
+  const instead =
+    name === "io_uring"
+      ? "it has no trigger: leave it out"
+      : 'only epoll can be; leave trigger at "level"';
+  return typeError("ERR_INVALID_OPTION", `Cannot use ${name} ${trigger}-triggered: ${instead}`);
 }

@@ -1,15 +1,22 @@
+import { ERRNO } from "../base/errno.ts";
 import type { Arena } from "../sys/arena.ts";
 
 /** The engines by name. */
-export type EngineName = "epoll" | "poll" | "select";
+export type EngineName = "io_uring" | "epoll" | "poll" | "select";
 
 /** When an engine reports: as long as something is ready, or once each time that something happens. */
 export type Trigger = "level" | "edge";
 
-/** Another send follows at once: the kernel may wait for it to fill its packets. */
+/** How an engine reports: by a {@link Trigger}, or, when the kernel does the I/O, what it has done. */
+export type Reporting = Trigger | "completion";
+
+/** Another send of this slot follows at once: the kernel may wait for it to fill its packets. */
 export const SEND_MORE = 1;
-/** The bytes were lent by `received` and are gone after `settle`: nothing stays in flight. */
+/** The bytes were lent by `received`, and what does not go at once is the owner's to keep. */
 export const SEND_LENT = 2;
+
+/** What `send` returns when the kernel has all of the bytes in hand and will tell how many went. */
+export const IN_FLIGHT: number = -ERRNO.EINPROGRESS;
 
 /**
  * What an engine tells its owner: each operation that came to its end.
@@ -33,6 +40,11 @@ export interface Completions {
   received(slot: number, arena: Arena, offset: number, length: number): void;
   /** So many of the bytes that `send` left in flight have gone. */
   sent(slot: number, length: number): void;
+  /**
+   * What is left of the sends that were {@link IN_FLIGHT} did not go, and is in flight no more. What of it
+   * is lent is good until this returns.
+   */
+  returned(slot: number): void;
   /** A stream failed and will do nothing more: `errno` is why, in the call named. */
   failed(slot: number, errno: number, syscall: string): void;
   /** A watched descriptor is ready: EVENT_* bits. */
@@ -64,7 +76,9 @@ export interface Completions {
  */
 export interface Engine {
   readonly name: EngineName;
-  readonly trigger: Trigger;
+  readonly trigger: Reporting;
+  /** How many sends of one slot may be in flight. All but the last are given with {@link SEND_MORE}. */
+  readonly maxSends: number;
   /**
    * A descriptor that is readable when a turn would find something, for another loop to watch. What is
    * left over from a turn is told by `pending` instead.
@@ -88,11 +102,14 @@ export interface Engine {
    * Sends bytes from mapped memory.
    *
    * @remarks
-   * One send a slot at a time. What is not taken at once stays in flight: the memory must stay as it is
-   * until `sent` has told of all of it, or the slot is closed.
+   * Up to `maxSends` a slot at a time, which go one after another. What is not taken at once stays in flight: the memory must stay as it is
+   * until `sent` has told of all of it, or the slot is closed. Lent bytes are different: what of them is
+   * not taken at once is not in flight, unless all of them are, which the engine then keeps in place until
+   * `sent` or `returned` has told of them.
    *
    * @param flags - {@link SEND_MORE} and {@link SEND_LENT}.
-   * @returns How many bytes were taken at once, from 0 to `length`, or `-errno` when the stream failed.
+   * @returns How many bytes were taken at once, from 0 to `length`; {@link IN_FLIGHT}; or `-errno` when
+   * the stream failed.
    */
   send(slot: number, address: number, length: number, flags: number): number;
   /** Reports readiness of any descriptor; `interest` is EVENT_* bits. */
@@ -101,7 +118,10 @@ export interface Engine {
   modify(slot: number, interest: number): number;
   /** Ends whatever the slot does and forgets its descriptor, which stays open. `released` follows. */
   forget(slot: number): void;
-  /** Ends whatever the slot does and closes its descriptor. `released` follows. */
+  /**
+   * Ends whatever the slot does and closes its descriptor. `released` follows. A listener may tell
+   * `accepted` meanwhile, of connections that the kernel had accepted for it before.
+   */
   close(slot: number): void;
 
   /**
@@ -111,6 +131,11 @@ export interface Engine {
    * @returns How many events there were: 0 when the time ran out.
    */
   turn(timeoutMs: number): number;
+  /**
+   * Starts what was asked for since the last turn, for an owner that may not turn again soon. Tells
+   * nothing.
+   */
+  submit(): void;
   /** Gives everything back. Descriptors still open stay so: they are the owner's. */
   dispose(): void;
 }

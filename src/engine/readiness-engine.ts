@@ -47,6 +47,7 @@ const EDGE_STREAM = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_PEER_CLOSE
 export class ReadinessEngine implements Engine {
   readonly name: Poller["name"];
   readonly trigger: Trigger;
+  readonly maxSends = 1;
   readonly #kernel: Kernel;
   readonly #poller: Poller;
   readonly #completions: Completions;
@@ -192,6 +193,8 @@ export class ReadinessEngine implements Engine {
       if (this.#again.length > 0) this.#completions.pending();
     }
   }
+
+  submit(): void {}
 
   dispose(): void {
     this.#poller.close();

@@ -1,4 +1,4 @@
-/** What a slot of the readiness engine is doing. */
+/** What a slot of an engine is doing. */
 export const KIND_FREE = 0;
 export const KIND_LISTENER = 1;
 export const KIND_CONNECTING = 2;
@@ -19,7 +19,7 @@ export const FLAG_PARKED = 16;
 export const FLAG_TO_EMPTY = 32;
 
 /**
- * What the readiness engine knows of each slot, in columns: 23 bytes a slot and nothing for the garbage
+ * What an engine knows of each slot, in columns: 23 bytes a slot and nothing for the garbage
  * collector to walk, whether there are ten connections or a million.
  */
 export class Slots {
@@ -57,7 +57,10 @@ export class Slots {
 
   #reserve(slot: number): void {
     if (slot < this.kinds.length) return;
-    const size = Math.max(slot + 1, this.kinds.length * 2);
+    this.resize(Math.max(slot + 1, this.kinds.length * 2));
+  }
+
+  protected resize(size: number): void {
     this.kinds = grown(this.kinds, new Uint8Array(size));
     this.flags = grown(this.flags, new Uint8Array(size));
     this.fds = grown(this.fds, new Int32Array(size));
@@ -67,7 +70,10 @@ export class Slots {
   }
 }
 
-function grown<Column extends { set(from: Column): void }>(from: Column, to: Column): Column {
+export function grown<Column extends { set(from: Column): void }>(
+  from: Column,
+  to: Column,
+): Column {
   to.set(from);
   return to;
 }

@@ -119,7 +119,13 @@ export class AcceptingListener<Data> extends Owner implements Listener {
   }
 
   override accepted(fd: number): void {
-    const { maxConnections = Number.POSITIVE_INFINITY } = this.#options;
+    const { maxConnections = Number.POSITIVE_INFINITY, reusePort } = this.#options;
+    // The kernel had accepted it before it heard of the end: without reusePort it would have waited in
+    // the backlog, which goes with the listener.
+    if (this.#fd < 0 && !(this.#closing && reusePort === true)) {
+      this.#loop.kernel.libc.close(fd);
+      return;
+    }
     this.connections++;
     const result = new Stream(this.#loop, this.#profile, false).opened(fd);
     if (result < 0) {

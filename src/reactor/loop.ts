@@ -11,6 +11,7 @@ export abstract class Owner {
   connected(_errno: number): void {}
   received(_arena: Arena, _offset: number, _length: number): void {}
   sent(_length: number): void {}
+  returned(): void {}
   failed(_errno: number, _syscall: string): void {}
   ready(_events: number): void {}
   /** A descriptor was closed, and this owner is among the starved. */
@@ -216,6 +217,10 @@ export class Loop implements Completions {
 
   sent(slot: number, length: number): void {
     this.#owners[slot]?.sent(length);
+  }
+
+  returned(slot: number): void {
+    this.#owners[slot]?.returned();
   }
 
   failed(slot: number, errno: number, syscall: string): void {

@@ -2,7 +2,7 @@ import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { type EngineOptions, makeEngine } from "../engine/choose.ts";
-import type { EngineName, Trigger } from "../engine/engine.ts";
+import type { EngineName, Reporting } from "../engine/engine.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import { setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
@@ -63,8 +63,11 @@ export class Reactor implements Disposable {
     return this.#loop.engine.name;
   }
 
-  /** Whether it reports as long as something is ready, or once each time that something happens. */
-  get trigger(): Trigger {
+  /**
+   * Whether it reports as long as something is ready, once each time that something happens, or, as
+   * io_uring does, what the kernel has done.
+   */
+  get trigger(): Reporting {
     return this.#loop.engine.trigger;
   }
 
@@ -172,6 +175,7 @@ export class Reactor implements Disposable {
     this.#loop.host = undefined;
     this.#stopped = false;
     while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
+    this.#loop.engine.submit();
   }
 
   /** Ends {@link Reactor.run} when the current turn is over. What is open stays so. */
@@ -189,7 +193,9 @@ export class Reactor implements Disposable {
   turn(timeoutMs?: number): number {
     this.#checkOpen("turn");
     this.#checkIdle("turn");
-    return this.#loop.turn(timeoutOf(timeoutMs));
+    const happened = this.#loop.turn(timeoutOf(timeoutMs));
+    this.#loop.engine.submit();
+    return happened;
   }
 
   /** Closes everything at once; connections hear of it by `close`. Safe to call twice. */

@@ -1,4 +1,4 @@
-import { SEND_LENT, SEND_MORE } from "../engine/engine.ts";
+import { IN_FLIGHT, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import { BLOCK_BYTES, type Block } from "./blocks.ts";
 import { type Loop, Owner } from "./loop.ts";
 
@@ -14,7 +14,7 @@ import { type Loop, Owner } from "./loop.ts";
  * ```
  *
  * Bytes that are written back from where they were received stand in a lent block, which can only be the
- * head: they are sent from there, or copied when they cannot all go before the engine settles.
+ * head: they are sent from there, or copied when they cannot all go at once.
  */
 export abstract class SendQueue extends Owner {
   pendingBytes = 0;
@@ -50,30 +50,56 @@ export abstract class SendQueue extends Owner {
    */
   protected sendFrom(slot: number): number {
     const { engine } = this.loop;
-    while (this.#head !== null && this.#inFlight === 0) {
-      const block: Block = this.#head;
+    if (this.#inFlight > 0) return 0;
+    let sends = engine.maxSends;
+    let block = this.#head;
+    while (block !== null && sends > 0) {
+      const { next, lent } = block;
       const length = block.end - block.start;
-      if (length === 0) {
+      if (length === 0 && this.#inFlight === 0) {
         this.#dropHead(block);
+        block = next;
         continue;
       }
-      const flags = (block.next === null ? 0 : SEND_MORE) | (block.lent ? SEND_LENT : 0);
+      const flags =
+        (next === null || (sends === 1 && this.#inFlight > 0) ? 0 : SEND_MORE) |
+        (lent ? SEND_LENT : 0);
       const taken = engine.send(slot, block.address + block.start, length, flags);
+      if (taken === IN_FLIGHT) {
+        this.#inFlight += length;
+        sends--;
+        block = next;
+        continue;
+      }
       if (taken < 0) return taken;
       block.start += taken;
       if (taken === length) this.#dropHead(block);
-      else if (block.lent) this.keepLent();
+      else if (lent) this.keepLent();
       else this.#inFlight = length - taken;
       this.#took(taken);
+      if (this.#inFlight > 0) return 0;
+      block = this.#head;
     }
     return 0;
   }
 
   override sent(length: number): void {
-    (this.#head as Block).start += length;
     this.#inFlight -= length;
+    for (let left = length; left > 0; ) {
+      const block = this.#head as Block;
+      const part = Math.min(left, block.end - block.start);
+      block.start += part;
+      left -= part;
+      if (block.start === block.end && (left > 0 || block.next !== null)) this.#dropHead(block);
+    }
     this.#took(length);
     if (this.#inFlight === 0) this.flush();
+  }
+
+  override returned(): void {
+    this.#inFlight = 0;
+    this.keepLent();
+    this.flush();
   }
 
   /** Copies what is lent, because it cannot be sent before the engine settles. */

@@ -14,8 +14,11 @@ export const PAGE_SIZE = 4096;
 // mmap(2), madvise(2)
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
+export const MAP_SHARED = 0x01;
 export const MAP_PRIVATE = 0x02;
+export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
+export const MAP_POPULATE = 0x8000;
 export const MADV_DONTNEED = 4;
 
 // fcntl(2), open(2)
@@ -45,6 +48,9 @@ export const RLIMIT_NOFILE = 7;
 
 /** Call numbers for {@link Libc.syscall}. Calls added since 2019 have one number everywhere. */
 export const SYS = {
+  io_uring_setup: 425,
+  io_uring_enter: 426,
+  io_uring_register: 427,
   pidfd_open: 434,
   epoll_pwait2: 441,
 } as const;

@@ -2,7 +2,10 @@ import { check } from "../base/sys-error.ts";
 import {
   MADV_DONTNEED,
   MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_POPULATE,
   MAP_PRIVATE,
+  MAP_SHARED,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
@@ -68,6 +71,8 @@ export class ArenaPool {
   readonly #libc: Libc;
   readonly #viewMemory: ViewMemory;
   readonly #free: Map<number, Arena[]> = new Map();
+  /** Those whose pages are not private. */
+  readonly #shared: Set<Arena> = new Set();
 
   constructor(libc: Libc, viewMemory: ViewMemory) {
     this.#libc = libc;
@@ -80,7 +85,7 @@ export class ArenaPool {
    * @throws SysError `ENOMEM` when the system has no memory to map.
    */
   map(byteLength: number): Arena {
-    const length = Math.ceil(byteLength / PAGE_SIZE) * PAGE_SIZE;
+    const length = pages(byteLength);
     const free = this.#free.get(length)?.pop();
     if (free !== undefined) return free;
     const address = this.#libc.mmap(
@@ -95,11 +100,40 @@ export class ArenaPool {
     return new Arena(address, this.#viewMemory(address, length));
   }
 
+  /**
+   * An arena over the first `byteLength` bytes of what `fd` offers from `offset` on: memory that is shared
+   * with the kernel, as the rings of an io_uring are.
+   *
+   * @throws SysError what mmap(2) fails with.
+   */
+  mapFile(fd: number, offset: number, byteLength: number): Arena {
+    const length = pages(byteLength);
+    const flags = MAP_SHARED | MAP_POPULATE;
+    const address = this.#libc.mmap(0, length, PROT_READ | PROT_WRITE, flags, fd, offset);
+    check(address, "mmap", { fd });
+    const arena = new Arena(address, this.#viewMemory(address, length));
+    this.#shared.add(arena);
+    return arena;
+  }
+
   /** Takes an arena back: its pages return to the system, and what was in it is gone. */
   release(arena: Arena): void {
-    this.#libc.madvise(arena.address, arena.byteLength, MADV_DONTNEED);
+    const { address, byteLength } = arena;
+    if (this.#shared.delete(arena)) {
+      // Private pages take the place of the shared ones, which hold the file open as long as they are
+      // mapped. The addresses stay good, whoever still has a view of them.
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+      this.#libc.mmap(address, byteLength, PROT_READ | PROT_WRITE, flags, -1, 0);
+    } else {
+      this.#libc.madvise(address, byteLength, MADV_DONTNEED);
+    }
     const free = this.#free.get(arena.byteLength);
     if (free === undefined) this.#free.set(arena.byteLength, [arena]);
     else free.push(arena);
   }
+}
+
+/** A length rounded up to whole pages. */
+function pages(byteLength: number): number {
+  return Math.ceil(byteLength / PAGE_SIZE) * PAGE_SIZE;
 }

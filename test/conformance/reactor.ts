@@ -13,18 +13,21 @@ import { transferCases } from "./reactor/transfer.ts";
 export type { Variant } from "./reactor/rig.ts";
 
 /** Every way in which a reactor can work. */
-export const VARIANTS: readonly Variant[] = (["hosted", "blocking"] as const).flatMap((mode) => [
-  { engine: "epoll", trigger: "level", mode },
-  { engine: "epoll", trigger: "edge", mode },
-  { engine: "poll", trigger: "level", mode },
-  { engine: "select", trigger: "level", mode },
-]);
+export const VARIANTS: readonly Variant[] = (["hosted", "blocking"] as const).flatMap(
+  (mode): Variant[] => [
+    { engine: "io_uring", mode },
+    { engine: "epoll", trigger: "level", mode },
+    { engine: "epoll", trigger: "edge", mode },
+    { engine: "poll", trigger: "level", mode },
+    { engine: "select", trigger: "level", mode },
+  ],
+);
 
 /** What a reactor must do, whatever its engine and whoever lets it turn. */
 export function reactorConformance(variant: Variant): Suite {
   const { engine, trigger, mode } = variant;
   return {
-    title: `Reactor conformance: ${engine}, ${trigger}-triggered, ${mode} on ${kernel.runtime}`,
+    title: `Reactor conformance: ${engine}, ${trigger === undefined ? "" : `${trigger}-triggered, `}${mode} on ${kernel.runtime}`,
     cases: [
       ...transferCases(variant),
       ...endingCases(variant),

@@ -4,7 +4,7 @@ import { connect as netConnect } from "node:net";
 import process from "node:process";
 import { type EngineChoice, Reactor, type Trigger } from "../../../src/index.ts";
 
-const [what, engine, trigger] = process.argv.slice(2) as [string, EngineChoice, Trigger];
+const [what, engine, trigger] = process.argv.slice(2) as [string, EngineChoice, Trigger?];
 const reactor = new Reactor({ engine, trigger });
 const here = { host: "127.0.0.1", port: 0 };
 

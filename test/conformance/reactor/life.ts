@@ -23,7 +23,13 @@ interface Outcome {
 function program(what: string, { engine, trigger }: Variant, killAfter?: string): Promise<Outcome> {
   const path = fileURLToPath(new URL("./life-program.js", import.meta.url));
   const flags = kernel.runtime === "deno" ? ["run", "--allow-all"] : [];
-  const child = spawn(execPath, [...flags, path, what, engine, trigger]);
+  const child = spawn(execPath, [
+    ...flags,
+    path,
+    what,
+    engine,
+    ...(trigger === undefined ? [] : [trigger]),
+  ]);
   let out = "";
   let errors = "";
   let killed = false;

@@ -6,50 +6,54 @@ import { EFD_CLOEXEC, F_DUPFD_CLOEXEC } from "../../../src/sys/abi.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { allowDescriptors } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
-import { casesOf, Rig, type Variant } from "./rig.ts";
+import { casesOf, Rig, type Variant, withoutCalls } from "./rig.ts";
 
 export function limitCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
-    test("without descriptors accepting pauses, reports once, and recovers; the open ones do not notice", async () => {
-      for (const errno of [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOBUFS, ERRNO.ENOMEM]) {
-        let left = 2;
-        const rig = new Rig(variant, {
-          accept4: (...args) => (left-- > 0 ? kernel.libc.accept4(...args) : -errno),
-        });
-        const errors: SysError[] = [];
-        const open: Connection[] = [];
-        try {
-          const listener = rig.listen({
-            open: (it) => void open.push(it),
-            data: (it, bytes) => void it.write(bytes),
-            acceptError: (it, error) => {
-              assert.equal(it, listener);
-              errors.push(error);
-            },
+    test(
+      "without descriptors accepting pauses, reports once, and recovers; the open ones do not notice",
+      async () => {
+        for (const errno of [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOBUFS, ERRNO.ENOMEM]) {
+          let left = 2;
+          const rig = new Rig(variant, {
+            accept4: (...args) => (left-- > 0 ? kernel.libc.accept4(...args) : -errno),
           });
-          const peers = Array.from({ length: 5 }, () => rig.peer(listener));
-          await rig.until("starved", () => errors.length > 0);
-          const before = rig.counts.accept4;
-          for (const peer of peers) peer.send("ping");
-          await rig.until("echoed", () => peers.filter((peer) => peer.length === 4).length === 2);
-          await rig.during(60);
-          assert.ok(rig.counts.accept4 - before <= 3, `${rig.counts.accept4 - before} tries`);
-          assert.equal(errors.length, 1);
-          assert.equal(errors[0]?.code, Object.entries(ERRNO).find(([, n]) => n === errno)?.[0]);
-          assert.match(errors[0]?.hint ?? "", /ulimit -n/);
-          // One is closed, and a descriptor free: no need to wait for the next try.
-          left = 1;
-          open[0]?.destroy();
-          await rig.until("accepted", () => open.length === 3, 40);
-          left = 1000;
-          await rig.until("accepted", () => open.length === 5);
-          await rig.until("echoed", () => peers.every((peer) => peer.length === 4 || peer.ended));
-        } finally {
-          rig[Symbol.dispose]();
+          const errors: SysError[] = [];
+          const open: Connection[] = [];
+          try {
+            const listener = rig.listen({
+              open: (it) => void open.push(it),
+              data: (it, bytes) => void it.write(bytes),
+              acceptError: (it, error) => {
+                assert.equal(it, listener);
+                errors.push(error);
+              },
+            });
+            const peers = Array.from({ length: 5 }, () => rig.peer(listener));
+            await rig.until("starved", () => errors.length > 0);
+            const before = rig.counts.accept4;
+            for (const peer of peers) peer.send("ping");
+            await rig.until("echoed", () => peers.filter((peer) => peer.length === 4).length === 2);
+            await rig.during(60);
+            assert.ok(rig.counts.accept4 - before <= 3, `${rig.counts.accept4 - before} tries`);
+            assert.equal(errors.length, 1);
+            assert.equal(errors[0]?.code, Object.entries(ERRNO).find(([, n]) => n === errno)?.[0]);
+            assert.match(errors[0]?.hint ?? "", /ulimit -n/);
+            // One is closed, and a descriptor free: no need to wait for the next try.
+            left = 1;
+            open[0]?.destroy();
+            await rig.until("accepted", () => open.length === 3, 40);
+            left = 1000;
+            await rig.until("accepted", () => open.length === 5);
+            await rig.until("echoed", () => peers.every((peer) => peer.length === 4 || peer.ended));
+          } finally {
+            rig[Symbol.dispose]();
+          }
         }
-      }
-    }),
+      },
+      withoutCalls(variant),
+    ),
     test(
       "select and fd 1024: a clear error, a pause, and recovery",
       async (rig) => {

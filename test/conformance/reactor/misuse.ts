@@ -137,7 +137,7 @@ const WRONG: readonly Wrong[] = [
     () => new Reactor({ engine: "kqueue" as never }),
     TypeError,
     "ERR_INVALID_OPTION",
-    /"kqueue".*"auto", "epoll"/,
+    /"kqueue".*"auto", "io_uring", "epoll"/,
   ],
   [
     "a trigger that is none",

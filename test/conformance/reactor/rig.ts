@@ -13,8 +13,14 @@ import type { Case } from "../../suite.ts";
 /** One way in which a reactor can work. */
 export interface Variant {
   readonly engine: EngineName;
-  readonly trigger: Trigger;
+  /** Of an engine over readiness. */
+  readonly trigger?: Trigger;
   readonly mode: "hosted" | "blocking";
+}
+
+/** Why a case that counts or replaces calls of libc is not for this variant. */
+export function withoutCalls({ engine }: Variant): string | undefined {
+  return engine === "io_uring" ? "io_uring makes no calls that could be counted" : undefined;
 }
 
 /** What a case needs longer than this for hangs. */
@@ -98,7 +104,7 @@ export class Rig {
     while (!condition()) {
       if (performance.now() > deadline) {
         const { engine, trigger, mode } = this.variant;
-        assert.fail(`${engine} ${trigger} ${mode} on ${kernel.runtime}: never ${what}`);
+        assert.fail(`${engine} ${trigger ?? ""} ${mode} on ${kernel.runtime}: never ${what}`);
       }
       await this.step();
     }

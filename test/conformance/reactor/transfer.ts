@@ -5,7 +5,7 @@ import type { Connection, Handlers } from "../../../src/index.ts";
 import { sendFds } from "../../../src/socket/pass-fds.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import type { Case } from "../../suite.ts";
-import { assertSame, casesOf, pattern, Rig, type Variant } from "./rig.ts";
+import { assertSame, casesOf, pattern, Rig, type Variant, withoutCalls } from "./rig.ts";
 
 const KIB = 1024;
 const realSend: typeof kernel.libc.send = kernel.libc.send;
@@ -46,33 +46,37 @@ export function transferCases(variant: Variant): Case[] {
       assert.equal(peer.text, "x");
       assert.equal(peer.ended, false);
     }),
-    test("sixteen connections are received from, then answered", async () => {
-      const { recv, send } = kernel.libc;
-      let order = "";
-      using rig = new Rig(variant, {
-        recv: (fd, buffer, length, flags) => {
-          const result = recv(fd, buffer, length, flags);
-          if (result > 0) order += "r";
-          return result;
-        },
-        send: (fd, buffer, length, flags) => {
-          order += "s";
-          return send(fd, buffer, length, flags);
-        },
-      });
-      for (const zeroCopy of [false, true]) {
-        let opened = 0;
-        const listener = rig.listen({ ...echo, zeroCopy, open: () => void opened++ });
-        const peers = Array.from({ length: 20 }, () => rig.peer(listener));
-        await rig.until("opened", () => opened === 20);
-        order = "";
-        for (const [i, peer] of peers.entries()) peer.send(`message ${i}`);
-        for (const [i, peer] of peers.entries()) {
-          await rig.until("answered", () => peer.text === `message ${i}`);
+    test(
+      "sixteen connections are received from, then answered",
+      async () => {
+        const { recv, send } = kernel.libc;
+        let order = "";
+        using rig = new Rig(variant, {
+          recv: (fd, buffer, length, flags) => {
+            const result = recv(fd, buffer, length, flags);
+            if (result > 0) order += "r";
+            return result;
+          },
+          send: (fd, buffer, length, flags) => {
+            order += "s";
+            return send(fd, buffer, length, flags);
+          },
+        });
+        for (const zeroCopy of [false, true]) {
+          let opened = 0;
+          const listener = rig.listen({ ...echo, zeroCopy, open: () => void opened++ });
+          const peers = Array.from({ length: 20 }, () => rig.peer(listener));
+          await rig.until("opened", () => opened === 20);
+          order = "";
+          for (const [i, peer] of peers.entries()) peer.send(`message ${i}`);
+          for (const [i, peer] of peers.entries()) {
+            await rig.until("answered", () => peer.text === `message ${i}`);
+          }
+          assert.equal(order, `${"r".repeat(16)}${"s".repeat(16)}rrrrssss`);
         }
-        assert.equal(order, `${"r".repeat(16)}${"s".repeat(16)}rrrrssss`);
-      }
-    }),
+      },
+      withoutCalls(variant),
+    ),
     test("one byte at a time arrives as one stream", async (rig) => {
       const peer = rig.peer(rig.listen(echo));
       const text = "every byte is a message of its own";
@@ -98,56 +102,68 @@ export function transferCases(variant: Variant): Case[] {
         assertSame(peer.bytes, bytes);
       }
     }),
-    test("writes of one callback leave as one send", async (rig) => {
-      const listener = rig.listen({
-        data: (connection) => {
-          for (let i = 0; i < 100; i++) connection.write(`${i},`);
-        },
-      });
-      const peer = rig.peer(listener);
-      await rig.until("accepted", () => listener.connections === 1);
-      rig.counts.send = 0;
-      peer.send("go");
-      await rig.until("answered", () => peer.text.endsWith("99,"));
-      assert.equal(rig.counts.send, 1);
-    }),
-    test("writes to many connections in one callback leave as one send each", async (rig) => {
-      const all: Connection[] = [];
-      const listener = rig.listen({
-        open: (connection) => void all.push(connection),
-        data: () => {
-          for (let i = 0; i < 10; i++) for (const connection of all) connection.write(`${i}`);
-        },
-      });
-      const peers = [rig.peer(listener), rig.peer(listener), rig.peer(listener)];
-      await rig.until("accepted", () => all.length === 3);
-      rig.counts.send = 0;
-      peers[1]?.send("go");
-      await rig.until("answered", () => peers.every((peer) => peer.length === 10));
-      assert.equal(rig.counts.send, 3);
-      for (const peer of peers) assert.equal(peer.text, "0123456789");
-    }),
-    test("what a promise or a timer writes outside of callbacks is sent, as one send", async (rig) => {
-      let connection: Connection | undefined;
-      const peer = rig.peer(
-        rig.listen({
-          open: (it) => {
-            connection = it;
+    test(
+      "writes of one callback leave as one send",
+      async (rig) => {
+        const listener = rig.listen({
+          data: (connection) => {
+            for (let i = 0; i < 100; i++) connection.write(`${i},`);
           },
-        }),
-      );
-      await rig.until("accepted", () => connection !== undefined);
-      rig.counts.send = 0;
-      connection?.write("a");
-      connection?.write("b");
-      await rig.until("sent", () => peer.length === 2);
-      await sleep(1);
-      connection?.write("c");
-      await Promise.resolve();
-      await rig.until("sent", () => peer.length === 3);
-      assert.equal(peer.text, "abc");
-      assert.equal(rig.counts.send, 2);
-    }),
+        });
+        const peer = rig.peer(listener);
+        await rig.until("accepted", () => listener.connections === 1);
+        rig.counts.send = 0;
+        peer.send("go");
+        await rig.until("answered", () => peer.text.endsWith("99,"));
+        assert.equal(rig.counts.send, 1);
+      },
+      withoutCalls(variant),
+    ),
+    test(
+      "writes to many connections in one callback leave as one send each",
+      async (rig) => {
+        const all: Connection[] = [];
+        const listener = rig.listen({
+          open: (connection) => void all.push(connection),
+          data: () => {
+            for (let i = 0; i < 10; i++) for (const connection of all) connection.write(`${i}`);
+          },
+        });
+        const peers = [rig.peer(listener), rig.peer(listener), rig.peer(listener)];
+        await rig.until("accepted", () => all.length === 3);
+        rig.counts.send = 0;
+        peers[1]?.send("go");
+        await rig.until("answered", () => peers.every((peer) => peer.length === 10));
+        assert.equal(rig.counts.send, 3);
+        for (const peer of peers) assert.equal(peer.text, "0123456789");
+      },
+      withoutCalls(variant),
+    ),
+    test(
+      "what a promise or a timer writes outside of callbacks is sent, as one send",
+      async (rig) => {
+        let connection: Connection | undefined;
+        const peer = rig.peer(
+          rig.listen({
+            open: (it) => {
+              connection = it;
+            },
+          }),
+        );
+        await rig.until("accepted", () => connection !== undefined);
+        rig.counts.send = 0;
+        connection?.write("a");
+        connection?.write("b");
+        await rig.until("sent", () => peer.length === 2);
+        await sleep(1);
+        connection?.write("c");
+        await Promise.resolve();
+        await rig.until("sent", () => peer.length === 3);
+        assert.equal(peer.text, "abc");
+        assert.equal(rig.counts.send, 2);
+      },
+      withoutCalls(variant),
+    ),
     test("write is false above the high-water mark, and drain comes once for each time", async (rig) => {
       let connection: Connection | undefined;
       let falses = 0;

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { type EngineChoice, Reactor, type Trigger } from "../../../src/index.ts";
 
-const { engine, trigger } = workerData as { engine: EngineChoice; trigger: Trigger };
+const { engine, trigger } = workerData as { engine: EngineChoice; trigger?: Trigger };
 const reactor = new Reactor({ engine, trigger });
 const listener = reactor.listen({
   host: "127.0.0.1",

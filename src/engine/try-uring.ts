@@ -1,0 +1,140 @@
+import { readFileSync } from "node:fs";
+import { ERRNO, errnoCode } from "../base/errno.ts";
+import { check, SysError } from "../base/sys-error.ts";
+import { AF_UNIX, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../socket/constants.ts";
+import { openListener } from "../socket/listener.ts";
+import { connectRaw } from "../socket/raw.ts";
+import type { Arena } from "../sys/arena.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import type { Completions } from "./engine.ts";
+import { UringEngine } from "./uring-engine.ts";
+
+/** Errors that say that there is no room, not that io_uring does not work here. */
+const NO_ROOM: readonly number[] = [-ERRNO.EMFILE, -ERRNO.ENFILE];
+
+const NEEDED = "Linux 6.1 or later is needed, for io_uring with multishot receives";
+
+/** What an engine told of one accept and one stream that says a byte and ends. */
+class Trial implements Completions {
+  fd = -1;
+  bytes = 0;
+  ended = false;
+  failure = "";
+
+  accepted(_slot: number, fd: number): void {
+    this.fd = fd;
+  }
+  received(_slot: number, _arena: Arena, _offset: number, length: number): void {
+    this.bytes += length;
+    if (length === 0) this.ended = true;
+  }
+  acceptFailed(_slot: number, errno: number): void {
+    this.failure = `accept ${errnoCode(errno)}`;
+  }
+  failed(_slot: number, errno: number, syscall: string): void {
+    this.failure = `${syscall} ${errnoCode(errno)}`;
+  }
+  connected(): void {}
+  sent(): void {}
+  returned(): void {}
+  ready(): void {}
+  settle(): void {}
+  released(): void {}
+  pending(): void {}
+}
+
+/** What was found before, since it does not change. */
+const found: WeakMap<Kernel, { readonly reason: string | undefined }> = new WeakMap();
+
+/**
+ * Why io_uring does not work here, found by using it: undefined when it does.
+ *
+ * @throws SysError `EMFILE` or `ENFILE`, which say nothing of it.
+ */
+export function whyNoUring(kernel: Kernel): string | undefined {
+  const known = found.get(kernel);
+  if (known !== undefined) return known.reason;
+  const reason = tryUring(kernel);
+  found.set(kernel, { reason });
+  return reason;
+}
+
+function tryUring(kernel: Kernel): string | undefined {
+  const trial = new Trial();
+  let engine: UringEngine | undefined;
+  try {
+    engine = new UringEngine(kernel, trial, { entries: 8 });
+    return tryStream(kernel, engine, trial);
+  } catch (error) {
+    if (!(error instanceof SysError) || NO_ROOM.includes(error.errno)) throw error;
+    return reasonFor(error);
+  } finally {
+    engine?.dispose();
+  }
+}
+
+/** A connection is accepted, says a byte and ends: what all is built on. */
+function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | undefined {
+  const { libc, scratch } = kernel;
+  // An abstract name that nobody else has: threads of this process try too.
+  const path = `\0polloi-${process.pid}-${Math.random()}`;
+  const listener = openListener(kernel, { path, nonBlocking: true });
+  const peer = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  try {
+    check(peer, "socket");
+    engine.listen(0, listener);
+    check(connectRaw(kernel, peer, { path }, AF_UNIX), "connect");
+    engine.turn(0);
+    if (trial.fd < 0) return `it does not accept (${trial.failure || "nothing came"})`;
+    engine.open(1, trial.fd);
+    engine.turn(0);
+    scratch.u8[0] = 1;
+    libc.send(peer, scratch.address, 1, 0);
+    // Both before the engine looks: some kernels then lose the end, and nobody would ever hear of it.
+    libc.shutdown(peer, SHUT_WR);
+    engine.turn(0);
+    engine.turn(0);
+    if (trial.bytes !== 1) return `it does not receive (${trial.failure || "nothing came"})`;
+    if (!trial.ended) return "its multishot receive loses the end of a stream; update the kernel";
+    return undefined;
+  } finally {
+    if (trial.fd >= 0) engine.close(1);
+    engine.close(0);
+    if (peer >= 0) libc.close(peer);
+  }
+}
+
+/** What a person can do about it, or at least why it is so. */
+function reasonFor({ errno, code, message, syscall }: SysError): string {
+  switch (errno) {
+    case -ERRNO.ENOSYS:
+      return `this kernel has no io_uring (${message}); ${NEEDED}`;
+    case -ERRNO.EINVAL:
+      return `this kernel's io_uring lacks a feature (${message}); ${NEEDED}`;
+    case -ERRNO.EPERM:
+    case -ERRNO.EACCES:
+      return whyForbidden(message);
+    case -ERRNO.ENOMEM:
+      return `there is no memory for its rings (${message}); raise the limit on locked memory (ulimit -l)`;
+    default:
+      return `${syscall} fails with ${code}`;
+  }
+}
+
+function whyForbidden(message: string): string {
+  const setting = readSetting("/proc/sys/kernel/io_uring_disabled");
+  if (setting === "2")
+    return `it is switched off (${message}): sysctl kernel.io_uring_disabled is 2`;
+  if (setting === "1") {
+    return `it is for privileged users only (${message}): sysctl kernel.io_uring_disabled is 1`;
+  }
+  return `it is forbidden here (${message}), by a seccomp profile as containers have it`;
+}
+
+function readSetting(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}

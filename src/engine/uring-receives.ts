@@ -1,0 +1,109 @@
+import { ERRNO } from "../base/errno.ts";
+import type { Arena, ArenaPool } from "../sys/arena.ts";
+import type { BufferRing } from "../uring/buffer-ring.ts";
+import { IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../uring/constants.ts";
+import type { Completions } from "./engine.ts";
+import type { Late } from "./late.ts";
+import type { UringOperations } from "./uring-operations.ts";
+import {
+  FLAG_ARMED,
+  FLAG_ENDED,
+  FLAG_STARVED,
+  FLAG_WANTED,
+  type UringSlots,
+} from "./uring-slots.ts";
+
+/** What the io_uring engine has received, and the memory that is on loan for it until `settle`. */
+export class UringReceives {
+  readonly #slots: UringSlots;
+  readonly #buffers: BufferRing;
+  readonly #operations: UringOperations;
+  readonly #completions: Completions;
+  readonly #late: Late;
+  readonly #arenas: ArenaPool;
+  /** The first `#loanCount` are buffers that hold what was told. */
+  readonly #loans: number[] = [];
+  #loanCount = 0;
+  /** Memory of what came late. */
+  #lateLoans: Arena[] = [];
+  /** Streams that found no buffer. */
+  #starved: number[] = [];
+
+  constructor(
+    slots: UringSlots,
+    buffers: BufferRing,
+    operations: UringOperations,
+    completions: Completions,
+    { late, arenas }: { readonly late: Late; readonly arenas: ArenaPool },
+  ) {
+    this.#slots = slots;
+    this.#buffers = buffers;
+    this.#operations = operations;
+    this.#completions = completions;
+    this.#late = late;
+    this.#arenas = arenas;
+  }
+
+  /** A receive of `slot` came to its end, or told of more. @returns How many things were told. */
+  received(slot: number, tag: number, result: number, flags: number): number {
+    const slots = this.#slots;
+    const buffers = this.#buffers;
+    const { memory } = buffers;
+    const hasBuffer = (flags & IORING_CQE_F_BUFFER) !== 0;
+    // Also for who is gone: it is what keeps account of the buffer.
+    const offset = hasBuffer ? buffers.take(flags, Math.max(result, 0)) : 0;
+    if (hasBuffer) this.#loans[this.#loanCount++] = buffers.numberAt(offset);
+    if (!slots.isCurrent(slot, tag)) return 0;
+    if ((flags & IORING_CQE_F_MORE) === 0) slots.lower(slot, FLAG_ARMED);
+    if (result >= 0) {
+      if (slots.has(slot, FLAG_WANTED) && !this.#late.has(slot)) {
+        if (result === 0) this.ended(slot);
+        else this.#completions.received(slot, memory, offset, result);
+      } else {
+        if (result === 0) this.#late.putEnd(slot);
+        else this.#late.putBytes(slot, memory.u8.subarray(offset, offset + result));
+      }
+    } else if (result === -ERRNO.ENOBUFS) {
+      slots.raise(slot, FLAG_STARVED);
+      this.#starved.push(slot);
+      return 0;
+    } else if (result !== -ERRNO.ECANCELED && result !== -ERRNO.EINTR) {
+      this.#completions.failed(slot, -result, "recv");
+    }
+    if ((flags & IORING_CQE_F_MORE) === 0 && slots.isCurrent(slot, tag)) this.#operations.arm(slot);
+    return result === -ERRNO.ECANCELED ? 0 : 1;
+  }
+
+  /** The end of the stream. */
+  ended(slot: number): void {
+    this.#slots.lower(slot, FLAG_WANTED);
+    this.#slots.raise(slot, FLAG_ENDED);
+    this.#completions.received(slot, this.#buffers.memory, 0, 0);
+  }
+
+  /** Tells of bytes that came late, and have an arena to themselves. */
+  receivedLate(slot: number, arena: Arena, length: number): void {
+    this.#lateLoans.push(arena);
+    this.#completions.received(slot, arena, 0, length);
+  }
+
+  /** Takes back what was lent, and gives it to those who found nothing. */
+  settle(): void {
+    this.#completions.settle();
+    for (let i = 0; i < this.#loanCount; i++) this.#buffers.drop(this.#loans[i] as number);
+    this.#loanCount = 0;
+    if (this.#lateLoans.length > 0) {
+      for (const arena of this.#lateLoans) this.#arenas.release(arena);
+      this.#lateLoans = [];
+    }
+    const starved = this.#starved;
+    if (starved.length > 0) this.#buffers.grow();
+    if (!this.#buffers.publish() || starved.length === 0) return;
+    this.#starved = [];
+    for (const slot of starved) {
+      if (!this.#slots.has(slot, FLAG_STARVED)) continue;
+      this.#slots.lower(slot, FLAG_STARVED);
+      this.#operations.arm(slot);
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import { ERRNO } from "../base/errno.ts";
+import { MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_WAITALL } from "../socket/constants.ts";
+import type { BufferRing } from "../uring/buffer-ring.ts";
+import { type Completions, IN_FLIGHT, SEND_LENT, SEND_MORE } from "./engine.ts";
+import type { UringOperations } from "./uring-operations.ts";
+import { FLAG_LENT, OP_SEND, type UringSlots } from "./uring-slots.ts";
+
+/** Results of a send that did not go and may go later. */
+const RESENT: readonly number[] = [0, -ERRNO.EAGAIN, -ERRNO.EINTR, -ERRNO.ECANCELED];
+
+/**
+ * The sends of the io_uring engine.
+ *
+ * @remarks
+ * Bytes of the owner's wait in the kernel until they have all gone. Lent ones do not wait: a buffer that
+ * stood behind a peer who does not read would be missing to all others.
+ */
+export class UringSends {
+  readonly #slots: UringSlots;
+  readonly #buffers: BufferRing;
+  readonly #operations: UringOperations;
+  readonly #completions: Completions;
+  /** Buffers of lent sends whose slot was closed, by tag and slot. */
+  readonly #orphans: Map<string, { readonly buffer: number; sends: number }> = new Map();
+
+  constructor(
+    slots: UringSlots,
+    buffers: BufferRing,
+    operations: UringOperations,
+    completions: Completions,
+  ) {
+    this.#slots = slots;
+    this.#buffers = buffers;
+    this.#operations = operations;
+    this.#completions = completions;
+  }
+
+  send(slot: number, address: number, length: number, flags: number): number {
+    const slots = this.#slots;
+    const linked = (flags & SEND_MORE) !== 0;
+    let messageFlags = linked ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+    if ((flags & SEND_LENT) !== 0) {
+      const { memory } = this.#buffers;
+      const offset = address - memory.address;
+      // It came late and is gone when the engine settles.
+      if (offset < 0 || offset >= memory.byteLength) return 0;
+      this.#buffers.hold(this.#buffers.numberAt(offset));
+      messageFlags |= MSG_DONTWAIT;
+      slots.raise(slot, FLAG_LENT);
+      slots.sendAddresses[slot] = address;
+    } else {
+      messageFlags |= MSG_WAITALL;
+    }
+    slots.sendLengths[slot] = (slots.sendLengths[slot] as number) + length;
+    this.#operations.send(slot, address, length, { messageFlags, linked });
+    return IN_FLIGHT;
+  }
+
+  /** A send of `slot` came to its end. @returns How many things were told. */
+  sent(slot: number, tag: number, result: number): number {
+    const slots = this.#slots;
+    if (!slots.isCurrent(slot, tag)) {
+      this.#orphanSent(slot, tag);
+      return 0;
+    }
+    const sends = (slots.sends[slot] as number) - 1;
+    slots.sends[slot] = sends;
+    if (result > 0) {
+      const left = (slots.sendLengths[slot] as number) - result;
+      slots.sendLengths[slot] = left;
+      if (sends === 0 && left === 0 && slots.has(slot, FLAG_LENT)) this.#dropLent(slot);
+      this.#completions.sent(slot, result);
+      if (left === 0 || sends > 0) return 1;
+    } else if (!RESENT.includes(result)) {
+      this.#completions.failed(slot, -result, "send");
+      return 1;
+    }
+    // What goes short ends those that follow it, and the last of them tells of it.
+    if (sends === 0 && slots.isCurrent(slot, tag)) {
+      slots.sendLengths[slot] = 0;
+      const lent = slots.has(slot, FLAG_LENT);
+      const number = lent ? this.#lentBuffer(slot) : 0;
+      slots.lower(slot, FLAG_LENT);
+      this.#completions.returned(slot);
+      if (lent) this.#buffers.drop(number);
+    }
+    return 1;
+  }
+
+  /** A slot is closed that sends. */
+  end(slot: number): void {
+    const slots = this.#slots;
+    if (slots.sends[slot] === 0) return;
+    if (slots.has(slot, FLAG_LENT)) {
+      const orphan = { buffer: this.#lentBuffer(slot), sends: slots.sends[slot] as number };
+      this.#orphans.set(`${slots.tag(slot, OP_SEND)}:${slot}`, orphan);
+    }
+    // Memory that is not lent is the owner's again when this returns.
+    this.#operations.cancelNow(slot, OP_SEND);
+  }
+
+  #orphanSent(slot: number, tag: number): void {
+    const orphan = this.#orphans.get(`${tag}:${slot}`);
+    if (orphan === undefined || --orphan.sends > 0) return;
+    this.#buffers.drop(orphan.buffer);
+    this.#orphans.delete(`${tag}:${slot}`);
+  }
+
+  #dropLent(slot: number): void {
+    this.#slots.lower(slot, FLAG_LENT);
+    this.#buffers.drop(this.#lentBuffer(slot));
+  }
+
+  #lentBuffer(slot: number): number {
+    const address = this.#slots.sendAddresses[slot] as number;
+    return this.#buffers.numberAt(address - this.#buffers.memory.address);
+  }
+}

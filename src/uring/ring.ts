@@ -1,0 +1,234 @@
+import { ERRNO } from "../base/errno.ts";
+import { check } from "../base/sys-error.ts";
+import { PAGE_SIZE, SYS } from "../sys/abi.ts";
+import type { Arena } from "../sys/arena.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as defaultKernel } from "../sys/open.ts";
+import { CompletionQueue } from "./completions.ts";
+import {
+  IORING_ASYNC_CANCEL_ALL,
+  IORING_ASYNC_CANCEL_ANY,
+  IORING_ENTER_EXT_ARG,
+  IORING_ENTER_GETEVENTS,
+  IORING_FEAT_EXT_ARG,
+  IORING_FEAT_SINGLE_MMAP,
+  IORING_OFF_SQ_RING,
+  IORING_OFF_SQES,
+  IORING_REGISTER_EVENTFD,
+  IORING_REGISTER_SYNC_CANCEL,
+  IORING_SETUP_CLAMP,
+  IORING_SETUP_CQSIZE,
+  IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_SINGLE_ISSUER,
+  IORING_SETUP_SUBMIT_ALL,
+  IORING_SETUP_TASKRUN_FLAG,
+} from "./constants.ts";
+import { SubmissionQueue } from "./submissions.ts";
+
+/** How large a ring is to be. */
+export interface RingOptions {
+  /** Places for submissions: 1 to 32,768, rounded up to a power of two. Default 1024. */
+  readonly entries?: number;
+  /** Places for completions, likewise, up to 65,536. Default: eight times `entries`. */
+  readonly completionEntries?: number;
+  /** The kernel to call; by default the one of this thread. */
+  readonly kernel?: Kernel;
+}
+
+/**
+ * `struct io_uring_params` and the structs of the two offsets at its end, in units of 4 bytes.
+ * Source: io_uring_setup(2).
+ */
+const PARAMS = { sqEntries: 0, cqEntries: 1, flags: 2, features: 5, sq: 10, cq: 20 } as const;
+const PARAMS_BYTES = 120;
+const SQ = { head: 0, tail: 1, mask: 2, flags: 4, array: 6 } as const;
+const CQ = { head: 0, tail: 1, mask: 2, entries: 5, flags: 6 } as const;
+const SUBMISSION_BYTES = 64;
+const COMPLETION_BYTES = 16;
+
+/** In the page of arguments: `struct io_uring_getevents_arg`, the timespec it points to, and the rest. */
+const AT_ARGUMENT = 0;
+const ARGUMENT_BYTES = 24;
+const AT_TIME = 32;
+const AT_REGISTER = 64;
+
+/**
+ * An io_uring: two queues in memory that this thread and the kernel share, and the call between them.
+ *
+ * @remarks
+ * It belongs to the thread that made it, and nothing happens outside of {@link Ring.enter}
+ * (IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_DEFER_TASKRUN): Linux 6.1.
+ *
+ * Source: io_uring(7), io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
+ */
+export class Ring implements Disposable {
+  readonly submissions: SubmissionQueue;
+  readonly completions: CompletionQueue;
+  /** IORING_FEAT_* bits of the kernel. */
+  readonly features: number;
+  readonly #kernel: Kernel;
+  readonly #rings: Arena;
+  readonly #entries: Arena;
+  readonly #arguments: Arena;
+  #fd: number;
+
+  /**
+   * @throws SysError of io_uring_setup: `EPERM` where it is forbidden, `ENOSYS` where there is none,
+   * `EINVAL` where it lacks a feature, `ENOMEM`, `EMFILE`.
+   */
+  constructor(options: RingOptions = {}) {
+    const { entries = 1024, completionEntries = entries * 8, kernel = defaultKernel } = options;
+    const { libc, scratch, arenas } = kernel;
+    const { u32, address } = scratch;
+    u32.fill(0, 0, PARAMS_BYTES >> 2);
+    u32[PARAMS.flags] =
+      IORING_SETUP_CQSIZE |
+      IORING_SETUP_CLAMP |
+      IORING_SETUP_SUBMIT_ALL |
+      IORING_SETUP_SINGLE_ISSUER |
+      IORING_SETUP_DEFER_TASKRUN |
+      IORING_SETUP_TASKRUN_FLAG;
+    u32[PARAMS.cqEntries] = completionEntries;
+    const fd = libc.syscall(SYS.io_uring_setup, entries, address, 0, 0, 0, 0);
+    check(fd, "io_uring_setup");
+    this.#fd = fd;
+    this.#kernel = kernel;
+    const params = u32.slice(0, PARAMS_BYTES >> 2);
+    const word = (at: number): number => params[at] as number;
+    this.features = word(PARAMS.features);
+    const needed = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_EXT_ARG;
+    try {
+      check((this.features & needed) === needed ? 0 : -ERRNO.EINVAL, "io_uring_setup");
+      const ringBytes = Math.max(
+        word(PARAMS.sq + SQ.array) + word(PARAMS.sqEntries) * 4,
+        word(PARAMS.cq + CQ.entries) + word(PARAMS.cqEntries) * COMPLETION_BYTES,
+      );
+      this.#rings = arenas.mapFile(fd, IORING_OFF_SQ_RING, ringBytes);
+      this.#entries = arenas.mapFile(
+        fd,
+        IORING_OFF_SQES,
+        word(PARAMS.sqEntries) * SUBMISSION_BYTES,
+      );
+      this.#arguments = arenas.map(PAGE_SIZE);
+    } catch (error) {
+      libc.close(fd);
+      throw error;
+    }
+    this.submissions = new SubmissionQueue(
+      this.#rings,
+      this.#entries,
+      {
+        head: word(PARAMS.sq + SQ.head),
+        tail: word(PARAMS.sq + SQ.tail),
+        mask: word(PARAMS.sq + SQ.mask),
+        flags: word(PARAMS.sq + SQ.flags),
+        array: word(PARAMS.sq + SQ.array),
+      },
+      () => void check(this.submit() > 0 ? 0 : -ERRNO.EBUSY, "io_uring_enter"),
+    );
+    this.completions = new CompletionQueue(this.#rings, {
+      head: word(PARAMS.cq + CQ.head),
+      tail: word(PARAMS.cq + CQ.tail),
+      mask: word(PARAMS.cq + CQ.mask),
+      flags: word(PARAMS.cq + CQ.flags),
+      entries: word(PARAMS.cq + CQ.entries),
+    });
+  }
+
+  /** The descriptor of the ring, -1 once it is closed. */
+  fileno(): number {
+    return this.#fd;
+  }
+
+  /**
+   * Hands over what was pushed, and neither waits nor completes anything that needs this thread.
+   *
+   * @returns How many submissions the kernel took, or `-errno`.
+   */
+  submit(): number {
+    return this.#enter(0, 0, 0, 0);
+  }
+
+  /**
+   * Hands over what was pushed, lets the kernel do what has become possible, and waits.
+   *
+   * @param wanted - Returns as soon as so many completions are there; 0 does not wait.
+   * @param timeoutMs - The longest to wait, -1 for ever; fractions count.
+   * @returns `>= 0`; or `-errno`: ETIME when the time ran out, EINTR when a signal came.
+   */
+  enter(wanted: number, timeoutMs: number): number {
+    if (wanted === 0 || timeoutMs < 0) return this.#enter(wanted, IORING_ENTER_GETEVENTS, 0, 0);
+    const memory = this.#arguments;
+    memory.setTimespec(AT_TIME, timeoutMs);
+    memory.setWord(AT_ARGUMENT + 16, memory.address + AT_TIME);
+    const flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    return this.#enter(wanted, flags, memory.address + AT_ARGUMENT, ARGUMENT_BYTES);
+  }
+
+  /**
+   * io_uring_register(2).
+   *
+   * @returns `>= 0` or `-errno`.
+   */
+  register(operation: number, address: number, count: number): number {
+    const { libc } = this.#kernel;
+    return libc.syscall(SYS.io_uring_register, this.#fd, operation, address, count, 0, 0);
+  }
+
+  /** Has the kernel count up the eventfd `fd` when completions come, or could. */
+  signal(fd: number): number {
+    this.#arguments.i32[AT_REGISTER >> 2] = fd;
+    return this.register(IORING_REGISTER_EVENTFD, this.#arguments.address + AT_REGISTER, 1);
+  }
+
+  /**
+   * Ends all that is in flight. Each operation still has its completion.
+   *
+   * @remarks
+   * If nobody does it, a worker of the kernel's does, some time after the ring was closed: a port that
+   * is listened on would stay taken meanwhile, and memory in use.
+   */
+  cancelAll(): void {
+    const memory = this.#arguments;
+    const at = AT_REGISTER >> 2;
+    // struct io_uring_sync_cancel_reg: 64 bits of tag, fd, flags, a timespec, and padding.
+    memory.u32.fill(0, at, at + 16);
+    memory.i32[at + 2] = -1;
+    memory.u32[at + 3] = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+    memory.i32.fill(-1, at + 4, at + 8);
+    this.submissions.publish();
+    this.register(IORING_REGISTER_SYNC_CANCEL, memory.address + AT_REGISTER, 1);
+    this.enter(0, 0);
+  }
+
+  /** Cancels everything and gives the ring back. Safe to call twice. */
+  close(): void {
+    const fd = this.#fd;
+    if (fd < 0) return;
+    const { libc, arenas } = this.#kernel;
+    this.cancelAll();
+    this.#fd = -1;
+    libc.close(fd);
+    for (const arena of [this.#rings, this.#entries, this.#arguments]) arenas.release(arena);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #enter(wanted: number, flags: number, argument: number, argumentBytes: number): number {
+    const { submissions } = this;
+    if (submissions.pending > 0) submissions.publish();
+    const result = this.#kernel.libc.syscall(
+      SYS.io_uring_enter,
+      this.#fd,
+      submissions.pending,
+      wanted,
+      flags,
+      argument,
+      argumentBytes,
+    );
+    if (result > 0) submissions.pending -= result;
+    return result;
+  }
+}

@@ -1,0 +1,170 @@
+import type { Arena } from "../sys/arena.ts";
+import {
+  IORING_ACCEPT_MULTISHOT,
+  IORING_OP,
+  IORING_RECV_MULTISHOT,
+  IOSQE_BUFFER_SELECT,
+  IOSQE_CQE_SKIP_SUCCESS,
+} from "./constants.ts";
+
+/** Where the kernel put the pieces of the submission queue, in bytes from the start of the rings. */
+export interface SubmissionOffsets {
+  readonly head: number;
+  readonly tail: number;
+  readonly mask: number;
+  readonly flags: number;
+  /** The indirection from places in the queue to entries. */
+  readonly array: number;
+}
+
+/** Words of 32 bits in one submission. */
+const WORDS = 16;
+
+/** Multishot operations say so in the 16 bits that once were an I/O priority. */
+const PRIORITY_SHIFT = 16;
+const FLAGS_SHIFT = 8;
+
+const ACCEPT: number = IORING_OP.ACCEPT | (IORING_ACCEPT_MULTISHOT << PRIORITY_SHIFT);
+const RECEIVE: number =
+  IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT) | (IORING_RECV_MULTISHOT << PRIORITY_SHIFT);
+const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
+
+/**
+ * The queue in which the kernel is asked for things.
+ *
+ * ```text
+ *   word  0        1    2, 3     4, 5      6        7            8, 9   10             11 .. 15
+ *         op       fd   offset   address   length   op's flags   tag    buffer group   0
+ *         | flags << 8 | priority << 16
+ * ```
+ *
+ * @remarks
+ * Entries are plain stores: only the tail is stored with `Atomics`, once for all that were pushed, and
+ * nothing is seen by the kernel before {@link Ring.enter}.
+ *
+ * A tag is 64 bits in two halves, which come back with the completion. The memory that an entry points
+ * to must stay until then.
+ */
+export class SubmissionQueue {
+  /** How many were pushed that the kernel has not taken. */
+  pending = 0;
+  /** How many were ever pushed, in 32 bits: the number of the last one. */
+  pushed = 0;
+  readonly #words: Uint32Array;
+  readonly #heads: Uint32Array;
+  readonly #mask: number;
+  readonly #tailAt: number;
+  readonly #flagsAt: number;
+  readonly #makeRoom: () => void;
+  #tail: number;
+
+  /** @param makeRoom - Called when it is full: submits, or throws. */
+  constructor(rings: Arena, entries: Arena, offsets: SubmissionOffsets, makeRoom: () => void) {
+    this.#heads = rings.u32;
+    this.#words = entries.u32;
+    this.#mask = this.#heads[offsets.mask >> 2] as number;
+    this.#tailAt = offsets.tail >> 2;
+    this.#flagsAt = offsets.flags >> 2;
+    this.#makeRoom = makeRoom;
+    this.#tail = Atomics.load(this.#heads, this.#tailAt);
+    // Entries are used in their order, so the indirection is filled in once and for all.
+    const array = offsets.array >> 2;
+    for (let i = 0; i <= this.#mask; i++) this.#heads[array + i] = i;
+  }
+
+  /** How many it has room for. */
+  get capacity(): number {
+    return this.#mask + 1;
+  }
+
+  /** How many more can be pushed before the kernel must take some. */
+  get room(): number {
+    return this.#mask + 1 - this.pending;
+  }
+
+  /** IORING_SQ_* bits: what the kernel has to say without being asked. */
+  get flags(): number {
+    return Atomics.load(this.#heads, this.#flagsAt);
+  }
+
+  /** Shows the kernel what was pushed. */
+  publish(): void {
+    Atomics.store(this.#heads, this.#tailAt, this.#tail);
+  }
+
+  /**
+   * Pushes any submission, word by word as drawn above.
+   *
+   * @throws SysError `EBUSY` when the queue is full and the kernel takes nothing.
+   */
+  push(
+    operation: number,
+    fd: number,
+    offset: number,
+    address: number,
+    length: number,
+    operationFlags: number,
+    tagLow: number,
+    tagHigh: number,
+    group = 0,
+  ): void {
+    if (this.pending > this.#mask) this.#makeRoom();
+    const words = this.#words;
+    const at = (this.#tail & this.#mask) * WORDS;
+    words[at] = operation;
+    words[at + 1] = fd;
+    words[at + 2] = offset;
+    words[at + 3] = offset / 0x1_0000_0000;
+    words[at + 4] = address;
+    words[at + 5] = address / 0x1_0000_0000;
+    words[at + 6] = length;
+    words[at + 7] = operationFlags;
+    words[at + 8] = tagLow;
+    words[at + 9] = tagHigh;
+    words[at + 10] = group;
+    words[at + 11] = 0;
+    this.#advance();
+  }
+
+  /** Accepts until cancelled, or until a completion lacks IORING_CQE_F_MORE. */
+  acceptMultishot(fd: number, flags: number, tagLow: number, tagHigh: number): void {
+    this.push(ACCEPT, fd, 0, 0, 0, flags, tagLow, tagHigh);
+  }
+
+  /** Receives into the buffers of `group` until cancelled, or until IORING_CQE_F_MORE is missing. */
+  receiveMultishot(fd: number, group: number, tagLow: number, tagHigh: number): void {
+    this.push(RECEIVE, fd, 0, 0, 0, 0, tagLow, tagHigh, group);
+  }
+
+  /** Tells once that `fd` is ready: POLL* bits in the completion's result. */
+  poll(fd: number, mask: number, tagLow: number, tagHigh: number): void {
+    this.push(IORING_OP.POLL_ADD, fd, 0, 0, 0, mask, tagLow, tagHigh);
+  }
+
+  /** Cancels what has this tag. Told only if it fails: ENOENT when there is none, with its own tag. */
+  cancel(tagLow: number, tagHigh: number, ownLow: number, ownHigh: number): void {
+    // Written as one number: the upper half times 2^32 would not fit the 53 bits of a sum.
+    if (this.pending > this.#mask) this.#makeRoom();
+    const words = this.#words;
+    const at = (this.#tail & this.#mask) * WORDS;
+    words.fill(0, at, at + WORDS);
+    words[at] = IORING_OP.ASYNC_CANCEL | QUIET;
+    words[at + 1] = 0xffff_ffff;
+    words[at + 4] = tagLow;
+    words[at + 5] = tagHigh;
+    words[at + 8] = ownLow;
+    words[at + 9] = ownHigh;
+    this.#advance();
+  }
+
+  /** Whether the kernel has taken the submission with this number. */
+  isTaken(number: number): boolean {
+    return ((number - (this.pushed - this.pending)) | 0) <= 0;
+  }
+
+  #advance(): void {
+    this.#tail = (this.#tail + 1) >>> 0;
+    this.pushed = (this.pushed + 1) >>> 0;
+    this.pending++;
+  }
+}
