@@ -40,14 +40,15 @@ class UsageError extends Error {}
 
 /** `polloi lab idle`: the cost of one wake-up beside idle descriptors. @returns The exit code. */
 export async function labIdle(flags: IdleFlags, version: string): Promise<number> {
-  let doing = "cannot draw";
+  let doing = "";
   try {
     // Before anything is measured: nobody should wait for a figure that cannot be drawn.
-    const charts = flags.html === undefined && flags.svg === undefined ? null : await openCharts();
     for (const path of [flags.html, flags.svg]) {
       doing = `cannot write ${path}`;
       if (path !== undefined) accessSync(dirname(path), constants.W_OK);
     }
+    doing = "cannot draw";
+    const charts = flags.html === undefined && flags.svg === undefined ? null : await openCharts();
     doing = flags.from === undefined ? "cannot measure" : `cannot read ${flags.from}`;
     const result =
       flags.from === undefined ? await measure(flags, version) : readResult(flags.from);

@@ -17,6 +17,8 @@ export function finishSvg(
   const body = drawn
     .replace(/<style\s*>[\s\S]*?<\/style>/g, "")
     .replace(/ (?:class="zr[^"]*"|ecmeta_\w+="[^"]*"|pointer-events="visible")/g, "")
+    // What is not drawn has a colour all the same.
+    .replace(/ stroke="[^"]*" stroke-width="0"/g, "")
     .replace(/zr\d+-/g, `${prefix}-`)
     // Three decimals are a thousandth of a pixel.
     .replace(/(\d\.\d{2})\d+/g, "$1")
