@@ -79,9 +79,7 @@ export interface Charts {
 }
 
 /** The charting library is not installed. */
-export class ChartsMissing extends Error {
-  readonly code = "ERR_NO_CHARTS";
-}
+export class ChartsMissing extends Error {}
 
 type Option = ComposeOption<
   | LineSeriesOption

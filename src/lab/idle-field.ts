@@ -92,7 +92,7 @@ export class IdleField implements Disposable {
   /**
    * Puts all of them into an engine.
    *
-   * @throws SysError of the engine's `add`; `EIO` when a socket is reported before a byte was written.
+   * @throws SysError of the engine's `add`, or with a hint when it reports a socket that got no byte yet.
    */
   watchBy(poller: Poller, interest: number): void {
     this.#watched.forEach((fd, place) => {
@@ -110,7 +110,7 @@ export class IdleField implements Disposable {
    * All that a wait reports is read before anything is written, so a socket never holds two bytes, and
    * every engine makes the same calls: per event one read, one write, and its share of a wait.
    *
-   * @throws SysError of the wait; `EIO` when a ready socket is not reported, or an idle one is.
+   * @throws SysError of the wait, or with a hint when a ready socket is not reported or an idle one is.
    */
   chain(poller: Poller, writes: number, tally: ChainTally): void {
     const { active } = this;
