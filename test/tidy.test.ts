@@ -22,10 +22,22 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   engine: ["base", "sys", "select", "selectors", "socket", "uring"],
   reactor: ["base", "sys", "select", "selectors", "socket", "uring", "engine"],
   echo: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],
-  cli: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "echo"],
+  lab: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "echo"],
+  cli: [
+    "base",
+    "sys",
+    "select",
+    "selectors",
+    "socket",
+    "uring",
+    "engine",
+    "reactor",
+    "echo",
+    "lab",
+  ],
 };
-/** The files at the top of src/ are the public face: all but the command line. */
-const FACE: readonly string[] = Object.keys(BELOW).filter((floor) => floor !== "cli");
+/** The files at the top of src/ are the public face: all but the command line and its figures. */
+const FACE: readonly string[] = Object.keys(BELOW).filter((floor) => !/^(cli|lab)$/.test(floor));
 
 const MAX_LINES = 400;
 

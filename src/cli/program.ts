@@ -5,6 +5,7 @@ import type { Trigger } from "../engine/engine.ts";
 import { backlog, duration, host, portToConnect, portToListen } from "./arguments.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine } from "./failure.ts";
+import { addLab } from "./lab-command.ts";
 import type { ServeFlags } from "./serve.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
@@ -23,7 +24,8 @@ Examples:
   polloi serve echo --host ::1 --engine poll --quiet
   polloi connect 127.0.0.1 7788           talk to it; Ctrl-D ends
   printf hi | polloi connect 127.0.0.1 7788
-  polloi doctor                           what works on this machine`;
+  polloi doctor                           what works on this machine
+  polloi lab idle --quick                 what silent descriptors cost each engine`;
 
 const SERVE_EXAMPLES = `
 Examples:
@@ -82,6 +84,7 @@ function buildProgram(version: string, exitWith: (code: number) => void): Comman
       const { doctor } = await import("./doctor.ts");
       exitWith(await doctor(version, flags.json === true));
     });
+  addLab(program, version, exitWith);
   return program;
 }
 

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Cell, IdleResult, Sample } from "./idle.ts";
+import { cellDisturbed, growthIn, hasFailed, idleTable, remarks } from "./idle-summary.ts";
+
+/** Samples with these CPU times, and by the clock so many times as long. */
+function samples(cpuUs: readonly number[], stretch = 1): Sample[] {
+  return cpuUs.map((each, i) => ({
+    round: i + 1,
+    events: 100,
+    waits: 100,
+    cpuUs: each,
+    wallUs: each * stretch,
+  }));
+}
+
+function resultOf(cells: Cell[], more: Partial<IdleResult> = {}): IdleResult {
+  return {
+    lab: "idle",
+    format: 1,
+    host: {
+      cpu: "a processor",
+      cores: 2,
+      memoryGiB: 4,
+      kernel: "6.1",
+      runtime: "Node 20",
+      polloi: "0.1.0",
+      commit: null,
+      date: "2026-01-01T00:00:00.000Z",
+      command: "polloi lab idle",
+      loadAverage: 0,
+    },
+    settings: {
+      active: 1,
+      writes: 100,
+      sizes: [...new Set(cells.map(({ idle }) => idle))],
+      rounds: 3,
+      sampleMs: 10,
+      pairs: false,
+    },
+    engines: [...new Set(cells.map(({ engine }) => engine))].map((name) => ({ name, label: name })),
+    skipped: [],
+    notes: [],
+    cells,
+    stolen: 0,
+    ...more,
+  };
+}
+
+test("growth is taken round by round, from the first size that was measured to the last", () => {
+  const result = resultOf([
+    { engine: "poll", idle: 10, samples: samples([1, 2, 4]) },
+    { engine: "poll", idle: 100, samples: samples([10, 10, 20]) },
+    { engine: "poll", idle: 1000, samples: [], absent: { reason: "no room", failed: false } },
+  ]);
+  const [growth] = growthIn(result);
+  assert.deepEqual(growth, {
+    label: "poll",
+    from: 10,
+    to: 100,
+    ratio: { median: 5, min: 5, max: 10 },
+  });
+});
+
+test("a round that is missing at one size is not compared with another round", () => {
+  const late = samples([9, 10, 30]).slice(1);
+  const [growth] = growthIn(
+    resultOf([
+      { engine: "poll", idle: 10, samples: samples([1, 2, 3]) },
+      { engine: "poll", idle: 100, samples: late },
+    ]),
+  );
+  assert.deepEqual(growth?.ratio, { median: 7.5, min: 5, max: 10 });
+});
+
+test("a figure of which half of the rounds were disturbed is marked, and the mark is explained", () => {
+  const quiet: Cell = { engine: "poll", idle: 10, samples: samples([1, 1]) };
+  const busy: Cell = {
+    engine: "epoll",
+    idle: 10,
+    samples: [...samples([1], 1.2), ...samples([1])],
+  };
+  assert.equal(cellDisturbed(quiet), false);
+  assert.equal(cellDisturbed(busy), true);
+  const result = resultOf([quiet, busy]);
+  assert.deepEqual(idleTable(result, "cpuUs").rows, [
+    ["10", "1.00 (1.00-1.00)", "1.00 (1.00-1.00)~"],
+  ]);
+  const said = remarks(result).join("\n");
+  assert.match(said, /^~ in half/m);
+  assert.match(said, /^disturbed: 1 of 4 samples/m);
+});
+
+test("a run is called undisturbed only when every sample was, and nothing was stolen", () => {
+  const cells: Cell[] = [{ engine: "poll", idle: 10, samples: samples([1, 1]) }];
+  assert.match(remarks(resultOf(cells)).join("\n"), /^undisturbed: each of 2 samples/m);
+  const stolen = remarks(resultOf(cells, { stolen: 0.05 })).join("\n");
+  assert.match(stolen, /^disturbed: 0 of 2 samples .* other machines took 5 %/m);
+});
+
+test("what is left out, fails or is skipped is said by name, and only a failure fails the run", () => {
+  const left: Cell[] = [1000, 3000, 9000].map((idle) => ({
+    engine: "select",
+    idle,
+    samples: [],
+    absent: { reason: "too high", failed: false },
+  }));
+  const skipped = [{ name: "io_uring", reason: "seccomp" }];
+  const lines = remarks(resultOf(left, { skipped, notes: ["to 50 instead"] }));
+  assert.ok(lines.includes("left out: select at 1,000, 3,000 and 9,000: too high"));
+  assert.ok(lines.includes("skipped: io_uring: seccomp"));
+  assert.ok(lines.includes("clipped: to 50 instead"));
+  assert.equal(hasFailed(resultOf(left)), false);
+  const broken: Cell = {
+    engine: "poll",
+    idle: 10,
+    samples: [],
+    absent: { reason: "lost", failed: true },
+  };
+  assert.equal(hasFailed(resultOf([...left, broken])), true);
+  assert.ok(remarks(resultOf([broken])).includes("failed: poll at 10: lost"));
+});

@@ -1,0 +1,63 @@
+/** How far a run is and how long it will take, for whoever waits for it. */
+
+/** Below this there is nothing to estimate from. */
+const FIRST_ESTIMATE_MS = 500;
+/** Where lines cannot be written over, this often at most. */
+const LINE_EVERY_MS = 5000;
+const BAR_WIDTH = 20;
+
+/** Where progress is written; standard error fits. */
+export interface ProgressStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+/** A line that tells how far a run is: written over on a terminal, and now and then elsewhere. */
+export class ProgressLine {
+  readonly #stream: ProgressStream;
+  readonly #now: () => number;
+  readonly #begin: number;
+  #lastLine: number;
+
+  constructor(stream: ProgressStream, now: () => number = () => performance.now()) {
+    this.#stream = stream;
+    this.#now = now;
+    this.#begin = now();
+    this.#lastLine = this.#begin;
+  }
+
+  /** Tells that `done` of `steps` are done, and what is next. */
+  step(text: string, { done, steps }: { readonly done: number; readonly steps: number }): void {
+    const now = this.#now();
+    const left = timeLeftText({ elapsedMs: now - this.#begin, share: done / steps });
+    const percent = `${String(Math.floor((done / steps) * 100)).padStart(3)} %`;
+    if (this.#stream.isTTY === true) {
+      const full = Math.round((done / steps) * BAR_WIDTH);
+      const bar = "#".repeat(full).padEnd(BAR_WIDTH, ".");
+      const line = `${bar} ${percent}  ${left.padEnd(20)}  ${text}`;
+      this.#stream.write(`\r\u001b[K${line.slice(0, (this.#stream.columns ?? 80) - 1)}`);
+    } else if (now - this.#lastLine >= LINE_EVERY_MS) {
+      this.#lastLine = now;
+      this.#stream.write(`${percent}  ${left === "" ? "" : `${left}  `}${text}\n`);
+    }
+  }
+
+  /** Takes the line away, where it can be. */
+  end(): void {
+    if (this.#stream.isTTY === true) this.#stream.write("\r\u001b[K");
+  }
+}
+
+/** `about 12 s left`; empty as long as nobody can know. */
+export function timeLeftText({
+  elapsedMs,
+  share,
+}: {
+  readonly elapsedMs: number;
+  readonly share: number;
+}): string {
+  if (elapsedMs < FIRST_ESTIMATE_MS || share <= 0) return "";
+  const seconds = Math.ceil((elapsedMs * (1 - share)) / share / 1000);
+  return seconds < 90 ? `about ${seconds} s left` : `about ${Math.round(seconds / 60)} min left`;
+}

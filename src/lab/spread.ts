@@ -1,0 +1,36 @@
+/** A median with the smallest and the largest it was taken from. */
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** @returns `undefined` when there is nothing to take it from. */
+export function spreadOf(values: readonly number[]): Spread | undefined {
+  if (values.length === 0) return undefined;
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] as number;
+  const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
+  return { median, min: sorted[0] as number, max: sorted.at(-1) as number };
+}
+
+/**
+ * The spread of `values[i] / references[i]`: each round is compared with its own reference, so that a
+ * machine which slows down for a minute slows down both.
+ *
+ * @remarks A round in which either is missing does not count.
+ */
+export function pairedRatio(
+  values: readonly (number | undefined)[],
+  references: readonly (number | undefined)[],
+): Spread | undefined {
+  const ratios: number[] = [];
+  values.forEach((value, round) => {
+    const reference = references[round];
+    if (value !== undefined && reference !== undefined && reference > 0) {
+      ratios.push(value / reference);
+    }
+  });
+  return spreadOf(ratios);
+}
