@@ -1,4 +1,5 @@
 import { makeEngine } from "../src/engine/choose.ts";
+import { whyNoUring } from "../src/engine/try-uring.ts";
 import {
   DefaultSelector,
   EpollSelector,
@@ -8,6 +9,7 @@ import {
 import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
 import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
+import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
@@ -27,8 +29,20 @@ const ENGINES_AND_TRIGGERS = [
   ["select", "level"],
 ] as const;
 
+/** Skips what needs io_uring where it does not work. */
+function whereUringWorks(suite: Suite): Suite {
+  const reason = /io_uring/.test(suite.title) ? whyNoUring(kernel) : undefined;
+  if (reason === undefined) return suite;
+  const skip = `io_uring does not work here: ${reason}`;
+  return { title: suite.title, cases: suite.cases.map((it) => ({ ...it, skip })) };
+}
+
 /** Every conformance suite, floor by floor: what runs under each runtime. A new one is one line here. */
 export function suites(): Suite[] {
+  return all().map(whereUringWorks);
+}
+
+function all(): Suite[] {
   return [
     libcConformance(),
     watchConformance(),

@@ -1,7 +1,7 @@
 import type { ProtocolName } from "../echo/protocols.ts";
 import { ProtocolServer } from "../echo/server.ts";
 import { type EngineChoice, probeEngines } from "../engine/choose.ts";
-import type { EngineName, Trigger } from "../engine/engine.ts";
+import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { resolve } from "../socket/resolve.ts";
 import { kernel } from "../sys/open.ts";
@@ -112,8 +112,12 @@ function placeOf({ listener }: ProtocolServer, reactor: Reactor, asked: EngineCh
     host,
     port: listener.port,
     engine,
-    why: `${trigger}-triggered: ${whyEngine(engine, asked)}`,
+    why: `${howText(trigger)}: ${whyEngine(engine, asked)}`,
   };
+}
+
+function howText(trigger: Reporting): string {
+  return trigger === "completion" ? "by completions" : `${trigger}-triggered`;
 }
 
 function whyEngine(engine: EngineName, asked: EngineChoice): string {

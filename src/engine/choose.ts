@@ -70,7 +70,10 @@ export function makeEngine(
     uring || engine === "auto" ? openBestPoller(kernel).poller : openPoller(engine, kernel);
   if (trigger === "edge" && !poller.capabilities.edge) {
     poller.close();
-    throw noTrigger(poller.name, trigger);
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${poller.name} edge-triggered: only epoll can be; leave trigger at "level"`,
+    );
   }
   const best = poller.capabilities.edge ? "edge" : "level";
   return new ReadinessEngine(kernel, poller, trigger ?? best, completions);
@@ -81,7 +84,12 @@ function makeUring(
   trigger: Trigger | undefined,
   completions: Completions,
 ): UringEngine {
-  if (trigger !== undefined) throw noTrigger("io_uring", trigger);
+  if (trigger !== undefined) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use io_uring ${trigger}-triggered: it has no trigger; leave it out`,
+    );
+  }
   try {
     return new UringEngine(kernel, completions);
   } catch (error) {
@@ -89,12 +97,4 @@ function makeUring(
     const hint = whyNoUring(kernel);
     throw new SysError(error.syscall, error.errno, { hint });
   }
-}
-
-function noTrigger(name: EngineName, trigger: Trigger): TypeError {
-  const instead =
-    name === "io_uring"
-      ? "it has no trigger: leave it out"
-      : 'only epoll can be; leave trigger at "level"';
-  return typeError("ERR_INVALID_OPTION", `Cannot use ${name} ${trigger}-triggered: ${instead}`);
 }
