@@ -1,12 +1,11 @@
 /*
- * Connection churn: each of the connections is opened, exchanges one batch, is closed, and begins
- * again. A message in the report is one whole such life.
+ * Connection churn: each of the connections is opened, exchanges a number of batches, is closed, and
+ * begins again.
  */
 #define _GNU_SOURCE
 #include "load.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -14,6 +13,16 @@
 
 #define EVENTS 1024
 #define TURN_MS 5
+
+static void send_next(struct load *load, unsigned index, uint64_t now) {
+  const unsigned char *bytes = next_batch(load, index, now);
+  for (size_t sent = 0; sent < load->batch;) {
+    ssize_t count =
+        send(load->connections[index].fd, bytes + sent, load->batch - sent, MSG_NOSIGNAL);
+    if (count < 0) fail("send");
+    sent += (size_t)count;
+  }
+}
 
 /* Opens the next life of a connection; on loopback the handshake is over when connect returns. */
 static void begin(struct load *load, int epoll, unsigned index, uint64_t now) {
@@ -27,14 +36,10 @@ static void begin(struct load *load, int epoll, unsigned index, uint64_t now) {
     fail("connect");
   }
   connection->fd = fd;
-  const unsigned char *bytes = next_batch(load, index, now);
+  connection->left = load->options.life;
   struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = index}};
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
-  for (size_t sent = 0; sent < load->batch;) {
-    ssize_t count = send(fd, bytes + sent, load->batch - sent, MSG_NOSIGNAL);
-    if (count < 0) fail("send");
-    sent += (size_t)count;
-  }
+  send_next(load, index, now);
 }
 
 void run_churn(struct load *load) {
@@ -51,12 +56,20 @@ void run_churn(struct load *load) {
     now = now_ns();
     for (int i = 0; i < count; i++) {
       unsigned index = events[i].data.u32;
-      int fd = load->connections[index].fd;
-      ssize_t length = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+      struct connection *connection = &load->connections[index];
+      ssize_t length = recv(connection->fd, buffer, sizeof buffer, MSG_DONTWAIT);
       if (length < 0 && errno == EAGAIN) continue;
-      if (length > 0 && !take_bytes(load, index, buffer, (size_t)length, now)) continue;
-      if (length <= 0) load->lost++;
-      close(fd);
+      if (length > 0) {
+        if (!take_bytes(load, index, buffer, (size_t)length, now)) continue;
+        if (--connection->left > 0) {
+          send_next(load, index, now);
+          continue;
+        }
+        load->lives++;
+      } else {
+        load->lost++;
+      }
+      close(connection->fd);
       begin(load, epoll, index, now);
     }
   }

@@ -3,11 +3,16 @@
  *
  *   echo-load -p PORT [-h HOST] [-m echo|hold|churn] [-c CONNECTIONS] [-i IDLE] [-s SIZE]
  *             [-n DEPTH] [-d SECONDS] [-w WARMUP] [-g GATHER] [-e auto|io_uring|epoll]
- *             [-P SERVER_PID] [-C SERVER_CORE]
+ *             [-r RATE] [-l LIFE] [-M BATCHES] [-G] [-P SERVER_PID] [-C SERVER_CORE]
  *
  * echo: IDLE connections are opened first and stay silent; CONNECTIONS each have one batch of DEPTH
- * messages of SIZE bytes in flight. hold: only opens IDLE connections, prints a line, and keeps them
- * until its stdin ends. churn: each exchange has a connection of its own. One line of JSON on stdout.
+ * messages of SIZE bytes in flight. With -r, RATE batches a second leave when they are due (pace.c).
+ * hold: only opens IDLE connections, prints a line, and keeps them until its stdin ends. churn: each
+ * connection is replaced after LIFE batches. One line of JSON on stdout.
+ *
+ * -M: each connection sends so many batches, all of them within the window, which ends with the last
+ * answer. -G: prints {"opened":N} when all are connected, begins at the first byte on stdin, and stays
+ * connected until stdin ends, so that nothing but messages happens in between.
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -36,10 +41,10 @@ static double number(const char *text, double least, double most) {
 
 static struct options parse(int argc, char **argv) {
   struct options options = {.connections = 50, .size = 64, .depth = 1, .seconds = 3, .warmup = 1,
-                            .engine = "auto", .mode = "echo", .server_core = -1};
+                            .life = 10, .engine = "auto", .mode = "echo", .server_core = -1};
   options.server.sin_family = AF_INET;
   options.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:d:w:g:e:P:C:")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:d:w:g:e:r:l:M:GP:C:")) != -1;) {
     switch (option) {
       case 'p': options.server.sin_port = htons((uint16_t)number(optarg, 1, 65535)); break;
       case 'h':
@@ -54,6 +59,10 @@ static struct options parse(int argc, char **argv) {
       case 'w': options.warmup = number(optarg, 0, 600); break;
       case 'g': options.gather = (unsigned)number(optarg, 0, 1e6); break;
       case 'e': options.engine = optarg; break;
+      case 'r': options.rate = number(optarg, 0, 1e9); break;
+      case 'l': options.life = (unsigned)number(optarg, 1, 1e6); break;
+      case 'M': options.limit = (unsigned)number(optarg, 1, 1e6); break;
+      case 'G': options.gated = true; break;
       case 'P': options.server_pid = (pid_t)number(optarg, 1, 1e9); break;
       case 'C': options.server_core = (int)number(optarg, 0, 65535); break;
       default: exit(2);
@@ -93,11 +102,23 @@ static void fill_pattern(struct load *load) {
   }
 }
 
+static void until_stdin_ends(void) {
+  char byte;
+  while (read(0, &byte, 1) > 0) continue;
+}
+
+/* With -G: says that all are connected, and waits to be told. */
+static void wait_at_gate(unsigned opened) {
+  char byte;
+  printf("{\"opened\":%u}\n", opened);
+  fflush(stdout);
+  if (read(0, &byte, 1) != 1) exit(0);
+}
+
 static void hold(const struct load *load) {
   printf("{\"held\":%u,\"connectMs\":%.3f}\n", load->options.idle, load->connect_ms);
   fflush(stdout);
-  char byte;
-  while (read(0, &byte, 1) > 0) continue;
+  until_stdin_ends();
 }
 
 int main(int argc, char **argv) {
@@ -128,6 +149,7 @@ int main(int argc, char **argv) {
     load.connections[i].fd = fds[options->idle + i];
   }
   load.alive = options->connections;
+  if (options->gated) wait_at_gate(options->connections);
   load.phase_ends = now_ns() + (uint64_t)(options->warmup * 1e9);
   if (churning) run_churn(&load);
   else if (strcmp(options->engine, "epoll") == 0 || !run_uring(&load)) {
@@ -135,5 +157,6 @@ int main(int argc, char **argv) {
     run_epoll(&load);
   }
   report(&load);
+  if (options->gated) until_stdin_ends();
   return 0;
 }

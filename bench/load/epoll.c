@@ -24,8 +24,8 @@ static void lose(struct load *load, unsigned index) {
  * The socket blocks on sending, with a time-out: a batch is in flight alone, so the server has read
  * all before it, and what a full buffer delays is this connection's own message.
  */
-static void send_next(struct load *load, unsigned index, uint64_t now) {
-  const unsigned char *bytes = next_batch(load, index, now);
+static void send_next(struct load *load, unsigned index, uint64_t due) {
+  const unsigned char *bytes = next_batch(load, index, due);
   for (size_t sent = 0; sent < load->batch;) {
     ssize_t count =
         send(load->connections[index].fd, bytes + sent, load->batch - sent, MSG_NOSIGNAL);
@@ -35,6 +35,11 @@ static void send_next(struct load *load, unsigned index, uint64_t now) {
     }
     sent += (size_t)count;
   }
+}
+
+static void send_if_due(struct load *load, unsigned index, uint64_t now) {
+  uint64_t due = due_ns(load, index, now);
+  if (due <= now) send_next(load, index, due);
 }
 
 void run_epoll(struct load *load) {
@@ -48,9 +53,13 @@ void run_epoll(struct load *load) {
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, load->connections[i].fd, &event) < 0) fail("epoll_ctl");
   }
   uint64_t now = now_ns();
-  for (unsigned i = 0; i < load->options.connections; i++) send_next(load, i, now);
+  bool paced = load->options.rate > 0;
+  for (unsigned i = 0; i < load->options.connections && !paced; i++) send_next(load, i, now);
   while (go_on(load, now)) {
-    int count = epoll_wait(epoll, events, EVENTS, TURN_MS);
+    for (unsigned i; paced && (i = next_on_time(load, now)) < load->options.connections;) {
+      send_if_due(load, i, now);
+    }
+    int count = epoll_wait(epoll, events, EVENTS, paced ? 0 : TURN_MS);
     if (count < 0 && errno != EINTR) fail("epoll_wait");
     now = now_ns();
     for (int i = 0; i < count; i++) {
@@ -58,7 +67,7 @@ void run_epoll(struct load *load) {
       if (load->connections[index].fd < 0) continue;
       ssize_t length = recv(load->connections[index].fd, buffer, sizeof buffer, MSG_DONTWAIT);
       if (length > 0) {
-        if (take_bytes(load, index, buffer, (size_t)length, now)) send_next(load, index, now);
+        if (take_bytes(load, index, buffer, (size_t)length, now)) send_if_due(load, index, now);
       } else if (length == 0 || errno != EAGAIN) {
         lose(load, index);
       }

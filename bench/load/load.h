@@ -28,6 +28,10 @@ struct options {
   double seconds;       /* measured */
   double warmup;        /* before that */
   unsigned gather;      /* answers to wait for in one turn; 0 chooses */
+  double rate;          /* messages a second, sent on time; 0: the next one when one is back */
+  unsigned limit;       /* batches per connection; 0: as many as the time allows */
+  unsigned life;        /* batches of one connection's life in churn */
+  bool gated;           /* begin when told to, and stay connected until stdin ends */
   const char *engine;   /* "auto", "io_uring", "epoll" */
   const char *mode;     /* "echo", "hold", "churn" */
   pid_t server_pid;     /* whose CPU time is sampled; 0 for none */
@@ -42,6 +46,7 @@ struct sample {
   double core_idle;  /* seconds the server's core has been idle */
   uint64_t messages;
   uint64_t bytes;
+  uint64_t lives;
 };
 
 /* A histogram with 32 steps per power of two: a value is off by at most 3 %. */
@@ -58,7 +63,9 @@ struct connection {
   uint32_t sequence; /* of the batch in flight */
   uint32_t received; /* bytes of it that are back */
   bool wrong;        /* one of them differed */
-  uint64_t sent_ns;
+  bool in_flight;
+  unsigned left; /* batches of its life that are still to come, in churn */
+  uint64_t sent_ns; /* or was to be sent, with a rate */
 };
 
 enum phase { WARMING, MEASURING, OVER };
@@ -71,6 +78,9 @@ struct load {
   size_t batch; /* bytes of a batch: size * depth */
   enum phase phase;
   uint64_t phase_ends;
+  uint64_t pace_began; /* with a rate: when the first message was due */
+  uint64_t pace_turn;  /* and how many have been since */
+  uint64_t lives;      /* connections that churn has ended */
   uint64_t messages;
   uint64_t bytes;
   uint64_t unseen; /* bytes counted and not compared */
@@ -99,6 +109,10 @@ bool run_uring(struct load *load);
 void run_epoll(struct load *load);
 void run_churn(struct load *load);
 
+/* pace.c: when a connection's next batch is to be sent, and whose turn has come. */
+uint64_t due_ns(const struct load *load, unsigned index, uint64_t now);
+unsigned next_on_time(struct load *load, uint64_t now);
+
 /* Prints what failed and ends the process. */
 void fail(const char *what) __attribute__((noreturn));
 
@@ -114,6 +128,7 @@ static inline const unsigned char *next_batch(struct load *load, unsigned index,
   connection->sequence++;
   connection->received = 0;
   connection->wrong = false;
+  connection->in_flight = true;
   connection->sent_ns = now;
   return batch_of(load, index);
 }
@@ -139,6 +154,7 @@ static inline bool take_bytes(struct load *load, unsigned index, const unsigned 
   }
   connection->received += length;
   if (connection->received < load->batch) return false;
+  connection->in_flight = false;
   if (connection->wrong) load->mismatches++;
   load->messages += load->options.depth;
   if (load->phase == MEASURING) histogram_add(&load->latency, now - connection->sent_ns);
@@ -147,10 +163,13 @@ static inline bool take_bytes(struct load *load, unsigned index, const unsigned 
 
 /* Moves from warming to measuring to over; true while there is more to do. */
 static inline bool go_on(struct load *load, uint64_t now) {
-  if (load->alive == 0) load->phase_ends = now;
+  const struct options *options = &load->options;
+  uint64_t limit = (uint64_t)options->limit * options->depth * options->connections;
+  if (load->alive == 0 || (limit > 0 && load->messages >= limit)) load->phase_ends = now;
   if (now < load->phase_ends) return true;
   if (load->phase == WARMING) {
     take_sample(load, &load->first);
+    load->last = load->first;
     load->phase = MEASURING;
     load->phase_ends = load->first.ns + (uint64_t)(load->options.seconds * 1e9);
     return load->alive > 0;

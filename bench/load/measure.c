@@ -61,6 +61,7 @@ void take_sample(const struct load *load, struct sample *sample) {
   const struct options *options = &load->options;
   sample->messages = load->messages;
   sample->bytes = load->bytes;
+  sample->lives = load->lives;
   sample->own_cpu = own_cpu();
   sample->server_cpu = options->server_pid > 0 ? process_cpu(options->server_pid) : 0;
   sample->core_idle = options->server_core >= 0 ? core_idle(options->server_core) : 0;
@@ -106,6 +107,8 @@ void report(const struct load *load) {
   printf("\"seconds\":%.6f,", (double)(last->ns - first->ns) / 1e9);
   printf("\"messages\":%llu,\"bytes\":%llu,", (unsigned long long)(last->messages - first->messages),
          (unsigned long long)(last->bytes - first->bytes));
+  printf("\"rate\":%.3f,\"lives\":%llu,", options->rate,
+         (unsigned long long)(last->lives - first->lives));
   /* Of all that came, not of the window alone. */
   double seen = load->bytes > 0 ? 1 - (double)load->unseen / (double)load->bytes : 1;
   printf("\"compared\":%.3f,", seen);

@@ -28,13 +28,17 @@ struct ring {
   unsigned char *memory;
   unsigned buffer_length, buffer_count;
   unsigned short buffer_tail;
+  long turn_ns; /* the longest that ring_enter waits; 0: for ever */
 };
 
-/* False when the kernel has no such ring, or does not allow it. */
+/* The program has this one: prints what failed and ends the process. */
+void fail(const char *what) __attribute__((noreturn));
+
+/* False, and errno, when the kernel has no such ring, or does not allow it. */
 bool ring_open(struct ring *ring, unsigned connections);
 bool ring_add_files(struct ring *ring, const int *fds, unsigned count);
 bool ring_add_buffers(struct ring *ring, unsigned length, unsigned count);
-/* Submits, and waits until `wanted` completions are there or a millisecond has passed. */
+/* Submits, and waits until `wanted` completions are there or `turn_ns` have passed. */
 void ring_enter(struct ring *ring, unsigned wanted);
 /* An empty submission, to be filled before the next call. */
 struct io_uring_sqe *ring_submission(struct ring *ring);

@@ -45,8 +45,8 @@ static void submit_receive(struct ring *ring, const struct load *load, unsigned 
   sqe->user_data = index;
 }
 
-static void submit_send(struct ring *ring, struct load *load, unsigned index, uint64_t now) {
-  const unsigned char *bytes = next_batch(load, index, now);
+static void submit_send(struct ring *ring, struct load *load, unsigned index, uint64_t due) {
+  const unsigned char *bytes = next_batch(load, index, due);
   struct io_uring_sqe *sqe = ring_submission(ring);
   sqe->opcode = IORING_OP_SEND;
   sqe->flags = IOSQE_CQE_SKIP_SUCCESS | IOSQE_FIXED_FILE;
@@ -83,7 +83,15 @@ static void on_received(struct ring *ring, struct load *load, const struct io_ur
   if (load->connections[index].fd < 0) return;
   /* A multishot receive ends when the buffers ran out, among other reasons: begin it again. */
   if ((cqe->flags & IORING_CQE_F_MORE) == 0) submit_receive(ring, load, index);
-  if (next) submit_send(ring, load, index, now);
+  if (!next) return;
+  uint64_t due = due_ns(load, index, now);
+  if (due <= now) submit_send(ring, load, index, due);
+}
+
+static void send_on_time(struct ring *ring, struct load *load, uint64_t now) {
+  for (unsigned index; (index = next_on_time(load, now)) < load->options.connections;) {
+    submit_send(ring, load, index, due_ns(load, index, now));
+  }
 }
 
 static bool set_up(struct ring *ring, const struct load *load) {
@@ -111,10 +119,12 @@ bool run_uring(struct load *load) {
   uint64_t now = now_ns();
   for (unsigned i = 0; i < count; i++) {
     submit_receive(&ring, load, i);
-    submit_send(&ring, load, i, now);
+    if (load->options.rate == 0) submit_send(&ring, load, i, now);
   }
   while (go_on(load, now)) {
-    ring_enter(&ring, gather < load->alive ? gather : load->alive);
+    /* With a rate it never waits: what is due must leave on time, and a timer would be late. */
+    if (load->options.rate > 0) send_on_time(&ring, load, now), ring_enter(&ring, 0);
+    else ring_enter(&ring, gather < load->alive ? gather : load->alive);
     now = now_ns();
     unsigned head = *ring.cq_head, tail = __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE);
     for (; head != tail; head++) {
