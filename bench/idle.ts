@@ -1,18 +1,14 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Bench, measureOnce } from "./echo.ts";
-import { holdConnections, runLoad } from "./load.ts";
-import type { Machine } from "./machine.ts";
-import type { Peer, SkippedPeer } from "./peers.ts";
-import { start } from "./processes.ts";
+import { type Bench, loadServer, measureOnce, type Published, withServer } from "./echo.ts";
+import { holdConnections } from "./load.ts";
+import type { Peer } from "./peers.ts";
+import { orderOf } from "./statistics.ts";
 
 /** A run of the idle benchmark, as it is written to `idle.json`. */
-export interface IdleResult {
+export interface IdleResult extends Published {
   readonly benchmark: "idle";
-  readonly machine: Machine;
   readonly settings: IdleSettings;
-  readonly warnings: readonly string[];
-  readonly skipped: readonly SkippedPeer[];
   readonly rows: IdleRow[];
 }
 
@@ -61,7 +57,7 @@ export async function measureIdle(
     failures: [],
   }));
   for (let round = 1; round <= settings.rounds; round++) {
-    for (const [i, peer] of bench.peers.entries()) {
+    for (const [i, peer] of orderOf([...bench.peers.entries()], round)) {
       const row = rows[i] as IdleRow;
       const title = `round ${round} of ${settings.rounds}: ${peer.label}`;
       try {
@@ -93,30 +89,18 @@ export async function measureIdle(
  * read again once it stands still. The difference, by their number, is the figure. What the kernel
  * keeps for a socket is in neither.
  */
-async function memoryPerConnection(
-  { machine, load }: Bench,
-  peer: Peer,
-  count: number,
-): Promise<number> {
-  const { serverCore } = machine;
-  const server = await start({
-    command: peer.command,
-    core: machine.pinned ? serverCore : undefined,
-  });
-  try {
-    const port = Number(server.first.port);
+async function memoryPerConnection(bench: Bench, peer: Peer, count: number): Promise<number> {
+  return await withServer(bench, peer, async (server) => {
     const warm = { connections: 200, idle: 0, size: 64, depth: 1, seconds: 1, warmup: 0 };
-    await runLoad(load, { ...warm, port, serverPid: server.pid, serverCore });
+    await loadServer(bench, server, warm);
     const before = await settledMemory(server.pid, peer);
-    const held = await holdConnections(load, port, count);
+    const held = await holdConnections(bench.load, Number(server.first.port), count);
     try {
       return ((await settledMemory(server.pid, peer)) - before) / count;
     } finally {
       await held.stop();
     }
-  } finally {
-    await server.stop();
-  }
+  });
 }
 
 /** Private memory in bytes, once it no longer moves; or after ten seconds as it is. */

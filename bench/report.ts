@@ -1,98 +1,125 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { type EchoResult, summarize } from "./echo.ts";
-import { marksOf, notesFor } from "./echo-text.ts";
+import { churnGoals } from "./churn-text.ts";
+import type { EchoResult, Published } from "./echo.ts";
+import { echoGoals } from "./echo-text.ts";
+import type { Goal } from "./goals.ts";
 import type { IdleResult } from "./idle.ts";
-import { idleTable } from "./idle-text.ts";
-import type { Machine } from "./machine.ts";
+import { idleGoals } from "./idle-text.ts";
+import type { LatencyResult } from "./latency.ts";
+import { latencyGoals } from "./latency-text.ts";
+import {
+  churnMarkdown,
+  echoMarkdown,
+  goalsMarkdown,
+  headlineMarkdown,
+  idleMarkdown,
+  latencyMarkdown,
+  syscallsMarkdown,
+  workersMarkdown,
+} from "./markdown.ts";
 import { inRepository } from "./places.ts";
-import { markdownTable, sizeText, spreadText, whole } from "./table.ts";
+import type { SyscallsResult } from "./syscalls.ts";
+import { syscallsGoals } from "./syscalls-text.ts";
+import type { WorkersResult } from "./workers.ts";
+import { workersGoals } from "./workers-text.ts";
 
-/** The benchmarks that have committed results and a place in the README. */
-const REPORTS = ["echo", "idle"] as const;
+/** The committed results, by the name of their benchmark; one that was not run is not there. */
+export interface Results {
+  readonly echo?: EchoResult;
+  readonly churn?: EchoResult;
+  readonly syscalls?: SyscallsResult;
+  readonly latency?: LatencyResult;
+  readonly workers?: WorkersResult;
+  readonly idle?: IdleResult;
+}
+
+const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle"] as const;
+
+/** The page with every table; the README has the first and the goals. */
+const FIGURES = "docs/figures.md";
+
+/** Reads `bench/results/*.json`. */
+function readResults(): Results {
+  const found = NAMES.flatMap((name): [string, Published][] => {
+    const path = inRepository(`bench/results/${name}.json`);
+    return existsSync(path) ? [[name, JSON.parse(readFileSync(path, "utf8")) as Published]] : [];
+  });
+  return Object.fromEntries(found) as Results;
+}
+
+/** What was to be reached, of all that was measured. */
+export function goalsOf({ echo, churn, syscalls, latency, workers, idle }: Results): Goal[] {
+  return [
+    ...(echo === undefined ? [] : echoGoals(echo.cells)),
+    ...(churn === undefined ? [] : churnGoals(churn.cells)),
+    ...(syscalls === undefined ? [] : syscallsGoals(syscalls)),
+    ...(latency === undefined ? [] : latencyGoals(latency)),
+    ...(workers === undefined ? [] : workersGoals(workers)),
+    ...(idle === undefined ? [] : idleGoals(idle)),
+  ];
+}
+
+/** A text and the file and marker that it belongs to. */
+export interface Section {
+  readonly file: string;
+  readonly marker: string;
+  readonly text: string;
+}
+
+/** Every table that is generated, with its place. */
+export function sectionsOf(results: Results): Section[] {
+  const { echo, churn, syscalls, latency, workers, idle } = results;
+  const texts: Record<(typeof NAMES)[number], string | undefined> = {
+    echo: echo && echoMarkdown(echo),
+    churn: churn && churnMarkdown(churn),
+    syscalls: syscalls && syscallsMarkdown(syscalls),
+    latency: latency && latencyMarkdown(latency),
+    workers: workers && workersMarkdown(workers),
+    idle: idle && idleMarkdown(idle),
+  };
+  const goals = goalsMarkdown(goalsOf(results));
+  const headline = echo === undefined ? notMeasured("echo") : headlineMarkdown(echo);
+  return [
+    { file: "README.md", marker: "headline", text: headline },
+    { file: "README.md", marker: "goals", text: goals },
+    ...NAMES.map((name) => {
+      return { file: FIGURES, marker: name, text: texts[name] ?? notMeasured(name) };
+    }),
+  ];
+}
+
+function notMeasured(name: string): string {
+  return `No figures yet: \`npm run bench -- ${name}\`.`;
+}
 
 /**
  * Turns the committed results into Markdown.
  *
  * @param write - Whether to put it between the markers `<!-- bench:echo -->` and
- * `<!-- /bench:echo -->` of the README, rather than to return it only.
- * @throws Error when there are no results, or the README has no markers for them.
+ * `<!-- /bench:echo -->` of the README and of docs/figures.md, rather than to return it only.
+ * @throws Error when a file has no markers for a table.
  */
 export function report({ write }: { readonly write: boolean }): string {
-  const texts: string[] = [];
-  for (const name of REPORTS) {
-    const path = inRepository(`bench/results/${name}.json`);
-    if (!existsSync(path)) continue;
-    const result = JSON.parse(readFileSync(path, "utf8")) as EchoResult | IdleResult;
-    const text = result.benchmark === "echo" ? echoMarkdown(result) : idleMarkdown(result);
-    if (write) replaceInReadme(name, text);
-    texts.push(text);
-  }
-  if (texts.length === 0) {
-    throw new Error("there is no bench/results/echo.json; copy it from bench/out after a run");
-  }
-  return texts.join("\n\n");
+  const sections = sectionsOf(readResults());
+  if (!write) return sections.map(({ text }) => text).join("\n\n");
+  for (const section of sections) replaceIn(section);
+  // The formatter looks at JSON too.
+  execFileSync(
+    inRepository("node_modules/.bin/biome"),
+    ["format", "--write", inRepository("bench/results")],
+    { stdio: "ignore" },
+  );
+  return "";
 }
 
-/** The echo benchmark: for each message size a table, with a column for each number of connections. */
-export function echoMarkdown(result: EchoResult): string {
-  const sections = [...new Set(result.cells.map(({ size }) => size))].map((size) => {
-    const cells = result.cells.filter((cell) => cell.size === size);
-    const labels = cells[0]?.rows.map(({ name, label }) => ({ name, label })) ?? [];
-    let seen = "";
-    const rows = labels.map(({ name, label }) => [
-      label,
-      ...cells.map((cell) => {
-        const row = cell.rows.find((other) => other.name === name);
-        const summary = row && summarize(cell, row);
-        if (summary?.rate === undefined) return "-";
-        const marks = marksOf(summary);
-        seen += marks;
-        const cpu = `${summary.cpuUs?.median.toFixed(1)} us`;
-        const ratio = summary.ratio === undefined ? "" : `**${spreadText(summary.ratio)}** `;
-        return `${ratio}${whole(summary.rate.median / 1000)} k/s, ${cpu}${marksText(marks)}`;
-      }),
-    ]);
-    const header = [
-      `${sizeText(size)} messages`,
-      ...cells.map(({ connections }) => `${whole(connections)} connections`),
-    ];
-    const notes = notesFor(seen).map((note) => `\n${marksText(note)}`);
-    return [markdownTable(header, rows), ...notes].join("\n");
-  });
-  const { rounds, seconds } = result.settings;
-  const how = `Each figure: messages/s as a ratio to the C loop in the same round (median, smallest and largest of ${rounds} rounds of ${seconds} s), messages/s, and server CPU per message.`;
-  return [how, ...sections, takenOn(result.machine)].join("\n\n");
-}
-
-function idleMarkdown(result: IdleResult): string {
-  const { header, rows } = idleTable(result);
-  return [markdownTable(header, rows), takenOn(result.machine)].join("\n\n");
-}
-
-/** A star or a tilde would be taken for emphasis. */
-function marksText(text: string): string {
-  return text.replace(/[*~]/g, "\\$&");
-}
-
-function takenOn(machine: Machine): string {
-  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
-  const { cpu, cores, kernel, congestionControl, commit, date, command } = machine;
-  return `Taken on ${cpu} (${cores} cores), Linux ${kernel}, TCP ${congestionControl}, ${versions.join(", ")}; commit ${commit}, ${date.slice(0, 10)}: \`${command}\`.`;
-}
-
-function replaceInReadme(name: string, text: string): void {
-  const path = inRepository("README.md");
-  const readme = readFileSync(path, "utf8");
-  const begin = `<!-- bench:${name} -->`;
-  const end = `<!-- /bench:${name} -->`;
-  const from = readme.indexOf(begin);
-  const to = readme.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`README.md lacks the markers ${begin} and ${end}`);
-  writeFileSync(path, `${readme.slice(0, from)}${begin}\n\n${text}\n\n${readme.slice(to)}`);
-  // The formatter looks at Markdown and JSON too.
-  const written = [path, inRepository(`bench/results/${name}.json`)];
-  execFileSync(inRepository("node_modules/.bin/biome"), ["format", "--write", ...written], {
-    stdio: "ignore",
-  });
+function replaceIn({ file, marker, text }: Section): void {
+  const path = inRepository(file);
+  const before = readFileSync(path, "utf8");
+  const begin = `<!-- bench:${marker} -->`;
+  const end = `<!-- /bench:${marker} -->`;
+  const from = before.indexOf(begin);
+  const to = before.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`${file} lacks the markers ${begin} and ${end}`);
+  writeFileSync(path, `${before.slice(0, from)}${begin}\n\n${text}\n\n${before.slice(to)}`);
 }

@@ -1,5 +1,11 @@
 import type { Spread } from "./statistics.ts";
 
+/** A table before it is text or Markdown. */
+export interface Table {
+  readonly header: string[];
+  readonly rows: string[][];
+}
+
 /** A table with its first column to the left and the others to the right. */
 export function textTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, column) =>

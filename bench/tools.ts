@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Runtime, runtimes } from "../test/runtimes/installed.ts";
 import { inOut, inRepository } from "./places.ts";
@@ -16,13 +16,17 @@ export interface Tools {
   readonly python: Tool;
   readonly bun: Tool;
   readonly deno: Tool;
+  /** The C compiler, when it finds libuv. */
+  readonly libuv: Tool;
   readonly taskset: Tool;
+  readonly strace: Tool;
 }
 
 /** Looks for every tool, and asks each for its version. */
 export function findTools(): Tools {
+  const gcc = toolOf("gcc", onPath("gcc"), ["-dumpfullversion"]);
   return {
-    gcc: toolOf("gcc", onPath("gcc"), ["-dumpfullversion"]),
+    gcc,
     go: toolOf("go", onPath("go"), ["env", "GOVERSION"]),
     python: runtimeOf("python3", onPath("python3"), [
       "-c",
@@ -36,15 +40,27 @@ export function findTools(): Tools {
       "eval",
       "console.log(Deno.execPath(), Deno.version.deno)",
     ]),
+    libuv: libuvFor(gcc),
     taskset: toolOf("taskset", onPath("taskset"), ["--version"]),
+    strace: toolOf("strace", onPath("strace"), ["--version"]),
   };
+}
+
+/** The compiler, if it has libuv's headers, and the version that these name. */
+function libuvFor(gcc: Tool): Tool {
+  if (gcc.missing !== undefined) return gcc;
+  const ask = ["-E", "-P", "-include", "uv.h", "-x", "c", "-"];
+  const version = "UV_VERSION_MAJOR.UV_VERSION_MINOR.UV_VERSION_PATCH";
+  const answer = run(gcc.path, ask, version)?.split("\n").at(-1);
+  if (answer === undefined) return { missing: "libuv's headers are not installed (libuv1-dev)" };
+  return { path: gcc.path, version: answer.replaceAll(" ", "") };
 }
 
 function toolOf(name: string, path: string | undefined, ask: readonly string[]): Tool {
   if (path === undefined) return { missing: `${name} is not installed` };
   const answer = run(path, ask);
   if (answer === undefined) return { missing: `${path} does not run` };
-  return { path, version: answer.replace(/^[^0-9]*/, "") };
+  return { path, version: answer.match(/[0-9][0-9.]*/)?.[0] ?? answer };
 }
 
 /**
@@ -69,11 +85,12 @@ function javascriptRuntime(name: string, variable: string): string | undefined {
   return fetched.find((runtime) => runtime.name === name)?.path ?? onPath(name);
 }
 
-function run(path: string, args: readonly string[]): string | undefined {
+function run(path: string, args: readonly string[], input = ""): string | undefined {
   try {
     return execFileSync(path, args, {
       encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
+      input,
+      stdio: ["pipe", "pipe", "ignore"],
       timeout: 20_000,
     }).trim();
   } catch {
@@ -99,8 +116,10 @@ function isExecutable(path: string): boolean {
 export interface BuildOptions {
   /** The compiler and its arguments before the sources; `OUT` stands for the binary. */
   readonly command: readonly string[];
-  /** Source files, or one folder of which all `.c` files are taken. */
-  readonly sources: string;
+  /** Source files, and headers whose change is one of the binary too. */
+  readonly sources: readonly string[];
+  /** What comes after them. */
+  readonly libraries?: readonly string[];
   /** The name of the binary in `bench/out`. */
   readonly binary: string;
 }
@@ -111,17 +130,15 @@ export interface BuildOptions {
  * @returns Its path.
  * @throws Error with what the compiler said.
  */
-export function build({ command, sources, binary }: BuildOptions): string {
+export function build({ command, sources, libraries = [], binary }: BuildOptions): string {
   const out = inOut(binary);
-  const place = inRepository(sources);
-  const isFolder = statSync(place).isDirectory();
-  const files = isFolder ? readdirSync(place).map((name) => join(place, name)) : [place];
+  const files = sources.map(inRepository);
   const newest = Math.max(...files.map((file) => statSync(file).mtimeMs));
   if (isExecutable(out) && statSync(out).mtimeMs > newest) return out;
   mkdirSync(inOut(""), { recursive: true });
-  const inputs = files.filter((file) => !isFolder || file.endsWith(".c"));
+  const inputs = files.filter((file) => !file.endsWith(".h"));
   const [compiler, ...args] = command.map((word) => (word === "OUT" ? out : word));
-  execFileSync(compiler as string, [...args, ...inputs], {
+  execFileSync(compiler as string, [...args, ...inputs, ...libraries], {
     encoding: "utf8",
     // Go looks for a module otherwise, and this repository is none.
     env: { ...process.env, GO111MODULE: "off" },

@@ -57,6 +57,7 @@ static struct piece pieces[BUFFERS];
 static struct connection *connections;
 static uint32_t *starved; /* connections whose receive ended for want of buffers */
 static unsigned starving;
+static unsigned lent; /* buffers that hold what is still to be sent */
 
 static int listener(void) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -130,6 +131,7 @@ static void on_received(const struct io_uring_cqe *cqe, uint32_t fd) {
     uint32_t id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
     if (cqe->res <= 0 || connection->ended) ring_give_back(&ring, (unsigned short)id);
     else {
+      lent++;
       pieces[id] = (struct piece){.next = NONE, .length = (uint32_t)cqe->res};
       if (connection->first == NONE) {
         connection->first = connection->last = id;
@@ -148,6 +150,11 @@ static void on_received(const struct io_uring_cqe *cqe, uint32_t fd) {
   close_if_over(fd);
 }
 
+static void sent_back(uint32_t id) {
+  ring_give_back(&ring, (unsigned short)id);
+  lent--;
+}
+
 static void on_sent(const struct io_uring_cqe *cqe, uint32_t fd) {
   struct connection *connection = &connections[fd];
   uint32_t id = connection->first;
@@ -157,11 +164,11 @@ static void on_sent(const struct io_uring_cqe *cqe, uint32_t fd) {
     return;
   }
   connection->first = pieces[id].next;
-  ring_give_back(&ring, (unsigned short)id);
+  sent_back(id);
   if (cqe->res <= 0) {
     /* The peer is gone: its receive says so too. */
     for (; connection->first != NONE; connection->first = pieces[connection->first].next) {
-      ring_give_back(&ring, (unsigned short)connection->first);
+      sent_back(connection->first);
     }
     if (connection->receiving) shutdown((int)fd, SHUT_RDWR);
     else connection->ended = true;
@@ -183,7 +190,6 @@ int main(void) {
   ring.turn_ns = 0;
   submit_accept(listener());
   for (;;) {
-    unsigned short given = ring.buffer_tail;
     ring_enter(&ring, 1);
     unsigned head = *ring.cq_head, tail = __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE);
     for (; head != tail; head++) {
@@ -198,7 +204,7 @@ int main(void) {
     __atomic_store_n(ring.cq_head, head, __ATOMIC_RELEASE);
     ring_publish_buffers(&ring);
     /* Without a buffer they would be back at once. */
-    if (ring.buffer_tail == given) continue;
+    if (lent == BUFFERS) continue;
     for (; starving > 0; starving--) submit_receive(starved[starving - 1]);
   }
 }

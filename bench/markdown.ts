@@ -1,0 +1,134 @@
+import { churnTable } from "./churn-text.ts";
+import { type Cell, type EchoResult, type Published, summarize } from "./echo.ts";
+import { marksOf, notesFor } from "./echo-text.ts";
+import { type Goal, goalRows } from "./goals.ts";
+import type { IdleResult } from "./idle.ts";
+import { idleTable } from "./idle-text.ts";
+import type { LatencyResult } from "./latency.ts";
+import { LATENCY_METHOD, latencyTable, NOT_REACHED } from "./latency-text.ts";
+import type { SyscallsResult } from "./syscalls.ts";
+import { syscallsTable } from "./syscalls-text.ts";
+import { markdownTable, sizeText, spreadText, type Table, whole } from "./table.ts";
+import type { WorkersResult } from "./workers.ts";
+import { coresText, workersTable } from "./workers-text.ts";
+
+/** The rows of the README, where they were measured; docs/figures.md has all of them. */
+const HEADLINE = [
+  "c-epoll",
+  "polloi-uring",
+  "polloi-epoll",
+  "node-net",
+  "bun-listen",
+  "polloi-uring-bun",
+];
+const HEADLINE_SIZE = 64;
+
+/** The echo benchmark: for each message size a table, with a column for each number of connections. */
+export function echoMarkdown(result: EchoResult): string {
+  const sizes = [...new Set(result.cells.map(({ size }) => size))];
+  const tables = sizes.map((size) => echoTable(result.cells.filter((cell) => cell.size === size)));
+  return inParts([roundsText(result), ...tables, published(result)]);
+}
+
+/** The rows that a reader looks for first. */
+export function headlineMarkdown(result: EchoResult): string {
+  const cells = result.cells
+    .filter(({ size }) => size === HEADLINE_SIZE)
+    .map((cell) => ({ ...cell, rows: cell.rows.filter(({ name }) => HEADLINE.includes(name)) }));
+  return inParts([roundsText(result), echoTable(cells), takenOn(result)]);
+}
+
+function roundsText({ settings: { rounds, seconds } }: EchoResult): string {
+  return `Each figure: messages/s as a ratio to the C loop in the same round (median, smallest and largest of ${rounds} rounds of ${seconds} s), messages/s, and server CPU per message.`;
+}
+
+function echoTable(cells: readonly Cell[]): string {
+  const labels = cells[0]?.rows.map(({ name, label }) => ({ name, label })) ?? [];
+  let seen = "";
+  const rows = labels.map(({ name, label }) => [
+    label,
+    ...cells.map((cell) => {
+      const row = cell.rows.find((other) => other.name === name);
+      const summary = row && summarize(cell, row);
+      if (summary?.rate === undefined) return "-";
+      const marks = marksOf(summary);
+      seen += marks;
+      const cpu = `${summary.cpuUs?.median.toFixed(1)} us`;
+      const ratio = summary.ratio === undefined ? "" : `**${spreadText(summary.ratio)}** `;
+      return `${ratio}${whole(summary.rate.median / 1000)} k/s, ${cpu}${escaped(marks)}`;
+    }),
+  ]);
+  const header = [
+    `${sizeText(cells[0]?.size ?? 0)} messages`,
+    ...cells.map(({ connections }) => `${whole(connections)} connections`),
+  ];
+  return inParts([markdownTable(header, rows), ...notesFor(seen).map(escaped)]);
+}
+
+export function churnMarkdown(result: EchoResult): string {
+  const { life = 1, rounds, seconds } = result.settings;
+  const how = `Connections that live for ${life} messages, ${rounds} rounds of ${seconds} s. A handshake costs the side that connects more than the side that accepts, so the load may be what limits connections/s: the ratios are of connections per second of server CPU.`;
+  const tables = result.cells.map((cell) => markdown(churnTable(cell, life)));
+  return inParts([how, ...tables, published(result)]);
+}
+
+export function syscallsMarkdown(result: SyscallsResult): string {
+  const { connections, size, perConnection } = result.settings;
+  const how = `Every call of every thread of the server while ${whole(connections)} connections exchange ${whole(perConnection)} messages of ${size} B each, counted by \`strace -c -f\`; nothing is opened, closed or compiled meanwhile.`;
+  return inParts([how, markdown(syscallsTable(result)), published(result)]);
+}
+
+export function latencyMarkdown(result: LatencyResult): string {
+  const { connections, size } = result.settings;
+  const how = `${whole(connections)} connections, ${size} B. ${LATENCY_METHOD}`;
+  const table = markdown(latencyTable(result));
+  const notes = table.includes(" <") ? [NOT_REACHED.replace("<", "\\<")] : [];
+  return inParts([how, table.replaceAll(" <", " \\<"), ...notes, published(result)]);
+}
+
+export function workersMarkdown(result: WorkersResult): string {
+  const { connections, size } = result.settings;
+  const how = `${whole(connections)} connections, ${size} B. ${coresText(result)}`;
+  return inParts([how, markdown(workersTable(result)), published(result)]);
+}
+
+export function idleMarkdown(result: IdleResult): string {
+  return inParts([markdown(idleTable(result)), published(result)]);
+}
+
+/** What was to be reached and what was, a row for each thing. */
+export function goalsMarkdown(goals: readonly Goal[]): string {
+  const rows = goalRows(goals).map(({ what, where, limit, medians, verdict }) => [
+    what,
+    where,
+    limit.replace("<", "\\<").replace(">", "\\>"),
+    medians,
+    verdict.replaceAll("MISSED", "**missed**"),
+  ]);
+  return markdownTable(["what", "where", "to reach", "median", "verdict"], rows);
+}
+
+function markdown({ header, rows }: Table): string {
+  return markdownTable(header, rows);
+}
+
+function inParts(parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join("\n\n");
+}
+
+/** A star or a tilde would be taken for emphasis. */
+function escaped(text: string): string {
+  return text.replace(/[*~]/g, "\\$&");
+}
+
+/** Where the figures come from, and which servers are not among them. */
+function published(result: Published): string {
+  const skipped = result.skipped.map(({ label, reason }) => `- not measured: ${label} (${reason})`);
+  return inParts([skipped.join("\n"), takenOn(result)]);
+}
+
+function takenOn({ machine }: Published): string {
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+  const { cpu, cores, kernel, congestionControl, commit, date, command } = machine;
+  return `Taken on ${cpu} (${cores} cores), Linux ${kernel}, TCP ${congestionControl}, ${versions.join(", ")}; commit ${commit}, ${date.slice(0, 10)}: \`${command}\`.`;
+}

@@ -1,0 +1,128 @@
+import { execPath } from "node:process";
+import { compiled, inRepository } from "./places.ts";
+import { build, type Tools } from "./tools.ts";
+
+/** How a server of the bench is had. */
+export interface PeerPlan {
+  readonly name: string;
+  readonly label: string;
+  /** What it cannot do without. */
+  readonly needs?: keyof Tools;
+  /** Whether SIGUSR2 makes it collect its garbage. It ends a server that does not expect it. */
+  readonly collects?: false;
+  /** The most connections it can hold, where it has a limit of its own. */
+  readonly holds?: number;
+  /** Builds it if it must be built. */
+  command(tool: string): readonly string[];
+}
+
+/** What every ratio is taken to, when it can be built. */
+export const YARDSTICK = "c-epoll";
+
+const NODE = [execPath, "--expose-gc"] as const;
+const DENO = ["run", "--allow-all", "--v8-flags=--expose-gc"] as const;
+
+type On = "node" | "bun" | "deno";
+
+/** polloi on an engine: `polloi("uring-run", "io_uring", "run()")` is `polloi-uring-run`. */
+function polloi(
+  name: string,
+  engine: "io_uring" | "epoll" | "poll" | "select",
+  how = "",
+  { on = "node", flags = [] }: { readonly on?: On; readonly flags?: readonly string[] } = {},
+): PeerPlan {
+  const args = [compiled("peers/polloi"), "--engine", engine, ...flags];
+  const commands: Record<On, (tool: string) => readonly string[]> = {
+    node: () => [...NODE, ...args],
+    bun: (bun) => [bun, ...args],
+    deno: (deno) => [deno, ...DENO, ...args],
+  };
+  return {
+    name: `polloi-${name}`,
+    label: `polloi, ${engine}${how === "" ? "" : `, ${how}`}`,
+    ...(on === "node" ? {} : { needs: on }),
+    // FD_SETSIZE is 1,024, and the server has descriptors of its own.
+    ...(engine === "select" ? { holds: 980 } : {}),
+    command: commands[on],
+  };
+}
+
+function inC(
+  plan: Pick<PeerPlan, "name" | "label" | "needs">,
+  sources: readonly string[],
+  libraries: readonly string[] = [],
+): PeerPlan {
+  return {
+    needs: "gcc",
+    ...plan,
+    collects: false,
+    command: (gcc) => [
+      build({
+        command: [gcc, "-O2", "-Wall", "-Wextra", "-o", "OUT"],
+        sources,
+        libraries,
+        binary: plan.name,
+      }),
+    ],
+  };
+}
+
+function inPython(name: string, label: string): PeerPlan {
+  return {
+    name: `python-${name}`,
+    label,
+    needs: "python",
+    command: (python) => [python, inRepository(`bench/peers/${name}-echo.py`)],
+  };
+}
+
+/**
+ * Every server, in the order in which rounds go through them and tables show them: what is compared
+ * with each other stands together, so that little time lies between.
+ */
+export const PLANS: readonly PeerPlan[] = [
+  inC({ name: YARDSTICK, label: "C, raw epoll loop" }, ["bench/peers/epoll.c"]),
+  polloi("uring", "io_uring"),
+  polloi("uring-zero-copy", "io_uring", "zeroCopy", { flags: ["--zero-copy"] }),
+  polloi("epoll", "epoll"),
+  polloi("zero-copy", "epoll", "zeroCopy", { flags: ["--zero-copy"] }),
+  { name: "node-net", label: "node:net", command: () => [...NODE, compiled("peers/node-net")] },
+  {
+    name: "bun-listen",
+    label: "Bun.listen",
+    needs: "bun",
+    command: (bun) => [bun, compiled("peers/bun-listen")],
+  },
+  polloi("uring-bun", "io_uring", "on Bun", { on: "bun" }),
+  polloi("bun", "epoll", "on Bun", { on: "bun" }),
+  inC({ name: "c-uring", label: "C, raw io_uring loop" }, [
+    "bench/peers/uring.c",
+    "bench/load/ring.c",
+    "bench/load/ring.h",
+  ]),
+  inC({ name: "c-libuv", label: "C, libuv", needs: "libuv" }, ["bench/peers/libuv.c"], ["-luv"]),
+  polloi("uring-run", "io_uring", "run()", { flags: ["--run"] }),
+  polloi("run", "epoll", "run()", { flags: ["--run"] }),
+  polloi("level", "epoll", "level-triggered", { flags: ["--trigger", "level"] }),
+  polloi("poll", "poll"),
+  polloi("select", "select"),
+  polloi("uring-deno", "io_uring", "on Deno", { on: "deno" }),
+  polloi("deno", "epoll", "on Deno", { on: "deno" }),
+  {
+    name: "go-net",
+    label: "Go net",
+    needs: "go",
+    command: (go) => [
+      build({
+        command: [go, "build", "-o", "OUT"],
+        sources: ["bench/peers/net.go"],
+        binary: "go-net",
+      }),
+    ],
+  },
+  inPython("selectors", "Python selectors"),
+  inPython("asyncio", "Python asyncio"),
+];
+
+/** The names that `--servers` takes. */
+export const PEER_NAMES: readonly string[] = PLANS.map((plan) => plan.name);
