@@ -56,6 +56,7 @@ export function idleGoals({ settings, rows }: IdleResult): Goal[] {
       where: `${whole(connections)} connections`,
       limit: { atMost: 300, record: 200 },
       values: bytesPerConnection,
+      doubt: bytesPerConnection.some((bytes) => bytes < 0) ? "memory had not settled" : undefined,
     }),
   );
   const growth = ours

@@ -68,7 +68,7 @@ export function whyNotInNode(side: LoadSide, what: string): string | undefined {
 const SOURCES = "churn echo-load epoll measure open pace ring uring".split(" ");
 
 /** Builds the load side, or says what it falls back to. */
-export function findLoad(tools: Tools, cores: string | undefined): LoadSide {
+export function findLoad(tools: Pick<Tools, "gcc">, cores: string | undefined): LoadSide {
   const fallback = [process.execPath, compiled("load/node-load")];
   const slower = "the load side falls back to Node, which is slower than most servers here";
   if (tools.gcc.missing !== undefined) {

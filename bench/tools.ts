@@ -24,7 +24,7 @@ export interface Tools {
 
 /** Looks for every tool, and asks each for its version. */
 export function findTools(): Tools {
-  const gcc = toolOf("gcc", onPath("gcc"), ["-dumpfullversion"]);
+  const gcc = findCompiler();
   return {
     gcc,
     go: toolOf("go", onPath("go"), ["env", "GOVERSION"]),
@@ -44,6 +44,11 @@ export function findTools(): Tools {
     taskset: toolOf("taskset", onPath("taskset"), ["--version"]),
     strace: toolOf("strace", onPath("strace"), ["--version"]),
   };
+}
+
+/** The C compiler alone, which is all that the load needs. */
+export function findCompiler(): Tool {
+  return toolOf("gcc", onPath("gcc"), ["-dumpfullversion"]);
 }
 
 /** The compiler, if it has libuv's headers, and the version that these name. */

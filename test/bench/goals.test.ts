@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Goal, goalRows, goalsText, verdictOf, verdictText } from "../../bench/goals.ts";
+
+const goal: Goal = { what: "a : b", where: "64 B x 50", limit: { atLeast: 1 }, values: [1] };
+
+function verdict(more: Partial<Goal>): string | undefined {
+  const found = verdictOf({ ...goal, ...more });
+  return found && verdictText(found);
+}
+
+test("a goal is reached by the median of its rounds, and not by the best of them", () => {
+  assert.equal(verdict({ values: [0.9, 1, 1.1] }), "reached");
+  assert.equal(verdict({ values: [0.9, 0.99, 7] }), "MISSED");
+  assert.equal(verdictOf({ ...goal, values: [0.9, 0.99, 7] })?.rounds, 1);
+});
+
+test("a limit from above is reached from below, and exactly the limit reaches it", () => {
+  assert.equal(verdict({ limit: { atMost: 0.15 }, values: [0.15] }), "reached");
+  assert.equal(verdict({ limit: { atMost: 0.15 }, values: [0.16] }), "MISSED");
+  assert.equal(
+    verdict({ limit: { atMost: 0.15, record: 0.05 }, values: [0.05] }),
+    "reached, a record",
+  );
+  assert.equal(
+    verdict({ limit: { atLeast: 1, record: 1.08 }, values: [1.08] }),
+    "reached, a record",
+  );
+  assert.equal(verdict({ limit: { atLeast: 1, record: 1.08 }, values: [1.07] }), "reached");
+});
+
+test("a figure that is in doubt proves nothing either way, and says why", () => {
+  const doubtful = { ...goal, values: [2], doubt: "a server did not fill its core" };
+  assert.equal(verdict(doubtful), "not proven (reached)");
+  assert.equal(verdict({ ...doubtful, values: [0.5] }), "not proven (MISSED)");
+  assert.match(goalsText([doubtful]), /not proven \(reached\): a server did not fill its core/);
+});
+
+test("a goal without a figure is left out rather than missed", () => {
+  assert.equal(verdict({ values: [] }), undefined);
+  assert.equal(goalsText([{ ...goal, values: [] }]), "");
+  assert.deepEqual(goalRows([{ ...goal, values: [] }]), []);
+});
+
+test("cases of one goal share a row, and their verdicts are told apart only when they differ", () => {
+  const cases = ["64 B x 50", "64 B x 500", "16 KiB x 50"].map((where) => ({ ...goal, where }));
+  const [row, ...more] = goalRows(cases);
+  assert.deepEqual(more, []);
+  assert.equal(row?.where, "64 B x 50 / 500, 16 KiB x 50");
+  assert.equal(row?.medians, "1.00 / 1.00 / 1.00");
+  assert.equal(row?.verdict, "reached");
+  const [mixed] = goalRows([{ ...goal, values: [0.5] }, goal]);
+  assert.equal(mixed?.verdict, "MISSED / reached");
+});
+
+test("figures have the precision of what is to be reached: bytes are whole", () => {
+  const [row] = goalRows([{ ...goal, limit: { atMost: 300 }, values: [289.4506] }]);
+  assert.equal(row?.medians, "289");
+});
