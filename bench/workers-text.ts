@@ -60,8 +60,8 @@ export function workersTable({ rows, settings }: WorkersResult): Table {
 /** Where everything ran, and what that means for the figures. */
 export function coresText({ cores }: Pick<WorkersResult, "cores">): string {
   return cores.shared
-    ? `Workers and load share cores ${cores.many} in both cases: the ratio is an upper bound, and messages/s are of no interest.`
-    : `One worker on core ${cores.one}, several on ${cores.many}, the load on ${cores.load} in both cases: one load may not fill several workers, so look at CPU.`;
+    ? `One worker and its load share core ${cores.one.server}; the several, with a load for each core, share ${cores.many.server}. So a core is as busy in both cases, and messages/s are those of a core that the load takes half of.`
+    : `One worker on core ${cores.one.server}, several on ${cores.many.server}, the load on ${cores.one.loads} in both cases: one load may not fill several workers, so look at CPU.`;
 }
 
 /** As it is shown on the terminal. */
@@ -69,7 +69,7 @@ export function workersText(result: WorkersResult): string {
   const { connections, size } = result.settings;
   const { header, rows } = workersTable(result);
   return [
-    `\nworkers: ${whole(connections)} connections, ${size} B`,
+    `\nworkers: ${whole(connections)} connections to a load, ${size} B`,
     textTable(header, rows),
     coresText(result),
     ...failuresOf(result.rows),

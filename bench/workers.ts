@@ -12,7 +12,7 @@ import { holdConnections } from "./load.ts";
 import type { Machine } from "./machine.ts";
 import type { Peer, SkippedPeer } from "./peers.ts";
 import { compiled } from "./places.ts";
-import { start } from "./processes.ts";
+import { type Running, start } from "./processes.ts";
 
 /** A run of the worker benchmark, as it is written to `workers.json`. */
 export interface WorkersResult extends Published {
@@ -27,6 +27,7 @@ export interface WorkersSettings {
   readonly engines: readonly string[];
   /** How many workers are compared with one. */
   readonly workers: number;
+  /** Of each load. */
   readonly connections: number;
   readonly size: number;
   /** Connections over which the balance of the workers is looked at. */
@@ -36,13 +37,19 @@ export interface WorkersSettings {
   readonly warmup: number;
 }
 
-/** Where everything runs, as taskset takes it. */
+/** Where everything runs. */
 export interface WorkersCores {
-  readonly one: string;
-  readonly many: string;
-  readonly load: string;
+  readonly one: Layout;
+  readonly many: Layout;
   /** Whether the load shares the cores of the workers, for want of others. */
   readonly shared: boolean;
+}
+
+/** A server and what loads it, by cores as taskset takes them. */
+export interface Layout {
+  readonly server: string;
+  /** A load for each. */
+  readonly loads: readonly string[];
 }
 
 /** One worker and several, one after the other, in one round. */
@@ -53,6 +60,8 @@ export interface WorkersRound {
   readonly connections: readonly number[];
 }
 
+const PREFIX = "polloi-workers-";
+
 /** How long a pool may take to say how many connections it has. */
 const ANSWER_MS = 5000;
 
@@ -60,9 +69,10 @@ const ANSWER_MS = 5000;
  * Where a machine has room for workers and load.
  *
  * @remarks
- * With a core more than workers, the load has that core in both cases. Without, all runs on all cores in
- * both cases: with one worker the system finds the load a core of its own, and with several they share.
- * What sharing costs is then held against several workers, so the ratio is an upper bound.
+ * With a core more than workers, the load has that core in both cases. Without, each core that has a
+ * worker has a load of its own as well, in both cases: one worker and its load on one core, against two
+ * workers and two loads on two. So a core is as busy with one as with several, and what differs is what
+ * several cost: cores that wake each other, and share what the kernel guards.
  */
 export function coresFor(
   workers: number,
@@ -70,12 +80,13 @@ export function coresFor(
 ): WorkersCores {
   const all = Array.from({ length: cores }, (_, core) => core);
   const free = [serverCore, ...all.filter((core) => core !== serverCore && core !== loadCore)];
-  if (free.length >= workers) {
-    const many = free.slice(0, workers).join(",");
-    return { one: `${serverCore}`, many, load: `${loadCore}`, shared: false };
-  }
-  const every = all.join(",");
-  return { one: every, many: every, load: every, shared: true };
+  const shared = free.length < workers;
+  const used = (shared ? [...free, loadCore] : free).slice(0, workers);
+  const layout = (on: readonly number[]): Layout => ({
+    server: on.join(","),
+    loads: (shared ? on : [loadCore]).map(String),
+  });
+  return { one: layout([serverCore]), many: layout(used), shared };
 }
 
 function commandFor(engine: string, workers: number): string[] {
@@ -91,7 +102,7 @@ export async function findPools({ engines, workers }: WorkersSettings): Promise<
   const peers: Peer[] = [];
   const skipped: SkippedPeer[] = [];
   for (const engine of engines) {
-    const name = `polloi-workers-${engine}`;
+    const name = `${PREFIX}${engine}`;
     const label = `polloi, ${engine}, workers`;
     const command = commandFor(engine, workers);
     try {
@@ -111,23 +122,18 @@ export async function measureWorkers(
   settings: WorkersSettings,
   { cores, step }: { readonly cores: WorkersCores; step(text: string): void },
 ): Promise<RowOf<WorkersRound>[]> {
-  const { connections, size, seconds, warmup, rounds } = settings;
-  const options = { connections, size, seconds, warmup, idle: 0, depth: 1, cores: cores.load };
+  const { workers, balance, rounds } = settings;
   return await inRounds(bench.peers, rounds, async (peer, round) => {
     const where = `round ${round} of ${rounds}: ${peer.label}`;
-    const engine = peer.name.replace("polloi-workers-", "");
+    const engine = peer.name.replace(PREFIX, "");
     step(`${where}, one`);
     const alone = { command: commandFor(engine, 1) };
-    const one = await withServer(
-      bench,
-      alone,
-      async (server) => roundFrom(await loadServer(bench, server, options)),
-      cores.one,
-    );
-    step(`${where}, ${settings.workers}`);
-    const use = async (server: Parameters<typeof loadServer>[1]): Promise<WorkersRound> => {
-      const many = roundFrom(await loadServer(bench, server, options));
-      const held = await holdConnections(bench.load, Number(server.first.port), settings.balance);
+    const measureOne = (server: Running) => loadFrom(bench, server, settings, cores.one.loads);
+    const one = await withServer(bench, alone, measureOne, cores.one.server);
+    step(`${where}, ${workers}`);
+    const measureMany = async (server: Running): Promise<WorkersRound> => {
+      const many = await loadFrom(bench, server, settings, cores.many.loads);
+      const held = await holdConnections(bench.load, Number(server.first.port), balance);
       try {
         const answer = await server.ask("connections", ANSWER_MS);
         return { one, many, connections: answer.connections as number[] };
@@ -135,6 +141,47 @@ export async function measureWorkers(
         await held.stop();
       }
     };
-    return await withServer(bench, peer, use, cores.many);
+    return await withServer(bench, peer, measureMany, cores.many.server);
   });
+}
+
+/** Several loads at once, each from a core of its own. */
+async function loadFrom(
+  bench: Bench,
+  server: Running,
+  { connections, size, seconds, warmup }: WorkersSettings,
+  loads: readonly string[],
+): Promise<Round> {
+  const options = { connections, size, seconds, warmup, idle: 0, depth: 1 };
+  const results = await Promise.all(
+    loads.map((cores) => loadServer(bench, server, { ...options, cores })),
+  );
+  return together(results.map(roundFrom));
+}
+
+/**
+ * One round of several loads that ran at the same time, each of which has seen all of the server's CPU
+ * time and its own messages.
+ */
+export function together(rounds: readonly Round[]): Round {
+  const [first] = rounds;
+  if (first === undefined) throw new Error("no load has run");
+  const sum = (key: "messagesPerSecond" | "mismatches" | "lost" | "loadBusy"): number =>
+    rounds.reduce((total, round) => total + round[key], 0);
+  const most = (key: "p50Us" | "p99Us" | "connectMs"): number =>
+    Math.max(...rounds.map((round) => round[key]));
+  const serverBusy = rounds.reduce((total, round) => total + round.serverBusy, 0) / rounds.length;
+  const messagesPerSecond = sum("messagesPerSecond");
+  return {
+    ...first,
+    messagesPerSecond,
+    serverBusy,
+    serverCpuUs: (serverBusy / messagesPerSecond) * 1e6,
+    loadBusy: sum("loadBusy"),
+    p50Us: most("p50Us"),
+    p99Us: most("p99Us"),
+    connectMs: most("connectMs"),
+    mismatches: sum("mismatches"),
+    lost: sum("lost"),
+  };
 }

@@ -13,7 +13,7 @@ import { headlineMarkdown } from "../../bench/markdown.ts";
 import { goalsOf, sectionsOf } from "../../bench/report.ts";
 import type { SyscallsResult } from "../../bench/syscalls.ts";
 import { syscallsGoals, syscallsTable } from "../../bench/syscalls-text.ts";
-import { coresFor } from "../../bench/workers.ts";
+import { coresFor, together } from "../../bench/workers.ts";
 import { jsonFixture } from "./fixtures.ts";
 
 const echo: EchoResult = jsonFixture("echo.json");
@@ -128,20 +128,27 @@ test("memory that shrank while connections came has not been measured", () => {
   assert.equal(idleGoals({ ...idle, rows })[0]?.doubt, "memory had not settled");
 });
 
-test("workers and load have cores of their own where there are enough, and share all where not", () => {
+test("workers and load have cores of their own where there are enough; else each worker's core has a load", () => {
   const machine = { serverCore: 1, loadCore: 0 };
   assert.deepEqual(coresFor(2, { ...machine, cores: 4 }), {
-    one: "1",
-    many: "1,2",
-    load: "0",
+    one: { server: "1", loads: ["0"] },
+    many: { server: "1,2", loads: ["0"] },
     shared: false,
   });
   assert.deepEqual(coresFor(2, { ...machine, cores: 2 }), {
-    one: "0,1",
-    many: "0,1",
-    load: "0,1",
+    one: { server: "1", loads: ["1"] },
+    many: { server: "1,0", loads: ["1", "0"] },
     shared: true,
   });
+});
+
+test("loads at the same time add up their messages, and see the same CPU time of the server", () => {
+  const line: LoadResult = jsonFixture("load-rate.json");
+  const alone = roundFrom(line);
+  const both = together([alone, alone]);
+  assert.equal(both.messagesPerSecond, alone.messagesPerSecond * 2);
+  assert.equal(both.serverBusy, alone.serverBusy);
+  assert.ok(Math.abs(both.serverCpuUs - alone.serverCpuUs / 2) < 1e-9);
 });
 
 test("the report has a place for every benchmark, and says which have no figures yet", () => {
