@@ -91,20 +91,10 @@ export interface GoalRow {
   readonly what: string;
   readonly where: string;
   readonly limit: string;
-  readonly medians: string;
+  /** The median of each case. */
+  readonly cases: readonly { readonly median: string; readonly verdict: Verdict }[];
+  /** One for all: `reached`, or how many were not. */
   readonly verdict: string;
-}
-
-/** `64 B x 50`, `64 B x 500`, `16 KiB x 50` as `64 B x 50 / 500, 16 KiB x 50`. */
-function joined(cases: readonly string[]): string {
-  let last = "";
-  return cases.reduce((text, each) => {
-    const [size = "", count] = each.split(" x ");
-    const same = count !== undefined && size === last;
-    last = size;
-    if (text === "") return each;
-    return same ? `${text} / ${count}` : `${text}, ${each}`;
-  }, "");
 }
 
 /** @returns A row for each thing to reach, in the order of the goals. */
@@ -118,14 +108,42 @@ export function goalRows(goals: readonly Goal[]): GoalRow[] {
   return [...groups.values()].map((group) => {
     const { what, limit } = group[0] as Goal;
     const text = figureText(limit);
-    const verdicts = group.map((goal) => verdictText(verdictOf(goal) as Verdict));
-    const same = verdicts.every((verdict) => verdict === verdicts[0]);
+    const cases = group.map((goal) => ({
+      median: text(spreadOf(goal.values)?.median as number),
+      verdict: verdictOf(goal) as Verdict,
+    }));
     return {
       what,
       where: joined(group.map(({ where }) => where)),
       limit: limitText(limit),
-      medians: group.map(({ values }) => text(spreadOf(values)?.median as number)).join(" / "),
-      verdict: same ? (verdicts[0] as string) : verdicts.join(" / "),
+      cases,
+      verdict: together(cases.map(({ verdict }) => verdict)),
     };
   });
+}
+
+/** `reached`, or `2 of 6 MISSED, 1 not proven`. */
+function together(verdicts: readonly Verdict[]): string {
+  const [only] = verdicts;
+  if (verdicts.length === 1 && only !== undefined) return verdictText(only);
+  const proven = verdicts.filter((verdict) => verdict.proven);
+  const missed = proven.filter((verdict) => !verdict.reached).length;
+  const doubtful = verdicts.length - proven.length;
+  const said = [
+    ...(missed > 0 ? [`${missed} of ${verdicts.length} MISSED`] : []),
+    ...(doubtful > 0 ? [`${doubtful} not proven`] : []),
+  ];
+  return said.length === 0 ? "reached" : said.join(", ");
+}
+
+/** `64 B x 50`, `64 B x 500`, `16 KiB x 50` as `64 B x 50 / 500, 16 KiB x 50`. */
+function joined(cases: readonly string[]): string {
+  let last = "";
+  return cases.reduce((text, each) => {
+    const [size = "", count] = each.split(" x ");
+    const same = count !== undefined && size === last;
+    last = size;
+    if (text === "") return each;
+    return same ? `${text} / ${count}` : `${text}, ${each}`;
+  }, "");
 }

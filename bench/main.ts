@@ -76,8 +76,8 @@ function buildProgram(): Command {
     .command("report")
     .description("committed results as Markdown")
     .option("--write", "into README.md and docs/figures.md, between their markers", false)
-    .action((options: { write: boolean }) => {
-      const text = report(options);
+    .action(async (options: { write: boolean }) => {
+      const text = await report(options);
       console.log(options.write ? "README.md and docs/figures.md are up to date" : text);
     });
   return program;

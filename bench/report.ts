@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { churnGoals } from "./churn-text.ts";
 import type { EchoResult, Published } from "./echo.ts";
+import { draw, echoChart } from "./echo-chart.ts";
 import { echoGoals } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
 import type { IdleResult } from "./idle.ts";
@@ -12,9 +14,12 @@ import {
   churnMarkdown,
   echoMarkdown,
   goalsMarkdown,
+  HEADLINE,
+  HEADLINE_SIZE,
   headlineMarkdown,
   idleMarkdown,
   latencyMarkdown,
+  missedMarkdown,
   syscallsMarkdown,
   workersMarkdown,
 } from "./markdown.ts";
@@ -36,8 +41,12 @@ export interface Results {
 
 const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle"] as const;
 
-/** The page with every table; the README has the first and the goals. */
+/** The page with every table; the README has the headline, and what was missed. */
 const FIGURES = "docs/figures.md";
+
+/** The README's table as a chart. */
+const PICTURE = "docs/pictures/echo.svg";
+const PICTURE_TEXT = `![Messages per second of echo servers as a ratio to a C epoll loop](${PICTURE})`;
 
 /** Reads `bench/results/*.json`. */
 function readResults(): Results {
@@ -78,11 +87,12 @@ export function sectionsOf(results: Results): Section[] {
     workers: workers && workersMarkdown(workers),
     idle: idle && idleMarkdown(idle),
   };
-  const goals = goalsMarkdown(goalsOf(results));
+  const goals = goalsOf(results);
   const headline = echo === undefined ? notMeasured("echo") : headlineMarkdown(echo);
   return [
     { file: "README.md", marker: "headline", text: headline },
-    { file: "README.md", marker: "goals", text: goals },
+    { file: "README.md", marker: "missed", text: missedMarkdown(goals) },
+    { file: FIGURES, marker: "goals", text: goalsMarkdown(goals) },
     ...NAMES.map((name) => {
       return { file: FIGURES, marker: name, text: texts[name] ?? notMeasured(name) };
     }),
@@ -100,10 +110,16 @@ function notMeasured(name: string): string {
  * `<!-- /bench:echo -->` of the README and of docs/figures.md, rather than to return it only.
  * @throws Error when a file has no markers for a table.
  */
-export function report({ write }: { readonly write: boolean }): string {
-  const sections = sectionsOf(readResults());
+export async function report({ write }: { readonly write: boolean }): Promise<string> {
+  const results = readResults();
+  const sections = sectionsOf(results);
   if (!write) return sections.map(({ text }) => text).join("\n\n");
-  for (const section of sections) replaceIn(section);
+  if (results.echo !== undefined) await drawHeadline(results.echo);
+  const picture = existsSync(inRepository(PICTURE)) ? `${PICTURE_TEXT}\n\n` : "";
+  for (const section of sections) {
+    const text = section.marker === "headline" ? picture + section.text : section.text;
+    replaceIn({ ...section, text });
+  }
   // The formatter looks at JSON too.
   execFileSync(
     inRepository("node_modules/.bin/biome"),
@@ -111,6 +127,17 @@ export function report({ write }: { readonly write: boolean }): string {
     { stdio: "ignore" },
   );
   return "";
+}
+
+/** Draws what the README shows; what cannot be drawn here leaves the picture as it was. */
+async function drawHeadline(echo: EchoResult): Promise<void> {
+  try {
+    const svg = await draw(echoChart(echo, HEADLINE_SIZE, HEADLINE));
+    mkdirSync(dirname(inRepository(PICTURE)), { recursive: true });
+    writeFileSync(inRepository(PICTURE), svg);
+  } catch (error) {
+    console.error(`bench: ${PICTURE} is not drawn: ${(error as Error).message}`);
+  }
 }
 
 function replaceIn({ file, marker, text }: Section): void {

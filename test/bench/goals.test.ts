@@ -42,18 +42,23 @@ test("a goal without a figure is left out rather than missed", () => {
   assert.deepEqual(goalRows([{ ...goal, values: [] }]), []);
 });
 
-test("cases of one goal share a row, and their verdicts are told apart only when they differ", () => {
+test("cases of one goal share a row, and its verdict counts those that missed it or prove nothing", () => {
   const cases = ["64 B x 50", "64 B x 500", "16 KiB x 50"].map((where) => ({ ...goal, where }));
   const [row, ...more] = goalRows(cases);
   assert.deepEqual(more, []);
   assert.equal(row?.where, "64 B x 50 / 500, 16 KiB x 50");
-  assert.equal(row?.medians, "1.00 / 1.00 / 1.00");
+  assert.deepEqual(
+    row?.cases.map(({ median }) => median),
+    ["1.00", "1.00", "1.00"],
+  );
   assert.equal(row?.verdict, "reached");
   const [mixed] = goalRows([{ ...goal, values: [0.5] }, goal]);
-  assert.equal(mixed?.verdict, "MISSED / reached");
+  assert.equal(mixed?.verdict, "1 of 2 MISSED");
+  const [doubtful] = goalRows([{ ...goal, doubt: "noise" }, goal]);
+  assert.equal(doubtful?.verdict, "1 not proven");
 });
 
 test("figures have the precision of what is to be reached: bytes are whole", () => {
   const [row] = goalRows([{ ...goal, limit: { atMost: 300 }, values: [289.4506] }]);
-  assert.equal(row?.medians, "289");
+  assert.equal(row?.cases[0]?.median, "289");
 });

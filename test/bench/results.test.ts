@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { churnGoals, churnTable } from "../../bench/churn-text.ts";
 import { type EchoResult, roundFrom, summarize } from "../../bench/echo.ts";
+import { echoChart } from "../../bench/echo-chart.ts";
 import { cellText, echoGoals, marksOf } from "../../bench/echo-text.ts";
 import type { IdleResult } from "../../bench/idle.ts";
 import { idleGoals } from "../../bench/idle-text.ts";
@@ -171,6 +172,16 @@ test("every table says on what, from which commit and by which command it was ta
     assert.ok(text.includes(said), said);
   }
   assert.ok(!text.includes("16 KiB"));
+});
+
+test("a chart has a bar for each server that was measured, and none for one that was not", () => {
+  const chart = echoChart(echo, 64, ["polloi-uring", "polloi-epoll", "c-epoll"]);
+  assert.deepEqual(chart.groups, ["50 connections"]);
+  assert.deepEqual(
+    chart.series.map(({ key }) => key),
+    ["epoll", "c-epoll"],
+  );
+  assert.deepEqual(chart.series[1]?.values, [{ value: 1, low: 1, high: 1 }]);
 });
 
 test("a server that was left out is named with its reason beside the figures", () => {
