@@ -1,5 +1,5 @@
 import { type Cell, summarize } from "./echo.ts";
-import { failuresOf } from "./echo-text.ts";
+import { disturbanceOf, failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
 import { percent, spreadText, type Table, textTable, whole } from "./table.ts";
 
@@ -49,14 +49,19 @@ export function churnGoals(cells: readonly Cell[]): Goal[] {
     const row = cell.rows.find(({ name }) => name === "polloi-uring");
     const own = cell.rows.find(({ name }) => name === "polloi-epoll");
     if (row === undefined || own === undefined) return [];
-    const { cpuRatios, faulty } = summarize(cell, row, own.name);
+    const { cpuRatios, ...summary } = summarize(cell, row, own.name);
+    const other = summarize(cell, own);
+    const servers = [summary, other].map(({ serverBusy, coreIdle }) => {
+      return { busy: serverBusy, idle: coreIdle };
+    });
+    const faulty = summary.faulty || other.faulty;
     return [
       {
         what: `${row.label} : ${own.label}, churn by CPU`,
         where: `${whole(cell.connections)} at a time`,
         limit: { atLeast: 0.95, record: 1.05 },
         values: cpuRatios,
-        doubt: faulty ? "bytes or connections were lost" : undefined,
+        doubt: faulty ? "bytes or connections were lost" : disturbanceOf(servers),
       },
     ];
   });

@@ -26,6 +26,17 @@ const NOTES: Readonly<Record<string, string>> = {
   "!": "! bytes came back changed, or connections were lost",
 };
 
+/** Above this share of its core that others had, even what a server's CPU does is not its own doing. */
+const OTHERS_AT_MOST = 0.1;
+
+/** Why a figure proves nothing that does not ask for a full core, but for an undisturbed one. */
+export function disturbanceOf(
+  servers: readonly { readonly busy: number | undefined; readonly idle: number | undefined }[],
+): string | undefined {
+  const disturbed = servers.some(({ busy = 1, idle = 0 }) => 1 - busy - idle > OTHERS_AT_MOST);
+  return disturbed ? "other processes ran on a server's core" : undefined;
+}
+
 /** The marks of a row, in the order of {@link NOTES}. */
 export function marksOf(summary: RowSummary): string {
   const { serverBusy, coreIdle, faulty } = summary;

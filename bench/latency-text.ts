@@ -1,5 +1,5 @@
 import type { RowOf } from "./echo.ts";
-import { failuresOf } from "./echo-text.ts";
+import { disturbanceOf, failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
 import { type LatencyResult, type LatencyRound, wasReached } from "./latency.ts";
 import { YARDSTICK } from "./plans.ts";
@@ -76,6 +76,13 @@ export function latencyText(result: LatencyResult): string {
   ].join("\n");
 }
 
+function doubtOf(rows: readonly RowOf<LatencyRound>[]): string | undefined {
+  if (!rows.every(reachedIn)) return "the rate was not reached";
+  return disturbanceOf(
+    rows.map((row) => ({ busy: median(row, "serverBusy"), idle: median(row, "coreIdle") })),
+  );
+}
+
 const CANDIDATES = ["polloi-uring", "polloi-epoll"];
 
 /** The p99 of polloi, by that of the C loop at the same share of its own peak. */
@@ -89,6 +96,6 @@ export function latencyGoals({ rows, settings }: LatencyResult): Goal[] {
       where: `${whole(settings.connections)} connections`,
       limit: { atMost: 1.2, record: 1 },
       values: pairedRatios(p99s(row), p99s(c)),
-      doubt: reachedIn(row) && reachedIn(c) ? undefined : "the rate was not reached",
+      doubt: doubtOf([row, c]),
     }));
 }

@@ -41,6 +41,8 @@ export interface LatencyRound {
   readonly p99Us: number;
   readonly p999Us: number;
   readonly serverBusy: number;
+  /** The share of the window in which the server's core had nothing to do. */
+  readonly coreIdle: number;
   readonly loadBusy: number;
 }
 
@@ -81,6 +83,7 @@ export async function measureLatency(
         p99Us: p99,
         p999Us: p999,
         serverBusy: result.serverCpuSeconds / result.seconds,
+        coreIdle: result.coreIdleSeconds / result.seconds,
         loadBusy: result.cpuSeconds / result.seconds,
       };
     });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { churnGoals, churnTable } from "../../bench/churn-text.ts";
 import { type EchoResult, roundFrom, summarize } from "../../bench/echo.ts";
 import { echoChart } from "../../bench/echo-chart.ts";
-import { cellText, echoGoals, marksOf } from "../../bench/echo-text.ts";
+import { cellText, disturbanceOf, echoGoals, marksOf } from "../../bench/echo-text.ts";
 import type { IdleResult } from "../../bench/idle.ts";
 import { idleGoals } from "../../bench/idle-text.ts";
 import { type LatencyResult, wasReached } from "../../bench/latency.ts";
@@ -47,6 +47,21 @@ test("a server whose core was idle is marked as limited by the load, one that wa
   assert.equal(marksOf({ ...summary, serverBusy: 0.9, coreIdle: 0.08 }), "*");
   assert.equal(marksOf({ ...summary, serverBusy: 0.9, coreIdle: 0 }), "~");
   assert.equal(marksOf({ ...summary, serverBusy: 0.99, coreIdle: 0, faulty: true }), "!");
+});
+
+test("a server that idles proves as much about CPU as a busy one, unless others ran beside it", () => {
+  assert.equal(
+    disturbanceOf([
+      { busy: 0.99, idle: 0 },
+      { busy: 0.6, idle: 0.35 },
+    ]),
+    undefined,
+  );
+  const disturbed = disturbanceOf([
+    { busy: 0.99, idle: 0 },
+    { busy: 0.6, idle: 0.1 },
+  ]);
+  assert.equal(disturbed, "other processes ran on a server's core");
 });
 
 test("the yardstick is exactly itself in every round", () => {
