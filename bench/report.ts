@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { openCharts } from "../src/lab/chart.ts";
 import { churnGoals } from "./churn-text.ts";
 import type { EchoResult, Published } from "./echo.ts";
-import { draw, echoChart } from "./echo-chart.ts";
+import { echoChart } from "./echo-chart.ts";
 import { echoGoals } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
 import type { IdleResult } from "./idle.ts";
@@ -24,6 +25,7 @@ import {
   workersMarkdown,
 } from "./markdown.ts";
 import { inRepository } from "./places.ts";
+import { YARDSTICK } from "./plans.ts";
 import type { SyscallsResult } from "./syscalls.ts";
 import { syscallsGoals } from "./syscalls-text.ts";
 import type { WorkersResult } from "./workers.ts";
@@ -131,8 +133,10 @@ export async function report({ write }: { readonly write: boolean }): Promise<st
 
 /** Draws what the README shows; what cannot be drawn here leaves the picture as it was. */
 async function drawHeadline(echo: EchoResult): Promise<void> {
+  // The yardstick is the line at 1.
+  const others = HEADLINE.filter((name) => name !== YARDSTICK);
   try {
-    const svg = await draw(echoChart(echo, HEADLINE_SIZE, HEADLINE));
+    const svg = (await openCharts()).barChart(echoChart(echo, HEADLINE_SIZE, others));
     mkdirSync(dirname(inRepository(PICTURE)), { recursive: true });
     writeFileSync(inRepository(PICTURE), svg);
   } catch (error) {
