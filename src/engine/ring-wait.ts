@@ -5,6 +5,9 @@ import type { Kernel } from "../sys/kernel.ts";
 import { IORING_SQ_CQ_OVERFLOW, IORING_SQ_TASKRUN } from "../uring/constants.ts";
 import type { Ring } from "../uring/ring.ts";
 
+/** A guest goes round for so long while there is more to do, before the other loop has its turn. */
+const GUEST_MS = 1;
+
 /** Results of an enter that only say: look at the completions, and come again. */
 const NO_FAILURE: readonly number[] = [-ERRNO.ETIME, -ERRNO.EINTR, -ERRNO.EAGAIN, -ERRNO.EBUSY];
 
@@ -22,6 +25,7 @@ export class RingWait {
   #eventfd = -1;
   #signalling = false;
   #deadline = 0;
+  #leaveAt = 0;
 
   constructor(kernel: Kernel, ring: Ring) {
     this.#kernel = kernel;
@@ -54,6 +58,7 @@ export class RingWait {
   /** A turn begins, and may wait so long. */
   begin(timeoutMs: number): void {
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
+    if (this.isGuest) this.#leaveAt = performance.now() + GUEST_MS;
     if (!this.#signalling) return;
     this.#signalling = false;
     this.#ring.completions.setSignalling(false);
@@ -80,6 +85,11 @@ export class RingWait {
   /** Whether the turn may go on waiting. */
   timeLeft(): boolean {
     return this.#deadline < 0 || (this.#deadline > 0 && performance.now() < this.#deadline);
+  }
+
+  /** Whether a guest may go another round, and it is worth it. */
+  get mayStay(): boolean {
+    return this.isGuest && this.worth && performance.now() < this.#leaveAt;
   }
 
   /**

@@ -46,8 +46,6 @@ const BUFFER_BYTES = 65_536;
 /** At first 1 MiB of buffers, which stays in the processor's caches; more when a turn has found none. */
 const FIRST_BUFFERS = 16;
 const MAX_BUFFERS = 512;
-/** Rounds that a guest takes in one turn while there is more to do. */
-const GUEST_ROUNDS = 4;
 
 /** One reactor's I/O over io_uring. */
 export class UringEngine implements Engine {
@@ -218,7 +216,7 @@ export class UringEngine implements Engine {
         wait.enter();
         happened += this.#reap();
       } while (happened === 0 && wait.timeLeft());
-      for (let round = 1; wait.isGuest && round < GUEST_ROUNDS && wait.worth; round++) {
+      while (wait.mayStay) {
         wait.enterNow();
         happened += this.#reap();
       }
