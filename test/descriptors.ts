@@ -7,6 +7,7 @@ import {
   F_DUPFD_CLOEXEC,
   O_CLOEXEC,
   O_NONBLOCK,
+  SYS,
 } from "../src/sys/abi.ts";
 import type { Kernel } from "../src/sys/kernel.ts";
 import type { Libc } from "../src/sys/libc.ts";
@@ -14,6 +15,7 @@ import { kernel } from "../src/sys/open.ts";
 
 const { libc, scratch } = kernel;
 
+const ENTER: number = SYS.io_uring_enter;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 
@@ -165,7 +167,9 @@ export function interrupted(times: number, afterMs = 0): { kernel: Kernel; left(
       pselect: wrap(libc.pselect, (_n, _r, _w, _x, timespec) => isTime(timespec)),
       ppoll: wrap(libc.ppoll, (_fds, _count, timespec) => isTime(timespec)),
       epoll_wait: wrap(libc.epoll_wait, (_epoll, _events, _max, timeoutMs) => timeoutMs !== 0),
-      syscall: wrap(libc.syscall, (_number, _epoll, _events, _max, timespec) => isTime(timespec)),
+      syscall: wrap(libc.syscall, (number, _fd, _submitted, wanted, timespec) =>
+        number === SYS.epoll_pwait2 ? isTime(timespec) : number === ENTER && wanted > 0,
+      ),
     }),
     left: () => left,
   };

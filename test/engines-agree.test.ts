@@ -7,6 +7,7 @@ import {
   PollSelector,
   type Selector,
   SelectSelector,
+  UringSelector,
 } from "../src/selectors/index.ts";
 import { type Descriptor, Opened } from "./descriptors.ts";
 
@@ -50,6 +51,7 @@ class World {
     new EpollSelector<End>(),
     new PollSelector<End>(),
     new SelectSelector<End>(),
+    new UringSelector<End>(),
   ];
   readonly pipes: Pipe[] = Array.from({ length: PIPES }, () => ({
     ...this.opened.pipe(),

@@ -5,11 +5,13 @@ import {
   EpollSelector,
   PollSelector,
   SelectSelector,
+  UringSelector,
 } from "../src/selectors/index.ts";
 import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
 import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { kernel } from "../src/sys/open.ts";
+import { UringPoller } from "../src/selectors/pollers/uring-poller.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
@@ -17,6 +19,7 @@ import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
 import { selectorConformance } from "./conformance/selector.ts";
 import { socketConformance } from "./conformance/socket.ts";
+import { uringPollerConformance } from "./conformance/uring-poller.ts";
 import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
 import type { Suite } from "./suite.ts";
@@ -52,9 +55,12 @@ function all(): Suite[] {
     pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
     pollerConformance("poll", (kernel) => new PollPoller(kernel)),
     pollerConformance("select", (kernel) => new SelectPoller(kernel)),
+    pollerConformance("io_uring", (kernel) => new UringPoller(kernel)),
+    uringPollerConformance(),
     selectorConformance("EpollSelector", (options) => new EpollSelector(options)),
     selectorConformance("PollSelector", (options) => new PollSelector(options)),
     selectorConformance("SelectSelector", (options) => new SelectSelector(options)),
+    selectorConformance("UringSelector", (options) => new UringSelector(options)),
     selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
     wakerConformance(),
     ...socketConformance(),

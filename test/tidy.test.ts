@@ -10,13 +10,13 @@ const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
  * The floors of src/, and on which others each may stand. `select`, `socket` and `uring` are one floor;
- * `selectors` is beside `socket` too, but for standing on `select`.
+ * `selectors` is beside `socket` too, but for standing on `select` and `uring`.
  */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   base: [],
   sys: ["base"],
   select: ["base", "sys"],
-  selectors: ["base", "sys", "select"],
+  selectors: ["base", "sys", "select", "uring"],
   socket: ["base", "sys"],
   uring: ["base", "sys"],
   engine: ["base", "sys", "select", "selectors", "socket", "uring"],

@@ -25,6 +25,7 @@ const CONTROL_CALL: Readonly<Record<PollerName, string>> = {
   select: "select",
   poll: "poll",
   epoll: "epoll_ctl",
+  io_uring: "io_uring_enter",
 };
 const WAIT_CALL: Readonly<Record<PollerName, string>> = { ...CONTROL_CALL, epoll: "epoll_wait" };
 
@@ -276,7 +277,7 @@ export class Selector<Data = unknown> {
   }
 
   #refusal(result: number, fd: number): SysError {
-    const hint = this.name === "epoll" ? HINTS[-result] : undefined;
+    const hint = this.name === "epoll" || this.name === "io_uring" ? HINTS[-result] : undefined;
     return new SysError(CONTROL_CALL[this.name], result, { fd, hint });
   }
 

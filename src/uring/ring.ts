@@ -22,8 +22,12 @@ import {
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_SUBMIT_ALL,
   IORING_SETUP_TASKRUN_FLAG,
+  IORING_SQ_CQ_OVERFLOW,
+  IORING_SQ_TASKRUN,
 } from "./constants.ts";
 import { SubmissionQueue } from "./submissions.ts";
+
+const UNASKED: number = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
 
 /** How large a ring is to be. */
 export interface RingOptions {
@@ -138,6 +142,11 @@ export class Ring implements Disposable {
   /** The descriptor of the ring, -1 once it is closed. */
   fileno(): number {
     return this.#fd;
+  }
+
+  /** Whether the kernel has work that it does, or completions that it shows, when it is entered next. */
+  get hasWork(): boolean {
+    return (this.submissions.flags & UNASKED) !== 0;
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Arena } from "../sys/arena.ts";
 import {
   IORING_ACCEPT_MULTISHOT,
   IORING_OP,
+  IORING_POLL_ADD_MULTI,
   IORING_RECV_MULTISHOT,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
@@ -139,6 +140,11 @@ export class SubmissionQueue {
   /** Tells once that `fd` is ready: POLL* bits in the completion's result. */
   poll(fd: number, mask: number, tagLow: number, tagHigh: number): void {
     this.push(IORING_OP.POLL_ADD, fd, 0, 0, 0, mask, tagLow, tagHigh);
+  }
+
+  /** Tells each time that something happens to `fd`, until IORING_CQE_F_MORE is missing. */
+  pollMultishot(fd: number, mask: number, tagLow: number, tagHigh: number): void {
+    this.push(IORING_OP.POLL_ADD, fd, 0, 0, IORING_POLL_ADD_MULTI, mask, tagLow, tagHigh);
   }
 
   /** Cancels what has this tag. Told only if it fails: ENOENT when there is none, with its own tag. */

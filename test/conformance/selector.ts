@@ -151,6 +151,10 @@ export function selectorConformance(
               calls++;
               return kernel.libc.fcntl(...args);
             },
+            syscall: (...args) => {
+              calls++;
+              return kernel.libc.syscall(...args);
+            },
           });
           const selector = opened.own(make({ kernel: counting }));
           const it = opened.counter(1);
@@ -179,6 +183,10 @@ export function selectorConformance(
           if (engine === "epoll") {
             const error = { name: "SysError", code: "ENOMEM", syscall: "epoll_ctl" };
             assert.throws(() => selector.modify(a, EVENT_READ, "lost"), error);
+          } else if (engine === "io_uring") {
+            const exclusive = { exclusive: true };
+            const error = { name: "SysError", code: "EINVAL", syscall: "io_uring_enter" };
+            assert.throws(() => selector.modify(a, EVENT_READ, "lost", exclusive), error);
           } else {
             const edge = { trigger: "edge" } as const;
             assert.throws(() => selector.modify(a, EVENT_READ, "lost", edge), {
@@ -573,7 +581,7 @@ export function selectorConformance(
       },
       {
         name: "its descriptor, where it has one, is not inherited and can be watched",
-        skip: engine === "epoll" ? undefined : `${engine} has no descriptor`,
+        skip: ["epoll", "io_uring"].includes(engine) ? undefined : `${engine} has no descriptor`,
         run: using((selector, opened) => {
           const flags = kernel.libc.fcntl(selector.fileno(), F_GETFD, 0);
           assert.equal(flags & FD_CLOEXEC, FD_CLOEXEC);
@@ -622,5 +630,6 @@ function failingWhen(failing: () => boolean): typeof kernel {
     pselect: (...args) => (failing() ? ENOMEM : libc.pselect(...args)),
     ppoll: (...args) => (failing() ? ENOMEM : libc.ppoll(...args)),
     epoll_wait: (...args) => (failing() ? ENOMEM : libc.epoll_wait(...args)),
+    syscall: (...args) => (failing() ? ENOMEM : libc.syscall(...args)),
   });
 }

@@ -1,0 +1,74 @@
+import { ERRNO } from "../base/errno.ts";
+import { check } from "../base/sys-error.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import type { Ring } from "./ring.ts";
+
+/** Results of an enter that only say: look at the completions, and come again. */
+const WAIT_OVER: readonly number[] = [-ERRNO.ETIME, -ERRNO.EINTR, -ERRNO.EAGAIN, -ERRNO.EBUSY];
+
+/** Whether a result of `Ring.enter` says no more than that the wait is over. */
+export function isWaitOver(result: number): boolean {
+  return WAIT_OVER.includes(result);
+}
+
+/**
+ * An eventfd by which another loop hears that a ring has something to do.
+ *
+ * @remarks
+ * The ring's own descriptor does not do: who watches it is not woken by work that is deferred to the
+ * ring's thread. It signals only while nobody looks at the ring: else neither side need touch it.
+ */
+export class RingSignal {
+  /** The eventfd, -1 until it was asked for and once it is closed. */
+  fd = -1;
+  readonly #kernel: Kernel;
+  readonly #ring: Ring;
+  #signalling = false;
+
+  constructor(kernel: Kernel, ring: Ring) {
+    this.#kernel = kernel;
+    this.#ring = ring;
+  }
+
+  /** Makes the eventfd. @throws SysError `EMFILE`, `ENFILE`, `ENOMEM`. */
+  open(): number {
+    const { libc } = this.#kernel;
+    const fd = check(libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
+    const result = this.#ring.signal(fd);
+    if (result < 0) libc.close(fd);
+    check(result, "io_uring_register");
+    this.#signalling = true;
+    this.fd = fd;
+    return fd;
+  }
+
+  /** Somebody looks: what comes now is seen, and the eventfd is not readable any more. */
+  stop(): void {
+    if (!this.#signalling) return;
+    this.#signalling = false;
+    this.#ring.completions.setSignalling(false);
+    const { libc, scratch } = this.#kernel;
+    libc.read(this.fd, scratch.address, 8);
+  }
+
+  /** Nobody looks any more. @param now - There is something to do already, and the ring does not know. */
+  start(now: boolean): void {
+    if (this.fd < 0) return;
+    const ring = this.#ring;
+    const before = this.#signalling;
+    this.#signalling = true;
+    if (!before) ring.completions.setSignalling(true);
+    // What came between the look and the signal is told by nobody else.
+    if (!now && (before || (ring.completions.length === 0 && !ring.hasWork))) return;
+    const { libc, scratch } = this.#kernel;
+    scratch.setWord(0, 1);
+    libc.write(this.fd, scratch.address, 8);
+  }
+
+  close(): void {
+    if (this.fd >= 0) this.#kernel.libc.close(this.fd);
+    this.fd = -1;
+    this.#signalling = false;
+  }
+}
