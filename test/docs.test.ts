@@ -16,6 +16,7 @@ import * as face from "../src/index.ts";
 import * as select from "../src/select/index.ts";
 import * as selectors from "../src/selectors/index.ts";
 import * as socket from "../src/socket/index.ts";
+import * as uring from "../src/uring/index.ts";
 import { compile, type Module } from "./docs/compile.ts";
 import {
   anchorsOf,
@@ -71,6 +72,7 @@ test("every program of the documentation compiles, and those that say so run", a
 /** The public names, and from where each is imported. */
 const PUBLIC: ReadonlyMap<string, string> = new Map(
   Object.entries({
+    "polloi/uring": uring,
     "polloi/socket": socket,
     "polloi/selectors": selectors,
     "polloi/select": select,

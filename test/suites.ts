@@ -19,6 +19,7 @@ import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
 import { selectorConformance } from "./conformance/selector.ts";
 import { socketConformance } from "./conformance/socket.ts";
+import { uringConformance } from "./conformance/uring.ts";
 import { uringPollerConformance } from "./conformance/uring-poller.ts";
 import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
@@ -64,6 +65,7 @@ function all(): Suite[] {
     selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
     wakerConformance(),
     ...socketConformance(),
+    uringConformance(),
     ...ENGINES_AND_TRIGGERS.map(([engine, trigger]) =>
       engineConformance(
         trigger === undefined ? engine : `${engine} ${trigger}`,

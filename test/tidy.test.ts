@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
- * The floors of src/, and on which others each may stand. `select`, `socket` and `uring` are one floor;
- * `selectors` is beside `socket` too, but for standing on `select` and `uring`.
+ * The floors of src/, and on which others each may stand. `select`, `socket`, `uring` and `selectors` are
+ * one floor, but for `selectors` standing on `select` and `uring`, and `uring` on `socket` for addresses.
  */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   base: [],
@@ -18,7 +18,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   select: ["base", "sys"],
   selectors: ["base", "sys", "select", "uring"],
   socket: ["base", "sys"],
-  uring: ["base", "sys"],
+  uring: ["base", "sys", "socket"],
   engine: ["base", "sys", "select", "selectors", "socket", "uring"],
   reactor: ["base", "sys", "select", "selectors", "socket", "uring", "engine"],
   echo: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],

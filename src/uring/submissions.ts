@@ -127,6 +127,15 @@ export class SubmissionQueue {
     this.#advance();
   }
 
+  /**
+   * Has the submission that was pushed last use the file's own position: an offset of 64 bits of ones,
+   * which no number is.
+   */
+  usePosition(): void {
+    const at = ((this.#tail - 1) & this.#mask) * WORDS;
+    this.#words.fill(0xffff_ffff, at + 2, at + 4);
+  }
+
   /** Accepts until cancelled, or until a completion lacks IORING_CQE_F_MORE. */
   acceptMultishot(fd: number, flags: number, tagLow: number, tagHigh: number): void {
     this.push(ACCEPT, fd, 0, 0, 0, flags, tagLow, tagHigh);
