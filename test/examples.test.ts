@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { whyNoUring } from "../src/engine/try-uring.ts";
+import { kernel } from "../src/sys/open.ts";
 import { allowDescriptors } from "./descriptors.ts";
 import { exchange, needs, noise, Program, portOf } from "./processes.ts";
 
@@ -30,9 +34,15 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   "05-epoll-edge": same,
   "06-epoll-timeout-queues": same,
   "07-selectors-callbacks": same,
+  "15-uring-echo": same,
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
 const CLIENTS = ["11-interactive-client", "12-many-socket-client"];
+const ON_A_RING = ["13-uring-copy-file", "14-uring-timer"];
+
+/** Why the programs on a ring are not run. */
+const noUring = whyNoUring(kernel);
+const skipOf = (name: string): string | false => (/uring/.test(name) && noUring) || false;
 
 function example(name: string, ...args: (string | number)[]): Program {
   return Program.node(`examples/${name}.ts`, args.map(String));
@@ -65,10 +75,10 @@ describe("examples", limits, () => {
   const files = readdirSync(fileURLToPath(folder)).filter((file) => file.endsWith(".ts"));
 
   test("every one is run here, and in the list of the README", () => {
-    const all = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...CLIENTS];
+    const all = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...CLIENTS, ...ON_A_RING];
     assert.deepEqual(
       files.sort(),
-      all.map((name) => `${name}.ts`),
+      all.sort().map((name) => `${name}.ts`),
     );
     const readme = readFileSync(new URL("README.md", folder), "utf8");
     for (const file of files) assert.ok(readme.includes(`(${file})`), `${file} is not listed`);
@@ -78,8 +88,8 @@ describe("examples", limits, () => {
     for (const file of files) {
       const text = readFileSync(new URL(file, folder), "utf8");
       const [essay = ""] = /^\/\*\*[\s\S]*?\*\//.exec(text) ?? [];
-      assert.match(essay, /Follows (the clients of )?text \d/, file);
-      assert.match(essay, /wrong|be got right/, file);
+      assert.match(essay, /Follows ((the clients of )?text \d|no text)/, file);
+      assert.match(essay, /wrong|must be got right|be got right/, file);
       const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from);
       for (const from of imports) assert.match(from as string, /^(polloi|node:)/, file);
     }
@@ -87,7 +97,7 @@ describe("examples", limits, () => {
 });
 
 for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
-  describe(name, limits, () => {
+  describe(name, { ...limits, skip: skipOf(name) }, () => {
     test("answers every byte to a client that sends all, ends, and then reads", async () => {
       await using server = await serving(name);
       const bytes = noise(MUCH);
@@ -297,6 +307,45 @@ describe("12-many-socket-client", limits, () => {
       /^Cannot open 400 sockets: this process may open 300 descriptors; [^\n]+\n$/,
     );
     assert.equal(code, 1);
+  });
+});
+
+describe("13-uring-copy-file", { ...limits, skip: noUring ?? false }, () => {
+  for (const length of [0, 1, 65_536, 3_000_001]) {
+    test(`copies ${length} bytes`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), "polloi-copy-"));
+      try {
+        const [from, to] = [join(folder, "from"), join(folder, "to")];
+        const bytes = noise(length);
+        writeFileSync(from, bytes);
+        await using copy = example("13-uring-copy-file", from, to);
+        const { code, stdout, stderr } = await copy.ended;
+        assert.deepEqual(
+          { code, stdout, stderr },
+          { code: 0, stdout: `copied ${length} bytes\n`, stderr: "" },
+        );
+        assert.ok(readFileSync(to).equals(bytes));
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+  }
+
+  test("a file that is not there is told by its code", async () => {
+    await using copy = example("13-uring-copy-file", "/nowhere/at/all", "/nowhere/else");
+    const { code, stderr } = await copy.ended;
+    assert.match(stderr, /ENOENT/);
+    assert.equal(code, 1);
+  });
+});
+
+describe("14-uring-timer", { ...limits, skip: noUring ?? false }, () => {
+  test("ticks as often as it is told, and not too early", async () => {
+    const start = performance.now();
+    await using timer = example("14-uring-timer", 20, 3);
+    const { code, stdout } = await timer.ended;
+    assert.deepEqual({ code, stdout }, { code: 0, stdout: "tick 1\ntick 2\ntick 3\n3 ticks\n" });
+    assert.ok(performance.now() - start >= 70);
   });
 });
 

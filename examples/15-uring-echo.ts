@@ -1,0 +1,134 @@
+/**
+ * An echo server on an io_uring: nothing is waited for and then done, things are asked for and come back
+ * done. One accept goes on for all connections, one receive for all that a connection says.
+ *
+ *     node dist/examples/15-uring-echo.js [port]        nc 127.0.0.1 7788
+ *
+ * Follows text 1, its second program, put from readiness to completions. What must be got right:
+ * - Bytes come in a buffer of the kernel's choice, and it is missing to all others until it is given back.
+ *   So what cannot be sent at once is copied, and the buffer released.
+ * - A peer that does not read must not make bytes pile up: its receive is cancelled past a limit.
+ * - A receive ends with ENOBUFS when there was no buffer. It is asked for again; they are all back by then.
+ * - A descriptor is closed when nothing is in flight for it, or its number is another's too early.
+ */
+import { createServer, formatAddress, MSG_WAITALL } from "polloi/socket";
+import { type Completion, type Mapped, Ring } from "polloi/uring";
+
+const ACCEPT = 0;
+const RECEIVE = 1;
+const SEND = 2;
+const CANCEL = 3;
+/** A tag is a connection's number times this, and what it is of. */
+const KINDS = 4;
+const SEND_BYTES = 65_536;
+/** With so many bytes unsent, nothing more is received. */
+const LIMIT = 1_048_576;
+const ECANCELED = -125;
+const ENOBUFS = -105;
+
+interface Connection {
+  readonly fd: number;
+  readonly number: number;
+  /** What is being sent, or has been: one at a time. */
+  readonly memory: Mapped;
+  unsent: Uint8Array[];
+  unsentBytes: number;
+  receiving: boolean;
+  sending: boolean;
+  cancelling: boolean;
+  /** Whether it has said all that it will. */
+  ended: boolean;
+  broken: boolean;
+}
+
+const port = Number(process.argv[2] ?? 7788);
+using server = createServer({ host: "127.0.0.1", port });
+console.log(`listening on ${formatAddress(server.localAddress())}`);
+
+using ring = new Ring({ entries: 1024 });
+const buffers = ring.addBuffers({ count: 256, bufferBytes: 16_384 });
+const connections = new Map<number, Connection>();
+/** Memory of connections that are gone. */
+const spare: Mapped[] = [];
+let last = 0;
+
+ring.accept(server, { repeat: true, tag: ACCEPT });
+while (true) for (const completion of ring.wait()) take(completion);
+
+function take(completion: Completion): void {
+  const number = Math.floor(completion.tag / KINDS);
+  const connection = connections.get(number);
+  const kind = completion.tag % KINDS;
+  if (kind === ACCEPT) {
+    if (completion.result >= 0) open(completion.result);
+    if (!completion.more) ring.accept(server, { repeat: true, tag: ACCEPT });
+  } else if (connection !== undefined) {
+    if (kind === RECEIVE) received(connection, completion);
+    else if (kind === SEND) sent(connection, completion.result);
+    else connection.cancelling = false;
+    goOn(connection);
+  }
+}
+
+function open(fd: number): void {
+  const number = ++last;
+  const memory = spare.pop() ?? ring.map(SEND_BYTES);
+  const state = { receiving: false, sending: false, cancelling: false, ended: false };
+  const connection = { fd, number, memory, unsent: [], unsentBytes: 0, ...state, broken: false };
+  connections.set(number, connection);
+  goOn(connection);
+}
+
+function received(connection: Connection, completion: Completion): void {
+  if (completion.hasBuffer) {
+    using taken = buffers.take(completion);
+    connection.unsent.push(taken.bytes.slice());
+    connection.unsentBytes += taken.bytes.length;
+  } else if (completion.result === 0) {
+    connection.ended = true;
+  } else if (completion.result !== ECANCELED && completion.result !== ENOBUFS) {
+    connection.broken = true;
+  }
+  connection.receiving = completion.more;
+}
+
+function sent(connection: Connection, result: number): void {
+  connection.sending = false;
+  if (result < 0) connection.broken = true;
+}
+
+/** Asks for whatever is to come next. */
+function goOn(connection: Connection): void {
+  const { fd, number, unsentBytes, receiving, ended, broken } = connection;
+  const done = ended || broken;
+  if (!receiving && !done && unsentBytes < LIMIT) {
+    ring.recvBuffers(fd, buffers, { tag: number * KINDS + RECEIVE });
+    connection.receiving = true;
+  } else if (receiving && !connection.cancelling && (broken || unsentBytes >= LIMIT)) {
+    ring.cancel(number * KINDS + RECEIVE, { tag: number * KINDS + CANCEL });
+    connection.cancelling = true;
+  }
+  if (!connection.sending && unsentBytes > 0 && !broken) sendNext(connection);
+  const idle = !connection.receiving && !connection.sending && !connection.cancelling;
+  if (!idle || !done) return;
+  connections.delete(number);
+  spare.push(connection.memory);
+  ring.closeFd(fd, { quiet: true });
+}
+
+function sendNext(connection: Connection): void {
+  const { memory, unsent, fd, number } = connection;
+  let length = 0;
+  while (unsent.length > 0 && length < SEND_BYTES) {
+    const [first = new Uint8Array()] = unsent;
+    const part = first.subarray(0, SEND_BYTES - length);
+    memory.bytes.set(part, length);
+    length += part.length;
+    if (part.length === first.length) unsent.shift();
+    else unsent[0] = first.subarray(part.length);
+  }
+  connection.unsentBytes -= length;
+  connection.sending = true;
+  // All of it: the kernel waits by itself for a peer that reads slowly.
+  ring.send(fd, memory.part(0, length), { flags: MSG_WAITALL, tag: number * KINDS + SEND });
+}
