@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { whyNoUring } from "../src/engine/try-uring.ts";
 import { EVENT_ERROR, EVENT_HANGUP, EVENT_READ, EVENT_WRITE } from "../src/selectors/events.ts";
 import {
   EpollSelector,
@@ -9,6 +10,7 @@ import {
   SelectSelector,
   UringSelector,
 } from "../src/selectors/index.ts";
+import { kernel } from "../src/sys/open.ts";
 import { type Descriptor, Opened } from "./descriptors.ts";
 
 const PIPES = 4;
@@ -51,7 +53,7 @@ class World {
     new EpollSelector<End>(),
     new PollSelector<End>(),
     new SelectSelector<End>(),
-    new UringSelector<End>(),
+    ...(whyNoUring(kernel) === undefined ? [new UringSelector<End>()] : []),
   ];
   readonly pipes: Pipe[] = Array.from({ length: PIPES }, () => ({
     ...this.opened.pipe(),

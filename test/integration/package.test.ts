@@ -21,6 +21,7 @@ import { connect, listen } from "polloi";
 import { Epoll, EPOLLIN } from "polloi/select";
 import { DefaultSelector, EVENT_READ } from "polloi/selectors";
 import { socketpair } from "polloi/socket";
+import { Completion } from "polloi/uring";
 
 const [left, right] = socketpair();
 using epoll = new Epoll();
@@ -28,6 +29,7 @@ epoll.register(right, EPOLLIN);
 using selector = new DefaultSelector<string>();
 selector.register(right, EVENT_READ, "right");
 left.send("x");
+if (typeof Completion !== "function") throw new Error("polloi/uring is not there");
 const seen = [epoll.poll(1000).length, selector.select(1000)[0]?.[0].data];
 left.close();
 right.close();
