@@ -11,6 +11,7 @@ import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
+import { uringEngineConformance } from "./conformance/engine-uring.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
@@ -19,6 +20,7 @@ import { selectorConformance } from "./conformance/selector.ts";
 import { socketConformance } from "./conformance/socket.ts";
 import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
+import { withoutIncrementalBuffers } from "./ring-memory.ts";
 import type { Suite } from "./suite.ts";
 
 const ENGINES_AND_TRIGGERS = [
@@ -64,6 +66,8 @@ function all(): Suite[] {
         (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
       ),
     ),
+    uringEngineConformance("buffers that are used up bit by bit"),
+    uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
     ...VARIANTS.map(reactorConformance),
   ];
 }
