@@ -15,6 +15,7 @@ import { IORING_REGISTER_PBUF_RING } from "../src/uring/constants.ts";
 import { descriptors } from "./conformance/uring/rig.ts";
 import { kernelWith } from "./descriptors.ts";
 import { exchange, MAIN, needs, Program } from "./processes.ts";
+import { faultyRings } from "./ring-memory.ts";
 import { CASE_TIMEOUT_MS } from "./suite.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
@@ -87,6 +88,18 @@ describe("io_uring refused by the kernel", limits, () => {
     const from = refusing(ERRNO.ENOMEM, (number) => number === SYS.io_uring_setup && ++rings > 1);
     assert.equal(await servedBy(from), "epoll");
     assert.match(probeEngines(from)[0]?.reason ?? "", /no memory for its rings/);
+  });
+
+  test("no memory for its buffers leaves no descriptor open", { skip }, () => {
+    const mapping = faultyRings({});
+    const { arenas } = mapping;
+    arenas.map = (byteLength) => {
+      if (byteLength > 1_000_000) throw new SysError("mmap", ERRNO.ENOMEM);
+      return kernel.arenas.map(byteLength);
+    };
+    const before = descriptors();
+    assert.match(whyNoUring({ ...kernel, arenas }) ?? "", /no memory .*mmap ENOMEM/);
+    assert.equal(descriptors(), before);
   });
 
   test("no descriptor left says nothing of io_uring, and is thrown as it is", () => {

@@ -80,17 +80,20 @@ export class UringEngine implements Engine {
     this.#operations = new UringOperations(this.#ring, this.#slots, () => {
       if (!this.#turning) this.#announce();
     });
-    const buffers = BufferRing.register(this.#ring, kernel, {
-      group: GROUP,
-      bufferBytes: BUFFER_BYTES,
-      firstBuffers: FIRST_BUFFERS,
-      maxBuffers: MAX_BUFFERS,
-    });
-    if (typeof buffers === "number") {
+    try {
+      const buffers = BufferRing.register(this.#ring, kernel, {
+        group: GROUP,
+        bufferBytes: BUFFER_BYTES,
+        firstBuffers: FIRST_BUFFERS,
+        maxBuffers: MAX_BUFFERS,
+      });
+      if (typeof buffers === "number") throw new SysError("io_uring_register", buffers);
+      this.#buffers = buffers;
+    } catch (error) {
       this.#ring.close();
-      throw new SysError("io_uring_register", buffers);
+      throw error;
     }
-    this.#buffers = buffers;
+    const buffers = this.#buffers;
     this.#accepts = new UringAccepts(kernel.libc, this.#ring, this.#slots, this.#operations, {
       completions,
       late: this.#late,
