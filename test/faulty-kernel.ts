@@ -4,6 +4,7 @@ import { EPOLL_EVENT } from "../src/sys/abi.ts";
 import type { Kernel } from "../src/sys/kernel.ts";
 import { kernel } from "../src/sys/open.ts";
 import { kernelWith } from "./descriptors.ts";
+import { randomRingFaults } from "./faulty-ring.ts";
 
 const { libc, scratch } = kernel;
 
@@ -54,7 +55,9 @@ export function faultyKernel(seed: number): Kernel {
       lookAnew(fd);
       return result;
     };
-  return kernelWith({
+  const { arenas, syscall } = randomRingFaults(random);
+  const faultyCalls = kernelWith({
+    syscall,
     send: faulty(libc.send),
     recv: faulty(libc.recv),
     accept4: (...args) => {
@@ -73,4 +76,5 @@ export function faultyKernel(seed: number): Kernel {
       return result;
     },
   });
+  return { ...faultyCalls, arenas };
 }

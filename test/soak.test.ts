@@ -5,17 +5,23 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { whyNoUring } from "../src/engine/try-uring.ts";
+import { kernel } from "../src/sys/open.ts";
 
 const MAIN: string = fileURLToPath(new URL("./soak/main.js", import.meta.url));
 const run = promisify(execFile);
 
 for (const args of [
+  ["--engine", "io_uring"],
+  ["--engine", "io_uring", "--lent"],
   ["--engine", "epoll", "--trigger", "edge", "--lent"],
   ["--engine", "epoll", "--trigger", "level"],
   ["--engine", "poll", "--lent"],
   ["--engine", "select"],
 ]) {
-  test(`the soak finds nothing lost, reordered or left open: ${args.join(" ")}`, async () => {
+  const skip = (args.includes("io_uring") && whyNoUring(kernel)) || false;
+  const name = `the soak finds nothing lost, reordered or left open: ${args.join(" ")}`;
+  test(name, { skip }, async () => {
     const { stdout } = await run(process.execPath, [MAIN, "--minutes", "0.03", ...args], {
       timeout: 60_000,
     }).catch((error: Error & { stdout?: string }) => assert.fail(error.stdout || error.message));

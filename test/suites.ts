@@ -13,6 +13,7 @@ import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { UringPoller } from "../src/selectors/pollers/uring-poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
+import { uringEngineConformance } from "./conformance/engine-uring.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
@@ -23,6 +24,7 @@ import { uringConformance } from "./conformance/uring.ts";
 import { uringPollerConformance } from "./conformance/uring-poller.ts";
 import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
+import { withoutIncrementalBuffers } from "./ring-memory.ts";
 import type { Suite } from "./suite.ts";
 
 const ENGINES_AND_TRIGGERS = [
@@ -84,6 +86,8 @@ function all(): Suite[] {
         (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
       ),
     ),
+    uringEngineConformance("buffers that are used up bit by bit"),
+    uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
     ...VARIANTS.map(reactorConformance),
   ];
 }

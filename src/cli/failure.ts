@@ -33,6 +33,13 @@ export function failureLine(what: string, error: unknown): string {
   return `polloi: ${what}: ${why}\n`;
 }
 
+/** One line that says why an engine does not work here: its hint has the cause and the cure in it. */
+export function engineFailureLine(engine: string, error: unknown): string {
+  const { hint } = error as Failure;
+  const what = `cannot use the engine ${engine}`;
+  return typeof hint === "string" ? `polloi: ${what}: ${hint}\n` : failureLine(what, error);
+}
+
 /** The line that says what to do about it, or nothing. */
 export function hintLine(error: unknown): string {
   const { hint } = error as Failure;

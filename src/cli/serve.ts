@@ -6,7 +6,7 @@ import { Reactor } from "../reactor/reactor.ts";
 import { resolve } from "../socket/resolve.ts";
 import { kernel } from "../sys/open.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
-import { failureLine, hintLine, isMisuse } from "./failure.ts";
+import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
 import { Keyboard } from "./keyboard.ts";
 import { humanReport, jsonReport, type Place, type ServeReport } from "./serve-report.ts";
 
@@ -46,6 +46,10 @@ export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<
     if (isMisuse(error)) {
       process.stderr.write(`polloi: ${error.message}\n`);
       return EXIT_USAGE;
+    }
+    if (reactor === undefined) {
+      process.stderr.write(engineFailureLine(flags.engine, error));
+      return EXIT_FAILED;
     }
     const what = `cannot serve ${protocol} on ${flags.host} port ${flags.port}`;
     process.stderr.write(failureLine(what, error) + hintLine(error));

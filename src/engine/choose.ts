@@ -5,7 +5,7 @@ import type { Kernel } from "../sys/kernel.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import type { Completions, Engine, EngineName, Trigger } from "./engine.ts";
 import { ReadinessEngine } from "./readiness-engine.ts";
-import { whyNoUring } from "./try-uring.ts";
+import { noteFailure, whyNoUring } from "./try-uring.ts";
 import { UringEngine } from "./uring-engine.ts";
 
 /** An engine by name, or `"auto"`: the best that works here. */
@@ -61,13 +61,17 @@ export function makeEngine(
       `Cannot use the trigger ${show(trigger)}: give "level" or "edge"`,
     );
   }
+  if (engine === "io_uring") return makeUring(kernel, trigger, completions);
   // A trigger is asked for: an engine over readiness is meant.
-  const uring = engine === "io_uring" || (engine === "auto" && trigger === undefined);
-  if (uring && (engine === "io_uring" || whyNoUring(kernel) === undefined)) {
-    return makeUring(kernel, trigger, completions);
+  if (engine === "auto" && trigger === undefined && whyNoUring(kernel) === undefined) {
+    try {
+      return new UringEngine(kernel, completions);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      noteFailure(kernel, error);
+    }
   }
-  const poller =
-    uring || engine === "auto" ? openBestPoller(kernel).poller : openPoller(engine, kernel);
+  const poller = engine === "auto" ? openBestPoller(kernel).poller : openPoller(engine, kernel);
   if (trigger === "edge" && !poller.capabilities.edge) {
     poller.close();
     throw typeError(
@@ -94,7 +98,7 @@ function makeUring(
     return new UringEngine(kernel, completions);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    const hint = whyNoUring(kernel);
+    const hint = noteFailure(kernel, error);
     throw new SysError(error.syscall, error.errno, { hint });
   }
 }

@@ -104,31 +104,52 @@ function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | 
   }
 }
 
-/** What a person can do about it, or at least why it is so. */
-function reasonFor({ errno, code, message, syscall }: SysError): string {
+/**
+ * Remembers that io_uring failed although it worked when it was tried, as it does where there is memory
+ * for a small ring and none for a large one.
+ *
+ * @returns Why, in one sentence.
+ * @throws SysError `error` itself when it says nothing of io_uring.
+ */
+export function noteFailure(kernel: Kernel, error: SysError): string {
+  if (NO_ROOM.includes(error.errno)) throw error;
+  const reason = reasonFor(error);
+  found.set(kernel, { reason });
+  return reason;
+}
+
+/**
+ * What `error` means to a person, who may be able to do something about it.
+ *
+ * @param setting - Reads kernel.io_uring_disabled; undefined where there is none.
+ */
+export function reasonFor(
+  { errno, code, message, syscall }: SysError,
+  setting: () => string | undefined = () => readSetting("/proc/sys/kernel/io_uring_disabled"),
+): string {
   switch (errno) {
     case -ERRNO.ENOSYS:
-      return `this kernel has no io_uring (${message}); ${NEEDED}`;
+      return `this kernel has no io_uring, or a sandbox hides it (${message}); ${NEEDED}`;
     case -ERRNO.EINVAL:
       return `this kernel's io_uring lacks a feature (${message}); ${NEEDED}`;
     case -ERRNO.EPERM:
     case -ERRNO.EACCES:
-      return whyForbidden(message);
+      return whyForbidden(message, setting());
     case -ERRNO.ENOMEM:
-      return `there is no memory for its rings (${message}); raise the limit on locked memory (ulimit -l)`;
+      return `there is no memory for its rings (${message}); free some, or raise the limit on locked memory (ulimit -l)`;
     default:
       return `${syscall} fails with ${code}`;
   }
 }
 
-function whyForbidden(message: string): string {
-  const setting = readSetting("/proc/sys/kernel/io_uring_disabled");
-  if (setting === "2")
-    return `it is switched off (${message}): sysctl kernel.io_uring_disabled is 2`;
-  if (setting === "1") {
-    return `it is for privileged users only (${message}): sysctl kernel.io_uring_disabled is 1`;
+function whyForbidden(message: string, setting: string | undefined): string {
+  if (setting === "2") {
+    return `it is switched off (${message}): kernel.io_uring_disabled is 2; "sysctl kernel.io_uring_disabled=0" switches it on`;
   }
-  return `it is forbidden here (${message}), by a seccomp profile as containers have it`;
+  if (setting === "1") {
+    return `it is only for root and the group kernel.io_uring_group (${message}): kernel.io_uring_disabled is 1; "sysctl kernel.io_uring_disabled=0" lets everyone have it`;
+  }
+  return `it is forbidden (${message}), as the seccomp profiles of containers do; one that allows io_uring_setup, io_uring_enter and io_uring_register lifts that`;
 }
 
 function readSetting(path: string): string | undefined {

@@ -61,7 +61,7 @@ export class UringAccepts {
     const { completions } = this.#ring;
     const slots = this.#slots;
     // At once: until then the port stays taken.
-    this.#ring.enter(0, 0);
+    if (slots.has(slot, FLAG_ARMED)) this.#operations.cancelNow(slot, OP_ACCEPT, 1);
     const fds = this.#late.of(slot)?.fds.splice(0) ?? [];
     for (let i = 0; i < completions.length; i++) {
       const at = completions.peek(i);

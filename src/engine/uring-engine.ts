@@ -80,17 +80,20 @@ export class UringEngine implements Engine {
     this.#operations = new UringOperations(this.#ring, this.#slots, () => {
       if (!this.#turning) this.#announce();
     });
-    const buffers = BufferRing.register(this.#ring, kernel, {
-      group: GROUP,
-      bufferBytes: BUFFER_BYTES,
-      firstBuffers: FIRST_BUFFERS,
-      maxBuffers: MAX_BUFFERS,
-    });
-    if (typeof buffers === "number") {
+    try {
+      const buffers = BufferRing.register(this.#ring, kernel, {
+        group: GROUP,
+        bufferBytes: BUFFER_BYTES,
+        firstBuffers: FIRST_BUFFERS,
+        maxBuffers: MAX_BUFFERS,
+      });
+      if (typeof buffers === "number") throw new SysError("io_uring_register", buffers);
+      this.#buffers = buffers;
+    } catch (error) {
       this.#ring.close();
-      throw new SysError("io_uring_register", buffers);
+      throw error;
     }
-    this.#buffers = buffers;
+    const buffers = this.#buffers;
     this.#accepts = new UringAccepts(kernel.libc, this.#ring, this.#slots, this.#operations, {
       completions,
       late: this.#late,
@@ -181,8 +184,8 @@ export class UringEngine implements Engine {
     const kind = kinds[slot];
     if (kind === KIND_FREE || kind === undefined) return;
     slots.lower(slot, FLAG_WANTED);
-    if (slots.has(slot, FLAG_ARMED)) {
-      this.#operations.cancel(slot, kind === KIND_LISTENER ? OP_ACCEPT : OP_RECEIVE);
+    if (slots.has(slot, FLAG_ARMED) && kind === KIND_STREAM) {
+      this.#operations.cancel(slot, OP_RECEIVE);
     }
     if (slots.has(slot, FLAG_POLLED)) this.#operations.cancel(slot, OP_POLL);
     if (kind === KIND_LISTENER) this.#accepts.end(slot);
@@ -238,10 +241,14 @@ export class UringEngine implements Engine {
     const { libc } = this.#kernel;
     const { completions } = this.#ring;
     this.#ring.cancelAll();
-    for (; completions.length > 0; completions.skip()) {
-      const at = completions.next();
-      const isAccept = (completions.tagHigh(at) & OP_MASK) === OP_ACCEPT;
-      if (isAccept && completions.result(at) >= 0) libc.close(completions.result(at));
+    // What the queue has no room for comes into it when there is.
+    for (; completions.length > 0; this.#ring.enter(0, 0)) {
+      for (; completions.length > 0; completions.skip()) {
+        const at = completions.next();
+        const isAccept = (completions.tagHigh(at) & OP_MASK) === OP_ACCEPT;
+        if (isAccept && completions.result(at) >= 0) libc.close(completions.result(at));
+      }
+      completions.publish();
     }
     for (const fd of this.#late.clear()) libc.close(fd);
     this.#ring.close();

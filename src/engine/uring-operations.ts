@@ -1,6 +1,11 @@
 import { maskOf } from "../selectors/pollers/poll-mask.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
-import { IORING_OP, IOSQE_IO_LINK } from "../uring/constants.ts";
+import {
+  IORING_CQE_F_MORE,
+  IORING_OP,
+  IORING_SQ_TASKRUN,
+  IOSQE_IO_LINK,
+} from "../uring/constants.ts";
 import type { Ring } from "../uring/ring.ts";
 import { KIND_LISTENER } from "./slots.ts";
 import {
@@ -19,6 +24,9 @@ import {
 /** How many sends of one slot are linked, one after another. */
 export const MAX_SENDS = 16;
 const LINK = IOSQE_IO_LINK << 8;
+
+/** Far more than it takes, even where thousands of others have something to be tried. */
+const MAX_CANCELS = 4096;
 
 /** The only group of buffers. */
 export const GROUP = 0;
@@ -93,10 +101,36 @@ export class UringOperations {
     if (this.#ring.submissions.pending === 1) this.#onFirst();
   }
 
-  /** Cancels so that the kernel touches no memory for it any more when this returns. */
-  cancelNow(slot: number, op: number): void {
-    this.cancel(slot, op);
-    this.#ring.enter(0, 0);
+  /**
+   * Cancels so that the kernel does nothing of it any more when this returns, and touches no memory for it.
+   *
+   * @remarks
+   * What a cancellation looks for waits for its descriptor. It misses what has been waiting, and is about
+   * to be tried again: the next in a chain of sends above all. That then waits once more. So it is
+   * repeated, until all have their completions, or until it was sent out when nothing was to be tried.
+   *
+   * @param count - How many operations have this tag.
+   */
+  cancelNow(slot: number, op: number, count: number): void {
+    const { submissions } = this.#ring;
+    for (let tries = 0; tries < MAX_CANCELS; tries++) {
+      const quiet = submissions.pending === 0 && (submissions.flags & IORING_SQ_TASKRUN) === 0;
+      this.cancel(slot, op);
+      this.#ring.enter(0, 0);
+      if (quiet || this.#ended(slot, this.#slots.tag(slot, op)) >= count) return;
+    }
+  }
+
+  /** How many operations with this tag have come to their end, which nobody has read of. */
+  #ended(slot: number, tag: number): number {
+    const { completions } = this.#ring;
+    let ended = 0;
+    for (let i = completions.length - 1; i >= 0; i--) {
+      const at = completions.peek(i);
+      const isLast = (completions.flags(at) & IORING_CQE_F_MORE) === 0;
+      if (isLast && completions.tagLow(at) === slot && completions.tagHigh(at) === tag) ended++;
+    }
+    return ended;
   }
 
   /**

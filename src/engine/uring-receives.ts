@@ -98,7 +98,9 @@ export class UringReceives {
     }
     const starved = this.#starved;
     if (starved.length > 0) this.#buffers.grow();
-    if (!this.#buffers.publish() || starved.length === 0) return;
+    this.#buffers.publish();
+    // Those that were missing may have come back before it was told that they were.
+    if (starved.length === 0 || !this.#buffers.isReady) return;
     this.#starved = [];
     for (const slot of starved) {
       if (!this.#slots.has(slot, FLAG_STARVED)) continue;

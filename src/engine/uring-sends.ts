@@ -45,7 +45,8 @@ export class UringSends {
       // It came late and is gone when the engine settles.
       if (offset < 0 || offset >= memory.byteLength) return 0;
       this.#buffers.hold(this.#buffers.numberAt(offset));
-      messageFlags |= MSG_DONTWAIT;
+      // All or as much as goes at once: without "all", what is linked behind a short one would go too.
+      messageFlags |= MSG_DONTWAIT | MSG_WAITALL;
       slots.raise(slot, FLAG_LENT);
       slots.sendAddresses[slot] = address;
     } else {
@@ -96,7 +97,7 @@ export class UringSends {
       this.#orphans.set(`${slots.tag(slot, OP_SEND)}:${slot}`, orphan);
     }
     // Memory that is not lent is the owner's again when this returns.
-    this.#operations.cancelNow(slot, OP_SEND);
+    this.#operations.cancelNow(slot, OP_SEND, slots.sends[slot] as number);
   }
 
   #orphanSent(slot: number, tag: number): void {

@@ -64,6 +64,8 @@ export class BufferRing {
   readonly #holders: Uint16Array;
   #tail = 0;
   #count = 0;
+  /** How many the kernel may receive into, by what was taken so far. */
+  #ready = 0;
   #returned = false;
 
   private constructor(ring: Ring, kernel: Kernel, options: BufferRingOptions, entries: Arena) {
@@ -109,6 +111,11 @@ export class BufferRing {
     return this.#count;
   }
 
+  /** Whether there is one to receive into, by what was taken so far. */
+  get isReady(): boolean {
+    return this.#ready > 0;
+  }
+
   /**
    * The place in {@link memory} of what a completion received, and the first to hold its buffer.
    *
@@ -123,6 +130,8 @@ export class BufferRing {
     // The kernel's hold becomes the reader's when the buffer is used up.
     if ((flags & IORING_CQE_F_BUF_MORE) !== 0) {
       this.#holders[number] = (this.#holders[number] as number) + 1;
+    } else {
+      this.#ready--;
     }
     return offset;
   }
@@ -144,16 +153,11 @@ export class BufferRing {
     if (holders === 0) this.#give(number);
   }
 
-  /**
-   * Shows the kernel the buffers that came back.
-   *
-   * @returns Whether there were any.
-   */
-  publish(): boolean {
-    const returned = this.#returned;
-    if (returned) Atomics.store(this.#halves, AT_TAIL, this.#tail & 0xffff);
+  /** Shows the kernel the buffers that came back. */
+  publish(): void {
+    if (!this.#returned) return;
+    Atomics.store(this.#halves, AT_TAIL, this.#tail & 0xffff);
     this.#returned = false;
-    return returned;
   }
 
   /** Doubles the buffers, up to the most there may be. */
@@ -184,6 +188,7 @@ export class BufferRing {
     this.#used[number] = 0;
     this.#holders[number] = 1;
     this.#tail++;
+    this.#ready++;
     this.#returned = true;
   }
 

@@ -49,6 +49,8 @@ const SQ = { head: 0, tail: 1, mask: 2, flags: 4, array: 6 } as const;
 const CQ = { head: 0, tail: 1, mask: 2, entries: 5, flags: 6 } as const;
 const SUBMISSION_BYTES = 64;
 const COMPLETION_BYTES = 16;
+/** How often everything is cancelled at most, while there is still something to be tried. */
+const MAX_CANCELS = 64;
 
 /** In the page of arguments: `struct io_uring_getevents_arg`, the timespec it points to, and the rest. */
 const AT_ARGUMENT = 0;
@@ -206,8 +208,14 @@ export class Ring implements Disposable {
     memory.u32[at + 3] = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
     memory.i32.fill(-1, at + 4, at + 8);
     this.submissions.publish();
-    this.register(IORING_REGISTER_SYNC_CANCEL, memory.address + AT_REGISTER, 1);
-    this.enter(0, 0);
+    for (let tries = 0; tries < MAX_CANCELS; tries++) {
+      // What is about to be tried again is not found, and is found the next time if it waits then.
+      const quiet =
+        this.submissions.pending === 0 && (this.submissions.flags & IORING_SQ_TASKRUN) === 0;
+      this.register(IORING_REGISTER_SYNC_CANCEL, memory.address + AT_REGISTER, 1);
+      this.enter(0, 0);
+      if (quiet) return;
+    }
   }
 
   /** Cancels everything and gives the ring back. Safe to call twice. */

@@ -24,6 +24,9 @@ interface SoakFlags {
   readonly lent: boolean;
 }
 
+/** "none" leaves it out. */
+const DEFAULT_TRIGGERS: Readonly<Record<string, string>> = { io_uring: "none", epoll: "edge" };
+
 function positive(text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError("Give a number above 0.");
@@ -33,15 +36,22 @@ function positive(text: string): number {
 const values = new Command("soak")
   .description("random clients against a polloi server; nothing may be lost, moved or leaked")
   .addOption(new Option("--minutes <count>", "how long").default(1).argParser(positive))
-  .addOption(new Option("--engine <name>").choices(["epoll", "poll", "select"]).default("epoll"))
-  .addOption(new Option("--trigger <name>", "edge is epoll's default").choices(["level", "edge"]))
+  .addOption(
+    new Option("--engine <name>").choices(["io_uring", "epoll", "poll", "select"]).default("epoll"),
+  )
+  .addOption(
+    new Option("--trigger <name>", "edge is epoll's default, and io_uring has none").choices([
+      "level",
+      "edge",
+    ]),
+  )
   .option("--seed <number>", "repeats a run", String(Date.now() % 1_000_000))
   .option("--clients <count>", "at a time", "60")
   .option("--lent", "zeroCopy: bytes are written back from where they were received", false)
   .parse()
   .opts<SoakFlags>();
 const { engine, seed, clients, lent } = values;
-const trigger = values.trigger ?? (engine === "epoll" ? "edge" : "level");
+const trigger = values.trigger ?? DEFAULT_TRIGGERS[engine] ?? "level";
 const milliseconds = values.minutes * 60_000;
 /** The clients call a connection that takes 15 seconds a hanging one, and say so. */
 const GRACE_MS = 20_000;
@@ -64,7 +74,7 @@ function mebibytes(bytes: number): string {
 }
 
 console.log(
-  `soak: ${engine}, ${trigger}-triggered${lent ? ", lent" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
+  `soak: ${engine}${trigger === "none" ? "" : `, ${trigger}-triggered`}${lent ? ", lent" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
 );
 const server = start("server", [engine, trigger, lent ? "lent" : "copied"]);
 const first = await ask<ServerState>(server);

@@ -23,8 +23,12 @@ interface Session {
   received: number;
 }
 
-const [engine, trigger, zeroCopy] = process.argv.slice(2) as [EngineChoice, Trigger, string];
-const reactor = new Reactor({ engine, trigger });
+const [engine, trigger, zeroCopy] = process.argv.slice(2) as [
+  EngineChoice,
+  Trigger | "none",
+  string,
+];
+const reactor = new Reactor({ engine, trigger: trigger === "none" ? undefined : trigger });
 const failures: string[] = [];
 let accepted = 0;
 let bytesMoved = 0;
