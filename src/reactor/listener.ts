@@ -3,7 +3,12 @@ import { SysError } from "../base/sys-error.ts";
 import { acceptNow } from "../engine/calls.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
-import { type ListenOptions as ListenerAddress, openListener } from "../socket/listener.ts";
+import {
+  type ListenOptions as ListenerAddress,
+  openListener,
+  sharesPort,
+  takeListener,
+} from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
 import type { ConnectionOptions, Handlers } from "./handlers.ts";
 import { type Loop, Owner } from "./loop.ts";
@@ -17,6 +22,12 @@ export interface ListenOptions<Data = unknown>
   extends Handlers<Data>,
     ConnectionOptions,
     Omit<ListenerAddress, "nonBlocking" | "type"> {
+  /**
+   * Instead of an address: a socket that listens already, opened by another thread, or handed down by
+   * whoever started this process. It is made non-blocking here, and closed with the listener. Options
+   * on how to open a socket say nothing then.
+   */
+  readonly fd?: number;
   /** Accepts no more than so many at once; the rest wait in the backlog. Default: no limit. */
   readonly maxConnections?: number;
   /**
@@ -70,7 +81,10 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     this.#loop = loop;
     this.#options = options;
     this.#profile = profileOf(options, () => this.#connectionClosed());
-    this.#fd = openListener(kernel, { ...options, nonBlocking: true });
+    this.#fd =
+      options.fd === undefined
+        ? openListener(kernel, { ...options, nonBlocking: true })
+        : takeListener(kernel, options.fd, options);
     this.#address = readLocalAddress(kernel, this.#fd);
     // Accepted sockets inherit it, which saves a call for each.
     if (this.#address?.path === undefined && options.noDelay !== false) {
@@ -79,7 +93,7 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     this.#slot = loop.take(this);
     const result = engine.listen(this.#slot, this.#fd);
     if (result < 0) {
-      kernel.libc.close(this.#fd);
+      if (options.fd === undefined) kernel.libc.close(this.#fd);
       loop.giveBack(this.#slot);
       throw refusal(loop, "listen", result, this.#fd);
     }
@@ -101,7 +115,7 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     // Within a handler of a connection that is accepted just now, the first call goes on after it.
     if (this.#fd < 0 || this.#closing) return;
     this.#closing = true;
-    if (this.#options.reusePort === true) this.#acceptBacklog();
+    if (sharesPort(this.#loop.kernel, this.#fd)) this.#acceptBacklog();
     this.abandon();
   }
 

@@ -1,4 +1,8 @@
+import { filenoOf } from "../base/descriptor.ts";
+import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
+import { check, SysError } from "../base/sys-error.ts";
+import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import {
   type AddressFamily,
@@ -13,6 +17,7 @@ import {
   AF_UNIX,
   IPPROTO_IPV6,
   IPV6_V6ONLY,
+  SO_ACCEPTCONN,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_CLOEXEC,
@@ -21,7 +26,7 @@ import {
   SOL_SOCKET,
   SOMAXCONN,
 } from "./constants.ts";
-import { bindRaw, readLocalAddress, setIntOption } from "./raw.ts";
+import { bindRaw, readIntOption, readLocalAddress, setIntOption } from "./raw.ts";
 import { AT_ADDRESS } from "./scratch.ts";
 import { checkSocket } from "./socket-error.ts";
 
@@ -85,6 +90,40 @@ export function openListener(kernel: Kernel, options: ListenOptions): number {
     libc.close(fd);
     throw error;
   }
+}
+
+/**
+ * Takes over a socket that listens already, and makes it non-blocking: one that another thread or
+ * process opened.
+ *
+ * @param where - What else was said about where to listen, which must be nothing.
+ * @returns `fd`; the caller's still when this throws.
+ * @throws SysError `EINVAL` when it does not listen, `ENOTSOCK`, `EBADF`; `ERR_INVALID_FD`,
+ * `ERR_INVALID_OPTION`.
+ */
+export function takeListener(kernel: Kernel, fd: number, where: ListenOptions): number {
+  const { libc } = kernel;
+  filenoOf(fd);
+  if ((where.host ?? where.port ?? where.path ?? where.address) !== undefined) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot listen on fd ${fd} and on what host, port, path or address say: give one`,
+    );
+  }
+  const listens = readIntOption(kernel, fd, SOL_SOCKET, SO_ACCEPTCONN);
+  check(listens, "getsockopt", { fd });
+  if (listens === 0) {
+    const hint = "that socket does not listen; call listen() on it first";
+    throw new SysError("listen", ERRNO.EINVAL, { fd, hint });
+  }
+  const flags = check(libc.fcntl(fd, F_GETFL, 0), "fcntl", { fd });
+  check(libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl", { fd });
+  return fd;
+}
+
+/** Whether several sockets may listen where `fd` does. */
+export function sharesPort(kernel: Kernel, fd: number): boolean {
+  return readIntOption(kernel, fd, SOL_SOCKET, SO_REUSEPORT) === 1;
 }
 
 /** A backlog that listen(2) takes as it is meant: negative ones mean "as many as allowed" there. */

@@ -1,0 +1,69 @@
+/** The thread of one worker: what every worker of a pool runs, whatever its module. */
+import { exit, stderr, stdout } from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parentPort, workerData } from "node:worker_threads";
+import { Reactor } from "../reactor/reactor.ts";
+import { EVENT_READ } from "../selectors/events.ts";
+import { kernel } from "../sys/open.ts";
+import { Board } from "./board.ts";
+import { drive } from "./drive.ts";
+import { Ledger } from "./ledger.ts";
+import type { WorkerInput, WorkerMessage, WorkerModule } from "./module.ts";
+import { ServingWorker } from "./serving.ts";
+
+/** How long output may take to reach the main thread, once there is nothing else to do. */
+const OUTPUT_MS = 500;
+
+const input = workerData as WorkerInput;
+
+function say(message: WorkerMessage): void {
+  parentPort?.postMessage(message);
+}
+
+/** Watches for what the pool asks. */
+function heed(worker: ServingWorker, board: Board): void {
+  const { libc, scratch } = kernel;
+  worker.reactor.watch(input.doorbell, EVENT_READ, () => {
+    libc.read(input.doorbell, scratch.address, 8);
+    const graceMs = board.stopWithinMs;
+    if (graceMs !== null) worker.stop(graceMs);
+  });
+}
+
+/** Waits until the main thread has taken what was printed, where it goes through there. */
+async function printed(): Promise<void> {
+  const until = performance.now() + OUTPUT_MS;
+  while (stdout.writableLength + stderr.writableLength > 0 && performance.now() < until) {
+    await sleep(1);
+  }
+}
+
+async function serve(): Promise<void> {
+  // Before anything is opened, so that all of it is in the ledger.
+  new Ledger(input.ledger).keep(input.index, kernel);
+  const reactor = new Reactor({ engine: input.engine, trigger: input.trigger });
+  drive(reactor, kernel.runtime);
+  const board = new Board(input.board);
+  const post = (message: unknown): void => say({ type: "post", message });
+  const worker = new ServingWorker(input, { reactor, board, post });
+  heed(worker, board);
+  const module = (await import(input.module)) as WorkerModule<unknown>;
+  if (module.start === undefined) worker.listen(module);
+  worker.begun((await module.start?.(worker)) ?? undefined);
+  say({ type: "ready", engine: reactor.engine, trigger: reactor.trigger });
+  await worker.stopped;
+  reactor.close();
+  say({ type: "stopped" });
+  await printed();
+  // Whatever else the module has begun, such as a timer of the runtime, ends here.
+  exit(0);
+}
+
+try {
+  await serve();
+} catch (error) {
+  const { message = String(error), stack, code, hint } = error as Partial<Record<string, unknown>>;
+  say({ type: "failed", error: { message, stack, code, hint } as never });
+  await printed();
+  exit(1);
+}

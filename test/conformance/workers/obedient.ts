@@ -1,0 +1,74 @@
+/** The module of a pool that does what its clients say: each message is a command. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Connection } from "../../../src/index.ts";
+import type { PoolWorker, Stoppable } from "../../../src/workers/index.ts";
+
+/** What the pool's `data` says. */
+export interface Orders {
+  /** Fails to start from the second time on: the first is counted here. */
+  readonly starts?: SharedArrayBuffer;
+  /** Throws as it starts, at once. */
+  readonly failing?: string;
+  /** Does nothing of its own when it is to stop, and takes this long over it. */
+  readonly stopMs?: number;
+}
+
+const decoder = new TextDecoder();
+
+export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | undefined> {
+  const { starts, failing, stopMs } = worker.data;
+  if (failing !== undefined) throw new RangeError(failing);
+  if (starts !== undefined && Atomics.add(new Int32Array(starts), 0, 1) > 0) {
+    throw new Error("not again");
+  }
+  await sleep(1);
+  worker.listen({
+    data(connection, bytes) {
+      obey(worker, connection, decoder.decode(bytes).trim());
+    },
+  });
+  return stopMs === undefined ? undefined : { stop: () => sleep(stopMs) };
+}
+
+function obey(worker: PoolWorker<Orders>, connection: Connection, command: string): void {
+  switch (command) {
+    case "who":
+      connection.write(`${worker.index}`);
+      return;
+    case "throw":
+      throw new Error("thrown in a handler");
+    case "exit":
+      process.exit(3);
+      return;
+    case "reject":
+      void Promise.reject(new Error("rejected in a handler"));
+      return;
+    case "wait":
+      void sleep(5).then(() => connection.write("waited"));
+      return;
+    case "digest":
+      void crypto.subtle
+        .digest("SHA-256", new Uint8Array(1))
+        .then((digest) => connection.write(`${digest.byteLength}`));
+      return;
+    case "timer":
+      worker.reactor.setTimer(5, () => connection.write("timed"));
+      return;
+    case "post":
+      worker.post({ said: command, by: worker.index });
+      connection.write("posted");
+      return;
+    case "spin":
+      connection.write("spinning");
+      // Once that has been sent.
+      worker.reactor.setTimer(1, () => {
+        for (;;);
+      });
+      return;
+    case "end":
+      connection.end("ended");
+      return;
+    default:
+      connection.write(command);
+  }
+}
