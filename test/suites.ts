@@ -24,6 +24,7 @@ import { uringConformance } from "./conformance/uring.ts";
 import { uringPollerConformance } from "./conformance/uring-poller.ts";
 import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
+import { workersConformance } from "./conformance/workers.ts";
 import { withoutIncrementalBuffers } from "./ring-memory.ts";
 import type { Suite } from "./suite.ts";
 
@@ -89,5 +90,6 @@ function all(): Suite[] {
     uringEngineConformance("buffers that are used up bit by bit"),
     uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
     ...VARIANTS.map(reactorConformance),
+    workersConformance(),
   ];
 }

@@ -21,7 +21,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   uring: ["base", "sys", "socket"],
   engine: ["base", "sys", "select", "selectors", "socket", "uring"],
   reactor: ["base", "sys", "select", "selectors", "socket", "uring", "engine"],
-  echo: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],
+  workers: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],
+  echo: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "workers"],
   lab: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "echo"],
   cli: [
     "base",
@@ -32,6 +33,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     "uring",
     "engine",
     "reactor",
+    "workers",
     "echo",
     "lab",
   ],

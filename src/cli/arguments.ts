@@ -3,6 +3,8 @@ import { InvalidArgumentError } from "commander";
 
 const MAX_INT = 0x7fffffff;
 const MAX_PORT = 65535;
+/** As many as `polloi/workers` allows, which is not loaded for this. */
+const MAX_WORKERS = 1024;
 
 /** Milliseconds in the units that a duration may have. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -20,6 +22,13 @@ export function portToConnect(text: string): number {
 /** How many connections may wait to be accepted. */
 export function backlog(text: string): number {
   return wholeNumber(text, 0, MAX_INT, `A backlog is a whole number from 0 to ${MAX_INT}.`);
+}
+
+/** How many workers: a number, or one for each processor. */
+export function workers(text: string): number | "auto" {
+  if (text === "auto") return text;
+  const allowed = "Workers are auto (one for each processor) or a whole number from 1 to 1024.";
+  return wholeNumber(text, 1, MAX_WORKERS, allowed);
 }
 
 /** A host: a name or an address, never nothing. */

@@ -2,11 +2,11 @@ import { Argument, Command, CommanderError, Option } from "commander";
 import type { ProtocolName } from "../echo/protocols.ts";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
-import { backlog, duration, host, portToConnect, portToListen } from "./arguments.ts";
+import { backlog, duration, host, portToConnect, portToListen, workers } from "./arguments.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine } from "./failure.ts";
 import { addLab } from "./lab-command.ts";
-import type { ServeFlags } from "./serve.ts";
+import type { ServeFlags } from "./serve-server.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
 const PROTOCOLS: readonly ProtocolName[] = ["echo", "upper", "discard"];
@@ -32,6 +32,7 @@ Examples:
   polloi serve
   polloi serve discard --host 0.0.0.0 --port 9 --idle-timeout 30s
   polloi serve upper --engine epoll --trigger level
+  polloi serve echo --workers auto            use every processor
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
 
 It stops on Ctrl-C, SIGTERM, or Enter at the keyboard. Connections then get what is queued for them.`;
@@ -115,6 +116,11 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
         "-t, --trigger <trigger>",
         "when to be told; edge needs epoll, and is its default",
       ).choices(TRIGGERS),
+    )
+    .option(
+      "-w, --workers <count>",
+      "threads that share the port, each with its own reactor; auto is one for each processor",
+      workers,
     )
     .option(
       "--backlog <count>",

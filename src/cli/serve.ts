@@ -1,28 +1,13 @@
 import type { ProtocolName } from "../echo/protocols.ts";
-import { ProtocolServer } from "../echo/server.ts";
 import { type EngineChoice, probeEngines } from "../engine/choose.ts";
-import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
+import type { EngineName, Reporting } from "../engine/engine.ts";
 import { Reactor } from "../reactor/reactor.ts";
-import { resolve } from "../socket/resolve.ts";
 import { kernel } from "../sys/open.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
 import { Keyboard } from "./keyboard.ts";
-import { humanReport, jsonReport, type Place, type ServeReport } from "./serve-report.ts";
-
-/** The flags of `polloi serve`. */
-export interface ServeFlags {
-  readonly host: string;
-  readonly port: number;
-  readonly engine: EngineChoice;
-  readonly trigger?: Trigger;
-  readonly backlog?: number;
-  /** From `--delay` and `--no-delay`; undefined when neither is given. */
-  readonly delay?: boolean;
-  readonly idleTimeout?: number;
-  readonly quiet?: boolean;
-  readonly json?: boolean;
-}
+import { humanReport, jsonReport, type ServeReport } from "./serve-report.ts";
+import { openServer, type RunningServer, type ServeFlags } from "./serve-server.ts";
 
 /** How long connections may take to have what is queued for them, once the server is to stop. */
 const GRACE_MS = 2000;
@@ -37,10 +22,11 @@ export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<
   process.stdout.on("error", () => {});
   let reactor: Reactor | undefined;
   try {
+    // With workers it is there for the keyboard, and to say at once what is wrong with the flags.
     reactor = new Reactor({ engine: flags.engine, trigger: flags.trigger });
-    const server = await open(reactor, protocol, flags, report);
+    const server = await openServer(reactor, protocol, flags, report.observer);
     await serveUntilStopped(reactor, server, flags, report);
-    report.stopped(server.tally);
+    report.stopped(server.served());
     return EXIT_OK;
   } catch (error) {
     if (isMisuse(error)) {
@@ -59,31 +45,9 @@ export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<
   }
 }
 
-async function open(
-  reactor: Reactor,
-  protocol: ProtocolName,
-  flags: ServeFlags,
-  { observer }: ServeReport,
-): Promise<ProtocolServer> {
-  const [{ address }] = await resolve(flags.host);
-  return new ProtocolServer(reactor, {
-    protocol,
-    host: address,
-    port: flags.port,
-    // "::" is every address there is, so IPv4's as well.
-    dualStack: address === "::",
-    noDelay: flags.delay !== true,
-    ...(flags.backlog === undefined ? {} : { backlog: flags.backlog }),
-    ...(flags.idleTimeout === undefined ? {} : { idleTimeoutMs: flags.idleTimeout }),
-    observer,
-    acceptError: (_, error) =>
-      void process.stderr.write(failureLine("cannot accept", error) + hintLine(error)),
-  });
-}
-
 async function serveUntilStopped(
   reactor: Reactor,
-  server: ProtocolServer,
+  server: RunningServer,
   flags: ServeFlags,
   report: ServeReport,
 ): Promise<void> {
@@ -102,22 +66,13 @@ async function serveUntilStopped(
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
   using keyboard = new Keyboard(reactor, kernel, () => stop("Enter"));
-  report.listening(server, placeOf(server, reactor, flags.engine), keyboard.listening);
-  report.stopping(await asked);
+  const { engine, trigger } = reactor;
+  const why = `${howText(trigger)}: ${whyEngine(engine, flags.engine)}`;
+  report.listening({ ...server.place, engine, why }, keyboard.listening);
+  report.stopping(await Promise.race([asked, server.failed]));
   askedAt = Math.min(askedAt, performance.now());
   keyboard[Symbol.dispose]();
   await server.stop(GRACE_MS);
-}
-
-function placeOf({ listener }: ProtocolServer, reactor: Reactor, asked: EngineChoice): Place {
-  const { engine, trigger } = reactor;
-  const host = listener.address?.address ?? "";
-  return {
-    host,
-    port: listener.port,
-    engine,
-    why: `${howText(trigger)}: ${whyEngine(engine, asked)}`,
-  };
 }
 
 function howText(trigger: Reporting): string {

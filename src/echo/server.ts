@@ -1,6 +1,6 @@
 import type { SysError } from "../base/sys-error.ts";
 import type { Connection } from "../reactor/connection.ts";
-import type { ConnectionOptions } from "../reactor/handlers.ts";
+import type { ConnectionOptions, Handlers } from "../reactor/handlers.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { formatAddress } from "../socket/address.ts";
@@ -33,7 +33,46 @@ export interface ProtocolServerOptions
 }
 
 /** A connection's data: its peer's address as text, when someone is told of it. */
-type Peer = string | undefined;
+export type Peer = string | undefined;
+
+/** How a protocol is served, whoever listens. */
+export type ProtocolHandlers = Required<
+  Pick<Handlers<Peer>, "open" | "data" | "drain" | "close">
+> & {
+  readonly zeroCopy: true;
+};
+
+/** Serves a protocol: counts what it does, and tells `observer` of it. */
+export function protocolHandlers(
+  protocol: ProtocolName,
+  tally: Tally,
+  observer: Observer | undefined,
+): ProtocolHandlers {
+  const answer = PROTOCOLS[protocol];
+  return {
+    zeroCopy: true,
+    open(connection) {
+      tally.connections++;
+      if (observer === undefined) return;
+      const { remoteAddress } = connection;
+      connection.data = remoteAddress === null ? "a peer" : formatAddress(remoteAddress);
+      observer.opened(connection.data);
+    },
+    data(connection, bytes) {
+      tally.messages++;
+      tally.bytes += bytes.length;
+      // Told first: a protocol may change the bytes.
+      observer?.received(connection.data as string, bytes);
+      if (!answer(connection, bytes)) connection.pause();
+    },
+    drain(connection) {
+      connection.resume();
+    },
+    close(connection, error) {
+      observer?.closed(connection.data as string, error);
+    },
+  };
+}
 
 /**
  * A server of one of the {@link PROTOCOLS}, which counts what it does and can be stopped gently.
@@ -54,36 +93,21 @@ export class ProtocolServer {
   /** @throws as {@link Reactor.listen} does. */
   constructor(reactor: Reactor, options: ProtocolServerOptions) {
     const { protocol, observer, acceptError, ...where } = options;
-    const answer = PROTOCOLS[protocol];
-    const { tally } = this;
     const open = this.#open;
+    const handlers = protocolHandlers(protocol, this.tally, observer);
     this.protocol = protocol;
     this.#reactor = reactor;
     this.listener = reactor.listen<Peer>({
       ...where,
       ...(acceptError === undefined ? {} : { acceptError }),
-      zeroCopy: true,
+      ...handlers,
       open(connection) {
-        tally.connections++;
         open.add(connection);
-        if (observer === undefined) return;
-        const { remoteAddress } = connection;
-        connection.data = remoteAddress === null ? "a peer" : formatAddress(remoteAddress);
-        observer.opened(connection.data);
-      },
-      data(connection, bytes) {
-        tally.messages++;
-        tally.bytes += bytes.length;
-        // Told first: a protocol may change the bytes.
-        observer?.received(connection.data as string, bytes);
-        if (!answer(connection, bytes)) connection.pause();
-      },
-      drain(connection) {
-        connection.resume();
+        handlers.open(connection);
       },
       close: (connection, error) => {
         open.delete(connection);
-        observer?.closed(connection.data as string, error);
+        handlers.close(connection, error);
         if (open.size === 0) this.#onEmpty?.();
       },
     });

@@ -5,20 +5,23 @@ import type { PoolWorker, Stoppable } from "../../../src/workers/index.ts";
 
 /** What the pool's `data` says. */
 export interface Orders {
-  /** Fails to start from the second time on: the first is counted here. */
+  /** Each worker starts once and never again: it is counted here, by its index. */
   readonly starts?: SharedArrayBuffer;
   /** Throws as it starts, at once. */
   readonly failing?: string;
-  /** Does nothing of its own when it is to stop, and takes this long over it. */
+  /** Ends by itself when it is to stop, and takes this long over it. */
   readonly stopMs?: number;
 }
+
+/** More than a connection's buffers in the kernel hold. */
+export const MUCH = 12_000_000;
 
 const decoder = new TextDecoder();
 
 export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | undefined> {
   const { starts, failing, stopMs } = worker.data;
   if (failing !== undefined) throw new RangeError(failing);
-  if (starts !== undefined && Atomics.add(new Int32Array(starts), 0, 1) > 0) {
+  if (starts !== undefined && Atomics.add(new Int32Array(starts), worker.index, 1) > 0) {
     throw new Error("not again");
   }
   await sleep(1);
@@ -64,6 +67,10 @@ function obey(worker: PoolWorker<Orders>, connection: Connection, command: strin
       worker.reactor.setTimer(1, () => {
         for (;;);
       });
+      return;
+    case "much":
+      connection.write(new Uint8Array(MUCH));
+      worker.post("written");
       return;
     case "end":
       connection.end("ended");

@@ -1,0 +1,387 @@
+import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
+import { ERRNO } from "../../src/base/errno.ts";
+import { SO_REUSEPORT } from "../../src/socket/constants.ts";
+import { kernel } from "../../src/sys/open.ts";
+import type { WorkersOptions } from "../../src/workers/index.ts";
+import { allowDescriptors, kernelWith } from "../descriptors.ts";
+import type { Case, Suite } from "../suite.ts";
+import { MUCH } from "./workers/obedient.ts";
+import { Client, held, module, rejection, TestPool, until } from "./workers/pool.ts";
+
+const { libc } = kernel;
+
+const CROWD = 1000;
+
+/** Ways for a worker to crash, and what is told of it. */
+const CRASHES: readonly (readonly [command: string, told: RegExp])[] = [
+  ["throw", /thrown in a handler/],
+  ["exit", /by itself, with exit code 3/],
+  ["reject", /rejected in a handler/],
+];
+
+const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
+  [{ workers: 0 }, "ERR_INVALID_OPTION", /0 workers.*1 to 1024/],
+  [{ workers: 1025 }, "ERR_INVALID_OPTION", /1025 workers/],
+  [{ workers: 1.5 }, "ERR_INVALID_OPTION", /1\.5 workers/],
+  [{ workers: "2" }, "ERR_INVALID_OPTION", /"2" workers/],
+  [{ module: 5 }, "ERR_INVALID_OPTION", /run 5 in workers/],
+  [{ module: "" }, "ERR_INVALID_OPTION", /run "" in workers/],
+  [{ listen: {} }, "ERR_INVALID_PORT", /undefined/],
+  [{ listen: { host: "127.0.0.1", port: -1 } }, "ERR_INVALID_PORT", /-1/],
+  [{ listen: { host: "192.0.2.1", port: 0 } }, "EADDRNOTAVAIL", /192\.0\.2\.1/],
+  [{ listen: undefined }, "ERR_INVALID_OPTION", /address of the pool: it has none/],
+  [{ engine: "kqueue" }, "ERR_INVALID_OPTION", /"kqueue"/],
+];
+
+/** {@link startWorkers}: threads on one port, that crash and are replaced. */
+export function workersConformance(): Suite {
+  return {
+    title: `workers on ${kernel.runtime}`,
+    cases: [...servingCases(), ...crashingCases(), ...stoppingCases(), ...refusedCases()],
+  };
+}
+
+function servingCases(): Case[] {
+  return [
+    {
+      name: "a module of handlers echoes to every client, by whichever worker",
+      run: async () => {
+        await using pool = await TestPool.start({ module: module("echo"), data: undefined });
+        const clients = Array.from({ length: 12 }, () => pool.client());
+        const bytes = new Uint8Array(100_000).map((_, i) => i % 251);
+        for (const client of clients) client.send(bytes);
+        await until("echoed", () => clients.every(({ length }) => length === bytes.length));
+        for (const client of clients) assert.deepEqual(client.bytes, bytes);
+      },
+    },
+    {
+      name: "a handler's promises, timers and background work of the runtime go on, and messages arrive",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1 });
+        const client = pool.client();
+        for (const [command, answer] of [
+          ["wait", "waited"],
+          ["digest", "32"],
+          ["timer", "timed"],
+          ["post", "posted"],
+        ] as const) {
+          assert.equal(await client.ask(command), answer);
+        }
+        await until("heard", () => pool.messages.length > 0);
+        assert.deepEqual(pool.messages, [[{ said: "post", by: 0 }, 0]]);
+      },
+    },
+    {
+      name: `${CROWD} connections over two workers: the most by the fewest is at most 1.3`,
+      skip: allowDescriptors(3 * CROWD),
+      run: async () => {
+        await using pool = await TestPool.start({ module: module("echo"), data: undefined });
+        const clients = Array.from({ length: CROWD }, () => pool.client());
+        const open = () => pool.pool.workers.reduce((sum, each) => sum + each.connections, 0);
+        await until("all are open", () => open() === CROWD);
+        const accepted = pool.pool.workers.map((each) => each.accepted);
+        assert.equal((accepted[0] as number) + (accepted[1] as number), CROWD);
+        assert.ok(pool.pool.balance <= 1.3, `accepted ${accepted}: ${pool.pool.balance}`);
+        for (const client of clients) client.close();
+        await until("all are closed", () => open() === 0);
+      },
+    },
+    {
+      name: "all listen before any serves: one worker of a pool of many is never alone",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 4 });
+        assert.deepEqual(
+          pool.pool.workers.map(({ state }) => state),
+          ["running", "running", "running", "running"],
+        );
+        const seen = new Set<string>();
+        await until("every worker has answered", async () => {
+          seen.add(await pool.client().ask("who"));
+          return seen.size === 4;
+        });
+      },
+    },
+    {
+      name: "auto is one for each processor",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: "auto" });
+        assert.equal(pool.pool.workers.length, availableParallelism());
+      },
+    },
+    {
+      name: "on a unix socket all workers accept from one listener",
+      run: async () => {
+        const path = `\0polloi-workers-${process.pid}-${Math.random()}`;
+        await using pool = await TestPool.start({ listen: { path } });
+        assert.equal(pool.pool.port, -1);
+        for (let i = 0; i < 10; i++) {
+          assert.match(await new Client({ path }).ask("who"), /^[01]$/);
+        }
+      },
+    },
+    {
+      name: "engine and trigger are those that are asked for",
+      run: async () => {
+        for (const [engine, trigger] of [
+          ["epoll", "level"],
+          ["poll", "level"],
+          ["select", "level"],
+        ] as const) {
+          await using pool = await TestPool.start({ engine, trigger });
+          assert.deepEqual([pool.pool.engine, pool.pool.trigger], [engine, trigger]);
+          assert.equal(await pool.client().ask("wait"), "waited");
+        }
+      },
+    },
+  ];
+}
+
+function crashingCases(): Case[] {
+  return [
+    ...CRASHES.map(([command, told]) => ({
+      name: `a worker that crashes (${command}) is told of and replaced; its connections are closed, the others' are not`,
+      run: async () => {
+        await using pool = await TestPool.start();
+        const [doomed, witness] = [await pool.clientOf(0), await pool.clientOf(0)];
+        const spared = await pool.clientOf(1);
+        doomed.send(command);
+        await until("closed", () => doomed.closed && witness.closed);
+        assert.equal(await spared.ask("still"), "still");
+        await until("replaced", () => pool.pool.workers[0]?.state === "running");
+        assert.equal(pool.crashes.length, 1);
+        assert.equal(pool.crashes[0]?.index, 0);
+        assert.equal(pool.crashes[0]?.restartInMs, 50);
+        assert.match(pool.crashes[0]?.error.message ?? "", told);
+        assert.equal(pool.pool.workers[0]?.crashes, 1);
+        assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
+        assert.equal(await spared.ask("still"), "still");
+      },
+    })),
+    {
+      name: "who connects while a worker is dead waits for the one that replaces it",
+      run: async () => {
+        let crowd: Client[] = [];
+        await using pool = await TestPool.start({
+          crashed: () => {
+            crowd = Array.from({ length: 30 }, () => pool.client());
+          },
+        });
+        const answers: Promise<string>[] = [];
+        (await pool.clientOf(1)).send("exit");
+        await until("crashed", () => crowd.length > 0);
+        for (const client of crowd) answers.push(client.ask("who"));
+        const by = await Promise.all(answers);
+        assert.deepEqual([...new Set(by)].sort(), ["0", "1"]);
+      },
+    },
+    {
+      name: "one that crashes at every start is given up, the others serve on; the last ends the pool",
+      run: async () => {
+        const starts = new SharedArrayBuffer(8);
+        await using pool = await TestPool.start({ data: { starts } });
+        const finished = rejection(pool.pool.finished);
+        (await pool.clientOf(1)).send("throw");
+        await until("given up", () => pool.pool.workers[1]?.state === "given up");
+        assert.deepEqual(
+          pool.crashes.map(({ restartInMs }) => restartInMs),
+          [50, 100, 200, 400, null],
+        );
+        assert.match(pool.crashes.at(-1)?.error.message ?? "", /not again/);
+        const answers = Array.from({ length: 20 }, () => pool.client().ask("who"));
+        assert.deepEqual(new Set(await Promise.all(answers)), new Set(["0"]));
+        (await pool.clientOf(0)).send("exit");
+        assert.match((await finished).message, /every worker crashed too often.*not again/);
+        await until("nobody listens", async () => (await pool.client().ask("who")) === "");
+      },
+    },
+    {
+      name: "crashes leave no descriptor behind",
+      run: async () => {
+        await using pool = await TestPool.start();
+        const crash = async (command: string): Promise<void> => {
+          const crashes = pool.crashes.length;
+          (await pool.clientOf(0)).send(command);
+          await until("crashed", () => pool.crashes.length > crashes);
+          await until("replaced", () => pool.pool.workers[0]?.state === "running");
+          await until("closed", () => pool.clients.every(({ closed }) => closed));
+        };
+        // The first may open what the runtime keeps.
+        await crash("throw");
+        const before = held();
+        for (const [command] of CRASHES) await crash(command);
+        await until("as before", () => held() <= before);
+      },
+    },
+  ];
+}
+
+function stoppingCases(): Case[] {
+  return [
+    {
+      name: "stop lets a slow reader have all that is queued for it",
+      run: async () => {
+        await using pool = await TestPool.start();
+        const slow = pool.client();
+        slow.pause();
+        slow.send("much");
+        await until("written", () => pool.messages.length > 0);
+        const stopped = pool.pool.stop(10_000);
+        slow.resume();
+        await stopped;
+        await until("closed", () => slow.closed);
+        assert.equal(slow.length, MUCH);
+        assert.equal(slow.error, undefined);
+      },
+    },
+    {
+      name: "stop cuts off who does not read, and a second stop shortens the first",
+      run: async () => {
+        for (const [first, second] of [
+          [30, undefined],
+          [60_000, 0],
+        ] as const) {
+          const before = held();
+          await using pool = await TestPool.start();
+          const deaf = pool.client();
+          deaf.pause();
+          deaf.send("much");
+          await until("written", () => pool.messages.length > 0);
+          const stopped = pool.pool.stop(first);
+          if (second !== undefined) await pool.pool.stop(second);
+          await stopped;
+          await pool.pool.finished;
+          deaf.close();
+          await until("nothing is left open", () => held() <= before);
+        }
+      },
+    },
+    {
+      name: "stop asks the module first, and closes the connections that it leaves",
+      run: async () => {
+        await using pool = await TestPool.start({ data: { stopMs: 30 } });
+        const clients = [await pool.clientOf(0), await pool.clientOf(1)];
+        const stopped = pool.pool.stop(5000);
+        for (const client of clients) assert.equal(await client.ask("on"), "on");
+        await stopped;
+        await until("closed", () => clients.every(({ closed }) => closed));
+      },
+    },
+    {
+      name: "stop ends a worker that is in a loop of its own",
+      run: async () => {
+        await using pool = await TestPool.start();
+        assert.equal(await pool.client().ask("spin"), "spinning");
+        await pool.pool.stop(0);
+        assert.deepEqual(pool.crashes, []);
+      },
+    },
+    {
+      name: "stop while a worker is replaced starts no other, and a second stop is harmless",
+      run: async () => {
+        await using pool = await TestPool.start();
+        (await pool.clientOf(0)).send("exit");
+        await until("crashed", () => pool.crashes.length > 0);
+        await Promise.all([pool.pool.stop(0), pool.pool.stop(0)]);
+        await pool.pool.stop();
+        assert.equal(pool.pool.address, null);
+        const states = pool.pool.workers.map(({ state }) => state);
+        assert.deepEqual(states, ["stopped", "stopped"]);
+      },
+    },
+    {
+      name: "start and stop leave no descriptor behind",
+      run: async () => {
+        const cycle = async (): Promise<void> => {
+          await using pool = await TestPool.start();
+          assert.equal(await pool.client().ask("hello"), "hello");
+        };
+        await cycle();
+        const before = held();
+        for (let i = 0; i < 3; i++) await cycle();
+        await until("as before", () => held() <= before);
+      },
+    },
+  ];
+}
+
+function refusedCases(): Case[] {
+  const refused = async (options: Partial<WorkersOptions>): Promise<Error & { code?: string }> => {
+    const before = held();
+    const error = await rejection(TestPool.start(options));
+    await until("nothing is left open", () => held() <= before);
+    return error;
+  };
+  return [
+    ...WRONG.map(([options, code, names]) => ({
+      name: `startWorkers(${shown(options)}) is ${code}`,
+      run: async () => {
+        const error = await refused(options as Partial<WorkersOptions>);
+        assert.equal(error.code, code, error.message);
+        assert.match(error.message, names);
+      },
+    })),
+    {
+      name: "a grace time that is none is refused",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1 });
+        const error = await rejection(pool.pool.stop(-1));
+        assert.match(error.message, /-1 as graceMs/);
+      },
+    },
+    {
+      name: "what the module throws as it starts is thrown by startWorkers",
+      run: async () => {
+        const error = await refused({ data: { failing: "no database" } });
+        assert.equal(error.message, "no database");
+      },
+    },
+    {
+      name: "a module that does not exist, and data that cannot be cloned, are refused",
+      run: async () => {
+        assert.match((await refused({ module: module("nowhere") })).message, /nowhere/);
+        assert.ok((await refused({ data: { work: () => {} } })) instanceof Error);
+      },
+    },
+    {
+      name: "a port that something listens on is refused, and shared when asked for",
+      run: async () => {
+        await using first = await TestPool.start();
+        const listen = { host: "127.0.0.1", port: first.pool.port };
+        const error = await refused({ listen });
+        assert.equal(error.code, "EADDRINUSE");
+        await using second = await TestPool.start({ listen: { ...listen, reusePort: true } });
+        assert.equal(second.pool.port, first.pool.port);
+        assert.equal(await second.client().ask("hello"), "hello");
+      },
+    },
+    {
+      name: "a kernel that refuses SO_REUSEPORT, or a second listener, is told with what to do",
+      run: async () => {
+        const noReusePort = kernelWith({
+          setsockopt: (fd, level, option, value, length) =>
+            option === SO_REUSEPORT
+              ? -ERRNO.ENOPROTOOPT
+              : libc.setsockopt(fd, level, option, value, length),
+        });
+        let binds = 0;
+        const oneListener = kernelWith({
+          bind: (...args) => (++binds > 1 ? -ERRNO.EADDRINUSE : libc.bind(...args)),
+        });
+        for (const [refusing, code] of [
+          [noReusePort, "ENOPROTOOPT"],
+          [oneListener, "EADDRINUSE"],
+        ] as const) {
+          const error = (await refused({ kernel: refusing })) as { code?: string; hint?: string };
+          assert.equal(error.code, code);
+          assert.match(error.hint ?? "", /SO_REUSEPORT.*do without/);
+        }
+      },
+    },
+  ];
+}
+
+function shown(options: object): string {
+  const [[name, value] = []] = Object.entries(options);
+  return `{ ${name}: ${JSON.stringify(value)} }`;
+}
