@@ -84,7 +84,7 @@ export class Program implements AsyncDisposable {
 
   /** The port that it says it listens on. */
   async port(): Promise<number> {
-    return Number((await this.says(/(?:listening on |"port":)(?:\S*:)?(\d+)/))[1]);
+    return Number((await this.says(/(?:listening on (?:\S*:)?|"port":)(\d+)/))[1]);
   }
 
   signal(signal: NodeJS.Signals): void {

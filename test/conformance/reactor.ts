@@ -3,6 +3,7 @@ import type { Suite } from "../suite.ts";
 import { callbackCases } from "./reactor/callbacks.ts";
 import { connectingCases } from "./reactor/connecting.ts";
 import { endingCases } from "./reactor/ending.ts";
+import { handedOverCases } from "./reactor/handed-over.ts";
 import { lifeCases } from "./reactor/life.ts";
 import { limitCases } from "./reactor/limits.ts";
 import { misuseCases } from "./reactor/misuse.ts";
@@ -36,6 +37,7 @@ export function reactorConformance(variant: Variant): Suite {
       ...limitCases(variant),
       ...timingCases(variant),
       ...misuseCases(variant),
+      ...handedOverCases(variant),
       ...lifeCases(variant),
     ],
   };

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { availableParallelism } from "node:os";
+import { describe, test } from "node:test";
+import { allowDescriptors } from "./descriptors.ts";
+import { exchange, needs, noise, Program, polloi, serving } from "./processes.ts";
+import { CASE_TIMEOUT_MS } from "./suite.ts";
+
+const limits = { timeout: CASE_TIMEOUT_MS };
+const CROWD = 1000;
+
+/** What the last line of `--json` tells. */
+interface Stopped {
+  readonly connections: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly workers: { readonly connections: readonly number[]; readonly balance: number };
+}
+
+/** Connections that have been accepted, every one: each has had an answer. */
+async function crowd(port: number, size: number): Promise<Socket[]> {
+  const sockets = Array.from({ length: size }, () => connect(port, "127.0.0.1"));
+  for (const socket of sockets) socket.write("x");
+  await Promise.all(sockets.map((socket) => once(socket, "data")));
+  return sockets;
+}
+
+describe("polloi serve --workers", limits, () => {
+  test("says how many there are in its first line of JSON, and nothing more when quiet", async () => {
+    await using program = polloi("serve upper --workers 2 --port 0 --json --quiet");
+    const port = await program.port();
+    const listener = { protocol: "upper", host: "127.0.0.1", port, engine: "epoll", workers: 2 };
+    assert.equal((await exchange(port, "hi")).toString(), "HI");
+    program.signal("SIGTERM");
+    const line = JSON.stringify({ ready: true, listeners: [listener] });
+    const { code, stdout, stderr } = await program.ended;
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${line}\n`, stderr: "" });
+  });
+
+  test("tells a person of workers, connections and messages, and how they were spread", async () => {
+    await using program = polloi("serve --workers 2 --port 0");
+    const [, port] = await program.says(/workers {2}2 threads, .*\n.*nc 127\.0\.0\.1 (\d+)\n/);
+    await exchange(Number(port), "hello");
+    await program.says(/127\.0\.0\.1:\d+ connected\n/);
+    await program.says(/127\.0\.0\.1:\d+ sent 5 bytes: "hello"\n/);
+    await program.says(/127\.0\.0\.1:\d+ closed\n/);
+    program.signal("SIGINT");
+    const { code, stdout, stderr } = await program.ended;
+    assert.match(
+      stdout,
+      /stopping: SIGINT\nserved 1 connection, 1 message, 5 bytes\n {2}worker 0: \d connections?, worker 1: \d connections?\n$/,
+    );
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  });
+
+  test(`publishes the balance: at ${CROWD} connections the most by the fewest is at most 1.3`, {
+    skip: allowDescriptors(2 * CROWD) ?? false,
+    ...limits,
+  }, async () => {
+    await using program = polloi("serve --workers 2 --port 0 --json");
+    const sockets = await crowd(await program.port(), CROWD);
+    for (const socket of sockets) socket.destroy();
+    program.signal("SIGTERM");
+    const { stdout } = await program.ended;
+    const stopped = JSON.parse(stdout.trim().split("\n").at(-1) as string) as Stopped;
+    const [first = 0, second = 0] = stopped.workers.connections;
+    assert.equal(stopped.connections, CROWD);
+    assert.equal(first + second, CROWD);
+    assert.equal(stopped.workers.balance, Math.max(first, second) / Math.min(first, second));
+    assert.ok(stopped.workers.balance <= 1.3, `${first} and ${second}`);
+  });
+
+  for (const flags of ["--engine epoll --trigger level", "--engine poll", "--engine select"]) {
+    test(`${flags}: echoes megabytes to several clients`, async () => {
+      await using program = await serving(`echo --workers 2 ${flags}`);
+      const bytes = noise(1_000_000);
+      const answers = [1, 2, 3, 4].map(() => exchange(program.at, bytes));
+      for (const answer of await Promise.all(answers)) assert.ok(answer.equals(bytes));
+    });
+  }
+
+  test("auto is one for each processor, and 1 is a pool of one", async () => {
+    for (const [count, workers] of [
+      ["auto", availableParallelism()],
+      ["1", 1],
+    ] as const) {
+      await using program = await serving(`echo --workers ${count}`);
+      assert.match(program.stdout, new RegExp(`"workers":${workers}}`));
+      assert.equal((await exchange(program.at, "hi")).toString(), "hi");
+    }
+  });
+
+  test("takes --backlog, --delay, --idle-timeout and a host by name", async () => {
+    await using program = polloi(
+      "serve --workers 2 --port 0 --host localhost --backlog 9 --delay --idle-timeout 50ms",
+    );
+    const [, host, port] = await program.says(/nc (\S+) (\d+)\n/);
+    const idle = connect(Number(port), host).resume();
+    await once(idle, "close");
+    await program.says(/lost: idle ETIMEDOUT/);
+  });
+
+  test("a taken port is told in one line, with a hint", async () => {
+    await using program = await serving("echo --workers 2");
+    const { code, stdout, stderr } = await polloi(`serve --workers 2 --port ${program.at}`).ended;
+    assert.match(stderr, /^polloi: .*the address is in use \(EADDRINUSE\)\nhint: [^\n]+\n$/);
+    assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
+  });
+
+  test("stopped, a connection still gets what is queued for it", async () => {
+    await using program = await serving("echo --workers 2");
+    const bytes = noise(2_000_000);
+    const slow = connect(program.at, "127.0.0.1").pause();
+    slow.write(bytes);
+    await once(slow, "readable");
+    program.signal("SIGTERM");
+    const parts: Buffer[] = [];
+    slow.on("error", () => {});
+    slow.on("data", (part) => parts.push(part));
+    await once(slow, "close");
+    const answer = Buffer.concat(parts);
+    assert.ok(answer.length > 0);
+    assert.ok(answer.equals(bytes.subarray(0, answer.length)));
+    assert.equal((await program.ended).code, 0);
+  });
+
+  test("a second Ctrl-C waits for nobody", async () => {
+    await using program = polloi("serve --workers 2 --port 0 --quiet");
+    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const deaf = connect(Number(port), "127.0.0.1").pause();
+    deaf.on("error", () => {});
+    await once(deaf, "connect");
+    while (deaf.write(noise(1_000_000)));
+    const asked = performance.now();
+    program.signal("SIGINT");
+    await program.says(/stopping: SIGINT/);
+    const again = setInterval(() => program.signal("SIGINT"), 50);
+    assert.equal((await program.ended).code, 0);
+    clearInterval(again);
+    assert.ok(performance.now() - asked < 1900, "it waited for the grace time");
+    deaf.destroy();
+  });
+
+  test("a line on standard input stops it, as does Enter at the keyboard", async () => {
+    await using program = await serving("echo --workers 2");
+    program.child.stdin?.write("\n");
+    assert.equal((await program.ended).code, 0);
+  });
+
+  test("at the limit on descriptors it says so, and serves again when some are free", async () => {
+    const args = "serve --workers 2 --port 0 --json --quiet";
+    const main = Program.file("src/cli/main.ts");
+    const command = `ulimit -n 80; exec ${process.execPath} ${main} ${args}`;
+    await using program = new Program("sh", ["-c", command]);
+    const port = await program.port();
+    const sockets = Array.from({ length: 120 }, () => connect(port, "127.0.0.1"));
+    for (const socket of sockets) socket.on("error", () => {});
+    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
+    for (const socket of sockets) socket.destroy();
+    assert.equal((await exchange(port, "on")).toString(), "on");
+    program.signal("SIGTERM");
+    assert.equal((await program.ended).code, 0);
+  });
+
+  test("workers that crash are told of in a line each, replaced, and given up in the end", async () => {
+    // Planted in every worker: it throws once it has said that it is ready.
+    const planted = `
+      import { parentPort } from "node:worker_threads";
+      const post = parentPort?.postMessage;
+      if (post !== undefined) parentPort.postMessage = (message) => {
+        post.call(parentPort, message);
+        if (message.type === "ready") setImmediate(() => { throw new Error("planted"); });
+      };`;
+    const main = Program.file("src/cli/main.ts");
+    await using program = new Program(process.execPath, [
+      "--import",
+      `data:text/javascript,${encodeURIComponent(planted)}`,
+      ...[main, "serve", "--workers", "1", "--port", "0", "--json", "--quiet"],
+    ]);
+    const { code, stderr } = await program.ended;
+    const lines = stderr.trimEnd().split("\n");
+    assert.deepEqual(lines.slice(0, -1), [
+      "polloi: worker 0 crashed and is replaced in 50 ms: planted",
+      "polloi: worker 0 crashed and is replaced in 100 ms: planted",
+      "polloi: worker 0 crashed and is replaced in 200 ms: planted",
+      "polloi: worker 0 crashed and is replaced in 400 ms: planted",
+      "polloi: worker 0 crashed and is given up: planted",
+    ]);
+    assert.match(lines.at(-1) ?? "", /^polloi: .*every worker crashed too often.*planted$/);
+    assert.equal(code, 1);
+  });
+
+  const noStrace = needs("strace");
+  test("SO_REUSEPORT refused by the system is one line, with what to do", {
+    skip: noStrace,
+    ...limits,
+  }, async () => {
+    const main = Program.file("src/cli/main.ts");
+    // Of the calls of setsockopt, the one after SO_REUSEADDR is for SO_REUSEPORT.
+    const inject = "inject=setsockopt:error=ENOPROTOOPT:when=2";
+    await using program = new Program("strace", [
+      ...["-f", "-qq", "-o", "/dev/null", "-e", inject],
+      ...[process.execPath, main, "serve", "--workers", "2", "--port", "0"],
+    ]);
+    const { code, stdout, stderr } = await program.ended;
+    assert.match(stderr, /^polloi: cannot serve .*ENOPROTOOPT.*\nhint: .*SO_REUSEPORT.*\n$/);
+    assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
+  });
+});

@@ -1,0 +1,89 @@
+/** Listening on a socket that somebody else opened. */
+import assert from "node:assert/strict";
+import { Socket } from "../../../src/socket/socket.ts";
+import { F_GETFD, F_GETFL, O_NONBLOCK } from "../../../src/sys/abi.ts";
+import { kernel } from "../../../src/sys/open.ts";
+import { closedFd } from "../../descriptors.ts";
+import type { Case } from "../../suite.ts";
+import { casesOf, type Variant } from "./rig.ts";
+
+const { libc } = kernel;
+
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+
+/** A socket that is bound, and listens if it is to. */
+function opened({ listens = true, reusePort = false } = {}): Socket {
+  const socket = new Socket(AF_INET, SOCK_STREAM);
+  socket.options.reusePort = reusePort;
+  socket.bind({ address: "127.0.0.1", port: 0 });
+  if (listens) socket.listen();
+  return socket;
+}
+
+export function handedOverCases(variant: Variant): Case[] {
+  const test = casesOf(variant);
+  return [
+    test("a listener on an fd serves who has waited in its backlog, and who comes later", async (rig) => {
+      const socket = opened();
+      const { port } = socket.localAddress() as { port: number };
+      const waiting = [1, 2, 3].map(() => {
+        const peer = new Socket(AF_INET, SOCK_STREAM);
+        peer.connect({ address: "127.0.0.1", port });
+        return peer;
+      });
+      const fd = socket.detach();
+
+      const listener = rig.reactor.listen({
+        fd,
+        open: (connection) => void connection.write("hello"),
+      });
+      assert.deepEqual([listener.fileno(), listener.port], [fd, port]);
+      assert.notEqual(libc.fcntl(fd, F_GETFL, 0) & O_NONBLOCK, 0);
+      await rig.until("accepted", () => listener.connections === 3);
+      const late = rig.peer(listener);
+      await rig.until("greeted", () => late.text === "hello");
+      for (const peer of waiting) peer.close();
+      listener.close();
+      assert.ok(libc.fcntl(fd, F_GETFD, 0) < 0, "it is closed with the listener");
+    }),
+    test("closing one that shares its port accepts its backlog first, as one that was opened here", async (rig) => {
+      const fd = opened({ reusePort: true }).detach();
+      let greeted = 0;
+      const listener = rig.reactor.listen({
+        fd,
+        open: (connection) => {
+          greeted++;
+          connection.end("hello");
+        },
+      });
+      const peers = [rig.peer(listener), rig.peer(listener)];
+      listener.close();
+      await rig.until("greeted", () => peers.every((peer) => peer.ended));
+      assert.equal(greeted, 2);
+    }),
+    test("an fd that cannot be listened on is refused, and stays the caller's", ({ reactor }) => {
+      const deaf = opened({ listens: false });
+      const listening = opened();
+      const counter = libc.eventfd(0, 0);
+      const wrong = [
+        [{ fd: deaf.fileno() }, "EINVAL", /listen EINVAL fd/],
+        [{ fd: counter }, "ENOTSOCK", /getsockopt ENOTSOCK fd/],
+        [{ fd: closedFd() }, "EBADF", /EBADF/],
+        [{ fd: -1 }, "ERR_INVALID_FD", /-1/],
+        [{ fd: "3" }, "ERR_INVALID_FD", /"3"/],
+        [{ fd: listening.fileno(), port: 0 }, "ERR_INVALID_OPTION", /fd \d+ and on what host/],
+        [{ fd: listening.fileno(), path: "x" }, "ERR_INVALID_OPTION", /fd \d+ and on what host/],
+      ] as const;
+      for (const [options, code, message] of wrong) {
+        assert.throws(() => reactor.listen(options as never), { code, message });
+      }
+      for (const fd of [deaf.fileno(), listening.fileno(), counter]) {
+        assert.ok(libc.fcntl(fd, F_GETFD, 0) >= 0);
+      }
+      deaf.close();
+      listening.close();
+      libc.close(counter);
+    }),
+  ];
+}
