@@ -30,7 +30,7 @@ describe("polloi serve --workers", limits, () => {
   test("says how many there are in its first line of JSON, and nothing more when quiet", async () => {
     await using program = polloi("serve upper --workers 2 --port 0 --json --quiet");
     const port = await program.port();
-    const listener = { protocol: "upper", host: "127.0.0.1", port, engine: "epoll", workers: 2 };
+    const listener = { protocol: "upper", host: "127.0.0.1", port, engine: BEST, workers: 2 };
     assert.equal((await exchange(port, "hi")).toString(), "HI");
     program.signal("SIGTERM");
     const line = JSON.stringify({ ready: true, listeners: [listener] });

@@ -15,7 +15,7 @@ import { F_DUPFD_CLOEXEC, RLIMIT_NOFILE, SYS } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
 /** The numbers of those calls without a name in libc that make a descriptor. */
-const OPENING: readonly number[] = [SYS.pidfd_open, 425 /* io_uring_setup */];
+const OPENING: readonly number[] = [SYS.pidfd_open, SYS.io_uring_setup];
 
 /** Marks what threads sleep on: epoll sets, and the counters that wake them. */
 const WAKES = 0x8000;
@@ -61,8 +61,8 @@ export class Ledger {
    * worker `index`, whose kernel it is.
    *
    * @remarks
-   * In place, because all that runs in that thread is to be in the ledger, whoever wrote it. What comes
-   * through a message of a unix socket (`receiveFds`) is not seen.
+   * In place, because all that runs in that thread is to be in the ledger, whoever wrote it. What no
+   * call returns is not seen: what a ring accepts, and what comes in a message (`receiveFds`).
    */
   keep(index: number, kernel: Kernel): void {
     const { libc, scratch } = kernel;

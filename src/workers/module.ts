@@ -1,5 +1,5 @@
 import type { EngineChoice } from "../engine/choose.ts";
-import type { EngineName, Trigger } from "../engine/engine.ts";
+import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/handlers.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -89,7 +89,7 @@ export interface WorkerInput {
 /** The engine that a worker has. */
 export interface WorkerEngine {
   readonly engine: EngineName;
-  readonly trigger: Trigger;
+  readonly trigger: Reporting;
 }
 
 /** What a worker thread says to the main thread. */

@@ -1,4 +1,4 @@
-import type { EngineName, Trigger } from "../engine/engine.ts";
+import type { EngineName, Reporting } from "../engine/engine.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
@@ -105,7 +105,7 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   /** When the engine of its workers reports. */
-  get trigger(): Trigger {
+  get trigger(): Reporting {
     return (this.#engine as WorkerEngine).trigger;
   }
 

@@ -4,12 +4,14 @@ import type { Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { Board } from "./board.ts";
+import type { Ledger } from "./ledger.ts";
 import type { PoolWorker, ServeOptions, Stoppable, WorkerInput } from "./module.ts";
 
 /** What a {@link ServingWorker} is made of beside what its thread was given. */
 export interface WorkerParts {
   readonly reactor: Reactor;
   readonly board: Board;
+  readonly ledger: Ledger;
   readonly post: (message: unknown) => void;
 }
 
@@ -23,6 +25,7 @@ export class ServingWorker implements PoolWorker {
   /** Resolves once it was asked to stop and has come to its end. */
   readonly stopped: Promise<void>;
   readonly #board: Board;
+  readonly #ledger: Ledger;
   readonly #fd: number;
   readonly #open = new Set<Pick<Connection, "close" | "destroy">>();
   #listener: Listener | undefined;
@@ -33,13 +36,14 @@ export class ServingWorker implements PoolWorker {
   #ended = false;
   #resolveStopped: () => void = () => {};
 
-  constructor(input: WorkerInput, { reactor, board, post }: WorkerParts) {
+  constructor(input: WorkerInput, { reactor, board, ledger, post }: WorkerParts) {
     this.index = input.index;
     this.count = input.count;
     this.data = input.data;
     this.reactor = reactor;
     this.post = post;
     this.#board = board;
+    this.#ledger = ledger;
     this.#fd = input.listener;
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
@@ -57,6 +61,8 @@ export class ServingWorker implements PoolWorker {
       ...serveOptionsOf(options),
       fd: this.#fd,
       open: (connection) => {
+        // A ring accepts without a call that the ledger would see.
+        this.#ledger.add(this.index, connection.fileno());
         board.accepted++;
         board.open = open.add(connection).size;
         options.open?.(connection);

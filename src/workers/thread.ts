@@ -1,5 +1,5 @@
 /** The thread of one worker: what every worker of a pool runs, whatever its module. */
-import { exit, stderr, stdout } from "node:process";
+import process, { exit, stderr, stdout } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { Reactor } from "../reactor/reactor.ts";
@@ -38,14 +38,33 @@ async function printed(): Promise<void> {
   }
 }
 
+/**
+ * Closes what is open when the thread ends, for whatever reason but that it is ended from outside.
+ *
+ * @remarks
+ * The ledger would do, but for what only the reactor knows: connections that a ring has accepted and
+ * nobody has been told of.
+ */
+function closeAtExit(reactor: Reactor): void {
+  process.once("exit", () => {
+    try {
+      reactor.close();
+    } catch {
+      // A handler of `close` that throws. Why the thread ends is told already.
+    }
+  });
+}
+
 async function serve(): Promise<void> {
   // Before anything is opened, so that all of it is in the ledger.
-  new Ledger(input.ledger).keep(input.index, kernel);
+  const ledger = new Ledger(input.ledger);
+  ledger.keep(input.index, kernel);
   const reactor = new Reactor({ engine: input.engine, trigger: input.trigger });
+  closeAtExit(reactor);
   drive(reactor, kernel.runtime);
   const board = new Board(input.board);
   const post = (message: unknown): void => say({ type: "post", message });
-  const worker = new ServingWorker(input, { reactor, board, post });
+  const worker = new ServingWorker(input, { reactor, board, ledger, post });
   heed(worker, board);
   const module = (await import(input.module)) as WorkerModule<unknown>;
   if (module.start === undefined) worker.listen(module);

@@ -9,17 +9,22 @@ export interface Orders {
   readonly starts?: SharedArrayBuffer;
   /** Throws as it starts, at once. */
   readonly failing?: string;
-  /** Ends by itself when it is to stop, and takes this long over it. */
-  readonly stopMs?: number;
+  /** When it is to stop it waits until a client says "release". */
+  readonly holds?: boolean;
 }
 
 /** More than a connection's buffers in the kernel hold. */
 export const MUCH = 12_000_000;
 
+let release: () => void = () => {};
+const released = new Promise<void>((resolve) => {
+  release = resolve;
+});
+
 const decoder = new TextDecoder();
 
 export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | undefined> {
-  const { starts, failing, stopMs } = worker.data;
+  const { starts, failing, holds } = worker.data;
   if (failing !== undefined) throw new RangeError(failing);
   if (starts !== undefined && Atomics.add(new Int32Array(starts), worker.index, 1) > 0) {
     throw new Error("not again");
@@ -30,7 +35,7 @@ export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | und
       obey(worker, connection, decoder.decode(bytes).trim());
     },
   });
-  return stopMs === undefined ? undefined : { stop: () => sleep(stopMs) };
+  return holds === true ? { stop: () => released } : undefined;
 }
 
 function obey(worker: PoolWorker<Orders>, connection: Connection, command: string): void {
@@ -71,6 +76,9 @@ function obey(worker: PoolWorker<Orders>, connection: Connection, command: strin
     case "much":
       connection.write(new Uint8Array(MUCH));
       worker.post("written");
+      return;
+    case "release":
+      release();
       return;
     case "end":
       connection.end("ended");
