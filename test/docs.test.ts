@@ -17,6 +17,7 @@ import * as select from "../src/select/index.ts";
 import * as selectors from "../src/selectors/index.ts";
 import * as socket from "../src/socket/index.ts";
 import * as uring from "../src/uring/index.ts";
+import * as workers from "../src/workers/index.ts";
 import { compile, type Module } from "./docs/compile.ts";
 import {
   anchorsOf,
@@ -73,6 +74,7 @@ test("every program of the documentation compiles, and those that say so run", a
 const PUBLIC: ReadonlyMap<string, string> = new Map(
   Object.entries({
     "polloi/uring": uring,
+    "polloi/workers": workers,
     "polloi/socket": socket,
     "polloi/selectors": selectors,
     "polloi/select": select,
@@ -88,6 +90,8 @@ const GIVEN: Readonly<Record<string, string>> = {
   "src/selectors/engines.ts": "declare const socket: import('polloi/socket').Socket;",
   "src/selectors/batch.ts":
     "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",
+  "src/workers/module.ts":
+    "import type { Connection } from 'polloi'; import type { PoolWorker } from 'polloi/workers';",
   "src/selectors/waker.ts":
     "import { Worker, workerData } from 'node:worker_threads'; declare const selector: import('polloi/selectors').Selector;",
 };

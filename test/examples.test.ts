@@ -35,6 +35,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   "06-epoll-timeout-queues": same,
   "07-selectors-callbacks": same,
   "15-uring-echo": same,
+  "16-workers": same,
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
 const CLIENTS = ["11-interactive-client", "12-many-socket-client"];
@@ -50,7 +51,7 @@ function example(name: string, ...args: (string | number)[]): Program {
 
 async function serving(name: string): Promise<Program & { at: number }> {
   const program = example(name, 0);
-  await program.says(/^listening on 127\.0\.0\.1:\d+\n/);
+  await program.says(/^listening on 127\.0\.0\.1:\d+( with \d+ workers)?\n/);
   return Object.assign(program, { at: await program.port() });
 }
 

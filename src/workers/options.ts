@@ -47,13 +47,9 @@ export interface WorkersOptions extends EngineOptions {
 /** @throws `ERR_INVALID_OPTION` */
 export function workerCount(workers: number | "auto" = "auto"): number {
   if (workers === "auto") return Math.min(availableParallelism(), MAX_WORKERS);
-  const allowed = `give "auto" or an integer from 1 to ${MAX_WORKERS}`;
-  if (!Number.isInteger(workers)) {
-    throw typeError("ERR_INVALID_OPTION", `Cannot start ${show(workers)} workers: ${allowed}`);
-  }
-  if (workers < 1 || workers > MAX_WORKERS) {
-    throw rangeError("ERR_INVALID_OPTION", `Cannot start ${workers} workers: ${allowed}`);
-  }
+  const wrong = `Cannot start ${show(workers)} workers: give "auto" or an integer from 1 to ${MAX_WORKERS}`;
+  if (!Number.isInteger(workers)) throw typeError("ERR_INVALID_OPTION", wrong);
+  if (workers < 1 || workers > MAX_WORKERS) throw rangeError("ERR_INVALID_OPTION", wrong);
   return workers;
 }
 

@@ -22,6 +22,7 @@ import { Epoll, EPOLLIN } from "polloi/select";
 import { DefaultSelector, EVENT_READ } from "polloi/selectors";
 import { socketpair } from "polloi/socket";
 import { Completion } from "polloi/uring";
+import { startWorkers } from "polloi/workers";
 
 const [left, right] = socketpair();
 using epoll = new Epoll();
@@ -33,6 +34,22 @@ if (typeof Completion !== "function") throw new Error("polloi/uring is not there
 const seen = [epoll.poll(1000).length, selector.select(1000)[0]?.[0].data];
 left.close();
 right.close();
+
+const pool = await startWorkers({
+  module: new URL("./worker.js", import.meta.url),
+  workers: 1,
+  listen: { host: "127.0.0.1", port: 0 },
+});
+const echoed = await new Promise<string>((resolve) => {
+  connect({
+    host: "127.0.0.1",
+    port: pool.port,
+    open: (connection) => connection.end("worker"),
+    data: (_connection, bytes) => resolve(new TextDecoder().decode(bytes)),
+  });
+});
+await pool.stop();
+seen.push(echoed);
 
 const listener = listen({ port: 0, data: (connection, bytes) => connection.write(bytes) });
 let answer = "";
@@ -62,6 +79,7 @@ before(() => {
   const tarball = execFileSync("npm", pack, options).trim();
   writeFileSync(join(project, "package.json"), '{ "name": "empty", "type": "module" }');
   writeFileSync(join(project, "program.ts"), PROGRAM);
+  writeFileSync(join(project, "worker.js"), "export const data = (it, bytes) => it.write(bytes);");
   const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`];
   const result = spawnSync("npm", install, { ...options, cwd: project, timeout: INSTALL_MS });
   const reason = result.stderr.split("\n").find((line) => line.startsWith("npm error"));
@@ -86,7 +104,7 @@ for (const runtime of [{ name: "the installed node", flags: [], path: execPath }
     }
     const options = { cwd: project, encoding: "utf8", timeout: 30_000 } as const;
     const { stdout, stderr } = spawnSync(runtime.path, [...runtime.flags, "program.js"], options);
-    assert.equal(stdout, '[1,"right","echo"]\n', stderr);
+    assert.equal(stdout, '[1,"right","worker","echo"]\n', stderr);
   });
 }
 

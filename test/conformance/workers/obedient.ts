@@ -67,12 +67,8 @@ function obey(worker: PoolWorker<Orders>, connection: Connection, command: strin
       connection.write("posted");
       return;
     case "spin":
-      connection.write("spinning");
-      // Once that has been sent.
-      worker.reactor.setTimer(1, () => {
-        for (;;);
-      });
-      return;
+      worker.post("spinning");
+      for (;;);
     case "much":
       connection.write(new Uint8Array(MUCH));
       worker.post("written");

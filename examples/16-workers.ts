@@ -1,0 +1,38 @@
+/**
+ * An echo server on every core: threads that share a port, each with a reactor of its own. The main
+ * thread starts them and says what they did; this same file is the module that they run.
+ *
+ *     node dist/examples/16-workers.js [port]        nc 127.0.0.1 10000
+ *
+ * Follows text 1, where it asks how one server can have many clients, and goes on where it ends. What the
+ * original got wrong:
+ * - One loop is one core, however many the machine has.
+ * - A mistake in one conversation ended all of them. Here it ends those of one worker, which is replaced.
+ */
+import { isMainThread } from "node:worker_threads";
+import type { Connection } from "polloi";
+import { startWorkers } from "polloi/workers";
+
+export function data(connection: Connection, bytes: Uint8Array): void {
+  // Who does not read is not read from either.
+  if (!connection.write(bytes)) connection.pause();
+}
+
+export function drain(connection: Connection): void {
+  connection.resume();
+}
+
+if (isMainThread) {
+  const pool = await startWorkers({
+    module: import.meta.url,
+    listen: { host: "127.0.0.1", port: Number(process.argv[2] ?? 10_000) },
+    crashed: ({ index, error }) => console.error(`worker ${index} crashed: ${error.message}`),
+  });
+  console.log(`listening on 127.0.0.1:${pool.port} with ${pool.workers.length} workers`);
+  process.once("SIGINT", () => pool.stop());
+  process.once("SIGTERM", () => pool.stop());
+  await pool.finished;
+  for (const { index, accepted } of pool.workers) {
+    console.log(`worker ${index} had ${accepted} connections`);
+  }
+}
