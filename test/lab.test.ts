@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { IdleResult } from "../src/lab/idle.ts";
 import { activePlace, IdleField } from "../src/lab/idle-field.ts";
 import { EVENT_READ } from "../src/selectors/events.ts";
-import { openPoller, POLLER_NAMES, whyNot } from "../src/selectors/open-poller.ts";
+import { openPoller, ALL_POLLERS, whyNot } from "../src/selectors/open-poller.ts";
 import type { Poller } from "../src/selectors/poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { folder, MAIN, Program, polloi } from "./processes.ts";
@@ -27,7 +27,7 @@ describe("the idle field", limits, () => {
     });
   }
 
-  for (const name of POLLER_NAMES) {
+  for (const name of ALL_POLLERS) {
     const skip = whyNot(name, kernel) ?? false;
     for (const pairs of [false, true]) {
       test(`${name} reports each byte of a chain once${pairs ? ", beside pairs" : ""}`, {
@@ -84,7 +84,7 @@ describe("polloi lab idle", limits, () => {
     const { code, stdout } = await polloi("lab idle --quick --json").ended;
     assert.equal(code, 0);
     const result = JSON.parse(stdout) as IdleResult;
-    for (const name of POLLER_NAMES) {
+    for (const name of ALL_POLLERS) {
       const skipped = result.skipped.find((each) => each.name === name);
       const measured = result.engines.some((each) => each.name === name);
       assert.ok(measured !== (skipped !== undefined), `${name} is neither measured nor skipped`);

@@ -1,5 +1,5 @@
 import { EVENT_READ, MODE_EDGE } from "../selectors/events.ts";
-import { openPoller, POLLER_NAMES, whyNot } from "../selectors/open-poller.ts";
+import { openPoller, ALL_POLLERS, whyNot } from "../selectors/open-poller.ts";
 import type { PollerName } from "../selectors/poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
@@ -20,11 +20,9 @@ export interface Skipped {
   readonly reason: string;
 }
 
-/** The engines from the oldest to the youngest, which is how a reader meets them. */
-const OLDEST_FIRST: readonly string[] = ["select", "poll", "epoll", "io_uring"];
-
 /**
- * Every engine that polloi has: level-triggered, and edge-triggered besides where it can be.
+ * Every engine that polloi has, the oldest first, which is how a reader meets them: level-triggered, and
+ * edge-triggered besides where it can be.
  *
  * @remarks
  * Found by opening each, so that an engine which is added to the pollers is measured without a word here.
@@ -32,8 +30,7 @@ const OLDEST_FIRST: readonly string[] = ["select", "poll", "epoll", "io_uring"];
 export function findContenders(kernel: Kernel): { contenders: Contender[]; skipped: Skipped[] } {
   const contenders: Contender[] = [];
   const skipped: Skipped[] = [];
-  const ageOf = (name: string): number => (OLDEST_FIRST.indexOf(name) + 1 || Infinity) as number;
-  for (const engine of [...POLLER_NAMES].sort((a, b) => ageOf(a) - ageOf(b))) {
+  for (const engine of ALL_POLLERS) {
     const reason = whyNot(engine, kernel);
     if (reason !== undefined) {
       skipped.push({ name: engine, reason });

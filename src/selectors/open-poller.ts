@@ -20,11 +20,14 @@ import { UringPoller } from "./pollers/uring-poller.ts";
 export const POLLER_NAMES: readonly PollerName[] = ["epoll", "poll", "select"];
 
 const MAKE: Readonly<Record<PollerName, (kernel: Kernel) => Poller>> = {
-  epoll: (kernel) => new EpollPoller(kernel),
-  poll: (kernel) => new PollPoller(kernel),
   select: (kernel) => new SelectPoller(kernel),
+  poll: (kernel) => new PollPoller(kernel),
+  epoll: (kernel) => new EpollPoller(kernel),
   io_uring: (kernel) => new UringPoller(kernel),
 };
+
+/** Every engine there is, the oldest first. */
+export const ALL_POLLERS: readonly PollerName[] = Object.keys(MAKE) as PollerName[];
 
 /** Errors that say that there is no room, not that the engine does not work here. */
 const NO_ROOM: readonly number[] = [-ERRNO.EMFILE, -ERRNO.ENFILE, -ERRNO.ENOMEM];
