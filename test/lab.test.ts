@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { IdleResult } from "../src/lab/idle.ts";
 import { activePlace, IdleField } from "../src/lab/idle-field.ts";
 import { EVENT_READ } from "../src/selectors/events.ts";
-import { openPoller, ALL_POLLERS, whyNot } from "../src/selectors/open-poller.ts";
+import { ALL_POLLERS, openPoller, whyNot } from "../src/selectors/open-poller.ts";
 import type { Poller } from "../src/selectors/poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { folder, MAIN, Program, polloi } from "./processes.ts";

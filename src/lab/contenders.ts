@@ -1,5 +1,5 @@
 import { EVENT_READ, MODE_EDGE } from "../selectors/events.ts";
-import { openPoller, ALL_POLLERS, whyNot } from "../selectors/open-poller.ts";
+import { ALL_POLLERS, openPoller, whyNot } from "../selectors/open-poller.ts";
 import type { PollerName } from "../selectors/poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
