@@ -1,4 +1,12 @@
-import { type LoadOptions, type LoadResult, type LoadSide, runLoad } from "./load.ts";
+import { Field, type Outcome } from "./field.ts";
+import {
+  type Load,
+  type LoadOptions,
+  type LoadResult,
+  type LoadSide,
+  openLoad,
+  type Window,
+} from "./load.ts";
 import { type Machine, whyNotFit } from "./machine.ts";
 import { type Peer, type SkippedPeer, thatHold } from "./peers.ts";
 import { YARDSTICK } from "./plans.ts";
@@ -87,11 +95,8 @@ export interface Bench {
 }
 
 /**
- * Measures every cell: in each round every server once, in turn, each freshly started.
- *
- * @remarks
- * Servers alternate within a round, so that whatever the machine does for a minute falls on all of
- * them, and ratios are taken within a round.
+ * Measures every cell: in each round every server is started anew, and all of them are loaded in turns
+ * of a fraction of a second.
  */
 export async function measureEcho(
   bench: Bench,
@@ -120,18 +125,27 @@ interface CellPlan {
 
 async function measureCell(
   bench: Bench,
-  settings: EchoSettings,
+  { rounds, seconds, warmup, depth, life }: EchoSettings,
   { size, connections, progress }: CellPlan,
 ): Promise<Cell> {
-  const { life } = settings;
   const mode = life === undefined ? {} : ({ mode: "churn", life } as const);
-  const options = { ...settings, ...mode, size, connections, idle: 0 };
+  const loads = [{ ...mode, size, connections, depth, idle: 0 }];
   const { peers, skipped } = thatHold(connections, { peers: bench.peers, skipped: [] });
-  const rows = await inRounds(peers, settings.rounds, (peer, round) => {
-    const where = `${size} B x ${connections}, round ${round} of ${settings.rounds}`;
-    progress.step(`${where}: ${peer.label}`);
-    return measureOnce(bench, peer, options);
-  });
+  const entries = peers.map(({ command }) => ({ command, loads }));
+  const rows = rowsOf<Round>(peers);
+  for (let round = 1; round <= rounds; round++) {
+    progress.step(`${size} B x ${connections}, round ${round} of ${rounds}`);
+    const field = await Field.open(bench, entries);
+    try {
+      await field.warmUp(warmup);
+      const results = await field.measure({ seconds, round });
+      results.forEach((result, i) => {
+        note(rows[i] as RowOf<Round>, result instanceof Error ? result : roundOf(result));
+      });
+    } finally {
+      await field.close();
+    }
+  }
   const none = skipped.map(({ name, label, reason }) => ({
     name,
     label,
@@ -149,37 +163,32 @@ export interface RowOf<T> {
   readonly failures: string[];
 }
 
-/** Measures every server once in each round, to and fro. */
+/** A row for each server, still empty. */
+export function rowsOf<T>(peers: readonly Pick<Peer, "name" | "label">[]): RowOf<T>[] {
+  return peers.map(({ name, label }) => ({ name, label, rounds: [], failures: [] }));
+}
+
+/** Notes what a round gave. */
+export function note<T>(row: RowOf<T>, outcome: Outcome<T>): void {
+  const failed = outcome instanceof Error;
+  row.rounds.push(failed ? null : outcome);
+  if (failed) row.failures.push(outcome.message);
+}
+
+/** Measures every server by itself once in each round, to and fro. */
 export async function inRounds<T>(
   peers: readonly Peer[],
   rounds: number,
   measure: (peer: Peer, round: number) => Promise<T>,
 ): Promise<RowOf<T>[]> {
-  const rows = peers.map(
-    ({ name, label }): RowOf<T> => ({ name, label, rounds: [], failures: [] }),
-  );
+  const rows = rowsOf<T>(peers);
   for (let round = 1; round <= rounds; round++) {
     for (const [i, peer] of orderOf([...peers.entries()], round)) {
-      const row = rows[i] as RowOf<T>;
-      try {
-        row.rounds.push(await measure(peer, round));
-      } catch (error) {
-        row.rounds.push(null);
-        row.failures.push((error as Error).message);
-      }
+      const outcome = await measure(peer, round).catch((error: Error) => error);
+      note(rows[i] as RowOf<T>, outcome);
     }
   }
   return rows;
-}
-
-/** One measurement of one server: all of it but where the server is. */
-export type OnceOptions = Omit<LoadOptions, "port" | "serverPid" | "serverCore">;
-
-/** Starts a server, loads it, and ends it. */
-export async function measureOnce(bench: Bench, peer: Peer, options: OnceOptions): Promise<Round> {
-  return await withServer(bench, peer, async (server) =>
-    roundFrom(await loadServer(bench, server, options)),
-  );
 }
 
 /** Starts a server on its core, and ends it however `use` ends. */
@@ -197,17 +206,42 @@ export async function withServer<T>(
   }
 }
 
-/** Loads a server that runs. @throws Error when nothing came back. */
+/** One measurement of one server: all of it but where the server is. */
+export type OnceOptions = Omit<LoadOptions, "port" | "serverPid" | "serverCore"> & Window;
+
+/** Loads a server that runs, once. @throws Error when nothing came back. */
 export async function loadServer(
-  { machine, load }: Bench,
+  { machine: { serverCore }, load: side }: Bench,
   { pid, first }: Running,
-  options: OnceOptions,
+  { warmup, seconds, rate = 0, ...options }: OnceOptions,
 ): Promise<LoadResult> {
-  const port = Number(first.port);
-  const { serverCore } = machine;
-  const result = await runLoad(load, { ...options, port, serverPid: pid, serverCore });
-  if (result.messages > 0) return result;
-  throw new Error("not one message came back within the window");
+  const where = { port: Number(first.port), serverPid: pid, serverCore };
+  const load = await openLoad(side, { ...options, ...where });
+  try {
+    const result = await load.run({ warmup, seconds, rate });
+    if (result.messages > 0) return result;
+    throw new Error("not one message came back within the window");
+  } finally {
+    await load.stop();
+  }
+}
+
+/** Opens `count` connections that say hello and then nothing; they last until `stop`. */
+export async function holdConnections(
+  { machine: { serverCore }, load: side }: Bench,
+  { pid, first }: Running,
+  count: number,
+): Promise<Load> {
+  const where = { port: Number(first.port), serverPid: pid, serverCore };
+  return await openLoad(side, { ...where, connections: 0, idle: count, size: 64, depth: 1 });
+}
+
+/**
+ * One round of loads that ran at the same time, each of which has seen all of the server's CPU time
+ * and its own messages.
+ */
+export function roundOf(results: readonly LoadResult[]): Round {
+  return together(results.map(roundFrom));
 }
 
 /** The figures of a window. */
@@ -227,6 +261,29 @@ export function roundFrom(result: LoadResult): Round {
     mismatches: result.mismatches,
     lost: result.lost,
     loadEngine: `${result.side} ${result.engine}`,
+  };
+}
+
+function together(rounds: readonly Round[]): Round {
+  const [first] = rounds;
+  if (first === undefined) throw new Error("no load has run");
+  const sum = (key: "messagesPerSecond" | "mismatches" | "lost" | "loadBusy"): number =>
+    rounds.reduce((total, round) => total + round[key], 0);
+  const most = (key: "p50Us" | "p99Us" | "connectMs"): number =>
+    Math.max(...rounds.map((round) => round[key]));
+  const serverBusy = rounds.reduce((total, round) => total + round.serverBusy, 0) / rounds.length;
+  const messagesPerSecond = sum("messagesPerSecond");
+  return {
+    ...first,
+    messagesPerSecond,
+    serverBusy,
+    serverCpuUs: (serverBusy / messagesPerSecond) * 1e6,
+    loadBusy: sum("loadBusy"),
+    p50Us: most("p50Us"),
+    p99Us: most("p99Us"),
+    connectMs: most("connectMs"),
+    mismatches: sum("mismatches"),
+    lost: sum("lost"),
   };
 }
 

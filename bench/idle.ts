@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Bench, loadServer, measureOnce, type Published, withServer } from "./echo.ts";
-import { holdConnections } from "./load.ts";
+import {
+  type Bench,
+  holdConnections,
+  loadServer,
+  type Published,
+  roundOf,
+  withServer,
+} from "./echo.ts";
+import { Field } from "./field.ts";
 import type { Peer } from "./peers.ts";
 import { orderOf } from "./statistics.ts";
 
@@ -63,19 +70,40 @@ export async function measureIdle(
       try {
         step(`${title}, memory of ${settings.connections} idle connections`);
         row.bytesPerConnection.push(await memoryPerConnection(bench, peer, settings.connections));
-        for (const [at, idle] of settings.steps.entries()) {
-          step(`${title}, ${settings.active} active beside ${idle} idle`);
-          const { active: connections, seconds, warmup } = settings;
-          const options = { connections, idle, seconds, warmup, size: 64, depth: 1 };
-          const { serverCpuUs } = await measureOnce(bench, peer, options);
-          (row.cpuUs[at] as (number | undefined)[])[round - 1] = serverCpuUs;
-        }
+        step(`${title}, ${settings.active} active beside ${settings.steps.join(", ")} idle`);
+        const costs = await costBesideIdle(bench, peer, settings, round);
+        costs.forEach((cpuUs, at) => {
+          (row.cpuUs[at] as (number | undefined)[])[round - 1] = cpuUs;
+        });
       } catch (error) {
         row.failures.push((error as Error).message);
       }
     }
   }
   return rows;
+}
+
+/** CPU per message beside each number of idle connections, each with a server of its own. */
+async function costBesideIdle(
+  bench: Bench,
+  { command }: Peer,
+  { steps, active: connections, seconds, warmup }: IdleSettings,
+  round: number,
+): Promise<number[]> {
+  const loads = steps.map((idle) => [{ connections, idle, size: 64, depth: 1 }]);
+  const field = await Field.open(
+    bench,
+    loads.map((load) => ({ command, loads: load })),
+  );
+  try {
+    await field.warmUp(warmup);
+    return (await field.measure({ seconds, round })).map((result) => {
+      if (result instanceof Error) throw result;
+      return roundOf(result).serverCpuUs;
+    });
+  } finally {
+    await field.close();
+  }
 }
 
 /**
@@ -94,7 +122,7 @@ async function memoryPerConnection(bench: Bench, peer: Peer, count: number): Pro
     const warm = { connections: 200, idle: 0, size: 64, depth: 1, seconds: 1, warmup: 0 };
     await loadServer(bench, server, warm);
     const before = await settledMemory(server.pid, peer);
-    const held = await holdConnections(bench.load, Number(server.first.port), count);
+    const held = await holdConnections(bench, server, count);
     try {
       return ((await settledMemory(server.pid, peer)) - before) / count;
     } finally {

@@ -1,11 +1,6 @@
-import {
-  type Bench,
-  inRounds,
-  loadServer,
-  type Published,
-  type RowOf,
-  withServer,
-} from "./echo.ts";
+import { type Bench, note, type Published, type RowOf, rowsOf } from "./echo.ts";
+import { Field, type Outcome } from "./field.ts";
+import type { LoadResult } from "./load.ts";
 
 /** A run of the latency benchmark, as it is written to `latency.json`. */
 export interface LatencyResult extends Published {
@@ -55,8 +50,8 @@ export function wasReached({ achieved, wanted }: LatencyRound): boolean {
 }
 
 /**
- * Measures latency at a share of every server's own peak: first the peak, then the rate that is the
- * share of it, on the same server one after the other.
+ * Measures latency at a share of every server's own peak: first all peaks, then the rates that are that
+ * share of them, on the same servers.
  */
 export async function measureLatency(
   bench: Bench,
@@ -64,28 +59,54 @@ export async function measureLatency(
   step: (text: string) => void,
 ): Promise<RowOf<LatencyRound>[]> {
   const { connections, size, share, rounds, peakSeconds, seconds, warmup } = settings;
-  const common = { connections, size, idle: 0, depth: 1, warmup };
-  return await inRounds(bench.peers, rounds, (peer, round) => {
-    const where = `round ${round} of ${rounds}: ${peer.label}`;
-    return withServer(bench, peer, async (server) => {
-      step(`${where}, peak`);
-      const most = await loadServer(bench, server, { ...common, seconds: peakSeconds });
-      const peak = most.messages / most.seconds;
-      const wanted = Math.round(peak * share);
-      step(`${where}, ${wanted} messages/s`);
-      const result = await loadServer(bench, server, { ...common, seconds, rate: wanted });
-      const { p50, p99, p999 } = result.latencyUs;
-      return {
-        peak,
-        wanted,
-        achieved: result.messages / result.seconds,
-        p50Us: p50,
-        p99Us: p99,
-        p999Us: p999,
-        serverBusy: result.serverCpuSeconds / result.seconds,
-        coreIdle: result.coreIdleSeconds / result.seconds,
-        loadBusy: result.cpuSeconds / result.seconds,
-      };
-    });
-  });
+  const loads = [{ connections, size, idle: 0, depth: 1 }];
+  const entries = bench.peers.map(({ command }) => ({ command, loads }));
+  const rows = rowsOf<LatencyRound>(bench.peers);
+  for (let round = 1; round <= rounds; round++) {
+    const field = await Field.open(bench, entries);
+    try {
+      step(`round ${round} of ${rounds}: the peaks`);
+      await field.warmUp(warmup);
+      const peaks = (await field.measure({ seconds: peakSeconds, round })).map(rateOf);
+      const rates = peaks.map((peak) => Math.round(peak * share));
+      step(`round ${round} of ${rounds}: ${rates.join(", ")} messages/s`);
+      await field.warmUp(0);
+      const results = await field.measure({ seconds, round, rates });
+      results.forEach((result, i) => {
+        const at = { peak: peaks[i] as number, wanted: rates[i] as number };
+        note(
+          rows[i] as RowOf<LatencyRound>,
+          result instanceof Error ? result : figures(result, at),
+        );
+      });
+    } finally {
+      await field.close();
+    }
+  }
+  return rows;
+}
+
+/** Messages a second; 0 of a server that has failed, which then fails again. */
+function rateOf(outcome: Outcome<LoadResult[]>): number {
+  if (outcome instanceof Error) return 0;
+  const [{ messages, seconds }] = outcome as [LoadResult];
+  return messages / seconds;
+}
+
+function figures(
+  results: readonly LoadResult[],
+  at: Pick<LatencyRound, "peak" | "wanted">,
+): LatencyRound {
+  const [result] = results as [LoadResult];
+  const { seconds, latencyUs } = result;
+  return {
+    ...at,
+    achieved: result.messages / seconds,
+    p50Us: latencyUs.p50,
+    p99Us: latencyUs.p99,
+    p999Us: latencyUs.p999,
+    serverBusy: result.serverCpuSeconds / seconds,
+    coreIdle: result.coreIdleSeconds / seconds,
+    loadBusy: result.cpuSeconds / seconds,
+  };
 }

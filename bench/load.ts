@@ -1,5 +1,5 @@
 import { compiled } from "./places.ts";
-import { type Running, start } from "./processes.ts";
+import { start } from "./processes.ts";
 import { build, type Tools } from "./tools.ts";
 
 /** What the load side reports of one run. */
@@ -11,10 +11,10 @@ export interface LoadResult {
   readonly idle: number;
   readonly size: number;
   readonly depth: number;
-  /** The length of the measured window. */
+  /** The length of all measured windows. */
   readonly seconds: number;
   readonly messages: number;
-  /** Messages a second that were to be sent; 0 for as many as come back. */
+  /** Messages a second that were to be sent in the last window; 0 for as many as come back. */
   readonly rate?: number;
   /** Connections that were opened, used and closed within the window, in churn. */
   readonly lives?: number;
@@ -39,7 +39,7 @@ export interface LoadSide {
   readonly warning?: string;
 }
 
-/** One run against a server. */
+/** What a load does, and to whom. */
 export interface LoadOptions {
   readonly port: number;
   readonly serverPid: number;
@@ -48,16 +48,35 @@ export interface LoadOptions {
   readonly idle: number;
   readonly size: number;
   readonly depth: number;
-  readonly seconds: number;
-  readonly warmup: number;
   /** `churn`: connections end after {@link life} messages and are replaced. Default: `echo`. */
   readonly mode?: "echo" | "churn";
   /** Messages of one connection, in churn. */
   readonly life?: number;
-  /** Messages a second, sent when they are due; latency counts from then. */
-  readonly rate?: number;
+  /** Messages of one connection in a window, which ends with the last answer. */
+  readonly perConnection?: number;
   /** Where to run it instead of on the side's own core. */
   readonly cores?: string;
+}
+
+/** One stretch of load. */
+export interface Window {
+  /** So long is not counted. */
+  readonly warmup: number;
+  /** So long is. With 0, all that came before is forgotten. */
+  readonly seconds: number;
+  /** Messages a second, sent when they are due; latency counts from then. */
+  readonly rate?: number;
+}
+
+/** A load that is connected, and sends only within windows. */
+export interface Load {
+  /**
+   * Runs a window, after which nothing is in flight.
+   *
+   * @returns What all windows have come to together, since the last one of 0 seconds.
+   */
+  run(window: Window): Promise<LoadResult>;
+  stop(): Promise<void>;
 }
 
 /** What the C side has and the fallback lacks. */
@@ -87,64 +106,35 @@ export function findLoad(tools: Pick<Tools, "gcc">, cores: string | undefined): 
   }
 }
 
+/** How long answers may take to come back after a window, and a line to be printed. */
+const PATIENCE_SECONDS = 30;
+
 /**
- * Runs the load against a server.
+ * Connects a load to a server.
  *
- * @throws Error when it cannot connect, or an answer does not come.
+ * @throws Error when it cannot connect; `run` throws when an answer does not come.
  */
-export async function runLoad(side: LoadSide, options: LoadOptions): Promise<LoadResult> {
-  const { seconds, warmup } = options;
+export async function openLoad(side: LoadSide, options: LoadOptions): Promise<Load> {
   const load = await start({
     command: [...side.command, ...flagsFor(options)],
     cores: options.cores ?? side.cores,
-    readyMs: (seconds + warmup + 60) * 1000,
-  });
-  await load.stop();
-  return load.first as unknown as LoadResult;
-}
-
-function flagsFor(options: LoadOptions): string[] {
-  const { port, serverPid, serverCore, connections, idle, size, depth, seconds, warmup } = options;
-  const flags = ["-p", port, "-P", serverPid, "-C", serverCore, "-c", connections, "-i", idle];
-  flags.push("-s", size, "-n", depth, "-d", seconds, "-w", warmup);
-  if (options.mode !== undefined) flags.push("-m", options.mode);
-  if (options.life !== undefined) flags.push("-l", options.life);
-  if (options.rate !== undefined) flags.push("-r", Math.round(options.rate));
-  return flags.map(String);
-}
-
-/** A load that is connected and waits to be told to begin. */
-export interface GatedLoad {
-  /** Sends all messages, and waits until the last is back. The connections stay open. */
-  go(): Promise<LoadResult>;
-  stop(): Promise<void>;
-}
-
-/** Opens connections that will each send `perConnection` messages, and nothing else. */
-export async function openGated(
-  side: LoadSide,
-  options: LoadOptions,
-  perConnection: number,
-): Promise<GatedLoad> {
-  const more = ["-G", "-M", `${perConnection}`];
-  const load = await start({
-    command: [...side.command, ...flagsFor({ ...options, warmup: 0 }), ...more],
-    cores: side.cores,
   });
   return {
-    async go() {
-      return (await load.ask("go", (options.seconds + 30) * 1000)) as unknown as LoadResult;
+    async run({ warmup, seconds, rate = 0 }) {
+      const line = `${warmup} ${seconds} ${Math.round(rate)}`;
+      const result = await load.ask(line, (warmup + seconds + PATIENCE_SECONDS) * 1000);
+      return result as unknown as LoadResult;
     },
     stop: load.stop,
   };
 }
 
-/** Opens `count` connections that say hello and then nothing; they last until `stop`. */
-export async function holdConnections(
-  side: LoadSide,
-  port: number,
-  count: number,
-): Promise<Running> {
-  const flags = ["-m", "hold", "-p", port, "-i", count];
-  return await start({ command: [...side.command, ...flags.map(String)], cores: side.cores });
+function flagsFor(options: LoadOptions): string[] {
+  const { port, serverPid, serverCore, connections, idle, size, depth } = options;
+  const flags = ["-p", port, "-P", serverPid, "-C", serverCore, "-c", connections, "-i", idle];
+  flags.push("-s", size, "-n", depth);
+  if (options.mode !== undefined) flags.push("-m", options.mode);
+  if (options.life !== undefined) flags.push("-l", options.life);
+  if (options.perConnection !== undefined) flags.push("-M", options.perConnection);
+  return flags.map(String);
 }

@@ -1,5 +1,5 @@
 import { type Bench, inRounds, type Published, type RowOf, withServer } from "./echo.ts";
-import { openGated } from "./load.ts";
+import { openLoad } from "./load.ts";
 import { attach, type Calls } from "./strace.ts";
 
 /** A run of the system call benchmark, as it is written to `syscalls.json`. */
@@ -24,8 +24,8 @@ export interface SyscallsRound {
   readonly calls: Calls;
 }
 
-/** No window takes longer; strace slows a server down to a few thousand messages a second. */
-const SECONDS = 60;
+/** It ends with the last answer; strace slows a server down to a few thousand messages a second. */
+const WINDOW = { warmup: 0, seconds: 60 };
 
 /**
  * Counts every server's system calls while messages are echoed.
@@ -47,14 +47,14 @@ export async function measureSyscalls(
     return withServer(bench, peer, async ({ first, pid }) => {
       const options = {
         ...{ port: Number(first.port), serverPid: pid, serverCore: bench.machine.serverCore },
-        ...{ connections, size, idle: 0, depth: 1, seconds: SECONDS, warmup: 0 },
+        ...{ connections, size, idle: 0, depth: 1 },
       };
-      const warm = await openGated(bench.load, options, WARM_UP);
-      await warm.go();
-      const load = await openGated(bench.load, options, perConnection);
+      const warm = await openLoad(bench.load, { ...options, perConnection: WARM_UP });
+      await warm.run(WINDOW);
+      const load = await openLoad(bench.load, { ...options, perConnection });
       try {
         const traced = await attach(strace, pid);
-        const { messages, lost } = await load.go();
+        const { messages, lost } = await load.run(WINDOW);
         const calls = await traced.detach();
         if (messages === connections * perConnection && lost === 0) return { messages, calls };
         throw new Error(`${messages} of ${connections * perConnection} messages came back`);

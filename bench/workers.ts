@@ -1,14 +1,13 @@
 import {
   type Bench,
+  holdConnections,
   inRounds,
-  loadServer,
   type Published,
   type Round,
   type RowOf,
-  roundFrom,
-  withServer,
+  roundOf,
 } from "./echo.ts";
-import { holdConnections } from "./load.ts";
+import { type Entry, Field } from "./field.ts";
 import type { Machine } from "./machine.ts";
 import type { Peer, SkippedPeer } from "./peers.ts";
 import { compiled } from "./places.ts";
@@ -116,72 +115,42 @@ export async function findPools({ engines, workers }: WorkersSettings): Promise<
   return { peers, skipped };
 }
 
-/** Measures one worker, then several, in each round, and how connections are spread over these. */
+/** Measures one worker and several beside each other in each round, and the balance of the several. */
 export async function measureWorkers(
   bench: Bench,
   settings: WorkersSettings,
   { cores, step }: { readonly cores: WorkersCores; step(text: string): void },
 ): Promise<RowOf<WorkersRound>[]> {
-  const { workers, balance, rounds } = settings;
+  const { workers, balance, rounds, connections, size, seconds, warmup } = settings;
   return await inRounds(bench.peers, rounds, async (peer, round) => {
-    const where = `round ${round} of ${rounds}: ${peer.label}`;
+    step(`round ${round} of ${rounds}: ${peer.label}`);
     const engine = peer.name.replace(PREFIX, "");
-    step(`${where}, one`);
-    const alone = { command: commandFor(engine, 1) };
-    const measureOne = (server: Running) => loadFrom(bench, server, settings, cores.one.loads);
-    const one = await withServer(bench, alone, measureOne, cores.one.server);
-    step(`${where}, ${workers}`);
-    const measureMany = async (server: Running): Promise<WorkersRound> => {
-      const many = await loadFrom(bench, server, settings, cores.many.loads);
-      const held = await holdConnections(bench.load, Number(server.first.port), balance);
-      try {
-        const answer = await server.ask("connections", ANSWER_MS);
-        return { one, many, connections: answer.connections as number[] };
-      } finally {
-        await held.stop();
-      }
-    };
-    return await withServer(bench, peer, measureMany, cores.many.server);
+    const entryOf = (count: number, { server, loads }: Layout): Entry => ({
+      command: commandFor(engine, count),
+      cores: server,
+      loads: loads.map((on) => ({ connections, size, idle: 0, depth: 1, cores: on })),
+    });
+    const field = await Field.open(bench, [entryOf(1, cores.one), entryOf(workers, cores.many)]);
+    try {
+      await field.warmUp(warmup);
+      const [one, many] = (await field.measure({ seconds, round })).map((result) => {
+        if (result instanceof Error) throw result;
+        return roundOf(result);
+      }) as [Round, Round];
+      return { one, many, connections: await spreadOver(bench, field.server(1), balance) };
+    } finally {
+      await field.close();
+    }
   });
 }
 
-/** Several loads at once, each from a core of its own. */
-async function loadFrom(
-  bench: Bench,
-  server: Running,
-  { connections, size, seconds, warmup }: WorkersSettings,
-  loads: readonly string[],
-): Promise<Round> {
-  const options = { connections, size, seconds, warmup, idle: 0, depth: 1 };
-  const results = await Promise.all(
-    loads.map((cores) => loadServer(bench, server, { ...options, cores })),
-  );
-  return together(results.map(roundFrom));
-}
-
-/**
- * One round of several loads that ran at the same time, each of which has seen all of the server's CPU
- * time and its own messages.
- */
-export function together(rounds: readonly Round[]): Round {
-  const [first] = rounds;
-  if (first === undefined) throw new Error("no load has run");
-  const sum = (key: "messagesPerSecond" | "mismatches" | "lost" | "loadBusy"): number =>
-    rounds.reduce((total, round) => total + round[key], 0);
-  const most = (key: "p50Us" | "p99Us" | "connectMs"): number =>
-    Math.max(...rounds.map((round) => round[key]));
-  const serverBusy = rounds.reduce((total, round) => total + round.serverBusy, 0) / rounds.length;
-  const messagesPerSecond = sum("messagesPerSecond");
-  return {
-    ...first,
-    messagesPerSecond,
-    serverBusy,
-    serverCpuUs: (serverBusy / messagesPerSecond) * 1e6,
-    loadBusy: sum("loadBusy"),
-    p50Us: most("p50Us"),
-    p99Us: most("p99Us"),
-    connectMs: most("connectMs"),
-    mismatches: sum("mismatches"),
-    lost: sum("lost"),
-  };
+/** How many of `count` connections each worker of a pool has. */
+async function spreadOver(bench: Bench, server: Running, count: number): Promise<number[]> {
+  const held = await holdConnections(bench, server, count);
+  try {
+    const answer = await server.ask("connections", ANSWER_MS);
+    return answer.connections as number[];
+  } finally {
+    await held.stop();
+  }
 }

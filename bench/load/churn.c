@@ -14,6 +14,8 @@
 #define EVENTS 1024
 #define TURN_MS 5
 
+static int epoll = -1;
+
 static void send_next(struct load *load, unsigned index, uint64_t now) {
   const unsigned char *bytes = next_batch(load, index, now);
   for (size_t sent = 0; sent < load->batch;) {
@@ -25,7 +27,7 @@ static void send_next(struct load *load, unsigned index, uint64_t now) {
 }
 
 /* Opens the next life of a connection; on loopback the handshake is over when connect returns. */
-static void begin(struct load *load, int epoll, unsigned index, uint64_t now) {
+static void begin(struct load *load, unsigned index, uint64_t now) {
   static unsigned lives;
   struct connection *connection = &load->connections[index];
   /* Half a million lives use 50 source addresses in turn: their ports rest in TIME_WAIT meanwhile. */
@@ -42,14 +44,19 @@ static void begin(struct load *load, int epoll, unsigned index, uint64_t now) {
   send_next(load, index, now);
 }
 
-void run_churn(struct load *load) {
-  static unsigned char buffer[256 * 1024];
-  struct epoll_event events[EVENTS];
-  int epoll = epoll_create1(EPOLL_CLOEXEC);
+static bool open_epoll(struct load *load) {
+  epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) fail("epoll_create1");
   load->engine = "epoll";
+  return true;
+}
+
+/* When a window is over a connection ends as soon as nothing of it is out, before its time. */
+static void run(struct load *load) {
+  static unsigned char buffer[256 * 1024];
+  struct epoll_event events[EVENTS];
   uint64_t now = now_ns();
-  for (unsigned i = 0; i < load->options.connections; i++) begin(load, epoll, i, now);
+  for (unsigned i = 0; i < load->options.connections; i++) begin(load, i, now);
   while (go_on(load, now)) {
     int count = epoll_wait(epoll, events, EVENTS, TURN_MS);
     if (count < 0 && errno != EINTR) fail("epoll_wait");
@@ -61,16 +68,20 @@ void run_churn(struct load *load) {
       if (length < 0 && errno == EAGAIN) continue;
       if (length > 0) {
         if (!take_bytes(load, index, buffer, (size_t)length, now)) continue;
-        if (--connection->left > 0) {
+        connection->left--;
+        if (connection->left > 0 && load->phase != OVER) {
           send_next(load, index, now);
           continue;
         }
-        load->lives++;
+        if (connection->left == 0) load->lives++;
       } else {
+        not_in_flight(load, index);
         load->lost++;
       }
       close(connection->fd);
-      begin(load, epoll, index, now);
+      if (load->phase != OVER) begin(load, index, now);
     }
   }
 }
+
+const struct driver churn_driver = {.open = open_epoll, .run = run};

@@ -1,18 +1,19 @@
 /*
  * echo-load: asks an echo server for as much as it can give, and says how much that was.
  *
- *   echo-load -p PORT [-h HOST] [-m echo|hold|churn] [-c CONNECTIONS] [-i IDLE] [-s SIZE]
- *             [-n DEPTH] [-d SECONDS] [-w WARMUP] [-g GATHER] [-e auto|io_uring|epoll]
- *             [-r RATE] [-l LIFE] [-M BATCHES] [-G] [-P SERVER_PID] [-C SERVER_CORE]
+ *   echo-load -p PORT [-h HOST] [-m echo|churn] [-c CONNECTIONS] [-i IDLE] [-s SIZE] [-n DEPTH]
+ *             [-g GATHER] [-e auto|io_uring|epoll] [-l LIFE] [-M BATCHES] [-P SERVER_PID]
+ *             [-C SERVER_CORE]
  *
- * echo: IDLE connections are opened first and stay silent; CONNECTIONS each have one batch of DEPTH
- * messages of SIZE bytes in flight. With -r, RATE batches a second leave when they are due (pace.c).
- * hold: only opens IDLE connections, prints a line, and keeps them until its stdin ends. churn: each
- * connection is replaced after LIFE batches. One line of JSON on stdout.
+ * It opens IDLE connections, which stay silent, and CONNECTIONS, and prints {"opened":N,...}. Then each
+ * line on stdin, "WARMUP SECONDS RATE", is a window: so long is not counted, so long is. Every connection
+ * has one batch of DEPTH messages of SIZE bytes in flight, or with a RATE above 0 sends when it is due
+ * (pace.c). In churn, connections are opened within the window, and replaced after LIFE batches. With -M
+ * each connection sends so many batches, and the window ends with the last answer.
  *
- * -M: each connection sends so many batches, all of them within the window, which ends with the last
- * answer. -G: prints {"opened":N} when all are connected, begins at the first byte on stdin, and stays
- * connected until stdin ends, so that nothing but messages happens in between.
+ * After each window all answers are back and nothing is sent; so windows of several loads can take
+ * turns, each with a server of its own. Each is followed by a line of JSON on stdout: what all windows
+ * have come to together, since the last one of 0 SECONDS. The end of stdin ends it.
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -23,6 +24,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+/* Whatever happens, this process ends: nothing is left behind on a machine that waits for it. */
+#define IDLE_ALARM_SECONDS 600
+#define RUN_ALARM_SECONDS 120
 
 static void refuse(const char *message) {
   fprintf(stderr, "echo-load: %s\n", message);
@@ -40,11 +45,11 @@ static double number(const char *text, double least, double most) {
 }
 
 static struct options parse(int argc, char **argv) {
-  struct options options = {.connections = 50, .size = 64, .depth = 1, .seconds = 3, .warmup = 1,
-                            .life = 10, .engine = "auto", .mode = "echo", .server_core = -1};
+  struct options options = {.connections = 50, .size = 64, .depth = 1, .life = 10,
+                            .engine = "auto", .mode = "echo", .server_core = -1};
   options.server.sin_family = AF_INET;
   options.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:d:w:g:e:r:l:M:GP:C:")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:g:e:l:M:P:C:")) != -1;) {
     switch (option) {
       case 'p': options.server.sin_port = htons((uint16_t)number(optarg, 1, 65535)); break;
       case 'h':
@@ -55,14 +60,10 @@ static struct options parse(int argc, char **argv) {
       case 'i': options.idle = (unsigned)number(optarg, 0, 1e6); break;
       case 's': options.size = (size_t)number(optarg, 1, 1 << 24); break;
       case 'n': options.depth = (unsigned)number(optarg, 1, 1024); break;
-      case 'd': options.seconds = number(optarg, 0.01, 3600); break;
-      case 'w': options.warmup = number(optarg, 0, 600); break;
       case 'g': options.gather = (unsigned)number(optarg, 0, 1e6); break;
       case 'e': options.engine = optarg; break;
-      case 'r': options.rate = number(optarg, 0, 1e9); break;
       case 'l': options.life = (unsigned)number(optarg, 1, 1e6); break;
       case 'M': options.limit = (unsigned)number(optarg, 1, 1e6); break;
-      case 'G': options.gated = true; break;
       case 'P': options.server_pid = (pid_t)number(optarg, 1, 1e9); break;
       case 'C': options.server_core = (int)number(optarg, 0, 65535); break;
       default: exit(2);
@@ -102,36 +103,52 @@ static void fill_pattern(struct load *load) {
   }
 }
 
-static void until_stdin_ends(void) {
-  char byte;
-  while (read(0, &byte, 1) > 0) continue;
+/* The next window, when there is one; begins it. */
+static bool next_window(struct load *load) {
+  struct window *window = &load->window;
+  char line[128];
+  alarm(IDLE_ALARM_SECONDS);
+  if (fgets(line, sizeof line, stdin) == NULL) return false;
+  *window = (struct window){0};
+  if (sscanf(line, "%lf %lf %lf", &window->warmup, &window->seconds, &window->rate) != 3 ||
+      !(window->warmup >= 0 && window->seconds >= 0 && window->rate >= 0)) {
+    refuse("a window is WARMUP SECONDS RATE");
+  }
+  alarm((unsigned)(window->warmup + window->seconds) + RUN_ALARM_SECONDS);
+  for (unsigned i = 0; i < load->options.connections; i++) load->connections[i].sequence = 0;
+  load->messages_before = load->messages;
+  load->pace_began = load->pace_turn = 0;
+  load->phase = WARMING;
+  load->phase_ends = now_ns() + (uint64_t)(window->warmup * 1e9);
+  return true;
 }
 
-/* With -G: says that all are connected, and waits to be told. */
-static void wait_at_gate(unsigned opened) {
-  char byte;
-  printf("{\"opened\":%u}\n", opened);
-  fflush(stdout);
-  if (read(0, &byte, 1) != 1) exit(0);
+/* What came before is not to be in the figures. */
+static void forget(struct load *load) {
+  memset(&load->total, 0, sizeof load->total);
+  memset(&load->latency, 0, sizeof load->latency);
 }
 
-static void hold(const struct load *load) {
-  printf("{\"held\":%u,\"connectMs\":%.3f}\n", load->options.idle, load->connect_ms);
-  fflush(stdout);
-  until_stdin_ends();
+static const struct driver *choose(struct load *load) {
+  const char *engine = load->options.engine;
+  if (strcmp(load->options.mode, "churn") == 0) {
+    churn_driver.open(load);
+    return &churn_driver;
+  }
+  if (strcmp(engine, "epoll") != 0 && uring_driver.open(load)) return &uring_driver;
+  if (strcmp(engine, "io_uring") == 0) refuse("io_uring cannot be had here");
+  epoll_driver.open(load);
+  return &epoll_driver;
 }
 
 int main(int argc, char **argv) {
   static struct load load;
   load.options = parse(argc, argv);
   struct options *options = &load.options;
-  bool holding = strcmp(options->mode, "hold") == 0, churning = strcmp(options->mode, "churn") == 0;
-  if (!holding && !churning && strcmp(options->mode, "echo") != 0) refuse("unknown mode");
-  if (!holding && options->connections == 0) refuse("-c must be at least 1");
-  if (holding) options->connections = 0;
+  bool churning = strcmp(options->mode, "churn") == 0;
+  if (!churning && strcmp(options->mode, "echo") != 0) refuse("unknown mode");
   raise_limit(options->connections + options->idle);
-  /* Whatever happens, this process ends: nothing is left behind on a machine that waits for it. */
-  alarm((unsigned)(options->warmup + options->seconds) + (holding ? 600 : 120));
+  alarm(RUN_ALARM_SECONDS);
   load.batch = options->size * options->depth;
   fill_pattern(&load);
 
@@ -141,22 +158,18 @@ int main(int argc, char **argv) {
   open_all(&load, fds, options->idle, 0);
   if (!churning) open_all(&load, fds + options->idle, options->connections, options->idle);
   load.connect_ms = (double)(now_ns() - started) / 1e6;
-  if (holding) {
-    hold(&load);
-    return 0;
-  }
   for (unsigned i = 0; i < options->connections; i++) {
     load.connections[i].fd = fds[options->idle + i];
   }
   load.alive = options->connections;
-  if (options->gated) wait_at_gate(options->connections);
-  load.phase_ends = now_ns() + (uint64_t)(options->warmup * 1e9);
-  if (churning) run_churn(&load);
-  else if (strcmp(options->engine, "epoll") == 0 || !run_uring(&load)) {
-    if (strcmp(options->engine, "io_uring") == 0) refuse("io_uring cannot be had here");
-    run_epoll(&load);
+  const struct driver *driver = choose(&load);
+  printf("{\"opened\":%u,\"connectMs\":%.3f}\n", options->connections + options->idle,
+         load.connect_ms);
+  fflush(stdout);
+  while (next_window(&load)) {
+    driver->run(&load);
+    if (load.window.seconds == 0) forget(&load);
+    report(&load);
   }
-  report(&load);
-  if (options->gated) until_stdin_ends();
   return 0;
 }

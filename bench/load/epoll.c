@@ -16,6 +16,7 @@
 static void lose(struct load *load, unsigned index) {
   close(load->connections[index].fd);
   load->connections[index].fd = -1;
+  not_in_flight(load, index);
   load->lost++;
   load->alive--;
 }
@@ -42,19 +43,27 @@ static void send_if_due(struct load *load, unsigned index, uint64_t now) {
   if (due <= now) send_next(load, index, due);
 }
 
-void run_epoll(struct load *load) {
-  static unsigned char buffer[BUFFER];
-  struct epoll_event events[EVENTS];
-  int epoll = epoll_create1(EPOLL_CLOEXEC);
+static int epoll = -1;
+
+static bool open_epoll(struct load *load) {
+  epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) fail("epoll_create1");
   load->engine = "epoll";
   for (unsigned i = 0; i < load->options.connections; i++) {
     struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = i}};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, load->connections[i].fd, &event) < 0) fail("epoll_ctl");
   }
+  return true;
+}
+
+static void run(struct load *load) {
+  static unsigned char buffer[BUFFER];
+  struct epoll_event events[EVENTS];
   uint64_t now = now_ns();
-  bool paced = load->options.rate > 0;
-  for (unsigned i = 0; i < load->options.connections && !paced; i++) send_next(load, i, now);
+  bool paced = load->window.rate > 0;
+  for (unsigned i = 0; i < load->options.connections && !paced; i++) {
+    if (load->connections[i].fd >= 0) send_next(load, i, now);
+  }
   while (go_on(load, now)) {
     for (unsigned i; paced && (i = next_on_time(load, now)) < load->options.connections;) {
       send_if_due(load, i, now);
@@ -74,3 +83,5 @@ void run_epoll(struct load *load) {
     }
   }
 }
+
+const struct driver epoll_driver = {.open = open_epoll, .run = run};

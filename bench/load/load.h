@@ -25,17 +25,20 @@ struct options {
   unsigned idle;        /* opened before, greeted once, then silent */
   size_t size;          /* bytes of a message */
   unsigned depth;       /* messages in flight per connection */
-  double seconds;       /* measured */
-  double warmup;        /* before that */
   unsigned gather;      /* answers to wait for in one turn; 0 chooses */
-  double rate;          /* messages a second, sent on time; 0: the next one when one is back */
-  unsigned limit;       /* batches per connection; 0: as many as the time allows */
+  unsigned limit;       /* batches per connection and window; 0: as many as the time allows */
   unsigned life;        /* batches of one connection's life in churn */
-  bool gated;           /* begin when told to, and stay connected until stdin ends */
   const char *engine;   /* "auto", "io_uring", "epoll" */
-  const char *mode;     /* "echo", "hold", "churn" */
+  const char *mode;     /* "echo", "churn" */
   pid_t server_pid;     /* whose CPU time is sampled; 0 for none */
   int server_core;      /* whose idle time is sampled; -1 for none */
+};
+
+/* One stretch of load. Before and after it nothing is in flight. */
+struct window {
+  double warmup;  /* seconds before anything is counted */
+  double seconds; /* counted */
+  double rate;    /* messages a second, sent on time; 0: the next one when one is back */
 };
 
 /* What can be read off the clock and /proc at one moment. */
@@ -47,6 +50,12 @@ struct sample {
   uint64_t messages;
   uint64_t bytes;
   uint64_t lives;
+};
+
+/* What windows have come to together. */
+struct total {
+  double seconds, own_cpu, server_cpu, core_idle;
+  uint64_t messages, bytes, lives;
 };
 
 /* A histogram with 32 steps per power of two: a value is off by at most 3 %. */
@@ -68,12 +77,18 @@ struct connection {
   uint64_t sent_ns; /* or was to be sent, with a rate */
 };
 
+/* OVER: nothing is sent any more, and what is in flight comes back. */
 enum phase { WARMING, MEASURING, OVER };
+
+/* Answers that take longer than this after a window are lost. */
+#define DRAIN_SECONDS 10
 
 struct load {
   struct options options;
+  struct window window;
   struct connection *connections;
   unsigned alive;
+  unsigned in_flight;
   unsigned char *pattern;
   size_t batch; /* bytes of a batch: size * depth */
   enum phase phase;
@@ -82,6 +97,7 @@ struct load {
   uint64_t pace_turn;  /* and how many have been since */
   uint64_t lives;      /* connections that churn has ended */
   uint64_t messages;
+  uint64_t messages_before; /* those of earlier windows */
   uint64_t bytes;
   uint64_t unseen; /* bytes counted and not compared */
   uint64_t mismatches;
@@ -89,6 +105,7 @@ struct load {
   double connect_ms;
   struct sample first;
   struct sample last;
+  struct total total;
   struct histogram latency;
   const char *engine;
 };
@@ -96,6 +113,7 @@ struct load {
 /* measure.c */
 uint64_t now_ns(void);
 void take_sample(const struct load *load, struct sample *sample);
+void add_window(struct load *load);
 void histogram_add(struct histogram *histogram, uint64_t value);
 uint64_t histogram_at(const struct histogram *histogram, double fraction);
 void report(const struct load *load);
@@ -104,10 +122,12 @@ void report(const struct load *load);
 int open_socket(const struct options *options, unsigned index);
 void open_all(struct load *load, int *fds, unsigned count, unsigned first);
 
-/* uring.c: false when io_uring cannot be had here. epoll.c, churn.c. */
-bool run_uring(struct load *load);
-void run_epoll(struct load *load);
-void run_churn(struct load *load);
+/* What makes the load: opened once, then run for each window. */
+struct driver {
+  bool (*open)(struct load *load); /* false, when it cannot be had here */
+  void (*run)(struct load *load);
+};
+extern const struct driver uring_driver, epoll_driver, churn_driver;
 
 /* pace.c: when a connection's next batch is to be sent, and whose turn has come. */
 uint64_t due_ns(const struct load *load, unsigned index, uint64_t now);
@@ -129,8 +149,15 @@ static inline const unsigned char *next_batch(struct load *load, unsigned index,
   connection->received = 0;
   connection->wrong = false;
   connection->in_flight = true;
+  load->in_flight++;
   connection->sent_ns = now;
   return batch_of(load, index);
+}
+
+/* Notes that nothing of a connection is out any more. */
+static inline void not_in_flight(struct load *load, unsigned index) {
+  if (load->connections[index].in_flight) load->in_flight--;
+  load->connections[index].in_flight = false;
 }
 
 /*
@@ -154,7 +181,7 @@ static inline bool take_bytes(struct load *load, unsigned index, const unsigned 
   }
   connection->received += length;
   if (connection->received < load->batch) return false;
-  connection->in_flight = false;
+  not_in_flight(load, index);
   if (connection->wrong) load->mismatches++;
   load->messages += load->options.depth;
   if (load->phase == MEASURING) histogram_add(&load->latency, now - connection->sent_ns);
@@ -165,18 +192,24 @@ static inline bool take_bytes(struct load *load, unsigned index, const unsigned 
 static inline bool go_on(struct load *load, uint64_t now) {
   const struct options *options = &load->options;
   uint64_t limit = (uint64_t)options->limit * options->depth * options->connections;
-  if (load->alive == 0 || (limit > 0 && load->messages >= limit)) load->phase_ends = now;
+  if (load->phase == OVER) {
+    if (now > load->phase_ends) fail("answers did not come back");
+    return load->in_flight > 0;
+  }
+  bool all_sent = limit > 0 && load->messages - load->messages_before >= limit;
+  if (load->alive == 0 || all_sent) load->phase_ends = now;
   if (now < load->phase_ends) return true;
   if (load->phase == WARMING) {
     take_sample(load, &load->first);
-    load->last = load->first;
     load->phase = MEASURING;
-    load->phase_ends = load->first.ns + (uint64_t)(load->options.seconds * 1e9);
-    return load->alive > 0;
+    load->phase_ends = load->first.ns + (uint64_t)(load->window.seconds * 1e9);
+    return true;
   }
   take_sample(load, &load->last);
+  add_window(load);
   load->phase = OVER;
-  return false;
+  load->phase_ends = load->last.ns + DRAIN_SECONDS * 1000000000ull;
+  return load->in_flight > 0;
 }
 
 #endif

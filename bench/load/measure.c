@@ -95,6 +95,19 @@ void take_sample(const struct load *load, struct sample *sample) {
   sample->ns = now_ns();
 }
 
+/* Adds what was between the two samples of a window to the total. */
+void add_window(struct load *load) {
+  const struct sample *first = &load->first, *last = &load->last;
+  struct total *total = &load->total;
+  total->seconds += (double)(last->ns - first->ns) / 1e9;
+  total->own_cpu += last->own_cpu - first->own_cpu;
+  total->server_cpu += last->server_cpu - first->server_cpu;
+  total->core_idle += last->core_idle - first->core_idle;
+  total->messages += last->messages - first->messages;
+  total->bytes += last->bytes - first->bytes;
+  total->lives += last->lives - first->lives;
+}
+
 void histogram_add(struct histogram *histogram, uint64_t value) {
   unsigned slot = (unsigned)value;
   if (value >= HISTOGRAM_STEPS) {
@@ -127,15 +140,15 @@ static double micros(const struct load *load, double fraction) {
 
 void report(const struct load *load) {
   const struct options *options = &load->options;
-  const struct sample *first = &load->first, *last = &load->last;
+  const struct total *total = &load->total;
   printf("{\"side\":\"c\",\"engine\":\"%s\",\"mode\":\"%s\",", load->engine, options->mode);
   printf("\"connections\":%u,\"idle\":%u,\"size\":%zu,\"depth\":%u,", options->connections,
          options->idle, options->size, options->depth);
-  printf("\"seconds\":%.6f,", (double)(last->ns - first->ns) / 1e9);
-  printf("\"messages\":%llu,\"bytes\":%llu,", (unsigned long long)(last->messages - first->messages),
-         (unsigned long long)(last->bytes - first->bytes));
-  printf("\"rate\":%.3f,\"lives\":%llu,", options->rate,
-         (unsigned long long)(last->lives - first->lives));
+  printf("\"seconds\":%.6f,", total->seconds);
+  printf("\"messages\":%llu,\"bytes\":%llu,", (unsigned long long)total->messages,
+         (unsigned long long)total->bytes);
+  printf("\"rate\":%.3f,\"lives\":%llu,", load->window.rate,
+         (unsigned long long)total->lives);
   /* Of all that came, not of the window alone. */
   double seen = load->bytes > 0 ? 1 - (double)load->unseen / (double)load->bytes : 1;
   printf("\"compared\":%.3f,", seen);
@@ -145,8 +158,8 @@ void report(const struct load *load) {
   printf("\"latencyUs\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},",
          micros(load, 0.5), micros(load, 0.9), micros(load, 0.99), micros(load, 0.999),
          (double)load->latency.max / 1e3);
-  printf("\"cpuSeconds\":%.6f,", last->own_cpu - first->own_cpu);
-  printf("\"serverCpuSeconds\":%.6f,", last->server_cpu - first->server_cpu);
-  printf("\"coreIdleSeconds\":%.6f}\n", last->core_idle - first->core_idle);
+  printf("\"cpuSeconds\":%.6f,", total->own_cpu);
+  printf("\"serverCpuSeconds\":%.6f,", total->server_cpu);
+  printf("\"coreIdleSeconds\":%.6f}\n", total->core_idle);
   fflush(stdout);
 }

@@ -1,24 +1,22 @@
 /**
- * The load side without a compiler: the flags and the report of echo-load.c, over node:net.
+ * The load side without a compiler: the flags, the windows and the report of echo-load.c, over node:net.
  *
  * It costs more per message than a fast server, so it says nothing about one that is faster than it;
  * the bench says so.
  */
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({
   options: {
     port: { type: "string", short: "p" },
     host: { type: "string", short: "h", default: "127.0.0.1" },
-    mode: { type: "string", short: "m", default: "echo" },
     connections: { type: "string", short: "c", default: "50" },
     idle: { type: "string", short: "i", default: "0" },
     size: { type: "string", short: "s", default: "64" },
     depth: { type: "string", short: "n", default: "1" },
-    seconds: { type: "string", short: "d", default: "3" },
-    warmup: { type: "string", short: "w", default: "1" },
     serverPid: { type: "string", short: "P", default: "0" },
     serverCore: { type: "string", short: "C", default: "-1" },
   },
@@ -32,12 +30,17 @@ const size = Number(values.size);
 const depth = Number(values.depth);
 const batch = Buffer.alloc(size * depth, "the quick brown fox jumps over the lazy dog; ");
 const latencies: number[] = [];
-let measuring = false;
+/** `over`: nothing is sent any more, and what is in flight comes back. */
+let phase: "warming" | "measuring" | "over" = "over";
+let inFlight = 0;
+/** Called when nothing is in flight any more. */
+let drained = (): void => {};
 let messages = 0;
 let bytes = 0;
 let mismatches = 0;
 let lost = 0;
-let over = false;
+/** What all windows have come to together. */
+const total: Sample = { ms: 0, cpu: 0, server: 0, idle: 0, messages: 0, bytes: 0 };
 
 /** The user and system ticks of a process, all threads. */
 function processCpu(pid: number): number {
@@ -54,12 +57,12 @@ function coreIdle(core: number): number {
 }
 
 interface Sample {
-  readonly ms: number;
-  readonly cpu: number;
-  readonly server: number;
-  readonly idle: number;
-  readonly messages: number;
-  readonly bytes: number;
+  ms: number;
+  cpu: number;
+  server: number;
+  idle: number;
+  messages: number;
+  bytes: number;
 }
 
 function sample(): Sample {
@@ -105,26 +108,31 @@ async function openAll(count: number, first: number): Promise<Socket[]> {
   return sockets;
 }
 
-/** Keeps one batch in flight. */
-function exchange(socket: Socket): void {
+/** Has one batch in flight at a time, and says how to send the first. */
+function exchange(socket: Socket): () => void {
   let received = 0;
-  let sentMs = performance.now();
+  let sentMs = 0;
+  const send = (): void => {
+    sentMs = performance.now();
+    received = 0;
+    inFlight++;
+    socket.write(batch);
+  };
   socket.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
     if (!chunk.equals(batch.subarray(received, received + chunk.length))) mismatches++;
     received += chunk.length;
     if (received < batch.length) return;
+    inFlight--;
     messages += depth;
-    const now = performance.now();
-    if (measuring) latencies.push((now - sentMs) * 1000);
-    received = 0;
-    sentMs = now;
-    socket.write(batch);
+    if (phase === "measuring") latencies.push((performance.now() - sentMs) * 1000);
+    if (phase !== "over") send();
+    else if (inFlight === 0) drained();
   });
   socket.once("close", () => {
-    if (!over) lost++;
+    lost++;
   });
-  socket.write(batch);
+  return send;
 }
 
 function percentile(fraction: number): number {
@@ -135,35 +143,40 @@ function pause(seconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-const startedMs = performance.now();
-const idle = await openAll(Number(values.idle), 0);
-const count = values.mode === "hold" ? 0 : Number(values.connections);
-const active = await openAll(count, idle.length);
-const connectMs = performance.now() - startedMs;
-
-if (values.mode === "hold") {
-  console.log(JSON.stringify({ held: idle.length, connectMs }));
-  process.stdin.on("end", () => process.exit(0)).resume();
-} else {
-  for (const socket of active) exchange(socket);
-  await pause(Number(values.warmup));
+/** Warms up, measures, and waits until nothing is in flight. */
+async function run(sends: readonly (() => void)[], warmup: number, seconds: number): Promise<void> {
+  phase = "warming";
+  for (const send of sends) send();
+  await pause(warmup);
   const first = sample();
-  measuring = true;
-  await pause(Number(values.seconds));
+  phase = "measuring";
+  await pause(seconds);
   const last = sample();
-  over = true;
+  phase = "over";
+  for (const key of Object.keys(total) as (keyof Sample)[]) total[key] += last[key] - first[key];
+  if (inFlight > 0) {
+    await new Promise<void>((resolve) => {
+      drained = resolve;
+    });
+  }
+  if (seconds > 0) return;
+  for (const key of Object.keys(total) as (keyof Sample)[]) total[key] = 0;
+  latencies.length = 0;
+}
+
+function report(): void {
   latencies.sort((a, b) => a - b);
   const result = {
     side: "node",
     engine: "node:net",
-    mode: values.mode,
+    mode: "echo",
     connections: active.length,
     idle: idle.length,
     size,
     depth,
-    seconds: (last.ms - first.ms) / 1000,
-    messages: last.messages - first.messages,
-    bytes: last.bytes - first.bytes,
+    seconds: total.ms / 1000,
+    messages: total.messages,
+    bytes: total.bytes,
     compared: 1,
     mismatches,
     lost,
@@ -175,9 +188,22 @@ if (values.mode === "hold") {
       p999: percentile(0.999),
       max: latencies.at(-1) ?? 0,
     },
-    cpuSeconds: last.cpu - first.cpu,
-    serverCpuSeconds: last.server - first.server,
-    coreIdleSeconds: last.idle - first.idle,
+    cpuSeconds: total.cpu,
+    serverCpuSeconds: total.server,
+    coreIdleSeconds: total.idle,
   };
-  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+  console.log(JSON.stringify(result));
 }
+
+const startedMs = performance.now();
+const idle = await openAll(Number(values.idle), 0);
+const active = await openAll(Number(values.connections), idle.length);
+const connectMs = performance.now() - startedMs;
+const sends = active.map(exchange);
+console.log(JSON.stringify({ opened: idle.length + active.length, connectMs }));
+for await (const line of createInterface({ input: process.stdin })) {
+  const [warmup = 0, seconds = 0] = line.split(" ").map(Number);
+  await run(sends, warmup, seconds);
+  report();
+}
+process.exit(0);

@@ -9,21 +9,22 @@
 #include "load.h"
 
 static uint64_t due_at(const struct load *load, double turn) {
-  return load->pace_began + (uint64_t)(turn * 1e9 / load->options.rate);
+  return load->pace_began + (uint64_t)(turn * 1e9 / load->window.rate);
 }
 
-/* When the connection's next batch is due; never, when it has sent all of its own. */
+/* When the connection's next batch is due; never, when it has sent all of its own or all is over. */
 uint64_t due_ns(const struct load *load, unsigned index, uint64_t now) {
   const struct options *options = &load->options;
   uint32_t sequence = load->connections[index].sequence;
-  if (options->limit > 0 && sequence >= options->limit) return UINT64_MAX;
-  if (options->rate == 0) return now;
+  if (load->phase == OVER || (options->limit > 0 && sequence >= options->limit)) return UINT64_MAX;
+  if (load->window.rate == 0) return now;
   return due_at(load, (double)sequence * options->connections + index);
 }
 
 /* The next connection that is to send now, each in its turn; the number of them when none is. */
 unsigned next_on_time(struct load *load, uint64_t now) {
   unsigned count = load->options.connections;
+  if (load->phase == OVER) return count;
   if (load->pace_began == 0) load->pace_began = now;
   while (due_at(load, (double)load->pace_turn) <= now) {
     unsigned index = (unsigned)(load->pace_turn++ % count);

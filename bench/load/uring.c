@@ -12,10 +12,12 @@
 #include "ring.h"
 
 #ifndef HAVE_RING
-bool run_uring(struct load *load) {
+static bool open_ring(struct load *load) {
   (void)load;
   return false;
 }
+
+const struct driver uring_driver = {.open = open_ring};
 #else
 
 #include <errno.h>
@@ -65,6 +67,7 @@ static void lose(struct load *load, unsigned index) {
   shutdown(connection->fd, SHUT_RDWR);
   close(connection->fd);
   connection->fd = -1;
+  not_in_flight(load, index);
   load->lost++;
   load->alive--;
 }
@@ -106,25 +109,35 @@ static bool set_up(struct ring *ring, const struct load *load) {
   return ready;
 }
 
-bool run_uring(struct load *load) {
-  struct ring ring = {.fd = -1};
-  unsigned count = load->options.connections, gather = load->options.gather;
+static struct ring ring = {.fd = -1};
+
+static bool open_ring(struct load *load) {
   if (!set_up(&ring, load)) {
     if (ring.fd >= 0) close(ring.fd);
     return false;
   }
   load->engine = "io_uring";
-  if (gather == 0) gather = count / 8 < 1 ? 1 : count / 8 > 64 ? 64 : count / 8;
+  for (unsigned i = 0; i < load->options.connections; i++) submit_receive(&ring, load, i);
+  return true;
+}
 
+/* How many answers to wait for: enough to be cheap, and never more than there will be. */
+static unsigned gathered(const struct load *load) {
+  unsigned gather = load->options.gather, count = load->options.connections;
+  if (gather == 0) gather = count / 8 < 1 ? 1 : count / 8 > 64 ? 64 : count / 8;
+  return load->phase == OVER || load->in_flight < gather ? 1 : gather;
+}
+
+static void run(struct load *load) {
+  bool paced = load->window.rate > 0;
   uint64_t now = now_ns();
-  for (unsigned i = 0; i < count; i++) {
-    submit_receive(&ring, load, i);
-    if (load->options.rate == 0) submit_send(&ring, load, i, now);
+  for (unsigned i = 0; i < load->options.connections && !paced; i++) {
+    if (load->connections[i].fd >= 0) submit_send(&ring, load, i, now);
   }
   while (go_on(load, now)) {
     /* With a rate it never waits: what is due must leave on time, and a timer would be late. */
-    if (load->options.rate > 0) send_on_time(&ring, load, now), ring_enter(&ring, 0);
-    else ring_enter(&ring, gather < load->alive ? gather : load->alive);
+    if (paced) send_on_time(&ring, load, now);
+    ring_enter(&ring, paced ? 0 : gathered(load));
     now = now_ns();
     unsigned head = *ring.cq_head, tail = __atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE);
     for (; head != tail; head++) {
@@ -135,6 +148,7 @@ bool run_uring(struct load *load) {
     __atomic_store_n(ring.cq_head, head, __ATOMIC_RELEASE);
     ring_publish_buffers(&ring);
   }
-  return true;
 }
+
+const struct driver uring_driver = {.open = open_ring, .run = run};
 #endif

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Bench, loadServer, withServer } from "../../bench/echo.ts";
-import { findLoad, openGated } from "../../bench/load.ts";
+import { findLoad, openLoad } from "../../bench/load.ts";
 import { compiled } from "../../bench/places.ts";
 import { findCompiler } from "../../bench/tools.ts";
 
@@ -14,23 +14,25 @@ const bench: Bench = { machine, load, peers: [] };
 const peer = { command: [process.execPath, compiled("peers/node-net")] };
 const common = { connections: 20, size: 64, idle: 0, depth: 1, seconds: 0.3, warmup: 0 };
 
-test("a gated load sends exactly what each connection is to send", { skip }, async () => {
+test("a load sends exactly what each connection is to send, and sums up its windows", {
+  skip,
+}, async () => {
   await withServer(bench, peer, async ({ first, pid }) => {
-    const options = { ...common, port: Number(first.port), serverPid: pid, serverCore: 0 };
-    const gated = await openGated(load, { ...options, seconds: 20 }, 30);
+    const where = { port: Number(first.port), serverPid: pid, serverCore: 0 };
+    const running = await openLoad(load, { ...common, ...where, perConnection: 30 });
     try {
-      const { messages, bytes, lost, mismatches } = await gated.go();
-      assert.deepEqual(
-        { messages, bytes, lost, mismatches },
-        {
-          messages: 600,
-          bytes: 600 * 64,
-          lost: 0,
-          mismatches: 0,
-        },
-      );
+      for (const times of [1, 2]) {
+        const result = await running.run({ warmup: 0, seconds: 20 });
+        const { messages, bytes, lost, mismatches } = result;
+        assert.deepEqual(
+          { messages, bytes, lost, mismatches },
+          { messages: 600 * times, bytes: 600 * 64 * times, lost: 0, mismatches: 0 },
+        );
+      }
+      assert.equal((await running.run({ warmup: 0.01, seconds: 0 })).messages, 0);
+      assert.equal((await running.run({ warmup: 0, seconds: 20 })).messages, 600);
     } finally {
-      await gated.stop();
+      await running.stop();
     }
   });
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { churnGoals, churnTable } from "../../bench/churn-text.ts";
-import { type EchoResult, roundFrom, summarize } from "../../bench/echo.ts";
+import { type EchoResult, roundFrom, roundOf, summarize } from "../../bench/echo.ts";
 import { echoChart } from "../../bench/echo-chart.ts";
 import { cellText, disturbanceOf, echoGoals, marksOf } from "../../bench/echo-text.ts";
 import type { IdleResult } from "../../bench/idle.ts";
@@ -14,7 +14,7 @@ import { headlineMarkdown } from "../../bench/markdown.ts";
 import { goalsOf, sectionsOf } from "../../bench/report.ts";
 import type { SyscallsResult } from "../../bench/syscalls.ts";
 import { syscallsGoals, syscallsTable } from "../../bench/syscalls-text.ts";
-import { coresFor, together } from "../../bench/workers.ts";
+import { coresFor } from "../../bench/workers.ts";
 import { jsonFixture } from "./fixtures.ts";
 
 const echo: EchoResult = jsonFixture("echo.json");
@@ -161,7 +161,7 @@ test("workers and load have cores of their own where there are enough; else each
 test("loads at the same time add up their messages, and see the same CPU time of the server", () => {
   const line: LoadResult = jsonFixture("load-rate.json");
   const alone = roundFrom(line);
-  const both = together([alone, alone]);
+  const both = roundOf([line, line]);
   assert.equal(both.messagesPerSecond, alone.messagesPerSecond * 2);
   assert.equal(both.serverBusy, alone.serverBusy);
   assert.ok(Math.abs(both.serverCpuUs - alone.serverCpuUs / 2) < 1e-9);
