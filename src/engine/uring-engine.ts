@@ -219,10 +219,7 @@ export class UringEngine implements Engine {
         wait.enter();
         happened += this.#reap();
       } while (happened === 0 && wait.timeLeft());
-      while (wait.mayStay) {
-        wait.enterNow();
-        happened += this.#reap();
-      }
+      while (happened > 0 && wait.stay()) happened += this.#reap();
       return happened;
     } finally {
       this.#turning = false;

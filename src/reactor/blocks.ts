@@ -3,9 +3,11 @@ import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
 /** How much one block holds. */
-export const BLOCK_BYTES = 16_384;
-/** Blocks are mapped so many at a time: 1 MiB. */
-const SLAB_BLOCKS = 64;
+const BLOCK_BYTES = 16_384;
+/** And a small one. */
+export const SMALL_BYTES = 1024;
+/** Blocks are mapped so many bytes at a time. */
+const SLAB_BYTES = 1024 * 1024;
 /** Free blocks that keep their pages: 4 MiB. The pages of any more go back to the system. */
 const WARM_BLOCKS = 256;
 
@@ -26,13 +28,17 @@ export interface Block {
  *
  * @remarks
  * Bytes are copied here once, when they are written, and the kernel takes them from here. The block
- * given back last is lent first, so a server whose peers keep up works in one warm block.
+ * given back last is lent first, so a server whose peers keep up works in a few warm blocks.
+ *
+ * Small ones are for messages: a ring has dozens under way at a time, and what begins at a multiple of
+ * many KiB competes for the same few lines of the processor's caches.
  */
 export class Blocks {
   readonly #kernel: Kernel;
   readonly #slabs: Arena[] = [];
   readonly #warm: Block[] = [];
   readonly #cold: Block[] = [];
+  readonly #small: Block[] = [];
   readonly #lent: Block[] = [];
 
   constructor(kernel: Kernel) {
@@ -41,7 +47,12 @@ export class Blocks {
 
   /** @throws SysError `ENOMEM` when the system has no memory to map. */
   take(): Block {
-    return this.#warm.pop() ?? this.#cold.pop() ?? this.#grow();
+    return this.#warm.pop() ?? this.#cold.pop() ?? this.#grow(this.#cold, BLOCK_BYTES);
+  }
+
+  /** A block of {@link SMALL_BYTES}. @throws SysError `ENOMEM` when the system has no memory to map. */
+  takeSmall(): Block {
+    return this.#small.pop() ?? this.#grow(this.#small, SMALL_BYTES);
   }
 
   /** A block that is a piece of `arena`: bytes that are sent from where they were received. */
@@ -63,7 +74,9 @@ export class Blocks {
     block.start = 0;
     block.end = 0;
     block.next = null;
-    if (this.#warm.length < WARM_BLOCKS) {
+    if (block.bytes.length === SMALL_BYTES) {
+      this.#small.push(block);
+    } else if (this.#warm.length < WARM_BLOCKS) {
       this.#warm.push(block);
     } else {
       this.#kernel.libc.madvise(block.address, BLOCK_BYTES, MADV_DONTNEED);
@@ -76,17 +89,16 @@ export class Blocks {
     this.#slabs.length = 0;
     this.#warm.length = 0;
     this.#cold.length = 0;
+    this.#small.length = 0;
   }
 
-  #grow(): Block {
-    const slab = this.#kernel.arenas.map(SLAB_BLOCKS * BLOCK_BYTES);
+  #grow(free: Block[], bytes: number): Block {
+    const slab = this.#kernel.arenas.map(SLAB_BYTES);
     this.#slabs.push(slab);
-    for (let i = SLAB_BLOCKS - 1; i >= 0; i--) {
-      const offset = i * BLOCK_BYTES;
-      const bytes = slab.u8.subarray(offset, offset + BLOCK_BYTES);
-      this.#cold.push(newBlock(slab.address + offset, bytes, false));
+    for (let offset = SLAB_BYTES - bytes; offset >= 0; offset -= bytes) {
+      free.push(newBlock(slab.address + offset, slab.u8.subarray(offset, offset + bytes), false));
     }
-    return this.#cold.pop() as Block;
+    return free.pop() as Block;
   }
 }
 

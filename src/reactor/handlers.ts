@@ -17,7 +17,9 @@ export interface Handlers<Data = unknown> {
   /**
    * Bytes came.
    *
-   * @param bytes - Yours to keep. With `zeroCopy` they are lent instead: they change when this returns.
+   * @param bytes - Yours to keep. A small message may share its `ArrayBuffer` with others, as Node's
+   * buffers do: mind `byteOffset`, and `slice()` what you keep for long. With `zeroCopy` they are lent
+   * instead: they change when this returns.
    */
   data?(connection: Connection<Data>, bytes: Uint8Array): void;
   /** After `write` returned false: what waited has gone down to half of the high-water mark. */

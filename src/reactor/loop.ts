@@ -2,6 +2,7 @@ import type { Completions, Engine } from "../engine/engine.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Blocks } from "./blocks.ts";
+import { Copies } from "./copies.ts";
 import { Timers } from "./timers.ts";
 
 /** Whoever has a slot. It overrides what can happen to it. */
@@ -48,6 +49,7 @@ export class Loop implements Completions {
   readonly kernel: Kernel;
   readonly engine: Engine;
   readonly blocks: Blocks;
+  readonly copies: Copies = new Copies();
   readonly timers: Timers;
   /** The engine's memory, while a `data` handler has bytes of it on loan. */
   lending: Arena | null = null;

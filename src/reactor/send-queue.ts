@@ -1,5 +1,5 @@
 import { IN_FLIGHT, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
-import { BLOCK_BYTES, type Block } from "./blocks.ts";
+import { type Block, SMALL_BYTES } from "./blocks.ts";
 import { type Loop, Owner } from "./loop.ts";
 
 /**
@@ -138,20 +138,41 @@ export abstract class SendQueue extends Owner {
   }
 
   #copy(bytes: Uint8Array): void {
-    const { blocks } = this.loop;
     const { length } = bytes;
     for (let from = 0; from < length; ) {
-      let block = this.#tail;
-      if (block === null || block.lent || block.end === BLOCK_BYTES) {
-        block = blocks.take();
-        if (this.#tail === null) this.#head = block;
-        else this.#tail.next = block;
-        this.#tail = block;
-      }
-      const room = Math.min(BLOCK_BYTES - block.end, length - from);
+      const left = length - from;
+      const block = this.#blockFor(left);
+      const room = Math.min(block.bytes.length - block.end, left);
       block.bytes.set(room === length ? bytes : bytes.subarray(from, from + room), block.end);
       block.end += room;
       from += room;
     }
+  }
+
+  /** The block that the next bytes go to, which has room for some of them if not for all. */
+  #blockFor(length: number): Block {
+    const { blocks } = this.loop;
+    const tail = this.#tail;
+    if (tail === null) {
+      this.#head = length <= SMALL_BYTES ? blocks.takeSmall() : blocks.take();
+      this.#tail = this.#head;
+      return this.#head;
+    }
+    const room = tail.lent ? 0 : tail.bytes.length - tail.end;
+    if (room >= length) return tail;
+    // A small one is alone. What is written piece by piece moves on into a large one, to be one send.
+    if (tail.bytes.length === SMALL_BYTES && !tail.lent && this.#inFlight === 0) {
+      const large = blocks.take();
+      large.bytes.set(tail.bytes.subarray(tail.start, tail.end));
+      large.end = tail.end - tail.start;
+      this.#head = large;
+      this.#tail = large;
+      blocks.give(tail);
+      return large;
+    }
+    if (room > 0) return tail;
+    tail.next = blocks.take();
+    this.#tail = tail.next;
+    return tail.next;
   }
 }

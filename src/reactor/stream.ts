@@ -236,7 +236,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       bytes = new Uint8Array(arena.u8.buffer, offset, length);
       this.loop.lending = arena;
     } else {
-      bytes = arena.u8.slice(offset, offset + length);
+      bytes = this.loop.copies.copy(arena, offset, length);
     }
     try {
       handlers.data(this, bytes);

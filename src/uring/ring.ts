@@ -146,7 +146,10 @@ export class Ring implements Disposable {
     return this.#fd;
   }
 
-  /** Whether the kernel has work that it does, or completions that it shows, when it is entered next. */
+  /**
+   * Whether the kernel has work that it does, or completions that it shows, when it is entered next. After
+   * an `enter` that waited it may say so for nothing; after one that did not, only if it is so.
+   */
   get hasWork(): boolean {
     return (this.submissions.flags & UNASKED) !== 0;
   }
@@ -236,6 +239,7 @@ export class Ring implements Disposable {
   #enter(wanted: number, flags: number, argument: number, argumentBytes: number): number {
     const { submissions } = this;
     if (submissions.pending > 0) submissions.publish();
+    if ((flags & IORING_ENTER_GETEVENTS) !== 0) submissions.clearTaskRun();
     const result = this.#kernel.libc.syscall(
       SYS.io_uring_enter,
       this.#fd,

@@ -4,6 +4,7 @@ import {
   IORING_OP,
   IORING_POLL_ADD_MULTI,
   IORING_RECV_MULTISHOT,
+  IORING_SQ_TASKRUN,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
 } from "./constants.ts";
@@ -86,6 +87,18 @@ export class SubmissionQueue {
   /** IORING_SQ_* bits: what the kernel has to say without being asked. */
   get flags(): number {
     return Atomics.load(this.#heads, this.#flagsAt);
+  }
+
+  /**
+   * Takes IORING_SQ_TASKRUN back, before the kernel is entered and does what it announced.
+   *
+   * @remarks
+   * The kernel takes it back too, but leaves it standing for what it did while it waited: then it would
+   * announce nothing, for ever.
+   */
+  clearTaskRun(): void {
+    if ((this.flags & IORING_SQ_TASKRUN) === 0) return;
+    Atomics.and(this.#heads, this.#flagsAt, ~IORING_SQ_TASKRUN);
   }
 
   /** Shows the kernel what was pushed. */
