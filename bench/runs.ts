@@ -42,7 +42,7 @@ export const SERVERS: Readonly<Record<Exclude<keyof typeof DEFAULTS, "workers">,
 
 /** Rounds and seconds of each, short enough that a run of all defaults ends within a quarter of an hour. */
 export const DEFAULTS = {
-  echo: { rounds: 9, seconds: 1 },
+  echo: { rounds: 7, seconds: 1 },
   churn: { rounds: 9, seconds: 1 },
   syscalls: { rounds: 3 },
   latency: { rounds: 9, seconds: 2 },

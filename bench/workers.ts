@@ -144,13 +144,19 @@ export async function measureWorkers(
   });
 }
 
-/** How many of `count` connections each worker of a pool has. */
+/** How many of `count` connections each worker of a pool gets. */
 async function spreadOver(bench: Bench, server: Running, count: number): Promise<number[]> {
+  const before = await connectionsOf(server);
   const held = await holdConnections(bench, server, count);
   try {
-    const answer = await server.ask("connections", ANSWER_MS);
-    return answer.connections as number[];
+    // The loads have theirs still.
+    return (await connectionsOf(server)).map((all, i) => all - (before[i] as number));
   } finally {
     await held.stop();
   }
+}
+
+async function connectionsOf(server: Running): Promise<number[]> {
+  const answer = await server.ask("connections", ANSWER_MS);
+  return answer.connections as number[];
 }
