@@ -82,6 +82,7 @@ function inPython(name: string, label: string): PeerPlan {
  */
 export const PLANS: readonly PeerPlan[] = [
   inC({ name: YARDSTICK, label: "C, raw epoll loop" }, ["bench/peers/epoll.c"]),
+  polloi("uring-run", "io_uring", "run()", { flags: ["--run"] }),
   polloi("uring", "io_uring"),
   polloi("uring-zero-copy", "io_uring", "zeroCopy", { flags: ["--zero-copy"] }),
   polloi("epoll", "epoll"),
@@ -101,7 +102,6 @@ export const PLANS: readonly PeerPlan[] = [
     "bench/load/ring.h",
   ]),
   inC({ name: "c-libuv", label: "C, libuv", needs: "libuv" }, ["bench/peers/libuv.c"], ["-luv"]),
-  polloi("uring-run", "io_uring", "run()", { flags: ["--run"] }),
   polloi("run", "epoll", "run()", { flags: ["--run"] }),
   polloi("level", "epoll", "level-triggered", { flags: ["--trigger", "level"] }),
   polloi("poll", "poll"),

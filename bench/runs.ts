@@ -18,6 +18,7 @@ import { workersGoals, workersText } from "./workers-text.ts";
 export const SERVERS: Readonly<Record<Exclude<keyof typeof DEFAULTS, "workers">, string[]>> = {
   echo: [
     "c-epoll",
+    "polloi-uring-run",
     "polloi-uring",
     "polloi-uring-zero-copy",
     "polloi-epoll",
@@ -42,7 +43,7 @@ export const SERVERS: Readonly<Record<Exclude<keyof typeof DEFAULTS, "workers">,
 
 /** Rounds and seconds of each, short enough that a run of all defaults ends within a quarter of an hour. */
 export const DEFAULTS = {
-  echo: { rounds: 7, seconds: 1 },
+  echo: { rounds: 6, seconds: 1 },
   churn: { rounds: 9, seconds: 1 },
   syscalls: { rounds: 3 },
   latency: { rounds: 9, seconds: 2 },

@@ -13,6 +13,9 @@ import {
   type UringSlots,
 } from "./uring-slots.ts";
 
+/** So many of those that found no buffer are armed again for each that there is. */
+const STREAMS_PER_BUFFER = 4;
+
 /** What the io_uring engine has received, and the memory that is on loan for it until `settle`. */
 export class UringReceives {
   readonly #slots: UringSlots;
@@ -27,7 +30,7 @@ export class UringReceives {
   /** Memory of what came late. */
   #lateLoans: Arena[] = [];
   /** Streams that found no buffer. */
-  #starved: number[] = [];
+  readonly #starved: number[] = [];
 
   constructor(
     slots: UringSlots,
@@ -99,10 +102,11 @@ export class UringReceives {
     const starved = this.#starved;
     if (starved.length > 0) this.#buffers.grow();
     this.#buffers.publish();
-    // Those that were missing may have come back before it was told that they were.
-    if (starved.length === 0 || !this.#buffers.isReady) return;
-    this.#starved = [];
-    for (const slot of starved) {
+    // Those that were missing may have come back before it was told that they were. Whoever is armed
+    // beyond what they hold is back at once, with nothing.
+    const armed = Math.min(starved.length, this.#buffers.ready * STREAMS_PER_BUFFER);
+    if (armed === 0) return;
+    for (const slot of starved.splice(0, armed)) {
       if (!this.#slots.has(slot, FLAG_STARVED)) continue;
       this.#slots.lower(slot, FLAG_STARVED);
       this.#operations.arm(slot);

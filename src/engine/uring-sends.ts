@@ -49,6 +49,7 @@ export class UringSends {
       messageFlags |= MSG_DONTWAIT | MSG_WAITALL;
       slots.raise(slot, FLAG_LENT);
       slots.sendAddresses[slot] = address;
+      slots.lentLengths[slot] = length;
     } else {
       messageFlags |= MSG_WAITALL;
     }
@@ -69,7 +70,9 @@ export class UringSends {
     if (result > 0) {
       const left = (slots.sendLengths[slot] as number) - result;
       slots.sendLengths[slot] = left;
-      if (sends === 0 && left === 0 && slots.has(slot, FLAG_LENT)) this.#dropLent(slot);
+      // The first of several is the lent one. Those behind it may wait for long, and need no buffer.
+      const wentWhole = result === slots.lentLengths[slot];
+      if (wentWhole && slots.has(slot, FLAG_LENT)) this.#dropLent(slot);
       this.#completions.sent(slot, result);
       if (left === 0 || sends > 0) return 1;
     } else if (!RESENT.includes(result)) {

@@ -37,6 +37,8 @@ export class UringSlots extends Slots {
   generations: Uint32Array = new Uint32Array(64);
   /** How many sends are with the kernel. */
   sends: Uint8Array = new Uint8Array(64);
+  /** How long the first of them is, if it is of lent bytes. */
+  lentLengths: Uint32Array = new Uint32Array(64);
   /** The number of the last submission that named the slot's descriptor. */
   submissions: Uint32Array = new Uint32Array(64);
 
@@ -64,6 +66,7 @@ export class UringSlots extends Slots {
     super.resize(size);
     this.sends = grown(this.sends, new Uint8Array(size));
     this.generations = grown(this.generations, new Uint32Array(size));
+    this.lentLengths = grown(this.lentLengths, new Uint32Array(size));
     this.submissions = grown(this.submissions, new Uint32Array(size));
   }
 }

@@ -45,7 +45,7 @@ export interface Handlers<Data = unknown> {
 /** What can be set for each connection, whether it is accepted or made. */
 export interface ConnectionOptions {
   /**
-   * Lends `data` the bytes in the kernel's own buffer instead of a copy (about 100 ns a message). They
+   * Lends `data` the bytes in the kernel's own buffer instead of a copy. They
    * are good until the handler returns, and written back from there they are not copied at all.
    */
   readonly zeroCopy?: boolean;

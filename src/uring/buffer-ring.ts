@@ -111,9 +111,9 @@ export class BufferRing {
     return this.#count;
   }
 
-  /** Whether there is one to receive into, by what was taken so far. */
-  get isReady(): boolean {
-    return this.#ready > 0;
+  /** How many there are to receive into, by what was taken so far. */
+  get ready(): number {
+    return this.#ready;
   }
 
   /**
