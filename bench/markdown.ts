@@ -15,6 +15,7 @@ import { coresText, workersTable } from "./workers-text.ts";
 /** The rows of the README, where they were measured; docs/figures.md has all of them. */
 export const HEADLINE: readonly string[] = [
   "c-epoll",
+  "polloi-uring-run",
   "polloi-uring",
   "polloi-epoll",
   "node-net",
