@@ -51,10 +51,9 @@ export class BodyParser {
 
   /** A new body: of so many bytes, or chunked when that is -1. */
   begin(contentLength: number): void {
-    if (this.#trailers.fields.count > 0) this.release();
     this.#state = contentLength < 0 ? SIZE : FIXED;
     this.#left = contentLength;
-    if (contentLength >= 0) return;
+    this.release();
     this.#total = 0;
     this.#line.begin();
   }

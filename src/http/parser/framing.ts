@@ -88,7 +88,8 @@ function lengthOf(bytes: Uint8Array, from: number, to: number): number {
   for (let i = from; i < to; i++) {
     const code = bytes[i] as number;
     if (code < ZERO || code > NINE) return -1;
-    length = length * 10 + code - ZERO;
+    // In brackets, since the sum of the rest may be past what a number holds exactly.
+    length = length * 10 + (code - ZERO);
     if (length > Number.MAX_SAFE_INTEGER) return -1;
   }
   return length;
