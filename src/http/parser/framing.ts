@@ -10,10 +10,21 @@ import {
 } from "./head.ts";
 import { isAuthority } from "./host.ts";
 import type { ParserLimits } from "./limits.ts";
-import { COMMA, isBlank, isText, NINE, TOKEN, ZERO } from "./tokens.ts";
+import { COMMA, isBlank, isText, lowerCase, NINE, TOKEN, ZERO } from "./tokens.ts";
 
 /** There is no such header. */
 const NONE = -2;
+
+const HOST = lowerCase("host");
+const EXPECT = lowerCase("expect");
+const UPGRADE = lowerCase("upgrade");
+const CONNECTION = lowerCase("connection");
+const CONTENT_LENGTH = lowerCase("content-length");
+const TRANSFER_ENCODING = lowerCase("transfer-encoding");
+const CONTINUE = lowerCase("100-continue");
+const CHUNKED_CODING = lowerCase("chunked");
+const CLOSE_OPTION = lowerCase("close");
+const KEEP_ALIVE_OPTION = lowerCase("keep-alive");
 
 const CODING = "transfer-encoding";
 const TCHARS = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
@@ -42,30 +53,30 @@ export function readHead(head: RequestHead, limits: ParserLimits): FailureCode |
     // Names of these lengths are few, so most headers are passed over by a comparison.
     switch (base + (offsets[at + 1] as number) - name) {
       case 4:
-        if (!isText(bytes, name, "host")) break;
+        if (!isText(bytes, name, HOST)) break;
         if (head.hostField >= 0) return "HOST_REPEATED";
         if (from < to && !isAuthority(bytes, from, to)) return "HOST_INVALID";
         head.hostField = k;
         break;
       case 6:
-        if (!isText(bytes, name, "expect")) break;
-        if (to - from !== 12 || !isText(bytes, from, "100-continue")) return "EXPECT_UNKNOWN";
+        if (!isText(bytes, name, EXPECT)) break;
+        if (to - from !== 12 || !isText(bytes, from, CONTINUE)) return "EXPECT_UNKNOWN";
         head.flags |= EXPECTS_CONTINUE;
         break;
       case 7:
-        if (head.upgradeField < 0 && isText(bytes, name, "upgrade")) head.upgradeField = k;
+        if (head.upgradeField < 0 && isText(bytes, name, UPGRADE)) head.upgradeField = k;
         break;
       case 10:
-        if (isText(bytes, name, "connection")) head.flags |= optionsOf(bytes, from, to);
+        if (isText(bytes, name, CONNECTION)) head.flags |= optionsOf(bytes, from, to);
         break;
       case 14:
-        if (!isText(bytes, name, "content-length")) break;
+        if (!isText(bytes, name, CONTENT_LENGTH)) break;
         if (length !== NONE) return "LENGTH_REPEATED";
         length = lengthOf(bytes, from, to);
         if (length < 0) return "LENGTH_INVALID";
         break;
       case 17:
-        if (isText(bytes, name, "transfer-encoding")) codings++;
+        if (isText(bytes, name, TRANSFER_ENCODING)) codings++;
         break;
     }
   }
@@ -109,9 +120,9 @@ function optionsOf(bytes: Uint8Array, from: number, to: number): number {
     const alone = i === to || bytes[i] === COMMA;
     while (i < to && bytes[i] !== COMMA) i++;
     if (!alone) continue;
-    if (length === 5 && isText(bytes, start, "close")) flags |= CLOSE;
-    else if (length === 7 && isText(bytes, start, "upgrade")) flags |= UPGRADE_OPTION;
-    else if (length === 10 && isText(bytes, start, "keep-alive")) flags |= KEEP_ALIVE;
+    if (length === 5 && isText(bytes, start, CLOSE_OPTION)) flags |= CLOSE;
+    else if (length === 7 && isText(bytes, start, UPGRADE)) flags |= UPGRADE_OPTION;
+    else if (length === 10 && isText(bytes, start, KEEP_ALIVE_OPTION)) flags |= KEEP_ALIVE;
   }
   return flags;
 }
@@ -131,7 +142,7 @@ function whyNotChunked(head: RequestHead): FailureCode | undefined {
   for (let k = head.fields.find(CODING, 0); k >= 0; k = head.fields.find(CODING, k + 1)) {
     const from = base + (offsets[k * OFFSETS + 2] as number);
     const to = base + (offsets[k * OFFSETS + 3] as number);
-    last = to - from === 7 && isText(bytes, from, "chunked");
+    last = to - from === 7 && isText(bytes, from, CHUNKED_CODING);
     if (last) {
       chunked++;
       continue;

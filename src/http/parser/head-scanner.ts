@@ -3,7 +3,7 @@ import { FieldScanner } from "./field-scanner.ts";
 import { readHead } from "./framing.ts";
 import { RequestHead } from "./head.ts";
 import type { ParserLimits } from "./limits.ts";
-import { BAD, pastClass, SHORT } from "./scan.ts";
+import { BAD, pastClass, SHORT, wordAt, wordOf } from "./scan.ts";
 import { readTarget } from "./target.ts";
 import { CR, LF, NINE, SP, TARGET, TOKEN, ZERO } from "./tokens.ts";
 
@@ -18,15 +18,12 @@ const MAX_METHOD_BYTES = 32;
 const VERSION_LINE = "HTTP/1.1\r\n";
 const VERSION_BYTES = VERSION_LINE.length;
 
-/** The first four bytes of a text as one number. */
-function word(text: string): number {
-  return [0, 1, 2, 3].reduce((all, k) => (all << 8) | text.charCodeAt(k), 0);
-}
-
-const GET_ = word("GET ");
-const PUT_ = word("PUT ");
-const POST = word("POST");
-const HEAD = word("HEAD");
+const GET_ = wordOf("GET ");
+const PUT_ = wordOf("PUT ");
+const POST = wordOf("POST");
+const HEAD = wordOf("HEAD");
+const HTTP = wordOf("HTTP");
+const SLASH_1_1 = wordOf("/1.1");
 
 /** Methods that are names more often than not; any other token is made a string when asked for. */
 const KNOWN: readonly string[] = ["DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
@@ -142,7 +139,8 @@ export class HeadScanner {
   #version(bytes: Uint8Array, base: number, stop: number): number {
     const { head } = this;
     const at = base + head.targetEnd + 1;
-    for (let k = 0; k < VERSION_BYTES; k++) {
+    const usual = stop - at >= VERSION_BYTES && isVersion11(bytes, at);
+    for (let k = usual ? VERSION_BYTES : 0; k < VERSION_BYTES; k++) {
       if (at + k === stop) return this.#short(VERSION, at - base);
       const failure = whyNoVersion(k, bytes[at + k] as number);
       if (failure !== undefined) return this.#bad(failure);
@@ -167,13 +165,9 @@ export class HeadScanner {
   }
 }
 
-function wordAt(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] as number) << 24) |
-    ((bytes[at + 1] as number) << 16) |
-    ((bytes[at + 2] as number) << 8) |
-    (bytes[at + 3] as number)
-  );
+function isVersion11(bytes: Uint8Array, at: number): boolean {
+  if (wordAt(bytes, at) !== HTTP || wordAt(bytes, at + 4) !== SLASH_1_1) return false;
+  return bytes[at + 8] === CR && bytes[at + 9] === LF;
 }
 
 /** What is wrong with the byte at this place of `HTTP/1.1` and CRLF, where each digit may be another. */

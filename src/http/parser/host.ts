@@ -1,3 +1,4 @@
+import { pastClass } from "./scan.ts";
 import {
   CLOSE_BRACKET,
   COLON,
@@ -38,10 +39,12 @@ function hostEnd(bytes: Uint8Array, from: number, to: number): number {
     while (i < to && HOST_LITERAL[bytes[i] as number] === 1) i++;
     return i < to && i > from + 1 && bytes[i] === CLOSE_BRACKET ? i + 1 : -1;
   }
-  for (; i < to && HOST_NAME[bytes[i] as number] === 1; i++) {
-    if (bytes[i] === PERCENT && !isEncoded(bytes, i, to)) return -1;
+  for (;;) {
+    i = pastClass(bytes, HOST_NAME, i, to);
+    if (i === to || bytes[i] !== PERCENT) return i;
+    if (!isEncoded(bytes, i, to)) return -1;
+    i += 3;
   }
-  return i;
 }
 
 function isEncoded(bytes: Uint8Array, at: number, to: number): boolean {

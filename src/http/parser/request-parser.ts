@@ -24,8 +24,8 @@ const MAX_EMPTY_LINES = 4;
  * Reads HTTP/1.0 and HTTP/1.1 requests from the bytes of a connection, in place and one result at a time.
  *
  * @remarks
- * Each request is `HEAD`, any number of `BODY`, `END`; `NEED_MORE` may come between any two. After each
- * result but `NEED_MORE` and `FAILED` one reads on from {@link position}, where for `END` the next request
+ * Each request is HEAD, any number of BODY, END; NEED_MORE may come between any two. After each
+ * result but NEED_MORE and FAILED one reads on from {@link position}, where for END the next request
  * begins. How the bytes are split into chunks changes only how a body is split, and nothing else.
  *
  * ```text
@@ -69,22 +69,22 @@ export class RequestParser {
     this.#body = new BodyParser(limits);
   }
 
-  /** The head of the request, from `HEAD` on. The same object each time. */
+  /** The head of the request, from HEAD on. The same object each time. */
   get head(): RequestHead {
     return this.#head.head;
   }
 
-  /** After `BODY`: where in the chunk its bytes begin. */
+  /** After BODY: where in the chunk its bytes begin. */
   get bodyStart(): number {
     return this.#body.bodyStart;
   }
 
-  /** After `BODY`: where in the chunk its bytes end. */
+  /** After BODY: where in the chunk its bytes end. */
   get bodyEnd(): number {
     return this.#body.bodyEnd;
   }
 
-  /** After `END`: the trailers, which hold as long as the head does. */
+  /** After END: the trailers, which hold as long as the head does. */
   get trailers(): Fields {
     return this.#body.trailers;
   }
@@ -94,17 +94,17 @@ export class RequestParser {
     return this.#state === IDLE && this.#emptyLines === 0;
   }
 
-  /** After `FAILED`: what for. */
+  /** After FAILED: what for. */
   get failure(): FailureCode | undefined {
     return this.#failure;
   }
 
-  /** After `FAILED`: the status to answer with; 0 before. */
+  /** After FAILED: the status to answer with; 0 before. */
   get status(): number {
     return this.#failure === undefined ? 0 : FAILURES[this.#failure].status;
   }
 
-  /** After `FAILED`: why, in a few words that hold nothing of what was sent; empty before. */
+  /** After FAILED: why, in a few words that hold nothing of what was sent; empty before. */
   get reason(): string {
     return this.#failure === undefined ? "" : FAILURES[this.#failure].reason;
   }
@@ -112,10 +112,10 @@ export class RequestParser {
   /**
    * Reads on.
    *
-   * @param bytes - The chunk. It is not changed, and after `NEED_MORE` not needed any more.
+   * @param bytes - The chunk. It is not changed, and after NEED_MORE not needed any more.
    * @param from - The first byte that was not read yet.
    * @param to - Where the received bytes end.
-   * @returns what was found. `FAILED` once is `FAILED` for good.
+   * @returns what was found. FAILED once is FAILED for good.
    * @throws RangeError `ERR_INVALID_LENGTH` when the range does not lie in the bytes.
    */
   read(bytes: Uint8Array, from: number = 0, to: number = bytes.length): ReadResult {

@@ -20,3 +20,18 @@ export function pastClass(bytes: Uint8Array, table: Uint8Array, at: number, stop
   while (i < stop && table[bytes[i] as number] === 1) i++;
   return i;
 }
+
+/** Four bytes as one number, to be compared with that of a text. */
+export function wordAt(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)
+  );
+}
+
+/** The first four characters of a text as {@link wordAt} has them. */
+export function wordOf(text: string): number {
+  return [0, 1, 2, 3].reduce((word, k) => (word << 8) | text.charCodeAt(k), 0);
+}

@@ -1,6 +1,8 @@
 import type { RequestHead } from "./head.ts";
 import { isAuthority, isHostAndPort } from "./host.ts";
-import { ASTERISK, COLON, isText, LOWER, QUESTION, SLASH } from "./tokens.ts";
+import { ASTERISK, COLON, isText, LOWER, lowerCase, QUESTION, SLASH } from "./tokens.ts";
+
+const HTTP = lowerCase("http");
 
 /**
  * Finds the form of a target, and the parts of an absolute one, into the head. RFC 9112 section 3.2.
@@ -41,7 +43,7 @@ export function readTarget(head: RequestHead, bytes: Uint8Array, base: number): 
 
 /** Where the authority begins; -1 when this does not begin with `http://` or `https://`. */
 function schemeEnd(bytes: Uint8Array, from: number, to: number): number {
-  if (to - from < 8 || !isText(bytes, from, "http")) return -1;
+  if (to - from < 8 || !isText(bytes, from, HTTP)) return -1;
   const colon = LOWER[bytes[from + 4] as number] === 0x73 ? from + 5 : from + 4;
   if (bytes[colon] !== COLON || bytes[colon + 1] !== SLASH || bytes[colon + 2] !== SLASH) return -1;
   return colon + 3;

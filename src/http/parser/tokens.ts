@@ -46,10 +46,10 @@ export const VALUE: Uint8Array = tableOf((code) => code === HTAB || (code >= SP 
 export const TARGET: Uint8Array = tableOf((code) => code > SP && code < 0x7f && code !== 0x23);
 
 /**
- * reg-name of RFC 3986 section 3.2.2, but for the comma: it is what a proxy joins two Host fields with,
- * and no name that resolves has one. A percent sign is looked at more closely.
+ * reg-name of RFC 3986 section 3.2.2, but for the percent sign, which is looked at more closely, and for the
+ * comma: it is what a proxy joins two Host fields with, and no name that resolves has one.
  */
-export const HOST_NAME: Uint8Array = tableOf(among(`-._~%!$&'()*+;=${ALPHANUMERIC}`));
+export const HOST_NAME: Uint8Array = tableOf(among(`-._~!$&'()*+;=${ALPHANUMERIC}`));
 
 /** What stands between the brackets of an IPv6 address, with a v4 tail or IPvFuture. */
 export const HOST_LITERAL: Uint8Array = tableOf(among(`:.-_~!$&'()*+;=${ALPHANUMERIC}`));
@@ -70,10 +70,21 @@ export function isBlank(code: number): boolean {
   return code === SP || code === HTAB;
 }
 
-/** Are the bytes this lower-case text, when letter case is let go? The lengths are known to agree. */
-export function isText(bytes: Uint8Array, from: number, text: string): boolean {
+/** A lower-case text to be found in letters of any case. */
+export function lowerCase(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+/**
+ * Are the bytes this text of {@link lowerCase}, when letter case is let go? The lengths are known to agree.
+ *
+ * @remarks
+ * One bit makes a letter lower-case. It leaves the other characters of the texts as they are, and makes them of
+ * control characters only, which neither a name nor a value nor a target can have.
+ */
+export function isText(bytes: Uint8Array, from: number, text: Uint8Array): boolean {
   for (let k = 0; k < text.length; k++) {
-    if (LOWER[bytes[from + k] as number] !== text.charCodeAt(k)) return false;
+    if (((bytes[from + k] as number) | 0x20) !== text[k]) return false;
   }
   return true;
 }
