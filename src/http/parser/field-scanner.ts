@@ -68,7 +68,7 @@ export class FieldScanner {
         }
       }
       if (state === NAME) {
-        while (i < stop && TOKEN[bytes[i] as number] === 1) i++;
+        i = pastClass(bytes, TOKEN, i, stop);
         if (i === stop) return this.#short(state, i - base);
         if (bytes[i] !== COLON || offsets[at] === i - base) {
           return this.#bad(whyNoName(bytes[i] as number, offsets[at] === i - base));
@@ -88,7 +88,8 @@ export class FieldScanner {
         if (i === stop) return this.#short(state, i - base);
         if (bytes[i] !== CR) return this.#bad(bytes[i] === LF ? "BARE_LF" : "VALUE_INVALID");
         let end = i;
-        while (end > base + (offsets[at + 2] as number) && isBlank(bytes[end - 1] as number)) end--;
+        const start = base + (offsets[at + 2] as number);
+        while (end > start && isBlank(bytes[end - 1] as number)) end--;
         offsets[at + 3] = end - base;
         i++;
         state = LINE_FEED;
