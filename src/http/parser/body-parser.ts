@@ -51,17 +51,21 @@ export class BodyParser {
 
   /** A new body: of so many bytes, or chunked when that is -1. */
   begin(contentLength: number): void {
-    this.#state = contentLength < 0 ? SIZE : FIXED;
+    // Whatever follows a chunked body has none of its trailers.
+    if (this.#state !== FIXED) this.release();
     this.#left = contentLength;
-    this.release();
+    this.#state = FIXED;
+    if (contentLength >= 0) return;
+    this.#state = SIZE;
     this.#total = 0;
     this.#line.begin();
   }
 
-  /** Lets go of the trailers and their memory. */
+  /** Lets go of the trailers, and of the chunk or the memory that they lay in. */
   release(): void {
     this.#trailers.begin(0);
-    this.#section.begin();
+    this.#trailers.fields.clear();
+    this.#section.release();
   }
 
   /** See `RequestParser.read`. */

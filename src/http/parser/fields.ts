@@ -1,9 +1,12 @@
+import { NOTHING } from "./gathered.ts";
 import { latin1 } from "./latin1.ts";
 import { LOWER } from "./tokens.ts";
 
 /** Numbers for each field: where its name and its value begin and end, from the first byte of all. */
 export const OFFSETS = 4;
+/** Made when the first field comes: most parsers never see a trailer. */
 const FIRST_ROOM = 16 * OFFSETS;
+const NO_ROOM: Int32Array = new Int32Array(0);
 
 /**
  * Header or trailer fields as they lie in the received bytes. Nothing becomes a string before it is
@@ -20,15 +23,22 @@ const FIRST_ROOM = 16 * OFFSETS;
  */
 export class Fields {
   /** What the offsets lead into, and from where they count. Set by the parser, as is all below. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NOTHING;
   base = 0;
-  offsets: Int32Array = new Int32Array(FIRST_ROOM);
+  offsets: Int32Array = NO_ROOM;
   /** How many fields there are. */
   count = 0;
 
-  /** Room for twice as many fields. */
+  /** There are no fields any more, and nothing is held of where they lay. */
+  clear(): void {
+    this.bytes = NOTHING;
+    this.base = 0;
+    this.count = 0;
+  }
+
+  /** Room for twice as many fields, or for the first ones. */
   grow(): Int32Array {
-    const grown = new Int32Array(this.offsets.length * 2);
+    const grown = new Int32Array(Math.max(this.offsets.length * 2, FIRST_ROOM));
     grown.set(this.offsets);
     this.offsets = grown;
     return grown;
@@ -84,7 +94,7 @@ export class Fields {
     this.bytes = other.bytes.slice(other.base, other.base + length);
     this.base = 0;
     this.count = other.count;
-    this.offsets = other.offsets.slice(0, Math.max(other.count * OFFSETS, OFFSETS));
+    this.offsets = other.offsets.slice(0, other.count * OFFSETS);
   }
 
   #text(at: number): string {

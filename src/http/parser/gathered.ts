@@ -1,7 +1,8 @@
 /** Enough for the rest of most heads, so that it grows once or never. */
 const FIRST_BYTES = 1024;
 
-const NOTHING: Uint8Array = new Uint8Array(0);
+/** No bytes. */
+export const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Bytes that came in several chunks and are to lie in one piece. Holds no memory while it is empty. */
 export class Gathered {

@@ -147,13 +147,17 @@ export class RequestParser {
     fields.base = this.#section.base;
   }
 
-  /** Forgets everything, a failure too: the parser is as new. Its buffers are let go. */
+  /**
+   * Forgets everything, a failure too: the parser is as new, its head and trailers are gone, and it holds no
+   * memory of its own or of the last chunk. To be called before it is put away, or lent to another connection.
+   */
   reset(): void {
     this.#state = IDLE;
     this.#emptyLines = 0;
     this.#failure = undefined;
-    this.#section.begin();
+    this.#section.release();
     this.#body.release();
+    this.head.fields.clear();
     this.position = 0;
   }
 

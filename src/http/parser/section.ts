@@ -1,4 +1,4 @@
-import { Gathered } from "./gathered.ts";
+import { Gathered, NOTHING } from "./gathered.ts";
 import { SHORT } from "./scan.ts";
 
 /** What finds the end of a section: `HeadScanner`, and `FieldScanner` for trailers. */
@@ -16,7 +16,7 @@ export const OVER = -3;
  */
 export class Section {
   /** Where the section lies, once it is complete. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array = NOTHING;
   base = 0;
   /** How many of its bytes have come. */
   length = 0;
@@ -33,6 +33,13 @@ export class Section {
   begin(): void {
     this.length = 0;
     if (this.#gathered.length > 0) this.#gathered.release();
+  }
+
+  /** Lets go of the section, and of the caller's chunk. */
+  release(): void {
+    this.begin();
+    this.bytes = NOTHING;
+    this.base = 0;
   }
 
   /**
