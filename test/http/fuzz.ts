@@ -25,6 +25,19 @@ const PIECES: readonly string[] = [
   ...["http://a", "*", "9007199254740991", "9007199254740992", "1fffffffffffff", "20000000000000"],
 ];
 
+/** What may stand where a line ends, and is no line end. */
+const ENDS: readonly string[] = [
+  "\n",
+  "\r",
+  "\rX",
+  "\r\r\n",
+  "\n\r\n",
+  " \r\n",
+  "\r\n\t",
+  "X\n",
+  "",
+];
+
 const SMALL: ParserLimits = {
   maxHeadBytes: 120,
   maxTargetBytes: 12,
@@ -82,7 +95,7 @@ function mutated(stream: string, random: Random, seeds: readonly string[]): stri
   const lines = stream.split(/(?<=\n)/);
   const [one, other] = [random(lines.length), random(lines.length)];
   const piece = PIECES[random(PIECES.length)] as string;
-  switch (random(9)) {
+  switch (random(12)) {
     case 0:
       return stream.slice(0, at) + String.fromCharCode(random(256)) + stream.slice(at + 1);
     case 1:
@@ -99,9 +112,22 @@ function mutated(stream: string, random: Random, seeds: readonly string[]): stri
       return lines.toSpliced(one, 0, piece).join("");
     case 7:
       return stream.slice(0, at) + (seeds[random(seeds.length)] as string).slice(random(40));
+    case 8:
+    case 9:
+      return changed(stream, /\r\n/g, ENDS[random(ENDS.length)] as string, random);
+    case 10:
+      return changed(stream, /[0-9a-f]+(?=\r)|:/gi, piece, random);
     default:
       return stream + (seeds[random(seeds.length)] as string);
   }
+}
+
+/** One of the places where this is found gets something else. */
+function changed(stream: string, pattern: RegExp, instead: string, random: Random): string {
+  const places = [...stream.matchAll(pattern)];
+  const place = places[random(Math.max(places.length, 1))];
+  if (place === undefined) return stream;
+  return stream.slice(0, place.index) + instead + stream.slice(place.index + place[0].length);
 }
 
 /** What went wrong, with the stream that shows it. */

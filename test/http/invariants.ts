@@ -1,8 +1,8 @@
 /** What has to hold for any stream of bytes at all. */
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS, type ParserLimits } from "../../src/http/parser/limits.ts";
-import { bytesOf, type Message, outcomeOf } from "./outcome.ts";
-import { referenceOutcome } from "./reference.ts";
+import { bytesOf, type Message, type Outcome, outcomeOf } from "./outcome.ts";
+import { type ReferenceOutcome, referenceOutcome } from "./reference.ts";
 
 /**
  * Holds a stream to everything: it is read without a throw, the same in one piece, cut, and byte by byte; as
@@ -17,20 +17,22 @@ export function assertSound(
 ): void {
   const bytes = bytesOf(stream);
   const whole = outcomeOf(bytes, [], limits);
+  const text = JSON.stringify(whole);
   const each = Array.from({ length: bytes.length }, (_, k) => k);
   for (const places of [...cuts, each]) {
-    assert.deepEqual(outcomeOf(bytes, places, limits), whole, `cut at ${places.join()}`);
+    const cut = outcomeOf(bytes, places, limits);
+    // Comparing text takes a fraction of the time; the other comparison is for what it says.
+    if (JSON.stringify(cut) === text) continue;
+    assert.deepEqual(cut, whole, `cut at ${places.join()}`);
   }
-  assertAgrees(stream, limits);
+  assertAgrees(whole, referenceOutcome(stream, limits));
   for (const message of whole.messages) {
     if (message.trailers !== undefined) assertReadAgain(message);
   }
 }
 
 /** The parser takes what the reference takes, and finds the same boundaries. */
-export function assertAgrees(stream: string, limits: ParserLimits): void {
-  const { messages, failure, idle } = outcomeOf(bytesOf(stream), [], limits);
-  const reference = referenceOutcome(stream, limits);
+function assertAgrees({ messages, failure, idle }: Outcome, reference: ReferenceOutcome): void {
   const complete = messages.flatMap(({ method, target, headers, body, trailers, end }) =>
     end === undefined ? [] : [{ method, target, headers, body, trailers, end }],
   );

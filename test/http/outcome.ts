@@ -1,5 +1,6 @@
 /** What a parser makes of a stream of bytes, however it is split: a value that can be compared. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import type { Fields } from "../../src/http/parser/fields.ts";
 import type { RequestHead } from "../../src/http/parser/head.ts";
 import type { ParserLimits } from "../../src/http/parser/limits.ts";
@@ -35,12 +36,12 @@ export interface Outcome {
 
 /** Each character a byte. */
 export function bytesOf(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  return new Uint8Array(Buffer.from(text, "latin1"));
 }
 
 /** Each byte a character. */
 export function textOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (code) => String.fromCharCode(code)).join("");
+  return Buffer.from(bytes).toString("latin1");
 }
 
 /** Bytes before and after each chunk, which are none of the parser's business. */
@@ -67,9 +68,10 @@ export function outcomeOf(
     const [from, to] = [places[k] as number, places[k + 1] as number];
     const buffer = new Uint8Array(to - from + 2 * MARGIN).fill(0x0d);
     buffer.set(stream.subarray(from, to), MARGIN);
-    const before = buffer.slice();
     const more = reader.chunk(buffer, from);
-    assert.deepEqual(buffer, before, "the chunk was changed");
+    for (let at = from; at < to; at++) {
+      if (buffer[at - from + MARGIN] !== stream[at]) assert.fail("the chunk was changed");
+    }
     buffer.fill(0x58);
     if (!more) break;
   }
@@ -117,9 +119,9 @@ class Reader {
       this.#open = true;
       this.#kept = "";
       if (this.messages.length % 2 === 1) return;
-      assert.deepEqual(messageOf(head.copy()), message, "a copy of the head differs");
-      this.#parser.keepHead();
       this.#kept = JSON.stringify(message);
+      assert.equal(JSON.stringify(messageOf(head.copy())), this.#kept, "a copy differs");
+      this.#parser.keepHead();
       return;
     }
     const message = this.messages.at(-1) as Message;
