@@ -1,11 +1,13 @@
 import { NOTHING } from "./gathered.ts";
-import { latin1 } from "./latin1.ts";
+import { latin1, Remembered } from "./latin1.ts";
 import { LOWER } from "./tokens.ts";
 
 /** Numbers for each field: where its name and its value begin and end, from the first byte of all. */
 export const OFFSETS = 4;
 /** Made when the first field comes: most parsers never see a trailer. */
 const FIRST_ROOM = 16 * OFFSETS;
+/** Names to remember: three times as many as a browser sends. */
+const NAMES = 64;
 const NO_ROOM: Int32Array = new Int32Array(0);
 
 /**
@@ -28,6 +30,8 @@ export class Fields {
   offsets: Int32Array = NO_ROOM;
   /** How many fields there are. */
   count = 0;
+  /** Made when it is first needed: a server that asks for headers by name never does. */
+  #names: Remembered | undefined;
 
   /** There are no fields any more, and nothing is held of where they lay. */
   clear(): void {
@@ -46,12 +50,17 @@ export class Fields {
 
   /** The name of a field as it was sent. `index` is from 0 to `count` - 1. */
   name(index: number): string {
-    return this.#text(index * OFFSETS);
+    const { bytes, base, offsets } = this;
+    this.#names ??= new Remembered(NAMES);
+    const start = offsets[index * OFFSETS] as number;
+    return this.#names.of(bytes, base + start, base + (offsets[index * OFFSETS + 1] as number));
   }
 
   /** The value of a field without the whitespace around it, each byte a character (ISO 8859-1). */
   value(index: number): string {
-    return this.#text(index * OFFSETS + 2);
+    const { bytes, base, offsets } = this;
+    const start = offsets[index * OFFSETS + 2] as number;
+    return latin1(bytes, base + start, base + (offsets[index * OFFSETS + 3] as number));
   }
 
   /**
@@ -86,7 +95,9 @@ export class Fields {
 
   /** All fields in their order, each as its name (as it was sent) and its value. */
   entries(): [name: string, value: string][] {
-    return Array.from({ length: this.count }, (_, k) => [this.name(k), this.value(k)]);
+    const entries: [string, string][] = [];
+    for (let k = 0; k < this.count; k++) entries.push([this.name(k), this.value(k)]);
+    return entries;
   }
 
   /** Takes over what another one has, with a copy of `length` bytes from its base. */
@@ -94,12 +105,8 @@ export class Fields {
     this.bytes = other.bytes.slice(other.base, other.base + length);
     this.base = 0;
     this.count = other.count;
+    this.#names = other.#names;
     this.offsets = other.offsets.slice(0, other.count * OFFSETS);
-  }
-
-  #text(at: number): string {
-    const { offsets, base } = this;
-    return latin1(this.bytes, base + (offsets[at] as number), base + (offsets[at + 1] as number));
   }
 
   #named(start: number, name: string): boolean {

@@ -46,8 +46,8 @@ export class RequestHead {
   #known: string | undefined;
   #target: string | undefined;
   #path: string | undefined;
-  readonly #paths: Remembered = new Remembered();
-  readonly #targets: Remembered = new Remembered();
+  readonly #paths: Remembered = new Remembered(1);
+  readonly #targets: Remembered = new Remembered(1);
 
   constructor(fields: Fields = new Fields()) {
     this.fields = fields;
