@@ -108,6 +108,8 @@ function lengthOf(bytes: Uint8Array, from: number, to: number): number {
 
 /** What a Connection header says, as flags. It is a list; options that are not known here are let be. */
 function optionsOf(bytes: Uint8Array, from: number, to: number): number {
+  // What nearly every client sends that sends any.
+  if (to - from === 10 && isText(bytes, from, KEEP_ALIVE_OPTION)) return KEEP_ALIVE;
   let flags = 0;
   let i = from;
   while (i < to) {
