@@ -14,6 +14,7 @@ import { UringPoller } from "../src/selectors/pollers/uring-poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
+import { parserConformance } from "./conformance/http/parser.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
@@ -91,5 +92,6 @@ function all(): Suite[] {
     uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
     ...VARIANTS.map(reactorConformance),
     workersConformance(),
+    parserConformance(),
   ];
 }

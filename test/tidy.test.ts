@@ -23,6 +23,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   reactor: ["base", "sys", "select", "selectors", "socket", "uring", "engine"],
   workers: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],
   echo: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "workers"],
+  http: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "workers"],
   lab: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "echo"],
   cli: [
     "base",

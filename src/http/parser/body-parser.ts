@@ -1,0 +1,142 @@
+import { ChunkLine } from "./chunk-line.ts";
+import type { FailureCode } from "./failures.ts";
+import { FieldScanner } from "./field-scanner.ts";
+import type { Fields } from "./fields.ts";
+import type { ParserLimits } from "./limits.ts";
+import { BODY, END, FAILED, NEED_MORE, type ReadResult } from "./results.ts";
+import { BAD, SHORT } from "./scan.ts";
+import { OVER, Section } from "./section.ts";
+import { CR, LF } from "./tokens.ts";
+import { hasForbidden } from "./trailers.ts";
+
+/** Where in the body the parser is. */
+const FIXED = 0;
+const SIZE = 1;
+const DATA = 2;
+const DATA_CR = 3;
+const DATA_LF = 4;
+const TRAILERS = 5;
+
+/**
+ * The body of a request, of fixed length or chunked, as ranges of the chunks that it comes in: no byte is
+ * copied. RFC 9112 sections 6 and 7.1.
+ */
+export class BodyParser {
+  /** After each read: how far it got, and for `BODY` the range. */
+  position = 0;
+  bodyStart = 0;
+  bodyEnd = 0;
+  failure: FailureCode = "CHUNK_UNENDED";
+  readonly #limits: ParserLimits;
+  readonly #line: ChunkLine;
+  readonly #trailers: FieldScanner;
+  readonly #section: Section;
+  #state = FIXED;
+  /** Bytes of the body, or of its chunk, that are still to come. */
+  #left = 0;
+  /** Bytes of a chunked body so far, with the chunk that is coming. */
+  #total = 0;
+
+  constructor(limits: ParserLimits) {
+    this.#limits = limits;
+    this.#line = new ChunkLine(limits.maxChunkExtensionBytes);
+    this.#trailers = new FieldScanner(limits.maxHeaders, "TRAILERS_MANY");
+    this.#section = new Section(this.#trailers, limits.maxTrailerBytes);
+  }
+
+  /** The trailers of the body that has ended; none when it was not chunked. */
+  get trailers(): Fields {
+    return this.#trailers.fields;
+  }
+
+  /** A new body: of so many bytes, or chunked when that is -1. */
+  begin(contentLength: number): void {
+    // Whatever follows a chunked body has none of its trailers.
+    if (this.#state !== FIXED) this.release();
+    this.#left = contentLength;
+    this.#state = FIXED;
+    if (contentLength >= 0) return;
+    this.#state = SIZE;
+    this.#total = 0;
+    this.#line.begin();
+  }
+
+  /** Lets go of the trailers, and of the chunk or the memory that they lay in. */
+  release(): void {
+    this.#trailers.begin(0);
+    this.#trailers.fields.clear();
+    this.#section.release();
+  }
+
+  /** See `RequestParser.read`. */
+  read(bytes: Uint8Array, from: number, to: number): ReadResult {
+    this.position = from;
+    if (this.#state === FIXED) return this.#left === 0 ? END : this.#range(from, to);
+    let i = from;
+    for (;;) {
+      if (this.#state === TRAILERS) return this.#readTrailers(bytes, i, to);
+      if (i === to) return this.#more(to);
+      switch (this.#state) {
+        case SIZE:
+          i = this.#line.read(bytes, i, to);
+          if (i === SHORT) return this.#more(to);
+          if (i === BAD) return this.#fail(this.#line.failure);
+          if (!this.#announce(this.#line.size)) return this.#fail("BODY_LARGE");
+          break;
+        case DATA:
+          return this.#range(i, to);
+        case DATA_CR:
+          if (bytes[i] !== CR) return this.#fail("CHUNK_UNENDED");
+          this.#state = DATA_LF;
+          i++;
+          break;
+        case DATA_LF:
+          if (bytes[i] !== LF) return this.#fail("CHUNK_UNENDED");
+          this.#state = SIZE;
+          this.#line.next();
+          i++;
+          break;
+      }
+    }
+  }
+  /** A chunk of this size comes next, or the trailers. @returns whether the body may have it. */
+  #announce(size: number): boolean {
+    this.#left = size;
+    this.#total += size;
+    this.#state = size > 0 ? DATA : TRAILERS;
+    return this.#total <= this.#limits.maxBodyBytes;
+  }
+
+  #range(from: number, to: number): ReadResult {
+    if (from === to) return this.#more(to);
+    this.bodyStart = from;
+    this.bodyEnd = Math.min(to, from + this.#left);
+    this.#left -= this.bodyEnd - from;
+    this.position = this.bodyEnd;
+    if (this.#left === 0 && this.#state === DATA) this.#state = DATA_CR;
+    return BODY;
+  }
+
+  #readTrailers(bytes: Uint8Array, from: number, to: number): ReadResult {
+    const end = this.#section.read(bytes, from, to);
+    if (end === SHORT) return this.#more(to);
+    if (end === BAD) return this.#fail(this.#trailers.failure);
+    if (end === OVER) return this.#fail("TRAILERS_LARGE");
+    const { fields } = this.#trailers;
+    fields.bytes = this.#section.bytes;
+    fields.base = this.#section.base;
+    if (hasForbidden(fields)) return this.#fail("TRAILER_FORBIDDEN");
+    this.position = end;
+    return END;
+  }
+
+  #more(to: number): ReadResult {
+    this.position = to;
+    return NEED_MORE;
+  }
+
+  #fail(failure: FailureCode): ReadResult {
+    this.failure = failure;
+    return FAILED;
+  }
+}

@@ -1,0 +1,120 @@
+import { NOTHING } from "./gathered.ts";
+import { latin1, Remembered } from "./latin1.ts";
+import { LOWER } from "./tokens.ts";
+
+/** Numbers for each field: where its name and its value begin and end, from the first byte of all. */
+export const OFFSETS = 4;
+/** Made when the first field comes: most parsers never see a trailer. */
+const FIRST_ROOM = 16 * OFFSETS;
+/** Names to remember: three times as many as a browser sends. */
+const NAMES = 64;
+const NO_ROOM: Int32Array = new Int32Array(0);
+
+/**
+ * Header or trailer fields as they lie in the received bytes. Nothing becomes a string before it is
+ * asked for.
+ *
+ * @remarks
+ * ```text
+ *   bytes    ... H o s t :   e x a m p l e . o r g \r \n ...
+ *                ^       ^   ^                     ^
+ *   offsets      0       1   2                     3         from `base`
+ * ```
+ *
+ * The bytes are lent: what is asked for later than they stay is garbage. See `RequestHead`.
+ */
+export class Fields {
+  /** What the offsets lead into, and from where they count. Set by the parser, as is all below. */
+  bytes: Uint8Array = NOTHING;
+  base = 0;
+  offsets: Int32Array = NO_ROOM;
+  /** How many fields there are. */
+  count = 0;
+  /** Made when it is first needed: a server that asks for headers by name never does. */
+  #names: Remembered | undefined;
+
+  /** There are no fields any more, and nothing is held of where they lay. */
+  clear(): void {
+    this.bytes = NOTHING;
+    this.base = 0;
+    this.count = 0;
+  }
+
+  /** Room for twice as many fields, or for the first ones. */
+  grow(): Int32Array {
+    const grown = new Int32Array(Math.max(this.offsets.length * 2, FIRST_ROOM));
+    grown.set(this.offsets);
+    this.offsets = grown;
+    return grown;
+  }
+
+  /** The name of a field as it was sent. `index` is from 0 to `count` - 1. */
+  name(index: number): string {
+    const { bytes, base, offsets } = this;
+    this.#names ??= new Remembered(NAMES);
+    const start = offsets[index * OFFSETS] as number;
+    return this.#names.of(bytes, base + start, base + (offsets[index * OFFSETS + 1] as number));
+  }
+
+  /** The value of a field without the whitespace around it, each byte a character (ISO 8859-1). */
+  value(index: number): string {
+    const { bytes, base, offsets } = this;
+    const start = offsets[index * OFFSETS + 2] as number;
+    return latin1(bytes, base + start, base + (offsets[index * OFFSETS + 3] as number));
+  }
+
+  /**
+   * The value of the field of this name, in whatever case.
+   *
+   * @remarks
+   * Repeated fields are joined in their order by `, `, and those of Cookie by `; `, as RFC 9110 section 5.3
+   * and RFC 9113 section 8.2.3 have it.
+   *
+   * @returns `undefined` when there is none; an empty string when it has no value.
+   */
+  get(name: string): string | undefined {
+    let text: string | undefined;
+    for (let index = this.find(name, 0); index >= 0; index = this.find(name, index + 1)) {
+      const value = this.value(index);
+      if (text === undefined) text = value;
+      else text += (/^cookie$/i.test(name) ? "; " : ", ") + value;
+    }
+    return text;
+  }
+
+  /** The first field of this name from `index` on; -1 when there is none. */
+  find(name: string, index: number): number {
+    const { offsets, count } = this;
+    for (let k = index; k < count; k++) {
+      const start = offsets[k * OFFSETS] as number;
+      const end = offsets[k * OFFSETS + 1] as number;
+      if (end - start === name.length && this.#named(start, name)) return k;
+    }
+    return -1;
+  }
+
+  /** All fields in their order, each as its name (as it was sent) and its value. */
+  entries(): [name: string, value: string][] {
+    const entries: [string, string][] = [];
+    for (let k = 0; k < this.count; k++) entries.push([this.name(k), this.value(k)]);
+    return entries;
+  }
+
+  /** Takes over what another one has, with a copy of `length` bytes from its base. */
+  copyFrom(other: Fields, length: number): void {
+    this.bytes = other.bytes.slice(other.base, other.base + length);
+    this.base = 0;
+    this.count = other.count;
+    this.#names = other.#names;
+    this.offsets = other.offsets.slice(0, other.count * OFFSETS);
+  }
+
+  #named(start: number, name: string): boolean {
+    const { bytes } = this;
+    const from = this.base + start;
+    for (let k = 0; k < name.length; k++) {
+      if (LOWER[bytes[from + k] as number] !== LOWER[name.charCodeAt(k)]) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,187 @@
+import type { FailureCode } from "./failures.ts";
+import { FieldScanner } from "./field-scanner.ts";
+import { readHead } from "./framing.ts";
+import { RequestHead } from "./head.ts";
+import type { ParserLimits } from "./limits.ts";
+import { BAD, pastClass, SHORT, wordAt, wordOf } from "./scan.ts";
+import { readTarget } from "./target.ts";
+import { CR, LF, NINE, SP, TARGET, TOKEN, ZERO } from "./tokens.ts";
+
+/** Where in the head the scanner stopped for want of bytes. */
+const METHOD = 0;
+const TARGET_PART = 1;
+const VERSION = 2;
+const FIELDS = 3;
+
+/** No registered method is half as long as this. */
+const MAX_METHOD_BYTES = 32;
+const VERSION_LINE = "HTTP/1.1\r\n";
+const VERSION_BYTES = VERSION_LINE.length;
+
+const GET_ = wordOf("GET ");
+const PUT_ = wordOf("PUT ");
+const POST = wordOf("POST");
+const HEAD = wordOf("HEAD");
+const HTTP = wordOf("HTTP");
+const SLASH_1_1 = wordOf("/1.1");
+
+/** Methods that are names more often than not; any other token is made a string when asked for. */
+const KNOWN: readonly string[] = ["DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
+
+/**
+ * Finds the parts of a request line, hands what follows to a `FieldScanner`, and says what all of it means.
+ *
+ * @remarks
+ * RFC 9112 section 3: exactly one space between the parts, and CRLF after them.
+ */
+export class HeadScanner {
+  readonly head: RequestHead;
+  failure: FailureCode = "METHOD_INVALID";
+  readonly #limits: ParserLimits;
+  readonly #fields: FieldScanner;
+  #state = METHOD;
+  /** From where to go on, from the first byte of the head. */
+  #at = 0;
+
+  constructor(limits: ParserLimits) {
+    this.#limits = limits;
+    this.#fields = new FieldScanner(limits.maxHeaders, "HEADERS_MANY");
+    this.head = new RequestHead(this.#fields.fields);
+  }
+
+  /** A new head. */
+  begin(): void {
+    this.#state = METHOD;
+    this.#at = 0;
+    this.head.begin();
+  }
+
+  /** Is it the target that took the room? Then that is what the answer says. */
+  get inTarget(): boolean {
+    return this.#state === TARGET_PART;
+  }
+
+  /** See `FieldScanner.scan`. */
+  scan(bytes: Uint8Array, base: number, stop: number): number {
+    if (this.#state !== FIELDS) {
+      const at = this.#requestLine(bytes, base, stop);
+      if (at < 0) return at;
+      this.#state = FIELDS;
+      this.#fields.begin(at - base);
+    }
+    const end = this.#fields.scan(bytes, base, stop);
+    if (end < 0) {
+      this.failure = this.#fields.failure;
+      return end;
+    }
+    const { head } = this;
+    head.fields.bytes = bytes;
+    head.fields.base = base;
+    head.length = end - base;
+    const failure = readHead(head, this.#limits);
+    return failure === undefined ? end : this.#bad(failure);
+  }
+
+  #requestLine(bytes: Uint8Array, base: number, stop: number): number {
+    const { head } = this;
+    let state = this.#state;
+    let i = base + this.#at;
+    if (state === METHOD) {
+      i = this.#method(bytes, base, stop);
+      if (i < 0) return i;
+      state = TARGET_PART;
+    }
+    if (state === TARGET_PART) {
+      const start = base + head.methodEnd + 1;
+      const { maxTargetBytes } = this.#limits;
+      i = pastClass(bytes, TARGET, i, Math.min(stop, start + maxTargetBytes + 1));
+      if (i - start > maxTargetBytes) return this.#bad("TARGET_LONG");
+      if (i === stop) return this.#short(state, i - base);
+      const code = bytes[i];
+      if (code === CR || code === LF) return this.#bad("VERSION_MALFORMED");
+      if (code !== SP || i === start) return this.#bad("TARGET_INVALID");
+      head.targetEnd = i - base;
+      i++;
+    }
+    return this.#version(bytes, base, stop);
+  }
+
+  /** @returns where the target begins. */
+  #method(bytes: Uint8Array, base: number, stop: number): number {
+    const { head } = this;
+    let i = base + this.#at;
+    if (this.#at === 0 && stop - i > 4) {
+      const first = wordAt(bytes, i);
+      if (first === GET_) return this.#known("GET", i);
+      if (first === POST && bytes[i + 4] === SP) return this.#known("POST", i);
+      if (first === PUT_) return this.#known("PUT", i);
+      if (first === HEAD && bytes[i + 4] === SP) return this.#known("HEAD", i);
+    }
+    const last = Math.min(stop, base + MAX_METHOD_BYTES + 1);
+    while (i < last && TOKEN[bytes[i] as number] === 1) i++;
+    if (i - base > MAX_METHOD_BYTES) return this.#bad("METHOD_LONG");
+    if (i === stop) return this.#short(METHOD, i - base);
+    if (bytes[i] !== SP || i === base) return this.#bad("METHOD_INVALID");
+    head.methodEnd = i - base;
+    for (const method of KNOWN) {
+      if (method.length === head.methodEnd && isExactly(bytes, base, method)) head.know(method);
+    }
+    return i + 1;
+  }
+
+  #known(method: string, at: number): number {
+    this.head.know(method);
+    this.head.methodEnd = method.length;
+    return at + method.length + 1;
+  }
+
+  /** @returns where the fields begin. */
+  #version(bytes: Uint8Array, base: number, stop: number): number {
+    const { head } = this;
+    const at = base + head.targetEnd + 1;
+    const usual = stop - at >= VERSION_BYTES && isVersion11(bytes, at);
+    for (let k = usual ? VERSION_BYTES : 0; k < VERSION_BYTES; k++) {
+      if (at + k === stop) return this.#short(VERSION, at - base);
+      const failure = whyNoVersion(k, bytes[at + k] as number);
+      if (failure !== undefined) return this.#bad(failure);
+    }
+    if (bytes[at + 5] !== 0x31) return this.#bad("VERSION_UNSUPPORTED");
+    head.version = bytes[at + 7] === ZERO ? 0 : 1;
+    // The method may still have to be read from the bytes, for CONNECT and OPTIONS.
+    head.fields.bytes = bytes;
+    head.fields.base = base;
+    return readTarget(head, bytes, base) ? at + VERSION_BYTES : this.#bad("TARGET_INVALID");
+  }
+
+  #short(state: number, at: number): number {
+    this.#state = state;
+    this.#at = at;
+    return SHORT;
+  }
+
+  #bad(failure: FailureCode): number {
+    this.failure = failure;
+    return BAD;
+  }
+}
+
+function isVersion11(bytes: Uint8Array, at: number): boolean {
+  if (wordAt(bytes, at) !== HTTP || wordAt(bytes, at + 4) !== SLASH_1_1) return false;
+  return bytes[at + 8] === CR && bytes[at + 9] === LF;
+}
+
+/** What is wrong with the byte at this place of `HTTP/1.1` and CRLF, where each digit may be another. */
+function whyNoVersion(place: number, code: number): FailureCode | undefined {
+  if (code === VERSION_LINE.charCodeAt(place)) return undefined;
+  if (place === 8 && code === LF) return "BARE_LF";
+  if (place === 9) return "BARE_CR";
+  const digit = (place === 5 || place === 7) && code >= ZERO && code <= NINE;
+  return digit ? undefined : "VERSION_MALFORMED";
+}
+
+function isExactly(bytes: Uint8Array, from: number, text: string): boolean {
+  for (let k = 0; k < text.length; k++) {
+    if (bytes[from + k] !== text.charCodeAt(k)) return false;
+  }
+  return true;
+}

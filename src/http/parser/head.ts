@@ -1,0 +1,191 @@
+import { Fields } from "./fields.ts";
+import { latin1, Remembered } from "./latin1.ts";
+import { QUESTION } from "./tokens.ts";
+
+/** The four forms of a target. RFC 9112 section 3.2. */
+export type TargetForm = "origin" | "absolute" | "authority" | "asterisk";
+
+/** Set in `flags` by `readHead`: what the framing and connection fields say. */
+export const CLOSE = 1;
+export const KEEP_ALIVE = 2;
+export const UPGRADE_OPTION = 4;
+export const EXPECTS_CONTINUE = 8;
+export const CHUNKED = 16;
+
+/**
+ * The head of a request: its request line and headers.
+ *
+ * @remarks
+ * A view of bytes that are lent: what is asked for becomes a string then, and not before. It holds until
+ * the parser begins the next request, as long as the chunk in which the head ended is not overwritten. Who
+ * wants it for longer calls `parser.keepHead()`, which moves it off the chunk, or takes a {@link copy}.
+ *
+ * The methods of this class are for everyone; its plain fields belong to the parser.
+ */
+export class RequestHead {
+  /** The headers. */
+  readonly fields: Fields;
+  /** The minor version: 0 for HTTP/1.0, 1 for HTTP/1.1 and for any later 1.x. RFC 9112 section 2.3. */
+  version: 0 | 1 = 1;
+  /** The form of the target. */
+  form: TargetForm = "origin";
+  /** The length of the body in bytes; 0 without a body, -1 when it is chunked. RFC 9112 section 6.3. */
+  contentLength = 0;
+  /** From the first byte of the head: where the method and the target end. */
+  methodEnd = 0;
+  targetEnd = 0;
+  /** Where the path begins, and in the absolute form the authority. */
+  pathStart = 0;
+  authorityStart = 0;
+  flags = 0;
+  /** Which of the headers are these; -1 for none. */
+  hostField = -1;
+  upgradeField = -1;
+  /** How many bytes the head has, from the request line to the empty line. */
+  length = 0;
+  #known: string | undefined;
+  #target: string | undefined;
+  #path: string | undefined;
+  readonly #paths: Remembered = new Remembered(1);
+  readonly #targets: Remembered = new Remembered(1);
+
+  constructor(fields: Fields = new Fields()) {
+    this.fields = fields;
+  }
+
+  /** For the parser: nothing is known of the next head but, perhaps, its method. */
+  begin(): void {
+    this.#known = undefined;
+    this.#target = undefined;
+    this.#path = undefined;
+  }
+
+  /** For the parser: the method, when it is one of the common ones. */
+  know(method: string): void {
+    this.#known = method;
+  }
+
+  /** The method as it was sent: methods are case-sensitive. */
+  get method(): string {
+    const { bytes, base } = this.fields;
+    this.#known ??= latin1(bytes, base, base + this.methodEnd);
+    return this.#known;
+  }
+
+  /** The target as it was sent. */
+  get target(): string {
+    if (this.#target === undefined) {
+      const { bytes, base } = this.fields;
+      const from = base + this.methodEnd + 1;
+      this.#target = this.#targets.of(bytes, from, base + this.targetEnd);
+    }
+    return this.#target;
+  }
+
+  /**
+   * The path, as it was sent: neither decoded nor freed of its dots.
+   *
+   * @remarks
+   * `/` when an absolute target has none, and `*` when it has none with OPTIONS, which then asks about the
+   * server as a whole, as `*` itself does (RFC 9112 section 3.2.4). Empty in the authority form.
+   */
+  get path(): string {
+    this.#path ??= this.#readPath();
+    return this.#path;
+  }
+
+  /** What follows the first `?` of the target, as it was sent; empty when there is none. */
+  get query(): string {
+    const { bytes, base } = this.fields;
+    return latin1(bytes, base + this.#pathEnd() + 1, base + this.targetEnd);
+  }
+
+  /**
+   * The host and port that are asked for: those of an absolute target, or of CONNECT's, else those of Host
+   * (RFC 9112 section 3.2.2). Empty when Host is, `undefined` when HTTP/1.0 has none.
+   */
+  get host(): string | undefined {
+    const { bytes, base } = this.fields;
+    if (this.form === "authority") return this.target;
+    if (this.form === "absolute") {
+      return latin1(bytes, base + this.authorityStart, base + this.pathStart);
+    }
+    return this.hostField < 0 ? undefined : this.fields.value(this.hostField);
+  }
+
+  /** Is the body sent in chunks? RFC 9112 section 7.1. */
+  get chunked(): boolean {
+    return (this.flags & CHUNKED) !== 0;
+  }
+
+  /** Does a body follow, be it an empty one in chunks? */
+  get hasBody(): boolean {
+    return this.contentLength !== 0;
+  }
+
+  /** May the connection serve another request after this? RFC 9112 section 9.3. */
+  get keepAlive(): boolean {
+    if ((this.flags & CLOSE) !== 0) return false;
+    return this.version === 1 || (this.flags & KEEP_ALIVE) !== 0;
+  }
+
+  /** Does the client wait for `100 Continue` before it sends its body? RFC 9110 section 10.1.1. */
+  get expectsContinue(): boolean {
+    return (this.flags & EXPECTS_CONTINUE) !== 0;
+  }
+
+  /**
+   * The protocols that the client would rather speak, as in Upgrade. `undefined` when it asks for none, when
+   * Connection does not say `upgrade`, and in HTTP/1.0. RFC 9110 section 7.8.
+   */
+  get upgrade(): string | undefined {
+    if (this.upgradeField < 0 || this.version === 0) return undefined;
+    return (this.flags & UPGRADE_OPTION) === 0 ? undefined : this.fields.get("upgrade");
+  }
+
+  /** The value of a header: see `Fields.get`. */
+  header(name: string): string | undefined {
+    return this.fields.get(name);
+  }
+
+  /** All headers in their order, each as its name (as it was sent) and its value. */
+  headers(): [name: string, value: string][] {
+    return this.fields.entries();
+  }
+
+  /** The same head in memory of its own, which stays as it is. */
+  copy(): RequestHead {
+    const head = new RequestHead();
+    head.fields.copyFrom(this.fields, this.length);
+    head.version = this.version;
+    head.form = this.form;
+    head.contentLength = this.contentLength;
+    head.methodEnd = this.methodEnd;
+    head.targetEnd = this.targetEnd;
+    head.pathStart = this.pathStart;
+    head.authorityStart = this.authorityStart;
+    head.flags = this.flags;
+    head.hostField = this.hostField;
+    head.upgradeField = this.upgradeField;
+    head.length = this.length;
+    if (this.#known !== undefined) head.know(this.#known);
+    return head;
+  }
+
+  #readPath(): string {
+    const { bytes, base } = this.fields;
+    const end = this.#pathEnd();
+    if (end === this.pathStart && this.form === "absolute") {
+      return this.method === "OPTIONS" && end === this.targetEnd ? "*" : "/";
+    }
+    return this.#paths.of(bytes, base + this.pathStart, base + end);
+  }
+
+  /** Where the path ends: at the question mark or with the target. */
+  #pathEnd(): number {
+    const { bytes, base } = this.fields;
+    let i = this.pathStart;
+    while (i < this.targetEnd && bytes[base + i] !== QUESTION) i++;
+    return i;
+  }
+}

@@ -1,0 +1,159 @@
+/** What a parser makes of a stream of bytes, however it is split: a value that can be compared. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import type { Fields } from "../../src/http/parser/fields.ts";
+import type { RequestHead } from "../../src/http/parser/head.ts";
+import type { ParserLimits } from "../../src/http/parser/limits.ts";
+import { RequestParser } from "../../src/http/parser/request-parser.ts";
+import { BODY, END, FAILED, HEAD, NEED_MORE } from "../../src/http/parser/results.ts";
+
+/** A request as far as it was read. */
+export interface Message {
+  readonly method: string;
+  readonly target: string;
+  readonly form: string;
+  readonly path: string;
+  readonly query: string;
+  readonly version: number;
+  readonly host: string | undefined;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly contentLength: number;
+  readonly keepAlive: boolean;
+  readonly expectsContinue: boolean;
+  readonly upgrade: string | undefined;
+  body: string;
+  /** Once it is complete: its trailers, and where it ended in the stream. */
+  trailers?: readonly (readonly [string, string])[];
+  end?: number;
+}
+
+/** All of a stream. */
+export interface Outcome {
+  readonly messages: readonly Message[];
+  readonly failure: string | undefined;
+  readonly idle: boolean;
+}
+
+/** Each character a byte. */
+export function bytesOf(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, "latin1"));
+}
+
+/** Each byte a character. */
+export function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("latin1");
+}
+
+/** Bytes before and after each chunk, which are none of the parser's business. */
+const MARGIN = 3;
+
+/**
+ * Gives the parser a stream in chunks, cut at these places, and takes down what it says.
+ *
+ * @remarks
+ * Each chunk lies in the midst of a larger buffer and is overwritten once it was taken. The head of every
+ * second request is kept, and has to be the same when the request ends.
+ */
+export function outcomeOf(
+  stream: Uint8Array,
+  cuts: readonly number[] = [],
+  limits?: ParserLimits,
+): Outcome {
+  const parser = new RequestParser(limits);
+  const reader = new Reader(parser);
+  const places = [...new Set([0, ...cuts, stream.length])]
+    .filter((cut) => cut >= 0 && cut <= stream.length)
+    .sort((a, b) => a - b);
+  for (let k = 0; k + 1 < places.length; k++) {
+    const [from, to] = [places[k] as number, places[k + 1] as number];
+    const buffer = new Uint8Array(to - from + 2 * MARGIN).fill(0x0d);
+    buffer.set(stream.subarray(from, to), MARGIN);
+    const more = reader.chunk(buffer, from);
+    for (let at = from; at < to; at++) {
+      if (buffer[at - from + MARGIN] !== stream[at]) assert.fail("the chunk was changed");
+    }
+    buffer.fill(0x58);
+    if (!more) break;
+  }
+  return { messages: reader.messages, failure: parser.failure, idle: parser.idle };
+}
+
+class Reader {
+  readonly messages: Message[] = [];
+  readonly #parser: RequestParser;
+  #kept = "";
+  #open = false;
+
+  constructor(parser: RequestParser) {
+    this.#parser = parser;
+  }
+
+  /** @returns false when the parser has failed. */
+  chunk(buffer: Uint8Array, offset: number): boolean {
+    const to = buffer.length - MARGIN;
+    for (let at = MARGIN; ; ) {
+      const result = this.#parser.read(buffer, at, to);
+      const { position } = this.#parser;
+      assert.ok(position >= at && position <= to, `position ${position} is not in ${at}..${to}`);
+      if (result === NEED_MORE) {
+        assert.equal(position, to, "more is wanted, and not all was taken");
+        return true;
+      }
+      if (result === FAILED) {
+        assert.ok(this.#parser.status >= 400 && this.#parser.reason !== "");
+        assert.equal(this.#parser.read(buffer, at, to), FAILED, "a failure is not for good");
+        return false;
+      }
+      this.#take(result, buffer, position - MARGIN + offset);
+      if (result !== END) assert.ok(position > at, "no progress");
+      at = position;
+    }
+  }
+
+  #take(result: typeof HEAD | typeof BODY | typeof END, buffer: Uint8Array, end: number): void {
+    const { head } = this.#parser;
+    assert.equal(this.#open, result !== HEAD, `result ${result} out of order`);
+    if (result === HEAD) {
+      const message = messageOf(head);
+      this.messages.push(message);
+      this.#open = true;
+      this.#kept = "";
+      if (this.messages.length % 2 === 1) return;
+      this.#kept = JSON.stringify(message);
+      assert.equal(JSON.stringify(messageOf(head.copy())), this.#kept, "a copy differs");
+      this.#parser.keepHead();
+      return;
+    }
+    const message = this.messages.at(-1) as Message;
+    if (result === BODY) {
+      message.body += textOf(buffer.subarray(this.#parser.bodyStart, this.#parser.bodyEnd));
+      return;
+    }
+    if (this.#kept !== "") assert.equal(JSON.stringify(messageOf(head)), this.#kept, "not kept");
+    message.trailers = entriesOf(this.#parser.trailers);
+    message.end = end;
+    this.#open = false;
+  }
+}
+
+function messageOf(head: RequestHead): Message {
+  return {
+    method: head.method,
+    target: head.target,
+    form: head.form,
+    path: head.path,
+    query: head.query,
+    version: head.version,
+    host: head.host,
+    headers: head.headers(),
+    contentLength: head.contentLength,
+    keepAlive: head.keepAlive,
+    expectsContinue: head.expectsContinue,
+    upgrade: head.upgrade,
+    body: "",
+  };
+}
+
+function entriesOf(fields: Fields): [string, string][] {
+  return fields.entries();
+}
