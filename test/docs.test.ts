@@ -12,6 +12,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { execPath } from "node:process";
 import { type TestContext, test } from "node:test";
+import * as http from "../src/http/index.ts";
 import * as face from "../src/index.ts";
 import * as select from "../src/select/index.ts";
 import * as selectors from "../src/selectors/index.ts";
@@ -74,6 +75,7 @@ test("every program of the documentation compiles, and those that say so run", a
 const PUBLIC: ReadonlyMap<string, string> = new Map(
   Object.entries({
     "polloi/uring": uring,
+    "polloi/http": http,
     "polloi/workers": workers,
     "polloi/socket": socket,
     "polloi/selectors": selectors,

@@ -15,6 +15,7 @@ import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
+import { httpServerConformance } from "./conformance/http/server.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
@@ -93,5 +94,6 @@ function all(): Suite[] {
     ...VARIANTS.map(reactorConformance),
     workersConformance(),
     parserConformance(),
+    httpServerConformance(),
   ];
 }

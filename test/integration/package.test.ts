@@ -18,6 +18,7 @@ const INSTALL_MS = 120_000;
 /** Uses every entry point, and ends by itself when its echo has come back. */
 const PROGRAM = `
 import { connect, listen } from "polloi";
+import { serve } from "polloi/http";
 import { Epoll, EPOLLIN } from "polloi/select";
 import { DefaultSelector, EVENT_READ } from "polloi/selectors";
 import { socketpair } from "polloi/socket";
@@ -30,6 +31,7 @@ epoll.register(right, EPOLLIN);
 using selector = new DefaultSelector<string>();
 selector.register(right, EVENT_READ, "right");
 left.send("x");
+if (typeof serve !== "function") throw new Error("polloi/http is not there");
 if (typeof Completion !== "function") throw new Error("polloi/uring is not there");
 const seen = [epoll.poll(1000).length, selector.select(1000)[0]?.[0].data];
 left.close();

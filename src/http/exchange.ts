@@ -1,0 +1,22 @@
+import type { Connection } from "../reactor/connection.ts";
+
+/** What a request and its reply ask of the connection that they are on. */
+export interface Exchange {
+  readonly connection: Pick<Connection, "remoteAddress" | "fileno">;
+  /** Whether the connection has ended. */
+  readonly gone: boolean;
+  /** The body has a reader now. */
+  claimed(): void;
+  /** @returns Whether to go on, as `Connection.write` has it. */
+  write(bytes: string | Uint8Array): boolean;
+  /** Calls back when less waits to be sent, or the connection has ended. */
+  whenDrained(callback: () => void): void;
+  /** The Connection field of the reply with its CRLF; empty where the version implies it. */
+  connectionField(): string;
+  /** The end of the connection is to be the end of the body. */
+  endAfterReply(): void;
+  /** All of the reply is written. */
+  replied(): void;
+  /** What was sent makes no sense without what will not come. */
+  cutOff(): void;
+}

@@ -1,0 +1,12 @@
+/**
+ * An HTTP/1.1 server.
+ *
+ * @packageDocumentation
+ */
+export type { HttpHandler, HttpOptions, HttpTimeouts } from "./options.ts";
+export type { FailureCode } from "./parser/failures.ts";
+export type { ParserLimits } from "./parser/limits.ts";
+export { HttpReply } from "./reply.ts";
+export { type BodyReader, HttpRequest } from "./request.ts";
+export { serve } from "./serve.ts";
+export { type HttpCounts, HttpServer } from "./server.ts";

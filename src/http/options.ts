@@ -1,0 +1,95 @@
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import type { EngineChoice } from "../engine/choose.ts";
+import type { ListenOptions } from "../reactor/listener.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { type ParserLimits, parserLimitsOf } from "./parser/limits.ts";
+import type { HttpReply } from "./reply.ts";
+import type { HttpRequest } from "./request.ts";
+
+/** What answers requests, in terms of the connection: see `HttpRequest` and `HttpReply`. */
+export type HttpHandler = (request: HttpRequest, reply: HttpReply) => void | Promise<void>;
+
+/** How long things may take. Each is in milliseconds; `Infinity` waits for ever. */
+export interface HttpTimeouts {
+  /** From the first byte of a request to the end of its head. 408. Default 10 s. */
+  readonly headTimeoutMs: number;
+  /**
+   * For the body: this long, and a second more for each 500 bytes that have come, so that who sends a byte
+   * now and then does not hold a connection for ever. 408. Default 20 s.
+   */
+  readonly bodyTimeoutMs: number;
+  /** Between two requests, and before the first. The connection is closed. Default 60 s. */
+  readonly idleTimeoutMs: number;
+  /** While a reply waits to be read and the peer reads nothing of it. Cut off. Default 30 s. */
+  readonly sendTimeoutMs: number;
+}
+
+const DEFAULT_TIMEOUTS: HttpTimeouts = {
+  headTimeoutMs: 10_000,
+  bodyTimeoutMs: 20_000,
+  idleTimeoutMs: 60_000,
+  sendTimeoutMs: 30_000,
+};
+
+/** What `serve` takes. */
+export interface HttpOptions
+  extends Partial<ParserLimits>,
+    Partial<HttpTimeouts>,
+    Pick<
+      ListenOptions,
+      | "host"
+      | "port"
+      | "path"
+      | "fd"
+      | "backlog"
+      | "reusePort"
+      | "dualStack"
+      | "maxConnections"
+      | "acceptError"
+    > {
+  readonly handler: HttpHandler;
+  /** Told of what a handler threw, which the client sees as 500. Default: it is printed to stderr. */
+  readonly error?: (error: unknown) => void;
+  /** Where to serve. Default: the reactor of this thread, hosted by the runtime. */
+  readonly reactor?: Reactor;
+  /** The engine of that reactor. */
+  readonly engine?: EngineChoice;
+  /** Requests after which a connection is closed. Default: no limit. */
+  readonly maxRequests?: number;
+}
+
+/** The options of a server with nothing left out that a session looks at. */
+export interface HttpSettings extends HttpTimeouts {
+  readonly handler: HttpHandler;
+  readonly error: (error: unknown) => void;
+  readonly maxRequests: number;
+  readonly limits: ParserLimits;
+}
+
+/** @throws RangeError, TypeError `ERR_INVALID_OPTION`. */
+export function settingsOf(options: HttpOptions): HttpSettings {
+  const { handler, maxRequests = Number.POSITIVE_INFINITY } = options;
+  if (typeof handler !== "function") {
+    throw typeError("ERR_INVALID_OPTION", `Cannot serve with ${show(handler)}: give a handler`);
+  }
+  const timeouts = { ...DEFAULT_TIMEOUTS };
+  for (const name of Object.keys(timeouts) as (keyof HttpTimeouts)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    if (!(value > 0)) {
+      throw rangeError(
+        "ERR_INVALID_OPTION",
+        `Cannot use ${show(value)} as ${name}: give milliseconds above 0, or Infinity`,
+      );
+    }
+    timeouts[name] = value;
+  }
+  if (!(maxRequests >= 1)) {
+    throw rangeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${show(maxRequests)} as maxRequests: give a number from 1 up`,
+    );
+  }
+  const { error = (thrown) => console.error(thrown) } = options;
+  return { ...timeouts, handler, error, maxRequests, limits: parserLimitsOf(options) };
+}

@@ -1,0 +1,248 @@
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { dateField } from "./date.ts";
+import type { Exchange } from "./exchange.ts";
+import { TOKEN, VALUE } from "./parser/tokens.ts";
+import { isBodiless, statusLine } from "./status.ts";
+
+/** What is under way: nothing yet, the head gone and the body following, all of it gone. */
+const FRESH = 0;
+const STREAMING = 1;
+const DONE = 2;
+
+/** Fields that the program has set itself. */
+const HAS_DATE = 1;
+const HAS_TYPE = 2;
+const HAS_LENGTH = 4;
+
+/** Fields that are the server's: what they say follows from what is sent. */
+const OWN: ReadonlySet<string> = new Set(["connection", "transfer-encoding", "keep-alive"]);
+
+const TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n";
+const LAST_CHUNK = "0\r\n\r\n";
+
+/**
+ * The answer to one request.
+ *
+ * @example
+ * ```ts nocheck
+ * reply.status(201).header("Location", "/things/7").send("made");
+ * ```
+ *
+ * @remarks
+ * A status, headers, then one `send`, or a `stream`. What is sent for HEAD is counted and not sent.
+ */
+export class HttpReply {
+  readonly #exchange: Exchange;
+  readonly #toHead: boolean;
+  readonly #chunks: boolean;
+  #status = 200;
+  #fields = "";
+  #set = 0;
+  #state = FRESH;
+  /** Bytes of a body of known length that are still to come; -1 when it is sent in chunks. */
+  #left = -1;
+  #hidden = false;
+
+  constructor(
+    exchange: Exchange,
+    { toHead, chunks }: { readonly toHead: boolean; readonly chunks: boolean },
+  ) {
+    this.#exchange = exchange;
+    this.#toHead = toHead;
+    this.#chunks = chunks;
+  }
+
+  /** Whether its head has gone, and nothing of that can be changed any more. */
+  get begun(): boolean {
+    return this.#state !== FRESH;
+  }
+
+  /** Whether all of it has gone, or the connection has. */
+  get done(): boolean {
+    return this.#state === DONE;
+  }
+
+  /**
+   * Sets the status: 200 unless this is called.
+   *
+   * @param status - 200 to 599.
+   * @throws RangeError `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED` when the head has gone.
+   */
+  status(status: number): this {
+    this.#checkFresh();
+    if (!(Number.isInteger(status) && status >= 200 && status <= 599)) {
+      throw rangeError(
+        "ERR_INVALID_OPTION",
+        `Cannot answer with the status ${show(status)}: give an integer from 200 to 599`,
+      );
+    }
+    this.#status = status;
+    return this;
+  }
+
+  /**
+   * Adds a header. Date, Content-Length and, for text, Content-Type are added if you do not.
+   *
+   * @param name - A token of RFC 9110 section 5.6.2.
+   * @param value - Visible characters, spaces and tabs, of ISO 8859-1.
+   * @throws TypeError `ERR_INVALID_DATA` for what would break the head, and for Connection, Keep-Alive and
+   * Transfer-Encoding, which are the server's; `ERR_CLOSED` when the head has gone.
+   */
+  header(name: string, value: string | number): this {
+    this.#checkFresh();
+    const text = String(value);
+    const lower = name.toLowerCase();
+    if (!consistsOf(name, TOKEN) || name === "" || OWN.has(lower)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot set the header ${show(name)}: no such name can be set`,
+      );
+    }
+    if (!consistsOf(text, VALUE)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot set ${name} to ${show(text)}: it has characters no header has`,
+      );
+    }
+    if (lower === "date") this.#set |= HAS_DATE;
+    else if (lower === "content-type") this.#set |= HAS_TYPE;
+    else if (lower === "content-length") {
+      if (!/^\d+$/.test(text)) {
+        throw typeError(
+          "ERR_INVALID_DATA",
+          `Cannot set ${name} to ${show(text)}: give a number of bytes`,
+        );
+      }
+      this.#set |= HAS_LENGTH;
+      this.#left = Number(text);
+    }
+    this.#fields += `${name}: ${text}\r\n`;
+    return this;
+  }
+
+  /**
+   * Sends all of the answer. The bytes are yours again at once.
+   *
+   * @param body - A string goes as UTF-8.
+   * @throws TypeError `ERR_CLOSED` when the head has gone; `ERR_INVALID_LENGTH` when Content-Length was set
+   * to something else.
+   */
+  send(body: string | Uint8Array = ""): void {
+    this.#checkFresh();
+    const isText = typeof body === "string";
+    const length = isText ? Buffer.byteLength(body) : body.length;
+    if ((this.#set & HAS_LENGTH) !== 0 && this.#left !== length && !this.#toHead) {
+      throw rangeError(
+        "ERR_INVALID_LENGTH",
+        `Cannot send ${length} bytes: Content-Length says ${this.#left}`,
+      );
+    }
+    const bodiless = isBodiless(this.#status);
+    let head = this.#headUntilLength();
+    if (isText && length > 0 && (this.#set & HAS_TYPE) === 0 && !bodiless) head += TEXT_TYPE;
+    if (!bodiless && (this.#set & HAS_LENGTH) === 0) head += `Content-Length: ${length}\r\n`;
+    const silent = bodiless || this.#toHead || length === 0;
+    if (silent) this.#exchange.write(`${head}\r\n`);
+    else if (isText) this.#exchange.write(`${head}\r\n${body}`);
+    else {
+      this.#exchange.write(`${head}\r\n`);
+      this.#exchange.write(body);
+    }
+    this.#finish();
+  }
+
+  /**
+   * Sends the head, and lets the body follow: by {@link write} and {@link end}. With a Content-Length it has to
+   * come to that; without one it goes in chunks, and to HTTP/1.0 until the connection ends.
+   */
+  begin(): this {
+    this.#checkFresh();
+    let head = this.#headUntilLength();
+    this.#hidden = this.#toHead || isBodiless(this.#status);
+    if ((this.#set & HAS_LENGTH) === 0 && !isBodiless(this.#status)) {
+      if (this.#chunks) head += "Transfer-Encoding: chunked\r\n";
+      else this.#exchange.endAfterReply();
+    }
+    this.#state = STREAMING;
+    this.#exchange.write(`${head}\r\n`);
+    return this;
+  }
+
+  /**
+   * Sends a piece of the body. The bytes are yours again at once.
+   *
+   * @returns Whether to go on: false says that the peer falls behind, and `whenDrained` will tell.
+   * @throws TypeError `ERR_CLOSED` before `begin` and after the end; RangeError `ERR_INVALID_LENGTH` when it
+   * goes beyond Content-Length.
+   */
+  write(bytes: string | Uint8Array): boolean {
+    if (this.#state === DONE && this.#exchange.gone) return false;
+    this.#checkStreaming();
+    const length = typeof bytes === "string" ? Buffer.byteLength(bytes) : bytes.length;
+    if (length === 0) return true;
+    if ((this.#set & HAS_LENGTH) !== 0) {
+      if (length > this.#left) {
+        throw rangeError(
+          "ERR_INVALID_LENGTH",
+          `Cannot send ${length} bytes more: ${this.#left} are left of Content-Length`,
+        );
+      }
+      this.#left -= length;
+    }
+    if (this.#hidden) return true;
+    if ((this.#set & HAS_LENGTH) !== 0 || !this.#chunks) return this.#exchange.write(bytes);
+    this.#exchange.write(`${length.toString(16)}\r\n`);
+    this.#exchange.write(bytes);
+    return this.#exchange.write("\r\n");
+  }
+
+  /** Ends the body. When it is shorter than its Content-Length, the connection is cut off. */
+  end(bytes?: string | Uint8Array): void {
+    if (bytes !== undefined) this.write(bytes);
+    if (this.#state === DONE && this.#exchange.gone) return;
+    this.#checkStreaming();
+    if ((this.#set & HAS_LENGTH) !== 0) {
+      // The client would wait for what never comes.
+      if (this.#left > 0 && !this.#hidden) this.#exchange.cutOff();
+    } else if (this.#chunks && !this.#hidden) {
+      this.#exchange.write(LAST_CHUNK);
+    }
+    this.#finish();
+  }
+
+  /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
+  whenDrained(callback: () => void): void {
+    this.#exchange.whenDrained(callback);
+  }
+
+  /** For the session: the connection is gone. */
+  abandon(): void {
+    this.#state = DONE;
+  }
+
+  #headUntilLength(): string {
+    const date = (this.#set & HAS_DATE) === 0 ? dateField() : "";
+    return statusLine(this.#status) + date + this.#exchange.connectionField() + this.#fields;
+  }
+
+  #finish(): void {
+    this.#state = DONE;
+    this.#exchange.replied();
+  }
+
+  #checkFresh(): void {
+    if (this.#state === FRESH) return;
+    throw typeError("ERR_CLOSED", "Cannot change a reply whose head has gone");
+  }
+
+  #checkStreaming(): void {
+    if (this.#state === STREAMING) return;
+    const why = this.#state === DONE ? "it is complete" : "call begin() first, or send()";
+    throw typeError("ERR_CLOSED", `Cannot write to a reply: ${why}`);
+  }
+}
+
+function consistsOf(text: string, table: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (table[text.charCodeAt(i)] !== 1) return false;
+  return true;
+}

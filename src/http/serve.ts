@@ -1,0 +1,54 @@
+import { defaultReactor } from "../reactor/default-reactor.ts";
+import { type HttpOptions, settingsOf } from "./options.ts";
+import { HttpServer } from "./server.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * Serves HTTP/1.1 and HTTP/1.0.
+ *
+ * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; TypeError, RangeError
+ * `ERR_INVALID_OPTION`.
+ *
+ * @example
+ * ```ts
+ * const server = serve({
+ *   port: 8080,
+ *   handler(request, reply) {
+ *     reply.send(`Hello, ${request.path}\n`);
+ *   },
+ * });
+ * console.log(`http://127.0.0.1:${server.port}`);
+ * ```
+ */
+export function serve(options: HttpOptions): HttpServer {
+  const settings = settingsOf(options);
+  const { host, port, path, fd, backlog, reusePort, dualStack, maxConnections, acceptError } =
+    options;
+  const where = {
+    host,
+    port,
+    path,
+    fd,
+    backlog,
+    reusePort,
+    dualStack,
+    maxConnections,
+    acceptError,
+  };
+  const given = Object.fromEntries(
+    Object.entries(where).filter(([, value]) => value !== undefined),
+  );
+  const reactor = options.reactor ?? defaultReactor(options);
+  const server = new HttpServer(reactor, settings);
+  server.listener = reactor.listen<Session>({
+    ...given,
+    zeroCopy: true,
+    open: (connection) => server.opened(connection),
+    data: (connection, bytes) => connection.data.received(bytes),
+    drain: (connection) => connection.data.drained(),
+    end: (connection) => connection.data.ended(),
+    close: (connection, error) => server.closed(connection, error),
+    error: (_, error) => server.failed(error),
+  });
+  return server;
+}

@@ -1,0 +1,369 @@
+/** The HTTP server, as a client sees it that speaks HTTP byte by byte. */
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import { type HttpOptions, type HttpServer, serve } from "../../../src/http/index.ts";
+import type { Case, Suite } from "../../suite.ts";
+
+/** A client that sends what it is told, and keeps what comes back. */
+class Client {
+  text = "";
+  ended = false;
+  readonly socket: Socket;
+  #changed = (): void => {};
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    this.socket.setEncoding("latin1");
+    this.socket.on("data", (text: string) => {
+      this.text += text;
+      this.#changed();
+    });
+    for (const event of ["end", "close", "error"]) {
+      this.socket.on(event, () => {
+        this.ended = true;
+        this.#changed();
+      });
+    }
+  }
+
+  send(text: string): this {
+    this.socket.write(text, "latin1");
+    return this;
+  }
+
+  /** Waits until what came satisfies `enough`. */
+  async until(enough: (client: Client) => boolean): Promise<string> {
+    while (!enough(this)) {
+      if (this.ended) assert.fail(`the connection ended after ${JSON.stringify(this.text)}`);
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+    return this.text;
+  }
+
+  /** Waits for the end of the connection. */
+  async end(): Promise<string> {
+    while (!this.ended) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+    return this.text;
+  }
+}
+
+/** Serves, runs, and stops whatever happens. */
+function served(
+  name: string,
+  options: HttpOptions,
+  run: (server: HttpServer, client: () => Client) => Promise<void>,
+): Case {
+  return {
+    name,
+    async run() {
+      const clients: Client[] = [];
+      const server = serve({ host: "127.0.0.1", port: 0, ...options });
+      try {
+        await run(server, () => {
+          const client = new Client(server.port);
+          clients.push(client);
+          return client;
+        });
+      } finally {
+        for (const { socket } of clients) socket.destroy();
+        await server.stop(0);
+      }
+    },
+  };
+}
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const LAST = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+function bodyOf(response: string): string {
+  return response.slice(response.indexOf("\r\n\r\n") + 4);
+}
+
+const hello: HttpOptions = { handler: (_, reply) => reply.send("hello") };
+const echo: HttpOptions = {
+  handler: async (request, reply) => void reply.send(await request.bytes()),
+};
+
+const answering: readonly Case[] = [
+  served("an answer has a status line, Date, its type and its length", hello, async (_, client) => {
+    const response = await client().send(LAST).end();
+    const lines = response.split("\r\n");
+    assert.equal(lines[0], "HTTP/1.1 200 OK");
+    assert.match(lines[1] as string, /^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/);
+    assert.deepEqual(lines.slice(2), [
+      "Connection: close",
+      "Content-Type: text/plain; charset=utf-8",
+      "Content-Length: 5",
+      "",
+      "hello",
+    ]);
+  }),
+  served(
+    "pipelined requests are answered in their order, whichever is done first",
+    {
+      async handler(request, reply) {
+        const { path } = request;
+        if (path.length % 2 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        reply.send(`<${path}>`);
+      },
+    },
+    async (_, client) => {
+      const paths = Array.from({ length: 30 }, (_, i) => `/${"x".repeat(i % 3)}${i}`);
+      const requests = paths.map((path) => GET.replace("/ ", `${path} `));
+      const text = await client()
+        .send(`${requests.join("")}${LAST}`)
+        .end();
+      assert.deepEqual(
+        [...text.matchAll(/<([^>]+)>/g)].map(([, path]) => path),
+        [...paths, "/"],
+      );
+    },
+  ),
+  served(
+    "what HEAD gets has the length and not the body, and neither has 204 or 304",
+    {
+      handler: (request, reply) => reply.status(Number(request.path.slice(1)) || 200).send("hello"),
+    },
+    async (_, client) => {
+      const text = await client()
+        .send(GET.replace("GET", "HEAD"))
+        .send(GET.replace("/ ", "/204 "))
+        .send(GET.replace("/ ", "/304 "))
+        .send(LAST)
+        .end();
+      const parts = text.split("HTTP/1.1 ").slice(1);
+      assert.match(parts[0] as string, /^200 OK\r\n.*Content-Length: 5\r\n\r\n$/s);
+      assert.match(parts[1] as string, /^204 No Content\r\n.*\r\n\r\n$/s);
+      assert.doesNotMatch(parts[1] as string, /Content-/);
+      assert.match(parts[2] as string, /^304 Not Modified\r\n.*\r\n\r\n$/s);
+      assert.match(parts[3] as string, /hello$/);
+    },
+  ),
+  served(
+    "HTTP/1.0 is closed after its answer, unless it asks to be kept",
+    hello,
+    async (_, client) => {
+      assert.match(await client().send("GET / HTTP/1.0\r\n\r\n").end(), /Connection: close/);
+      const kept = client().send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+      assert.match(
+        await kept.until(({ text }) => text.endsWith("hello")),
+        /Connection: keep-alive/,
+      );
+      await kept.send("GET / HTTP/1.0\r\n\r\n").end();
+      assert.equal(kept.text.split("hello").length, 3);
+    },
+  ),
+  served(
+    "a stream goes in chunks, and to HTTP/1.0 until the end",
+    {
+      async handler(_, reply) {
+        reply.begin().write("one,");
+        await Promise.resolve();
+        reply.end("two");
+      },
+    },
+    async (_, client) => {
+      const chunked = await client().send(LAST).end();
+      assert.match(chunked, /Transfer-Encoding: chunked/);
+      assert.equal(bodyOf(chunked), "4\r\none,\r\n3\r\ntwo\r\n0\r\n\r\n");
+      const old = await client().send("GET / HTTP/1.0\r\n\r\n").end();
+      assert.doesNotMatch(old, /Transfer-Encoding/);
+      assert.equal(bodyOf(old), "one,two");
+    },
+  ),
+  served(
+    "a stream waits for a client that reads slowly, and loses nothing",
+    {
+      async handler(_, reply) {
+        const piece = Buffer.alloc(100_000, "0123456789");
+        reply.begin();
+        for (let i = 0; i < 100; i++) {
+          if (!reply.write(piece)) {
+            await new Promise<void>((resolve) => reply.whenDrained(resolve));
+          }
+        }
+        reply.end();
+      },
+    },
+    async (_, client) => {
+      const slow = client();
+      slow.socket.pause();
+      slow.send("GET / HTTP/1.0\r\n\r\n");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      slow.socket.resume();
+      assert.equal(bodyOf(await slow.end()), "0123456789".repeat(1_000_000));
+    },
+  ),
+];
+
+const bodies: readonly Case[] = [
+  served("a body comes back, counted or in chunks, however it is cut", echo, async (_, client) => {
+    for (const cut of [1, 7, 1000]) {
+      const one = client();
+      const stream =
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789" +
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" +
+        "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nX-Trailer: t\r\n\r\n";
+      for (let at = 0; at < stream.length; at += cut) {
+        one.send(stream.slice(at, at + cut));
+        if (cut > 1) await new Promise((resolve) => setImmediate(resolve));
+      }
+      const [, first, second] = (await one.end()).split("HTTP/1.1 200 OK");
+      assert.equal(bodyOf(first as string), "0123456789");
+      assert.equal(bodyOf(second as string), "abcdefg");
+    }
+  }),
+  served("100 Continue is said when the handler asks for the body", echo, async (_, client) => {
+    const one = client().send(
+      "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n",
+    );
+    await one.until(({ text }) => text === "HTTP/1.1 100 Continue\r\n\r\n");
+    assert.match(await one.send("ok").end(), /200 OK.*ok$/s);
+  }),
+  served("a body that nobody reads is passed over, if it is short", hello, async (_, client) => {
+    const one = client();
+    one.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345");
+    const text = await one.send(LAST).end();
+    assert.equal(text.split("hello").length, 3);
+  }),
+  served(
+    "a client that leaves in the middle of its body is told of to who reads it",
+    {
+      handler(request, reply) {
+        request.read({ data() {}, abort: () => left.push("left") });
+        reply.begin();
+      },
+    },
+    async (server, client) => {
+      left.length = 0;
+      const one = client().send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12");
+      await one.until(({ text }) => text.includes("200 OK"));
+      one.socket.destroy();
+      while (server.connections > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      assert.deepEqual(left, ["left"]);
+    },
+  ),
+];
+const left: string[] = [];
+
+/** A stream, and the status that it is refused with. */
+const REFUSALS: readonly [name: string, stream: string, status: number][] = [
+  [
+    "both lengths",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    400,
+  ],
+  ["no Host", "GET / HTTP/1.1\r\n\r\n", 400],
+  ["a bare LF", "GET / HTTP/1.1\nHost: a\n\n", 400],
+  ["a folded line", "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", 400],
+  ["a target too long", `GET /${"x".repeat(9000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 414],
+  ["a head too large", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`, 431],
+  ["a body too large", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n", 413],
+  ["a version to come", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505],
+];
+
+const refusing: readonly Case[] = [
+  ...REFUSALS.map(([name, stream, status]) =>
+    served(
+      `${name}: ${status}, the end, and the next client is served`,
+      hello,
+      async (server, client) => {
+        const text = await client().send(`${stream}${GET}`).end();
+        assert.match(text, new RegExp(`^HTTP/1.1 ${status} `));
+        assert.match(text, /Connection: close/);
+        assert.doesNotMatch(text, /hello/);
+        assert.equal(Object.values(server.counts.refused)[0], 1);
+        assert.match(await client().send(LAST).end(), /hello$/);
+      },
+    ),
+  ),
+  served(
+    "a handler that throws is a 500, and is told of",
+    {
+      handler: (request) => {
+        if (request.path === "/") throw new Error("broken");
+        return Promise.reject(new Error("later"));
+      },
+      error: (error) => void thrown.push((error as Error).message),
+    },
+    async (_, client) => {
+      thrown.length = 0;
+      const text = await client().send(GET.replace("/ ", "/x ")).send(LAST).end();
+      assert.equal(text.split("500 Internal Server Error\r\n").length, 3);
+      assert.deepEqual(thrown, ["later", "broken"]);
+    },
+  ),
+];
+const thrown: string[] = [];
+
+const timing: readonly Case[] = [
+  served(
+    "a head that drips runs out of time: 408",
+    { ...hello, headTimeoutMs: 60 },
+    async (_, client) => {
+      const one = client();
+      const drip = setInterval(() => one.send("X: y\r\n"), 10);
+      one.send("GET / HTTP/1.1\r\nHost: a\r\n");
+      try {
+        assert.match(await one.end(), /^HTTP\/1.1 408 /);
+      } finally {
+        clearInterval(drip);
+      }
+    },
+  ),
+  served(
+    "a body that drips runs out of time: 408",
+    { ...echo, bodyTimeoutMs: 60 },
+    async (_, client) => {
+      const one = client();
+      const drip = setInterval(() => one.send("x"), 10);
+      one.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+      try {
+        assert.match(await one.end(), /^HTTP\/1.1 408 /);
+      } finally {
+        clearInterval(drip);
+      }
+    },
+  ),
+  served(
+    "who asks for nothing is let go without a word",
+    { ...hello, idleTimeoutMs: 40 },
+    async (_, client) => {
+      assert.equal(await client().end(), "");
+    },
+  ),
+  served(
+    "stop lets a request that is under way have its answer, and ends the idle ones",
+    {
+      async handler(_, reply) {
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        reply.send("late");
+      },
+    },
+    async (server, client) => {
+      const idle = client();
+      const busy = client().send(GET);
+      while (server.connections < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await server.stop(5000);
+      assert.match(await busy.end(), /Connection: close.*late$/s);
+      assert.equal(await idle.end(), "");
+      assert.equal(server.connections, 0);
+    },
+  ),
+  served("requests per connection are limited", { ...hello, maxRequests: 2 }, async (_, client) => {
+    const text = await client().send(GET).send(GET).send(GET).end();
+    assert.equal(text.split("hello").length, 3);
+    assert.equal(text.split("Connection: close").length, 2);
+  }),
+];
+
+export function httpServerConformance(): Suite {
+  return { title: "HTTP server", cases: [...answering, ...bodies, ...refusing, ...timing] };
+}
