@@ -24,7 +24,9 @@ for (const args of [
   test(name, { skip }, async () => {
     const { stdout } = await run(process.execPath, [MAIN, "--minutes", "0.03", ...args], {
       timeout: 60_000,
-    }).catch((error: Error & { stdout?: string }) => assert.fail(error.stdout || error.message));
+    }).catch((error: Error & { stdout?: string; stderr?: string }) =>
+      assert.fail(`${error.message}\n${error.stdout}\n${error.stderr}`),
+    );
     assert.match(stdout, /^ok: /m);
   });
 }

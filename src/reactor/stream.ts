@@ -3,7 +3,7 @@ import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
-import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
+import { readLocalAddress, readPeerAddress, readUntaken } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Connection, ConnectionState } from "./connection.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
@@ -327,7 +327,15 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     kernel.libc.shutdown(this.#fd, SHUT_WR);
     engine.setReceiving(this.#slot, true);
     this.#idle?.cancel();
-    this.#idle = new IdleTimeout(timers, LINGER_MS, () => this.destroy());
+    // A peer that is slow to take what the kernel has for it is waited for as `close` waits for one.
+    let before = 0;
+    let patienceMs = CLOSING_MS;
+    this.#idle = new IdleTimeout(timers, LINGER_MS, () => {
+      const left = readUntaken(kernel, this.#fd);
+      patienceMs = left < before ? CLOSING_MS : patienceMs - LINGER_MS;
+      if ((left === 0 && before === 0) || patienceMs <= 0) this.destroy();
+      before = left;
+    });
   }
 
   #peerEnded(): void {

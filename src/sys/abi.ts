@@ -34,6 +34,8 @@ export const O_CLOEXEC = 0o2000000;
 
 // ioctl(2)
 export const FIONREAD = 0x541b;
+/** Bytes that the peer has not acknowledged, or of a unix socket, not read. tcp(7), unix(7) */
+export const SIOCOUTQ = 0x5411;
 export const TIOCGPGRP = 0x540f;
 
 // eventfd(2), timerfd_create(2), epoll_create1(2): all of them reuse O_CLOEXEC and O_NONBLOCK.

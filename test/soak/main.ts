@@ -94,7 +94,8 @@ while (running) {
   await Promise.race([over, sleep(Math.min(5000, milliseconds / 4))]);
   const state = await ask<ServerState>(server);
   if (performance.now() - begun >= milliseconds / 4) warm ??= state;
-  if (client.connected) client.send("state");
+  // It may end just now.
+  if (client.connected) client.send("state", () => {});
   if (performance.now() - begun > milliseconds + GRACE_MS) client.kill("SIGKILL");
   console.log(
     `${Math.round((performance.now() - begun) / 1000)} s: ${state.accepted} accepted, ${state.connections} open, ${mebibytes(state.bytes)} received, ${state.descriptors} descriptors, ${mebibytes(state.residentBytes)} resident`,

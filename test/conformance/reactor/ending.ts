@@ -242,6 +242,7 @@ export function endingCases(variant: Variant): Case[] {
       assert.match(log.error?.code ?? "", /^(ECONNRESET|EPIPE)$/);
       assert.equal(log.connection?.pendingBytes, 0);
     }),
+    ...(variant.engine === "epoll" ? [slowToTake(test)] : []),
     test("connect and vanish: resets before they are accepted harm nobody", async (rig) => {
       const log = new Log();
       const listener = rig.listen({
@@ -392,4 +393,36 @@ export function endingCases(variant: Variant): Case[] {
       await rig.until("closed", () => log.closed === 1);
     }),
   ];
+}
+
+/** It takes more than a second, and is the same on every engine. */
+function slowToTake(test: ReturnType<typeof casesOf>): Case {
+  return test("close: a peer that sends on and takes its answer later has all of it", async (rig) => {
+    const log = new Log();
+    const answer = pattern(1_000_000);
+    const peer = rig.peer(
+      rig.listen({
+        ...log.handlers,
+        data: (connection) => {
+          connection.write(answer);
+          connection.close();
+        },
+      }),
+    );
+    peer.reading = false;
+    peer.send("go");
+    await rig.until("sent", () => log.connection?.pendingBytes === 0);
+    // Longer than a closing connection waits for a peer that has taken everything.
+    for (let i = 0; i < 13; i++) {
+      peer.send("more");
+      await rig.during(100);
+    }
+    assert.equal(log.closed, 0);
+    peer.reading = true;
+    await rig.until("ended", () => peer.ended);
+    assertSame(peer.bytes, answer);
+    peer.shutdown();
+    await rig.until("closed", () => log.closed === 1);
+    assert.deepEqual(log.all, ["open", "close"]);
+  });
 }
