@@ -78,9 +78,7 @@ function open(deno: DenoNamespace): Kernel {
     deno.UnsafePointerView.getArrayBuffer(deno.UnsafePointer.create(BigInt(address)), byteLength);
   const errnoAddress = (symbols.__errno_location as unknown as () => bigint)();
   const errno = new Int32Array(viewMemory(Number(errnoAddress), 4));
-  // Deno gives 64 bits back as a BigInt only. mmap is the one call that does, and it is rare.
-  const mmap = symbols.mmap as Native;
-  const bound = { ...symbols, mmap: (...args: number[]) => Number(mmap(...args)) } as Bound;
+  const bound = { ...symbols, mmap: surely(symbols.mmap as Native, errno) } as Bound;
   const libc = libcFrom(bound, errno, wordPasser());
   const arenas = new ArenaPool(libc, viewMemory);
   const scratch = arenas.map(64 * 1024);
@@ -154,6 +152,24 @@ function wordPasser(): (value: number) => number {
     halves[1] = Math.floor(value / 0x1_0000_0000);
     // Declared as the number that it stands for: only Deno's FFI ever sees it.
     return word[0] as unknown as number;
+  };
+}
+
+/**
+ * mmap, and what it failed with.
+ *
+ * Deno gives 64 bits back as a BigInt only, and making one is a chance for the collector to run, whose own
+ * failing calls would then be what errno says. So what has failed is asked again until it fails twice in the
+ * same way. Only mmap gives 64 bits back, and it is rare.
+ */
+function surely(mmap: Native, errno: Int32Array): (...args: number[]) => number {
+  return (...args) => {
+    for (let before = 0; ; ) {
+      const address = Number(mmap(...args));
+      const code = errno[0] as number;
+      if (address !== -1 || code === before) return address;
+      before = code;
+    }
   };
 }
 
