@@ -12,10 +12,14 @@ export { ERRNO, type ErrnoCode } from "./base/errno.ts";
 export { SysError } from "./base/sys-error.ts";
 export { type EngineChoice, type EngineReport, probeEngines } from "./engine/choose.ts";
 export type { EngineName, Reporting, Trigger } from "./engine/engine.ts";
-export type { Connection, ConnectionState } from "./reactor/connection.ts";
+export type {
+  Connection,
+  ConnectionOptions,
+  ConnectionState,
+  Handlers,
+} from "./reactor/connection.ts";
 export type { ConnectOptions } from "./reactor/connector.ts";
 export { defaultReactor } from "./reactor/default-reactor.ts";
-export type { ConnectionOptions, Handlers } from "./reactor/handlers.ts";
 export type { Listener, ListenOptions } from "./reactor/listener.ts";
 export { Reactor, type ReactorOptions } from "./reactor/reactor.ts";
 export type { Timer } from "./reactor/timers.ts";

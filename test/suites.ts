@@ -14,6 +14,7 @@ import { UringPoller } from "../src/selectors/pollers/uring-poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
+import { httpEndingsConformance } from "./conformance/http/endings.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
 import { libcConformance } from "./conformance/libc.ts";
@@ -95,5 +96,6 @@ function all(): Suite[] {
     workersConformance(),
     parserConformance(),
     httpServerConformance(),
+    httpEndingsConformance(),
   ];
 }

@@ -1,6 +1,5 @@
 import type { SysError } from "../base/sys-error.ts";
-import type { Connection } from "../reactor/connection.ts";
-import type { ConnectionOptions, Handlers } from "../reactor/handlers.ts";
+import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { formatAddress } from "../socket/address.ts";

@@ -1,12 +1,14 @@
-import type { Connection } from "../reactor/connection.ts";
+import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 
 /** What a request and its reply ask of the connection that they are on. */
 export interface Exchange {
-  readonly connection: Pick<Connection, "remoteAddress" | "fileno">;
-  /** Whether the connection has ended. */
-  readonly gone: boolean;
+  readonly connection: Pick<Connection, "remoteAddress" | "localAddress" | "fileno">;
   /** The body has a reader now. */
   claimed(): void;
+  /** The body is wanted again. */
+  goOn(): void;
+  /** Hands the connection over. */
+  upgrade<Data>(options: Handlers<Data> & ConnectionOptions): Connection<Data>;
   /** @returns Whether to go on, as `Connection.write` has it. */
   write(bytes: string | Uint8Array): boolean;
   /** Calls back when less waits to be sent, or the connection has ended. */

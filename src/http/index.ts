@@ -6,6 +6,7 @@
 export type { HttpHandler, HttpOptions, HttpTimeouts } from "./options.ts";
 export type { FailureCode } from "./parser/failures.ts";
 export type { ParserLimits } from "./parser/limits.ts";
+export { type RefusalCode, RequestError } from "./refusal.ts";
 export { HttpReply } from "./reply.ts";
 export { type BodyReader, HttpRequest } from "./request.ts";
 export { serve } from "./serve.ts";

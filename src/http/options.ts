@@ -37,15 +37,7 @@ export interface HttpOptions
     Partial<HttpTimeouts>,
     Pick<
       ListenOptions,
-      | "host"
-      | "port"
-      | "path"
-      | "fd"
-      | "backlog"
-      | "reusePort"
-      | "dualStack"
-      | "maxConnections"
-      | "acceptError"
+      "host" | "port" | "path" | "fd" | "backlog" | "reusePort" | "dualStack" | "acceptError"
     > {
   readonly handler: HttpHandler;
   /** Told of what a handler threw, which the client sees as 500. Default: it is printed to stderr. */
@@ -56,6 +48,8 @@ export interface HttpOptions
   readonly engine?: EngineChoice;
   /** Requests after which a connection is closed. Default: no limit. */
   readonly maxRequests?: number;
+  /** Connections at a time. Who comes when there are so many is told 503, and closed. Default: no limit. */
+  readonly maxConnections?: number;
 }
 
 /** The options of a server with nothing left out that a session looks at. */
@@ -63,12 +57,13 @@ export interface HttpSettings extends HttpTimeouts {
   readonly handler: HttpHandler;
   readonly error: (error: unknown) => void;
   readonly maxRequests: number;
+  readonly maxConnections: number;
   readonly limits: ParserLimits;
 }
 
 /** @throws RangeError, TypeError `ERR_INVALID_OPTION`. */
 export function settingsOf(options: HttpOptions): HttpSettings {
-  const { handler, maxRequests = Number.POSITIVE_INFINITY } = options;
+  const { handler } = options;
   if (typeof handler !== "function") {
     throw typeError("ERR_INVALID_OPTION", `Cannot serve with ${show(handler)}: give a handler`);
   }
@@ -84,12 +79,21 @@ export function settingsOf(options: HttpOptions): HttpSettings {
     }
     timeouts[name] = value;
   }
-  if (!(maxRequests >= 1)) {
-    throw rangeError(
-      "ERR_INVALID_OPTION",
-      `Cannot use ${show(maxRequests)} as maxRequests: give a number from 1 up`,
-    );
-  }
   const { error = (thrown) => console.error(thrown) } = options;
-  return { ...timeouts, handler, error, maxRequests, limits: parserLimitsOf(options) };
+  return {
+    ...timeouts,
+    handler,
+    error,
+    maxRequests: countOf("maxRequests", options.maxRequests),
+    maxConnections: countOf("maxConnections", options.maxConnections),
+    limits: parserLimitsOf(options),
+  };
+}
+
+function countOf(name: string, value: number = Number.POSITIVE_INFINITY): number {
+  if (value >= 1) return value;
+  throw rangeError(
+    "ERR_INVALID_OPTION",
+    `Cannot use ${show(value)} as ${name}: give a number from 1 up`,
+  );
 }

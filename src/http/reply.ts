@@ -2,12 +2,14 @@ import { rangeError, show, typeError } from "../base/misuse.ts";
 import { dateField } from "./date.ts";
 import type { Exchange } from "./exchange.ts";
 import { TOKEN, VALUE } from "./parser/tokens.ts";
-import { isBodiless, statusLine } from "./status.ts";
+import { isForbiddenTrailer } from "./parser/trailers.ts";
+import { isBodiless, reasonOf, statusLine } from "./status.ts";
 
-/** What is under way: nothing yet, the head gone and the body following, all of it gone. */
+/** What is under way: nothing yet; the head has gone and the body follows; all of it has; nobody is there. */
 const FRESH = 0;
 const STREAMING = 1;
 const DONE = 2;
+const ABANDONED = 3;
 
 /** Fields that the program has set itself. */
 const HAS_DATE = 1;
@@ -18,7 +20,6 @@ const HAS_LENGTH = 4;
 const OWN: ReadonlySet<string> = new Set(["connection", "transfer-encoding", "keep-alive"]);
 
 const TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n";
-const LAST_CHUNK = "0\r\n\r\n";
 
 /**
  * The answer to one request.
@@ -29,7 +30,9 @@ const LAST_CHUNK = "0\r\n\r\n";
  * ```
  *
  * @remarks
- * A status, headers, then one `send`, or a `stream`. What is sent for HEAD is counted and not sent.
+ * A status, headers, then one `send`; or `begin`, any number of `write`, and `end`. What is sent for HEAD is
+ * counted and not sent. When the client has left, or was refused, all of it does nothing: a handler that
+ * answers later need not look first.
  */
 export class HttpReply {
   readonly #exchange: Exchange;
@@ -42,11 +45,13 @@ export class HttpReply {
   /** Bytes of a body of known length that are still to come; -1 when it is sent in chunks. */
   #left = -1;
   #hidden = false;
+  #trailers = "";
 
-  constructor(
-    exchange: Exchange,
-    { toHead, chunks }: { readonly toHead: boolean; readonly chunks: boolean },
-  ) {
+  /**
+   * @param toHead - Whether it answers HEAD.
+   * @param chunks - Whether the client knows chunks.
+   */
+  constructor(exchange: Exchange, toHead: boolean, chunks: boolean) {
     this.#exchange = exchange;
     this.#toHead = toHead;
     this.#chunks = chunks;
@@ -57,9 +62,9 @@ export class HttpReply {
     return this.#state !== FRESH;
   }
 
-  /** Whether all of it has gone, or the connection has. */
+  /** Whether all of it has gone, or nobody is there to have it. */
   get done(): boolean {
-    return this.#state === DONE;
+    return this.#state >= DONE;
   }
 
   /**
@@ -69,7 +74,7 @@ export class HttpReply {
    * @throws RangeError `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED` when the head has gone.
    */
   status(status: number): this {
-    this.#checkFresh();
+    this.#isFresh();
     if (!(Number.isInteger(status) && status >= 200 && status <= 599)) {
       throw rangeError(
         "ERR_INVALID_OPTION",
@@ -89,21 +94,10 @@ export class HttpReply {
    * Transfer-Encoding, which are the server's; `ERR_CLOSED` when the head has gone.
    */
   header(name: string, value: string | number): this {
-    this.#checkFresh();
+    this.#isFresh();
     const text = String(value);
     const lower = name.toLowerCase();
-    if (!consistsOf(name, TOKEN) || name === "" || OWN.has(lower)) {
-      throw typeError(
-        "ERR_INVALID_DATA",
-        `Cannot set the header ${show(name)}: no such name can be set`,
-      );
-    }
-    if (!consistsOf(text, VALUE)) {
-      throw typeError(
-        "ERR_INVALID_DATA",
-        `Cannot set ${name} to ${show(text)}: it has characters no header has`,
-      );
-    }
+    checkField(name, text, OWN.has(lower));
     if (lower === "date") this.#set |= HAS_DATE;
     else if (lower === "content-type") this.#set |= HAS_TYPE;
     else if (lower === "content-length") {
@@ -128,7 +122,7 @@ export class HttpReply {
    * to something else.
    */
   send(body: string | Uint8Array = ""): void {
-    this.#checkFresh();
+    if (!this.#isFresh()) return;
     const isText = typeof body === "string";
     const length = isText ? Buffer.byteLength(body) : body.length;
     if ((this.#set & HAS_LENGTH) !== 0 && this.#left !== length && !this.#toHead) {
@@ -156,7 +150,7 @@ export class HttpReply {
    * come to that; without one it goes in chunks, and to HTTP/1.0 until the connection ends.
    */
   begin(): this {
-    this.#checkFresh();
+    if (!this.#isFresh()) return this;
     let head = this.#headUntilLength();
     this.#hidden = this.#toHead || isBodiless(this.#status);
     if ((this.#set & HAS_LENGTH) === 0 && !isBodiless(this.#status)) {
@@ -176,8 +170,7 @@ export class HttpReply {
    * goes beyond Content-Length.
    */
   write(bytes: string | Uint8Array): boolean {
-    if (this.#state === DONE && this.#exchange.gone) return false;
-    this.#checkStreaming();
+    if (!this.#isStreaming()) return false;
     const length = typeof bytes === "string" ? Buffer.byteLength(bytes) : bytes.length;
     if (length === 0) return true;
     if ((this.#set & HAS_LENGTH) !== 0) {
@@ -196,16 +189,31 @@ export class HttpReply {
     return this.#exchange.write("\r\n");
   }
 
+  /**
+   * Adds a field that follows the body: something that is known only then, such as a checksum. It goes with a
+   * body in chunks, and is left out where there are none.
+   *
+   * @throws TypeError `ERR_INVALID_DATA` as `header`, and for what frames or routes a message;
+   * `ERR_CLOSED` after the end.
+   */
+  trailer(name: string, value: string | number): this {
+    if (this.#state === FRESH || this.#isStreaming()) {
+      const text = String(value);
+      checkField(name, text, isForbiddenTrailer(name.toLowerCase()));
+      this.#trailers += `${name}: ${text}\r\n`;
+    }
+    return this;
+  }
+
   /** Ends the body. When it is shorter than its Content-Length, the connection is cut off. */
   end(bytes?: string | Uint8Array): void {
     if (bytes !== undefined) this.write(bytes);
-    if (this.#state === DONE && this.#exchange.gone) return;
-    this.#checkStreaming();
+    if (!this.#isStreaming()) return;
     if ((this.#set & HAS_LENGTH) !== 0) {
       // The client would wait for what never comes.
       if (this.#left > 0 && !this.#hidden) this.#exchange.cutOff();
     } else if (this.#chunks && !this.#hidden) {
-      this.#exchange.write(LAST_CHUNK);
+      this.#exchange.write(`0\r\n${this.#trailers}\r\n`);
     }
     this.#finish();
   }
@@ -215,9 +223,16 @@ export class HttpReply {
     this.#exchange.whenDrained(callback);
   }
 
-  /** For the session: the connection is gone. */
+  /** For the session: the handler failed before anything was sent. */
+  fail(): void {
+    this.#fields = "";
+    this.#set = 0;
+    this.status(500).send(`${reasonOf(500)}\n`);
+  }
+
+  /** For the session: nobody is there any more. */
   abandon(): void {
-    this.#state = DONE;
+    this.#state = ABANDONED;
   }
 
   #headUntilLength(): string {
@@ -230,16 +245,32 @@ export class HttpReply {
     this.#exchange.replied();
   }
 
-  #checkFresh(): void {
-    if (this.#state === FRESH) return;
+  /** @returns Whether there is anybody to answer. @throws TypeError when the head has gone. */
+  #isFresh(): boolean {
+    if (this.#state === FRESH || this.#state === ABANDONED) return this.#state === FRESH;
     throw typeError("ERR_CLOSED", "Cannot change a reply whose head has gone");
   }
 
-  #checkStreaming(): void {
-    if (this.#state === STREAMING) return;
+  #isStreaming(): boolean {
+    if (this.#state === STREAMING || this.#state === ABANDONED) return this.#state === STREAMING;
     const why = this.#state === DONE ? "it is complete" : "call begin() first, or send()";
     throw typeError("ERR_CLOSED", `Cannot write to a reply: ${why}`);
   }
+}
+
+/** @throws TypeError `ERR_INVALID_DATA`. */
+function checkField(name: string, value: string, reserved: boolean): void {
+  if (!consistsOf(name, TOKEN) || name === "" || reserved) {
+    throw typeError(
+      "ERR_INVALID_DATA",
+      `Cannot set the header ${show(name)}: no such name can be set`,
+    );
+  }
+  if (consistsOf(value, VALUE)) return;
+  throw typeError(
+    "ERR_INVALID_DATA",
+    `Cannot set ${name} to ${show(value)}: it has characters no header has`,
+  );
 }
 
 function consistsOf(text: string, table: Uint8Array): boolean {

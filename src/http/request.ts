@@ -1,7 +1,9 @@
 import { typeError } from "../base/misuse.ts";
+import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
+import type { RequestError } from "./refusal.ts";
 
 /** Who takes a body as it comes. */
 export interface BodyReader {
@@ -9,15 +11,20 @@ export interface BodyReader {
   data(bytes: Uint8Array): void;
   /** All of it has come. */
   end?(): void;
-  /** It will never be complete: the client is gone. */
-  abort?(error: Error): void;
+  /** It will never be complete: the client has left, or went beyond a limit. */
+  abort?(error: RequestError): void;
 }
+
+/** What of a body that nobody reads is taken and thrown away, so that the connection can be used again. */
+const MAX_THROWN_AWAY = 65_536;
+const NO_TRAILERS: readonly (readonly [string, string])[] = [];
 
 /**
  * A request, as the fast path sees it: what is asked for is read from the received bytes then, and not before.
  *
  * @remarks
- * Good until its reply is complete. Afterwards its head is gone, and asking for it throws.
+ * Good until its reply is complete. Afterwards its head is gone, and asking for it throws. When the client
+ * leaves before that, it stays.
  *
  * RFC 9110, RFC 9112.
  */
@@ -25,10 +32,26 @@ export class HttpRequest {
   readonly #exchange: Exchange;
   #head: RequestHead | null;
   #reader: BodyReader | null = null;
+  /** Why nobody waits for the reply, when that is certain; and when it is likely. */
+  #lost: RequestError | null = null;
+  #left: RequestError | null = null;
+  #whenLeft: ((error: RequestError) => void)[] | null = null;
+  #paused = false;
+  /**
+   * What came behind a body in chunks: good from when its reader is told of the end, and empty before that and
+   * when there is none. RFC 9110 section 6.5.
+   */
+  trailers: readonly (readonly [name: string, value: string])[] = NO_TRAILERS;
+
+  /** How many bytes of the body have come. */
+  bodyBytes = 0;
+  /** Whether all of it has come. */
+  complete: boolean;
 
   constructor(exchange: Exchange, head: RequestHead) {
     this.#exchange = exchange;
     this.#head = head;
+    this.complete = !head.hasBody;
   }
 
   /** The method as it was sent: methods are case-sensitive. */
@@ -76,6 +99,11 @@ export class HttpRequest {
     return this.#exchange.connection.fileno();
   }
 
+  /** The own address, that the request was sent to; `null` when the connection is gone. */
+  get localAddress(): SocketAddress | null {
+    return this.#exchange.connection.localAddress;
+  }
+
   /** The value of a header, in whatever case, joined when repeated; `undefined` when there is none. */
   header(name: string): string | undefined {
     return this.head.header(name);
@@ -84,6 +112,11 @@ export class HttpRequest {
   /** All headers in their order. */
   headers(): [name: string, value: string][] {
     return this.head.headers();
+  }
+
+  /** What the client would rather speak: its Upgrade header, where Connection names it. RFC 9110 section 7.8. */
+  get wantedUpgrade(): string | undefined {
+    return this.head.upgrade;
   }
 
   /**
@@ -100,7 +133,58 @@ export class HttpRequest {
       );
     }
     this.#reader = reader;
-    this.#exchange.claimed();
+    if (this.#lost === null) this.#exchange.claimed();
+    else reader.abort?.(this.#lost);
+  }
+
+  /** Has the rest of the body wait: the client is slowed down, and its time for the body stands still. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Goes on with the body. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#lost === null && this.#head !== null) this.#exchange.goOn();
+  }
+
+  /**
+   * Calls back when the client leaves, or is refused, before the reply is complete; at once when it has left
+   * already. Otherwise never.
+   *
+   * @remarks
+   * A client that ends its own half counts as one that leaves: hardly any waits on. What is replied all the
+   * same is sent.
+   */
+  whenLeft(callback: (error: RequestError) => void): void {
+    if (this.#left !== null) callback(this.#left);
+    else if (this.#whenLeft === null) this.#whenLeft = [callback];
+    else this.#whenLeft.push(callback);
+  }
+
+  /**
+   * Takes the connection out of HTTP's hands: no reply is sent but what you write.
+   *
+   * @remarks
+   * For protocols that begin as a request: write the `101 Switching Protocols` yourself, or the 200 of
+   * CONNECT. What the client has sent behind the request comes to `data` first.
+   *
+   * @param options - What happens to the connection from now on, and its options, as in `listen`.
+   * @returns the connection. The server counts it no longer, and does not wait for it when it stops.
+   * @throws TypeError `ERR_CLOSED` when the client has left, the reply has begun, or a body is still coming.
+   *
+   * @example
+   * ```ts nocheck
+   * const socket = request.upgrade({ data: (socket, bytes) => socket.write(bytes) });
+   * socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+   * ```
+   */
+  upgrade<Data = undefined>(options: Handlers<Data> & ConnectionOptions): Connection<Data> {
+    if (this.#lost !== null || this.#head === null) {
+      throw typeError("ERR_CLOSED", "Cannot upgrade: the client has left, or has its reply");
+    }
+    return this.#exchange.upgrade(options);
   }
 
   /** All of the body. Rejects when the client leaves before it has sent all of it. */
@@ -135,9 +219,43 @@ export class HttpRequest {
     return this.#reader;
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Whether what is left of the body is too much to be read for nothing. */
+  get mayBeLong(): boolean {
+    if (this.complete) return false;
+    const { contentLength } = this.head;
+    return contentLength < 0 || contentLength - this.bodyBytes > MAX_THROWN_AWAY;
+  }
+
+  /** What else comes of the body goes nowhere. */
+  ignoreBody(): void {
+    this.#reader = null;
+    this.#paused = false;
+  }
+
+  /** Hardly anybody waits for the reply any more. */
+  left(error: RequestError): void {
+    this.#left ??= error;
+    const callbacks = this.#whenLeft;
+    this.#whenLeft = null;
+    if (callbacks !== null) for (const callback of callbacks) callback(error);
+  }
+
+  /** Nobody waits for the reply any more. */
+  lost(error: RequestError): void {
+    this.#lost = error;
+    if (!this.complete) this.#reader?.abort?.(error);
+    this.left(error);
+  }
+
   /** Nothing more is to be had of it. */
   over(): void {
     this.#head = null;
     this.#reader = null;
+    this.#whenLeft = null;
+    this.#paused = false;
   }
 }

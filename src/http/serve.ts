@@ -1,3 +1,4 @@
+import { SysError } from "../base/sys-error.ts";
 import { defaultReactor } from "../reactor/default-reactor.ts";
 import { type HttpOptions, settingsOf } from "./options.ts";
 import { HttpServer } from "./server.ts";
@@ -22,8 +23,7 @@ import type { Session } from "./session.ts";
  */
 export function serve(options: HttpOptions): HttpServer {
   const settings = settingsOf(options);
-  const { host, port, path, fd, backlog, reusePort, dualStack, maxConnections, acceptError } =
-    options;
+  const { host, port, path, fd, backlog, reusePort, dualStack, acceptError } = options;
   const where = {
     host,
     port,
@@ -32,7 +32,6 @@ export function serve(options: HttpOptions): HttpServer {
     backlog,
     reusePort,
     dualStack,
-    maxConnections,
     acceptError,
   };
   const given = Object.fromEntries(
@@ -47,8 +46,11 @@ export function serve(options: HttpOptions): HttpServer {
     data: (connection, bytes) => connection.data.received(bytes),
     drain: (connection) => connection.data.drained(),
     end: (connection) => connection.data.ended(),
-    close: (connection, error) => server.closed(connection, error),
-    error: (_, error) => server.failed(error),
+    close: (connection) => server.closed(connection.data),
+    // A connection that breaks is no failure of the server.
+    error: (_, error) => {
+      if (!(error instanceof SysError)) server.failed(error);
+    },
   });
   return server;
 }

@@ -1,11 +1,12 @@
-import { SysError } from "../base/sys-error.ts";
 import type { Connection } from "../reactor/connection.ts";
 import type { Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { HttpSettings } from "./options.ts";
 import { RequestParser } from "./parser/request-parser.ts";
-import { Session, type SessionHost } from "./session.ts";
+import { type RefusalCode, refusalOf } from "./refusal.ts";
+import { Session } from "./session.ts";
+import type { SessionHost } from "./session-host.ts";
 
 /** Parsers that wait for the next request in the middle of which a chunk ends. */
 const SPARE_PARSERS = 64;
@@ -18,8 +19,8 @@ const LONGEST_LOOK_MS = 1000;
 export interface HttpCounts {
   connections: number;
   requests: number;
-  /** Requests that were refused before a handler saw them, by the code of the reason. */
-  refused: Record<string, number>;
+  /** What was refused, and the connections that a limit ended, by the code of the reason. */
+  refused: Partial<Record<RefusalCode, number>>;
 }
 
 /** An HTTP server: what its connections have in common. */
@@ -29,10 +30,11 @@ export class HttpServer implements SessionHost {
   /** Reads for whoever is between two requests. */
   parser: RequestParser;
   listener: Listener | undefined;
+  now: number = performance.now();
+  readonly coarseMs: number;
   readonly #reactor: Reactor;
   readonly #spare: RequestParser[] = [];
   readonly #sessions = new Set<Session>();
-  readonly #lookMs: number;
   #look: Timer | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -43,7 +45,7 @@ export class HttpServer implements SessionHost {
     const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, sendTimeoutMs } = settings;
     const shortest = Math.min(headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, sendTimeoutMs);
     const wanted = shortest / LOOKS_PER_TIMEOUT;
-    this.#lookMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
+    this.coarseMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
   }
 
   /** The port that it listens on; -1 without one. */
@@ -79,18 +81,25 @@ export class HttpServer implements SessionHost {
 
   opened(connection: Connection<Session>): void {
     this.counts.connections++;
+    if (this.#look === undefined) {
+      this.now = performance.now();
+      this.#lookLater();
+    }
+    if (this.#sessions.size >= this.settings.maxConnections) {
+      this.refused("CONNECTIONS");
+      connection.write(refusalOf(503, "too many connections"));
+      connection.close();
+      return;
+    }
     connection.data = new Session(this, connection);
     this.#sessions.add(connection.data);
-    this.#look ??= this.#reactor.setTimer(this.#lookMs, () => this.#lookAround());
   }
 
-  closed(connection: Connection<Session>, error: Error | undefined): void {
-    this.#sessions.delete(connection.data);
-    connection.data.closed(error);
-    if (this.#sessions.size > 0) return;
-    this.#look?.cancel();
-    this.#look = undefined;
-    this.#onEmpty?.();
+  closed(session: Session | undefined): void {
+    // One that was too many never had any.
+    if (session === undefined) return;
+    session.closed();
+    this.#without(session);
   }
 
   // What sessions ask of it.
@@ -109,22 +118,40 @@ export class HttpServer implements SessionHost {
     this.counts.requests++;
   }
 
-  refused(code: string): void {
+  refused(code: RefusalCode): void {
     const { refused } = this.counts;
     refused[code] = (refused[code] ?? 0) + 1;
   }
 
-  /** Something threw. A client that leaves in the middle is no failure of the server. */
   failed(error: unknown): void {
-    if (!(error instanceof SysError)) this.settings.error(error);
+    this.settings.error(error);
   }
 
+  handedOver(session: Session): void {
+    this.#without(session);
+  }
+
+  soon(callback: () => void): void {
+    this.#reactor.setTimer(0, callback);
+  }
+
+  #without(session: Session): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size > 0) return;
+    this.#look?.cancel();
+    this.#look = undefined;
+    this.#onEmpty?.();
+  }
+
+  #lookLater(): void {
+    this.#look = this.#reactor.setTimer(this.coarseMs, () => this.#lookAround());
+  }
+
+  /** Reads the clock, and looks whose time is up. */
   #lookAround(): void {
-    const now = performance.now();
-    for (const session of this.#sessions) if (session.deadline <= now) session.timedOut(now);
-    this.#look =
-      this.#sessions.size === 0
-        ? undefined
-        : this.#reactor.setTimer(this.#lookMs, () => this.#lookAround());
+    this.now = performance.now();
+    for (const session of this.#sessions) if (session.deadline <= this.now) session.timedOut();
+    if (this.#sessions.size > 0) this.#lookLater();
+    else this.#look = undefined;
   }
 }

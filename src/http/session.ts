@@ -1,41 +1,23 @@
-import type { Connection } from "../reactor/connection.ts";
-import { dateField } from "./date.ts";
+import { typeError } from "../base/misuse.ts";
+import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
+import {
+  Deadline,
+  WAITS_FOR_BODY,
+  WAITS_FOR_HEAD,
+  WAITS_FOR_REPLY,
+  WAITS_FOR_REQUEST,
+} from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
-import type { HttpSettings } from "./options.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
 import { BODY, END, FAILED, HEAD, NEED_MORE } from "./parser/results.ts";
+import { type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
 import { HttpReply } from "./reply.ts";
 import { HttpRequest } from "./request.ts";
-import { reasonOf, statusLine } from "./status.ts";
+import type { SessionHost } from "./session-host.ts";
 
-/** What of a body that nobody reads is taken and thrown away, so that the connection can be used again. */
-const MAX_THROWN_AWAY = 65_536;
+const LEFT = "the client left before its reply was complete";
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
-/** Who sends a body more slowly than this, in bytes a second, runs out of time. */
-const SLOWEST = 500;
-
-/** What a session asks of its server. */
-export interface SessionHost {
-  readonly settings: HttpSettings;
-  /** Reads for whoever is between two requests. */
-  readonly parser: RequestParser;
-  /** A session keeps that parser: the others get another. */
-  taken(): void;
-  giveBack(parser: RequestParser): void;
-  /** A request was answered. */
-  count(): void;
-  /** One was refused, for a reason with this code. */
-  refused(code: string): void;
-  /** Something threw. */
-  failed(error: unknown): void;
-}
-
-/** What a session waits for, and so which of the timeouts runs. */
-const WAITS_FOR_REQUEST = 0;
-const WAITS_FOR_HEAD = 1;
-const WAITS_FOR_BODY = 2;
-const WAITS_FOR_REPLY = 3;
 
 /**
  * One connection of an HTTP server: requests are read, handled and answered one after the other.
@@ -51,11 +33,8 @@ const WAITS_FOR_REPLY = 3;
  *                         END   wait for the reply, then go on
  * ```
  */
-export class Session implements Exchange {
+export class Session extends Deadline implements Exchange {
   readonly connection: Connection<Session>;
-  /** When what it waits for is to be there, as `performance.now()` has it. */
-  deadline: number = Number.POSITIVE_INFINITY;
-  waits: number = WAITS_FOR_REQUEST;
   readonly #server: SessionHost;
   /** Its own, while it is in the middle of a request; else the server's does. */
   #parser: RequestParser | null = null;
@@ -64,32 +43,23 @@ export class Session implements Exchange {
   /** Came behind what can be handled now. */
   #saved: Uint8Array | null = null;
   #requests = 0;
-  #bodyBytes = 0;
-  #bodyBegan = 0;
   #reading = false;
-  /** All of the request's body has come. */
-  #complete = false;
   /** The connection ends when the reply has gone. */
   #last = false;
   /** More than enough waits to be sent. */
   #full = false;
   #onDrain: (() => void) | null = null;
   #lastPending = 0;
+  /** The client sends no more than what is saved. */
+  #hasEnded = false;
+  /** The connection is the program's now. */
+  #isUpgraded = false;
 
   constructor(server: SessionHost, connection: Connection<Session>) {
+    super(server);
     this.#server = server;
     this.connection = connection;
-    this.#waitFor(WAITS_FOR_REQUEST, server.settings.idleTimeoutMs);
-  }
-
-  /** Whether its connection has ended. */
-  get gone(): boolean {
-    return this.connection.state === "closed";
-  }
-
-  /** Whether it does nothing, so that it can be closed without loss. */
-  get isIdle(): boolean {
-    return this.waits === WAITS_FOR_REQUEST && this.connection.pendingBytes === 0;
+    this.waitFor(WAITS_FOR_REQUEST, server.settings.idleTimeoutMs);
   }
 
   // What happens to the connection.
@@ -101,64 +71,53 @@ export class Session implements Exchange {
       return;
     }
     this.#reading = true;
-    try {
-      this.#read(bytes);
-    } finally {
-      this.#reading = false;
-    }
+    this.#read(bytes);
+    this.#reading = false;
   }
 
   /** What waited to be sent has gone down. */
   drained(): void {
     this.#full = false;
-    const callback = this.#onDrain;
-    this.#onDrain = null;
-    callback?.();
-    this.#goOn();
+    this.#callDrained();
+    this.goOn();
   }
 
   /** The client sends no more. What it has asked for is answered. */
   ended(): void {
-    if (this.#request === null) this.connection.end();
-    else if (this.#complete) this.#last = true;
+    if (this.#saved !== null) this.#hasEnded = true;
+    else if (this.#request === null) this.connection.end();
+    else if (this.#request.complete) this.#leaves(this.#request);
     else this.connection.destroy();
   }
 
   /** The connection is gone. */
-  closed(error: Error | undefined): void {
-    const request = this.#request;
-    const reader = this.#complete ? null : request?.reader;
-    this.#reply?.abandon();
-    request?.over();
-    this.#request = null;
-    this.#reply = null;
+  closed(): void {
+    this.#abandon(new RequestError("CLIENT_LEFT", 0, LEFT));
     this.#saved = null;
-    if (this.#parser !== null) this.#server.giveBack(this.#parser);
-    this.#parser = null;
-    const callback = this.#onDrain;
-    this.#onDrain = null;
-    callback?.();
-    reader?.abort?.(error ?? new Error("the client left before its request was complete"));
+    this.#callDrained();
   }
 
   /** Its time is up. */
-  timedOut(now: number): void {
+  timedOut(): void {
     switch (this.waits) {
       case WAITS_FOR_HEAD:
-        this.#refuse(408, "the request head took too long", "HEAD_TIMEOUT");
+        this.#refuse("HEAD_TIMEOUT", 408, "the request head took too long");
         return;
       case WAITS_FOR_BODY:
-        this.#refuse(408, "the request body took too long", "BODY_TIMEOUT");
+        this.#refuse("BODY_TIMEOUT", 408, "the request body took too long");
         return;
       case WAITS_FOR_REPLY: {
         const { pendingBytes } = this.connection;
         const stuck = pendingBytes > 0 && pendingBytes === this.#lastPending;
         this.#lastPending = pendingBytes;
-        if (stuck) this.cutOff();
-        else this.deadline = now + this.#server.settings.sendTimeoutMs;
+        this.waitFor(WAITS_FOR_REPLY, this.#server.settings.sendTimeoutMs);
+        if (!stuck) return;
+        this.#server.refused("SEND_TIMEOUT");
+        this.cutOff();
         return;
       }
       default:
+        this.#server.refused("IDLE_TIMEOUT");
         this.connection.close();
     }
   }
@@ -166,17 +125,28 @@ export class Session implements Exchange {
   /** Lets the connection end when nothing is under way any more. */
   endSoon(): void {
     this.#last = true;
-    if (this.#request === null) this.connection.close();
+    if (this.#request === null && this.#parser === null) this.connection.close();
   }
 
   // What requests and replies ask of it.
 
   /** The body has a reader now, which is when a client that waits to be asked for it is asked. */
   claimed(): void {
-    const { head } = this.#request as HttpRequest;
-    if (head.expectsContinue && this.#bodyBytes === 0 && !this.#complete) this.write(CONTINUE);
-    this.#bodyBegan = performance.now();
-    this.#goOn();
+    const { head, bodyBytes, complete } = this.#request as HttpRequest;
+    if (head.expectsContinue && bodyBytes === 0 && !complete) this.write(CONTINUE);
+    this.bodyBegins();
+    this.goOn();
+  }
+
+  /** Handles what was saved, when it can be, and receives again. */
+  goOn(): void {
+    if (this.#reading || this.connection.state !== "open" || this.#isBlocked()) return;
+    const saved = this.#saved;
+    this.#saved = null;
+    if (saved !== null) this.received(saved);
+    if (this.#saved !== null) return;
+    if (this.#hasEnded) this.ended();
+    else if (!this.#isBlocked()) this.connection.resume();
   }
 
   write(bytes: string | Uint8Array): boolean {
@@ -186,45 +156,67 @@ export class Session implements Exchange {
   }
 
   whenDrained(callback: () => void): void {
-    if (this.#full && !this.gone) this.#onDrain = callback;
-    else queueMicrotask(callback);
+    if (this.#full && this.connection.state !== "closed") this.#onDrain = callback;
+    else queueMicrotask(() => this.#call(callback));
   }
 
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
   connectionField(): string {
-    const { head } = this.#request as HttpRequest;
-    this.#last ||= !head.keepAlive || this.#requests >= this.#server.settings.maxRequests;
+    const request = this.#request as HttpRequest;
+    const { head } = request;
+    if (!head.keepAlive) this.#last = true;
+    else if (this.#requests >= this.#server.settings.maxRequests) {
+      this.#server.refused("REQUESTS");
+      this.#last = true;
+    }
     // Nobody knows whether a client that was not asked for its body sends it now.
-    this.#last ||= !this.#complete && (this.#mayBeLong(head) || head.expectsContinue);
+    else if (request.mayBeLong || (head.expectsContinue && !request.complete)) this.#last = true;
     if (this.#last) return "Connection: close\r\n";
     return head.version === 0 ? "Connection: keep-alive\r\n" : "";
   }
 
-  /** The end of the connection is the end of the body. */
   endAfterReply(): void {
     this.#last = true;
   }
 
-  /** All of the reply is written. */
   replied(): void {
-    if (this.#complete || this.#last) this.#exchanged();
-    this.#goOn();
+    if (this.#last || this.#request?.complete === true) this.#exchanged();
+    this.goOn();
   }
 
-  /** What was sent makes no sense without what will not come. */
   cutOff(): void {
     this.connection.reset();
   }
 
+  upgrade<Data>(options: Handlers<Data> & ConnectionOptions): Connection<Data> {
+    if (this.#request?.complete !== true) {
+      throw typeError("ERR_CLOSED", "Cannot upgrade: the body of the request has not come yet");
+    }
+    this.connection.pause();
+    const connection = this.connection.handOver<Data>(options);
+    this.#server.handedOver(this);
+    this.#reply?.abandon();
+    this.#request = null;
+    this.#reply = null;
+    this.#isUpgraded = true;
+    this.#server.soon(() => {
+      const saved = this.#saved;
+      this.#saved = null;
+      this.#ownParserGoes();
+      if (connection.state !== "open") return;
+      if (saved !== null) this.#call(() => options.data?.(connection, saved));
+      connection.resume();
+    });
+    return connection;
+  }
+
   #read(bytes: Uint8Array): void {
-    const server = this.#server;
-    for (let at = 0; ; ) {
-      if (this.gone || this.connection.state !== "open") return;
+    for (let at = 0; this.connection.state === "open"; ) {
       if (this.#isBlocked()) {
         this.#save(bytes, at);
         return;
       }
-      const parser = this.#parser ?? server.parser;
+      const parser = this.#parser ?? this.#server.parser;
       const result = parser.read(bytes, at);
       at = parser.position;
       switch (result) {
@@ -235,19 +227,15 @@ export class Session implements Exchange {
           this.#begin(parser.head);
           break;
         case BODY:
-          this.#bodyBytes += parser.bodyEnd - parser.bodyStart;
-          this.#request?.reader?.data(bytes.subarray(parser.bodyStart, parser.bodyEnd));
+          this.#body(bytes.subarray(parser.bodyStart, parser.bodyEnd));
           break;
         case END:
-          this.#complete = true;
-          this.#request?.reader?.end?.();
-          if (this.#reply?.done === true) this.#exchanged();
-          else this.#waitFor(WAITS_FOR_REPLY, server.settings.sendTimeoutMs);
+          this.#end(parser);
           break;
         case FAILED:
           // It stays failed, and is not to fail anybody else.
           this.#own(parser);
-          this.#refuse(parser.status, parser.reason, parser.failure as string);
+          this.#refuse(parser.failure as RefusalCode, parser.status, parser.reason);
           return;
       }
     }
@@ -255,30 +243,24 @@ export class Session implements Exchange {
 
   /** Whether what comes next has to wait. */
   #isBlocked(): boolean {
-    if (this.#full) return true;
-    if (this.#request === null) return false;
-    if (this.#complete) return true;
-    // A body that nobody has asked for, and may still.
-    return (
-      this.#request.head.hasBody && this.#request.reader === null && this.#reply?.done !== true
-    );
+    if (this.#full || this.#isUpgraded) return true;
+    const request = this.#request;
+    if (request === null) return false;
+    if (request.complete) return true;
+    // A body that nobody has asked for, and may still; or that comes faster than it is wanted.
+    return (request.reader === null && this.#reply?.done !== true) || request.paused;
   }
 
   #begin(head: RequestHead): void {
     const { settings } = this.#server;
     this.#requests++;
-    this.#bodyBytes = 0;
-    this.#complete = !head.hasBody;
     const request = new HttpRequest(this, head);
-    const reply = new HttpReply(this, {
-      toHead: head.method === "HEAD",
-      chunks: head.version === 1,
-    });
+    const reply = new HttpReply(this, head.method === "HEAD", head.version === 1);
     this.#request = request;
     this.#reply = reply;
-    if (head.hasBody) {
-      this.#bodyBegan = performance.now();
-      this.#awaitBody();
+    if (!request.complete) {
+      this.bodyBegins();
+      this.waitForBody(settings.bodyTimeoutMs, 0);
     }
     try {
       const promise = settings.handler(request, reply);
@@ -288,17 +270,57 @@ export class Session implements Exchange {
     }
   }
 
+  #body(bytes: Uint8Array): void {
+    const request = this.#request as HttpRequest;
+    request.bodyBytes += bytes.length;
+    try {
+      request.reader?.data(bytes);
+    } catch (error) {
+      request.ignoreBody();
+      this.#failed(this.#reply as HttpReply, error);
+    }
+  }
+
+  #end(parser: RequestParser): void {
+    const request = this.#request;
+    // Answered already: without a body that is the rule.
+    if (request === null) return;
+    request.complete = true;
+    const reply = this.#reply as HttpReply;
+    const { trailers } = parser;
+    if (trailers.count > 0) request.trailers = trailers.entries();
+    try {
+      request.reader?.end?.();
+    } catch (error) {
+      this.#failed(reply, error);
+    }
+    if (this.#request !== request) return;
+    if (reply.done) this.#exchanged();
+    else this.waitForReply(this.#server.settings.sendTimeoutMs);
+  }
+
   /** The handler threw: 500, or the end of the connection when the reply has begun. */
   #failed(reply: HttpReply, error: unknown): void {
-    // What it wanted of a client that has left since cannot be had.
-    if (this.gone) return;
-    this.#server.failed(error);
+    // What it wanted of a client that has left cannot be had: that is no failure of the handler's.
+    if (!(error instanceof RequestError)) this.#server.failed(error);
     if (reply.done) return;
-    if (reply.begun) {
-      this.cutOff();
-      return;
+    if (reply.begun) this.cutOff();
+    else reply.fail();
+  }
+
+  #callDrained(): void {
+    const callback = this.#onDrain;
+    this.#onDrain = null;
+    if (callback !== null) this.#call(callback);
+  }
+
+  #call(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      if (this.#reply === null) this.#server.failed(error);
+      else this.#failed(this.#reply, error);
     }
-    reply.status(500).send(`${reasonOf(500)}\n`);
   }
 
   /** Request and reply are over: the next one's turn. */
@@ -308,29 +330,22 @@ export class Session implements Exchange {
     this.#reply = null;
     this.#server.count();
     if (this.#last) this.connection.close();
-    else this.#waitFor(WAITS_FOR_REQUEST, this.#server.settings.idleTimeoutMs);
+    else this.waitFor(WAITS_FOR_REQUEST, this.#server.settings.idleTimeoutMs);
   }
 
   #awaitMore(parser: RequestParser): void {
-    const { settings } = this.#server;
-    if (parser.idle && this.#request === null) {
-      if (this.#parser !== null) this.#server.giveBack(this.#parser);
-      this.#parser = null;
+    const { headTimeoutMs, bodyTimeoutMs } = this.#server.settings;
+    if (this.#request === null && parser.idle) {
+      this.#ownParserGoes();
       return;
     }
     this.#own(parser);
-    if (this.#request === null && this.waits !== WAITS_FOR_HEAD) {
-      this.#waitFor(WAITS_FOR_HEAD, settings.headTimeoutMs);
+    const request = this.#request;
+    if (request !== null) {
+      if (!request.complete) this.waitForBody(bodyTimeoutMs, request.bodyBytes);
+    } else if (this.waits !== WAITS_FOR_HEAD) {
+      this.waitFor(WAITS_FOR_HEAD, headTimeoutMs);
     }
-    if (this.#request !== null && !this.#complete) this.#awaitBody();
-  }
-
-  /** Who sends a body has its time, a second more for every so many bytes, and never more than that from now. */
-  #awaitBody(): void {
-    const { bodyTimeoutMs } = this.#server.settings;
-    const earned = this.#bodyBegan + bodyTimeoutMs + (this.#bodyBytes / SLOWEST) * 1000;
-    this.waits = WAITS_FOR_BODY;
-    this.deadline = Math.min(earned, performance.now() + bodyTimeoutMs);
   }
 
   /** From here on the parser is this session's, and the head stays where it is. */
@@ -342,42 +357,44 @@ export class Session implements Exchange {
     parser.keepHead();
   }
 
+  #ownParserGoes(): void {
+    if (this.#parser !== null) this.#server.giveBack(this.#parser);
+    this.#parser = null;
+  }
+
+  /** Keeps what came too early. Only then is no more received: the client's end is to be seen as it comes. */
   #save(bytes: Uint8Array, at: number): void {
     this.#own(this.#parser ?? this.#server.parser);
-    if (at < bytes.length) this.#saved = bytes.slice(at);
-    this.#waitFor(WAITS_FOR_REPLY, this.#server.settings.sendTimeoutMs);
+    this.waitForReply(this.#server.settings.sendTimeoutMs);
+    if (at === bytes.length) return;
+    this.#saved = bytes.slice(at);
     this.connection.pause();
   }
 
-  /** Handles what was saved, when it can be, and receives again. */
-  #goOn(): void {
-    if (this.#reading || this.gone || this.#isBlocked()) return;
-    const saved = this.#saved;
-    this.#saved = null;
-    if (saved !== null) this.received(saved);
-    if (!this.gone && !this.#isBlocked() && this.#saved === null) this.connection.resume();
+  /** The client has ended its half. Most have left then; some wait for their reply, and get it. */
+  #leaves(request: HttpRequest): void {
+    this.#last = true;
+    this.#call(() => request.left(new RequestError("CLIENT_LEFT", 0, LEFT)));
   }
 
-  #waitFor(what: number, timeoutMs: number): void {
-    this.waits = what;
-    this.deadline = performance.now() + timeoutMs;
-  }
-
-  /** Whether what is left of the body is too much to be read for nothing. */
-  #mayBeLong({ contentLength }: RequestHead): boolean {
-    return contentLength < 0 || contentLength - this.#bodyBytes > MAX_THROWN_AWAY;
+  /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
+  #abandon(error: RequestError): void {
+    const request = this.#request;
+    this.#reply?.abandon();
+    this.#request = null;
+    this.#reply = null;
+    // The head of a request that is being handled lies in the parser.
+    if (request === null) this.#ownParserGoes();
+    this.#parser = null;
+    if (request !== null) this.#call(() => request.lost(error));
   }
 
   /** Answers for the handler, and ends the connection. */
-  #refuse(status: number, reason: string, code: string): void {
+  #refuse(code: RefusalCode, status: number, reason: string): void {
     this.#server.refused(code);
-    if (this.#reply === null || !this.#reply.begun) {
-      const body = `${status} ${reasonOf(status)}: ${reason}\n`;
-      this.write(
-        `${statusLine(status)}${dateField()}Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-      );
-    }
+    if (this.#reply === null || !this.#reply.begun) this.write(refusalOf(status, reason));
     this.#last = true;
+    this.#abandon(new RequestError(code, status, reason));
     this.connection.close();
   }
 }

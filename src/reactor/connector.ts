@@ -14,7 +14,7 @@ import {
 import { bindRaw, connectRaw, setIntOption } from "../socket/raw.ts";
 import { resolve } from "../socket/resolve.ts";
 import { socketError } from "../socket/socket-error.ts";
-import type { ConnectionOptions, Handlers } from "./handlers.ts";
+import type { ConnectionOptions, Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
 import { refusal } from "./refusal.ts";

@@ -10,7 +10,7 @@ import {
   takeListener,
 } from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
-import type { ConnectionOptions, Handlers } from "./handlers.ts";
+import type { ConnectionOptions, Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { refusal, tooLargeHint } from "./refusal.ts";
 import { Stream } from "./stream.ts";

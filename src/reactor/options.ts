@@ -1,6 +1,6 @@
 import { show, typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
-import type { ConnectionOptions } from "./handlers.ts";
+import type { ConnectionOptions } from "./connection.ts";
 
 /**
  * A timeout among options: milliseconds from 0 up, or left out.

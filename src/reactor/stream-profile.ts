@@ -1,4 +1,4 @@
-import type { ConnectionOptions, Handlers } from "./handlers.ts";
+import type { ConnectionOptions, Handlers } from "./connection.ts";
 
 /** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
 export interface StreamProfile<Data> {

@@ -1,3 +1,5 @@
+import type { ConnectionState } from "./connection.ts";
+
 /** What a stream is in: bits of one number, since there are thousands of streams. */
 
 export const CONNECTING = 1;
@@ -19,3 +21,11 @@ export const DIRTY = 256;
 export const FULL = 512;
 /** Full once, and now below half: in the loop's list of those to be told. */
 export const DRAINED = 1024;
+
+/** What a program is told of it. */
+export function stateOf(bits: number): ConnectionState {
+  if ((bits & CLOSED) !== 0) return "closed";
+  if ((bits & CLOSING) !== 0) return "closing";
+  if ((bits & ENDING) !== 0) return "ending";
+  return (bits & CONNECTING) !== 0 ? "connecting" : "open";
+}

@@ -5,12 +5,12 @@ import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
 import { readLocalAddress, readPeerAddress, readUntaken } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
-import type { Connection, ConnectionState } from "./connection.ts";
+import type { Connection, ConnectionOptions, ConnectionState, Handlers } from "./connection.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
 import { SendQueue } from "./send-queue.ts";
-import type { StreamProfile } from "./stream-profile.ts";
+import { profileOf, type StreamProfile } from "./stream-profile.ts";
 import {
   CLOSED,
   CLOSING,
@@ -23,6 +23,7 @@ import {
   LINGERING,
   PAUSED,
   PEER_ENDED,
+  stateOf,
 } from "./stream-state.ts";
 
 /** How long a closing connection waits for the end of a peer that is still sending. */
@@ -42,7 +43,7 @@ const encoder = new TextEncoder();
 export class Stream<Data> extends SendQueue implements Connection<Data> {
   // Undefined until its owner sets it, whatever the type says: so it is documented.
   data: Data = undefined as Data;
-  readonly #profile: StreamProfile<Data>;
+  #profile: StreamProfile<Data>;
   #slot = -1;
   #fd = -1;
   #bits = 0;
@@ -56,10 +57,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   get state(): ConnectionState {
-    if (this.#is(CLOSED)) return "closed";
-    if (this.#is(CLOSING)) return "closing";
-    if (this.#is(ENDING)) return "ending";
-    return this.#is(CONNECTING) ? "connecting" : "open";
+    return stateOf(this.#bits);
   }
 
   get paused(): boolean {
@@ -168,6 +166,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, true);
   }
 
+  handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next> {
+    const next = this as unknown as Stream<Next>;
+    next.#profile = profileOf(options, next.#profile.onClosed);
+    next.data = undefined as Next;
+    this.setIdleTimeout(next.#profile.idleTimeoutMs);
+    return next;
+  }
+
   setIdleTimeout(timeoutMs: number): void {
     checkTimeout("the idle timeout", timeoutMs);
     // What closes has a time of its own.
@@ -248,8 +254,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   override failed(errno: number, syscall: string): void {
     // All was sent and the connection is only kept for the peer's sake: then this is no failure.
-    if (this.#is(LINGERING)) this.destroy();
-    else this.destroy(new SysError(syscall, errno, { fd: this.#fd }));
+    this.destroy(this.#is(LINGERING) ? undefined : new SysError(syscall, errno, { fd: this.#fd }));
   }
 
   override flush(): void {

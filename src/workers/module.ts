@@ -1,6 +1,6 @@
 import type { EngineChoice } from "../engine/choose.ts";
 import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
-import type { ConnectionOptions, Handlers } from "../reactor/handlers.ts";
+import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 

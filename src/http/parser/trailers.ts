@@ -34,3 +34,8 @@ const FORBIDDEN: readonly string[] = [
 export function hasForbidden(trailers: Fields): boolean {
   return trailers.count > 0 && FORBIDDEN.some((name) => trailers.find(name, 0) >= 0);
 }
+
+/** The same for one that is to be sent; its name in lower case. */
+export function isForbiddenTrailer(name: string): boolean {
+  return FORBIDDEN.includes(name);
+}

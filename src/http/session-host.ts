@@ -1,0 +1,24 @@
+import type { CoarseClock } from "./deadline.ts";
+import type { HttpSettings } from "./options.ts";
+import type { RequestParser } from "./parser/request-parser.ts";
+import type { RefusalCode } from "./refusal.ts";
+
+/** What a session asks of its server. */
+export interface SessionHost extends CoarseClock {
+  readonly settings: HttpSettings;
+  /** Reads for whoever is between two requests. */
+  readonly parser: RequestParser;
+  /** A session keeps that parser: the others get another. */
+  taken(): void;
+  giveBack(parser: RequestParser): void;
+  /** A request was answered. */
+  count(): void;
+  /** One was refused, or a connection ended, for a reason with this code. */
+  refused(code: RefusalCode): void;
+  /** Something threw that the program gave. */
+  failed(error: unknown): void;
+  /** The connection is the program's now. */
+  handedOver(session: object): void;
+  /** Calls back when what is under way has returned. */
+  soon(callback: () => void): void;
+}
