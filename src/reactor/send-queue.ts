@@ -2,6 +2,13 @@ import { IN_FLIGHT, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import { type Block, SMALL_BYTES } from "./blocks.ts";
 import { type Loop, Owner } from "./loop.ts";
 
+/** UTF-8 has at most so many bytes for one UTF-16 code unit. */
+const MOST_PER_CHAR = 3;
+/** Text up to here is encoded where it is sent from, which saves an array and a copy. */
+const IN_PLACE_CHARS = 2048;
+
+const encoder = new TextEncoder();
+
 /**
  * Bytes that wait to be sent by one slot: the half of a stream that writes.
  *
@@ -41,6 +48,19 @@ export abstract class SendQueue extends Owner {
     } else {
       this.#copy(bytes);
     }
+  }
+
+  /** Puts text at the end, as UTF-8. */
+  protected appendText(text: string): void {
+    const { length } = text;
+    const block = length <= IN_PLACE_CHARS ? this.#blockFor(length * MOST_PER_CHAR) : null;
+    if (block === null || block.bytes.length - block.end < length * MOST_PER_CHAR) {
+      this.append(encoder.encode(text));
+      return;
+    }
+    const { written } = encoder.encodeInto(text, block.bytes.subarray(block.end));
+    block.end += written;
+    this.pendingBytes += written;
   }
 
   /**

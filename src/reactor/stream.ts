@@ -31,8 +31,6 @@ const LINGER_MS = 1000;
 /** How long a closing connection waits for a peer that takes nothing of what is queued for it. */
 const CLOSING_MS = 30_000;
 
-const encoder = new TextEncoder();
-
 /**
  * A connection from the inside: what the loop tells it, and what it does about it.
  *
@@ -93,7 +91,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.destroy(new SysError("send", ERRNO.ENOBUFS, { fd: this.#fd, hint }));
       return false;
     }
-    this.append(typeof bytes === "string" ? encoder.encode(bytes) : bytes);
+    if (typeof bytes === "string") this.appendText(bytes);
+    else this.append(bytes);
     if (!this.#is(DIRTY)) {
       this.#bits |= DIRTY;
       this.loop.markDirty(this);

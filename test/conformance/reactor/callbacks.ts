@@ -95,6 +95,41 @@ export function callbackCases(variant: Variant): Case[] {
           })),
       ),
     ),
+    test("a connection that is handed over has its other handlers hear everything", async (rig) => {
+      const seen: string[] = [];
+      const listener = rig.listen<number>({
+        zeroCopy: true,
+        open: (connection) => {
+          connection.data = 1;
+        },
+        data: (connection, bytes) => {
+          seen.push(`first ${bytes.length} ${connection.data}`);
+          const next = connection.handOver<string>({
+            idleTimeoutMs: 20,
+            open: () => seen.push("open"),
+            data: (_, more) => seen.push(`next ${more.length} ${next.data}`),
+            timeout: () => {
+              seen.push("timeout");
+              next.destroy(new Error("enough"));
+            },
+            error: (_, error) => seen.push(error.message),
+            close: () => seen.push("close"),
+          });
+          assert.equal(next.data, undefined);
+          assert.equal(next as unknown, connection);
+          next.data = "two";
+          next.write("over");
+        },
+        close: () => seen.push("closed for the first"),
+      });
+      const peer = rig.peer(listener);
+      peer.send("abc");
+      await rig.until("handed over", () => peer.text === "over");
+      peer.send("de");
+      await rig.until("closed", () => seen.includes("close"));
+      assert.deepEqual(seen, ["first 3 1", "next 2 two", "timeout", "enough", "close"]);
+      await rig.until("counted no longer", () => listener.connections === 0);
+    }),
     test("closing within close and error is safe", async (rig) => {
       const seen: string[] = [];
       const peer = rig.peer(

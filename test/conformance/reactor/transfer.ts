@@ -77,6 +77,25 @@ export function transferCases(variant: Variant): Case[] {
       },
       withoutCalls(variant),
     ),
+    test("text leaves as UTF-8, of whatever characters, however it meets the blocks", async (rig) => {
+      const marks = ["a", "\u00e9", "\u20ac", "\u{1f600}", "\ud800"];
+      const texts = Array.from({ length: 400 }, (_, i) =>
+        (marks[i % marks.length] as string).repeat((i * 37) % 701).padStart(i % 11, "-"),
+      );
+      texts.push("\u20ac".repeat(30_000));
+      const all = Buffer.from(texts.join("|"));
+      const peer = rig.peer(
+        rig.listen({
+          open: (connection) => {
+            for (const [i, text] of texts.entries()) connection.write(i > 0 ? `|${text}` : text);
+            assert.equal(connection.pendingBytes, all.length);
+            connection.end();
+          },
+        }),
+      );
+      await rig.until("sent", () => peer.ended || peer.error !== undefined);
+      assertSame(peer.bytes, all);
+    }),
     test("one byte at a time arrives as one stream", async (rig) => {
       const peer = rig.peer(rig.listen(echo));
       const text = "every byte is a message of its own";
