@@ -17,6 +17,7 @@ import { uringEngineConformance } from "./conformance/engine-uring.ts";
 import { httpEndingsConformance } from "./conformance/http/endings.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
+import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
@@ -97,5 +98,6 @@ function all(): Suite[] {
     parserConformance(),
     httpServerConformance(),
     httpEndingsConformance(),
+    httpWorkersConformance(),
   ];
 }

@@ -1,6 +1,7 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { EngineChoice } from "../engine/choose.ts";
-import type { ListenOptions } from "../reactor/listener.ts";
+import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
+import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { type ParserLimits, parserLimitsOf } from "./parser/limits.ts";
 import type { HttpReply } from "./reply.ts";
@@ -31,6 +32,12 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
   sendTimeoutMs: 30_000,
 };
 
+/** What is needed of a `PoolWorker`. */
+export interface HttpWorker {
+  readonly reactor: Reactor;
+  listen<Data>(options: Handlers<Data> & ConnectionOptions): Listener;
+}
+
 /** What `serve` takes. */
 export interface HttpOptions
   extends Partial<ParserLimits>,
@@ -42,6 +49,10 @@ export interface HttpOptions
   readonly handler: HttpHandler;
   /** Told of what a handler threw, which the client sees as 500. Default: it is printed to stderr. */
   readonly error?: (error: unknown) => void;
+  /**
+   * A worker of a pool: the pool's address is served, and nothing here says where. See `polloi/workers`.
+   */
+  readonly worker?: HttpWorker;
   /** Where to serve. Default: the reactor of this thread, hosted by the runtime. */
   readonly reactor?: Reactor;
   /** The engine of that reactor. */

@@ -36,6 +36,10 @@ export class RequestError extends Error {
   }
 }
 
+export function clientLeft(): RequestError {
+  return new RequestError("CLIENT_LEFT", 0, "the client left before its reply was complete");
+}
+
 /** An answer that is not a handler's, after which the connection ends. */
 export function refusalOf(status: number, reason: string): string {
   const body = `${status} ${reasonOf(status)}: ${reason}\n`;

@@ -223,11 +223,12 @@ export class HttpRequest {
     return this.#paused;
   }
 
-  /** Whether what is left of the body is too much to be read for nothing. */
-  get mayBeLong(): boolean {
-    if (this.complete) return false;
-    const { contentLength } = this.head;
-    return contentLength < 0 || contentLength - this.bodyBytes > MAX_THROWN_AWAY;
+  /** Whether the connection cannot go on after it. */
+  get endsConnection(): boolean {
+    const { keepAlive, expectsContinue, contentLength } = this.head;
+    if (!keepAlive || this.complete) return !keepAlive;
+    // Nobody knows whether a client that was not asked for its body sends it now.
+    return expectsContinue || contentLength < 0 || contentLength - this.bodyBytes > MAX_THROWN_AWAY;
   }
 
   /** What else comes of the body goes nowhere. */

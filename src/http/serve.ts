@@ -1,5 +1,7 @@
 import { SysError } from "../base/sys-error.ts";
+import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { defaultReactor } from "../reactor/default-reactor.ts";
+import type { ListenOptions } from "../reactor/listener.ts";
 import { type HttpOptions, settingsOf } from "./options.ts";
 import { HttpServer } from "./server.ts";
 import type { Session } from "./session.ts";
@@ -22,25 +24,10 @@ import type { Session } from "./session.ts";
  * ```
  */
 export function serve(options: HttpOptions): HttpServer {
-  const settings = settingsOf(options);
-  const { host, port, path, fd, backlog, reusePort, dualStack, acceptError } = options;
-  const where = {
-    host,
-    port,
-    path,
-    fd,
-    backlog,
-    reusePort,
-    dualStack,
-    acceptError,
-  };
-  const given = Object.fromEntries(
-    Object.entries(where).filter(([, value]) => value !== undefined),
-  );
-  const reactor = options.reactor ?? defaultReactor(options);
-  const server = new HttpServer(reactor, settings);
-  server.listener = reactor.listen<Session>({
-    ...given,
+  const { worker } = options;
+  const reactor = worker?.reactor ?? options.reactor ?? defaultReactor(options);
+  const server = new HttpServer(reactor, settingsOf(options));
+  const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
     open: (connection) => server.opened(connection),
     data: (connection, bytes) => connection.data.received(bytes),
@@ -51,6 +38,17 @@ export function serve(options: HttpOptions): HttpServer {
     error: (_, error) => {
       if (!(error instanceof SysError)) server.failed(error);
     },
-  });
+  };
+  server.listener =
+    worker === undefined
+      ? reactor.listen<Session>({ ...whereOf(options), ...handlers })
+      : worker.listen<Session>(handlers);
   return server;
+}
+
+/** What of the options says where to listen. */
+function whereOf(options: HttpOptions): Partial<ListenOptions> {
+  const { host, port, path, fd, backlog, reusePort, dualStack, acceptError } = options;
+  const where = { host, port, path, fd, backlog, reusePort, dualStack, acceptError };
+  return Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined));
 }

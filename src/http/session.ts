@@ -11,12 +11,11 @@ import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
 import { BODY, END, FAILED, HEAD, NEED_MORE } from "./parser/results.ts";
-import { type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
+import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
 import { HttpReply } from "./reply.ts";
 import { HttpRequest } from "./request.ts";
 import type { SessionHost } from "./session-host.ts";
 
-const LEFT = "the client left before its reply was complete";
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /**
@@ -82,17 +81,21 @@ export class Session extends Deadline implements Exchange {
     this.goOn();
   }
 
-  /** The client sends no more. What it has asked for is answered. */
+  /** The client sends no more. Most have left then; some wait for what they asked for, and get it. */
   ended(): void {
+    const request = this.#request;
     if (this.#saved !== null) this.#hasEnded = true;
-    else if (this.#request === null) this.connection.end();
-    else if (this.#request.complete) this.#leaves(this.#request);
-    else this.connection.destroy();
+    else if (request === null) this.#close();
+    else if (!request.complete) this.connection.destroy();
+    else {
+      this.#last = true;
+      this.#call(() => request.left(clientLeft()));
+    }
   }
 
   /** The connection is gone. */
   closed(): void {
-    this.#abandon(new RequestError("CLIENT_LEFT", 0, LEFT));
+    this.#abandon(clientLeft());
     this.#saved = null;
     this.#callDrained();
   }
@@ -118,14 +121,14 @@ export class Session extends Deadline implements Exchange {
       }
       default:
         this.#server.refused("IDLE_TIMEOUT");
-        this.connection.close();
+        this.#close();
     }
   }
 
   /** Lets the connection end when nothing is under way any more. */
   endSoon(): void {
     this.#last = true;
-    if (this.#request === null && this.#parser === null) this.connection.close();
+    if (this.#request === null && this.#parser === null) this.#close();
   }
 
   // What requests and replies ask of it.
@@ -163,16 +166,13 @@ export class Session extends Deadline implements Exchange {
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
   connectionField(): string {
     const request = this.#request as HttpRequest;
-    const { head } = request;
-    if (!head.keepAlive) this.#last = true;
-    else if (this.#requests >= this.#server.settings.maxRequests) {
+    this.#last ||= request.endsConnection;
+    if (!this.#last && this.#requests >= this.#server.settings.maxRequests) {
       this.#server.refused("REQUESTS");
       this.#last = true;
     }
-    // Nobody knows whether a client that was not asked for its body sends it now.
-    else if (request.mayBeLong || (head.expectsContinue && !request.complete)) this.#last = true;
     if (this.#last) return "Connection: close\r\n";
-    return head.version === 0 ? "Connection: keep-alive\r\n" : "";
+    return request.version === 0 ? "Connection: keep-alive\r\n" : "";
   }
 
   endAfterReply(): void {
@@ -329,7 +329,7 @@ export class Session extends Deadline implements Exchange {
     this.#request = null;
     this.#reply = null;
     this.#server.count();
-    if (this.#last) this.connection.close();
+    if (this.#last) this.#close();
     else this.waitFor(WAITS_FOR_REQUEST, this.#server.settings.idleTimeoutMs);
   }
 
@@ -371,12 +371,6 @@ export class Session extends Deadline implements Exchange {
     this.connection.pause();
   }
 
-  /** The client has ended its half. Most have left then; some wait for their reply, and get it. */
-  #leaves(request: HttpRequest): void {
-    this.#last = true;
-    this.#call(() => request.left(new RequestError("CLIENT_LEFT", 0, LEFT)));
-  }
-
   /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
   #abandon(error: RequestError): void {
     const request = this.#request;
@@ -392,9 +386,16 @@ export class Session extends Deadline implements Exchange {
   /** Answers for the handler, and ends the connection. */
   #refuse(code: RefusalCode, status: number, reason: string): void {
     this.#server.refused(code);
-    if (this.#reply === null || !this.#reply.begun) this.write(refusalOf(status, reason));
+    const { state } = this.connection;
+    if (state === "open" && this.#reply?.begun !== true) this.write(refusalOf(status, reason));
     this.#last = true;
     this.#abandon(new RequestError(code, status, reason));
+    this.#close();
+  }
+
+  /** From here on the connection sees to its end itself. */
+  #close(): void {
+    this.deadline = Number.POSITIVE_INFINITY;
     this.connection.close();
   }
 }

@@ -10,7 +10,7 @@ import {
   takeListener,
 } from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
-import type { ConnectionOptions, Handlers } from "./connection.ts";
+import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { refusal, tooLargeHint } from "./refusal.ts";
 import { Stream } from "./stream.ts";
@@ -36,6 +36,11 @@ export interface ListenOptions<Data = unknown>
    * handler, as a warning of the process.
    */
   acceptError?(listener: Listener, error: SysError): void;
+  /**
+   * One of its connections is closed, whoever had it in the end: called before `close`, and also when that goes
+   * to other handlers, because the connection was handed over.
+   */
+  gone?(connection: Connection): void;
 }
 
 /** A listening socket of a reactor. */
@@ -80,7 +85,7 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     const { kernel, engine } = loop;
     this.#loop = loop;
     this.#options = options;
-    this.#profile = profileOf(options, () => this.#connectionClosed());
+    this.#profile = profileOf(options, (connection) => this.#connectionClosed(connection));
     this.#fd =
       options.fd === undefined
         ? openListener(kernel, { ...options, nonBlocking: true })
@@ -180,8 +185,13 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     this.#loop.engine.setAccepting(this.#slot, true);
   }
 
-  #connectionClosed(): void {
+  #connectionClosed(connection: Connection): void {
     this.connections--;
+    try {
+      this.#options.gone?.(connection);
+    } catch (thrown) {
+      this.#loop.fail(thrown);
+    }
     if (this.#options.maxConnections !== undefined && !this.#loop.starved.has(this)) this.#accept();
   }
 

@@ -1,4 +1,4 @@
-import type { ConnectionOptions, Handlers } from "./connection.ts";
+import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 
 /** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
 export interface StreamProfile<Data> {
@@ -8,13 +8,13 @@ export interface StreamProfile<Data> {
   readonly highWaterBytes: number;
   readonly maxPendingBytes: number;
   /** Called when one of them has closed. */
-  readonly onClosed: (() => void) | undefined;
+  readonly onClosed: ((connection: Connection) => void) | undefined;
 }
 
 /** The profile that handlers and options make, with every default in its place. */
 export function profileOf<Data>(
   options: Handlers<Data> & ConnectionOptions,
-  onClosed?: () => void,
+  onClosed?: (connection: Connection) => void,
 ): StreamProfile<Data> {
   return {
     handlers: options,

@@ -128,7 +128,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSED)) return;
     this.abandon();
     const { handlers, onClosed } = this.#profile;
-    onClosed?.();
+    onClosed?.(this);
     if (error !== undefined && handlers.error !== undefined) {
       try {
         handlers.error(this, error);

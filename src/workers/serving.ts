@@ -67,11 +67,10 @@ export class ServingWorker implements PoolWorker {
         board.open = open.add(connection).size;
         options.open?.(connection);
       },
-      close: (connection, error) => {
+      gone: (connection) => {
         open.delete(connection);
         board.open = open.size;
         this.#endIfEmpty();
-        options.close?.(connection, error);
       },
     });
     return this.#listener;

@@ -328,6 +328,26 @@ const limits: readonly Case[] = [
     },
   ),
   served(
+    "who was refused is not refused again while it goes on sending",
+    { handler: (_, reply) => reply.send("hello"), headTimeoutMs: 30, idleTimeoutMs: 30 },
+    async (server, client) => {
+      const one = client().send("GET / HTTP/1.1\r\nHost: a\r\n");
+      assert.match(await one.end(), /^HTTP\/1.1 408 /);
+      const other = client().send("no request\r\n\r\n");
+      assert.match(await other.end(), /^HTTP\/1.1 400 /);
+      const drip = setInterval(() => {
+        one.send("X: y\r\n");
+        other.send("X: y\r\n");
+      }, 10);
+      try {
+        await new Promise((resolve) => setTimeout(resolve, 150));
+      } finally {
+        clearInterval(drip);
+      }
+      assert.deepEqual(server.counts.refused, { HEAD_TIMEOUT: 1, VERSION_MALFORMED: 1 });
+    },
+  ),
+  served(
     "connections beyond the most that may be are told 503, and the next one is served",
     { handler: (_, reply) => reply.send("hello"), maxConnections: 1 },
     async (server, client) => {
