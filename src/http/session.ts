@@ -201,7 +201,6 @@ export class Session extends Deadline implements Exchange {
     this.#isUpgraded = true;
     this.#server.soon(() => {
       const saved = this.#saved;
-      this.#saved = null;
       this.#ownParserGoes();
       if (connection.state !== "open") return;
       if (saved !== null) this.#call(() => options.data?.(connection, saved));
