@@ -15,6 +15,7 @@ import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
 import { httpEndingsConformance } from "./conformance/http/endings.ts";
+import { httpLoggingConformance } from "./conformance/http/logging.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
 import { httpWorkersConformance } from "./conformance/http/workers.ts";
@@ -98,6 +99,7 @@ function all(): Suite[] {
     parserConformance(),
     httpServerConformance(),
     httpEndingsConformance(),
+    httpLoggingConformance(),
     httpWorkersConformance(),
   ];
 }

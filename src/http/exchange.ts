@@ -11,8 +11,10 @@ export interface Exchange {
   upgrade<Data>(options: Handlers<Data> & ConnectionOptions): Connection<Data>;
   /** @returns Whether to go on, as `Connection.write` has it. */
   write(bytes: string | Uint8Array): boolean;
-  /** Calls back when less waits to be sent, or the connection has ended. */
-  whenDrained(callback: () => void): void;
+  /** More than enough waits to be sent. */
+  readonly isFull: boolean;
+  /** Calls a function of the handler's, which may fail as the handler itself may. */
+  call(callback: () => void): void;
   /** The Connection field of the reply with its CRLF; empty where the version implies it. */
   connectionField(): string;
   /** The end of the connection is to be the end of the body. */

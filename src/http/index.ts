@@ -3,6 +3,13 @@
  *
  * @packageDocumentation
  */
+export {
+  type AccessEntry,
+  type AccessFormat,
+  AccessLog,
+  type AccessLogOptions,
+  type AccessSink,
+} from "./access-log.ts";
 export type { HttpHandler, HttpOptions, HttpTimeouts } from "./options.ts";
 export type { FailureCode } from "./parser/failures.ts";
 export type { ParserLimits } from "./parser/limits.ts";

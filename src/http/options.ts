@@ -3,6 +3,7 @@ import type { EngineChoice } from "../engine/choose.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
+import type { AccessSink } from "./access-log.ts";
 import { type ParserLimits, parserLimitsOf } from "./parser/limits.ts";
 import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
@@ -59,6 +60,8 @@ export interface HttpOptions
   readonly engine?: EngineChoice;
   /** Requests after which a connection is closed. Default: no limit. */
   readonly maxRequests?: number;
+  /** Told of every request when it has come to its end: an `AccessLog`, or one of your own. */
+  readonly log?: AccessSink;
   /** Connections at a time. Who comes when there are so many is told 503, and closed. Default: no limit. */
   readonly maxConnections?: number;
 }
@@ -69,6 +72,7 @@ export interface HttpSettings extends HttpTimeouts {
   readonly error: (error: unknown) => void;
   readonly maxRequests: number;
   readonly maxConnections: number;
+  readonly log: AccessSink | undefined;
   readonly limits: ParserLimits;
 }
 
@@ -93,11 +97,20 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   const { error = (thrown) => console.error(thrown) } = options;
   return {
     ...timeouts,
-    handler,
+    handler: options.log === undefined ? handler : timed(handler),
     error,
     maxRequests: countOf("maxRequests", options.maxRequests),
     maxConnections: countOf("maxConnections", options.maxConnections),
+    log: options.log,
     limits: parserLimitsOf(options),
+  };
+}
+
+/** What is logged says how long it took. */
+function timed(handler: HttpHandler): HttpHandler {
+  return (request, reply) => {
+    request.began = performance.now();
+    return handler(request, reply);
   };
 }
 

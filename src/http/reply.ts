@@ -45,6 +45,8 @@ export class HttpReply {
   /** Bytes of a body of known length that are still to come; -1 when it is sent in chunks. */
   #left = -1;
   #hidden = false;
+  #bodyBytes = 0;
+  #onDrain: (() => void) | null = null;
   #trailers = "";
 
   /**
@@ -55,6 +57,16 @@ export class HttpReply {
     this.#exchange = exchange;
     this.#toHead = toHead;
     this.#chunks = chunks;
+  }
+
+  /** What was or will be answered. */
+  get statusCode(): number {
+    return this.#status;
+  }
+
+  /** Bytes of the body that were written, without chunk sizes. */
+  get bodyBytes(): number {
+    return this.#bodyBytes;
   }
 
   /** Whether its head has gone, and nothing of that can be changed any more. */
@@ -136,6 +148,7 @@ export class HttpReply {
     if (isText && length > 0 && (this.#set & HAS_TYPE) === 0 && !bodiless) head += TEXT_TYPE;
     if (!bodiless && (this.#set & HAS_LENGTH) === 0) head += `Content-Length: ${length}\r\n`;
     const silent = bodiless || this.#toHead || length === 0;
+    if (!silent) this.#bodyBytes = length;
     if (silent) this.#exchange.write(`${head}\r\n`);
     else if (isText) this.#exchange.write(`${head}\r\n${body}`);
     else {
@@ -183,6 +196,7 @@ export class HttpReply {
       this.#left -= length;
     }
     if (this.#hidden) return true;
+    this.#bodyBytes += length;
     if ((this.#set & HAS_LENGTH) !== 0 || !this.#chunks) return this.#exchange.write(bytes);
     this.#exchange.write(`${length.toString(16)}\r\n`);
     this.#exchange.write(bytes);
@@ -220,7 +234,15 @@ export class HttpReply {
 
   /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
   whenDrained(callback: () => void): void {
-    this.#exchange.whenDrained(callback);
+    if (this.#exchange.isFull && this.#state !== ABANDONED) this.#onDrain = callback;
+    else queueMicrotask(() => this.#exchange.call(callback));
+  }
+
+  /** For the session: what was written has gone down. */
+  drained(): void {
+    const callback = this.#onDrain;
+    this.#onDrain = null;
+    callback?.();
   }
 
   /** For the session: the handler failed before anything was sent. */
@@ -233,6 +255,7 @@ export class HttpReply {
   /** For the session: nobody is there any more. */
   abandon(): void {
     this.#state = ABANDONED;
+    this.#exchange.call(() => this.drained());
   }
 
   #headUntilLength(): string {

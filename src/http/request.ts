@@ -43,6 +43,8 @@ export class HttpRequest {
    */
   trailers: readonly (readonly [name: string, value: string])[] = NO_TRAILERS;
 
+  /** When its head had come, as `performance.now()` has it; 0 when nobody asks. */
+  began = 0;
   /** How many bytes of the body have come. */
   bodyBytes = 0;
   /** Whether all of it has come. */

@@ -2,11 +2,14 @@ import type { Connection } from "../reactor/connection.ts";
 import type { Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
+import type { AccessEntry } from "./access-log.ts";
 import type { HttpSettings } from "./options.ts";
 import { RequestParser } from "./parser/request-parser.ts";
-import { type RefusalCode, refusalOf } from "./refusal.ts";
+import { type RefusalCode, type RequestError, refusalOf } from "./refusal.ts";
+import type { HttpReply } from "./reply.ts";
+import type { HttpRequest } from "./request.ts";
 import { Session } from "./session.ts";
-import type { SessionHost } from "./session-host.ts";
+import type { Logged, SessionHost } from "./session-host.ts";
 
 /** Parsers that wait for the next request in the middle of which a chunk ends. */
 const SPARE_PARSERS = 64;
@@ -14,6 +17,9 @@ const SPARE_PARSERS = 64;
 const LOOKS_PER_TIMEOUT = 8;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 1000;
+
+/** Nobody is told this status. It stands in logs, as nginx has it, for a client that left. */
+const CLIENT_LEFT_STATUS = 499;
 
 /** What a server has done so far. */
 export interface HttpCounts {
@@ -91,8 +97,10 @@ export class HttpServer implements SessionHost {
       connection.close();
       return;
     }
-    connection.data = new Session(this, connection);
-    this.#sessions.add(connection.data);
+    const session = new Session(this, connection);
+    if (this.settings.log !== undefined) session.peer = connection.remoteAddress?.address ?? "-";
+    connection.data = session;
+    this.#sessions.add(session);
   }
 
   closed(session: Session | undefined): void {
@@ -114,8 +122,23 @@ export class HttpServer implements SessionHost {
     if (this.#spare.length < SPARE_PARSERS) this.#spare.push(parser);
   }
 
-  count(): void {
+  answered(session: Logged, request: HttpRequest, reply: HttpReply): void {
     this.counts.requests++;
+    const { log } = this.settings;
+    if (log !== undefined) log.write(entryOf(session, request, reply.statusCode, reply.bodyBytes));
+  }
+
+  ended(
+    session: Logged,
+    { status, code }: RequestError,
+    request: HttpRequest | null,
+    reply: HttpReply | null,
+  ): void {
+    const { log } = this.settings;
+    // A client that leaves between two requests leaves nothing to be told.
+    if (log === undefined || (request === null && code === "CLIENT_LEFT")) return;
+    const said = reply?.begun === true ? reply.statusCode : status || CLIENT_LEFT_STATUS;
+    log.write(entryOf(session, request, said, reply?.bodyBytes ?? 0));
   }
 
   refused(code: RefusalCode): void {
@@ -154,4 +177,14 @@ export class HttpServer implements SessionHost {
     if (this.#sessions.size > 0) this.#lookLater();
     else this.#look = undefined;
   }
+}
+
+function entryOf(
+  session: Logged,
+  request: HttpRequest | null,
+  status: number,
+  bytes: number,
+): AccessEntry {
+  const durationMs = request === null ? 0 : performance.now() - request.began;
+  return { request, remoteAddress: session.peer, status, bytes, durationMs };
 }

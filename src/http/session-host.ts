@@ -1,7 +1,15 @@
 import type { CoarseClock } from "./deadline.ts";
 import type { HttpSettings } from "./options.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
-import type { RefusalCode } from "./refusal.ts";
+import type { RefusalCode, RequestError } from "./refusal.ts";
+import type { HttpReply } from "./reply.ts";
+import type { HttpRequest } from "./request.ts";
+
+/** What the access log needs of a session. */
+export interface Logged {
+  /** The peer's address, where there is a log. */
+  readonly peer: string;
+}
 
 /** What a session asks of its server. */
 export interface SessionHost extends CoarseClock {
@@ -12,9 +20,16 @@ export interface SessionHost extends CoarseClock {
   taken(): void;
   giveBack(parser: RequestParser): void;
   /** A request was answered. */
-  count(): void;
+  answered(session: Logged, request: HttpRequest, reply: HttpReply): void;
   /** One was refused, or a connection ended, for a reason with this code. */
   refused(code: RefusalCode): void;
+  /** A request has come to its end, or what was none, without a reply of its own. */
+  ended(
+    session: Logged,
+    error: RequestError,
+    request: HttpRequest | null,
+    reply: HttpReply | null,
+  ): void;
   /** Something threw that the program gave. */
   failed(error: unknown): void;
   /** The connection is the program's now. */

@@ -34,6 +34,7 @@ const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
  */
 export class Session extends Deadline implements Exchange {
   readonly connection: Connection<Session>;
+  peer = "";
   readonly #server: SessionHost;
   /** Its own, while it is in the middle of a request; else the server's does. */
   #parser: RequestParser | null = null;
@@ -45,9 +46,7 @@ export class Session extends Deadline implements Exchange {
   #reading = false;
   /** The connection ends when the reply has gone. */
   #last = false;
-  /** More than enough waits to be sent. */
-  #full = false;
-  #onDrain: (() => void) | null = null;
+  isFull = false;
   #lastPending = 0;
   /** The client sends no more than what is saved. */
   #hasEnded = false;
@@ -76,8 +75,8 @@ export class Session extends Deadline implements Exchange {
 
   /** What waited to be sent has gone down. */
   drained(): void {
-    this.#full = false;
-    this.#callDrained();
+    this.isFull = false;
+    this.call(() => this.#reply?.drained());
     this.goOn();
   }
 
@@ -89,15 +88,14 @@ export class Session extends Deadline implements Exchange {
     else if (!request.complete) this.connection.destroy();
     else {
       this.#last = true;
-      this.#call(() => request.left(clientLeft()));
+      this.call(() => request.left(clientLeft()));
     }
   }
 
   /** The connection is gone. */
   closed(): void {
-    this.#abandon(clientLeft());
     this.#saved = null;
-    this.#callDrained();
+    this.#abandon(clientLeft());
   }
 
   /** Its time is up. */
@@ -154,13 +152,17 @@ export class Session extends Deadline implements Exchange {
 
   write(bytes: string | Uint8Array): boolean {
     const goOn = this.connection.write(bytes);
-    if (!goOn) this.#full = true;
+    if (!goOn) this.isFull = true;
     return goOn;
   }
 
-  whenDrained(callback: () => void): void {
-    if (this.#full && this.connection.state !== "closed") this.#onDrain = callback;
-    else queueMicrotask(() => this.#call(callback));
+  call(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      if (this.#reply === null) this.#server.failed(error);
+      else this.#failed(this.#reply, error);
+    }
   }
 
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
@@ -203,7 +205,7 @@ export class Session extends Deadline implements Exchange {
       const saved = this.#saved;
       this.#ownParserGoes();
       if (connection.state !== "open") return;
-      if (saved !== null) this.#call(() => options.data?.(connection, saved));
+      if (saved !== null) this.call(() => options.data?.(connection, saved));
       connection.resume();
     });
     return connection;
@@ -242,7 +244,7 @@ export class Session extends Deadline implements Exchange {
 
   /** Whether what comes next has to wait. */
   #isBlocked(): boolean {
-    if (this.#full || this.#isUpgraded) return true;
+    if (this.isFull || this.#isUpgraded) return true;
     const request = this.#request;
     if (request === null) return false;
     if (request.complete) return true;
@@ -307,27 +309,13 @@ export class Session extends Deadline implements Exchange {
     else reply.fail();
   }
 
-  #callDrained(): void {
-    const callback = this.#onDrain;
-    this.#onDrain = null;
-    if (callback !== null) this.#call(callback);
-  }
-
-  #call(callback: () => void): void {
-    try {
-      callback();
-    } catch (error) {
-      if (this.#reply === null) this.#server.failed(error);
-      else this.#failed(this.#reply, error);
-    }
-  }
-
   /** Request and reply are over: the next one's turn. */
   #exchanged(): void {
-    this.#request?.over();
+    const request = this.#request as HttpRequest;
+    this.#server.answered(this, request, this.#reply as HttpReply);
+    request.over();
     this.#request = null;
     this.#reply = null;
-    this.#server.count();
     if (this.#last) this.#close();
     else this.waitFor(WAITS_FOR_REQUEST, this.#server.settings.idleTimeoutMs);
   }
@@ -373,13 +361,14 @@ export class Session extends Deadline implements Exchange {
   /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
   #abandon(error: RequestError): void {
     const request = this.#request;
+    this.#server.ended(this, error, request, this.#reply);
     this.#reply?.abandon();
     this.#request = null;
     this.#reply = null;
     // The head of a request that is being handled lies in the parser.
     if (request === null) this.#ownParserGoes();
     this.#parser = null;
-    if (request !== null) this.#call(() => request.lost(error));
+    if (request !== null) this.call(() => request.lost(error));
   }
 
   /** Answers for the handler, and ends the connection. */
