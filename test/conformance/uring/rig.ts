@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
 import type { Completions } from "../../../src/engine/engine.ts";
 import { UringEngine } from "../../../src/engine/uring-engine.ts";
 import { AF_INET, SOCK_STREAM } from "../../../src/socket/constants.ts";
@@ -155,11 +154,6 @@ export class UringRig implements Disposable {
     for (const arena of this.#arenas) arenas.release(arena);
     this.#arenas.length = 0;
   }
-}
-
-/** How many descriptors are open. */
-export function descriptors(): number {
-  return readdirSync("/proc/self/fd").length;
 }
 
 /** Reads whatever is there. */
