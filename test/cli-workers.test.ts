@@ -7,6 +7,7 @@ import { probeEngines } from "../src/engine/choose.ts";
 import type { EngineName } from "../src/engine/engine.ts";
 import { allowDescriptors } from "./descriptors.ts";
 import { exchange, needs, noise, Program, polloi, serving } from "./processes.ts";
+import { stopTests } from "./serve-stops.ts";
 import { CASE_TIMEOUT_MS } from "./suite.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
@@ -112,39 +113,7 @@ describe("polloi serve --workers", limits, () => {
     assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
   });
 
-  test("stopped, a connection still gets what is queued for it", async () => {
-    await using program = await serving("echo --workers 2");
-    const bytes = noise(2_000_000);
-    const slow = connect(program.at, "127.0.0.1").pause();
-    slow.write(bytes);
-    await once(slow, "readable");
-    program.signal("SIGTERM");
-    const parts: Buffer[] = [];
-    slow.on("error", () => {});
-    slow.on("data", (part) => parts.push(part));
-    await once(slow, "close");
-    const answer = Buffer.concat(parts);
-    assert.ok(answer.length > 0);
-    assert.ok(answer.equals(bytes.subarray(0, answer.length)));
-    assert.equal((await program.ended).code, 0);
-  });
-
-  test("a second Ctrl-C waits for nobody", async () => {
-    await using program = polloi("serve --workers 2 --port 0 --quiet");
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
-    const deaf = connect(Number(port), "127.0.0.1").pause();
-    deaf.on("error", () => {});
-    await once(deaf, "connect");
-    while (deaf.write(noise(1_000_000)));
-    const asked = performance.now();
-    program.signal("SIGINT");
-    await program.says(/stopping: SIGINT/);
-    const again = setInterval(() => program.signal("SIGINT"), 50);
-    assert.equal((await program.ended).code, 0);
-    clearInterval(again);
-    assert.ok(performance.now() - asked < 1900, "it waited for the grace time");
-    deaf.destroy();
-  });
+  stopTests("--workers", "2");
 
   test("a line on standard input stops it, as does Enter at the keyboard", async () => {
     await using program = await serving("echo --workers 2");
