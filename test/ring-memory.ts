@@ -11,7 +11,7 @@ import {
 } from "../src/uring/constants.ts";
 import { BorrowedArenas } from "./arenas.ts";
 
-const { libc, scratch } = kernel;
+const { scratch } = kernel;
 
 const SUBMISSION_WORDS = 16;
 const COMPLETION_WORDS = 4;
@@ -82,7 +82,10 @@ export interface RingFaults {
 }
 
 /** The parts of a kernel that change what goes through its rings. */
-export function faultyRings(faults: RingFaults): Pick<Kernel, "arenas"> & Pick<Libc, "syscall"> {
+export function faultyRings(
+  faults: RingFaults,
+  { libc }: Pick<Kernel, "libc"> = kernel,
+): Pick<Kernel, "arenas"> & Pick<Libc, "syscall"> {
   const rings = new Map<number, Queues>();
   let params = new Uint32Array();
   let memory: Arena | undefined;
