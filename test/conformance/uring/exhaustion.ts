@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../../src/base/errno.ts";
+import { SEND_LENT, SEND_MORE } from "../../../src/engine/engine.ts";
 import type { Kernel } from "../../../src/sys/kernel.ts";
 import { faultyRings } from "../../ring-memory.ts";
+import { assertSame } from "../reactor/rig.ts";
 import { UringRig } from "./rig.ts";
 
+const BUFFER_BYTES = 65_536;
 /** Few, so that they run out with few streams. */
 const BUFFERS = 16;
 /** Streams whose peers always have more to send: several for each buffer. */
@@ -16,6 +19,36 @@ const PATIENCE_TURNS = 100;
 const SPAN_MS = 1000;
 
 export const exhaustion: Readonly<Record<string, (rig: UringRig) => void>> = {
+  "lent bytes that have gone give their buffer back while what stands behind them waits": ({
+    kernel,
+  }) => {
+    using rig = new UringRig(kernel, { maxBuffers: BUFFERS });
+    const { engine, told, opened } = rig;
+    const behind = rig.memory(1 << 20);
+    const pairs = Array.from({ length: 3 * BUFFERS }, () => opened.pair());
+    told.onReceived = (slot, arena, offset, length) => {
+      if (told.of(slot).received > length) return;
+      engine.send(slot, arena.address + offset, length, SEND_LENT | SEND_MORE);
+      engine.send(slot, behind.address, behind.byteLength, 0);
+    };
+    pairs.forEach(([mine, theirs], slot) => {
+      const message = new Uint8Array(BUFFER_BYTES).fill(slot + 1);
+      kernel.scratch.u8.set(message);
+      assert.equal(theirs.write(BUFFER_BYTES), BUFFER_BYTES);
+      engine.open(slot, mine.fileno());
+      rig.until(`all of stream ${slot}`, () => told.of(slot).received === BUFFER_BYTES);
+    });
+    rig.turns(2);
+    pairs.forEach(([, theirs], slot) => {
+      const { sent, returned } = told.of(slot);
+      assert.ok(sent < behind.byteLength && returned === 0, `stream ${slot} waits for nothing`);
+      assert.equal(theirs.read(BUFFER_BYTES), BUFFER_BYTES);
+      const message = new Uint8Array(BUFFER_BYTES).fill(slot + 1);
+      assertSame(kernel.scratch.u8.subarray(0, BUFFER_BYTES), message);
+    });
+    for (const slot of pairs.keys()) engine.forget(slot);
+  },
+
   "buffers that have run out for a second keep nobody from being served": ({ kernel }) => {
     exhaust(kernel, SPAN_MS);
   },
