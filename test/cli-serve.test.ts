@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type EngineName, probeEngines } from "../src/index.ts";
+import { READINESS_ENGINES } from "./engines.ts";
 import { exchange, folder, MAIN, needs, noise, Program, polloi, serving } from "./processes.ts";
-import { stopTests } from "./serve-stops.ts";
+import { serveTests } from "./serve-tests.ts";
 import { CASE_TIMEOUT_MS } from "./suite.ts";
 
 /** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
@@ -89,15 +90,8 @@ describe("polloi serve", limits, () => {
     assert.match(program.stdout, /"engine":"io_uring"/);
   });
 
-  const engines = [
-    ["epoll", "level"],
-    ["epoll", "edge"],
-    ["poll", "level"],
-    ["select", "level"],
-    ["auto", "level"],
-    ["auto", "edge"],
-  ] as const;
-  for (const [engine, trigger] of engines) {
+  const choices = [...READINESS_ENGINES, ["auto", "level"], ["auto", "edge"]] as const;
+  for (const [engine, trigger] of choices) {
     const flags = `--engine ${engine} --trigger ${trigger}`;
     test(`${flags}: echoes ${MUCH} bytes to a client that ends first`, async () => {
       await using program = await serving(`echo ${flags}`);
@@ -202,7 +196,7 @@ describe("polloi serve", limits, () => {
     await program.says(/lost: idle ETIMEDOUT/);
   });
 
-  stopTests();
+  serveTests();
 
   test("signals that come in a bunch, as npm sends them, are one clean stop", async () => {
     await using program = polloi("serve --port 0 --quiet");
@@ -249,19 +243,6 @@ describe("polloi serve", limits, () => {
       }
     });
   }
-
-  test("at the limit on descriptors it says so, and serves again when some are free", async () => {
-    const command = `ulimit -n 60; exec ${process.execPath} ${Program.file(MAIN)} serve --port 0 --json`;
-    await using program = new Program("sh", ["-c", command]);
-    const port = await program.port();
-    const crowd = Array.from({ length: 80 }, () => connect(port, "127.0.0.1"));
-    for (const one of crowd) one.on("error", () => {});
-    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
-    for (const one of crowd) one.destroy();
-    assert.equal((await exchange(port, "on")).toString(), "on");
-    program.signal("SIGTERM");
-    assert.equal((await program.ended).code, 0);
-  });
 
   test("npm start serves, and passes a signal on", { skip: needs("npm"), ...limits }, async () => {
     const cwd = fileURLToPath(new URL("../..", import.meta.url));

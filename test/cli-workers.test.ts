@@ -7,7 +7,7 @@ import { probeEngines } from "../src/engine/choose.ts";
 import type { EngineName } from "../src/engine/engine.ts";
 import { allowDescriptors } from "./descriptors.ts";
 import { exchange, needs, noise, Program, polloi, serving } from "./processes.ts";
-import { stopTests } from "./serve-stops.ts";
+import { serveTests } from "./serve-tests.ts";
 import { CASE_TIMEOUT_MS } from "./suite.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
@@ -113,26 +113,11 @@ describe("polloi serve --workers", limits, () => {
     assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
   });
 
-  stopTests("--workers", "2");
+  serveTests("--workers", "2");
 
   test("a line on standard input stops it, as does Enter at the keyboard", async () => {
     await using program = await serving("echo --workers 2");
     program.child.stdin?.write("\n");
-    assert.equal((await program.ended).code, 0);
-  });
-
-  test("at the limit on descriptors it says so, and serves again when some are free", async () => {
-    const args = "serve --workers 2 --port 0 --json --quiet";
-    const main = Program.file("src/cli/main.ts");
-    const command = `ulimit -n 80; exec ${process.execPath} ${main} ${args}`;
-    await using program = new Program("sh", ["-c", command]);
-    const port = await program.port();
-    const sockets = Array.from({ length: 120 }, () => connect(port, "127.0.0.1"));
-    for (const socket of sockets) socket.on("error", () => {});
-    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
-    for (const socket of sockets) socket.destroy();
-    assert.equal((await exchange(port, "on")).toString(), "on");
-    program.signal("SIGTERM");
     assert.equal((await program.ended).code, 0);
   });
 

@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { noise, polloi, serving } from "./processes.ts";
+import { exchange, MAIN, noise, Program, polloi, serving } from "./processes.ts";
 
-/** How `polloi serve` stops while it still has something to send, whatever it serves with. */
-export function stopTests(...flags: string[]): void {
+/** More than a process that is to run out of them may have. */
+const CROWD = 120;
+
+/** What `polloi serve` does at its limits and when it is stopped, with these flags as without. */
+export function serveTests(...flags: string[]): void {
   test("stopped, a connection still gets what is queued for it", async () => {
     await using program = await serving(["echo", ...flags].join(" "));
     const bytes = noise(2_000_000);
@@ -41,5 +44,19 @@ export function stopTests(...flags: string[]): void {
     clearInterval(again);
     assert.ok(performance.now() - asked < 1900, "it waited for the grace time");
     deaf.destroy();
+  });
+
+  test("at the limit on descriptors it says so, and serves again when some are free", async () => {
+    const serve = [Program.file(MAIN), "serve --port 0 --json --quiet", ...flags].join(" ");
+    const command = `ulimit -n 80; exec ${process.execPath} ${serve}`;
+    await using program = new Program("sh", ["-c", command]);
+    const port = await program.port();
+    const crowd = Array.from({ length: CROWD }, () => connect(port, "127.0.0.1"));
+    for (const one of crowd) one.on("error", () => {});
+    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
+    for (const one of crowd) one.destroy();
+    assert.equal((await exchange(port, "on")).toString(), "on");
+    program.signal("SIGTERM");
+    assert.equal((await program.ended).code, 0);
   });
 }
