@@ -9,7 +9,7 @@ import { type EngineName, probeEngines } from "../src/index.ts";
 import { READINESS_ENGINES } from "./engines.ts";
 import { exchange, folder, MAIN, needs, noise, Program, polloi, serving } from "./processes.ts";
 import { serveTests } from "./serve-tests.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 
 /** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
 const MUCH = 5_000_000;
@@ -19,7 +19,7 @@ const BEST: EngineName = probeEngines().find(({ works }) => works)?.name ?? "sel
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
-describe("polloi serve", limits, () => {
+describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("prints exactly one line of JSON once it listens", async () => {
     await using program = polloi("serve --port 0 --json --quiet");
     const port = await program.port();

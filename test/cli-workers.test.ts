@@ -8,7 +8,7 @@ import type { EngineName } from "../src/engine/engine.ts";
 import { allowDescriptors } from "./descriptors.ts";
 import { exchange, needs, noise, Program, polloi, serving } from "./processes.ts";
 import { serveTests } from "./serve-tests.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 const CROWD = 1000;
@@ -31,7 +31,7 @@ async function crowd(port: number, size: number): Promise<Socket[]> {
   return sockets;
 }
 
-describe("polloi serve --workers", limits, () => {
+describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("says how many there are in its first line of JSON, and nothing more when quiet", async () => {
     await using program = polloi("serve upper --workers 2 --port 0 --json --quiet");
     const port = await program.port();
