@@ -1,7 +1,8 @@
+import { percent, spreadText, textTable, whole } from "../src/lab/table.ts";
 import { type Cell, summarize } from "./echo.ts";
 import { disturbanceOf, failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
-import { percent, spreadText, type Table, textTable, whole } from "./table.ts";
+import type { Table } from "./table.ts";
 
 /** One cell of churn: connections per second, and what each costs the server. */
 export function churnTable(cell: Cell, life: number): Table {

@@ -1,6 +1,7 @@
 import type { BarChart, Measured } from "../src/lab/chart.ts";
+import { whole } from "../src/lab/table.ts";
 import { type EchoResult, summarize } from "./echo.ts";
-import { sizeText, whole } from "./table.ts";
+import { sizeText } from "./table.ts";
 
 /** What a server's colour goes by: engines have the same one in every chart. */
 const COLOUR_KEYS: Readonly<Record<string, string>> = {

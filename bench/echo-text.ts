@@ -1,6 +1,7 @@
+import { percent, spreadText, textTable, whole } from "../src/lab/table.ts";
 import { type Cell, type RowOf, type RowSummary, summarize } from "./echo.ts";
 import type { Goal, Limit } from "./goals.ts";
-import { percent, sizeText, spreadText, textTable, whole } from "./table.ts";
+import { sizeText } from "./table.ts";
 
 /** Below this share of its core a server was not what limited its figure. */
 const BUSY_ENOUGH = 0.95;

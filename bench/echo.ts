@@ -1,3 +1,4 @@
+import { pairedRatio, pairedRatios, type Spread, spreadOf } from "../src/lab/spread.ts";
 import { Field, type Outcome } from "./field.ts";
 import {
   type Load,
@@ -11,7 +12,7 @@ import { type Machine, whyNotFit } from "./machine.ts";
 import { type Peer, type SkippedPeer, thatHold } from "./peers.ts";
 import { YARDSTICK } from "./plans.ts";
 import { type Running, start } from "./processes.ts";
-import { orderOf, pairedRatio, pairedRatios, type Spread, spreadOf } from "./statistics.ts";
+import { orderOf } from "./rounds.ts";
 
 /** What of one server was measured in one round. */
 export interface Round {

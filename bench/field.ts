@@ -1,7 +1,7 @@
 import type { Bench } from "./echo.ts";
 import { type Load, type LoadOptions, type LoadResult, openLoad, type Window } from "./load.ts";
 import { type Running, start } from "./processes.ts";
-import { orderOf } from "./statistics.ts";
+import { orderOf } from "./rounds.ts";
 
 /** A server that is to be measured beside others. */
 export interface Entry {

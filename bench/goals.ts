@@ -1,5 +1,5 @@
-import { spreadOf } from "./statistics.ts";
-import { spreadText, textTable } from "./table.ts";
+import { spreadOf } from "../src/lab/spread.ts";
+import { spreadText, textTable } from "../src/lab/table.ts";
 
 /** A figure that is to be reached, and what was measured. */
 export interface Goal {

@@ -1,8 +1,9 @@
+import { pairedRatios, spreadOf } from "../src/lab/spread.ts";
+import { spreadText, textTable, whole } from "../src/lab/table.ts";
 import { failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
 import type { IdleResult, IdleRow } from "./idle.ts";
-import { pairedRatios, spreadOf } from "./statistics.ts";
-import { spreadText, type Table, textTable, whole } from "./table.ts";
+import type { Table } from "./table.ts";
 
 /** The header and the rows of the idle benchmark, for the terminal and for Markdown. */
 export function idleTable({ settings, rows }: IdleResult): Table {

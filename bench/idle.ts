@@ -10,7 +10,7 @@ import {
 } from "./echo.ts";
 import { Field } from "./field.ts";
 import type { Peer } from "./peers.ts";
-import { orderOf } from "./statistics.ts";
+import { orderOf } from "./rounds.ts";
 
 /** A run of the idle benchmark, as it is written to `idle.json`. */
 export interface IdleResult extends Published {

@@ -1,10 +1,11 @@
+import { pairedRatio, pairedRatios, spreadOf } from "../src/lab/spread.ts";
+import { percent, spreadText, textTable, whole } from "../src/lab/table.ts";
 import type { RowOf } from "./echo.ts";
 import { disturbanceOf, failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
 import { type LatencyResult, type LatencyRound, wasReached } from "./latency.ts";
 import { YARDSTICK } from "./plans.ts";
-import { pairedRatio, pairedRatios, spreadOf } from "./statistics.ts";
-import { percent, spreadText, type Table, textTable, whole } from "./table.ts";
+import type { Table } from "./table.ts";
 
 /** What the mark beside a rate means. */
 export const NOT_REACHED =

@@ -1,3 +1,4 @@
+import { spreadText, whole } from "../src/lab/table.ts";
 import { churnTable } from "./churn-text.ts";
 import { type Cell, type EchoResult, type Published, summarize } from "./echo.ts";
 import { marksOf, notesFor } from "./echo-text.ts";
@@ -8,7 +9,7 @@ import type { LatencyResult } from "./latency.ts";
 import { LATENCY_METHOD, latencyTable, NOT_REACHED } from "./latency-text.ts";
 import type { SyscallsResult } from "./syscalls.ts";
 import { syscallsTable } from "./syscalls-text.ts";
-import { markdownTable, sizeText, spreadText, type Table, whole } from "./table.ts";
+import { markdownTable, sizeText, type Table } from "./table.ts";
 import type { WorkersResult } from "./workers.ts";
 import { coresText, workersTable } from "./workers-text.ts";
 

@@ -1,9 +1,10 @@
+import { spreadOf } from "../src/lab/spread.ts";
+import { spreadText, textTable, whole } from "../src/lab/table.ts";
 import { failuresOf } from "./echo-text.ts";
 import type { Goal, Limit } from "./goals.ts";
-import { spreadOf } from "./statistics.ts";
 import { totalOf } from "./strace.ts";
 import type { SyscallsResult, SyscallsRound } from "./syscalls.ts";
-import { spreadText, type Table, textTable, whole } from "./table.ts";
+import type { Table } from "./table.ts";
 
 /** So many of a server's calls are named, the most frequent first. */
 const NAMED = 4;

@@ -1,7 +1,8 @@
+import { pairedRatios, spreadOf } from "../src/lab/spread.ts";
+import { percent, spreadText, textTable, whole } from "../src/lab/table.ts";
 import { failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
-import { pairedRatios, spreadOf } from "./statistics.ts";
-import { percent, spreadText, type Table, textTable, whole } from "./table.ts";
+import type { Table } from "./table.ts";
 import type { WorkersResult, WorkersRound } from "./workers.ts";
 
 function done(rounds: readonly (WorkersRound | null)[]): WorkersRound[] {

@@ -6,8 +6,10 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type EngineName, probeEngines } from "../src/index.ts";
+import { READINESS_ENGINES } from "./engines.ts";
 import { exchange, folder, MAIN, needs, noise, Program, polloi, serving } from "./processes.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { serveTests } from "./serve-tests.ts";
+import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 
 /** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
 const MUCH = 5_000_000;
@@ -17,7 +19,7 @@ const BEST: EngineName = probeEngines().find(({ works }) => works)?.name ?? "sel
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
-describe("polloi serve", limits, () => {
+describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("prints exactly one line of JSON once it listens", async () => {
     await using program = polloi("serve --port 0 --json --quiet");
     const port = await program.port();
@@ -88,15 +90,8 @@ describe("polloi serve", limits, () => {
     assert.match(program.stdout, /"engine":"io_uring"/);
   });
 
-  const engines = [
-    ["epoll", "level"],
-    ["epoll", "edge"],
-    ["poll", "level"],
-    ["select", "level"],
-    ["auto", "level"],
-    ["auto", "edge"],
-  ] as const;
-  for (const [engine, trigger] of engines) {
+  const choices = [...READINESS_ENGINES, ["auto", "level"], ["auto", "edge"]] as const;
+  for (const [engine, trigger] of choices) {
     const flags = `--engine ${engine} --trigger ${trigger}`;
     test(`${flags}: echoes ${MUCH} bytes to a client that ends first`, async () => {
       await using program = await serving(`echo ${flags}`);
@@ -201,42 +196,7 @@ describe("polloi serve", limits, () => {
     await program.says(/lost: idle ETIMEDOUT/);
   });
 
-  test("stopped, a connection still gets what is queued for it", async () => {
-    await using program = await serving("echo");
-    const bytes = noise(2_000_000);
-    const slow = connect(program.at, "127.0.0.1").pause();
-    slow.write(bytes);
-    // The answer has begun to come, and most of it waits in the server or is yet to be read by it.
-    await once(slow, "readable");
-    program.signal("SIGTERM");
-    const parts: Buffer[] = [];
-    slow.on("error", () => {});
-    slow.on("data", (part) => parts.push(part));
-    await once(slow, "close");
-    const answer = Buffer.concat(parts);
-    assert.ok(answer.length > 0);
-    assert.ok(answer.equals(bytes.subarray(0, answer.length)));
-    assert.equal((await program.ended).code, 0);
-  });
-
-  test("a second Ctrl-C waits for nobody", async () => {
-    await using program = polloi("serve --port 0 --quiet");
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
-    const deaf = connect(Number(port), "127.0.0.1").pause();
-    deaf.on("error", () => {});
-    await once(deaf, "connect");
-    // Until the server holds more for it than it will ever take.
-    while (deaf.write(noise(1_000_000)));
-    const asked = performance.now();
-    program.signal("SIGINT");
-    await program.says(/stopping: SIGINT/);
-    // Again and again: one that comes within a moment of the first counts as the same.
-    const again = setInterval(() => program.signal("SIGINT"), 50);
-    assert.equal((await program.ended).code, 0);
-    clearInterval(again);
-    assert.ok(performance.now() - asked < 1900, "it waited for the grace time");
-    deaf.destroy();
-  });
+  serveTests();
 
   test("signals that come in a bunch, as npm sends them, are one clean stop", async () => {
     await using program = polloi("serve --port 0 --quiet");
@@ -283,19 +243,6 @@ describe("polloi serve", limits, () => {
       }
     });
   }
-
-  test("at the limit on descriptors it says so, and serves again when some are free", async () => {
-    const command = `ulimit -n 60; exec ${process.execPath} ${Program.file(MAIN)} serve --port 0 --json`;
-    await using program = new Program("sh", ["-c", command]);
-    const port = await program.port();
-    const crowd = Array.from({ length: 80 }, () => connect(port, "127.0.0.1"));
-    for (const one of crowd) one.on("error", () => {});
-    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
-    for (const one of crowd) one.destroy();
-    assert.equal((await exchange(port, "on")).toString(), "on");
-    program.signal("SIGTERM");
-    assert.equal((await program.ended).code, 0);
-  });
 
   test("npm start serves, and passes a signal on", { skip: needs("npm"), ...limits }, async () => {
     const cwd = fileURLToPath(new URL("../..", import.meta.url));

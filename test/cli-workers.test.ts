@@ -7,7 +7,8 @@ import { probeEngines } from "../src/engine/choose.ts";
 import type { EngineName } from "../src/engine/engine.ts";
 import { allowDescriptors } from "./descriptors.ts";
 import { exchange, needs, noise, Program, polloi, serving } from "./processes.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { serveTests } from "./serve-tests.ts";
+import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 const CROWD = 1000;
@@ -30,7 +31,7 @@ async function crowd(port: number, size: number): Promise<Socket[]> {
   return sockets;
 }
 
-describe("polloi serve --workers", limits, () => {
+describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("says how many there are in its first line of JSON, and nothing more when quiet", async () => {
     await using program = polloi("serve upper --workers 2 --port 0 --json --quiet");
     const port = await program.port();
@@ -112,58 +113,11 @@ describe("polloi serve --workers", limits, () => {
     assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
   });
 
-  test("stopped, a connection still gets what is queued for it", async () => {
-    await using program = await serving("echo --workers 2");
-    const bytes = noise(2_000_000);
-    const slow = connect(program.at, "127.0.0.1").pause();
-    slow.write(bytes);
-    await once(slow, "readable");
-    program.signal("SIGTERM");
-    const parts: Buffer[] = [];
-    slow.on("error", () => {});
-    slow.on("data", (part) => parts.push(part));
-    await once(slow, "close");
-    const answer = Buffer.concat(parts);
-    assert.ok(answer.length > 0);
-    assert.ok(answer.equals(bytes.subarray(0, answer.length)));
-    assert.equal((await program.ended).code, 0);
-  });
-
-  test("a second Ctrl-C waits for nobody", async () => {
-    await using program = polloi("serve --workers 2 --port 0 --quiet");
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
-    const deaf = connect(Number(port), "127.0.0.1").pause();
-    deaf.on("error", () => {});
-    await once(deaf, "connect");
-    while (deaf.write(noise(1_000_000)));
-    const asked = performance.now();
-    program.signal("SIGINT");
-    await program.says(/stopping: SIGINT/);
-    const again = setInterval(() => program.signal("SIGINT"), 50);
-    assert.equal((await program.ended).code, 0);
-    clearInterval(again);
-    assert.ok(performance.now() - asked < 1900, "it waited for the grace time");
-    deaf.destroy();
-  });
+  serveTests("--workers", "2");
 
   test("a line on standard input stops it, as does Enter at the keyboard", async () => {
     await using program = await serving("echo --workers 2");
     program.child.stdin?.write("\n");
-    assert.equal((await program.ended).code, 0);
-  });
-
-  test("at the limit on descriptors it says so, and serves again when some are free", async () => {
-    const args = "serve --workers 2 --port 0 --json --quiet";
-    const main = Program.file("src/cli/main.ts");
-    const command = `ulimit -n 80; exec ${process.execPath} ${main} ${args}`;
-    await using program = new Program("sh", ["-c", command]);
-    const port = await program.port();
-    const sockets = Array.from({ length: 120 }, () => connect(port, "127.0.0.1"));
-    for (const socket of sockets) socket.on("error", () => {});
-    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
-    for (const socket of sockets) socket.destroy();
-    assert.equal((await exchange(port, "on")).toString(), "on");
-    program.signal("SIGTERM");
     assert.equal((await program.ended).code, 0);
   });
 

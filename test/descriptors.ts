@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import type { HasFileno } from "../src/base/descriptor.ts";
 import { ERRNO } from "../src/base/errno.ts";
 import { check } from "../src/base/sys-error.ts";
@@ -127,6 +128,11 @@ export function opening(body: (opened: Opened) => void): () => void {
       opened[Symbol.dispose]();
     }
   };
+}
+
+/** How many descriptors are open. */
+export function descriptors(): number {
+  return readdirSync("/proc/self/fd").length;
 }
 
 /** A number that was a descriptor's and is none's: high, so that nothing opened meanwhile has it. */

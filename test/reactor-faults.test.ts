@@ -7,6 +7,7 @@ import { whyNoUring } from "../src/engine/try-uring.ts";
 import { type Connection, type Handlers, Reactor } from "../src/index.ts";
 import { kernel } from "../src/sys/open.ts";
 import { assertSame, pattern } from "./conformance/reactor/rig.ts";
+import { ENGINES } from "./engines.ts";
 import { faultyKernel } from "./faulty-kernel.ts";
 
 const RUNS = 300;
@@ -141,13 +142,7 @@ function check(receiver: Side, writer: Side): void {
   if (!receiver.gaveUp && !writer.gaveUp) assert.equal(receiver.error, undefined);
 }
 
-for (const [engine, trigger] of [
-  ["io_uring", undefined],
-  ["epoll", "level"],
-  ["epoll", "edge"],
-  ["poll", "level"],
-  ["select", "level"],
-] as const) {
+for (const [engine, trigger] of ENGINES) {
   const name = trigger === undefined ? engine : `${engine}, ${trigger}`;
   const skip = (engine === "io_uring" && whyNoUring(kernel)) || false;
   test(`no program loses, moves or doubles a byte over a faulty kernel: ${name}`, { skip }, () => {

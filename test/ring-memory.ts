@@ -1,6 +1,6 @@
 import { ERRNO } from "../src/base/errno.ts";
 import { SYS } from "../src/sys/abi.ts";
-import { type Arena, ArenaPool } from "../src/sys/arena.ts";
+import type { Arena } from "../src/sys/arena.ts";
 import type { Kernel } from "../src/sys/kernel.ts";
 import type { Libc } from "../src/sys/libc.ts";
 import { kernel } from "../src/sys/open.ts";
@@ -9,35 +9,26 @@ import {
   IORING_REGISTER_PBUF_RING,
   IOU_PBUF_RING_INC,
 } from "../src/uring/constants.ts";
+import { BorrowedArenas } from "./arenas.ts";
 
-const { libc, scratch, arenas } = kernel;
+const { scratch } = kernel;
 
 const SUBMISSION_WORDS = 16;
 const COMPLETION_WORDS = 4;
 
 /** Remembers what is mapped of a ring. */
-class WatchedArenas extends ArenaPool {
+class WatchedArenas extends BorrowedArenas {
   readonly #onRing: (fd: number, arena: Arena, offset: number) => void;
 
   constructor(onRing: (fd: number, arena: Arena, offset: number) => void) {
-    super(libc, () => {
-      throw new Error("maps nothing itself");
-    });
+    super();
     this.#onRing = onRing;
   }
 
-  override map(byteLength: number): Arena {
-    return arenas.map(byteLength);
-  }
-
   override mapFile(fd: number, offset: number, byteLength: number): Arena {
-    const arena = arenas.mapFile(fd, offset, byteLength);
+    const arena = super.mapFile(fd, offset, byteLength);
     this.#onRing(fd, arena, offset);
     return arena;
-  }
-
-  override release(arena: Arena): void {
-    arenas.release(arena);
   }
 }
 
@@ -91,7 +82,10 @@ export interface RingFaults {
 }
 
 /** The parts of a kernel that change what goes through its rings. */
-export function faultyRings(faults: RingFaults): Pick<Kernel, "arenas"> & Pick<Libc, "syscall"> {
+export function faultyRings(
+  faults: RingFaults,
+  { libc }: Pick<Kernel, "libc"> = kernel,
+): Pick<Kernel, "arenas"> & Pick<Libc, "syscall"> {
   const rings = new Map<number, Queues>();
   let params = new Uint32Array();
   let memory: Arena | undefined;

@@ -16,6 +16,8 @@ export interface Suite {
 
 /** A case may take this long before it counts as hanging. */
 export const CASE_TIMEOUT_MS = 30_000;
+/** And all cases of a suite in which each starts programs, where other work has most of the processors. */
+export const SUITE_TIMEOUT_MS = 180_000;
 
 /** Hands a suite to Node's test runner. */
 export function report(suite: Suite): void {

@@ -30,16 +30,9 @@ import { uringPollerConformance } from "./conformance/uring-poller.ts";
 import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
 import { workersConformance } from "./conformance/workers.ts";
+import { ENGINES } from "./engines.ts";
 import { withoutIncrementalBuffers } from "./ring-memory.ts";
 import type { Suite } from "./suite.ts";
-
-const ENGINES_AND_TRIGGERS = [
-  ["io_uring", undefined],
-  ["epoll", "level"],
-  ["epoll", "edge"],
-  ["poll", "level"],
-  ["select", "level"],
-] as const;
 
 /** Skips what needs io_uring where it does not work. */
 function whereUringWorks(suite: Suite): Suite {
@@ -86,7 +79,7 @@ function all(): Suite[] {
     wakerConformance(),
     ...socketConformance(),
     ...onARing(),
-    ...ENGINES_AND_TRIGGERS.map(([engine, trigger]) =>
+    ...ENGINES.map(([engine, trigger]) =>
       engineConformance(
         trigger === undefined ? engine : `${engine} ${trigger}`,
         (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),

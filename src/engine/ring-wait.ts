@@ -1,9 +1,7 @@
-import { ERRNO } from "../base/errno.ts";
 import { check } from "../base/sys-error.ts";
-import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { IORING_SQ_CQ_OVERFLOW, IORING_SQ_TASKRUN } from "../uring/constants.ts";
 import type { Ring } from "../uring/ring.ts";
+import { isWaitOver, RingSignal } from "../uring/ring-signal.ts";
 
 /** A guest goes round for so long while there is more to do, before the other loop has its turn. */
 const GUEST_MS = 2;
@@ -17,25 +15,19 @@ const GATHER_MS = 0.03;
 /** After waits for nothing it does so once in as many turns, at most. */
 const MAX_SKIPS = 1023;
 
-/** Results of an enter that only say: look at the completions, and come again. */
-const NO_FAILURE: readonly number[] = [-ERRNO.ETIME, -ERRNO.EINTR, -ERRNO.EAGAIN, -ERRNO.EBUSY];
-
 /**
  * How the io_uring engine waits: in the kernel, or as a guest in another loop that watches an eventfd.
  *
  * @remarks
- * The ring's own descriptor does not do for watching: a runtime's loop is not woken by work that is
- * deferred to this thread. The eventfd is made when it is first asked for. It signals only while nobody
- * turns: a busy guest neither reads it nor has the kernel write it.
+ * The eventfd is made when it is first asked for, and signals only while nobody turns, see
+ * {@link RingSignal}: a busy guest neither reads it nor has the kernel write it.
  *
  * Leaving costs three calls and a round of the other loop. So a guest who is out of work waits for more
  * in the ring, for a moment, as long as more does come; it tries ever more rarely when it does not.
  */
 export class RingWait {
-  readonly #kernel: Kernel;
   readonly #ring: Ring;
-  #eventfd = -1;
-  #signalling = false;
+  readonly #signal: RingSignal;
   #deadline = 0;
   #leaveAt = 0;
   /** So many turns end without a wait for more. */
@@ -43,42 +35,32 @@ export class RingWait {
   #nextSkips = 0;
 
   constructor(kernel: Kernel, ring: Ring) {
-    this.#kernel = kernel;
     this.#ring = ring;
+    this.#signal = new RingSignal(kernel, ring);
   }
 
   /** Whether another loop watches. */
   get isGuest(): boolean {
-    return this.#eventfd >= 0;
+    return this.#signal.fd >= 0;
   }
 
   /** Whether entering the kernel would bring anything. */
   get worth(): boolean {
-    const { submissions, completions } = this.#ring;
-    const unasked = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
-    return submissions.pending > 0 || completions.length > 0 || (submissions.flags & unasked) !== 0;
+    const ring = this.#ring;
+    return ring.submissions.pending > 0 || ring.completions.length > 0 || ring.hasWork;
   }
 
   /** The eventfd: readable when a turn would find something. */
   fileno(): number {
-    if (this.#eventfd < 0) {
-      const { libc } = this.#kernel;
-      this.#eventfd = check(libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
-      check(this.#ring.signal(this.#eventfd), "io_uring_register");
-      this.#signalling = true;
-    }
-    return this.#eventfd;
+    const { fd } = this.#signal;
+    return fd >= 0 ? fd : this.#signal.open();
   }
 
   /** A turn begins, and may wait so long. */
   begin(timeoutMs: number): void {
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
     if (this.isGuest) this.#leaveAt = performance.now() + GUEST_MS;
-    if (!this.#signalling) return;
-    this.#signalling = false;
-    this.#ring.completions.setSignalling(false);
-    const { libc, scratch } = this.#kernel;
-    libc.read(this.#eventfd, scratch.address, 8);
+    this.#signal.stop();
   }
 
   /** Submits, and waits for a completion for as long as is left. */
@@ -129,17 +111,11 @@ export class RingWait {
    */
   rest(): boolean {
     if (!this.isGuest) return true;
-    if (this.worth) return false;
-    if (this.#signalling) return true;
-    this.#signalling = true;
-    this.#ring.completions.setSignalling(true);
-    // What came between the look and the signal is told by nobody else.
-    return !this.worth;
+    return !this.worth && !this.#signal.start();
   }
 
   close(): void {
-    if (this.#eventfd >= 0) this.#kernel.libc.close(this.#eventfd);
-    this.#eventfd = -1;
+    this.#signal.close();
   }
 
   /**
@@ -158,6 +134,6 @@ export class RingWait {
   }
 
   #check(result: number): void {
-    if (result < 0 && !NO_FAILURE.includes(result)) check(result, "io_uring_enter");
+    if (result < 0 && !isWaitOver(result)) check(result, "io_uring_enter");
   }
 }

@@ -47,6 +47,12 @@ const BUFFER_BYTES = 65_536;
 const FIRST_BUFFERS = 16;
 const MAX_BUFFERS = 512;
 
+/** How large an engine's ring is to be, and how much it may receive at once. */
+export interface UringEngineOptions extends Pick<RingOptions, "entries" | "completionEntries"> {
+  /** Buffers of 64 KiB at the most: a power of two. Default 512. */
+  readonly maxBuffers?: number;
+}
+
 /** One reactor's I/O over io_uring. */
 export class UringEngine implements Engine {
   readonly name = "io_uring";
@@ -71,11 +77,12 @@ export class UringEngine implements Engine {
   #announced = false;
 
   /** @throws SysError of io_uring_setup or io_uring_register. */
-  constructor(kernel: Kernel, completions: Completions, options: RingOptions = {}) {
+  constructor(kernel: Kernel, completions: Completions, options: UringEngineOptions = {}) {
+    const { maxBuffers = MAX_BUFFERS, ...sizes } = options;
     this.#kernel = kernel;
     this.#completions = completions;
     this.#late = new Late(kernel.arenas);
-    this.#ring = new Ring({ ...options, kernel });
+    this.#ring = new Ring({ ...sizes, kernel });
     this.#wait = new RingWait(kernel, this.#ring);
     this.#operations = new UringOperations(this.#ring, this.#slots, () => {
       if (!this.#turning) this.#announce();
@@ -84,8 +91,8 @@ export class UringEngine implements Engine {
       const buffers = BufferRing.register(this.#ring, kernel, {
         group: GROUP,
         bufferBytes: BUFFER_BYTES,
-        firstBuffers: FIRST_BUFFERS,
-        maxBuffers: MAX_BUFFERS,
+        firstBuffers: Math.min(FIRST_BUFFERS, maxBuffers),
+        maxBuffers,
       });
       if (typeof buffers === "number") throw new SysError("io_uring_register", buffers);
       this.#buffers = buffers;

@@ -8,6 +8,7 @@ import type { UringOperations } from "./uring-operations.ts";
 import {
   FLAG_ARMED,
   FLAG_ENDED,
+  FLAG_HUNGRY,
   FLAG_STARVED,
   FLAG_WANTED,
   type UringSlots,
@@ -29,8 +30,10 @@ export class UringReceives {
   #loanCount = 0;
   /** Memory of what came late. */
   #lateLoans: Arena[] = [];
-  /** Streams that found no buffer. */
-  readonly #starved: number[] = [];
+  /** Streams that found no buffer: who has waited for longest is armed first. */
+  #starved: number[] = [];
+  /** Those that were armed again and found none again: they go before the others, as they did. */
+  #passedOver: number[] = [];
 
   constructor(
     slots: UringSlots,
@@ -59,6 +62,7 @@ export class UringReceives {
     if (!slots.isCurrent(slot, tag)) return 0;
     if ((flags & IORING_CQE_F_MORE) === 0) slots.lower(slot, FLAG_ARMED);
     if (result >= 0) {
+      if (slots.has(slot, FLAG_HUNGRY)) slots.lower(slot, FLAG_HUNGRY);
       if (slots.has(slot, FLAG_WANTED) && !this.#late.has(slot)) {
         if (result === 0) this.ended(slot);
         else this.#completions.received(slot, memory, offset, result);
@@ -68,7 +72,8 @@ export class UringReceives {
       }
     } else if (result === -ERRNO.ENOBUFS) {
       slots.raise(slot, FLAG_STARVED);
-      this.#starved.push(slot);
+      const again = slots.has(slot, FLAG_HUNGRY);
+      (again ? this.#passedOver : this.#starved).push(slot);
       return 0;
     } else if (result !== -ERRNO.ECANCELED && result !== -ERRNO.EINTR) {
       this.#completions.failed(slot, -result, "recv");
@@ -99,6 +104,10 @@ export class UringReceives {
       for (const arena of this.#lateLoans) this.#arenas.release(arena);
       this.#lateLoans = [];
     }
+    if (this.#passedOver.length > 0) {
+      this.#starved = this.#passedOver.concat(this.#starved);
+      this.#passedOver = [];
+    }
     const starved = this.#starved;
     if (starved.length > 0) this.#buffers.grow();
     this.#buffers.publish();
@@ -109,6 +118,7 @@ export class UringReceives {
     for (const slot of starved.splice(0, armed)) {
       if (!this.#slots.has(slot, FLAG_STARVED)) continue;
       this.#slots.lower(slot, FLAG_STARVED);
+      this.#slots.raise(slot, FLAG_HUNGRY);
       this.#operations.arm(slot);
     }
   }

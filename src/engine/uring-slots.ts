@@ -12,6 +12,8 @@ export const FLAG_POLLED = 8;
 export const FLAG_LENT = 16;
 /** No buffer was left for it: it is armed again when there is one. */
 export const FLAG_STARVED = 32;
+/** It was armed again after that, and has received nothing since. */
+export const FLAG_HUNGRY = 64;
 
 /** What a completion is of: the low bits of a tag's upper half. */
 export const OP_NONE = 0;

@@ -16,15 +16,13 @@ export function spreadOf(values: readonly number[]): Spread | undefined {
 }
 
 /**
- * The spread of `values[i] / references[i]`: each round is compared with its own reference, so that a
- * machine which slows down for a minute slows down both.
- *
- * @remarks A round in which either is missing does not count.
+ * `values[i] / references[i]`, for each round that has both: each round is compared with its own
+ * reference, so that a machine which slows down for a minute slows down both.
  */
-export function pairedRatio(
+export function pairedRatios(
   values: readonly (number | undefined)[],
   references: readonly (number | undefined)[],
-): Spread | undefined {
+): number[] {
   const ratios: number[] = [];
   values.forEach((value, round) => {
     const reference = references[round];
@@ -32,5 +30,13 @@ export function pairedRatio(
       ratios.push(value / reference);
     }
   });
-  return spreadOf(ratios);
+  return ratios;
+}
+
+/** The spread of {@link pairedRatios}. */
+export function pairedRatio(
+  values: readonly (number | undefined)[],
+  references: readonly (number | undefined)[],
+): Spread | undefined {
+  return spreadOf(pairedRatios(values, references));
 }

@@ -1,8 +1,9 @@
 import { ERRNO } from "../base/errno.ts";
-import { SysError } from "../base/sys-error.ts";
+import { check, SysError } from "../base/sys-error.ts";
 import { EPOLL_EVENT, SYS } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { EPOLL_CLOEXEC } from "./constants.ts";
 import { deadlineOf, timeLeft } from "./deadline.ts";
 
 /** The most events that one wait takes, whatever it is asked for. The rest stay in the kernel. */
@@ -35,6 +36,21 @@ export class EpollSet {
     this.#kernel = kernel;
     this.fd = fd;
     this.#events = kernel.arenas.map(FIRST_EVENTS * STRIDE * 4);
+  }
+
+  /**
+   * A new set.
+   *
+   * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it.
+   */
+  static create(kernel: Kernel): EpollSet {
+    const fd = check(kernel.libc.epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+    try {
+      return new EpollSet(kernel, fd);
+    } catch (error) {
+      kernel.libc.close(fd);
+      throw error;
+    }
   }
 
   /**

@@ -6,7 +6,6 @@ import { timeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import {
-  EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
   EPOLL_CTL_MOD,
@@ -61,12 +60,7 @@ export class Epoll {
    * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it.
    */
   constructor({ kernel = defaultKernel, fd }: EpollOptions = {}) {
-    this.#set = new EpollSet(
-      kernel,
-      fd === undefined
-        ? check(kernel.libc.epoll_create1(EPOLL_CLOEXEC), "epoll_create1")
-        : filenoOf(fd),
-    );
+    this.#set = fd === undefined ? EpollSet.create(kernel) : new EpollSet(kernel, filenoOf(fd));
   }
 
   /**

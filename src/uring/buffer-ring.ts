@@ -88,16 +88,24 @@ export class BufferRing {
    * Registers a ring of buffers.
    *
    * @returns It, or `-errno`: EINVAL where the kernel has none (before Linux 5.19), ENOMEM, EEXIST.
+   * @throws SysError `ENOMEM` when there is no memory for the buffers.
    */
   static register(ring: Ring, kernel: Kernel, options: BufferRingOptions): BufferRing | number {
     const { maxBuffers, firstBuffers } = options;
-    const entries = kernel.arenas.map(Math.max(maxBuffers * WORDS * 4, PAGE_SIZE));
-    const buffers = new BufferRing(ring, kernel, options, entries);
+    const { arenas } = kernel;
+    const entries = arenas.map(Math.max(maxBuffers * WORDS * 4, PAGE_SIZE));
+    let buffers: BufferRing;
+    try {
+      buffers = new BufferRing(ring, kernel, options, entries);
+    } catch (error) {
+      arenas.release(entries);
+      throw error;
+    }
     if (!buffers.incremental) {
       const result = buffers.#register(0);
       if (result < 0) {
-        kernel.arenas.release(entries);
-        kernel.arenas.release(buffers.memory);
+        arenas.release(entries);
+        arenas.release(buffers.memory);
         return result;
       }
     }

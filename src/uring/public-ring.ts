@@ -58,7 +58,12 @@ export class Ring extends RingOperations implements Disposable {
     assertSize("completion entries", completionEntries, 65_536 * 8);
     this.#kernel = kernel;
     this.#ring = new RawRing({ entries, completionEntries, kernel });
-    this.#arguments = kernel.arenas.map(ARGUMENTS_BYTES);
+    try {
+      this.#arguments = kernel.arenas.map(ARGUMENTS_BYTES);
+    } catch (error) {
+      this.#ring.close();
+      throw error;
+    }
     const argument = (byteLength: number): { arena: Arena; offset: number } =>
       this.#argument(byteLength);
     this.#submissions = { queue: this.#ring.submissions, argument };

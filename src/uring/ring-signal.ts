@@ -40,6 +40,8 @@ export class RingSignal {
     check(result, "io_uring_register");
     this.#signalling = true;
     this.fd = fd;
+    // What is there already was signalled to nobody.
+    if (this.#hasMore) this.tell();
     return fd;
   }
 
@@ -52,15 +54,20 @@ export class RingSignal {
     libc.read(this.fd, scratch.address, 8);
   }
 
-  /** Nobody looks any more. @param now - There is something to do already, and the ring does not know. */
-  start(now: boolean): void {
-    if (this.fd < 0) return;
-    const ring = this.#ring;
-    const before = this.#signalling;
+  /**
+   * Nobody looks any more: the eventfd tells of what comes from now on.
+   *
+   * @returns Whether something came between the look and this, which nobody else tells of.
+   */
+  start(): boolean {
+    if (this.#signalling) return false;
     this.#signalling = true;
-    if (!before) ring.completions.setSignalling(true);
-    // What came between the look and the signal is told by nobody else.
-    if (!now && (before || (ring.completions.length === 0 && !ring.hasWork))) return;
+    this.#ring.completions.setSignalling(true);
+    return this.#hasMore;
+  }
+
+  /** There is something to do already, and the ring does not say so: makes the eventfd readable. */
+  tell(): void {
     const { libc, scratch } = this.#kernel;
     scratch.setWord(0, 1);
     libc.write(this.fd, scratch.address, 8);
@@ -70,5 +77,8 @@ export class RingSignal {
     if (this.fd >= 0) this.#kernel.libc.close(this.fd);
     this.fd = -1;
     this.#signalling = false;
+  }
+  get #hasMore(): boolean {
+    return this.#ring.completions.length > 0 || this.#ring.hasWork;
   }
 }

@@ -103,6 +103,7 @@ export class Ring implements Disposable {
     const word = (at: number): number => params[at] as number;
     this.features = word(PARAMS.features);
     const needed = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_EXT_ARG;
+    const mapped: Arena[] = [];
     try {
       check((this.features & needed) === needed ? 0 : -ERRNO.EINVAL, "io_uring_setup");
       const ringBytes = Math.max(
@@ -110,14 +111,18 @@ export class Ring implements Disposable {
         word(PARAMS.cq + CQ.entries) + word(PARAMS.cqEntries) * COMPLETION_BYTES,
       );
       this.#rings = arenas.mapFile(fd, IORING_OFF_SQ_RING, ringBytes);
+      mapped.push(this.#rings);
       this.#entries = arenas.mapFile(
         fd,
         IORING_OFF_SQES,
         word(PARAMS.sqEntries) * SUBMISSION_BYTES,
       );
+      mapped.push(this.#entries);
       this.#arguments = arenas.map(PAGE_SIZE);
     } catch (error) {
       libc.close(fd);
+      // Its file stays open for as long as anything of it is mapped.
+      for (const arena of mapped) arenas.release(arena);
       throw error;
     }
     this.submissions = new SubmissionQueue(

@@ -4,6 +4,8 @@ import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import type { Suite } from "../suite.ts";
 import { accepts } from "./uring/accepts.ts";
+import { exhaustion } from "./uring/exhaustion.ts";
+import { making } from "./uring/making.ts";
 import { receives } from "./uring/receives.ts";
 import { UringRig } from "./uring/rig.ts";
 import { sends } from "./uring/sends.ts";
@@ -11,7 +13,7 @@ import { sends } from "./uring/sends.ts";
 /** The cases of the io_uring engine alone, over `from`. */
 export function uringEngineConformance(what: string, from: Kernel = kernel): Suite {
   const skip = whyNoUring(from);
-  const bodies = { ...accepts, ...receives, ...sends };
+  const bodies = { ...making, ...accepts, ...receives, ...sends, ...exhaustion };
   return {
     title: `Engine on io_uring: ${what} on ${kernel.runtime}`,
     cases: Object.entries(bodies).map(([name, body]) => ({

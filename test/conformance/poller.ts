@@ -13,6 +13,7 @@ import {
 import { type Poller, ReadyBatch } from "../../src/selectors/poller.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { assertGivesBack } from "../arenas.ts";
 import { closedFd, interrupted, type Opened, opening } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
 
@@ -44,6 +45,15 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
   return {
     title: `Poller conformance: ${name} on ${kernel.runtime}`,
     cases: [
+      {
+        name: "one that finds no memory, at whatever step, gives back all that it had",
+        run() {
+          assertGivesBack(kernel, (scarce) => {
+            const poller = make(scarce);
+            return () => poller.close();
+          });
+        },
+      },
       {
         name: "reports a tag of all 32 bits with what is ready, and nothing else",
         run: using((poller, opened) => {

@@ -6,6 +6,7 @@ import { ERRNO } from "../../src/base/errno.ts";
 import { AF_INET, SHUT_WR, SOCK_STREAM, Socket } from "../../src/socket/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { BufferRing, type Completion, IORING_CQE_F_BUFFER, Ring } from "../../src/uring/index.ts";
+import { assertGivesBack } from "../arenas.ts";
 import { closedFd, interrupted, type Opened, opening } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
 
@@ -335,6 +336,16 @@ export function uringConformance(): Suite {
           assert.throws(() => ring.map(1), closed);
           assert.throws(() => ring.addBuffers(), closed);
         }),
+      },
+      {
+        name: "a ring that finds no memory, at whatever step, gives back all that it had",
+        run() {
+          const needed = assertGivesBack(kernel, (scarce) => {
+            const ring = new Ring({ entries: 8, kernel: scarce });
+            return () => ring.close();
+          });
+          assert.ok(needed > 0);
+        },
       },
       {
         name: "misuse is told before the kernel is asked, and asks nothing",

@@ -11,6 +11,7 @@ import { SysError } from "../../src/base/sys-error.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
 import type { LoopWatch } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { descriptors } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
 import { memory } from "./memory.ts";
 
@@ -35,6 +36,17 @@ class Signal {
   on(onReadable: () => boolean): this {
     this.watch = kernel.watch(this.fd, onReadable);
     return this;
+  }
+
+  /** Resolves once a watch tells that it is readable. */
+  async told(): Promise<void> {
+    let calls = 0;
+    this.put();
+    this.on(() => {
+      calls++;
+      return this.take();
+    });
+    await until(() => calls > 0);
   }
 
   [Symbol.dispose](): void {
@@ -282,30 +294,20 @@ export function watchConformance(): Suite {
       {
         name: "a hundred watches in turn leave no descriptor behind",
         run: async () => {
-          const open = () => readdirSync("/proc/self/fd").length;
           const cycle = async () => {
             using signal = new Signal();
-            let calls = 0;
-            signal.put();
-            signal.on(() => {
-              calls++;
-              return signal.take();
-            });
-            await until(() => calls > 0);
+            await signal.told();
           };
           await cycle();
-          const before = open();
+          const before = descriptors();
           for (let i = 0; i < 100; i++) await cycle();
-          await until(() => open() <= before);
+          await until(() => descriptors() <= before);
         },
       },
       {
         name: "a watch that has slept for long wakes, stops, and leaves neither descriptor nor thread",
         run: async () => {
-          const held = () => [
-            readdirSync("/proc/self/fd").length,
-            readdirSync("/proc/self/task").length,
-          ];
+          const held = () => [descriptors(), readdirSync("/proc/self/task").length];
           const cycle = async () => {
             using signal = new Signal();
             let taken = 0;
@@ -360,13 +362,7 @@ export function watchConformance(): Suite {
             (error) => error instanceof SysError && error.code === "EBADF",
           );
           using signal = new Signal();
-          let calls = 0;
-          signal.put();
-          signal.on(() => {
-            calls++;
-            return signal.take();
-          });
-          await until(() => calls > 0);
+          await signal.told();
         },
       },
       {

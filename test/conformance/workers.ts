@@ -5,6 +5,7 @@ import { SO_REUSEPORT } from "../../src/socket/constants.ts";
 import { kernel } from "../../src/sys/open.ts";
 import type { WorkersOptions } from "../../src/workers/index.ts";
 import { allowDescriptors, kernelWith } from "../descriptors.ts";
+import { READINESS_ENGINES } from "../engines.ts";
 import type { Case, Suite } from "../suite.ts";
 import { MUCH } from "./workers/obedient.ts";
 import { Client, held, module, rejection, TestPool, until } from "./workers/pool.ts";
@@ -126,12 +127,7 @@ function servingCases(): Case[] {
     {
       name: "engine and trigger are those that are asked for",
       run: async () => {
-        for (const [engine, trigger] of [
-          ["epoll", "edge"],
-          ["epoll", "level"],
-          ["poll", "level"],
-          ["select", "level"],
-        ] as const) {
+        for (const [engine, trigger] of READINESS_ENGINES) {
           await using pool = await TestPool.start({ engine, trigger });
           assert.deepEqual([pool.pool.engine, pool.pool.trigger], [engine, trigger]);
           assert.equal(await pool.client().ask("wait"), "waited");

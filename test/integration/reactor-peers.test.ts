@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type Handlers, type Listener, Reactor } from "../../src/index.ts";
 import { assertSame, pattern } from "../conformance/reactor/rig.ts";
+import { READINESS_ENGINES } from "../engines.ts";
 
 /** How long a peer may take, all in all. */
 const PATIENCE_MS = 20_000;
@@ -72,12 +73,7 @@ while state:
 print("every byte of", count)
 `;
 
-for (const [engine, trigger] of [
-  ["epoll", "edge"],
-  ["epoll", "level"],
-  ["poll", "level"],
-  ["select", "level"],
-] as const) {
+for (const [engine, trigger] of READINESS_ENGINES) {
   describe(`${engine}, ${trigger}-triggered`, () => {
     const serving = (body: (listener: Listener, reactor: Reactor) => Promise<void>) => async () => {
       const reactor = new Reactor({ engine, trigger });

@@ -13,9 +13,7 @@
  *
  * Source: epoll(7), epoll_ctl(2), epoll_wait(2), epoll_pwait2(2).
  */
-import { check } from "../../base/sys-error.ts";
 import {
-  EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
   EPOLL_CTL_MOD,
@@ -45,8 +43,7 @@ export class EpollPoller implements Poller {
 
   /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for the set. */
   constructor(kernel: Kernel) {
-    const fd = check(kernel.libc.epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-    this.#set = new EpollSet(kernel, fd);
+    this.#set = EpollSet.create(kernel);
   }
 
   fileno(): number {

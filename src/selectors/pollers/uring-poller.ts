@@ -351,7 +351,8 @@ export class UringPoller implements Poller {
       this.#arm(ENTRIES);
       if (this.#ring.submit() <= 0) break;
     }
-    this.#signal.start(this.#late.length > 0 || this.#waiting > 0);
+    const came = this.#signal.start();
+    if (came || this.#late.length > 0 || this.#waiting > 0) this.#signal.tell();
   }
 }
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { kernel } from "../../../src/sys/open.ts";
+import { descriptors } from "../../descriptors.ts";
 import { randomFrom } from "../../faulty-kernel.ts";
-import { descriptors, UringRig } from "./rig.ts";
+import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;
 

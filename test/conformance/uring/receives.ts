@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { EVENT_READ } from "../../../src/selectors/events.ts";
 import { kernel } from "../../../src/sys/open.ts";
-import { allowDescriptors } from "../../descriptors.ts";
+import { allowDescriptors, descriptors } from "../../descriptors.ts";
 import { randomFrom } from "../../faulty-kernel.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
-import { descriptors, UringRig } from "./rig.ts";
+import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;
 

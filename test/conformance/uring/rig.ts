@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
 import type { Completions } from "../../../src/engine/engine.ts";
-import { UringEngine } from "../../../src/engine/uring-engine.ts";
+import { UringEngine, type UringEngineOptions } from "../../../src/engine/uring-engine.ts";
 import { AF_INET, SOCK_STREAM } from "../../../src/socket/constants.ts";
 import { createServer } from "../../../src/socket/create.ts";
 import { Socket } from "../../../src/socket/socket.ts";
 import type { Arena } from "../../../src/sys/arena.ts";
 import type { Kernel } from "../../../src/sys/kernel.ts";
 import { kernel } from "../../../src/sys/open.ts";
-import type { RingOptions } from "../../../src/uring/ring.ts";
 import { Opened } from "../../descriptors.ts";
 
 const { libc, arenas } = kernel;
@@ -93,7 +91,7 @@ export class UringRig implements Disposable {
   readonly #arenas: Arena[] = [];
   #disposed = false;
 
-  constructor(from: Kernel, options: RingOptions = {}) {
+  constructor(from: Kernel, options: UringEngineOptions = {}) {
     this.kernel = from;
     this.engine = new UringEngine(from, this.told, options);
   }
@@ -155,11 +153,6 @@ export class UringRig implements Disposable {
     for (const arena of this.#arenas) arenas.release(arena);
     this.#arenas.length = 0;
   }
-}
-
-/** How many descriptors are open. */
-export function descriptors(): number {
-  return readdirSync("/proc/self/fd").length;
 }
 
 /** Reads whatever is there. */
