@@ -15,6 +15,8 @@ export interface Exchange {
   readonly isFull: boolean;
   /** Calls a function of the handler's, which may fail as the handler itself may. */
   call(callback: () => void): void;
+  /** Calls it when what is under way has returned, also where there are no microtasks because `run()` blocks. */
+  soon(callback: () => void): void;
   /** The Connection field of the reply with its CRLF; empty where the version implies it. */
   connectionField(): string;
   /** The end of the connection is to be the end of the body. */

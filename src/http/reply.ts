@@ -235,7 +235,7 @@ export class HttpReply {
   /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
   whenDrained(callback: () => void): void {
     if (this.#exchange.isFull && this.#state !== ABANDONED) this.#onDrain = callback;
-    else queueMicrotask(() => this.#exchange.call(callback));
+    else this.#exchange.soon(callback);
   }
 
   /** For the session: what was written has gone down. */

@@ -165,6 +165,10 @@ export class Session extends Deadline implements Exchange {
     }
   }
 
+  soon(callback: () => void): void {
+    this.#server.soon(() => this.call(callback));
+  }
+
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
   connectionField(): string {
     const request = this.#request as HttpRequest;
