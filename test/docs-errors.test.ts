@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERRNO } from "../src/base/errno.ts";
+import { FAILURES } from "../src/http/parser/failures.ts";
 import { anchorsOf, codeSpansOf, type Found, filesUnder, read } from "./docs/markdown.ts";
 
 const PAGE = "docs/errors.md";
@@ -42,13 +43,24 @@ test("every code that the sources say they throw is in docs/errors.md", () => {
   assertNone(missing.map(([code, place]) => `${place} ${code} is not in ${PAGE}`));
 });
 
+test("every reason to refuse a request is in docs/errors.md, with its status and its words", () => {
+  const refused = Object.entries(FAILURES).map(
+    ([code, { status, reason }]) => `| \`${code}\` | ${status} | ${reason} |`,
+  );
+  const others = [...read("src/http/refusal.ts").matchAll(/\| "([A-Z_]+)"/g)].map(
+    ([, code]) => `| \`${code}\` |`,
+  );
+  assert.ok(others.length >= 7, `only ${others.length} codes were found`);
+  const page = read(PAGE);
+  assertNone([...refused, ...others].filter((row) => !page.includes(row)));
+});
+
 test("every code in docs/errors.md exists", () => {
   const misuse = inSources(/"(ERR_[A-Z_]+)"/g);
   const unknown = spans.filter(({ text }) => {
     if (/^ERR_[A-Z_]+$/.test(text)) return !misuse.has(text);
-    return (
-      /^E(?!POLL|VENT)[A-Z0-9_]{2,}$/.test(text) && !(text in ERRNO) && !RESOLVER.includes(text)
-    );
+    if (text in FAILURES || text in ERRNO || RESOLVER.includes(text)) return false;
+    return /^E(?!POLL|VENT)[A-Z0-9_]{2,}$/.test(text);
   });
   assertNone(unknown.map(({ line, text }) => `${PAGE}:${line} ${text}`));
 });
