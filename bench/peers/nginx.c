@@ -1,12 +1,12 @@
 /*
  * Becomes an nginx that the bench can start as it starts the others.
  *
- *   nginx PROGRAM FOLDER
+ *   nginx PROGRAM FOLDER ROOT
  *
  * nginx takes no port 0 and does not say when it is ready. So a port that is free is looked for here, a
  * child waits until somebody listens there and prints {"ready":true,"port":N}, and this process becomes
  * nginx: one process that is master and worker at once. Its configuration is a file in memory; what it
- * writes goes to FOLDER, and what it serves is in FOLDER/www.
+ * writes goes to FOLDER, and what it serves is in ROOT.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -22,7 +22,7 @@
 
 /* No log, no limit of requests to a connection or of its rest; else what Debian's configuration has. */
 static const char CONFIGURATION[] =
-    "daemon off; master_process off; worker_processes 1; pid nginx-%d.pid; error_log stderr warn;\n"
+    "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr warn;\n"
     "events { worker_connections %lu; }\n"
     "http {\n"
     "  access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;\n"
@@ -30,7 +30,7 @@ static const char CONFIGURATION[] =
     "  client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp;\n"
     "  uwsgi_temp_path tmp; scgi_temp_path tmp;\n"
     "  server {\n"
-    "    listen 127.0.0.1:%d backlog=65535; root www;\n"
+    "    listen 127.0.0.1:%d backlog=65535; root \"%s\";\n"
     "    location = / { default_type \"text/plain; charset=utf-8\"; return 200 \"Hello, world!\"; }\n"
     "  }\n"
     "}\n";
@@ -67,8 +67,8 @@ static void announce(const struct sockaddr_in *address, pid_t nginx) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) {
-    fprintf(stderr, "usage: nginx PROGRAM FOLDER\n");
+  if (argc != 4) {
+    fprintf(stderr, "usage: nginx PROGRAM FOLDER ROOT\n");
     return 2;
   }
   struct rlimit limit;
@@ -78,7 +78,7 @@ int main(int argc, char **argv) {
   unsigned long most = limit.rlim_max < MOST_CONNECTIONS ? limit.rlim_max : MOST_CONNECTIONS;
   struct sockaddr_in address = free_address();
   int port = ntohs(address.sin_port), configuration = memfd_create("nginx.conf", 0);
-  if (configuration < 0 || dprintf(configuration, CONFIGURATION, port, most, port) < 0) {
+  if (configuration < 0 || dprintf(configuration, CONFIGURATION, most, port, argv[3]) < 0) {
     fail("the configuration");
   }
   pid_t self = getpid(), child = fork();
