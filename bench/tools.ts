@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
 } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -188,7 +189,9 @@ export function build({ command, sources, libraries = [], binary }: BuildOptions
   if (isExecutable(out) && statSync(out).mtimeMs > newest) return out;
   mkdirSync(inOut(""), { recursive: true });
   const inputs = files.filter((file) => !file.endsWith(".h"));
-  const [compiler, ...args] = command.map((word) => (word === "OUT" ? out : word));
+  // Whoever builds the same at the same time is not to find half of it.
+  const own = `${out}.${process.pid}`;
+  const [compiler, ...args] = command.map((word) => (word === "OUT" ? own : word));
   execFileSync(compiler as string, [...args, ...inputs, ...libraries], {
     encoding: "utf8",
     // Go looks for a module otherwise, and this repository is none.
@@ -196,5 +199,6 @@ export function build({ command, sources, libraries = [], binary }: BuildOptions
     stdio: ["ignore", "ignore", "pipe"],
     timeout: 180_000,
   });
+  renameSync(own, out);
   return out;
 }
