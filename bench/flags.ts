@@ -57,10 +57,17 @@ export function namesFrom<Name extends string>(text: string, all: readonly Name[
 export interface Defaults {
   readonly rounds: number;
   readonly seconds?: number;
+  readonly warmup?: number;
 }
 
+/** Seconds of load before anything is counted. */
+export const DEFAULT_WARMUP = 0.5;
+
 /** Adds the flags that every benchmark has. */
-export function withCommonFlags(command: Command, { rounds, seconds }: Defaults): Command {
+export function withCommonFlags(
+  command: Command,
+  { rounds, seconds, warmup = DEFAULT_WARMUP }: Defaults,
+): Command {
   command
     .option(
       "--rounds <count>",
@@ -78,7 +85,7 @@ export function withCommonFlags(command: Command, { rounds, seconds }: Defaults)
       `measured per server and round (default: ${seconds})`,
       numberFrom,
     )
-    .option("--warmup <seconds>", "before that (default: 0.5)", numberFrom);
+    .option("--warmup <seconds>", `before that (default: ${warmup})`, numberFrom);
 }
 
 /** Adds the choice of servers, and says which are taken without it. */

@@ -10,6 +10,9 @@ import { sizeText, type Table } from "./table.ts";
 /** Below this share of the rate that was asked for, a server did not keep up. */
 const REACHED = 0.99;
 
+/** With less of its core than this, a server was measured half asleep: its code cold, its caches another's. */
+const AWAKE = 0.5;
+
 /** What a cell is: `"Hello, world!", 16 requests in flight on each of 64 connections`. */
 export function titleOf({ name, connections, depth, rate, size }: HttpCellPlan): string {
   const what = name === "file" ? `a file of ${sizeText(size)}` : '"Hello, world!"';
@@ -136,9 +139,14 @@ function goalIn(cell: HttpCell, name: string, of: string, limit: Limit): Goal[] 
       where: caseOf(cell),
       limit,
       values,
-      doubt: paced ? pacedDoubt(cell, [one, two]) : doubtOf(one, two),
+      doubt: paced ? pacedDoubt(cell, [one, two]) : (doubtOf(one, two) ?? asleep([one, two])),
     },
   ];
+}
+
+function asleep(summaries: readonly RowSummary[]): string | undefined {
+  const some = summaries.some(({ serverBusy = 1 }) => serverBusy < AWAKE);
+  return some ? "a server had less than half of its core" : undefined;
 }
 
 /** Why CPU per request at a fixed rate proves nothing. */

@@ -2,7 +2,7 @@
 import { churnCellText, churnGoals } from "./churn-text.ts";
 import { type Cell, type EchoResult, type EchoSettings, measureEcho, summarize } from "./echo.ts";
 import { cellText, echoGoals } from "./echo-text.ts";
-import type { CommonFlags } from "./flags.ts";
+import { type CommonFlags, DEFAULT_WARMUP } from "./flags.ts";
 import { type HttpCell, type HttpCellPlan, type HttpResult, measureHttp } from "./http.ts";
 import { CELL_NAMES, type CellName, FILE_BYTES, HTTP_PLANS, writeBodies } from "./http-plans.ts";
 import { httpCellText, httpGoals } from "./http-text.ts";
@@ -71,17 +71,18 @@ export const DEFAULTS = {
   latency: { rounds: 9, seconds: 2 },
   workers: { rounds: 9, seconds: 1 },
   idle: { rounds: 3, seconds: 1 },
-  http: { rounds: 6, seconds: 1 },
+  // node:http takes the longest until its code is compiled: three quarters of a second.
+  http: { rounds: 6, seconds: 1, warmup: 1 },
 } as const;
 
 function timesOf(
   { rounds, seconds, warmup, quick = false }: CommonFlags,
-  defaults: { readonly rounds: number; readonly seconds: number },
+  defaults: { readonly rounds: number; readonly seconds: number; readonly warmup?: number },
 ): { rounds: number; seconds: number; warmup: number } {
   return {
     rounds: rounds ?? (quick ? 1 : defaults.rounds),
     seconds: seconds ?? (quick ? 0.3 : defaults.seconds),
-    warmup: warmup ?? (quick ? 0.1 : 0.5),
+    warmup: warmup ?? (quick ? 0.1 : (defaults.warmup ?? DEFAULT_WARMUP)),
   };
 }
 

@@ -65,6 +65,14 @@ test("throughput is judged by requests/s, and the paced cell by CPU for each", (
   assert.deepEqual([throughput?.doubt, cpu?.doubt], [undefined, undefined]);
 });
 
+test("servers that had little of their core prove nothing, however even", () => {
+  const even = { serverBusy: 0.3, coreIdle: 0, messagesPerSecond: 1000, mismatches: 0, lost: 0 };
+  const names = ["polloi-handler-uring", "node-http"];
+  const figures = Object.fromEntries(names.map((name) => [name, even]));
+  const [goal] = httpGoals([changed(cellOf("hello"), figures)]);
+  assert.equal(goal?.doubt, "a server had less than half of its core");
+});
+
 test("CPU at a rate that a server did not reach proves nothing", () => {
   const slow = { messagesPerSecond: 9000, mismatches: 0, lost: 0 };
   const [goal] = httpGoals([changed(cellOf("paced"), { "node-http": slow })]);
