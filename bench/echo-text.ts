@@ -156,7 +156,7 @@ function goalIn(cell: Cell, name: string, of: string, limit: Limit): Goal[] {
  * Why a ratio of messages/s proves nothing: a server had less to do than it could, or more of its core than
  * the other. What others took from both alike, in turns of a tenth of a second, is in both figures.
  */
-function doubtOf(one: RowSummary, other: RowSummary): string | undefined {
+export function doubtOf(one: RowSummary, other: RowSummary): string | undefined {
   const marks = marksOf(one) + marksOf(other);
   if (marks.includes("!")) return "bytes or connections were lost";
   if (marks.includes("*")) return "a server did not fill its core";

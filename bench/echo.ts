@@ -11,7 +11,7 @@ import {
 import { type Machine, whyNotFit } from "./machine.ts";
 import { type Peer, type SkippedPeer, thatHold } from "./peers.ts";
 import { YARDSTICK } from "./plans.ts";
-import { type Running, start } from "./processes.ts";
+import { portOf, type Running, start } from "./processes.ts";
 import { orderOf } from "./rounds.ts";
 
 /** What of one server was measured in one round. */
@@ -216,7 +216,7 @@ export async function loadServer(
   { pid, first }: Running,
   { warmup, seconds, rate = 0, ...options }: OnceOptions,
 ): Promise<LoadResult> {
-  const where = { port: Number(first.port), serverPid: pid, serverCore };
+  const where = { port: portOf({ first }), serverPid: pid, serverCore };
   const load = await openLoad(side, { ...options, ...where });
   try {
     const result = await load.run({ warmup, seconds, rate });
@@ -233,7 +233,7 @@ export async function holdConnections(
   { pid, first }: Running,
   count: number,
 ): Promise<Load> {
-  const where = { port: Number(first.port), serverPid: pid, serverCore };
+  const where = { port: portOf({ first }), serverPid: pid, serverCore };
   return await openLoad(side, { ...where, connections: 0, idle: count, size: 64, depth: 1 });
 }
 
@@ -313,7 +313,11 @@ export interface RowSummary {
 }
 
 /** Sums up a row, with ratios to `reference`: the yardstick of its cell unless another is named. */
-export function summarize(cell: Cell, row: Row, reference: string = YARDSTICK): RowSummary {
+export function summarize(
+  cell: Pick<Cell, "rows">,
+  row: Row,
+  reference: string = YARDSTICK,
+): RowSummary {
   const rounds = row.rounds.filter((round) => round !== null);
   const spread = (key: keyof Round): Spread | undefined =>
     spreadOf(rounds.flatMap((round) => (typeof round[key] === "number" ? [round[key]] : [])));

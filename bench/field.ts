@@ -1,6 +1,13 @@
 import type { Bench } from "./echo.ts";
-import { type Load, type LoadOptions, type LoadResult, openLoad, type Window } from "./load.ts";
-import { type Running, start } from "./processes.ts";
+import {
+  type Load,
+  type LoadOptions,
+  type LoadResult,
+  openLoad,
+  type Turn,
+  type Window,
+} from "./load.ts";
+import { portOf, type Running, start } from "./processes.ts";
 import { orderOf } from "./rounds.ts";
 
 /** A server that is to be measured beside others. */
@@ -44,18 +51,17 @@ const MANY = 1000;
  */
 export class Field {
   readonly #contestants: Outcome<Contestant>[] = [];
-  /** How long a turn lasts, and how long a server is given to get under way before it, in seconds. */
-  readonly #turn: { readonly seconds: number; readonly settle: number };
+  readonly #turn: Turn;
 
-  private constructor(entries: readonly Entry[]) {
+  private constructor(entries: readonly Entry[], turn: Turn | undefined) {
     const connections = entries.flatMap(({ loads }) => loads.map((load) => load.connections));
     const many = Math.max(...connections) > MANY;
-    this.#turn = many ? { seconds: 0.2, settle: 0.07 } : { seconds: 0.1, settle: 0.03 };
+    this.#turn = turn ?? (many ? { seconds: 0.2, settle: 0.07 } : { seconds: 0.1, settle: 0.03 });
   }
 
   /** Starts every server and connects its loads. One that fails has no turns, and gives its error. */
   static async open(bench: Bench, entries: readonly Entry[]): Promise<Field> {
-    const field = new Field(entries);
+    const field = new Field(entries, bench.load.turn);
     for (const entry of entries) {
       field.#contestants.push(await outcomeOf(openContestant(bench, entry)));
     }
@@ -123,7 +129,7 @@ async function openContestant({ machine, load: side }: Bench, entry: Entry): Pro
   const loads: Load[] = [];
   try {
     for (const options of entry.loads) {
-      const where = { port: Number(server.first.port), serverPid: server.pid, serverCore };
+      const where = { port: portOf(server), serverPid: server.pid, serverCore };
       loads.push(await openLoad(side, { ...options, ...where }));
     }
   } catch (error) {

@@ -41,21 +41,33 @@ export function countsFrom(text: string): number[] {
 
 /** Names of servers: `c-epoll,node-net`; `all` is every one. */
 export function serversFrom(text: string): string[] {
-  if (text === "all") return [...PEER_NAMES];
+  return namesFrom(text, PEER_NAMES);
+}
+
+/** Some of these names: `hello,file`; `all` is every one. */
+export function namesFrom<Name extends string>(text: string, all: readonly Name[]): Name[] {
+  if (text === "all") return [...all];
   const names = text.split(",");
-  const unknown = names.find((name) => !PEER_NAMES.includes(name));
-  if (unknown === undefined) return names;
-  throw new InvalidArgumentError(`There is no ${unknown}; there are ${PEER_NAMES.join(", ")}.`);
+  const unknown = names.find((name) => !(all as readonly string[]).includes(name));
+  if (unknown === undefined) return names as Name[];
+  throw new InvalidArgumentError(`There is no ${unknown}; there are ${all.join(", ")}.`);
 }
 
 /** How much is measured unless flags say otherwise, and with `--quick`. */
 export interface Defaults {
   readonly rounds: number;
   readonly seconds?: number;
+  readonly warmup?: number;
 }
 
+/** Seconds of load before anything is counted. */
+export const DEFAULT_WARMUP = 0.5;
+
 /** Adds the flags that every benchmark has. */
-export function withCommonFlags(command: Command, { rounds, seconds }: Defaults): Command {
+export function withCommonFlags(
+  command: Command,
+  { rounds, seconds, warmup = DEFAULT_WARMUP }: Defaults,
+): Command {
   command
     .option(
       "--rounds <count>",
@@ -73,12 +85,17 @@ export function withCommonFlags(command: Command, { rounds, seconds }: Defaults)
       `measured per server and round (default: ${seconds})`,
       numberFrom,
     )
-    .option("--warmup <seconds>", "before that (default: 0.5)", numberFrom);
+    .option("--warmup <seconds>", `before that (default: ${warmup})`, numberFrom);
 }
 
 /** Adds the choice of servers, and says which are taken without it. */
-export function withServers(command: Command, names: readonly string[]): Command {
+export function withServers(
+  command: Command,
+  names: readonly string[],
+  all: readonly string[] = PEER_NAMES,
+): Command {
+  const which = `which servers, or all (default: ${names.join(",")})`;
   return command
-    .option("--servers <names>", `which servers, or all (default: ${names.join(",")})`, serversFrom)
-    .addHelpText("after", `\nServers: ${PEER_NAMES.join(", ")}`);
+    .option("--servers <names>", which, (text) => namesFrom(text, all))
+    .addHelpText("after", `\nServers: ${all.join(", ")}`);
 }

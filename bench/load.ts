@@ -31,10 +31,20 @@ export interface LoadResult {
   readonly coreIdleSeconds: number;
 }
 
+/** How long a turn lasts, and how long a server is given to get under way before it, in seconds. */
+export interface Turn {
+  readonly seconds: number;
+  readonly settle: number;
+}
+
 /** The load program: in C, or in Node where there is no compiler. */
 export interface LoadSide {
   readonly command: readonly string[];
   readonly cores: string | undefined;
+  /** Loads a server in another way than by {@link command}. */
+  open?(options: LoadOptions): Load;
+  /** Turns that it can take, where it cannot take any. */
+  readonly turn?: Turn;
   /** What to tell the reader when it is not the C one. */
   readonly warning?: string;
 }
@@ -49,7 +59,11 @@ export interface LoadOptions {
   readonly size: number;
   readonly depth: number;
   /** `churn`: connections end after {@link life} messages and are replaced. Default: `echo`. */
-  readonly mode?: "echo" | "churn";
+  readonly mode?: "echo" | "churn" | "http";
+  /** What is asked for, in http. */
+  readonly path?: string;
+  /** A file with the body that is to be answered, in http. */
+  readonly body?: string;
   /** Messages of one connection, in churn. */
   readonly life?: number;
   /** Messages of one connection in a window, which ends with the last answer. */
@@ -84,7 +98,7 @@ export function whyNotInNode(side: LoadSide, what: string): string | undefined {
   return side.warning && `${what} needs the load in C: ${side.warning}`;
 }
 
-const SOURCES = "churn echo-load epoll measure open pace ring uring".split(" ");
+const SOURCES = "churn epoll http load measure open pace ring uring".split(" ");
 
 /** Builds the load side, or says what it falls back to. */
 export function findLoad(tools: Pick<Tools, "gcc">, cores: string | undefined): LoadSide {
@@ -98,7 +112,7 @@ export function findLoad(tools: Pick<Tools, "gcc">, cores: string | undefined): 
     const sources = [...SOURCES.map((name) => `${name}.c`), "load.h", "ring.h"].map(
       (name) => `bench/load/${name}`,
     );
-    return { command: [build({ command, sources, binary: "echo-load" })], cores };
+    return { command: [build({ command, sources, binary: "load" })], cores };
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     const reason = `the C load side does not build (${(stderr || message).trim()})`;
@@ -115,6 +129,7 @@ const PATIENCE_SECONDS = 30;
  * @throws Error when it cannot connect; `run` throws when an answer does not come.
  */
 export async function openLoad(side: LoadSide, options: LoadOptions): Promise<Load> {
+  if (side.open !== undefined) return side.open(options);
   const load = await start({
     command: [...side.command, ...flagsFor(options)],
     cores: options.cores ?? side.cores,
@@ -134,6 +149,8 @@ function flagsFor(options: LoadOptions): string[] {
   const flags = ["-p", port, "-P", serverPid, "-C", serverCore, "-c", connections, "-i", idle];
   flags.push("-s", size, "-n", depth);
   if (options.mode !== undefined) flags.push("-m", options.mode);
+  if (options.path !== undefined) flags.push("-u", options.path);
+  if (options.body !== undefined) flags.push("-b", options.body);
   if (options.life !== undefined) flags.push("-l", options.life);
   if (options.perConnection !== undefined) flags.push("-M", options.perConnection);
   return flags.map(String);

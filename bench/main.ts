@@ -3,18 +3,22 @@
  *
  * What is measured, how, and why so is in bench/README.md.
  */
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import {
   countFrom,
   countsFrom,
   type Defaults,
+  namesFrom,
   numberFrom,
   withCommonFlags,
   withServers,
 } from "./flags.ts";
+import { CELL_NAMES, HTTP_NAMES } from "./http-plans.ts";
+import { PEER_NAMES } from "./plans.ts";
 import { endChildrenWithThisProcess } from "./processes.ts";
 import { report } from "./report.ts";
-import { churn, DEFAULTS, echo, idle, latency, SERVERS, syscalls, workers } from "./runs.ts";
+import { churn, DEFAULTS, echo, http, idle, latency, SERVERS, syscalls, workers } from "./runs.ts";
+import { LOAD_NAMES } from "./wrk.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -31,7 +35,8 @@ function oneLine(text: string): string {
 function add(program: Command, name: keyof typeof DEFAULTS, description: string): Command {
   const defaults: Defaults = DEFAULTS[name];
   const command = withCommonFlags(program.command(name).description(description), defaults);
-  return name === "workers" ? command : withServers(command, SERVERS[name]);
+  if (name === "workers") return command;
+  return withServers(command, SERVERS[name], name === "http" ? HTTP_NAMES : PEER_NAMES);
 }
 
 function buildProgram(): Command {
@@ -72,6 +77,21 @@ function buildProgram(): Command {
     .option("--connections <count>", "idle connections", countFrom, 15_000)
     .option("--steps <counts>", "idle connections beside 50 active ones", countsFrom)
     .action(idle);
+  add(program, "http", "requests/s and CPU of HTTP servers")
+    .option("--cells <names>", `what to measure (default: ${CELL_NAMES.join(",")})`, (text) =>
+      namesFrom(text, CELL_NAMES),
+    )
+    .option(
+      "--connections <counts>",
+      "connections; the first cells have these",
+      countsFrom,
+      [64, 512],
+    )
+    .option("--depth <count>", "requests in flight per connection, pipelined", countFrom, 16)
+    .option("--rate <count>", "requests/s, paced", numberFrom, 10_000)
+    .option("--held <count>", "connections, paced", countFrom, 5000)
+    .addOption(new Option("--load <name>", "who asks").choices(LOAD_NAMES))
+    .action(http);
   program
     .command("report")
     .description("committed results as Markdown")

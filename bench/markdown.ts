@@ -131,26 +131,29 @@ function goalTable(goals: readonly GoalRow[]): string {
   return markdownTable(["what", "where", "to reach", "medians", "verdict"], rows);
 }
 
-function markdown({ header, rows }: Table): string {
+/** A table as Markdown. */
+export function markdown({ header, rows }: Table): string {
   return markdownTable(header, rows);
 }
 
-function inParts(parts: readonly string[]): string {
+/** Paragraphs, without those that are empty. */
+export function inParts(parts: readonly string[]): string {
   return parts.filter((part) => part !== "").join("\n\n");
 }
 
 /** A star or a tilde would be taken for emphasis. */
-function escaped(text: string): string {
+export function escaped(text: string): string {
   return text.replace(/[*~]/g, "\\$&");
 }
 
 /** Where the figures come from, and which servers are not among them. */
-function published(result: Published): string {
+export function published(result: Published): string {
   const skipped = result.skipped.map(({ label, reason }) => `- not measured: ${label} (${reason})`);
   return inParts([skipped.join("\n"), takenOn(result)]);
 }
 
-function takenOn({ machine }: Published): string {
+/** Where, when and by which command. */
+export function takenOn({ machine }: Published): string {
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   const { cpu, cores, kernel, congestionControl, commit, date, command } = machine;
   return `Taken on ${cpu} (${cores} cores), Linux ${kernel}, TCP ${congestionControl}, ${versions.join(", ")}; commit ${commit}, ${date.slice(0, 10)}: \`${command}\`.`;

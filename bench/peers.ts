@@ -1,4 +1,4 @@
-import { PLANS } from "./plans.ts";
+import { type PeerPlan, PLANS } from "./plans.ts";
 import { start } from "./processes.ts";
 import type { Tool, Tools } from "./tools.ts";
 
@@ -30,12 +30,16 @@ export interface FoundPeers {
  * Finds or builds the servers, and starts and ends each once: one that cannot run here is skipped with
  * the reason that it gives itself, and not round by round.
  *
- * @param names - Which, of `PEER_NAMES`.
+ * @param names - Which, of the plans.
  */
-export async function findPeers(tools: Tools, names: readonly string[]): Promise<FoundPeers> {
+export async function findPeers(
+  tools: Tools,
+  names: readonly string[],
+  plans: readonly PeerPlan[] = PLANS,
+): Promise<FoundPeers> {
   const peers: Peer[] = [];
   const skipped: SkippedPeer[] = [];
-  for (const plan of PLANS.filter(({ name }) => names.includes(name))) {
+  for (const plan of plans.filter(({ name }) => names.includes(name))) {
     const { name, label, needs, collects = true, holds = Number.POSITIVE_INFINITY } = plan;
     const tool: Tool = needs === undefined ? { path: "", version: "" } : tools[needs];
     if (tool.missing !== undefined) {
@@ -43,7 +47,7 @@ export async function findPeers(tools: Tools, names: readonly string[]): Promise
       continue;
     }
     try {
-      const command = plan.command(tool.path);
+      const command = plan.command(tool.path, tools);
       await (await start({ command, cores: undefined })).stop();
       peers.push({ name, label, command, collects, holds });
     } catch (error) {

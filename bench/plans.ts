@@ -12,14 +12,18 @@ export interface PeerPlan {
   readonly collects?: false;
   /** The most connections it can hold, where it has a limit of its own. */
   readonly holds?: number;
-  /** Builds it if it must be built. */
-  command(tool: string): readonly string[];
+  /**
+   * Builds it if it must be built.
+   *
+   * @param tool - The path of what it cannot do without.
+   */
+  command(tool: string, tools: Tools): readonly string[];
 }
 
 /** What every ratio is taken to, when it can be built. */
 export const YARDSTICK = "c-epoll";
 
-const NODE = [execPath, "--expose-gc"] as const;
+export const NODE: readonly string[] = [execPath, "--expose-gc"];
 const DENO = ["run", "--allow-all", "--v8-flags=--expose-gc"] as const;
 
 type On = "node" | "bun" | "deno";
@@ -47,7 +51,8 @@ function polloi(
   };
 }
 
-function inC(
+/** A control in C. */
+export function inC(
   plan: Pick<PeerPlan, "name" | "label" | "needs">,
   sources: readonly string[],
   libraries: readonly string[] = [],

@@ -19,6 +19,12 @@ export interface Running {
 /** A line of JSON that a program has printed. */
 export type Line = Readonly<Record<string, unknown>>;
 
+/** Where a server says that it listens: by `port`, or as the command line does, for each listener. */
+export function portOf({ first }: Pick<Running, "first">): number {
+  const [listener] = (first.listeners ?? [first]) as readonly { readonly port: number }[];
+  return Number(listener?.port);
+}
+
 /** What to start, and where. */
 export interface StartOptions {
   readonly command: readonly string[];

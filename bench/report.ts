@@ -7,6 +7,9 @@ import type { EchoResult, Published } from "./echo.ts";
 import { echoChart } from "./echo-chart.ts";
 import { echoGoals } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";
+import type { HttpResult } from "./http.ts";
+import { httpHeadline, httpMarkdown } from "./http-markdown.ts";
+import { httpGoals } from "./http-text.ts";
 import type { IdleResult } from "./idle.ts";
 import { idleGoals } from "./idle-text.ts";
 import type { LatencyResult } from "./latency.ts";
@@ -39,9 +42,10 @@ export interface Results {
   readonly latency?: LatencyResult;
   readonly workers?: WorkersResult;
   readonly idle?: IdleResult;
+  readonly http?: HttpResult;
 }
 
-const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle"] as const;
+const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle", "http"] as const;
 
 /** The page with every table; the README has the headline, and what was missed. */
 const FIGURES = "docs/figures.md";
@@ -60,7 +64,8 @@ function readResults(): Results {
 }
 
 /** What was to be reached, of all that was measured. */
-export function goalsOf({ echo, churn, syscalls, latency, workers, idle }: Results): Goal[] {
+export function goalsOf(results: Results): Goal[] {
+  const { echo, churn, syscalls, latency, workers, idle, http } = results;
   return [
     ...(echo === undefined ? [] : echoGoals(echo.cells)),
     ...(churn === undefined ? [] : churnGoals(churn.cells)),
@@ -68,6 +73,7 @@ export function goalsOf({ echo, churn, syscalls, latency, workers, idle }: Resul
     ...(latency === undefined ? [] : latencyGoals(latency)),
     ...(workers === undefined ? [] : workersGoals(workers)),
     ...(idle === undefined ? [] : idleGoals(idle)),
+    ...(http === undefined ? [] : httpGoals(http.cells)),
   ];
 }
 
@@ -80,7 +86,7 @@ export interface Section {
 
 /** Every table that is generated, with its place. */
 export function sectionsOf(results: Results): Section[] {
-  const { echo, churn, syscalls, latency, workers, idle } = results;
+  const { echo, churn, syscalls, latency, workers, idle, http } = results;
   const texts: Record<(typeof NAMES)[number], string | undefined> = {
     echo: echo && echoMarkdown(echo),
     churn: churn && churnMarkdown(churn),
@@ -88,11 +94,14 @@ export function sectionsOf(results: Results): Section[] {
     latency: latency && latencyMarkdown(latency),
     workers: workers && workersMarkdown(workers),
     idle: idle && idleMarkdown(idle),
+    http: http && httpMarkdown(http),
   };
   const goals = goalsOf(results);
   const headline = echo === undefined ? notMeasured("echo") : headlineMarkdown(echo);
+  const httpFirst = http === undefined ? notMeasured("http") : httpHeadline(http);
   return [
     { file: "README.md", marker: "headline", text: headline },
+    { file: "README.md", marker: "http-headline", text: httpFirst },
     { file: "README.md", marker: "missed", text: missedMarkdown(goals) },
     { file: FIGURES, marker: "goals", text: goalsMarkdown(goals) },
     ...NAMES.map((name) => {

@@ -2,17 +2,22 @@
 import { churnCellText, churnGoals } from "./churn-text.ts";
 import { type Cell, type EchoResult, type EchoSettings, measureEcho, summarize } from "./echo.ts";
 import { cellText, echoGoals } from "./echo-text.ts";
-import type { CommonFlags } from "./flags.ts";
+import { type CommonFlags, DEFAULT_WARMUP } from "./flags.ts";
+import { type HttpCell, type HttpCellPlan, type HttpResult, measureHttp } from "./http.ts";
+import { CELL_NAMES, type CellName, FILE_BYTES, HTTP_PLANS, writeBodies } from "./http-plans.ts";
+import { httpCellText, httpGoals } from "./http-text.ts";
 import { measureIdle } from "./idle.ts";
 import { idleGoals, idleText } from "./idle-text.ts";
 import { type LatencyResult, measureLatency } from "./latency.ts";
 import { latencyGoals, latencyText } from "./latency-text.ts";
 import { whyNotInNode } from "./load.ts";
+import { findPeers } from "./peers.ts";
 import { close, named, open, Refusal, type Session, save, step, stepsAreOver } from "./session.ts";
 import { measureSyscalls, type SyscallsResult } from "./syscalls.ts";
 import { syscallsGoals, syscallsText } from "./syscalls-text.ts";
 import { coresFor, findPools, measureWorkers, type WorkersResult } from "./workers.ts";
 import { workersGoals, workersText } from "./workers-text.ts";
+import { findHttpLoad, type LoadName } from "./wrk.ts";
 
 /** The servers of each benchmark unless `--servers` says otherwise. */
 export const SERVERS: Readonly<Record<Exclude<keyof typeof DEFAULTS, "workers">, string[]>> = {
@@ -39,6 +44,23 @@ export const SERVERS: Readonly<Record<Exclude<keyof typeof DEFAULTS, "workers">,
     "node-net",
     "bun-listen",
   ],
+  http: [
+    "c-http",
+    "polloi-handler-uring-run",
+    "polloi-handler-uring",
+    "uws",
+    "polloi-handler-epoll",
+    "polloi-fetch-uring",
+    "bun-serve",
+    "polloi-handler-uring-bun",
+    "polloi-fetch-uring-bun",
+    "node-http",
+    "go-http",
+    "c-sendfile",
+    "polloi-files-uring",
+    "polloi-files-epoll",
+    "nginx",
+  ],
 };
 
 /** Rounds and seconds of each, short enough that a run of all defaults ends within a quarter of an hour. */
@@ -49,16 +71,18 @@ export const DEFAULTS = {
   latency: { rounds: 9, seconds: 2 },
   workers: { rounds: 9, seconds: 1 },
   idle: { rounds: 3, seconds: 1 },
+  // node:http takes the longest until its code is compiled: three quarters of a second.
+  http: { rounds: 6, seconds: 1, warmup: 1 },
 } as const;
 
 function timesOf(
   { rounds, seconds, warmup, quick = false }: CommonFlags,
-  defaults: { readonly rounds: number; readonly seconds: number },
+  defaults: { readonly rounds: number; readonly seconds: number; readonly warmup?: number },
 ): { rounds: number; seconds: number; warmup: number } {
   return {
     rounds: rounds ?? (quick ? 1 : defaults.rounds),
     seconds: seconds ?? (quick ? 0.3 : defaults.seconds),
-    warmup: warmup ?? (quick ? 0.1 : 0.5),
+    warmup: warmup ?? (quick ? 0.1 : (defaults.warmup ?? DEFAULT_WARMUP)),
   };
 }
 
@@ -227,4 +251,55 @@ export async function idle(flags: IdleFlags): Promise<void> {
   const result = { benchmark: "idle", machine, settings, warnings, skipped, rows } as const;
   console.log(idleText(result));
   close(result, flags, { goals: idleGoals(result), failed: anyFailed(rows) });
+}
+
+export interface HttpFlags extends CommonFlags {
+  readonly cells?: readonly CellName[];
+  readonly connections: readonly number[];
+  readonly depth: number;
+  readonly rate: number;
+  readonly held: number;
+  readonly load?: LoadName;
+}
+
+/** What is measured, cell by cell. */
+function httpPlans({ cells = CELL_NAMES, connections, ...flags }: HttpFlags): HttpCellPlan[] {
+  const least = Math.min(...connections);
+  const once = { connections: least, depth: 1, rate: 0, size: 13 };
+  const plans: Record<CellName, HttpCellPlan[]> = {
+    hello: connections.map((count) => ({ ...once, name: "hello", connections: count })),
+    pipelined: [{ ...once, name: "pipelined", depth: flags.depth }],
+    file: [{ ...once, name: "file", size: FILE_BYTES }],
+    paced: [{ ...once, name: "paced", connections: flags.held, rate: flags.rate }],
+  };
+  return CELL_NAMES.filter((name) => cells.includes(name)).flatMap((name) => plans[name]);
+}
+
+export async function http(flags: HttpFlags): Promise<void> {
+  const plans = httpPlans(flags);
+  writeBodies();
+  const session = await open(flags, {
+    peers: (tools) => findPeers(tools, flags.servers ?? SERVERS.http, HTTP_PLANS),
+    load: (tools, cores) => findHttpLoad(tools, cores, flags.load),
+  });
+  const { machine, skipped, warnings } = session;
+  const load = session.load.open === undefined ? "c" : "wrk";
+  const settings = { plans, load, ...timesOf(flags, DEFAULTS.http) };
+  const cells: HttpCell[] = [];
+  const result: HttpResult = { benchmark: "http", machine, settings, warnings, skipped, cells };
+  const late = await measureHttp(session, settings, {
+    step,
+    cell(cell) {
+      stepsAreOver();
+      cells.push(cell);
+      console.log(httpCellText(cell));
+      save(result, flags);
+    },
+  });
+  warnings.push(...late);
+  for (const warning of late) console.log(`WARNING   ${warning}`);
+  const failed = cells.some(
+    (cell) => anyFailed(cell.rows) || cell.rows.some((row) => summarize(cell, row).faulty),
+  );
+  close(result, flags, { goals: httpGoals(cells), failed });
 }

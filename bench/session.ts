@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import type { Bench, Published } from "./echo.ts";
 import type { CommonFlags } from "./flags.ts";
 import { type Goal, goalsText } from "./goals.ts";
-import { findLoad } from "./load.ts";
+import { findLoad, type LoadSide } from "./load.ts";
 import { describeMachine, machineLines, whyNotFit } from "./machine.ts";
 import { type FoundPeers, findPeers, type SkippedPeer, thatHold } from "./peers.ts";
 import { inOut } from "./places.ts";
@@ -22,6 +22,8 @@ export interface Needs {
   peers(tools: Tools): Promise<FoundPeers>;
   /** Connections that every server has to hold; one that cannot is skipped. */
   readonly connections?: number;
+  /** Finds the load, on these cores. Default: the one of echo servers. */
+  load?(tools: Tools, cores: string | undefined): LoadSide;
 }
 
 /** What makes a whole run impossible here; the bench then ends with a line. */
@@ -40,8 +42,8 @@ export async function open(flags: CommonFlags, needs: Needs): Promise<Session> {
   if (core !== undefined) {
     execFileSync("taskset", ["-cp", core, `${process.pid}`], { stdio: "ignore" });
   }
-  const load = findLoad(tools, core);
   const { connections = 0 } = needs;
+  const load = (needs.load ?? findLoad)(tools, core);
   const reason = whyNotFit(machine, connections);
   if (reason !== undefined) throw new Refusal(reason);
   const { peers, skipped } = thatHold(connections, await needs.peers(tools));

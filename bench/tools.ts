@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, statSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+} from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Runtime, runtimes } from "../test/runtimes/installed.ts";
 import { inOut, inRepository } from "./places.ts";
@@ -20,6 +29,10 @@ export interface Tools {
   readonly libuv: Tool;
   readonly taskset: Tool;
   readonly strace: Tool;
+  readonly nginx: Tool;
+  readonly wrk: Tool;
+  /** The folder of the package uWebSockets.js. */
+  readonly uws: Tool;
 }
 
 /** Looks for every tool, and asks each for its version. */
@@ -43,6 +56,10 @@ export function findTools(): Tools {
     libuv: libuvFor(gcc),
     taskset: toolOf("taskset", onPath("taskset"), ["--version"]),
     strace: toolOf("strace", onPath("strace"), ["--version"]),
+    // Where Debian puts it, and not everybody looks.
+    nginx: talkative("nginx", onPath("nginx") ?? onPath("nginx", "/usr/sbin")),
+    wrk: talkative("wrk", onPath("wrk")),
+    uws: findUws(),
   };
 }
 
@@ -66,6 +83,36 @@ function toolOf(name: string, path: string | undefined, ask: readonly string[]):
   const answer = run(path, ask);
   if (answer === undefined) return { missing: `${path} does not run` };
   return { path, version: answer.match(/[0-9][0-9.]*/)?.[0] ?? answer };
+}
+
+/** One that says its version on stderr, or fails when it has said it. */
+function talkative(name: string, path: string | undefined): Tool {
+  if (path === undefined) return { missing: `${name} is not installed` };
+  const version = run("/bin/sh", ["-c", '"$0" -v 2>&1; true', path])?.match(/[0-9][0-9.]*/)?.[0];
+  return version === undefined ? { missing: `${path} does not run` } : { path, version };
+}
+
+/** uWebSockets.js, which npm has not by that name: where the environment says, or what was put in bench/out. */
+function findUws(): Tool {
+  const named = process.env.POLLOI_UWS;
+  const folder = named !== undefined && named !== "" ? named : fetchedUws();
+  if (folder === undefined) return { missing: "uWebSockets.js is not installed (bench/README.md)" };
+  try {
+    const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as object;
+    return { path: folder, version: "version" in about ? `${about.version}` : "unknown" };
+  } catch {
+    return { missing: `${folder} holds no package` };
+  }
+}
+
+function fetchedUws(): string | undefined {
+  const modules = inOut("uws/node_modules");
+  if (!existsSync(modules)) return undefined;
+  const folders = readdirSync(modules).flatMap((name) =>
+    name.startsWith("@") ? readdirSync(join(modules, name)).map((each) => join(name, each)) : name,
+  );
+  const folder = folders.find((name) => /uws|uwebsockets/i.test(name));
+  return folder && join(modules, folder);
 }
 
 /**
@@ -103,8 +150,8 @@ function run(path: string, args: readonly string[], input = ""): string | undefi
   }
 }
 
-function onPath(name: string): string | undefined {
-  const folders = (process.env.PATH ?? "").split(delimiter);
+function onPath(name: string, path: string = process.env.PATH ?? ""): string | undefined {
+  const folders = path.split(delimiter);
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
@@ -142,7 +189,9 @@ export function build({ command, sources, libraries = [], binary }: BuildOptions
   if (isExecutable(out) && statSync(out).mtimeMs > newest) return out;
   mkdirSync(inOut(""), { recursive: true });
   const inputs = files.filter((file) => !file.endsWith(".h"));
-  const [compiler, ...args] = command.map((word) => (word === "OUT" ? out : word));
+  // Whoever builds the same at the same time is not to find half of it.
+  const own = `${out}.${process.pid}`;
+  const [compiler, ...args] = command.map((word) => (word === "OUT" ? own : word));
   execFileSync(compiler as string, [...args, ...inputs, ...libraries], {
     encoding: "utf8",
     // Go looks for a module otherwise, and this repository is none.
@@ -150,5 +199,6 @@ export function build({ command, sources, libraries = [], binary }: BuildOptions
     stdio: ["ignore", "ignore", "pipe"],
     timeout: 180_000,
   });
+  renameSync(own, out);
   return out;
 }

@@ -2,7 +2,7 @@
  * The load side of the benchmark: what its files share.
  *
  * The load must cost less per message than any server, or the figures would be its own. So it makes
- * one system call per turn (io_uring), compares echoed bytes where the kernel put them, and lets a
+ * one system call per turn (io_uring), compares answers where the kernel put them, and lets a
  * number of answers gather before it wakes: a server that is never without work is at 100 % of its
  * core, and pays for no wake-up of its client.
  */
@@ -29,7 +29,9 @@ struct options {
   unsigned limit;       /* batches per connection and window; 0: as many as the time allows */
   unsigned life;        /* batches of one connection's life in churn */
   const char *engine;   /* "auto", "io_uring", "epoll" */
-  const char *mode;     /* "echo", "churn" */
+  const char *mode;     /* "echo", "churn", "http" */
+  const char *path;     /* what is asked for, in http */
+  const char *body;     /* a file that holds what is to be answered; NULL: whatever it is */
   pid_t server_pid;     /* whose CPU time is sampled; 0 for none */
   int server_core;      /* whose idle time is sampled; -1 for none */
 };
@@ -77,6 +79,15 @@ struct connection {
   uint64_t sent_ns; /* or was to be sent, with a rate */
 };
 
+/* A request, and the answer that every later one is compared with: all of it but for the time. */
+struct http {
+  unsigned char *request; /* a batch of them; NULL in the other modes */
+  unsigned char *answer;
+  size_t length; /* of the answer */
+  size_t date;   /* where the value of its Date begins */
+};
+#define DATE_LENGTH 29
+
 /* OVER: nothing is sent any more, and what is in flight comes back. */
 enum phase { WARMING, MEASURING, OVER };
 
@@ -91,10 +102,13 @@ struct load {
   unsigned in_flight;
   unsigned char *pattern;
   size_t batch; /* bytes of a batch: size * depth */
+  size_t back;  /* bytes that come back for it */
+  struct http http;
   enum phase phase;
   uint64_t phase_ends;
   uint64_t pace_began; /* with a rate: when the first message was due */
   uint64_t pace_turn;  /* and how many have been since */
+  unsigned pace_first; /* whose turn was the first: windows go on where the last one ended */
   uint64_t lives;      /* connections that churn has ended */
   uint64_t messages;
   uint64_t messages_before; /* those of earlier windows */
@@ -133,11 +147,18 @@ extern const struct driver uring_driver, epoll_driver, churn_driver;
 uint64_t due_ns(const struct load *load, unsigned index, uint64_t now);
 unsigned next_on_time(struct load *load, uint64_t now);
 
+/* http.c */
+void http_prepare(struct load *load);
+void http_greet(const struct load *load, int fd);
+void http_hear(struct load *load, int fd);
+bool http_differs(const struct http *http, size_t at, const unsigned char *bytes, size_t length);
+
 /* Prints what failed and ends the process. */
 void fail(const char *what) __attribute__((noreturn));
 
 /* The bytes of a connection's batch: its number and place in the sequence choose where they begin. */
 static inline const unsigned char *batch_of(const struct load *load, unsigned index) {
+  if (load->http.request != NULL) return load->http.request;
   uint32_t shift = index * 61u + load->connections[index].sequence * 17u;
   return load->pattern + shift % PATTERN_SHIFTS;
 }
@@ -160,27 +181,35 @@ static inline void not_in_flight(struct load *load, unsigned index) {
   load->connections[index].in_flight = false;
 }
 
+/* Whether bytes that came back differ from those that were to. */
+static inline bool differs(const struct load *load, unsigned index, const unsigned char *bytes,
+                           size_t length) {
+  size_t at = load->connections[index].received;
+  if (load->http.request != NULL) return http_differs(&load->http, at, bytes, length);
+  return memcmp(bytes, batch_of(load, index) + at, length) != 0;
+}
+
 /*
- * Compares echoed bytes; true when the batch is complete and the next one is due. NULL for bytes that
+ * Compares what came back; true when the batch is complete and the next one is due. NULL for bytes that
  * were counted and not looked at.
  */
 static inline bool take_bytes(struct load *load, unsigned index, const unsigned char *bytes,
                               size_t length, uint64_t now) {
   struct connection *connection = &load->connections[index];
   load->bytes += length;
-  if (length > load->batch - connection->received) {
-    /* More than was sent: nothing on this connection can be trusted any more. */
+  if (length > load->back - connection->received) {
+    /* More than was to come: nothing on this connection can be trusted any more. */
     load->mismatches++;
     connection->received = 0;
     return false;
   }
   if (bytes == NULL) {
     load->unseen += length;
-  } else if (memcmp(bytes, batch_of(load, index) + connection->received, length) != 0) {
+  } else if (differs(load, index, bytes, length)) {
     connection->wrong = true;
   }
   connection->received += length;
-  if (connection->received < load->batch) return false;
+  if (connection->received < load->back) return false;
   not_in_flight(load, index);
   if (connection->wrong) load->mismatches++;
   load->messages += load->options.depth;

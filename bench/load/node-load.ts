@@ -1,13 +1,13 @@
 /**
- * The load side without a compiler: the flags, the windows and the report of echo-load.c, over node:net.
+ * The load side without a compiler: the flags, the windows and the report of load.c, over node:net.
  *
  * It costs more per message than a fast server, so it says nothing about one that is faster than it;
  * the bench says so.
  */
-import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { coreIdleSeconds, serverCpuSeconds } from "./cpu-time.ts";
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +24,6 @@ const { values } = parseArgs({
 
 const CONNECTIONS_PER_ADDRESS = 10_000;
 const WAVE = 100;
-const TICKS_PER_SECOND = 100;
 
 const size = Number(values.size);
 const depth = Number(values.depth);
@@ -42,20 +41,6 @@ let lost = 0;
 /** What all windows have come to together. */
 const total: Sample = { ms: 0, cpu: 0, server: 0, idle: 0, messages: 0, bytes: 0 };
 
-/** The user and system ticks of a process, all threads. */
-function processCpu(pid: number): number {
-  if (pid <= 0) return 0;
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function coreIdle(core: number): number {
-  const line = readFileSync("/proc/stat", "utf8").match(new RegExp(`^cpu${core} (.*)$`, "m"));
-  const fields = line?.[1]?.split(" ").map(Number) ?? [];
-  return ((fields[3] ?? 0) + (fields[4] ?? 0)) / TICKS_PER_SECOND;
-}
-
 interface Sample {
   ms: number;
   cpu: number;
@@ -70,8 +55,8 @@ function sample(): Sample {
   return {
     ms: performance.now(),
     cpu: (user + system) / 1e6,
-    server: processCpu(Number(values.serverPid)),
-    idle: coreIdle(Number(values.serverCore)),
+    server: serverCpuSeconds(Number(values.serverPid)),
+    idle: coreIdleSeconds(Number(values.serverCore)),
     messages,
     bytes,
   };

@@ -1,4 +1,4 @@
-/* Opens connections, each proven by one greeting that comes back. */
+/* Opens connections, each proven by one greeting that comes back, or one request that is answered. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -19,7 +19,7 @@
 #define PATIENCE_SECONDS 10
 
 void fail(const char *what) {
-  fprintf(stderr, "echo-load: %s: %s\n", what, strerror(errno));
+  fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
   exit(1);
 }
 
@@ -51,24 +51,40 @@ static void receive_greeting(int fd, const unsigned char *expected, size_t lengt
   for (size_t have = 0; have < length;) {
     ssize_t count = recv(fd, buffer + have, length - have, 0);
     if (count == 0) {
-      fprintf(stderr, "echo-load: the server closed a connection that had just been opened\n");
+      fprintf(stderr, "load: the server closed a connection that had just been opened\n");
       exit(1);
     }
     if (count < 0) fail("waiting for a greeting to come back");
     have += (size_t)count;
   }
   if (memcmp(buffer, expected, length) == 0) return;
-  fprintf(stderr, "echo-load: a greeting came back changed\n");
+  fprintf(stderr, "load: a greeting came back changed\n");
   exit(1);
+}
+
+static void greet(const struct load *load, int fd, unsigned number) {
+  const struct options *options = &load->options;
+  size_t length = options->size < 64 ? options->size : 64;
+  if (load->http.request != NULL) {
+    http_greet(load, fd);
+  } else if (send(fd, load->pattern + number % PATTERN_SHIFTS, length, MSG_NOSIGNAL) < 0) {
+    fail("send");
+  }
+}
+
+static void hear(struct load *load, int fd, unsigned number) {
+  const struct options *options = &load->options;
+  size_t length = options->size < 64 ? options->size : 64;
+  if (load->http.request != NULL) http_hear(load, fd);
+  else receive_greeting(fd, load->pattern + number % PATTERN_SHIFTS, length);
 }
 
 /*
  * Opens `count` connections in waves: connect all of a wave, greet on all, hear from all. A
- * connection whose greeting came back has been accepted and has echoed: none waits in the backlog.
+ * connection whose greeting came back has been accepted and has answered: none waits in the backlog.
  */
 void open_all(struct load *load, int *fds, unsigned count, unsigned first) {
   const struct options *options = &load->options;
-  size_t greeting = options->size < 64 ? options->size : 64;
   for (unsigned start = 0; start < count; start += WAVE) {
     unsigned end = start + WAVE < count ? start + WAVE : count;
     for (unsigned i = start; i < end; i++) {
@@ -76,12 +92,8 @@ void open_all(struct load *load, int *fds, unsigned count, unsigned first) {
       if (connect(fds[i], (const struct sockaddr *)&options->server, sizeof options->server) < 0) {
         fail("connect");
       }
-      if (send(fds[i], load->pattern + (first + i) % PATTERN_SHIFTS, greeting, MSG_NOSIGNAL) < 0) {
-        fail("send");
-      }
+      greet(load, fds[i], first + i);
     }
-    for (unsigned i = start; i < end; i++) {
-      receive_greeting(fds[i], load->pattern + (first + i) % PATTERN_SHIFTS, greeting);
-    }
+    for (unsigned i = start; i < end; i++) hear(load, fds[i], first + i);
   }
 }

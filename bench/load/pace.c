@@ -4,7 +4,8 @@
  * Without a rate a connection sends as soon as its last message is back. With one, messages are due at
  * even distances, and connections take turns: each has a period of its own, and their phases are
  * spread over it. A message that is due while the one before is still out leaves when that is back, and
- * its latency counts from when it was due: what the server was too slow for is in the figures.
+ * its latency counts from when it was due: what the server was too slow for is in the figures. A window
+ * begins with the connection after the last one's, or the last ones would never have a turn in short ones.
  */
 #include "load.h"
 
@@ -18,7 +19,9 @@ uint64_t due_ns(const struct load *load, unsigned index, uint64_t now) {
   uint32_t sequence = load->connections[index].sequence;
   if (load->phase == OVER || (options->limit > 0 && sequence >= options->limit)) return UINT64_MAX;
   if (load->window.rate == 0) return now;
-  return due_at(load, (double)sequence * options->connections + index);
+  unsigned count = options->connections;
+  unsigned place = (index + count - load->pace_first) % count;
+  return due_at(load, (double)sequence * count + place);
 }
 
 /* The next connection that is to send now, each in its turn; the number of them when none is. */
@@ -27,7 +30,7 @@ unsigned next_on_time(struct load *load, uint64_t now) {
   if (load->phase == OVER) return count;
   if (load->pace_began == 0) load->pace_began = now;
   while (due_at(load, (double)load->pace_turn) <= now) {
-    unsigned index = (unsigned)(load->pace_turn++ % count);
+    unsigned index = (unsigned)((load->pace_turn++ + load->pace_first) % count);
     const struct connection *connection = &load->connections[index];
     /* One whose answer is late sends when it is there. */
     if (connection->fd >= 0 && !connection->in_flight && due_ns(load, index, now) <= now) {

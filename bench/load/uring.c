@@ -25,7 +25,7 @@ const struct driver uring_driver = {.open = open_ring};
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* From this many bytes a batch is large. */
+/* From this many bytes that come back a batch is large. */
 #define LARGE 4096
 #define COMPARE_EVERY 8
 #define BUFFERS 4096u
@@ -34,7 +34,7 @@ const struct driver uring_driver = {.open = open_ring};
 #define SEND_TAG (1ull << 63)
 
 static bool is_compared(const struct load *load, unsigned index) {
-  return load->batch < LARGE || index % COMPARE_EVERY == 0;
+  return load->back < LARGE || index % COMPARE_EVERY == 0;
 }
 
 static void submit_receive(struct ring *ring, const struct load *load, unsigned index) {
@@ -99,7 +99,7 @@ static void send_on_time(struct ring *ring, struct load *load, uint64_t now) {
 
 static bool set_up(struct ring *ring, const struct load *load) {
   unsigned count = load->options.connections;
-  unsigned length = load->batch < 64 ? 64 : load->batch > 65536 ? 65536 : (unsigned)load->batch;
+  unsigned length = load->back < 64 ? 64 : load->back > 65536 ? 65536 : (unsigned)load->back;
   unsigned buffers = BUFFER_MEMORY / length < BUFFERS ? BUFFER_MEMORY / length : BUFFERS;
   int *fds = calloc(count, sizeof *fds);
   if (fds == NULL || !ring_open(ring, count)) return false;

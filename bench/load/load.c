@@ -1,5 +1,5 @@
 /*
- * echo-load: asks an echo server for as much as it can give, and says how much that was.
+ * load: asks an echo server for as much as it can give, and says how much that was.
  *
  *   echo-load -p PORT [-h HOST] [-m echo|churn] [-c CONNECTIONS] [-i IDLE] [-s SIZE] [-n DEPTH]
  *             [-g GATHER] [-e auto|io_uring|epoll] [-l LIFE] [-M BATCHES] [-P SERVER_PID]
@@ -9,7 +9,8 @@
  * line on stdin, "WARMUP SECONDS RATE", is a window: so long is not counted, so long is. Every connection
  * has one batch of DEPTH messages of SIZE bytes in flight, or with a RATE above 0 sends when it is due
  * (pace.c). In churn, connections are opened within the window, and replaced after LIFE batches. With -M
- * each connection sends so many batches, and the window ends with the last answer.
+ * each connection sends so many batches, and the window ends with the last answer. In http a message
+ * is a request for PATH, and what comes back its answer, whose body is that of BODY_FILE (http.c).
  *
  * After each window all answers are back and nothing is sent; so windows of several loads can take
  * turns, each with a server of its own. Each is followed by a line of JSON on stdout: what all windows
@@ -30,7 +31,7 @@
 #define RUN_ALARM_SECONDS 120
 
 static void refuse(const char *message) {
-  fprintf(stderr, "echo-load: %s\n", message);
+  fprintf(stderr, "load: %s\n", message);
   exit(2);
 }
 
@@ -38,7 +39,7 @@ static double number(const char *text, double least, double most) {
   char *end;
   double value = strtod(text, &end);
   if (end == text || *end != 0 || !(value >= least && value <= most)) {
-    fprintf(stderr, "echo-load: %s is not a number from %g to %g\n", text, least, most);
+    fprintf(stderr, "load: %s is not a number from %g to %g\n", text, least, most);
     exit(2);
   }
   return value;
@@ -46,10 +47,10 @@ static double number(const char *text, double least, double most) {
 
 static struct options parse(int argc, char **argv) {
   struct options options = {.connections = 50, .size = 64, .depth = 1, .life = 10,
-                            .engine = "auto", .mode = "echo", .server_core = -1};
+                            .engine = "auto", .mode = "echo", .path = "/", .server_core = -1};
   options.server.sin_family = AF_INET;
   options.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:g:e:l:M:P:C:")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:u:b:g:e:l:M:P:C:")) != -1;) {
     switch (option) {
       case 'p': options.server.sin_port = htons((uint16_t)number(optarg, 1, 65535)); break;
       case 'h':
@@ -60,6 +61,8 @@ static struct options parse(int argc, char **argv) {
       case 'i': options.idle = (unsigned)number(optarg, 0, 1e6); break;
       case 's': options.size = (size_t)number(optarg, 1, 1 << 24); break;
       case 'n': options.depth = (unsigned)number(optarg, 1, 1024); break;
+      case 'u': options.path = optarg; break;
+      case 'b': options.body = optarg; break;
       case 'g': options.gather = (unsigned)number(optarg, 0, 1e6); break;
       case 'e': options.engine = optarg; break;
       case 'l': options.life = (unsigned)number(optarg, 1, 1e6); break;
@@ -79,7 +82,7 @@ static void raise_limit(unsigned wanted) {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   if (wanted + 16 <= limit.rlim_max) return;
-  fprintf(stderr, "echo-load: %u connections do not fit the descriptor limit of %llu\n", wanted,
+  fprintf(stderr, "load: %u connections do not fit the descriptor limit of %llu\n", wanted,
           (unsigned long long)limit.rlim_max);
   exit(1);
 }
@@ -117,6 +120,9 @@ static bool next_window(struct load *load) {
   alarm((unsigned)(window->warmup + window->seconds) + RUN_ALARM_SECONDS);
   for (unsigned i = 0; i < load->options.connections; i++) load->connections[i].sequence = 0;
   load->messages_before = load->messages;
+  if (load->options.connections > 0) {
+    load->pace_first = (unsigned)((load->pace_first + load->pace_turn) % load->options.connections);
+  }
   load->pace_began = load->pace_turn = 0;
   load->phase = WARMING;
   load->phase_ends = now_ns() + (uint64_t)(window->warmup * 1e9);
@@ -145,12 +151,13 @@ int main(int argc, char **argv) {
   static struct load load;
   load.options = parse(argc, argv);
   struct options *options = &load.options;
-  bool churning = strcmp(options->mode, "churn") == 0;
-  if (!churning && strcmp(options->mode, "echo") != 0) refuse("unknown mode");
+  bool churning = strcmp(options->mode, "churn") == 0, asking = strcmp(options->mode, "http") == 0;
+  if (!churning && !asking && strcmp(options->mode, "echo") != 0) refuse("unknown mode");
   raise_limit(options->connections + options->idle);
   alarm(RUN_ALARM_SECONDS);
-  load.batch = options->size * options->depth;
+  load.batch = load.back = options->size * options->depth;
   fill_pattern(&load);
+  if (asking) http_prepare(&load);
 
   int *fds = zeroed(options->connections + options->idle, sizeof *fds);
   load.connections = zeroed(options->connections, sizeof *load.connections);

@@ -1,0 +1,179 @@
+import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { compiled, inOut, inRepository } from "./places.ts";
+import { inC, NODE, type PeerPlan } from "./plans.ts";
+import { build } from "./tools.ts";
+
+/** What is measured of HTTP servers. */
+export const CELL_NAMES = ["hello", "pipelined", "file", "paced"] as const;
+export type CellName = (typeof CELL_NAMES)[number];
+
+/** A server, and where it takes part. */
+export interface HttpPlan extends PeerPlan {
+  readonly cells: readonly CellName[];
+}
+
+const FOLDER = inOut("www");
+/** What is to be answered, for the load to compare with. */
+export const BODIES: Readonly<Record<"hello" | "file", string>> = {
+  hello: inOut("hello.txt"),
+  file: `${FOLDER}/file.bin`,
+};
+export const FILE_BYTES = 102_400;
+
+/** Writes what is served, unless it is there. */
+export function writeBodies(): void {
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(BODIES.hello, "Hello, world!");
+  if (statSync(BODIES.file, { throwIfNoEntry: false })?.size === FILE_BYTES) return;
+  // Bytes without a period, so that a piece that is sent twice is seen.
+  const bytes = Uint8Array.from({ length: FILE_BYTES }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24);
+  writeFileSync(BODIES.file, bytes);
+}
+
+const HELLO: readonly CellName[] = ["hello", "pipelined", "paced"];
+
+interface How {
+  readonly on?: "node" | "bun" | "deno";
+  readonly run?: boolean;
+}
+
+/** polloi with a handler or with `fetch`: `polloi("fetch", "io_uring")` is `polloi-fetch-uring`. */
+function polloi(
+  api: "handler" | "fetch",
+  engine: "io_uring" | "epoll",
+  { on = "node", run = false }: How = {},
+): HttpPlan {
+  const flags = ["--engine", engine, ...(run ? ["--run"] : [])];
+  const args = [
+    compiled("peers/polloi-http"),
+    ...flags,
+    ...(api === "fetch" ? ["--fetch"] : []),
+  ] as const;
+  const starts = { node: NODE, bun: [], deno: ["run", "--allow-all"] } as const;
+  const where = on === "node" ? "" : `-${on}`;
+  const how = [
+    `polloi ${api}`,
+    engine,
+    ...(run ? ["run()"] : []),
+    ...(on === "node" ? [] : [`on ${on === "bun" ? "Bun" : "Deno"}`]),
+  ];
+  return {
+    name: `polloi-${api}-${engine === "io_uring" ? "uring" : engine}${run ? "-run" : ""}${where}`,
+    label: how.join(", "),
+    cells: HELLO,
+    ...(on === "node" ? {} : { needs: on }),
+    command: (tool) => [...(on === "node" ? [] : [tool]), ...starts[on], ...args],
+  };
+}
+
+/** polloi's own command line with a directory. */
+function polloiFiles(engine: "io_uring" | "epoll"): HttpPlan {
+  const flags = ["--dir", FOLDER, "--port", "0", "--engine", engine, "--json", "--quiet"];
+  return {
+    name: `polloi-files-${engine === "io_uring" ? "uring" : engine}`,
+    label: `polloi serve http --dir, ${engine}`,
+    cells: ["file"],
+    collects: false,
+    command: () => [...NODE, inRepository("dist/src/cli/main.js"), "serve", "http", ...flags],
+  };
+}
+
+/**
+ * Every HTTP server, in the order in which rounds go through them: what is compared with each other stands
+ * together.
+ */
+export const HTTP_PLANS: readonly HttpPlan[] = [
+  {
+    ...inC({ name: "c-http", label: "C, raw epoll loop" }, ["bench/peers/http.c"]),
+    cells: HELLO,
+  },
+  polloi("handler", "io_uring", { run: true }),
+  polloi("handler", "io_uring"),
+  {
+    name: "uws",
+    label: "uWebSockets.js",
+    needs: "uws",
+    // It ends a connection that is silent for ten seconds, which cannot be changed: not with 5,000 in turn.
+    cells: ["hello", "pipelined"],
+    command: (folder) => [...NODE, compiled("peers/uws"), folder],
+  },
+  polloi("handler", "epoll"),
+  polloi("fetch", "io_uring", { run: true }),
+  polloi("fetch", "io_uring"),
+  {
+    name: "bun-serve",
+    label: "Bun.serve",
+    needs: "bun",
+    cells: HELLO,
+    command: (bun) => [bun, compiled("peers/bun-serve")],
+  },
+  polloi("handler", "io_uring", { on: "bun" }),
+  polloi("fetch", "io_uring", { on: "bun" }),
+  {
+    name: "node-http",
+    label: "node:http",
+    cells: HELLO,
+    command: () => [...NODE, compiled("peers/node-http")],
+  },
+  polloi("fetch", "epoll"),
+  polloi("handler", "epoll", { run: true }),
+  polloi("handler", "epoll", { on: "bun" }),
+  polloi("handler", "io_uring", { on: "deno" }),
+  polloi("fetch", "io_uring", { on: "deno" }),
+  {
+    name: "go-http",
+    label: "Go net/http",
+    needs: "go",
+    collects: false,
+    cells: HELLO,
+    command: (go) => [
+      build({
+        command: [go, "build", "-o", "OUT"],
+        sources: ["bench/peers/http.go"],
+        binary: "go-http",
+      }),
+    ],
+  },
+  {
+    ...inC({ name: "c-sendfile", label: "C, epoll and sendfile" }, ["bench/peers/http.c"]),
+    cells: ["file"],
+    command: (gcc, tools) => [
+      ...inC({ name: "c-http", label: "" }, ["bench/peers/http.c"]).command(gcc, tools),
+      BODIES.file,
+    ],
+  },
+  polloiFiles("io_uring"),
+  polloiFiles("epoll"),
+  {
+    name: "nginx",
+    label: "nginx",
+    needs: "nginx",
+    collects: false,
+    cells: CELL_NAMES,
+    command(nginx, { gcc }) {
+      if (gcc.missing !== undefined) throw new Error(`${gcc.missing}: what starts it is in C`);
+      const starter = build({
+        command: [gcc.path, "-O2", "-Wall", "-Wextra", "-o", "OUT"],
+        sources: ["bench/peers/nginx.c"],
+        binary: "start-nginx",
+      });
+      mkdirSync(inOut("nginx"), { recursive: true });
+      return [starter, nginx, inOut("nginx"), FOLDER];
+    },
+  },
+  {
+    name: "bun-file",
+    label: "Bun.serve, Bun.file",
+    needs: "bun",
+    cells: ["file"],
+    command: (bun) => [bun, compiled("peers/bun-serve"), BODIES.file],
+  },
+];
+
+/** The names that `--servers` takes here. */
+export const HTTP_NAMES: readonly string[] = HTTP_PLANS.map(({ name }) => name);
+
+/** Whether a server takes part in a cell. */
+export function takesPart(name: string, cell: CellName): boolean {
+  return HTTP_PLANS.some((plan) => plan.name === name && plan.cells.includes(cell));
+}

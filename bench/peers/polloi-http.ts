@@ -1,0 +1,42 @@
+/**
+ * polloi's HTTP server: `serve` with a handler, or with the web's `fetch`.
+ *
+ *   polloi-http [--engine auto|io_uring|epoll] [--run] [--fetch]
+ */
+import { parseArgs } from "node:util";
+import { type EngineChoice, Reactor } from "polloi";
+import { type HttpOptions, serve } from "polloi/http";
+import { announce, collectOnRequest } from "./collect.ts";
+
+const { values } = parseArgs({
+  options: {
+    engine: { type: "string", default: "auto" },
+    run: { type: "boolean", default: false },
+    fetch: { type: "boolean", default: false },
+  },
+});
+// The reactor says what it does not know.
+const engine = values.engine as EngineChoice;
+
+/** A cast, so that this compiles where `serve` has no `fetch`: it then says so, and the bench skips this. */
+const answer = values.fetch
+  ? ({ fetch: () => new Response("Hello, world!") } as unknown as Pick<HttpOptions, "handler">)
+  : ({ handler: (_, reply) => reply.send("Hello, world!") } as Pick<HttpOptions, "handler">);
+
+const options: HttpOptions = {
+  host: "127.0.0.1",
+  port: 0,
+  backlog: 65535,
+  // While the others have their turns a connection is silent for longer than the default.
+  idleTimeoutMs: 600_000,
+  ...answer,
+};
+
+collectOnRequest();
+if (values.run) {
+  const reactor = new Reactor({ engine });
+  announce(serve({ ...options, reactor }).port);
+  reactor.run();
+} else {
+  announce(serve({ ...options, engine }).port);
+}
