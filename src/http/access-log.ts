@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs";
+import { openSync } from "node:fs";
 import process from "node:process";
 import sonicBoom, { type SonicBoom } from "sonic-boom";
 import { show, typeError } from "../base/misuse.ts";
@@ -62,10 +62,9 @@ const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
  * ```
  */
 export class AccessLog implements AccessSink {
-  readonly #file: SonicBoom;
-  readonly #hasPath: boolean;
+  readonly #to: string | number;
   readonly #format: (entry: AccessEntry) => string;
-  readonly #closed: Promise<void>;
+  #file: SonicBoom;
   #lost = 0;
   #hasFailed = false;
 
@@ -79,19 +78,8 @@ export class AccessLog implements AccessSink {
       );
     }
     this.#format = line;
-    this.#hasPath = typeof to === "string";
-    // Opened here first, so that a path that cannot be is an error of the one who gave it.
-    if (typeof to === "string") closeSync(openSync(to, "a"));
-    this.#file = new sonicBoom.SonicBoom({
-      dest: to,
-      sync: false,
-      minLength: BUFFER_BYTES,
-      maxLength: MAX_BUFFER_BYTES,
-      periodicFlush: FLUSH_MS,
-    });
-    this.#file.on("drop", () => this.#lost++);
-    this.#file.on("error", (error: Error) => this.#failed(error));
-    this.#closed = new Promise((resolve) => this.#file.once("close", () => resolve()));
+    this.#to = to;
+    this.#file = this.#open();
   }
 
   /** How many lines were lost, because the file took nothing for too long. */
@@ -103,15 +91,39 @@ export class AccessLog implements AccessSink {
     this.#file.write(this.#format(entry));
   }
 
-  /** Opens the file anew, after it was moved away: for SIGHUP, and logrotate. */
+  /**
+   * Opens the file anew, after it was moved away: for SIGHUP, and logrotate.
+   *
+   * @throws What opening it fails with; then the lines go where they went.
+   */
   reopen(): void {
-    if (this.#hasPath) this.#file.reopen();
+    if (typeof this.#to === "number") return;
+    const before = this.#file;
+    this.#file = this.#open();
+    before.end();
   }
 
   /** Writes what was gathered, and closes the file. */
   close(): Promise<void> {
-    this.#file.end();
-    return this.#closed;
+    const file = this.#file;
+    return new Promise((resolve) => {
+      file.once("close", () => resolve());
+      file.end();
+    });
+  }
+
+  /** Opened here, so that a path that cannot be is an error of the one who gave it. */
+  #open(): SonicBoom {
+    const file = new sonicBoom.SonicBoom({
+      fd: typeof this.#to === "number" ? this.#to : openSync(this.#to, "a"),
+      sync: false,
+      minLength: BUFFER_BYTES,
+      maxLength: MAX_BUFFER_BYTES,
+      periodicFlush: FLUSH_MS,
+    });
+    file.on("drop", () => this.#lost++);
+    file.on("error", (error: Error) => this.#failed(error));
+    return file;
   }
 
   /** A full disk is no reason to stop serving. Told of once. */

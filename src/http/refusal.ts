@@ -1,4 +1,3 @@
-import { dateField } from "./date.ts";
 import type { FailureCode } from "./parser/failures.ts";
 import { reasonOf, statusLine } from "./status.ts";
 
@@ -41,10 +40,10 @@ export function clientLeft(): RequestError {
 }
 
 /** An answer that is not a handler's, after which the connection ends. */
-export function refusalOf(status: number, reason: string): string {
+export function refusalOf(status: number, reason: string, date: string): string {
   const body = `${status} ${reasonOf(status)}: ${reason}\n`;
   return (
-    `${statusLine(status)}${dateField()}Connection: close\r\n` +
+    `${statusLine(status)}${date}Connection: close\r\n` +
     `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`
   );
 }

@@ -1,5 +1,4 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
-import { dateField } from "./date.ts";
 import type { Exchange } from "./exchange.ts";
 import { TOKEN, VALUE } from "./parser/tokens.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
@@ -259,7 +258,7 @@ export class HttpReply {
   }
 
   #headUntilLength(): string {
-    const date = (this.#set & HAS_DATE) === 0 ? dateField() : "";
+    const date = (this.#set & HAS_DATE) === 0 ? this.#exchange.date : "";
     return statusLine(this.#status) + date + this.#exchange.connectionField() + this.#fields;
   }
 

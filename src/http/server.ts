@@ -3,6 +3,7 @@ import type { Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { AccessEntry } from "./access-log.ts";
+import { dateField } from "./date.ts";
 import type { HttpSettings } from "./options.ts";
 import { RequestParser } from "./parser/request-parser.ts";
 import { type RefusalCode, type RequestError, refusalOf } from "./refusal.ts";
@@ -16,7 +17,7 @@ const SPARE_PARSERS = 64;
 /** How often deadlines are looked at, by the shortest of the timeouts. */
 const LOOKS_PER_TIMEOUT = 8;
 const SHORTEST_LOOK_MS = 5;
-const LONGEST_LOOK_MS = 1000;
+const LONGEST_LOOK_MS = 500;
 
 /** Nobody is told this status. It stands in logs, as nginx has it, for a client that left. */
 const CLIENT_LEFT_STATUS = 499;
@@ -36,7 +37,8 @@ export class HttpServer implements SessionHost {
   /** Reads for whoever is between two requests. */
   parser: RequestParser;
   listener: Listener | undefined;
-  now: number = performance.now();
+  now = 0;
+  date = "";
   readonly coarseMs: number;
   readonly #reactor: Reactor;
   readonly #spare: RequestParser[] = [];
@@ -88,12 +90,12 @@ export class HttpServer implements SessionHost {
   opened(connection: Connection<Session>): void {
     this.counts.connections++;
     if (this.#look === undefined) {
-      this.now = performance.now();
+      this.#readClock();
       this.#lookLater();
     }
     if (this.#sessions.size >= this.settings.maxConnections) {
       this.refused("CONNECTIONS");
-      connection.write(refusalOf(503, "too many connections"));
+      connection.write(refusalOf(503, "too many connections", this.date));
       connection.close();
       return;
     }
@@ -170,9 +172,14 @@ export class HttpServer implements SessionHost {
     this.#look = this.#reactor.setTimer(this.coarseMs, () => this.#lookAround());
   }
 
-  /** Reads the clock, and looks whose time is up. */
-  #lookAround(): void {
+  #readClock(): void {
     this.now = performance.now();
+    this.date = dateField();
+  }
+
+  /** Looks whose time is up. */
+  #lookAround(): void {
+    this.#readClock();
     for (const session of this.#sessions) if (session.deadline <= this.now) session.timedOut();
     if (this.#sessions.size > 0) this.#lookLater();
     else this.#look = undefined;

@@ -14,6 +14,8 @@ export interface Logged {
 /** What a session asks of its server. */
 export interface SessionHost extends CoarseClock {
   readonly settings: HttpSettings;
+  /** The Date field, half a second old at most. */
+  readonly date: string;
   /** Reads for whoever is between two requests. */
   readonly parser: RequestParser;
   /** A session keeps that parser: the others get another. */

@@ -131,6 +131,10 @@ export class Session extends Deadline implements Exchange {
 
   // What requests and replies ask of it.
 
+  get date(): string {
+    return this.#server.date;
+  }
+
   /** The body has a reader now, which is when a client that waits to be asked for it is asked. */
   claimed(): void {
     const { head, bodyBytes, complete } = this.#request as HttpRequest;
@@ -379,7 +383,9 @@ export class Session extends Deadline implements Exchange {
   #refuse(code: RefusalCode, status: number, reason: string): void {
     this.#server.refused(code);
     const { state } = this.connection;
-    if (state === "open" && this.#reply?.begun !== true) this.write(refusalOf(status, reason));
+    if (state === "open" && this.#reply?.begun !== true) {
+      this.write(refusalOf(status, reason, this.date));
+    }
     this.#last = true;
     this.#abandon(new RequestError(code, status, reason));
     this.#close();
