@@ -185,6 +185,8 @@ export class Loop implements Completions {
     } finally {
       this.#turning = false;
     }
+    // What was written on being told of room may have gone just now, and nothing else may ever happen.
+    if (this.#drained.length > 0) this.host?.wake();
     if (this.#failures.length > 0) this.#throw();
     return happened;
   }
@@ -265,9 +267,8 @@ export class Loop implements Completions {
   #drain(): number {
     const drained = this.#drained;
     this.#drained = [];
+    // Who can write more at once, and is drained at once, has its turn after all the others.
     for (const owner of drained) owner.drain();
-    // Who could write more at once, and was drained at once, has its turn after all the others.
-    if (this.#drained.length > 0) this.host?.wake();
     return drained.length;
   }
 

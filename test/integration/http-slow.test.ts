@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Agent, get } from "node:http";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { HttpOptions, HttpServer } from "../../src/http/index.ts";
+import type { HttpOptions, HttpServer, RefusalCode } from "../../src/http/index.ts";
 import { Program } from "../processes.ts";
 import { CASE_TIMEOUT_MS } from "../suite.ts";
 import { bytesUpTo, ENGINES, serving, unless } from "./http-rig.ts";
@@ -88,7 +88,7 @@ for (const { engine, skip } of ENGINES) {
       options: Partial<HttpOptions>,
       path: string,
       args: readonly string[],
-      code: string,
+      code: RefusalCode,
     ): Promise<void> =>
       serving({ ...LONG, ...options, engine }, async (server) => {
         await using attack = attacking(server, path, CONNECTIONS, args);

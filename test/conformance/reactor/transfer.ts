@@ -245,6 +245,20 @@ export function transferCases(variant: Variant): Case[] {
       await rig.until("drained", () => drains.length > 0);
       for (const pending of drains) assert.ok(pending <= 500, `drained at ${pending}`);
     }),
+    test("who writes as much again in each drain is told again, though nothing else happens", async (rig) => {
+      let drains = 0;
+      const peer = rig.peer(
+        rig.listen({
+          highWaterBytes: 500,
+          open: (connection) => void connection.write(pattern(1000)),
+          drain(connection) {
+            if (++drains < 20) connection.write(pattern(1000));
+          },
+        }),
+      );
+      await rig.until("drained as often as it was full", () => drains === 20);
+      await rig.until("all there", () => peer.length === 20_000);
+    }),
     test("no drain after end or close: nothing more could be written", async (rig) => {
       const drained: string[] = [];
       for (const how of ["end", "close"] as const) {
