@@ -18,6 +18,7 @@ import { httpEndingsConformance } from "./conformance/http/endings.ts";
 import { httpLoggingConformance } from "./conformance/http/logging.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
+import { httpSmugglingConformance } from "./conformance/http/smuggling.ts";
 import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
@@ -91,6 +92,7 @@ function all(): Suite[] {
     workersConformance(),
     parserConformance(),
     httpServerConformance(),
+    httpSmugglingConformance(),
     httpEndingsConformance(),
     httpLoggingConformance(),
     httpWorkersConformance(),
