@@ -30,7 +30,7 @@ export function serve(options: HttpOptions): HttpServer {
   const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
     open: (connection) => server.opened(connection),
-    data: (connection, bytes) => connection.data.received(bytes),
+    data: (connection, bytes) => server.received(connection.data, bytes),
     drain: (connection) => connection.data.drained(),
     end: (connection) => connection.data.ended(),
     close: (connection) => server.closed(connection.data),

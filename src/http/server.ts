@@ -105,6 +105,16 @@ export class HttpServer implements SessionHost {
     this.#sessions.add(session);
   }
 
+  received(session: Session, bytes: Uint8Array): void {
+    const { parser } = this;
+    session.received(bytes);
+    if (parser !== this.parser || parser.idle) return;
+    // The connection ended in the middle of a request, and what comes on another is not the rest of that.
+    // Whoever handles a request finds it as it was even when the connection is gone; else it is over.
+    if (session.connection.state === "closed") this.taken();
+    else parser.reset();
+  }
+
   closed(session: Session | undefined): void {
     // One that was too many never had any.
     if (session === undefined) return;
