@@ -164,6 +164,10 @@ for (const { engine, skip } of ENGINES) {
         ]);
       const wanted = [piece(0, 50_000), piece(50_000, 70_000), Buffer.from("0\r\n\r\n")];
       assert.ok(output.equals(Buffer.concat(wanted)));
+      const { text } = await curl(["--raw", `${url}/trailers`]);
+      assert.equal(text, "2\r\nhi\r\n0\r\nX-Count: 2\r\n\r\n");
+      const seen = await curl(["-i", `${url}/trailers`]);
+      assert.match(seen.text, /\r\n\r\nhiX-Count: 2\r\n/, "curl shows it behind the body");
     });
 
     served("OPTIONS * asks for the server itself", async (_, url) => {

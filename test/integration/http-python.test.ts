@@ -75,6 +75,23 @@ for i in range(5):
     5,
   ],
   [
+    "trailers of a request come behind its body, and stay out of its headers",
+    `
+sock = socket.create_connection(("127.0.0.1", port), timeout=15)
+reader = sock.makefile("rb")
+for i in range(3):
+    sock.sendall(b"POST /what HTTP/1.1\\r\\nHost: a\\r\\nTransfer-Encoding: chunked\\r\\nTrailer: X-Sum\\r\\n\\r\\n")
+    sock.sendall(b"3\\r\\nabc\\r\\n0\\r\\nX-Sum: %d\\r\\nX-Other:\\r\\n\\r\\n" % i)
+    assert reader.readline() == b"HTTP/1.1 200 OK\\r\\n"
+    headers = http.client.parse_headers(reader)
+    told = json.loads(reader.read(int(headers["Content-Length"])))
+    assert told["trailers"] == [["X-Sum", str(i)], ["X-Other", ""]]
+    assert told["hash"] == hashlib.sha256(b"abc").hexdigest()
+    assert "X-Sum" not in [name for name, value in told["headers"]]
+`,
+    1,
+  ],
+  [
     "HEAD has the head of GET, and no body that would be taken for the next answer",
     `
 for path in ["/bytes/5", "/stream/70000", "/bytes/0", "/what"] * 5:

@@ -37,6 +37,7 @@ export interface Told {
   readonly host: string | undefined;
   readonly version: 0 | 1;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly trailers: readonly (readonly [name: string, value: string])[];
   /** Bytes of the body, and their hash. */
   readonly length: number;
   readonly hash: string;
@@ -67,12 +68,15 @@ async function stream(reply: HttpReply, bytes: Uint8Array): Promise<void> {
 
 /**
  * `/bytes/N` and `/stream/N` have a body of N bytes, with a length and without; `/echo` sends back what comes,
- * as it comes; `/refuse` answers before it has a body; everything else is told of as {@link Told}.
+ * as it comes; `/trailers` has one; `/refuse` answers before it has a body; everything else is told of as {@link Told}.
  */
 export const answer: HttpHandler = (request, reply) => {
   const [, what, count] = request.path.split("/");
   if (what === "bytes") return reply.send(bytesUpTo(Number(count)));
   if (what === "stream") return stream(reply, bytesUpTo(Number(count)));
+  if (what === "trailers") {
+    return reply.begin().trailer("X-Count", 2).end("hi");
+  }
   if (what === "refuse") return reply.status(403).send("no\n");
   if (what === "echo") {
     return request.read({
@@ -87,6 +91,7 @@ export const answer: HttpHandler = (request, reply) => {
   const tell = (): void => {
     const told: Told = {
       ...{ method, target, path, query, host, version, headers, length },
+      trailers: request.trailers,
       hash: hash.digest("hex"),
     };
     reply.header("Content-Type", "application/json").send(JSON.stringify(told));
