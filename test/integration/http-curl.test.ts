@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { HttpServer } from "../../src/http/index.ts";
 import { folder, noise } from "../processes.ts";
-import { CASE_TIMEOUT_MS } from "../suite.ts";
 import {
   bytesUpTo,
   ENGINES,
   hashOf,
+  LIMIT_MS,
   PATIENCE_MS,
   run,
   type Said,
@@ -48,7 +48,7 @@ function responses({ errors }: Said): string[] {
 }
 
 for (const { engine, skip } of ENGINES) {
-  describe(`curl, ${engine}`, { skip: unless(skip, "curl"), timeout: 2 * CASE_TIMEOUT_MS }, () => {
+  describe(`curl, ${engine}`, { skip: unless(skip, "curl"), timeout: LIMIT_MS }, () => {
     const served = (name: string, body: (server: HttpServer, url: string) => Promise<void>): void =>
       void test(name, () =>
         serving({ engine }, (server) => body(server, `http://127.0.0.1:${server.port}`)),

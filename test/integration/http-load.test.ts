@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { HttpHandler } from "../../src/http/index.ts";
 import { folder } from "../processes.ts";
-import { CASE_TIMEOUT_MS } from "../suite.ts";
-import { ENGINES, run, serving, unless } from "./http-rig.ts";
+import { ENGINES, LIMIT_MS, run, serving, unless } from "./http-rig.ts";
 
 /**
  * Answers with the number of the request and as many bytes as it is long: so that one that is lost, or comes
@@ -63,7 +62,7 @@ function figures(text: string): Record<string, number> {
 }
 
 for (const { engine, skip } of ENGINES) {
-  const limits = { skip: unless(skip, "wrk"), timeout: CASE_TIMEOUT_MS };
+  const limits = { skip: unless(skip, "wrk"), timeout: LIMIT_MS };
   describe(`wrk, ${engine}`, limits, () => {
     for (const [depth, connections] of [
       [1, 64],
@@ -92,7 +91,7 @@ for (const { engine, skip } of ENGINES) {
     }
   });
 
-  const abLimits = { skip: unless(skip, "ab"), timeout: CASE_TIMEOUT_MS };
+  const abLimits = { skip: unless(skip, "ab"), timeout: LIMIT_MS };
   describe(`ab, ${engine}`, abLimits, () => {
     const ab = async (url: string, ...args: string[]): Promise<Record<string, number>> => {
       const { code, text, errors } = await run("ab", ["-q", ...args, url]);

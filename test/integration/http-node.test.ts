@@ -6,8 +6,7 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { HttpServer } from "../../src/http/index.ts";
 import { noise } from "../processes.ts";
-import { CASE_TIMEOUT_MS } from "../suite.ts";
-import { bytesUpTo, ENGINES, hashOf, serving, type Told } from "./http-rig.ts";
+import { bytesUpTo, ENGINES, hashOf, LIMIT_MS, serving, type Told } from "./http-rig.ts";
 
 const MUCH = 5_000_000;
 
@@ -43,7 +42,7 @@ async function deserted(server: HttpServer): Promise<void> {
 }
 
 for (const { engine, skip } of ENGINES) {
-  describe(`Node's clients, ${engine}`, { skip, timeout: CASE_TIMEOUT_MS }, () => {
+  describe(`Node's clients, ${engine}`, { skip, timeout: LIMIT_MS }, () => {
     const served = (name: string, body: (server: HttpServer, url: string) => Promise<void>): void =>
       void test(name, () =>
         serving({ engine }, (server) => body(server, `http://127.0.0.1:${server.port}`)),

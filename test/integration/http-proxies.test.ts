@@ -8,8 +8,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { folder, noise, Program } from "../processes.ts";
-import { CASE_TIMEOUT_MS } from "../suite.ts";
-import { bytesUpTo, ENGINES, hashOf, serving, type Told, unless } from "./http-rig.ts";
+import { bytesUpTo, ENGINES, hashOf, LIMIT_MS, serving, type Told, unless } from "./http-rig.ts";
 
 const REQUESTS = 10_000;
 /** Requests at a time. */
@@ -172,7 +171,7 @@ function check(i: number, { method, path, body }: Asked, answer: Answer): void {
 
 for (const { engine, skip } of ENGINES) {
   for (const proxy of [nginx, haproxy]) {
-    const limits = { skip: unless(skip, proxy.command), timeout: CASE_TIMEOUT_MS };
+    const limits = { skip: unless(skip, proxy.command), timeout: LIMIT_MS };
     describe(`${proxy.name} in front, ${engine}`, limits, () => {
       const behindIt = (body: Parameters<typeof behind>[2]) => (server: { port: number }) =>
         behind(proxy, server.port, body);

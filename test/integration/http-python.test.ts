@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpOptions } from "../../src/http/index.ts";
-import { CASE_TIMEOUT_MS } from "../suite.ts";
-import { ENGINES, run, serving, unless } from "./http-rig.ts";
+import { ENGINES, LIMIT_MS, run, serving, unless } from "./http-rig.ts";
 
 /** What all programs have at hand. */
 const PRELUDE = `
@@ -171,7 +170,7 @@ const late: Partial<HttpOptions>["handler"] = async (request, reply) => {
 };
 
 for (const { engine, skip } of ENGINES) {
-  const limits = { skip: unless(skip, "python3"), timeout: CASE_TIMEOUT_MS };
+  const limits = { skip: unless(skip, "python3"), timeout: LIMIT_MS };
   describe(`Python, ${engine}`, limits, () => {
     for (const [name, program, most] of PROGRAMS) {
       test(name, () =>

@@ -15,6 +15,9 @@ import { needs, noise } from "../processes.ts";
 /** How long a peer may take, all in all. */
 export const PATIENCE_MS = 20_000;
 
+/** How long all tests of a peer may take together, on a machine that is busy with others. */
+export const LIMIT_MS = 120_000;
+
 /** The two that programs run on, each with the reason why it cannot be tried here. */
 export const ENGINES: readonly { readonly engine: "io_uring" | "epoll"; skip: string | false }[] = (
   ["io_uring", "epoll"] as const

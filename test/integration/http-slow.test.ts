@@ -5,8 +5,7 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { HttpOptions, HttpServer, RefusalCode } from "../../src/http/index.ts";
 import { Program } from "../processes.ts";
-import { CASE_TIMEOUT_MS } from "../suite.ts";
-import { bytesUpTo, ENGINES, serving, unless } from "./http-rig.ts";
+import { bytesUpTo, ENGINES, LIMIT_MS, serving, unless } from "./http-rig.ts";
 
 const CONNECTIONS = 100;
 /** Fewer where each is sent megabytes, which wait in memory. */
@@ -22,7 +21,7 @@ const LONG: Partial<HttpOptions> = {
   sendTimeoutMs: 60_000,
 };
 /** It ends itself when its connections are gone, or after so long. */
-const LIMIT_SECONDS = 15;
+const LIMIT_SECONDS = 25;
 
 /** A client like any other, that counts its answers and has each be the right one. */
 class Ordinary {
@@ -81,7 +80,7 @@ function verdict({ stdout, stderr }: Program): string {
 for (const { engine, skip } of ENGINES) {
   const limits = {
     skip: unless(skip, "slowhttptest"),
-    timeout: CASE_TIMEOUT_MS,
+    timeout: LIMIT_MS,
   };
   describe(`slowhttptest, ${engine}`, limits, () => {
     const ended = async (
