@@ -135,8 +135,10 @@ export class HttpRequest {
       );
     }
     this.#reader = reader;
-    if (this.#lost === null) this.#exchange.claimed();
-    else reader.abort?.(this.#lost);
+    if (this.#lost !== null) reader.abort?.(this.#lost);
+    else if (!this.complete) this.#exchange.claimed();
+    // There is none, so nothing will come that ends it.
+    else queueMicrotask(() => this.#exchange.call(() => this.#reader?.end?.()));
   }
 
   /** Has the rest of the body wait: the client is slowed down, and its time for the body stands still. */

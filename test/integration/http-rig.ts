@@ -99,7 +99,6 @@ export const answer: HttpHandler = (request, reply) => {
     };
     reply.header("Content-Type", "application/json").send(JSON.stringify(told));
   };
-  if (request.contentLength === 0) return tell();
   return request.read({
     data: (bytes) => {
       length += bytes.length;

@@ -145,6 +145,15 @@ const bodies: readonly Case[] = [
     await one.until(({ text }) => text === "HTTP/1.1 100 Continue\r\n\r\n");
     assert.match(await one.send("ok").end(), /200 OK.*ok$/s);
   }),
+  served("who reads a body that is none has its end", echo, async (_, client) => {
+    const none = [
+      "GET / HTTP/1.1\r\nHost: a\r\n",
+      "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n",
+    ];
+    const one = client().send(none.map((head) => `${head}\r\n`).join(""));
+    const text = await one.send(LAST).end();
+    assert.equal(text.split("Content-Length: 0\r\n\r\n").length, 4);
+  }),
   served("a body that nobody reads is passed over, if it is short", hello, async (_, client) => {
     const one = client();
     one.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345");

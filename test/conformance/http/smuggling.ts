@@ -13,8 +13,8 @@ class Seen {
 
   /** Answers when all of the body is there. */
   readonly whole: HttpHandler = async (request, reply) => {
-    const { method, target, host, contentLength } = request;
-    const body = contentLength === 0 ? "" : Buffer.from(await request.bytes()).toString("latin1");
+    const { method, target, host } = request;
+    const body = Buffer.from(await request.bytes()).toString("latin1");
     this.requests.push(`${method} ${target} ${host} ${body}`);
     reply.send(`<${method} ${target} ${body}>`);
   };
