@@ -17,6 +17,7 @@ export type {
   ConnectionOptions,
   ConnectionState,
   Handlers,
+  OutgoingFile,
 } from "./reactor/connection.ts";
 export type { ConnectOptions } from "./reactor/connector.ts";
 export { defaultReactor } from "./reactor/default-reactor.ts";

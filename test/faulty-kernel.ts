@@ -60,6 +60,13 @@ export function faultyKernel(seed: number): Kernel {
     syscall,
     send: faulty(libc.send),
     recv: faulty(libc.recv),
+    sendfile: (socket, file, offset, length) =>
+      faulty((_fd, _offset, some) => libc.sendfile(socket, file, offset, some))(
+        socket,
+        offset,
+        length,
+        0,
+      ),
     accept4: (...args) => {
       const chance = random();
       if (chance < 0.1) return -ERRNO.EINTR;

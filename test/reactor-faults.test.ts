@@ -1,6 +1,9 @@
 /** Whatever two sides do to each other, over a kernel that fails them: no byte lost, moved or doubled. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
 import fc from "fast-check";
 import type { EngineName, Trigger } from "../src/engine/engine.ts";
 import { whyNoUring } from "../src/engine/try-uring.ts";
@@ -17,6 +20,7 @@ const MAX_TURNS = 4_000;
 /** One step of a program. */
 type Step = { readonly side: 0 | 1 } & (
   | { readonly do: "write"; readonly length: number }
+  | { readonly do: "file"; readonly offset: number; readonly length: number }
   | { readonly do: "pause" | "resume" | "end" | "close" }
   | { readonly do: "turn"; readonly times: number }
 );
@@ -29,6 +33,15 @@ const length = fc.oneof(
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ side, do: fc.constant("write" as const), length }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      side,
+      do: fc.constant("file" as const),
+      offset: fc.integer({ min: 0, max: 50_000 }),
+      length,
+    }),
+  },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -48,6 +61,16 @@ const program = fc.record({
   echo: fc.boolean(),
 });
 
+/** What is sent of files: all of them are stretches of this one. */
+const content: Uint8Array = pattern(500_000, 99);
+const folder: string = mkdtempSync(join(tmpdir(), "polloi-faults-"));
+writeFileSync(join(folder, "file"), content);
+const file: number = openSync(join(folder, "file"), "r");
+after(() => {
+  closeSync(file);
+  rmSync(folder, { recursive: true });
+});
+
 /** One side of the connection. */
 class Side {
   connection: Connection | undefined;
@@ -56,12 +79,30 @@ class Side {
   error: Error | undefined;
   closes = 0;
   gaveUp = false;
+  /** Files whose `done` has not been called. */
+  filesOut = 0;
 
   write(bytes: Uint8Array): void {
     const { connection } = this;
     if (connection?.state !== "open" && connection?.state !== "connecting") return;
     this.written.push(bytes.slice());
     connection.write(bytes);
+  }
+
+  sendFile(offset: number, length: number): void {
+    const { connection } = this;
+    if (connection?.state !== "open" && connection?.state !== "connecting") return;
+    this.written.push(content.subarray(offset, offset + length));
+    this.filesOut++;
+    const done = (error?: Error) => {
+      this.filesOut--;
+      if (error === undefined) return;
+      const { code } = error as { code?: string };
+      assert.ok(error === this.error || code === "ECANCELED", `${error}`);
+      // What was on its way when it closed.
+      this.gaveUp = true;
+    };
+    connection.sendFile({ fd: file, offset, length, done });
   }
 }
 
@@ -107,6 +148,7 @@ function run(
       const it = sides[step.side];
       if (step.do === "turn") for (let i = 0; i < step.times; i++) reactor.turn(0);
       else if (step.do === "write") it.write(pattern(step.length, ++written));
+      else if (step.do === "file") it.sendFile(step.offset, step.length);
       else it.connection?.[step.do]();
       if (step.do === "close" && it.connection !== undefined) it.gaveUp = true;
     }
@@ -135,6 +177,7 @@ function states(sides: readonly Side[]): string {
 /** What one side received is what the other wrote: all of it, unless one of them gave up. */
 function check(receiver: Side, writer: Side): void {
   assert.ok(receiver.closes <= 1);
+  assert.equal(receiver.filesOut, 0, "done is called once for each file");
   const received = Buffer.concat(receiver.received);
   const written = Buffer.concat(writer.written);
   const complete = !receiver.gaveUp && receiver.error === undefined && writer.error === undefined;

@@ -11,3 +11,5 @@ export const SETTLE_AFTER = 16;
 export const ACCEPT_BUDGET = 128;
 /** Receives of one edge-triggered stream in a turn. */
 export const RECEIVE_BUDGET = 4;
+/** What one stream sends of files in a turn. Copying so much takes about a tenth of a millisecond. */
+export const FILE_BYTES = 524_288;

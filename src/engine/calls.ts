@@ -12,7 +12,7 @@ import {
 import { readIntOption } from "../socket/raw.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Libc } from "../sys/libc.ts";
-import { SEND_MORE } from "./engine.ts";
+import { SEND_BEFORE_FILE, SEND_MORE } from "./engine.ts";
 
 /** Errors that end accepting for now. Any other is of one connection, gone before it was taken. */
 const ENDS_ACCEPTING: readonly number[] = [-ERRNO.EAGAIN, -ERRNO.EBADF, -ERRNO.EINVAL];
@@ -42,13 +42,42 @@ export function sendNow(
   length: number,
   flags: number,
 ): number {
-  const messageFlags = (flags & SEND_MORE) !== 0 ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+  const more = (flags & (SEND_MORE | SEND_BEFORE_FILE)) !== 0;
+  const messageFlags = more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
   for (;;) {
     const sent = libc.send(fd, address, length, messageFlags);
     if (sent >= 0) return sent;
     if (sent === -ERRNO.EAGAIN) return 0;
     if (sent !== -ERRNO.EINTR) return sent;
   }
+}
+
+/**
+ * Sends from a file until it would block, through signals.
+ *
+ * @remarks
+ * A short sendfile(2) does not show that the socket is full: a signal may have ended it, or a page that
+ * could not be read. So it is called until it says that it would block.
+ *
+ * @returns How many bytes went, fewer than `length` when the socket is full. Or `-errno`: ENODATA when
+ * the file ends before.
+ */
+export function sendFileNow(
+  { libc, scratch }: Kernel,
+  socket: number,
+  file: number,
+  offset: number,
+  length: number,
+): number {
+  let sent = 0;
+  while (sent < length) {
+    scratch.setWord(0, offset + sent);
+    const result = libc.sendfile(socket, file, scratch.address, length - sent);
+    if (result > 0) sent += result;
+    else if (result === -ERRNO.EAGAIN) return sent;
+    else if (result !== -ERRNO.EINTR) return result === 0 ? -ERRNO.ENODATA : result;
+  }
+  return sent;
 }
 
 /** Whether `fd` is a unix socket, with whose bytes descriptors can come. */

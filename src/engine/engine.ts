@@ -14,6 +14,8 @@ export type Reporting = Trigger | "completion";
 export const SEND_MORE = 1;
 /** The bytes were lent by `received`, and what does not go at once is the owner's to keep. */
 export const SEND_LENT = 2;
+/** A `sendFile` of this slot follows, once these bytes have gone: so that they share its first packet. */
+export const SEND_BEFORE_FILE = 4;
 
 /** What `send` returns when the kernel has all of the bytes in hand and will tell how many went. */
 export const IN_FLIGHT: number = -ERRNO.EINPROGRESS;
@@ -42,7 +44,7 @@ export interface Completions {
   sent(slot: number, length: number): void;
   /**
    * What is left of the sends that were {@link IN_FLIGHT} did not go, and is in flight no more. What of it
-   * is lent is good until this returns.
+   * is lent is good until this returns. Of a file: what `sendFile` left over may go now.
    */
   returned(slot: number): void;
   /** A stream failed and will do nothing more: `errno` is why, in the call named. */
@@ -107,11 +109,25 @@ export interface Engine {
    * not taken at once is not in flight, unless all of them are, which the engine then keeps in place until
    * `sent` or `returned` has told of them.
    *
-   * @param flags - {@link SEND_MORE} and {@link SEND_LENT}.
+   * @param flags - {@link SEND_MORE}, {@link SEND_LENT} and {@link SEND_BEFORE_FILE}.
    * @returns How many bytes were taken at once, from 0 to `length`; {@link IN_FLIGHT}; or `-errno` when
    * the stream failed.
    */
   send(slot: number, address: number, length: number, flags: number): number;
+  /**
+   * Sends from a file, when nothing else of the slot is in flight.
+   *
+   * @remarks
+   * As much as the socket takes at once, and no more than a stream's share of a turn. Nothing is in
+   * flight after it; but unless all of it went, nothing is to be sent before `returned` tells that it may
+   * go on.
+   *
+   * @param file - A descriptor of a regular file, which stays the owner's.
+   * @param offset - Where in the file to begin; its own position is neither used nor moved.
+   * @returns How many bytes went, from 0 to `length`; or `-errno`: `ENODATA` when the file ends before
+   * `length`, and what sendfile(2) fails with, be it the stream's fault or the file's.
+   */
+  sendFile(slot: number, file: number, offset: number, length: number): number;
   /** Reports readiness of any descriptor; `interest` is EVENT_* bits. */
   watch(slot: number, fd: number, interest: number): number;
   /** Changes what a watch asks for. */

@@ -23,12 +23,14 @@ import type { Kernel } from "../sys/kernel.ts";
 import { ACCEPT_BUDGET, RECEIVE_BUDGET, RECEIVE_BYTES, SETTLE_AFTER } from "./budgets.ts";
 import { acceptNow, isOutOfResources, isUnixSocket, sendNow } from "./calls.ts";
 import { type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
-import { Mirror } from "./mirror.ts";
+import { FileSends } from "./file-sends.ts";
+import { Interests } from "./interests.ts";
 import {
   FLAG_AGAIN,
   FLAG_ENDED,
   FLAG_PARKED,
   FLAG_RECEIVING,
+  FLAG_ROOM,
   FLAG_TO_EMPTY,
   FLAG_UNREAD,
   KIND_CONNECTING,
@@ -53,6 +55,8 @@ export class ReadinessEngine implements Engine {
   readonly #completions: Completions;
   readonly #edge: boolean;
   readonly #slots = new Slots();
+  readonly #interests: Interests;
+  readonly #files: FileSends;
   readonly #ready = new ReadyBatch();
   readonly #received: Arena;
   /** Edge-triggered streams that may have more to read. */
@@ -63,43 +67,41 @@ export class ReadinessEngine implements Engine {
   /** Receives since the last `settle`, and where in the arena the next one goes. */
   #unsettled = 0;
   #offset = 0;
-  /** See {@link fileno}. */
-  #mirror: Mirror | undefined;
 
   constructor(kernel: Kernel, poller: Poller, trigger: Trigger, completions: Completions) {
     this.name = poller.name;
     this.trigger = trigger;
     this.#kernel = kernel;
     this.#poller = poller;
+    this.#interests = new Interests(kernel, poller, this.#slots);
+    this.#files = new FileSends(kernel, this.#slots, completions, {
+      room: (slot) => {
+        this.#slots.raise(slot, FLAG_ROOM);
+        this.#streamInterest(slot);
+      },
+      turn: () => {
+        if (!this.#turning) completions.pending();
+      },
+    });
     this.#edge = trigger === "edge";
     this.#completions = completions;
     this.#received = kernel.arenas.map(2 * RECEIVE_BYTES);
   }
 
-  /** Epoll has a descriptor that another loop can watch; select and poll have none. */
   fileno(): number {
-    if (this.#poller.fileno() >= 0) return this.#poller.fileno();
-    if (this.#mirror === undefined) {
-      this.#mirror = new Mirror(this.#kernel, this.#poller.capabilities.hangup);
-      const { kinds, fds, interests } = this.#slots;
-      for (let slot = 0; slot < kinds.length; slot++) {
-        if (kinds[slot] === KIND_FREE || this.#slots.has(slot, FLAG_PARKED)) continue;
-        this.#mirror.set(fds[slot] as number, interests[slot] as number);
-      }
-    }
-    return this.#mirror.fileno();
+    return this.#interests.fileno();
   }
 
   listen(slot: number, fd: number): number {
-    return this.#add(slot, fd, KIND_LISTENER, EVENT_READ);
+    return this.#interests.add(slot, fd, KIND_LISTENER, EVENT_READ);
   }
 
   setAccepting(slot: number, accepting: boolean): number {
-    return this.#interest(slot, accepting ? EVENT_READ : 0);
+    return this.#interests.modify(slot, accepting ? EVENT_READ : 0);
   }
 
   connect(slot: number, fd: number): number {
-    return this.#add(slot, fd, KIND_CONNECTING, EVENT_WRITE);
+    return this.#interests.add(slot, fd, KIND_CONNECTING, EVENT_WRITE);
   }
 
   open(slot: number, fd: number): number {
@@ -110,13 +112,13 @@ export class ReadinessEngine implements Engine {
         ? FLAG_RECEIVING | FLAG_TO_EMPTY
         : FLAG_RECEIVING;
     if (slots.kinds[slot] !== KIND_CONNECTING) {
-      const result = this.#add(slot, fd, KIND_STREAM, interest);
+      const result = this.#interests.add(slot, fd, KIND_STREAM, interest);
       if (result >= 0) slots.flags[slot] = receiving;
       return result;
     }
     slots.kinds[slot] = KIND_STREAM;
     slots.flags[slot] = receiving;
-    return this.#interest(slot, interest);
+    return this.#interests.modify(slot, interest);
   }
 
   setReceiving(slot: number, receiving: boolean): number {
@@ -128,7 +130,7 @@ export class ReadinessEngine implements Engine {
       if (receiving && (was & FLAG_UNREAD) !== 0) this.#readAgain(slot);
       return 0;
     }
-    if (receiving && (was & FLAG_PARKED) !== 0) return this.#unpark(slot);
+    if (receiving && (was & FLAG_PARKED) !== 0) return this.#interests.unpark(slot);
     return this.#streamInterest(slot);
   }
 
@@ -143,24 +145,24 @@ export class ReadinessEngine implements Engine {
     return sent;
   }
 
+  sendFile(slot: number, file: number, offset: number, length: number): number {
+    return this.#files.send(slot, file, offset, length);
+  }
+
   watch(slot: number, fd: number, interest: number): number {
-    return this.#add(slot, fd, KIND_WATCH, interest);
+    return this.#interests.add(slot, fd, KIND_WATCH, interest);
   }
 
   modify(slot: number, interest: number): number {
-    return this.#interest(slot, interest);
+    return this.#interests.modify(slot, interest);
   }
 
   forget(slot: number): void {
     const slots = this.#slots;
-    const { kinds, flags, fds, sendLengths } = slots;
+    const { kinds, flags, sendLengths } = slots;
     if (kinds[slot] === KIND_FREE) return;
-    const fd = fds[slot] as number;
-    // Removed while it is still open: a dup of it elsewhere would stay in an epoll set for ever.
-    if (!slots.has(slot, FLAG_PARKED)) {
-      this.#poller.remove(fd);
-      this.#mirror?.remove(fd);
-    }
+    this.#interests.remove(slot);
+    this.#files.forget(slot);
     kinds[slot] = KIND_FREE;
     flags[slot] = 0;
     sendLengths[slot] = 0;
@@ -180,25 +182,25 @@ export class ReadinessEngine implements Engine {
     this.#turning = true;
     try {
       const again = this.#again;
-      const count = this.#poller.wait(ready, again.length > 0 ? 0 : timeoutMs);
+      const filed = this.#files.begin();
+      const count = this.#poller.wait(ready, filed + again.length > 0 ? 0 : timeoutMs);
       if (count < 0) check(count, `${this.name} wait`);
       const { tags, events } = ready;
       for (let i = 0; i < count; i++) this.#dispatch(tags[i] as number, events[i] as number);
       if (again.length > 0) this.#serveAgain(again);
       this.#settle();
-      return count + again.length;
+      return count + filed + again.length;
     } finally {
       this.#turning = false;
       this.#release();
-      if (this.#again.length > 0) this.#completions.pending();
+      if (this.#again.length > 0 || this.#files.waiting) this.#completions.pending();
     }
   }
 
   submit(): void {}
 
   dispose(): void {
-    this.#poller.close();
-    this.#mirror?.close();
+    this.#interests.close();
     this.#kernel.arenas.release(this.#received);
   }
 
@@ -238,8 +240,9 @@ export class ReadinessEngine implements Engine {
 
   #streamReady(slot: number, events: number): void {
     const slots = this.#slots;
-    if ((events & EVENT_WRITE) !== 0 && slots.sendLengths[slot] !== 0) {
-      this.#sendRest(slot);
+    if ((events & EVENT_WRITE) !== 0) {
+      if (slots.sendLengths[slot] !== 0) this.#sendRest(slot);
+      else if (slots.has(slot, FLAG_ROOM)) this.#roomy(slot);
       if (slots.kinds[slot] !== KIND_STREAM) return;
     }
     if ((events & ~EVENT_WRITE) === 0) return;
@@ -297,27 +300,8 @@ export class ReadinessEngine implements Engine {
     }
     if ((events & HANGUP) === 0) return;
     // Both halves are closed. What was received before can still be read, and nothing can be sent.
-    if (this.#slots.sendLengths[slot] !== 0) this.#completions.failed(slot, ERRNO.EPIPE, "send");
-    else if (!this.#edge) this.#park(slot);
-  }
-
-  /** Takes a hung-up stream out of the poller, which would report it at every wait. */
-  #park(slot: number): void {
-    const fd = this.#slots.fds[slot] as number;
-    this.#slots.raise(slot, FLAG_PARKED);
-    this.#poller.remove(fd);
-    this.#mirror?.remove(fd);
-  }
-
-  #unpark(slot: number): number {
-    const slots = this.#slots;
-    const fd = slots.fds[slot] as number;
-    const result = this.#poller.add(fd, EVENT_READ, slot);
-    if (result < 0) return result;
-    this.#mirror?.set(fd, EVENT_READ);
-    slots.interests[slot] = EVENT_READ;
-    this.#slots.lower(slot, FLAG_PARKED);
-    return result;
+    if (this.#sending(slot)) this.#completions.failed(slot, ERRNO.EPIPE, "send");
+    else if (!this.#edge) this.#interests.park(slot);
   }
 
   #sendRest(slot: number): void {
@@ -335,6 +319,18 @@ export class ReadinessEngine implements Engine {
     // Told before interest is dropped: the owner often has more to send, and the interest stays.
     this.#completions.sent(slot, sent);
     if (slots.kinds[slot] === KIND_STREAM) this.#streamInterest(slot);
+  }
+
+  /** There is room for more of a file. */
+  #roomy(slot: number): void {
+    this.#slots.lower(slot, FLAG_ROOM);
+    // As above: it will often be full again, and the interest stays.
+    this.#completions.returned(slot);
+    if (this.#slots.kinds[slot] === KIND_STREAM) this.#streamInterest(slot);
+  }
+
+  #sending(slot: number): boolean {
+    return this.#slots.sendLengths[slot] !== 0 || this.#slots.has(slot, FLAG_ROOM);
   }
 
   #settle(): void {
@@ -369,26 +365,7 @@ export class ReadinessEngine implements Engine {
     const slots = this.#slots;
     if (slots.has(slot, FLAG_PARKED)) return 0;
     const read = slots.has(slot, FLAG_RECEIVING) ? EVENT_READ : 0;
-    return this.#interest(slot, slots.sendLengths[slot] === 0 ? read : read | EVENT_WRITE);
-  }
-
-  #interest(slot: number, interest: number): number {
-    const { fds, interests } = this.#slots;
-    if (interests[slot] === interest) return 0;
-    const fd = fds[slot] as number;
-    const result = this.#poller.modify(fd, interest, slot);
-    if (result < 0) return result;
-    this.#mirror?.set(fd, interest);
-    interests[slot] = interest;
-    return result;
-  }
-
-  #add(slot: number, fd: number, kind: number, interest: number): number {
-    const result = this.#poller.add(fd, interest, slot);
-    if (result < 0) return result;
-    this.#mirror?.set(fd, interest);
-    this.#slots.take(slot, kind, fd, interest);
-    return result;
+    return this.#interests.modify(slot, this.#sending(slot) ? read | EVENT_WRITE : read);
   }
 
   #release(): void {

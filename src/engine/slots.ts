@@ -17,6 +17,8 @@ export const FLAG_AGAIN = 8;
 export const FLAG_PARKED = 16;
 /** Edge-triggered: a receive that was short does not show that nothing is left. */
 export const FLAG_TO_EMPTY = 32;
+/** A file is to go on when the socket has room. */
+export const FLAG_ROOM = 64;
 
 /**
  * What an engine knows of each slot, in columns: 23 bytes a slot and nothing for the garbage

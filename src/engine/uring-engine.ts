@@ -21,6 +21,7 @@ import type { Kernel } from "../sys/kernel.ts";
 import { BufferRing } from "../uring/buffer-ring.ts";
 import { Ring, type RingOptions } from "../uring/ring.ts";
 import type { Completions, Engine } from "./engine.ts";
+import { FileSends } from "./file-sends.ts";
 import { Late } from "./late.ts";
 import { RingWait } from "./ring-wait.ts";
 import { KIND_CONNECTING, KIND_FREE, KIND_LISTENER, KIND_STREAM, KIND_WATCH } from "./slots.ts";
@@ -32,11 +33,13 @@ import {
   FLAG_ARMED,
   FLAG_ENDED,
   FLAG_POLLED,
+  FLAG_ROOM,
   FLAG_WANTED,
   OP_ACCEPT,
   OP_MASK,
   OP_POLL,
   OP_RECEIVE,
+  OP_ROOM,
   OP_SEND,
   UringSlots,
 } from "./uring-slots.ts";
@@ -69,6 +72,7 @@ export class UringEngine implements Engine {
   readonly #completions: Completions;
   readonly #slots = new UringSlots();
   readonly #late: Late;
+  readonly #files: FileSends;
   /** Slots that want what came late for them. */
   #again: number[] = [];
   readonly #watched: Set<number> = new Set();
@@ -106,6 +110,12 @@ export class UringEngine implements Engine {
       late: this.#late,
     });
     this.#sends = new UringSends(this.#slots, buffers, this.#operations, completions);
+    this.#files = new FileSends(kernel, this.#slots, completions, {
+      room: (slot) => this.#operations.pollRoom(slot),
+      turn: () => {
+        if (!this.#turning) this.#announce();
+      },
+    });
     this.#receives = new UringReceives(this.#slots, buffers, this.#operations, completions, {
       late: this.#late,
       arenas: kernel.arenas,
@@ -165,6 +175,10 @@ export class UringEngine implements Engine {
     return this.#sends.send(slot, address, length, flags);
   }
 
+  sendFile(slot: number, file: number, offset: number, length: number): number {
+    return this.#files.send(slot, file, offset, length);
+  }
+
   watch(slot: number, fd: number, interest: number): number {
     if (this.#watched.has(fd)) return -ERRNO.EEXIST;
     const result = this.#take(slot, fd, KIND_WATCH, interest, 0);
@@ -195,11 +209,13 @@ export class UringEngine implements Engine {
       this.#operations.cancel(slot, OP_RECEIVE);
     }
     if (slots.has(slot, FLAG_POLLED)) this.#operations.cancel(slot, OP_POLL);
+    if (slots.has(slot, FLAG_ROOM)) this.#operations.cancel(slot, OP_ROOM);
     if (kind === KIND_LISTENER) this.#accepts.end(slot);
     if (kind === KIND_WATCH) this.#watched.delete(fds[slot] as number);
     this.#sends.end(slot);
     this.#operations.detach(slot);
     this.#late.delete(slot);
+    this.#files.forget(slot);
     slots.renew(slot);
     kinds[slot] = KIND_FREE;
     flags[slot] = 0;
@@ -219,19 +235,20 @@ export class UringEngine implements Engine {
     this.#turning = true;
     this.#announced = false;
     try {
-      let happened = this.#tellLate();
+      let happened = this.#tellLate() + this.#files.begin();
       const wait = this.#wait;
       wait.begin(happened > 0 ? 0 : timeoutMs);
       do {
         wait.enter();
         happened += this.#reap();
       } while (happened === 0 && wait.timeLeft());
-      while (happened > 0 && wait.stay()) happened += this.#reap();
+      while (happened > 0 && !this.#files.waiting && wait.stay()) happened += this.#reap();
       return happened;
     } finally {
       this.#turning = false;
       this.#release();
-      if (this.#again.length > 0 || !this.#wait.rest()) this.#announce();
+      const more = this.#again.length > 0 || this.#files.waiting;
+      if (more || !this.#wait.rest()) this.#announce();
     }
   }
 
@@ -283,6 +300,9 @@ export class UringEngine implements Engine {
           break;
         case OP_POLL:
           happened += this.#polled(slot, tag, result);
+          break;
+        case OP_ROOM:
+          happened += this.#sends.room(slot, tag);
           break;
         default: // A cancellation that came too late, or one that was read ahead of its turn.
       }

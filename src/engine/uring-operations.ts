@@ -1,3 +1,4 @@
+import { EVENT_WRITE } from "../selectors/events.ts";
 import { maskOf } from "../selectors/pollers/poll-mask.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
 import {
@@ -11,12 +12,14 @@ import { KIND_LISTENER } from "./slots.ts";
 import {
   FLAG_ARMED,
   FLAG_POLLED,
+  FLAG_ROOM,
   FLAG_STARVED,
   FLAG_WANTED,
   OP_ACCEPT,
   OP_NONE,
   OP_POLL,
   OP_RECEIVE,
+  OP_ROOM,
   OP_SEND,
   type UringSlots,
 } from "./uring-slots.ts";
@@ -68,6 +71,15 @@ export class UringOperations {
     slots.raise(slot, FLAG_POLLED);
     const mask = maskOf(slots.interests[slot] as number);
     this.#ring.submissions.poll(slots.fds[slot] as number, mask, slot, slots.tag(slot, OP_POLL));
+    this.#pushed(slot);
+  }
+
+  /** Asks once for room in the socket. */
+  pollRoom(slot: number): void {
+    const slots = this.#slots;
+    slots.raise(slot, FLAG_ROOM);
+    const mask = maskOf(EVENT_WRITE);
+    this.#ring.submissions.poll(slots.fds[slot] as number, mask, slot, slots.tag(slot, OP_ROOM));
     this.#pushed(slot);
   }
 

@@ -1,9 +1,9 @@
 import { ERRNO } from "../base/errno.ts";
 import { MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_WAITALL } from "../socket/constants.ts";
 import type { BufferRing } from "../uring/buffer-ring.ts";
-import { type Completions, IN_FLIGHT, SEND_LENT, SEND_MORE } from "./engine.ts";
+import { type Completions, IN_FLIGHT, SEND_BEFORE_FILE, SEND_LENT, SEND_MORE } from "./engine.ts";
 import type { UringOperations } from "./uring-operations.ts";
-import { FLAG_LENT, OP_SEND, type UringSlots } from "./uring-slots.ts";
+import { FLAG_LENT, FLAG_ROOM, OP_SEND, type UringSlots } from "./uring-slots.ts";
 
 /** Results of a send that did not go and may go later. */
 const RESENT: readonly number[] = [0, -ERRNO.EAGAIN, -ERRNO.EINTR, -ERRNO.ECANCELED];
@@ -38,7 +38,8 @@ export class UringSends {
   send(slot: number, address: number, length: number, flags: number): number {
     const slots = this.#slots;
     const linked = (flags & SEND_MORE) !== 0;
-    let messageFlags = linked ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+    const more = linked || (flags & SEND_BEFORE_FILE) !== 0;
+    let messageFlags = more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     if ((flags & SEND_LENT) !== 0) {
       const { memory } = this.#buffers;
       const offset = address - memory.address;
@@ -88,6 +89,14 @@ export class UringSends {
       this.#completions.returned(slot);
       if (lent) this.#buffers.drop(number);
     }
+    return 1;
+  }
+
+  /** There is room for more of a file, or an error that the next try tells. @returns As `sent`. */
+  room(slot: number, tag: number): number {
+    if (!this.#slots.isCurrent(slot, tag)) return 0;
+    this.#slots.lower(slot, FLAG_ROOM);
+    this.#completions.returned(slot);
     return 1;
   }
 

@@ -14,6 +14,8 @@ export const FLAG_LENT = 16;
 export const FLAG_STARVED = 32;
 /** It was armed again after that, and has received nothing since. */
 export const FLAG_HUNGRY = 64;
+/** A file is to go on when the socket has room, and a poll for that is with the kernel. */
+export const FLAG_ROOM = 128;
 
 /** What a completion is of: the low bits of a tag's upper half. */
 export const OP_NONE = 0;
@@ -21,6 +23,7 @@ export const OP_ACCEPT = 1;
 export const OP_RECEIVE = 2;
 export const OP_SEND = 3;
 export const OP_POLL = 4;
+export const OP_ROOM = 5;
 const OP_BITS = 3;
 export const OP_MASK: number = (1 << OP_BITS) - 1;
 

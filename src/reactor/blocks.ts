@@ -1,6 +1,7 @@
 import { MADV_DONTNEED } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import type { OutgoingFile } from "./connection.ts";
 
 /** How much one block holds. */
 const BLOCK_BYTES = 16_384;
@@ -11,7 +12,7 @@ const SLAB_BYTES = 1024 * 1024;
 /** Free blocks that keep their pages: 4 MiB. The pages of any more go back to the system. */
 const WARM_BLOCKS = 256;
 
-/** Mapped memory in which bytes wait to be sent: those from `start` to `end`. */
+/** Mapped memory in which bytes wait to be sent, or a file: those from `start` to `end`. */
 export interface Block {
   address: number;
   bytes: Uint8Array;
@@ -21,6 +22,8 @@ export interface Block {
   next: Block | null;
   /** Whether it is a piece of the engine's own memory, good until the engine settles. */
   readonly lent: boolean;
+  /** The file that they are in, instead of memory. */
+  readonly file: OutgoingFile | null;
 }
 
 /**
@@ -65,7 +68,16 @@ export class Blocks {
     return block;
   }
 
+  /** A block that is a stretch of a file. */
+  ofFile(file: OutgoingFile): Block {
+    const block = newBlock(0, NOTHING, false, file);
+    block.start = file.offset;
+    block.end = file.offset + file.length;
+    return block;
+  }
+
   give(block: Block): void {
+    if (block.file !== null) return;
     if (block.lent) {
       block.next = null;
       this.#lent.push(block);
@@ -104,6 +116,11 @@ export class Blocks {
 
 const NOTHING = new Uint8Array(0);
 
-function newBlock(address: number, bytes: Uint8Array, lent: boolean): Block {
-  return { address, bytes, start: 0, end: 0, next: null, lent };
+function newBlock(
+  address: number,
+  bytes: Uint8Array,
+  lent: boolean,
+  file: OutgoingFile | null = null,
+): Block {
+  return { address, bytes, start: 0, end: 0, next: null, lent, file };
 }

@@ -3,6 +3,26 @@ import type { SocketAddress } from "../socket/address.ts";
 /** Where a connection is in its life. */
 export type ConnectionState = "connecting" | "open" | "ending" | "closing" | "closed";
 
+/** A stretch of a file that is to be sent: see {@link Connection.sendFile}. */
+export interface OutgoingFile {
+  /**
+   * A descriptor of a regular file, open for reading. It stays yours, and has to stay open until `done`.
+   * Its own position is neither used nor moved, so one descriptor does for any number of connections.
+   */
+  readonly fd: number;
+  /** Where in the file to begin, in bytes from 0 up. */
+  readonly offset: number;
+  /** How many bytes to send, from 0 up. The file has to have them when it is their turn. */
+  readonly length: number;
+  /**
+   * Called once, and never from within `sendFile`: the descriptor is not needed any more.
+   *
+   * @param error - Why not all of it went; then the connection is closed. Without it the kernel has taken
+   * all of it, which does not say that the peer has it.
+   */
+  done?(error?: Error): void;
+}
+
 /**
  * One connection of a reactor: a stream of bytes each way, over TCP or a unix socket.
  *
@@ -13,7 +33,10 @@ export interface Connection<Data = unknown> extends Disposable {
   /** Yours: whatever the program keeps for this connection. `undefined` until you set it. */
   data: Data;
   readonly state: ConnectionState;
-  /** How many written bytes have not been taken by the kernel. */
+  /**
+   * How many written bytes have not been taken by the kernel, those of files among them. Those of files
+   * take no memory, and do not count towards `maxPendingBytes`.
+   */
   readonly pendingBytes: number;
   /** Whether `pause` was called, and not `resume` since. */
   readonly paused: boolean;
@@ -33,11 +56,50 @@ export interface Connection<Data = unknown> extends Disposable {
    * with all else that was written here; outside of handlers, when the current task's promises have run. Written to a closed
    * connection, they are dropped, and the answer is false.
    *
-   * @returns Whether to go on: false says that more than `highWaterBytes` wait and `drain` will tell.
+   * @returns Whether to go on: false says that more than `highWaterBytes` wait, or a file does, and `drain`
+   * will tell.
    * @throws TypeError `ERR_CLOSED` after `end` or `close`: what comes after the end cannot be sent;
    * `ERR_INVALID_DATA`.
    */
   write(bytes: Uint8Array | string): boolean;
+  /**
+   * Sends a stretch of a file, straight from the page cache.
+   *
+   * @remarks
+   * In order with everything that is written before and after. What was written just before it, such as
+   * the head of a response, shares its first packet. Files that wait cost no memory, but a descriptor
+   * each; so the answer is false until all of them have gone, whatever their size, and `drain` tells. A
+   * long file is sent piece by piece, so that other connections have their turns in between.
+   *
+   * A file that cannot be sent closes the connection, since whatever follows would stand in its place.
+   * The error, for `done` and for the handlers, says so in its `syscall`, `"sendfile"`: `ENODATA` when
+   * the file ended before `length` bytes of it were sent, `EINVAL`, `ESPIPE` or `EISDIR` when it is no
+   * regular file, `EBADF`, `EIO`. When the connection closes for another reason, `done` has the error of
+   * that, or `ECANCELED` when there is none.
+   *
+   * The kernel reads what is not in its cache while the thread waits for the disk.
+   *
+   * @returns False, as `write` does: the file waits, and `drain` will tell. On a closed connection
+   * nothing is sent, and `done` has `ECANCELED`.
+   * @throws TypeError `ERR_CLOSED` after `end` or `close`; `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`,
+   * `ERR_INVALID_OPTION`. Then `done` is not called.
+   * @example
+   * ```ts
+   * import { closeSync, fstatSync, openSync } from "node:fs";
+   *
+   * listen({
+   *   port: 7788,
+   *   data(connection) {
+   *     const fd = openSync("page.html", "r");
+   *     const length = fstatSync(fd).size;
+   *     connection.write(`Length: ${length}\n\n`);
+   *     connection.sendFile({ fd, offset: 0, length, done: () => closeSync(fd) });
+   *   },
+   * });
+   * ```
+   * @source sendfile(2)
+   */
+  sendFile(file: OutgoingFile): boolean;
   /**
    * Says that nothing more will be written: what waits is sent, then the peer sees the end of the
    * stream. Receiving goes on until the peer ends too; then the connection closes. Safe to call twice.
@@ -96,7 +158,10 @@ export interface Handlers<Data = unknown> {
    * instead: they change when this returns.
    */
   data?(connection: Connection<Data>, bytes: Uint8Array): void;
-  /** After `write` returned false: what waited has gone down to half of the high-water mark. */
+  /**
+   * After `write` or `sendFile` returned false: no file waits, and what waited in memory has gone down to
+   * half of the high-water mark.
+   */
   drain?(connection: Connection<Data>): void;
   /**
    * The peer sends no more, and may still read. Without this handler the connection ends its own half
@@ -127,11 +192,11 @@ export interface ConnectionOptions {
   readonly noDelay?: boolean;
   /** Ends a connection on which nothing came or went for so long. Default: never. */
   readonly idleTimeoutMs?: number;
-  /** `write` returns false while more than this waits to be sent. Default 64 KiB. */
+  /** `write` returns false while more than this waits to be sent, or a file does. Default 64 KiB. */
   readonly highWaterBytes?: number;
   /**
-   * A write to a connection of which more than this still waits closes it with `ENOBUFS`: its peer does
-   * not read. Default 16 MiB.
+   * A write to a connection of which more than this still waits in memory closes it with `ENOBUFS`: its
+   * peer does not read. Files are not in memory. Default 16 MiB.
    */
   readonly maxPendingBytes?: number;
 }

@@ -1,6 +1,8 @@
-import { IN_FLIGHT, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
+import { IN_FLIGHT, SEND_BEFORE_FILE, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import { type Block, SMALL_BYTES } from "./blocks.ts";
+import type { OutgoingFile } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
+import { fileHint } from "./outgoing-file.ts";
 
 /** UTF-8 has at most so many bytes for one UTF-16 code unit. */
 const MOST_PER_CHAR = 3;
@@ -22,9 +24,15 @@ const encoder = new TextEncoder();
  *
  * Bytes that are written back from where they were received stand in a lent block, which can only be the
  * head: they are sent from there, or copied when they cannot all go at once.
+ *
+ * A file stands in the chain as a block without memory. It is sent when it is the head and nothing is in
+ * flight; what the engine leaves of it counts as in flight until it may go on.
  */
 export abstract class SendQueue extends Owner {
   pendingBytes = 0;
+  /** How many of the bytes are in files, and how many files there are. */
+  protected fileBytes = 0;
+  protected files = 0;
   protected readonly loop: Loop;
   #head: Block | null = null;
   #tail: Block | null = null;
@@ -37,6 +45,25 @@ export abstract class SendQueue extends Owner {
 
   /** The kernel has taken so many bytes; `pendingBytes` says how many are left. */
   protected abstract went(length: number): void;
+
+  /** A file has gone, or never will, because of `error`. May do anything to the stream. */
+  protected abstract fileDone(file: OutgoingFile, error?: Error): void;
+
+  /** The files that have not gone, in order; the first of them perhaps in part. */
+  protected filesLeft(): OutgoingFile[] {
+    const left: OutgoingFile[] = [];
+    if (this.files === 0) return left;
+    for (let block = this.#head; block !== null; block = block.next) {
+      if (block.file !== null) left.push(block.file);
+    }
+    return left;
+  }
+
+  /** What a person can do about a call that failed, if it is the fault of the file whose turn it is. */
+  protected hintOf(errno: number, syscall: string): string | undefined {
+    const file = this.#head === null ? null : this.#head.file;
+    return file === null || syscall !== "sendfile" ? undefined : fileHint(errno, file);
+  }
 
   /** Puts bytes at the end: borrowed where they were lent to a handler, copied from anywhere else. */
   protected append(bytes: Uint8Array): void {
@@ -63,27 +90,43 @@ export abstract class SendQueue extends Owner {
     this.pendingBytes += written;
   }
 
-  /**
-   * Sends until the kernel takes no more.
-   *
-   * @returns 0, or `-errno` when the stream failed.
-   */
-  protected sendFrom(slot: number): number {
+  /** Puts a file at the end. */
+  protected appendFile(file: OutgoingFile): void {
+    const block = this.loop.blocks.ofFile(file);
+    this.pendingBytes += file.length;
+    this.fileBytes += file.length;
+    this.files++;
+    if (this.#tail === null) this.#head = block;
+    else this.#tail.next = block;
+    this.#tail = block;
+  }
+
+  /** Nothing waits to be sent, not even a file of no bytes. */
+  protected get isEmpty(): boolean {
+    return this.pendingBytes === 0 && this.files === 0;
+  }
+
+  /** Sends until the kernel takes no more, or the stream fails. */
+  protected sendFrom(slot: number): void {
     const { engine } = this.loop;
-    if (this.#inFlight > 0) return 0;
+    if (this.#inFlight > 0) return;
     let sends = engine.maxSends;
     let block = this.#head;
     while (block !== null && sends > 0) {
       const { next, lent } = block;
       const length = block.end - block.start;
+      if (block.file !== null) {
+        if (this.#inFlight > 0 || !this.#sendFile(slot, block, block.file)) return;
+        block = this.#head;
+        continue;
+      }
       if (length === 0 && this.#inFlight === 0) {
         this.#dropHead(block);
         block = next;
         continue;
       }
-      const flags =
-        (next === null || (sends === 1 && this.#inFlight > 0) ? 0 : SEND_MORE) |
-        (lent ? SEND_LENT : 0);
+      const isLast = sends === 1 && this.#inFlight > 0;
+      const flags = (isLast ? 0 : followed(next)) | (lent ? SEND_LENT : 0);
       const taken = engine.send(slot, block.address + block.start, length, flags);
       if (taken === IN_FLIGHT) {
         this.#inFlight += length;
@@ -91,16 +134,41 @@ export abstract class SendQueue extends Owner {
         block = next;
         continue;
       }
-      if (taken < 0) return taken;
+      if (taken < 0) {
+        this.failed(-taken, "send");
+        return;
+      }
       block.start += taken;
       if (taken === length) this.#dropHead(block);
       else if (lent) this.keepLent();
       else this.#inFlight = length - taken;
       this.#took(taken);
-      if (this.#inFlight > 0) return 0;
+      if (this.#inFlight > 0) return;
       block = this.#head;
     }
-    return 0;
+  }
+
+  /** Sends what goes of a file. @returns Whether all of it went, and the stream is still there. */
+  #sendFile(slot: number, block: Block, file: OutgoingFile): boolean {
+    const length = block.end - block.start;
+    const taken = length === 0 ? 0 : this.loop.engine.sendFile(slot, file.fd, block.start, length);
+    if (taken < 0) {
+      this.failed(-taken, "sendfile");
+      return false;
+    }
+    block.start += taken;
+    this.fileBytes -= taken;
+    if (taken < length) {
+      this.#inFlight = length - taken;
+      this.#took(taken);
+      return false;
+    }
+    this.#dropHead(block);
+    this.files--;
+    this.pendingBytes -= taken;
+    this.went(taken);
+    this.fileDone(file);
+    return this.#head !== null;
   }
 
   override sent(length: number): void {
@@ -143,6 +211,8 @@ export abstract class SendQueue extends Owner {
     while (this.#head !== null) this.#dropHead(this.#head);
     this.#inFlight = 0;
     this.pendingBytes = 0;
+    this.fileBytes = 0;
+    this.files = 0;
   }
 
   #dropHead(block: Block): void {
@@ -178,7 +248,7 @@ export abstract class SendQueue extends Owner {
       this.#tail = this.#head;
       return this.#head;
     }
-    const room = tail.lent ? 0 : tail.bytes.length - tail.end;
+    const room = tail.lent || tail.file !== null ? 0 : tail.bytes.length - tail.end;
     if (room >= length) return tail;
     // A small one is alone. What is written piece by piece moves on into a large one, to be one send.
     if (tail.bytes.length === SMALL_BYTES && !tail.lent && this.#inFlight === 0) {
@@ -195,4 +265,11 @@ export abstract class SendQueue extends Owner {
     this.#tail = tail.next;
     return tail.next;
   }
+}
+
+/** What a send is told of the block behind it: SEND_* bits. */
+function followed(next: Block | null): number {
+  if (next === null) return 0;
+  if (next.file === null) return SEND_MORE;
+  return next.end > next.start ? SEND_BEFORE_FILE : 0;
 }

@@ -2,13 +2,21 @@ import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
-import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
-import { readLocalAddress, readPeerAddress, readUntaken } from "../socket/raw.ts";
+import { SHUT_WR } from "../socket/constants.ts";
+import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
-import type { Connection, ConnectionOptions, ConnectionState, Handlers } from "./connection.ts";
+import type {
+  Connection,
+  ConnectionOptions,
+  ConnectionState,
+  Handlers,
+  OutgoingFile,
+} from "./connection.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
+import { CLOSING_MS, linger, resetOnClose } from "./lingering.ts";
 import type { Loop } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
+import { checkOutgoingFile, fileCancelled } from "./outgoing-file.ts";
 import { SendQueue } from "./send-queue.ts";
 import { profileOf, type StreamProfile } from "./stream-profile.ts";
 import {
@@ -25,11 +33,7 @@ import {
   PEER_ENDED,
   stateOf,
 } from "./stream-state.ts";
-
-/** How long a closing connection waits for the end of a peer that is still sending. */
-const LINGER_MS = 1000;
-/** How long a closing connection waits for a peer that takes nothing of what is queued for it. */
-const CLOSING_MS = 30_000;
+import { tellError, tellThrown } from "./thrown.ts";
 
 /**
  * A connection from the inside: what the loop tells it, and what it does about it.
@@ -75,30 +79,34 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   write(bytes: Uint8Array | string): boolean {
-    if ((this.#bits & (ENDING | CLOSING | CLOSED)) !== 0) {
-      if (this.#is(CLOSED)) return false;
-      throw typeError("ERR_CLOSED", `Cannot write to a connection that is ${this.state}`);
-    }
+    if (this.#is(CLOSED)) return false;
+    this.#checkOpen("write to");
     if (typeof bytes !== "string" && !(bytes instanceof Uint8Array)) {
       throw typeError(
         "ERR_INVALID_DATA",
         `Cannot write ${show(bytes)}: give a string or a Uint8Array`,
       );
     }
-    const { highWaterBytes, maxPendingBytes } = this.#profile;
-    if (this.pendingBytes > maxPendingBytes) {
-      const hint = `the peer does not read: ${this.pendingBytes} bytes wait, and maxPendingBytes is ${maxPendingBytes}`;
-      this.destroy(new SysError("send", ERRNO.ENOBUFS, { fd: this.#fd, hint }));
-      return false;
-    }
+    if (this.#isStuck()) return false;
     if (typeof bytes === "string") this.appendText(bytes);
     else this.append(bytes);
-    if (!this.#is(DIRTY)) {
-      this.#bits |= DIRTY;
-      this.loop.markDirty(this);
-    }
-    if (this.pendingBytes <= highWaterBytes) return true;
+    this.#markDirty();
+    if (this.files === 0 && this.pendingBytes <= this.#profile.highWaterBytes) return true;
     this.#bits |= FULL;
+    return false;
+  }
+
+  sendFile(file: OutgoingFile): boolean {
+    checkOutgoingFile(file);
+    if (!this.#is(CLOSED)) this.#checkOpen("send a file to");
+    if (this.#is(CLOSED) || this.#isStuck()) {
+      // Not at once, so that it is the same whatever became of the connection.
+      queueMicrotask(() => this.fileDone(file, fileCancelled(file)));
+    } else {
+      this.appendFile(file);
+      this.#markDirty();
+      this.#bits |= FULL;
+    }
     return false;
   }
 
@@ -107,13 +115,13 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (bytes !== undefined) this.write(bytes);
     if (this.#is(CLOSED)) return;
     this.#bits |= ENDING;
-    if (this.pendingBytes === 0) this.#allSent();
+    if (this.isEmpty) this.#allSent();
   }
 
   close(): void {
     if (this.#is(CLOSING | CLOSED)) return;
     this.#bits |= CLOSING;
-    if (this.pendingBytes > 0) {
+    if (!this.isEmpty) {
       // While it connects, it goes on to do so: what was written is to be sent.
       if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
       this.#idle ??= new IdleTimeout(this.loop.timers, CLOSING_MS, () => this.#timedOut());
@@ -126,16 +134,12 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   destroy(error?: Error): void {
     if (this.#is(CLOSED)) return;
+    const files = this.filesLeft();
     this.abandon();
     const { handlers, onClosed } = this.#profile;
     onClosed?.(this);
-    if (error !== undefined && handlers.error !== undefined) {
-      try {
-        handlers.error(this, error);
-      } catch (thrown) {
-        this.loop.fail(thrown);
-      }
-    }
+    for (const file of files) this.fileDone(file, error ?? fileCancelled(file));
+    if (error !== undefined) tellError(this.loop, handlers, this, error);
     try {
       handlers.close?.(this, error);
     } catch (thrown) {
@@ -144,12 +148,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   reset(): void {
-    if (this.#fd >= 0) {
-      const { libc, scratch } = this.loop.kernel;
-      scratch.i32[0] = 1;
-      scratch.i32[1] = 0;
-      libc.setsockopt(this.#fd, SOL_SOCKET, SO_LINGER, scratch.address, 8);
-    }
+    if (this.#fd >= 0) resetOnClose(this.loop.kernel, this.#fd);
     this.destroy();
   }
 
@@ -216,13 +215,9 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#connector = null;
     this.#bits &= ~CONNECTING;
     if (this.#is(PAUSED | CLOSING)) loop.engine.setReceiving(this.#slot, false);
-    const { handlers, idleTimeoutMs } = this.#profile;
+    const { idleTimeoutMs } = this.#profile;
     if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
-    try {
-      handlers.open?.(this);
-    } catch (thrown) {
-      this.#threw(thrown);
-    }
+    this.#tell("open");
     // What was written, and perhaps ended, while it was connecting.
     if (wasConnecting) this.flush();
     return 0;
@@ -253,7 +248,9 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   override failed(errno: number, syscall: string): void {
     // All was sent and the connection is only kept for the peer's sake: then this is no failure.
-    this.destroy(this.#is(LINGERING) ? undefined : new SysError(syscall, errno, { fd: this.#fd }));
+    const hint = this.hintOf(errno, syscall);
+    const error = new SysError(syscall, errno, { fd: this.#fd, hint });
+    this.destroy(this.#is(LINGERING) ? undefined : error);
   }
 
   override flush(): void {
@@ -262,9 +259,16 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.keepLent();
       return;
     }
-    const result = this.sendFrom(this.#slot);
-    if (result < 0) this.failed(-result, "send");
-    else if (this.pendingBytes === 0) this.#allSent();
+    this.sendFrom(this.#slot);
+    if (this.isEmpty && !this.#is(CLOSED)) this.#allSent();
+  }
+
+  protected override fileDone(file: OutgoingFile, error?: Error): void {
+    try {
+      file.done?.(error);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
   }
 
   protected override went(_length: number): void {
@@ -279,11 +283,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     // Written to since, and full again: told when that has gone too. After the end there is nobody to tell.
     if (!this.#isLow() || this.#is(ENDING | CLOSING | CLOSED)) return;
     this.#bits &= ~FULL;
-    try {
-      this.#profile.handlers.drain?.(this);
-    } catch (thrown) {
-      this.#threw(thrown);
-    }
+    this.#tell("drain");
   }
 
   override shut(): void {
@@ -309,7 +309,29 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   #isLow(): boolean {
-    return this.pendingBytes <= this.#profile.highWaterBytes / 2;
+    return this.files === 0 && this.pendingBytes <= this.#profile.highWaterBytes / 2;
+  }
+
+  /** @throws TypeError `ERR_CLOSED` */
+  #checkOpen(what: string): void {
+    if (!this.#is(ENDING | CLOSING)) return;
+    throw typeError("ERR_CLOSED", `Cannot ${what} a connection that is ${this.state}`);
+  }
+
+  /** Whether the peer does not read: too much waits in memory. Then the connection is closed. */
+  #isStuck(): boolean {
+    const { maxPendingBytes } = this.#profile;
+    const waiting = this.pendingBytes - this.fileBytes;
+    if (waiting <= maxPendingBytes) return false;
+    const hint = `the peer does not read: ${waiting} bytes wait, and maxPendingBytes is ${maxPendingBytes}`;
+    this.destroy(new SysError("send", ERRNO.ENOBUFS, { fd: this.#fd, hint }));
+    return true;
+  }
+
+  #markDirty(): void {
+    if (this.#is(DIRTY)) return;
+    this.#bits |= DIRTY;
+    this.loop.markDirty(this);
   }
 
   /** Nothing waits to be sent. */
@@ -326,20 +348,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   #linger(): void {
-    const { kernel, engine, timers } = this.loop;
     this.#bits |= LINGERING;
-    kernel.libc.shutdown(this.#fd, SHUT_WR);
-    engine.setReceiving(this.#slot, true);
+    this.loop.engine.setReceiving(this.#slot, true);
     this.#idle?.cancel();
-    // A peer that is slow to take what the kernel has for it is waited for as `close` waits for one.
-    let before = 0;
-    let patienceMs = CLOSING_MS;
-    this.#idle = new IdleTimeout(timers, LINGER_MS, () => {
-      const left = readUntaken(kernel, this.#fd);
-      patienceMs = left < before ? CLOSING_MS : patienceMs - LINGER_MS;
-      if ((left === 0 && before === 0) || patienceMs <= 0) this.destroy();
-      before = left;
-    });
+    this.#idle = linger(this.loop, this.#fd, () => this.destroy());
   }
 
   #peerEnded(): void {
@@ -349,51 +361,29 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       return;
     }
     if (this.#is(CLOSING)) return;
-    const { handlers } = this.#profile;
-    if (handlers.end === undefined) {
-      this.end();
-    } else {
-      try {
-        handlers.end(this);
-      } catch (thrown) {
-        this.#threw(thrown);
-      }
-    }
+    if (this.#profile.handlers.end === undefined) this.end();
+    else this.#tell("end");
     if (this.#is(ENDED)) this.destroy();
   }
 
   #idled(): void {
-    const { handlers } = this.#profile;
-    if (handlers.timeout === undefined || this.#is(CLOSING)) {
-      this.#timedOut();
-      return;
-    }
-    try {
-      handlers.timeout(this);
-    } catch (thrown) {
-      this.#threw(thrown);
-    }
+    if (this.#profile.handlers.timeout === undefined || this.#is(CLOSING)) this.#timedOut();
+    else this.#tell("timeout");
   }
 
   #timedOut(): void {
     this.destroy(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
   }
 
-  /** A handler threw: that is the connection's business if it has an `error` handler, else everyone's. */
-  #threw(thrown: unknown): void {
-    const { handlers } = this.#profile;
-    if (handlers.error === undefined) {
-      this.loop.fail(thrown);
-      return;
-    }
-    const error =
-      thrown instanceof Error
-        ? thrown
-        : new Error(`handler threw ${String(thrown)}`, { cause: thrown });
+  #tell(what: "open" | "drain" | "end" | "timeout"): void {
     try {
-      handlers.error(this, error);
-    } catch (again) {
-      this.loop.fail(again);
+      this.#profile.handlers[what]?.(this);
+    } catch (thrown) {
+      this.#threw(thrown);
     }
+  }
+
+  #threw(thrown: unknown): void {
+    tellThrown(this.loop, this.#profile.handlers, this, thrown);
   }
 }

@@ -56,6 +56,8 @@ export interface Libc {
   recvmsg(fd: number, message: number, flags: number): number;
   sendmsg(fd: number, message: number, flags: number): number;
   shutdown(fd: number, how: number): number;
+  /** `offset` is the address of a 64-bit word: where to read from, moved on by what was sent. */
+  sendfile(socket: number, file: number, offset: number, length: number): number;
 
   // Readiness. Times are timespecs, so that fractions of a millisecond count.
   pselect(
@@ -139,6 +141,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, Signature>> = {
   recvmsg: signature("i32 ptr i32"),
   sendmsg: signature("i32 ptr i32"),
   shutdown: signature("i32 i32"),
+  sendfile: signature("i32 i32 ptr size"),
 
   pselect: signature("i32 ptr ptr ptr ptr ptr"),
   ppoll: signature("ptr size ptr ptr"),
@@ -212,6 +215,7 @@ export function libcFrom(
     recvmsg: (a, b, c) => result(bound.recvmsg(a, word(b), c)),
     sendmsg: (a, b, c) => result(bound.sendmsg(a, word(b), c)),
     shutdown: (a, b) => result(bound.shutdown(a, b)),
+    sendfile: (a, b, c, d) => result(bound.sendfile(a, b, word(c), word(d))),
     pselect: (a, b, c, d, e, f) =>
       result(bound.pselect(a, word(b), word(c), word(d), word(e), word(f))),
     ppoll: (a, b, c, d) => result(bound.ppoll(word(a), word(b), word(c), word(d))),

@@ -386,6 +386,87 @@ export function engineConformance(
         }),
       },
       {
+        name: "a file goes as far as the socket takes it, and returned tells when it may go on",
+        run: using((bench) => {
+          const { engine, told, opened, until, quiet } = bench;
+          const theirs = tcp(bench);
+          const file = opened.file().fileno();
+          const length = 12 * 1024 * 1024;
+          let taken = 0;
+          let waits = 0;
+          const go = () => {
+            const sent = engine.sendFile(0, file, 4096 + taken, length - taken);
+            assert.ok(sent >= 0 && sent <= length - taken);
+            taken += sent;
+            if (taken < length) waits++;
+          };
+          told.on = (event) => {
+            assert.equal(event, "returned");
+            go();
+          };
+          go();
+          // The peer does not read: once the socket is full, there is nothing to be told.
+          until(() => quiet().length === 0);
+          assert.ok(taken > 0 && taken < length);
+          let read = 0;
+          const buffer = new Uint8Array(1 << 20);
+          until(() => {
+            read += theirs.recvInto(buffer) ?? 0;
+            return read === length;
+          });
+          assert.equal(taken, length);
+          assert.equal(told.all.length, waits);
+          assert.deepEqual(quiet(), []);
+          told.on = () => {};
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a stream that is closed in the middle of a file hears no more, nor does the next in its slot",
+        run: using((bench) => {
+          const { engine, told, opened, until, quiet } = bench;
+          const file = opened.file().fileno();
+          for (const full of [true, false]) {
+            const theirs = tcp(bench);
+            engine.turn(0);
+            const length = 64 * 1024 * 1024;
+            // What does not fit, or what is more than a turn's share.
+            told.on = (event) => {
+              if (event === "returned") engine.sendFile(0, file, 0, length);
+            };
+            assert.ok(engine.sendFile(0, file, 0, length) < length);
+            if (full) until(() => quiet().length === 0);
+            told.on = () => {};
+            told.all.length = 0;
+            engine.forget(0);
+            assert.deepEqual(told.all.splice(0), ["released 0"]);
+            const [mine, other] = opened.pair();
+            assert.ok(engine.open(0, mine.fileno()) >= 0);
+            theirs.close();
+            assert.deepEqual(quiet(), []);
+            other.write(3);
+            until(() => told.all.length > 0);
+            assert.deepEqual(told.all, ["received 0 3"]);
+            engine.forget(0);
+            engine.turn(0);
+          }
+        }),
+      },
+      {
+        name: "a file that ends early, and what is no file, are errors of sendFile",
+        run: using((bench) => {
+          const { engine, opened } = bench;
+          stream(bench);
+          const file = opened.file().fileno();
+          assert.equal(engine.sendFile(0, file, 2 ** 40, 1), -ERRNO.ENODATA);
+          const { reader, writer } = opened.pipe();
+          const unfit = [-ERRNO.ESPIPE, -ERRNO.EINVAL];
+          assert.ok(unfit.includes(engine.sendFile(0, reader.fileno(), 0, 1)));
+          assert.equal(engine.sendFile(0, writer.fileno(), 0, 1), -ERRNO.EBADF);
+          engine.forget(0);
+        }),
+      },
+      {
         name: "lent bytes that do not go at once are the owner's again; SEND_MORE loses nothing",
         run: using((bench) => {
           const { engine, told, until, quiet } = bench;

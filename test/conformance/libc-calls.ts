@@ -1,6 +1,6 @@
 /** One case for each call of libc: what it does when it works, and what it says when it does not. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execPath, pid } from "node:process";
@@ -295,6 +295,28 @@ export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
       assert.equal(libc.shutdown(left, 1), 0);
       assert.equal(libc.send(left, data, 1, MSG_NOSIGNAL), -ERRNO.EPIPE);
       assert.equal(libc.send(-1, data, 1, 0), -EBADF);
+    }),
+  sendfile: () =>
+    withFds((open) => {
+      const [left, right] = pair(open, SOCK_NONBLOCK);
+      const folder = mkdtempSync(join(tmpdir(), "polloi-"));
+      writeFileSync(join(folder, "file"), "0123456789");
+      const file = open(libc.open(cString(join(folder, "file"), 0), abi.O_CLOEXEC, 0));
+      rmSync(folder, { recursive: true });
+      memory.setWord(64, 3);
+      assert.equal(libc.sendfile(left, file, memory.address + 64, 4), 4);
+      assert.equal(memory.getWord(64), 7);
+      assert.equal(libc.read(right, data, 16), 4);
+      assert.equal(got(4), "3456");
+      // Less than was asked for at the end of the file, and nothing past it.
+      assert.equal(libc.sendfile(left, file, memory.address + 64, 100), 3);
+      assert.equal(libc.sendfile(left, file, memory.address + 64, 100), 0);
+      memory.setWord(64, 2 ** 40);
+      assert.equal(libc.sendfile(left, file, memory.address + 64, 1), 0);
+      // Without an address, the file's own position is used.
+      assert.equal(libc.sendfile(left, file, 0, 2), 2);
+      assert.equal(libc.sendfile(left, -1, 0, 1), -EBADF);
+      assert.equal(libc.sendfile(-1, file, 0, 1), -EBADF);
     }),
   recvfrom: () =>
     withFds((open) => {

@@ -8,6 +8,7 @@ import { lifeCases } from "./reactor/life.ts";
 import { limitCases } from "./reactor/limits.ts";
 import { misuseCases } from "./reactor/misuse.ts";
 import type { Variant } from "./reactor/rig.ts";
+import { sendingFilesCases } from "./reactor/sending-files.ts";
 import { timingCases } from "./reactor/timing.ts";
 import { transferCases } from "./reactor/transfer.ts";
 
@@ -31,6 +32,7 @@ export function reactorConformance(variant: Variant): Suite {
     title: `Reactor conformance: ${engine}, ${trigger === undefined ? "" : `${trigger}-triggered, `}${mode} on ${kernel.runtime}`,
     cases: [
       ...transferCases(variant),
+      ...sendingFilesCases(variant),
       ...endingCases(variant),
       ...callbackCases(variant),
       ...connectingCases(variant),

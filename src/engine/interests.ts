@@ -1,0 +1,84 @@
+import { EVENT_READ } from "../selectors/events.ts";
+import type { Poller } from "../selectors/poller.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { Mirror } from "./mirror.ts";
+import { FLAG_PARKED, KIND_FREE, type Slots } from "./slots.ts";
+
+/** What the poller is asked for, slot by slot, and the mirror of it where another loop needs one. */
+export class Interests {
+  readonly #kernel: Kernel;
+  readonly #poller: Poller;
+  readonly #slots: Slots;
+  #mirror: Mirror | undefined;
+
+  constructor(kernel: Kernel, poller: Poller, slots: Slots) {
+    this.#kernel = kernel;
+    this.#poller = poller;
+    this.#slots = slots;
+  }
+
+  /** Epoll has a descriptor that another loop can watch; select and poll have none. */
+  fileno(): number {
+    if (this.#poller.fileno() >= 0) return this.#poller.fileno();
+    if (this.#mirror === undefined) {
+      this.#mirror = new Mirror(this.#kernel, this.#poller.capabilities.hangup);
+      const { kinds, fds, interests } = this.#slots;
+      for (let slot = 0; slot < kinds.length; slot++) {
+        if (kinds[slot] === KIND_FREE || this.#slots.has(slot, FLAG_PARKED)) continue;
+        this.#mirror.set(fds[slot] as number, interests[slot] as number);
+      }
+    }
+    return this.#mirror.fileno();
+  }
+
+  /** Puts `slot` to use and asks for `interest`. @returns 0 or more, or `-errno`. */
+  add(slot: number, fd: number, kind: number, interest: number): number {
+    const result = this.#poller.add(fd, interest, slot);
+    if (result < 0) return result;
+    this.#mirror?.set(fd, interest);
+    this.#slots.take(slot, kind, fd, interest);
+    return result;
+  }
+
+  /** @returns 0 or more, or `-errno`; then what was asked before still is. */
+  modify(slot: number, interest: number): number {
+    const { fds, interests } = this.#slots;
+    if (interests[slot] === interest) return 0;
+    const fd = fds[slot] as number;
+    const result = this.#poller.modify(fd, interest, slot);
+    if (result < 0) return result;
+    this.#mirror?.set(fd, interest);
+    interests[slot] = interest;
+    return result;
+  }
+
+  /** Asks for nothing more. The descriptor must still be open: a dup of it elsewhere would stay in an epoll set for ever. */
+  remove(slot: number): void {
+    if (this.#slots.has(slot, FLAG_PARKED)) return;
+    const fd = this.#slots.fds[slot] as number;
+    this.#poller.remove(fd);
+    this.#mirror?.remove(fd);
+  }
+
+  /** Takes a hung-up stream out of the poller, which would report it at every wait. */
+  park(slot: number): void {
+    this.remove(slot);
+    this.#slots.raise(slot, FLAG_PARKED);
+  }
+
+  unpark(slot: number): number {
+    const slots = this.#slots;
+    const fd = slots.fds[slot] as number;
+    const result = this.#poller.add(fd, EVENT_READ, slot);
+    if (result < 0) return result;
+    this.#mirror?.set(fd, EVENT_READ);
+    slots.interests[slot] = EVENT_READ;
+    slots.lower(slot, FLAG_PARKED);
+    return result;
+  }
+
+  close(): void {
+    this.#poller.close();
+    this.#mirror?.close();
+  }
+}
