@@ -2,7 +2,7 @@ import type { Connection, ConnectionOptions, Handlers } from "../reactor/connect
 
 /** What a request and its reply ask of the connection that they are on. */
 export interface Exchange {
-  readonly connection: Pick<Connection, "remoteAddress" | "localAddress" | "fileno">;
+  readonly connection: Pick<Connection, "remoteAddress" | "localAddress" | "tcpInfo" | "fileno">;
   /** The Date field with its CRLF. */
   readonly date: string;
   /** The body has a reader now. */

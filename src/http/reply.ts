@@ -36,6 +36,7 @@ const TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n";
 export class HttpReply {
   readonly #exchange: Exchange;
   readonly #toHead: boolean;
+  readonly #toConnect: boolean;
   readonly #chunks: boolean;
   #status = 200;
   #fields = "";
@@ -49,12 +50,13 @@ export class HttpReply {
   #trailers = "";
 
   /**
-   * @param toHead - Whether it answers HEAD.
+   * @param method - What it answers.
    * @param chunks - Whether the client knows chunks.
    */
-  constructor(exchange: Exchange, toHead: boolean, chunks: boolean) {
+  constructor(exchange: Exchange, method: string, chunks: boolean) {
     this.#exchange = exchange;
-    this.#toHead = toHead;
+    this.#toHead = method === "HEAD";
+    this.#toConnect = method === "CONNECT";
     this.#chunks = chunks;
   }
 
@@ -81,7 +83,7 @@ export class HttpReply {
   /**
    * Sets the status: 200 unless this is called.
    *
-   * @param status - 200 to 599.
+   * @param status - 200 to 599. What says 2xx to CONNECT is sent as 501: see `upgrade` of the request.
    * @throws RangeError `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED` when the head has gone.
    */
   status(status: number): this {
@@ -118,8 +120,10 @@ export class HttpReply {
           `Cannot set ${name} to ${show(text)}: give a number of bytes`,
         );
       }
+      // Said with the head, as far as the status has one.
       this.#set |= HAS_LENGTH;
       this.#left = Number(text);
+      return this;
     }
     this.#fields += `${name}: ${text}\r\n`;
     return this;
@@ -136,23 +140,26 @@ export class HttpReply {
     if (!this.#isFresh()) return;
     const isText = typeof body === "string";
     const length = isText ? utf8Length(body) : body.length;
-    if ((this.#set & HAS_LENGTH) !== 0 && this.#left !== length && !this.#toHead) {
+    const bodiless = isBodiless(this.#status);
+    if ((this.#set & HAS_LENGTH) === 0) this.#left = length;
+    else if (this.#left !== length && !this.#toHead && !bodiless) {
       throw rangeError(
         "ERR_INVALID_LENGTH",
         `Cannot send ${length} bytes: Content-Length says ${this.#left}`,
       );
     }
-    const bodiless = isBodiless(this.#status);
-    let head = this.#headUntilLength();
-    if (isText && length > 0 && (this.#set & HAS_TYPE) === 0 && !bodiless) head += TEXT_TYPE;
-    if (!bodiless && (this.#set & HAS_LENGTH) === 0) head += `Content-Length: ${length}\r\n`;
-    const silent = bodiless || this.#toHead || length === 0;
-    if (!silent) this.#bodyBytes = length;
-    if (silent) this.#exchange.write(`${head}\r\n`);
-    else if (isText) this.#exchange.write(`${head}\r\n${body}`);
-    else {
-      this.#exchange.write(`${head}\r\n`);
-      this.#exchange.write(body);
+    const type = isText && length > 0 && (this.#set & HAS_TYPE) === 0 && !bodiless ? TEXT_TYPE : "";
+    const head = `${this.#headUntilLength()}${type}${this.#lengthField()}\r\n`;
+    if (bodiless || this.#toHead || length === 0) {
+      this.#exchange.write(head);
+    } else {
+      this.#bodyBytes = length;
+      if (isText) {
+        this.#exchange.write(head + body);
+      } else {
+        this.#exchange.write(head);
+        this.#exchange.write(body);
+      }
     }
     this.#finish();
   }
@@ -163,14 +170,14 @@ export class HttpReply {
    */
   begin(): this {
     if (!this.#isFresh()) return this;
-    let head = this.#headUntilLength();
-    this.#hidden = this.#toHead || isBodiless(this.#status);
-    if ((this.#set & HAS_LENGTH) === 0 && !isBodiless(this.#status)) {
-      if (this.#chunks) head += "Transfer-Encoding: chunked\r\n";
-      else this.#exchange.endAfterReply();
-    }
+    const bodiless = isBodiless(this.#status);
+    const inChunks = (this.#set & HAS_LENGTH) === 0 && !bodiless;
+    if (inChunks && !this.#chunks) this.#exchange.endAfterReply();
+    const framing =
+      inChunks && this.#chunks ? "Transfer-Encoding: chunked\r\n" : this.#lengthField();
+    this.#hidden = this.#toHead || bodiless;
     this.#state = STREAMING;
-    this.#exchange.write(`${head}\r\n`);
+    this.#exchange.write(`${this.#headUntilLength()}${framing}\r\n`);
     return this;
   }
 
@@ -259,7 +266,24 @@ export class HttpReply {
 
   #headUntilLength(): string {
     const date = (this.#set & HAS_DATE) === 0 ? this.#exchange.date : "";
+    // To whoever is between, a 2xx is the beginning of a tunnel. RFC 9110 section 9.3.6.
+    if (this.#toConnect && this.#status < 300) this.#status = 501;
     return statusLine(this.#status) + date + this.#exchange.connectionField() + this.#fields;
+  }
+
+  /** The Content-Length, where it is known and the status has one. RFC 9110 section 8.6. */
+  #lengthField(): string {
+    switch (this.#status) {
+      case 204:
+        return "";
+      case 205:
+        return "Content-Length: 0\r\n";
+      case 304:
+        // What a 200 would have had, when the program knows.
+        return (this.#set & HAS_LENGTH) === 0 ? "" : `Content-Length: ${this.#left}\r\n`;
+      default:
+        return this.#left < 0 ? "" : `Content-Length: ${this.#left}\r\n`;
+    }
   }
 
   #finish(): void {

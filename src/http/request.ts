@@ -1,6 +1,7 @@
 import { typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { SocketAddress } from "../socket/address.ts";
+import type { TcpInfo } from "../socket/tcp-info.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestError } from "./refusal.ts";
@@ -96,7 +97,12 @@ export class HttpRequest {
     return this.#exchange.connection.remoteAddress;
   }
 
-  /** The connection's descriptor, to look at (TCP_INFO); -1 when it is gone. */
+  /** The connection as the kernel's TCP sees it; `null` on a unix socket, or when it is gone. */
+  get tcpInfo(): TcpInfo | null {
+    return this.#exchange.connection.tcpInfo;
+  }
+
+  /** The connection's descriptor, to look at; -1 when it is gone. */
   fileno(): number {
     return this.#exchange.connection.fileno();
   }
@@ -227,12 +233,26 @@ export class HttpRequest {
     return this.#paused;
   }
 
-  /** Whether the connection cannot go on after it. */
+  /** Whether the connection cannot go on after it, as far as is known. */
   get endsConnection(): boolean {
-    const { keepAlive, expectsContinue, contentLength } = this.head;
-    if (!keepAlive || this.complete) return !keepAlive;
+    const { keepAlive, expectsContinue, method } = this.head;
+    // Behind a CONNECT comes what is no request, as whoever sent it may think.
+    if (!keepAlive || method === "CONNECT") return true;
+    if (this.complete || this.#reader !== null) return false;
     // Nobody knows whether a client that was not asked for its body sends it now.
-    return expectsContinue || contentLength < 0 || contentLength - this.bodyBytes > MAX_THROWN_AWAY;
+    return expectsContinue || this.isLong;
+  }
+
+  /** Whether the client may hold its body back until it is told to continue. */
+  get waitsToBeAsked(): boolean {
+    return this.head.expectsContinue && this.bodyBytes === 0 && !this.complete;
+  }
+
+  /** Whether what is left of the body is too much to be read for nothing. */
+  get isLong(): boolean {
+    if (this.complete) return false;
+    const { contentLength } = this.head;
+    return contentLength < 0 || contentLength - this.bodyBytes > MAX_THROWN_AWAY;
   }
 
   /** What else comes of the body goes nowhere. */

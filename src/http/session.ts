@@ -137,8 +137,7 @@ export class Session extends Deadline implements Exchange {
 
   /** The body has a reader now, which is when a client that waits to be asked for it is asked. */
   claimed(): void {
-    const { head, bodyBytes, complete } = this.#request as HttpRequest;
-    if (head.expectsContinue && bodyBytes === 0 && !complete) this.write(CONTINUE);
+    if (this.#request?.waitsToBeAsked === true) this.write(CONTINUE);
     this.bodyBegins();
     this.goOn();
   }
@@ -190,7 +189,9 @@ export class Session extends Deadline implements Exchange {
   }
 
   replied(): void {
-    if (this.#last || this.#request?.complete === true) this.#exchanged();
+    const request = this.#request as HttpRequest;
+    this.#last ||= request.isLong;
+    if (this.#last || request.complete) this.#exchanged();
     this.goOn();
   }
 
@@ -264,7 +265,7 @@ export class Session extends Deadline implements Exchange {
     const { settings } = this.#server;
     this.#requests++;
     const request = new HttpRequest(this, head);
-    const reply = new HttpReply(this, head.method === "HEAD", head.version === 1);
+    const reply = new HttpReply(this, head.method, head.version === 1);
     this.#request = request;
     this.#reply = reply;
     if (!request.complete) {

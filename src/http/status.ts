@@ -65,7 +65,7 @@ export function reasonOf(status: number): string {
   return REASONS[status] ?? "";
 }
 
-/** Whether a response of this status has no body, and no length of one. RFC 9112 section 6.3. */
+/** Whether a response of this status has no content. RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5. */
 export function isBodiless(status: number): boolean {
-  return status === 204 || status === 304;
+  return status === 204 || status === 205 || status === 304;
 }

@@ -1,4 +1,5 @@
 import type { SocketAddress } from "../socket/address.ts";
+import type { TcpInfo } from "../socket/tcp-info.ts";
 
 /** Where a connection is in its life. */
 export type ConnectionState = "connecting" | "open" | "ending" | "closing" | "closed";
@@ -44,6 +45,9 @@ export interface Connection<Data = unknown> extends Disposable {
   readonly remoteAddress: SocketAddress | null;
   /** The own address; `null` when it is not connected, or no longer. */
   readonly localAddress: SocketAddress | null;
+
+  /** The connection as the kernel's TCP sees it; `null` on a unix socket, or when it is closed. */
+  readonly tcpInfo: TcpInfo | null;
 
   /** The descriptor, or -1 when there is none. It is the reactor's: look at it, set options, no more. */
   fileno(): number;

@@ -4,6 +4,7 @@ import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
 import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
+import { readTcpInfo, type TcpInfo } from "../socket/tcp-info.ts";
 import type { Arena } from "../sys/arena.ts";
 import type {
   Connection,
@@ -72,6 +73,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   get localAddress(): SocketAddress | null {
     return this.#fd < 0 ? null : readLocalAddress(this.loop.kernel, this.#fd);
+  }
+
+  get tcpInfo(): TcpInfo | null {
+    return this.#fd < 0 ? null : readTcpInfo(this.loop.kernel, this.#fd);
   }
 
   fileno(): number {

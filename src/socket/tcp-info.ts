@@ -4,6 +4,8 @@
  * Only ever added to at its end, so an older kernel gives fewer bytes and a newer one more than are
  * named here. Source: include/uapi/linux/tcp.h.
  */
+import type { Kernel } from "../sys/kernel.ts";
+import { IPPROTO_TCP, TCP_INFO } from "./constants.ts";
 
 /** The states of TCP, by the kernel's numbers. RFC 9293, section 3.3.2; include/net/tcp_states.h */
 const STATES = [
@@ -104,6 +106,9 @@ export interface TcpInfo extends Readonly<Record<(typeof FIELDS)[number][0], num
   readonly fastOpenClientFail: number;
 }
 
+/** Where in the scratch memory the struct is read to, behind its length. */
+const AT_INFO = 8;
+
 /** Room for the struct with all fields named here. */
 export const TCP_INFO_SIZE: number = FIELDS.reduce((offset, [, size]) => offset + size, 8);
 
@@ -138,4 +143,12 @@ export function decodeTcpInfo(given: Uint8Array): TcpInfo {
 
 function fromUint64(value: bigint): number {
   return value === 0xffff_ffff_ffff_ffffn ? Number.POSITIVE_INFINITY : Number(value);
+}
+
+/** The `tcp_info` of a connection; null when it has none, as on a unix socket. */
+export function readTcpInfo({ libc, scratch }: Kernel, fd: number): TcpInfo | null {
+  const { address, u8, u32 } = scratch;
+  u32[0] = TCP_INFO_SIZE;
+  const result = libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, address + AT_INFO, address);
+  return result < 0 ? null : decodeTcpInfo(u8.subarray(AT_INFO, AT_INFO + (u32[0] as number)));
 }

@@ -234,7 +234,7 @@ const bodies: readonly Case[] = [
       "a body that is paused waits, its client is slowed down, and nothing of it is lost",
       {
         maxBodyBytes: size,
-        bodyTimeoutMs: 100,
+        bodyTimeoutMs: 500,
         handler(given, reply) {
           request = given;
           given.read({
@@ -252,7 +252,7 @@ const bodies: readonly Case[] = [
         while (request === undefined || came === 0) await turn();
         const { socket } = one;
         // Longer than the time that the client has: it is not the one who is slow.
-        await new Promise((resolve) => setTimeout(resolve, 300));
+        await new Promise((resolve) => setTimeout(resolve, 800));
         assert.ok(came < size / 4, `${came} bytes came`);
         assert.ok(socket.writableLength > 0, "the client could send all of it");
         pausing = false;

@@ -121,6 +121,81 @@ const answering: readonly Case[] = [
   ),
 ];
 
+/** What is asked, how it is answered, and what the answer looks like. */
+const FRAMINGS: readonly [
+  name: string,
+  request: string,
+  handler: HttpOptions["handler"],
+  answer: RegExp,
+][] = [
+  [
+    "a 304 may have the length that the 200 would have had",
+    LAST,
+    (_, reply) => reply.status(304).header("Content-Length", 5).send(),
+    /^HTTP\/1.1 304 Not Modified\r\n.*\r\nContent-Length: 5\r\n\r\n$/s,
+  ],
+  [
+    "a 204 has no length, even if it is given one",
+    LAST,
+    (_, reply) => reply.status(204).header("Content-Length", 5).begin().end("12345"),
+    /^HTTP\/1.1 204 No Content\r\n(?!.*Content-Length).*\r\n\r\n$/s,
+  ],
+  [
+    "a 205 has a length of 0, whatever is sent",
+    LAST,
+    (_, reply) => reply.status(205).send("body"),
+    /^HTTP\/1.1 205 Reset Content\r\n.*Content-Length: 0\r\n\r\n$/s,
+  ],
+  [
+    "to HTTP/1.0, a stream of no known length says that the connection closes after it",
+    "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    (_, reply) => reply.begin().end("abc"),
+    /^HTTP\/1.1 200 OK\r\n(?!.*keep-alive).*Connection: close\r\n\r\nabc$/s,
+  ],
+  [
+    "CONNECT begins no tunnel that nobody digs, and what is behind it is no request",
+    `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n${GET}`,
+    (_, reply) => reply.send("hello"),
+    /^HTTP\/1.1 501 Not Implemented\r\n.*Connection: close\r\n(?!.*HTTP).*$/s,
+  ],
+  [
+    "a body that is echoed as it comes ends no connection",
+    `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n${LAST}`,
+    (request, reply) => {
+      request.read({ data: (bytes) => void reply.write(bytes), end: () => reply.end() });
+      reply.begin();
+    },
+    /^HTTP\/1.1 200 OK\r\n(?!.*close.*abc).*\r\n\r\n3\r\nabc\r\n0\r\n\r\nHTTP.*Connection: close.*0\r\n\r\n$/s,
+  ],
+];
+
+const connections: readonly Case[] = [
+  served(
+    "a request tells of its connection: both addresses, the descriptor, and what TCP makes of it",
+    {
+      handler(request, reply) {
+        const { localAddress, remoteAddress, tcpInfo } = request;
+        const state = tcpInfo?.state;
+        reply.send(JSON.stringify({ localAddress, remoteAddress, state, fd: request.fileno() }));
+      },
+    },
+    async (server, client) => {
+      const one = client().send(LAST);
+      const { localAddress, remoteAddress, state, fd } = JSON.parse(bodyOf(await one.end()));
+      assert.equal(localAddress.port, server.port);
+      assert.equal(remoteAddress.address, "127.0.0.1");
+      assert.equal(state, "established");
+      assert.ok(fd > 2);
+    },
+  ),
+];
+
+const framing: readonly Case[] = FRAMINGS.map(([name, request, handler, answer]) =>
+  served(name, { handler }, async (_, client) => {
+    assert.match(await client().send(request).end(), answer);
+  }),
+);
+
 const bodies: readonly Case[] = [
   served("a body comes back, counted or in chunks, however it is cut", echo, async (_, client) => {
     for (const cut of [1, 7, 1000]) {
@@ -293,5 +368,8 @@ const timing: readonly Case[] = [
 ];
 
 export function httpServerConformance(): Suite {
-  return { title: "HTTP server", cases: [...answering, ...bodies, ...refusing, ...timing] };
+  return {
+    title: "HTTP server",
+    cases: [...answering, ...connections, ...framing, ...bodies, ...refusing, ...timing],
+  };
 }
