@@ -1,12 +1,6 @@
 import { typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
-import {
-  Deadline,
-  WAITS_FOR_BODY,
-  WAITS_FOR_HEAD,
-  WAITS_FOR_REPLY,
-  WAITS_FOR_REQUEST,
-} from "./deadline.ts";
+import { WAITS_FOR_BODY, WAITS_FOR_HEAD, WAITS_FOR_REPLY, WAITS_FOR_REQUEST } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
@@ -14,6 +8,7 @@ import { BODY, END, FAILED, HEAD, NEED_MORE } from "./parser/results.ts";
 import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
 import { HttpReply } from "./reply.ts";
 import { HttpRequest } from "./request.ts";
+import { Sending } from "./sending.ts";
 import type { SessionHost } from "./session-host.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -32,10 +27,9 @@ const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
  *                         END   wait for the reply, then go on
  * ```
  */
-export class Session extends Deadline implements Exchange {
+export class Session extends Sending implements Exchange {
   readonly connection: Connection<Session>;
   peer = "";
-  readonly #server: SessionHost;
   /** Its own, while it is in the middle of a request; else the server's does. */
   #parser: RequestParser | null = null;
   #request: HttpRequest | null = null;
@@ -43,10 +37,8 @@ export class Session extends Deadline implements Exchange {
   /** Came behind what can be handled now. */
   #saved: Uint8Array | null = null;
   #requests = 0;
-  #reading = false;
   /** The connection ends when the reply has gone. */
   #last = false;
-  isFull = false;
   #lastPending = 0;
   /** The client sends no more than what is saved. */
   #hasEnded = false;
@@ -55,7 +47,6 @@ export class Session extends Deadline implements Exchange {
 
   constructor(server: SessionHost, connection: Connection<Session>) {
     super(server);
-    this.#server = server;
     this.connection = connection;
     this.waitFor(WAITS_FOR_REQUEST, server.settings.idleTimeoutMs);
   }
@@ -68,9 +59,10 @@ export class Session extends Deadline implements Exchange {
       this.#saved = Buffer.concat([this.#saved, bytes]);
       return;
     }
-    this.#reading = true;
+    this.reading = true;
     this.#read(bytes);
-    this.#reading = false;
+    this.reading = false;
+    this.sendGathered();
   }
 
   /** What waited to be sent has gone down. */
@@ -111,14 +103,14 @@ export class Session extends Deadline implements Exchange {
         const { pendingBytes } = this.connection;
         const stuck = pendingBytes > 0 && pendingBytes === this.#lastPending;
         this.#lastPending = pendingBytes;
-        this.waitFor(WAITS_FOR_REPLY, this.#server.settings.sendTimeoutMs);
+        this.waitFor(WAITS_FOR_REPLY, this.server.settings.sendTimeoutMs);
         if (!stuck) return;
-        this.#server.refused("SEND_TIMEOUT");
+        this.server.refused("SEND_TIMEOUT");
         this.cutOff();
         return;
       }
       default:
-        this.#server.refused("IDLE_TIMEOUT");
+        this.server.refused("IDLE_TIMEOUT");
         this.#close();
     }
   }
@@ -131,10 +123,6 @@ export class Session extends Deadline implements Exchange {
 
   // What requests and replies ask of it.
 
-  get date(): string {
-    return this.#server.date;
-  }
-
   /** The body has a reader now, which is when a client that waits to be asked for it is asked. */
   claimed(): void {
     if (this.#request?.waitsToBeAsked === true) this.write(CONTINUE);
@@ -144,7 +132,7 @@ export class Session extends Deadline implements Exchange {
 
   /** Handles what was saved, when it can be, and receives again. */
   goOn(): void {
-    if (this.#reading || this.connection.state !== "open" || this.#isBlocked()) return;
+    if (this.reading || this.connection.state !== "open" || this.#isBlocked()) return;
     const saved = this.#saved;
     this.#saved = null;
     if (saved !== null) this.received(saved);
@@ -153,31 +141,25 @@ export class Session extends Deadline implements Exchange {
     else if (!this.#isBlocked()) this.connection.resume();
   }
 
-  write(bytes: string | Uint8Array): boolean {
-    const goOn = this.connection.write(bytes);
-    if (!goOn) this.isFull = true;
-    return goOn;
-  }
-
   call(callback: () => void): void {
     try {
       callback();
     } catch (error) {
-      if (this.#reply === null) this.#server.failed(error);
+      if (this.#reply === null) this.server.failed(error);
       else this.#failed(this.#reply, error);
     }
   }
 
   soon(callback: () => void): void {
-    this.#server.soon(() => this.call(callback));
+    this.server.soon(() => this.call(callback));
   }
 
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
   connectionField(): string {
     const request = this.#request as HttpRequest;
     this.#last ||= request.endsConnection;
-    if (!this.#last && this.#requests >= this.#server.settings.maxRequests) {
-      this.#server.refused("REQUESTS");
+    if (!this.#last && this.#requests >= this.server.settings.maxRequests) {
+      this.server.refused("REQUESTS");
       this.#last = true;
     }
     if (this.#last) return "Connection: close\r\n";
@@ -203,14 +185,15 @@ export class Session extends Deadline implements Exchange {
     if (this.#request?.complete !== true) {
       throw typeError("ERR_CLOSED", "Cannot upgrade: the body of the request has not come yet");
     }
+    this.sendGathered();
     this.connection.pause();
     const connection = this.connection.handOver<Data>(options);
-    this.#server.handedOver(this);
+    this.server.handedOver(this);
     this.#reply?.abandon();
     this.#request = null;
     this.#reply = null;
     this.#isUpgraded = true;
-    this.#server.soon(() => {
+    this.server.soon(() => {
       const saved = this.#saved;
       this.#ownParserGoes();
       if (connection.state !== "open") return;
@@ -226,7 +209,7 @@ export class Session extends Deadline implements Exchange {
         this.#save(bytes, at);
         return;
       }
-      const parser = this.#parser ?? this.#server.parser;
+      const parser = this.#parser ?? this.server.parser;
       const result = parser.read(bytes, at);
       at = parser.position;
       switch (result) {
@@ -262,7 +245,7 @@ export class Session extends Deadline implements Exchange {
   }
 
   #begin(head: RequestHead): void {
-    const { settings } = this.#server;
+    const { settings } = this.server;
     this.#requests++;
     const request = new HttpRequest(this, head);
     const reply = new HttpReply(this, head.method, head.version === 1);
@@ -306,13 +289,13 @@ export class Session extends Deadline implements Exchange {
     }
     if (this.#request !== request) return;
     if (reply.done) this.#exchanged();
-    else this.waitForReply(this.#server.settings.sendTimeoutMs);
+    else this.waitForReply(this.server.settings.sendTimeoutMs);
   }
 
   /** The handler threw: 500, or the end of the connection when the reply has begun. */
   #failed(reply: HttpReply, error: unknown): void {
     // What it wanted of a client that has left cannot be had: that is no failure of the handler's.
-    if (!(error instanceof RequestError)) this.#server.failed(error);
+    if (!(error instanceof RequestError)) this.server.failed(error);
     if (reply.done) return;
     if (reply.begun) this.cutOff();
     else reply.fail();
@@ -321,16 +304,16 @@ export class Session extends Deadline implements Exchange {
   /** Request and reply are over: the next one's turn. */
   #exchanged(): void {
     const request = this.#request as HttpRequest;
-    this.#server.answered(this, request, this.#reply as HttpReply);
+    this.server.answered(this, request, this.#reply as HttpReply);
     request.over();
     this.#request = null;
     this.#reply = null;
     if (this.#last) this.#close();
-    else this.waitFor(WAITS_FOR_REQUEST, this.#server.settings.idleTimeoutMs);
+    else this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
   }
 
   #awaitMore(parser: RequestParser): void {
-    const { headTimeoutMs, bodyTimeoutMs } = this.#server.settings;
+    const { headTimeoutMs, bodyTimeoutMs } = this.server.settings;
     if (this.#request === null && parser.idle) {
       this.#ownParserGoes();
       return;
@@ -348,20 +331,20 @@ export class Session extends Deadline implements Exchange {
   #own(parser: RequestParser): void {
     if (this.#parser === null) {
       this.#parser = parser;
-      this.#server.taken();
+      this.server.taken();
     }
     parser.keepHead();
   }
 
   #ownParserGoes(): void {
-    if (this.#parser !== null) this.#server.giveBack(this.#parser);
+    if (this.#parser !== null) this.server.giveBack(this.#parser);
     this.#parser = null;
   }
 
   /** Keeps what came too early. Only then is no more received: the client's end is to be seen as it comes. */
   #save(bytes: Uint8Array, at: number): void {
-    this.#own(this.#parser ?? this.#server.parser);
-    this.waitForReply(this.#server.settings.sendTimeoutMs);
+    this.#own(this.#parser ?? this.server.parser);
+    this.waitForReply(this.server.settings.sendTimeoutMs);
     if (at === bytes.length) return;
     this.#saved = bytes.slice(at);
     this.connection.pause();
@@ -370,7 +353,7 @@ export class Session extends Deadline implements Exchange {
   /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
   #abandon(error: RequestError): void {
     const request = this.#request;
-    this.#server.ended(this, error, request, this.#reply);
+    this.server.ended(this, error, request, this.#reply);
     this.#reply?.abandon();
     this.#request = null;
     this.#reply = null;
@@ -382,7 +365,7 @@ export class Session extends Deadline implements Exchange {
 
   /** Answers for the handler, and ends the connection. */
   #refuse(code: RefusalCode, status: number, reason: string): void {
-    this.#server.refused(code);
+    this.server.refused(code);
     const { state } = this.connection;
     if (state === "open" && this.#reply?.begun !== true) {
       this.write(refusalOf(status, reason, this.date));
@@ -394,6 +377,7 @@ export class Session extends Deadline implements Exchange {
 
   /** From here on the connection sees to its end itself. */
   #close(): void {
+    this.sendGathered();
     this.deadline = Number.POSITIVE_INFINITY;
     this.connection.close();
   }
