@@ -1,0 +1,108 @@
+import { show, typeError } from "../../base/misuse.ts";
+import { kernel } from "../../sys/open.ts";
+import type { HttpReply } from "../reply.ts";
+import type { HttpRequest } from "../request.ts";
+import { reasonOf } from "../status.ts";
+import { FetchInfo } from "./fetch-info.ts";
+import { introduce, replaceGlobals } from "./globals.ts";
+import { closeBody, LightRequest, nativeOf } from "./light-request.ts";
+import { sendResponse } from "./send-response.ts";
+import { listeningHost, originOf, unusualUrl } from "./url.ts";
+
+/**
+ * What answers requests, in terms of the Fetch standard.
+ *
+ * @param request - What is asked for. Its signal aborts when the client leaves before the answer is complete.
+ * @param info - Where it came from.
+ */
+export type FetchHandler = (request: Request, info: FetchInfo) => Response | Promise<Response>;
+
+/** What a fetch handler becomes: what answers, and what takes back what it needed. */
+export interface ServedFetch {
+  readonly handler: (request: HttpRequest, reply: HttpReply) => void | Promise<void>;
+  readonly release: () => void;
+}
+
+/** Methods that the standard lets nobody use. */
+const FORBIDDEN: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
+
+/**
+ * Has a fetch handler answer requests.
+ *
+ * @param overrideGlobals - Whether light classes may stand in for the runtime's. Only on Node is there anything to
+ * gain by that.
+ * @throws TypeError `ERR_INVALID_OPTION`.
+ */
+export function serveFetch(fetch: FetchHandler, overrideGlobals: boolean = true): ServedFetch {
+  if (typeof fetch !== "function") {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot serve with ${show(fetch)} as fetch: give a function`,
+    );
+  }
+  const isLight = overrideGlobals && kernel.runtime === "node";
+  introduce();
+  const release = isLight ? replaceGlobals() : () => {};
+  return { handler: handlerOf(fetch, isLight), release };
+}
+
+function handlerOf(fetch: FetchHandler, isLight: boolean): ServedFetch["handler"] {
+  return (request, reply) => {
+    const incoming = readIncoming(request, reply);
+    if (incoming === undefined) return undefined;
+    const given = isLight ? (incoming as unknown as Request) : nativeOf(incoming);
+    const response: unknown = fetch(given, new FetchInfo(request));
+    if (isThenable(response)) return answerLater(response, incoming, request, reply);
+    const sending = sendResponse(response, request, reply);
+    if (sending === undefined) closeBody(incoming);
+    return sending?.finally(() => closeBody(incoming));
+  };
+}
+
+async function answerLater(
+  response: PromiseLike<unknown>,
+  incoming: LightRequest,
+  request: HttpRequest,
+  reply: HttpReply,
+): Promise<void> {
+  try {
+    await sendResponse(await response, request, reply);
+  } finally {
+    closeBody(incoming);
+  }
+}
+
+/** @returns `undefined` when it is none that the standard knows, and has been answered. */
+function readIncoming(request: HttpRequest, reply: HttpReply): LightRequest | undefined {
+  const { head } = request;
+  if (FORBIDDEN.has(head.method)) {
+    refuse(reply, 501, "this method is not served");
+    return undefined;
+  }
+  const host = head.host;
+  const origin = originOf(
+    host === undefined || host === "" ? listeningHost(request.localAddress) : host,
+  );
+  if (origin === undefined) {
+    refuse(reply, 400, "no URL has such a host");
+    return undefined;
+  }
+  if (head.form === "origin") return new LightRequest(request, origin);
+  const url = unusualUrl(request, origin);
+  if (url !== undefined) return new LightRequest(request, origin, url);
+  refuse(reply, 400, "the target is no URL");
+  return undefined;
+}
+
+function refuse(reply: HttpReply, status: number, reason: string): void {
+  reply.status(status).send(`${status} ${reasonOf(status)}: ${reason}\n`);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "then" in value &&
+    typeof value.then === "function"
+  );
+}

@@ -1,0 +1,33 @@
+import type { SocketAddress } from "../../socket/address.ts";
+import type { HttpRequest } from "../request.ts";
+
+/**
+ * What a `Request` does not tell of where it came from: the second argument of a fetch handler.
+ *
+ * @example
+ * ```ts nocheck
+ * serve({ port: 8080, fetch: (_, info) => new Response(info.remoteAddress?.address ?? "gone") });
+ * ```
+ */
+export class FetchInfo {
+  readonly #request: HttpRequest;
+
+  constructor(request: HttpRequest) {
+    this.#request = request;
+  }
+
+  /** The peer; `null` when it is gone. */
+  get remoteAddress(): SocketAddress | null {
+    return this.#request.remoteAddress;
+  }
+
+  /** The own address, which the request was sent to; `null` when the connection is gone. */
+  get localAddress(): SocketAddress | null {
+    return this.#request.localAddress;
+  }
+
+  /** The connection's descriptor, to look at (TCP_INFO); -1 when it is gone. */
+  fileno(): number {
+    return this.#request.fileno();
+  }
+}

@@ -1,0 +1,106 @@
+import type { UnderlyingByteSource } from "node:stream/web";
+import { typeError } from "../../base/misuse.ts";
+import type { BodyReader, HttpRequest } from "../request.ts";
+
+/** What may wait in a stream for whoever reads it, before the client is slowed down. */
+const MAX_WAITING = 65_536;
+
+/** The body of a request on its way to a program: all of it at once, or as a stream. */
+export class IncomingBody implements BodyReader {
+  readonly #request: HttpRequest;
+  readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
+  #resolve: ((bytes: Uint8Array<ArrayBuffer>) => void) | undefined;
+  #reject: ((error: Error) => void) | undefined;
+  #controller: ReadableByteStreamController | undefined;
+  #isRead = false;
+  #isOver = false;
+
+  constructor(request: HttpRequest) {
+    this.#request = request;
+  }
+
+  /** All of it, in memory of its own. */
+  all(): Promise<Uint8Array<ArrayBuffer>> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#read();
+    });
+  }
+
+  /** A stream of it. The client is asked for its body when the stream is, and not before. */
+  stream(): ReadableStream<Uint8Array> {
+    const source: UnderlyingByteSource = {
+      type: "bytes",
+      pull: (controller) => {
+        this.#controller = controller;
+        if (this.#isRead) this.#request.resume();
+        else this.#read();
+      },
+      cancel: () => {
+        // What still comes goes nowhere.
+        this.#isOver = true;
+        this.#request.resume();
+      },
+    };
+    return new ReadableStream(source, { highWaterMark: 0 });
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#isOver) return;
+    // Not `slice`: that of a Buffer is no copy.
+    const copy = new Uint8Array(bytes);
+    if (this.#controller === undefined) {
+      this.#pieces.push(copy);
+      return;
+    }
+    this.#controller.enqueue(copy);
+    if ((this.#controller.desiredSize ?? 0) <= -MAX_WAITING) this.#request.pause();
+  }
+
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#resolve?.(joined(this.#pieces));
+    if (this.#controller === undefined) return;
+    this.#controller.close();
+    // A read into memory of the reader's own waits until it is told that nothing went there.
+    this.#controller.byobRequest?.respond(0);
+  }
+
+  abort(error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#reject?.(error);
+    this.#controller?.error(error);
+  }
+
+  /** The reply is complete: what is still to come of the body is thrown away. */
+  close(): void {
+    if (this.#isOver || !this.#isRead) return;
+    this.abort(typeError("ERR_CLOSED", "Cannot read the body: the reply was complete before it"));
+    this.#request.resume();
+  }
+
+  #read(): void {
+    this.#isRead = true;
+    this.#request.read(this);
+  }
+}
+
+function joined(pieces: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  if (pieces.length === 1) return pieces[0] as Uint8Array<ArrayBuffer>;
+  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
+/** UTF-8 as the Fetch standard reads it: without a mark in front, and with U+FFFD for what is none. */
+export function textOf(bytes: Uint8Array<ArrayBuffer>): string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}

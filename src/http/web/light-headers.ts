@@ -1,0 +1,222 @@
+import { type HeadersInit, INSPECT, type Inspect, natives } from "./natives.ts";
+
+const NAME = /^[\w!#$%&'*+\-.^`|~]+$/;
+/** Tabs, and ISO 8859-1 without its control characters. */
+const VALUE = /^[\t -~\x80-\xff]*$/;
+
+let namesOf: (headers: LightHeaders) => string[];
+let valuesOf: (headers: LightHeaders) => string[];
+
+/**
+ * `Headers` that cost little: two lists of strings.
+ *
+ * @remarks
+ * Node's own sort, copy and look up through several layers: on Node 20 to go through those of one response
+ * takes longer than to parse, answer and send a request. These do what the Fetch standard says, pass for
+ * `instanceof Headers`, and are taken wherever those are, since they can be iterated.
+ */
+export class LightHeaders {
+  /** In lower case, in the order in which they came. A name may be there twice. */
+  readonly #names: string[] = [];
+  readonly #values: string[] = [];
+  #sorted: [string, string][] | undefined;
+
+  constructor(init?: HeadersInit) {
+    if (init !== undefined) this.#fill(init);
+  }
+
+  append(name: string, value: string): void {
+    this.#add(nameOf(name), valueFor(name, value));
+  }
+
+  delete(name: string): void {
+    this.#remove(nameOf(name));
+  }
+
+  get(name: string): string | null {
+    const wanted = nameOf(name);
+    let found: string | null = null;
+    for (let i = 0; i < this.#names.length; i++) {
+      if (this.#names[i] !== wanted) continue;
+      const value = this.#values[i] as string;
+      found = found === null ? value : found + delimiterOf(wanted) + value;
+    }
+    return found;
+  }
+
+  has(name: string): boolean {
+    return this.#names.includes(nameOf(name));
+  }
+
+  set(name: string, value: string): void {
+    const wanted = nameOf(name);
+    const text = valueFor(name, value);
+    const at = this.#names.indexOf(wanted);
+    if (at < 0) {
+      this.#add(wanted, text);
+      return;
+    }
+    this.#remove(wanted);
+    this.#names.splice(at, 0, wanted);
+    this.#values.splice(at, 0, text);
+  }
+
+  getSetCookie(): string[] {
+    return this.#values.filter((_, i) => this.#names[i] === "set-cookie");
+  }
+
+  forEach(
+    callback: (value: string, name: string, headers: Headers) => void,
+    thisArg?: unknown,
+  ): void {
+    if (typeof callback !== "function") {
+      throw new TypeError("Headers.forEach needs a function to call");
+    }
+    for (const [name, value] of this.entries()) {
+      callback.call(thisArg, value, name, asHeaders(this));
+    }
+  }
+
+  *entries(): Generator<[string, string], undefined, undefined> {
+    // What changes on the way is seen, as the standard has it.
+    for (let i = 0; ; i++) {
+      const pair = this.#pairs()[i];
+      if (pair === undefined) return undefined;
+      yield [pair[0], pair[1]];
+    }
+  }
+
+  *keys(): Generator<string, undefined, undefined> {
+    for (const [name] of this.entries()) yield name;
+    return undefined;
+  }
+
+  *values(): Generator<string, undefined, undefined> {
+    for (const [, value] of this.entries()) yield value;
+    return undefined;
+  }
+
+  [Symbol.iterator](): Generator<[string, string], undefined, undefined> {
+    return this.entries();
+  }
+
+  /** Sorted by name, and joined but for Set-Cookie. */
+  #pairs(): [string, string][] {
+    if (this.#sorted !== undefined) return this.#sorted;
+    const joined = new Map<string, string>();
+    const pairs: [string, string][] = [];
+    for (let i = 0; i < this.#names.length; i++) {
+      const name = this.#names[i] as string;
+      const value = this.#values[i] as string;
+      if (name === "set-cookie") {
+        pairs.push([name, value]);
+        continue;
+      }
+      const before = joined.get(name);
+      joined.set(name, before === undefined ? value : before + delimiterOf(name) + value);
+    }
+    this.#sorted = [...joined, ...pairs].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+    return this.#sorted;
+  }
+
+  #add(name: string, value: string): void {
+    this.#sorted = undefined;
+    this.#names.push(name);
+    this.#values.push(value);
+  }
+
+  #remove(name: string): void {
+    for (let i = this.#names.indexOf(name); i >= 0; i = this.#names.indexOf(name, i)) {
+      this.#sorted = undefined;
+      this.#names.splice(i, 1);
+      this.#values.splice(i, 1);
+    }
+  }
+
+  #fill(init: NonNullable<HeadersInit>): void {
+    if (typeof init === "object" && init !== null) {
+      if (#names in init) {
+        const from = init as unknown as LightHeaders;
+        this.#names.push(...from.#names);
+        this.#values.push(...from.#values);
+        return;
+      }
+      if (Object.getPrototypeOf(init) === Object.prototype && !(Symbol.iterator in init)) {
+        const record = init as Record<string, string>;
+        for (const name of Object.keys(record)) this.append(name, record[name] as string);
+        return;
+      }
+    }
+    // All else is taken apart, or refused, as the runtime does it.
+    for (const [name, value] of new (natives().Headers)(init)) this.#add(name, value);
+  }
+
+  static {
+    namesOf = (headers) => headers.#names;
+    valuesOf = (headers) => headers.#values;
+    Object.defineProperty(LightHeaders.prototype, INSPECT, {
+      value(this: LightHeaders, _: number, options: object, inspect: Inspect) {
+        return `Headers ${inspect(Object.fromEntries(this.#pairs()), options)}`;
+      },
+    });
+  }
+}
+
+/** It does all that `Headers` do, but the types of private parts of a class are its own. */
+export function asHeaders(headers: LightHeaders): Headers {
+  return headers as unknown as Headers;
+}
+
+/** The headers of a request's head, a character for each of its bytes: its first line, the others, an empty one. */
+export function headersOfHead(head: string): LightHeaders {
+  const headers = new LightHeaders();
+  const names = namesOf(headers);
+  const values = valuesOf(headers);
+  for (let at = head.indexOf("\r\n") + 2; ; ) {
+    const end = head.indexOf("\r\n", at);
+    if (end <= at) return headers;
+    const colon = head.indexOf(":", at);
+    names.push(head.slice(at, colon).toLowerCase());
+    values.push(trimmed(head.slice(colon + 1, end)));
+    at = end + 2;
+  }
+}
+
+/** Calls back with each header as it is, sorted by nothing and joined with none. */
+export function eachHeader(
+  headers: LightHeaders,
+  callback: (name: string, value: string) => void,
+): void {
+  const names = namesOf(headers);
+  const values = valuesOf(headers);
+  for (let i = 0; i < names.length; i++) callback(names[i] as string, values[i] as string);
+}
+
+function delimiterOf(name: string): string {
+  return name === "cookie" ? "; " : ", ";
+}
+
+function nameOf(name: unknown): string {
+  const text = String(name);
+  if (NAME.test(text)) return text.toLowerCase();
+  throw new TypeError(`${JSON.stringify(text)} is no name of a header`);
+}
+
+function valueFor(name: string, value: unknown): string {
+  const text = trimmed(String(value));
+  if (VALUE.test(text)) return text;
+  throw new TypeError(`${JSON.stringify(text)} is no value of the header ${name}`);
+}
+
+/** Without the white space of HTTP around it, which is less than that of Unicode. */
+function trimmed(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isSpace(text.charCodeAt(from))) from++;
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to--;
+  return from === 0 && to === text.length ? text : text.slice(from, to);
+}
+
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d || code === 0x0a;
+}

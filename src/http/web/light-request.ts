@@ -1,0 +1,209 @@
+import { latin1 } from "../parser/latin1.ts";
+import type { HttpRequest } from "../request.ts";
+import { IncomingBody, textOf } from "./incoming-body.ts";
+import { asHeaders, headersOfHead, type LightHeaders } from "./light-headers.ts";
+import { INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
+import { resolve } from "./url.ts";
+
+/** The methods whose names the Fetch standard writes in capitals, however they are written. */
+const STANDARD: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]);
+
+/** What a request that came over a connection says of how it is to be fetched: nothing that differs. */
+const UNSAID = [
+  "cache",
+  "credentials",
+  "destination",
+  "duplex",
+  "integrity",
+  "isHistoryNavigation",
+  "isReloadNavigation",
+  "keepalive",
+  "mode",
+  "redirect",
+  "referrer",
+  "referrerPolicy",
+] as const;
+
+let nativeIn: (request: LightRequest) => Request;
+let closeIn: (request: LightRequest) => void;
+
+/**
+ * A `Request` made of little more than the text of its head.
+ *
+ * @remarks
+ * Node's own costs more than all the rest of a request does. What this one is asked for is made then: a
+ * `Headers`, a signal, a stream. What only a real one can do is left to a real one, made when that is needed,
+ * which then has the body.
+ */
+export class LightRequest {
+  readonly #request: HttpRequest;
+  readonly #head: string;
+  readonly #method: string;
+  readonly #origin: string;
+  #url: string | undefined;
+  #headers: LightHeaders | undefined;
+  #controller: AbortController | undefined;
+  #native: Request | undefined;
+  /** Null where there is none, as with GET. */
+  readonly #body: IncomingBody | null;
+  #isUsed = false;
+
+  /**
+   * @param origin - What its URL begins with.
+   * @param url - All of it, when its target is not the usual path.
+   */
+  constructor(request: HttpRequest, origin: string, url?: string) {
+    const { head } = request;
+    const { bytes, base } = head.fields;
+    this.#request = request;
+    // Kept as text: the bytes are overwritten, and a program may ask when its answer has long gone.
+    this.#head = latin1(bytes, base, base + head.length);
+    this.#method = methodOf(head.method);
+    this.#origin = origin;
+    this.#url = url;
+    const hasBody = head.hasBody && this.#method !== "GET" && this.#method !== "HEAD";
+    this.#body = hasBody ? new IncomingBody(request) : null;
+  }
+
+  get method(): string {
+    return this.#method;
+  }
+
+  get url(): string {
+    if (this.#url === undefined) {
+      const from = this.#head.indexOf(" ") + 1;
+      const target = this.#head.slice(from, this.#head.indexOf(" ", from));
+      this.#url = resolve(this.#origin, target);
+    }
+    return this.#url;
+  }
+
+  get headers(): Headers {
+    this.#headers ??= headersOfHead(this.#head);
+    return asHeaders(this.#headers);
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      const abort = (): void => {
+        if (!controller.signal.aborted) controller.abort(whyAborted());
+      };
+      this.#request.whenLeft(abort);
+      this.#request.whenEnded(abort);
+    }
+    return this.#controller.signal;
+  }
+
+  get body(): ReadableStream | null {
+    return this.#body === null ? null : this.#asNative().body;
+  }
+
+  get bodyUsed(): boolean {
+    return this.#native?.bodyUsed ?? this.#isUsed;
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#native?.arrayBuffer() ?? (await this.#all()).buffer;
+  }
+
+  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#native === undefined
+      ? this.#all()
+      : new Uint8Array(await this.#native.arrayBuffer());
+  }
+
+  async text(): Promise<string> {
+    return this.#native?.text() ?? textOf(await this.#all());
+  }
+
+  async json(): Promise<unknown> {
+    return this.#native?.json() ?? JSON.parse(textOf(await this.#all()));
+  }
+
+  async blob(): Promise<Blob> {
+    if (this.#native !== undefined) return this.#native.blob() as Promise<Blob>;
+    const type = this.headers.get("content-type") ?? "";
+    return new Blob([await this.#all()], { type });
+  }
+
+  async formData(): Promise<FormData> {
+    if (this.#native !== undefined) return this.#native.formData();
+    const type = this.headers.get("content-type") ?? "";
+    const body = await this.#all();
+    return new (natives().Response)(body, { headers: { "content-type": type } }).formData();
+  }
+
+  clone(): Request {
+    return this.#asNative().clone();
+  }
+
+  /** All of the body, for one reader. */
+  #all(): Promise<Uint8Array<ArrayBuffer>> {
+    if (this.#isUsed) {
+      return Promise.reject(new TypeError("The body of the request has been read already"));
+    }
+    if (this.#body === null) return Promise.resolve(new Uint8Array(0));
+    this.#isUsed = true;
+    return this.#body.all();
+  }
+
+  #asNative(): Request {
+    if (this.#native !== undefined) return this.#native;
+    const init = {
+      method: this.#method,
+      headers: [...this.headers],
+      signal: this.signal,
+      ...(this.#body === null ? {} : { body: this.#isUsed ? "" : this.#body.stream() }),
+      duplex: "half",
+    };
+    // The types of Node's fetch say less of a body than it takes.
+    this.#native = new (natives().Request)(this.url, init as RequestInit);
+    // What has been read here has been read there.
+    if (this.#isUsed) void this.#native.text();
+    return this.#native;
+  }
+
+  static {
+    nativeIn = (request) => request.#asNative();
+    closeIn = (request) => request.#body?.close();
+    let blank: Request | undefined;
+    for (const name of UNSAID) {
+      Object.defineProperty(LightRequest.prototype, name, {
+        get() {
+          blank ??= new (natives().Request)("http://localhost/");
+          return (blank as unknown as Record<string, unknown>)[name];
+        },
+        configurable: true,
+      });
+    }
+    Object.defineProperty(LightRequest.prototype, INSPECT, {
+      value(this: LightRequest, _: number, options: object, inspect: Inspect) {
+        const { method, url, headers, bodyUsed } = this;
+        return `Request ${inspect({ method, url, headers, bodyUsed }, options)}`;
+      },
+    });
+  }
+}
+
+/** The real one, which from then on has the body. */
+export function nativeOf(request: LightRequest): Request {
+  return nativeIn(request);
+}
+
+/** The reply is complete: nobody gets any more of the body. */
+export function closeBody(request: LightRequest): void {
+  closeIn(request);
+}
+
+/** The reason of a signal and of what is cancelled when a client leaves. */
+export function whyAborted(): DOMException {
+  return new DOMException("The client left before its reply was complete", "AbortError");
+}
+
+function methodOf(method: string): string {
+  if (STANDARD.has(method)) return method;
+  const capitals = method.toUpperCase();
+  return STANDARD.has(capitals) ? capitals : method;
+}

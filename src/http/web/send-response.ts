@@ -1,0 +1,152 @@
+import { typeError } from "../../base/misuse.ts";
+import type { HttpReply } from "../reply.ts";
+import type { HttpRequest } from "../request.ts";
+import { isBodiless } from "../status.ts";
+import { eachHeader, LightHeaders } from "./light-headers.ts";
+import { whyAborted } from "./light-request.ts";
+import { contentsOf, isLight, type LightResponse, nativeOf } from "./light-response.ts";
+import { natives } from "./natives.ts";
+import { sendStream } from "./send-stream.ts";
+
+/** What the server says itself, of the connection that it has. RFC 9110 section 7.6.1. */
+const OWN: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding"]);
+
+/** The lines of Content-Type that have been sent: there are few. */
+const typeLines = new Map<string, string>();
+
+/**
+ * Answers with a response.
+ *
+ * @returns a promise only if that takes time.
+ * @throws TypeError `ERR_INVALID_DATA` when it is none, or has been used.
+ */
+export function sendResponse(
+  response: unknown,
+  request: HttpRequest,
+  reply: HttpReply,
+): void | Promise<void> {
+  if (!isResponse(response)) {
+    throw typeError(
+      "ERR_INVALID_DATA",
+      `Cannot answer with ${nameOf(response)}: a fetch handler returns a Response, or a promise of one`,
+    );
+  }
+  if (isLight(response)) {
+    if (response.bodyUsed) throw used();
+    const native = nativeOf(response);
+    if (native === null) sendContents(response, reply);
+    else return sendNative(native, response.headers, request, reply);
+    return;
+  }
+  return sendNative(response, response.headers, request, reply);
+}
+
+/** Body and all are at hand. */
+function sendContents(response: LightResponse, reply: HttpReply): void {
+  const { status, body, headers, type } = contentsOf(response);
+  if (status !== 200) reply.status(status);
+  if (headers !== null) {
+    // Only where nothing is sent that has a length may something else be said of it.
+    const keepsLength = body === null && (reply.isToHead || status === 304);
+    addHeaders(reply, headers, keepsLength);
+  } else if (type !== null) {
+    reply.lines(typeLine(type), false, -1);
+  } else {
+    reply.lines("", false, -1);
+  }
+  reply.send(body ?? "");
+}
+
+/** The body is a stream of the runtime's, or there is none. */
+function sendNative(
+  response: Response,
+  headers: Headers,
+  request: HttpRequest,
+  reply: HttpReply,
+): void | Promise<void> {
+  const { status, body } = response;
+  if (response.bodyUsed || body?.locked === true) throw used();
+  if (!(status >= 200 && status <= 599)) {
+    throw typeError(
+      "ERR_INVALID_DATA",
+      `Cannot answer with a response of type ${response.type} and status ${status}`,
+    );
+  }
+  if (reply.done) {
+    body?.cancel(whyAborted()).catch(ignore);
+    return;
+  }
+  reply.status(status);
+  const isHidden = reply.isToHead || isBodiless(status);
+  // What was fetched has been decoded by whoever fetched it: neither its coding nor its length are true any more.
+  const isDecoded =
+    response.url !== "" && body !== null && !isHidden && headers.has("content-encoding");
+  const keepsLength = body === null ? reply.isToHead || status === 304 : !isDecoded;
+  addHeaders(reply, headers, keepsLength, isDecoded ? "content-encoding" : "");
+  if (body === null) {
+    reply.send();
+  } else if (isHidden) {
+    body.cancel().catch(ignore);
+    reply.begin().end();
+  } else {
+    return sendStream(body, request, reply);
+  }
+}
+
+function addHeaders(
+  reply: HttpReply,
+  headers: Headers | LightHeaders,
+  keepsLength: boolean,
+  without: string = "",
+): void {
+  let lines = "";
+  let hasDate = false;
+  let length = -1;
+  const add = (name: string, value: string): void => {
+    if (OWN.has(name) || name === without) return;
+    if (name === "content-length") {
+      if (!keepsLength || !/^\d{1,15}$/.test(value)) return;
+      length = Number(value);
+    } else if (name === "date") {
+      hasDate = true;
+    }
+    lines += `${name}: ${value}\r\n`;
+  };
+  if (headers instanceof LightHeaders) eachHeader(headers, add);
+  else for (const [name, value] of headers) add(name, value);
+  reply.lines(lines, hasDate, length);
+}
+
+function typeLine(type: string): string {
+  let line = typeLines.get(type);
+  if (line === undefined) {
+    line = `content-type: ${type}\r\n`;
+    typeLines.set(type, line);
+  }
+  return line;
+}
+
+/** Those of other libraries say by their name what they are. */
+function isResponse(value: unknown): value is Response {
+  if (typeof value !== "object" || value === null) return false;
+  return (
+    isLight(value) ||
+    value instanceof natives().Response ||
+    Object.prototype.toString.call(value) === "[object Response]"
+  );
+}
+
+function nameOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  if (typeof value !== "object") return `a ${typeof value}`;
+  return `an object of ${Object.getPrototypeOf(value)?.constructor?.name ?? "no class"}`;
+}
+
+function used(): TypeError {
+  return typeError(
+    "ERR_INVALID_DATA",
+    "Cannot answer with this Response: its body has been used, and each body can be sent once",
+  );
+}
+
+function ignore(): void {}

@@ -1,0 +1,128 @@
+import { typeError } from "../../base/misuse.ts";
+import { RequestError } from "../refusal.ts";
+import type { HttpReply } from "../reply.ts";
+import type { HttpRequest } from "../request.ts";
+import { whyAborted } from "./light-request.ts";
+
+/** How many rounds of promises a stream takes at most to give what it has already. */
+const ROUNDS = 12;
+/** Whoever has ended its half of the connection and is sent nothing for so long has left. */
+const IDLE_AFTER_END_MS = 250;
+
+type Reader = ReadableStreamDefaultReader<unknown>;
+type Piece = Awaited<ReturnType<Reader["read"]>>;
+
+/**
+ * Sends a stream as the body of a reply whose head is ready: as fast as the client takes it.
+ *
+ * @remarks
+ * A stream that has all it will ever give goes with its length, like a string: so do the bodies of most
+ * responses that the runtime makes. The head of any other does not wait for it.
+ *
+ * When the client leaves, the stream is cancelled.
+ */
+export async function sendStream(
+  stream: ReadableStream,
+  request: HttpRequest,
+  reply: HttpReply,
+): Promise<void> {
+  const reader = stream.getReader();
+  const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
+  request.whenLeft(cancel);
+  const quiet = new QuietWatch(cancel);
+  request.whenEnded(() => quiet.begin());
+  try {
+    let next = reader.read();
+    const first = await soon(next);
+    if (first?.done === true) {
+      reply.send();
+      return;
+    }
+    if (first !== undefined) {
+      const bytes = bytesOf(first);
+      next = reader.read();
+      const second = await soon(next);
+      if (second?.done === true) {
+        reply.send(bytes);
+        return;
+      }
+      reply.begin().write(bytes);
+    } else {
+      reply.begin();
+    }
+    for (let piece = await next; !piece.done; piece = await reader.read()) {
+      if (reply.done) break;
+      quiet.isBusy = true;
+      if (!reply.write(bytesOf(piece))) {
+        await new Promise<void>((resolve) => reply.whenDrained(resolve));
+      }
+      quiet.isBusy = false;
+    }
+    if (quiet.isOver) throw new RequestError("CLIENT_LEFT", 0, "the client left before its reply");
+    reply.end();
+  } catch (error) {
+    cancel();
+    throw error;
+  } finally {
+    quiet.end();
+  }
+}
+
+/** Watches a stream that nobody may be there for: as long as something is sent, that shows. */
+class QuietWatch {
+  /** It was quiet for too long. */
+  isOver = false;
+  readonly #over: () => void;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #isBusy = false;
+  #wasBusy = true;
+  #isEnded = false;
+
+  constructor(over: () => void) {
+    this.#over = over;
+  }
+
+  /** Whether something is being sent just now, and the stream not waited for. */
+  set isBusy(isBusy: boolean) {
+    this.#isBusy = isBusy;
+    this.#wasBusy = true;
+  }
+
+  begin(): void {
+    if (this.#isEnded || this.#timer !== undefined) return;
+    this.#timer = setInterval(() => {
+      const isQuiet = !this.#isBusy && !this.#wasBusy;
+      this.#wasBusy = false;
+      if (!isQuiet) return;
+      this.isOver = true;
+      this.end();
+      this.#over();
+    }, IDLE_AFTER_END_MS);
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    clearInterval(this.#timer);
+  }
+}
+
+/** What a promise is kept with, if that is at hand; `undefined` when it has to be waited for. */
+async function soon(promise: Promise<Piece>): Promise<Piece | undefined> {
+  let settled = false;
+  const settle = (): void => {
+    settled = true;
+  };
+  promise.then(settle, settle);
+  for (let round = 0; round < ROUNDS && !settled; round++) await null;
+  return settled ? promise : undefined;
+}
+
+function bytesOf({ value }: Piece): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw typeError(
+    "ERR_INVALID_DATA",
+    `Cannot send ${typeof value === "object" ? "an object" : `a ${typeof value}`}: the stream of a response gives bytes, as Uint8Array`,
+  );
+}
+
+function ignore(): void {}
