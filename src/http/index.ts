@@ -18,3 +18,5 @@ export { HttpReply } from "./reply.ts";
 export { type BodyReader, HttpRequest } from "./request.ts";
 export { serve } from "./serve.ts";
 export { type HttpCounts, HttpServer } from "./server.ts";
+export type { FetchHandler } from "./web/fetch-handler.ts";
+export { FetchInfo } from "./web/fetch-info.ts";

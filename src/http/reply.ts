@@ -75,6 +75,11 @@ export class HttpReply {
     return this.#state !== FRESH;
   }
 
+  /** Whether it answers HEAD, so that its body is not sent. */
+  get isToHead(): boolean {
+    return this.#toHead;
+  }
+
   /** Whether all of it has gone, or nobody is there to have it. */
   get done(): boolean {
     return this.#state >= DONE;
@@ -127,6 +132,22 @@ export class HttpReply {
     }
     this.#fields += `${name}: ${text}\r\n`;
     return this;
+  }
+
+  /**
+   * For headers that are known to be sound, with those of the server's left out: their lines, each with its CRLF.
+   *
+   * @param hasDate - Whether Date is among them.
+   * @param length - What Content-Length among them says; -1 when it is not.
+   */
+  lines(lines: string, hasDate: boolean, length: number): void {
+    this.#fields += lines;
+    // Whether there is a type has been decided.
+    this.#set |= HAS_TYPE;
+    if (hasDate) this.#set |= HAS_DATE;
+    if (length < 0) return;
+    this.#set |= HAS_LENGTH;
+    this.#left = length;
   }
 
   /**

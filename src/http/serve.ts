@@ -26,7 +26,8 @@ import type { Session } from "./session.ts";
 export function serve(options: HttpOptions): HttpServer {
   const { worker } = options;
   const reactor = worker?.reactor ?? options.reactor ?? defaultReactor(options);
-  const server = new HttpServer(reactor, settingsOf(options));
+  const settings = settingsOf(options);
+  const server = new HttpServer(reactor, settings);
   const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
     open: (connection) => server.opened(connection),
@@ -39,10 +40,15 @@ export function serve(options: HttpOptions): HttpServer {
       if (!(error instanceof SysError)) server.failed(error);
     },
   };
-  server.listener =
-    worker === undefined
-      ? reactor.listen<Session>({ ...whereOf(options), ...handlers })
-      : worker.listen<Session>(handlers);
+  try {
+    server.listener =
+      worker === undefined
+        ? reactor.listen<Session>({ ...whereOf(options), ...handlers })
+        : worker.listen<Session>(handlers);
+  } catch (error) {
+    settings.release();
+    throw error;
+  }
   return server;
 }
 

@@ -73,6 +73,11 @@ export class HttpServer implements SessionHost {
    */
   async stop(graceMs: number = 10_000): Promise<void> {
     this.listener?.close();
+    await this.#whenEmpty(graceMs);
+    this.settings.release();
+  }
+
+  async #whenEmpty(graceMs: number): Promise<void> {
     if (this.#sessions.size === 0) return;
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;

@@ -87,11 +87,7 @@ export class LightRequest {
     if (this.#controller === undefined) {
       const controller = new AbortController();
       this.#controller = controller;
-      const abort = (): void => {
-        if (!controller.signal.aborted) controller.abort(whyAborted());
-      };
-      this.#request.whenLeft(abort);
-      this.#request.whenEnded(abort);
+      this.#request.whenLeft(() => controller.abort(whyAborted()));
     }
     return this.#controller.signal;
   }

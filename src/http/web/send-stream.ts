@@ -28,9 +28,12 @@ export async function sendStream(
 ): Promise<void> {
   const reader = stream.getReader();
   const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
-  request.whenLeft(cancel);
   const quiet = new QuietWatch(cancel);
-  request.whenEnded(() => quiet.begin());
+  request.whenLeft(() => {
+    // It may only have ended its half.
+    if (reply.done) cancel();
+    else quiet.begin();
+  });
   try {
     let next = reader.read();
     const first = await soon(next);
@@ -58,8 +61,9 @@ export async function sendStream(
       }
       quiet.isBusy = false;
     }
-    if (quiet.isOver) throw new RequestError("CLIENT_LEFT", 0, "the client left before its reply");
-    reply.end();
+    if (reply.done) cancel();
+    else if (!quiet.isOver) reply.end();
+    else throw new RequestError("CLIENT_LEFT", 0, "the client left before its reply was complete");
   } catch (error) {
     cancel();
     throw error;
