@@ -53,8 +53,8 @@ export interface HttpOptions
   /** Answers requests, in terms of the Fetch standard. Either this or `handler`. */
   readonly fetch?: FetchHandler;
   /**
-   * Whether, on Node, light classes stand in for `Request` and `Response` while a fetch handler is served, which
-   * makes it several times as fast. Default true.
+   * Whether classes that do the same with less stand in for `Response`, and on Node for `Request` and `fetch`,
+   * while a fetch handler is served. On Node that makes it several times as fast. Default true.
    */
   readonly overrideGlobals?: boolean;
   /** Told of what a handler threw, which the client sees as 500. Default: it is printed to stderr. */

@@ -4,7 +4,7 @@ import type { HttpReply } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { reasonOf } from "../status.ts";
 import { FetchInfo } from "./fetch-info.ts";
-import { introduce, replaceGlobals } from "./globals.ts";
+import { replaceGlobals } from "./globals.ts";
 import { closeBody, LightRequest, nativeOf } from "./light-request.ts";
 import { sendResponse } from "./send-response.ts";
 import { listeningHost, originOf, unusualUrl } from "./url.ts";
@@ -29,8 +29,7 @@ const FORBIDDEN: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 /**
  * Has a fetch handler answer requests.
  *
- * @param overrideGlobals - Whether light classes may stand in for the runtime's. Only on Node is there anything to
- * gain by that.
+ * @param overrideGlobals - Whether other classes may stand in for those of the runtime.
  * @throws TypeError `ERR_INVALID_OPTION`.
  */
 export function serveFetch(fetch: FetchHandler, overrideGlobals: boolean = true): ServedFetch {
@@ -40,9 +39,9 @@ export function serveFetch(fetch: FetchHandler, overrideGlobals: boolean = true)
       `Cannot serve with ${show(fetch)} as fetch: give a function`,
     );
   }
+  // The requests of Bun and Deno cost little as they are.
   const isLight = overrideGlobals && kernel.runtime === "node";
-  introduce();
-  const release = isLight ? replaceGlobals() : () => {};
+  const release = overrideGlobals ? replaceGlobals(isLight) : () => {};
   return { handler: handlerOf(fetch, isLight), release };
 }
 

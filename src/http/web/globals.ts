@@ -1,7 +1,8 @@
 import { LightHeaders } from "./light-headers.ts";
-import { LightRequest, nativeOf } from "./light-request.ts";
+import { isLightRequest, LightRequest, nativeOf } from "./light-request.ts";
 import { LightResponse } from "./light-response.ts";
 import { natives, type RequestInit, standsFor } from "./natives.ts";
+import { rememberingResponse } from "./remembering-response.ts";
 
 /** What stood where something else stands now. */
 interface Replaced {
@@ -14,31 +15,17 @@ interface Replaced {
 let users = 0;
 let replaced: readonly Replaced[] = [];
 
-/** Has light requests and responses pass for the runtime's own. Done once, and harmless. */
-export function introduce(): void {
-  const { Request, Response, Headers } = natives();
-  standsFor(LightHeaders, Headers);
-  standsFor(LightRequest, Request);
-  standsFor(LightResponse, Response);
-}
-
 /**
- * Puts light classes in the place of the runtime's, so that `new Response` of a program is cheap, and that
- * `new Request(request)` and `fetch(request)` take a light one, which looks into by the private parts that a
- * real one has.
+ * Puts other classes in the place of the runtime's, so that a `new Response` of the program costs little to make
+ * and to send.
  *
+ * @param light - Whether requests are light ones: then `Request` and `fetch` have to be replaced as well, since
+ * the runtime's look for the private parts of a real one.
  * @returns what puts them back, when nobody else needs them any more.
  */
-export function replaceGlobals(): () => void {
-  introduce();
+export function replaceGlobals(light: boolean): () => void {
   users++;
-  if (users === 1) {
-    replaced = [
-      replace("Response", LightResponse),
-      replace("Request", requestClass()),
-      replace("fetch", fetchOf(globalThis.fetch)),
-    ];
-  }
+  if (users === 1) replaced = light ? replaceAll() : [replace("Response", rememberingResponse())];
   let isDone = false;
   return () => {
     if (isDone) return;
@@ -51,6 +38,18 @@ export function replaceGlobals(): () => void {
     }
     replaced = [];
   };
+}
+
+function replaceAll(): Replaced[] {
+  const { Request, Response, Headers } = natives();
+  standsFor(LightHeaders, Headers);
+  standsFor(LightRequest, Request);
+  standsFor(LightResponse, Response);
+  return [
+    replace("Response", LightResponse),
+    replace("Request", requestClass()),
+    replace("fetch", fetchOf(globalThis.fetch)),
+  ];
 }
 
 function replace(name: Replaced["name"], by: unknown): Replaced {
@@ -67,17 +66,12 @@ function replace(name: Replaced["name"], by: unknown): Replaced {
 /** The runtime's Request, which makes of a light one what it can read. */
 function requestClass(): typeof Request {
   const { Request: Native } = natives();
-  const Replacement = class Request extends Native {
+  class Replacement extends Native {
     constructor(input: ConstructorParameters<typeof Native>[0], init?: RequestInit) {
       super(real(input), real(init));
     }
-  };
-  Object.defineProperty(Replacement, Symbol.hasInstance, {
-    value(this: unknown, value: unknown): boolean {
-      if (this === Replacement) return value instanceof Native;
-      return Function.prototype[Symbol.hasInstance].call(this as () => void, value);
-    },
-  });
+  }
+  standsFor(Replacement, Native);
   return Replacement;
 }
 
@@ -88,6 +82,5 @@ function fetchOf(native: typeof fetch): typeof fetch {
 }
 
 function real<T>(value: T): T {
-  if (!((value as unknown) instanceof LightRequest)) return value;
-  return nativeOf(value as unknown as LightRequest) as T;
+  return isLightRequest(value) ? (nativeOf(value) as T) : value;
 }

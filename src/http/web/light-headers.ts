@@ -4,6 +4,7 @@ const NAME = /^[\w!#$%&'*+\-.^`|~]+$/;
 /** Tabs, and ISO 8859-1 without its control characters. */
 const VALUE = /^[\t -~\x80-\xff]*$/;
 
+let isOne: (value: object) => boolean;
 let namesOf: (headers: LightHeaders) => string[];
 let valuesOf: (headers: LightHeaders) => string[];
 
@@ -152,6 +153,7 @@ export class LightHeaders {
   }
 
   static {
+    isOne = (value) => #names in value;
     namesOf = (headers) => headers.#names;
     valuesOf = (headers) => headers.#values;
     Object.defineProperty(LightHeaders.prototype, INSPECT, {
@@ -165,6 +167,11 @@ export class LightHeaders {
 /** It does all that `Headers` do, but the types of private parts of a class are its own. */
 export function asHeaders(headers: LightHeaders): Headers {
   return headers as unknown as Headers;
+}
+
+/** Whether these are such, and no others. */
+export function isLightHeaders(headers: object): headers is LightHeaders {
+  return isOne(headers);
 }
 
 /** The headers of a request's head, a character for each of its bytes: its first line, the others, an empty one. */

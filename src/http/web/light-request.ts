@@ -24,6 +24,7 @@ const UNSAID = [
   "referrerPolicy",
 ] as const;
 
+let isOne: (value: object) => boolean;
 let nativeIn: (request: LightRequest) => Request;
 let closeIn: (request: LightRequest) => void;
 
@@ -162,6 +163,7 @@ export class LightRequest {
   }
 
   static {
+    isOne = (value) => #head in value;
     nativeIn = (request) => request.#asNative();
     closeIn = (request) => request.#body?.close();
     let blank: Request | undefined;
@@ -181,6 +183,11 @@ export class LightRequest {
       },
     });
   }
+}
+
+/** Whether it is one of these, and no other request. */
+export function isLightRequest(value: unknown): value is LightRequest {
+  return typeof value === "object" && value !== null && isOne(value);
 }
 
 /** The real one, which from then on has the body. */

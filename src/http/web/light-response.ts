@@ -20,7 +20,7 @@ export interface Contents {
   readonly status: number;
   readonly body: string | Uint8Array | null;
   /** Null when there is nothing but a Content-Type. */
-  readonly headers: LightHeaders | null;
+  readonly headers: LightHeaders | Headers | null;
   readonly type: string | null;
 }
 
@@ -210,14 +210,6 @@ export class LightResponse {
         type: response.#type,
       };
     };
-    // Those of the runtime are responses too; but a class of the program's is only what it is.
-    Object.defineProperty(LightResponse, Symbol.hasInstance, {
-      value(this: unknown, value: unknown): boolean {
-        const { Response: Native } = natives();
-        if (this === LightResponse) return value instanceof Native;
-        return Function.prototype[Symbol.hasInstance].call(this as () => void, value);
-      },
-    });
     Object.defineProperty(LightResponse.prototype, INSPECT, {
       value(this: LightResponse, _: number, options: object, inspect: Inspect) {
         const { status, statusText, headers, bodyUsed, ok } = this;

@@ -25,13 +25,22 @@ export function natives(): Natives {
   return found;
 }
 
-/** Has `light` pass for `native`: what it lacks it inherits, and its instances are instances of both. */
+/**
+ * Has a class pass for one of the runtime's: what it lacks it inherits, its instances are instances of both, and
+ * those of the runtime are instances of it. Of a class that a program derives from it only its own are.
+ */
 export function standsFor(light: { prototype: object; name: string }, native: object): void {
-  if (Object.getPrototypeOf(light) === native) return;
+  if (Object.hasOwn(light, Symbol.hasInstance)) return;
   const { prototype, name } = native as { prototype: object; name: string };
   Object.setPrototypeOf(light, native);
   Object.setPrototypeOf(light.prototype, prototype);
   Object.defineProperty(light, "name", { value: name, configurable: true });
+  const isInstance = Function.prototype[Symbol.hasInstance];
+  Object.defineProperty(light, Symbol.hasInstance, {
+    value(this: () => void, value: unknown): boolean {
+      return isInstance.call(this === light ? (native as () => void) : this, value);
+    },
+  });
 }
 
 /** How `console.log` of Node, and of the others after it, finds out what to print. */

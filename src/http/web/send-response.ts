@@ -2,10 +2,11 @@ import { typeError } from "../../base/misuse.ts";
 import type { HttpReply } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { isBodiless } from "../status.ts";
-import { eachHeader, LightHeaders } from "./light-headers.ts";
+import { eachHeader, isLightHeaders, type LightHeaders } from "./light-headers.ts";
 import { whyAborted } from "./light-request.ts";
-import { contentsOf, isLight, type LightResponse, nativeOf } from "./light-response.ts";
+import { type Contents, contentsOf, isLight, nativeOf } from "./light-response.ts";
 import { natives } from "./natives.ts";
+import { rememberedContents } from "./remembering-response.ts";
 import { sendStream } from "./send-stream.ts";
 
 /** What the server says itself, of the connection that it has. RFC 9110 section 7.6.1. */
@@ -34,16 +35,18 @@ export function sendResponse(
   if (isLight(response)) {
     if (response.bodyUsed) throw used();
     const native = nativeOf(response);
-    if (native === null) sendContents(response, reply);
-    else return sendNative(native, response.headers, request, reply);
-    return;
+    if (native !== null) return sendNative(native, response.headers, request, reply);
+    sendContents(contentsOf(response), reply);
+    return undefined;
   }
-  return sendNative(response, response.headers, request, reply);
+  const contents = rememberedContents(response);
+  if (contents === null) return sendNative(response, response.headers, request, reply);
+  sendContents(contents, reply);
+  return undefined;
 }
 
 /** Body and all are at hand. */
-function sendContents(response: LightResponse, reply: HttpReply): void {
-  const { status, body, headers, type } = contentsOf(response);
+function sendContents({ status, body, headers, type }: Contents, reply: HttpReply): void {
   if (status !== 200) reply.status(status);
   if (headers !== null) {
     // Only where nothing is sent that has a length may something else be said of it.
@@ -112,7 +115,7 @@ function addHeaders(
     }
     lines += `${name}: ${value}\r\n`;
   };
-  if (headers instanceof LightHeaders) eachHeader(headers, add);
+  if (isLightHeaders(headers)) eachHeader(headers, add);
   else for (const [name, value] of headers) add(name, value);
   reply.lines(lines, hasDate, length);
 }
