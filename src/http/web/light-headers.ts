@@ -179,12 +179,21 @@ export function headersOfHead(head: string): LightHeaders {
   const headers = new LightHeaders();
   const names = namesOf(headers);
   const values = valuesOf(headers);
+  for (const [name, value] of fieldsOfHead(head)) {
+    names.push(name);
+    values.push(value);
+  }
+  return headers;
+}
+
+/** The same as pairs, each name in lower case. */
+export function fieldsOfHead(head: string): [name: string, value: string][] {
+  const fields: [string, string][] = [];
   for (let at = head.indexOf("\r\n") + 2; ; ) {
     const end = head.indexOf("\r\n", at);
-    if (end <= at) return headers;
+    if (end <= at) return fields;
     const colon = head.indexOf(":", at);
-    names.push(head.slice(at, colon).toLowerCase());
-    values.push(trimmed(head.slice(colon + 1, end)));
+    fields.push([head.slice(at, colon).toLowerCase(), trimmed(head.slice(colon + 1, end))]);
     at = end + 2;
   }
 }

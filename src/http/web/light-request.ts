@@ -1,7 +1,7 @@
 import { latin1 } from "../parser/latin1.ts";
 import type { HttpRequest } from "../request.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";
-import { asHeaders, headersOfHead, type LightHeaders } from "./light-headers.ts";
+import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./light-headers.ts";
 import { INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
 import { resolve } from "./url.ts";
 
@@ -150,7 +150,7 @@ export class LightRequest {
     if (this.#native !== undefined) return this.#native;
     const init = {
       method: this.#method,
-      headers: [...this.headers],
+      headers: this.#headers === undefined ? fieldsOfHead(this.#head) : [...this.headers],
       signal: this.signal,
       ...(this.#body === null ? {} : { body: this.#isUsed ? "" : this.#body.stream() }),
       duplex: "half",

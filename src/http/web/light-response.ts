@@ -1,3 +1,4 @@
+import { HeldBody } from "./held-body.ts";
 import { textOf } from "./incoming-body.ts";
 import { asHeaders, LightHeaders } from "./light-headers.ts";
 import {
@@ -27,6 +28,7 @@ export interface Contents {
 let isOne: (value: object) => boolean;
 let contentsIn: (response: LightResponse) => Contents;
 let nativeIn: (response: LightResponse) => Response | null;
+let isLockedIn: (response: LightResponse) => boolean;
 
 /**
  * A `Response` whose body stays what it was given: a string or bytes, which are sent as they are.
@@ -37,25 +39,27 @@ let nativeIn: (response: LightResponse) => Response | null;
  * is left to a real one, which is made then.
  */
 export class LightResponse {
-  #body: string | Uint8Array<ArrayBuffer> | null = null;
+  #held: HeldBody | null = null;
   #status = 200;
   #statusText = "";
   #headers: LightHeaders | null = null;
   /** The Content-Type, as long as it is the only header. */
   #type: string | null = null;
-  #isUsed = false;
   #native: Response | null = null;
 
   constructor(body?: BodyInit | null, init?: ResponseInit) {
     if (init !== undefined && init !== null) this.#take(init);
     if (body === undefined || body === null) return;
-    if (typeof body === "string") {
-      this.#hold(body, TEXT);
+    const held = HeldBody.of(body);
+    if (held !== undefined) {
+      this.#hold(held, null);
+    } else if (typeof body === "string") {
+      this.#hold(new HeldBody(body), TEXT);
     } else if (body instanceof Uint8Array) {
       // A copy, since what the program does with its own bytes next is no part of the response.
-      this.#hold(new Uint8Array(body), null);
+      this.#hold(new HeldBody(new Uint8Array(body)), null);
     } else if (body instanceof ArrayBuffer) {
-      this.#hold(new Uint8Array(body.slice(0)), null);
+      this.#hold(new HeldBody(new Uint8Array(body.slice(0))), null);
     } else {
       this.#native = new (natives().Response)(body, init);
       this.#headers = new LightHeaders(this.#native.headers as HeadersInit);
@@ -66,7 +70,7 @@ export class LightResponse {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json was given what JSON does not have");
     const response = new LightResponse(null, init);
-    response.#hold(text, JSON_TYPE);
+    response.#hold(new HeldBody(text), JSON_TYPE);
     return response as unknown as Response;
   }
 
@@ -112,11 +116,11 @@ export class LightResponse {
   }
 
   get body(): ReadableStream | null {
-    return this.#body === null && this.#native === null ? null : this.#asNative().body;
+    return this.#native === null ? (this.#held?.stream ?? null) : this.#native.body;
   }
 
   get bodyUsed(): boolean {
-    return this.#native?.bodyUsed ?? this.#isUsed;
+    return this.#native?.bodyUsed ?? this.#held?.isUsed ?? false;
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
@@ -124,7 +128,7 @@ export class LightResponse {
   }
 
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#native === null ? this.#use().slice() : new Uint8Array(await this.arrayBuffer());
+    return new Uint8Array(await this.arrayBuffer());
   }
 
   async text(): Promise<string> {
@@ -141,16 +145,21 @@ export class LightResponse {
   }
 
   async formData(): Promise<FormData> {
-    return this.#asNative().formData();
+    if (this.#native !== null) return this.#native.formData();
+    const type = this.headers.get("content-type") ?? "";
+    const { Response } = natives();
+    return new Response(this.#use(), { headers: { "content-type": type } }).formData();
   }
 
   clone(): Response {
-    if (this.bodyUsed) throw new TypeError("A response whose body has been read has no clone");
+    if (this.bodyUsed || this.#held?.isLocked === true) {
+      throw new TypeError("A response whose body has been read has no clone");
+    }
     const { status, statusText } = this;
     const headers = asHeaders(new LightHeaders(this.headers as HeadersInit));
     const copy = new LightResponse(null, { status, statusText, headers });
-    copy.#body = this.#body;
-    copy.#native = this.#native === null ? null : this.#native.clone();
+    if (this.#native !== null) copy.#native = this.#native.clone();
+    else if (this.#held !== null) copy.#held = new HeldBody(this.#held.content);
     return copy as unknown as Response;
   }
 
@@ -168,11 +177,11 @@ export class LightResponse {
     if (headers !== undefined) this.#headers = new LightHeaders(headers as HeadersInit);
   }
 
-  #hold(body: string | Uint8Array<ArrayBuffer>, type: string | null): void {
+  #hold(body: HeldBody, type: string | null): void {
     if (BODILESS.has(this.#status)) {
       throw new TypeError(`A response with the status ${this.#status} has no body`);
     }
-    this.#body = body;
+    this.#held = body;
     if (this.#headers === null) this.#type = type;
     else if (type !== null && !this.#headers.has("content-type")) {
       this.#headers.append("content-type", type);
@@ -181,31 +190,18 @@ export class LightResponse {
 
   /** The body, for one reader. */
   #use(): Uint8Array<ArrayBuffer> {
-    if (this.#isUsed) throw new TypeError("The body of the response has been read already");
-    this.#isUsed = this.#body !== null;
-    if (this.#body === null) return new Uint8Array(0);
-    return typeof this.#body === "string" ? new TextEncoder().encode(this.#body) : this.#body;
-  }
-
-  #asNative(): Response {
-    if (this.#native !== null) return this.#native;
-    const { status, statusText } = this;
-    const headers = [...this.headers] as unknown as HeadersInit;
-    const init = { status, statusText, headers } as ResponseInit;
-    this.#native = new (natives().Response)(this.#body, init);
-    // What has been read here has been read there.
-    if (this.#isUsed) void this.#native.text();
-    return this.#native;
+    return this.#held === null ? new Uint8Array(0) : this.#held.use();
   }
 
   static {
     isOne = (value) => #status in value;
     nativeIn = (response) => response.#native;
+    isLockedIn = (response) => response.#held?.isLocked === true;
     contentsIn = (response) => {
-      response.#isUsed = response.#body !== null;
+      response.#held?.sent();
       return {
         status: response.#status,
-        body: response.#body,
+        body: response.#held?.content ?? null,
         headers: response.#headers,
         type: response.#type,
       };
@@ -227,6 +223,11 @@ export function isLight(value: object): value is LightResponse {
 /** The real one that has its body; null when that is at hand. */
 export function nativeOf(response: LightResponse): Response | null {
   return nativeIn(response);
+}
+
+/** Whether somebody reads its body, or has. */
+export function isTaken(response: LightResponse): boolean {
+  return response.bodyUsed || isLockedIn(response);
 }
 
 /** What is to be sent. With that its body has been used. */

@@ -4,7 +4,7 @@ import type { HttpRequest } from "../request.ts";
 import { isBodiless } from "../status.ts";
 import { eachHeader, isLightHeaders, type LightHeaders } from "./light-headers.ts";
 import { whyAborted } from "./light-request.ts";
-import { type Contents, contentsOf, isLight, nativeOf } from "./light-response.ts";
+import { type Contents, contentsOf, isLight, isTaken, nativeOf } from "./light-response.ts";
 import { natives } from "./natives.ts";
 import { rememberedContents } from "./remembering-response.ts";
 import { sendStream } from "./send-stream.ts";
@@ -33,7 +33,7 @@ export function sendResponse(
     );
   }
   if (isLight(response)) {
-    if (response.bodyUsed) throw used();
+    if (isTaken(response)) throw used();
     const native = nativeOf(response);
     if (native !== null) return sendNative(native, response.headers, request, reply);
     sendContents(contentsOf(response), reply);
