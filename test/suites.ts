@@ -19,6 +19,7 @@ import { httpLoggingConformance } from "./conformance/http/logging.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
 import { httpSmugglingConformance } from "./conformance/http/smuggling.ts";
+import { webConformance } from "./conformance/http/web.ts";
 import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
@@ -96,5 +97,6 @@ function all(): Suite[] {
     httpEndingsConformance(),
     httpLoggingConformance(),
     httpWorkersConformance(),
+    ...webConformance(),
   ];
 }

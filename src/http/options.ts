@@ -49,14 +49,14 @@ export interface HttpOptions
       "host" | "port" | "path" | "fd" | "backlog" | "reusePort" | "dualStack" | "acceptError"
     > {
   /** Answers requests, in terms of the connection. Either this or `fetch`. */
-  readonly handler?: HttpHandler;
+  readonly handler?: HttpHandler | undefined;
   /** Answers requests, in terms of the Fetch standard. Either this or `handler`. */
-  readonly fetch?: FetchHandler;
+  readonly fetch?: FetchHandler | undefined;
   /**
    * Whether classes that do the same with less stand in for `Response`, and on Node for `Request` and `fetch`,
    * while a fetch handler is served. On Node that makes it several times as fast. Default true.
    */
-  readonly overrideGlobals?: boolean;
+  readonly overrideGlobals?: boolean | undefined;
   /** Told of what a handler threw, which the client sees as 500. Default: it is printed to stderr. */
   readonly error?: (error: unknown) => void;
   /**

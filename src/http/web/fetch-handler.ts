@@ -1,11 +1,12 @@
 import { show, typeError } from "../../base/misuse.ts";
 import { kernel } from "../../sys/open.ts";
+import { RequestError } from "../refusal.ts";
 import type { HttpReply } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { reasonOf } from "../status.ts";
 import { FetchInfo } from "./fetch-info.ts";
 import { replaceGlobals } from "./globals.ts";
-import { closeBody, LightRequest, nativeOf } from "./light-request.ts";
+import { closeBody, hasAborted, LightRequest, nativeOf } from "./light-request.ts";
 import { sendResponse } from "./send-response.ts";
 import { listeningHost, originOf, unusualUrl } from "./url.ts";
 
@@ -53,8 +54,9 @@ function handlerOf(fetch: FetchHandler, isLight: boolean): ServedFetch["handler"
     const response: unknown = fetch(given, new FetchInfo(request));
     if (isThenable(response)) return answerLater(response, incoming, request, reply);
     const sending = sendResponse(response, request, reply);
-    if (sending === undefined) closeBody(incoming);
-    return sending?.finally(() => closeBody(incoming));
+    if (sending !== undefined) return finish(sending, incoming);
+    closeBody(incoming);
+    return undefined;
   };
 }
 
@@ -66,9 +68,29 @@ async function answerLater(
 ): Promise<void> {
   try {
     await sendResponse(await response, request, reply);
+  } catch (error) {
+    throw failureOf(error, incoming);
   } finally {
     closeBody(incoming);
   }
+}
+
+async function finish(sending: Promise<void>, incoming: LightRequest): Promise<void> {
+  try {
+    await sending;
+  } catch (error) {
+    throw failureOf(error, incoming);
+  } finally {
+    closeBody(incoming);
+  }
+}
+
+/** To give up when the signal says so is no failure of a handler's. */
+function failureOf(error: unknown, incoming: LightRequest): unknown {
+  const gaveUp = hasAborted(incoming) && error instanceof Error && error.name === "AbortError";
+  return gaveUp
+    ? new RequestError("CLIENT_LEFT", 0, "the client left before its reply was complete")
+    : error;
 }
 
 /** @returns `undefined` when it is none that the standard knows, and has been answered. */

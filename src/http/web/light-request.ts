@@ -26,6 +26,7 @@ const UNSAID = [
 
 let isOne: (value: object) => boolean;
 let nativeIn: (request: LightRequest) => Request;
+let hasAbortedIn: (request: LightRequest) => boolean;
 let closeIn: (request: LightRequest) => void;
 
 /**
@@ -165,6 +166,7 @@ export class LightRequest {
   static {
     isOne = (value) => #head in value;
     nativeIn = (request) => request.#asNative();
+    hasAbortedIn = (request) => request.#controller?.signal.aborted === true;
     closeIn = (request) => request.#body?.close();
     let blank: Request | undefined;
     for (const name of UNSAID) {
@@ -193,6 +195,11 @@ export function isLightRequest(value: unknown): value is LightRequest {
 /** The real one, which from then on has the body. */
 export function nativeOf(request: LightRequest): Request {
   return nativeIn(request);
+}
+
+/** Whether its signal has told somebody that the client left. */
+export function hasAborted(request: LightRequest): boolean {
+  return hasAbortedIn(request);
 }
 
 /** The reply is complete: nobody gets any more of the body. */

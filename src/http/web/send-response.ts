@@ -85,15 +85,20 @@ function sendNative(
   const isDecoded =
     response.url !== "" && body !== null && !isHidden && headers.has("content-encoding");
   const keepsLength = body === null ? reply.isToHead || status === 304 : !isDecoded;
-  addHeaders(reply, headers, keepsLength, isDecoded ? "content-encoding" : "");
+  if (body !== null && !isHidden) {
+    const without = isDecoded ? "content-encoding" : "";
+    return sendStream(body, request, reply, (isWhole) =>
+      addHeaders(reply, headers, keepsLength && !isWhole, without),
+    );
+  }
+  addHeaders(reply, headers, keepsLength);
   if (body === null) {
     reply.send();
-  } else if (isHidden) {
+  } else {
     body.cancel().catch(ignore);
     reply.begin().end();
-  } else {
-    return sendStream(body, request, reply);
   }
+  return undefined;
 }
 
 function addHeaders(

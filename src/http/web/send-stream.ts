@@ -20,11 +20,14 @@ type Piece = Awaited<ReturnType<Reader["read"]>>;
  * responses that the runtime makes. The head of any other does not wait for it.
  *
  * When the client leaves, the stream is cancelled.
+ *
+ * @param addHeaders - Called before the head goes; with whether the whole body is at hand, and so its length.
  */
 export async function sendStream(
   stream: ReadableStream,
   request: HttpRequest,
   reply: HttpReply,
+  addHeaders: (isWhole: boolean) => void,
 ): Promise<void> {
   const reader = stream.getReader();
   const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
@@ -38,6 +41,7 @@ export async function sendStream(
     let next = reader.read();
     const first = await soon(next);
     if (first?.done === true) {
+      addHeaders(true);
       reply.send();
       return;
     }
@@ -46,11 +50,14 @@ export async function sendStream(
       next = reader.read();
       const second = await soon(next);
       if (second?.done === true) {
+        addHeaders(true);
         reply.send(bytes);
         return;
       }
+      addHeaders(false);
       reply.begin().write(bytes);
     } else {
+      addHeaders(false);
       reply.begin();
     }
     for (let piece = await next; !piece.done; piece = await reader.read()) {
