@@ -24,7 +24,8 @@ export class IncomingBody implements BodyReader {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      this.#read();
+      if (this.#isOver) reject(tooLate());
+      else this.#read();
     });
   }
 
@@ -34,7 +35,8 @@ export class IncomingBody implements BodyReader {
       type: "bytes",
       pull: (controller) => {
         this.#controller = controller;
-        if (this.#isRead) this.#request.resume();
+        if (this.#isOver) controller.error(tooLate());
+        else if (this.#isRead) this.#request.resume();
         else this.#read();
       },
       cancel: () => {
@@ -77,8 +79,8 @@ export class IncomingBody implements BodyReader {
 
   /** The reply is complete: what is still to come of the body is thrown away. */
   close(): void {
-    if (this.#isOver || !this.#isRead) return;
-    this.abort(typeError("ERR_CLOSED", "Cannot read the body: the reply was complete before it"));
+    if (this.#isOver) return;
+    this.abort(tooLate());
     this.#request.resume();
   }
 
@@ -103,4 +105,8 @@ function joined(pieces: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuf
 export function textOf(bytes: Uint8Array<ArrayBuffer>): string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+function tooLate(): TypeError {
+  return typeError("ERR_CLOSED", "Cannot read the body: the reply was complete before it");
 }

@@ -193,8 +193,13 @@ export function fieldsOfHead(head: string): [name: string, value: string][] {
     const end = head.indexOf("\r\n", at);
     if (end <= at) return fields;
     const colon = head.indexOf(":", at);
-    fields.push([head.slice(at, colon).toLowerCase(), trimmed(head.slice(colon + 1, end))]);
+    const name = head.slice(at, colon).toLowerCase();
+    const value = trimmed(head.slice(colon + 1, end));
     at = end + 2;
+    // Which not every runtime's Headers join as they have to be.
+    const cookies = name === "cookie" ? fields.find(([other]) => other === name) : undefined;
+    if (cookies === undefined) fields.push([name, value]);
+    else cookies[1] += `; ${value}`;
   }
 }
 

@@ -28,6 +28,7 @@ export interface Contents {
 let isOne: (value: object) => boolean;
 let contentsIn: (response: LightResponse) => Contents;
 let nativeIn: (response: LightResponse) => Response | null;
+let lengthIn: (response: LightResponse) => number;
 let isLockedIn: (response: LightResponse) => boolean;
 
 /**
@@ -46,6 +47,8 @@ export class LightResponse {
   /** The Content-Type, as long as it is the only header. */
   #type: string | null = null;
   #native: Response | null = null;
+  /** How long the body of that is; -1 when nobody knows. */
+  #length = -1;
 
   constructor(body?: BodyInit | null, init?: ResponseInit) {
     if (init !== undefined && init !== null) this.#take(init);
@@ -63,6 +66,7 @@ export class LightResponse {
     } else {
       this.#native = new (natives().Response)(body, init);
       this.#headers = new LightHeaders(this.#native.headers as HeadersInit);
+      if (body instanceof Blob) this.#length = body.size;
     }
   }
 
@@ -196,6 +200,7 @@ export class LightResponse {
   static {
     isOne = (value) => #status in value;
     nativeIn = (response) => response.#native;
+    lengthIn = (response) => response.#length;
     isLockedIn = (response) => response.#held?.isLocked === true;
     contentsIn = (response) => {
       response.#held?.sent();
@@ -223,6 +228,11 @@ export function isLight(value: object): value is LightResponse {
 /** The real one that has its body; null when that is at hand. */
 export function nativeOf(response: LightResponse): Response | null {
   return nativeIn(response);
+}
+
+/** How long the body of the real one is; -1 when nobody knows. */
+export function lengthOf(response: LightResponse): number {
+  return lengthIn(response);
 }
 
 /** Whether somebody reads its body, or has. */

@@ -28,12 +28,16 @@ function makeClass(): typeof Response {
   const { Response: Native, Headers } = natives();
   const getter = Object.getOwnPropertyDescriptor(Native.prototype, "headers")?.get;
   const headersOf = getter as (this: Response) => Headers;
+  const bodyGetter = Object.getOwnPropertyDescriptor(Native.prototype, "body")?.get;
+  const streamOf = bodyGetter as (this: Response) => ReadableStream | null;
 
   class Remembering extends Native {
     readonly #text: string | null;
     /** Nobody has said or seen anything of its headers. */
     #isPlain: boolean;
     #isSent = false;
+    /** Somebody has the stream of it. */
+    #isOut = false;
 
     constructor(body?: BodyInit, init?: ResponseInit) {
       super(body, init);
@@ -67,9 +71,17 @@ function makeClass(): typeof Response {
         enumerable: true,
         configurable: true,
       });
+      Object.defineProperty(Remembering.prototype, "body", {
+        get(this: Remembering): ReadableStream | null {
+          this.#isOut = true;
+          return streamOf.call(this);
+        },
+        enumerable: true,
+        configurable: true,
+      });
       standsFor(Remembering, Native);
       contentsIn = (response) => {
-        if (!(#text in response) || response.#text === null) return null;
+        if (!(#text in response) || response.#text === null || response.#isOut) return null;
         // Sent twice, it is read the second time, and found to be used.
         if (response.#isSent && !response.bodyUsed) void response.text();
         if (response.bodyUsed) return null;

@@ -4,7 +4,14 @@ import type { HttpRequest } from "../request.ts";
 import { isBodiless } from "../status.ts";
 import { eachHeader, isLightHeaders, type LightHeaders } from "./light-headers.ts";
 import { whyAborted } from "./light-request.ts";
-import { type Contents, contentsOf, isLight, isTaken, nativeOf } from "./light-response.ts";
+import {
+  type Contents,
+  contentsOf,
+  isLight,
+  isTaken,
+  lengthOf,
+  nativeOf,
+} from "./light-response.ts";
 import { natives } from "./natives.ts";
 import { rememberedContents } from "./remembering-response.ts";
 import { sendStream } from "./send-stream.ts";
@@ -35,12 +42,13 @@ export function sendResponse(
   if (isLight(response)) {
     if (isTaken(response)) throw used();
     const native = nativeOf(response);
-    if (native !== null) return sendNative(native, response.headers, request, reply);
+    if (native !== null)
+      return sendNative(native, response.headers, lengthOf(response), request, reply);
     sendContents(contentsOf(response), reply);
     return undefined;
   }
   const contents = rememberedContents(response);
-  if (contents === null) return sendNative(response, response.headers, request, reply);
+  if (contents === null) return sendNative(response, response.headers, -1, request, reply);
   sendContents(contents, reply);
   return undefined;
 }
@@ -64,6 +72,7 @@ function sendContents({ status, body, headers, type }: Contents, reply: HttpRepl
 function sendNative(
   response: Response,
   headers: Headers,
+  length: number,
   request: HttpRequest,
   reply: HttpReply,
 ): void | Promise<void> {
@@ -87,9 +96,10 @@ function sendNative(
   const keepsLength = body === null ? reply.isToHead || status === 304 : !isDecoded;
   if (body !== null && !isHidden) {
     const without = isDecoded ? "content-encoding" : "";
-    return sendStream(body, request, reply, (isWhole) =>
-      addHeaders(reply, headers, keepsLength && !isWhole, without),
-    );
+    return sendStream(body, request, reply, (isWhole) => {
+      addHeaders(reply, headers, keepsLength && !isWhole && length < 0, without);
+      if (length >= 0 && !isWhole) reply.lines(`content-length: ${length}\r\n`, false, length);
+    });
   }
   addHeaders(reply, headers, keepsLength);
   if (body === null) {

@@ -198,8 +198,13 @@ function responses(web: WebCase): Case[] {
       () => new Response("hello"),
       async ({ client }) => {
         const text = await client().send(LAST).end();
-        assert.match(linesOf(text)[1] as string, /^content-type: text\/plain;charset=utf-8$/i);
-        assert.deepEqual(linesOf(text).slice(2), ["Content-Length: 5"]);
+        const type = "content-type: text/plain;charset=utf-8";
+        // Bun gives text its type in its own server only.
+        const isTypeless = kernel.runtime === "bun" && !web.overridesGlobals;
+        assert.deepEqual(
+          linesOf(text).map((line) => line.toLowerCase()),
+          ["http/1.1 200 ok", ...(isTypeless ? [] : [type]), "content-length: 5"],
+        );
         assert.equal(bodyOf(text), "hello");
       },
     ),
@@ -215,7 +220,10 @@ function responses(web: WebCase): Case[] {
           const isTypeless = type === null || (kernel.runtime === "bun" && !web.overridesGlobals);
           if (isTypeless && sent === null) return;
           assert.match(sent ?? "none", type ?? /^no type$/);
-          assert.equal(response.headers.get("content-length"), length?.toString() ?? null);
+          // How soon a Blob is read is the runtime's own affair.
+          const isKnown = web.overridesGlobals || name !== "a Blob";
+          const counted = response.headers.get("content-length");
+          if (isKnown || counted !== null) assert.equal(counted, length?.toString() ?? null);
           const head = await client().send(LAST.replace("GET", "HEAD")).end();
           assert.match(head, /\r\n\r\n$/);
           assert.deepEqual(errors, []);
