@@ -15,6 +15,7 @@ import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
 import { httpEndingsConformance } from "./conformance/http/endings.ts";
+import { honoConformance } from "./conformance/http/hono.ts";
 import { httpLoggingConformance } from "./conformance/http/logging.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
@@ -98,5 +99,6 @@ function all(): Suite[] {
     httpLoggingConformance(),
     httpWorkersConformance(),
     ...webConformance(),
+    honoConformance(),
   ];
 }

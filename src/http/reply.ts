@@ -138,7 +138,7 @@ export class HttpReply {
    * For headers that are known to be sound, with those of the server's left out: their lines, each with its CRLF.
    *
    * @param hasDate - Whether Date is among them.
-   * @param length - What Content-Length among them says; -1 when it is not.
+   * @param length - What Content-Length among them says; -1 when it is not, and is still to be said.
    */
   lines(lines: string, hasDate: boolean, length: number): void {
     this.#fields += lines;

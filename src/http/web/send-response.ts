@@ -65,7 +65,14 @@ function sendContents({ status, body, headers, type }: Contents, reply: HttpRepl
   } else {
     reply.lines("", false, -1);
   }
-  reply.send(body ?? "");
+  if (body === null) sendNothing(reply);
+  else reply.send(body);
+}
+
+/** Nothing follows. When it answers HEAD, nobody knows whether GET would have a body, and how long it would be. */
+function sendNothing(reply: HttpReply): void {
+  if (reply.isToHead) reply.lines("", false, 0);
+  reply.send();
 }
 
 /** The body is a stream of the runtime's, or there is none. */
@@ -103,7 +110,7 @@ function sendNative(
   }
   addHeaders(reply, headers, keepsLength);
   if (body === null) {
-    reply.send();
+    sendNothing(reply);
   } else {
     body.cancel().catch(ignore);
     reply.begin().end();
@@ -111,6 +118,7 @@ function sendNative(
   return undefined;
 }
 
+/** @param keepsLength - Whether a Content-Length among them is true. */
 function addHeaders(
   reply: HttpReply,
   headers: Headers | LightHeaders,
