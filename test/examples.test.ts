@@ -38,6 +38,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   "16-workers": same,
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
+const FETCH_SERVERS = ["17-http-fetch"];
 const CLIENTS = ["11-interactive-client", "12-many-socket-client"];
 const ON_A_RING = ["13-uring-copy-file", "14-uring-timer"];
 
@@ -76,7 +77,8 @@ describe("examples", limits, () => {
   const files = readdirSync(fileURLToPath(folder)).filter((file) => file.endsWith(".ts"));
 
   test("every one is run here, and in the list of the README", () => {
-    const all = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...CLIENTS, ...ON_A_RING];
+    const servers = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...FETCH_SERVERS];
+    const all = [...servers, ...CLIENTS, ...ON_A_RING];
     assert.deepEqual(
       files.sort(),
       all.sort().map((name) => `${name}.ts`),
@@ -347,6 +349,37 @@ describe("14-uring-timer", { ...limits, skip: noUring ?? false }, () => {
     const { code, stdout } = await timer.ended;
     assert.deepEqual({ code, stdout }, { code: 0, stdout: "tick 1\ntick 2\ntick 3\n3 ticks\n" });
     assert.ok(performance.now() - start >= 70);
+  });
+});
+
+describe("17-http-fetch", limits, () => {
+  test("greets, says who asks, and knows what is not there", async () => {
+    await using server = await serving("17-http-fetch");
+    const url = `http://127.0.0.1:${server.at}`;
+    assert.equal(await (await fetch(url)).text(), "Hello, world!");
+    assert.match(await (await fetch(`${url}/whoami`)).text(), /"address":"127\.0\.0\.1"/);
+    assert.equal((await fetch(`${url}/nothing`)).status, 404);
+  });
+
+  test("gives a body back in capitals", async () => {
+    await using server = await serving("17-http-fetch");
+    const body = "a line of text\n".repeat(MUCH / 15);
+    const init = { method: "POST", body };
+    const response = await fetch(`http://127.0.0.1:${server.at}/capitals`, init);
+    assert.ok((await response.text()) === body.toUpperCase());
+  });
+
+  test("ticks until nobody looks", async () => {
+    await using server = await serving("17-http-fetch");
+    const looking = new AbortController();
+    const { signal } = looking;
+    const response = await fetch(`http://127.0.0.1:${server.at}/clock`, { signal });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    for (let i = 0; i < 2; i++) {
+      assert.match(new TextDecoder().decode((await reader.read()).value), /^data: \d{4}-/);
+    }
+    looking.abort();
+    await server.says(/nobody looks at the clock any more/);
   });
 });
 

@@ -1,0 +1,60 @@
+/**
+ * The HTTP server of the texts as a fetch handler: a function from a Request to a Response, as the web has
+ * them, and as Hono and its friends are written for.
+ *
+ *     node dist/examples/17-http-fetch.js [port]
+ *     curl http://127.0.0.1:8080/
+ *     curl -N http://127.0.0.1:8080/clock                   # until you have enough
+ *     curl -T README.md http://127.0.0.1:8080/capitals
+ *
+ * Follows text 2, which ends where a server has a request and a response. What the original got wrong:
+ * - It takes the request to be complete when two line ends have come, and a body for the next request.
+ * - A response is one string: what is longer than memory, or has no end, cannot be sent.
+ * - Nobody tells what makes the response that its client has left.
+ */
+import { serve } from "polloi/http";
+
+const TICK_MS = 100;
+
+/** The time, again and again, to whoever listens. Only as much is made as is read. */
+function clock(signal: AbortSignal): Response {
+  const encoder = new TextEncoder();
+  const stream = new ReadableStream({
+    async pull(controller) {
+      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+      controller.enqueue(encoder.encode(`data: ${new Date().toISOString()}\n\n`));
+    },
+  });
+  signal.addEventListener("abort", () => console.log("nobody looks at the clock any more"));
+  return new Response(stream, { headers: { "content-type": "text/event-stream" } });
+}
+
+/** The body in capitals, while it is still coming. */
+function capitals(request: Request): Response {
+  const upper = new TransformStream<string, string>({
+    transform: (text, controller) => controller.enqueue(text.toUpperCase()),
+  });
+  const body = request.body
+    ?.pipeThrough(new TextDecoderStream())
+    .pipeThrough(upper)
+    .pipeThrough(new TextEncoderStream());
+  return new Response(body ?? null);
+}
+
+const server = serve({
+  host: "127.0.0.1",
+  port: Number(process.argv[2] ?? 8080),
+  maxBodyBytes: 100_000_000,
+  fetch(request, info) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/clock") return clock(request.signal);
+    if (pathname === "/capitals") return capitals(request);
+    if (pathname === "/whoami") return Response.json(info.remoteAddress);
+    if (pathname === "/") return new Response("Hello, world!");
+    return new Response("not here\n", { status: 404 });
+  },
+});
+
+console.log(`listening on 127.0.0.1:${server.port}`);
+process.once("SIGINT", () => server.stop());
+process.once("SIGTERM", () => server.stop());
