@@ -22,6 +22,7 @@ const REQUEST: Uint8Array = new TextEncoder().encode(
 /** A connection that takes everything, and to which nothing happens. */
 const nowhere = {
   connection: { remoteAddress: null, localAddress: null, fileno: () => -1 },
+  date: "",
   write: () => true,
   connectionField: () => "",
   whenDrained: (callback: () => void) => callback(),
@@ -67,10 +68,8 @@ async function costOf(handler: ServedFetch["handler"]): Promise<number> {
     while (performance.now() - began < ROUND_MS) {
       for (let i = 0; i < SOME; i++) {
         parser.read(REQUEST, 0);
-        const pending = handler(
-          new HttpRequest(nowhere, parser.head),
-          new HttpReply(nowhere, false, true),
-        );
+        const request = new HttpRequest(nowhere, parser.head);
+        const pending = handler(request, new HttpReply(nowhere, "GET", true));
         if (pending !== undefined) await pending;
         parser.read(REQUEST, parser.position);
       }

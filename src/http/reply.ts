@@ -135,10 +135,11 @@ export class HttpReply {
   }
 
   /**
-   * For headers that are known to be sound, with those of the server's left out: their lines, each with its CRLF.
+   * For headers that are known to be sound: their lines, each with its CRLF, but for those of the server's and
+   * Content-Length.
    *
    * @param hasDate - Whether Date is among them.
-   * @param length - What Content-Length among them says; -1 when it is not, and is still to be said.
+   * @param length - What Content-Length says; -1 when they have none.
    */
   lines(lines: string, hasDate: boolean, length: number): void {
     this.#fields += lines;
@@ -148,6 +149,11 @@ export class HttpReply {
     if (length < 0) return;
     this.#set |= HAS_LENGTH;
     this.#left = length;
+  }
+
+  /** For HEAD, when what GET would have is not known: no length is said, unless one was set. */
+  leaveLengthOut(): void {
+    this.#set |= HAS_LENGTH;
   }
 
   /**

@@ -71,7 +71,7 @@ function sendContents({ status, body, headers, type }: Contents, reply: HttpRepl
 
 /** Nothing follows. When it answers HEAD, nobody knows whether GET would have a body, and how long it would be. */
 function sendNothing(reply: HttpReply): void {
-  if (reply.isToHead) reply.lines("", false, 0);
+  if (reply.isToHead) reply.leaveLengthOut();
   reply.send();
 }
 
@@ -105,7 +105,7 @@ function sendNative(
     const without = isDecoded ? "content-encoding" : "";
     return sendStream(body, request, reply, (isWhole) => {
       addHeaders(reply, headers, keepsLength && !isWhole && length < 0, without);
-      if (length >= 0 && !isWhole) reply.lines(`content-length: ${length}\r\n`, false, length);
+      if (!isWhole) reply.lines("", false, length);
     });
   }
   addHeaders(reply, headers, keepsLength);
@@ -131,11 +131,10 @@ function addHeaders(
   const add = (name: string, value: string): void => {
     if (OWN.has(name) || name === without) return;
     if (name === "content-length") {
-      if (!keepsLength || !/^\d{1,15}$/.test(value)) return;
-      length = Number(value);
-    } else if (name === "date") {
-      hasDate = true;
+      if (keepsLength && /^\d{1,15}$/.test(value)) length = Number(value);
+      return;
     }
+    if (name === "date") hasDate = true;
     lines += `${name}: ${value}\r\n`;
   };
   if (isLightHeaders(headers)) eachHeader(headers, add);
