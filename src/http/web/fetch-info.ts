@@ -1,3 +1,4 @@
+import type { Connection, ConnectionOptions, Handlers } from "../../reactor/connection.ts";
 import type { SocketAddress } from "../../socket/address.ts";
 import type { HttpRequest } from "../request.ts";
 
@@ -29,5 +30,14 @@ export class FetchInfo {
   /** The connection's descriptor, to look at (TCP_INFO); -1 when it is gone. */
   fileno(): number {
     return this.#request.fileno();
+  }
+  /**
+   * Takes the connection out of HTTP's hands, as `upgrade` of `HttpRequest` does: write the head of the answer
+   * yourself. The handler returns any `Response`, which goes nowhere.
+   *
+   * @throws TypeError `ERR_CLOSED` when the client has left, or a body is still coming.
+   */
+  upgrade<Data = undefined>(options: Handlers<Data> & ConnectionOptions): Connection<Data> {
+    return this.#request.upgrade(options);
   }
 }

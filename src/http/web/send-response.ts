@@ -34,6 +34,8 @@ export function sendResponse(
   reply: HttpReply,
 ): void | Promise<void> {
   if (!isResponse(response)) {
+    // Nobody waits for it, or the connection is the program's.
+    if (reply.done) return undefined;
     throw typeError(
       "ERR_INVALID_DATA",
       `Cannot answer with ${nameOf(response)}: a fetch handler returns a Response, or a promise of one`,

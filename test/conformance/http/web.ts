@@ -125,6 +125,23 @@ function requests(web: WebCase): Case[] {
         assert.equal(open, true);
       },
     ),
+    web(
+      "a connection can be taken for another protocol",
+      (request, info) => {
+        if (request.headers.get("upgrade") !== "echo") return new Response("no", { status: 426 });
+        const socket = info.upgrade({ data: (connection, bytes) => connection.write(bytes) });
+        socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        return new Response("goes nowhere");
+      },
+      async ({ client, errors }) => {
+        const one = client().send(
+          "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\none,",
+        );
+        await one.until(({ text }) => text.endsWith("\r\n\r\none,"));
+        await one.send("two").until(({ text }) => text.endsWith("one,two"));
+        assert.deepEqual(errors, []);
+      },
+    ),
   ];
 }
 const kept: Request[] = [];
