@@ -1,5 +1,6 @@
 import type { Connection, ConnectionOptions, Handlers } from "../../reactor/connection.ts";
 import type { SocketAddress } from "../../socket/address.ts";
+import type { TcpInfo } from "../../socket/tcp-info.ts";
 import type { HttpRequest } from "../request.ts";
 
 /**
@@ -27,10 +28,16 @@ export class FetchInfo {
     return this.#request.localAddress;
   }
 
-  /** The connection's descriptor, to look at (TCP_INFO); -1 when it is gone. */
+  /** The connection as the kernel's TCP sees it; `null` on a unix socket, or when it is gone. */
+  get tcpInfo(): TcpInfo | null {
+    return this.#request.tcpInfo;
+  }
+
+  /** The connection's descriptor, to look at; -1 when it is gone. */
   fileno(): number {
     return this.#request.fileno();
   }
+
   /**
    * Takes the connection out of HTTP's hands, as `upgrade` of `HttpRequest` does: write the head of the answer
    * yourself. The handler returns any `Response`, which goes nowhere.
