@@ -1,6 +1,7 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { Exchange } from "./exchange.ts";
-import { TOKEN, VALUE } from "./parser/tokens.ts";
+import { checkField } from "./field-check.ts";
+import { type FilePiece, pumpFile } from "./file-pump.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
 
@@ -238,6 +239,67 @@ export class HttpReply {
     this.#finish();
   }
 
+  /**
+   * Sends a stretch of a file as all of the answer. Its bytes go from the file to the socket, and the kernel
+   * copies them.
+   *
+   * @remarks
+   * A client that is promised bytes which the file has no more is cut off.
+   *
+   * @throws TypeError `ERR_CLOSED` when the head has gone; RangeError `ERR_INVALID_LENGTH` when Content-Length
+   * was set to something else.
+   * @source sendfile(2)
+   */
+  sendFile(piece: FilePiece): void {
+    if (!this.#isFresh()) {
+      piece.done?.(new Error("the client has left"));
+      return;
+    }
+    if ((this.#set & HAS_LENGTH) === 0) this.header("Content-Length", piece.length);
+    else if (this.#left !== piece.length) throw this.#wrongLength(piece.length);
+    this.begin();
+    const done = (error?: Error): void => {
+      if (this.#state === STREAMING && error === undefined) this.#finish();
+      piece.done?.(error);
+    };
+    this.writeFile({ ...piece, done });
+  }
+
+  /**
+   * Sends a stretch of a file as a piece of the body. What is written before it is done would overtake it.
+   *
+   * @throws as {@link write} does; TypeError `ERR_INVALID_OPTION` in a body without Content-Length.
+   */
+  writeFile(piece: FilePiece): boolean {
+    if (!this.#isStreaming()) {
+      piece.done?.(new Error("the client has left"));
+      return false;
+    }
+    if ((this.#set & HAS_LENGTH) === 0) {
+      throw typeError(
+        "ERR_INVALID_OPTION",
+        "Cannot send a file in chunks: set Content-Length before begin()",
+      );
+    }
+    if (piece.length > this.#left) throw this.#wrongLength(piece.length);
+    this.#left -= piece.length;
+    if (this.#hidden || piece.length === 0) {
+      piece.done?.();
+      return true;
+    }
+    this.#bodyBytes += piece.length;
+    pumpFile(
+      {
+        write: (bytes) => this.#exchange.write(bytes),
+        whenDrained: (callback) => this.whenDrained(callback),
+        isOver: () => this.#state !== STREAMING,
+        cutOff: () => this.#exchange.cutOff(),
+      },
+      piece,
+    );
+    return !this.#exchange.isFull;
+  }
+
   /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
   whenDrained(callback: () => void): void {
     if (this.#exchange.isFull && this.#state !== ABANDONED) this.#onDrain = callback;
@@ -291,6 +353,13 @@ export class HttpReply {
     this.#exchange.replied();
   }
 
+  #wrongLength(length: number): RangeError {
+    return rangeError(
+      "ERR_INVALID_LENGTH",
+      `Cannot send ${length} bytes of a file: ${this.#left} are left of Content-Length`,
+    );
+  }
+
   /** @returns Whether there is anybody to answer. @throws TypeError when the head has gone. */
   #isFresh(): boolean {
     if (this.#state === FRESH || this.#state === ABANDONED) return this.#state === FRESH;
@@ -302,26 +371,6 @@ export class HttpReply {
     const why = this.#state === DONE ? "it is complete" : "call begin() first, or send()";
     throw typeError("ERR_CLOSED", `Cannot write to a reply: ${why}`);
   }
-}
-
-/** @throws TypeError `ERR_INVALID_DATA`. */
-function checkField(name: string, value: string, reserved: boolean): void {
-  if (!consistsOf(name, TOKEN) || name === "" || reserved) {
-    throw typeError(
-      "ERR_INVALID_DATA",
-      `Cannot set the header ${show(name)}: no such name can be set`,
-    );
-  }
-  if (consistsOf(value, VALUE)) return;
-  throw typeError(
-    "ERR_INVALID_DATA",
-    `Cannot set ${name} to ${show(value)}: it has characters no header has`,
-  );
-}
-
-function consistsOf(text: string, table: Uint8Array): boolean {
-  for (let i = 0; i < text.length; i++) if (table[text.charCodeAt(i)] !== 1) return false;
-  return true;
 }
 
 /** Counted here while that is quicker than a call out of JavaScript. */
