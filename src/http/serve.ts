@@ -24,7 +24,7 @@ import type { Session } from "./session.ts";
  * ```
  */
 export function serve(options: HttpOptions): HttpServer {
-  const { worker } = options;
+  const { worker, acceptError } = options;
   const reactor = worker?.reactor ?? options.reactor ?? defaultReactor(options);
   const server = new HttpServer(reactor, settingsOf(options));
   const handlers: Handlers<Session> & ConnectionOptions = {
@@ -42,7 +42,10 @@ export function serve(options: HttpOptions): HttpServer {
   server.listener =
     worker === undefined
       ? reactor.listen<Session>({ ...whereOf(options), ...handlers })
-      : worker.listen<Session>(handlers);
+      : worker.listen<Session>({
+          ...(acceptError === undefined ? {} : { acceptError }),
+          ...handlers,
+        });
   return server;
 }
 
