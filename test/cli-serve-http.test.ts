@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { exchange, folder, needs, Program, polloi, serving } from "./processes.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
@@ -48,7 +48,7 @@ async function portsOf(program: Program): Promise<Record<string, number>> {
   return Object.fromEntries(listeners.map(({ protocol, port }) => [protocol, port]));
 }
 
-describe("polloi serve http", limits, () => {
+describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("says hello as the reference text's server does, whatever is asked", async () => {
     await using program = await serving("http");
     const port = program.at;
