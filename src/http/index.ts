@@ -10,7 +10,6 @@ export {
   type AccessLogOptions,
   type AccessSink,
 } from "./access-log.ts";
-export type { FilePiece } from "./file-pump.ts";
 export { type FilesHandler, type FilesOptions, files } from "./files/files.ts";
 export type { HttpHandler, HttpOptions, HttpTimeouts } from "./options.ts";
 export type { FailureCode } from "./parser/failures.ts";

@@ -1,8 +1,9 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
+import type { OutgoingFile } from "../reactor/connection.ts";
 import type { Exchange } from "./exchange.ts";
 import { checkField } from "./field-check.ts";
-import { type FilePiece, pumpFile } from "./file-pump.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
+import { clientLeft } from "./refusal.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
 
 /** What is under way: nothing yet; the head has gone and the body follows; all of it has; nobody is there. */
@@ -240,39 +241,38 @@ export class HttpReply {
   }
 
   /**
-   * Sends a stretch of a file as all of the answer. Its bytes go from the file to the socket, and the kernel
-   * copies them.
+   * Sends a stretch of a file as all of the answer: from the page cache to the socket, without a copy here.
    *
    * @remarks
-   * A client that is promised bytes which the file has no more is cut off.
+   * `file.done` is called in any case, to a HEAD and when nobody is there any more before this returns. A file
+   * that has less than it is said to have cuts the client off.
    *
+   * @param file - As `Connection.sendFile` takes it.
    * @throws TypeError `ERR_CLOSED` when the head has gone; RangeError `ERR_INVALID_LENGTH` when Content-Length
-   * was set to something else.
+   * was set to something else. Then `done` is not called.
    * @source sendfile(2)
    */
-  sendFile(piece: FilePiece): void {
+  sendFile(file: OutgoingFile): void {
     if (!this.#isFresh()) {
-      piece.done?.(new Error("the client has left"));
+      file.done?.(clientLeft());
       return;
     }
-    if ((this.#set & HAS_LENGTH) === 0) this.header("Content-Length", piece.length);
-    else if (this.#left !== piece.length) throw this.#wrongLength(piece.length);
+    if ((this.#set & HAS_LENGTH) === 0) this.header("Content-Length", file.length);
+    else if (this.#left !== file.length) throw this.#wrongLength(file.length);
     this.begin();
-    const done = (error?: Error): void => {
-      if (this.#state === STREAMING && error === undefined) this.#finish();
-      piece.done?.(error);
-    };
-    this.writeFile({ ...piece, done });
+    this.writeFile(file);
+    this.#finish();
   }
 
   /**
-   * Sends a stretch of a file as a piece of the body. What is written before it is done would overtake it.
+   * Sends a stretch of a file as a piece of the body, as {@link sendFile} does.
    *
+   * @returns Whether to go on: false says that `whenDrained` will tell.
    * @throws as {@link write} does; TypeError `ERR_INVALID_OPTION` in a body without Content-Length.
    */
-  writeFile(piece: FilePiece): boolean {
+  writeFile(file: OutgoingFile): boolean {
     if (!this.#isStreaming()) {
-      piece.done?.(new Error("the client has left"));
+      file.done?.(clientLeft());
       return false;
     }
     if ((this.#set & HAS_LENGTH) === 0) {
@@ -281,23 +281,14 @@ export class HttpReply {
         "Cannot send a file in chunks: set Content-Length before begin()",
       );
     }
-    if (piece.length > this.#left) throw this.#wrongLength(piece.length);
-    this.#left -= piece.length;
-    if (this.#hidden || piece.length === 0) {
-      piece.done?.();
+    if (file.length > this.#left) throw this.#wrongLength(file.length);
+    this.#left -= file.length;
+    if (this.#hidden || file.length === 0) {
+      file.done?.();
       return true;
     }
-    this.#bodyBytes += piece.length;
-    pumpFile(
-      {
-        write: (bytes) => this.#exchange.write(bytes),
-        whenDrained: (callback) => this.whenDrained(callback),
-        isOver: () => this.#state !== STREAMING,
-        cutOff: () => this.#exchange.cutOff(),
-      },
-      piece,
-    );
-    return !this.#exchange.isFull;
+    this.#bodyBytes += file.length;
+    return this.#exchange.sendFile(file);
   }
 
   /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */

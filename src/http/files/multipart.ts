@@ -38,19 +38,10 @@ export function sendMultipart(
     .header("Content-Type", `multipart/byteranges; boundary=${boundary}`)
     .header("Content-Length", total)
     .begin();
-  const sendNext = (i: number): void => {
-    const range = ranges[i];
-    if (range === undefined) {
-      reply.end(end);
-      done();
-      return;
-    }
+  for (const [i, range] of ranges.entries()) {
     reply.write(heads[i] as string);
-    reply.writeFile({
-      fd,
-      ...range,
-      done: (error) => (error === undefined ? sendNext(i + 1) : done()),
-    });
-  };
-  sendNext(0);
+    const isLast = i === ranges.length - 1;
+    reply.writeFile({ fd, ...range, ...(isLast ? { done } : {}) });
+  }
+  reply.end(end);
 }

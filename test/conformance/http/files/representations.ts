@@ -1,10 +1,12 @@
 /** What is sent of a file: types, validators, conditions, ranges, codings. */
 import assert from "node:assert/strict";
 import { utimesSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { files, type HttpServer, type HttpTimeouts, serve } from "../../../../src/http/index.ts";
 import type { Case } from "../../../suite.ts";
 import { Client } from "../client.ts";
-import { type Answer, CHANGED, DATA, filesCase, HELLO, parseAnswer } from "./site.ts";
+import { type Answer, CHANGED, DATA, filesCase, HELLO, parseAnswer, TestSite } from "./site.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
   "/hello.txt": "text/plain; charset=utf-8",
@@ -302,6 +304,30 @@ const codings: readonly Case[] = [
   ),
 ];
 
+/** More than the kernel holds for one connection. */
+const LARGE = 20_000_000;
+
+/** A server that is asked for a large file once. */
+async function servedLarge(
+  times: Partial<HttpTimeouts>,
+  run: (server: HttpServer, socket: Socket) => Promise<void>,
+): Promise<void> {
+  using site = new TestSite();
+  writeFileSync(join(site.root, "large"), Buffer.alloc(LARGE, 1));
+  using handler = files({ dir: site.root });
+  const server = serve({ host: "127.0.0.1", port: 0, handler, ...times });
+  const socket = connect({ port: server.port, host: "127.0.0.1" });
+  socket.on("error", () => {});
+  try {
+    socket.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    await new Promise((resolve) => socket.once("readable", resolve));
+    await run(server, socket);
+  } finally {
+    socket.destroy();
+    await server.stop(0);
+  }
+}
+
 const others: readonly Case[] = [
   filesCase("a type by the ending of the name, and text is UTF-8", async ({ get }) => {
     for (const [path, type] of Object.entries(TYPES)) {
@@ -395,6 +421,31 @@ const others: readonly Case[] = [
       assert.ok((await client.end()).endsWith(DATA.toString("latin1")));
     },
   ),
+  {
+    name: "who reads nothing of a file is cut off",
+    run: () =>
+      servedLarge({ sendTimeoutMs: 50, idleTimeoutMs: 20_000 }, async (server, socket) => {
+        socket.pause();
+        while (server.connections > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        assert.deepEqual(server.counts.refused, { SEND_TIMEOUT: 1 });
+      }),
+  },
+  {
+    name: "who has not got all of a file yet is not idle, and is afterwards",
+    run: () =>
+      servedLarge({ sendTimeoutMs: 20_000, idleTimeoutMs: 40 }, async (server, socket) => {
+        let length = 0;
+        socket.pause().on("data", (bytes) => {
+          length += bytes.length;
+        });
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        assert.deepEqual(server.counts.refused, {});
+        socket.resume();
+        await new Promise((resolve) => socket.once("close", resolve));
+        assert.ok(length > LARGE, `only ${length} bytes came`);
+        assert.deepEqual(server.counts.refused, { IDLE_TIMEOUT: 1 });
+      }),
+  },
 ];
 
 export const representationCases: readonly Case[] = [conditions, ...ranges, ...codings, ...others];
