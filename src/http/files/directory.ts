@@ -167,7 +167,9 @@ export class Directory implements Disposable {
     if (fd < 0) return;
     const [held, named] = [factsOf(this.#kernel, this.#fd), factsOf(this.#kernel, fd)];
     const same =
-      typeof held === "number" || typeof named === "number" || held.identity === named.identity;
+      typeof held === "number" ||
+      typeof named === "number" ||
+      (held.inode === named.inode && held.device === named.device);
     this.#kernel.libc.close(same ? fd : this.#fd);
     if (!same) this.#fd = fd;
   }

@@ -36,8 +36,9 @@ export interface FileFacts {
   /** When its content changed last: whole seconds since 1970, and the rest. */
   readonly seconds: number;
   readonly nanoseconds: number;
-  /** Which file it is: the same for two descriptors of one. */
-  readonly identity: string;
+  /** Which file it is, on which device. */
+  readonly inode: number;
+  readonly device: number;
 }
 
 const KINDS: Readonly<Record<number, FileKind>> = {
@@ -81,6 +82,8 @@ export function factsOf(kernel: Kernel, fd: number, path = "", flags = 0): FileF
     // Signed: there were files before 1970.
     seconds: view.getInt32(AT_STATX + STATX.mtime + 4, true) * 0x1_0000_0000 + u32(STATX.mtime),
     nanoseconds: u32(STATX.mtime + 8),
-    identity: `${u32(STATX.device)}:${u32(STATX.device + 4)}:${scratch.getWord(AT_STATX + STATX.ino)}`,
+    inode: scratch.getWord(AT_STATX + STATX.ino),
+    // The minor number has 20 bits.
+    device: u32(STATX.device) * 0x10_0000 + u32(STATX.device + 4),
   };
 }

@@ -7,7 +7,8 @@ const facts = {
   size: 10,
   seconds: 1_700_000_000,
   nanoseconds: 5_000_000,
-  identity: "",
+  inode: 1,
+  device: 1,
 } as const;
 const CHANGED_MS = 1_700_000_000_005;
 
