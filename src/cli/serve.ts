@@ -50,7 +50,10 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
       return EXIT_FAILED;
     }
     // All else that fails is about the address.
-    if ((error as SysError).syscall === "open") what = `cannot serve the files of ${flags.dir}`;
+    const { dir } = flags;
+    if (dir !== undefined && (error as SysError).syscall === "open") {
+      what = `cannot serve the files of ${dir}`;
+    }
     process.stderr.write(failureLine(what, error) + hintLine(error));
     return EXIT_FAILED;
   } finally {
