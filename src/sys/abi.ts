@@ -49,7 +49,7 @@ export const RESOLVE_BENEATH = 0x08;
 /**
  * `struct statx`, of which these are the offsets in bytes: the parts that anything here looks at. statx(2).
  */
-export const STATX = { size: 256, mode: 28, ino: 32, length: 40, mtime: 112, device: 136 } as const;
+export const STATX = { mode: 28, ino: 32, length: 40, mtime: 112, device: 136 } as const;
 export const STATX_TYPE = 0x001;
 export const STATX_MTIME = 0x040;
 export const STATX_INO = 0x100;
@@ -84,7 +84,6 @@ export const RLIMIT_NOFILE = 7;
 
 /** Call numbers for {@link Libc.syscall}. Only calls added since 2019 have one number everywhere. */
 export const SYS = {
-  pread64: (X64 ? 17 : 67) as number,
   getdents64: (X64 ? 217 : 61) as number,
   openat: (X64 ? 257 : 56) as number,
   statx: (X64 ? 332 : 291) as number,
