@@ -48,7 +48,8 @@ export function serveTests(...flags: string[]): void {
 
   test("at the limit on descriptors it says so, and serves again when some are free", async () => {
     const serve = [Program.file(MAIN), "serve --port 0 --json --quiet", ...flags].join(" ");
-    const command = `ulimit -n 80; exec ${process.execPath} ${serve}`;
+    // As many as two workers of Node need at once to load their modules, and some more.
+    const command = `ulimit -n 130; exec ${process.execPath} ${serve}`;
     await using program = new Program("sh", ["-c", command]);
     const port = await program.port();
     const crowd = Array.from({ length: CROWD }, () => connect(port, "127.0.0.1"));

@@ -15,6 +15,7 @@ import { kernel } from "../src/sys/open.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
 import { httpEndingsConformance } from "./conformance/http/endings.ts";
+import { httpFilesConformance } from "./conformance/http/files.ts";
 import { honoConformance } from "./conformance/http/hono.ts";
 import { httpLoggingConformance } from "./conformance/http/logging.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
@@ -95,6 +96,7 @@ function all(): Suite[] {
     parserConformance(),
     httpServerConformance(),
     httpSmugglingConformance(),
+    httpFilesConformance(),
     httpEndingsConformance(),
     httpLoggingConformance(),
     httpWorkersConformance(),

@@ -36,6 +36,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     "reactor",
     "workers",
     "echo",
+    "http",
     "lab",
   ],
 };

@@ -1,5 +1,6 @@
 /** What flags may be given: each parser names what is allowed when it was given something else. */
 import { InvalidArgumentError } from "commander";
+import type { Asked, ServedName } from "./serve-flags.ts";
 
 const MAX_INT = 0x7fffffff;
 const MAX_PORT = 65535;
@@ -8,6 +9,21 @@ const MAX_WORKERS = 1024;
 
 /** Milliseconds in the units that a duration may have. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+// Said here and not read from the library, which may fail to load: help and doctor must still work.
+const SERVED: readonly ServedName[] = ["echo", "upper", "discard", "http"];
+
+/** What to serve: one protocol, or several with commas between, each with a port of its own or without. */
+export function protocols(text: string): readonly Asked[] {
+  return text.split(",").map((item) => {
+    const [name, port] = item.split(/:(.*)/s);
+    const protocol = SERVED.find((known) => known === name);
+    if (protocol === undefined) {
+      throw new InvalidArgumentError(`Allowed choices are ${SERVED.join(", ")}.`);
+    }
+    return port === undefined ? { protocol } : { protocol, port: portToListen(port) };
+  });
+}
 
 /** A port to listen on; 0 picks a free one. */
 export function portToListen(text: string): number {

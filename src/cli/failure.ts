@@ -12,6 +12,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENETUNREACH: "the network cannot be reached",
   ENFILE: "too many open files on this machine",
   ENOENT: "no such file",
+  ENOTDIR: "not a directory",
   ENOTFOUND: "no such host",
   EPIPE: "the peer has closed the connection",
   ETIMEDOUT: "timed out",

@@ -1,26 +1,32 @@
-import { Argument, Command, CommanderError, Option } from "commander";
-import type { ProtocolName } from "../echo/protocols.ts";
+import { Command, CommanderError, Option } from "commander";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
-import { backlog, duration, host, portToConnect, portToListen, workers } from "./arguments.ts";
+import {
+  backlog,
+  duration,
+  host,
+  portToConnect,
+  portToListen,
+  protocols,
+  workers,
+} from "./arguments.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine } from "./failure.ts";
 import { addLab } from "./lab-command.ts";
-import type { ServeFlags } from "./serve-server.ts";
+import type { Asked, ServeFlags } from "./serve-flags.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
-const PROTOCOLS: readonly ProtocolName[] = ["echo", "upper", "discard"];
 const ENGINES: readonly EngineChoice[] = ["auto", "io_uring", "epoll", "poll", "select"];
 const TRIGGERS: readonly Trigger[] = ["level", "edge"];
 
 const DEFAULT_HOST = "127.0.0.1";
-const DEFAULT_PORT = 7788;
+const DEFAULT_PROTOCOLS: readonly Asked[] = [{ protocol: "echo" }];
 
 /** The text of `polloi --help` below the list of commands. */
 const EXAMPLES = `
 Examples:
   polloi serve                            echo on 127.0.0.1:7788
-  polloi serve upper --port 9000          answer in capitals
+  polloi serve http --dir public          the files in public on http://127.0.0.1:8080
   polloi serve echo --host ::1 --engine poll --quiet
   polloi connect 127.0.0.1 7788           talk to it; Ctrl-D ends
   printf hi | polloi connect 127.0.0.1 7788
@@ -32,9 +38,13 @@ Examples:
   polloi serve
   polloi serve discard --host 0.0.0.0 --port 9 --idle-timeout 30s
   polloi serve upper --engine epoll --trigger level
+  polloi serve http                           Hello, world! on http://127.0.0.1:8080
+  polloi serve http --dir . --listing         files, and what is in each directory
+  polloi serve echo:9000,http:9001            both on one reactor
   polloi serve echo --workers auto            use every processor
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
 
+echo is on port 7788, as upper and discard are, and http on 8080, unless --port or name:port says otherwise.
 It stops on Ctrl-C, SIGTERM, or Enter at the keyboard. Connections then get what is queued for them.`;
 
 const CONNECT_EXAMPLES = `
@@ -92,19 +102,34 @@ function buildProgram(version: string, exitWith: (code: number) => void): Comman
 function addServe(program: Command, exitWith: (code: number) => void): void {
   program
     .command("serve")
-    .summary("serve echo, upper or discard")
+    .summary("serve echo, upper, discard or http")
     .description(
-      "Serves a protocol: echo answers what it is sent, upper answers in capitals, discard only listens.",
+      "Serves a protocol: echo answers what it is sent, upper answers in capitals, discard only listens, http says hello or serves files.",
     )
-    .addArgument(
-      new Argument("[protocol]", "what to serve").choices(PROTOCOLS).default("echo" as const),
+    .argument(
+      "[protocol]",
+      "what to serve: echo (the default), upper, discard, http; several as echo,http",
+      protocols,
+      DEFAULT_PROTOCOLS,
     )
     .option("-H, --host <host>", "address or name to listen on", host, DEFAULT_HOST)
     .option(
       "-p, --port <port>",
-      "port to listen on; 0 picks a free one",
+      "port to listen on, of the first where several protocols are served; 0 picks free ones",
       portToListen,
-      DEFAULT_PORT,
+    )
+    .addOption(
+      new Option("--unix <path>", "listen on a unix socket instead; @name is an abstract one")
+        .argParser(host)
+        .conflicts(["host", "port"]),
+    )
+    .option("-d, --dir <path>", "http: serve the files of this directory")
+    .option("--listing", "http: show what is in a directory that has no index.html")
+    .option("--dotfiles", "http: serve names that begin with a dot as well")
+    .option(
+      "--max-age <time>",
+      "http: let clients use a file for so long without asking again",
+      duration,
     )
     .addOption(
       new Option("-e, --engine <engine>", "how to wait; auto is the best that works here")
@@ -127,8 +152,9 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
       "connections that may wait to be accepted (default: 4096)",
       backlog,
     )
-    .option("--no-delay", "send at once: TCP_NODELAY (this is the default)")
+    // In this order: the first of a pair that is a no- would make the other the default.
     .option("--delay", "let the kernel fill packets first (Nagle)")
+    .option("--no-delay", "send at once: TCP_NODELAY (this is the default)")
     .option(
       "--idle-timeout <time>",
       "close a connection on which nothing moves for so long: 500 or 500ms, 10s, 2m, 1h",
@@ -137,10 +163,32 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
     .option("-q, --quiet", "no line for each connection and message")
     .option("--json", "print lines of JSON, the first of them when it is ready")
     .addHelpText("after", SERVE_EXAMPLES)
-    .action(async (protocol: ProtocolName, flags: ServeFlags) => {
+    .action(async (asked: readonly Asked[], flags: ServeFlags, command: Command) => {
+      refuseUnfit(asked, flags, command);
       const { serve } = await import("./serve.ts");
-      exitWith(await serve(protocol, flags));
+      const { unix } = flags;
+      exitWith(
+        await serve(asked, unix === undefined ? flags : { ...flags, unix: abstractName(unix) }),
+      );
     });
+}
+
+/** Refuses flags that nothing which is served has a use for. */
+function refuseUnfit(asked: readonly Asked[], flags: ServeFlags, command: Command): void {
+  const names = asked.map(({ protocol }) => protocol);
+  const only = (name: string, flag: unknown, fits: boolean, what: string): void => {
+    if (flag !== undefined && !fits) command.error(`error: ${name} is ${what}`);
+  };
+  const http = names.includes("http");
+  const forHttp = `for http, and this serves ${names.join(" and ")}: polloi serve http`;
+  only("--dir", flags.dir, http, forHttp);
+  only("--listing", flags.listing, flags.dir !== undefined && http, "for http with --dir");
+  only("--dotfiles", flags.dotfiles, flags.dir !== undefined && http, "for http with --dir");
+  only("--max-age", flags.maxAge, flags.dir !== undefined && http, "for http with --dir");
+  const plain = names.some((name) => name !== "http");
+  only("--delay", flags.delay || undefined, plain, "not for http, which fills packets by itself");
+  const alone = asked.length === 1 && asked[0]?.port === undefined;
+  only("--unix", flags.unix, alone, "for one protocol, without a port");
 }
 
 function addConnect(program: Command, exitWith: (code: number) => void): void {

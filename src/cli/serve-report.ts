@@ -1,25 +1,35 @@
-import type { ProtocolName } from "../echo/protocols.ts";
-import type { Observer, Tally } from "../echo/server.ts";
+import type { Observer } from "../echo/server.ts";
 import type { EngineName } from "../engine/engine.ts";
+import type { RequestObserver } from "./http-site.ts";
 import { printable } from "./printable.ts";
+import type { ServedName } from "./serve-flags.ts";
 import { type Styler, stylerFor } from "./style.ts";
 
 /** What is served, where it listens and on what it runs. */
 export interface Place {
-  readonly protocol: ProtocolName;
-  readonly host: string;
-  readonly port: number;
+  readonly protocol: ServedName;
+  /** Where it listens; on a unix socket, its path. */
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
   readonly engine: EngineName;
   /** Why that engine. */
   readonly why: string;
   /** How many workers; undefined when the main thread serves. */
   readonly workers?: number;
+  /** The directory whose files are served. */
+  readonly dir?: string;
 }
 
 /** What a server has done, and where it has workers, how it was spread over them. */
-export interface Served extends Tally {
+export interface Served {
+  /** How many of what: the names are in the plural. */
+  readonly counts: Readonly<Record<string, number>>;
   readonly workers?: Spread;
 }
+
+/** What each of the servers that run together has done. */
+export type ServedByEach = readonly (Served & { readonly protocol: ServedName })[];
 
 /** How connections were spread over workers. */
 export interface Spread {
@@ -33,9 +43,11 @@ export interface Spread {
 export interface ServeReport {
   /** Told of each connection and message, if anyone is to be. */
   readonly observer: Observer | undefined;
-  listening(place: Place, keyboard: boolean): void;
+  /** Told of each request, if anyone is to be. */
+  readonly request: RequestObserver | undefined;
+  listening(places: readonly Place[], keyboard: boolean): void;
   stopping(reason: string): void;
-  stopped(served: Served): void;
+  stopped(each: ServedByEach): void;
 }
 
 /** Lines for a person. Quiet leaves out those of each connection and message. */
@@ -43,24 +55,23 @@ export function humanReport(quiet: boolean): ServeReport {
   const style = stylerFor(process.stdout);
   return {
     observer: quiet ? undefined : humanObserver(style),
-    listening({ protocol, host, port, engine, why, workers }, keyboard) {
+    request: quiet
+      ? undefined
+      : (peer, method, target) => print(`${peer} ${method} ${shownTarget(target)}\n`),
+    listening(places, keyboard) {
       const stop = keyboard ? "Ctrl-C or Enter stops it" : "Ctrl-C stops it";
-      print(
-        `${protocol} on ${style("bold", hostAndPort(host, port))}\n` +
-          `  engine   ${engine}, ${why}\n` +
-          (workers === undefined ? "" : `  workers  ${workersText(workers)}\n`) +
-          `  try it   ${style("cyan", `nc ${reachable(host)} ${port}`)}\n` +
-          `  ${style("dim", stop)}\n`,
-      );
+      const text = places.map((place, i) => placeText(place, i === 0, style));
+      print(`${text.join("")}  ${style("dim", stop)}\n`);
     },
     stopping: (reason) => print(`${style("dim", `stopping: ${reason}`)}\n`),
-    stopped({ connections, messages, bytes, workers }) {
-      const served = [
-        counted(connections, "connection"),
-        counted(messages, "message"),
-        counted(bytes, "byte"),
-      ];
-      print(`served ${served.join(", ")}\n${workers === undefined ? "" : spreadText(workers)}`);
+    stopped(each) {
+      for (const { protocol, counts, workers } of each) {
+        const served = Object.entries(counts).map(([what, n]) => counted(n, what.slice(0, -1)));
+        const who = each.length === 1 ? "" : `${protocol}: `;
+        print(
+          `${who}served ${served.join(", ")}\n${workers === undefined ? "" : spreadText(workers)}`,
+        );
+      }
     },
   };
 }
@@ -77,16 +88,61 @@ export function jsonReport(quiet: boolean): ServeReport {
             event("data", { peer, bytes: bytes.length, text: printable(bytes) }),
           closed: (peer, error) => event("close", { peer, error: error?.message }),
         },
-    listening({ protocol, host, port, engine, workers }) {
-      printJson({ ready: true, listeners: [{ protocol, host, port, engine, workers }] });
+    request: quiet
+      ? undefined
+      : (peer, method, target) => event("request", { peer, method, target }),
+    listening(places) {
+      const listeners = places.map(({ protocol, host, port, path, engine, workers, dir }) => ({
+        protocol,
+        host,
+        port,
+        path,
+        engine,
+        workers,
+        dir,
+      }));
+      printJson({ ready: true, listeners });
     },
     stopping(reason) {
       if (!quiet) event("stopping", { reason });
     },
-    stopped(served) {
-      if (!quiet) event("stopped", served);
+    stopped(each) {
+      if (quiet) return;
+      const all = each.map(({ protocol, counts, workers }) => ({ protocol, ...counts, workers }));
+      const [{ protocol: _, ...only } = {}, ...others] = all;
+      event("stopped", others.length === 0 ? only : { listeners: all });
     },
   };
+}
+
+/** @param isFirst - Later ones run on the same as the first. */
+function placeText(place: Place, isFirst: boolean, style: Styler): string {
+  const { protocol, engine, why, workers, dir } = place;
+  return (
+    `${protocol} on ${style("bold", addressText(place))}\n` +
+    (isFirst ? `  engine   ${engine}, ${why}\n` : "") +
+    (isFirst && workers !== undefined ? `  workers  ${workersText(workers)}\n` : "") +
+    (dir === undefined ? "" : `  files    ${dir}\n`) +
+    `  try it   ${style("cyan", tryText(place))}\n`
+  );
+}
+
+function tryText({ protocol, host = "", port, path }: Place): string {
+  if (protocol === "http") {
+    if (path === undefined) return `curl http://${hostAndPort(reachable(host), port)}/`;
+    const flag = path.startsWith("@") ? "--abstract-unix-socket" : "--unix-socket";
+    return `curl ${flag} ${path.replace(/^@/, "")} http://localhost/`;
+  }
+  return path === undefined ? `nc ${reachable(host)} ${port}` : `polloi connect unix:${path}`;
+}
+
+function addressText({ host = "", port, path }: Place): string {
+  return path ?? hostAndPort(host, port);
+}
+
+/** A target as it was sent, but nothing that would move the cursor, and no more than fits. */
+function shownTarget(target: string): string {
+  return printable(Buffer.from(target, "latin1")).replace(/^"(.*)"/, "$1");
 }
 
 function humanObserver(style: Styler): Observer {
@@ -116,7 +172,7 @@ function counted(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
-function hostAndPort(host: string, port: number): string {
+function hostAndPort(host: string, port: number | undefined): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 

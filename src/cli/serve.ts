@@ -1,4 +1,4 @@
-import type { ProtocolName } from "../echo/protocols.ts";
+import type { SysError } from "../base/sys-error.ts";
 import { type EngineChoice, probeEngines } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { Reactor } from "../reactor/reactor.ts";
@@ -6,8 +6,10 @@ import { kernel } from "../sys/open.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
 import { Keyboard } from "./keyboard.ts";
+import type { RunningServer } from "./running-server.ts";
+import { type Asked, portsFor, type ServeFlags } from "./serve-flags.ts";
 import { humanReport, jsonReport, type ServeReport } from "./serve-report.ts";
-import { openServer, type RunningServer, type ServeFlags } from "./serve-server.ts";
+import { openServer } from "./serve-server.ts";
 
 /** How long connections may take to have what is queued for them, once the server is to stop. */
 const GRACE_MS = 2000;
@@ -15,20 +17,30 @@ const GRACE_MS = 2000;
 const SAME_SIGNAL_MS = 250;
 
 /** `polloi serve`: serves until it is told to stop. @returns The exit code. */
-export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<number> {
+export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise<number> {
   const { quiet = false, json = false } = flags;
   const report = json ? jsonReport(quiet) : humanReport(quiet);
   // Whoever read the log may go; the server stays.
   process.stdout.on("error", () => {});
+  const servers: RunningServer[] = [];
   let reactor: Reactor | undefined;
+  let what = "";
   try {
     // With workers it is there for the keyboard, and to say at once what is wrong with the flags.
     reactor = new Reactor({ engine: flags.engine, trigger: flags.trigger });
-    const server = await openServer(reactor, protocol, flags, report.observer);
-    await serveUntilStopped(reactor, server, flags, report);
-    report.stopped(server.served());
+    for (const [i, port] of portsFor(asked, flags.port).entries()) {
+      const { protocol } = asked[i] as Asked;
+      what = `cannot serve ${protocol} on ${flags.unix ?? `${flags.host} port ${port}`}`;
+      servers.push(await openServer(reactor, { protocol, port }, flags, report));
+    }
+    await serveUntilStopped(reactor, servers, flags, report);
+    report.stopped(
+      servers.map((server) => ({ protocol: server.place.protocol, ...server.served() })),
+    );
     return EXIT_OK;
   } catch (error) {
+    // Of several, some may be running.
+    await Promise.allSettled(servers.map((server) => server.stop(0)));
     if (isMisuse(error)) {
       process.stderr.write(`polloi: ${error.message}\n`);
       return EXIT_USAGE;
@@ -37,7 +49,11 @@ export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<
       process.stderr.write(engineFailureLine(flags.engine, error));
       return EXIT_FAILED;
     }
-    const what = `cannot serve ${protocol} on ${flags.host} port ${flags.port}`;
+    // All else that fails is about the address.
+    const { dir } = flags;
+    if (dir !== undefined && (error as SysError).syscall === "open") {
+      what = `cannot serve the files of ${dir}`;
+    }
     process.stderr.write(failureLine(what, error) + hintLine(error));
     return EXIT_FAILED;
   } finally {
@@ -47,7 +63,7 @@ export async function serve(protocol: ProtocolName, flags: ServeFlags): Promise<
 
 async function serveUntilStopped(
   reactor: Reactor,
-  server: RunningServer,
+  servers: readonly RunningServer[],
   flags: ServeFlags,
   report: ServeReport,
 ): Promise<void> {
@@ -59,7 +75,7 @@ async function serveUntilStopped(
   const onSignal = (signal: string): void => {
     stop(signal);
     // Asked again, it waits for nobody.
-    if (performance.now() - askedAt > SAME_SIGNAL_MS) server.abort();
+    if (performance.now() - askedAt > SAME_SIGNAL_MS) for (const server of servers) server.abort();
     askedAt = Math.min(askedAt, performance.now());
   };
   // Never taken off again: until the process has ended, one more must not kill it half-way.
@@ -68,11 +84,14 @@ async function serveUntilStopped(
   using keyboard = new Keyboard(reactor, kernel, () => stop("Enter"));
   const { engine, trigger } = reactor;
   const why = `${howText(trigger)}: ${whyEngine(engine, flags.engine)}`;
-  report.listening({ ...server.place, engine, why }, keyboard.listening);
-  report.stopping(await Promise.race([asked, server.failed]));
+  report.listening(
+    servers.map(({ place }) => ({ ...place, engine, why })),
+    keyboard.listening,
+  );
+  report.stopping(await Promise.race([asked, ...servers.map(({ failed }) => failed)]));
   askedAt = Math.min(askedAt, performance.now());
   keyboard[Symbol.dispose]();
-  await server.stop(GRACE_MS);
+  await Promise.all(servers.map((server) => server.stop(GRACE_MS)));
 }
 
 function howText(trigger: Reporting): string {

@@ -24,7 +24,7 @@ export interface Tally {
 /** What to serve, where, and how. */
 export interface ProtocolServerOptions
   extends Pick<ConnectionOptions, "noDelay" | "idleTimeoutMs">,
-    Pick<ListenOptions, "host" | "port" | "backlog" | "dualStack"> {
+    Pick<ListenOptions, "host" | "port" | "path" | "backlog" | "dualStack"> {
   readonly protocol: ProtocolName;
   readonly observer?: Observer | undefined;
   /** Told when it cannot accept for want of descriptors; see {@link ListenOptions.acceptError}. */
@@ -54,7 +54,8 @@ export function protocolHandlers(
       tally.connections++;
       if (observer === undefined) return;
       const { remoteAddress } = connection;
-      connection.data = remoteAddress === null ? "a peer" : formatAddress(remoteAddress);
+      // Whoever connects to a unix socket has no name.
+      connection.data = (remoteAddress && formatAddress(remoteAddress)) || "a peer";
       observer.opened(connection.data);
     },
     data(connection, bytes) {

@@ -1,3 +1,5 @@
+import type { HttpTimeouts } from "./options.ts";
+
 /** What a session waits for, and so which of the timeouts runs. */
 export const WAITS_FOR_REQUEST = 0;
 export const WAITS_FOR_HEAD = 1;
@@ -38,6 +40,12 @@ export abstract class Deadline {
     const { now, coarseMs } = this.#clock;
     this.waits = what;
     this.deadline = now + coarseMs + timeoutMs;
+  }
+
+  /** For the next request; first for the peer, when much of the reply still waits to be taken by it. */
+  protected waitForNext({ idleTimeoutMs, sendTimeoutMs }: HttpTimeouts, isFull: boolean): void {
+    if (isFull) this.waitFor(WAITS_FOR_REPLY, sendTimeoutMs);
+    else this.waitFor(WAITS_FOR_REQUEST, idleTimeoutMs);
   }
 
   protected bodyBegins(): void {

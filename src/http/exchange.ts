@@ -1,4 +1,9 @@
-import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
+import type {
+  Connection,
+  ConnectionOptions,
+  Handlers,
+  OutgoingFile,
+} from "../reactor/connection.ts";
 
 /** What a request and its reply ask of the connection that they are on. */
 export interface Exchange {
@@ -13,6 +18,8 @@ export interface Exchange {
   upgrade<Data>(options: Handlers<Data> & ConnectionOptions): Connection<Data>;
   /** @returns Whether to go on, as `Connection.write` has it. */
   write(bytes: string | Uint8Array): boolean;
+  /** Sends a piece of a file after what was written. @returns false, as `Connection.sendFile` has it. */
+  sendFile(file: OutgoingFile): boolean;
   /** More than enough waits to be sent. */
   readonly isFull: boolean;
   /** Calls a function of the handler's, which may fail as the handler itself may. */

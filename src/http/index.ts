@@ -10,6 +10,7 @@ export {
   type AccessLogOptions,
   type AccessSink,
 } from "./access-log.ts";
+export { type FilesHandler, type FilesOptions, files } from "./files/files.ts";
 export type { HttpHandler, HttpOptions, HttpTimeouts } from "./options.ts";
 export type { FailureCode } from "./parser/failures.ts";
 export type { ParserLimits } from "./parser/limits.ts";

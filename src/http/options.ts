@@ -37,7 +37,9 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
 /** What is needed of a `PoolWorker`. */
 export interface HttpWorker {
   readonly reactor: Reactor;
-  listen<Data>(options: Handlers<Data> & ConnectionOptions): Listener;
+  listen<Data>(
+    options: Handlers<Data> & ConnectionOptions & Pick<ListenOptions, "acceptError">,
+  ): Listener;
 }
 
 /** What `serve` takes. */

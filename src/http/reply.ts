@@ -1,7 +1,9 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
+import type { OutgoingFile } from "../reactor/connection.ts";
 import type { Exchange } from "./exchange.ts";
-import { TOKEN, VALUE } from "./parser/tokens.ts";
+import { checkField } from "./field-check.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
+import { clientLeft } from "./refusal.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
 
 /** What is under way: nothing yet; the head has gone and the body follows; all of it has; nobody is there. */
@@ -265,6 +267,57 @@ export class HttpReply {
     this.#finish();
   }
 
+  /**
+   * Sends a stretch of a file as all of the answer: from the page cache to the socket, without a copy here.
+   *
+   * @remarks
+   * `file.done` is called in any case, to a HEAD and when nobody is there any more before this returns. A file
+   * that has less than it is said to have cuts the client off.
+   *
+   * @param file - As `Connection.sendFile` takes it.
+   * @throws TypeError `ERR_CLOSED` when the head has gone; RangeError `ERR_INVALID_LENGTH` when Content-Length
+   * was set to something else. Then `done` is not called.
+   * @source sendfile(2)
+   */
+  sendFile(file: OutgoingFile): void {
+    if (!this.#isFresh()) {
+      file.done?.(clientLeft());
+      return;
+    }
+    if ((this.#set & HAS_LENGTH) === 0) this.header("Content-Length", file.length);
+    else if (this.#left !== file.length) throw this.#wrongLength(file.length);
+    this.begin();
+    this.writeFile(file);
+    this.#finish();
+  }
+
+  /**
+   * Sends a stretch of a file as a piece of the body, as {@link sendFile} does.
+   *
+   * @returns Whether to go on: false says that `whenDrained` will tell.
+   * @throws as {@link write} does; TypeError `ERR_INVALID_OPTION` in a body without Content-Length.
+   */
+  writeFile(file: OutgoingFile): boolean {
+    if (!this.#isStreaming()) {
+      file.done?.(clientLeft());
+      return false;
+    }
+    if ((this.#set & HAS_LENGTH) === 0) {
+      throw typeError(
+        "ERR_INVALID_OPTION",
+        "Cannot send a file in chunks: set Content-Length before begin()",
+      );
+    }
+    if (file.length > this.#left) throw this.#wrongLength(file.length);
+    this.#left -= file.length;
+    if (this.#hidden || file.length === 0) {
+      file.done?.();
+      return true;
+    }
+    this.#bodyBytes += file.length;
+    return this.#exchange.sendFile(file);
+  }
+
   /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
   whenDrained(callback: () => void): void {
     if (this.#exchange.isFull && this.#state !== ABANDONED) this.#onDrain = callback;
@@ -318,6 +371,13 @@ export class HttpReply {
     this.#exchange.replied();
   }
 
+  #wrongLength(length: number): RangeError {
+    return rangeError(
+      "ERR_INVALID_LENGTH",
+      `Cannot send ${length} bytes of a file: ${this.#left} are left of Content-Length`,
+    );
+  }
+
   /** @returns Whether there is anybody to answer. @throws TypeError when the head has gone. */
   #isFresh(): boolean {
     if (this.#state === FRESH || this.#state === ABANDONED) return this.#state === FRESH;
@@ -329,26 +389,6 @@ export class HttpReply {
     const why = this.#state === DONE ? "it is complete" : "call begin() first, or send()";
     throw typeError("ERR_CLOSED", `Cannot write to a reply: ${why}`);
   }
-}
-
-/** @throws TypeError `ERR_INVALID_DATA`. */
-function checkField(name: string, value: string, reserved: boolean): void {
-  if (!consistsOf(name, TOKEN) || name === "" || reserved) {
-    throw typeError(
-      "ERR_INVALID_DATA",
-      `Cannot set the header ${show(name)}: no such name can be set`,
-    );
-  }
-  if (consistsOf(value, VALUE)) return;
-  throw typeError(
-    "ERR_INVALID_DATA",
-    `Cannot set ${name} to ${show(value)}: it has characters no header has`,
-  );
-}
-
-function consistsOf(text: string, table: Uint8Array): boolean {
-  for (let i = 0; i < text.length; i++) if (table[text.charCodeAt(i)] !== 1) return false;
-  return true;
 }
 
 /** Counted here while that is quicker than a call out of JavaScript. */

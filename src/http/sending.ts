@@ -1,4 +1,4 @@
-import type { Connection } from "../reactor/connection.ts";
+import type { Connection, OutgoingFile } from "../reactor/connection.ts";
 import { Deadline } from "./deadline.ts";
 import type { SessionHost } from "./session-host.ts";
 
@@ -25,7 +25,7 @@ export abstract class Sending extends Deadline {
     this.server = server;
   }
 
-  abstract readonly connection: Pick<Connection, "write">;
+  abstract readonly connection: Pick<Connection, "write" | "sendFile">;
 
   get date(): string {
     return this.server.date;
@@ -38,6 +38,12 @@ export abstract class Sending extends Deadline {
     }
     if (this.#text !== "") this.sendGathered();
     return this.#send(bytes);
+  }
+
+  sendFile(file: OutgoingFile): boolean {
+    this.sendGathered();
+    this.isFull = true;
+    return this.connection.sendFile(file);
   }
 
   /** To be called before the connection is told anything else. */

@@ -24,7 +24,7 @@ import type { Session } from "./session.ts";
  * ```
  */
 export function serve(options: HttpOptions): HttpServer {
-  const { worker } = options;
+  const { worker, acceptError } = options;
   const reactor = worker?.reactor ?? options.reactor ?? defaultReactor(options);
   const settings = settingsOf(options);
   const server = new HttpServer(reactor, settings);
@@ -44,7 +44,10 @@ export function serve(options: HttpOptions): HttpServer {
     server.listener =
       worker === undefined
         ? reactor.listen<Session>({ ...whereOf(options), ...handlers })
-        : worker.listen<Session>(handlers);
+        : worker.listen<Session>({
+            ...(acceptError === undefined ? {} : { acceptError }),
+            ...handlers,
+          });
   } catch (error) {
     settings.release();
     throw error;

@@ -45,6 +45,7 @@ export class HttpServer implements SessionHost {
   readonly #sessions = new Set<Session>();
   #look: Timer | undefined;
   #onEmpty: (() => void) | undefined;
+  #empty: Promise<void> | undefined;
 
   constructor(reactor: Reactor, settings: HttpSettings) {
     this.#reactor = reactor;
@@ -67,7 +68,8 @@ export class HttpServer implements SessionHost {
   }
 
   /**
-   * Stops listening, lets requests that are under way have their answers, and ends.
+   * Stops listening, lets requests that are under way have their answers, and ends. Asked again, it waits for no
+   * longer than it is told then.
    *
    * @param graceMs - How long that may take; connections that are left then are cut off.
    */
@@ -79,14 +81,14 @@ export class HttpServer implements SessionHost {
 
   async #whenEmpty(graceMs: number): Promise<void> {
     if (this.#sessions.size === 0) return;
-    const empty = new Promise<void>((resolve) => {
+    this.#empty ??= new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
     const timer = this.#reactor.setTimer(graceMs, () => {
       for (const { connection } of this.#sessions) connection.destroy();
     });
     for (const session of this.#sessions) session.endSoon();
-    await empty;
+    await this.#empty;
     timer.cancel();
   }
 

@@ -68,6 +68,7 @@ export class Session extends Sending implements Exchange {
   /** What waited to be sent has gone down. */
   drained(): void {
     this.isFull = false;
+    if (this.#request === null) this.waitForNext(this.server.settings, false);
     this.call(() => this.#reply?.drained());
     this.goOn();
   }
@@ -309,7 +310,7 @@ export class Session extends Sending implements Exchange {
     this.#request = null;
     this.#reply = null;
     if (this.#last) this.#close();
-    else this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
+    else this.waitForNext(this.server.settings, this.isFull);
   }
 
   #awaitMore(parser: RequestParser): void {

@@ -9,6 +9,8 @@ import { arch } from "node:process";
 /** The processor's name as every runtime gives it. */
 export const ARCH: string = arch;
 
+const X64: boolean = ARCH === "x64";
+
 export const PAGE_SIZE = 4096;
 
 // mmap(2), madvise(2)
@@ -31,6 +33,38 @@ export const FD_CLOEXEC = 1;
 export const O_RDONLY = 0;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
+export const O_NOCTTY = 0o400;
+export const O_PATH = 0o10000000;
+/** Processors that came to Linux after x86 have these two elsewhere. */
+export const O_DIRECTORY: number = X64 ? 0o200000 : 0o40000;
+export const O_NOFOLLOW: number = X64 ? 0o400000 : 0o100000;
+
+/**
+ * `struct open_how`: flags, mode, and how far a path may lead, 64 bits each. openat2(2).
+ */
+export const OPEN_HOW_SIZE = 24;
+export const RESOLVE_NO_MAGICLINKS = 0x02;
+export const RESOLVE_BENEATH = 0x08;
+
+/**
+ * `struct statx`, of which these are the offsets in bytes: the parts that anything here looks at. statx(2).
+ */
+export const STATX = { mode: 28, ino: 32, length: 40, mtime: 112, device: 136 } as const;
+export const STATX_TYPE = 0x001;
+export const STATX_MTIME = 0x040;
+export const STATX_INO = 0x100;
+export const STATX_SIZE = 0x200;
+export const AT_EMPTY_PATH = 0x1000;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+
+// inode(7)
+export const S_IFMT = 0o170000;
+export const S_IFDIR = 0o040000;
+export const S_IFREG = 0o100000;
+export const S_IFLNK = 0o120000;
+
+/** `struct linux_dirent64`, offsets in bytes: how long it is, and the name, which ends with a NUL. getdents(2). */
+export const DIRENT64 = { length: 16, name: 19 } as const;
 
 // ioctl(2)
 export const FIONREAD = 0x541b;
@@ -48,12 +82,16 @@ export const CLOCK_MONOTONIC = 1;
 // getrlimit(2)
 export const RLIMIT_NOFILE = 7;
 
-/** Call numbers for {@link Libc.syscall}. Calls added since 2019 have one number everywhere. */
+/** Call numbers for {@link Libc.syscall}. Only calls added since 2019 have one number everywhere. */
 export const SYS = {
+  getdents64: (X64 ? 217 : 61) as number,
+  openat: (X64 ? 257 : 56) as number,
+  statx: (X64 ? 332 : 291) as number,
   io_uring_setup: 425,
   io_uring_enter: 426,
   io_uring_register: 427,
   pidfd_open: 434,
+  openat2: 437,
   epoll_pwait2: 441,
 } as const;
 
@@ -67,8 +105,9 @@ export const SYS = {
  *
  * In units of 4 bytes, as typed arrays index it. Source: epoll_ctl(2), EPOLL_PACKED in eventpoll.h.
  */
-export const EPOLL_EVENT: { readonly stride: number; readonly data: number } =
-  ARCH === "x64" ? { stride: 3, data: 1 } : { stride: 4, data: 2 };
+export const EPOLL_EVENT: { readonly stride: number; readonly data: number } = X64
+  ? { stride: 3, data: 1 }
+  : { stride: 4, data: 2 };
 
 /** `struct pollfd`: fd, then the asked events in 16 bits and the given ones in 16. poll(2). */
 export const POLLFD_SIZE = 8;

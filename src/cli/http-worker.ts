@@ -1,0 +1,62 @@
+/** The module of a worker that serves HTTP: what `polloi serve http --workers` runs. */
+import type { SysError } from "../base/sys-error.ts";
+import { serve } from "../http/serve.ts";
+import type { PoolWorker, Stoppable } from "../workers/module.ts";
+import { openSite, type SiteFlags, told } from "./http-site.ts";
+
+/** What each worker is given. */
+export interface HttpInput {
+  readonly site: SiteFlags;
+  readonly idleTimeoutMs: number | undefined;
+  /** Whether to tell of each request. */
+  readonly observed: boolean;
+  /** Where workers count the requests that they answer, each at its place: see {@link STRIDE}. */
+  readonly requests: SharedArrayBuffer;
+}
+
+/** What a worker tells the main thread, which is the one that prints. */
+export type HttpMessage =
+  | {
+      readonly event: "request";
+      readonly peer: string;
+      readonly method: string;
+      readonly target: string;
+    }
+  | { readonly event: "error"; readonly message: string }
+  | {
+      readonly event: "acceptError";
+      readonly message: string;
+      readonly code: string;
+      readonly hint: string;
+    };
+
+/** Numbers between one worker's and the next one's, so that they are not on one cache line. */
+export const STRIDE = 8;
+
+export function start(worker: PoolWorker<HttpInput>): Stoppable {
+  const { site, idleTimeoutMs, observed, requests } = worker.data;
+  const tell = (message: HttpMessage): void => worker.post(message);
+  const counts = new Float64Array(requests);
+  const at = worker.index * STRIDE;
+  const { handler, close } = openSite(site);
+  const shown = observed
+    ? told(handler, (peer, method, target) => tell({ event: "request", peer, method, target }))
+    : handler;
+  const server = serve({
+    worker,
+    handler(request, reply) {
+      counts[at] = (counts[at] as number) + 1;
+      return shown(request, reply);
+    },
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    error: (error) => tell({ event: "error", message: String((error as Error).stack ?? error) }),
+    acceptError: (_, { message, code, hint = "" }: SysError) =>
+      tell({ event: "acceptError", message, code, hint }),
+  });
+  return {
+    async stop(graceMs) {
+      await server.stop(graceMs);
+      close();
+    },
+  };
+}

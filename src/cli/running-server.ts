@@ -1,0 +1,55 @@
+import type { SocketAddress } from "../socket/address.ts";
+import type { WorkerCrash } from "../workers/options.ts";
+import type { WorkerPool } from "../workers/pool.ts";
+import { failureLine, hintLine } from "./failure.ts";
+import type { ServedName } from "./serve-flags.ts";
+import type { Place, Served, Spread } from "./serve-report.ts";
+
+/** Where a server is to listen. */
+export interface Where {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+  readonly dualStack?: boolean;
+  readonly backlog?: number;
+}
+
+/** A server of `polloi serve`, on this thread or on workers of its own. */
+export interface RunningServer {
+  readonly place: Omit<Place, "engine" | "why">;
+  /** Rejects when it cannot go on. */
+  readonly failed: Promise<never>;
+  /** What it has done so far. */
+  served(): Served;
+  /** Lets connections have what is queued for them, for so long at most. */
+  stop(graceMs: number): Promise<void>;
+  /** Cuts every connection off. */
+  abort(): void;
+}
+
+/** Where a server listens, as a report tells it. */
+export function placeOf(
+  protocol: ServedName,
+  address: SocketAddress | null,
+): Pick<Place, "protocol" | "host" | "port" | "path"> {
+  const { address: host = "", port = -1, path } = address ?? {};
+  if (path === undefined) return { protocol, host, port };
+  return { protocol, path: path.toString().replace(/^\0/, "@") };
+}
+
+/** How connections were spread over the workers of a pool. */
+export function spreadOf({ workers, balance }: WorkerPool): Spread {
+  return {
+    connections: workers.map(({ accepted }) => accepted),
+    balance: Number.isFinite(balance) ? balance : null,
+  };
+}
+
+export function tellAcceptError(error: object): void {
+  process.stderr.write(failureLine("cannot accept", error) + hintLine(error));
+}
+
+export function tellCrash({ index, error, restartInMs }: WorkerCrash): void {
+  const next = restartInMs === null ? "is given up" : `is replaced in ${restartInMs} ms`;
+  process.stderr.write(failureLine(`worker ${index} crashed and ${next}`, error));
+}

@@ -1,0 +1,48 @@
+import type { ProtocolName } from "../echo/protocols.ts";
+import type { EngineChoice } from "../engine/choose.ts";
+import type { Trigger } from "../engine/engine.ts";
+
+/** What can be served. */
+export type ServedName = ProtocolName | "http";
+
+/** What is to be served, and on which port if that was said. */
+export interface Asked {
+  readonly protocol: ServedName;
+  readonly port?: number;
+}
+
+/** The flags of `polloi serve`. */
+export interface ServeFlags {
+  readonly host: string;
+  readonly port?: number;
+  /** A path, or a name with a leading NUL. */
+  readonly unix?: string;
+  readonly engine: EngineChoice;
+  readonly trigger?: Trigger;
+  readonly workers?: number | "auto";
+  readonly backlog?: number;
+  /** From `--delay` and `--no-delay`; undefined when neither is given. */
+  readonly delay?: boolean;
+  readonly idleTimeout?: number;
+  readonly dir?: string;
+  readonly listing?: boolean;
+  readonly dotfiles?: boolean;
+  readonly maxAge?: number;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+const PORTS: Readonly<Record<ServedName, number>> = {
+  echo: 7788,
+  upper: 7788,
+  discard: 7788,
+  http: 8080,
+};
+
+/** The port that each protocol is to have: its own, else what `--port` says of it, else the usual one. */
+export function portsFor(asked: readonly Asked[], flag: number | undefined): number[] {
+  return asked.map(({ protocol, port }, i) => {
+    const given = i === 0 || flag === 0 ? flag : undefined;
+    return port ?? given ?? PORTS[protocol];
+  });
+}

@@ -1,0 +1,22 @@
+import { show, typeError } from "../base/misuse.ts";
+import { TOKEN, VALUE } from "./parser/tokens.ts";
+
+/** Whether a field can be set like this. @throws TypeError `ERR_INVALID_DATA`. */
+export function checkField(name: string, value: string, reserved: boolean): void {
+  if (!consistsOf(name, TOKEN) || name === "" || reserved) {
+    throw typeError(
+      "ERR_INVALID_DATA",
+      `Cannot set the header ${show(name)}: no such name can be set`,
+    );
+  }
+  if (consistsOf(value, VALUE)) return;
+  throw typeError(
+    "ERR_INVALID_DATA",
+    `Cannot set ${name} to ${show(value)}: it has characters no header has`,
+  );
+}
+
+function consistsOf(text: string, table: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (table[text.charCodeAt(i)] !== 1) return false;
+  return true;
+}

@@ -1,0 +1,109 @@
+import { AT_SYMLINK_NOFOLLOW, DIRENT64, SYS } from "../../sys/abi.ts";
+import type { Kernel } from "../../sys/kernel.ts";
+import type { Directory } from "./directory.ts";
+import { AT_ENTRIES, type FileFacts, factsOf } from "./file-facts.ts";
+import { encodePath, isHidden, shownPath } from "./site-path.ts";
+
+/** The directory that is listed. */
+export interface ListedDirectory {
+  /** It, open to be read from its beginning. */
+  readonly fd: number;
+  /** Its path within the site: empty, or with a slash at its end. */
+  readonly path: string;
+  readonly dotfiles: boolean;
+}
+
+/** A page of more would be of no use to anybody, and keeps the thread for too long. */
+const MOST_ENTRIES = 5000;
+const ENTRY_BYTES = 32_768;
+
+const UNITS: readonly string[] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const STYLE =
+  ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;margin:2rem}" +
+  "td,th{padding:0 1.5rem 0 0;text-align:left}td:nth-child(2),th:nth-child(2){text-align:right}" +
+  "a{text-decoration:none}a:hover{text-decoration:underline}";
+
+const byName = new Intl.Collator("en", { numeric: true });
+
+/** The page of HTML that shows what is in a directory: directories first, then files, each by name. */
+export function listingOf(kernel: Kernel, root: Directory, listed: ListedDirectory): string {
+  const { path } = listed;
+  const names = namesIn(kernel, listed);
+  const entries = names.slice(0, MOST_ENTRIES).flatMap((name) => {
+    const facts = entryFacts(kernel, root, listed, name);
+    return facts === undefined ? [] : [{ name: shownPath(name), bytes: name, facts }];
+  });
+  entries.sort(
+    (a, b) =>
+      Number(b.facts.kind === "directory") - Number(a.facts.kind === "directory") ||
+      byName.compare(a.name, b.name) ||
+      (a.bytes < b.bytes ? -1 : 1),
+  );
+  const title = `Index of ${escapeHtml(shownPath(`/${path}`))}`;
+  const rows = entries.map(({ name, bytes, facts }) => row(name, encodePath(bytes), facts));
+  if (path !== "") rows.unshift('<tr><td><a href="../">../</a><td><td>\n');
+  const more =
+    names.length > MOST_ENTRIES
+      ? `<p>The first ${MOST_ENTRIES} of ${names.length} are shown.\n`
+      : "";
+  return (
+    `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n` +
+    `<meta name="viewport" content="width=device-width">\n<title>${title}</title>\n` +
+    `<style>${STYLE}</style>\n<h1>${title}</h1>\n<table>\n` +
+    `<tr><th>Name<th>Size<th>Changed (UTC)\n${rows.join("")}</table>\n${more}`
+  );
+}
+
+/** The names in a directory, hidden ones left out. */
+function namesIn({ libc, scratch }: Kernel, { fd, dotfiles }: ListedDirectory): string[] {
+  const names: string[] = [];
+  const { u8, view, address } = scratch;
+  for (;;) {
+    const length = libc.syscall(SYS.getdents64, fd, address + AT_ENTRIES, ENTRY_BYTES, 0, 0, 0);
+    // What was read is shown, should it break off.
+    if (length <= 0) return names;
+    for (let at = AT_ENTRIES; at < AT_ENTRIES + length; ) {
+      const from = at + DIRENT64.name;
+      const name = Buffer.from(u8.subarray(from, u8.indexOf(0, from))).toString("latin1");
+      at += view.getUint16(at + DIRENT64.length, true);
+      if (name !== "." && name !== ".." && (dotfiles || !isHidden(name))) names.push(name);
+    }
+  }
+}
+
+/** What an entry is, for a link what it leads to; `undefined` when it could not be had. */
+function entryFacts(
+  kernel: Kernel,
+  root: Directory,
+  { fd, path }: ListedDirectory,
+  name: string,
+): FileFacts | undefined {
+  let facts = factsOf(kernel, fd, name, AT_SYMLINK_NOFOLLOW);
+  if (typeof facts !== "number" && facts.kind === "link") {
+    const target = root.openToKnow(path + name);
+    if (target < 0) return undefined;
+    facts = factsOf(kernel, target);
+    kernel.libc.close(target);
+  }
+  if (typeof facts === "number") return undefined;
+  return facts.kind === "file" || facts.kind === "directory" ? facts : undefined;
+}
+
+function row(name: string, url: string, { kind, size, seconds }: FileFacts): string {
+  const slash = kind === "directory" ? "/" : "";
+  const changed = new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
+  const length = kind === "directory" ? "" : sizeText(size);
+  // A name may be written from right to left, and is not to turn its neighbours round.
+  const link = `<a href="${url}${slash}"><bdi>${escapeHtml(name)}</bdi>${slash}</a>`;
+  return `<tr><td>${link}<td>${length}<td>${changed}\n`;
+}
+
+function sizeText(size: number): string {
+  let [value, unit] = [size, 0];
+  for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024;
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

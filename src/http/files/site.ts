@@ -1,0 +1,225 @@
+import { ERRNO } from "../../base/errno.ts";
+import { typeError } from "../../base/misuse.ts";
+import { SysError } from "../../base/sys-error.ts";
+import type { Kernel } from "../../sys/kernel.ts";
+import type { HttpReply } from "../reply.ts";
+import type { HttpRequest } from "../request.ts";
+import { reasonOf } from "../status.ts";
+import { acceptedCodings, type Coding, SUFFIXES } from "./codings.ts";
+import { contentRange } from "./content-range.ts";
+import { contentType } from "./content-type.ts";
+import { Directory } from "./directory.ts";
+import { type FileFacts, factsOf } from "./file-facts.ts";
+import { listingOf } from "./listing.ts";
+import { sendMultipart } from "./multipart.ts";
+import { readRanges } from "./ranges.ts";
+import { encodePath, sitePath } from "./site-path.ts";
+import { rangeHolds, validatorsOf, verdictOn } from "./validators.ts";
+
+/** How a directory is served. */
+export interface SiteOptions {
+  /** Whether a directory without `index.html` is answered with a page of what is in it. Default false. */
+  readonly listing: boolean;
+  /** Whether names that begin with a dot can be had; `.well-known` always can. Default false. */
+  readonly dotfiles: boolean;
+  /** Whether `.br` and `.gz` files are sent in the place of those that they are made of. Default true. */
+  readonly precompressed: boolean;
+  /**
+   * For how long a client may use a file without asking whether it has changed, in milliseconds; sent in whole
+   * seconds as Cache-Control. Default: nothing is said, and clients guess.
+   */
+  readonly maxAgeMs: number | undefined;
+}
+
+/** A file that is open, and what it is. */
+interface OpenFile {
+  readonly fd: number;
+  readonly facts: FileFacts;
+  readonly coding: Coding;
+}
+
+const INDEX = "index.html";
+const METHODS = "GET, HEAD, OPTIONS";
+
+const { EACCES, EAGAIN, EMFILE, ENFILE, ENOMEM, EPERM } = ERRNO;
+/** There is no such thing there, or not as the path has it, or it lies outside. */
+const ABSENT: ReadonlySet<number> = new Set(
+  (
+    ["ENOENT", "ENOTDIR", "EXDEV", "ELOOP", "ENAMETOOLONG", "ENXIO", "ENODEV", "EINVAL"] as const
+  ).map((code) => -ERRNO[code]),
+);
+
+/** The files of a directory as what HTTP calls resources. */
+export class Site {
+  readonly directory: Directory;
+  readonly #options: SiteOptions;
+  readonly #kernel: Kernel;
+  readonly #cacheControl: string | undefined;
+
+  /** @throws as {@link Directory} does. */
+  constructor(path: string, options: SiteOptions, kernel: Kernel) {
+    this.directory = new Directory(path, kernel);
+    this.#options = options;
+    this.#kernel = kernel;
+    const { maxAgeMs } = options;
+    this.#cacheControl =
+      maxAgeMs === undefined ? undefined : `max-age=${Math.floor(maxAgeMs / 1000)}`;
+  }
+
+  /** Answers a request. @throws SysError what nobody expects of a file system: `EIO`. */
+  answer(request: HttpRequest, reply: HttpReply): void {
+    if (this.directory.fileno() < 0) {
+      throw typeError("ERR_CLOSED", "Cannot serve files: the handler is closed");
+    }
+    const { method } = request;
+    if (method !== "GET" && method !== "HEAD") {
+      reply.header("Allow", METHODS);
+      if (method === "OPTIONS") reply.status(204).send();
+      else refuse(reply, 405);
+      return;
+    }
+    const path = sitePath(request.path, this.#options.dotfiles);
+    if (typeof path === "number") {
+      refuse(reply, path);
+      return;
+    }
+    const isFolder = path === "" || path.endsWith("/");
+    const opened = this.#open(isFolder ? path + INDEX : path, "identity");
+    if (typeof opened === "number") {
+      const absent = isFolder && ABSENT.has(opened);
+      if (absent && this.#options.listing) this.#list(path, reply);
+      else refuseFor(reply, opened);
+      return;
+    }
+    const { fd, facts } = opened;
+    if (facts.kind === "file") {
+      this.#answerWith(opened, isFolder ? path + INDEX : path, request, reply);
+      return;
+    }
+    this.#kernel.libc.close(fd);
+    if (facts.kind === "directory" && !isFolder) redirect(path, request, reply);
+    else refuse(reply, 404);
+  }
+
+  /** @returns -errno when it cannot be opened. */
+  #open(path: string, coding: Coding): OpenFile | number {
+    const fd = this.directory.open(path + SUFFIXES[coding]);
+    if (fd < 0) return fd;
+    const facts = factsOf(this.#kernel, fd);
+    if (typeof facts !== "number") return { fd, facts, coding };
+    this.#kernel.libc.close(fd);
+    return facts;
+  }
+
+  #answerWith(plain: OpenFile, path: string, request: HttpRequest, reply: HttpReply): void {
+    const { libc } = this.#kernel;
+    const { precompressed } = this.#options;
+    const file = precompressed ? this.#negotiated(plain, path, request) : plain;
+    if (file !== plain) libc.close(plain.fd);
+    if (precompressed) reply.header("Vary", "Accept-Encoding");
+    if (file === undefined) {
+      refuse(reply, 406);
+      return;
+    }
+    let held = true;
+    try {
+      held = !this.#send(file, contentType(path), request, reply);
+    } finally {
+      if (held) libc.close(file.fd);
+    }
+  }
+
+  /** The file in the coding that the client likes best of those that are there. */
+  #negotiated(plain: OpenFile, path: string, request: HttpRequest): OpenFile | undefined {
+    for (const coding of acceptedCodings(request.header("accept-encoding"))) {
+      if (coding === "identity") return plain;
+      const file = this.#open(path, coding);
+      if (typeof file === "number") continue;
+      if (file.facts.kind === "file") return file;
+      this.#kernel.libc.close(file.fd);
+    }
+    return undefined;
+  }
+
+  /** @returns Whether the descriptor is on its way, and will be closed. */
+  #send(file: OpenFile, type: string, request: HttpRequest, reply: HttpReply): boolean {
+    const { fd, facts, coding } = file;
+    const { size } = facts;
+    const validators = validatorsOf(facts, coding);
+    const verdict = verdictOn(request, validators);
+    if (verdict === "failed") {
+      refuse(reply, 412);
+      return false;
+    }
+    reply.header("ETag", validators.etag);
+    reply.header("Last-Modified", new Date(validators.seconds * 1000).toUTCString());
+    if (this.#cacheControl !== undefined) reply.header("Cache-Control", this.#cacheControl);
+    if (verdict === "not modified") {
+      reply.status(304).send();
+      return false;
+    }
+    reply.header("Accept-Ranges", "bytes");
+    const field = request.method === "GET" ? request.header("range") : undefined;
+    const ranges =
+      field !== undefined && rangeHolds(request, validators) ? readRanges(field, size) : undefined;
+    if (ranges?.length === 0) {
+      reply.header("Content-Range", `bytes */${size}`);
+      refuse(reply, 416);
+      return false;
+    }
+    if (coding !== "identity") reply.header("Content-Encoding", coding);
+    const done = (): void => void this.#kernel.libc.close(fd);
+    if (ranges !== undefined && ranges.length > 1) {
+      sendMultipart(reply, { fd, size, type, ranges, done });
+      return true;
+    }
+    reply.header("Content-Type", type);
+    const { offset, length } = ranges?.[0] ?? { offset: 0, length: size };
+    if (ranges !== undefined) {
+      reply.status(206).header("Content-Range", contentRange(offset, length, size));
+    }
+    reply.sendFile({ fd, offset, length, done });
+    return true;
+  }
+
+  #list(path: string, reply: HttpReply): void {
+    const fd = this.directory.open(path);
+    if (fd < 0) {
+      refuseFor(reply, fd);
+      return;
+    }
+    try {
+      const html = listingOf(this.#kernel, this.directory, {
+        fd,
+        path,
+        dotfiles: this.#options.dotfiles,
+      });
+      reply.header("Content-Type", "text/html; charset=utf-8");
+      reply.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+      reply.send(html);
+    } finally {
+      this.#kernel.libc.close(fd);
+    }
+  }
+}
+
+/** To the same path with a slash, of which the names in the directory's page are relative. */
+function redirect(path: string, { query, target }: HttpRequest, reply: HttpReply): void {
+  // It has no empty segment: a second slash in front would lead to another host.
+  const location = `/${encodePath(path)}/`;
+  reply.status(301).header("Location", target.includes("?") ? `${location}?${query}` : location);
+  reply.send(`${reasonOf(301)}\n`);
+}
+
+function refuse(reply: HttpReply, status: number): void {
+  reply.status(status).send(`${status} ${reasonOf(status)}\n`);
+}
+
+function refuseFor(reply: HttpReply, error: number): void {
+  if (ABSENT.has(error)) refuse(reply, 404);
+  else if (error === -EACCES || error === -EPERM) refuse(reply, 403);
+  else if ([-EMFILE, -ENFILE, -ENOMEM, -EAGAIN].includes(error)) {
+    reply.header("Retry-After", "1");
+    refuse(reply, 503);
+  } else throw new SysError("openat2", error);
+}

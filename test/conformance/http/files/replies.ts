@@ -1,0 +1,120 @@
+/** Files that a handler sends by itself. */
+import assert from "node:assert/strict";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { type HttpHandler, serve } from "../../../../src/http/index.ts";
+import { O_RDONLY } from "../../../../src/sys/abi.ts";
+import type { Case } from "../../../suite.ts";
+import { ask, DATA, HELLO, TestSite } from "./site.ts";
+
+/** Serves with `handle`, which is given a descriptor of a file that it has to be done with in the end. */
+function replyCase(
+  name: string,
+  handle: (fd: number, done: (error?: Error) => void) => HttpHandler,
+  run: (port: number, done: readonly (Error | undefined)[]) => Promise<void>,
+): Case {
+  return {
+    name,
+    async run() {
+      using site = new TestSite();
+      const path = join(site.root, "data.bin");
+      const fd = openSync(path, O_RDONLY);
+      const done: (Error | undefined)[] = [];
+      const handler = handle(fd, (error) => void done.push(error));
+      const server = serve({ host: "127.0.0.1", port: 0, handler, error: () => {} });
+      try {
+        await run(server.port, done);
+      } finally {
+        await server.stop(0);
+        closeSync(fd);
+        writeFileSync(path, "");
+      }
+    },
+  };
+}
+
+export const replyCases: readonly Case[] = [
+  replyCase(
+    "sendFile is all of an answer, and done is called once, for HEAD too",
+    (fd, done) => (_, reply) => reply.sendFile({ fd, offset: 100_000, length: 100_000, done }),
+    async (port, done) => {
+      const { headers, body } = await ask(port, "/");
+      assert.ok(body.equals(DATA.subarray(100_000, 200_000)));
+      assert.equal(headers.get("content-length"), "100000");
+      assert.deepEqual(done, [undefined]);
+      const head = await ask(port, "/", { method: "HEAD" });
+      assert.deepEqual([head.headers.get("content-length"), head.body.length], ["100000", 0]);
+      assert.deepEqual(done, [undefined, undefined]);
+    },
+  ),
+  replyCase(
+    "pieces of files and bytes make a body, in the order in which they were written",
+    (fd, done) => (_, reply) => {
+      reply.header("Content-Length", 2 * HELLO.length + 3).begin();
+      reply.write(HELLO);
+      reply.writeFile({ fd, offset: 7, length: 1 });
+      reply.writeFile({ fd, offset: 9, length: 0 });
+      reply.write(HELLO);
+      reply.writeFile({ fd, offset: 5, length: 2, done });
+      reply.end();
+    },
+    async (port, done) => {
+      const { body } = await ask(port, "/");
+      const expected = [
+        Buffer.from(HELLO),
+        DATA.subarray(7, 8),
+        Buffer.from(HELLO),
+        DATA.subarray(5, 7),
+      ];
+      assert.ok(body.equals(Buffer.concat(expected)));
+      assert.deepEqual(done, [undefined]);
+    },
+  ),
+  replyCase(
+    "a file goes neither in chunks nor beyond Content-Length, nor into a reply that is complete",
+    (fd, done) => (_, reply) => {
+      const piece = { fd, offset: 0, length: 5, done };
+      assert.throws(() => reply.writeFile(piece), { code: "ERR_CLOSED" });
+      reply.header("Content-Length", 4);
+      assert.throws(() => reply.sendFile(piece), { code: "ERR_INVALID_LENGTH" });
+      reply.begin();
+      assert.throws(() => reply.writeFile(piece), { code: "ERR_INVALID_LENGTH" });
+      assert.throws(() => reply.sendFile(piece), { code: "ERR_CLOSED" });
+      reply.end("good");
+      assert.throws(() => reply.writeFile(piece), { code: "ERR_CLOSED" });
+    },
+    async (port, done) => {
+      assert.equal((await ask(port, "/")).body.toString(), "good");
+      assert.deepEqual(done, []);
+    },
+  ),
+  replyCase(
+    "in chunks a file is refused",
+    (fd) => (_, reply) => {
+      reply.begin();
+      const piece = { fd, offset: 0, length: 5 };
+      assert.throws(() => reply.writeFile(piece), { code: "ERR_INVALID_OPTION" });
+      reply.end("good");
+    },
+    async (port) => {
+      assert.match((await ask(port, "/")).body.toString(), /good/);
+    },
+  ),
+  replyCase(
+    "done hears when nobody is there any more",
+    (fd, done) => async (request, reply) => {
+      await new Promise<void>((resolve) => request.whenLeft(() => setTimeout(resolve, 0)));
+      reply.sendFile({ fd, offset: 0, length: 5, done });
+    },
+    async (port, done) => {
+      const socket = connect({ port, host: "127.0.0.1" });
+      socket.on("error", () => {});
+      socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      await new Promise((resolve) => socket.once("connect", resolve));
+      socket.destroy();
+      while (done.length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+      assert.equal(done.length, 1);
+    },
+  ),
+];

@@ -1,0 +1,186 @@
+/** Files served to curl, from a kernel that fails, and while somebody turns links round. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { ERRNO } from "../src/base/errno.ts";
+import { files, type HttpServer, serve } from "../src/http/index.ts";
+import { SYS } from "../src/sys/abi.ts";
+import { kernel } from "../src/sys/open.ts";
+import { Client } from "./conformance/http/client.ts";
+import { ask, DATA, HELLO, SECRET, TestSite } from "./conformance/http/files/site.ts";
+import { kernelWith } from "./descriptors.ts";
+import { folder, needs, Program } from "./processes.ts";
+import { CASE_TIMEOUT_MS } from "./suite.ts";
+
+const limits = { timeout: CASE_TIMEOUT_MS };
+
+/** A site that is served until the end of a block. */
+function served(handlerKernel = kernel): AsyncDisposable & { site: TestSite; server: HttpServer } {
+  const site = new TestSite();
+  const handler = files({ dir: site.root }, handlerKernel);
+  const server = serve({ host: "127.0.0.1", port: 0, handler, error: () => {} });
+  return {
+    site,
+    server,
+    async [Symbol.asyncDispose]() {
+      await server.stop(0);
+      handler.close();
+      site[Symbol.dispose]();
+    },
+  };
+}
+
+describe("files to curl", { skip: needs("curl"), ...limits }, () => {
+  /** Runs curl beside the server, which is in this process. */
+  async function curl(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await new Program("curl", ["-sS", "-m", "10", ...args]).ended;
+    assert.equal(code, 0, stderr);
+    return stdout;
+  }
+
+  test("a download arrives, and one that broke off goes on where it was", async () => {
+    await using at = served();
+    using to = folder();
+    const url = `http://127.0.0.1:${at.server.port}/data.bin`;
+    const path = join(to.path, "data");
+    await curl("-o", path, url);
+    assert.ok(readFileSync(path).equals(DATA));
+    truncateSync(path, 100_001);
+    await curl("-C", "-", "-o", path, url);
+    assert.ok(readFileSync(path).equals(DATA));
+  });
+
+  test("what is compressed beside a file is sent, and read as the file", async () => {
+    await using at = served();
+    writeFileSync(join(at.site.root, "text.txt"), "plain text\n");
+    writeFileSync(join(at.site.root, "text.txt.gz"), gzipSync("plain text\n"));
+    const url = `http://127.0.0.1:${at.server.port}/text.txt`;
+    assert.equal(await curl("-H", "Accept-Encoding: gzip", "--compressed", url), "plain text\n");
+    assert.match(
+      await curl("-I", "-H", "Accept-Encoding: gzip", url),
+      /^Content-Encoding: gzip\r$/m,
+    );
+  });
+
+  test("several ranges, a HEAD, a condition, and a path with dots as it is", async () => {
+    await using at = served();
+    const url = `http://127.0.0.1:${at.server.port}`;
+    assert.match(await curl("-r", "0-4,7-11", `${url}/hello.txt`), /hello[\s\S]*world/);
+    assert.match(
+      await curl("-I", `${url}/hello.txt`),
+      /^HTTP\/1\.1 200 OK\r\n[\s\S]*Length: 13\r\n/,
+    );
+    const code = ["-o", "/dev/null", "-w", "%{http_code}"];
+    assert.equal(await curl(...code, "-z", "1 Jan 2021", `${url}/hello.txt`), "304");
+    assert.equal(await curl(...code, "--path-as-is", `${url}/../outside/secret.txt`), "404");
+    assert.equal(await curl("-L", `${url}/dir/sub`), "sub");
+  });
+});
+
+describe("files", limits, () => {
+  const failures: readonly (readonly [call: number, errno: number, status: number])[] = [
+    [SYS.openat2, ERRNO.EACCES, 403],
+    [SYS.openat2, ERRNO.EMFILE, 503],
+    [SYS.openat2, ERRNO.ENFILE, 503],
+    [SYS.openat2, ERRNO.ENOMEM, 503],
+    [SYS.openat2, ERRNO.EIO, 500],
+    [SYS.statx, ERRNO.EIO, 500],
+    [SYS.statx, ERRNO.EACCES, 403],
+  ];
+  for (const [call, errno, status] of failures) {
+    test(`errno ${errno} of call ${call} is ${status}, and the next one is served`, async () => {
+      let failing = false;
+      const { syscall } = kernel.libc;
+      const faulty = kernelWith({
+        syscall: (number, ...rest) =>
+          failing && number === call ? -errno : syscall(number, ...rest),
+      });
+      await using at = served(faulty);
+      failing = true;
+      const before = readdirSync("/proc/self/fd").length;
+      assert.equal((await ask(at.server.port, "/hello.txt")).status, status);
+      failing = false;
+      assert.equal((await ask(at.server.port, "/hello.txt")).body.toString(), HELLO);
+      while (at.server.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+      assert.ok(readdirSync("/proc/self/fd").length <= before, "a descriptor was left open");
+    });
+  }
+
+  test("links that are turned round all the time never lead out", async () => {
+    await using at = served();
+    const { root, top } = at.site;
+    const turn = `
+      const { symlinkSync, renameSync, mkdirSync } = require("node:fs");
+      const [root, outside] = process.argv.slice(1);
+      process.stdin.on("data", () => process.exit(0));
+      console.log("turning");
+      const turn = (i) => {
+        for (let k = 0; k < 200; k++, i++) {
+          const to = i % 2 === 0 ? outside : root + "/dir";
+          symlinkSync(to, root + "/turning.new");
+          renameSync(root + "/turning.new", root + "/turning");
+        }
+        setImmediate(turn, i);
+      };
+      turn(0);`;
+    writeFileSync(join(root, "dir", "secret.txt"), "harmless");
+    await using turner = new Program(process.execPath, ["-e", turn, root, join(top, "outside")]);
+    await turner.says(/turning/);
+    const seen = new Set<string>();
+    for (let i = 0; i < 300; i++) {
+      const { status, body } = await ask(at.server.port, "/turning/secret.txt");
+      seen.add(`${status} ${body}`);
+    }
+    assert.ok(![...seen].some((answer) => answer.includes(SECRET)), [...seen].join("\n"));
+    turner.child.stdin?.write("end\n");
+    await turner.ended;
+  });
+
+  test("a client that is promised more than a file has any more is cut off", async () => {
+    await using at = served();
+    const path = join(at.site.root, "shrinking");
+    writeFileSync(path, Buffer.alloc(30_000_000, 1));
+    const client = new Client(at.server.port);
+    client.send("GET /shrinking HTTP/1.1\r\nHost: a\r\n\r\n");
+    await client.until(({ text }) => text.length > 1000);
+    client.socket.pause();
+    truncateSync(path, 10);
+    client.socket.resume();
+    const text = await client.end();
+    assert.ok(text.length < 30_000_000, "it got bytes that there were not");
+    assert.equal((await ask(at.server.port, "/hello.txt")).status, 200);
+  });
+
+  test("files of 5 GiB can be had in parts", async () => {
+    await using at = served();
+    const path = join(at.site.root, "sparse");
+    writeFileSync(path, "");
+    truncateSync(path, 5 * 2 ** 30);
+    const { status, headers, body } = await ask(at.server.port, "/sparse", {
+      headers: { Range: "bytes=-3" },
+    });
+    assert.deepEqual([status, body.length], [206, 3]);
+    assert.equal(headers.get("content-range"), "bytes 5368709117-5368709119/5368709120");
+    const head = await ask(at.server.port, "/sparse", { method: "HEAD" });
+    assert.equal(head.headers.get("content-length"), "5368709120");
+  });
+
+  test("many at once are each themselves, and no descriptor is left", async () => {
+    await using at = served();
+    const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+    await ask(at.server.port, "/hello.txt");
+    const before = readdirSync("/proc/self/fd").length;
+    const asked = Array.from({ length: 60 }, (_, i) =>
+      ask(at.server.port, i % 3 === 0 ? "/nothing" : i % 3 === 1 ? "/data.bin" : "/hello.txt"),
+    );
+    for (const [i, { body }] of (await Promise.all(asked)).entries()) {
+      if (i % 3 === 1) assert.equal(hash(body), hash(DATA));
+      if (i % 3 === 2) assert.equal(body.toString(), HELLO);
+    }
+    while (at.server.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(readdirSync("/proc/self/fd").length <= before + 1, "descriptors were left open");
+  });
+});
