@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -64,6 +64,45 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.match(old, /^HTTP\/1\.1 200 OK\r\nDate: .*\r\n\r\nHello, world!$/s);
     program.signal("SIGTERM");
     assert.equal((await program.ended).code, 0);
+  });
+
+  for (const workers of ["", " --workers 2"]) {
+    test(`writes an access log, which SIGHUP opens anew${workers}`, async () => {
+      using at = folder();
+      const path = join(at.path, "access.log");
+      await using program = await serving(
+        `http --access-log ${path} --log-format common${workers}`,
+      );
+      await ask(program.at, "/one");
+      renameSync(path, `${path}.1`);
+      program.signal("SIGHUP");
+      // A worker opens it when it is next asked for something.
+      const lines = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
+      let asked = 0;
+      while (!lines(path).includes("GET /again")) {
+        asked++;
+        await ask(program.at, "/again");
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      program.signal("SIGTERM");
+      assert.equal((await program.ended).code, 0);
+      const all = `${lines(`${path}.1`)}${lines(path)}`.split("\n").slice(0, -1);
+      assert.equal(all.filter((line) => /"GET \/one HTTP\/1.1" 200 13$/.test(line)).length, 1);
+      assert.equal(
+        all.filter((line) => /"GET \/again HTTP\/1.1" 200 13$/.test(line)).length,
+        asked,
+      );
+    });
+  }
+
+  test("an access log that cannot be written is one line, and exit code 1", async () => {
+    await using program = polloi("serve http --port 0 --access-log /no/such/folder/log");
+    const { code, stderr } = await program.ended;
+    assert.equal(code, 1);
+    assert.equal(
+      stderr,
+      "polloi: cannot write the access log /no/such/folder/log: no such file (ENOENT)\n",
+    );
   });
 
   test("tells a person where, how to try it, and what is asked for", async () => {

@@ -2,12 +2,14 @@
 import type { SysError } from "../base/sys-error.ts";
 import { serve } from "../http/serve.ts";
 import type { PoolWorker, Stoppable } from "../workers/module.ts";
+import { type LogFlags, openLog } from "./http-log.ts";
 import { openSite, type SiteFlags, told } from "./http-site.ts";
 
 /** What each worker is given. */
 export interface HttpInput {
   readonly site: SiteFlags;
   readonly idleTimeoutMs: number | undefined;
+  readonly log: LogFlags | undefined;
   /** Whether to tell of each request. */
   readonly observed: boolean;
   /** Where workers count the requests that they answer, each at its place: see {@link STRIDE}. */
@@ -34,11 +36,12 @@ export type HttpMessage =
 export const STRIDE = 8;
 
 export function start(worker: PoolWorker<HttpInput>): Stoppable {
-  const { site, idleTimeoutMs, observed, requests } = worker.data;
+  const { site, idleTimeoutMs, observed, requests, log: logFlags } = worker.data;
   const tell = (message: HttpMessage): void => worker.post(message);
   const counts = new Float64Array(requests);
   const at = worker.index * STRIDE;
   const { handler, close } = openSite(site);
+  const log = logFlags && openLog(logFlags);
   const shown = observed
     ? told(handler, (peer, method, target) => tell({ event: "request", peer, method, target }))
     : handler;
@@ -49,6 +52,7 @@ export function start(worker: PoolWorker<HttpInput>): Stoppable {
       return shown(request, reply);
     },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...(log === undefined ? {} : { log }),
     error: (error) => tell({ event: "error", message: String((error as Error).stack ?? error) }),
     acceptError: (_, { message, code, hint = "" }: SysError) =>
       tell({ event: "acceptError", message, code, hint }),
@@ -57,6 +61,7 @@ export function start(worker: PoolWorker<HttpInput>): Stoppable {
     async stop(graceMs) {
       await server.stop(graceMs);
       close();
+      await log?.close();
     },
   };
 }

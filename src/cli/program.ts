@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
+import type { AccessFormat } from "../http/access-log.ts";
 import {
   backlog,
   duration,
@@ -18,6 +19,7 @@ import type { Asked, ServeFlags } from "./serve-flags.ts";
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
 const ENGINES: readonly EngineChoice[] = ["auto", "io_uring", "epoll", "poll", "select"];
 const TRIGGERS: readonly Trigger[] = ["level", "edge"];
+const FORMATS: readonly AccessFormat[] = ["combined", "common", "json"];
 
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_PROTOCOLS: readonly Asked[] = [{ protocol: "echo" }];
@@ -40,6 +42,7 @@ Examples:
   polloi serve upper --engine epoll --trigger level
   polloi serve http                           Hello, world! on http://127.0.0.1:8080
   polloi serve http --dir . --listing         files, and what is in each directory
+  polloi serve http --access-log access.log   a line for each request; SIGHUP opens the file anew
   polloi serve echo:9000,http:9001            both on one reactor
   polloi serve echo --workers auto            use every processor
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
@@ -131,6 +134,8 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
       "http: let clients use a file for so long without asking again",
       duration,
     )
+    .option("--access-log <file>", "http: write a line for each request; - is standard output")
+    .addOption(new Option("--log-format <format>", "http: how a line looks").choices(FORMATS))
     .addOption(
       new Option("-e, --engine <engine>", "how to wait; auto is the best that works here")
         .choices(ENGINES)
@@ -185,6 +190,8 @@ function refuseUnfit(asked: readonly Asked[], flags: ServeFlags, command: Comman
   only("--listing", flags.listing, flags.dir !== undefined && http, "for http with --dir");
   only("--dotfiles", flags.dotfiles, flags.dir !== undefined && http, "for http with --dir");
   only("--max-age", flags.maxAge, flags.dir !== undefined && http, "for http with --dir");
+  only("--access-log", flags.accessLog, http, forHttp);
+  only("--log-format", flags.logFormat, flags.accessLog !== undefined, "for --access-log");
   const plain = names.some((name) => name !== "http");
   only("--delay", flags.delay || undefined, plain, "not for http, which fills packets by itself");
   const alone = asked.length === 1 && asked[0]?.port === undefined;

@@ -1,6 +1,7 @@
 import type { ProtocolName } from "../echo/protocols.ts";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
+import type { AccessFormat } from "../http/access-log.ts";
 
 /** What can be served. */
 export type ServedName = ProtocolName | "http";
@@ -28,6 +29,9 @@ export interface ServeFlags {
   readonly listing?: boolean;
   readonly dotfiles?: boolean;
   readonly maxAge?: number;
+  /** A path, or `-` for stdout. */
+  readonly accessLog?: string;
+  readonly logFormat?: AccessFormat;
   readonly quiet?: boolean;
   readonly json?: boolean;
 }

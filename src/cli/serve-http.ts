@@ -2,6 +2,7 @@ import { serve } from "../http/serve.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { workerCount } from "../workers/options.ts";
 import { startWorkers } from "../workers/pool.ts";
+import { logFlags, openLog } from "./http-log.ts";
 import { openSite, type RequestObserver, type SiteFlags, told } from "./http-site.ts";
 import { type HttpInput, type HttpMessage, STRIDE } from "./http-worker.ts";
 import {
@@ -24,12 +25,16 @@ export async function openHttp(
   const { dir, listing = false, dotfiles = false, maxAge: maxAgeMs } = flags;
   const site: SiteFlags = { dir, listing, dotfiles, maxAgeMs };
   const idleTimeoutMs = flags.idleTimeout;
-  // Opened here in any case: what is wrong with the directory is said before a worker is started.
+  const { accessLog, logFormat } = flags;
+  const logged = accessLog === undefined ? undefined : logFlags(accessLog, logFormat);
+  // Opened here in any case: what is wrong with the directory or the log is said before a worker is started.
   const { handler, close } = openSite(site);
+  const log = logged && openLog(logged);
   const files = dir === undefined ? {} : { dir };
   if (flags.workers !== undefined) {
     close();
-    const pool = await openPool(where, flags, { site, idleTimeoutMs }, observer);
+    await log?.close();
+    const pool = await openPool(where, flags, { site, idleTimeoutMs, log: logged }, observer);
     return { ...pool, place: { ...pool.place, ...files } };
   }
   try {
@@ -38,6 +43,7 @@ export async function openHttp(
       ...where,
       handler: observer === undefined ? handler : told(handler, observer),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+      ...(log === undefined ? {} : { log }),
       error: tellError,
       acceptError: (_, error) => tellAcceptError(error),
     });
@@ -48,7 +54,11 @@ export async function openHttp(
         const { connections, requests } = server.counts;
         return { counts: { connections, requests } };
       },
-      stop: (graceMs) => server.stop(graceMs).finally(close),
+      async stop(graceMs) {
+        await server.stop(graceMs);
+        close();
+        await log?.close();
+      },
       abort: () => void server.stop(0),
     };
   } catch (error) {
@@ -60,7 +70,7 @@ export async function openHttp(
 async function openPool(
   where: Where,
   flags: ServeFlags,
-  input: Pick<HttpInput, "site" | "idleTimeoutMs">,
+  input: Pick<HttpInput, "site" | "idleTimeoutMs" | "log">,
   observer: RequestObserver | undefined,
 ): Promise<RunningServer> {
   const count = workerCount(flags.workers);

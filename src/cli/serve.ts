@@ -50,8 +50,10 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
       return EXIT_FAILED;
     }
     // All else that fails is about the address.
-    const { dir } = flags;
-    if (dir !== undefined && (error as SysError).syscall === "open") {
+    const { dir, accessLog } = flags;
+    if (accessLog !== undefined && (error as NodeJS.ErrnoException).path === accessLog) {
+      what = `cannot write the access log ${accessLog}`;
+    } else if (dir !== undefined && (error as SysError).syscall === "open") {
       what = `cannot serve the files of ${dir}`;
     }
     process.stderr.write(failureLine(what, error) + hintLine(error));

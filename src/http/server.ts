@@ -143,8 +143,8 @@ export class HttpServer implements SessionHost {
 
   answered(session: Logged, request: HttpRequest, reply: HttpReply): void {
     this.counts.requests++;
-    const { log } = this.settings;
-    if (log !== undefined) log.write(entryOf(session, request, reply.statusCode, reply.bodyBytes));
+    if (this.settings.log === undefined) return;
+    this.#log(entryOf(session, request, reply.statusCode, reply.bodyBytes));
   }
 
   ended(
@@ -153,11 +153,19 @@ export class HttpServer implements SessionHost {
     request: HttpRequest | null,
     reply: HttpReply | null,
   ): void {
-    const { log } = this.settings;
     // A client that leaves between two requests leaves nothing to be told.
-    if (log === undefined || (request === null && code === "CLIENT_LEFT")) return;
+    if (this.settings.log === undefined || (request === null && code === "CLIENT_LEFT")) return;
     const said = reply?.begun === true ? reply.statusCode : status || CLIENT_LEFT_STATUS;
-    log.write(entryOf(session, request, said, reply?.bodyBytes ?? 0));
+    this.#log(entryOf(session, request, said, reply?.bodyBytes ?? 0));
+  }
+
+  /** A log that fails is no reason for anything else to. */
+  #log(entry: AccessEntry): void {
+    try {
+      this.settings.log?.write(entry);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   refused(code: RefusalCode): void {

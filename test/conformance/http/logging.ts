@@ -143,6 +143,18 @@ const cases: readonly Case[] = [
       });
     },
   },
+  (() => {
+    const thrown: unknown[] = [];
+    const log = { write: () => assert.fail("no paper") };
+    return served(
+      "a log that throws is told of, and the client has its answer",
+      { handler, log, error: (error) => void thrown.push((error as Error).message) },
+      async (_, client) => {
+        assert.match(await client().send(`${GET}${LAST}`).end(), /hello.*hello$/s);
+        assert.deepEqual(thrown, ["no paper", "no paper"]);
+      },
+    );
+  })(),
   {
     name: "a full disk is warned of once, and no reason to stop serving",
     async run() {
