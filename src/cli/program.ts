@@ -77,7 +77,7 @@ export async function run(args: readonly string[], version: string): Promise<num
 
 function buildProgram(version: string, exitWith: (code: number) => void): Command {
   const program = new Command("polloi")
-    .description("select, poll and epoll for TypeScript: servers and clients on one thread")
+    .description("select, poll, epoll and io_uring for TypeScript: servers and clients on one thread")
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
