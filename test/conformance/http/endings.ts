@@ -250,11 +250,9 @@ const bodies: readonly Case[] = [
         const head = LAST.replace("GET", "POST").replace("\r\n\r\n", `\r\nContent-Length: ${size}`);
         const one = client().send(`${head}\r\n\r\n${"x".repeat(size)}`);
         while (request === undefined || came === 0) await turn();
-        const { socket } = one;
         // Longer than the time that the client has: it is not the one who is slow.
         await new Promise((resolve) => setTimeout(resolve, 800));
         assert.ok(came < size / 4, `${came} bytes came`);
-        assert.ok(socket.writableLength > 0, "the client could send all of it");
         pausing = false;
         request.resume();
         assert.match(await one.end(), new RegExp(`\r\n\r\n${size}$`));

@@ -24,13 +24,16 @@ export const lifeCycle: Suite = {
       run() {
         const before = openSockets();
         const socket = new Socket();
-        assert.ok(openSockets().includes(socket.fileno()));
+        const fd = socket.fileno();
+        assert.ok(openSockets().includes(fd));
         assert.equal(socket.closed, false);
         socket.close();
         socket.close();
         socket[Symbol.dispose]();
         assert.deepEqual([socket.fileno(), socket.closed], [-1, true]);
-        assert.deepEqual(openSockets(), before);
+        // A runtime may be closing sockets of its own meanwhile.
+        const left = openSockets().filter((open) => open === fd || !before.includes(open));
+        assert.deepEqual(left, []);
       },
     },
     {
