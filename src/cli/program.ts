@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
 import type { AccessFormat } from "../http/access-log.ts";
@@ -77,7 +77,9 @@ export async function run(args: readonly string[], version: string): Promise<num
 
 function buildProgram(version: string, exitWith: (code: number) => void): Command {
   const program = new Command("polloi")
-    .description("select, poll, epoll and io_uring for TypeScript: servers and clients on one thread")
+    .description(
+      "select, poll, epoll and io_uring for TypeScript: servers and clients on one thread",
+    )
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
@@ -109,11 +111,10 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
     .description(
       "Serves a protocol: echo answers what it is sent, upper answers in capitals, discard only listens, http says hello or serves files.",
     )
-    .argument(
-      "[protocol]",
-      "what to serve: echo (the default), upper, discard, http; several as echo,http",
-      protocols,
-      DEFAULT_PROTOCOLS,
+    .addArgument(
+      new Argument("[protocol]", "what to serve: echo, upper, discard, http; several as echo,http")
+        .argParser(protocols)
+        .default(DEFAULT_PROTOCOLS, "echo"),
     )
     .option("-H, --host <host>", "address or name to listen on", host, DEFAULT_HOST)
     .option(
