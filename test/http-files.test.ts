@@ -1,7 +1,14 @@
 /** Files served to curl, from a kernel that fails, and while somebody turns links round. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -166,6 +173,53 @@ describe("files", limits, () => {
     assert.equal(headers.get("content-range"), "bytes 5368709117-5368709119/5368709120");
     const head = await ask(at.server.port, "/sparse", { method: "HEAD" });
     assert.equal(head.headers.get("content-length"), "5368709120");
+  });
+
+  test("what follows a file on its connection is answered behind it, however it is cut", async () => {
+    await using at = served();
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+    const post = "POST /hello.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
+    const requests = [get("/data.bin"), get("/hello.txt"), post, get("/data.bin"), get("/empty")];
+    const all = requests.join("");
+    const firsts = requests.map((_, i) => requests.slice(0, i + 1).join("").length);
+    const bodies = [DATA.toString("latin1"), HELLO, "405 Method Not Allowed\n"];
+    const whole = bodies.join("").length + DATA.length;
+    // In one piece; each when the one before is answered; and cut in the middle of each.
+    for (const cuts of [[all.length], firsts, firsts.map((end) => end - 9).concat(all.length)]) {
+      const client = new Client(at.server.port);
+      let from = 0;
+      for (const to of cuts) {
+        client.send(all.slice(from, to));
+        from = to;
+        const answered = firsts.filter((end) => end <= to).length;
+        await client.until(({ text }) => text.split("HTTP/1.1 ").length > answered);
+      }
+      await client.until(({ text }) => text.length > whole && text.endsWith("\r\n\r\n"));
+      const statuses = client.text.match(/(?<=HTTP\/1\.1 )\d+/g);
+      assert.deepEqual(statuses, ["200", "200", "405", "200", "200"], String(cuts));
+      for (const body of bodies) assert.ok(client.text.includes(`\r\n\r\n${body}`), String(cuts));
+      client.socket.destroy();
+    }
+  });
+
+  test("another file in the place of one is what is sent and described from then on", async () => {
+    await using at = served();
+    const path = join(at.site.root, "changing.txt");
+    const tags = new Set<string>();
+    for (const content of ["first", "second", "longer than that"]) {
+      writeFileSync(`${path}.new`, content);
+      renameSync(`${path}.new`, path);
+      for (let i = 0; i < 2; i++) {
+        const { headers, body } = await ask(at.server.port, "/changing.txt");
+        assert.equal(body.toString(), content);
+        assert.equal(headers.get("content-length"), String(content.length));
+        // A tag is a weak one at first, of the same file.
+        tags.add((headers.get("etag") as string).replace("W/", ""));
+      }
+    }
+    assert.equal(tags.size, 3);
+    rmSync(path);
+    assert.equal((await ask(at.server.port, "/changing.txt")).status, 404);
   });
 
   test("many at once are each themselves, and no descriptor is left", async () => {

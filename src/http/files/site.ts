@@ -7,14 +7,14 @@ import type { HttpRequest } from "../request.ts";
 import { reasonOf } from "../status.ts";
 import { acceptedCodings, type Coding, SUFFIXES } from "./codings.ts";
 import { contentRange } from "./content-range.ts";
-import { contentType } from "./content-type.ts";
+import { Descriptions } from "./described.ts";
 import { Directory } from "./directory.ts";
 import { type FileFacts, factsOf } from "./file-facts.ts";
 import { listingOf } from "./listing.ts";
 import { sendMultipart } from "./multipart.ts";
 import { readRanges } from "./ranges.ts";
 import { encodePath, sitePath } from "./site-path.ts";
-import { rangeHolds, validatorsOf, verdictOn } from "./validators.ts";
+import { rangeHolds, verdictOn } from "./validators.ts";
 
 /** How a directory is served. */
 export interface SiteOptions {
@@ -54,16 +54,17 @@ export class Site {
   readonly directory: Directory;
   readonly #options: SiteOptions;
   readonly #kernel: Kernel;
-  readonly #cacheControl: string | undefined;
+  readonly #descriptions: Descriptions;
 
   /** @throws as {@link Directory} does. */
   constructor(path: string, options: SiteOptions, kernel: Kernel) {
     this.directory = new Directory(path, kernel);
     this.#options = options;
     this.#kernel = kernel;
-    const { maxAgeMs } = options;
-    this.#cacheControl =
+    const { maxAgeMs, precompressed } = options;
+    const cacheControl =
       maxAgeMs === undefined ? undefined : `max-age=${Math.floor(maxAgeMs / 1000)}`;
+    this.#descriptions = new Descriptions(precompressed, cacheControl);
   }
 
   /** Answers a request. @throws SysError what nobody expects of a file system: `EIO`. */
@@ -116,14 +117,14 @@ export class Site {
     const { precompressed } = this.#options;
     const file = precompressed ? this.#negotiated(plain, path, request) : plain;
     if (file !== plain) libc.close(plain.fd);
-    if (precompressed) reply.header("Vary", "Accept-Encoding");
     if (file === undefined) {
+      reply.header("Vary", "Accept-Encoding");
       refuse(reply, 406);
       return;
     }
     let held = true;
     try {
-      held = !this.#send(file, contentType(path), request, reply);
+      held = !this.#send(file, path, request, reply);
     } finally {
       if (held) libc.close(file.fd);
     }
@@ -142,42 +143,48 @@ export class Site {
   }
 
   /** @returns Whether the descriptor is on its way, and will be closed. */
-  #send(file: OpenFile, type: string, request: HttpRequest, reply: HttpReply): boolean {
+  #send(file: OpenFile, path: string, request: HttpRequest, reply: HttpReply): boolean {
     const { fd, facts, coding } = file;
     const { size } = facts;
-    const validators = validatorsOf(facts, coding);
+    const { validators, type, cacheLines, lines } = this.#descriptions.of(path, coding, facts);
     const verdict = verdictOn(request, validators);
     if (verdict === "failed") {
+      if (this.#options.precompressed) reply.header("Vary", "Accept-Encoding");
       refuse(reply, 412);
       return false;
     }
-    reply.header("ETag", validators.etag);
-    reply.header("Last-Modified", new Date(validators.seconds * 1000).toUTCString());
-    if (this.#cacheControl !== undefined) reply.header("Cache-Control", this.#cacheControl);
     if (verdict === "not modified") {
+      reply.lines(cacheLines, false, -1);
       reply.status(304).send();
       return false;
     }
-    reply.header("Accept-Ranges", "bytes");
     const field = request.method === "GET" ? request.header("range") : undefined;
     const ranges =
       field !== undefined && rangeHolds(request, validators) ? readRanges(field, size) : undefined;
-    if (ranges?.length === 0) {
-      reply.header("Content-Range", `bytes */${size}`);
+    const done = (): void => void this.#kernel.libc.close(fd);
+    if (ranges === undefined) {
+      reply.lines(lines, false, size);
+      reply.sendFile({ fd, offset: 0, length: size, done });
+      return true;
+    }
+    const [range] = ranges;
+    if (range === undefined) {
+      reply.lines(cacheLines, false, -1);
+      reply.header("Accept-Ranges", "bytes").header("Content-Range", `bytes */${size}`);
+      reply.header("Content-Type", "text/plain; charset=utf-8");
       refuse(reply, 416);
       return false;
     }
-    if (coding !== "identity") reply.header("Content-Encoding", coding);
-    const done = (): void => void this.#kernel.libc.close(fd);
-    if (ranges !== undefined && ranges.length > 1) {
+    if (ranges.length > 1) {
+      reply.lines(cacheLines, false, -1);
+      reply.header("Accept-Ranges", "bytes");
+      if (coding !== "identity") reply.header("Content-Encoding", coding);
       sendMultipart(reply, { fd, size, type, ranges, done });
       return true;
     }
-    reply.header("Content-Type", type);
-    const { offset, length } = ranges?.[0] ?? { offset: 0, length: size };
-    if (ranges !== undefined) {
-      reply.status(206).header("Content-Range", contentRange(offset, length, size));
-    }
+    const { offset, length } = range;
+    reply.lines(lines, false, length);
+    reply.status(206).header("Content-Range", contentRange(offset, length, size));
     reply.sendFile({ fd, offset, length, done });
     return true;
   }

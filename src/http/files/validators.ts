@@ -26,18 +26,32 @@ const COARSE_TICK_MS = 2000;
  * until then its tag is a weak one. Each coding has a tag of its own, being other bytes.
  */
 export function validatorsOf(
-  { size, seconds, nanoseconds }: FileFacts,
+  facts: FileFacts,
   coding: Coding,
   nowMs: number = Date.now(),
 ): Validators {
-  const age = nowMs - (seconds * 1000 + nanoseconds / 1e6);
-  const weak = age >= 0 && age < (nanoseconds === 0 ? COARSE_TICK_MS : TICK_MS);
+  const { size, seconds, nanoseconds } = facts;
+  const age = ageOf(facts, nowMs);
+  const weak = age >= 0 && age < tickOf(facts);
   const suffix = coding === "identity" ? "" : `-${coding}`;
   const time = `${seconds.toString(36)}.${nanoseconds.toString(36)}`;
   return {
     etag: `${weak ? "W/" : ""}"${time}-${size.toString(36)}${suffix}"`,
     seconds: Math.min(seconds, Math.floor(nowMs / 1000)),
   };
+}
+
+/** Whether the validators of a file stay as they are for as long as the file does. */
+export function isSettled(facts: FileFacts, nowMs: number): boolean {
+  return ageOf(facts, nowMs) >= tickOf(facts);
+}
+
+function ageOf({ seconds, nanoseconds }: FileFacts, nowMs: number): number {
+  return nowMs - (seconds * 1000 + nanoseconds / 1e6);
+}
+
+function tickOf({ nanoseconds }: FileFacts): number {
+  return nanoseconds === 0 ? COARSE_TICK_MS : TICK_MS;
 }
 
 /**
