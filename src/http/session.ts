@@ -344,7 +344,12 @@ export class Session extends Sending implements Exchange {
 
   /** Keeps what came too early. Only then is no more received: the client's end is to be seen as it comes. */
   #save(bytes: Uint8Array, at: number): void {
-    this.#own(this.#parser ?? this.server.parser);
+    const parser = this.#parser ?? this.server.parser;
+    const isAll = at === bytes.length && this.#request === null && !this.#isUpgraded;
+    // It is answered. The end of a request without a body takes no bytes, and then nothing is left to be kept.
+    if (isAll && !parser.idle) parser.read(bytes, at);
+    if (isAll && parser.idle) this.#ownParserGoes();
+    else this.#own(parser);
     this.waitForReply(this.server.settings.sendTimeoutMs);
     if (at === bytes.length) return;
     this.#saved = bytes.slice(at);
