@@ -24,8 +24,9 @@ export class FileSends {
   readonly #slots: Slots;
   readonly #completions: Completions;
   readonly #waits: FileWaits;
-  /** How much of its share each slot has had in this turn. */
-  readonly #had: Map<number, number> = new Map();
+  /** How much of its share each slot has had in this turn, and which have had any. */
+  readonly #had: number[] = [];
+  readonly #served: number[] = [];
   /** Who has had all of it and goes on in the next turn. */
   readonly #next: Set<number> = new Set();
 
@@ -43,12 +44,15 @@ export class FileSends {
 
   /** See {@link Engine.sendFile}. */
   send(slot: number, file: number, offset: number, length: number): number {
-    const had = this.#had.get(slot) ?? 0;
+    // Without holes, which would make it slow.
+    while (this.#had.length <= slot) this.#had.push(0);
+    const had = this.#had[slot] as number;
     const most = Math.min(length, FILE_BYTES - had);
     const fd = this.#slots.fds[slot] as number;
     const sent = sendFileNow(this.#kernel, fd, file, offset, most);
     if (sent < 0) return sent;
-    this.#had.set(slot, had + sent);
+    if (had === 0) this.#served.push(slot);
+    this.#had[slot] = had + sent;
     if (sent === length) return sent;
     if (sent < most) {
       this.#waits.room(slot);
@@ -61,7 +65,8 @@ export class FileSends {
 
   /** A turn begins: those who have a new share go on. @returns How many there were. */
   begin(): number {
-    if (this.#had.size > 0) this.#had.clear();
+    for (const slot of this.#served) this.#had[slot] = 0;
+    this.#served.length = 0;
     if (this.#next.size === 0) return 0;
     const due = [...this.#next];
     this.#next.clear();
@@ -74,7 +79,7 @@ export class FileSends {
 
   /** The slot is closed. */
   forget(slot: number): void {
-    this.#had.delete(slot);
+    this.#had[slot] = 0;
     this.#next.delete(slot);
   }
 }
