@@ -143,6 +143,12 @@ export class Loop implements Completions {
     });
   }
 
+  /** Calls back when what is under way has returned, also in `run()`, which leaves no time for microtasks. */
+  soon(callback: () => void): void {
+    if (this.#turning) this.timers.add(0, callback, true);
+    else queueMicrotask(callback);
+  }
+
   /** `owner` may write again: it will hear of it once, at the end of this turn or of the next. */
   markDrained(owner: Owner): void {
     this.#drained.push(owner);

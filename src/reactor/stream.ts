@@ -16,7 +16,7 @@ import type {
 import { IdleTimeout } from "./idle-timeout.ts";
 import { CLOSING_MS, linger, resetOnClose } from "./lingering.ts";
 import type { Loop } from "./loop.ts";
-import { checkTimeout } from "./options.ts";
+import { checkConnectionOptions, checkTimeout } from "./options.ts";
 import { checkOutgoingFile, fileCancelled } from "./outgoing-file.ts";
 import { SendQueue } from "./send-queue.ts";
 import { profileOf, type StreamProfile } from "./stream-profile.ts";
@@ -106,7 +106,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (!this.#is(CLOSED)) this.#checkOpen("send a file to");
     if (this.#is(CLOSED) || this.#isStuck()) {
       // Not at once, so that it is the same whatever became of the connection.
-      queueMicrotask(() => this.fileDone(file, fileCancelled(file)));
+      this.loop.soon(() => this.fileDone(file, fileCancelled(file)));
     } else {
       this.appendFile(file);
       this.#markDirty();
@@ -170,6 +170,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next> {
+    checkConnectionOptions(options);
     const next = this as unknown as Stream<Next>;
     next.#profile = profileOf(options, next.#profile.onClosed);
     next.data = undefined as Next;
