@@ -18,6 +18,7 @@ import { httpEndingsConformance } from "./conformance/http/endings.ts";
 import { httpFilesConformance } from "./conformance/http/files.ts";
 import { honoConformance } from "./conformance/http/hono.ts";
 import { httpLoggingConformance } from "./conformance/http/logging.ts";
+import { httpMisfortunesConformance } from "./conformance/http/misfortunes.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
 import { httpSmugglingConformance } from "./conformance/http/smuggling.ts";
@@ -98,6 +99,7 @@ function all(): Suite[] {
     httpSmugglingConformance(),
     httpFilesConformance(),
     httpEndingsConformance(),
+    httpMisfortunesConformance(),
     httpLoggingConformance(),
     httpWorkersConformance(),
     ...webConformance(),

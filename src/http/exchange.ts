@@ -20,8 +20,8 @@ export interface Exchange {
   write(bytes: string | Uint8Array): boolean;
   /** Sends a piece of a file after what was written. @returns false, as `Connection.sendFile` has it. */
   sendFile(file: OutgoingFile): boolean;
-  /** More than enough waits to be sent. */
-  readonly isFull: boolean;
+  /** Calls back when less than too much waits to be sent, or nobody is there. */
+  whenDrained(callback: () => void): void;
   /** Calls a function of the handler's, which may fail as the handler itself may. */
   call(callback: () => void): void;
   /** Calls it when what is under way has returned, also where there are no microtasks because `run()` blocks. */

@@ -48,7 +48,6 @@ export class HttpReply {
   #left = -1;
   #hidden = false;
   #bodyBytes = 0;
-  #onDrain: (() => void) | null = null;
   #trailers = "";
 
   /**
@@ -320,15 +319,8 @@ export class HttpReply {
 
   /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
   whenDrained(callback: () => void): void {
-    if (this.#exchange.isFull && this.#state !== ABANDONED) this.#onDrain = callback;
-    else this.#exchange.soon(callback);
-  }
-
-  /** For the session: what was written has gone down. */
-  drained(): void {
-    const callback = this.#onDrain;
-    this.#onDrain = null;
-    callback?.();
+    if (this.#state === ABANDONED) this.#exchange.soon(callback);
+    else this.#exchange.whenDrained(callback);
   }
 
   /** For the session: the handler failed before anything was sent. */
@@ -341,7 +333,6 @@ export class HttpReply {
   /** For the session: nobody is there any more. */
   abandon(): void {
     this.#state = ABANDONED;
-    this.#exchange.call(() => this.drained());
   }
 
   #headUntilLength(): string {
@@ -367,6 +358,8 @@ export class HttpReply {
   }
 
   #finish(): void {
+    // What was written last may have ended the connection.
+    if (this.#state === ABANDONED) return;
     this.#state = DONE;
     this.#exchange.replied();
   }

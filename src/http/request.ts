@@ -144,7 +144,7 @@ export class HttpRequest {
     if (this.#lost !== null) reader.abort?.(this.#lost);
     else if (!this.complete) this.#exchange.claimed();
     // There is none, so nothing will come that ends it.
-    else queueMicrotask(() => this.#exchange.call(() => this.#reader?.end?.()));
+    else this.#exchange.soon(() => this.#reader?.end?.());
   }
 
   /** Has the rest of the body wait: the client is slowed down, and its time for the body stands still. */
@@ -266,13 +266,14 @@ export class HttpRequest {
     this.#left ??= error;
     const callbacks = this.#whenLeft;
     this.#whenLeft = null;
-    if (callbacks !== null) for (const callback of callbacks) callback(error);
+    if (callbacks === null) return;
+    for (const callback of callbacks) this.#exchange.call(() => callback(error));
   }
 
   /** Nobody waits for the reply any more. */
   lost(error: RequestError): void {
     this.#lost = error;
-    if (!this.complete) this.#reader?.abort?.(error);
+    if (!this.complete) this.#exchange.call(() => this.#reader?.abort?.(error));
     this.left(error);
   }
 

@@ -4,6 +4,8 @@ import type { SessionHost } from "./session-host.ts";
 
 /** Text is gathered up to about so many characters. */
 const MOST_GATHERED = 4096;
+/** Who writes more than this to a client that has enough has lost count: bytes. */
+const MOST_BEYOND = 16 * 1024 * 1024;
 
 /**
  * The half of a session that sends.
@@ -19,13 +21,32 @@ export abstract class Sending extends Deadline {
   protected reading = false;
   protected readonly server: SessionHost;
   #text = "";
+  /** What was written while it was full. */
+  #beyond = 0;
+  #waiting: (() => void)[] | null = null;
+  /** What waited when that was last looked at; -1 when more of it has gone since. */
+  #waited = -1;
 
   constructor(server: SessionHost) {
     super(server);
     this.server = server;
   }
 
-  abstract readonly connection: Pick<Connection, "write" | "sendFile">;
+  abstract readonly connection: Pick<
+    Connection,
+    "write" | "sendFile" | "reset" | "state" | "pendingBytes"
+  >;
+
+  /** Calls a function of the program's. */
+  abstract call(callback: () => void): void;
+
+  soon(callback: () => void): void {
+    this.server.soon(() => this.call(callback));
+  }
+
+  cutOff(): void {
+    this.connection.reset();
+  }
 
   get date(): string {
     return this.server.date;
@@ -46,6 +67,31 @@ export abstract class Sending extends Deadline {
     return this.connection.sendFile(file);
   }
 
+  /** Calls back when there is room again, or nobody to write to. */
+  whenDrained(callback: () => void): void {
+    if (!this.isFull || this.connection.state === "closed") this.soon(callback);
+    else if (this.#waiting === null) this.#waiting = [callback];
+    else this.#waiting.push(callback);
+  }
+
+  /** What waited has gone, or never will. */
+  protected hasRoom(): void {
+    const waiting = this.#waiting;
+    this.isFull = false;
+    this.#beyond = 0;
+    this.#waited = -1;
+    this.#waiting = null;
+    if (waiting !== null) for (const callback of waiting) this.call(callback);
+  }
+
+  /** Whether something waits, and nothing of it has gone since this was last asked. */
+  protected isStuck(): boolean {
+    const { pendingBytes } = this.connection;
+    const isStuck = pendingBytes > 0 && pendingBytes === this.#waited;
+    this.#waited = pendingBytes;
+    return isStuck;
+  }
+
   /** To be called before the connection is told anything else. */
   protected sendGathered(): boolean {
     const text = this.#text;
@@ -55,8 +101,14 @@ export abstract class Sending extends Deadline {
   }
 
   #send(bytes: string | Uint8Array): boolean {
+    if (this.isFull) {
+      this.#beyond += bytes.length;
+      if (this.#beyond > MOST_BEYOND) this.cutOff();
+    }
     const goOn = this.connection.write(bytes);
     if (!goOn) this.isFull = true;
+    // What has gone, and what came to it since, may be as much.
+    else this.#waited = -1;
     return goOn;
   }
 }

@@ -30,6 +30,8 @@ export function serve(options: HttpOptions): HttpServer {
   const server = new HttpServer(reactor, settings);
   const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
+    // A piece of a reply may be of any size. What is written beyond it is counted by the session.
+    maxPendingBytes: Number.POSITIVE_INFINITY,
     open: (connection) => server.opened(connection),
     data: (connection, bytes) => server.received(connection.data, bytes),
     drain: (connection) => connection.data.drained(),

@@ -1,4 +1,4 @@
-import type { Connection } from "../reactor/connection.ts";
+import type { Connection, ConnectionState } from "../reactor/connection.ts";
 import type { Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
@@ -114,12 +114,11 @@ export class HttpServer implements SessionHost {
 
   received(session: Session, bytes: Uint8Array): void {
     const { parser } = this;
-    session.received(bytes);
-    if (parser !== this.parser || parser.idle) return;
-    // The connection ended in the middle of a request, and what comes on another is not the rest of that.
-    // Whoever handles a request finds it as it was even when the connection is gone; else it is over.
-    if (session.connection.state === "closed") this.taken();
-    else parser.reset();
+    try {
+      session.received(bytes);
+    } finally {
+      if (parser === this.parser && !parser.idle) this.#take(parser, session.connection.state);
+    }
   }
 
   closed(session: Session | undefined): void {
@@ -174,7 +173,14 @@ export class HttpServer implements SessionHost {
   }
 
   failed(error: unknown): void {
-    this.settings.error(error);
+    try {
+      this.settings.error(error);
+    } catch (thrown) {
+      // The process is to fail, and not the connection that is being served.
+      this.soon(() => {
+        throw thrown;
+      });
+    }
   }
 
   handedOver(session: Session): void {
@@ -182,7 +188,20 @@ export class HttpServer implements SessionHost {
   }
 
   soon(callback: () => void): void {
-    this.#reactor.setTimer(0, callback);
+    // No timer of a closed reactor fires, and a handler may be at work still.
+    if (this.#reactor.fileno() < 0) queueMicrotask(callback);
+    else this.#reactor.setTimer(0, callback);
+  }
+
+  /** A connection ended in the middle of a request, and what comes on another is not the rest of that. */
+  #take(parser: RequestParser, state: ConnectionState): void {
+    if (state === "closing") {
+      parser.reset();
+      return;
+    }
+    // Whoever handles the request finds it as it was.
+    parser.keepHead();
+    this.taken();
   }
 
   #without(session: Session): void {

@@ -12,6 +12,7 @@ import { Sending } from "./sending.ts";
 import type { SessionHost } from "./session-host.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+const NOTHING = new Uint8Array(0);
 
 /**
  * One connection of an HTTP server: requests are read, handled and answered one after the other.
@@ -39,7 +40,6 @@ export class Session extends Sending implements Exchange {
   #requests = 0;
   /** The connection ends when the reply has gone. */
   #last = false;
-  #lastPending = 0;
   /** The client sends no more than what is saved. */
   #hasEnded = false;
   /** The connection is the program's now. */
@@ -60,16 +60,19 @@ export class Session extends Sending implements Exchange {
       return;
     }
     this.reading = true;
-    this.#read(bytes);
-    this.reading = false;
+    try {
+      this.#read(bytes);
+    } finally {
+      this.reading = false;
+    }
     this.sendGathered();
   }
 
   /** What waited to be sent has gone down. */
   drained(): void {
-    this.isFull = false;
-    if (this.#request === null) this.waitForNext(this.server.settings, false);
-    this.call(() => this.#reply?.drained());
+    this.hasRoom();
+    const isOver = this.#request === null && this.waits === WAITS_FOR_REPLY;
+    if (isOver) this.waitForNext(this.server.settings, false);
     this.goOn();
   }
 
@@ -78,10 +81,13 @@ export class Session extends Sending implements Exchange {
     const request = this.#request;
     if (this.#saved !== null) this.#hasEnded = true;
     else if (request === null) this.#close();
-    else if (!request.complete) this.connection.destroy();
-    else {
+    else if (!request.complete) {
+      // Who has its answer already is to get it: it may wait to be sent.
+      if (this.#reply?.done === true) this.#close();
+      else this.connection.destroy();
+    } else {
       this.#last = true;
-      this.call(() => request.left(clientLeft()));
+      request.left(clientLeft());
     }
   }
 
@@ -100,16 +106,12 @@ export class Session extends Sending implements Exchange {
       case WAITS_FOR_BODY:
         this.#refuse("BODY_TIMEOUT", 408, "the request body took too long");
         return;
-      case WAITS_FOR_REPLY: {
-        const { pendingBytes } = this.connection;
-        const stuck = pendingBytes > 0 && pendingBytes === this.#lastPending;
-        this.#lastPending = pendingBytes;
+      case WAITS_FOR_REPLY:
         this.waitFor(WAITS_FOR_REPLY, this.server.settings.sendTimeoutMs);
-        if (!stuck) return;
+        if (!this.isStuck()) return;
         this.server.refused("SEND_TIMEOUT");
         this.cutOff();
         return;
-      }
       default:
         this.server.refused("IDLE_TIMEOUT");
         this.#close();
@@ -120,13 +122,16 @@ export class Session extends Sending implements Exchange {
   endSoon(): void {
     this.#last = true;
     if (this.#request === null && this.#parser === null) this.#close();
+    else this.goOn();
   }
 
   // What requests and replies ask of it.
 
   /** The body has a reader now, which is when a client that waits to be asked for it is asked. */
   claimed(): void {
-    if (this.#request?.waitsToBeAsked === true) this.write(CONTINUE);
+    // In the middle of a reply it would be taken for a piece of that.
+    if (this.#request?.waitsToBeAsked === true && this.#reply?.begun === false)
+      this.write(CONTINUE);
     this.bodyBegins();
     this.goOn();
   }
@@ -136,7 +141,8 @@ export class Session extends Sending implements Exchange {
     if (this.reading || this.connection.state !== "open" || this.#isBlocked()) return;
     const saved = this.#saved;
     this.#saved = null;
-    if (saved !== null) this.received(saved);
+    // Also without any: what is waited for may be another thing now, or nothing that needs a parser.
+    if (saved !== null || this.#parser !== null) this.received(saved ?? NOTHING);
     if (this.#saved !== null) return;
     if (this.#hasEnded) this.ended();
     else if (!this.#isBlocked()) this.connection.resume();
@@ -149,10 +155,6 @@ export class Session extends Sending implements Exchange {
       if (this.#reply === null) this.server.failed(error);
       else this.#failed(this.#reply, error);
     }
-  }
-
-  soon(callback: () => void): void {
-    this.server.soon(() => this.call(callback));
   }
 
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
@@ -178,25 +180,24 @@ export class Session extends Sending implements Exchange {
     this.goOn();
   }
 
-  cutOff(): void {
-    this.connection.reset();
-  }
-
   upgrade<Data>(options: Handlers<Data> & ConnectionOptions): Connection<Data> {
-    if (this.#request?.complete !== true) {
-      throw typeError("ERR_CLOSED", "Cannot upgrade: the body of the request has not come yet");
+    if (this.#request?.complete !== true || this.#reply?.begun === true) {
+      throw typeError(
+        "ERR_CLOSED",
+        "Cannot upgrade: a body is still coming, or the reply has begun",
+      );
     }
     this.sendGathered();
-    this.connection.pause();
     const connection = this.connection.handOver<Data>(options);
+    connection.pause();
+    // The head is the request's, for as long as somebody keeps that.
+    this.#own(this.#parser ?? this.server.parser);
+    this.#parser = null;
     this.server.handedOver(this);
-    this.#reply?.abandon();
-    this.#request = null;
-    this.#reply = null;
     this.#isUpgraded = true;
+    this.#noMore();
     this.server.soon(() => {
       const saved = this.#saved;
-      this.#ownParserGoes();
       if (connection.state !== "open") return;
       if (saved !== null) this.call(() => options.data?.(connection, saved));
       connection.resume();
@@ -241,8 +242,10 @@ export class Session extends Sending implements Exchange {
     const request = this.#request;
     if (request === null) return false;
     if (request.complete) return true;
+    // What is left of a body when all is said about it is thrown away.
+    if (this.#reply?.done === true) return false;
     // A body that nobody has asked for, and may still; or that comes faster than it is wanted.
-    return (request.reader === null && this.#reply?.done !== true) || request.paused;
+    return request.reader === null || request.paused;
   }
 
   #begin(head: RequestHead): void {
@@ -258,7 +261,9 @@ export class Session extends Sending implements Exchange {
     }
     try {
       const promise = settings.handler(request, reply);
-      if (promise !== undefined) promise.catch((error: unknown) => this.#failed(reply, error));
+      if (promise === undefined) return;
+      // A program may return what is none.
+      Promise.resolve(promise).catch((error: unknown) => this.#failed(reply, error));
     } catch (error) {
       this.#failed(reply, error);
     }
@@ -317,6 +322,7 @@ export class Session extends Sending implements Exchange {
     const { headTimeoutMs, bodyTimeoutMs } = this.server.settings;
     if (this.#request === null && parser.idle) {
       this.#ownParserGoes();
+      if (this.#last) this.#close();
       return;
     }
     this.#own(parser);
@@ -349,7 +355,7 @@ export class Session extends Sending implements Exchange {
     // It is answered. The end of a request without a body takes no bytes, and then nothing is left to be kept.
     if (isAll && !parser.idle) parser.read(bytes, at);
     if (isAll && parser.idle) this.#ownParserGoes();
-    else this.#own(parser);
+    else if (!this.#isUpgraded) this.#own(parser);
     this.waitForReply(this.server.settings.sendTimeoutMs);
     if (at === bytes.length) return;
     this.#saved = bytes.slice(at);
@@ -360,13 +366,19 @@ export class Session extends Sending implements Exchange {
   #abandon(error: RequestError): void {
     const request = this.#request;
     this.server.ended(this, error, request, this.#reply);
-    this.#reply?.abandon();
-    this.#request = null;
-    this.#reply = null;
+    this.#noMore();
     // The head of a request that is being handled lies in the parser.
     if (request === null) this.#ownParserGoes();
     this.#parser = null;
-    if (request !== null) this.call(() => request.lost(error));
+    request?.lost(error);
+  }
+
+  /** Nothing more is sent of the reply. */
+  #noMore(): void {
+    this.#reply?.abandon();
+    this.#request = null;
+    this.#reply = null;
+    this.hasRoom();
   }
 
   /** Answers for the handler, and ends the connection. */

@@ -182,6 +182,8 @@ export class RequestParser {
       this.#state = IDLE;
       this.#emptyLines = 0;
     } else if (result === FAILED) {
+      // Whoever has begun with the request may go on looking at it.
+      this.keepHead();
       return this.#fail(this.#body.failure);
     }
     return result;
