@@ -1,6 +1,13 @@
 import { show, typeError } from "../base/misuse.ts";
 import { TOKEN, VALUE } from "./parser/tokens.ts";
 
+const BEYOND_ASCII = /[^\0-\x7f]/;
+
+/** A head as it is sent: fields are ISO 8859-1, so those with more than ASCII in them do not go as UTF-8. */
+export function encoded(head: string, fields: string): string | Uint8Array {
+  return fields !== "" && BEYOND_ASCII.test(fields) ? Buffer.from(head, "latin1") : head;
+}
+
 /** Whether a field can be set like this. @throws TypeError `ERR_INVALID_DATA`. */
 export function checkField(name: string, value: string, reserved: boolean): void {
   if (!consistsOf(name, TOKEN) || name === "" || reserved) {

@@ -39,6 +39,15 @@ export function clientLeft(): RequestError {
   return new RequestError("CLIENT_LEFT", 0, "the client left before its reply was complete");
 }
 
+/**
+ * A promise that may be rejected before anybody waits for it, or though nobody ever does: as when a client leaves
+ * in the middle of its body. That is not to end the process.
+ */
+export function unheard<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
 /** An answer that is not a handler's, after which the connection ends. */
 export function refusalOf(status: number, reason: string, date: string): string {
   const body = `${status} ${reasonOf(status)}: ${reason}\n`;

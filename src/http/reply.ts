@@ -1,7 +1,7 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
 import type { Exchange } from "./exchange.ts";
-import { checkField } from "./field-check.ts";
+import { checkField, encoded } from "./field-check.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
 import { clientLeft } from "./refusal.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
@@ -177,12 +177,15 @@ export class HttpReply {
       );
     }
     const type = isText && length > 0 && (this.#set & HAS_TYPE) === 0 && !bodiless ? TEXT_TYPE : "";
-    const head = `${this.#headUntilLength()}${type}${this.#lengthField()}\r\n`;
+    const head = encoded(
+      `${this.#headUntilLength()}${type}${this.#lengthField()}\r\n`,
+      this.#fields,
+    );
     if (bodiless || this.#toHead || length === 0) {
       this.#exchange.write(head);
     } else {
       this.#bodyBytes = length;
-      if (isText) {
+      if (isText && typeof head === "string") {
         this.#exchange.write(head + body);
       } else {
         this.#exchange.write(head);
@@ -205,7 +208,7 @@ export class HttpReply {
       inChunks && this.#chunks ? "Transfer-Encoding: chunked\r\n" : this.#lengthField();
     this.#hidden = this.#toHead || bodiless;
     this.#state = STREAMING;
-    this.#exchange.write(`${this.#headUntilLength()}${framing}\r\n`);
+    this.#exchange.write(encoded(`${this.#headUntilLength()}${framing}\r\n`, this.#fields));
     return this;
   }
 
@@ -261,7 +264,7 @@ export class HttpReply {
       // The client would wait for what never comes.
       if (this.#left > 0 && !this.#hidden) this.#exchange.cutOff();
     } else if (this.#chunks && !this.#hidden) {
-      this.#exchange.write(`0\r\n${this.#trailers}\r\n`);
+      this.#exchange.write(encoded(`0\r\n${this.#trailers}\r\n`, this.#trailers));
     }
     this.#finish();
   }

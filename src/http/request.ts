@@ -4,7 +4,7 @@ import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
-import type { RequestError } from "./refusal.ts";
+import { type RequestError, unheard } from "./refusal.ts";
 
 /** Who takes a body as it comes. */
 export interface BodyReader {
@@ -199,7 +199,7 @@ export class HttpRequest {
 
   /** All of the body. Rejects when the client leaves before it has sent all of it. */
   bytes(): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
+    const all = new Promise<Uint8Array>((resolve, reject) => {
       const pieces: Uint8Array[] = [];
       this.read({
         data: (bytes) => void pieces.push(bytes.slice()),
@@ -207,11 +207,12 @@ export class HttpRequest {
         abort: reject,
       });
     });
+    return unheard(all);
   }
 
   /** All of the body, as UTF-8. */
-  async text(): Promise<string> {
-    return new TextDecoder().decode(await this.bytes());
+  text(): Promise<string> {
+    return unheard(this.bytes().then((bytes) => new TextDecoder().decode(bytes)));
   }
 
   // What the session does with it.

@@ -1,4 +1,5 @@
 import { latin1 } from "../parser/latin1.ts";
+import { unheard } from "../refusal.ts";
 import type { HttpRequest } from "../request.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";
 import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./light-headers.ts";
@@ -102,39 +103,58 @@ export class LightRequest {
     return this.#native?.bodyUsed ?? this.#isUsed;
   }
 
-  async arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#native?.arrayBuffer() ?? (await this.#all()).buffer;
+  arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#read(
+      (native) => native.arrayBuffer(),
+      ({ buffer }) => buffer,
+    );
   }
 
-  async bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#native === undefined
-      ? this.#all()
-      : new Uint8Array(await this.#native.arrayBuffer());
+  bytes(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#read(
+      async (native) => new Uint8Array(await native.arrayBuffer()),
+      (bytes) => bytes,
+    );
   }
 
-  async text(): Promise<string> {
-    return this.#native?.text() ?? textOf(await this.#all());
+  text(): Promise<string> {
+    return this.#read((native) => native.text(), textOf);
   }
 
-  async json(): Promise<unknown> {
-    return this.#native?.json() ?? JSON.parse(textOf(await this.#all()));
+  json(): Promise<unknown> {
+    return this.#read(
+      (native) => native.json(),
+      (bytes) => JSON.parse(textOf(bytes)),
+    );
   }
 
-  async blob(): Promise<Blob> {
-    if (this.#native !== undefined) return this.#native.blob() as Promise<Blob>;
-    const type = this.headers.get("content-type") ?? "";
-    return new Blob([await this.#all()], { type });
+  blob(): Promise<Blob> {
+    return this.#read(
+      (native) => native.blob() as Promise<Blob>,
+      (bytes) => new Blob([bytes], { type: this.headers.get("content-type") ?? "" }),
+    );
   }
 
-  async formData(): Promise<FormData> {
-    if (this.#native !== undefined) return this.#native.formData();
-    const type = this.headers.get("content-type") ?? "";
-    const body = await this.#all();
-    return new (natives().Response)(body, { headers: { "content-type": type } }).formData();
+  formData(): Promise<FormData> {
+    return this.#read(
+      (native) => native.formData(),
+      (bytes) => {
+        const type = this.headers.get("content-type") ?? "";
+        return new (natives().Response)(bytes, { headers: { "content-type": type } }).formData();
+      },
+    );
   }
 
   clone(): Request {
     return this.#asNative().clone();
+  }
+
+  /** The body, by way of the real one if there is one. */
+  #read<T>(
+    of: (native: Request) => Promise<T>,
+    make: (bytes: Uint8Array<ArrayBuffer>) => T | Promise<T>,
+  ): Promise<T> {
+    return unheard(this.#native === undefined ? this.#all().then(make) : of(this.#native));
   }
 
   /** All of the body, for one reader. */

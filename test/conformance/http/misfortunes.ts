@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import {
   AccessLog,
   type HttpHandler,
+  type HttpOptions,
   type HttpReply,
   type HttpRequest,
+  serve,
 } from "../../../src/http/index.ts";
 import { Reactor } from "../../../src/reactor/reactor.ts";
+import { kernel } from "../../../src/sys/open.ts";
 import type { Case, Suite } from "../../suite.ts";
 import { bodyOf, GET, LAST, served } from "./client.ts";
 import { until } from "./web-case.ts";
@@ -387,6 +390,160 @@ const outliving: readonly Case[] = [
   ),
 ];
 
+/** Runs with the thread blocked, as long as `until` is not called. */
+function blocking(name: string, run: (reactor: Reactor, until: () => void) => void): Case {
+  return {
+    name,
+    run() {
+      using reactor = new Reactor();
+      let isDone = false;
+      run(reactor, () => {
+        isDone = true;
+        reactor.stop();
+      });
+      reactor.setTimer(3000, () => reactor.stop());
+      reactor.run();
+      assert.ok(isDone, "nothing more happened");
+    },
+  };
+}
+
+const inRun: readonly Case[] = [
+  blocking("who reads a body that is not there hears of its end in run() too", (reactor, done) => {
+    const server = serve({
+      reactor,
+      port: 0,
+      handler: (request, reply) => request.read({ data() {}, end: () => reply.send("ended") }),
+    });
+    const { port } = server;
+    reactor.connect({
+      host: "127.0.0.1",
+      port,
+      open: (connection) => void connection.write(LAST),
+      data: (_, bytes) => {
+        if (Buffer.from(bytes).toString().endsWith("ended")) done();
+      },
+    });
+  }),
+  blocking("a file that is sent to nobody is done with in run() too", (reactor, done) => {
+    const server = serve({ reactor, port: 0, handler() {} });
+    const { port } = server;
+    reactor.connect({
+      host: "127.0.0.1",
+      port,
+      open(connection) {
+        connection.destroy();
+        connection.sendFile({ fd: 0, offset: 0, length: 1, done });
+      },
+    });
+  }),
+];
+
+const late: readonly Case[] = [
+  onEpoll("level", (reactor) =>
+    served(
+      "what a client sent while the thread was busy is not held against it",
+      {
+        reactor,
+        headTimeoutMs: 100,
+        handler(request, reply) {
+          const until = performance.now() + (request.path === "/busy" ? 400 : 0);
+          while (performance.now() < until);
+          reply.send("hello");
+        },
+      },
+      async (server, client) => {
+        const [busy, other] = [client(), client()];
+        await until(() => server.connections === 2);
+        busy.send(GET.replace("/ ", "/busy "));
+        other.send(LAST.slice(0, 10));
+        await busy.until(({ text }) => text.endsWith("hello"));
+        assert.match(await other.send(LAST.slice(10)).end(), /hello$/);
+      },
+    ),
+  ),
+];
+
+/** Cases of a body that the program has not waited for yet when its client leaves. */
+function unawaited(name: string, options: HttpOptions): Case {
+  return {
+    name,
+    async run() {
+      const rejections: unknown[] = [];
+      const heard = (reason: unknown) => void rejections.push(reason);
+      process.on("unhandledRejection", heard);
+      try {
+        await served("", { ...options, error() {} }, async (server, client) => {
+          const one = client().send(`${POST}12`);
+          await until(() => server.connections === 1);
+          for (let i = 0; i < 5; i++) await turn();
+          one.socket.resetAndDestroy();
+          await until(() => server.connections === 0);
+          for (let i = 0; i < 5; i++) await turn();
+        }).run();
+      } finally {
+        process.off("unhandledRejection", heard);
+      }
+      assert.deepEqual(rejections, []);
+    },
+  };
+}
+
+const never = new Promise<never>(() => {});
+
+const rejecting: readonly Case[] = [
+  ...(["bytes", "text"] as const).map((method) =>
+    unawaited(
+      `a client that leaves while nobody waits for ${method}() is no failure of the process`,
+      {
+        async handler(request) {
+          const body = request[method]();
+          await never;
+          await body;
+        },
+      },
+    ),
+  ),
+  ...(kernel.runtime === "node"
+    ? (["bytes", "text", "json", "arrayBuffer", "blob", "formData"] as const)
+    : []
+  ).map((method) =>
+    unawaited(`nor while nobody waits for ${method}() of a Request`, {
+      async fetch(request) {
+        const body = (request as unknown as Record<string, () => Promise<unknown>>)[method]?.();
+        await never;
+        await body;
+        return new Response();
+      },
+    }),
+  ),
+];
+
+const latin1: readonly Case[] = [
+  served(
+    "a header goes as it was given, a byte for each character",
+    {
+      handler: (_, reply) => reply.header("X-Name", "caf\xe9").send("caf\xe9"),
+    },
+    async (_, client) => {
+      const text = await client().send(LAST).end();
+      assert.match(text, /X-Name: caf\xe9\r\n.*Content-Length: 5\r\n\r\ncaf\xc3\xa9$/s);
+    },
+  ),
+  ...[true, false].map((overrideGlobals) =>
+    served(
+      `a header of a Response goes so too${overrideGlobals ? "" : ", of the runtime's"}`,
+      {
+        overrideGlobals,
+        fetch: () => new Response("caf\xe9", { headers: { "x-name": "caf\xe9" } }),
+      },
+      async (_, client) => {
+        assert.match(await client().send(LAST).end(), /x-name: caf\xe9\r\n.*caf\xc3\xa9$/s);
+      },
+    ),
+  ),
+];
+
 const upgrading: readonly Case[] = [
   served(
     "there is no upgrade once the reply has begun",
@@ -423,6 +580,16 @@ const upgrading: readonly Case[] = [
 export function httpMisfortunesConformance(): Suite {
   return {
     title: "HTTP misfortunes",
-    cases: [...bounded, ...speaking, ...throwing, ...outliving, ...upgrading],
+    cases: [
+      ...bounded,
+      ...speaking,
+      ...throwing,
+      ...outliving,
+      ...inRun,
+      ...late,
+      ...rejecting,
+      ...latin1,
+      ...upgrading,
+    ],
   };
 }
