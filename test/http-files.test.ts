@@ -14,7 +14,7 @@ import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { ERRNO } from "../src/base/errno.ts";
 import { files, type HttpServer, serve } from "../src/http/index.ts";
-import { SYS } from "../src/sys/abi.ts";
+import { STATX, SYS } from "../src/sys/abi.ts";
 import { kernel } from "../src/sys/open.ts";
 import { Client } from "./conformance/http/client.ts";
 import { ask, DATA, HELLO, SECRET, TestSite } from "./conformance/http/files/site.ts";
@@ -115,6 +115,34 @@ describe("files", limits, () => {
       assert.ok(readdirSync("/proc/self/fd").length <= before, "a descriptor was left open");
     });
   }
+
+  test("times that no calendar has are listed, and sent, all the same", async () => {
+    const { syscall } = kernel.libc;
+    const { view, address } = kernel.scratch;
+    const faulty = kernelWith({
+      syscall(number, fd, path, flags, mask, buffer, last) {
+        const result = syscall(number, fd, path, flags, mask, buffer, last);
+        if (number === SYS.statx) {
+          view.setBigInt64(Number(buffer) - address + STATX.mtime, -(2n ** 60n), true);
+        }
+        return result;
+      },
+    });
+    using site = new TestSite();
+    const handler = files({ dir: site.root, listing: true }, faulty);
+    await using _ = {
+      server: serve({ host: "127.0.0.1", port: 0, handler, error: () => {} }),
+      async [Symbol.asyncDispose]() {
+        await this.server.stop(0);
+        handler.close();
+      },
+    };
+    const { port } = _.server;
+    assert.match((await ask(port, "/dir/")).body.toString(), /inner\.txt/);
+    const { status, headers } = await ask(port, "/hello.txt");
+    assert.equal(status, 200);
+    assert.equal(headers.get("last-modified"), "Sat, 01 Jan 0000 00:00:00 GMT");
+  });
 
   test("links that are turned round all the time never lead out", async () => {
     await using at = served();

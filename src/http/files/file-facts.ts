@@ -41,6 +41,10 @@ export interface FileFacts {
   readonly device: number;
 }
 
+/** The first and the last second of years that have four digits, as a date of HTTP has them. */
+const YEAR_0 = -62_167_219_200;
+const YEAR_9999 = 253_402_300_799;
+
 const KINDS: Readonly<Record<number, FileKind>> = {
   [S_IFREG]: "file",
   [S_IFDIR]: "directory",
@@ -80,10 +84,17 @@ export function factsOf(kernel: Kernel, fd: number, path = "", flags = 0): FileF
     kind: KINDS[view.getUint16(AT_STATX + STATX.mode, true) & S_IFMT] ?? "special",
     size: scratch.getWord(AT_STATX + STATX.length),
     // Signed: there were files before 1970.
-    seconds: view.getInt32(AT_STATX + STATX.mtime + 4, true) * 0x1_0000_0000 + u32(STATX.mtime),
+    seconds: inYears(
+      view.getInt32(AT_STATX + STATX.mtime + 4, true) * 0x1_0000_0000 + u32(STATX.mtime),
+    ),
     nanoseconds: u32(STATX.mtime + 8),
     inode: scratch.getWord(AT_STATX + STATX.ino),
     // The minor number has 20 bits.
     device: u32(STATX.device) * 0x10_0000 + u32(STATX.device + 4),
   };
+}
+
+/** Whoever may write a file may give it a time that no calendar has. */
+function inYears(seconds: number): number {
+  return Math.min(Math.max(seconds, YEAR_0), YEAR_9999);
 }

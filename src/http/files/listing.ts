@@ -42,10 +42,7 @@ export function listingOf(kernel: Kernel, root: Directory, listed: ListedDirecto
   const title = `Index of ${escapeHtml(shownPath(`/${path}`))}`;
   const rows = entries.map(({ name, bytes, facts }) => row(name, encodePath(bytes), facts));
   if (path !== "") rows.unshift('<tr><td><a href="../">../</a><td><td>\n');
-  const more =
-    names.length > MOST_ENTRIES
-      ? `<p>The first ${MOST_ENTRIES} of ${names.length} are shown.\n`
-      : "";
+  const more = names.length > MOST_ENTRIES ? `<p>There are more: ${MOST_ENTRIES} are shown.\n` : "";
   return (
     `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n` +
     `<meta name="viewport" content="width=device-width">\n<title>${title}</title>\n` +
@@ -54,14 +51,14 @@ export function listingOf(kernel: Kernel, root: Directory, listed: ListedDirecto
   );
 }
 
-/** The names in a directory, hidden ones left out. */
+/** The names in a directory, hidden ones left out, and of a huge one no more than tell that it is. */
 function namesIn({ libc, scratch }: Kernel, { fd, dotfiles }: ListedDirectory): string[] {
   const names: string[] = [];
   const { u8, view, address } = scratch;
-  for (;;) {
+  while (names.length <= MOST_ENTRIES) {
     const length = libc.syscall(SYS.getdents64, fd, address + AT_ENTRIES, ENTRY_BYTES, 0, 0, 0);
     // What was read is shown, should it break off.
-    if (length <= 0) return names;
+    if (length <= 0) break;
     for (let at = AT_ENTRIES; at < AT_ENTRIES + length; ) {
       const from = at + DIRENT64.name;
       const name = Buffer.from(u8.subarray(from, u8.indexOf(0, from))).toString("latin1");
@@ -69,6 +66,7 @@ function namesIn({ libc, scratch }: Kernel, { fd, dotfiles }: ListedDirectory): 
       if (name !== "." && name !== ".." && (dotfiles || !isHidden(name))) names.push(name);
     }
   }
+  return names;
 }
 
 /** What an entry is, for a link what it leads to; `undefined` when it could not be had. */

@@ -196,6 +196,12 @@ export class Site {
       return;
     }
     try {
+      const facts = factsOf(this.#kernel, fd);
+      // What a link leads to may be a file, however the path ends.
+      if (typeof facts === "number" || facts.kind !== "directory") {
+        refuse(reply, 404);
+        return;
+      }
       const html = listingOf(this.#kernel, this.directory, {
         fd,
         path,

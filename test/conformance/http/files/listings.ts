@@ -1,10 +1,10 @@
 /** The page of a directory, and what `files` refuses to begin with. */
 import assert from "node:assert/strict";
-import { unlinkSync, writeFileSync } from "node:fs";
+import { linkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { files } from "../../../../src/http/index.ts";
 import type { Case } from "../../../suite.ts";
-import { filesCase, TestSite } from "./site.ts";
+import { filesCase, HELLO, TestSite } from "./site.ts";
 
 /** The names and addresses of a page's links. */
 function linksOf(html: string): [href: string, text: string][] {
@@ -35,6 +35,27 @@ export const listingCases: readonly Case[] = [
       assert.equal((await get("/dir/sub/")).body.toString(), "sub");
       assert.deepEqual((await get("/dir")).headers.get("location"), "/dir/");
       assert.equal(linksOf((await get("/empty-dir/")).body.toString()).length, 1);
+    },
+    { listing: true },
+  ),
+  filesCase(
+    "a file is no directory, also where an absolute link leads to it",
+    async ({ get }) => {
+      assert.equal((await get("/link-absolute-in")).body.toString(), HELLO);
+      for (const path of ["/hello.txt/", "/link-in/", "/link-absolute-in/"]) {
+        assert.equal((await get(path)).status, 404, path);
+      }
+    },
+    { listing: true },
+  ),
+  filesCase(
+    "of a huge directory a page shows some, and says that there are more",
+    async ({ get, site }) => {
+      for (let i = 0; i < 5001; i++)
+        linkSync(join(site.root, "empty"), join(site.root, `dir/${i}`));
+      const html = (await get("/dir/")).body.toString();
+      assert.equal(linksOf(html).length, 5001);
+      assert.match(html, /<p>There are more: 5000 are shown\.\n$/);
     },
     { listing: true },
   ),
