@@ -120,7 +120,7 @@ export class HttpReply {
     if (lower === "date") this.#set |= HAS_DATE;
     else if (lower === "content-type") this.#set |= HAS_TYPE;
     else if (lower === "content-length") {
-      if (!/^\d+$/.test(text)) {
+      if (!/^\d{1,15}$/.test(text)) {
         throw typeError(
           "ERR_INVALID_DATA",
           `Cannot set ${name} to ${show(text)}: give a number of bytes`,

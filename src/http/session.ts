@@ -72,7 +72,7 @@ export class Session extends Sending implements Exchange {
   drained(): void {
     this.hasRoom();
     const isOver = this.#request === null && this.waits === WAITS_FOR_REPLY;
-    if (isOver) this.waitForNext(this.server.settings, false);
+    if (isOver) this.waitForNext(this.server.settings, this.isFull);
     this.goOn();
   }
 
@@ -384,13 +384,16 @@ export class Session extends Sending implements Exchange {
   /** Answers for the handler, and ends the connection. */
   #refuse(code: RefusalCode, status: number, reason: string): void {
     this.server.refused(code);
-    const { state } = this.connection;
-    if (state === "open" && this.#reply?.begun !== true) {
+    const reply = this.#reply;
+    const isHalf = reply?.begun === true && !reply.done;
+    if (this.connection.state === "open" && reply?.begun !== true) {
       this.write(refusalOf(status, reason, this.date));
     }
     this.#last = true;
     this.#abandon(new RequestError(code, status, reason));
-    this.#close();
+    // The end of the connection may be that of the reply, which is not to look whole.
+    if (isHalf) this.cutOff();
+    else this.#close();
   }
 
   /** From here on the connection sees to its end itself. */

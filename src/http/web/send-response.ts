@@ -139,8 +139,14 @@ function addHeaders(
     if (name === "date") hasDate = true;
     lines += `${name}: ${value}\r\n`;
   };
-  if (isLightHeaders(headers)) eachHeader(headers, add);
-  else for (const [name, value] of headers) add(name, value);
+  if (isLightHeaders(headers)) {
+    eachHeader(headers, add);
+  } else {
+    const { Headers } = natives();
+    // Those of another library are looked at by the runtime's: who knows whether it did.
+    const sound = headers instanceof Headers ? headers : new Headers(headers);
+    for (const [name, value] of sound) add(name, value);
+  }
   reply.lines(lines, hasDate, length);
 }
 

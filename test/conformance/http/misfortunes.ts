@@ -544,6 +544,91 @@ const latin1: readonly Case[] = [
   ),
 ];
 
+const cutOff: readonly Case[] = [
+  served(
+    "a reply that ends with its connection does not look whole when its request is refused",
+    {
+      bodyTimeoutMs: 50,
+      handler(request, reply) {
+        reply.begin().write("some of it");
+        request.read({ data() {}, end: () => reply.end(" and the rest") });
+      },
+    },
+    async (server, client) => {
+      const one = client();
+      let code: string | undefined;
+      one.socket.on("error", (error: Error & { code?: string }) => {
+        code = error.code;
+      });
+      await one.send(POST.replace("1.1", "1.0")).end();
+      await until(() => server.connections === 0 && code !== undefined);
+      assert.equal(code, "ECONNRESET");
+      assert.equal(server.counts.refused.BODY_TIMEOUT, 1);
+    },
+  ),
+  served(
+    "a length that no number tells is refused",
+    {
+      handler(_, reply) {
+        assert.throws(() => reply.header("Content-Length", "9".repeat(25)), {
+          code: "ERR_INVALID_DATA",
+        });
+        reply.send("fine");
+      },
+    },
+    async (_, client) => assert.match(await client().send(LAST).end(), /fine$/),
+  ),
+  (() => {
+    const errors: unknown[] = [];
+    return served(
+      "headers of another library's Response are looked at before they go",
+      {
+        fetch(request) {
+          const value = request.url.endsWith("/bad") ? "a\r\nX-Evil: 1" : "sound";
+          const headers = new Map([["x-name", value]]);
+          const like = { [Symbol.toStringTag]: "Response", status: 200, headers, body: null };
+          return like as unknown as Response;
+        },
+        error: (error) => void errors.push(error),
+      },
+      async (_, client) => {
+        const text = await client()
+          .send(`${GET.replace("/ ", "/bad ")}${LAST}`)
+          .end();
+        assert.match(text, /^HTTP\/1.1 500 .*x-name: sound/s);
+        assert.doesNotMatch(text, /X-Evil/);
+        assert.equal(errors.length, 1);
+      },
+    );
+  })(),
+  {
+    name: "an error callback that throws fails the process, and leaves connections as they are",
+    run() {
+      using reactor = new Reactor();
+      const { port } = serve({
+        reactor,
+        port: 0,
+        handler: () => assert.fail("handler"),
+        error: () => assert.fail("callback"),
+      });
+      let text = "";
+      reactor.connect({
+        host: "127.0.0.1",
+        port,
+        open: (connection) => void connection.write(LAST),
+        data: (_, bytes) => {
+          text += Buffer.from(bytes);
+        },
+        end: () => reactor.stop(),
+      });
+      assert.throws(() => reactor.run(), { message: "callback" });
+      reactor.setTimer(3000, () => reactor.stop());
+      reactor.run();
+      assert.match(text, /^HTTP\/1.1 500 /);
+    },
+  },
+];
+
 const upgrading: readonly Case[] = [
   served(
     "there is no upgrade once the reply has begun",
@@ -589,6 +674,7 @@ export function httpMisfortunesConformance(): Suite {
       ...late,
       ...rejecting,
       ...latin1,
+      ...cutOff,
       ...upgrading,
     ],
   };
