@@ -1,5 +1,5 @@
 import type { Connection, OutgoingFile } from "../reactor/connection.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, WAITS_FOR_REPLY } from "./deadline.ts";
 import type { SessionHost } from "./session-host.ts";
 
 /** Text is gathered up to about so many characters. */
@@ -84,12 +84,15 @@ export abstract class Sending extends Deadline {
     if (waiting !== null) for (const callback of waiting) this.call(callback);
   }
 
-  /** Whether something waits, and nothing of it has gone since this was last asked. */
-  protected isStuck(): boolean {
+  /** The time for a reply is up, and begins anew if something of it has gone since the last time. */
+  protected sendTimedOut(): void {
     const { pendingBytes } = this.connection;
     const isStuck = pendingBytes > 0 && pendingBytes === this.#waited;
     this.#waited = pendingBytes;
-    return isStuck;
+    this.waitFor(WAITS_FOR_REPLY, this.server.settings.sendTimeoutMs);
+    if (!isStuck) return;
+    this.server.refused("SEND_TIMEOUT");
+    this.cutOff();
   }
 
   /** To be called before the connection is told anything else. */

@@ -81,14 +81,12 @@ export class Session extends Sending implements Exchange {
     const request = this.#request;
     if (this.#saved !== null) this.#hasEnded = true;
     else if (request === null) this.#close();
-    else if (!request.complete) {
-      // Who has its answer already is to get it: it may wait to be sent.
-      if (this.#reply?.done === true) this.#close();
-      else this.connection.destroy();
-    } else {
+    else if (request.complete) {
       this.#last = true;
       request.left(clientLeft());
-    }
+      // Who has its answer already is to get it: it may wait to be sent.
+    } else if (this.#reply?.done === true) this.#close();
+    else this.connection.destroy();
   }
 
   /** The connection is gone. */
@@ -107,10 +105,7 @@ export class Session extends Sending implements Exchange {
         this.#refuse("BODY_TIMEOUT", 408, "the request body took too long");
         return;
       case WAITS_FOR_REPLY:
-        this.waitFor(WAITS_FOR_REPLY, this.server.settings.sendTimeoutMs);
-        if (!this.isStuck()) return;
-        this.server.refused("SEND_TIMEOUT");
-        this.cutOff();
+        this.sendTimedOut();
         return;
       default:
         this.server.refused("IDLE_TIMEOUT");
