@@ -79,7 +79,8 @@ export class FileSends {
 
   /** The slot is closed. */
   forget(slot: number): void {
-    this.#had[slot] = 0;
+    // One that never was sent a file may lie behind the end, and would leave holes before it.
+    if (slot < this.#had.length) this.#had[slot] = 0;
     this.#next.delete(slot);
   }
 }

@@ -122,6 +122,27 @@ export function sendingFilesCases(variant: Variant): Case[] {
 
 function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[] {
   return [
+    test("a file arrives where a later connection, which was sent none, has closed", async (rig) => {
+      const content = pattern(1000, 1);
+      using file = new TestFile(content);
+      const connections: Connection[] = [];
+      let closed = 0;
+      const listener = rig.listen({
+        open: (connection) => void connections.push(connection),
+        close: () => void closed++,
+      });
+      const peer = rig.peer(listener);
+      await rig.until("accepted", () => connections.length === 1);
+      rig.peer(listener);
+      await rig.until("accepted", () => connections.length === 2);
+      connections[1]?.destroy();
+      // Its number is free again only with another turn.
+      rig.peer(listener);
+      await rig.until("accepted", () => closed === 1 && connections.length === 3);
+      connections[0]?.sendFile(file.stretch(0, 1000));
+      await rig.until("sent", () => peer.length >= 1000 && file.told.length === 1);
+      assertSame(peer.bytes, content);
+    }),
     ...SIZES.map((size) =>
       test(`a file of ${size} bytes arrives between what is written before and after`, async (rig) => {
         const content = pattern(size + 12_345, size + 1);
