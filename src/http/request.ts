@@ -256,6 +256,11 @@ export class HttpRequest {
     return contentLength < 0 || contentLength - this.bodyBytes > MAX_THROWN_AWAY;
   }
 
+  /** Whether no byte is missing, and the end of the body comes without any more. */
+  get endIsDue(): boolean {
+    return !this.complete && this.bodyBytes === this.head.contentLength;
+  }
+
   /** What else comes of the body goes nowhere. */
   ignoreBody(): void {
     this.#reader = null;

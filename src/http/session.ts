@@ -79,7 +79,7 @@ export class Session extends Sending implements Exchange {
   /** The client sends no more. Most have left then; some wait for what they asked for, and get it. */
   ended(): void {
     const request = this.#request;
-    if (this.#saved !== null) this.#hasEnded = true;
+    if (this.#saved !== null || request?.endIsDue === true) this.#hasEnded = true;
     else if (request === null) this.#close();
     else if (request.complete) {
       this.#last = true;

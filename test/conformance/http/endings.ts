@@ -260,6 +260,26 @@ const bodies: readonly Case[] = [
     );
   })(),
   served(
+    "a body that is paused in its last piece ends when it goes on, also when its client has ended",
+    {
+      handler(request, reply) {
+        request.read({
+          data() {
+            request.pause();
+            setTimeout(() => request.resume(), 5);
+          },
+          end: () => reply.send("all"),
+        });
+      },
+    },
+    async (_, client) => {
+      const one = client().send(`${POST}hello`);
+      await one.until(({ text }) => text.endsWith("all"));
+      one.send(`${POST}hello`).socket.end();
+      assert.equal((await one.end()).match(/all/g)?.length, 2);
+    },
+  ),
+  served(
     "trailers of a body are there at its end, and those of a reply follow its chunks",
     {
       handler(request, reply) {

@@ -213,6 +213,27 @@ const bodies: readonly Case[] = [
       assert.equal(bodyOf(second as string), "abcdefg");
     }
   }),
+  served(
+    "100 Continue is not said behind the head of the answer",
+    {
+      handler(request, reply) {
+        reply.begin();
+        request.read({ data: (bytes) => void reply.write(bytes), end: () => reply.end() });
+      },
+    },
+    async (_, client) => {
+      const one = client().send(
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+      );
+      await one.until(({ text }) => text.endsWith("\r\n\r\n"));
+      const text = await one.send("ok").end();
+      assert.doesNotMatch(text, /100 Continue/);
+      assert.match(
+        text,
+        /^HTTP\/1.1 200 OK.*\r\nConnection: close.*\r\n\r\n2\r\nok\r\n0\r\n\r\n$/s,
+      );
+    },
+  ),
   served("100 Continue is said when the handler asks for the body", echo, async (_, client) => {
     const one = client().send(
       "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n",
@@ -339,6 +360,24 @@ const timing: readonly Case[] = [
     { ...hello, idleTimeoutMs: 40 },
     async (_, client) => {
       assert.equal(await client().end(), "");
+    },
+  ),
+  served(
+    "stop does not wait for a connection whose last request was answered late",
+    {
+      async handler(_, reply) {
+        await null;
+        reply.send("late");
+      },
+    },
+    async (server, client) => {
+      const one = client().send(GET);
+      await one.until(({ text }) => text.endsWith("late"));
+      // The client ends when the server does, and not before.
+      one.socket.on("end", () => one.socket.end());
+      const stopping = server.stop(60_000);
+      await one.end();
+      await stopping;
     },
   ),
   served(
