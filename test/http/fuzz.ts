@@ -89,7 +89,7 @@ export function randomOf(seed: number): (below: number) => number {
 type Random = (below: number) => number;
 
 /** One change to a stream. */
-function mutated(stream: string, random: Random, seeds: readonly string[]): string {
+export function mutated(stream: string, random: Random, seeds: readonly string[]): string {
   const at = random(stream.length + 1);
   const length = random(8);
   const lines = stream.split(/(?<=\n)/);
