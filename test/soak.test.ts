@@ -18,6 +18,9 @@ for (const args of [
   ["--engine", "epoll", "--trigger", "level"],
   ["--engine", "poll", "--lent"],
   ["--engine", "select"],
+  ["--protocol", "http", "--engine", "io_uring"],
+  ["--protocol", "http", "--engine", "epoll", "--trigger", "edge"],
+  ["--protocol", "http", "--engine", "poll"],
 ]) {
   const skip = (args.includes("io_uring") && whyNoUring(kernel)) || false;
   const name = `the soak finds nothing lost, reordered or left open: ${args.join(" ")}`;

@@ -4,13 +4,7 @@ import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { randomFrom } from "../faulty-kernel.ts";
 import { bytesAt, differsAt, header, MODE_ECHO, MODE_RESET, MODE_SERVE } from "./protocol.ts";
-
-/** What the clients have seen so far. */
-export interface ClientState {
-  readonly done: Readonly<Record<string, number>>;
-  readonly bytes: number;
-  readonly violations: readonly string[];
-}
+import type { ClientState } from "./state.ts";
 
 const [port, seed, workers, milliseconds] = process.argv.slice(2).map(Number) as [
   number,
@@ -161,7 +155,8 @@ async function work(number: number): Promise<void> {
   }
 }
 
-const say = () => void process.send?.({ done, bytes, violations } satisfies ClientState);
+const say = () =>
+  void process.send?.({ done, bytes, violations, counted: {} } satisfies ClientState);
 process.on("message", say);
 process.on("disconnect", () => process.exit());
 await Promise.all(Array.from({ length: workers }, (_, number) => work(number)));

@@ -2,6 +2,10 @@
  * The soak: clients that open, close, reset, end by halves and read slowly, for minutes, in a process of
  * their own, against a polloi server in another. `npm run soak -- --minutes 1 --engine epoll --seed 1`.
  *
+ * With `--protocol http` they are clients of HTTP servers, and those who do harm are among them: what each
+ * kind does is in `http/kinds.ts` and `http/offenders.ts`. One that failed is said by its kind and number, and
+ * does the same again with `--seed 1 --only pipelined --repeat 42`.
+ *
  * With io_uring, its buffers are kept exhausted first, for a sixth of that time and on top of it: whoever
  * asks for something is to be served all the same.
  *
@@ -17,8 +21,7 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { kernel } from "../../src/sys/open.ts";
 import { exhaust } from "../conformance/uring/exhaustion.ts";
-import type { ClientState } from "./client.ts";
-import type { ServerState } from "./server.ts";
+import type { ClientState, ServerState } from "./state.ts";
 
 interface SoakFlags {
   readonly minutes: number;
@@ -27,6 +30,9 @@ interface SoakFlags {
   readonly seed: string;
   readonly clients: string;
   readonly lent: boolean;
+  readonly protocol: "echo" | "http";
+  readonly only?: string;
+  readonly repeat?: string;
 }
 
 /** "none" leaves it out. */
@@ -52,25 +58,29 @@ const values = new Command("soak")
   )
   .option("--seed <number>", "repeats a run", String(Date.now() % 1_000_000))
   .option("--clients <count>", "at a time", "60")
+  .addOption(new Option("--protocol <name>").choices(["echo", "http"]).default("echo"))
+  .option("--only <kinds>", "of the HTTP clients, with a comma in between")
+  .option("--repeat <number>", "of the one that failed, with its kind as --only")
   .option("--lent", "zeroCopy: bytes are written back from where they were received", false)
   .parse()
   .opts<SoakFlags>();
-const { engine, seed, clients, lent } = values;
+const { engine, seed, clients, lent, protocol } = values;
 const trigger = values.trigger ?? DEFAULT_TRIGGERS[engine] ?? "level";
 const milliseconds = values.minutes * 60_000;
-/** The clients call a connection that takes 15 seconds a hanging one, and say so. */
-const GRACE_MS = 20_000;
+/** The clients call a connection that takes 15 seconds, or 30 with HTTP, a hanging one, and say so. */
+const GRACE_MS = 35_000;
 const MAX_GROWTH = 4 / 3;
 const SLACK_BYTES = 32 * 1024 * 1024;
 
 function start(name: string, args: readonly string[]): ChildProcess {
-  const path = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  const folder = protocol === "http" ? "http/" : "";
+  const path = fileURLToPath(new URL(`./${folder}${name}.js`, import.meta.url));
   return fork(path, args, { execArgv: ["--expose-gc"] });
 }
 
-async function ask<State>(child: ChildProcess): Promise<State> {
+async function ask<State>(child: ChildProcess, what = "state"): Promise<State> {
   const answer = once(child, "message");
-  child.send("state");
+  child.send(what);
   return (await answer)[0] as State;
 }
 
@@ -78,8 +88,18 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
+/** Whoever comes next is served as if nothing had been. */
+async function serveStill(ports: readonly number[]): Promise<string[]> {
+  const problems: string[] = [];
+  for (const port of ports) {
+    const response = await fetch(`http://127.0.0.1:${port}/text/0/0`).catch(() => undefined);
+    if (response?.status !== 200) problems.push(`port ${port} serves no more`);
+  }
+  return problems;
+}
+
 console.log(
-  `soak: ${engine}${trigger === "none" ? "" : `, ${trigger}-triggered`}${lent ? ", lent" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
+  `soak: ${protocol}, ${engine}${trigger === "none" ? "" : `, ${trigger}-triggered`}${lent ? ", lent" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
 );
 if (engine === "io_uring") {
   const { turns, answers, longestWait } = exhaust(kernel, milliseconds / 6);
@@ -90,8 +110,15 @@ if (engine === "io_uring") {
 const server = start("server", [engine, trigger, lent ? "lent" : "copied"]);
 const first = await ask<ServerState>(server);
 const begun = performance.now();
-const client = start("client", [String(first.port), seed, clients, String(milliseconds)]);
-let last: ClientState = { done: {}, bytes: 0, violations: [] };
+const client = start("client", [
+  first.ports.join(),
+  seed,
+  clients,
+  String(milliseconds),
+  values.only ?? "",
+  values.repeat ?? "",
+]);
+let last: ClientState = { done: {}, bytes: 0, violations: [], counted: {} };
 client.on("message", (state: ClientState) => {
   last = state;
 });
@@ -109,7 +136,7 @@ while (running) {
   if (client.connected) client.send("state", () => {});
   if (performance.now() - begun > milliseconds + GRACE_MS) client.kill("SIGKILL");
   console.log(
-    `${Math.round((performance.now() - begun) / 1000)} s: ${state.accepted} accepted, ${state.connections} open, ${mebibytes(state.bytes)} received, ${state.descriptors} descriptors, ${mebibytes(state.residentBytes)} resident`,
+    `${Math.round((performance.now() - begun) / 1000)} s: ${state.accepted} accepted, ${state.connections} open, ${mebibytes(state.bytes)} moved, ${state.descriptors} descriptors, ${mebibytes(state.residentBytes)} resident`,
   );
 }
 const [code] = (await over) as [number | null];
@@ -120,11 +147,26 @@ for (let i = 0; i < 50 && final.connections > 0; i++) {
   await sleep(100);
   final = await ask<ServerState>(server);
 }
+const unserved = protocol === "http" ? await serveStill(first.ports) : [];
+if (protocol === "http") {
+  const { failures } = await ask<ServerState>(server, "stop");
+  final = { ...final, failures };
+}
 server.disconnect();
 
-const problems = [...last.violations, ...final.failures.map((failure) => `server: ${failure}`)];
+const problems = [
+  ...unserved,
+  ...last.violations,
+  ...final.failures.map((failure) => `server: ${failure}`),
+];
 if (code !== 0) problems.push(`the clients ended with ${code}`);
-if (Object.keys(last.done).length < 4) problems.push("not every kind of client had its turn");
+for (const what of new Set([...Object.keys(last.counted), ...Object.keys(final.counted)])) {
+  const [seen, counted] = [last.counted[what] ?? 0, final.counted[what] ?? 0];
+  if (seen === counted || last.violations.length > 0) continue;
+  problems.push(`${what}: the clients saw ${seen}, and the server counts ${counted}`);
+}
+if (Object.keys(last.done).length < 4 && values.only === undefined)
+  problems.push("not every kind of client had its turn");
 if (final.connections !== 0) problems.push(`${final.connections} connections are left open`);
 if (final.descriptors !== first.descriptors) {
   problems.push(`${final.descriptors} descriptors are open, and ${first.descriptors} were`);

@@ -3,18 +3,7 @@ import { readdirSync } from "node:fs";
 import process from "node:process";
 import { type Connection, type EngineChoice, Reactor, type Trigger } from "../../src/index.ts";
 import { bytesAt, HEADER_BYTES, MODE_ECHO, MODE_RESET, MODE_SERVE } from "./protocol.ts";
-
-/** What the server says of itself when it is asked. */
-export interface ServerState {
-  readonly port: number;
-  readonly connections: number;
-  readonly accepted: number;
-  readonly bytes: number;
-  readonly descriptors: number;
-  /** After a garbage collection. */
-  readonly residentBytes: number;
-  readonly failures: readonly string[];
-}
+import type { ServerState } from "./state.ts";
 
 interface Session {
   header: Buffer;
@@ -83,7 +72,7 @@ const listener = reactor.listen<Session>({
 process.on("message", () => {
   (globalThis as { gc?: () => void }).gc?.();
   const state: ServerState = {
-    port: listener.port,
+    ports: [listener.port],
     connections: listener.connections,
     accepted,
     bytes: bytesMoved,
@@ -91,6 +80,7 @@ process.on("message", () => {
     descriptors: readdirSync("/proc/self/fd").length - 1,
     residentBytes: process.memoryUsage.rss(),
     failures,
+    counted: {},
   };
   process.send?.(state);
 });

@@ -1,0 +1,162 @@
+/** What the soak's server answers to a handler's requests: most of it follows from the path. */
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  type FilesHandler,
+  files,
+  type HttpReply,
+  type HttpRequest,
+} from "../../../src/http/index.ts";
+import { content, contentText, sumOf } from "./content.ts";
+
+/** What a handler throws because it was asked to. */
+export class Planned extends Error {
+  /** Whether somebody waits to hear of it. */
+  readonly isAwaited: boolean;
+
+  constructor(isAwaited: boolean) {
+    super("a failure that was asked for");
+    this.isAwaited = isAwaited;
+  }
+}
+
+export const SWITCHING =
+  "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+
+/** A client that says so waits for its answer, whatever happens. */
+export function isAwaited(mark: string | null | undefined): boolean {
+  return mark === "stays";
+}
+
+/** Bytes that are wiped as soon as they were handed over: they are ours again at once. */
+function lent(bytes: Uint8Array, take: (copy: Uint8Array) => void): void {
+  const copy = new Uint8Array(bytes);
+  take(copy);
+  copy.fill(0x21);
+}
+
+export class Routes {
+  readonly #site: FilesHandler;
+  readonly #upgraded: () => void;
+
+  /** @param upgraded - Called for each connection that is taken for another protocol. */
+  constructor(dir: string, upgraded: () => void) {
+    this.#site = files({ dir });
+    this.#upgraded = upgraded;
+  }
+
+  close(): void {
+    this.#site.close();
+  }
+
+  answer = (request: HttpRequest, reply: HttpReply): void | Promise<void> => {
+    const [, route, ...rest] = request.path.split("/");
+    const [length = 0, seed = 0, more = 0] = rest.map(Number);
+    switch (route) {
+      case "bytes":
+        lent(content(seed, length), (bytes) => reply.send(bytes));
+        return;
+      case "text":
+        reply.send(contentText(seed, length));
+        return;
+      case "later":
+        return answerLater(reply, length, seed, more);
+      case "stream":
+        stream(reply, length, seed, more);
+        return;
+      case "counted":
+        reply.header("Content-Length", length);
+        stream(reply, length, seed, more);
+        return;
+      case "echo":
+        echo(request, reply);
+        return;
+      case "sum":
+        return sum(request, reply);
+      case "ignore":
+        reply.status(202).send("ignored");
+        return;
+      case "throw":
+        throw new Planned(isAwaited(request.header("soak")));
+      case "torn":
+        return tear(request, reply);
+      case "upgrade":
+        this.#upgrade(request);
+        return;
+      default:
+        return this.#site(request, reply);
+    }
+  };
+
+  #upgrade(request: HttpRequest): void {
+    this.#upgraded();
+    const socket = request.upgrade({
+      data(connection, bytes) {
+        if (!connection.write(bytes)) connection.pause();
+      },
+      drain: (connection) => connection.resume(),
+      idleTimeoutMs: 20_000,
+    });
+    socket.write(SWITCHING);
+  }
+}
+
+async function answerLater(
+  reply: HttpReply,
+  length: number,
+  seed: number,
+  delayMs: number,
+): Promise<void> {
+  await sleep(delayMs);
+  lent(content(seed, length), (bytes) => reply.send(bytes));
+}
+
+/** Piece by piece, and no faster than the client takes it. */
+function stream(reply: HttpReply, length: number, seed: number, piece: number): void {
+  const all = content(seed, length);
+  let at = 0;
+  reply.begin();
+  const next = (): void => {
+    while (at < length) {
+      const to = Math.min(at + piece, length);
+      let goesOn = false;
+      lent(all.subarray(at, to), (bytes) => {
+        goesOn = reply.write(bytes);
+      });
+      at = to;
+      if (reply.done) return;
+      if (!goesOn && at < length) {
+        reply.whenDrained(next);
+        return;
+      }
+    }
+    reply.trailer("Soak-Sum", sumOf(all)).end();
+  };
+  next();
+}
+
+function echo(request: HttpRequest, reply: HttpReply): void {
+  // A client that waits to be asked for its body is asked by this, which comes before the answer's head.
+  request.read({
+    data(bytes) {
+      if (reply.write(bytes)) return;
+      request.pause();
+      reply.whenDrained(() => request.resume());
+    },
+    end: () => reply.end(),
+  });
+  reply.begin();
+}
+
+async function sum(request: HttpRequest, reply: HttpReply): Promise<void> {
+  const bytes = await request.bytes();
+  const trailers = request.trailers.map(([name, value]) => `${name}=${value}`);
+  reply.send(JSON.stringify({ length: bytes.length, sum: sumOf(bytes), trailers }));
+}
+
+/** Half an answer, which nobody may take for a whole one. */
+async function tear(request: HttpRequest, reply: HttpReply): Promise<void> {
+  const planned = new Planned(isAwaited(request.header("soak")));
+  reply.begin().write("half");
+  await sleep(1);
+  throw planned;
+}
