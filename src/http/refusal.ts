@@ -6,7 +6,8 @@ import { reasonOf, statusLine } from "./status.ts";
  * what a limit of the server did.
  *
  * @remarks
- * `CONNECTIONS` and `REQUESTS` are the limits of a server and of a connection; `CLIENT_LEFT` is nobody's.
+ * `CONNECTIONS` and `REQUESTS` are the limits of a server and of a connection. `CLIENT_LEFT` is
+ * nobody's, and `REPLIED_FIRST` the handler's own, which had no use for the rest of a body.
  */
 export type RefusalCode =
   | FailureCode
@@ -16,7 +17,8 @@ export type RefusalCode =
   | "SEND_TIMEOUT"
   | "REQUESTS"
   | "CONNECTIONS"
-  | "CLIENT_LEFT";
+  | "CLIENT_LEFT"
+  | "REPLIED_FIRST";
 
 /**
  * What a handler hears that waits for more of a request, or for its reply to go, when that will not be: the
@@ -37,6 +39,10 @@ export class RequestError extends Error {
 
 export function clientLeft(): RequestError {
   return new RequestError("CLIENT_LEFT", 0, "the client left before its reply was complete");
+}
+
+export function repliedFirst(): RequestError {
+  return new RequestError("REPLIED_FIRST", 0, "its reply was complete before its body");
 }
 
 /**

@@ -4,7 +4,7 @@ import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
-import { type RequestError, unheard } from "./refusal.ts";
+import { type RequestError, repliedFirst, unheard } from "./refusal.ts";
 
 /** Who takes a body as it comes. */
 export interface BodyReader {
@@ -12,7 +12,7 @@ export interface BodyReader {
   data(bytes: Uint8Array): void;
   /** All of it has come. */
   end?(): void;
-  /** It will never be complete: the client has left, or went beyond a limit. */
+  /** It will never be complete: the client has left or gone beyond a limit, or the reply was there first. */
   abort?(error: RequestError): void;
 }
 
@@ -285,9 +285,11 @@ export class HttpRequest {
 
   /** Nothing more is to be had of it. */
   over(): void {
+    const reader = this.complete ? null : this.#reader;
     this.#head = null;
     this.#reader = null;
     this.#whenLeft = null;
     this.#paused = false;
+    reader?.abort?.(repliedFirst());
   }
 }

@@ -306,7 +306,7 @@ export class Session extends Sending implements Exchange {
   #exchanged(): void {
     const request = this.#request as HttpRequest;
     this.server.answered(this, request, this.#reply as HttpReply);
-    request.over();
+    this.call(() => request.over());
     this.#request = null;
     this.#reply = null;
     if (this.#last) this.#close();

@@ -126,6 +126,24 @@ const leaving: readonly Case[] = [
       },
     );
   })(),
+  (() => {
+    const log = new Log();
+    return served(
+      "who still waits for a long body hears that the reply was complete before it",
+      {
+        handler(request, reply) {
+          request.bytes().catch(({ code }) => log.add(code));
+          reply.send("enough");
+        },
+        error: log.add,
+      },
+      async (_, client) => {
+        const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n12345";
+        assert.match(await client().send(head).end(), /enough$/);
+        assert.deepEqual(await log.until(1), ["REPLIED_FIRST"]);
+      },
+    );
+  })(),
   served(
     "what was sent before the client ended its half is answered, all of it",
     {
