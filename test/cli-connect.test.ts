@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { listen } from "../src/index.ts";
 import { folder, MAIN, noise, Program, polloi, portOf, serving } from "./processes.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { SUITE_TIMEOUT_MS } from "./suite.ts";
 
 /** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
 const MUCH = 5_000_000;
 
-const limits = { timeout: CASE_TIMEOUT_MS };
+const limits = { timeout: SUITE_TIMEOUT_MS };
 
 describe("polloi connect", limits, () => {
   test("sends what is piped into it, prints the whole answer, and exits 0", async () => {

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { probeEngines } from "../src/index.ts";
 import { folder, MAIN, Program, polloi } from "./processes.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { SUITE_TIMEOUT_MS } from "./suite.ts";
 
-const limits = { timeout: CASE_TIMEOUT_MS };
+const limits = { timeout: SUITE_TIMEOUT_MS };
 
 describe("polloi", limits, () => {
   test("prints its version", async () => {

@@ -11,7 +11,7 @@ import { kernel } from "../src/sys/open.ts";
 import { allowDescriptors } from "./descriptors.ts";
 import { exchange, needs, noise, Program, portOf } from "./processes.ts";
 
-const limits = { timeout: 60_000 };
+const limits = { timeout: 120_000 };
 /** More than kernel buffers hold, so that sends are partial. */
 const MUCH = 3_000_000;
 

@@ -20,9 +20,9 @@ import { Client } from "./conformance/http/client.ts";
 import { ask, DATA, HELLO, SECRET, TestSite } from "./conformance/http/files/site.ts";
 import { kernelWith } from "./descriptors.ts";
 import { folder, needs, Program } from "./processes.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { SUITE_TIMEOUT_MS } from "./suite.ts";
 
-const limits = { timeout: CASE_TIMEOUT_MS };
+const limits = { timeout: SUITE_TIMEOUT_MS };
 
 /** A site that is served until the end of a block. */
 function served(handlerKernel = kernel): AsyncDisposable & { site: TestSite; server: HttpServer } {

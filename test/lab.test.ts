@@ -9,10 +9,10 @@ import { ALL_POLLERS, openPoller, whyNot } from "../src/selectors/open-poller.ts
 import type { Poller } from "../src/selectors/poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { folder, MAIN, Program, polloi } from "./processes.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { SUITE_TIMEOUT_MS } from "./suite.ts";
 import { assertWellFormed } from "./well-formed.ts";
 
-const limits = { timeout: CASE_TIMEOUT_MS };
+const limits = { timeout: SUITE_TIMEOUT_MS };
 /** As short as it can be: these tests look at what is told, not at how fast anything is. */
 const SHORT = "--sizes 5,20 --rounds 2 --sample 1ms --writes 10";
 

@@ -15,9 +15,9 @@ import { IORING_REGISTER_PBUF_RING } from "../src/uring/constants.ts";
 import { descriptors, kernelWith } from "./descriptors.ts";
 import { exchange, MAIN, needs, Program } from "./processes.ts";
 import { faultyRings } from "./ring-memory.ts";
-import { CASE_TIMEOUT_MS } from "./suite.ts";
+import { SUITE_TIMEOUT_MS } from "./suite.ts";
 
-const limits = { timeout: CASE_TIMEOUT_MS };
+const limits = { timeout: SUITE_TIMEOUT_MS };
 const { libc } = kernel;
 
 /** Each way to be refused, and what is said of it wherever it is said. */
