@@ -1,4 +1,4 @@
-import { show, typeError } from "../base/misuse.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
 import { TOKEN, VALUE } from "./parser/tokens.ts";
 
 const BEYOND_ASCII = /[^\0-\x7f]/;
@@ -20,6 +20,14 @@ export function checkField(name: string, value: string, reserved: boolean): void
   throw typeError(
     "ERR_INVALID_DATA",
     `Cannot set ${name} to ${show(value)}: it has characters no header has`,
+  );
+}
+
+/** A file that is not as long as the body, or what is left of it. */
+export function wrongLength(length: number, left: number): RangeError {
+  return rangeError(
+    "ERR_INVALID_LENGTH",
+    `Cannot send ${length} bytes of a file: ${left} are left of Content-Length`,
   );
 }
 

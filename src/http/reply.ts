@@ -1,10 +1,12 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
 import type { Exchange } from "./exchange.ts";
-import { checkField, encoded } from "./field-check.ts";
+import { checkField, encoded, wrongLength } from "./field-check.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
+import { pour } from "./pour.ts";
 import { clientLeft } from "./refusal.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
+import { utf8Length } from "./utf8-length.ts";
 
 /** What is under way: nothing yet; the head has gone and the body follows; all of it has; nobody is there. */
 const FRESH = 0;
@@ -76,7 +78,7 @@ export class HttpReply {
     return this.#state !== FRESH;
   }
 
-  /** Whether it answers HEAD, so that its body is not sent. */
+  /** Whether it answers HEAD. */
   get isToHead(): boolean {
     return this.#toHead;
   }
@@ -256,6 +258,24 @@ export class HttpReply {
     return this;
   }
 
+  /**
+   * Sends a body as it comes, no faster than the client takes it: `begin`, `write` and `end` in one.
+   *
+   * @param source - A ReadableStream, a Node stream, an async generator. It is told to stop with its next piece
+   * when the client has left. What it throws is the handler's failure, and the reply is cut off.
+   */
+  async stream(source: AsyncIterable<string | Uint8Array>): Promise<void> {
+    this.begin();
+    try {
+      if (!this.#hidden) await pour(source, this);
+      if (this.#state === STREAMING) this.end();
+    } catch (error) {
+      this.#exchange.call(() => {
+        throw error;
+      });
+    }
+  }
+
   /** Ends the body. When it is shorter than its Content-Length, the connection is cut off. */
   end(bytes?: string | Uint8Array): void {
     if (bytes !== undefined) this.write(bytes);
@@ -271,8 +291,6 @@ export class HttpReply {
 
   /**
    * Sends a stretch of a file as all of the answer: from the page cache to the socket, without a copy here.
-   *
-   * @remarks
    * `file.done` is called in any case, to a HEAD and when nobody is there any more before this returns. A file
    * that has less than it is said to have cuts the client off.
    *
@@ -287,7 +305,7 @@ export class HttpReply {
       return;
     }
     if ((this.#set & HAS_LENGTH) === 0) this.header("Content-Length", file.length);
-    else if (this.#left !== file.length) throw this.#wrongLength(file.length);
+    else if (this.#left !== file.length) throw wrongLength(file.length, this.#left);
     this.begin();
     this.writeFile(file);
     this.#finish();
@@ -310,7 +328,7 @@ export class HttpReply {
         "Cannot send a file in chunks: set Content-Length before begin()",
       );
     }
-    if (file.length > this.#left) throw this.#wrongLength(file.length);
+    if (file.length > this.#left) throw wrongLength(file.length, this.#left);
     this.#left -= file.length;
     if (this.#hidden || file.length === 0) {
       file.done?.();
@@ -367,13 +385,6 @@ export class HttpReply {
     this.#exchange.replied();
   }
 
-  #wrongLength(length: number): RangeError {
-    return rangeError(
-      "ERR_INVALID_LENGTH",
-      `Cannot send ${length} bytes of a file: ${this.#left} are left of Content-Length`,
-    );
-  }
-
   /** @returns Whether there is anybody to answer. @throws TypeError when the head has gone. */
   #isFresh(): boolean {
     if (this.#state === FRESH || this.#state === ABANDONED) return this.#state === FRESH;
@@ -385,12 +396,4 @@ export class HttpReply {
     const why = this.#state === DONE ? "it is complete" : "call begin() first, or send()";
     throw typeError("ERR_CLOSED", `Cannot write to a reply: ${why}`);
   }
-}
-
-/** Counted here while that is quicker than a call out of JavaScript. */
-function utf8Length(text: string): number {
-  const { length } = text;
-  if (length > 32) return Buffer.byteLength(text);
-  for (let i = 0; i < length; i++) if (text.charCodeAt(i) > 127) return Buffer.byteLength(text);
-  return length;
 }

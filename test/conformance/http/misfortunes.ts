@@ -302,15 +302,16 @@ const throwing: readonly Case[] = [
           request.read({ data() {}, abort: () => assert.fail("reader") });
           request.whenLeft(() => assert.fail("first"));
           request.whenLeft(({ code }) => heard.push(code));
+          heard.push("asked");
         },
         error: (error) => void heard.push((error as Error).message),
       },
       async (_, client) => {
         const one = client().send(`${POST}12`);
-        await turn();
+        await until(() => heard.length === 1);
         one.socket.resetAndDestroy();
-        await until(() => heard.length === 3);
-        assert.deepEqual(heard, ["reader", "first", "CLIENT_LEFT"]);
+        await until(() => heard.length === 4);
+        assert.deepEqual(heard, ["asked", "reader", "first", "CLIENT_LEFT"]);
       },
     );
   })(),

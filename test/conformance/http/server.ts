@@ -97,6 +97,37 @@ const answering: readonly Case[] = [
     },
   ),
   served(
+    "a source is sent as it comes, and is told to stop when the client has left",
+    {
+      handler(request, reply) {
+        const { path } = request;
+        const source = (async function* () {
+          try {
+            for (let i = 0; i < (path === "/endless" ? 1e9 : 3); i++) yield `${i},`;
+            if (path === "/broken") throw new Error("broken");
+          } finally {
+            ended.push(path);
+          }
+        })();
+        return reply.stream(source);
+      },
+      error: (error) => void ended.push((error as Error).message),
+    },
+    async (server, client) => {
+      ended.length = 0;
+      assert.match(await client().send("GET / HTTP/1.0\r\n\r\n").end(), /\r\n\r\n0,1,2,$/);
+      await client().send(LAST.replace("GET", "HEAD")).end();
+      const torn = await client().send(LAST.replace("/ ", "/broken ")).end();
+      assert.doesNotMatch(torn, /0\r\n\r\n$/);
+      const one = client().send(LAST.replace("/ ", "/endless "));
+      await one.until(({ text }) => text.length > 100_000);
+      one.socket.destroy();
+      while (server.connections > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      while (ended.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+      assert.deepEqual(ended, ["/", "/broken", "broken", "/endless"]);
+    },
+  ),
+  served(
     "a stream waits for a client that reads slowly, and loses nothing",
     {
       async handler(_, reply) {
@@ -120,6 +151,8 @@ const answering: readonly Case[] = [
     },
   ),
 ];
+
+const ended: string[] = [];
 
 /** What is asked, how it is answered, and what the answer looks like. */
 const FRAMINGS: readonly [
