@@ -25,7 +25,7 @@ for (const args of [
   const skip = (args.includes("io_uring") && whyNoUring(kernel)) || false;
   const name = `the soak finds nothing lost, reordered or left open: ${args.join(" ")}`;
   test(name, { skip }, async () => {
-    const { stdout } = await run(process.execPath, [MAIN, "--minutes", "0.03", ...args], {
+    const { stdout } = await run(process.execPath, [MAIN, "--minutes", "0.02", ...args], {
       timeout: 60_000,
     }).catch((error: Error & { stdout?: string; stderr?: string }) =>
       assert.fail(`${error.message}\n${error.stdout}\n${error.stderr}`),

@@ -26,7 +26,7 @@ import { webConformance } from "./conformance/http/web.ts";
 import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { pollerConformance } from "./conformance/poller.ts";
-import { reactorConformance, VARIANTS } from "./conformance/reactor.ts";
+import { reactorConformance, VARIANTS, type Variant } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
 import { selectorConformance } from "./conformance/selector.ts";
 import { socketConformance } from "./conformance/socket.ts";
@@ -48,8 +48,23 @@ function whereUringWorks(suite: Suite): Suite {
 }
 
 /** Every conformance suite, floor by floor: what runs under each runtime. A new one is one line here. */
-export function suites(): Suite[] {
-  return all().map(whereUringWorks);
+export function suites(extent: Extent = "all"): Suite[] {
+  return all(extent).map(whereUringWorks);
+}
+
+/**
+ * How much of it: `all`, as the runtime of the tests has it, or `abridged`, as the others have it.
+ *
+ * @remarks
+ * A runtime changes how calls cross, who turns the loop, and how promises go on beside it. It does not change
+ * what an engine does over the same calls, so the others have each kind of engine once for each way to be
+ * turned: io_uring, epoll with edges, and hosted the one that is seen through a mirror. All of it is run there
+ * with `POLLOI_TEST_ALL=1`.
+ */
+export type Extent = "all" | "abridged";
+
+function isForAll({ engine, trigger, mode }: Variant): boolean {
+  return engine === "io_uring" || trigger === "edge" || (engine === "poll" && mode === "hosted");
 }
 
 /** What cannot even be made where io_uring does not work: then one case says so. */
@@ -67,7 +82,7 @@ function onARing(): Suite[] {
   ];
 }
 
-function all(): Suite[] {
+function all(extent: Extent): Suite[] {
   return [
     libcConformance(),
     watchConformance(),
@@ -92,8 +107,8 @@ function all(): Suite[] {
     ),
     uringEngineConformance("buffers that are used up bit by bit"),
     uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
-    ...VARIANTS.map(reactorConformance),
-    workersConformance(),
+    ...VARIANTS.filter((variant) => extent === "all" || isForAll(variant)).map(reactorConformance),
+    workersConformance(extent === "all" ? ["auto", "epoll"] : ["auto"]),
     parserConformance(),
     httpServerConformance(),
     httpSmugglingConformance(),

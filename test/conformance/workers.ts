@@ -14,9 +14,6 @@ const { libc } = kernel;
 
 const CROWD = 1000;
 
-/** The best engine here, and one over readiness. */
-const ENGINES = ["auto", "epoll"] as const;
-
 /** Ways for a worker to crash, and what is told of it. */
 const CRASHES: readonly (readonly [command: string, told: RegExp])[] = [
   ["throw", /thrown in a handler/],
@@ -38,11 +35,14 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ engine: "kqueue" }, "ERR_INVALID_OPTION", /"kqueue"/],
 ];
 
+/** Which engines workers crash on: the best one here, and one over readiness. */
+type Engines = readonly ("auto" | "epoll")[];
+
 /** {@link startWorkers}: threads on one port, that crash and are replaced. */
-export function workersConformance(): Suite {
+export function workersConformance(engines: Engines): Suite {
   return {
     title: `workers on ${kernel.runtime}`,
-    cases: [...servingCases(), ...crashingCases(), ...stoppingCases(), ...refusedCases()],
+    cases: [...servingCases(), ...crashingCases(engines), ...stoppingCases(), ...refusedCases()],
   };
 }
 
@@ -137,9 +137,9 @@ function servingCases(): Case[] {
   ];
 }
 
-function crashingCases(): Case[] {
+function crashingCases(engines: Engines): Case[] {
   return [
-    ...CRASHES.flatMap((crash) => ENGINES.map((engine) => [...crash, engine] as const)).map(
+    ...CRASHES.flatMap((crash) => engines.map((engine) => [...crash, engine] as const)).map(
       ([command, told, engine]) => ({
         name: `${engine}: a worker that crashes (${command}) is told of and replaced; its connections are closed, the others' are not`,
         run: async () => {

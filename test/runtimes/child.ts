@@ -45,7 +45,7 @@ function describe(error: unknown): string {
   return stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`;
 }
 
-for (const { title, cases } of suites()) {
+for (const { title, cases } of suites(process.env.POLLOI_TEST_ALL ? "all" : "abridged")) {
   for (const each of cases) {
     say({ event: "begin", suite: title, name: each.name });
     if (each.skip === undefined) say({ event: "end", error: await attempt(each) });
