@@ -1,4 +1,4 @@
-/** The conformance suites on the installed Node. test/runtimes.test.ts runs them everywhere else. */
+/** The conformance suites on the installed Node. test/all-runtimes.test.ts runs them everywhere else. */
 import { report } from "./suite.ts";
 import { suites } from "./suites.ts";
 

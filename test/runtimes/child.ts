@@ -1,6 +1,6 @@
 /**
  * Runs every conformance suite under whichever runtime this is, and prints a line of JSON as each case
- * begins and ends. test/runtimes.test.ts is the reader.
+ * begins and ends. test/all-runtimes.test.ts is the reader.
  */
 import { writeSync } from "node:fs";
 import process from "node:process";
