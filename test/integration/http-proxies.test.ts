@@ -170,7 +170,8 @@ function check(i: number, { method, path, body }: Asked, answer: Answer): void {
 }
 
 for (const { engine, skip } of ENGINES) {
-  for (const proxy of [nginx, haproxy]) {
+  // One engine behind each: what differs between the proxies does not between the engines.
+  for (const proxy of engine === "io_uring" ? [nginx] : [haproxy]) {
     const limits = { skip: unless(skip, proxy.command), timeout: LIMIT_MS };
     describe(`${proxy.name} in front, ${engine}`, limits, () => {
       const behindIt = (body: Parameters<typeof behind>[2]) => (server: { port: number }) =>
