@@ -1,8 +1,8 @@
 import type { SocketAddress } from "../socket/address.ts";
-import type { WorkerCrash } from "../workers/options.ts";
+import type { WorkerCrash, WorkersOptions } from "../workers/options.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import { failureLine, hintLine } from "./failure.ts";
-import type { ServedName } from "./serve-flags.ts";
+import type { ServedName, ServeFlags } from "./serve-flags.ts";
 import type { Place, Served, Spread } from "./serve-report.ts";
 
 /** Where a server is to listen. */
@@ -37,6 +37,29 @@ export function placeOf(
   return { protocol, path: path.toString().replace(/^\0/, "@") };
 }
 
+/** What every pool of workers here is given. */
+export function poolOptions(
+  where: Where,
+  { engine, trigger }: ServeFlags,
+): Pick<WorkersOptions, "engine" | "trigger" | "listen" | "crashed"> {
+  return { engine, trigger, listen: where, crashed: tellCrash };
+}
+
+/** A pool of workers as a server of `polloi serve`. */
+export function pooled(
+  protocol: ServedName,
+  pool: WorkerPool,
+  served: () => Served,
+): RunningServer {
+  return {
+    place: { ...placeOf(protocol, pool.address), workers: pool.workers.length },
+    failed: pool.finished.then(() => new Promise(() => {})),
+    served,
+    stop: (graceMs) => pool.stop(graceMs),
+    abort: () => void pool.stop(0),
+  };
+}
+
 /** How connections were spread over the workers of a pool. */
 export function spreadOf({ workers, balance }: WorkerPool): Spread {
   return {
@@ -49,7 +72,7 @@ export function tellAcceptError(error: object): void {
   process.stderr.write(failureLine("cannot accept", error) + hintLine(error));
 }
 
-export function tellCrash({ index, error, restartInMs }: WorkerCrash): void {
+function tellCrash({ index, error, restartInMs }: WorkerCrash): void {
   const next = restartInMs === null ? "is given up" : `is replaced in ${restartInMs} ms`;
   process.stderr.write(failureLine(`worker ${index} crashed and ${next}`, error));
 }

@@ -6,10 +6,11 @@ import { workerCount } from "../workers/options.ts";
 import { startWorkers, type WorkerPool } from "../workers/pool.ts";
 import {
   placeOf,
+  pooled,
+  poolOptions,
   type RunningServer,
   spreadOf,
   tellAcceptError,
-  tellCrash,
   type Where,
 } from "./running-server.ts";
 import type { ServeFlags } from "./serve-flags.ts";
@@ -49,20 +50,11 @@ export async function openEcho(
   const pool = await startWorkers({
     module: new URL("../echo/worker.js", import.meta.url),
     workers: count,
-    engine: flags.engine,
-    trigger: flags.trigger,
-    listen: where,
+    ...poolOptions(where, flags),
     data,
-    crashed: tellCrash,
     message: (message) => hear(message as EchoMessage, observer),
   });
-  return {
-    place: { ...placeOf(protocol, pool.address), workers: count },
-    failed: pool.finished.then(() => new Promise(() => {})),
-    served: () => servedBy(pool, tallies),
-    stop: (graceMs) => pool.stop(graceMs),
-    abort: () => void pool.stop(0),
-  };
+  return pooled(protocol, pool, () => servedBy(pool, tallies));
 }
 
 function servedBy(pool: WorkerPool, tallies: SharedArrayBuffer): Served {

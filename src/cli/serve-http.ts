@@ -7,10 +7,11 @@ import { openSite, type RequestObserver, type SiteFlags, told } from "./http-sit
 import { type HttpInput, type HttpMessage, STRIDE } from "./http-worker.ts";
 import {
   placeOf,
+  pooled,
+  poolOptions,
   type RunningServer,
   spreadOf,
   tellAcceptError,
-  tellCrash,
   type Where,
 } from "./running-server.ts";
 import type { ServeFlags } from "./serve-flags.ts";
@@ -79,28 +80,19 @@ async function openPool(
   const pool = await startWorkers({
     module: new URL("./http-worker.js", import.meta.url),
     workers: count,
-    engine: flags.engine,
-    trigger: flags.trigger,
-    listen: where,
+    ...poolOptions(where, flags),
     data,
-    crashed: tellCrash,
     message: (message) => hear(message as HttpMessage, observer),
   });
-  return {
-    place: { ...placeOf("http", pool.address), workers: count },
-    failed: pool.finished.then(() => new Promise(() => {})),
-    served: () => {
-      const workers = spreadOf(pool);
-      const sum = (numbers: Iterable<number>) => [...numbers].reduce((a, b) => a + b, 0);
-      const counts = {
-        connections: sum(workers.connections),
-        requests: sum(new Float64Array(requests)),
-      };
-      return { counts, workers };
-    },
-    stop: (graceMs) => pool.stop(graceMs),
-    abort: () => void pool.stop(0),
-  };
+  return pooled("http", pool, () => {
+    const workers = spreadOf(pool);
+    const sum = (numbers: Iterable<number>) => [...numbers].reduce((a, b) => a + b, 0);
+    const counts = {
+      connections: sum(workers.connections),
+      requests: sum(new Float64Array(requests)),
+    };
+    return { counts, workers };
+  });
 }
 
 function hear(message: HttpMessage, observer: RequestObserver | undefined): void {
