@@ -13,6 +13,7 @@ import { AF_INET, SOCK_STREAM } from "../../src/socket/constants.ts";
 import { createServer } from "../../src/socket/create.ts";
 import { readLocalAddress } from "../../src/socket/raw.ts";
 import { Socket } from "../../src/socket/socket.ts";
+import { FIONREAD } from "../../src/sys/abi.ts";
 import type { Arena } from "../../src/sys/arena.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
@@ -132,8 +133,8 @@ export function engineConformance(
     assert.ok(engine.open(0, mine.fileno()) >= 0);
     return [mine, theirs];
   };
-  /** The same over TCP. */
-  const tcp = ({ engine, opened }: Bench): Socket => {
+  /** The same over TCP: the other end, and slot 0's. */
+  const tcp = ({ engine, opened }: Bench): [theirs: Socket, mine: Socket] => {
     const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
     const theirs = opened.own(new Socket(AF_INET, SOCK_STREAM));
     theirs.connect(server.localAddress());
@@ -143,7 +144,12 @@ export function engineConformance(
     mine.setBlocking(false);
     theirs.setBlocking(false);
     assert.ok(engine.open(0, mine.fileno()) >= 0);
-    return theirs;
+    return [theirs, mine];
+  };
+  /** How many bytes wait in a socket's queue. */
+  const queued = (socket: Socket, memory: Arena): number => {
+    assert.equal(libc.ioctl(socket.fileno(), FIONREAD, memory.address), 0);
+    return memory.i32[0] ?? 0;
   };
 
   return {
@@ -270,7 +276,7 @@ export function engineConformance(
         name: "the end that comes right behind the bytes is not lost",
         run: using((bench) => {
           const { told, until } = bench;
-          const theirs = tcp(bench);
+          const [theirs] = tcp(bench);
           bench.engine.turn(0);
           theirs.send("last words");
           theirs.shutdown(1);
@@ -283,7 +289,7 @@ export function engineConformance(
         name: "what is more than one turn's share arrives, and is announced as pending",
         run: using((bench) => {
           const { engine, told, memory } = bench;
-          const theirs = tcp(bench);
+          const [theirs, mine] = tcp(bench);
           engine.turn(0);
           // All of it is there before the first turn.
           let sent = 0;
@@ -296,8 +302,12 @@ export function engineConformance(
             told.all.reduce((sum, line) => sum + Number(line.split(" ")[2] ?? 0), 0);
           for (; length < sent; length = count()) {
             assert.ok(++turns < 1000, `${length} of ${sent} bytes`);
-            // What a turn leaves behind is announced, or seen in the descriptor.
-            if (turns > 1) assert.ok(told.pendings >= turns - 1 || readable(engine.fileno()));
+            // What a turn leaves behind is announced, or seen in the descriptor. TCP may hold the rest
+            // at the sender for a moment: only what is in the queue has been left behind.
+            const seen = () => told.pendings >= turns - 1 || readable(engine.fileno());
+            if (turns > 1 && !seen() && queued(mine, memory) > 0) {
+              assert.ok(seen(), `${length} of ${sent} bytes`);
+            }
             engine.turn(1);
           }
           assert.equal(length, sent);
@@ -324,7 +334,7 @@ export function engineConformance(
         name: "paused within received, the rest waits; nothing spins when the peer hangs up",
         run: using((bench) => {
           const { engine, told, until, quiet } = bench;
-          const theirs = tcp(bench);
+          const [theirs] = tcp(bench);
           told.on = (event) => {
             if (event === "received") engine.setReceiving(0, false);
           };
@@ -347,7 +357,7 @@ export function engineConformance(
           for (const receiving of [true, false]) {
             const { engine, told, until } = bench;
             told.all.length = 0;
-            const theirs = tcp(bench);
+            const [theirs] = tcp(bench);
             engine.setReceiving(0, receiving);
             engine.turn(0);
             theirs.setsockopt(1, 13, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
@@ -364,7 +374,7 @@ export function engineConformance(
         name: "send takes what it can; the rest is in flight until sent has told of all of it",
         run: using((bench) => {
           const { engine, told, memory, until } = bench;
-          const theirs = tcp(bench);
+          const [theirs] = tcp(bench);
           memory.u8.fill(120);
           const result = engine.send(0, memory.address, memory.byteLength, 0);
           const taken = result === IN_FLIGHT ? 0 : result;
@@ -389,7 +399,7 @@ export function engineConformance(
         name: "a file goes as far as the socket takes it, and returned tells when it may go on",
         run: using((bench) => {
           const { engine, told, opened, until, quiet } = bench;
-          const theirs = tcp(bench);
+          const [theirs] = tcp(bench);
           const file = opened.file().fileno();
           const length = 12 * 1024 * 1024;
           let taken = 0;
@@ -427,7 +437,7 @@ export function engineConformance(
           const { engine, told, opened, until, quiet } = bench;
           const file = opened.file().fileno();
           for (const full of [true, false]) {
-            const theirs = tcp(bench);
+            const [theirs] = tcp(bench);
             engine.turn(0);
             const length = 64 * 1024 * 1024;
             // What does not fit, or what is more than a turn's share.
@@ -470,7 +480,7 @@ export function engineConformance(
         name: "lent bytes that do not go at once are the owner's again; SEND_MORE loses nothing",
         run: using((bench) => {
           const { engine, told, until, quiet } = bench;
-          const theirs = tcp(bench);
+          const [theirs] = tcp(bench);
           const chunk = new Uint8Array(60_000).fill(120);
           let returned = 0;
           let echoed = 0;
