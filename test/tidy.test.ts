@@ -24,6 +24,18 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   workers: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],
   echo: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "workers"],
   http: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "workers"],
+  load: [
+    "base",
+    "sys",
+    "select",
+    "selectors",
+    "socket",
+    "uring",
+    "engine",
+    "reactor",
+    "workers",
+    "http",
+  ],
   lab: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "echo"],
   cli: [
     "base",
@@ -37,6 +49,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     "workers",
     "echo",
     "http",
+    "load",
     "lab",
   ],
 };

@@ -4,14 +4,10 @@
  */
 import { SysError } from "../base/sys-error.ts";
 import { openPoller } from "../selectors/open-poller.ts";
+import { openDescriptors, raiseDescriptorLimit } from "../sys/descriptor-limit.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { type Contender, findContenders, type Skipped } from "./contenders.ts";
-import {
-  descriptorsFor,
-  openDescriptors,
-  raiseDescriptorLimit,
-  sizesWithin,
-} from "./descriptor-room.ts";
+import { descriptorsFor, sizesWithin } from "./descriptor-room.ts";
 import { describeHost, type Host, machineTicks, stolenShare } from "./host.ts";
 import { type ChainTally, IdleField } from "./idle-field.ts";
 

@@ -5,6 +5,8 @@ import { SysError } from "../base/sys-error.ts";
 import { encodeAddress, familyOf, portOf, type SocketAddress } from "../socket/address.ts";
 import {
   AF_UNIX,
+  IP_BIND_ADDRESS_NO_PORT,
+  IPPROTO_IP,
   IPPROTO_TCP,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
@@ -28,7 +30,10 @@ export interface ConnectOptions<Data = unknown> extends Handlers<Data>, Connecti
   readonly port?: number;
   /** Instead of host and port: the path of a unix socket, or an abstract name with a leading NUL. */
   readonly path?: string | Uint8Array;
-  /** Binds the socket to this address first. */
+  /**
+   * Binds the socket to this address first. With port 0 the address alone is bound, and its ports are
+   * counted for each destination: that is how one machine has more than 28,000 connections to one port.
+   */
   readonly localAddress?: SocketAddress;
   /** Gives up after so long, all addresses together, with `ETIMEDOUT`. Default: the kernel's own time. */
   readonly connectTimeoutMs?: number;
@@ -127,6 +132,10 @@ export class Connector<Data> extends Owner {
     if (localAddress !== undefined) {
       // An address of the other family is for another of the addresses that the name has.
       const fits = familyOf(localAddress) === family;
+      // The port is then chosen by connect, among those that are free for this very destination.
+      if (localAddress.port === 0) {
+        setIntOption(kernel, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+      }
       const bound = fits ? bindRaw(kernel, fd, localAddress, family) : -ERRNO.EAFNOSUPPORT;
       if (bound < 0) return socketError("bind", bound, localAddress);
     }

@@ -1,0 +1,159 @@
+import type { Connection } from "../reactor/connection.ts";
+import type { Timer } from "../reactor/timers.ts";
+import type { Crowd } from "./crowd.ts";
+
+/** Why a connection of a load failed, where the system has no code for it. */
+export type LoadErrorCode =
+  /** The server ended it although something was out, or before anything was answered. */
+  | "PEER_CLOSED"
+  /** Nothing came for as long as `timeoutMs` says. */
+  | "NO_ANSWER"
+  /** What came is no response of HTTP/1.1, or nobody had asked. */
+  | "HTTP_INVALID";
+
+/**
+ * One connection of a load: what is out on it, and when the next message may go.
+ *
+ * @remarks
+ * A few fields, since there are thousands of these. When each message was sent stands in an array that
+ * the crowd has for all of them.
+ */
+export abstract class Client {
+  readonly crowd: Crowd;
+  /** Its number among all connections, those of other threads counted in. */
+  readonly index: number;
+  /** Its number among those of this thread. */
+  readonly place: number;
+  connection: Connection<Client> | null = null;
+  /** Whether the connection is there. */
+  isOpen = false;
+  /** Whether it has failed, and is not opened again. */
+  isGone = false;
+  connectedFrom = 0;
+  /** How many messages were sent: the sequence number of the next one. */
+  sent = 0;
+  inFlight = 0;
+  /** How many it may still send. */
+  left: number;
+  /** With a rate, when the next message is due. */
+  dueAt = 0;
+  /** When something last came, or was sent while nothing was out. */
+  waitingSince = 0;
+  #think: Timer | undefined;
+
+  constructor(crowd: Crowd, place: number, left: number) {
+    this.crowd = crowd;
+    this.place = place;
+    this.index = crowd.share.first + place;
+    this.left = left;
+  }
+
+  /** Sends message number `sent`. */
+  protected abstract sendNext(connection: Connection<Client>): void;
+
+  /** Bytes came. */
+  abstract received(bytes: Uint8Array): void;
+
+  /** The peer sends no more. */
+  abstract ended(): void;
+
+  /** Nothing more will come on this connection: what is half received is let go. */
+  protected abstract forget(): void;
+
+  /** How many messages were overtaken and never came. */
+  get missing(): number {
+    return 0;
+  }
+
+  /** Sends what may be sent now. */
+  go(now: number): void {
+    const { crowd, connection } = this;
+    if (!this.isOpen || connection === null) return;
+    while (this.inFlight < crowd.pipeline && this.left > 0 && crowd.sends) {
+      let due = now;
+      if (crowd.intervalMs > 0) {
+        due = this.dueAt;
+        if (due > now) return;
+        this.dueAt += crowd.intervalMs;
+      }
+      crowd.times[this.place * crowd.pipeline + (this.sent % crowd.pipeline)] = due;
+      if (this.inFlight++ === 0) this.waitingSince = now;
+      this.left--;
+      crowd.sentOne();
+      this.sendNext(connection);
+      this.sent++;
+    }
+  }
+
+  /** When a message was sent that is among the last `pipeline` ones; with a rate, when it was due. */
+  protected sentAt(sequence: number): number {
+    const { crowd } = this;
+    return crowd.times[this.place * crowd.pipeline + (sequence % crowd.pipeline)] as number;
+  }
+
+  /** A message is not out any more, and another may go. */
+  protected landed(now: number): void {
+    this.inFlight--;
+    this.crowd.inFlight--;
+    this.waitingSince = now;
+  }
+
+  /** What came is told: goes on, at once or after a while. */
+  protected goOn(now: number): void {
+    const { thinkMs } = this.crowd.plan;
+    if (thinkMs === 0) this.go(now);
+    else this.#pause(thinkMs);
+    this.crowd.endIfDone();
+  }
+
+  #pause(thinkMs: number): void {
+    if (this.#think?.active === true || !this.crowd.sends || this.left <= 0) return;
+    if (this.#think === undefined) {
+      this.#think = this.crowd.reactor.setTimer(thinkMs, () => this.go(performance.now()));
+    } else {
+      this.#think.refresh();
+    }
+  }
+
+  /** The connection is there. */
+  opened(): void {
+    this.isOpen = true;
+    this.crowd.opened(this);
+  }
+
+  /** The connection is gone, and not because this let go of it. */
+  closed(error: Error | undefined): void {
+    const code = (error as { code?: string } | undefined)?.code ?? "PEER_CLOSED";
+    if (code === "EAGAIN" && !this.isOpen && this.crowd.awaits(this)) return;
+    this.connection = null;
+    this.fail(code);
+  }
+
+  /** Gives the connection up. */
+  fail(code: string): void {
+    if (this.isGone) return;
+    this.isGone = true;
+    this.release();
+    this.crowd.failed(this, code);
+  }
+
+  /** Lets go of the connection: what is out on it is not waited for. */
+  release(): void {
+    const { connection } = this;
+    const { counts } = this.crowd.tally;
+    this.#think?.cancel();
+    if (this.isOpen) counts.open--;
+    this.isOpen = false;
+    this.connection = null;
+    counts.unanswered += this.inFlight;
+    this.crowd.inFlight -= this.inFlight;
+    this.inFlight = 0;
+    this.forget();
+    connection?.destroy();
+  }
+
+  /** Looks whether it has waited too long. */
+  look(now: number, timeoutMs: number): void {
+    if (this.inFlight > 0 && now - this.waitingSince >= timeoutMs) this.fail("NO_ANSWER");
+  }
+}

@@ -1,0 +1,382 @@
+import type { ConnectOptions } from "../reactor/connector.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import type { Timer } from "../reactor/timers.ts";
+import type { Client } from "./client.ts";
+import { EchoClient } from "./echo-client.ts";
+import { HttpClient } from "./http-client.ts";
+import { Latency } from "./latency.ts";
+import type { LoadPlan } from "./options.ts";
+import { type Payload, payloadOf } from "./payload.ts";
+import { requestOf } from "./request.ts";
+import { quotaOf, type Share } from "./share.ts";
+import type { LoadPhase, LoadSnapshot } from "./snapshot.ts";
+import { Tally } from "./tally.ts";
+
+/** So many connects are under way at a time: more would only fill the server's backlog. */
+const CONNECTING = 256;
+/** How often what took place since is summed up. */
+const TICK_MS = 250;
+/** How often it is looked who has waited too long: so many times within the timeout. */
+const LOOKS_PER_TIMEOUT = 8;
+const SHORTEST_LOOK_MS = 5;
+const LONGEST_LOOK_MS = 250;
+/** How long until a unix socket whose backlog was full is tried again. */
+const RETRY_MS = 2;
+/** A timer that is set for less is set for so long. */
+const SHORTEST_TIMER_MS = 0.05;
+
+/** Where to connect: the target with its name resolved. */
+export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** What a crowd is made of. */
+export interface CrowdParts {
+  readonly reactor: Reactor;
+  readonly plan: LoadPlan;
+  readonly share: Share;
+  readonly place: Place;
+  /** Called every quarter of a second. */
+  ticked?(): void;
+  /** Called once, when everything has come to its end. */
+  over(): void;
+}
+
+/** The connections of one thread: opens them, says when to send, and counts what comes of it. */
+export class Crowd {
+  readonly reactor: Reactor;
+  readonly plan: LoadPlan;
+  readonly share: Share;
+  readonly tally: Tally = new Tally();
+  readonly payload: Payload;
+  readonly request: Uint8Array;
+  readonly pipeline: number;
+  /** With a rate, how long from one message of a connection to the next; else 0. */
+  readonly intervalMs: number;
+  /** When each message that is out was sent. */
+  readonly times: Float64Array;
+  /** Messages that are out. */
+  inFlight = 0;
+  /** Whether messages may be sent now. */
+  sends = false;
+  readonly #parts: CrowdParts;
+  readonly #clients: Client[] = [];
+  readonly #recent: Latency = new Latency();
+  readonly #timers = new Set<Timer>();
+  #phase: LoadPhase = "connecting";
+  /** Clients that have not failed. */
+  #alive: number;
+  /** Connects that have not come to their end, and how many were begun. */
+  #connecting = 0;
+  #begun = 0;
+  /** Messages that are still to be sent, where their number is given. */
+  #toSend = 0;
+  /** With a rate: whose turn it is, counted from the beginning. */
+  #turn = 0;
+  #startedAt = 0;
+  #sendingFrom = 0;
+  #lastAnswerAt = 0;
+  #stoppedAt = 0;
+  #tickedAt = 0;
+  #tickedMessages = 0;
+  #snapshot: Pick<LoadSnapshot, "messagesPerSecond" | "recentMs"> = {
+    messagesPerSecond: 0,
+    recentMs: { p50: 0, p99: 0, max: 0 },
+  };
+
+  constructor(parts: CrowdParts) {
+    const { reactor, plan, share } = parts;
+    this.#parts = parts;
+    this.reactor = reactor;
+    this.plan = plan;
+    this.share = share;
+    this.pipeline = plan.pipeline;
+    this.payload = payloadOf(plan.sizeBytes, plan.data);
+    this.request = requestOf(plan);
+    this.intervalMs = share.rate === null ? 0 : (1000 * share.connections) / share.rate;
+    this.times = new Float64Array(share.connections * plan.pipeline);
+    this.#alive = share.connections;
+    const Kind = plan.target.kind === "http" ? HttpClient : EchoClient;
+    for (let i = 0; i < share.connections; i++) {
+      const quota = quotaOf(plan, share.first + i);
+      this.#toSend += quota;
+      this.#clients.push(new Kind(this, i, quota));
+    }
+  }
+
+  get isOver(): boolean {
+    return this.#phase === "over";
+  }
+
+  /** Begins to open connections. */
+  start(): void {
+    const { timeoutMs, rampMs } = this.plan;
+    this.#startedAt = performance.now();
+    this.#tickedAt = this.#startedAt;
+    this.#repeat(TICK_MS, () => this.#tick());
+    const lookMs = timeoutMs / LOOKS_PER_TIMEOUT;
+    this.#repeat(Math.min(Math.max(lookMs, SHORTEST_LOOK_MS), LONGEST_LOOK_MS), () => this.#look());
+    if (rampMs > 0) this.#startSending();
+    this.#openMore();
+  }
+
+  /** Sends nothing more, and waits for what is out. Safe to call twice. */
+  stop(): void {
+    if (this.#phase === "draining" || this.#phase === "over") return;
+    this.sends = false;
+    this.#stoppedAt = performance.now();
+    // Whoever is connecting is not needed any more.
+    for (const client of this.#clients) if (!client.isOpen && !client.isGone) client.release();
+    this.#phase = "draining";
+    this.#after(this.plan.timeoutMs, () => this.#giveUp());
+    this.endIfDone();
+  }
+
+  /** Ends at once: what is out is unanswered. Safe to call twice. */
+  abort(): void {
+    this.stop();
+    this.#finish();
+  }
+
+  snapshot(): LoadSnapshot {
+    const { counts, errors } = this.tally;
+    const elapsedMs = performance.now() - this.#startedAt;
+    return { phase: this.#phase, elapsedMs, counts, errors, ...this.#snapshot };
+  }
+
+  // What clients tell.
+
+  sentOne(): void {
+    this.inFlight++;
+    this.tally.counts.sent++;
+    this.#toSend--;
+  }
+
+  /** Messages were sent in vain, through nobody's fault, and are to be sent again. */
+  takeBack(messages: number): void {
+    this.inFlight -= messages;
+    this.tally.counts.sent -= messages;
+    this.#toSend += messages;
+  }
+
+  answered(sentAt: number, now: number): void {
+    this.tally.counts.messages++;
+    this.#lastAnswerAt = now;
+    this.#recent.record(now - sentAt);
+  }
+
+  opened(client: Client): void {
+    const { counts, connect } = this.tally;
+    const now = performance.now();
+    counts.opened++;
+    counts.open++;
+    connect.record(now - client.connectedFrom);
+    this.#connected(client);
+    if (this.#phase === "sending") this.#begin(client, now);
+    else if (this.#phase === "draining") client.release();
+  }
+
+  failed(client: Client, code: string): void {
+    this.tally.error(code);
+    this.tally.counts.failed++;
+    this.#toSend -= client.left;
+    this.#alive--;
+    this.#connected(client);
+    this.endIfDone();
+  }
+
+  /** A unix socket whose backlog is full is no failure at first. @returns Whether it is tried again. */
+  awaits(client: Client): boolean {
+    if (performance.now() - client.connectedFrom >= this.plan.timeoutMs) return false;
+    client.connection = null;
+    this.#after(RETRY_MS, () => {
+      this.#connecting--;
+      if (this.#phase !== "draining" && this.#phase !== "over") this.#connect(client);
+    });
+    return true;
+  }
+
+  /** Opens the connection of `client` again, if it has anything to send. */
+  reopen(client: Client): void {
+    if (!this.sends || client.left <= 0) return;
+    this.tally.counts.reopened++;
+    this.#connect(client);
+  }
+
+  /** Ends when nothing is out and nothing is to be sent. */
+  endIfDone(): void {
+    if (this.inFlight > 0 || this.#phase === "over") return;
+    const allSent = this.sends && this.plan.messages !== null && this.#toSend <= 0;
+    if (this.#alive === 0 || this.#phase === "draining" || allSent) this.#finish();
+  }
+
+  // Opening.
+
+  #openMore(): void {
+    const { connections } = this.share;
+    const { rampMs } = this.plan;
+    const now = performance.now();
+    while (this.#begun < connections && this.#connecting < CONNECTING) {
+      const dueMs = this.#startedAt + (rampMs * this.#begun) / connections - now;
+      if (dueMs > 0) {
+        this.#after(Math.max(dueMs, SHORTEST_TIMER_MS), () => this.#openMore());
+        return;
+      }
+      this.#connect(this.#clients[this.#begun++] as Client);
+    }
+  }
+
+  #connect(client: Client): void {
+    const { place } = this.#parts;
+    const { from, timeoutMs } = this.plan;
+    const address = from[client.index % from.length];
+    this.#connecting++;
+    if (client.connectedFrom === 0) client.connectedFrom = performance.now();
+    const connection = this.reactor.connect<Client>({
+      ...HANDLERS,
+      ...place,
+      ...(address === undefined ? {} : { localAddress: { address, port: 0 } }),
+      connectTimeoutMs: timeoutMs,
+    });
+    connection.data = client;
+    client.connection = connection;
+  }
+
+  /** A connect has come to its end, well or not. */
+  #connected(client: Client): void {
+    if (client.connectedFrom === 0) return;
+    client.connectedFrom = 0;
+    this.#connecting--;
+    if (this.#phase === "draining" || this.#phase === "over") return;
+    if (this.#begun < this.share.connections) {
+      if (this.plan.rampMs === 0) this.#openMore();
+    } else if (this.#connecting === 0 && this.tally.openMs === 0) {
+      this.tally.openMs = performance.now() - this.#startedAt;
+      if (this.#phase === "connecting") this.#startSending();
+    }
+  }
+
+  // Sending.
+
+  #startSending(): void {
+    const { durationMs } = this.plan;
+    const now = performance.now();
+    this.#phase = "sending";
+    this.sends = true;
+    this.#sendingFrom = now;
+    if (durationMs !== null) this.#after(durationMs, () => this.stop());
+    for (const client of this.#clients) if (client.isOpen) this.#begin(client, now);
+    if (this.intervalMs > 0) this.#pace();
+    this.endIfDone();
+  }
+
+  #begin(client: Client, now: number): void {
+    if (this.intervalMs > 0) {
+      const first = this.#sendingFrom + (client.place * this.intervalMs) / this.share.connections;
+      const missed = Math.max(0, Math.ceil((now - first) / this.intervalMs));
+      // One that is opened again goes on where it was.
+      client.dueAt = Math.max(client.dueAt, first + missed * this.intervalMs);
+    }
+    client.go(now);
+  }
+
+  /** Has everyone send whose turn it is; who has too much out sends when something comes back. */
+  #pace(): void {
+    if (!this.sends) return;
+    const { connections } = this.share;
+    const stepMs = this.intervalMs / connections;
+    const now = performance.now();
+    const due = Math.floor((now - this.#sendingFrom) / stepMs);
+    // After a long while without a turn of this thread, one round reaches everyone.
+    this.#turn = Math.max(this.#turn, due - connections);
+    for (; this.#turn <= due; this.#turn++) {
+      (this.#clients[this.#turn % connections] as Client).go(now);
+    }
+    const nextAt = this.#sendingFrom + this.#turn * stepMs;
+    this.#after(Math.max(nextAt - performance.now(), SHORTEST_TIMER_MS), () => this.#pace());
+  }
+
+  #look(): void {
+    const now = performance.now();
+    for (const client of this.#clients) client.look(now, this.plan.timeoutMs);
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    const { messages } = this.tally.counts;
+    const recent = this.#recent;
+    const seconds = (now - this.#tickedAt) / 1000;
+    this.#snapshot = {
+      messagesPerSecond: (messages - this.#tickedMessages) / seconds,
+      recentMs: { p50: recent.at(50), p99: recent.at(99), max: recent.at(100) },
+    };
+    this.#tickedAt = now;
+    this.#tickedMessages = messages;
+    this.#sumUp();
+    this.#parts.ticked?.();
+  }
+
+  #sumUp(): void {
+    this.tally.latency.add(this.#recent);
+    this.#recent.reset();
+  }
+
+  // Ending.
+
+  #giveUp(): void {
+    for (const client of this.#clients) if (client.inFlight > 0) client.fail("NO_ANSWER");
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#phase === "over") return;
+    this.#phase = "over";
+    this.sends = false;
+    const { tally, plan } = this;
+    const now = performance.now();
+    const stoppedAt = this.#stoppedAt === 0 ? now : this.#stoppedAt;
+    for (const timer of this.#timers) timer.cancel();
+    for (const client of this.#clients) {
+      if (this.intervalMs > 0 && !client.isGone && client.dueAt > 0 && client.dueAt <= stoppedAt) {
+        const due = Math.floor((stoppedAt - client.dueAt) / this.intervalMs) + 1;
+        tally.counts.unsent += Math.min(due, client.left);
+      }
+      client.release();
+      tally.counts.lost += client.missing;
+    }
+    this.#sumUp();
+    // What is asked for a time is told by it, however soon the last answer came.
+    const until =
+      plan.messages === null ? Math.max(stoppedAt, this.#lastAnswerAt) : this.#lastAnswerAt;
+    if (this.#sendingFrom > 0) tally.elapsedMs = Math.max(0, until - this.#sendingFrom);
+    this.#parts.over();
+  }
+
+  #after(delayMs: number, callback: () => void): void {
+    const timer = this.reactor.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      callback();
+    });
+    this.#timers.add(timer);
+  }
+
+  #repeat(delayMs: number, callback: () => void): void {
+    const timer = this.reactor.setTimer(delayMs, () => {
+      callback();
+      if (this.#phase !== "over") timer.refresh();
+    });
+    this.#timers.add(timer);
+  }
+}
+
+/** The same for every connection. */
+const HANDLERS: ConnectOptions<Client> = {
+  zeroCopy: true,
+  // What a pipeline may have out is the plan's to say.
+  maxPendingBytes: Number.MAX_SAFE_INTEGER,
+  open: (connection) => connection.data.opened(),
+  data: (connection, bytes) => connection.data.received(bytes),
+  end: (connection) => connection.data.ended(),
+  close: (connection, error) => {
+    // One that a client has let go of is nobody's any more.
+    if (connection.data.connection === connection) connection.data.closed(error);
+  },
+};
