@@ -1,6 +1,10 @@
 import type { Connection } from "../reactor/connection.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
-import type { Crowd } from "./crowd.ts";
+import type { LoadPlan } from "./options.ts";
+import type { Payload } from "./payload.ts";
+import type { Share } from "./share.ts";
+import type { Tally } from "./tally.ts";
 
 /** Why a connection of a load failed, where the system has no code for it. */
 export type LoadErrorCode =
@@ -11,6 +15,40 @@ export type LoadErrorCode =
   /** What came is no response of HTTP/1.1, or nobody had asked. */
   | "HTTP_INVALID";
 
+/** What clients have in common, and whom they tell what comes of them. */
+export interface ClientHost {
+  readonly reactor: Reactor;
+  readonly plan: LoadPlan;
+  readonly share: Share;
+  readonly tally: Tally;
+  readonly payload: Payload;
+  /** Of HTTP. */
+  readonly request: Uint8Array;
+  readonly pipeline: number;
+  /** With a rate, how long from one message of a connection to the next; else 0. */
+  readonly intervalMs: number;
+  /** When each message that is out was sent: `pipeline` places for each client. */
+  readonly times: Float64Array;
+  /** Messages that are out. */
+  inFlight: number;
+  /** Whether messages may be sent now. */
+  readonly sends: boolean;
+
+  sentOne(): void;
+  /** Messages were sent in vain, through nobody's fault, and are to be sent again. */
+  takeBack(messages: number): void;
+  /** A message came back right. */
+  answered(sentAt: number, now: number): void;
+  opened(client: Client): void;
+  failed(client: Client, code: string): void;
+  /** A unix socket whose backlog is full is no failure at first. @returns Whether it is tried again. */
+  awaits(client: Client): boolean;
+  /** Opens the connection of a client again, if it has anything to send. */
+  reopen(client: Client): void;
+  /** Ends the load when nothing is out and nothing is to be sent. */
+  endIfDone(): void;
+}
+
 /**
  * One connection of a load: what is out on it, and when the next message may go.
  *
@@ -19,7 +57,7 @@ export type LoadErrorCode =
  * the crowd has for all of them.
  */
 export abstract class Client {
-  readonly crowd: Crowd;
+  readonly crowd: ClientHost;
   /** Its number among all connections, those of other threads counted in. */
   readonly index: number;
   /** Its number among those of this thread. */
@@ -41,7 +79,7 @@ export abstract class Client {
   waitingSince = 0;
   #think: Timer | undefined;
 
-  constructor(crowd: Crowd, place: number, left: number) {
+  constructor(crowd: ClientHost, place: number, left: number) {
     this.crowd = crowd;
     this.place = place;
     this.index = crowd.share.first + place;

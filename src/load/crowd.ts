@@ -1,7 +1,7 @@
 import type { ConnectOptions } from "../reactor/connector.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
-import type { Client } from "./client.ts";
+import type { Client, ClientHost } from "./client.ts";
 import { EchoClient } from "./echo-client.ts";
 import { HttpClient } from "./http-client.ts";
 import { Latency } from "./latency.ts";
@@ -41,7 +41,7 @@ export interface CrowdParts {
 }
 
 /** The connections of one thread: opens them, says when to send, and counts what comes of it. */
-export class Crowd {
+export class Crowd implements ClientHost {
   readonly reactor: Reactor;
   readonly plan: LoadPlan;
   readonly share: Share;
@@ -49,13 +49,9 @@ export class Crowd {
   readonly payload: Payload;
   readonly request: Uint8Array;
   readonly pipeline: number;
-  /** With a rate, how long from one message of a connection to the next; else 0. */
   readonly intervalMs: number;
-  /** When each message that is out was sent. */
   readonly times: Float64Array;
-  /** Messages that are out. */
   inFlight = 0;
-  /** Whether messages may be sent now. */
   sends = false;
   readonly #parts: CrowdParts;
   readonly #clients: Client[] = [];
@@ -150,7 +146,6 @@ export class Crowd {
     this.#toSend--;
   }
 
-  /** Messages were sent in vain, through nobody's fault, and are to be sent again. */
   takeBack(messages: number): void {
     this.inFlight -= messages;
     this.tally.counts.sent -= messages;
@@ -183,7 +178,6 @@ export class Crowd {
     this.endIfDone();
   }
 
-  /** A unix socket whose backlog is full is no failure at first. @returns Whether it is tried again. */
   awaits(client: Client): boolean {
     if (performance.now() - client.connectedFrom >= this.plan.timeoutMs) return false;
     client.connection = null;
@@ -194,14 +188,12 @@ export class Crowd {
     return true;
   }
 
-  /** Opens the connection of `client` again, if it has anything to send. */
   reopen(client: Client): void {
     if (!this.sends || client.left <= 0) return;
     this.tally.counts.reopened++;
     this.#connect(client);
   }
 
-  /** Ends when nothing is out and nothing is to be sent. */
   endIfDone(): void {
     if (this.inFlight > 0 || this.#phase === "over") return;
     const allSent = this.sends && this.plan.messages !== null && this.#toSend <= 0;
