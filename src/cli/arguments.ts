@@ -63,6 +63,17 @@ export function duration(text: string): number {
   );
 }
 
+/** A duration as {@link duration} takes it, or 0. */
+export function durationOrNone(text: string): number {
+  return /^0+(ms|s|m|h)?$/.test(text) ? 0 : duration(text);
+}
+
+/** A parser of whole numbers from `least` to `most`. */
+export function wholeNumberFrom(least: number, most: number): (text: string) => number {
+  const allowed = `Give a whole number from ${least} to ${most}.`;
+  return (text) => wholeNumber(text, least, most, allowed);
+}
+
 function wholeNumber(text: string, least: number, most: number, allowed: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (number >= least && number <= most) return number;

@@ -14,9 +14,17 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
   ENOTDIR: "not a directory",
   ENOTFOUND: "no such host",
+  HTTP_INVALID: "what came is no HTTP response",
+  NO_ANSWER: "nothing came in time",
+  PEER_CLOSED: "the server ended the connection",
   EPIPE: "the peer has closed the connection",
   ETIMEDOUT: "timed out",
 };
+
+/** A code in words, where there are any. */
+export function wordsFor(code: string): string | undefined {
+  return WORDS[code];
+}
 
 /** An error of the system, of the resolver or of the library: what of it matters to a person. */
 interface Failure {

@@ -14,6 +14,7 @@ import {
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine } from "./failure.ts";
 import { addLab } from "./lab-command.ts";
+import { addLoad } from "./load-command.ts";
 import type { Asked, ServeFlags } from "./serve-flags.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
@@ -32,6 +33,7 @@ Examples:
   polloi serve echo --host ::1 --engine poll --quiet
   polloi connect 127.0.0.1 7788           talk to it; Ctrl-D ends
   printf hi | polloi connect 127.0.0.1 7788
+  polloi load tcp://127.0.0.1:7788        ask it over 100 connections, and compare
   polloi doctor                           what works on this machine
   polloi lab idle --quick                 what silent descriptors cost each engine`;
 
@@ -100,6 +102,7 @@ function buildProgram(version: string, exitWith: (code: number) => void): Comman
       const { doctor } = await import("./doctor.ts");
       exitWith(await doctor(version, flags.json === true));
     });
+  addLoad(program, ENGINES, exitWith);
   addLab(program, version, exitWith);
   return program;
 }

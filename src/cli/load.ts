@@ -1,0 +1,103 @@
+import { readFileSync } from "node:fs";
+import type { EngineChoice } from "../engine/choose.ts";
+import { isClean, type LoadOptions, type LoadReport, type LoadRun, load } from "../load/index.ts";
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
+import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
+import { loadText } from "./load-text.ts";
+import { type LoadView, openLoadView } from "./load-view.ts";
+import { stylerFor } from "./style.ts";
+
+/** The flags of `polloi load`. */
+export interface LoadFlags {
+  readonly connections?: number;
+  readonly duration?: number;
+  readonly messages?: number;
+  readonly size?: number;
+  readonly data?: string;
+  readonly rate?: number;
+  readonly ramp?: number;
+  readonly parts?: number;
+  readonly pipeline?: number;
+  readonly think?: number;
+  readonly from?: readonly string[];
+  readonly timeout?: number;
+  readonly engine: EngineChoice;
+  readonly workers?: number | "auto";
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+/** A signal so soon after another is the same: npm passes on what the terminal has sent to both. */
+const SAME_SIGNAL_MS = 250;
+
+/** `polloi load`: asks a server, and reports. @returns The exit code. */
+export async function runLoad(target: string, flags: LoadFlags): Promise<number> {
+  let doing = `cannot read ${flags.data}`;
+  try {
+    const options = optionsFrom(target, flags);
+    doing = `cannot load ${target}`;
+    const run = load(options);
+    const view =
+      flags.quiet === true || flags.json === true ? undefined : openLoadView(options, run);
+    const report = await watched(run, view);
+    tell(report, flags.json === true);
+    return isClean(report) ? EXIT_OK : EXIT_FAILED;
+  } catch (error) {
+    if (isMisuse(error)) {
+      process.stderr.write(`polloi: ${error.message}\n`);
+      return EXIT_USAGE;
+    }
+    const { syscall = "" } = error as { syscall?: string };
+    const isEngine = /^(io_uring|epoll_create)/.test(syscall);
+    process.stderr.write(
+      isEngine
+        ? engineFailureLine(flags.engine, error)
+        : failureLine(doing, error) + hintLine(error),
+    );
+    return EXIT_FAILED;
+  }
+}
+
+/** Waits for the end of a run, or for Ctrl-C, which is its end as well; twice, and at once. */
+async function watched(run: LoadRun, view: LoadView | undefined): Promise<LoadReport> {
+  let askedAt = Number.POSITIVE_INFINITY;
+  const onSignal = (): void => {
+    const now = performance.now();
+    if (now - askedAt > SAME_SIGNAL_MS) run.abort();
+    if (askedAt === Number.POSITIVE_INFINITY) view?.stopping();
+    askedAt = Math.min(askedAt, now);
+    run.stop();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    return await run.finished;
+  } finally {
+    view?.end();
+  }
+}
+
+function optionsFrom(target: string, flags: LoadFlags): LoadOptions {
+  return {
+    target,
+    connections: flags.connections,
+    durationMs: flags.duration,
+    messages: flags.messages,
+    sizeBytes: flags.size,
+    data: flags.data === undefined ? undefined : readFileSync(flags.data),
+    rate: flags.rate,
+    rampMs: flags.ramp,
+    parts: flags.parts,
+    pipeline: flags.pipeline,
+    thinkMs: flags.think,
+    from: flags.from,
+    timeoutMs: flags.timeout,
+    engine: flags.engine,
+    workers: flags.workers,
+  };
+}
+
+function tell(report: LoadReport, json: boolean): void {
+  const text = json ? JSON.stringify(report) : loadText(report, stylerFor(process.stdout));
+  process.stdout.write(`${text}\n`);
+}
