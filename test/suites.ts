@@ -25,6 +25,8 @@ import { httpSmugglingConformance } from "./conformance/http/smuggling.ts";
 import { webConformance } from "./conformance/http/web.ts";
 import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
+import { loadConformance } from "./conformance/load.ts";
+import { loadHttpConformance } from "./conformance/load-http.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
@@ -119,5 +121,7 @@ function all(extent: Extent): Suite[] {
     httpWorkersConformance(),
     ...webConformance(),
     honoConformance(),
+    loadConformance(),
+    loadHttpConformance(),
   ];
 }

@@ -96,7 +96,7 @@ class TerminalView implements LoadView {
     const snapshot = this.#run.snapshot();
     note(this.#rates, snapshot.messagesPerSecond);
     note(this.#latencies, snapshot.recentMs.p99);
-    const width = (this.#stream.columns ?? 80) - 1;
+    const width = (this.#stream.columns || 80) - 1;
     const lines = this.#lines(snapshot).map(([name, text]) => {
       const plain = `  ${name.padEnd(11)} ${text}`.slice(0, width);
       return name === "errors" && text !== "none" ? this.#style("red", plain) : plain;

@@ -95,6 +95,9 @@ export abstract class Client {
   /** The peer sends no more. */
   abstract ended(): void;
 
+  /** Nothing more will come: last chance to say of what is out that it came after all. */
+  protected settle(): void {}
+
   /** Nothing more will come on this connection: what is half received is let go. */
   protected abstract forget(): void;
 
@@ -180,6 +183,7 @@ export abstract class Client {
     const { connection } = this;
     const { counts } = this.crowd.tally;
     this.#think?.cancel();
+    this.settle();
     if (this.isOpen) counts.open--;
     this.isOpen = false;
     this.connection = null;

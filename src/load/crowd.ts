@@ -20,6 +20,8 @@ const TICK_MS = 250;
 const LOOKS_PER_TIMEOUT = 8;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 250;
+/** How long messages that others have overtaken are waited for when everything else has come. */
+const LATE_MS = 250;
 /** How long until a unix socket whose backlog was full is tried again. */
 const RETRY_MS = 2;
 /** A timer that is set for less is set for so long. */
@@ -67,6 +69,8 @@ export class Crowd implements ClientHost {
   #toSend = 0;
   /** With a rate: whose turn it is, counted from the beginning. */
   #turn = 0;
+  /** Whether nothing is waited for any more but messages that others have overtaken. */
+  #isLate = false;
   #startedAt = 0;
   #sendingFrom = 0;
   #lastAnswerAt = 0;
@@ -197,7 +201,14 @@ export class Crowd implements ClientHost {
   endIfDone(): void {
     if (this.inFlight > 0 || this.#phase === "over") return;
     const allSent = this.sends && this.plan.messages !== null && this.#toSend <= 0;
-    if (this.#alive === 0 || this.#phase === "draining" || allSent) this.#finish();
+    if (this.#alive > 0 && this.#phase !== "draining" && !allSent) return;
+    if (this.#isLate || !this.#clients.some(({ missing }) => missing > 0)) {
+      this.#finish();
+      return;
+    }
+    // What was overtaken may be on its way.
+    this.#isLate = true;
+    this.#after(LATE_MS, () => this.endIfDone());
   }
 
   // Opening.
@@ -254,7 +265,13 @@ export class Crowd implements ClientHost {
     this.#phase = "sending";
     this.sends = true;
     this.#sendingFrom = now;
-    if (durationMs !== null) this.#after(durationMs, () => this.stop());
+    if (durationMs !== null) {
+      this.#after(durationMs, () => {
+        this.stop();
+        // When it was to be, and not when this thread came to it.
+        if (this.#stoppedAt > 0) this.#stoppedAt = now + durationMs;
+      });
+    }
     for (const client of this.#clients) if (client.isOpen) this.#begin(client, now);
     if (this.intervalMs > 0) this.#pace();
     this.endIfDone();
@@ -327,8 +344,8 @@ export class Crowd implements ClientHost {
     const stoppedAt = this.#stoppedAt === 0 ? now : this.#stoppedAt;
     for (const timer of this.#timers) timer.cancel();
     for (const client of this.#clients) {
-      if (this.intervalMs > 0 && !client.isGone && client.dueAt > 0 && client.dueAt <= stoppedAt) {
-        const due = Math.floor((stoppedAt - client.dueAt) / this.intervalMs) + 1;
+      if (this.intervalMs > 0 && !client.isGone && client.dueAt > 0 && client.dueAt < stoppedAt) {
+        const due = Math.ceil((stoppedAt - client.dueAt) / this.intervalMs);
         tally.counts.unsent += Math.min(due, client.left);
       }
       client.release();

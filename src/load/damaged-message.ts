@@ -1,30 +1,40 @@
-/** What came where a message was to come, put together until there is as much of it. */
+/** Bytes that came where a message was to come, kept until it is known what they are. */
 export class DamagedMessage {
-  readonly bytes: Uint8Array;
-  #length: number;
+  readonly #bytes: Uint8Array;
+  /** How many there are. */
+  length: number;
+  /** How many it takes to tell. */
+  wanted: number;
 
-  /** @param start - What has come of it already. */
-  constructor(size: number, start: Uint8Array) {
-    this.bytes = new Uint8Array(size);
-    this.bytes.set(start);
-    this.#length = start.length;
+  /** @param most - Never more than so many are wanted. @param start - What has come already. */
+  constructor(most: number, wanted: number, start: Uint8Array) {
+    this.#bytes = new Uint8Array(most);
+    this.#bytes.set(start);
+    this.length = start.length;
+    this.wanted = wanted;
   }
 
-  get isFull(): boolean {
-    return this.#length === this.bytes.length;
+  /** What there is. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+
+  /** Whether it can be told. */
+  get isEnough(): boolean {
+    return this.length >= this.wanted;
   }
 
   /** @returns How many bytes were taken. */
   fill(bytes: Uint8Array, from: number): number {
-    const length = Math.min(this.bytes.length - this.#length, bytes.length - from);
-    this.bytes.set(bytes.subarray(from, from + length), this.#length);
-    this.#length += length;
+    const length = Math.min(this.wanted - this.length, bytes.length - from);
+    this.#bytes.set(bytes.subarray(from, from + length), this.length);
+    this.length += length;
     return length;
   }
 
-  /** What is at `at` turns out to be the beginning of another message. */
-  dropFirst(at: number): void {
-    this.bytes.copyWithin(0, at);
-    this.#length = this.bytes.length - at;
+  /** The first `count` bytes are told. */
+  dropFirst(count: number): void {
+    this.#bytes.copyWithin(0, count, this.length);
+    this.length -= count;
   }
 }

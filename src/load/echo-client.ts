@@ -1,6 +1,7 @@
 import type { Connection } from "../reactor/connection.ts";
 import { Client } from "./client.ts";
 import { DamagedMessage } from "./damaged-message.ts";
+import { STAMP_BYTES } from "./payload.ts";
 
 /**
  * A connection to an echo server: compares every byte that comes back.
@@ -39,11 +40,11 @@ export class EchoClient extends Client {
     for (let from = 0; from < length; ) {
       if (this.#damaged !== null) {
         from += this.#damaged.fill(bytes, from);
-        if (this.#damaged.isFull) this.#judge(this.#damaged, now);
+        this.#judge(now);
         continue;
       }
       // Nothing is out: what else may be in there does not matter.
-      if (this.#expected === this.sent) {
+      if (this.#expected === this.sent && this.missing === 0) {
         tally.counts.surplus += Math.ceil((length - from) / payload.size);
         break;
       }
@@ -51,7 +52,7 @@ export class EchoClient extends Client {
       const part = Math.min(payload.size - at, length - from);
       if (payload.differs(this.index, this.#expected, at, bytes, from, part)) {
         const start = payload.start(this.index, this.#expected, at);
-        this.#damaged = new DamagedMessage(payload.size, start);
+        this.#damaged = new DamagedMessage(payload.size + STAMP_BYTES, payload.size, start);
         this.#at = 0;
         continue;
       }
@@ -73,6 +74,12 @@ export class EchoClient extends Client {
     this.fail("PEER_CLOSED");
   }
 
+  protected override settle(): void {
+    // As much as a message has come, and what it is can only have been told by what did not follow.
+    if ((this.#damaged?.length ?? 0) < this.crowd.payload.size || this.inFlight === 0) return;
+    this.#broken(this.#expected, performance.now());
+  }
+
   protected override forget(): void {
     this.#at = 0;
     this.#damaged = null;
@@ -91,36 +98,56 @@ export class EchoClient extends Client {
     this.crowd.answered(sentAt, now);
   }
 
-  /** A message that is not the one that was to come: says what it is. */
-  #judge(message: DamagedMessage, now: number): void {
+  /** Says what the bytes are that are not those that were to come. */
+  #judge(now: number): void {
     const { payload, tally } = this.crowd;
-    const { bytes } = message;
+    for (let damaged = this.#damaged; damaged?.isEnough === true; damaged = this.#damaged) {
+      if (this.#expected === this.sent && this.missing === 0) {
+        if (!this.#afterDamage) tally.counts.surplus++;
+        this.#damaged = null;
+        return;
+      }
+      const told = this.#judgeOne(damaged.bytes, now);
+      if (told === 0) {
+        // Where the next message begins may be in what follows.
+        damaged.wanted = payload.size + STAMP_BYTES;
+        continue;
+      }
+      damaged.dropFirst(told);
+      damaged.wanted = payload.size;
+      if (damaged.length === 0) this.#damaged = null;
+    }
+  }
+
+  /** @returns How many of the bytes are told; 0 when there are too few of them. */
+  #judgeOne(bytes: Uint8Array, now: number): number {
+    const { payload, tally } = this.crowd;
+    const { size } = payload;
     const stamp = payload.stampAt(this.index, bytes, 0);
     const known = stamp >= 0 && stamp < this.sent;
-    if (known && !payload.differs(this.index, stamp, 0, bytes, 0, payload.size)) {
-      this.#damaged = null;
+    if (known && !payload.differs(this.index, stamp, 0, bytes, 0, size)) {
       this.#afterDamage = false;
       this.#whole(stamp, now);
-      return;
+      return size;
     }
+    const broken = known ? stamp : this.#expected;
     const next = this.#nextStamp(bytes, known ? stamp : -1);
-    const isStray =
-      !known && next > 0 && payload.stampAt(this.index, bytes, next) === this.#expected;
-    if (isStray) {
-      // Bytes between two messages that are there: nobody sent them, unless they are what is left of one.
+    const more = payload.isStamped && broken + 1 < this.sent && bytes.length < size + STAMP_BYTES;
+    if (next === 0 && more) return 0;
+    if (!known && next > 0 && payload.stampAt(this.index, bytes, next) === this.#expected) {
+      // Bytes before a message that is there: nobody sent them, unless they are what is left of one.
       if (!this.#afterDamage) tally.counts.surplus++;
     } else {
-      this.#broken(known ? stamp : this.#expected, now);
+      this.#broken(broken, now);
     }
     this.#afterDamage = true;
-    if (next > 0 && this.#expected < this.sent) message.dropFirst(next);
-    else this.#damaged = null;
+    return next > 0 ? next : size;
   }
 
   /** Where in `bytes` another message begins that is to come after `sequence`; 0 when none does. */
   #nextStamp(bytes: Uint8Array, sequence: number): number {
     const { payload } = this.crowd;
-    for (let at = 1; at < bytes.length; at++) {
+    for (let at = 1; at <= payload.size && at + STAMP_BYTES <= bytes.length; at++) {
       const stamp = payload.stampAt(this.index, bytes, at);
       if (stamp > sequence && stamp >= this.#expected && stamp < this.sent) return at;
     }

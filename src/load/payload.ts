@@ -19,6 +19,8 @@ interface Sink {
 /** The messages of a load: which bytes they have, and what is wrong with those that came back. */
 export interface Payload {
   readonly size: number;
+  /** Whether messages say which they are. */
+  readonly isStamped: boolean;
   /** Writes bytes `from` to `to` of a message. */
   write(sink: Sink, connection: number, sequence: number, from: number, to: number): void;
   /**
@@ -47,6 +49,7 @@ export interface Payload {
  */
 export class StampedPayload implements Payload {
   readonly size: number;
+  readonly isStamped = true;
   /** The pattern as words, as bytes to be written, and as the buffer that compares. */
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
@@ -163,6 +166,7 @@ export class StampedPayload implements Payload {
 /** The same bytes again and again: nothing tells one message from the next. */
 export class PlainPayload implements Payload {
   readonly size: number;
+  readonly isStamped = false;
   readonly #bytes: Buffer;
 
   constructor(bytes: Uint8Array) {

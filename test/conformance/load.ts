@@ -1,0 +1,555 @@
+import assert from "node:assert/strict";
+import type { LoadOptions, LoadReport } from "../../src/load/index.ts";
+import { isClean, load } from "../../src/load/index.ts";
+import { Reactor } from "../../src/reactor/reactor.ts";
+import { IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP } from "../../src/socket/constants.ts";
+import { AF_INET, SOCK_STREAM, Socket } from "../../src/socket/index.ts";
+import { kernel } from "../../src/sys/open.ts";
+import type { Case, Suite } from "../suite.ts";
+import { type Fault, type FaultyOptions, FaultyServer } from "./load/faulty-server.ts";
+import { until } from "./workers/pool.ts";
+
+/** Long enough for a busy machine, where nothing is to run into it. */
+const PATIENT_MS = 20_000;
+/** Short, where it is to be run into. */
+const BRIEF_MS = 300;
+
+/** Counts that a report is to have; those that are not named are to be 0. */
+type Expected = Partial<
+  Pick<
+    LoadReport,
+    | "sent"
+    | "messages"
+    | "corrupted"
+    | "reordered"
+    | "lost"
+    | "surplus"
+    | "unanswered"
+    | "failed"
+    | "reopened"
+    | "unsent"
+  >
+>;
+
+/** Holds the counts of a report to those that are expected, and all others to 0. */
+export function assertCounts(report: LoadReport, expected: Expected): void {
+  const nothing = { corrupted: 0, reordered: 0, lost: 0, surplus: 0, unanswered: 0, failed: 0 };
+  const wanted = { ...nothing, reopened: 0, unsent: 0, ...expected };
+  const names = Object.keys(wanted) as (keyof typeof wanted)[];
+  const got = Object.fromEntries(names.map((name) => [name, report[name]]));
+  assert.deepEqual(got, wanted);
+}
+
+/** Loads a faulty server; `sizeBytes` is for both. */
+async function loadFaulty(
+  { sizeBytes, ...faulty }: FaultyOptions,
+  options: Partial<LoadOptions>,
+): Promise<LoadReport> {
+  using server = new FaultyServer({ sizeBytes, ...faulty });
+  const run = load({ target: server.target, sizeBytes, timeoutMs: PATIENT_MS, ...options });
+  return await run.finished;
+}
+
+/** {@link load}: what comes back is compared, and whatever goes wrong is counted. */
+export function loadConformance(): Suite {
+  return {
+    title: `load on ${kernel.runtime}`,
+    cases: [
+      ...soundCases(),
+      ...faultCases(),
+      ...failureCases(),
+      ...pacingCases(),
+      ...endingCases(),
+      ...addressCases(),
+      ...misuseCases(),
+    ],
+  };
+}
+
+function soundCases(): Case[] {
+  const shapes: [sizeBytes: number, options: Partial<LoadOptions>][] = [
+    [1, {}],
+    [15, { pipeline: 3 }],
+    [16, { pipeline: 8 }],
+    [17, { parts: 3 }],
+    [64, { parts: 64 }],
+    [1000, { pipeline: 5 }],
+    [1027, { parts: 2 }],
+    [5000, { pipeline: 3 }],
+    [300_001, { pipeline: 2 }],
+  ];
+  return [
+    ...shapes.map(([sizeBytes, options]) => ({
+      name: `messages of ${sizeBytes} bytes come back whole: ${JSON.stringify(options)}`,
+      run: async () => {
+        // A part is to come back before the message is complete.
+        using server = new FaultyServer({ sizeBytes: options.parts === undefined ? sizeBytes : 1 });
+        const { target } = server;
+        const run = load({ target, sizeBytes, connections: 3, messages: 20, ...options });
+        const report = await run.finished;
+        assertCounts(report, { sent: 20, messages: 20 });
+        assert.equal(report.bytes, 20 * sizeBytes);
+        assert.equal(report.opened, 3);
+        assert.equal(report.latencyMs.count, 20);
+        assert.equal(report.connectMs.count, 3);
+        assert.deepEqual(report.errors, {});
+        assert.ok(isClean(report));
+      },
+    })),
+    ...[1, 3, 7, 50].map((pieceBytes) => ({
+      name: `what comes back in pieces of ${pieceBytes} bytes is as good as what comes at once`,
+      run: async () => {
+        const faulty = { sizeBytes: 40, pieceBytes };
+        const report = await loadFaulty(faulty, { connections: 2, messages: 20, pipeline: 4 });
+        assertCounts(report, { sent: 20, messages: 20 });
+      },
+    })),
+    {
+      name: "messages are spread evenly over the connections",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64 });
+        await load({ target: server.target, connections: 10, messages: 25 }).finished;
+        await until("all are closed", () => server.received.length === 10);
+        assert.deepEqual(server.received.sort(), [2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
+      },
+    },
+    {
+      name: "the same bytes each time, when they are given",
+      run: async () => {
+        const data = Buffer.from("these bytes and no others");
+        const report = await loadFaulty(
+          { sizeBytes: data.length, faults: { 2: "corrupt the last byte" } },
+          { connections: 2, messages: 10, pipeline: 2, sizeBytes: undefined, data },
+        );
+        assertCounts(report, { sent: 10, messages: 8, corrupted: 2 });
+      },
+    },
+    {
+      name: "over a unix socket whose backlog is smaller than the crowd",
+      run: async () => {
+        const name = `polloi-load-${process.pid}-${Math.random()}`;
+        using server = new FaultyServer({ sizeBytes: 64, path: `\0${name}`, backlog: 1 });
+        const target = `unix:@${name}`;
+        const report = await load({ target, connections: 40, messages: 80 }).finished;
+        assertCounts(report, { sent: 80, messages: 80 });
+        assert.equal(server.from.length, 40);
+      },
+    },
+  ];
+}
+
+/** What each fault is counted as, done to one message of each of two connections. */
+const COUNTED: readonly (readonly [fault: Fault, counted: Expected])[] = [
+  ["drop", { messages: 38, lost: 2 }],
+  ["swap", { messages: 40, reordered: 2 }],
+  ["corrupt the stamp", { messages: 38, corrupted: 2 }],
+  ["corrupt the last byte", { messages: 38, corrupted: 2 }],
+  ["twice", { messages: 40, surplus: 2 }],
+  ["truncate the beginning", { messages: 38, corrupted: 2 }],
+  ["truncate the end", { messages: 38, corrupted: 2 }],
+  ["stray bytes", { messages: 40, surplus: 2 }],
+];
+
+function faultCases(): Case[] {
+  const sizes = [32, 64, 700, 4000];
+  const all: Record<number, Fault> = {};
+  for (const [i, [fault]] of COUNTED.entries()) all[2 * i + 1] = fault;
+  return [
+    ...COUNTED.flatMap(([fault, counted]) =>
+      sizes.map((sizeBytes) => ({
+        name: `${fault}: counted exactly, at ${sizeBytes} bytes`,
+        run: async () => {
+          const options = { connections: 2, messages: 40, pipeline: 8 };
+          const report = await loadFaulty({ sizeBytes, faults: { 5: fault } }, options);
+          assertCounts(report, { sent: 40, ...counted });
+          assert.ok(!isClean(report));
+        },
+      })),
+    ),
+    ...[undefined, 1, 13].map((pieceBytes) => ({
+      name: `all faults at once are told apart${pieceBytes === undefined ? "" : `, in pieces of ${pieceBytes} bytes`}`,
+      run: async () => {
+        const faulty = {
+          sizeBytes: 64,
+          faults: all,
+          ...(pieceBytes === undefined ? {} : { pieceBytes }),
+        };
+        const report = await loadFaulty(faulty, { connections: 1, messages: 30, pipeline: 6 });
+        assertCounts(report, {
+          sent: 30,
+          messages: 25,
+          lost: 1,
+          reordered: 1,
+          corrupted: 4,
+          surplus: 2,
+        });
+        assert.equal(report.mismatches, 8);
+      },
+    })),
+    {
+      name: "what is corrupted is counted where nothing else is out",
+      run: async () => {
+        const faults: Record<number, Fault> = {
+          1: "corrupt the stamp",
+          3: "corrupt the last byte",
+        };
+        const report = await loadFaulty(
+          { sizeBytes: 64, faults },
+          { connections: 3, messages: 15 },
+        );
+        assertCounts(report, { sent: 15, messages: 9, corrupted: 6 });
+      },
+    },
+  ];
+}
+
+function failureCases(): Case[] {
+  return [
+    {
+      name: "a target that is not there: every connection is refused, and counted",
+      run: async () => {
+        const target = await nobody();
+        const report = await load({ target, connections: 700, durationMs: PATIENT_MS }).finished;
+        assertCounts(report, { sent: 0, messages: 0, failed: 700 });
+        assert.deepEqual(report.errors, { ECONNREFUSED: 700 });
+        assert.equal(report.opened, 0);
+        assert.ok(!isClean(report));
+      },
+    },
+    {
+      name: "a server that stalls is given up, with what was out",
+      run: async () => {
+        const report = await loadFaulty(
+          { sizeBytes: 64, faults: { 3: "stall" } },
+          { connections: 4, pipeline: 2, durationMs: PATIENT_MS, timeoutMs: BRIEF_MS },
+        );
+        assertCounts(report, { sent: 20, messages: 12, unanswered: 8, failed: 4 });
+        assert.deepEqual(report.errors, { NO_ANSWER: 4 });
+      },
+    },
+    ...(["reset", "end"] as const).map((fault) => ({
+      name: `${fault}: a connection that is lost is counted, with what was out`,
+      run: async () => {
+        const faulty: FaultyOptions = { sizeBytes: 64, faults: { 3: fault } };
+        const report = await loadFaulty(faulty, { connections: 4, messages: 40 });
+        assertCounts(report, { sent: 16, messages: 12, unanswered: 4, failed: 4 });
+        assert.deepEqual(report.errors, fault === "end" ? { PEER_CLOSED: 4 } : { ECONNRESET: 4 });
+      },
+    })),
+    {
+      name: "the others go on when one connection is lost",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64, faults: { 20: "reset" } });
+        const options = { connections: 2, messages: 41, timeoutMs: PATIENT_MS };
+        const report = await load({ target: server.target, ...options }).finished;
+        // The first of them has 21 to send, the other 20.
+        assertCounts(report, { sent: 41, messages: 40, unanswered: 1, failed: 1 });
+      },
+    },
+    {
+      name: "a server that accepts nobody: connects time out, and are counted",
+      run: async () => {
+        using socket = new Socket(AF_INET, SOCK_STREAM);
+        socket.bind({ address: "127.0.0.1", port: 0 });
+        socket.listen(0);
+        const target = `tcp://127.0.0.1:${socket.localAddress().port}`;
+        const report = await load({ target, connections: 5, timeoutMs: BRIEF_MS }).finished;
+        const { ETIMEDOUT = 0, NO_ANSWER = 0 } = report.errors;
+        assert.equal(ETIMEDOUT + NO_ANSWER, 5);
+        assert.ok(ETIMEDOUT > 0 && NO_ANSWER > 0, JSON.stringify(report.errors));
+        assertCounts(report, { sent: NO_ANSWER, messages: 0, failed: 5, unanswered: NO_ANSWER });
+      },
+    },
+    {
+      name: "a name that there is not rejects, with the resolver's code",
+      run: async () => {
+        const run = load({ target: "tcp://no-such-host.invalid:7788", connections: 1 });
+        await assert.rejects(run.finished, { name: "ResolveError" });
+      },
+    },
+  ];
+}
+
+function pacingCases(): Case[] {
+  return [
+    {
+      name: "with a rate, latency counts from when a message was due: a stall is in most figures",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64, faults: { 30: "stall" } });
+        const run = load({
+          target: server.target,
+          connections: 1,
+          pipeline: 1000,
+          rate: 500,
+          durationMs: 600,
+          timeoutMs: PATIENT_MS,
+        });
+        // What it has held back goes out much later, all of it.
+        await until("it stalls", () => run.snapshot().counts.sent > 200);
+        run.stop();
+        run.abort();
+        const { sent, messages, unanswered, mode, rate } = await run.finished;
+        assert.deepEqual([mode, rate, messages], ["rate", 500, 30]);
+        assert.equal(unanswered, sent - 30);
+      },
+    },
+    {
+      name: "with a rate, what a slow connection could not send in time is told, and what it did is late",
+      run: async () => {
+        using server = new SlowServer(100);
+        const options = { connections: 1, rate: 200, durationMs: 500, timeoutMs: PATIENT_MS };
+        const report = await load({ target: server.target, ...options }).finished;
+        // 5 of 100 at most, each later than the one before it by nearly a tenth of a second.
+        assert.ok(report.messages <= 6, `${report.messages} messages`);
+        assert.ok(report.unsent >= 90, `${report.unsent} unsent`);
+        // 100 were due; the last ones were sent after the end if this thread came to it late.
+        assert.ok(report.sent + report.unsent >= 100, `${report.sent} + ${report.unsent}`);
+        assert.ok(report.latencyMs.max >= 400, `${report.latencyMs.max} ms`);
+        assert.equal(report.unanswered, 0);
+      },
+    },
+    {
+      name: "a rate is kept: so many messages and no more, none before it is due",
+      run: async () => {
+        const options = { connections: 7, rate: 350, messages: 100 };
+        const report = await loadFaulty({ sizeBytes: 64 }, options);
+        assertCounts(report, { sent: 100, messages: 100 });
+        // The hundredth is due 99 intervals after the first, or one round earlier or later by its connection.
+        assert.ok(report.elapsedMs >= (1000 * 92) / 350, `${report.elapsedMs} ms`);
+      },
+    },
+    {
+      name: "a connection that thinks waits after each answer",
+      run: async () => {
+        const options = { connections: 3, messages: 9, thinkMs: 50 };
+        const report = await loadFaulty({ sizeBytes: 64 }, options);
+        assertCounts(report, { sent: 9, messages: 9 });
+        assert.ok(report.elapsedMs >= 99, `${report.elapsedMs} ms`);
+      },
+    },
+    {
+      name: "a ramp opens connections over its time, and each sends from then on",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64 });
+        const run = load({ target: server.target, connections: 5, rampMs: 250, durationMs: 400 });
+        await until("the first has answers", () => run.snapshot().counts.messages > 0);
+        assert.ok(server.from.length < 5, "all were opened at once");
+        const report = await run.finished;
+        assert.equal(report.opened, 5);
+        assert.ok(report.openMs >= 199, `${report.openMs} ms`);
+        assertCounts(report, { sent: report.sent, messages: report.sent });
+      },
+    },
+  ];
+}
+
+function endingCases(): Case[] {
+  return [
+    {
+      name: "a time ends it, and what is out then is waited for",
+      run: async () => {
+        using server = new SlowServer(150);
+        const options = { connections: 2, durationMs: 50, timeoutMs: PATIENT_MS };
+        const report = await load({ target: server.target, ...options }).finished;
+        assertCounts(report, { sent: 2, messages: 2 });
+        assert.equal(report.stoppedEarly, false);
+      },
+    },
+    {
+      name: "stopped, it sends nothing more and reports",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64 });
+        const run = load({ target: server.target, connections: 5, durationMs: PATIENT_MS });
+        await until("answers came", () => run.snapshot().counts.messages > 20);
+        run.stop();
+        run.stop();
+        const report = await run.finished;
+        assert.equal(report.stoppedEarly, true);
+        assert.ok(report.messages > 20);
+        assertCounts(report, { sent: report.messages, messages: report.messages });
+        assert.equal(run.snapshot().phase, "over");
+        assert.equal(run.snapshot().counts.open, 0);
+      },
+    },
+    {
+      name: "aborted, it waits for nobody, and what was out is unanswered",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64, faults: { 0: "stall" } });
+        const options = { connections: 3, durationMs: PATIENT_MS, timeoutMs: PATIENT_MS };
+        const run = load({ target: server.target, ...options });
+        await until("all are out", () => run.snapshot().counts.sent === 3);
+        run.stop();
+        assert.equal(run.snapshot().phase, "draining");
+        run.abort();
+        assertCounts(await run.finished, { sent: 3, messages: 0, unanswered: 3 });
+      },
+    },
+    {
+      name: "aborted before anything is open, it reports as well",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64 });
+        const run = load({ target: server.target, connections: 3 });
+        run.abort();
+        const report = await run.finished;
+        assertCounts(report, { sent: 0, messages: 0 });
+        assert.equal(report.stoppedEarly, true);
+      },
+    },
+    {
+      name: "workers share the connections, the messages and the report",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64, faults: { 1: "corrupt the last byte" } });
+        const options = { connections: 5, messages: 23, workers: 2, timeoutMs: PATIENT_MS };
+        const report = await load({ target: server.target, ...options }).finished;
+        assertCounts(report, { sent: 23, messages: 18, corrupted: 5 });
+        assert.equal(report.threads, 2);
+        assert.equal(report.opened, 5);
+        assert.equal(report.latencyMs.count, 18);
+        await until("all are closed", () => server.received.length === 5);
+        assert.deepEqual(server.received.sort(), [4, 4, 5, 5, 5]);
+      },
+    },
+    {
+      name: "workers that are stopped report what they have",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64 });
+        const options = { connections: 4, durationMs: PATIENT_MS, workers: 2 };
+        const run = load({ target: server.target, ...options });
+        await until("answers came", () => run.snapshot().counts.messages > 20);
+        run.stop();
+        const report = await run.finished;
+        assert.ok(report.messages > 20 && report.stoppedEarly);
+        assertCounts(report, { sent: report.messages, messages: report.messages });
+      },
+    },
+  ];
+}
+
+function addressCases(): Case[] {
+  return [
+    {
+      name: "connects from each address in turn",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64, host: "0.0.0.0" });
+        const from = ["127.0.0.2", "127.0.0.3", "127.0.0.4"];
+        await load({ target: server.target, connections: 6, messages: 6, from }).finished;
+        assert.deepEqual(server.from.sort(), [...from, ...from].sort());
+      },
+    },
+    {
+      name: "an address that is not of this machine is counted",
+      run: async () => {
+        const from = ["127.0.0.1", "192.0.2.1"];
+        const report = await loadFaulty({ sizeBytes: 64 }, { connections: 4, messages: 4, from });
+        assertCounts(report, { sent: 2, messages: 2, failed: 2 });
+        assert.deepEqual(report.errors, { EADDRNOTAVAIL: 2 });
+      },
+    },
+    {
+      name: "an address without a port is bound without one, so that ports are counted by destination",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64 });
+        using reactor = new Reactor();
+        const fd = await new Promise<number>((resolve) => {
+          reactor.connect({
+            host: "127.0.0.1",
+            port: server.listener.port,
+            localAddress: { address: "127.0.0.1", port: 0 },
+            open: (connection) => resolve(connection.fileno()),
+          });
+        });
+        const { libc, scratch } = kernel;
+        scratch.i32[1] = 4;
+        const { address } = scratch;
+        libc.getsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, address, address + 4);
+        assert.equal(scratch.i32[0], 1);
+      },
+    },
+  ];
+}
+
+const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
+  [{ target: "127.0.0.1:80" }, "ERR_INVALID_ADDRESS", /give tcp:\/\/HOST:PORT/],
+  [{ target: "tcp://127.0.0.1" }, "ERR_INVALID_ADDRESS", /"tcp:\/\/127\.0\.0\.1"/],
+  [{ target: "tcp://127.0.0.1:0" }, "ERR_INVALID_ADDRESS", /port 0/],
+  [{ target: "tcp://127.0.0.1:70000" }, "ERR_INVALID_ADDRESS", /70000/],
+  [{ target: "tcp://127.0.0.1:80/path" }, "ERR_INVALID_ADDRESS", /path/],
+  [{ target: "https://127.0.0.1/" }, "ERR_INVALID_ADDRESS", /no TLS/],
+  [{ target: "unix:" }, "ERR_INVALID_ADDRESS", /unix:PATH/],
+  [{ target: 5 }, "ERR_INVALID_ADDRESS", /load 5/],
+  [{ connections: 0 }, "ERR_INVALID_OPTION", /0 as connections/],
+  [{ connections: 1.5 }, "ERR_INVALID_OPTION", /1\.5 as connections/],
+  [{ messages: -1 }, "ERR_INVALID_OPTION", /-1 as messages/],
+  [{ sizeBytes: 0 }, "ERR_INVALID_OPTION", /0 as sizeBytes/],
+  [{ durationMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as durationMs/],
+  [{ thinkMs: Number.NaN }, "ERR_INVALID_TIMEOUT", /NaN as thinkMs/],
+  [{ rate: 0 }, "ERR_INVALID_OPTION", /0 messages a second/],
+  [{ data: new Uint8Array(0) }, "ERR_INVALID_DATA", /no bytes/],
+  [{ data: "text" }, "ERR_INVALID_DATA", /"text"/],
+  [{ messages: 5, durationMs: 5 }, "ERR_INVALID_OPTION", /durationMs and messages/],
+  [{ parts: 3, pipeline: 2 }, "ERR_INVALID_OPTION", /parts and a pipeline/],
+  [{ parts: 65 }, "ERR_INVALID_OPTION", /65 parts of 64 bytes/],
+  [{ rate: 5, thinkMs: 5 }, "ERR_INVALID_OPTION", /a rate and thinkMs/],
+  [{ workers: 0 }, "ERR_INVALID_OPTION", /0 workers/],
+  [{ workers: 3, connections: 2 }, "ERR_INVALID_OPTION", /more workers/],
+  [{ from: ["localhost"] }, "ERR_INVALID_ADDRESS", /"localhost"/],
+  [{ engine: "kqueue" }, "ERR_INVALID_OPTION", /"kqueue"/],
+  [{ target: "http://127.0.0.1/", sizeBytes: 5 }, "ERR_INVALID_OPTION", /give data/],
+  [{ target: "http://127.0.0.1/", parts: 2 }, "ERR_INVALID_OPTION", /for echoes/],
+];
+
+function misuseCases(): Case[] {
+  return [
+    ...WRONG.map(([options, code, message]) => ({
+      name: `refused at once: ${JSON.stringify(options)}`,
+      run: () => {
+        const all = { target: "tcp://127.0.0.1:7788", ...options } as LoadOptions;
+        assert.throws(() => load(all), { code, message });
+      },
+    })),
+    {
+      name: "more connections than descriptors are refused before any is opened, and the limit is named",
+      run: () => {
+        const run = (): unknown => load({ target: "tcp://127.0.0.1:7788", connections: 9_999_999 });
+        assert.throws(run, (error: { code: string; hint: string }) => {
+          assert.equal(error.code, "EMFILE");
+          assert.match(
+            error.hint,
+            /^9999999 connections need 100\d+ descriptors.*hard limit is \d+/,
+          );
+          return true;
+        });
+      },
+    },
+  ];
+}
+
+/** An echo server that answers each message after so long. */
+class SlowServer implements Disposable {
+  readonly #reactor = new Reactor({ engine: "epoll" });
+  readonly target: string;
+
+  constructor(delayMs: number) {
+    const listener = this.#reactor.listen({
+      host: "127.0.0.1",
+      port: 0,
+      data: (connection, bytes) => {
+        this.#reactor.setTimer(delayMs, () => {
+          if (connection.state === "open") connection.write(bytes);
+        });
+      },
+      error: () => {},
+    });
+    this.target = `tcp://127.0.0.1:${listener.port}`;
+  }
+
+  [Symbol.dispose](): void {
+    this.#reactor.close();
+  }
+}
+
+/** A target where nobody listens. */
+async function nobody(): Promise<string> {
+  using server = new FaultyServer({ sizeBytes: 1 });
+  return server.target;
+}
