@@ -23,17 +23,27 @@ export interface Percentiles {
   readonly max: number;
 }
 
+/** A {@link Latency} that can be sent to another thread. */
+export interface PlainLatency {
+  readonly histogram: string;
+  /** The histogram itself knows it to three digits only. */
+  readonly maxNs: number;
+}
+
 /** How long things took: an HDR histogram, from 100 ns to an hour. */
 export class Latency {
   readonly #histogram: Histogram;
+  #maxNs = 0;
 
   constructor(histogram: Histogram = newHistogram()) {
     this.#histogram = histogram;
   }
 
-  /** What {@link Latency.encode} gave, from another thread. */
-  static decode(text: string): Latency {
-    return new Latency(decodeFromCompressedBase64(text, 64, false));
+  /** What {@link Latency.plain} gave, from another thread. */
+  static from({ histogram, maxNs }: PlainLatency): Latency {
+    const latency = new Latency(decodeFromCompressedBase64(histogram, 64, false));
+    latency.#maxNs = maxNs;
+    return latency;
   }
 
   get count(): number {
@@ -41,27 +51,32 @@ export class Latency {
   }
 
   record(ms: number): void {
-    const ns = Math.round(ms * NS_PER_MS);
-    this.#histogram.recordValue(ns < 0 ? 0 : ns > MOST_NS ? MOST_NS : ns);
+    const rounded = Math.round(ms * NS_PER_MS);
+    const ns = rounded < 0 ? 0 : rounded > MOST_NS ? MOST_NS : rounded;
+    if (ns > this.#maxNs) this.#maxNs = ns;
+    this.#histogram.recordValue(ns);
   }
 
   add(other: Latency): void {
-    if (other.count > 0) this.#histogram.add(other.#histogram);
+    if (other.count === 0) return;
+    this.#maxNs = Math.max(this.#maxNs, other.#maxNs);
+    this.#histogram.add(other.#histogram);
   }
 
   reset(): void {
+    this.#maxNs = 0;
     this.#histogram.reset();
   }
 
-  encode(): string {
-    return encodeIntoCompressedBase64(this.#histogram);
+  plain(): PlainLatency {
+    return { histogram: encodeIntoCompressedBase64(this.#histogram), maxNs: this.#maxNs };
   }
 
   /** @param percentile - From 0 to 100. @returns Milliseconds; 0 when nothing was recorded. */
   at(percentile: number): number {
     if (this.count === 0) return 0;
-    const ns = this.#histogram.getValueAtPercentile(percentile);
-    return rounded(Math.min(ns, this.#histogram.maxValue));
+    if (percentile === 100) return rounded(this.#maxNs);
+    return rounded(Math.min(this.#histogram.getValueAtPercentile(percentile), this.#maxNs));
   }
 
   percentiles(): Percentiles {

@@ -21,7 +21,11 @@ export class OwnThreadRun implements LoadRun {
   constructor(plan: LoadPlan, kernel: Kernel) {
     this.#plan = plan;
     this.#reactor = new Reactor({ engine: plan.engine, trigger: plan.trigger, kernel });
-    this.finished = this.#run().finally(() => this.#reactor.close());
+    this.finished = this.#run().finally(() => {
+      // Over already, unless something of its own went wrong.
+      this.#crowd?.abort();
+      this.#reactor.close();
+    });
   }
 
   snapshot(): LoadSnapshot {

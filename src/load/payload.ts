@@ -50,10 +50,9 @@ export interface Payload {
 export class StampedPayload implements Payload {
   readonly size: number;
   readonly isStamped = true;
-  /** The pattern as words, as bytes to be written, and as the buffer that compares. */
+  /** The pattern as words and as bytes. */
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
-  readonly #pattern: Buffer;
   /** One message, or the stamp of it. */
   readonly #message: Uint8Array;
   readonly #messageWords: Int32Array;
@@ -68,7 +67,6 @@ export class StampedPayload implements Payload {
     fillPattern(words);
     this.#words = words;
     this.#bytes = new Uint8Array(words.buffer);
-    this.#pattern = Buffer.from(words.buffer);
     const whole = size <= WHOLE_BYTES ? size : STAMP_BYTES;
     this.#messageWords = new Int32Array(Math.ceil(whole / 4));
     this.#message = new Uint8Array(this.#messageWords.buffer, 0, whole);
@@ -128,7 +126,7 @@ export class StampedPayload implements Payload {
     }
     if (i === end) return false;
     const first = 4 * shift + place;
-    return this.#pattern.compare(bytes, i, end, first, first + end - i) !== 0;
+    return !isSame(this.#bytes.subarray(first, first + end - i), bytes, i, end);
   }
 
   start(connection: number, sequence: number, length: number): Uint8Array {
@@ -167,10 +165,10 @@ export class StampedPayload implements Payload {
 export class PlainPayload implements Payload {
   readonly size: number;
   readonly isStamped = false;
-  readonly #bytes: Buffer;
+  readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes);
+    this.#bytes = bytes.slice();
     this.size = bytes.length;
   }
 
@@ -186,11 +184,11 @@ export class PlainPayload implements Payload {
     from: number,
     length: number,
   ): boolean {
-    return this.#bytes.compare(bytes, from, from + length, at, at + length) !== 0;
+    return !isSame(this.#bytes.subarray(at, at + length), bytes, from, from + length);
   }
 
   start(_connection: number, _sequence: number, length: number): Uint8Array {
-    return Buffer.from(this.#bytes.subarray(0, length));
+    return this.#bytes.slice(0, length);
   }
 
   stampAt(): number {
@@ -202,7 +200,12 @@ export class PlainPayload implements Payload {
 export function payloadOf(size: number, data: Uint8Array | null): Payload {
   if (data !== null) return new PlainPayload(data);
   if (size >= STAMP_BYTES) return new StampedPayload(size);
-  return new PlainPayload(new Uint8Array(new StampedPayload(STAMP_BYTES).start(0, 0, size)));
+  return new PlainPayload(new StampedPayload(STAMP_BYTES).start(0, 0, size));
+}
+
+/** By views, since `compare` with positions is wrong about their limits on Deno. */
+function isSame(wanted: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
+  return Buffer.compare(wanted, bytes.subarray(from, to)) === 0;
 }
 
 function stampWord(word: number, connection: number, sequence: number): number {

@@ -1,4 +1,4 @@
-import { Latency } from "./latency.ts";
+import { Latency, type PlainLatency } from "./latency.ts";
 
 /** What has happened so far, as plain numbers. */
 export interface Counts {
@@ -51,8 +51,8 @@ export interface PlainTally {
   readonly counts: Counts;
   readonly errors: Record<string, number>;
   readonly statuses: Record<string, number>;
-  readonly latency: string;
-  readonly connect: string;
+  readonly latency: PlainLatency;
+  readonly connect: PlainLatency;
   readonly openMs: number;
   readonly elapsedMs: number;
 }
@@ -78,8 +78,8 @@ export class Tally {
   /** @returns What {@link Tally.add} of another thread takes. */
   plain(): PlainTally {
     const { counts, errors, statuses, openMs, elapsedMs } = this;
-    const latency = this.latency.encode();
-    return { counts, errors, statuses, latency, connect: this.connect.encode(), openMs, elapsedMs };
+    const latency = this.latency.plain();
+    return { counts, errors, statuses, latency, connect: this.connect.plain(), openMs, elapsedMs };
   }
 
   /** Adds what another thread has seen at the same time. */
@@ -89,8 +89,8 @@ export class Tally {
     }
     addTo(this.errors, other.errors);
     addTo(this.statuses, other.statuses);
-    this.latency.add(Latency.decode(other.latency));
-    this.connect.add(Latency.decode(other.connect));
+    this.latency.add(Latency.from(other.latency));
+    this.connect.add(Latency.from(other.connect));
     this.openMs = Math.max(this.openMs, other.openMs);
     this.elapsedMs = Math.max(this.elapsedMs, other.elapsedMs);
   }

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Latency } from "./latency.ts";
+
+test("percentiles are exact to three digits, and the largest as it was", () => {
+  const latency = new Latency();
+  for (let i = 1; i <= 10_000; i++) latency.record(i / 100);
+  const { count, mean, p50, p90, p99, max, ...figures } = latency.percentiles();
+  const near = (value: number, wanted: number): void => {
+    assert.ok(Math.abs(value - wanted) <= wanted / 1000, `${value} is not ${wanted}`);
+  };
+  assert.equal(count, 10_000);
+  near(mean, 50.005);
+  near(p50, 50);
+  near(p90, 90);
+  near(p99, 99);
+  near(figures["p99.9"], 99.9);
+  near(figures["p99.99"], 99.99);
+  near(max, 100);
+  assert.ok(max <= 100.1);
+});
+
+test("what is added, encoded or reset is as if recorded at once, or never", () => {
+  const [one, other, both] = [new Latency(), new Latency(), new Latency()];
+  for (let i = 0; i < 500; i++) {
+    one.record(i);
+    other.record(i * i);
+    both.record(i);
+    both.record(i * i);
+  }
+  one.add(Latency.from(other.plain()));
+  assert.deepEqual(one.percentiles(), both.percentiles());
+  one.reset();
+  assert.deepEqual(one.percentiles(), new Latency().percentiles());
+});
+
+test("nothing is too short or too long to be recorded", () => {
+  const latency = new Latency();
+  for (const ms of [-1, 0, 1e-9, 1e12]) latency.record(ms);
+  assert.equal(latency.count, 4);
+  assert.ok(Math.abs(latency.at(100) - 3.6e6) <= 3600);
+});

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type Payload, PlainPayload, StampedPayload } from "./payload.ts";
+
+/** A message as it is written, in two pieces. */
+function written(payload: Payload, connection: number, sequence: number, cut = 0): Buffer {
+  const pieces: Uint8Array[] = [];
+  // What is written is lent: the next piece may be the same memory.
+  const sink = { write: (bytes: Uint8Array) => pieces.push(bytes.slice()) > 0 };
+  if (cut > 0) payload.write(sink, connection, sequence, 0, cut);
+  payload.write(sink, connection, sequence, cut, payload.size);
+  return Buffer.concat(pieces);
+}
+
+const sizes: fc.Arbitrary<number> = fc.oneof(
+  fc.integer({ min: 16, max: 300 }),
+  fc.constantFrom(1023, 1024, 1025, 1028, 5000),
+);
+const numbers: fc.Arbitrary<number> = fc.oneof(fc.nat(3), fc.nat(0x7fffffff));
+
+test("a message is the same however it is written, and differs from none that is it", () => {
+  fc.assert(
+    fc.property(
+      sizes,
+      numbers,
+      numbers,
+      fc.nat(),
+      fc.nat(7),
+      (size, connection, sequence, at, skew) => {
+        const payload = new StampedPayload(size);
+        const cut = at % size;
+        const message = written(payload, connection, sequence, cut);
+        assert.deepEqual(message, written(payload, connection, sequence));
+        assert.deepEqual(
+          Buffer.from(payload.start(connection, sequence, cut)),
+          message.subarray(0, cut),
+        );
+        assert.equal(payload.stampAt(connection, message, 0), sequence);
+        // Wherever it lies, and in whatever pieces it is looked at.
+        const bytes = new Uint8Array(size + 8).subarray(skew, skew + size);
+        bytes.set(message);
+        assert.equal(payload.differs(connection, sequence, 0, bytes, 0, size), false);
+        assert.equal(payload.differs(connection, sequence, 0, bytes, 0, cut), false);
+        assert.equal(payload.differs(connection, sequence, cut, bytes, cut, size - cut), false);
+      },
+    ),
+  );
+});
+
+test("one wrong bit is seen, wherever it is and however the message lies", () => {
+  fc.assert(
+    fc.property(
+      sizes,
+      numbers,
+      fc.nat(),
+      fc.nat(7),
+      fc.nat(7),
+      (size, sequence, place, bit, skew) => {
+        const payload = new StampedPayload(size);
+        const bytes = new Uint8Array(size + 8).subarray(skew, skew + size);
+        bytes.set(written(payload, 5, sequence));
+        const at = place % size;
+        bytes[at] = (bytes[at] as number) ^ (1 << bit);
+        assert.equal(payload.differs(5, sequence, 0, bytes, 0, size), true);
+        assert.equal(payload.differs(5, sequence, at, bytes, at, 1), true);
+      },
+    ),
+  );
+});
+
+test("a message is no other one, of this connection or another", () => {
+  const payload = new StampedPayload(64);
+  for (let sequence = 0; sequence < 50; sequence++) {
+    const bytes = written(payload, 3, sequence);
+    assert.equal(payload.differs(3, sequence + 1, 0, bytes, 0, 64), true);
+    assert.equal(payload.differs(4, sequence, 0, bytes, 0, 64), true);
+    assert.equal(payload.stampAt(4, bytes, 0), -1);
+    for (let at = 1; at <= 48; at++) assert.equal(payload.stampAt(3, bytes, at), -1);
+  }
+});
+
+test("given bytes are what is sent, each time", () => {
+  const payload = new PlainPayload(Buffer.from("given"));
+  assert.equal(written(payload, 1, 7).toString(), "given");
+  assert.equal(payload.differs(1, 7, 1, Buffer.from("xivex"), 1, 3), false);
+  assert.equal(payload.differs(1, 7, 0, Buffer.from("xiven"), 0, 5), true);
+  assert.equal(payload.stampAt(), -1);
+});
