@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { errorsText, msText } from "../src/cli/load-text.ts";
+import { sparkline } from "../src/cli/load-view.ts";
+import { type LoadReport, load } from "../src/load/index.ts";
+import { folder, MAIN, needs, Program, polloi, serving } from "./processes.ts";
+import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
+
+const limits = { timeout: CASE_TIMEOUT_MS };
+
+/** A server that hears everything and says nothing. */
+async function mute(): Promise<Server & { at: number; [Symbol.dispose](): void }> {
+  const server = createServer((socket) => void socket.on("error", () => {}).resume());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const at = (server.address() as AddressInfo).port;
+  return Object.assign(server, { at, [Symbol.dispose]: () => void server.close() });
+}
+
+describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
+  test("--json is exactly one object, in the shape that is promised", limits, async () => {
+    await using server = await serving("echo");
+    const args = `load tcp://127.0.0.1:${server.at} -c 20 --messages 200 --pipeline 2 --json`;
+    const { code, stdout, stderr } = await polloi(args).ended;
+    assert.equal(stderr, "");
+    const report = JSON.parse(stdout) as LoadReport;
+    const { target, mode, connections, messages, bytes, errors, mismatches, latencyMs } = report;
+    assert.deepEqual(
+      { target, mode, connections, messages, bytes, errors, mismatches },
+      {
+        target: `tcp://127.0.0.1:${server.at}`,
+        mode: "closed",
+        connections: 20,
+        messages: 200,
+        bytes: 12_800,
+        errors: {},
+        mismatches: 0,
+      },
+    );
+    assert.ok(report.messagesPerSecond > 0);
+    const figures = ["p50", "p90", "p99", "p99.9", "max"] as const;
+    for (const [i, name] of figures.entries()) {
+      assert.ok(latencyMs[name] >= latencyMs[figures[i - 1] ?? name], JSON.stringify(latencyMs));
+    }
+    assert.equal(code, 0);
+  });
+
+  test("a person is told of messages, latency, mode and errors", limits, async () => {
+    await using server = await serving("echo");
+    const args = `load tcp://127.0.0.1:${server.at} -c 3 --rate 500 --duration 300ms --quiet`;
+    const { code, stdout, stderr } = await polloi(args).ended;
+    assert.match(stdout, /^tcp:\/\/127\.0\.0\.1:\d+ {2}3 connections, \d\.\d\d s, \w+\n/);
+    assert.match(stdout, /\n {2}messages +\d+, \d+ a second of 500, [\d.]+ (Ki)?B came back\n/);
+    assert.match(
+      stdout,
+      /\n {2}latency +p50 [\d.]+ {2}p90 .* {2}p99\.99 [\d.,]+ {2}max [\d.,]+ ms\n/,
+    );
+    assert.match(stdout, /\n +fixed rate: .*corrected for coordinated omission/);
+    assert.match(stdout, /\n {2}connect +p50 .*; 3 opened in/);
+    assert.match(stdout, /\n {2}wrong +none\n {2}unanswered +0\n {2}errors +none\n/);
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  });
+
+  test("asks an HTTP server, and tells the statuses", limits, async () => {
+    await using server = await serving("http");
+    const args = `load http://127.0.0.1:${server.at}/ -c 4 --messages 40 --quiet`;
+    const { code, stdout } = await polloi(args).ended;
+    assert.match(stdout, /\n {2}requests +40, /);
+    assert.match(stdout, /\n {2}statuses +200: 40\n$/);
+    assert.equal(code, 0);
+  });
+
+  test(
+    "--data sends a file, --from connects from addresses, --workers shares",
+    limits,
+    async () => {
+      using at = folder();
+      const path = join(at.path, "message");
+      writeFileSync(path, "what is in the file\n");
+      await using server = await serving("echo");
+      const how = `--data ${path} --from 127.0.0.2,127.0.0.3 --workers 2 --think 1ms --ramp 20ms`;
+      const args = `load tcp://127.0.0.1:${server.at} -c 4 --messages 12 ${how} --json`;
+      const { code, stdout } = await polloi(args).ended;
+      const report = JSON.parse(stdout) as LoadReport;
+      assert.deepEqual([report.messages, report.bytes, report.threads], [12, 12 * 20, 2]);
+      assert.equal(code, 0);
+    },
+  );
+
+  test("a target that is not there is in the report, and a failure", limits, async () => {
+    using server = await mute();
+    const { at } = server;
+    await new Promise((resolve) => server.close(resolve));
+    const { code, stdout } = await polloi(`load tcp://127.0.0.1:${at} -c 5 --json`).ended;
+    const { errors, messages } = JSON.parse(stdout) as LoadReport;
+    assert.deepEqual([errors, messages], [{ ECONNREFUSED: 5 }, 0]);
+    assert.equal(code, 1);
+    const told = await polloi(`load tcp://127.0.0.1:${at} -c 5`).ended;
+    assert.match(told.stdout, /\n {2}errors +ECONNREFUSED 5 \(connection refused\)\n/);
+    assert.equal(told.code, 1);
+  });
+
+  test("a server that answers wrong is a failure, and it is told how", limits, async () => {
+    await using server = await serving("upper");
+    const args = `load tcp://127.0.0.1:${server.at} -c 2 --messages 10 --quiet`;
+    const { code, stdout } = await polloi(args).ended;
+    assert.match(stdout, /\n {2}wrong +10 corrupted\n/);
+    assert.equal(code, 1);
+  });
+
+  test("a server that answers nothing does not hang it", limits, async () => {
+    using server = await mute();
+    const args = `load tcp://127.0.0.1:${server.at} -c 3 --timeout 100ms --duration 1h --json`;
+    const { code, stdout } = await polloi(args).ended;
+    const { errors, unanswered, sent } = JSON.parse(stdout) as LoadReport;
+    assert.deepEqual([errors, unanswered, sent], [{ NO_ANSWER: 3 }, 3, 3]);
+    assert.equal(code, 1);
+  });
+
+  test("Ctrl-C ends it early, and it reports", limits, async () => {
+    await using server = await serving("echo");
+    await using program = polloi(`load tcp://127.0.0.1:${server.at} -c 5 --duration 1h`);
+    await program.says(/\d\.\d s {2}sending {2}5 open {2}[\d,]+ answered {2}[\d,]+\/s/);
+    program.signal("SIGINT");
+    const { code, signal, stdout, stderr } = await program.ended;
+    assert.match(stdout, /^tcp:\S+ {2}5 connections, .*, stopped early\n/);
+    assert.match(stderr, /stopping: /);
+    assert.deepEqual({ code, signal }, { code: 0, signal: null });
+  });
+
+  test("a second Ctrl-C waits for no answer", limits, async () => {
+    using server = await mute();
+    const args = `load tcp://127.0.0.1:${server.at} -c 5 --duration 1h --timeout 1h --json`;
+    await using program = polloi(args);
+    let connected = 0;
+    await new Promise<void>((resolve) => {
+      server.on("connection", () => ++connected === 5 && resolve());
+    });
+    const again = setInterval(() => program.signal("SIGINT"), 100);
+    const { code, stdout } = await program.ended;
+    clearInterval(again);
+    assert.equal((JSON.parse(stdout) as LoadReport).stoppedEarly, true);
+    assert.ok(code === 0 || code === 1);
+  });
+
+  test("a limit on descriptors is named before anything is opened", limits, async () => {
+    const command = `ulimit -n 500; exec ${process.execPath} ${Program.file(MAIN)} load tcp://127.0.0.1:1 -c 1000`;
+    const { code, stdout, stderr } = await new Program("sh", ["-c", command]).ended;
+    assert.match(
+      stderr,
+      /^polloi: cannot load tcp:\/\/127\.0\.0\.1:1: too many open descriptors \(EMFILE\)\nhint: 1000 connections need \d+ descriptors, and the hard limit is 500: .*\n$/,
+    );
+    assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
+  });
+
+  test("a name that there is not is told in one line, with a hint", limits, async () => {
+    const { code, stderr } = await polloi("load tcp://no-such-host.invalid:7 --quiet").ended;
+    assert.match(stderr, /^polloi: cannot load .*\((ENOTFOUND|EAI_AGAIN)\)\nhint: .+\n$/);
+    assert.equal(code, 1);
+  });
+
+  const wrong: [args: string, told: RegExp][] = [
+    ["", /missing required argument 'target'/],
+    ["127.0.0.1:80", /Cannot load "127\.0\.0\.1:80": give tcp:\/\/HOST:PORT/],
+    ["tcp://127.0.0.1:7 -c 0", /from 1 to/],
+    ["tcp://127.0.0.1:7 --duration fast", /500ms, 10s/],
+    ["tcp://127.0.0.1:7 --rate 0", /above 0/],
+    ["tcp://127.0.0.1:7 --duration 1s --messages 5", /cannot be used with/],
+    ["tcp://127.0.0.1:7 --parts 3 --pipeline 2", /parts and a pipeline/],
+    ["tcp://127.0.0.1:7 --from here", /"here": give IP addresses/],
+    ["tcp://127.0.0.1:7 --engine kqueue", /Allowed choices/],
+    ["http://127.0.0.1/ --size 5", /give data/],
+    ["tcp://127.0.0.1:7 7", /unexpected argument '7'/],
+  ];
+  for (const [args, told] of wrong) {
+    test(`refused in one line: polloi load ${args}`, limits, async () => {
+      const { code, stdout, stderr } = await polloi(`load ${args}`.trim()).ended;
+      assert.match(stderr, told);
+      assert.match(stderr, /^polloi: [^\n]+\n$/);
+      assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
+    });
+  }
+
+  test("a file that is not there is told in one line", limits, async () => {
+    const { code, stderr } = await polloi("load tcp://127.0.0.1:7 --data no-such-file").ended;
+    assert.match(stderr, /^polloi: cannot read no-such-file: no such file \(ENOENT\)\n$/);
+    assert.equal(code, 1);
+  });
+
+  const noScript = needs("script");
+  test("a terminal shows it live, and is left with the report", {
+    skip: noScript,
+    ...limits,
+  }, async () => {
+    await using server = await serving("echo");
+    const load = `load tcp://127.0.0.1:${server.at} -c 5 --duration 600ms`;
+    const command = `${process.execPath} ${Program.file(MAIN)} ${load}`;
+    const { stdout } = await new Program("script", ["-qfec", command, "/dev/null"]).ended;
+    assert.match(stdout, /sending +[#.]{20} \d+ %/);
+    assert.match(stdout, /connections +5 open of 5, 0 failed/);
+    assert.match(stdout, /latency +p50 [\d.]+ {2}p99 [\d.]+ {2}max [\d.,]+ ms {2}[▁-█]+/);
+    assert.match(stdout, /errors +none/);
+    const last = stdout.slice(stdout.lastIndexOf("\u001b[J"));
+    assert.match(last, /messages +[\d,]+, /);
+    assert.doesNotMatch(last, /sending/);
+  });
+});
+
+test("figures are told to three digits, failures by how often, and bars by the largest", () => {
+  assert.deepEqual([0.41234, 1.2345, 12.345, 1234.5].map(msText), [
+    "0.412",
+    "1.23",
+    "12.3",
+    "1,235",
+  ]);
+  assert.equal(errorsText({}), "none");
+  assert.equal(
+    errorsText({ HTTP_404: 2, ECONNREFUSED: 1200 }),
+    "ECONNREFUSED 1,200 (connection refused), HTTP_404 2",
+  );
+  assert.equal(sparkline([0, 5, 10]), "▁▅█");
+  assert.equal(sparkline([0, 0]), "▁▁");
+});
+
+test("a process that loads and is done ends by itself", limits, async () => {
+  await using server = await serving("echo");
+  const { messages } = await load({
+    target: `tcp://127.0.0.1:${server.at}`,
+    connections: 2,
+    messages: 4,
+  }).finished;
+  assert.equal(messages, 4);
+});
