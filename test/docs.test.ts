@@ -14,6 +14,7 @@ import { execPath } from "node:process";
 import { type TestContext, test } from "node:test";
 import * as http from "../src/http/index.ts";
 import * as face from "../src/index.ts";
+import * as loading from "../src/load/index.ts";
 import * as select from "../src/select/index.ts";
 import * as selectors from "../src/selectors/index.ts";
 import * as socket from "../src/socket/index.ts";
@@ -76,6 +77,7 @@ const PUBLIC: ReadonlyMap<string, string> = new Map(
   Object.entries({
     "polloi/uring": uring,
     "polloi/http": http,
+    "polloi/load": loading,
     "polloi/workers": workers,
     "polloi/socket": socket,
     "polloi/selectors": selectors,

@@ -39,7 +39,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
 const FETCH_SERVERS = ["17-http-fetch"];
-const CLIENTS = ["11-interactive-client", "12-many-socket-client"];
+const CLIENTS = ["11-interactive-client", "12-many-socket-client", "18-load"];
 const ON_A_RING = ["13-uring-copy-file", "14-uring-timer"];
 
 /** Why the programs on a ring are not run. */
@@ -309,6 +309,23 @@ describe("12-many-socket-client", limits, () => {
       stderr,
       /^Cannot open 400 sockets: this process may open 300 descriptors; [^\n]+\n$/,
     );
+    assert.equal(code, 1);
+  });
+});
+
+describe("18-load", limits, () => {
+  test("tells both modes, and that nothing was wrong", async () => {
+    await using server = await serving("05-epoll-edge");
+    await using client = example("18-load", server.at, 20, 200);
+    const { code, stdout, stderr } = await client.ended;
+    const figures = String.raw`\d+ messages a second\n  p50 .* ms, max .* ms\n  0 wrong, errors {}\n`;
+    assert.match(stdout, new RegExp(`^as fast as it goes: ${figures}at half of that: ${figures}$`));
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  });
+
+  test("a server that is not there is told, and a failure", async () => {
+    const { code, stdout } = await example("18-load", 1, 3, 100).ended;
+    assert.match(stdout, /errors {"ECONNREFUSED":3}\n$/);
     assert.equal(code, 1);
   });
 });

@@ -19,6 +19,7 @@ const INSTALL_MS = 120_000;
 const PROGRAM = `
 import { connect, listen } from "polloi";
 import { serve } from "polloi/http";
+import { load } from "polloi/load";
 import { Epoll, EPOLLIN } from "polloi/select";
 import { DefaultSelector, EVENT_READ } from "polloi/selectors";
 import { socketpair } from "polloi/socket";
@@ -32,6 +33,7 @@ using selector = new DefaultSelector<string>();
 selector.register(right, EVENT_READ, "right");
 left.send("x");
 if (typeof serve !== "function") throw new Error("polloi/http is not there");
+if (typeof load !== "function") throw new Error("polloi/load is not there");
 if (typeof Completion !== "function") throw new Error("polloi/uring is not there");
 const seen = [epoll.poll(1000).length, selector.select(1000)[0]?.[0].data];
 left.close();
