@@ -36,6 +36,8 @@ export interface CrowdParts {
   readonly plan: LoadPlan;
   readonly share: Share;
   readonly place: Place;
+  /** Called when the first message may be sent. */
+  began?(): void;
   /** Called every quarter of a second. */
   ticked?(): void;
   /** Called once, when everything has come to its end. */
@@ -265,6 +267,7 @@ export class Crowd implements ClientHost {
     this.#phase = "sending";
     this.sends = true;
     this.#sendingFrom = now;
+    this.#parts.began?.();
     if (durationMs !== null) {
       this.#after(durationMs, () => {
         this.stop();

@@ -46,11 +46,20 @@ export class OwnThreadRun implements LoadRun {
     const plan = this.#plan;
     const reactor = this.#reactor;
     const place = await placeOf(plan);
-    const cpu = process.cpuUsage();
+    let cpu = process.cpuUsage();
     const crowd = await new Promise<Crowd>((resolve, reject) => {
       turnBesideRuntime(reactor, reject);
       const share = shareOf(plan, 0, 1);
-      const crowd = new Crowd({ reactor, plan, share, place, over: () => resolve(crowd) });
+      const crowd = new Crowd({
+        reactor,
+        plan,
+        share,
+        place,
+        began: () => {
+          cpu = process.cpuUsage();
+        },
+        over: () => resolve(crowd),
+      });
       this.#crowd = crowd;
       crowd.start();
       if (this.#asked === "stop") crowd.stop();

@@ -37,7 +37,7 @@ export interface LoadReport extends Omit<Counts, "open"> {
   readonly engine: EngineName;
   /** How many threads it was made by. */
   readonly threads: number;
-  /** CPU time of this process while it ran. */
+  /** CPU time of this process while messages were sent; with workers, from when they were started. */
   readonly cpuMs: { readonly user: number; readonly system: number };
   /** Whether it was stopped before its end. */
   readonly stoppedEarly: boolean;
