@@ -177,10 +177,10 @@ export function note<T>(row: RowOf<T>, outcome: Outcome<T>): void {
 }
 
 /** Measures every server by itself once in each round, to and fro. */
-export async function inRounds<T>(
-  peers: readonly Peer[],
+export async function inRounds<T, P extends Pick<Peer, "name" | "label"> = Peer>(
+  peers: readonly P[],
   rounds: number,
-  measure: (peer: Peer, round: number) => Promise<T>,
+  measure: (peer: P, round: number) => Promise<T>,
 ): Promise<RowOf<T>[]> {
   const rows = rowsOf<T>(peers);
   for (let round = 1; round <= rounds; round++) {

@@ -17,7 +17,18 @@ import { CELL_NAMES, HTTP_NAMES } from "./http-plans.ts";
 import { PEER_NAMES } from "./plans.ts";
 import { endChildrenWithThisProcess } from "./processes.ts";
 import { report } from "./report.ts";
-import { churn, DEFAULTS, echo, http, idle, latency, SERVERS, syscalls, workers } from "./runs.ts";
+import {
+  churn,
+  DEFAULTS,
+  echo,
+  http,
+  idle,
+  latency,
+  load,
+  SERVERS,
+  syscalls,
+  workers,
+} from "./runs.ts";
 import { LOAD_NAMES } from "./wrk.ts";
 
 const EXIT_FAILED = 1;
@@ -35,7 +46,7 @@ function oneLine(text: string): string {
 function add(program: Command, name: keyof typeof DEFAULTS, description: string): Command {
   const defaults: Defaults = DEFAULTS[name];
   const command = withCommonFlags(program.command(name).description(description), defaults);
-  if (name === "workers") return command;
+  if (name === "workers" || name === "load") return command;
   return withServers(command, SERVERS[name], name === "http" ? HTTP_NAMES : PEER_NAMES);
 }
 
@@ -73,6 +84,10 @@ function buildProgram(): Command {
     .option("--size <bytes>", "message size", countFrom, 64)
     .option("--balance <count>", "connections held to look at the balance", countFrom, 1000)
     .action(workers);
+  add(program, "load", "polloi load beside a client in C and wrk: CPU, latency, time to open")
+    .option("--connections <counts>", "connections", countsFrom, [64, 512])
+    .option("--opened <count>", "connections that are opened at once", countFrom, 10_000)
+    .action(load);
   add(program, "idle", "memory and CPU cost of idle connections")
     .option("--connections <count>", "idle connections", countFrom, 15_000)
     .option("--steps <counts>", "idle connections beside 50 active ones", countsFrom)

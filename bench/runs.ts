@@ -1,5 +1,7 @@
 /** One function for each benchmark: from its flags to its result. */
 import { churnCellText, churnGoals } from "./churn-text.ts";
+import { type ClientsResult, clientPlans, measureClients } from "./clients.ts";
+import { clientsGoals, clientsText } from "./clients-text.ts";
 import { type Cell, type EchoResult, type EchoSettings, measureEcho, summarize } from "./echo.ts";
 import { cellText, echoGoals } from "./echo-text.ts";
 import { type CommonFlags, DEFAULT_WARMUP } from "./flags.ts";
@@ -12,6 +14,7 @@ import { type LatencyResult, measureLatency } from "./latency.ts";
 import { latencyGoals, latencyText } from "./latency-text.ts";
 import { whyNotInNode } from "./load.ts";
 import { findPeers } from "./peers.ts";
+import { PLANS } from "./plans.ts";
 import { close, named, open, Refusal, type Session, save, step, stepsAreOver } from "./session.ts";
 import { measureSyscalls, type SyscallsResult } from "./syscalls.ts";
 import { syscallsGoals, syscallsText } from "./syscalls-text.ts";
@@ -20,7 +23,9 @@ import { workersGoals, workersText } from "./workers-text.ts";
 import { findHttpLoad, type LoadName } from "./wrk.ts";
 
 /** The servers of each benchmark unless `--servers` says otherwise. */
-export const SERVERS: Readonly<Record<Exclude<keyof typeof DEFAULTS, "workers">, string[]>> = {
+export const SERVERS: Readonly<
+  Record<Exclude<keyof typeof DEFAULTS, "workers" | "load">, string[]>
+> = {
   echo: [
     "c-epoll",
     "polloi-uring-run",
@@ -73,6 +78,7 @@ export const DEFAULTS = {
   idle: { rounds: 3, seconds: 1 },
   // node:http takes the longest until its code is compiled: three quarters of a second.
   http: { rounds: 6, seconds: 1, warmup: 1 },
+  load: { rounds: 5, seconds: 2, warmup: 1 },
 } as const;
 
 function timesOf(
@@ -230,6 +236,32 @@ export async function workers(flags: WorkersFlags): Promise<void> {
   const result: WorkersResult = { benchmark: "workers", ...common };
   console.log(workersText(result));
   close(result, flags, { goals: workersGoals(result), failed: anyFailed(rows) });
+}
+
+export interface LoadFlags extends CommonFlags {
+  readonly connections: readonly number[];
+  readonly opened: number;
+}
+
+export async function load(flags: LoadFlags): Promise<void> {
+  const { connections, opened } = flags;
+  const settings = { connections, opened, ...timesOf(flags, DEFAULTS.load) };
+  const session = await open(flags, {
+    peers: (tools) => findPeers(tools, ["c-epoll", "c-http"], [...PLANS, ...HTTP_PLANS]),
+    connections: opened,
+  });
+  needC(session, "load");
+  const { machine, skipped, warnings, tools } = session;
+  if (tools.wrk.missing !== undefined) {
+    skipped.push({ name: "http", label: "http : wrk", reason: tools.wrk.missing });
+    console.log(`skipped   http : wrk: ${tools.wrk.missing}`);
+  }
+  const plans = clientPlans(settings, session);
+  const rows = await measureClients(session, settings, { plans, step });
+  stepsAreOver();
+  const result: ClientsResult = { benchmark: "load", machine, settings, warnings, skipped, rows };
+  console.log(clientsText(result));
+  close(result, flags, { goals: clientsGoals(result, plans), failed: anyFailed(rows) });
 }
 
 export interface IdleFlags extends CommonFlags {

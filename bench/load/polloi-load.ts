@@ -1,0 +1,53 @@
+/**
+ * polloi's own load as a load of the bench: connects, and then takes windows from stdin as `load.c` does.
+ *
+ *     node polloi-load.js -t TARGET -c CONNECTIONS
+ *
+ * Each window has connections of its own, so what they cost to open is not in its CPU time.
+ */
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { type LoadReport, load } from "../../src/load/index.ts";
+
+const { values } = parseArgs({
+  options: { t: { type: "string" }, c: { type: "string" }, e: { type: "string" } },
+});
+const target = values.t ?? "";
+const connections = Number(values.c ?? 50);
+const engine = (values.e ?? "auto") as "auto";
+
+/** In the words of the bench. */
+function told({ mismatches, errors, ...report }: LoadReport): object {
+  const { user, system } = report.cpuMs;
+  const { p50, p90, p99, max } = report.latencyMs;
+  return {
+    side: "polloi",
+    engine: report.engine,
+    connections,
+    seconds: report.elapsedMs / 1000,
+    messages: report.messages,
+    bytes: report.bytes,
+    compared: 1,
+    mismatches,
+    lost: report.failed + report.unanswered,
+    errors,
+    connectMs: report.openMs,
+    latencyUs: {
+      p50: 1000 * p50,
+      p90: 1000 * p90,
+      p99: 1000 * p99,
+      p999: 1000 * report.latencyMs["p99.9"],
+      max: 1000 * max,
+    },
+    cpuSeconds: (user + system) / 1000,
+  };
+}
+
+console.log(JSON.stringify({ opened: connections }));
+for await (const line of createInterface({ input: process.stdin })) {
+  const [warmup = 0, seconds = 1] = line.split(" ").map(Number);
+  const ask = (durationMs: number): Promise<LoadReport> =>
+    load({ target, connections, durationMs, engine }).finished;
+  if (warmup > 0) await ask(1000 * warmup);
+  console.log(JSON.stringify(told(await ask(1000 * seconds))));
+}
