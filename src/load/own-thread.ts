@@ -16,6 +16,7 @@ export class OwnThreadRun implements LoadRun {
   readonly #reactor: Reactor;
   #crowd: Crowd | undefined;
   #asked: Asked = "nothing";
+  #endTurning: () => void = () => {};
 
   /** @throws SysError when the engine does not work here. */
   constructor(plan: LoadPlan, kernel: Kernel) {
@@ -24,6 +25,7 @@ export class OwnThreadRun implements LoadRun {
     this.finished = this.#run().finally(() => {
       // Over already, unless something of its own went wrong.
       this.#crowd?.abort();
+      this.#endTurning();
       this.#reactor.close();
     });
   }
@@ -48,7 +50,7 @@ export class OwnThreadRun implements LoadRun {
     const place = await placeOf(plan);
     let cpu = process.cpuUsage();
     const crowd = await new Promise<Crowd>((resolve, reject) => {
-      turnBesideRuntime(reactor, reject);
+      this.#endTurning = turnBesideRuntime(reactor, reject);
       const share = shareOf(plan, 0, 1);
       const crowd = new Crowd({
         reactor,

@@ -8,7 +8,7 @@ const BUSY_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 10;
 
 /**
- * Turns a reactor beside the runtime's own loop until it is closed.
+ * Turns a reactor beside the runtime's own loop, until what it returns is called.
  *
  * @remarks
  * A guest in the runtime's loop has its timers, which are good to a millisecond; messages that are due at a
@@ -17,18 +17,23 @@ const LONGEST_WAIT_MS = 10;
  *
  * Waits grow longer as long as something comes of them. What has come right after the runtime had its turn
  * is from a server in this very thread, which could not answer meanwhile: then they are short.
+ *
+ * @param failed - Told what a turn threw, after which there are no more.
  */
-export function turnBesideRuntime(reactor: Reactor, failed: (error: unknown) => void): void {
+export function turnBesideRuntime(reactor: Reactor, failed: (error: unknown) => void): () => void {
   // Nothing is open yet, so this returns at once; from then on nobody else turns it.
   reactor.run();
   let waitMs = SHORTEST_WAIT_MS;
   let inVain = false;
+  // Not asked of the reactor: whoever asks for its descriptor is taken for one that watches it.
+  let ended = false;
   const slice = (): void => {
+    if (ended) return;
     try {
       const until = performance.now() + SLICE_MS;
       if (reactor.turn(0) > 0 && inVain) waitMs = SHORTEST_WAIT_MS;
       inVain = false;
-      while (!inVain && reactor.fileno() >= 0 && performance.now() < until) {
+      while (!inVain && !ended && performance.now() < until) {
         inVain = reactor.turn(waitMs) === 0;
         const most = inVain ? LONGEST_WAIT_MS : BUSY_WAIT_MS;
         waitMs = Math.min(2 * waitMs, most);
@@ -37,7 +42,10 @@ export function turnBesideRuntime(reactor: Reactor, failed: (error: unknown) => 
       failed(error);
       return;
     }
-    if (reactor.fileno() >= 0) setImmediate(slice);
+    setImmediate(slice);
   };
   setImmediate(slice);
+  return () => {
+    ended = true;
+  };
 }
