@@ -47,7 +47,7 @@ export interface LoadReport extends Omit<Counts, "open"> {
 export interface LoadFacts {
   readonly engine: EngineName;
   readonly threads: number;
-  readonly cpu: NodeJS.CpuUsage;
+  readonly cpu: { readonly user: number; readonly system: number };
   readonly stoppedEarly: boolean;
 }
 
