@@ -87,8 +87,13 @@ export interface Engine {
    */
   fileno(): number;
 
-  /** Accepts on a listening socket until closed. */
-  listen(slot: number, fd: number): number;
+  /**
+   * Accepts on a listening socket until closed.
+   *
+   * @param exclusive - Others wait for the same socket: a connection is to wake one of them, not all.
+   * Where the engine cannot ask for that, all are woken.
+   */
+  listen(slot: number, fd: number, exclusive?: boolean): number;
   /** Stops or goes on accepting. */
   setAccepting(slot: number, accepting: boolean): number;
   /** Waits for a connect that is in progress. Afterwards `open` makes a stream of it. */

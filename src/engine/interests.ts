@@ -1,4 +1,4 @@
-import { EVENT_READ } from "../selectors/events.ts";
+import { EVENT_READ, MODE_EXCLUSIVE } from "../selectors/events.ts";
 import type { Poller } from "../selectors/poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Mirror } from "./mirror.ts";
@@ -60,7 +60,7 @@ export class Interests {
     this.#mirror?.remove(fd);
   }
 
-  /** Takes a hung-up stream out of the poller, which would report it at every wait. */
+  /** Takes out of the poller what it would report at every wait: a hung-up stream, a listener that is not to accept. */
   park(slot: number): void {
     this.remove(slot);
     this.#slots.raise(slot, FLAG_PARKED);
@@ -69,10 +69,11 @@ export class Interests {
   unpark(slot: number): number {
     const slots = this.#slots;
     const fd = slots.fds[slot] as number;
-    const result = this.#poller.add(fd, EVENT_READ, slot);
+    const interest = EVENT_READ | ((slots.interests[slot] as number) & MODE_EXCLUSIVE);
+    const result = this.#poller.add(fd, interest, slot);
     if (result < 0) return result;
-    this.#mirror?.set(fd, EVENT_READ);
-    slots.interests[slot] = EVENT_READ;
+    this.#mirror?.set(fd, interest);
+    slots.interests[slot] = interest;
     slots.lower(slot, FLAG_PARKED);
     return result;
   }

@@ -15,6 +15,7 @@ import {
   EVENT_READ,
   EVENT_WRITE,
   MODE_EDGE,
+  MODE_EXCLUSIVE,
 } from "../selectors/events.ts";
 import { type Poller, ReadyBatch } from "../selectors/poller.ts";
 import { takeSocketError } from "../socket/raw.ts";
@@ -92,12 +93,21 @@ export class ReadinessEngine implements Engine {
     return this.#interests.fileno();
   }
 
-  listen(slot: number, fd: number): number {
-    return this.#interests.add(slot, fd, KIND_LISTENER, EVENT_READ);
+  listen(slot: number, fd: number, exclusive = false): number {
+    const mode = exclusive && this.#poller.capabilities.exclusive ? MODE_EXCLUSIVE : 0;
+    return this.#interests.add(slot, fd, KIND_LISTENER, EVENT_READ | mode);
   }
 
   setAccepting(slot: number, accepting: boolean): number {
-    return this.#interests.modify(slot, accepting ? EVENT_READ : 0);
+    const { interests } = this.#slots;
+    // What waits exclusively cannot be modified: it is taken out, and added again. epoll_ctl(2)
+    if (((interests[slot] as number) & MODE_EXCLUSIVE) === 0) {
+      return this.#interests.modify(slot, accepting ? EVENT_READ : 0);
+    }
+    if (accepting !== this.#slots.has(slot, FLAG_PARKED)) return 0;
+    if (accepting) return this.#interests.unpark(slot);
+    this.#interests.park(slot);
+    return 0;
   }
 
   connect(slot: number, fd: number): number {

@@ -127,6 +127,7 @@ export class UringEngine implements Engine {
   }
 
   listen(slot: number, fd: number): number {
+    // An accept of a ring waits exclusively in any case.
     return this.#take(slot, fd, KIND_LISTENER, 0, FLAG_WANTED);
   }
 

@@ -28,6 +28,11 @@ export interface ListenOptions<Data = unknown>
    * on how to open a socket say nothing then.
    */
   readonly fd?: number;
+  /**
+   * Other processes or threads accept from the same socket, and each connection is to wake one of them:
+   * EPOLLEXCLUSIVE. Default false; poll and select wake all of them in any case, an io_uring one.
+   */
+  readonly exclusive?: boolean;
   /** Accepts no more than so many at once; the rest wait in the backlog. Default: no limit. */
   readonly maxConnections?: number;
   /**
@@ -96,7 +101,7 @@ export class AcceptingListener<Data> extends Owner implements Listener {
       setIntOption(kernel, this.#fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
     this.#slot = loop.take(this);
-    const result = engine.listen(this.#slot, this.#fd);
+    const result = engine.listen(this.#slot, this.#fd, options.exclusive === true);
     if (result < 0) {
       if (options.fd === undefined) kernel.libc.close(this.#fd);
       loop.giveBack(this.#slot);

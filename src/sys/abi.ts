@@ -79,12 +79,17 @@ export const TFD_CLOEXEC: number = O_CLOEXEC;
 export const TFD_NONBLOCK: number = O_NONBLOCK;
 export const CLOCK_MONOTONIC = 1;
 
+// prctl(2): which signal the kernel sends when the parent has died.
+export const PR_SET_PDEATHSIG = 1;
+
 // getrlimit(2)
 export const RLIMIT_NOFILE = 7;
 
 /** Call numbers for {@link Libc.syscall}. Only calls added since 2019 have one number everywhere. */
 export const SYS = {
   getdents64: (X64 ? 217 : 61) as number,
+  munmap: (X64 ? 11 : 215) as number,
+  prctl: (X64 ? 157 : 167) as number,
   openat: (X64 ? 257 : 56) as number,
   statx: (X64 ? 332 : 291) as number,
   io_uring_setup: 425,

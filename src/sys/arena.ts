@@ -9,6 +9,7 @@ import {
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
+  SYS,
 } from "./abi.ts";
 import type { Libc } from "./libc.ts";
 
@@ -71,6 +72,7 @@ export class ArenaPool {
   readonly #libc: Libc;
   readonly #viewMemory: ViewMemory;
   readonly #free: Map<number, Arena[]> = new Map();
+  readonly #all: Arena[] = [];
   /** Those whose pages are not private. */
   readonly #shared: Set<Arena> = new Set();
 
@@ -97,7 +99,7 @@ export class ArenaPool {
       0,
     );
     check(address, "mmap");
-    return new Arena(address, this.#viewMemory(address, length));
+    return this.#mapped(address, length);
   }
 
   /**
@@ -111,7 +113,7 @@ export class ArenaPool {
     const flags = MAP_SHARED | MAP_POPULATE;
     const address = this.#libc.mmap(0, length, PROT_READ | PROT_WRITE, flags, fd, offset);
     check(address, "mmap", { fd });
-    const arena = new Arena(address, this.#viewMemory(address, length));
+    const arena = this.#mapped(address, length);
     this.#shared.add(arena);
     return arena;
   }
@@ -130,6 +132,26 @@ export class ArenaPool {
     const free = this.#free.get(arena.byteLength);
     if (free === undefined) this.#free.set(arena.byteLength, [arena]);
     else free.push(arena);
+  }
+
+  /**
+   * Unmaps every arena there ever was, for a thread that is about to end: its memory would stay mapped for
+   * as long as the process lives.
+   *
+   * @remarks
+   * The last thing that a thread does with its kernel. Whatever looks at an arena afterwards ends the process.
+   */
+  unmap(): void {
+    const { syscall } = this.#libc;
+    for (const { address, byteLength } of this.#all.splice(0)) {
+      syscall(SYS.munmap, address, byteLength, 0, 0, 0, 0);
+    }
+  }
+
+  #mapped(address: number, length: number): Arena {
+    const arena = new Arena(address, this.#viewMemory(address, length));
+    this.#all.push(arena);
+    return arena;
   }
 }
 

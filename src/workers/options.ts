@@ -53,13 +53,13 @@ export function workerCount(workers: number | "auto" = "auto"): number {
   return workers;
 }
 
-/** @throws `ERR_INVALID_OPTION` */
-export function moduleUrl(module: URL | string): string {
+/** @param where - What a wrong one is told to have been for. @throws `ERR_INVALID_OPTION` */
+export function moduleUrl(module: URL | string, where = "in workers"): string {
   if (module instanceof URL) return module.href;
   if (typeof module !== "string" || module === "") {
     throw typeError(
       "ERR_INVALID_OPTION",
-      `Cannot run ${show(module)} in workers: give the URL or the path of a module`,
+      `Cannot run ${show(module)} ${where}: give the URL or the path of a module`,
     );
   }
   return /^[a-z][a-z\d+.-]+:/i.test(module) ? module : pathToFileURL(resolve(module)).href;

@@ -7,6 +7,7 @@ import type { Ledger } from "./ledger.ts";
 import type { PoolListeners } from "./listeners.ts";
 import type { FailedStart, WorkerEngine, WorkerInput, WorkerMessage } from "./module.ts";
 import type { WorkerCrash } from "./options.ts";
+import { Restarts } from "./restarts.ts";
 
 /** What a worker is doing. */
 export type WorkerState = "starting" | "running" | "restarting" | "given up" | "stopped";
@@ -24,12 +25,6 @@ export interface SlotContext {
   gone(): void;
 }
 
-/** A worker that has run for so long was sound; what it crashes of is not how it starts. */
-const SOUND_MS = 10_000;
-/** After so many crashes in a row of workers that were not sound, no other takes their place. */
-const MAX_CRASHES = 5;
-/** How long a slot stays empty after the first of these crashes; doubled with each. */
-const FIRST_RESTART_MS = 50;
 /** How long a thread that was woken for the last time may take to see it. */
 const WAKING_MS = 50;
 /** How much longer than it was given a worker may take to stop, before its thread is ended. */
@@ -51,7 +46,7 @@ export class Slot {
   #thread: Worker | undefined;
   #startedAt = 0;
   #error: Error | undefined;
-  #quickCrashes = 0;
+  readonly #restarts = new Restarts();
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
 
@@ -148,23 +143,18 @@ export class Slot {
     if (!this.#stopping && this.#wasReady) this.#report(error);
     await buried;
     if (this.#stopping || !this.#wasReady) this.#leave("stopped");
-    else if (this.#quickCrashes >= MAX_CRASHES) this.#leave("given up");
-    else this.#timer = setTimeout(() => this.#restart(), this.#restartMs());
+    else if (this.#restarts.givenUp) this.#leave("given up");
+    else this.#timer = setTimeout(() => this.#restart(), this.#restarts.delayMs);
   }
 
   #report(error: Error): void {
-    const sound = performance.now() - this.#startedAt > SOUND_MS;
     this.crashes++;
-    this.#quickCrashes = sound ? 1 : this.#quickCrashes + 1;
-    const givenUp = this.#quickCrashes >= MAX_CRASHES;
+    this.#restarts.crashed(this.#startedAt);
+    const { givenUp, delayMs } = this.#restarts;
     // First, so that none comes while nobody is there to accept it.
     if (givenUp) this.#context.listeners?.giveUp(this.index);
-    const restartInMs = givenUp ? null : this.#restartMs();
+    const restartInMs = givenUp ? null : delayMs;
     this.#context.crashed({ index: this.index, error, restartInMs });
-  }
-
-  #restartMs(): number {
-    return FIRST_RESTART_MS * 2 ** (this.#quickCrashes - 1);
   }
 
   #restart(): void {

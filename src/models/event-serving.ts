@@ -1,0 +1,109 @@
+import type { Connection } from "../reactor/connection.ts";
+import type { Listener, ListenOptions } from "../reactor/listener.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import type { Timer } from "../reactor/timers.ts";
+import type { Treatment } from "./messages.ts";
+import type { ModelHandlers } from "./module.ts";
+import type { Served } from "./served.ts";
+
+/** Above this much that a peer has not read, nothing more is received from it. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/** Where to listen, and what to do when that is not possible for a while. */
+export type EventListenOptions = Pick<
+  ListenOptions,
+  | "fd"
+  | "exclusive"
+  | "host"
+  | "port"
+  | "path"
+  | "address"
+  | "backlog"
+  | "dualStack"
+  | "acceptError"
+>;
+
+/** What an {@link EventServing} is made of. */
+export interface EventServingParts {
+  readonly reactor: Reactor;
+  readonly handlers: ModelHandlers;
+  readonly served: Served;
+  readonly treatment: Treatment;
+}
+
+/** Serves connections on an event loop, and comes to an end when asked. */
+export class EventServing {
+  readonly listener: Listener;
+  readonly #reactor: Reactor;
+  readonly #open = new Set<Connection>();
+  #deadline: Timer | undefined;
+  #stopped: (() => void) | undefined;
+
+  constructor(
+    where: EventListenOptions,
+    { reactor, handlers, served, treatment }: EventServingParts,
+  ) {
+    const open = this.#open;
+    const peers = new Map<Connection, string>();
+    const { noDelay, idleTimeoutMs } = treatment;
+    this.#reactor = reactor;
+    this.listener = reactor.listen({
+      ...where,
+      noDelay,
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+      zeroCopy: true,
+      highWaterBytes: HIGH_WATER_BYTES,
+      // What a handler may write is bounded by what it is given, as nothing more is received above the mark.
+      maxPendingBytes: Number.MAX_SAFE_INTEGER,
+      open(connection) {
+        open.add(connection);
+        const peer = served.opened(connection);
+        if (served.observer !== undefined) peers.set(connection, peer);
+        handlers.open?.(connection);
+      },
+      data(connection, bytes) {
+        served.received(peers.get(connection) ?? "", bytes);
+        handlers.data?.(connection, bytes);
+        if (connection.pendingBytes > HIGH_WATER_BYTES) connection.pause();
+      },
+      drain: (connection) => connection.resume(),
+      end(connection) {
+        handlers.end?.(connection);
+        connection.end();
+      },
+      close: (connection, error) => {
+        open.delete(connection);
+        served.closed(peers.get(connection) ?? "", error);
+        peers.delete(connection);
+        try {
+          handlers.close?.(connection, error);
+        } finally {
+          this.#endIfEmpty();
+        }
+      },
+    });
+  }
+
+  /**
+   * Stops listening, and lets every connection have what is queued for it.
+   *
+   * @param graceMs - How long that may take. Asked again, it is counted from then.
+   * @param stopped - Called when all of them are closed, perhaps before this returns.
+   */
+  stop(graceMs: number, stopped: () => void): void {
+    this.#stopped = stopped;
+    this.#deadline?.cancel();
+    this.#deadline = this.#reactor.setTimer(graceMs, () => {
+      for (const connection of this.#open) connection.destroy();
+    });
+    this.listener.close();
+    for (const connection of this.#open) connection.close();
+    this.#endIfEmpty();
+  }
+
+  #endIfEmpty(): void {
+    if (this.#stopped === undefined || this.#open.size > 0) return;
+    this.#deadline?.cancel();
+    this.#stopped();
+  }
+}

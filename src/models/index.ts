@@ -1,0 +1,18 @@
+/**
+ * The same handlers served in the five ways there are: one client at a time, a process each, a thread each,
+ * pre-forked event loops, one event loop.
+ *
+ * @packageDocumentation
+ */
+export type { ModelConnection, ModelHandlers, ModelModule } from "./module.ts";
+export {
+  type AtLimit,
+  MODELS,
+  type ModelDeath,
+  type ModelName,
+  type ModelOptions,
+  type Sharing,
+} from "./options.ts";
+export type { ModelObserver } from "./served.ts";
+export { type ModelCounts, ModelServer, serveModel } from "./server.ts";
+export type { ModelChild } from "./way.ts";

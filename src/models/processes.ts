@@ -1,0 +1,239 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { execArgv, execPath } from "node:process";
+import { fileURLToPath } from "node:url";
+import type { Reactor } from "../reactor/reactor.ts";
+import type { Watch } from "../reactor/watch.ts";
+import { EVENT_READ } from "../selectors/events.ts";
+import { SOCK_SEQPACKET } from "../socket/constants.ts";
+import { createServer } from "../socket/create.ts";
+import { sendFds } from "../socket/pass-fds.ts";
+import type { Socket } from "../socket/socket.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { type ChildEvents, type ChildUnit, OVERTIME_MS } from "./child-unit.ts";
+import { type ChildMessage, errorOf, type ProcessInput, type StopOrder } from "./messages.ts";
+
+/** More than any message has: they are no longer than a socket's buffer. */
+const MAX_MESSAGE = 256 * 1024;
+/** How long to wait until a descriptor may be free again. */
+const STARVED_MS = 50;
+
+/** Arguments with which the runtime would run something other than the program that is asked for. */
+const NOT_PASSED_ON = /^(-[epr]|--(eval|print|require|test|inspect|input-type|watch))/;
+
+/**
+ * Starts processes of this runtime, and gives each a descriptor.
+ *
+ * @remarks
+ * A new process is told a name, connects to it, and gets what it is to serve through that connection
+ * (SCM_RIGHTS). So it works the same with every runtime, whatever of its parent's descriptors a child
+ * would inherit. The name is an abstract one, which anybody may connect to: only a process that was
+ * started here, and is known by its id (SO_PEERCRED), is told anything.
+ */
+export class Processes {
+  readonly #kernel: Kernel;
+  readonly #reactor: Reactor;
+  readonly #server: Socket;
+  readonly #name: string;
+  readonly #args: readonly string[];
+  readonly #unmet = new Map<number, StartedProcess>();
+  #watch: Watch | undefined;
+  #retry: NodeJS.Timeout | undefined;
+
+  /** @throws SysError `EMFILE` */
+  constructor(kernel: Kernel, reactor: Reactor, args: readonly string[] | undefined) {
+    this.#kernel = kernel;
+    this.#reactor = reactor;
+    this.#name = `polloi-models-${process.pid}-${crypto.randomUUID()}`;
+    this.#args = [
+      ...(args ?? usualArguments(kernel)),
+      fileURLToPath(new URL("./child.js", import.meta.url)),
+      this.#name,
+    ];
+    const path = `\0${this.#name}`;
+    this.#server = createServer({ path, type: SOCK_SEQPACKET, nonBlocking: true, kernel });
+    this.#meetChildren();
+  }
+
+  /**
+   * Starts a process.
+   *
+   * @param fd - What it is to serve: given away, and closed here when the process has it.
+   * @throws what the runtime throws when it cannot start one; `fd` is closed then.
+   */
+  start(input: ProcessInput, fd: number, events: ChildEvents): ChildUnit {
+    const { libc } = this.#kernel;
+    let child: ChildProcess;
+    try {
+      child = spawn(execPath, this.#args, { stdio: ["ignore", "inherit", "inherit"] });
+    } catch (error) {
+      libc.close(fd);
+      throw error;
+    }
+    const unit = new StartedProcess(
+      this.#kernel,
+      child,
+      { input, fd },
+      {
+        message: (message) => events.message(message),
+        ended: (why) => {
+          this.#unmet.delete(unit.id);
+          events.ended(why);
+        },
+      },
+    );
+    this.#unmet.set(unit.id, unit);
+    return unit;
+  }
+
+  /** Closes what it listens on. Processes that it started are not touched. */
+  close(): void {
+    clearTimeout(this.#retry);
+    this.#watch?.close();
+    this.#server.close();
+  }
+
+  #meetChildren(): void {
+    this.#watch = this.#reactor.watch(this.#server, EVENT_READ, () => {
+      try {
+        for (let met = this.#server.accept(); met !== null; met = this.#server.accept()) {
+          this.#meet(met.socket);
+        }
+      } catch {
+        // No descriptor is left. The children wait.
+        this.#watch?.close();
+        this.#retry = setTimeout(() => this.#meetChildren(), STARVED_MS);
+      }
+    });
+  }
+
+  #meet(socket: Socket): void {
+    const { pid } = socket.options.peerCredentials;
+    const unit = this.#unmet.get(pid);
+    if (unit === undefined) {
+      socket.close();
+      return;
+    }
+    this.#unmet.delete(pid);
+    unit.met(socket, this.#reactor);
+  }
+}
+
+/** One process. */
+class StartedProcess implements ChildUnit {
+  readonly kind = "process";
+  readonly id: number;
+  readonly #kernel: Kernel;
+  readonly #child: ChildProcess;
+  readonly #events: ChildEvents;
+  readonly #input: ProcessInput;
+  /** What it is to serve, until it has it. */
+  #fd: number;
+  #channel: Socket | undefined;
+  #watch: Watch | undefined;
+  #failed: Error | undefined;
+  #stopWithinMs: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #ended = false;
+
+  constructor(
+    kernel: Kernel,
+    child: ChildProcess,
+    { input, fd }: { input: ProcessInput; fd: number },
+    events: ChildEvents,
+  ) {
+    this.id = child.pid ?? -1;
+    this.#kernel = kernel;
+    this.#child = child;
+    this.#events = events;
+    this.#input = input;
+    this.#fd = fd;
+    child.once("error", (error) => this.#end(error));
+    child.once("exit", (code, signal) => this.#end(whyEnded(code, signal)));
+  }
+
+  /** It has connected: it is told what to serve, and given it. */
+  met(channel: Socket, reactor: Reactor): void {
+    this.#channel = channel;
+    channel.setBlocking(false);
+    this.#watch = reactor.watch(channel, EVENT_READ, () => this.#hear());
+    try {
+      sendFds(channel, JSON.stringify(this.#input), [this.#fd]);
+      this.#closeFd();
+      if (this.#stopWithinMs !== undefined) this.#order(this.#stopWithinMs);
+    } catch (error) {
+      // Too much of it, or it has died since.
+      this.#failed ??= error as Error;
+      this.#child.kill("SIGKILL");
+    }
+  }
+
+  stop(graceMs: number): void {
+    this.#stopWithinMs = graceMs;
+    clearTimeout(this.#timer);
+    if (graceMs === 0) {
+      this.#child.kill("SIGKILL");
+      return;
+    }
+    this.#timer = setTimeout(() => this.#child.kill("SIGKILL"), graceMs + OVERTIME_MS);
+    this.#order(graceMs);
+  }
+
+  #order(stopWithinMs: number): void {
+    try {
+      this.#channel?.send(JSON.stringify({ stopWithinMs } satisfies StopOrder));
+    } catch {
+      // It is about to be told of: it has died.
+    }
+  }
+
+  /** Takes what it says. @returns Whether there is more to come. */
+  #hear(): void {
+    try {
+      for (;;) {
+        const bytes = this.#channel?.recv(MAX_MESSAGE);
+        if (bytes === null || bytes === undefined) return;
+        if (bytes.length === 0) break;
+        const message = JSON.parse(Buffer.from(bytes).toString()) as ChildMessage;
+        if (message.type === "failed") this.#failed ??= errorOf(message.error);
+        this.#events.message(message);
+      }
+    } catch {
+      // A reset: it was killed with orders unread.
+    }
+    this.#closeChannel();
+  }
+
+  #end(why: Error | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    // What it said before it ended is still there.
+    this.#hear();
+    this.#closeChannel();
+    this.#closeFd();
+    this.#events.ended(why && (this.#failed ?? why));
+  }
+
+  #closeChannel(): void {
+    this.#watch?.close();
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+
+  #closeFd(): void {
+    if (this.#fd >= 0) this.#kernel.libc.close(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+function whyEnded(code: number | null, signal: string | null): Error | undefined {
+  if (signal !== null) return new Error(`it was killed by ${signal}`);
+  return code === 0 ? undefined : new Error(`it ended by itself, with exit code ${code}`);
+}
+
+/** How this runtime is told to run a program as this one runs. */
+function usualArguments({ runtime }: Kernel): readonly string[] {
+  // Who may call the kernel directly, as this library does, may do anything.
+  if (runtime === "deno") return ["run", "--allow-all"];
+  return execArgv.some((argument) => NOT_PASSED_ON.test(argument)) ? [] : execArgv;
+}
