@@ -27,6 +27,7 @@ import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { loadConformance } from "./conformance/load.ts";
 import { loadHttpConformance } from "./conformance/load-http.ts";
+import { modelsConformance } from "./conformance/models.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
@@ -111,6 +112,7 @@ function all(extent: Extent): Suite[] {
     uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
     ...VARIANTS.filter((variant) => extent === "all" || isForAll(variant)).map(reactorConformance),
     workersConformance(extent === "all" ? ["auto", "epoll"] : ["auto"]),
+    modelsConformance(),
     parserConformance(),
     httpServerConformance(),
     httpSmugglingConformance(),

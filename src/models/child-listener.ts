@@ -17,7 +17,8 @@ export function serveListener(
   handlers: ModelHandlers,
 ): void {
   const { engine, trigger, exclusive, observed } = input;
-  using reactor = new Reactor({ engine, trigger });
+  // Never closed: the process ends with it, and what a handler has thrown is to be told before anything else.
+  const reactor = new Reactor({ engine, trigger });
   let waiting = false;
   const served: Served = new Served(
     observed ? tellingObserver((said) => channel.tell(said)) : undefined,

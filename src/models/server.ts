@@ -63,6 +63,7 @@ export class ModelServer implements AsyncDisposable {
   #places: readonly Place[] = [];
   #started = false;
   #stopping = false;
+  #ended = false;
   #cause: Error | undefined;
 
   private constructor(options: ModelOptions) {
@@ -141,7 +142,7 @@ export class ModelServer implements AsyncDisposable {
   async stop(graceMs: number = GRACE_MS): Promise<void> {
     checkTimeout("graceMs", graceMs);
     this.#stopping = true;
-    this.#way?.stop(graceMs);
+    if (!this.#ended) this.#way?.stop(graceMs);
     await this.#over;
   }
 
@@ -196,6 +197,7 @@ export class ModelServer implements AsyncDisposable {
   }
 
   #close(): void {
+    this.#ended = true;
     if (this.#ownReactor) this.#reactor.close();
     this.#resolveOver();
   }

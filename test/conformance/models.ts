@@ -1,0 +1,351 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { serveModel } from "../../src/models/index.ts";
+import { kernel } from "../../src/sys/open.ts";
+import type { Case, Suite } from "../suite.ts";
+import { MUCH } from "./models/obedient.ts";
+import {
+  assertEchoed,
+  Client,
+  childrenOf,
+  exists,
+  noise,
+  TestServer,
+  VARIANTS,
+  variant,
+} from "./models/rig.ts";
+import { held, rejection, until } from "./workers/pool.ts";
+
+/** How many clients come at once. A process takes most of a second of Node's to start. */
+const CROWD: Readonly<Record<string, number>> = { process: 6, thread: 12 };
+const LARGE = 3_000_000;
+
+/** What the variants of prefork have in common is shown with one of them. */
+const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
+const PER_CONNECTION = ["process", "thread"] as const;
+const WITH_PROCESSES = ["process", "prefork, one listener", "prefork, SO_REUSEPORT"] as const;
+
+const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
+  [{ model: "fork" }, "ERR_INVALID_OPTION", /"fork" as model.*"prefork"/],
+  [{ model: "event", children: 2 }, "ERR_INVALID_OPTION", /children.*"event".*prefork/],
+  [{ model: "event", maxChildren: 2 }, "ERR_INVALID_OPTION", /maxChildren.*process and thread/],
+  [{ model: "thread", engine: "epoll" }, "ERR_INVALID_OPTION", /engine.*prefork and event/],
+  [{ model: "thread", maxChildren: 0 }, "ERR_INVALID_OPTION", /0 as maxChildren.*1 to 10000/],
+  [{ model: "thread", atLimit: "refuse" }, "ERR_INVALID_OPTION", /"refuse" as atLimit/],
+  [{ model: "prefork", children: 1.5 }, "ERR_INVALID_OPTION", /1\.5 as children.*"auto"/],
+  [{ model: "prefork", sharing: "both" }, "ERR_INVALID_OPTION", /"both" as sharing/],
+  [{ model: "event", module: 5 }, "ERR_INVALID_OPTION", /run 5 as the model "event"/],
+  [{ model: "event", idleTimeoutMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as idleTimeoutMs/],
+];
+
+/** {@link serveModel}: the same handlers in five ways. */
+export function modelsConformance(): Suite {
+  return {
+    title: `models on ${kernel.runtime}`,
+    cases: [
+      ...VARIANTS.flatMap(({ name }) => servingCases(name)),
+      ...ONE_OF_EACH.flatMap((name) => [...peerCases(name), idleCase(name)]),
+      ...deathCases(),
+      ...limitCases(),
+      ...stoppingCases(),
+      ...refusedCases(),
+    ],
+  };
+}
+
+function servingCases(name: string): Case[] {
+  const crowd = CROWD[name] ?? 100;
+  return [
+    {
+      name: `${name}: ${crowd} clients at once, each of which has its own bytes back, and its end`,
+      run: async () => {
+        await using test = await TestServer.start(variant(name));
+        const clients = Array.from({ length: crowd }, () => test.client());
+        for (const [i, client] of clients.entries()) client.send(noise(10_000, i)).end();
+        await until("all are closed", () => clients.every(({ closed }) => closed));
+        for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
+        await until("told", () => test.server.counts.bytes === crowd * 10_000);
+        const { connections, open, deaths, refusals } = test.server.counts;
+        const expected = { connections: crowd, deaths: 0, refusals: 0 };
+        assert.deepEqual({ connections, deaths, refusals }, expected);
+        if (open > 0) await until("none is open", () => test.server.counts.open === 0);
+      },
+    },
+  ];
+}
+
+function peerCases(name: string): Case[] {
+  return [
+    {
+      name: `${name}: a large message comes back to a slow reader, and who resets or is closed costs others nothing`,
+      run: async () => {
+        await using test = await TestServer.start(variant(name));
+        const bytes = noise(LARGE, 1);
+        const slow = test.client();
+        slow.pause();
+        slow.send(bytes).end();
+        // Served one at a time, the others come after it.
+        if (name === "blocking") slow.resume();
+        else assert.equal(await test.client().ask("not held up"), "not held up");
+        const left = test.client().send("bye");
+        await left.over();
+        assert.deepEqual([left.text, left.error], ["good bye", undefined]);
+        if (name !== "blocking") test.clients[1]?.reset();
+        slow.resume();
+        await slow.over();
+        assertEchoed(slow, bytes);
+        assert.deepEqual(test.deaths, []);
+      },
+    },
+  ];
+}
+
+function idleCase(name: string): Case {
+  return {
+    name: `${name}: who says nothing for the idle timeout is closed, and the observer hears of all`,
+    run: async () => {
+      const told: string[] = [];
+      await using test = await TestServer.start({
+        ...variant(name),
+        idleTimeoutMs: 60,
+        observer: {
+          opened: (peer) => told.push(`open ${peer}`),
+          received: (peer, bytes) => told.push(`${peer}: ${Buffer.from(bytes)}`),
+          closed: (peer, error) =>
+            told.push(`close ${peer}: ${(error as { code?: string })?.code}`),
+        },
+      });
+      const client = test.client();
+      assert.equal(await client.ask("hello"), "hello");
+      await client.over();
+      await until("told", () => told.length === 3);
+      const peer = /^open (127\.0\.0\.1:\d+)$/.exec(told[0] ?? "")?.[1];
+      assert.deepEqual(told, [`open ${peer}`, `${peer}: hello`, `close ${peer}: ETIMEDOUT`]);
+    },
+  };
+}
+
+function deathCases(): Case[] {
+  return [
+    ...WITH_PROCESSES.map((name) => ({
+      name: `${name}: a process killed by SIGKILL is reaped and told of, and others are served on`,
+      run: async () => {
+        await using test = await TestServer.start(variant(name));
+        const doomed = test.client();
+        const pid = Number(await doomed.ask("who"));
+        process.kill(pid, "SIGKILL");
+        await doomed.over();
+        await until("told", () => test.deaths.length === 1);
+        const [{ kind, id, error, restartInMs } = {}] = test.deaths;
+        assert.deepEqual([kind, id], ["process", pid]);
+        assert.match(error?.message ?? "", /killed by SIGKILL/);
+        assert.equal(restartInMs, name === "process" ? undefined : 50);
+        await until("reaped", () => !exists(pid));
+        assert.equal(await test.client().ask("still"), "still");
+        if (name === "process") return;
+        await until("replaced", () => test.server.children.length === 2);
+        assert.ok(!test.server.children.some((child) => child.id === pid));
+        assert.equal(test.server.counts.started, 3);
+      },
+    })),
+    ...(["blocking", ...PER_CONNECTION, "prefork, one listener"] as const).map((name) => ({
+      name: `${name}: what a handler throws, or an exit, ends who ran it, and is told with its words`,
+      run: async () => {
+        await using test = await TestServer.start(variant(name));
+        for (const [i, [command, words]] of (
+          [
+            ["throw", /thrown in a handler/],
+            ["exit", /exit code 3/],
+          ] as const
+        ).entries()) {
+          const client = test.client().send(command);
+          await client.over();
+          await until("told", () => test.deaths.length === i + 1);
+          assert.match(test.deaths[i]?.error.message ?? "", words);
+        }
+        assert.equal(await test.client().ask("still"), "still");
+        assert.equal(test.server.counts.deaths, 2);
+      },
+    })),
+    {
+      name: "what dies again and again is given up, and the last one ends the server",
+      run: async () => {
+        await using test = await TestServer.start(variant("blocking"));
+        const finished = rejection(test.server.finished);
+        for (let deaths = 1; deaths <= 5; deaths++) {
+          test.client().send("throw");
+          await until("told", () => test.deaths.length === deaths);
+        }
+        const delays = test.deaths.map(({ restartInMs }) => restartInMs);
+        assert.deepEqual(delays, [50, 100, 200, 400, null]);
+        assert.match((await finished).message, /died too often.*thrown in a handler/);
+        const late = test.client();
+        await late.over();
+      },
+    },
+  ];
+}
+
+function limitCases(): Case[] {
+  return PER_CONNECTION.flatMap((name) => [
+    {
+      name: `${name}: at the limit connections wait, which is told once, and are served when one ends`,
+      run: async () => {
+        await using test = await TestServer.start({ ...variant(name), maxChildren: 2 });
+        const first = test.client();
+        const second = test.client();
+        assert.equal(await first.ask("one"), "one");
+        assert.equal(await second.ask("two"), "two");
+        const third = test.client().send("three");
+        await until("told", () => test.limits.length > 0);
+        assert.deepEqual(test.limits, [2]);
+        assert.deepEqual([third.length, test.server.counts.children], [0, 2]);
+        assert.equal(await second.ask("on"), "on");
+        first.end();
+        await until("served", () => third.text === "three");
+        assert.deepEqual(test.limits, [2]);
+        assert.equal(test.server.counts.connections, 3);
+      },
+    },
+    {
+      name: `${name}: at the limit connections are closed at once, when that is asked for`,
+      run: async () => {
+        await using test = await TestServer.start({
+          ...variant(name),
+          maxChildren: 1,
+          atLimit: "close",
+        });
+        const first = test.client();
+        assert.equal(await first.ask("one"), "one");
+        const [second, third] = [test.client(), test.client()];
+        await Promise.all([second.over(), third.over()]);
+        assert.deepEqual([second.length, third.length, test.limits], [0, 0, [1]]);
+        assert.equal(test.server.counts.refusals, 2);
+        assert.equal(await first.ask("on"), "on");
+      },
+    },
+  ]);
+}
+
+function stoppingCases(): Case[] {
+  return [
+    ...ONE_OF_EACH.map((name) => ({
+      name: `${name}: stop lets a slow reader have what is queued, cuts off who never reads, and leaves nothing`,
+      run: async () => {
+        for (const reads of [true, false]) {
+          const before = held();
+          await using test = await TestServer.start(variant(name));
+          const client = test.client().send("much");
+          await until("some has come", () => client.length > 0);
+          client.pause();
+          const stopped = test.server.stop(reads ? 10_000 : 30);
+          if (reads) client.resume();
+          await stopped;
+          await test.server.finished;
+          if (reads) await client.over();
+          assert.ok(reads ? client.length === MUCH : client.length < MUCH, `${client.length} came`);
+          client.destroy();
+          assert.deepEqual([test.server.children, childrenOf()], [[], []]);
+          const { port } = test.server;
+          assert.equal(port, -1);
+          await until("nothing is left open", () => held() <= before);
+        }
+      },
+    })),
+    ...(["blocking", ...PER_CONNECTION, "prefork, one listener"] as const).map((name) => ({
+      name: `${name}: stop ends a handler that is in a loop of its own, and stops the idle at once`,
+      run: async () => {
+        const before = held();
+        let spins = false;
+        const received = (_: string, bytes: Uint8Array): void => {
+          spins ||= Buffer.from(bytes).toString() === "spin";
+        };
+        await using test = await TestServer.start({
+          ...variant(name),
+          observer: { opened() {}, received, closed() {} },
+        });
+        // One that is idle; served one at a time, it would keep the other from being served.
+        if (name !== "blocking") assert.equal(await test.client().ask("idle"), "idle");
+        test.client().send("spin");
+        await until("it spins", () => spins);
+        const long = test.server.stop(60_000);
+        await test.server.stop(0);
+        await long;
+        assert.deepEqual([test.deaths, childrenOf()], [[], []]);
+        for (const client of test.clients) client.destroy();
+        await until("nothing is left open", () => held() <= before);
+      },
+    })),
+    ...(["process", "prefork"] as const).map((model) => ({
+      name: `${model}: no process outlives a parent that is killed, be it in a loop of its own or asleep`,
+      run: async () => {
+        const program = fileURLToPath(new URL("./models/parent-program.js", import.meta.url));
+        const args = kernel.runtime === "deno" ? ["run", "-A", program] : [program];
+        const parent = spawn(process.execPath, [...args, model], {
+          stdio: ["ignore", "pipe", "inherit"],
+        });
+        try {
+          let said = "";
+          parent.stdout.on("data", (text: Buffer) => {
+            said += text.toString();
+          });
+          await until("it listens", () => said.includes("\n"));
+          const { port } = JSON.parse(said) as { port: number };
+          const [asleep, spinning] = [new Client(port), new Client(port)];
+          assert.equal(await asleep.ask("hello"), "hello");
+          spinning.send("spin");
+          await until("it spins", () => said.includes("spinning"));
+          const pids = childrenOf(parent.pid);
+          assert.equal(pids.length, 2);
+          parent.kill("SIGKILL");
+          await until("all are gone", () => ![...pids, parent.pid as number].some(exists));
+          await Promise.all([asleep.over(), spinning.over()]);
+        } finally {
+          parent.kill("SIGKILL");
+        }
+      },
+    })),
+  ];
+}
+
+function refusedCases(): Case[] {
+  const module = new URL("./models/obedient.js", import.meta.url);
+  const listen = { host: "127.0.0.1", port: 0 };
+  const refused = async (options: object): Promise<Error & { code?: string }> => {
+    const before = held();
+    const error = await rejection(serveModel({ module, listen, ...options } as never));
+    await until("nothing is left open", () => held() <= before);
+    assert.deepEqual(childrenOf(), []);
+    return error;
+  };
+  return [
+    {
+      name: "options that are wrong, or of another model, are refused with what is allowed",
+      run: async () => {
+        for (const [options, code, names] of WRONG) {
+          const error = await refused(options);
+          assert.equal(error.code, code, error.message);
+          assert.match(error.message, names);
+        }
+      },
+    },
+    ...VARIANTS.filter(({ name }) => name !== "prefork, SO_REUSEPORT").map(({ name, options }) => ({
+      name: `${name}: a taken port, a module that is not there or has no handlers, and one that throws are told at once`,
+      run: async () => {
+        await using taken = await TestServer.start(variant("event"));
+        const { port } = taken.server;
+        const inUse = await refused({ ...options, listen: { host: "127.0.0.1", port } });
+        assert.equal(inUse.code, "EADDRINUSE");
+        const nowhere = await refused({
+          ...options,
+          module: new URL("nowhere.js", import.meta.url),
+        });
+        assert.match(nowhere.message, /nowhere/);
+        if (name === "process" || name === "thread") return;
+        const failing = await refused({ ...options, data: { failing: "no database" } });
+        assert.equal(failing.message, "no database");
+      },
+    })),
+  ];
+}

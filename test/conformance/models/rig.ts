@@ -1,0 +1,172 @@
+/** A server of a model under test, and its clients. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { type Connection, connect } from "../../../src/index.ts";
+import {
+  type ModelDeath,
+  type ModelOptions,
+  type ModelServer,
+  serveModel,
+} from "../../../src/models/index.ts";
+import { until } from "../workers/pool.ts";
+
+/** A model, and how it is told from the others: two of them have variants. */
+export interface Variant {
+  readonly name: string;
+  readonly options: Pick<ModelOptions, "model" | "sharing" | "children" | "engine">;
+}
+
+export const VARIANTS: readonly Variant[] = [
+  { name: "blocking", options: { model: "blocking" } },
+  { name: "process", options: { model: "process" } },
+  { name: "thread", options: { model: "thread" } },
+  { name: "prefork, one listener", options: { model: "prefork", children: 2, engine: "epoll" } },
+  {
+    name: "prefork, SO_REUSEPORT",
+    options: { model: "prefork", children: 2, sharing: "reuseport" },
+  },
+  { name: "event", options: { model: "event" } },
+];
+
+/** The variant called `name`. */
+export function variant(name: string): Variant["options"] {
+  return (VARIANTS.find((each) => each.name === name) as Variant).options;
+}
+
+/** A server, what it told, and its clients. */
+export class TestServer implements AsyncDisposable {
+  readonly deaths: ModelDeath[] = [];
+  readonly limits: number[] = [];
+  readonly clients: Client[] = [];
+  #server: ModelServer | undefined;
+
+  static async start(options: Partial<ModelOptions> & Variant["options"]): Promise<TestServer> {
+    const test = new TestServer();
+    test.#server = await serveModel({
+      module: new URL("./obedient.js", import.meta.url),
+      listen: { host: "127.0.0.1", port: 0 },
+      died: (death) => void test.deaths.push(death),
+      limitReached: (max) => void test.limits.push(max),
+      ...options,
+    });
+    return test;
+  }
+
+  get server(): ModelServer {
+    return this.#server as ModelServer;
+  }
+
+  client(): Client {
+    const client = new Client(this.server.port);
+    this.clients.push(client);
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.clients) client.destroy();
+    await this.server.stop(0);
+  }
+}
+
+/** A connection to a server. */
+export class Client {
+  closed = false;
+  error: Error | undefined;
+  length = 0;
+  readonly #connection: Connection;
+  #chunks: Uint8Array[] = [];
+
+  constructor(port: number) {
+    this.#connection = connect({
+      host: "127.0.0.1",
+      port,
+      maxPendingBytes: Number.MAX_SAFE_INTEGER,
+      data: (_, bytes) => {
+        this.#chunks.push(bytes);
+        this.length += bytes.length;
+      },
+      close: (_, error) => {
+        this.closed = true;
+        this.error = error;
+      },
+    });
+  }
+
+  get text(): string {
+    return this.bytes.toString("latin1");
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  send(what: string | Uint8Array): this {
+    this.#connection.write(what);
+    return this;
+  }
+
+  /** Sends no more. */
+  end(): this {
+    this.#connection.end();
+    return this;
+  }
+
+  /** Sends, and gives the answer; nothing when it is closed instead. */
+  async ask(what: string): Promise<string> {
+    this.#chunks = [];
+    this.length = 0;
+    this.send(what);
+    await until(`answered to ${what}`, () => this.length > 0 || this.closed);
+    return this.text;
+  }
+
+  async over(): Promise<void> {
+    await until("closed", () => this.closed);
+  }
+
+  pause(): void {
+    this.#connection.pause();
+  }
+
+  resume(): void {
+    this.#connection.resume();
+  }
+
+  destroy(): void {
+    this.#connection.destroy();
+  }
+
+  reset(): void {
+    this.#connection.reset();
+  }
+}
+
+/** Whether there is a process `pid`, be it only a zombie. */
+export function exists(pid: number): boolean {
+  return existsSync(`/proc/${pid}`);
+}
+
+/** The processes that this one started and that are there still, zombies among them. */
+export function childrenOf(pid: number = process.pid): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
+/** Bytes that are different for each `seed`, and do not repeat soon. */
+export function noise(length: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  let state = (0x2545f491 ^ Math.imul(seed + 1, 0x9e3779b1)) >>> 0;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** Checks that `client` got `sent` back, and how much it was. */
+export function assertEchoed(client: Client, sent: Buffer): void {
+  const expected = Buffer.concat([sent, Buffer.from(` ${sent.length} in all`)]);
+  assert.equal(client.length, expected.length);
+  assert.ok(client.bytes.equals(expected), "other bytes came back than were sent");
+  assert.equal(client.error, undefined);
+}
