@@ -2,6 +2,7 @@ import type { ProtocolName } from "../echo/protocols.ts";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
 import type { AccessFormat } from "../http/access-log.ts";
+import type { AtLimit, ModelName, Sharing } from "../models/options.ts";
 
 /** What can be served. */
 export type ServedName = ProtocolName | "http";
@@ -21,6 +22,12 @@ export interface ServeFlags {
   readonly engine: EngineChoice;
   readonly trigger?: Trigger;
   readonly workers?: number | "auto";
+  /** One of the five ways; without it, an event loop, or as many as there are workers. */
+  readonly model?: ModelName;
+  readonly children?: number | "auto";
+  readonly share?: Sharing;
+  readonly maxChildren?: number;
+  readonly atLimit?: AtLimit;
   readonly backlog?: number;
   /** From `--delay` and `--no-delay`; undefined when neither is given. */
   readonly delay?: boolean;

@@ -1,5 +1,6 @@
 import type { Observer } from "../echo/server.ts";
 import type { EngineName } from "../engine/engine.ts";
+import type { ModelName } from "../models/options.ts";
 import type { RequestObserver } from "./http-site.ts";
 import { printable } from "./printable.ts";
 import type { ServedName } from "./serve-flags.ts";
@@ -17,6 +18,8 @@ export interface Place {
   readonly why: string;
   /** How many workers; undefined when the main thread serves. */
   readonly workers?: number;
+  /** Which of the five ways it is, by name and in words; undefined when none was asked for. */
+  readonly model?: { readonly name: ModelName; readonly text: string };
   /** The directory whose files are served. */
   readonly dir?: string;
 }
@@ -92,15 +95,11 @@ export function jsonReport(quiet: boolean): ServeReport {
       ? undefined
       : (peer, method, target) => event("request", { peer, method, target }),
     listening(places) {
-      const listeners = places.map(({ protocol, host, port, path, engine, workers, dir }) => ({
-        protocol,
-        host,
-        port,
-        path,
-        engine,
-        workers,
-        dir,
-      }));
+      const listeners = places.map((place) => {
+        const { protocol, host, port, path, workers, dir, model } = place;
+        const engine = loops(place) ? place.engine : undefined;
+        return { protocol, host, port, path, model: model?.name, engine, workers, dir };
+      });
       printJson({ ready: true, listeners });
     },
     stopping(reason) {
@@ -117,14 +116,20 @@ export function jsonReport(quiet: boolean): ServeReport {
 
 /** @param isFirst - Later ones run on the same as the first. */
 function placeText(place: Place, isFirst: boolean, style: Styler): string {
-  const { protocol, engine, why, workers, dir } = place;
+  const { protocol, engine, why, workers, dir, model } = place;
   return (
     `${protocol} on ${style("bold", addressText(place))}\n` +
-    (isFirst ? `  engine   ${engine}, ${why}\n` : "") +
+    (model === undefined ? "" : `  model    ${model.name}: ${model.text}\n`) +
+    (isFirst && loops(place) ? `  engine   ${engine}, ${why}\n` : "") +
     (isFirst && workers !== undefined ? `  workers  ${workersText(workers)}\n` : "") +
     (dir === undefined ? "" : `  files    ${dir}\n`) +
     `  try it   ${style("cyan", tryText(place))}\n`
   );
+}
+
+/** Whether it serves on an event loop, or on several. */
+function loops({ model }: Place): boolean {
+  return model === undefined || model.name === "event" || model.name === "prefork";
 }
 
 function tryText({ protocol, host = "", port, path }: Place): string {

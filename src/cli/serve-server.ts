@@ -17,6 +17,11 @@ export async function openServer(
     const { openHttp } = await import("./serve-http.ts");
     return openHttp(reactor, where, flags, report.request);
   }
+  const { model } = flags;
+  if (model !== undefined) {
+    const { openModel } = await import("./serve-model.ts");
+    return openModel(reactor, protocol, where, { ...flags, model }, report.observer);
+  }
   const { openEcho } = await import("./serve-echo.ts");
   return openEcho(reactor, protocol, where, flags, report.observer);
 }

@@ -1,6 +1,6 @@
 /** A server of a model under test, and its clients. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type Connection, connect } from "../../../src/index.ts";
 import {
   type ModelDeath,
@@ -146,10 +146,23 @@ export function exists(pid: number): boolean {
   return existsSync(`/proc/${pid}`);
 }
 
+/** Whether process `pid` is at work: not if it only waits for a new parent to hear of its end. */
+export function runs(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
+}
+
 /** The processes that this one started and that are there still, zombies among them. */
 export function childrenOf(pid: number = process.pid): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
-  return text.split(" ").filter(Boolean).map(Number);
+  // Each belongs to the thread that started it.
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1");
+    return text.split(" ").filter(Boolean).map(Number);
+  });
 }
 
 /** Bytes that are different for each `seed`, and do not repeat soon. */
