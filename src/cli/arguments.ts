@@ -6,6 +6,8 @@ const MAX_INT = 0x7fffffff;
 const MAX_PORT = 65535;
 /** As many as `polloi/workers` allows, which is not loaded for this. */
 const MAX_WORKERS = 1024;
+/** As many as `polloi/models` allows. */
+const MAX_CHILDREN = 10_000;
 
 /** Milliseconds in the units that a duration may have. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -45,6 +47,18 @@ export function workers(text: string): number | "auto" {
   if (text === "auto") return text;
   const allowed = "Workers are auto (one for each processor) or a whole number from 1 to 1024.";
   return wholeNumber(text, 1, MAX_WORKERS, allowed);
+}
+
+/** How many processes to start beforehand: a number, or one for each processor. */
+export function children(text: string): number | "auto" {
+  if (text === "auto") return text;
+  const allowed = "Children are auto (one for each processor) or a whole number from 1 to 1024.";
+  return wholeNumber(text, 1, MAX_WORKERS, allowed);
+}
+
+/** How many processes or threads there may be at once. */
+export function maxChildren(text: string): number {
+  return wholeNumber(text, 1, MAX_CHILDREN, "Give a whole number from 1 to 10000.");
 }
 
 /** A host: a name or an address, never nothing. */

@@ -15,6 +15,7 @@ import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine } from "./failure.ts";
 import { addLab } from "./lab-command.ts";
 import { addLoad } from "./load-command.ts";
+import { refuseUnfitModel, withModelFlags } from "./model-flags.ts";
 import type { Asked, ServeFlags } from "./serve-flags.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
@@ -47,6 +48,7 @@ Examples:
   polloi serve http --access-log access.log   a line for each request; SIGHUP opens the file anew
   polloi serve echo:9000,http:9001            both on one reactor
   polloi serve echo --workers auto            use every processor
+  polloi serve echo --model process --max-children 10
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
 
 echo is on port 7788, as upper and discard are, and http on 8080, unless --port or name:port says otherwise.
@@ -108,7 +110,7 @@ function buildProgram(version: string, exitWith: (code: number) => void): Comman
 }
 
 function addServe(program: Command, exitWith: (code: number) => void): void {
-  program
+  const serve = program
     .command("serve")
     .summary("serve echo, upper, discard or http")
     .description(
@@ -155,7 +157,8 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
       "-w, --workers <count>",
       "threads that share the port, each with its own reactor; auto is one for each processor",
       workers,
-    )
+    );
+  withModelFlags(serve)
     .option(
       "--backlog <count>",
       "connections that may wait to be accepted (default: 4096)",
@@ -174,6 +177,7 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
     .addHelpText("after", SERVE_EXAMPLES)
     .action(async (asked: readonly Asked[], flags: ServeFlags, command: Command) => {
       refuseUnfit(asked, flags, command);
+      refuseUnfitModel(asked, flags, command);
       const { serve } = await import("./serve.ts");
       const { unix } = flags;
       exitWith(
