@@ -83,9 +83,10 @@ function tellDeath({ kind, id, error, restartInMs }: ModelDeath): void {
 }
 
 function tellLimit(model: ModelName, most: number, atLimit: string | undefined): void {
-  const what = model === "process" ? "processes" : "threads";
+  const [one, many] = model === "process" ? ["process", "processes"] : ["thread", "threads"];
+  const what = most === 1 ? `the one ${one} is` : `all ${most} ${many} are`;
   const rest = atLimit === "close" ? "are closed at once" : "wait until one ends";
   process.stderr.write(
-    `polloi: all ${most} ${what} are busy: further connections ${rest}\nhint: --max-children allows more\n`,
+    `polloi: ${what} busy: further connections ${rest}\nhint: --max-children allows more\n`,
   );
 }

@@ -5,7 +5,7 @@ import { ERRNO } from "../../src/base/errno.ts";
 import { SysError } from "../../src/base/sys-error.ts";
 import * as abi from "../../src/sys/abi.ts";
 import { type Libc, SIGNATURES } from "../../src/sys/libc.ts";
-import { kernel } from "../../src/sys/open.ts";
+import { kernel, openKernel } from "../../src/sys/open.ts";
 import type { Case, Suite } from "../suite.ts";
 import { countErrnoMistakes } from "./errno-mix.ts";
 import { CALLS } from "./libc-calls.ts";
@@ -120,6 +120,28 @@ const MEMORY: readonly Case[] = [
         assert.notEqual(arena.u32[1024], 0);
         arenas.release(arena);
       }),
+  },
+  {
+    name: "a thread that ends can unmap all of its arenas, once",
+    run() {
+      // A kernel of its own, as another thread would have it.
+      const ending = openKernel();
+      const { syscall } = ending.libc;
+      const unmapped: number[][] = [];
+      ending.libc.syscall = (number, address, length, ...rest) => {
+        assert.equal(number, abi.SYS.munmap);
+        unmapped.push([address, length, syscall(number, address, length, ...rest)]);
+        return 0;
+      };
+      const released = ending.arenas.map(5000);
+      ending.arenas.release(released);
+      ending.arenas.unmap();
+      ending.arenas.unmap();
+      assert.deepEqual(unmapped, [
+        [ending.scratch.address, 65_536, 0],
+        [released.address, 8192, 0],
+      ]);
+    },
   },
   {
     name: "a released arena comes back for the same size, filled with zeros",

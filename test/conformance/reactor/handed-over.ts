@@ -1,11 +1,12 @@
 /** Listening on a socket that somebody else opened. */
 import assert from "node:assert/strict";
+import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLEXCLUSIVE } from "../../../src/select/constants.ts";
 import { Socket } from "../../../src/socket/socket.ts";
 import { F_GETFD, F_GETFL, O_NONBLOCK } from "../../../src/sys/abi.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { closedFd } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
-import { casesOf, type Variant } from "./rig.ts";
+import { casesOf, Rig, type Variant } from "./rig.ts";
 
 const { libc } = kernel;
 
@@ -84,6 +85,38 @@ export function handedOverCases(variant: Variant): Case[] {
       deaf.close();
       listening.close();
       libc.close(counter);
+    }),
+    test("who shares a listener exclusively is woken by himself, also after it was full", async () => {
+      const asked: [operation: number, mask: number][] = [];
+      const rig = new Rig(variant, {
+        epoll_ctl: (epoll, operation, fd, event) => {
+          if (fd === shared) asked.push([operation, kernel.scratch.u32[0] as number]);
+          return libc.epoll_ctl(epoll, operation, fd, event);
+        },
+      });
+      const shared = opened().detach();
+      try {
+        const listener = rig.reactor.listen({
+          fd: shared,
+          exclusive: true,
+          maxConnections: 1,
+          data: (it, bytes) => void it.write(bytes),
+        });
+        const [first, second] = [rig.peer(listener), rig.peer(listener)];
+        for (const peer of [first, second]) peer.send("ping");
+        await rig.until("one is served", () => first.length === 4);
+        await rig.during(20);
+        assert.deepEqual([second.length, listener.connections], [0, 1]);
+        first.close();
+        await rig.until("the other is", () => second.length === 4);
+      } finally {
+        rig[Symbol.dispose]();
+      }
+      if (variant.engine !== "epoll") return;
+      const added = asked.filter(([operation]) => operation === EPOLL_CTL_ADD);
+      assert.ok(added.length >= 2, `it was added ${added.length} times`);
+      for (const [, mask] of added) assert.notEqual(mask & EPOLLEXCLUSIVE, 0);
+      assert.ok(asked.every(([operation]) => operation !== EPOLL_CTL_MOD));
     }),
   ];
 }

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { describe, test } from "node:test";
+import { childrenOf, runs } from "./conformance/models/rig.ts";
+import { until } from "./conformance/workers/pool.ts";
+import { exchange, MAIN, noise, Program, polloi, serving } from "./processes.ts";
+import { SUITE_TIMEOUT_MS } from "./suite.ts";
+
+/** Each model as it is asked for, and what the last line of `--json` tells beside connections and bytes. */
+const ASKED: readonly (readonly [flags: string, more: object])[] = [
+  ["--model blocking", { deaths: 0 }],
+  ["--model process", { deaths: 0, refusals: 0 }],
+  ["--model thread --at-limit close", { deaths: 0, refusals: 0 }],
+  ["--model prefork --children 2", { deaths: 0 }],
+  ["--model prefork --children 2 --share reuseport --engine epoll", { deaths: 0 }],
+  ["--model event --engine poll", {}],
+];
+
+/** Flags that do not go together, and what is said of them. */
+const WRONG: readonly (readonly [flags: string, says: RegExp])[] = [
+  [
+    "--model fork",
+    /'fork' is invalid\. Allowed choices are blocking, process, thread, prefork, event/,
+  ],
+  ["--model event --workers 2", /--model <model>' cannot be used with option '-w, --workers/],
+  ["--model thread --engine poll", /--engine is for --model prefork and event/],
+  ["--model process --trigger edge", /--trigger is for --model prefork and event/],
+  ["--children 2", /--children is for --model prefork/],
+  ["--model event --share reuseport", /--share is for --model prefork/],
+  ["--model event --max-children 2", /--max-children is for --model process and thread/],
+  ["--model prefork --at-limit wait", /--at-limit is for --model process and thread/],
+  ["--model prefork --children 0", /Children are auto .* from 1 to 1024/],
+  ["--model thread --max-children many", /whole number from 1 to 10000/],
+  ["http --model process", /--model is for echo, upper and discard; http /],
+];
+
+describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
+  for (const [flags, more] of ASKED) {
+    test(`${flags}: echoes to several clients, tells what it did, and leaves nothing behind`, async () => {
+      await using program = polloi(`serve upper ${flags} --port 0 --json`);
+      const port = await program.port();
+      const [, model] = /--model (\w+)/.exec(flags) as RegExpExecArray;
+      assert.match(program.stdout, new RegExp(`^{"ready":true,.*"model":"${model}"`));
+      const bytes = noise(300_000);
+      const expected = Buffer.from(
+        bytes.map((byte) => (byte > 96 && byte < 123 ? byte - 32 : byte)),
+      );
+      const answers = await Promise.all([1, 2, 3].map(() => exchange(port, bytes)));
+      for (const answer of answers) assert.ok(answer.equals(expected));
+      const children = childrenOf(program.child.pid);
+      program.signal("SIGTERM");
+      const { code, stdout, stderr } = await program.ended;
+      assert.deepEqual([code, stderr], [0, ""]);
+      const {
+        event,
+        connections,
+        bytes: count,
+        messages,
+        ...others
+      } = JSON.parse(stdout.trim().split("\n").at(-1) as string) as Record<string, unknown>;
+      assert.deepEqual([event, connections, count], ["stopped", 3, 900_000]);
+      assert.ok((messages as number) >= 3);
+      assert.deepEqual(others, more);
+      assert.deepEqual(children.filter(runs), []);
+    });
+  }
+
+  test("tells a person how it serves, who is connected, when the limit is reached, and who died", async () => {
+    await using program = polloi("serve --model process --max-children 1 --port 0");
+    const [, port] = await program.says(
+      /model {4}process: a process for each connection, 1 at once; further connections wait\n {2}try it {3}nc 127\.0\.0\.1 (\d+)\n/,
+    );
+    assert.doesNotMatch(program.stdout, /engine/);
+    const first = connect(Number(port), "127.0.0.1");
+    first.on("error", () => {});
+    first.write("hello");
+    await once(first, "data");
+    await program.says(/127\.0\.0\.1:\d+ sent 5 bytes: "hello"\n/);
+    const second = connect(Number(port), "127.0.0.1");
+    await program.says(
+      /^polloi: the one process is busy: further connections wait until one ends\nhint: --max-children .*\n/,
+    );
+    const [pid] = childrenOf(program.child.pid);
+    process.kill(pid as number, "SIGKILL");
+    await program.says(new RegExp(`polloi: process ${pid} died: it was killed by SIGKILL\\n`));
+    second.end("next");
+    assert.equal(((await once(second, "data")) as [Buffer])[0].toString(), "next");
+    program.signal("SIGINT");
+    const { code, stdout } = await program.ended;
+    assert.match(stdout, /served 2 connections, \d messages?, \d bytes, 1 death, 0 refusals\n$/);
+    assert.equal(code, 0);
+    first.destroy();
+  });
+
+  test("a Ctrl-C, which every process of a terminal gets, lets connections have what is queued", async () => {
+    for (const model of ["process", "prefork"]) {
+      const args = `serve --model ${model} --port 0 --json --quiet`.split(" ");
+      // A group of its own, as a terminal gives one to each command.
+      const program = spawn(process.execPath, [Program.file(MAIN), ...args], {
+        detached: true,
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      try {
+        const [line] = (await once(program.stdout, "data")) as [Buffer];
+        const port = Number(/"port":(\d+)/.exec(line.toString())?.[1]);
+        const bytes = noise(2_000_000);
+        const slow = connect(port, "127.0.0.1").pause();
+        slow.write(bytes);
+        await once(slow, "readable");
+        process.kill(-(program.pid as number), "SIGINT");
+        const parts: Buffer[] = [];
+        slow.on("error", () => {});
+        slow.on("data", (part) => parts.push(part));
+        const [code] = (await once(program, "exit")) as [number | null];
+        if (!slow.closed) await once(slow, "close");
+        const answer = Buffer.concat(parts);
+        assert.ok(answer.length > 0 && answer.equals(bytes.subarray(0, answer.length)));
+        assert.equal(code, 0);
+      } finally {
+        program.kill("SIGKILL");
+      }
+    }
+  });
+
+  test("killed by SIGKILL, it leaves no process behind", async () => {
+    await using program = await serving("echo --model prefork --children 3");
+    const children = childrenOf(program.child.pid);
+    assert.equal(children.length, 3);
+    program.signal("SIGKILL");
+    await program.ended;
+    await until("all are gone", () => !children.some(runs));
+  });
+
+  test("flags that do not go together are refused in a line", async () => {
+    for (const [flags, says] of WRONG) {
+      const { code, stdout, stderr } = await polloi(`serve ${flags}`).ended;
+      assert.match(stderr, says, flags);
+      assert.deepEqual([code, stdout, stderr.split("\n").length], [2, "", 2], flags);
+    }
+  });
+
+  test("a taken port is told in one line, with a hint", async () => {
+    await using program = await serving("echo --model event");
+    const taken = await polloi(`serve --model prefork --port ${program.at}`).ended;
+    assert.match(taken.stderr, /^polloi: .*the address is in use \(EADDRINUSE\)\nhint: [^\n]+\n$/);
+    assert.deepEqual([taken.code, taken.stdout], [1, ""]);
+  });
+});

@@ -1,0 +1,54 @@
+/** What of the five ways is too much for every runtime, or needs a program that is not ours. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { assertEchoed, childrenOf, noise, TestServer, variant } from "./conformance/models/rig.ts";
+import { until } from "./conformance/workers/pool.ts";
+import { needs, Program } from "./processes.ts";
+import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
+
+const CROWD = 100;
+
+describe("models", { timeout: SUITE_TIMEOUT_MS }, () => {
+  for (const model of ["process", "thread"] as const) {
+    // A hundred processes of Node are half a minute of one processor, where it is shared.
+    test(`${model}: ${CROWD} clients at once, each served by one of its own`, async () => {
+      await using test = await TestServer.start(variant(model));
+      const clients = Array.from({ length: CROWD }, () => test.client());
+      for (const [i, client] of clients.entries()) client.send(noise(10_000, i));
+      const all = (length: number): boolean => clients.every((client) => client.length === length);
+      const deadline = performance.now() + 100_000;
+      while (!all(10_000) && performance.now() < deadline) {
+        await Promise.race([until("answered", () => all(10_000)).catch(() => {})]);
+      }
+      assert.equal(test.server.counts.children, CROWD);
+      for (const client of clients) client.end();
+      await until("over", () => clients.every(({ closed }) => closed));
+      for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
+      await until("none is left", () => test.server.counts.children === 0);
+      const { connections, started, deaths } = test.server.counts;
+      assert.deepEqual([connections, started, deaths, childrenOf()], [CROWD, CROWD, 0, []]);
+    });
+  }
+
+  test("prefork: processes wait on one listener with EPOLLEXCLUSIVE, or each on its own", {
+    skip: needs("strace"),
+    timeout: CASE_TIMEOUT_MS,
+  }, async () => {
+    for (const [share, calls] of [
+      ["exclusive", /EPOLL_CTL_ADD.*EPOLLEXCLUSIVE/g],
+      ["reuseport", /SO_REUSEPORT, \[1\]/g],
+    ] as const) {
+      const main = Program.file("src/cli/main.ts");
+      const flags = `serve --model prefork --children 2 --share ${share} --engine epoll --port 0 --json`;
+      await using program = new Program("strace", [
+        ...["-f", "-qq", "-e", "trace=epoll_ctl,setsockopt"],
+        ...[process.execPath, main, ...flags.split(" ")],
+      ]);
+      await program.port();
+      program.child.stdin?.write("\n");
+      const { code, stderr } = await program.ended;
+      assert.equal(code, 0);
+      assert.equal(stderr.match(calls)?.length, 2, `--share ${share}`);
+    }
+  });
+});
