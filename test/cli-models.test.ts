@@ -20,19 +20,11 @@ const ASKED: readonly (readonly [flags: string, more: object])[] = [
 
 /** Flags that do not go together, and what is said of them. */
 const WRONG: readonly (readonly [flags: string, says: RegExp])[] = [
-  [
-    "--model fork",
-    /'fork' is invalid\. Allowed choices are blocking, process, thread, prefork, event/,
-  ],
   ["--model event --workers 2", /--model <model>' cannot be used with option '-w, --workers/],
   ["--model thread --engine poll", /--engine is for --model prefork and event/],
-  ["--model process --trigger edge", /--trigger is for --model prefork and event/],
   ["--children 2", /--children is for --model prefork/],
-  ["--model event --share reuseport", /--share is for --model prefork/],
-  ["--model event --max-children 2", /--max-children is for --model process and thread/],
   ["--model prefork --at-limit wait", /--at-limit is for --model process and thread/],
   ["--model prefork --children 0", /Children are auto .* from 1 to 1024/],
-  ["--model thread --max-children many", /whole number from 1 to 10000/],
   ["http --model process", /--model is for echo, upper and discard; http /],
 ];
 

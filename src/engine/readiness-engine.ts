@@ -245,6 +245,7 @@ export class ReadinessEngine implements Engine {
       }
       this.#completions.accepted(slot, fd);
       if (slots.kinds[slot] !== KIND_LISTENER || slots.interests[slot] === 0) return;
+      if (slots.has(slot, FLAG_PARKED)) return;
     }
   }
 
