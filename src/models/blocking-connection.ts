@@ -23,7 +23,6 @@ const encoder = new TextEncoder();
 export interface BlockingContext {
   readonly kernel: Kernel;
   readonly handlers: ModelHandlers;
-  readonly served: Served;
   readonly orders: Orders;
   readonly idleTimeoutMs: number | undefined;
 }
@@ -44,10 +43,11 @@ export class Conversations {
    * Serves a connection, and returns when it is over.
    *
    * @param fd - Stays open: it is the caller's to close.
+   * @param served - Where it is counted, and who is told.
    * @throws what a handler throws.
    */
-  hold(fd: number): void {
-    const { handlers, served } = this.#context;
+  hold(fd: number, served: Served): void {
+    const { handlers } = this.#context;
     const connection = new BlockingConnection(this.#context, fd, this.#received, this.#sent);
     const peer = served.opened(connection);
     try {

@@ -31,7 +31,9 @@ export class BlockingWay implements Way {
     this.#listener = new ModelListener(kernel, options);
     this.address = this.#listener.address;
     try {
-      this.#threads = new Threads(kernel, input);
+      // Its one thread has a listener, and is never without something to do.
+      const nothing = { started: () => {}, died: () => {}, idleEnded: () => {} };
+      this.#threads = new Threads(kernel, input, nothing);
     } catch (error) {
       this.#listener.close();
       throw error;

@@ -28,7 +28,7 @@ function serveConnection(
   const served = new Served(observed ? tellingObserver((said) => channel.tell(said)) : undefined);
   channel.tell({ type: "ready" });
   try {
-    new Conversations({ kernel, handlers, served, orders: channel, idleTimeoutMs }).hold(fd);
+    new Conversations({ kernel, handlers, orders: channel, idleTimeoutMs }).hold(fd, served);
   } finally {
     channel.tell({ type: "tally", tally: served.tally() });
   }

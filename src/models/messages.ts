@@ -52,6 +52,8 @@ export type ChildMessage =
   | { readonly type: "ready"; readonly engine?: ChildEngine | undefined }
   | { readonly type: "failed"; readonly error: ToldError }
   | { readonly type: "tally"; readonly tally: Tally }
+  /** Of a thread: the connection is over, and it could serve another. */
+  | { readonly type: "over" }
   | { readonly type: "cannot accept"; readonly error: ToldError }
   | { readonly type: "opened"; readonly peer: string }
   | { readonly type: "received"; readonly peer: string; readonly base64: string }

@@ -36,7 +36,8 @@ export interface ModelConnection<State = unknown> {
  * Every handler is optional. They are called one after another for each connection, and return when they
  * have done their work: a promise is not waited for, since three of the five ways have no event loop that
  * could go on meanwhile. State in variables of the module is one process's or thread's own: one connection's
- * with `process` and `thread`, a share of them with `prefork`, everybody's with `blocking` and `event`.
+ * with `process`, that of one after another with `thread`, a share of them with `prefork`, everybody's with
+ * `blocking` and `event`.
  *
  * A handler that throws ends whoever runs it: that is what the ways differ in.
  */

@@ -20,6 +20,8 @@ const STARVED_MS = 50;
 interface Source {
   /** @param fd - A connection: the source sees to it that it is closed. */
   start(fd: number, events: ChildEvents): ChildUnit;
+  /** How many children there are that serve nothing. */
+  readonly idle: number;
   /** Before children are stopped one by one. */
   stopping(graceMs: number): void;
   close(): void;
@@ -51,7 +53,10 @@ export class PerConnection implements Way {
     this.#listener = new ModelListener(kernel, options);
     this.address = this.#listener.address;
     try {
-      this.#source = options.model === "process" ? processes(context) : threads(context);
+      this.#source =
+        options.model === "process"
+          ? processes(context)
+          : threads(context, () => this.#endIfEmpty());
       this.#resume();
     } catch (error) {
       this.#listener.close();
@@ -138,7 +143,6 @@ export class PerConnection implements Way {
         },
       });
       this.#children.add(child);
-      report.started++;
     } catch (error) {
       // The system has no room for one more.
       report.died({ kind, id: -1, error: error as Error, restartInMs: undefined });
@@ -160,13 +164,13 @@ export class PerConnection implements Way {
   }
 
   #endIfEmpty(): void {
-    if (!this.#stopping || this.#children.size > 0) return;
+    if (!this.#stopping || this.#children.size + this.#source.idle > 0) return;
     this.#source.close();
     this.#context.over();
   }
 }
 
-function processes({ kernel, reactor, options, input }: WayContext): Source {
+function processes({ kernel, reactor, options, input, report }: WayContext): Source {
   const source = new Processes(kernel, reactor, options.execArgv);
   const whole = {
     ...input,
@@ -176,18 +180,30 @@ function processes({ kernel, reactor, options, input }: WayContext): Source {
     exclusive: false,
   } as const;
   return {
-    start: (fd, events) => source.start(whole, fd, events),
+    idle: 0,
+    start(fd, events) {
+      const child = source.start(whole, fd, events);
+      report.started++;
+      return child;
+    },
     stopping: () => {},
     close: () => source.close(),
   };
 }
 
-function threads({ kernel, input }: WayContext): Source {
+function threads({ kernel, input, report }: WayContext, idleEnded: () => void): Source {
   const { libc } = kernel;
-  const source = new Threads(kernel, input);
+  const source = new Threads(kernel, input, {
+    started: () => void report.started++,
+    died: (id, error) => report.died({ kind: "thread", id, error, restartInMs: undefined }),
+    idleEnded,
+  });
   return {
+    get idle() {
+      return source.idle;
+    },
     start(fd, events) {
-      // The thread uses it, and all of the process has it: it is closed when the thread is gone.
+      // The thread uses it, and all of the process has it: it is closed when the thread is done with it.
       const ended = (why: Error | undefined): void => {
         libc.close(fd);
         events.ended(why);

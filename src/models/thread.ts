@@ -1,12 +1,13 @@
-/** A thread that blocks: one that serves one connection, or one that serves all of them in turn. */
+/** A thread that blocks: one that serves a connection that it is given, or one that accepts all of them in turn. */
 import process, { exit } from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
-import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
+import { isOutOfResources } from "../engine/calls.ts";
 import { POLLIN } from "../select/constants.ts";
 import { SOCK_CLOEXEC } from "../socket/constants.ts";
 import { kernel } from "../sys/open.ts";
 import { Board } from "../workers/board.ts";
+import { printed } from "../workers/printed.ts";
 import { Conversations } from "./blocking-connection.ts";
 import { waitBlocking } from "./blocking-wait.ts";
 import { type ChildInput, type ChildMessage, tellingObserver, toldError } from "./messages.ts";
@@ -26,19 +27,51 @@ export interface ThreadInput extends ChildInput {
   readonly inHand: SharedArrayBuffer;
 }
 
+/** What a thread that has nothing to do is told: to serve another connection, or to end. */
+export type ThreadOrder =
+  | { readonly type: "serve"; readonly fd: number }
+  | { readonly type: "end" };
+
 /** How long to wait until a descriptor may be free again. */
 const STARVED_MS = 50;
 
 const input = workerData as ThreadInput;
+const orders = new ThreadOrders(new Board(input.board), input.bell);
 
 function say(message: ChildMessage): void {
   parentPort?.postMessage(message);
 }
 
-/** Serves one connection after another. */
-function serveInTurn(conversations: Conversations, served: Served, orders: ThreadOrders): void {
+function newServed(): Served {
+  return new Served(input.observed ? tellingObserver(say) : undefined);
+}
+
+/** Serves a connection, then the next that the main thread has for it, until it is told to end. */
+function serveEach(conversations: Conversations): Promise<void> {
+  const serve = (fd: number): void => {
+    const served = newServed();
+    conversations.hold(fd, served);
+    say({ type: "tally", tally: served.tally() });
+    say({ type: "over" });
+  };
+  return new Promise((resolve, reject) => {
+    parentPort?.on("message", (order: ThreadOrder) => {
+      try {
+        if (order.type === "serve") serve(order.fd);
+        else resolve();
+      } catch (error) {
+        reject(error);
+      }
+    });
+    serve(input.fd);
+  });
+}
+
+/** Accepts, serves, and accepts again. */
+function serveInTurn(conversations: Conversations): void {
   const { libc } = kernel;
   const inHand = new Int32Array(input.inHand);
+  const served = newServed();
   const forEver = { timeoutMs: Number.POSITIVE_INFINITY, heed: true };
   let starved = false;
   while (waitBlocking(kernel, input.fd, POLLIN, orders, forEver) !== "stop") {
@@ -46,11 +79,11 @@ function serveInTurn(conversations: Conversations, served: Served, orders: Threa
     if (fd >= 0) {
       starved = false;
       Atomics.store(inHand, 0, fd);
-      conversations.hold(fd);
+      conversations.hold(fd, served);
       Atomics.store(inHand, 0, -1);
       libc.close(fd);
       say({ type: "tally", tally: served.tally() });
-    } else if (fd === -ERRNO.EMFILE || fd === -ERRNO.ENFILE || fd === -ERRNO.ENOMEM) {
+    } else if (isOutOfResources(-fd)) {
       if (!starved) say({ type: "cannot accept", error: toldError(new SysError("accept4", fd)) });
       starved = true;
       // On no descriptor: this is a pause that can be ended.
@@ -61,22 +94,21 @@ function serveInTurn(conversations: Conversations, served: Served, orders: Threa
 
 async function serve(): Promise<void> {
   const handlers = await loadHandlers(input.module, input.data);
-  const orders = new ThreadOrders(new Board(input.board), input.bell);
-  const served = new Served(input.observed ? tellingObserver(say) : undefined);
   const { idleTimeoutMs } = input;
-  const conversations = new Conversations({ kernel, handlers, served, orders, idleTimeoutMs });
+  const conversations = new Conversations({ kernel, handlers, orders, idleTimeoutMs });
   say({ type: "ready" });
-  if (input.serves === "connection") conversations.hold(input.fd);
-  else serveInTurn(conversations, served, orders);
-  say({ type: "tally", tally: served.tally() });
+  if (input.serves === "connection") await serveEach(conversations);
+  else serveInTurn(conversations);
 }
 
 process.once("exit", () => kernel.arenas.unmap());
 try {
   await serve();
+  await printed();
   // Whatever the module has begun beside, such as a timer of the runtime, ends here.
   exit(0);
 } catch (error) {
   say({ type: "failed", error: toldError(error) });
+  await printed();
   exit(1);
 }

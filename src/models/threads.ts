@@ -5,33 +5,69 @@ import type { Kernel } from "../sys/kernel.ts";
 import { Board } from "../workers/board.ts";
 import { type ChildEvents, type ChildUnit, OVERTIME_MS } from "./child-unit.ts";
 import { type ChildInput, type ChildMessage, errorOf } from "./messages.ts";
-import type { ThreadInput } from "./thread.ts";
+import type { ThreadInput, ThreadOrder } from "./thread.ts";
 
-/** How often a thread that is told to end at once is given a moment to do so by itself. */
+/** How long a thread that is told to end at once may take to do so by itself. */
 const AT_ONCE_MS = 100;
+/** How long a thread without a connection waits for the next one before it ends. */
+const IDLE_MS = 10_000;
 
-/** Starts threads that block, and can be told to stop all the same. */
+/** Who hears of {@link Threads} beside their connections. */
+export interface ThreadsEvents {
+  /** One was started. */
+  started(): void;
+  /** One that had nothing to do has died. */
+  died(id: number, why: Error): void;
+  /** One that had nothing to do has ended. */
+  idleEnded(): void;
+}
+
+/**
+ * Starts threads that block, and can be told to stop all the same.
+ *
+ * @remarks
+ * A thread whose connection is over takes the next one, if one comes within ten seconds. Not only because
+ * starting one takes longer than most conversations: what the FFI of a runtime maps for a thread it may keep
+ * when the thread has ended, and one for each connection ever accepted would add up.
+ */
 export class Threads {
   readonly #kernel: Kernel;
   readonly #input: ChildInput;
+  readonly #events: ThreadsEvents;
   readonly #board = new Board();
   readonly #bell: number;
+  readonly #idle = new Set<StartedThread>();
+  /** Those that had nothing to do for too long, and have been told to end. */
+  readonly #leaving = new Set<StartedThread>();
+  #stopping = false;
   #nextId = 1;
 
   /** @throws SysError `EMFILE` */
-  constructor(kernel: Kernel, input: ChildInput) {
+  constructor(kernel: Kernel, input: ChildInput, events: ThreadsEvents) {
     this.#kernel = kernel;
     this.#input = input;
+    this.#events = events;
     this.#bell = check(kernel.libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
   }
 
+  /** How many there are that have nothing to do, but perhaps to end. */
+  get idle(): number {
+    return this.#idle.size + this.#leaving.size;
+  }
+
   /**
-   * Starts a thread.
+   * Has a thread serve, a new one if all are busy.
    *
-   * @param fd - What it is to serve. It stays the caller's, who must not close it before the thread has ended.
+   * @param fd - What it is to serve. It stays the caller's, who must not close it before the child has ended.
    * @throws what cannot be cloned.
    */
   start(serves: "connection" | "listener", fd: number, events: ChildEvents): ChildUnit {
+    const [idle] = this.#idle;
+    if (idle !== undefined) {
+      this.#idle.delete(idle);
+      idle.serve(fd, events);
+      return idle;
+    }
     const inHand = new SharedArrayBuffer(4);
     new Int32Array(inHand)[0] = -1;
     const workerData: ThreadInput = {
@@ -42,23 +78,42 @@ export class Threads {
       board: this.#board.memory,
       inHand,
     };
-    const thread = new Worker(new URL("./thread.js", import.meta.url), { workerData });
-    return new StartedThread(this.#nextId++, thread, {
-      message: (message) => events.message(message),
-      ended: (why) => {
+    const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData });
+    const thread = new StartedThread(this.#nextId++, worker, events, {
+      over: () => {
+        if (this.#stopping) return false;
+        this.#idle.add(thread);
+        return true;
+      },
+      leaving: () => {
+        this.#idle.delete(thread);
+        this.#leaving.add(thread);
+      },
+      exited: (why, wasIdle) => {
         const left = Atomics.load(new Int32Array(inHand), 0);
         if (left >= 0) this.#kernel.libc.close(left);
-        events.ended(why);
+        this.#idle.delete(thread);
+        this.#leaving.delete(thread);
+        if (!wasIdle) return;
+        if (why !== undefined) this.#events.died(thread.id, why);
+        this.#events.idleEnded();
       },
     });
+    this.#events.started();
+    return thread;
   }
 
-  /** Tells all threads, those of the future too, to stop within `graceMs`. */
+  /** Tells all threads to stop within `graceMs`: those that have nothing to do end. */
   ring(graceMs: number): void {
     const { libc, scratch } = this.#kernel;
+    this.#stopping = true;
     this.#board.stopWithinMs = graceMs;
     scratch.setWord(0, 1);
     libc.write(this.#bell, scratch.address, 8);
+    for (const thread of this.#idle) {
+      thread.end();
+      thread.stop(graceMs);
+    }
   }
 
   /** Closes the bell. All threads must have ended. */
@@ -67,31 +122,57 @@ export class Threads {
   }
 }
 
+/** What becomes of a thread, for {@link Threads}. */
+interface ThreadFate {
+  /** Its connection is over. @returns Whether it is to wait for another. */
+  over(): boolean;
+  /** It has waited long enough, and is told to end. */
+  leaving(): void;
+  /** It has ended. Whose connection it had is told next. */
+  exited(why: Error | undefined, wasIdle: boolean): void;
+}
+
 /** One thread. */
 class StartedThread implements ChildUnit {
   readonly kind = "thread";
   readonly id: number;
-  readonly #thread: Worker;
+  readonly #worker: Worker;
+  /** Who hears of the connection that it serves; undefined while it serves none. */
+  #events: ChildEvents | undefined;
   #failed: Error | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(id: number, thread: Worker, events: ChildEvents) {
+  constructor(id: number, worker: Worker, events: ChildEvents, fate: ThreadFate) {
     this.id = id;
-    this.#thread = thread;
-    thread.on("message", (message: ChildMessage) => {
+    this.#worker = worker;
+    this.#events = events;
+    worker.on("message", (message: ChildMessage) => {
       if (message.type === "failed") this.#failed ??= errorOf(message.error);
-      events.message(message);
+      if (message.type === "over") this.#over(fate);
+      else this.#events?.message(message);
     });
-    thread.on("error", (error: unknown) => {
+    worker.on("error", (error: unknown) => {
       this.#failed ??= error instanceof Error ? error : new Error(String(error));
     });
-    thread.once("exit", (code) => {
+    worker.once("exit", (code) => {
       clearTimeout(this.#timer);
       const byItself = new Error(`it ended by itself, with exit code ${code}`);
-      events.ended(
-        code === 0 && this.#failed === undefined ? undefined : (this.#failed ?? byItself),
-      );
+      const why = code === 0 && this.#failed === undefined ? undefined : (this.#failed ?? byItself);
+      fate.exited(why, this.#events === undefined);
+      this.#events?.ended(why);
     });
+  }
+
+  /** Serves another connection. */
+  serve(fd: number, events: ChildEvents): void {
+    clearTimeout(this.#timer);
+    this.#events = events;
+    this.#worker.postMessage({ type: "serve", fd } satisfies ThreadOrder);
+  }
+
+  /** Ends, when it has nothing to do. */
+  end(): void {
+    this.#worker.postMessage({ type: "end" } satisfies ThreadOrder);
   }
 
   /** It has been told by the bell. */
@@ -99,6 +180,22 @@ class StartedThread implements ChildUnit {
     clearTimeout(this.#timer);
     const overtimeMs = graceMs === 0 ? AT_ONCE_MS : OVERTIME_MS;
     // One that is in a loop of its own. What sleeps in the kernel has been woken.
-    this.#timer = setTimeout(() => void this.#thread.terminate(), graceMs + overtimeMs);
+    this.#timer = setTimeout(() => void this.#worker.terminate(), graceMs + overtimeMs);
+  }
+
+  #over(fate: ThreadFate): void {
+    if (!fate.over()) {
+      // Whoever waits for the connection waits for the thread.
+      this.end();
+      return;
+    }
+    const events = this.#events;
+    this.#events = undefined;
+    this.#timer = setTimeout(() => {
+      fate.leaving();
+      this.end();
+    }, IDLE_MS);
+    this.#timer.unref();
+    events?.ended(undefined);
   }
 }

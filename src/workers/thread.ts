@@ -1,6 +1,5 @@
 /** The thread of one worker: what every worker of a pool runs, whatever its module. */
-import process, { exit, stderr, stdout } from "node:process";
-import { setTimeout as sleep } from "node:timers/promises";
+import process, { exit } from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
 import { Reactor } from "../reactor/reactor.ts";
 import { EVENT_READ } from "../selectors/events.ts";
@@ -9,10 +8,8 @@ import { Board } from "./board.ts";
 import { drive } from "./drive.ts";
 import { Ledger } from "./ledger.ts";
 import type { WorkerInput, WorkerMessage, WorkerModule } from "./module.ts";
+import { printed } from "./printed.ts";
 import { ServingWorker } from "./serving.ts";
-
-/** How long output may take to reach the main thread, once there is nothing else to do. */
-const OUTPUT_MS = 500;
 
 const input = workerData as WorkerInput;
 
@@ -28,14 +25,6 @@ function heed(worker: ServingWorker, board: Board): void {
     const graceMs = board.stopWithinMs;
     if (graceMs !== null) worker.stop(graceMs);
   });
-}
-
-/** Waits until the main thread has taken what was printed, where it goes through there. */
-async function printed(): Promise<void> {
-  const until = performance.now() + OUTPUT_MS;
-  while (stdout.writableLength + stderr.writableLength > 0 && performance.now() < until) {
-    await sleep(1);
-  }
 }
 
 /**

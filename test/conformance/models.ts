@@ -48,6 +48,7 @@ export function modelsConformance(): Suite {
       ...VARIANTS.flatMap(({ name }) => servingCases(name)),
       ...ONE_OF_EACH.flatMap((name) => [...peerCases(name), idleCase(name)]),
       ...deathCases(),
+      ...reuseCases(),
       ...limitCases(),
       ...stoppingCases(),
       ...refusedCases(),
@@ -186,6 +187,24 @@ function deathCases(): Case[] {
       },
     },
   ];
+}
+
+/** What becomes of a child when its connection is over. */
+function reuseCases(): Case[] {
+  return PER_CONNECTION.map((name) => ({
+    name: `${name}: ${name === "thread" ? "the next connection has the thread of one that is over" : "every connection has a process of its own"}`,
+    run: async () => {
+      await using test = await TestServer.start(variant(name));
+      for (const text of ["one", "two", "three"]) {
+        const client = test.client();
+        assert.equal(await client.ask(text), text);
+        client.destroy();
+        await until("over", () => test.server.counts.children === 0);
+      }
+      const { started, messages, bytes } = test.server.counts;
+      assert.deepEqual([started, messages, bytes], [name === "thread" ? 1 : 3, 3, 11]);
+    },
+  }));
 }
 
 function limitCases(): Case[] {

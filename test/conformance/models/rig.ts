@@ -160,8 +160,13 @@ export function runs(pid: number): boolean {
 export function childrenOf(pid: number = process.pid): number[] {
   // Each belongs to the thread that started it.
   return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
-    const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1");
-    return text.split(" ").filter(Boolean).map(Number);
+    try {
+      const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1");
+      return text.split(" ").filter(Boolean).map(Number);
+    } catch {
+      // The thread has ended meanwhile.
+      return [];
+    }
   });
 }
 
