@@ -15,6 +15,7 @@ import { type TestContext, test } from "node:test";
 import * as http from "../src/http/index.ts";
 import * as face from "../src/index.ts";
 import * as loading from "../src/load/index.ts";
+import * as models from "../src/models/index.ts";
 import * as select from "../src/select/index.ts";
 import * as selectors from "../src/selectors/index.ts";
 import * as socket from "../src/socket/index.ts";
@@ -78,6 +79,7 @@ const PUBLIC: ReadonlyMap<string, string> = new Map(
     "polloi/uring": uring,
     "polloi/http": http,
     "polloi/load": loading,
+    "polloi/models": models,
     "polloi/workers": workers,
     "polloi/socket": socket,
     "polloi/selectors": selectors,
@@ -94,6 +96,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   "src/selectors/engines.ts": "declare const socket: import('polloi/socket').Socket;",
   "src/selectors/batch.ts":
     "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",
+  "src/models/module.ts": "import type { ModelConnection } from 'polloi/models';",
   "src/workers/module.ts":
     "import type { Connection } from 'polloi'; import type { PoolWorker } from 'polloi/workers';",
   "src/selectors/waker.ts":

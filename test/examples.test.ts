@@ -36,6 +36,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   "07-selectors-callbacks": same,
   "15-uring-echo": same,
   "16-workers": same,
+  "19-models": same,
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
 const FETCH_SERVERS = ["17-http-fetch"];
