@@ -20,6 +20,7 @@ const PROGRAM = `
 import { connect, listen } from "polloi";
 import { serve } from "polloi/http";
 import { load } from "polloi/load";
+import { serveModel } from "polloi/models";
 import { Epoll, EPOLLIN } from "polloi/select";
 import { DefaultSelector, EVENT_READ } from "polloi/selectors";
 import { socketpair } from "polloi/socket";
@@ -34,6 +35,7 @@ selector.register(right, EVENT_READ, "right");
 left.send("x");
 if (typeof serve !== "function") throw new Error("polloi/http is not there");
 if (typeof load !== "function") throw new Error("polloi/load is not there");
+if (typeof serveModel !== "function") throw new Error("polloi/models is not there");
 if (typeof Completion !== "function") throw new Error("polloi/uring is not there");
 const seen = [epoll.poll(1000).length, selector.select(1000)[0]?.[0].data];
 left.close();
