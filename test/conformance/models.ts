@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { serveModel } from "../../src/models/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import type { Case, Suite } from "../suite.ts";
+import { acceptCases, limitCases, reuseCases } from "./models/limits.ts";
 import { MUCH } from "./models/obedient.ts";
 import {
   assertEchoed,
@@ -11,6 +12,7 @@ import {
   childrenOf,
   exists,
   noise,
+  PER_CONNECTION,
   runs,
   TestServer,
   VARIANTS,
@@ -24,7 +26,6 @@ const LARGE = 3_000_000;
 
 /** What the variants of prefork have in common is shown with one of them. */
 const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
-const PER_CONNECTION = ["process", "thread"] as const;
 const WITH_PROCESSES = ["process", "prefork, one listener", "prefork, SO_REUSEPORT"] as const;
 
 const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
@@ -49,6 +50,7 @@ export function modelsConformance(): Suite {
       ...ONE_OF_EACH.flatMap((name) => [...peerCases(name), idleCase(name)]),
       ...deathCases(),
       ...reuseCases(),
+      ...acceptCases(),
       ...limitCases(),
       ...stoppingCases(),
       ...refusedCases(),
@@ -189,65 +191,6 @@ function deathCases(): Case[] {
   ];
 }
 
-/** What becomes of a child when its connection is over. */
-function reuseCases(): Case[] {
-  return PER_CONNECTION.map((name) => ({
-    name: `${name}: ${name === "thread" ? "the next connection has the thread of one that is over" : "every connection has a process of its own"}`,
-    run: async () => {
-      await using test = await TestServer.start(variant(name));
-      for (const text of ["one", "two", "three"]) {
-        const client = test.client();
-        assert.equal(await client.ask(text), text);
-        client.destroy();
-        await until("over", () => test.server.counts.children === 0);
-      }
-      const { started, messages, bytes } = test.server.counts;
-      assert.deepEqual([started, messages, bytes], [name === "thread" ? 1 : 3, 3, 11]);
-    },
-  }));
-}
-
-function limitCases(): Case[] {
-  return PER_CONNECTION.flatMap((name) => [
-    {
-      name: `${name}: at the limit connections wait, which is told once, and are served when one ends`,
-      run: async () => {
-        await using test = await TestServer.start({ ...variant(name), maxChildren: 2 });
-        const first = test.client();
-        const second = test.client();
-        assert.equal(await first.ask("one"), "one");
-        assert.equal(await second.ask("two"), "two");
-        const third = test.client().send("three");
-        await until("told", () => test.limits.length > 0);
-        assert.deepEqual(test.limits, [2]);
-        assert.deepEqual([third.length, test.server.counts.children], [0, 2]);
-        assert.equal(await second.ask("on"), "on");
-        first.end();
-        await until("served", () => third.text === "three");
-        assert.deepEqual(test.limits, [2]);
-        assert.equal(test.server.counts.connections, 3);
-      },
-    },
-    {
-      name: `${name}: at the limit connections are closed at once, when that is asked for`,
-      run: async () => {
-        await using test = await TestServer.start({
-          ...variant(name),
-          maxChildren: 1,
-          atLimit: "close",
-        });
-        const first = test.client();
-        assert.equal(await first.ask("one"), "one");
-        const [second, third] = [test.client(), test.client()];
-        await Promise.all([second.over(), third.over()]);
-        assert.deepEqual([second.length, third.length, test.limits], [0, 0, [1]]);
-        assert.equal(test.server.counts.refusals, 2);
-        assert.equal(await first.ask("on"), "on");
-      },
-    },
-  ]);
-}
-
 function stoppingCases(): Case[] {
   return [
     ...ONE_OF_EACH.map((name) => ({
@@ -314,7 +257,8 @@ function stoppingCases(): Case[] {
           });
           await until("it listens", () => said.includes("\n"));
           const { port } = JSON.parse(said) as { port: number };
-          const [asleep, spinning] = [new Client(port), new Client(port)];
+          const where = { host: "127.0.0.1", port };
+          const [asleep, spinning] = [new Client(where), new Client(where)];
           assert.equal(await asleep.ask("hello"), "hello");
           spinning.send("spin");
           await until("it spins", () => said.includes("spinning"));

@@ -28,6 +28,9 @@ export const VARIANTS: readonly Variant[] = [
   { name: "event", options: { model: "event" } },
 ];
 
+/** Those with a process or a thread for each connection. */
+export const PER_CONNECTION = ["process", "thread"] as const;
+
 /** The variant called `name`. */
 export function variant(name: string): Variant["options"] {
   return (VARIANTS.find((each) => each.name === name) as Variant).options;
@@ -57,7 +60,7 @@ export class TestServer implements AsyncDisposable {
   }
 
   client(): Client {
-    const client = new Client(this.server.port);
+    const client = new Client({ host: "127.0.0.1", port: this.server.port });
     this.clients.push(client);
     return client;
   }
@@ -76,10 +79,9 @@ export class Client {
   readonly #connection: Connection;
   #chunks: Uint8Array[] = [];
 
-  constructor(port: number) {
+  constructor(where: { host: string; port: number } | { path: string }) {
     this.#connection = connect({
-      host: "127.0.0.1",
-      port,
+      ...where,
       maxPendingBytes: Number.MAX_SAFE_INTEGER,
       data: (_, bytes) => {
         this.#chunks.push(bytes);
