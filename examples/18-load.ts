@@ -4,7 +4,7 @@
  *
  *     node dist/examples/18-load.js [port] [connections] [duration in ms]
  *
- * Any echo server will do: `polloi serve --port 10000 --quiet`. Follows the client at the end of text 4, and
+ * Any echo server will do: `polloi serve --port 10000 --quiet`. Follows text 4, the client at its end, and
  * asks what that one could not be asked. What the original got wrong:
  * - It sent, and waited until all had answered, before it sent again: a server that stalls is not asked
  *   meanwhile, and the stall is hardly in the figures (coordinated omission). At a rate, each message
