@@ -5,10 +5,10 @@ import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
 import { BODY, END, FAILED, HEAD, NEED_MORE } from "./parser/results.ts";
+import { Reading } from "./reading.ts";
 import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
 import { HttpReply } from "./reply.ts";
 import { HttpRequest } from "./request.ts";
-import { Sending } from "./sending.ts";
 import type { SessionHost } from "./session-host.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -28,11 +28,9 @@ const NOTHING = new Uint8Array(0);
  *                         END   wait for the reply, then go on
  * ```
  */
-export class Session extends Sending implements Exchange {
+export class Session extends Reading implements Exchange {
   readonly connection: Connection<Session>;
   peer = "";
-  /** Its own, while it is in the middle of a request; else the server's does. */
-  #parser: RequestParser | null = null;
   #request: HttpRequest | null = null;
   #reply: HttpReply | null = null;
   /** Came behind what can be handled now. */
@@ -116,7 +114,7 @@ export class Session extends Sending implements Exchange {
   /** Lets the connection end when nothing is under way any more. */
   endSoon(): void {
     this.#last = true;
-    if (this.#request === null && this.#parser === null) this.#close();
+    if (this.#request === null && !this.hasParser) this.#close();
     else this.goOn();
   }
 
@@ -137,7 +135,7 @@ export class Session extends Sending implements Exchange {
     const saved = this.#saved;
     this.#saved = null;
     // Also without any: what is waited for may be another thing now, or nothing that needs a parser.
-    if (saved !== null || this.#parser !== null) this.received(saved ?? NOTHING);
+    if (saved !== null || this.hasParser) this.received(saved ?? NOTHING);
     if (this.#saved !== null) return;
     if (this.#hasEnded) this.ended();
     else if (!this.#isBlocked()) this.connection.resume();
@@ -185,17 +183,17 @@ export class Session extends Sending implements Exchange {
     this.sendGathered();
     const connection = this.connection.handOver<Data>(options);
     connection.pause();
-    // The head is the request's, for as long as somebody keeps that.
-    this.#own(this.#parser ?? this.server.parser);
-    this.#parser = null;
+    this.keepParser();
+    this.leaveParser();
     this.server.handedOver(this);
     this.#isUpgraded = true;
     this.#noMore();
     this.server.soon(() => {
       const saved = this.#saved;
       if (connection.state !== "open") return;
-      if (saved !== null) this.call(() => options.data?.(connection, saved));
+      // First, so that a handler of the program's may pause it again.
       connection.resume();
+      if (saved !== null) this.call(() => options.data?.(connection, saved));
     });
     return connection;
   }
@@ -206,7 +204,7 @@ export class Session extends Sending implements Exchange {
         this.#save(bytes, at);
         return;
       }
-      const parser = this.#parser ?? this.server.parser;
+      const { parser } = this;
       const result = parser.read(bytes, at);
       at = parser.position;
       switch (result) {
@@ -224,7 +222,7 @@ export class Session extends Sending implements Exchange {
           break;
         case FAILED:
           // It stays failed, and is not to fail anybody else.
-          this.#own(parser);
+          this.keepParser();
           this.#refuse(parser.failure as RefusalCode, parser.status, parser.reason);
           return;
       }
@@ -316,11 +314,11 @@ export class Session extends Sending implements Exchange {
   #awaitMore(parser: RequestParser): void {
     const { headTimeoutMs, bodyTimeoutMs } = this.server.settings;
     if (this.#request === null && parser.idle) {
-      this.#ownParserGoes();
+      this.giveParserBack();
       if (this.#last) this.#close();
       return;
     }
-    this.#own(parser);
+    this.keepParser();
     const request = this.#request;
     if (request !== null) {
       if (!request.complete) this.waitForBody(bodyTimeoutMs, request.bodyBytes);
@@ -329,28 +327,14 @@ export class Session extends Sending implements Exchange {
     }
   }
 
-  /** From here on the parser is this session's, and the head stays where it is. */
-  #own(parser: RequestParser): void {
-    if (this.#parser === null) {
-      this.#parser = parser;
-      this.server.taken();
-    }
-    parser.keepHead();
-  }
-
-  #ownParserGoes(): void {
-    if (this.#parser !== null) this.server.giveBack(this.#parser);
-    this.#parser = null;
-  }
-
   /** Keeps what came too early. Only then is no more received: the client's end is to be seen as it comes. */
   #save(bytes: Uint8Array, at: number): void {
-    const parser = this.#parser ?? this.server.parser;
+    const { parser } = this;
     const isAll = at === bytes.length && this.#request === null && !this.#isUpgraded;
     // It is answered. The end of a request without a body takes no bytes, and then nothing is left to be kept.
     if (isAll && !parser.idle) parser.read(bytes, at);
-    if (isAll && parser.idle) this.#ownParserGoes();
-    else if (!this.#isUpgraded) this.#own(parser);
+    if (isAll && parser.idle) this.giveParserBack();
+    else if (!this.#isUpgraded) this.keepParser();
     this.waitForReply(this.server.settings.sendTimeoutMs);
     if (at === bytes.length) return;
     this.#saved = bytes.slice(at);
@@ -363,8 +347,8 @@ export class Session extends Sending implements Exchange {
     this.server.ended(this, error, request, this.#reply);
     this.#noMore();
     // The head of a request that is being handled lies in the parser.
-    if (request === null) this.#ownParserGoes();
-    this.#parser = null;
+    if (request === null) this.giveParserBack();
+    else this.leaveParser();
     request?.lost(error);
   }
 

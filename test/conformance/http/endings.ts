@@ -352,6 +352,36 @@ const upgrading: readonly Case[] = [true, false].flatMap((atOnce) => [
       assert.match(await one.end(), /ABCDEF6$/);
     },
   ),
+  served(
+    `who pauses at what came behind the request${atOnce ? "" : ", later"} hears nothing until it resumes`,
+    {
+      async handler(request) {
+        if (!atOnce) await turn();
+        const socket = request.upgrade<string>({
+          data(connection, bytes) {
+            connection.data += Buffer.from(bytes).toString();
+            if (connection.data !== "abc") return;
+            connection.pause();
+            connection.write("paused");
+            setTimeout(() => {
+              connection.write(`at ${connection.data}`);
+              connection.resume();
+            }, 20);
+          },
+          end: (connection) => connection.end(`, then ${connection.data}`),
+        });
+        socket.data = "";
+      },
+    },
+    async (_, client) => {
+      const head = GET.replace("\r\n\r\n", "\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\n");
+      const one = client().send(`${head}abc`);
+      await one.until(({ text }) => text === "paused");
+      one.send("def");
+      one.socket.end();
+      assert.equal(await one.end(), "pausedat abc, then abcdef");
+    },
+  ),
 ]);
 
 const limits: readonly Case[] = [
