@@ -33,6 +33,7 @@ import { reactorConformance, VARIANTS, type Variant } from "./conformance/reacto
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
 import { selectorConformance } from "./conformance/selector.ts";
 import { socketConformance } from "./conformance/socket.ts";
+import { traceConformance } from "./conformance/trace.ts";
 import { uringConformance } from "./conformance/uring.ts";
 import { uringPollerConformance } from "./conformance/uring-poller.ts";
 import { wakerConformance } from "./conformance/waker.ts";
@@ -113,6 +114,11 @@ function all(extent: Extent): Suite[] {
     ...VARIANTS.filter((variant) => extent === "all" || isForAll(variant)).map(reactorConformance),
     workersConformance(extent === "all" ? ["auto", "epoll"] : ["auto"]),
     modelsConformance(),
+    traceConformance(
+      ENGINES.filter(
+        ([name, trigger]) => extent === "all" || name === "io_uring" || trigger === "edge",
+      ),
+    ),
     parserConformance(),
     httpServerConformance(),
     httpSmugglingConformance(),

@@ -49,6 +49,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     "http",
   ],
   lab: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "echo"],
+  trace: ["base", "sys", "select", "socket", "uring"],
   cli: [
     "base",
     "sys",
@@ -64,10 +65,13 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     "http",
     "load",
     "lab",
+    "trace",
   ],
 };
-/** The files at the top of src/ are the public face: all but the command line and its figures. */
-const FACE: readonly string[] = Object.keys(BELOW).filter((floor) => !/^(cli|lab)$/.test(floor));
+/** The files at the top of src/ are the public face: all but the command line, its figures and its traces. */
+const FACE: readonly string[] = Object.keys(BELOW).filter(
+  (floor) => !/^(cli|lab|trace)$/.test(floor),
+);
 
 const MAX_LINES = 400;
 

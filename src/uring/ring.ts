@@ -43,12 +43,19 @@ export interface RingOptions {
  * `struct io_uring_params` and the structs of the two offsets at its end, in units of 4 bytes.
  * Source: io_uring_setup(2).
  */
-const PARAMS = { sqEntries: 0, cqEntries: 1, flags: 2, features: 5, sq: 10, cq: 20 } as const;
-const PARAMS_BYTES = 120;
-const SQ = { head: 0, tail: 1, mask: 2, flags: 4, array: 6 } as const;
-const CQ = { head: 0, tail: 1, mask: 2, entries: 5, flags: 6 } as const;
-const SUBMISSION_BYTES = 64;
-const COMPLETION_BYTES = 16;
+export const PARAMS = {
+  sqEntries: 0,
+  cqEntries: 1,
+  flags: 2,
+  features: 5,
+  sq: 10,
+  cq: 20,
+} as const;
+export const PARAMS_BYTES = 120;
+export const SQ = { head: 0, tail: 1, mask: 2, flags: 4, array: 6 } as const;
+export const CQ = { head: 0, tail: 1, mask: 2, entries: 5, flags: 6 } as const;
+export const SUBMISSION_BYTES = 64;
+export const COMPLETION_BYTES = 16;
 /** How often everything is cancelled at most, while there is still something to be tried. */
 const MAX_CANCELS = 64;
 /** More completions than any ring has. */
