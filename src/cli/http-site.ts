@@ -1,6 +1,7 @@
 import { type FilesHandler, files } from "../http/files/files.ts";
 import type { HttpHandler } from "../http/options.ts";
 import { formatAddress } from "../socket/address.ts";
+import type { Kernel } from "../sys/kernel.ts";
 
 /** What `polloi serve http` serves: it can be handed to a worker. */
 export interface SiteFlags {
@@ -21,9 +22,9 @@ export interface HttpSite {
 }
 
 /** @throws as `files` does. */
-export function openSite({ dir, ...flags }: SiteFlags): HttpSite {
+export function openSite({ dir, ...flags }: SiteFlags, kernel?: Kernel): HttpSite {
   if (dir === undefined) return { handler: hello, close() {} };
-  const handler: FilesHandler = files({ dir, ...flags });
+  const handler: FilesHandler = files({ dir, ...flags }, kernel);
   return { handler, close: () => handler.close() };
 }
 

@@ -17,6 +17,7 @@ import { addLab } from "./lab-command.ts";
 import { addLoad } from "./load-command.ts";
 import { refuseUnfitModel, withModelFlags } from "./model-flags.ts";
 import type { Asked, ServeFlags } from "./serve-flags.ts";
+import { addTrace, type PrepareFlags } from "./trace-command.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
 const ENGINES: readonly EngineChoice[] = ["auto", "io_uring", "epoll", "poll", "select"];
@@ -36,6 +37,7 @@ Examples:
   printf hi | polloi connect 127.0.0.1 7788
   polloi load tcp://127.0.0.1:7788        ask it over 100 connections, and compare
   polloi doctor                           what works on this machine
+  polloi trace serve echo                 each turn of the loop and each call, as it happens
   polloi lab idle --quick                 what silent descriptors cost each engine`;
 
 const SERVE_EXAMPLES = `
@@ -106,11 +108,21 @@ function buildProgram(version: string, exitWith: (code: number) => void): Comman
     });
   addLoad(program, ENGINES, exitWith);
   addLab(program, version, exitWith);
+  addTrace(program, (trace, prepare) => addServe(trace, exitWith, prepare, ""));
   return program;
 }
 
-function addServe(program: Command, exitWith: (code: number) => void): void {
-  const serve = program
+/**
+ * @param prepare - What is to be done to the flags, once they fit what is served.
+ * @param examples - What its help says below the flags.
+ */
+function addServe(
+  parent: Command,
+  exitWith: (code: number) => void,
+  prepare: PrepareFlags = (flags) => flags,
+  examples = SERVE_EXAMPLES,
+): Command {
+  const serve = parent
     .command("serve")
     .summary("serve echo, upper, discard or http")
     .description(
@@ -158,32 +170,35 @@ function addServe(program: Command, exitWith: (code: number) => void): void {
       "threads that share the port, each with its own reactor; auto is one for each processor",
       workers,
     );
-  withModelFlags(serve)
-    .option(
-      "--backlog <count>",
-      "connections that may wait to be accepted (default: 4096)",
-      backlog,
-    )
-    // In this order: the first of a pair that is a no- would make the other the default.
-    .option("--delay", "let the kernel fill packets first (Nagle)")
-    .option("--no-delay", "send at once: TCP_NODELAY (this is the default)")
-    .option(
-      "--idle-timeout <time>",
-      "close a connection on which nothing moves for so long: 500 or 500ms, 10s, 2m, 1h",
-      duration,
-    )
-    .option("-q, --quiet", "no line for each connection and message")
-    .option("--json", "print lines of JSON, the first of them when it is ready")
-    .addHelpText("after", SERVE_EXAMPLES)
-    .action(async (asked: readonly Asked[], flags: ServeFlags, command: Command) => {
-      refuseUnfit(asked, flags, command);
-      refuseUnfitModel(asked, flags, command);
-      const { serve } = await import("./serve.ts");
-      const { unix } = flags;
-      exitWith(
-        await serve(asked, unix === undefined ? flags : { ...flags, unix: abstractName(unix) }),
-      );
-    });
+  return (
+    withModelFlags(serve)
+      .option(
+        "--backlog <count>",
+        "connections that may wait to be accepted (default: 4096)",
+        backlog,
+      )
+      // In this order: the first of a pair that is a no- would make the other the default.
+      .option("--delay", "let the kernel fill packets first (Nagle)")
+      .option("--no-delay", "send at once: TCP_NODELAY (this is the default)")
+      .option(
+        "--idle-timeout <time>",
+        "close a connection on which nothing moves for so long: 500 or 500ms, 10s, 2m, 1h",
+        duration,
+      )
+      .option("-q, --quiet", "no line for each connection and message")
+      .option("--json", "print lines of JSON, the first of them when it is ready")
+      .addHelpText("after", examples)
+      .action(async (asked: readonly Asked[], given: ServeFlags, command: Command) => {
+        refuseUnfit(asked, given, command);
+        refuseUnfitModel(asked, given, command);
+        const flags = prepare(given, command);
+        const { serve } = await import("./serve.ts");
+        const { unix } = flags;
+        exitWith(
+          await serve(asked, unix === undefined ? flags : { ...flags, unix: abstractName(unix) }),
+        );
+      })
+  );
 }
 
 /** Refuses flags that nothing which is served has a use for. */

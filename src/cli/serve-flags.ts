@@ -3,6 +3,7 @@ import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
 import type { AccessFormat } from "../http/access-log.ts";
 import type { AtLimit, ModelName, Sharing } from "../models/options.ts";
+import type { TraceChoice } from "./trace-choice.ts";
 
 /** What can be served. */
 export type ServedName = ProtocolName | "http";
@@ -41,6 +42,8 @@ export interface ServeFlags {
   readonly logFormat?: AccessFormat;
   readonly quiet?: boolean;
   readonly json?: boolean;
+  /** What is to be told of the loop, in `polloi trace serve`. */
+  readonly trace?: TraceChoice;
 }
 
 const PORTS: Readonly<Record<ServedName, number>> = {

@@ -1,5 +1,6 @@
 import { serve } from "../http/serve.ts";
 import type { Reactor } from "../reactor/reactor.ts";
+import type { Kernel } from "../sys/kernel.ts";
 import { workerCount } from "../workers/options.ts";
 import { startWorkers } from "../workers/pool.ts";
 import { logFlags, openLog } from "./http-log.ts";
@@ -22,6 +23,7 @@ export async function openHttp(
   where: Where,
   flags: ServeFlags,
   observer: RequestObserver | undefined,
+  kernel?: Kernel,
 ): Promise<RunningServer> {
   const { dir, listing = false, dotfiles = false, maxAge: maxAgeMs } = flags;
   const site: SiteFlags = { dir, listing, dotfiles, maxAgeMs };
@@ -29,7 +31,7 @@ export async function openHttp(
   const { accessLog, logFormat } = flags;
   const logged = accessLog === undefined ? undefined : logFlags(accessLog, logFormat);
   // Opened here in any case: what is wrong with the directory or the log is said before a worker is started.
-  const { handler, close } = openSite(site);
+  const { handler, close } = openSite(site, kernel);
   const log = logged && openLog(logged);
   const files = dir === undefined ? {} : { dir };
   if (flags.workers !== undefined) {

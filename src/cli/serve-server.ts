@@ -1,21 +1,27 @@
 import type { Reactor } from "../reactor/reactor.ts";
 import { resolve } from "../socket/resolve.ts";
+import type { Kernel } from "../sys/kernel.ts";
 import type { RunningServer, Where } from "./running-server.ts";
 import type { Asked, ServeFlags } from "./serve-flags.ts";
 import type { ServeReport } from "./serve-report.ts";
 
-/** Starts one of what the flags ask for. */
+/**
+ * Starts one of what the flags ask for.
+ *
+ * @param kernel - What its files are read through; by default the one of this thread.
+ */
 export async function openServer(
   reactor: Reactor,
   { protocol, port }: Required<Asked>,
   flags: ServeFlags,
   report: ServeReport,
+  kernel?: Kernel,
 ): Promise<RunningServer> {
   const where = await whereFor(flags, port);
   // Each is loaded when it is served: a command line is to be there at once.
   if (protocol === "http") {
     const { openHttp } = await import("./serve-http.ts");
-    return openHttp(reactor, where, flags, report.request);
+    return openHttp(reactor, where, flags, report.request, kernel);
   }
   const { model } = flags;
   if (model !== undefined) {

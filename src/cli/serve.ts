@@ -10,6 +10,7 @@ import type { RunningServer } from "./running-server.ts";
 import { type Asked, portsFor, type ServeFlags } from "./serve-flags.ts";
 import { humanReport, jsonReport, type ServeReport } from "./serve-report.ts";
 import { openServer } from "./serve-server.ts";
+import type { Tracing } from "./trace.ts";
 
 /** How long connections may take to have what is queued for them, once the server is to stop. */
 const GRACE_MS = 2000;
@@ -24,16 +25,25 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
   process.stdout.on("error", () => {});
   const servers: RunningServer[] = [];
   let reactor: Reactor | undefined;
+  let tracing: Tracing | undefined;
   let what = "";
   try {
     // With workers it is there for the keyboard, and to say at once what is wrong with the flags.
     reactor = new Reactor({ engine: flags.engine, trigger: flags.trigger });
+    if (flags.trace !== undefined) {
+      const { engine } = reactor;
+      reactor.close();
+      const { startTrace } = await import("./trace.ts");
+      tracing = startTrace(kernel, flags.trace, json);
+      // Which engine is the best was found out before: trying the others is not what is to be shown.
+      reactor = new Reactor({ engine, trigger: flags.trigger, kernel: tracing.kernel });
+    }
     for (const [i, port] of portsFor(asked, flags.port).entries()) {
       const { protocol } = asked[i] as Asked;
       what = `cannot serve ${protocol} on ${flags.unix ?? `${flags.host} port ${port}`}`;
-      servers.push(await openServer(reactor, { protocol, port }, flags, report));
+      servers.push(await openServer(reactor, { protocol, port }, flags, report, tracing?.kernel));
     }
-    await serveUntilStopped(reactor, servers, flags, report);
+    await serveUntilStopped(reactor, servers, flags, report, tracing);
     report.stopped(
       servers.map((server) => ({ protocol: server.place.protocol, ...server.served() })),
     );
@@ -50,9 +60,12 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
       return EXIT_FAILED;
     }
     // All else that fails is about the address.
-    const { dir, accessLog } = flags;
-    if (accessLog !== undefined && (error as NodeJS.ErrnoException).path === accessLog) {
+    const { dir, accessLog, trace } = flags;
+    const { path } = error as NodeJS.ErrnoException;
+    if (accessLog !== undefined && path === accessLog) {
       what = `cannot write the access log ${accessLog}`;
+    } else if (trace?.output !== undefined && path === trace.output) {
+      what = `cannot write the trace to ${path}`;
     } else if (dir !== undefined && (error as SysError).syscall === "open") {
       what = `cannot serve the files of ${dir}`;
     }
@@ -60,6 +73,7 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
     return EXIT_FAILED;
   } finally {
     reactor?.close();
+    tracing?.end();
   }
 }
 
@@ -68,6 +82,7 @@ async function serveUntilStopped(
   servers: readonly RunningServer[],
   flags: ServeFlags,
   report: ServeReport,
+  tracing: Tracing | undefined,
 ): Promise<void> {
   let stop: (reason: string) => void = () => {};
   const asked = new Promise<string>((resolve) => {
@@ -83,6 +98,7 @@ async function serveUntilStopped(
   // Never taken off again: until the process has ended, one more must not kill it half-way.
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  tracing?.ended.then(stop);
   using keyboard = new Keyboard(reactor, kernel, () => stop("Enter"));
   const { engine, trigger } = reactor;
   const why = `${howText(trigger)}: ${whyEngine(engine, flags.engine)}`;
