@@ -57,9 +57,9 @@ export interface Published {
   readonly skipped: readonly SkippedPeer[];
 }
 
-/** A whole run of the echo or the churn benchmark, as it is written to JSON. */
+/** A whole run of the echo, the churn or the trace benchmark, as it is written to JSON. */
 export interface EchoResult extends Published {
-  readonly benchmark: "echo" | "churn";
+  readonly benchmark: "echo" | "churn" | "trace";
   readonly settings: EchoSettings;
   readonly cells: Cell[];
 }

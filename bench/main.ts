@@ -27,8 +27,10 @@ import {
   load,
   SERVERS,
   syscalls,
+  trace,
   workers,
 } from "./runs.ts";
+import { TRACE_NAMES } from "./trace-plans.ts";
 import { LOAD_NAMES } from "./wrk.ts";
 
 const EXIT_FAILED = 1;
@@ -47,7 +49,8 @@ function add(program: Command, name: keyof typeof DEFAULTS, description: string)
   const defaults: Defaults = DEFAULTS[name];
   const command = withCommonFlags(program.command(name).description(description), defaults);
   if (name === "workers" || name === "load") return command;
-  return withServers(command, SERVERS[name], name === "http" ? HTTP_NAMES : PEER_NAMES);
+  const all: Readonly<Record<string, readonly string[]>> = { http: HTTP_NAMES, trace: TRACE_NAMES };
+  return withServers(command, SERVERS[name], all[name] ?? PEER_NAMES);
 }
 
 function buildProgram(): Command {
@@ -107,6 +110,10 @@ function buildProgram(): Command {
     .option("--held <count>", "connections, paced", countFrom, 5000)
     .addOption(new Option("--load <name>", "who asks").choices(LOAD_NAMES))
     .action(http);
+  add(program, "trace", "what polloi trace costs, and that without it nothing is paid")
+    .option("--connections <counts>", "connections", countsFrom, [50])
+    .option("--size <bytes>", "message size", countFrom, 64)
+    .action(trace);
   program
     .command("report")
     .description("committed results as Markdown")

@@ -18,13 +18,15 @@ import { PLANS } from "./plans.ts";
 import { close, named, open, Refusal, type Session, save, step, stepsAreOver } from "./session.ts";
 import { measureSyscalls, type SyscallsResult } from "./syscalls.ts";
 import { syscallsGoals, syscallsText } from "./syscalls-text.ts";
+import type { Tools } from "./tools.ts";
+import { TRACE_NAMES, TRACE_PLANS } from "./trace-plans.ts";
 import { coresFor, findPools, measureWorkers, type WorkersResult } from "./workers.ts";
 import { workersGoals, workersText } from "./workers-text.ts";
 import { findHttpLoad, type LoadName } from "./wrk.ts";
 
 /** The servers of each benchmark unless `--servers` says otherwise. */
 export const SERVERS: Readonly<
-  Record<Exclude<keyof typeof DEFAULTS, "workers" | "load">, string[]>
+  Record<Exclude<keyof typeof DEFAULTS, "workers" | "load">, readonly string[]>
 > = {
   echo: [
     "c-epoll",
@@ -66,6 +68,7 @@ export const SERVERS: Readonly<
     "polloi-files-epoll",
     "nginx",
   ],
+  trace: TRACE_NAMES,
 };
 
 /** Rounds and seconds of each, short enough that a run of all defaults ends within a quarter of an hour. */
@@ -79,6 +82,7 @@ export const DEFAULTS = {
   // node:http takes the longest until its code is compiled: three quarters of a second.
   http: { rounds: 6, seconds: 1, warmup: 1 },
   load: { rounds: 5, seconds: 2, warmup: 1 },
+  trace: { rounds: 6, seconds: 1 },
 } as const;
 
 function timesOf(
@@ -113,6 +117,19 @@ export async function echo(flags: EchoFlags): Promise<void> {
   const settings = { connections, sizes, depth, ...timesOf(flags, DEFAULTS.echo) };
   const session = await open(flags, { peers: named(flags.servers ?? SERVERS.echo) });
   await inCells("echo", session, flags, { settings, text: cellText, goals: echoGoals });
+}
+
+export interface TraceFlags extends CommonFlags {
+  readonly connections: readonly number[];
+  readonly size: number;
+}
+
+export async function trace(flags: TraceFlags): Promise<void> {
+  const { connections, size } = flags;
+  const settings = { connections, sizes: [size], depth: 1, ...timesOf(flags, DEFAULTS.trace) };
+  const peers = (tools: Tools) => findPeers(tools, flags.servers ?? SERVERS.trace, TRACE_PLANS);
+  const session = await open(flags, { peers });
+  await inCells("trace", session, flags, { settings, text: cellText, goals: () => [] });
 }
 
 export interface ChurnFlags extends CommonFlags {

@@ -41,7 +41,7 @@ test("servers are named one by one, or all at once", () => {
 });
 
 test("every server that a benchmark takes by default exists", () => {
-  const { http: _, ...echo } = SERVERS;
+  const { http: _, trace: _traced, ...echo } = SERVERS;
   for (const names of Object.values(echo)) {
     assert.deepEqual(
       names.filter((name) => !PEER_NAMES.includes(name)),
