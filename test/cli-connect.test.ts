@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { listen } from "../src/index.ts";
+import { type Listener, listen } from "../src/index.ts";
 import { folder, MAIN, noise, Program, polloi, portOf, serving } from "./processes.ts";
 import { SUITE_TIMEOUT_MS } from "./suite.ts";
 
@@ -12,6 +12,11 @@ import { SUITE_TIMEOUT_MS } from "./suite.ts";
 const MUCH = 5_000_000;
 
 const limits = { timeout: SUITE_TIMEOUT_MS };
+
+/** A server in this process, which answers with what it is sent; the first case asks `polloi serve`. */
+function echoing(): Listener {
+  return listen({ port: 0, data: (connection, bytes) => connection.write(bytes) });
+}
 
 describe("polloi connect", limits, () => {
   test("sends what is piped into it, prints the whole answer, and exits 0", async () => {
@@ -22,12 +27,12 @@ describe("polloi connect", limits, () => {
   });
 
   test(`loses none of ${MUCH} bytes each way, from a pipe or a file`, async () => {
-    await using server = await serving("echo");
+    using server = echoing();
     using at = folder();
     const [sent, got] = [join(at.path, "sent"), join(at.path, "got")];
     const bytes = noise(MUCH);
     writeFileSync(sent, bytes);
-    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1 ${server.at}`;
+    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1 ${server.port}`;
     for (const line of [
       `cat ${sent} | ${main} | cat > ${got}`,
       `${main} < ${sent} > ${got}`,
@@ -42,18 +47,18 @@ describe("polloi connect", limits, () => {
   });
 
   test("an empty input gets an empty answer", async () => {
-    await using server = await serving("echo");
-    const client = polloi(`connect 127.0.0.1 ${server.at}`, { stdin: "ignore" });
+    using server = echoing();
+    const client = polloi(`connect 127.0.0.1 ${server.port}`, { stdin: "ignore" });
     assert.deepEqual(await client.ended, { code: 0, signal: null, stdout: "", stderr: "" });
   });
 
   test("is interactive: each answer comes while the input is open", async () => {
-    await using server = await serving("upper");
-    await using client = polloi(`connect localhost ${server.at}`);
+    using server = echoing();
+    await using client = polloi(`connect localhost ${server.port}`);
     client.child.stdin?.write("one\n");
-    await client.says(/ONE\n/);
+    await client.says(/one\n/);
     client.child.stdin?.write("two\n");
-    await client.says(/TWO\n/);
+    await client.says(/two\n/);
     client.child.stdin?.end();
     assert.equal((await client.ended).code, 0);
   });
@@ -69,8 +74,8 @@ describe("polloi connect", limits, () => {
   });
 
   test("stops without complaint when nobody reads its output", async () => {
-    await using server = await serving("echo");
-    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1 ${server.at}`;
+    using server = echoing();
+    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1 ${server.port}`;
     await using shell = new Program("sh", ["-c", `yes | ${main} | head -n 1`]);
     const { stdout, stderr } = await shell.ended;
     assert.equal(stdout, "y\n");

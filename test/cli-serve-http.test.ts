@@ -4,7 +4,7 @@ import { type IncomingHttpHeaders, request } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { exchange, folder, needs, Program, polloi, serving } from "./processes.ts";
+import { exchange, folder, needs, Program, polloi, portsOf, serving, told } from "./processes.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
@@ -39,13 +39,6 @@ function siteFolder(): ReturnType<typeof folder> {
   mkdirSync(join(at.path, "sub"));
   writeFileSync(join(at.path, "sub", "inner.txt"), "inner");
   return at;
-}
-
-/** The ports of what `--json` says that it listens on. */
-async function portsOf(program: Program): Promise<Record<string, number>> {
-  const [line] = await program.says(/^\{"ready".*\n/);
-  const { listeners } = JSON.parse(line) as { listeners: { protocol: string; port: number }[] };
-  return Object.fromEntries(listeners.map(({ protocol, port }) => [protocol, port]));
 }
 
 describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
@@ -258,7 +251,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
   ];
   for (const [args, named] of wrong) {
     test(`refuses "${args}" in one line`, async () => {
-      const { code, stdout, stderr } = await polloi(args).ended;
+      const { code, stdout, stderr } = await told(args);
       assert.match(stderr, /^polloi: [^\n]+\n$/);
       assert.match(stderr, named);
       assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });

@@ -6,8 +6,18 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type EngineName, probeEngines } from "../src/index.ts";
-import { READINESS_ENGINES } from "./engines.ts";
-import { exchange, folder, MAIN, needs, noise, Program, polloi, serving } from "./processes.ts";
+import { ENGINES } from "./engines.ts";
+import {
+  exchange,
+  folder,
+  MAIN,
+  needs,
+  noise,
+  Program,
+  polloi,
+  portsOf,
+  serving,
+} from "./processes.ts";
 import { serveTests } from "./serve-tests.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 
@@ -46,18 +56,14 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     await program.says(/127\.0\.0\.1:\d+ connected\n/);
     await program.says(/127\.0\.0\.1:\d+ sent 10 bytes: "hello\\u001b\[2J\\n"\n/);
     await program.says(/127\.0\.0\.1:\d+ closed\n/);
-    program.signal("SIGINT");
-    const { code, stdout, stderr } = await program.ended;
-    assert.match(stdout, /stopping: SIGINT\nserved 1 connection, 1 message, 10 bytes\n$/);
-    assert.equal(stderr, "");
-    assert.equal(code, 0);
-  });
-
-  test("shortens what it shows of a long message", async () => {
-    await using program = polloi("serve --port 0");
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    // Of a long message, its beginning.
     await exchange(Number(port), "x".repeat(1000));
     await program.says(/"x{60}" \.\.\.\n/);
+    program.signal("SIGINT");
+    const { code, stdout, stderr } = await program.ended;
+    assert.match(stdout, /stopping: SIGINT\nserved 2 connections, \d+ messages, 1,?010 bytes\n$/);
+    assert.equal(stderr, "");
+    assert.equal(code, 0);
   });
 
   test("quiet, has no line for connections and messages", async () => {
@@ -81,38 +87,29 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual(events, [undefined, "open", "data", "close", "stopping", "stopped"]);
   });
 
-  test("--engine io_uring: echoes, and says by what", {
-    skip: probeEngines()[0]?.reason ?? false,
-  }, async () => {
-    await using program = await serving("echo --engine io_uring");
-    const bytes = noise(MUCH);
-    assert.ok(bytes.equals(await exchange(program.at, bytes)));
-    assert.match(program.stdout, /"engine":"io_uring"/);
-  });
-
-  const choices = [...READINESS_ENGINES, ["auto", "level"], ["auto", "edge"]] as const;
-  for (const [engine, trigger] of choices) {
-    const flags = `--engine ${engine} --trigger ${trigger}`;
-    test(`${flags}: echoes ${MUCH} bytes to a client that ends first`, async () => {
-      await using program = await serving(`echo ${flags}`);
+  const choices = [
+    ...ENGINES.map(([engine, trigger]) => [engine, trigger, engine] as const),
+    ["auto", "level", "epoll"],
+    ["auto", "edge", "epoll"],
+  ] as const;
+  for (const [engine, trigger, chosen] of choices) {
+    const flags = `--engine ${engine}${trigger === undefined ? "" : ` --trigger ${trigger}`}`;
+    const { reason } = probeEngines().find(({ name }) => name === engine) ?? {};
+    test(`${flags}: echoes ${MUCH} bytes to a client that ends first, answers in capitals a to z only, discards`, {
+      skip: reason ?? false,
+      ...limits,
+    }, async () => {
+      await using program = polloi(`serve echo,upper,discard ${flags} --port 0 --json --quiet`);
+      const { echo = 0, upper = 0, discard = 0 } = await portsOf(program);
       const bytes = noise(MUCH);
-      assert.ok(bytes.equals(await exchange(program.at, bytes)));
-      assert.match(
-        program.stdout,
-        new RegExp(`"engine":"${engine === "auto" ? "epoll" : engine}"`),
-      );
-    });
-
-    test(`${flags}: answers in capitals, a to z only`, async () => {
-      await using program = await serving(`upper ${flags}`);
-      const sent = "abc xyz `{ ABC 123 äöü\n";
-      const answer = await exchange(program.at, sent);
+      assert.ok(bytes.equals(await exchange(echo, bytes)));
+      const answer = await exchange(upper, "abc xyz `{ ABC 123 äöü\n");
       assert.equal(answer.toString(), "ABC XYZ `{ ABC 123 äöü\n");
-    });
-
-    test(`${flags}: discards, and ends when the client does`, async () => {
-      await using program = await serving(`discard ${flags}`);
-      assert.equal((await exchange(program.at, noise(100_000))).length, 0);
+      assert.equal((await exchange(discard, noise(100_000))).length, 0);
+      assert.match(program.stdout, new RegExp(`"engine":"${chosen}"`));
+      // What watches the keyboard is the engine too.
+      program.child.stdin?.write("\n");
+      assert.equal((await program.ended).code, 0);
     });
   }
 
@@ -220,29 +217,26 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   for (const { name: engine, works } of probeEngines()) {
     if (!works) continue;
-    test(`${engine}: a line on a pipe stops it, the end of the pipe does not`, async () => {
-      await using ended = polloi(`serve --port 0 --json --quiet --engine ${engine}`);
-      const port = await ended.port();
-      ended.child.stdin?.end("no newline");
-      // Whatever stops it would be seen before an answer to a connection that came later.
-      for (let i = 0; i < 3; i++) assert.equal((await exchange(port, "on")).toString(), "on");
-      await using stopped = await serving(`echo --engine ${engine}`);
-      stopped.child.stdin?.write("\n");
-      assert.equal((await stopped.ended).code, 0);
-    });
-
-    test(`${engine}: keeps serving with nothing and with a file on stdin`, async () => {
-      using at = folder();
-      const path = join(at.path, "lines");
-      writeFileSync(path, "a line\n");
-      for (const stdin of ["ignore", openSync(path, "r")] as const) {
-        const args = ["serve", "--port", "0", "--json", "--engine", engine];
-        await using program = Program.node(MAIN, args, { stdin });
+    test(`${engine}: neither the end of a pipe nor nothing on stdin stops it`, async () => {
+      for (const stdin of ["pipe", "ignore"] as const) {
+        const flags = `serve --port 0 --json --quiet --engine ${engine}`;
+        await using program = polloi(flags, { stdin });
         const port = await program.port();
+        program.child.stdin?.end("no newline");
+        // Whatever stops it would be seen before an answer to a connection that came later.
         for (let i = 0; i < 3; i++) assert.equal((await exchange(port, "on")).toString(), "on");
       }
     });
   }
+
+  test("a file on stdin does not stop it, whatever is in it", async () => {
+    using at = folder();
+    const path = join(at.path, "lines");
+    writeFileSync(path, "a line\n");
+    await using program = polloi("serve --port 0 --json", { stdin: openSync(path, "r") });
+    const port = await program.port();
+    for (let i = 0; i < 3; i++) assert.equal((await exchange(port, "on")).toString(), "on");
+  });
 
   test("npm start serves, and passes a signal on", { skip: needs("npm"), ...limits }, async () => {
     const cwd = fileURLToPath(new URL("../..", import.meta.url));

@@ -6,6 +6,7 @@ import { type AddressInfo, connect, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { run } from "../src/cli/program.ts";
 
 /** The command line. */
 export const MAIN = "src/cli/main.ts";
@@ -129,10 +130,35 @@ export function polloi(args: string, options?: StartOptions): Program {
   return Program.node(MAIN, args.split(" "), options);
 }
 
+/**
+ * What `polloi` says to arguments with which it begins nothing, without a process of its own: a start is
+ * most of what such a case would cost.
+ */
+export async function told(args: string): Promise<Omit<Ended, "signal">> {
+  let stdout = "";
+  let stderr = "";
+  const code = await run(args === "" ? [] : args.split(" "), "1.2.3", {
+    writeOut: (text) => {
+      stdout += text;
+    },
+    writeErr: (text) => {
+      stderr += text;
+    },
+  });
+  return { code, stdout, stderr };
+}
+
 /** `polloi serve` on a port of its own, and the port. */
 export async function serving(args: string): Promise<Program & { at: number }> {
   const program = polloi(`serve ${args} --port 0 --json --quiet`);
   return Object.assign(program, { at: await program.port() });
+}
+
+/** The ports of what `--json` says that it listens on, by what is served. */
+export async function portsOf(program: Program): Promise<Record<string, number>> {
+  const [line] = await program.says(/^\{"ready".*\n/);
+  const { listeners } = JSON.parse(line) as { listeners: { protocol: string; port: number }[] };
+  return Object.fromEntries(listeners.map(({ protocol, port }) => [protocol, port]));
 }
 
 /** A folder that is gone in the end. */

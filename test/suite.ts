@@ -14,6 +14,14 @@ export interface Suite {
   readonly cases: readonly Case[];
 }
 
+/**
+ * How much of it: `all`, as the runtime of the tests has it, or `abridged`, as the others have it, unless
+ * `POLLOI_TEST_ALL=1` says otherwise.
+ */
+export type Extent = "all" | "abridged";
+/** What the reason of every case ends with that is left out where the suites are abridged. */
+export const RUNS_ALL = "POLLOI_TEST_ALL=1 runs it";
+
 /** A case may take this long before it counts as hanging. */
 export const CASE_TIMEOUT_MS = 30_000;
 /** And all cases of a suite in which each starts programs, where other work has most of the processors. */

@@ -41,7 +41,7 @@ import { watchConformance } from "./conformance/watch.ts";
 import { workersConformance } from "./conformance/workers.ts";
 import { ENGINES } from "./engines.ts";
 import { withoutIncrementalBuffers } from "./ring-memory.ts";
-import type { Suite } from "./suite.ts";
+import { type Extent, RUNS_ALL, type Suite } from "./suite.ts";
 
 /** Skips what needs io_uring where it does not work. */
 function whereUringWorks(suite: Suite): Suite {
@@ -51,24 +51,59 @@ function whereUringWorks(suite: Suite): Suite {
   return { title: suite.title, cases: suite.cases.map((it) => ({ ...it, skip })) };
 }
 
+/**
+ * What can go differently in a suite on another runtime than that of the tests, which is Node 20.
+ *
+ * - `runtime`: how calls cross, whose loop it is, how promises go on beside it, threads, processes, and the
+ *   runtime's own classes. Every runtime has these suites.
+ * - `crossing`: only how calls cross into the kernel. The newest Node crosses through the same koffi, by the
+ *   same code of ours, and the suites of calls, sockets, rings and reactors show it that this works there.
+ * - `language`: nothing but the language: what is decided over calls that other suites show to work. Node and
+ *   Deno have V8, and Bun has JavaScriptCore, so Bun is where these can differ.
+ * - `nothing`: a variant of what another suite shows there already.
+ */
+type Varies = "runtime" | "crossing" | "language" | "nothing";
+
+const LEFT_OUT: Readonly<Record<Exclude<Varies, "runtime">, string>> = {
+  crossing: "what it can differ in is how calls cross, which is koffi as on the Node of the tests",
+  language: "what it can differ in is the language, which is V8 as on the Node of the tests",
+  nothing: "a variant of what other suites show here already",
+};
+
+function isLeftOut(varies: Exclude<Varies, "runtime">): boolean {
+  switch (varies) {
+    case "crossing":
+      return kernel.runtime === "node";
+    case "language":
+      return kernel.runtime !== "bun";
+    case "nothing":
+      return true;
+  }
+}
+
 /** Every conformance suite, floor by floor: what runs under each runtime. A new one is one line here. */
 export function suites(extent: Extent = "all"): Suite[] {
-  return all(extent).map(whereUringWorks);
+  return all(extent).map(([varies, suite]) => {
+    if (extent === "abridged" && varies !== "runtime" && isLeftOut(varies)) {
+      return leftOut(suite, LEFT_OUT[varies]);
+    }
+    return whereUringWorks(suite);
+  });
+}
+
+/** One case that says how many there would be, and why they are not run. */
+function leftOut({ title, cases }: Suite, why: string): Suite {
+  const skip = `${why}; ${RUNS_ALL}`;
+  return { title, cases: [{ name: `all ${cases.length} cases`, skip, run() {} }] };
 }
 
 /**
- * How much of it: `all`, as the runtime of the tests has it, or `abridged`, as the others have it.
- *
- * @remarks
- * A runtime changes how calls cross, who turns the loop, and how promises go on beside it. It does not change
- * what an engine does over the same calls, so the others have each kind of engine once for each way to be
- * turned: io_uring, epoll with edges, and hosted the one that is seen through a mirror. All of it is run there
- * with `POLLOI_TEST_ALL=1`.
+ * What depends on the runtime in a reactor is who turns it. So hosted is run on each kind of engine, and
+ * blocking on one: that all engines can be waited for in a thread is a case of the suite of workers.
  */
-export type Extent = "all" | "abridged";
-
-function isForAll({ engine, trigger, mode }: Variant): boolean {
-  return engine === "io_uring" || trigger === "edge" || (engine === "poll" && mode === "hosted");
+function reactorVaries({ engine, trigger, mode }: Variant): Varies {
+  if (engine === "io_uring") return mode === "hosted" ? "runtime" : "crossing";
+  return mode === "hosted" && trigger === "edge" ? "runtime" : "nothing";
 }
 
 /** What cannot even be made where io_uring does not work: then one case says so. */
@@ -86,50 +121,64 @@ function onARing(): Suite[] {
   ];
 }
 
-function all(extent: Extent): Suite[] {
+function everywhere(...suites: Suite[]): Placed[] {
+  return suites.map((suite) => ["runtime", suite]);
+}
+
+type Placed = readonly [varies: Varies, suite: Suite];
+
+function all(extent: Extent): Placed[] {
   return [
-    libcConformance(),
-    watchConformance(),
-    selectConformance(),
-    pollConformance(),
-    epollConformance(),
-    pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
-    pollerConformance("poll", (kernel) => new PollPoller(kernel)),
-    pollerConformance("select", (kernel) => new SelectPoller(kernel)),
-    selectorConformance("EpollSelector", (options) => new EpollSelector(options)),
-    selectorConformance("PollSelector", (options) => new PollSelector(options)),
-    selectorConformance("SelectSelector", (options) => new SelectSelector(options)),
-    selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
-    wakerConformance(),
-    ...socketConformance(),
-    ...onARing(),
-    ...ENGINES.map(([engine, trigger]) =>
-      engineConformance(
-        trigger === undefined ? engine : `${engine} ${trigger}`,
-        (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
+    ...everywhere(
+      libcConformance(),
+      watchConformance(),
+      selectConformance(),
+      pollConformance(),
+      epollConformance(),
+      pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
+      pollerConformance("poll", (kernel) => new PollPoller(kernel)),
+      pollerConformance("select", (kernel) => new SelectPoller(kernel)),
+      selectorConformance("EpollSelector", (options) => new EpollSelector(options)),
+      selectorConformance("PollSelector", (options) => new PollSelector(options)),
+      selectorConformance("SelectSelector", (options) => new SelectSelector(options)),
+      selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
+      wakerConformance(),
+      ...socketConformance(),
+      ...onARing(),
+      ...ENGINES.map(([engine, trigger]) =>
+        engineConformance(
+          trigger === undefined ? engine : `${engine} ${trigger}`,
+          (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
+        ),
       ),
     ),
-    uringEngineConformance("buffers that are used up bit by bit"),
-    uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
-    ...VARIANTS.filter((variant) => extent === "all" || isForAll(variant)).map(reactorConformance),
-    workersConformance(extent === "all" ? ["auto", "epoll"] : ["auto"]),
-    modelsConformance(),
-    traceConformance(
-      ENGINES.filter(
-        ([name, trigger]) => extent === "all" || name === "io_uring" || trigger === "edge",
+    ["crossing", uringEngineConformance("buffers that are used up bit by bit")],
+    [
+      "nothing",
+      uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
+    ],
+    ...VARIANTS.map((variant): Placed => [reactorVaries(variant), reactorConformance(variant)]),
+    ...everywhere(workersConformance(extent), modelsConformance()),
+    ...everywhere(
+      traceConformance(
+        ENGINES.filter(
+          ([name, trigger]) => extent === "all" || name === "io_uring" || trigger === "edge",
+        ),
       ),
     ),
-    parserConformance(),
-    httpServerConformance(),
-    httpSmugglingConformance(),
-    httpFilesConformance(),
-    httpEndingsConformance(),
-    httpMisfortunesConformance(),
-    httpLoggingConformance(),
-    httpWorkersConformance(),
-    ...webConformance(),
-    honoConformance(),
-    loadConformance(),
-    loadHttpConformance(),
+    ["language", parserConformance()],
+    ...everywhere(httpServerConformance()),
+    ["language", httpSmugglingConformance()],
+    ["language", httpFilesConformance()],
+    ...everywhere(
+      httpEndingsConformance(),
+      httpMisfortunesConformance(),
+      httpLoggingConformance(),
+      httpWorkersConformance(),
+      ...webConformance(),
+      honoConformance(),
+      loadConformance(),
+      loadHttpConformance(),
+    ),
   ];
 }

@@ -1,4 +1,4 @@
-import { Argument, Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option, type OutputConfiguration } from "commander";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
 import type { AccessFormat } from "../http/access-log.ts";
@@ -63,12 +63,20 @@ Examples:
   polloi connect ::1 7788 < request.bin > answer.bin
   polloi connect /run/app.sock`;
 
+/** Who gets the help and the refusals; what a command prints goes to the process in any case. */
+export type Output = Pick<OutputConfiguration, "writeOut" | "writeErr">;
+
 /** Runs the command line. @returns The exit code. */
-export async function run(args: readonly string[], version: string): Promise<number> {
+export async function run(
+  args: readonly string[],
+  version: string,
+  output: Output = {},
+): Promise<number> {
   let exitCode = EXIT_OK;
-  const program = buildProgram(version, (code) => {
+  const exitWith = (code: number): void => {
     exitCode = code;
-  });
+  };
+  const program = buildProgram(version, exitWith, output);
   try {
     if (args.length === 0) program.outputHelp();
     else await program.parseAsync(args, { from: "user" });
@@ -81,7 +89,7 @@ export async function run(args: readonly string[], version: string): Promise<num
   }
 }
 
-function buildProgram(version: string, exitWith: (code: number) => void): Command {
+function buildProgram(version: string, exitWith: (code: number) => void, output: Output): Command {
   const program = new Command("polloi")
     .description(
       "select, poll, epoll and io_uring for TypeScript: servers and clients on one thread",
@@ -90,7 +98,7 @@ function buildProgram(version: string, exitWith: (code: number) => void): Comman
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .addHelpText("after", EXAMPLES)
-    .configureOutput({ outputError: (text, write) => write(oneLine(text)) })
+    .configureOutput({ ...output, outputError: (text, write) => write(oneLine(text)) })
     .allowExcessArguments()
     .hook("preAction", (_, command) => refuseMore(command))
     .exitOverride();

@@ -1,9 +1,13 @@
 /** The module of a pool that serves HTTP: who answered, and a protocol of its own on request. */
-import { type HttpServer, serve } from "../../../src/http/index.ts";
-import type { PoolWorker } from "../../../src/workers/index.ts";
+import { serve } from "../../../src/http/index.ts";
+import type { PoolWorker, Stoppable } from "../../../src/workers/index.ts";
 
-export function start(worker: PoolWorker<string>): HttpServer {
-  return serve({
+export function start(worker: PoolWorker<string>): Stoppable {
+  let stopping: () => void = () => {};
+  const stops = new Promise<void>((resolve) => {
+    stopping = resolve;
+  });
+  const server = serve({
     worker,
     async handler(request, reply) {
       if (request.wantedUpgrade !== undefined) {
@@ -13,9 +17,16 @@ export function start(worker: PoolWorker<string>): HttpServer {
       }
       if (request.path === "/slow") {
         worker.post("slow");
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await stops;
       }
       reply.send(`${worker.data} ${worker.index}`);
     },
   });
+  return {
+    async stop(graceMs) {
+      const stopped = server.stop(graceMs);
+      stopping();
+      await stopped;
+    },
+  };
 }
