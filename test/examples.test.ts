@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { whyNoUring } from "../src/engine/try-uring.ts";
 import { kernel } from "../src/sys/open.ts";
@@ -57,6 +57,22 @@ async function serving(name: string): Promise<Program & { at: number }> {
   return Object.assign(program, { at: await program.port() });
 }
 
+/**
+ * A server that the cases of one `describe` share, and that the first of them starts: nothing that
+ * clients do to it in one may cost those of the next anything.
+ */
+function shared(name: string): () => Promise<Program & { at: number }> {
+  let server: Promise<Program & { at: number }> | undefined;
+  after(async () => {
+    const started = await server?.catch(() => undefined);
+    await started?.[Symbol.asyncDispose]();
+  });
+  return () => {
+    server ??= serving(name);
+    return server;
+  };
+}
+
 async function connected(port: number): Promise<Socket> {
   const socket = connect(port, "127.0.0.1");
   await once(socket, "connect");
@@ -102,44 +118,10 @@ describe("examples", limits, () => {
 
 for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
   describe(name, { ...limits, skip: skipOf(name) }, () => {
-    test("answers every byte to a client that sends all, ends, and then reads", async () => {
-      await using server = await serving(name);
-      const bytes = noise(MUCH);
-      assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
-    });
-
-    test("talks with several clients by turns", async () => {
-      await using server = await serving(name);
-      const clients = await Promise.all([1, 2, 3, 4, 5].map(() => connected(server.at)));
-      for (const round of ["one", "Two", "thr33"]) {
-        for (const [i, client] of clients.entries()) client.write(`${round} ${i}`);
-        for (const [i, client] of clients.entries()) {
-          const expected = answer(Buffer.from(`${round} ${i}`)).toString();
-          assert.equal(await said(client, expected.length), expected);
-        }
-      }
-      for (const client of clients) client.destroy();
-    });
-
-    test("a peer that does not read, one that resets and one that vanishes cost the others nothing", async () => {
-      await using server = await serving(name);
-      const deaf = (await connected(server.at)).pause();
-      deaf.write(noise(16 * 1024 * 1024));
-      const resetting = await connected(server.at);
-      resetting.write("bye");
-      resetting.resetAndDestroy();
-      const vanishing = await connected(server.at);
-      vanishing.end();
-      vanishing.resume();
-      await once(vanishing, "close");
-      const bytes = noise(100_000);
-      assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
-      assert.equal(server.child.exitCode, null, server.stderr);
-      deaf.destroy();
-    });
+    const use = shared(name);
 
     test("does nothing when there is nothing to do, and gives descriptors back", async () => {
-      await using server = await serving(name);
+      const server = await use();
       await exchange(server.at, "warm");
       const idle = await connected(server.at);
       const before = descriptorsOf(server);
@@ -160,8 +142,44 @@ for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
       idle.destroy();
     });
 
+    test("answers every byte to a client that sends all, ends, and then reads", async () => {
+      const server = await use();
+      const bytes = noise(MUCH);
+      assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
+    });
+
+    test("talks with several clients by turns", async () => {
+      const server = await use();
+      const clients = await Promise.all([1, 2, 3, 4, 5].map(() => connected(server.at)));
+      for (const round of ["one", "Two", "thr33"]) {
+        for (const [i, client] of clients.entries()) client.write(`${round} ${i}`);
+        for (const [i, client] of clients.entries()) {
+          const expected = answer(Buffer.from(`${round} ${i}`)).toString();
+          assert.equal(await said(client, expected.length), expected);
+        }
+      }
+      for (const client of clients) client.destroy();
+    });
+
+    test("a peer that does not read, one that resets and one that vanishes cost the others nothing", async () => {
+      const server = await use();
+      const deaf = (await connected(server.at)).pause();
+      deaf.write(noise(16 * 1024 * 1024));
+      const resetting = await connected(server.at);
+      resetting.write("bye");
+      resetting.resetAndDestroy();
+      const vanishing = await connected(server.at);
+      vanishing.end();
+      vanishing.resume();
+      await once(vanishing, "close");
+      const bytes = noise(100_000);
+      assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
+      assert.equal(server.child.exitCode, null, server.stderr);
+      deaf.destroy();
+    });
+
     test("nc gets its answer", { skip: needs("nc"), ...limits }, async () => {
-      await using server = await serving(name);
+      const server = await use();
       await using nc = new Program("nc", ["-N", "127.0.0.1", String(server.at)]);
       nc.child.stdin?.end("hello from nc");
       const { stdout } = await nc.ended;
@@ -186,10 +204,11 @@ describe("01-select-echo-keyboard, at the keyboard", limits, () => {
 
 for (const name of HTTP_SERVERS) {
   describe(name, limits, () => {
+    const use = shared(name);
     const request = "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
 
     test("answers a request, to clients that end their half and that do not", async () => {
-      await using server = await serving(name);
+      const server = await use();
       for (const halfClose of [true, false]) {
         for (const text of [request, "GET / HTTP/1.0\n\n"]) {
           const socket = await connected(server.at);
@@ -205,7 +224,7 @@ for (const name of HTTP_SERVERS) {
     });
 
     test("answers a request that comes byte by byte, and one with more behind it", async () => {
-      await using server = await serving(name);
+      const server = await use();
       const slow = (await connected(server.at)).setNoDelay();
       for (const character of request) {
         slow.write(character);
@@ -218,7 +237,7 @@ for (const name of HTTP_SERVERS) {
     });
 
     test("clients that end early or reset do not end it or make it spin", async () => {
-      await using server = await serving(name);
+      const server = await use();
       assert.equal((await exchange(server.at, "GET / HT")).length, 0);
       assert.equal((await exchange(server.at, "")).length, 0);
       const resetting = await connected(server.at);
@@ -232,7 +251,7 @@ for (const name of HTTP_SERVERS) {
     });
 
     test("curl gets the body", { skip: needs("curl"), ...limits }, async () => {
-      await using server = await serving(name);
+      const server = await use();
       const url = `http://127.0.0.1:${server.at}/`;
       await using curl = new Program("curl", ["--silent", "--noproxy", "*", url]);
       assert.equal((await curl.ended).stdout, "Hello, world!");
@@ -371,8 +390,10 @@ describe("14-uring-timer", { ...limits, skip: noUring ?? false }, () => {
 });
 
 describe("17-http-fetch", limits, () => {
+  const use = shared("17-http-fetch");
+
   test("greets, says who asks, and knows what is not there", async () => {
-    await using server = await serving("17-http-fetch");
+    const server = await use();
     const url = `http://127.0.0.1:${server.at}`;
     assert.equal(await (await fetch(url)).text(), "Hello, world!");
     assert.match(await (await fetch(`${url}/whoami`)).text(), /"address":"127\.0\.0\.1"/);
@@ -380,7 +401,7 @@ describe("17-http-fetch", limits, () => {
   });
 
   test("gives a body back in capitals", async () => {
-    await using server = await serving("17-http-fetch");
+    const server = await use();
     const body = "a line of text\n".repeat(MUCH / 15);
     const init = { method: "POST", body };
     const response = await fetch(`http://127.0.0.1:${server.at}/capitals`, init);
@@ -388,7 +409,7 @@ describe("17-http-fetch", limits, () => {
   });
 
   test("ticks until nobody looks", async () => {
-    await using server = await serving("17-http-fetch");
+    const server = await use();
     const looking = new AbortController();
     const { signal } = looking;
     const response = await fetch(`http://127.0.0.1:${server.at}/clock`, { signal });

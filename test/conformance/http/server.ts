@@ -103,7 +103,8 @@ const answering: readonly Case[] = [
         const { path } = request;
         const source = (async function* () {
           try {
-            for (let i = 0; i < (path === "/endless" ? 1e9 : 3); i++) yield `${i},`;
+            while (path === "/endless") yield "much of the same,".repeat(100);
+            for (let i = 0; i < 3; i++) yield `${i},`;
             if (path === "/broken") throw new Error("broken");
           } finally {
             ended.push(path);

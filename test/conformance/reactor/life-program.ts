@@ -21,15 +21,14 @@ switch (what) {
       open: (connection) => connection.end("x"),
       close: () => console.log("closed"),
     });
+    reactor.setTimer(60_000, () => console.log("never")).cancel();
+    // By then nothing else keeps the process.
+    reactor.setTimer(100, () => console.log("fired"));
     break;
   }
   case "open":
     reactor.listen(here);
     console.log("open");
-    break;
-  case "timer":
-    reactor.setTimer(60_000, () => console.log("never")).cancel();
-    reactor.setTimer(20, () => console.log("fired"));
     break;
   case "throws": {
     const listener = reactor.listen({
