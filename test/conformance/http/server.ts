@@ -154,6 +154,7 @@ const answering: readonly Case[] = [
 ];
 
 const ended: string[] = [];
+let goOn: (() => void) | undefined;
 
 /** What is asked, how it is answered, and what the answer looks like. */
 const FRAMINGS: readonly [
@@ -418,16 +419,22 @@ const timing: readonly Case[] = [
     "stop lets a request that is under way have its answer, and ends the idle ones",
     {
       async handler(_, reply) {
-        await new Promise((resolve) => setTimeout(resolve, 30));
+        await new Promise<void>((resolve) => {
+          goOn = resolve;
+        });
         reply.send("late");
       },
     },
     async (server, client) => {
+      goOn = undefined;
       const idle = client();
       const busy = client().send(GET);
-      while (server.connections < 2) await new Promise((resolve) => setTimeout(resolve, 1));
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      await server.stop(5000);
+      while (server.connections < 2 || goOn === undefined) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      const stopped = server.stop(5000);
+      (goOn as () => void)();
+      await stopped;
       assert.match(await busy.end(), /Connection: close.*late$/s);
       assert.equal(await idle.end(), "");
       assert.equal(server.connections, 0);

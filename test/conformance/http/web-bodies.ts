@@ -187,9 +187,7 @@ function streaming(web: WebCase): Case[] {
       async (request) => {
         const reader = (request.body as ReadableStream<Uint8Array>).getReader();
         let length = (await reader.read()).value?.length ?? 0;
-        await new Promise<void>((resolve) => {
-          goOn = resolve;
-        });
+        await going;
         for (;;) {
           const { done, value } = await reader.read();
           if (done) return new Response(String(length));
@@ -199,6 +197,10 @@ function streaming(web: WebCase): Case[] {
         }
       },
       async ({ client, errors }) => {
+        let goOn = (): void => {};
+        going = new Promise((resolve) => {
+          goOn = resolve;
+        });
         const { socket } = client().send(`${POST}Content-Length: ${LARGE}\r\n\r\n`);
         const one = socket;
         let text = "";
@@ -270,7 +272,7 @@ function streaming(web: WebCase): Case[] {
   ];
 }
 let pulled = 0;
-let goOn: () => void = () => {};
+let going: Promise<void>;
 
 export function readingConformance(web: WebCase): Case[] {
   return [...reading(web), ...streaming(web)];

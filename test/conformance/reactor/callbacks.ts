@@ -109,6 +109,8 @@ export function callbackCases(variant: Variant): Case[] {
             open: () => seen.push("open"),
             data: (_, more) => seen.push(`next ${more.length} ${next.data}`),
             timeout: () => {
+              // Where this process is held up, the bytes are still to come, and it is told again.
+              if (!seen.includes("next 2 two")) return;
               seen.push("timeout");
               next.destroy(new Error("enough"));
             },
