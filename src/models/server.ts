@@ -1,4 +1,4 @@
-import { argv } from "node:process";
+import { argv, pid } from "node:process";
 import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import { typeError } from "../base/misuse.ts";
@@ -114,6 +114,21 @@ export class ModelServer implements AsyncDisposable {
   /** The processes or threads that are there now. */
   get children(): readonly ModelChild[] {
     return this.#way?.children ?? [];
+  }
+
+  /**
+   * The processes that it serves with now: this one first, then those that it has started.
+   *
+   * @remarks
+   * What their memory and processor time are added up from: `/proc/PID/smaps_rollup` (Pss, which counts what
+   * they share once) and `/proc/PID/stat`. Threads are within this process, and so are the times of processes
+   * that have ended (`cutime`, `cstime`).
+   *
+   * @source proc_pid_stat(5), proc_pid_smaps(5)
+   */
+  get pids(): readonly number[] {
+    const started = this.children.filter(({ kind }) => kind === "process");
+    return [pid, ...started.map(({ id }) => id)];
   }
 
   /**
