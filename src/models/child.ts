@@ -4,9 +4,9 @@
  *
  * It is told by its first message what to serve, with the descriptor beside it, and never outlives its
  * parent: the kernel kills it when that dies (PR_SET_PDEATHSIG), and the end of the channel tells as well.
- * Imports are few, since one for each connection pays for them: an event loop is loaded where one is needed.
+ * Imports are few, since each connection pays for them: of sockets only the calls, an event loop where one is
+ * needed, and never node:process, for which Node makes stdin, stdout and stderr.
  */
-import process, { argv, exit } from "node:process";
 import { PR_SET_PDEATHSIG, SYS } from "../sys/abi.ts";
 import { kernel } from "../sys/open.ts";
 import { Conversations } from "./blocking-connection.ts";
@@ -50,15 +50,15 @@ kernel.libc.syscall(SYS.prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
 process.on("SIGINT", () => {});
 markChild();
 try {
-  const channel = new Channel(`\0${argv[2]}`);
+  const channel = new Channel(kernel, `\0${process.argv[2]}`);
   try {
     await serve(channel);
-    exit(0);
+    process.exit(0);
   } catch (error) {
     channel.tell({ type: "failed", error: toldError(error) });
-    exit(1);
+    process.exit(1);
   }
 } catch {
   // The parent is not there any more.
-  exit(1);
+  process.exit(1);
 }

@@ -1,10 +1,9 @@
-import { isIP } from "node:net";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./constants.ts";
 import { interfaceIndex } from "./interface.ts";
-import { readIPv4, readIPv6, writeIPv4, writeIPv6 } from "./ip.ts";
+import { ipVersion, readIPv4, readIPv6, writeIPv4, writeIPv6 } from "./ip.ts";
 
 /** An end of the internet: an IP address and a port. */
 export interface InetAddress {
@@ -252,12 +251,12 @@ function splitZone(address: InetAddress): { literal: string; zone: string | unde
   const at = text.indexOf("%");
   if (at < 0) return { literal: text, zone: undefined };
   const literal = text.slice(0, at);
-  if (isIP(literal) !== 6) throw notALiteral(text);
+  if (ipVersion(literal) !== 6) throw notALiteral(text);
   return { literal, zone: text.slice(at + 1) };
 }
 
 function literalFamily(literal: string): typeof AF_INET | typeof AF_INET6 {
-  switch (isIP(literal)) {
+  switch (ipVersion(literal)) {
     case 4:
       return AF_INET;
     case 6:

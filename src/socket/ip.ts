@@ -1,6 +1,37 @@
 /**
- * IP literals and their bytes. Whether a text is a literal at all is for `isIP` of node:net to say.
+ * IP literals and their bytes.
+ *
+ * `isIP` of node:net would tell what is a literal, but to import it is to load all of that module, which is a
+ * good part of what it takes to start a process that serves one connection.
  */
+
+/** Which IP version `text` is a literal of, without a zone; 0 when of none. */
+export function ipVersion(text: string): 4 | 6 | 0 {
+  if (isIPv4(text)) return 4;
+  return isIPv6(text) ? 6 : 0;
+}
+
+function isIPv4(text: string): boolean {
+  const parts = text.split(".");
+  return (
+    parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && +part < 256)
+  );
+}
+
+/** RFC 4291, section 2.2. */
+function isIPv6(text: string): boolean {
+  const halves = text.split("::");
+  if (halves.length > 2) return false;
+  const [front, back] = halves.map((half) => (half === "" ? [] : half.split(":")));
+  const groups = [...(front as string[]), ...(back ?? [])];
+  // Two of the groups may be written as an IPv4 literal, if they are the last.
+  const last = (back ?? front)?.at(-1) ?? "";
+  const mixed = isIPv4(last);
+  if (mixed) groups.pop();
+  if (!groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return false;
+  const count = groups.length + (mixed ? 2 : 0);
+  return back === undefined ? count === 8 : count < 8;
+}
 
 /** Writes the four bytes of a valid IPv4 literal. */
 export function writeIPv4(bytes: Uint8Array, offset: number, literal: string): void {

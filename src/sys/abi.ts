@@ -4,10 +4,14 @@
  * x64 and arm64 are both 64-bit and little-endian and agree on nearly everything; what differs is
  * chosen by {@link ARCH} and said where it stands. glibc and musl agree on all of it.
  */
-import { arch } from "node:process";
 
-/** The processor's name as every runtime gives it. */
-export const ARCH: string = arch;
+/**
+ * The processor's name as every runtime gives it.
+ *
+ * Of the global `process`: whoever imports node:process has Node read every property of it, which makes
+ * stdin, stdout and stderr, and that is a good part of what a process takes to start.
+ */
+export const ARCH: string = process.arch;
 
 const X64: boolean = ARCH === "x64";
 

@@ -1,5 +1,4 @@
 import { createRequire } from "node:module";
-import { versions } from "node:process";
 import { ArenaPool, type ViewMemory } from "./arena.ts";
 import { BunThread } from "./bun-thread.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
@@ -55,7 +54,7 @@ export function openBun(): Kernel {
   );
   return {
     runtime: "bun",
-    runtimeVersion: versions.bun as string,
+    runtimeVersion: process.versions.bun as string,
     libc,
     arenas,
     scratch,

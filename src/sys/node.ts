@@ -1,5 +1,4 @@
 import { createRequire } from "node:module";
-import { versions } from "node:process";
 import { isMainThread } from "node:worker_threads";
 import { typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
@@ -53,7 +52,7 @@ export function openNode(): Kernel {
   let loop: UvLoop | undefined;
   return {
     runtime: "node",
-    runtimeVersion: versions.node,
+    runtimeVersion: process.versions.node,
     libc,
     arenas,
     scratch: arenas.map(64 * 1024),

@@ -1,4 +1,3 @@
-import { arch, platform } from "node:process";
 import { openBun } from "./bun.ts";
 import { openDeno } from "./deno.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
@@ -10,6 +9,7 @@ import { openNode } from "./node.ts";
  * @throws UnsupportedError with one line that says what is missing and what to do about it.
  */
 export function openKernel(): Kernel {
+  const { arch, platform } = process;
   if (platform !== "linux") {
     throw new UnsupportedError(
       `polloi needs Linux: select, poll, epoll and their kin are called directly, and this is ${platform}`,
