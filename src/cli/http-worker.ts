@@ -1,5 +1,6 @@
 /** The module of a worker that serves HTTP: what `polloi serve http --workers` runs. */
 import type { SysError } from "../base/sys-error.ts";
+import type { HttpWorker } from "../http/options.ts";
 import { serve } from "../http/serve.ts";
 import type { PoolWorker, Stoppable } from "../workers/module.ts";
 import { type LogFlags, openLog } from "./http-log.ts";
@@ -36,10 +37,29 @@ export type HttpMessage =
 export const STRIDE = 8;
 
 export function start(worker: PoolWorker<HttpInput>): Stoppable {
-  const { site, idleTimeoutMs, observed, requests, log: logFlags } = worker.data;
-  const tell = (message: HttpMessage): void => worker.post(message);
-  const counts = new Float64Array(requests);
+  const counts = new Float64Array(worker.data.requests);
   const at = worker.index * STRIDE;
+  return serveSite(worker, worker.data, {
+    tell: (message) => worker.post(message),
+    counted: () => {
+      counts[at] = (counts[at] as number) + 1;
+    },
+  });
+}
+
+/** Who hears of what a server of HTTP does that is not on the main thread. */
+export interface SiteEvents {
+  tell(message: HttpMessage): void;
+  /** A request came. */
+  counted(): void;
+}
+
+/** Serves a site on the event loop of a worker, or of a process. */
+export function serveSite(
+  worker: HttpWorker,
+  { site, idleTimeoutMs, observed, log: logFlags }: Omit<HttpInput, "requests">,
+  { tell, counted }: SiteEvents,
+): Stoppable {
   const { handler, close } = openSite(site);
   const log = logFlags && openLog(logFlags);
   const shown = observed
@@ -48,7 +68,7 @@ export function start(worker: PoolWorker<HttpInput>): Stoppable {
   const server = serve({
     worker,
     handler(request, reply) {
-      counts[at] = (counts[at] as number) + 1;
+      counted();
       return shown(request, reply);
     },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),

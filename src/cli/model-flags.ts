@@ -61,9 +61,10 @@ export function refuseUnfitModel(
   const engine = command.getOptionValueSource("engine") === "cli" ? flags.engine : undefined;
   only("--engine", engine, ["prefork", "event"]);
   only("--trigger", flags.trigger, ["prefork", "event"]);
-  if (asked.some(({ protocol }) => protocol === "http")) {
+  const loops = model === "prefork" || model === "event";
+  if (!loops && asked.some(({ protocol }) => protocol === "http")) {
     command.error(
-      "error: --model is for echo, upper and discard; http is served by an event loop, or with --workers by several",
+      `error: http needs an event loop, which --model ${model} does not have: use prefork or event`,
     );
   }
 }

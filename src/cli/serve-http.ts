@@ -1,9 +1,11 @@
 import { serve } from "../http/serve.ts";
+import { type ModelServer, serveModel } from "../models/server.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { workerCount } from "../workers/options.ts";
 import { startWorkers } from "../workers/pool.ts";
 import { logFlags, openLog } from "./http-log.ts";
+import type { HttpProcessInput, HttpProgress } from "./http-process.ts";
 import { openSite, type RequestObserver, type SiteFlags, told } from "./http-site.ts";
 import { type HttpInput, type HttpMessage, STRIDE } from "./http-worker.ts";
 import {
@@ -16,6 +18,7 @@ import {
   type Where,
 } from "./running-server.ts";
 import type { ServeFlags } from "./serve-flags.ts";
+import { type ModelFlags, modelled, modelOptions } from "./serve-model.ts";
 
 /** Serves HTTP: a greeting, or the files of a directory. */
 export async function openHttp(
@@ -34,11 +37,16 @@ export async function openHttp(
   const { handler, close } = openSite(site, kernel);
   const log = logged && openLog(logged);
   const files = dir === undefined ? {} : { dir };
-  if (flags.workers !== undefined) {
+  const { model, workers } = flags;
+  if (model !== undefined || workers !== undefined) {
     close();
     await log?.close();
-    const pool = await openPool(where, flags, { site, idleTimeoutMs, log: logged }, observer);
-    return { ...pool, place: { ...pool.place, ...files } };
+    const input = { site, idleTimeoutMs, log: logged };
+    const others =
+      model === undefined
+        ? await openPool(where, flags, input, observer)
+        : await openHttpModel(reactor, where, { ...flags, model }, input, observer);
+    return { ...others, place: { ...others.place, ...files } };
   }
   try {
     const server = serve({
@@ -94,6 +102,45 @@ async function openPool(
       requests: sum(new Float64Array(requests)),
     };
     return { counts, workers };
+  });
+}
+
+/** In processes with an event loop each, or on the one event loop of the main thread. */
+async function openHttpModel(
+  reactor: Reactor,
+  where: Where,
+  flags: ModelFlags,
+  { log, ...input }: Pick<HttpInput, "site" | "idleTimeoutMs" | "log">,
+  observer: RequestObserver | undefined,
+): Promise<RunningServer> {
+  let requests = 0;
+  const data: HttpProcessInput = {
+    ...input,
+    log: log && { to: log.to, format: log.format },
+    observed: observer !== undefined,
+  };
+  const server = await serveModel({
+    ...modelOptions(reactor, where, flags),
+    module: new URL("./http-process.js", import.meta.url),
+    data,
+    message(said) {
+      const message = said as HttpMessage | HttpProgress;
+      if (message.event === "requests") requests += message.count;
+      else hear(message, observer);
+    },
+  });
+  if (log !== undefined) passOnHangup(server);
+  return modelled("http", server, flags, () => {
+    const { connections, deaths } = server.counts;
+    return { connections, requests, ...(flags.model === "event" ? {} : { deaths }) };
+  });
+}
+
+/** Each process has the log open for itself. */
+function passOnHangup(server: ModelServer): void {
+  process.on("SIGHUP", () => {
+    // One that is about to start opens the new file, and would not survive to be told.
+    for (const { id, ready } of server.children) if (ready) process.kill(id, "SIGHUP");
   });
 }
 

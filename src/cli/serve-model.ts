@@ -6,25 +6,42 @@ import { type ModelServer, serveModel } from "../models/server.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { failureLine } from "./failure.ts";
 import { placeOf, type RunningServer, tellAcceptError, type Where } from "./running-server.ts";
-import type { ServeFlags } from "./serve-flags.ts";
+import type { ServedName, ServeFlags } from "./serve-flags.ts";
 import type { Served } from "./serve-report.ts";
+
+/** Flags that ask for one of the five ways. */
+export type ModelFlags = ServeFlags & { readonly model: ModelName };
 
 /** Serves one of the oldest protocols in one of the five ways. */
 export async function openModel(
   reactor: Reactor,
   protocol: ProtocolName,
   where: Where,
-  flags: ServeFlags & { readonly model: ModelName },
+  flags: ModelFlags,
   observer: Observer | undefined,
 ): Promise<RunningServer> {
-  const { model, children, share, maxChildren, atLimit, idleTimeout } = flags;
   const data: TalkInput = { protocol };
-  const looping = model === "prefork" || model === "event";
-  const options: ModelOptions = {
-    model,
+  const server = await serveModel({
+    ...modelOptions(reactor, where, flags),
     module: new URL("../echo/talk.js", import.meta.url),
-    listen: where,
     data,
+    idleTimeoutMs: flags.idleTimeout,
+    observer,
+  });
+  return modelled(protocol, server, flags, () => countsOf(server));
+}
+
+/** What of the flags says how, and not what, to serve. */
+export function modelOptions(
+  reactor: Reactor,
+  where: Where,
+  flags: ModelFlags,
+): Omit<ModelOptions, "module"> {
+  const { model, children, share, maxChildren, atLimit } = flags;
+  const looping = model === "prefork" || model === "event";
+  return {
+    model,
+    listen: where,
     ...(looping ? { engine: flags.engine, trigger: flags.trigger } : {}),
     ...(model === "event" ? { reactor } : {}),
     children,
@@ -32,17 +49,23 @@ export async function openModel(
     maxChildren,
     atLimit,
     noDelay: flags.delay !== true,
-    idleTimeoutMs: idleTimeout,
-    observer,
     died: tellDeath,
     limitReached: (most) => tellLimit(model, most, atLimit),
     acceptError: tellAcceptError,
   };
-  const server = await serveModel(options);
+}
+
+/** A model as a server of `polloi serve`. */
+export function modelled(
+  protocol: ServedName,
+  server: ModelServer,
+  flags: ServeFlags,
+  counts: () => Served["counts"],
+): RunningServer {
   return {
     place: { ...placeOf(protocol, server.address), model: modelText(server, flags) },
     failed: server.finished.then(() => new Promise(() => {})),
-    served: () => servedBy(server),
+    served: () => ({ counts: counts() }),
     stop: (graceMs) => server.stop(graceMs),
     abort: () => void server.stop(0),
   };
@@ -65,12 +88,11 @@ function modelText(
   return { name: model, text: texts[model] };
 }
 
-function servedBy(server: ModelServer): Served {
-  const { connections, messages, bytes, deaths, refusals } = server.counts;
-  const counts = { connections, messages, bytes };
-  if (server.model === "event") return { counts };
-  const more = server.model === "process" || server.model === "thread" ? { refusals } : {};
-  return { counts: { ...counts, deaths, ...more } };
+function countsOf({ model, counts }: ModelServer): Served["counts"] {
+  const { connections, messages, bytes, deaths, refusals } = counts;
+  if (model === "event") return { connections, messages, bytes };
+  const more = model === "process" || model === "thread" ? { refusals } : {};
+  return { connections, messages, bytes, deaths, ...more };
 }
 
 function tellDeath({ kind, id, error, restartInMs }: ModelDeath): void {

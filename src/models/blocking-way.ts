@@ -58,7 +58,8 @@ export class BlockingWay implements Way {
   get children(): readonly ModelChild[] {
     const { child } = this.place;
     if (child === undefined) return [];
-    return [{ kind: "thread", id: child.id, connections: this.#tallies.openOf(this.#turn) }];
+    const { id, ready } = child;
+    return [{ kind: "thread", id, connections: this.#tallies.openOf(this.#turn), ready }];
   }
 
   tally(): Tally {

@@ -5,6 +5,8 @@ export interface ChildUnit {
   readonly kind: "process" | "thread";
   /** The process's id, or the thread's. */
   readonly id: number;
+  /** Whether it has said that it is ready. */
+  readonly ready: boolean;
   /** Asks it to stop, and ends it when it has not within `graceMs` and a moment more. */
   stop(graceMs: number): void;
 }

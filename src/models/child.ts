@@ -36,18 +36,18 @@ function serveConnection(
 
 async function serve(channel: Channel): Promise<void> {
   const { input, fd } = channel.begin();
-  const handlers = await loadHandlers(input.module, input.data);
   if (input.serves === "connection") {
-    serveConnection(channel, input, fd, handlers);
+    serveConnection(channel, input, fd, await loadHandlers(input.module, input.data));
     return;
   }
   const { serveListener } = await import("./child-listener.ts");
-  serveListener(channel, input, fd, handlers);
+  await serveListener(channel, input, fd);
 }
 
 kernel.libc.syscall(SYS.prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
-// A Ctrl-C goes to every process of the terminal. It is for the parent to say when to stop.
+// A Ctrl-C goes to every process of the terminal, and so does its end. It is for the parent to say when to stop.
 process.on("SIGINT", () => {});
+process.on("SIGHUP", () => {});
 markChild();
 try {
   const channel = new Channel(kernel, `\0${process.argv[2]}`);

@@ -31,8 +31,20 @@ export interface EventServingParts {
   readonly treatment: Treatment;
 }
 
+/** What serves on an event loop. */
+export interface LoopServing {
+  readonly listener: Listener;
+  /**
+   * Stops listening, and lets every connection have what is queued for it.
+   *
+   * @param graceMs - How long that may take. Asked again, it is counted from then.
+   * @param stopped - Called when all of them are closed, perhaps before this returns.
+   */
+  stop(graceMs: number, stopped: () => void): void;
+}
+
 /** Serves connections on an event loop, and comes to an end when asked. */
-export class EventServing {
+export class EventServing implements LoopServing {
   readonly listener: Listener;
   readonly #reactor: Reactor;
   readonly #open = new Set<Connection>();
@@ -84,12 +96,6 @@ export class EventServing {
     });
   }
 
-  /**
-   * Stops listening, and lets every connection have what is queued for it.
-   *
-   * @param graceMs - How long that may take. Asked again, it is counted from then.
-   * @param stopped - Called when all of them are closed, perhaps before this returns.
-   */
   stop(graceMs: number, stopped: () => void): void {
     this.#stopped = stopped;
     this.#deadline?.cancel();

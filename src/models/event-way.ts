@@ -1,7 +1,8 @@
 import type { SocketAddress } from "../socket/address.ts";
-import { EventServing } from "./event-serving.ts";
+import { EventServing, type LoopServing } from "./event-serving.ts";
 import type { ChildEngine } from "./messages.ts";
-import type { ModelHandlers } from "./module.ts";
+import type { ModelHandlers, StartOn } from "./module.ts";
+import { OwnServing } from "./own-serving.ts";
 import { Served, type Tally } from "./served.ts";
 import type { ModelChild, Way, WayContext } from "./way.ts";
 
@@ -11,19 +12,32 @@ export class EventWay implements Way {
   readonly address: SocketAddress;
   readonly children: readonly ModelChild[] = [];
   readonly #served: Served;
-  readonly #serving: EventServing;
+  readonly #serving: LoopServing;
   readonly #over: () => void;
 
-  /** @throws what listening throws. */
-  constructor({ reactor, options, input, report, over }: WayContext, handlers: ModelHandlers) {
+  private constructor({ reactor, over }: WayContext, served: Served, serving: LoopServing) {
     this.#over = over;
-    this.#served = new Served(options.observer);
-    this.#serving = new EventServing(
-      { ...options.listen, acceptError: (_, error) => report.cannotAccept(error) },
-      { reactor, handlers, served: this.#served, treatment: input },
-    );
+    this.#served = served;
+    this.#serving = serving;
     this.engine = { engine: reactor.engine, trigger: reactor.trigger };
-    this.address = this.#serving.listener.address as SocketAddress;
+    this.address = serving.listener.address as SocketAddress;
+  }
+
+  /** @throws what listening throws, or the module as it starts. */
+  static async start(context: WayContext, module: ModelHandlers | StartOn): Promise<EventWay> {
+    const { reactor, options, input, report } = context;
+    const served = new Served(options.observer);
+    const where = {
+      ...options.listen,
+      acceptError: (_: unknown, error: Error) => report.cannotAccept(error),
+    };
+    const parts = { reactor, served, treatment: input };
+    if (typeof module !== "function") {
+      return new EventWay(context, served, new EventServing(where, { ...parts, handlers: module }));
+    }
+    const post = (message: unknown): void => report.heard({ type: "post", message });
+    const own = await OwnServing.start(where, { ...parts, data: input.data, post }, module);
+    return new EventWay(context, served, own);
   }
 
   tally(): Tally {

@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export type { ModelConnection, ModelHandlers, ModelModule } from "./module.ts";
+export type { ModelConnection, ModelHandlers, ModelLoop, ModelModule, StartOn } from "./module.ts";
 export {
   type AtLimit,
   MODELS,

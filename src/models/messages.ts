@@ -54,6 +54,8 @@ export type ChildMessage =
   | { readonly type: "tally"; readonly tally: Tally }
   /** Of a thread: the connection is over, and it could serve another. */
   | { readonly type: "over" }
+  /** What a module says. */
+  | { readonly type: "post"; readonly message: unknown }
   | { readonly type: "cannot accept"; readonly error: ToldError }
   | { readonly type: "opened"; readonly peer: string }
   | { readonly type: "received"; readonly peer: string; readonly base64: string }

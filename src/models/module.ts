@@ -1,5 +1,8 @@
 import { show, typeError } from "../base/misuse.ts";
+import type { Listener } from "../reactor/listener.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "../socket/address.ts";
+import type { ServeOptions, Stoppable } from "../workers/module.ts";
 
 /**
  * A connection as a handler sees it, whichever way it is served: what a {@link Connection} of a reactor and
@@ -57,10 +60,39 @@ export interface ModelHandlers<State = unknown> {
 }
 
 /**
+ * The event loop that a server of the module's own is to use, with `prefork` and `event`.
+ *
+ * @remarks
+ * It is what `serve` of `polloi/http` takes as its `worker`.
+ *
+ * @typeParam Input - What `data` of {@link ModelOptions} is.
+ */
+export interface ModelLoop<Input = unknown> {
+  /** For timers, watches, clients, listeners of other kinds. */
+  readonly reactor: Reactor;
+  readonly data: Input;
+  /**
+   * Serves the address of the model with these handlers. Its connections are counted, and looked after when
+   * the model stops.
+   *
+   * @throws TypeError `ERR_INVALID_OPTION` when it is served already.
+   */
+  listen<Data = unknown>(options: ServeOptions<Data>): Listener;
+  /** Tells `message` of {@link ModelOptions} something: anything that can be written as JSON. */
+  post(message: unknown): void;
+}
+
+/** Sets up a server, and may give back how it is to end. */
+// biome-ignore lint/suspicious/noConfusingVoidType: what a function without a return gives
+export type StartOn = (loop: ModelLoop<never>) => void | Stoppable | Promise<void | Stoppable>;
+
+/**
  * The module that is served: what it exports, by name.
  *
  * @remarks
- * Either handlers; or `start`, which is given `data` of {@link ModelOptions} and gives handlers back.
+ * Either handlers; or `start`, which is given `data` of {@link ModelOptions} and gives handlers back; or
+ * `startOn`, which sets up a server of its own, such as one for HTTP, and needs an event loop: it is for
+ * `prefork` and `event`, where handlers may await then.
  *
  * @example
  * ```ts
@@ -68,9 +100,28 @@ export interface ModelHandlers<State = unknown> {
  *   connection.write(bytes);
  * }
  * ```
+ * @example
+ * ```ts
+ * import { serve } from "polloi/http";
+ *
+ * export function startOn(loop: ModelLoop): Stoppable {
+ *   return serve({ worker: loop, fetch: () => new Response("Hello, world!") });
+ * }
+ * ```
  */
 export interface ModelModule<Input = never> extends ModelHandlers<never> {
+  startOn?: StartOn;
   start?(data: Input): ModelHandlers<never> | Promise<ModelHandlers<never>>;
+}
+
+/**
+ * What the module at `url` has for an event loop: a server of its own, or handlers.
+ *
+ * @throws as {@link loadHandlers}.
+ */
+export async function loadForLoop(url: string, data: unknown): Promise<StartOn | ModelHandlers> {
+  const { startOn } = (await import(url)) as ModelModule;
+  return startOn ?? loadHandlers(url, data);
 }
 
 /**
@@ -86,8 +137,9 @@ export async function loadHandlers(url: string, data: unknown): Promise<ModelHan
     // The type of a connection's state is between the handlers of one module.
     return handlers as ModelHandlers;
   }
-  throw typeError(
-    "ERR_INVALID_OPTION",
-    `Cannot serve the module ${show(url)}: it has neither an open nor a data handler`,
-  );
+  const why =
+    module.startOn === undefined
+      ? "it has neither an open nor a data handler"
+      : "its startOn needs an event loop, so give prefork or event as the model";
+  throw typeError("ERR_INVALID_OPTION", `Cannot serve the module ${show(url)}: ${why}`);
 }

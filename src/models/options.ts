@@ -65,6 +65,8 @@ export interface ModelOptions extends EngineOptions {
   readonly execArgv?: readonly string[] | undefined;
   /** Told of everything that happens, which costs a message from wherever it happens. */
   readonly observer?: ModelObserver | undefined;
+  /** Told what the module says through `post` of its {@link ModelLoop}. */
+  message?(message: unknown): void;
   /** Told when a process or thread has died. Without it, a warning of the process tells. */
   died?(death: ModelDeath): void;
   /** Told when the limit is reached, and not again before it was not. Without it, a warning tells. */

@@ -65,7 +65,7 @@ export class PerConnection implements Way {
   }
 
   get children(): readonly ModelChild[] {
-    return [...this.#children].map(({ kind, id }) => ({ kind, id, connections: 1 }));
+    return [...this.#children].map(({ kind, id, ready }) => ({ kind, id, connections: 1, ready }));
   }
 
   tally(): Tally {

@@ -58,7 +58,8 @@ export class Prefork implements Way {
     return this.places.flatMap(({ child }, index) => {
       if (child === undefined) return [];
       const connections = this.#tallies.openOf(index);
-      return [{ kind: "process", id: child.id, connections } as const];
+      const { id, ready } = child;
+      return [{ kind: "process", id, connections, ready } as const];
     });
   }
 

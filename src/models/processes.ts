@@ -122,6 +122,7 @@ export class Processes {
 class StartedProcess implements ChildUnit {
   readonly kind = "process";
   readonly id: number;
+  ready = false;
   readonly #kernel: Kernel;
   readonly #child: ChildProcess;
   readonly #events: ChildEvents;
@@ -195,6 +196,7 @@ class StartedProcess implements ChildUnit {
         if (bytes.length === 0) break;
         const message = JSON.parse(Buffer.from(bytes).toString()) as ChildMessage;
         if (message.type === "failed") this.#failed ??= errorOf(message.error);
+        else if (message.type === "ready") this.ready = true;
         this.#events.message(message);
       }
     } catch {

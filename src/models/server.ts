@@ -12,7 +12,7 @@ import { BlockingWay } from "./blocking-way.ts";
 import { isChild } from "./child-mark.ts";
 import { EventWay } from "./event-way.ts";
 import type { ChildInput } from "./messages.ts";
-import { loadHandlers, type ModelModule } from "./module.ts";
+import { loadForLoop, loadHandlers, type ModelModule } from "./module.ts";
 import { checkModelOptions, type ModelName, type ModelOptions } from "./options.ts";
 import { PerConnection } from "./per-connection.ts";
 import type { Place } from "./place.ts";
@@ -188,7 +188,7 @@ export class ModelServer implements AsyncDisposable {
     };
     switch (model) {
       case "event":
-        this.#way = new EventWay(context, await loadHandlers(url, data));
+        this.#way = await EventWay.start(context, await loadForLoop(url, data));
         break;
       case "prefork": {
         const way = new Prefork(context);

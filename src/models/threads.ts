@@ -136,6 +136,7 @@ interface ThreadFate {
 class StartedThread implements ChildUnit {
   readonly kind = "thread";
   readonly id: number;
+  ready = false;
   readonly #worker: Worker;
   /** Who hears of the connection that it serves; undefined while it serves none. */
   #events: ChildEvents | undefined;
@@ -148,6 +149,7 @@ class StartedThread implements ChildUnit {
     this.#events = events;
     worker.on("message", (message: ChildMessage) => {
       if (message.type === "failed") this.#failed ??= errorOf(message.error);
+      else if (message.type === "ready") this.ready = true;
       if (message.type === "over") this.#over(fate);
       else this.#events?.message(message);
     });

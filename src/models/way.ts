@@ -13,6 +13,8 @@ export interface ModelChild {
   readonly id: number;
   /** How many connections it has open, as far as it has told. */
   readonly connections: number;
+  /** Whether it serves already: a process or a thread takes a while to start. */
+  readonly ready: boolean;
 }
 
 /** One of the five ways, at work. */
@@ -88,6 +90,7 @@ export class ModelReport {
   /** Passes on what a child says, but for its numbers. */
   heard(message: ChildMessage): void {
     if (message.type === "cannot accept") this.cannotAccept(errorOf(message.error as ToldError));
+    else if (message.type === "post") this.#options.message?.(message.message);
     else observe(this.#options.observer, message);
   }
 }
