@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { childrenOf, runs } from "./conformance/models/rig.ts";
 import { until } from "./conformance/workers/pool.ts";
-import { exchange, MAIN, noise, Program, polloi, serving } from "./processes.ts";
+import { exchange, folder, MAIN, noise, Program, polloi, serving } from "./processes.ts";
 import { SUITE_TIMEOUT_MS } from "./suite.ts";
 
 /** Each model as it is asked for, and what the last line of `--json` tells beside connections and bytes. */
@@ -14,7 +17,6 @@ const ASKED: readonly (readonly [flags: string, more: object])[] = [
   ["--model process", { deaths: 0, refusals: 0 }],
   ["--model thread --at-limit close", { deaths: 0, refusals: 0 }],
   ["--model prefork --children 2", { deaths: 0 }],
-  ["--model prefork --children 2 --share reuseport --engine epoll", { deaths: 0 }],
   ["--model event --engine poll", {}],
 ];
 
@@ -25,7 +27,7 @@ const WRONG: readonly (readonly [flags: string, says: RegExp])[] = [
   ["--children 2", /--children is for --model prefork/],
   ["--model prefork --at-limit wait", /--at-limit is for --model process and thread/],
   ["--model prefork --children 0", /Children are auto .* from 1 to 1024/],
-  ["http --model process", /--model is for echo, upper and discard; http /],
+  ["http --model process", /http needs an event loop, which --model process .*prefork or event/],
 ];
 
 describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
@@ -84,6 +86,51 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.match(stdout, /served 2 connections, \d messages?, \d bytes, 1 death, 0 refusals\n$/);
     assert.equal(code, 0);
     first.destroy();
+  });
+
+  test("http --model prefork: every process answers, logs, opens its log anew, and is replaced", async () => {
+    using at = folder();
+    writeFileSync(join(at.path, "hello.txt"), "hello\n");
+    const log = join(at.path, "access.log");
+    await using program = polloi(
+      `serve http --model prefork --children 2 --share reuseport --port 0 --json --dir ${at.path} --access-log ${log}`,
+    );
+    const port = await program.port();
+    const ask = async (times: number): Promise<void> => {
+      const asked = Array.from({ length: times }, () =>
+        exchange(port, "GET /hello.txt HTTP/1.0\r\n\r\n"),
+      );
+      for (const answer of await Promise.all(asked)) assert.match(`${answer}`, /\r\n\r\nhello\n$/);
+    };
+    const logged = (path: string): number =>
+      existsSync(path) ? readFileSync(path, "utf8").split("\n").length - 1 : 0;
+    // The kernel spreads so many over both.
+    await ask(24);
+    await until("logged", () => logged(log) === 24);
+    renameSync(log, `${log}.1`);
+    program.signal("SIGHUP");
+    // Whoever has heard of it opens the new one when it is next asked.
+    await until("opened anew", async () => {
+      await ask(4);
+      // It writes now and then.
+      await sleep(100);
+      return logged(log) > 0;
+    });
+    const [pid] = childrenOf(program.child.pid);
+    process.kill(pid as number, "SIGKILL");
+    await program.says(/died and is replaced in 50 ms: it was killed by SIGKILL\n/);
+    const children = childrenOf(program.child.pid);
+    await until("replaced", () => childrenOf(program.child.pid).length === 2);
+    // Who is with the one that died waits in its backlog for the next.
+    await ask(12);
+    program.signal("SIGTERM");
+    const { code, stdout } = await program.ended;
+    const { connections, requests, deaths } = JSON.parse(
+      stdout.trim().split("\n").at(-1) as string,
+    ) as Record<string, number>;
+    assert.deepEqual([code, deaths, children.filter(runs)], [0, 1, []]);
+    // What one had not told when it was killed is lost.
+    assert.ok(Math.min(connections as number, requests as number) >= 24);
   });
 
   test("a Ctrl-C, which every process of a terminal gets, lets connections have what is queued", async () => {

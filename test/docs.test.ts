@@ -96,7 +96,8 @@ const GIVEN: Readonly<Record<string, string>> = {
   "src/selectors/engines.ts": "declare const socket: import('polloi/socket').Socket;",
   "src/selectors/batch.ts":
     "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",
-  "src/models/module.ts": "import type { ModelConnection } from 'polloi/models';",
+  "src/models/module.ts":
+    "import type { ModelConnection, ModelLoop, Stoppable } from 'polloi/models';",
   "src/workers/module.ts":
     "import type { Connection } from 'polloi'; import type { PoolWorker } from 'polloi/workers';",
   "src/selectors/waker.ts":

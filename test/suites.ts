@@ -158,7 +158,7 @@ function all(extent: Extent): Placed[] {
       uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
     ],
     ...VARIANTS.map((variant): Placed => [reactorVaries(variant), reactorConformance(variant)]),
-    ...everywhere(workersConformance(extent), modelsConformance()),
+    ...everywhere(workersConformance(extent), modelsConformance(extent)),
     ...everywhere(
       traceConformance(
         ENGINES.filter(

@@ -51,6 +51,7 @@ Examples:
   polloi serve echo:9000,http:9001            both on one reactor
   polloi serve echo --workers auto            use every processor
   polloi serve echo --model process --max-children 10
+  polloi serve http --dir . --model prefork --children 4
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
 
 echo is on port 7788, as upper and discard are, and http on 8080, unless --port or name:port says otherwise.

@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+export type { ServeOptions, Stoppable } from "../workers/module.ts";
 export type { ModelConnection, ModelHandlers, ModelLoop, ModelModule, StartOn } from "./module.ts";
 export {
   type AtLimit,

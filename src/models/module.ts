@@ -102,8 +102,6 @@ export type StartOn = (loop: ModelLoop<never>) => void | Stoppable | Promise<voi
  * ```
  * @example
  * ```ts
- * import { serve } from "polloi/http";
- *
  * export function startOn(loop: ModelLoop): Stoppable {
  *   return serve({ worker: loop, fetch: () => new Response("Hello, world!") });
  * }

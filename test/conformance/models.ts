@@ -11,8 +11,8 @@ import {
   Client,
   childrenOf,
   exists,
+  lean,
   noise,
-  PER_CONNECTION,
   runs,
   TestServer,
   VARIANTS,
@@ -20,12 +20,13 @@ import {
 } from "./models/rig.ts";
 import { held, rejection, until } from "./workers/pool.ts";
 
-/** How many clients come at once. A process takes most of a second of Node's to start. */
-const CROWD: Readonly<Record<string, number>> = { process: 6, thread: 12 };
+/** How many clients come at once, where each has something started. More of them: test/models.test.ts. */
+const CROWD: Readonly<Record<string, number>> = { process: 2, thread: 4 };
 const LARGE = 3_000_000;
 
 /** What the variants of prefork have in common is shown with one of them. */
 const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
+const WITH_CHILDREN = ["blocking", "process", "thread", "prefork, one listener"] as const;
 const WITH_PROCESSES = ["process", "prefork, one listener", "prefork, SO_REUSEPORT"] as const;
 
 const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
@@ -41,68 +42,90 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ model: "event", idleTimeoutMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as idleTimeoutMs/],
 ];
 
-/** {@link serveModel}: the same handlers in five ways. */
-export function modelsConformance(): Suite {
+/**
+ * {@link serveModel}: the same handlers in five ways.
+ *
+ * @param extent - Abridged, it is what a runtime does in its own way: start processes and threads, have them take
+ * descriptors, block, and die. Who is told what is then as it is elsewhere.
+ */
+export function modelsConformance(extent: "all" | "abridged"): Suite {
   return {
     title: `models on ${kernel.runtime}`,
-    cases: [
-      ...VARIANTS.flatMap(({ name }) => servingCases(name)),
-      ...ONE_OF_EACH.flatMap((name) => [...peerCases(name), idleCase(name)]),
-      ...deathCases(),
-      ...reuseCases(),
-      ...acceptCases(),
-      ...limitCases(),
-      ...stoppingCases(),
-      ...refusedCases(),
-    ],
+    cases: extent === "all" ? allCases() : coreCases(),
   };
 }
 
-function servingCases(name: string): Case[] {
-  const crowd = CROWD[name] ?? 100;
+function coreCases(): Case[] {
   return [
-    {
-      name: `${name}: ${crowd} clients at once, each of which has its own bytes back, and its end`,
-      run: async () => {
-        await using test = await TestServer.start(variant(name));
-        const clients = Array.from({ length: crowd }, () => test.client());
-        for (const [i, client] of clients.entries()) client.send(noise(10_000, i)).end();
-        await until("all are closed", () => clients.every(({ closed }) => closed));
-        for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
-        await until("told", () => test.server.counts.bytes === crowd * 10_000);
-        const { connections, open, deaths, refusals } = test.server.counts;
-        const expected = { connections: crowd, deaths: 0, refusals: 0 };
-        assert.deepEqual({ connections, deaths, refusals }, expected);
-        if (open > 0) await until("none is open", () => test.server.counts.open === 0);
-      },
-    },
+    ...ONE_OF_EACH.map(servingCase),
+    killedCase("prefork, one listener"),
+    thrownCase("thread"),
+    ...(["process", "thread"] as const).map(stoppedCase),
+    spinningCase("thread"),
+    orphanCase("prefork"),
+    ownServerCase("prefork"),
   ];
 }
 
-function peerCases(name: string): Case[] {
+function allCases(): Case[] {
   return [
-    {
-      name: `${name}: a large message comes back to a slow reader, and who resets or is closed costs others nothing`,
-      run: async () => {
-        await using test = await TestServer.start(variant(name));
-        const bytes = noise(LARGE, 1);
-        const slow = test.client();
-        slow.pause();
-        slow.send(bytes).end();
-        // Served one at a time, the others come after it.
-        if (name === "blocking") slow.resume();
-        else assert.equal(await test.client().ask("not held up"), "not held up");
-        const left = test.client().send("bye");
-        await left.over();
-        assert.deepEqual([left.text, left.error], ["good bye", undefined]);
-        if (name !== "blocking") test.clients[1]?.reset();
-        slow.resume();
-        await slow.over();
-        assertEchoed(slow, bytes);
-        assert.deepEqual(test.deaths, []);
-      },
-    },
+    ...VARIANTS.map(({ name }) => servingCase(name)),
+    ...ONE_OF_EACH.flatMap((name) => [peerCase(name), idleCase(name)]),
+    ...WITH_PROCESSES.map(killedCase),
+    ...WITH_CHILDREN.map(thrownCase),
+    givenUpCase(),
+    ...reuseCases(),
+    ...acceptCases(),
+    ...limitCases(),
+    ...ONE_OF_EACH.map(stoppedCase),
+    ...WITH_CHILDREN.map(spinningCase),
+    ...(["process", "prefork"] as const).map(orphanCase),
+    ...(["prefork", "event"] as const).map(ownServerCase),
+    ...refusedCases(),
   ];
+}
+
+function servingCase(name: string): Case {
+  const crowd = CROWD[name] ?? 100;
+  return {
+    name: `${name}: ${crowd} clients at once, each of which has its own bytes back, and its end`,
+    run: async () => {
+      await using test = await TestServer.start(variant(name));
+      const clients = Array.from({ length: crowd }, () => test.client());
+      for (const [i, client] of clients.entries()) client.send(noise(10_000, i)).end();
+      await until("all are closed", () => clients.every(({ closed }) => closed));
+      for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
+      await until("told", () => test.server.counts.bytes === crowd * 10_000);
+      const { connections, open, deaths, refusals } = test.server.counts;
+      const expected = { connections: crowd, deaths: 0, refusals: 0 };
+      assert.deepEqual({ connections, deaths, refusals }, expected);
+      if (open > 0) await until("none is open", () => test.server.counts.open === 0);
+    },
+  };
+}
+
+function peerCase(name: string): Case {
+  return {
+    name: `${name}: a large message comes back to a slow reader, and who resets or is closed costs others nothing`,
+    run: async () => {
+      await using test = await TestServer.start(lean(name));
+      const bytes = noise(LARGE, 1);
+      const slow = test.client();
+      slow.pause();
+      slow.send(bytes).end();
+      // Served one at a time, the others come after it.
+      if (name === "blocking") slow.resume();
+      else assert.equal(await test.client().ask("not held up"), "not held up");
+      const left = test.client().send("bye");
+      await left.over();
+      assert.deepEqual([left.text, left.error], ["good bye", undefined]);
+      if (name !== "blocking") test.clients[1]?.reset();
+      slow.resume();
+      await slow.over();
+      assertEchoed(slow, bytes);
+      assert.deepEqual(test.deaths, []);
+    },
+  };
 }
 
 function idleCase(name: string): Case {
@@ -111,7 +134,7 @@ function idleCase(name: string): Case {
     run: async () => {
       const told: string[] = [];
       await using test = await TestServer.start({
-        ...variant(name),
+        ...lean(name),
         idleTimeoutMs: 60,
         observer: {
           opened: (peer) => told.push(`open ${peer}`),
@@ -130,149 +153,187 @@ function idleCase(name: string): Case {
   };
 }
 
-function deathCases(): Case[] {
-  return [
-    ...WITH_PROCESSES.map((name) => ({
-      name: `${name}: a process killed by SIGKILL is reaped and told of, and others are served on`,
-      run: async () => {
-        await using test = await TestServer.start(variant(name));
-        const doomed = test.client();
-        const pid = Number(await doomed.ask("who"));
-        process.kill(pid, "SIGKILL");
-        await doomed.over();
-        await until("told", () => test.deaths.length === 1);
-        const [{ kind, id, error, restartInMs } = {}] = test.deaths;
-        assert.deepEqual([kind, id], ["process", pid]);
-        assert.match(error?.message ?? "", /killed by SIGKILL/);
-        assert.equal(restartInMs, name === "process" ? undefined : 50);
-        await until("reaped", () => !exists(pid));
-        assert.equal(await test.client().ask("still"), "still");
-        if (name === "process") return;
-        await until("replaced", () => test.server.children.length === 2);
-        assert.ok(!test.server.children.some((child) => child.id === pid));
-        assert.equal(test.server.counts.started, 3);
-      },
-    })),
-    ...(["blocking", ...PER_CONNECTION, "prefork, one listener"] as const).map((name) => ({
-      name: `${name}: what a handler throws, or an exit, ends who ran it, and is told with its words`,
-      run: async () => {
-        await using test = await TestServer.start(variant(name));
-        for (const [i, [command, words]] of (
-          [
-            ["throw", /thrown in a handler/],
-            ["exit", /exit code 3/],
-          ] as const
-        ).entries()) {
-          const client = test.client().send(command);
-          await client.over();
-          await until("told", () => test.deaths.length === i + 1);
-          assert.match(test.deaths[i]?.error.message ?? "", words);
-        }
-        assert.equal(await test.client().ask("still"), "still");
-        assert.equal(test.server.counts.deaths, 2);
-      },
-    })),
-    {
-      name: "what dies again and again is given up, and the last one ends the server",
-      run: async () => {
-        await using test = await TestServer.start(variant("blocking"));
-        const finished = rejection(test.server.finished);
-        for (let deaths = 1; deaths <= 5; deaths++) {
-          test.client().send("throw");
-          await until("told", () => test.deaths.length === deaths);
-        }
-        const delays = test.deaths.map(({ restartInMs }) => restartInMs);
-        assert.deepEqual(delays, [50, 100, 200, 400, null]);
-        assert.match((await finished).message, /died too often.*thrown in a handler/);
-        const late = test.client();
-        await late.over();
-      },
+function killedCase(name: string): Case {
+  return {
+    name: `${name}: a process killed by SIGKILL is reaped and told of, and others are served on`,
+    run: async () => {
+      await using test = await TestServer.start(variant(name));
+      const doomed = test.client();
+      const pid = Number(await doomed.ask("who"));
+      process.kill(pid, "SIGKILL");
+      await doomed.over();
+      await until("told", () => test.deaths.length === 1);
+      const [{ kind, id, error, restartInMs } = {}] = test.deaths;
+      assert.deepEqual([kind, id], ["process", pid]);
+      assert.match(error?.message ?? "", /killed by SIGKILL/);
+      assert.equal(restartInMs, name === "process" ? undefined : 50);
+      await until("reaped", () => !exists(pid));
+      assert.equal(await test.client().ask("still"), "still");
+      if (name === "process") return;
+      await until("replaced", () => test.server.children.length === 2);
+      assert.ok(!test.server.children.some((child) => child.id === pid));
+      assert.equal(test.server.counts.started, 3);
     },
-  ];
+  };
 }
 
-function stoppingCases(): Case[] {
-  return [
-    ...ONE_OF_EACH.map((name) => ({
-      name: `${name}: stop lets a slow reader have what is queued, cuts off who never reads, and leaves nothing`,
-      run: async () => {
-        for (const reads of [true, false]) {
-          const before = held();
-          await using test = await TestServer.start(variant(name));
-          const client = test.client().send("much");
-          await until("some has come", () => client.length > 0);
-          client.pause();
-          const stopped = test.server.stop(reads ? 10_000 : 30);
-          if (reads) client.resume();
-          await stopped;
-          await test.server.finished;
-          if (reads) await client.over();
-          assert.ok(reads ? client.length === MUCH : client.length < MUCH, `${client.length} came`);
-          client.destroy();
-          assert.deepEqual([test.server.children, childrenOf()], [[], []]);
-          const { port } = test.server;
-          assert.equal(port, -1);
-          await until("nothing is left open", () => held() <= before);
-        }
-      },
-    })),
-    ...(["blocking", ...PER_CONNECTION, "prefork, one listener"] as const).map((name) => ({
-      name: `${name}: stop ends a handler that is in a loop of its own, and stops the idle at once`,
-      run: async () => {
+function thrownCase(name: string): Case {
+  return {
+    name: `${name}: what a handler throws, or an exit, ends who ran it, and is told with its words`,
+    run: async () => {
+      await using test = await TestServer.start(lean(name));
+      for (const [i, [command, words]] of (
+        [
+          ["throw", /thrown in a handler/],
+          ["exit", /exit code 3/],
+        ] as const
+      ).entries()) {
+        const client = test.client().send(command);
+        await client.over();
+        await until("told", () => test.deaths.length === i + 1);
+        assert.match(test.deaths[i]?.error.message ?? "", words);
+      }
+      assert.equal(await test.client().ask("still"), "still");
+      assert.equal(test.server.counts.deaths, 2);
+    },
+  };
+}
+
+function givenUpCase(): Case {
+  return {
+    name: "what dies again and again is given up, and the last one ends the server",
+    run: async () => {
+      await using test = await TestServer.start(variant("blocking"));
+      const finished = rejection(test.server.finished);
+      for (let deaths = 1; deaths <= 5; deaths++) {
+        test.client().send("throw");
+        await until("told", () => test.deaths.length === deaths);
+      }
+      const delays = test.deaths.map(({ restartInMs }) => restartInMs);
+      assert.deepEqual(delays, [50, 100, 200, 400, null]);
+      assert.match((await finished).message, /died too often.*thrown in a handler/);
+      const late = test.client();
+      await late.over();
+    },
+  };
+}
+
+function stoppedCase(name: string): Case {
+  return {
+    name: `${name}: stop lets a slow reader have what is queued, cuts off who never reads, and leaves nothing`,
+    run: async () => {
+      for (const reads of [true, false]) {
         const before = held();
-        let spins = false;
-        const received = (_: string, bytes: Uint8Array): void => {
-          spins ||= Buffer.from(bytes).toString() === "spin";
-        };
-        await using test = await TestServer.start({
-          ...variant(name),
-          observer: { opened() {}, received, closed() {} },
-        });
-        // One that is idle; served one at a time, it would keep the other from being served.
-        if (name !== "blocking") assert.equal(await test.client().ask("idle"), "idle");
-        test.client().send("spin");
-        await until("it spins", () => spins);
-        const long = test.server.stop(60_000);
-        await test.server.stop(0);
-        await long;
-        assert.deepEqual([test.deaths, childrenOf()], [[], []]);
-        for (const client of test.clients) client.destroy();
-        // Deno itself leaves a socket behind with each thread that is ended in the middle of something.
-        if (kernel.runtime === "deno" && !/pr/.test(name)) return;
+        await using test = await TestServer.start(lean(name));
+        const client = test.client().send("much");
+        await until("some has come", () => client.length > 0);
+        client.pause();
+        const stopped = test.server.stop(reads ? 10_000 : 30);
+        if (reads) client.resume();
+        await stopped;
+        await test.server.finished;
+        if (reads) await client.over();
+        assert.ok(reads ? client.length === MUCH : client.length < MUCH, `${client.length} came`);
+        client.destroy();
+        assert.deepEqual([test.server.children, childrenOf()], [[], []]);
+        const { port } = test.server;
+        assert.equal(port, -1);
         await until("nothing is left open", () => held() <= before);
-      },
-    })),
-    ...(["process", "prefork"] as const).map((model) => ({
-      name: `${model}: no process outlives a parent that is killed, be it in a loop of its own or asleep`,
-      run: async () => {
-        const program = fileURLToPath(new URL("./models/parent-program.js", import.meta.url));
-        const args = kernel.runtime === "deno" ? ["run", "-A", program] : [program];
-        const parent = spawn(process.execPath, [...args, model], {
-          stdio: ["ignore", "pipe", "inherit"],
+      }
+    },
+  };
+}
+
+function spinningCase(name: string): Case {
+  return {
+    name: `${name}: stop ends a handler that is in a loop of its own, and stops the idle at once`,
+    run: async () => {
+      const before = held();
+      let spins = false;
+      const received = (_: string, bytes: Uint8Array): void => {
+        spins ||= Buffer.from(bytes).toString() === "spin";
+      };
+      await using test = await TestServer.start({
+        ...lean(name),
+        observer: { opened() {}, received, closed() {} },
+      });
+      // One that is idle; served one at a time, it would keep the other from being served.
+      if (name !== "blocking") assert.equal(await test.client().ask("idle"), "idle");
+      test.client().send("spin");
+      await until("it spins", () => spins);
+      const long = test.server.stop(60_000);
+      await test.server.stop(0);
+      await long;
+      assert.deepEqual([test.deaths, childrenOf()], [[], []]);
+      for (const client of test.clients) client.destroy();
+      // Deno itself leaves a socket behind with each thread that is ended in the middle of something.
+      if (kernel.runtime === "deno" && !/pr/.test(name)) return;
+      await until("nothing is left open", () => held() <= before);
+    },
+  };
+}
+
+function orphanCase(model: "process" | "prefork"): Case {
+  return {
+    name: `${model}: no process outlives a parent that is killed, be it in a loop of its own or asleep`,
+    run: async () => {
+      const program = fileURLToPath(new URL("./models/parent-program.js", import.meta.url));
+      const args = kernel.runtime === "deno" ? ["run", "-A", program] : [program];
+      const parent = spawn(process.execPath, [...args, model], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      try {
+        let said = "";
+        parent.stdout.on("data", (text: Buffer) => {
+          said += text.toString();
         });
-        try {
-          let said = "";
-          parent.stdout.on("data", (text: Buffer) => {
-            said += text.toString();
-          });
-          await until("it listens", () => said.includes("\n"));
-          const { port } = JSON.parse(said) as { port: number };
-          const where = { host: "127.0.0.1", port };
-          const [asleep, spinning] = [new Client(where), new Client(where)];
-          assert.equal(await asleep.ask("hello"), "hello");
-          spinning.send("spin");
-          await until("it spins", () => said.includes("spinning"));
-          const pids = childrenOf(parent.pid);
-          assert.equal(pids.length, 2);
-          parent.kill("SIGKILL");
-          await until("all are gone", () => ![...pids, parent.pid as number].some(runs));
-          await Promise.all([asleep.over(), spinning.over()]);
-        } finally {
-          parent.kill("SIGKILL");
-        }
-      },
-    })),
-  ];
+        await until("it listens", () => said.includes("\n"));
+        const { port } = JSON.parse(said) as { port: number };
+        const where = { host: "127.0.0.1", port };
+        const [asleep, spinning] = [new Client(where), new Client(where)];
+        assert.equal(await asleep.ask("hello"), "hello");
+        spinning.send("spin");
+        await until("it spins", () => said.includes("spinning"));
+        const pids = childrenOf(parent.pid);
+        assert.equal(pids.length, 2);
+        parent.kill("SIGKILL");
+        await until("all are gone", () => ![...pids, parent.pid as number].some(runs));
+        await Promise.all([asleep.over(), spinning.over()]);
+      } finally {
+        parent.kill("SIGKILL");
+      }
+    },
+  };
+}
+
+function ownServerCase(model: "prefork" | "event"): Case {
+  return {
+    name: `${model}: a module's own server on the event loop is counted, may await, posts, and is stopped gently`,
+    run: async () => {
+      const before = held();
+      const posted: unknown[] = [];
+      await using test = await TestServer.start({
+        model,
+        ...(model === "prefork" ? { children: 1 } : {}),
+        module: new URL("./models/own-server.js", import.meta.url),
+        data: { greeting: "hello" },
+        message: (message) => void posted.push(message),
+      });
+      const client = test.client();
+      assert.equal(await client.ask("who"), "hello who");
+      await until("counted", () => test.server.counts.bytes === 3);
+      // Answered late, and asked to stop meanwhile.
+      client.send("slow");
+      await until("heard", () => posted.length === 1);
+      await test.server.stop(10_000);
+      await client.over();
+      assert.deepEqual([client.text, client.error], ["hello whohello slow", undefined]);
+      const { connections, open, deaths } = test.server.counts;
+      assert.deepEqual([connections, open, deaths, childrenOf()], [1, 0, 0, []]);
+      assert.deepEqual(posted, [{ said: "slow" }, { ended: true }]);
+      await until("nothing is left open", () => held() <= before);
+    },
+  };
 }
 
 function refusedCases(): Case[] {
@@ -296,20 +357,20 @@ function refusedCases(): Case[] {
         }
       },
     },
-    ...VARIANTS.filter(({ name }) => name !== "prefork, SO_REUSEPORT").map(({ name, options }) => ({
+    ...VARIANTS.filter(({ name }) => name !== "prefork, SO_REUSEPORT").map(({ name }) => ({
       name: `${name}: a taken port, a module that is not there or has no handlers, and one that throws are told at once`,
       run: async () => {
         await using taken = await TestServer.start(variant("event"));
         const { port } = taken.server;
-        const inUse = await refused({ ...options, listen: { host: "127.0.0.1", port } });
+        const inUse = await refused({ ...lean(name), listen: { host: "127.0.0.1", port } });
         assert.equal(inUse.code, "EADDRINUSE");
         const nowhere = await refused({
-          ...options,
+          ...lean(name),
           module: new URL("nowhere.js", import.meta.url),
         });
         assert.match(nowhere.message, /nowhere/);
         if (name === "process" || name === "thread") return;
-        const failing = await refused({ ...options, data: { failing: "no database" } });
+        const failing = await refused({ ...lean(name), data: { failing: "no database" } });
         assert.equal(failing.message, "no database");
       },
     })),

@@ -5,7 +5,7 @@ import { kernel } from "../../../src/sys/open.ts";
 import { kernelWith } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
 import { until } from "../workers/pool.ts";
-import { Client, PER_CONNECTION, TestServer, VARIANTS, variant } from "./rig.ts";
+import { Client, lean, PER_CONNECTION, TestServer, VARIANTS, variant } from "./rig.ts";
 
 /** What becomes of a child when its connection is over. */
 export function reuseCases(): Case[] {
@@ -46,11 +46,11 @@ export function acceptCases(): Case[] {
         assert.match(told[0]?.hint ?? "", /ulimit -n/);
       },
     },
-    ...VARIANTS.map(({ name, options }) => ({
+    ...VARIANTS.map(({ name }) => ({
       name: `${name}: serves a unix socket as well`,
       run: async () => {
         const path = `\0polloi-models-test-${process.pid}-${Math.random()}`;
-        await using test = await TestServer.start({ ...options, listen: { path } });
+        await using test = await TestServer.start({ ...lean(name), listen: { path } });
         assert.equal(test.server.port, -1);
         const client = new Client({ path });
         assert.equal(await client.ask("hello"), "hello");

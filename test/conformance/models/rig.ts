@@ -36,6 +36,12 @@ export function variant(name: string): Variant["options"] {
   return (VARIANTS.find((each) => each.name === name) as Variant).options;
 }
 
+/** The same with as few processes as it can have, where more would show nothing more. */
+export function lean(name: string): Variant["options"] {
+  const options = variant(name);
+  return options.model === "prefork" ? { ...options, children: 1 } : options;
+}
+
 /** A server, what it told, and its clients. */
 export class TestServer implements AsyncDisposable {
   readonly deaths: ModelDeath[] = [];
