@@ -163,13 +163,23 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     }
   });
 
-  test("killed by SIGKILL, it leaves no process behind", async () => {
-    await using program = await serving("echo --model prefork --children 3");
-    const children = childrenOf(program.child.pid);
-    assert.equal(children.length, 3);
-    program.signal("SIGKILL");
-    await program.ended;
-    await until("all are gone", () => !children.some(runs));
+  test("killed by SIGKILL, it leaves no process behind: at work, stopped, or about to start", async () => {
+    for (const model of ["prefork --children 3", "process"]) {
+      await using program = await serving(`echo --model ${model}`);
+      const clients = [1, 2, 3].map(() => connect(program.at, "127.0.0.1"));
+      for (const client of clients) {
+        client.on("error", () => {});
+        client.write(noise(1_000_000));
+      }
+      // Those of a process each are in the middle of starting when it is killed.
+      await until("all are there", () => childrenOf(program.child.pid).length === 3);
+      const children = childrenOf(program.child.pid);
+      if (model !== "process") process.kill(children[0] as number, "SIGSTOP");
+      program.signal("SIGKILL");
+      await program.ended;
+      await until("all are gone", () => !children.some(runs));
+      for (const client of clients) client.destroy();
+    }
   });
 
   test("flags that do not go together are refused in a line", async () => {

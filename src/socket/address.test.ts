@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { Arena } from "../sys/arena.ts";
@@ -12,7 +12,7 @@ import {
   type SocketAddress,
 } from "./address.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./constants.ts";
-import { readIPv6, writeIPv6 } from "./ip.ts";
+import { ipVersion, readIPv6, writeIPv6 } from "./ip.ts";
 
 const OFFSET = 16;
 
@@ -238,4 +238,19 @@ describe("addresses", () => {
     assert.equal(formatAddress({ path: "/run/x" }), "/run/x");
     assert.equal(formatAddress({ path: "\0x" }), "@x");
   });
+});
+
+test("what is an IP literal, and of which version, is what node:net says", () => {
+  const part = fc.constantFrom(
+    ...["", "0", "01", "9", "255", "256", "ff", "FFFF", "10000", "g", "1.2.3.4", "1.2.3", "::"],
+  );
+  const pieced = fc
+    .tuple(fc.array(part, { maxLength: 9 }), fc.constantFrom(":", ".", "::"))
+    .map(([parts, between]) => parts.join(between));
+  fc.assert(
+    fc.property(fc.oneof(pieced, fc.ipV4(), fc.ipV6(), fc.string()), (text) => {
+      assert.equal(ipVersion(text), isIP(text), JSON.stringify(text));
+    }),
+    { numRuns: 3000 },
+  );
 });

@@ -27,7 +27,6 @@ const LARGE = 3_000_000;
 /** What the variants of prefork have in common is shown with one of them. */
 const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
 const WITH_CHILDREN = ["blocking", "process", "thread", "prefork, one listener"] as const;
-const WITH_PROCESSES = ["process", "prefork, one listener", "prefork, SO_REUSEPORT"] as const;
 
 const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
   [{ model: "fork" }, "ERR_INVALID_OPTION", /"fork" as model.*"prefork"/],
@@ -70,8 +69,9 @@ function coreCases(): Case[] {
 function allCases(): Case[] {
   return [
     ...VARIANTS.map(({ name }) => servingCase(name)),
-    ...ONE_OF_EACH.flatMap((name) => [peerCase(name), idleCase(name)]),
-    ...WITH_PROCESSES.map(killedCase),
+    ...ONE_OF_EACH.map(peerCase),
+    ...(["blocking", "process", "event"] as const).map(idleCase),
+    ...(["process", "prefork, one listener"] as const).map(killedCase),
     ...WITH_CHILDREN.map(thrownCase),
     givenUpCase(),
     ...reuseCases(),
