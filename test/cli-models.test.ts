@@ -78,7 +78,11 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     );
     const [pid] = childrenOf(program.child.pid);
     process.kill(pid as number, "SIGKILL");
-    await program.says(new RegExp(`polloi: process ${pid} died: it was killed by SIGKILL\\n`));
+    await program.says(
+      new RegExp(
+        `polloi: process ${pid} died with the connection of 127.0.0.1:${first.localPort}: it was killed by SIGKILL\\n`,
+      ),
+    );
     second.end("next");
     assert.equal(((await once(second, "data")) as [Buffer])[0].toString(), "next");
     program.signal("SIGINT");

@@ -95,9 +95,10 @@ function countsOf({ model, counts }: ModelServer): Served["counts"] {
   return { connections, messages, bytes, deaths, ...more };
 }
 
-function tellDeath({ kind, id, error, restartInMs }: ModelDeath): void {
+function tellDeath({ kind, id, peer, error, restartInMs }: ModelDeath): void {
   const who = id < 0 ? `a ${kind}` : `${kind} ${id}`;
-  if (restartInMs === undefined) process.stderr.write(failureLine(`${who} died`, error));
+  const whose = peer === undefined ? "" : ` with the connection of ${peer}`;
+  if (restartInMs === undefined) process.stderr.write(failureLine(`${who} died${whose}`, error));
   else {
     const next = restartInMs === null ? "is given up" : `is replaced in ${restartInMs} ms`;
     process.stderr.write(failureLine(`${who} died and ${next}`, error));

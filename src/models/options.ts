@@ -24,6 +24,8 @@ export interface ModelDeath {
   readonly kind: "process" | "thread";
   /** The process's id, or the thread's. */
   readonly id: number;
+  /** Whose connection it served; undefined where it served several or none, or the peer has no name. */
+  readonly peer?: string | undefined;
   /** What it threw; when it threw nothing, an error that tells its exit code or the signal that killed it. */
   readonly error: Error;
   /**

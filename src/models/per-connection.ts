@@ -2,8 +2,9 @@ import { SysError } from "../base/sys-error.ts";
 import { isOutOfResources } from "../engine/calls.ts";
 import type { Watch } from "../reactor/watch.ts";
 import { EVENT_READ } from "../selectors/events.ts";
-import type { SocketAddress } from "../socket/address.ts";
+import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { SOCK_CLOEXEC } from "../socket/constants.ts";
+import { readPeerAddress } from "../socket/raw.ts";
 import type { ChildEvents, ChildUnit } from "./child-unit.ts";
 import type { ChildEngine } from "./messages.ts";
 import { ModelListener } from "./model-listener.ts";
@@ -127,6 +128,12 @@ export class PerConnection implements Way {
     const { report, options } = this.#context;
     const kind = options.model === "process" ? "process" : "thread";
     const key = this.#nextKey++;
+    // Asked now: when a process has died, its connection is not here any more.
+    const address = readPeerAddress(this.#context.kernel, fd);
+    const died = (id: number, error: Error): void => {
+      const peer = (address && formatAddress(address)) || undefined;
+      report.died({ kind, id, peer, error, restartInMs: undefined });
+    };
     try {
       const child = this.#source.start(fd, {
         message: (message) => {
@@ -136,8 +143,7 @@ export class PerConnection implements Way {
         ended: (error) => {
           this.#children.delete(child);
           this.#tallies.gone(key);
-          if (error !== undefined)
-            report.died({ kind, id: child.id, error, restartInMs: undefined });
+          if (error !== undefined) died(child.id, error);
           if (this.#retry === undefined) this.#resume();
           this.#endIfEmpty();
         },
@@ -145,7 +151,7 @@ export class PerConnection implements Way {
       this.#children.add(child);
     } catch (error) {
       // The system has no room for one more.
-      report.died({ kind, id: -1, error: error as Error, restartInMs: undefined });
+      died(-1, error as Error);
     }
   }
 

@@ -60,7 +60,7 @@ export class ModelReport {
   died(death: ModelDeath): void {
     if (this.#stopping()) return;
     this.deaths++;
-    const { kind, id, error, restartInMs } = death;
+    const { kind, id, peer, error, restartInMs } = death;
     if (this.#options.died !== undefined) {
       this.#options.died(death);
       return;
@@ -71,7 +71,8 @@ export class ModelReport {
         : restartInMs === null
           ? ", and is given up"
           : `, and is replaced in ${restartInMs} ms`;
-    warn(`${kind} ${id} died${next}: ${error.message}`);
+    const whose = peer === undefined ? "" : ` with the connection of ${peer}`;
+    warn(`${kind} ${id} died${whose}${next}: ${error.message}`);
   }
 
   limitReached(maxChildren: number): void {

@@ -163,9 +163,11 @@ function killedCase(name: string): Case {
       process.kill(pid, "SIGKILL");
       await doomed.over();
       await until("told", () => test.deaths.length === 1);
-      const [{ kind, id, error, restartInMs } = {}] = test.deaths;
+      const [{ kind, id, peer, error, restartInMs } = {}] = test.deaths;
       assert.deepEqual([kind, id], ["process", pid]);
       assert.match(error?.message ?? "", /killed by SIGKILL/);
+      // Whose connection it had, where it had one.
+      assert.equal(peer?.startsWith("127.0.0.1:"), name === "process" ? true : undefined);
       assert.equal(restartInMs, name === "process" ? undefined : 50);
       await until("reaped", () => !exists(pid));
       assert.equal(await test.client().ask("still"), "still");
