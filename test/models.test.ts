@@ -39,7 +39,8 @@ describe("models", { timeout: SUITE_TIMEOUT_MS }, () => {
       await until("none is left", () => test.server.counts.children === 0);
       const { connections, started, deaths } = test.server.counts;
       assert.deepEqual([connections, started, deaths, childrenOf()], [CROWD, maxChildren, 0, []]);
-      assert.deepEqual(test.limits, maxChildren < CROWD ? [maxChildren] : []);
+      // Told again each time that all are busy once more.
+      assert.equal(test.limits.length > 0, maxChildren < CROWD);
     });
   }
 
