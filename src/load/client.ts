@@ -34,7 +34,8 @@ export interface ClientHost {
   /** Whether messages may be sent now. */
   readonly sends: boolean;
 
-  sentOne(): void;
+  /** A message is written, whose time stands at this place of {@link ClientHost.times}. */
+  sentOne(timeAt: number): void;
   /** Messages were sent in vain, through nobody's fault, and are to be sent again. */
   takeBack(messages: number): void;
   /** A message came back right. */
@@ -117,10 +118,11 @@ export abstract class Client {
         if (due > now) return;
         this.dueAt += crowd.intervalMs;
       }
-      crowd.times[this.place * crowd.pipeline + (this.sent % crowd.pipeline)] = due;
+      const timeAt = this.place * crowd.pipeline + (this.sent % crowd.pipeline);
+      crowd.times[timeAt] = due;
       if (this.inFlight++ === 0) this.waitingSince = now;
       this.left--;
-      crowd.sentOne();
+      crowd.sentOne(timeAt);
       this.sendNext(connection);
       this.sent++;
     }

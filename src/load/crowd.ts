@@ -61,6 +61,9 @@ export class Crowd implements ClientHost {
   readonly #clients: Client[] = [];
   readonly #recent: Latency = new Latency();
   readonly #timers = new Set<Timer>();
+  /** Where the times of messages stand that are written and have not left: the first `#writtenCount`. */
+  readonly #written: number[] = [];
+  #writtenCount = 0;
   #phase: LoadPhase = "connecting";
   /** Clients that have not failed. */
   #alive: number;
@@ -110,6 +113,8 @@ export class Crowd implements ClientHost {
 
   /** Begins to open connections. */
   start(): void {
+    // With a rate a message counts from when it was due.
+    if (this.intervalMs === 0) this.reactor.beforeSends(() => this.#leave());
     const { timeoutMs, rampMs } = this.plan;
     this.#startedAt = performance.now();
     this.#tickedAt = this.#startedAt;
@@ -146,7 +151,8 @@ export class Crowd implements ClientHost {
 
   // What clients tell.
 
-  sentOne(): void {
+  sentOne(timeAt: number): void {
+    if (this.intervalMs === 0) this.#written[this.#writtenCount++] = timeAt;
     this.inFlight++;
     this.tally.counts.sent++;
     this.#toSend--;
@@ -304,6 +310,14 @@ export class Crowd implements ClientHost {
     }
     const nextAt = this.#sendingFrom + this.#turn * stepMs;
     this.#after(Math.max(nextAt - performance.now(), SHORTEST_TIMER_MS), () => this.#pace());
+  }
+
+  /** What was written leaves now, all of it at once. */
+  #leave(): void {
+    const written = this.#written;
+    const now = performance.now();
+    for (let i = 0; i < this.#writtenCount; i++) this.times[written[i] as number] = now;
+    this.#writtenCount = 0;
   }
 
   #look(): void {

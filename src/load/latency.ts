@@ -63,6 +63,17 @@ export class Latency {
     this.#histogram.add(other.#histogram);
   }
 
+  /**
+   * As if something had been recorded in each interval of a connection that waited for longer: what others
+   * make of the figures of a closed loop. Only to compare with theirs.
+   */
+  corrected(intervalMs: number): Latency {
+    const intervalNs = Math.round(intervalMs * NS_PER_MS);
+    const latency = new Latency(this.#histogram.copyCorrectedForCoordinatedOmission(intervalNs));
+    latency.#maxNs = this.#maxNs;
+    return latency;
+  }
+
   reset(): void {
     this.#maxNs = 0;
     this.#histogram.reset();

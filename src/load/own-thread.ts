@@ -7,6 +7,7 @@ import { type LoadReport, reportOf } from "./report.ts";
 import type { Asked, LoadRun } from "./run.ts";
 import { shareOf } from "./share.ts";
 import { type LoadSnapshot, NOT_BEGUN } from "./snapshot.ts";
+import { Tally } from "./tally.ts";
 import { turnBesideRuntime } from "./turning.ts";
 
 /** A load that is made by the thread that asked for it. */
@@ -28,6 +29,11 @@ export class OwnThreadRun implements LoadRun {
       this.#endTurning();
       this.#reactor.close();
     });
+  }
+
+  /** What has been counted; of nothing, before it has begun. */
+  get tally(): Tally {
+    return this.#crowd?.tally ?? new Tally();
   }
 
   snapshot(): LoadSnapshot {

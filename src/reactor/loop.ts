@@ -56,6 +56,8 @@ export class Loop implements Completions {
   /** Who could not accept for want of descriptors, and tries again when one is free. */
   readonly starved: Set<Owner> = new Set();
   host: Host | undefined;
+  /** Called before what was written leaves: once for all that leaves together. */
+  beforeSends: (() => void) | undefined;
 
   #owners: (Owner | undefined)[] = [];
   /** Who is at work without a slot. */
@@ -166,6 +168,7 @@ export class Loop implements Completions {
 
   flush(): void {
     const dirty = this.#dirty;
+    this.beforeSends?.();
     // Not for-of over a copy: a flush that fails closes, and what is called then may write to others.
     for (let i = 0; i < this.#dirtyCount; i++) (dirty[i] as Owner).flush();
     this.#dirtyCount = 0;

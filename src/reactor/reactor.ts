@@ -159,6 +159,18 @@ export class Reactor implements Disposable {
   }
 
   /**
+   * Calls back each time before what was written is handed to the kernel: once for all that leaves together.
+   *
+   * @remarks
+   * For who measures: a handler writes some time before its bytes leave, as long as the others of its turn
+   * take. A second callback takes the place of the first.
+   */
+  beforeSends(callback: () => void): void {
+    checkCallback(callback);
+    this.#loop.beforeSends = callback;
+  }
+
+  /**
    * Turns, and blocks the thread, until {@link Reactor.stop} or until nothing is open any more.
    *
    * @remarks
