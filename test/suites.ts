@@ -177,8 +177,8 @@ function all(extent: Extent): Placed[] {
       httpWorkersConformance(),
       ...webConformance(),
       honoConformance(),
-      loadConformance(),
-      loadHttpConformance(),
+      loadConformance(extent),
+      loadHttpConformance(extent),
     ),
   ];
 }

@@ -34,6 +34,8 @@ export interface ClientHost {
   /** Whether messages may be sent now. */
   readonly sends: boolean;
 
+  /** A client may send: it goes now, or when those before it have gone. */
+  wantsToSend(client: Client, now: number): void;
   /** A message is written, whose time stands at this place of {@link ClientHost.times}. */
   sentOne(timeAt: number): void;
   /** Messages were sent in vain, through nobody's fault, and are to be sent again. */
@@ -68,6 +70,8 @@ export abstract class Client {
   isOpen = false;
   /** Whether it has failed, and is not opened again. */
   isGone = false;
+  /** Whether it stands in line to send. */
+  isInLine = false;
   connectedFrom = 0;
   /** How many messages were sent: the sequence number of the next one. */
   sent = 0;
@@ -144,7 +148,7 @@ export abstract class Client {
   /** What came is told: goes on, at once or after a while. */
   protected goOn(now: number): void {
     const { thinkMs } = this.crowd.plan;
-    if (thinkMs === 0) this.go(now);
+    if (thinkMs === 0) this.crowd.wantsToSend(this, now);
     else this.#pause(thinkMs);
     this.crowd.endIfDone();
   }
@@ -152,7 +156,9 @@ export abstract class Client {
   #pause(thinkMs: number): void {
     if (this.#think?.active === true || !this.crowd.sends || this.left <= 0) return;
     if (this.#think === undefined) {
-      this.#think = this.crowd.reactor.setTimer(thinkMs, () => this.go(performance.now()));
+      this.#think = this.crowd.reactor.setTimer(thinkMs, () => {
+        this.crowd.wantsToSend(this, performance.now());
+      });
     } else {
       this.#think.refresh();
     }

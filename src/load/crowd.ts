@@ -2,11 +2,13 @@ import type { ConnectOptions } from "../reactor/connector.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { Client, ClientHost } from "./client.ts";
+import { Departures } from "./departures.ts";
 import { EchoClient } from "./echo-client.ts";
 import { HttpClient } from "./http-client.ts";
 import { Latency } from "./latency.ts";
 import type { LoadPlan } from "./options.ts";
 import { type Payload, payloadOf } from "./payload.ts";
+import type { Place } from "./place.ts";
 import { requestOf } from "./request.ts";
 import { quotaOf, type Share } from "./share.ts";
 import type { LoadPhase, LoadSnapshot } from "./snapshot.ts";
@@ -20,15 +22,12 @@ const TICK_MS = 250;
 const LOOKS_PER_TIMEOUT = 8;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 250;
-/** How long messages that others have overtaken are waited for when everything else has come. */
-const LATE_MS = 250;
+/** So much of the timeout messages that others have overtaken are waited for, when all else has come. */
+const LATE_SHARE = 1 / 20;
 /** How long until a unix socket whose backlog was full is tried again. */
 const RETRY_MS = 2;
 /** A timer that is set for less is set for so long. */
 const SHORTEST_TIMER_MS = 0.05;
-
-/** Where to connect: the target with its name resolved. */
-export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** What a crowd is made of. */
 export interface CrowdParts {
@@ -61,9 +60,8 @@ export class Crowd implements ClientHost {
   readonly #clients: Client[] = [];
   readonly #recent: Latency = new Latency();
   readonly #timers = new Set<Timer>();
-  /** Where the times of messages stand that are written and have not left: the first `#writtenCount`. */
-  readonly #written: number[] = [];
-  #writtenCount = 0;
+  /** Not with a rate: there a message leaves, and counts from, when it is due. */
+  readonly #departures: Departures | undefined;
   #phase: LoadPhase = "connecting";
   /** Clients that have not failed. */
   #alive: number;
@@ -98,6 +96,7 @@ export class Crowd implements ClientHost {
     this.request = requestOf(plan);
     this.intervalMs = share.rate === null ? 0 : (1000 * share.connections) / share.rate;
     this.times = new Float64Array(share.connections * plan.pipeline);
+    this.#departures = this.intervalMs > 0 ? undefined : new Departures(reactor, this.times);
     this.#alive = share.connections;
     const Kind = plan.target.kind === "http" ? HttpClient : EchoClient;
     for (let i = 0; i < share.connections; i++) {
@@ -113,8 +112,6 @@ export class Crowd implements ClientHost {
 
   /** Begins to open connections. */
   start(): void {
-    // With a rate a message counts from when it was due.
-    if (this.intervalMs === 0) this.reactor.beforeSends(() => this.#leave());
     const { timeoutMs, rampMs } = this.plan;
     this.#startedAt = performance.now();
     this.#tickedAt = this.#startedAt;
@@ -151,8 +148,13 @@ export class Crowd implements ClientHost {
 
   // What clients tell.
 
+  wantsToSend(client: Client, now: number): void {
+    if (this.#departures === undefined) client.go(now);
+    else this.#departures.add(client);
+  }
+
   sentOne(timeAt: number): void {
-    if (this.intervalMs === 0) this.#written[this.#writtenCount++] = timeAt;
+    this.#departures?.written(timeAt);
     this.inFlight++;
     this.tally.counts.sent++;
     this.#toSend--;
@@ -216,7 +218,7 @@ export class Crowd implements ClientHost {
     }
     // What was overtaken may be on its way.
     this.#isLate = true;
-    this.#after(LATE_MS, () => this.endIfDone());
+    this.#after(LATE_SHARE * this.plan.timeoutMs, () => this.endIfDone());
   }
 
   // Opening.
@@ -293,7 +295,7 @@ export class Crowd implements ClientHost {
       // One that is opened again goes on where it was.
       client.dueAt = Math.max(client.dueAt, first + missed * this.intervalMs);
     }
-    client.go(now);
+    this.wantsToSend(client, now);
   }
 
   /** Has everyone send whose turn it is; who has too much out sends when something comes back. */
@@ -310,14 +312,6 @@ export class Crowd implements ClientHost {
     }
     const nextAt = this.#sendingFrom + this.#turn * stepMs;
     this.#after(Math.max(nextAt - performance.now(), SHORTEST_TIMER_MS), () => this.#pace());
-  }
-
-  /** What was written leaves now, all of it at once. */
-  #leave(): void {
-    const written = this.#written;
-    const now = performance.now();
-    for (let i = 0; i < this.#writtenCount; i++) this.times[written[i] as number] = now;
-    this.#writtenCount = 0;
   }
 
   #look(): void {
@@ -360,6 +354,7 @@ export class Crowd implements ClientHost {
     const now = performance.now();
     const stoppedAt = this.#stoppedAt === 0 ? now : this.#stoppedAt;
     for (const timer of this.#timers) timer.cancel();
+    this.#departures?.end();
     for (const client of this.#clients) {
       if (this.intervalMs > 0 && !client.isGone && client.dueAt > 0 && client.dueAt < stoppedAt) {
         const due = Math.ceil((stoppedAt - client.dueAt) / this.intervalMs);

@@ -1,7 +1,9 @@
 import { createConnection } from "../socket/create.ts";
 import { resolve } from "../socket/resolve.ts";
-import type { Place } from "./crowd.ts";
 import type { LoadPlan } from "./options.ts";
+
+/** Where to connect: the target with its name resolved. */
+export type Place = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /**
  * Where a target is. Of a name that has several addresses, the first that answers.

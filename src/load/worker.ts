@@ -1,7 +1,8 @@
 /** What each thread of a load with workers runs. */
 import type { PoolWorker } from "../workers/module.ts";
-import { Crowd, type Place } from "./crowd.ts";
+import { Crowd } from "./crowd.ts";
 import type { LoadPlan } from "./options.ts";
+import type { Place } from "./place.ts";
 import { shareOf } from "./share.ts";
 import type { LoadSnapshot } from "./snapshot.ts";
 import type { PlainTally } from "./tally.ts";

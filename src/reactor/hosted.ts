@@ -74,17 +74,20 @@ export class Hosted implements Host {
   #armTimeout(): void {
     const { deadline } = this.#loop.timers;
     if (this.#ended) return;
+    const leftMs = deadline - performance.now();
+    // The runtime's own timers take a millisecond at the least.
+    if (leftMs <= 0) {
+      this.wake();
+      return;
+    }
     // One that is set earlier stays: it fires for nothing, which costs less than setting it anew.
     if (deadline < this.#timeoutAt) {
       clearTimeout(this.#timeout);
       this.#timeoutAt = deadline;
-      this.#timeout = setTimeout(
-        () => {
-          this.#timeoutAt = Number.POSITIVE_INFINITY;
-          this.#turn();
-        },
-        Math.max(0, deadline - performance.now()),
-      );
+      this.#timeout = setTimeout(() => {
+        this.#timeoutAt = Number.POSITIVE_INFINITY;
+        this.#turn();
+      }, leftMs);
     }
     if (this.#loop.alive) this.#timeout?.ref();
     else this.#timeout?.unref();

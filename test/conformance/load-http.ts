@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { serve } from "../../src/http/index.ts";
 import { type LoadOptions, type LoadReport, load } from "../../src/load/index.ts";
 import { kernel } from "../../src/sys/open.ts";
-import type { Case, Suite } from "../suite.ts";
+import type { Extent, Suite } from "../suite.ts";
 import { type Script, ScriptedHttp } from "./load/scripted-http.ts";
-import { assertCounts } from "./load.ts";
+import { assertCounts, casesFor, type LoadCase } from "./load.ts";
 
 const PATIENT_MS = 20_000;
 
@@ -90,17 +90,18 @@ const BROKEN: readonly string[] = [
 ];
 
 /** {@link load} over HTTP: every response is read to its end, and what is none is counted. */
-export function loadHttpConformance(): Suite {
+export function loadHttpConformance(extent: Extent): Suite {
   return {
     title: `load over HTTP on ${kernel.runtime}`,
-    cases: [...soundCases(), ...faultCases()],
+    cases: casesFor(extent, [...soundCases(), ...faultCases()]),
   };
 }
 
-function soundCases(): Case[] {
+function soundCases(): LoadCase[] {
   return [
     {
       name: "polloi/http answers every request, pipelined, on connections that are kept",
+      everywhere: true,
       run: async () => {
         const server = await serve({
           port: 0,
@@ -130,6 +131,7 @@ function soundCases(): Case[] {
     })),
     {
       name: "requests behind one whose connection ends are sent again, and none is lost",
+      everywhere: true,
       run: async () => {
         const last: Script = {
           bytes: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
@@ -170,7 +172,7 @@ function soundCases(): Case[] {
   ];
 }
 
-function faultCases(): Case[] {
+function faultCases(): LoadCase[] {
   return [
     {
       name: "statuses from 400 up are counted as errors, by status",
@@ -202,6 +204,7 @@ function faultCases(): Case[] {
     })),
     ...(["end", "reset"] as const).map((ending) => ({
       name: `a server that answers nothing and does ${ending} is counted`,
+      everywhere: true,
       run: async () => {
         const report = await loadScripted((i) => (i === 2 ? { bytes: "", ending } : OK), {
           connections: 3,
@@ -225,9 +228,10 @@ function faultCases(): Case[] {
     },
     {
       name: "a server that stalls in the middle of a response is given up",
+      everywhere: true,
       run: async () => {
         const half: Script = { bytes: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe" };
-        const options = { connections: 2, messages: 2, timeoutMs: 200 };
+        const options = { connections: 2, messages: 2, timeoutMs: 100 };
         const report = await loadScripted(() => half, options);
         assertCounts(report, { sent: 2, messages: 0, unanswered: 2, failed: 2 });
         assert.deepEqual(report.errors, { NO_ANSWER: 2 });
