@@ -1,4 +1,5 @@
 import { inRounds, type Published, type RowOf } from "./echo.ts";
+import { coreIdleSeconds, serverCpuSeconds } from "./load/cpu-time.ts";
 import { type Load, type LoadResult, openLoad } from "./load.ts";
 import type { Peer } from "./peers.ts";
 import { compiled } from "./places.ts";
@@ -11,7 +12,13 @@ import { findHttpLoad } from "./wrk.ts";
 export interface ClientsResult extends Published {
   readonly benchmark: "load";
   readonly settings: ClientsSettings;
-  readonly rows: RowOf<ClientsRound>[];
+  readonly rows: ClientsRow[];
+}
+
+/** A comparison, with what came of it in each round. */
+export interface ClientsRow extends RowOf<ClientsRound> {
+  readonly kind: ClientsPlan["kind"];
+  readonly connections: number;
 }
 
 /** What to measure. */
@@ -35,52 +42,50 @@ export interface ClientsRound {
 export interface ClientRun {
   readonly messagesPerSecond: number;
   readonly cpuUs: number;
+  /** Of HTTP corrected as wrk corrects its own. */
   readonly p99Us: number;
-  /** Until all connections were open. */
+  /** Until all connections were open; 0 where it is not told. */
   readonly openMs: number;
+  /** CPU time of the server, and idle time of its core, as shares of all the time that the client ran. */
+  readonly serverBusy: number;
+  readonly coreIdle: number;
 }
 
 /** A comparison: of what, with whom, before which server. */
 export interface ClientsPlan {
   readonly name: string;
   readonly label: string;
-  readonly kind: "echo" | "http" | "open";
+  readonly kind: "echo" | "http";
   readonly connections: number;
   readonly server: Peer;
 }
+
+/** The servers: two in C, which are quicker than a client, and one of HTTP that is not. */
+export const CLIENT_SERVERS = ["c-epoll", "c-http", "polloi-handler-uring"] as const;
+const IN_WORDS: Readonly<Record<(typeof CLIENT_SERVERS)[number], string>> = {
+  "c-epoll": "C loop",
+  "c-http": "C loop",
+  "polloi-handler-uring": "polloi/http",
+};
 
 /** What is compared, as far as its server and the other client can be had. */
 export function clientPlans(
   { connections, opened }: ClientsSettings,
   { peers, tools }: Pick<Session, "peers" | "tools">,
 ): ClientsPlan[] {
-  const server = (name: string): Peer | undefined => peers.find((peer) => peer.name === name);
-  const [echo, http] = [server("c-epoll"), server("c-http")];
-  const plans: ClientsPlan[] = [];
-  for (const count of connections) {
-    if (echo !== undefined) plans.push(planOf("echo", count, echo, "epoll in C"));
-    if (http !== undefined && tools.wrk.missing === undefined) {
-      plans.push(planOf("http", count, http, "wrk"));
-    }
-  }
-  if (echo !== undefined) plans.push(planOf("open", opened, echo, "epoll in C"));
-  return plans;
-}
-
-function planOf(
-  kind: ClientsPlan["kind"],
-  connections: number,
-  server: Peer,
-  other: string,
-): ClientsPlan {
-  const name = `${kind}-${connections}`;
-  return {
-    name,
-    label: `${kind}, ${connections} connections : ${other}`,
-    kind,
-    connections,
-    server,
-  };
+  return CLIENT_SERVERS.flatMap((name): ClientsPlan[] => {
+    const server = peers.find((peer) => peer.name === name);
+    const kind = name === "c-epoll" ? "echo" : "http";
+    if (server === undefined || (kind === "http" && tools.wrk.missing !== undefined)) return [];
+    const counts = kind === "echo" ? [...connections, opened] : connections;
+    return counts.map((count) => ({
+      name: `${kind}-${name}-${count}`,
+      label: `${kind}, ${IN_WORDS[name]} : ${kind === "echo" ? "epoll in C" : "wrk"}`,
+      kind,
+      connections: count,
+      server,
+    }));
+  });
 }
 
 /** Has both clients ask one server by turns, in each round. */
@@ -88,22 +93,23 @@ export async function measureClients(
   session: Session,
   settings: ClientsSettings,
   { plans, step }: { readonly plans: readonly ClientsPlan[]; step(text: string): void },
-): Promise<RowOf<ClientsRound>[]> {
+): Promise<ClientsRow[]> {
   const { rounds, seconds, warmup } = settings;
-  return await inRounds(plans, rounds, async (plan, round) => {
-    step(`round ${round} of ${rounds}: ${plan.label}`);
+  const openers = { polloi: polloiLoad, other: otherLoad };
+  const rows = await inRounds(plans, rounds, async (plan, round) => {
+    step(`round ${round} of ${rounds}: ${plan.label}, ${plan.connections}`);
     const { machine } = session;
     const cores = machine.pinned ? `${machine.serverCore}` : undefined;
     const server = await start({ command: plan.server.command, cores });
-    const window = plan.kind === "open" ? { warmup: 0, seconds: 0.1 } : { warmup, seconds };
-    const openers = { polloi: polloiLoad, other: otherLoad };
     const runs: Partial<Record<keyof ClientsRound, ClientRun>> = {};
     try {
       // To and fro, since a machine that slows down would favour the first.
       for (const who of orderOf(["polloi", "other"] as const, round)) {
         const client = await openers[who](session, plan, server);
         try {
-          runs[who] = runOf(await client.run(window));
+          const watch = watchServer(server, machine.serverCore);
+          const result = await client.run({ warmup, seconds });
+          runs[who] = runOf(plan, result, watch());
         } finally {
           await client.stop();
         }
@@ -113,6 +119,29 @@ export async function measureClients(
       await server.stop();
     }
   });
+  return rows.map((row, i) => {
+    const { kind, connections } = plans[i] as ClientsPlan;
+    return { ...row, kind, connections };
+  });
+}
+
+/** @returns What says how busy the server and its core have been since. */
+function watchServer(
+  server: Running,
+  core: number,
+): () => Pick<ClientRun, "serverBusy" | "coreIdle"> {
+  const [from, cpu, idle] = [
+    performance.now(),
+    serverCpuSeconds(server.pid),
+    coreIdleSeconds(core),
+  ];
+  return () => {
+    const seconds = (performance.now() - from) / 1000;
+    return {
+      serverBusy: (serverCpuSeconds(server.pid) - cpu) / seconds,
+      coreIdle: (coreIdleSeconds(core) - idle) / seconds,
+    };
+  };
 }
 
 /** polloi's own load, as a program that takes windows. */
@@ -149,17 +178,23 @@ function otherLoad(session: Session, plan: ClientsPlan, server: Running): Promis
 }
 
 /** @throws Error when anything came back wrong: then its figures are worth nothing. */
-function runOf(result: LoadResult): ClientRun {
+function runOf(
+  { kind }: ClientsPlan,
+  result: LoadResult,
+  server: Pick<ClientRun, "serverBusy" | "coreIdle">,
+): ClientRun {
   const { messages, seconds, cpuSeconds, latencyUs, connectMs, lost, mismatches } = result;
   if (lost + mismatches > 0) {
     throw new Error(
       `${result.side} lost ${lost} connections, and ${mismatches} messages were wrong`,
     );
   }
+  const { p99, p99AsWrk = p99 } = latencyUs;
   return {
     messagesPerSecond: messages / seconds,
     cpuUs: (1e6 * cpuSeconds) / messages,
-    p99Us: latencyUs.p99,
+    p99Us: kind === "http" ? p99AsWrk : p99,
     openMs: connectMs,
+    ...server,
   };
 }

@@ -25,7 +25,10 @@ export interface LoadResult {
   /** Connections that the server ended. */
   readonly lost: number;
   readonly connectMs: number;
-  readonly latencyUs: Readonly<Record<"p50" | "p90" | "p99" | "p999" | "max", number>>;
+  readonly latencyUs: Readonly<Record<"p50" | "p90" | "p99" | "p999" | "max", number>> & {
+    /** Corrected as wrk corrects its own: of polloi's own load. */
+    readonly p99AsWrk?: number;
+  };
   readonly cpuSeconds: number;
   readonly serverCpuSeconds: number;
   readonly coreIdleSeconds: number;

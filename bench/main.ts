@@ -89,7 +89,7 @@ function buildProgram(): Command {
     .action(workers);
   add(program, "load", "polloi load beside a client in C and wrk: CPU, latency, time to open")
     .option("--connections <counts>", "connections", countsFrom, [64, 512])
-    .option("--opened <count>", "connections that are opened at once", countFrom, 10_000)
+    .option("--opened <count>", "the most connections, all opened at once", countFrom, 10_000)
     .action(load);
   add(program, "idle", "memory and CPU cost of idle connections")
     .option("--connections <count>", "idle connections", countFrom, 15_000)

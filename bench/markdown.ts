@@ -1,5 +1,7 @@
 import { spreadText, whole } from "../src/lab/table.ts";
 import { churnTable } from "./churn-text.ts";
+import type { ClientsResult } from "./clients.ts";
+import { CLIENTS_METHOD, clientsTable } from "./clients-text.ts";
 import { type Cell, type EchoResult, type Published, summarize } from "./echo.ts";
 import { marksOf, notesFor } from "./echo-text.ts";
 import { type Goal, type GoalRow, goalRows } from "./goals.ts";
@@ -92,6 +94,12 @@ export function workersMarkdown(result: WorkersResult): string {
   const { connections, size } = result.settings;
   const how = `${whole(connections)} connections, ${size} B. ${coresText(result)}`;
   return inParts([how, markdown(workersTable(result)), published(result)]);
+}
+
+export function clientsMarkdown(result: ClientsResult): string {
+  const { rounds, seconds } = result.settings;
+  const how = `${CLIENTS_METHOD} Medians of ${rounds} rounds of ${seconds} s.`;
+  return inParts([how, markdown(clientsTable(result)), published(result)]);
 }
 
 export function idleMarkdown(result: IdleResult): string {

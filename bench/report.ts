@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { openCharts } from "../src/lab/chart.ts";
 import { churnGoals } from "./churn-text.ts";
+import type { ClientsResult } from "./clients.ts";
+import { clientsGoals } from "./clients-text.ts";
 import type { EchoResult, Published } from "./echo.ts";
 import { echoChart } from "./echo-chart.ts";
 import { echoGoals } from "./echo-text.ts";
@@ -16,6 +18,7 @@ import type { LatencyResult } from "./latency.ts";
 import { latencyGoals } from "./latency-text.ts";
 import {
   churnMarkdown,
+  clientsMarkdown,
   echoMarkdown,
   goalsMarkdown,
   HEADLINE,
@@ -43,9 +46,10 @@ export interface Results {
   readonly workers?: WorkersResult;
   readonly idle?: IdleResult;
   readonly http?: HttpResult;
+  readonly load?: ClientsResult;
 }
 
-const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle", "http"] as const;
+const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle", "http", "load"] as const;
 
 /** The page with every table; the README has the headline, and what was missed. */
 const FIGURES = "docs/figures.md";
@@ -65,7 +69,7 @@ function readResults(): Results {
 
 /** What was to be reached, of all that was measured. */
 export function goalsOf(results: Results): Goal[] {
-  const { echo, churn, syscalls, latency, workers, idle, http } = results;
+  const { echo, churn, syscalls, latency, workers, idle, http, load } = results;
   return [
     ...(echo === undefined ? [] : echoGoals(echo.cells)),
     ...(churn === undefined ? [] : churnGoals(churn.cells)),
@@ -74,6 +78,7 @@ export function goalsOf(results: Results): Goal[] {
     ...(workers === undefined ? [] : workersGoals(workers)),
     ...(idle === undefined ? [] : idleGoals(idle)),
     ...(http === undefined ? [] : httpGoals(http.cells)),
+    ...(load === undefined ? [] : clientsGoals(load)),
   ];
 }
 
@@ -86,7 +91,7 @@ export interface Section {
 
 /** Every table that is generated, with its place. */
 export function sectionsOf(results: Results): Section[] {
-  const { echo, churn, syscalls, latency, workers, idle, http } = results;
+  const { echo, churn, syscalls, latency, workers, idle, http, load } = results;
   const texts: Record<(typeof NAMES)[number], string | undefined> = {
     echo: echo && echoMarkdown(echo),
     churn: churn && churnMarkdown(churn),
@@ -95,6 +100,7 @@ export function sectionsOf(results: Results): Section[] {
     workers: workers && workersMarkdown(workers),
     idle: idle && idleMarkdown(idle),
     http: http && httpMarkdown(http),
+    load: load && clientsMarkdown(load),
   };
   const goals = goalsOf(results);
   const headline = echo === undefined ? notMeasured("echo") : headlineMarkdown(echo);

@@ -1,6 +1,6 @@
 /** One function for each benchmark: from its flags to its result. */
 import { churnCellText, churnGoals } from "./churn-text.ts";
-import { type ClientsResult, clientPlans, measureClients } from "./clients.ts";
+import { CLIENT_SERVERS, type ClientsResult, clientPlans, measureClients } from "./clients.ts";
 import { clientsGoals, clientsText } from "./clients-text.ts";
 import { type Cell, type EchoResult, type EchoSettings, measureEcho, summarize } from "./echo.ts";
 import { cellText, echoGoals } from "./echo-text.ts";
@@ -264,7 +264,7 @@ export async function load(flags: LoadFlags): Promise<void> {
   const { connections, opened } = flags;
   const settings = { connections, opened, ...timesOf(flags, DEFAULTS.load) };
   const session = await open(flags, {
-    peers: (tools) => findPeers(tools, ["c-epoll", "c-http"], [...PLANS, ...HTTP_PLANS]),
+    peers: (tools) => findPeers(tools, CLIENT_SERVERS, [...PLANS, ...HTTP_PLANS]),
     connections: opened,
   });
   needC(session, "load");
@@ -278,7 +278,7 @@ export async function load(flags: LoadFlags): Promise<void> {
   stepsAreOver();
   const result: ClientsResult = { benchmark: "load", machine, settings, warnings, skipped, rows };
   console.log(clientsText(result));
-  close(result, flags, { goals: clientsGoals(result, plans), failed: anyFailed(rows) });
+  close(result, flags, { goals: clientsGoals(result), failed: anyFailed(rows) });
 }
 
 export interface IdleFlags extends CommonFlags {
