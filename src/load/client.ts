@@ -1,4 +1,5 @@
 import type { Connection } from "../reactor/connection.ts";
+import type { ConnectOptions } from "../reactor/connector.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { LoadPlan } from "./options.ts";
@@ -72,16 +73,18 @@ export abstract class Client {
   isGone = false;
   /** Whether it stands in line to send. */
   isInLine = false;
-  connectedFrom = 0;
+  // Times begin as what only a double can be: were they 0, all objects would change shape with the first time.
+  /** When its connect was begun, as long as that is under way. */
+  connectedFrom: number = Number.NEGATIVE_INFINITY;
   /** How many messages were sent: the sequence number of the next one. */
   sent = 0;
   inFlight = 0;
   /** How many it may still send. */
   left: number;
   /** With a rate, when the next message is due. */
-  dueAt = 0;
+  dueAt: number = Number.NEGATIVE_INFINITY;
   /** When something last came, or was sent while nothing was out. */
-  waitingSince = 0;
+  waitingSince: number = Number.NEGATIVE_INFINITY;
   #think: Timer | undefined;
 
   constructor(crowd: ClientHost, place: number, left: number) {
@@ -207,3 +210,17 @@ export abstract class Client {
     if (this.inFlight > 0 && now - this.waitingSince >= timeoutMs) this.fail("NO_ANSWER");
   }
 }
+
+/** What is heard of a connection: the same for every one. */
+export const CLIENT_HANDLERS: ConnectOptions<Client> = {
+  zeroCopy: true,
+  // What a pipeline may have out is the plan's to say.
+  maxPendingBytes: Number.MAX_SAFE_INTEGER,
+  open: (connection) => connection.data.opened(),
+  data: (connection, bytes) => connection.data.received(bytes),
+  end: (connection) => connection.data.ended(),
+  close: (connection, error) => {
+    // One that a client has let go of is nobody's any more.
+    if (connection.data.connection === connection) connection.data.closed(error);
+  },
+};

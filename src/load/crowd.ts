@@ -1,7 +1,6 @@
-import type { ConnectOptions } from "../reactor/connector.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
-import type { Client, ClientHost } from "./client.ts";
+import { CLIENT_HANDLERS, type Client, type ClientHost } from "./client.ts";
 import { Departures } from "./departures.ts";
 import { EchoClient } from "./echo-client.ts";
 import { HttpClient } from "./http-client.ts";
@@ -39,6 +38,8 @@ export interface CrowdParts {
   began?(): void;
   /** Called every quarter of a second. */
   ticked?(): void;
+  /** Called once, when nothing is sent or waited for any more, and connections are closed next. */
+  ended?(): void;
   /** Called once, when everything has come to its end. */
   over(): void;
 }
@@ -242,9 +243,9 @@ export class Crowd implements ClientHost {
     const { from, timeoutMs } = this.plan;
     const address = from[client.index % from.length];
     this.#connecting++;
-    if (client.connectedFrom === 0) client.connectedFrom = performance.now();
+    if (client.connectedFrom < 0) client.connectedFrom = performance.now();
     const connection = this.reactor.connect<Client>({
-      ...HANDLERS,
+      ...CLIENT_HANDLERS,
       ...place,
       ...(address === undefined ? {} : { localAddress: { address, port: 0 } }),
       connectTimeoutMs: timeoutMs,
@@ -255,8 +256,8 @@ export class Crowd implements ClientHost {
 
   /** A connect has come to its end, well or not. */
   #connected(client: Client): void {
-    if (client.connectedFrom === 0) return;
-    client.connectedFrom = 0;
+    if (client.connectedFrom < 0) return;
+    client.connectedFrom = Number.NEGATIVE_INFINITY;
     this.#connecting--;
     if (this.#phase === "draining" || this.#phase === "over") return;
     if (this.#begun < this.share.connections) {
@@ -353,6 +354,7 @@ export class Crowd implements ClientHost {
     const { tally, plan } = this;
     const now = performance.now();
     const stoppedAt = this.#stoppedAt === 0 ? now : this.#stoppedAt;
+    this.#parts.ended?.();
     for (const timer of this.#timers) timer.cancel();
     this.#departures?.end();
     for (const client of this.#clients) {
@@ -387,17 +389,3 @@ export class Crowd implements ClientHost {
     this.#timers.add(timer);
   }
 }
-
-/** The same for every connection. */
-const HANDLERS: ConnectOptions<Client> = {
-  zeroCopy: true,
-  // What a pipeline may have out is the plan's to say.
-  maxPendingBytes: Number.MAX_SAFE_INTEGER,
-  open: (connection) => connection.data.opened(),
-  data: (connection, bytes) => connection.data.received(bytes),
-  end: (connection) => connection.data.ended(),
-  close: (connection, error) => {
-    // One that a client has let go of is nobody's any more.
-    if (connection.data.connection === connection) connection.data.closed(error);
-  },
-};

@@ -66,6 +66,9 @@ export class OwnThreadRun implements LoadRun {
         began: () => {
           cpu = process.cpuUsage();
         },
+        ended: () => {
+          cpu = process.cpuUsage(cpu);
+        },
         over: () => resolve(crowd),
       });
       this.#crowd = crowd;
@@ -76,7 +79,7 @@ export class OwnThreadRun implements LoadRun {
     return reportOf(plan, crowd.tally, {
       engine: reactor.engine,
       threads: 1,
-      cpu: process.cpuUsage(cpu),
+      cpu,
       stoppedEarly: this.#asked !== "nothing",
     });
   }
