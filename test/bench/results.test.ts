@@ -172,7 +172,7 @@ test("the report has a place for every benchmark, and says which have no figures
   const unmeasured = sections.filter(({ text }) => text.startsWith("No figures yet"));
   assert.deepEqual(
     unmeasured.map(({ marker }) => marker),
-    ["http-headline", "churn", "syscalls", "latency", "workers", "http"],
+    ["http-headline", "churn", "syscalls", "latency", "workers", "http", "load"],
   );
   for (const { text } of sectionsOf({ echo, churn, syscalls, latency, idle })) {
     assert.doesNotMatch(text, /undefined|NaN/);
