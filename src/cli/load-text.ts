@@ -1,6 +1,6 @@
 import type { LoadReport, Percentiles } from "../load/index.ts";
 import { wordsFor } from "./failure.ts";
-import type { Styler } from "./style.ts";
+import type { Style, Styler } from "./style.ts";
 
 /** What a mode means for the figures. */
 const MODES = {
@@ -8,6 +8,12 @@ const MODES = {
     "closed loop: a connection sends when its answer has come, so a server that stalls is asked less often; --rate counts from when each message was due",
   rate: "fixed rate: each counts from when it was due, sent or not (corrected for coordinated omission)",
 } as const;
+
+/** Where what is said of a thing begins, and how many columns it has at the least. */
+const INDENT = 14;
+const LEAST_COLUMNS = 20;
+/** Between a name and its figure. */
+const UNBROKEN = "\u00a0";
 
 /** A count as people read it: `12,345`. */
 export function countText(count: number): string {
@@ -30,35 +36,59 @@ export function errorsText(errors: Readonly<Record<string, number>>): string {
   return told.length === 0 ? "none" : told.join(", ");
 }
 
-/** What came of a load, for a person. */
-export function loadText(report: LoadReport, style: Styler): string {
+/** What came of a load, for a person. @param columns - Of the terminal, if it is one: lines are broken there. */
+export function loadText(
+  report: LoadReport,
+  style: Styler,
+  columns: number = Number.POSITIVE_INFINITY,
+): string {
   const { messages, mismatches, unanswered, unsent, failed, errors } = report;
   const asked = report.target.startsWith("http") ? "requests" : "messages";
-  const rows: [name: string, text: string, wrong?: boolean][] = [
+  const red = (wrong: boolean): Style | undefined => (wrong ? "red" : undefined);
+  const rows: [name: string, text: string, tone?: Style | undefined][] = [
     [
       asked,
       `${countText(messages)}, ${countText(report.messagesPerSecond)} a second${report.rate === null ? "" : ` of ${countText(report.rate)}`}, ${bytesText(report.bytes)} came back`,
     ],
-    ["latency", `${percentilesText(report.latencyMs)} ms`],
-    ["", style("dim", MODES[report.mode])],
+    ["latency", `${percentilesText(report.latencyMs)}`],
+    ["", MODES[report.mode], "dim"],
     [
       "connect",
-      `${percentilesText(report.connectMs)} ms; ${countText(report.opened)} opened in ${msText(report.openMs)} ms`,
+      `${percentilesText(report.connectMs)}; ${countText(report.opened)} opened in ${msText(report.openMs)} ms`,
     ],
-    ["wrong", mismatches === 0 ? "none" : wrongText(report), mismatches > 0],
-    ["unanswered", countText(unanswered), unanswered > 0],
-    ["errors", errorsText(errors), failed > 0 || Object.keys(errors).length > 0],
+    ["wrong", mismatches === 0 ? "none" : wrongText(report), red(mismatches > 0)],
+    ["unanswered", countText(unanswered), red(unanswered > 0)],
+    ["errors", errorsText(errors), red(failed > 0 || Object.keys(errors).length > 0)],
   ];
   if (unsent > 0) {
     const why = "were due and not sent: answers to those before them were still out";
-    rows.push(["unsent", `${countText(unsent)} ${why}`, true]);
+    rows.push(["unsent", `${countText(unsent)} ${why}`, "red"]);
   }
   if (Object.keys(report.statuses).length > 0)
     rows.push(["statuses", statusesText(report.statuses)]);
-  const lines = rows.map(
-    ([name, text, wrong]) => `  ${name.padEnd(11)} ${wrong === true ? style("red", text) : text}`,
+  const lines = rows.flatMap(([name, text, tone]) =>
+    broken(text, Math.max(LEAST_COLUMNS, columns - INDENT)).map((line, i) => {
+      const shown = tone === undefined ? line : style(tone, line);
+      return `  ${(i === 0 ? name : "").padEnd(INDENT - 3)} ${shown}`;
+    }),
   );
-  return [style("bold", headline(report)), ...lines].join("\n");
+  const title = broken(headline(report), columns).map((line) => style("bold", line));
+  return [...title, ...lines].join("\n");
+}
+
+/** A text in lines of so many columns, broken at spaces, except those that do not break. */
+function broken(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const [, space = "", word = ""] of text.matchAll(/( *)([^ ]+)/g)) {
+    if (line !== "" && line.length + space.length + word.length > columns) {
+      lines.push(line);
+      line = word;
+    } else {
+      line += space + word;
+    }
+  }
+  return [...lines, line].map((each) => each.replaceAll(UNBROKEN, " "));
 }
 
 function headline(report: LoadReport): string {
@@ -70,8 +100,10 @@ function headline(report: LoadReport): string {
 }
 
 function percentilesText(figures: Percentiles): string {
+  if (figures.count === 0) return "none";
   const names = ["p50", "p90", "p99", "p99.9", "p99.99", "max"] as const;
-  return names.map((name) => `${name} ${msText(figures[name])}`).join("  ");
+  const all = names.map((name) => `${name}${UNBROKEN}${msText(figures[name])}`);
+  return `${all.join("  ")}${UNBROKEN}ms`;
 }
 
 function wrongText({ corrupted, reordered, lost, surplus }: LoadReport): string {

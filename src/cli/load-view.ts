@@ -6,8 +6,9 @@ import { type Styler, stylerFor } from "./style.ts";
 /** How often a terminal is drawn anew, and a line is written where it is none. */
 const DRAW_MS = 250;
 const LINE_MS = 1000;
-/** Points of a sparkline: ten seconds. */
+/** Points of a sparkline, where there is room for them: ten seconds. Fewer than a second of them say nothing. */
 const SPARK_POINTS = 40;
+const LEAST_SPARKS = 4;
 const SPARKS = "▁▂▃▄▅▆▇█";
 const BAR_WIDTH = 20;
 const DEFAULT_DURATION_MS = 10_000;
@@ -70,7 +71,10 @@ class TerminalView implements LoadView {
   readonly #style: Styler;
   readonly #rates: number[] = [];
   readonly #latencies: number[] = [];
-  #drawn = 0;
+  /** How long the lines are that are on the screen. */
+  #drawn: number[] = [];
+  /** When the time of the load began. */
+  #sendingFromMs: number | undefined;
   #stopping = false;
 
   constructor(options: LoadOptions, run: LoadRun, stream: ViewStream) {
@@ -97,57 +101,107 @@ class TerminalView implements LoadView {
     note(this.#rates, snapshot.messagesPerSecond);
     note(this.#latencies, snapshot.recentMs.p99);
     const width = (this.#stream.columns || 80) - 1;
-    const lines = this.#lines(snapshot).map(([name, text]) => {
-      const plain = `  ${name.padEnd(11)} ${text}`.slice(0, width);
-      return name === "errors" && text !== "none" ? this.#style("red", plain) : plain;
+    const lines = this.#rows(snapshot).map(({ name, parts, sparks }) => {
+      const plain = fitted(`  ${name.padEnd(11)} `, parts, sparks ?? [], width);
+      return { plain, wrong: name === "errors" && parts[0] !== "none" };
     });
-    const title = this.#style("bold", this.#options.target.slice(0, width));
+    const title = this.#options.target.slice(0, width);
+    const text = [
+      this.#style("bold", title),
+      ...lines.map(({ plain, wrong }) => (wrong ? this.#style("red", plain) : plain)),
+    ];
     // In one piece, so that nobody sees a view half drawn.
-    this.#stream.write(`${this.#erasing()}${[title, ...lines].join("\n")}\n`);
-    this.#drawn = lines.length + 1;
+    this.#stream.write(`${this.#erasing()}${text.join("\n")}\n`);
+    this.#drawn = [title.length, ...lines.map(({ plain }) => plain.length)];
   }
 
-  #lines(snapshot: LoadSnapshot): [name: string, text: string][] {
+  #rows(snapshot: LoadSnapshot): Row[] {
     const { counts, errors, messagesPerSecond, recentMs, phase } = snapshot;
     const { connections = 100 } = this.#options;
     const wrong = counts.corrupted + counts.reordered + counts.surplus;
+    const { p50, p99, max } = recentMs;
     return [
-      [this.#stopping ? "stopping" : phase, this.#progress(snapshot)],
-      [
-        "connections",
-        `${countText(counts.open)} open of ${countText(connections)}, ${countText(counts.failed)} failed`,
-      ],
-      [
-        "answered",
-        `${countText(counts.messages)}, ${countText(messagesPerSecond)}/s  ${sparkline(this.#rates)}`,
-      ],
-      [
-        "latency",
-        `p50 ${msText(recentMs.p50)}  p99 ${msText(recentMs.p99)}  max ${msText(recentMs.max)} ms  ${sparkline(this.#latencies)}`,
-      ],
-      [
-        "errors",
-        wrong === 0 ? errorsText(errors) : `${countText(wrong)} wrong, ${errorsText(errors)}`,
-      ],
+      { name: this.#stopping ? "stopping" : phase, parts: this.#progress(snapshot) },
+      {
+        name: "connections",
+        parts: [
+          `${countText(counts.open)} open of ${countText(connections)}, ${countText(counts.failed)} failed`,
+        ],
+      },
+      {
+        name: "answered",
+        parts: [`${countText(counts.messages)}, ${countText(messagesPerSecond)}/s`],
+        sparks: this.#rates,
+      },
+      {
+        name: "latency",
+        parts: [`p50 ${msText(p50)}`, `p99 ${msText(p99)}`, `max ${msText(max)} ms`],
+        sparks: this.#latencies,
+      },
+      {
+        name: "errors",
+        parts: [
+          ...(wrong === 0 ? [] : [`${countText(wrong)} wrong`]),
+          ...(wrong > 0 && Object.keys(errors).length === 0 ? [] : [errorsText(errors)]),
+        ],
+      },
     ];
   }
 
-  #progress({ elapsedMs, counts, phase }: LoadSnapshot): string {
-    if (this.#stopping) return "waits for the last answers; Ctrl-C ends at once";
+  #progress({ elapsedMs, counts, phase }: LoadSnapshot): string[] {
+    if (this.#stopping) return ["waits for the last answers", "Ctrl-C ends at once"];
     const { messages, connections = 100, durationMs = DEFAULT_DURATION_MS } = this.#options;
+    if (phase === "draining") return ["waits for the last answers"];
     let share = 0;
-    if (phase === "connecting") share = (counts.opened + counts.failed) / connections;
-    else if (messages !== undefined) share = counts.messages / messages;
-    else share = elapsedMs / durationMs;
+    let sinceMs = elapsedMs;
+    if (phase === "connecting") {
+      share = (counts.opened + counts.failed) / connections;
+    } else {
+      this.#sendingFromMs ??= this.#drawn.length === 0 ? 0 : elapsedMs;
+      sinceMs -= this.#sendingFromMs;
+      share = messages === undefined ? sinceMs / durationMs : counts.messages / messages;
+    }
     const part = Math.min(1, share);
     const full = Math.round(part * BAR_WIDTH);
-    const left = timeLeftText({ elapsedMs, share: part });
-    return `${"#".repeat(full).padEnd(BAR_WIDTH, ".")} ${Math.floor(100 * part)} %  ${left}`;
+    return [
+      `${"#".repeat(full).padEnd(BAR_WIDTH, ".")} ${Math.floor(100 * part)} %`,
+      ...(part === 1 ? [] : [timeLeftText({ elapsedMs: sinceMs, share: part })]),
+    ];
   }
 
+  /** A terminal that was made narrower has broken the lines that are too long for it. */
   #erasing(): string {
-    return this.#drawn === 0 ? "" : `\u001b[${this.#drawn}A\r\u001b[J`;
+    const columns = this.#stream.columns || 80;
+    const rows = this.#drawn.reduce(
+      (sum, length) => sum + Math.ceil(Math.max(1, length) / columns),
+      0,
+    );
+    return rows === 0 ? "" : `\u001b[${rows}A\r\u001b[J`;
   }
+}
+
+/** A line of the view: what it is about, what is said as far as there is room, and what came before it. */
+interface Row {
+  readonly name: string;
+  readonly parts: readonly string[];
+  readonly sparks?: readonly number[];
+}
+
+/** As many parts as fit, the first of them first, and the latest bars in the room that is left. */
+function fitted(
+  start: string,
+  [first = "", ...others]: readonly string[],
+  sparks: readonly number[],
+  width: number,
+): string {
+  let text = (start + first).slice(0, width);
+  for (const part of others) {
+    if (text.length + 2 + part.length > width) continue;
+    text += `  ${part}`;
+  }
+  const room = width - text.length - 2;
+  if (sparks.length === 0 || room < LEAST_SPARKS) return text;
+  return `${text}  ${sparkline(sparks.slice(-room))}`;
 }
 
 function note(values: number[], value: number): void {

@@ -98,6 +98,11 @@ function optionsFrom(target: string, flags: LoadFlags): LoadOptions {
 }
 
 function tell(report: LoadReport, json: boolean): void {
-  const text = json ? JSON.stringify(report) : loadText(report, stylerFor(process.stdout));
+  const text = json ? JSON.stringify(report) : personText(report);
   process.stdout.write(`${text}\n`);
+}
+
+function personText(report: LoadReport): string {
+  const { isTTY, columns } = process.stdout;
+  return loadText(report, stylerFor(process.stdout), isTTY ? columns : undefined);
 }
