@@ -81,7 +81,8 @@ export const DEFAULTS = {
   idle: { rounds: 3, seconds: 1 },
   // node:http takes the longest until its code is compiled: three quarters of a second.
   http: { rounds: 6, seconds: 1, warmup: 1 },
-  load: { rounds: 5, seconds: 2, warmup: 1 },
+  // Both the client and the server that are not in C are compiled while they run.
+  load: { rounds: 5, seconds: 2, warmup: 2 },
   trace: { rounds: 6, seconds: 1 },
 } as const;
 
