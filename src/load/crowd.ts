@@ -1,5 +1,4 @@
 import type { Reactor } from "../reactor/reactor.ts";
-import type { Timer } from "../reactor/timers.ts";
 import { CLIENT_HANDLERS, type Client, type ClientHost } from "./client.ts";
 import { Departures } from "./departures.ts";
 import { EchoClient } from "./echo-client.ts";
@@ -11,7 +10,8 @@ import type { Place } from "./place.ts";
 import { requestOf } from "./request.ts";
 import { quotaOf, type Share } from "./share.ts";
 import type { LoadPhase, LoadSnapshot } from "./snapshot.ts";
-import { Tally } from "./tally.ts";
+import { noCounts, Tally } from "./tally.ts";
+import { CrowdTimers } from "./timers.ts";
 
 /** So many connects are under way at a time: more would only fill the server's backlog. */
 const CONNECTING = 256;
@@ -34,6 +34,8 @@ export interface CrowdParts {
   readonly plan: LoadPlan;
   readonly share: Share;
   readonly place: Place;
+  /** Whether everyone sends one message and then waits for {@link Crowd.goOn}. */
+  readonly greets?: boolean;
   /** Called when the first message may be sent. */
   began?(): void;
   /** Called every quarter of a second. */
@@ -60,7 +62,7 @@ export class Crowd implements ClientHost {
   readonly #parts: CrowdParts;
   readonly #clients: Client[] = [];
   readonly #recent: Latency = new Latency();
-  readonly #timers = new Set<Timer>();
+  readonly #timers: CrowdTimers;
   /** Not with a rate: there a message leaves, and counts from, when it is due. */
   readonly #departures: Departures | undefined;
   #phase: LoadPhase = "connecting";
@@ -90,6 +92,7 @@ export class Crowd implements ClientHost {
     const { reactor, plan, share } = parts;
     this.#parts = parts;
     this.reactor = reactor;
+    this.#timers = new CrowdTimers(reactor);
     this.plan = plan;
     this.share = share;
     this.pipeline = plan.pipeline;
@@ -101,7 +104,7 @@ export class Crowd implements ClientHost {
     this.#alive = share.connections;
     const Kind = plan.target.kind === "http" ? HttpClient : EchoClient;
     for (let i = 0; i < share.connections; i++) {
-      const quota = quotaOf(plan, share.first + i);
+      const quota = parts.greets === true ? 1 : quotaOf(plan, share.first + i);
       this.#toSend += quota;
       this.#clients.push(new Kind(this, i, quota));
     }
@@ -116,11 +119,47 @@ export class Crowd implements ClientHost {
     const { timeoutMs, rampMs } = this.plan;
     this.#startedAt = performance.now();
     this.#tickedAt = this.#startedAt;
-    this.#repeat(TICK_MS, () => this.#tick());
+    this.#timers.repeat(TICK_MS, () => this.#tick());
     const lookMs = timeoutMs / LOOKS_PER_TIMEOUT;
-    this.#repeat(Math.min(Math.max(lookMs, SHORTEST_LOOK_MS), LONGEST_LOOK_MS), () => this.#look());
+    this.#timers.repeat(Math.min(Math.max(lookMs, SHORTEST_LOOK_MS), LONGEST_LOOK_MS), () =>
+      this.#look(),
+    );
     if (rampMs > 0) this.#startSending();
     this.#openMore();
+  }
+
+  /** How many connections have had an answer. */
+  get answeredConnections(): number {
+    return this.#clients.reduce((sum, { sent, inFlight }) => sum + (sent > inFlight ? 1 : 0), 0);
+  }
+
+  /** Has everyone send, who may have sent one message only: see `greets`. */
+  goOn(): void {
+    const now = performance.now();
+    this.sends = true;
+    for (const client of this.#clients) {
+      client.left = Number.POSITIVE_INFINITY;
+      client.go(now);
+    }
+  }
+
+  /** Forgets what came of it so far. Connections stay, and so does what is out. */
+  measureAnew(): void {
+    const { counts, latency } = this.tally;
+    const { opened, open, failed } = counts;
+    Object.assign(counts, noCounts(), { opened, open, failed, sent: this.inFlight });
+    latency.reset();
+    this.#recent.reset();
+    this.#sendingFrom = performance.now();
+    this.#tickedMessages = 0;
+  }
+
+  /** Sends nothing more for now. @returns What came of it since it was measured anew. */
+  pause(): Tally {
+    this.sends = false;
+    this.#sumUp();
+    this.tally.elapsedMs = performance.now() - this.#sendingFrom;
+    return this.tally;
   }
 
   /** Sends nothing more, and waits for what is out. Safe to call twice. */
@@ -131,7 +170,7 @@ export class Crowd implements ClientHost {
     // Whoever is connecting is not needed any more.
     for (const client of this.#clients) if (!client.isOpen && !client.isGone) client.release();
     this.#phase = "draining";
-    this.#after(this.plan.timeoutMs, () => this.#giveUp());
+    this.#timers.after(this.plan.timeoutMs, () => this.#giveUp());
     this.endIfDone();
   }
 
@@ -170,7 +209,8 @@ export class Crowd implements ClientHost {
   answered(sentAt: number, now: number): void {
     this.tally.counts.messages++;
     this.#lastAnswerAt = now;
-    this.#recent.record(now - sentAt);
+    // What was sent before it was measured anew took part of its time then.
+    if (sentAt >= this.#sendingFrom) this.#recent.record(now - sentAt);
   }
 
   opened(client: Client): void {
@@ -196,7 +236,7 @@ export class Crowd implements ClientHost {
   awaits(client: Client): boolean {
     if (performance.now() - client.connectedFrom >= this.plan.timeoutMs) return false;
     client.connection = null;
-    this.#after(RETRY_MS, () => {
+    this.#timers.after(RETRY_MS, () => {
       this.#connecting--;
       if (this.#phase !== "draining" && this.#phase !== "over") this.#connect(client);
     });
@@ -219,7 +259,7 @@ export class Crowd implements ClientHost {
     }
     // What was overtaken may be on its way.
     this.#isLate = true;
-    this.#after(LATE_SHARE * this.plan.timeoutMs, () => this.endIfDone());
+    this.#timers.after(LATE_SHARE * this.plan.timeoutMs, () => this.endIfDone());
   }
 
   // Opening.
@@ -231,7 +271,7 @@ export class Crowd implements ClientHost {
     while (this.#begun < connections && this.#connecting < CONNECTING) {
       const dueMs = this.#startedAt + (rampMs * this.#begun) / connections - now;
       if (dueMs > 0) {
-        this.#after(Math.max(dueMs, SHORTEST_TIMER_MS), () => this.#openMore());
+        this.#timers.after(Math.max(dueMs, SHORTEST_TIMER_MS), () => this.#openMore());
         return;
       }
       this.#connect(this.#clients[this.#begun++] as Client);
@@ -278,7 +318,7 @@ export class Crowd implements ClientHost {
     this.#sendingFrom = now;
     this.#parts.began?.();
     if (durationMs !== null) {
-      this.#after(durationMs, () => {
+      this.#timers.after(durationMs, () => {
         this.stop();
         // When it was to be, and not when this thread came to it.
         if (this.#stoppedAt > 0) this.#stoppedAt = now + durationMs;
@@ -312,7 +352,7 @@ export class Crowd implements ClientHost {
       (this.#clients[this.#turn % connections] as Client).go(now);
     }
     const nextAt = this.#sendingFrom + this.#turn * stepMs;
-    this.#after(Math.max(nextAt - performance.now(), SHORTEST_TIMER_MS), () => this.#pace());
+    this.#timers.after(Math.max(nextAt - performance.now(), SHORTEST_TIMER_MS), () => this.#pace());
   }
 
   #look(): void {
@@ -355,7 +395,7 @@ export class Crowd implements ClientHost {
     const now = performance.now();
     const stoppedAt = this.#stoppedAt === 0 ? now : this.#stoppedAt;
     this.#parts.ended?.();
-    for (const timer of this.#timers) timer.cancel();
+    this.#timers.cancel();
     this.#departures?.end();
     for (const client of this.#clients) {
       if (this.intervalMs > 0 && !client.isGone && client.dueAt > 0 && client.dueAt < stoppedAt) {
@@ -371,21 +411,5 @@ export class Crowd implements ClientHost {
       plan.messages === null ? Math.max(stoppedAt, this.#lastAnswerAt) : this.#lastAnswerAt;
     if (this.#sendingFrom > 0) tally.elapsedMs = Math.max(0, until - this.#sendingFrom);
     this.#parts.over();
-  }
-
-  #after(delayMs: number, callback: () => void): void {
-    const timer = this.reactor.setTimer(delayMs, () => {
-      this.#timers.delete(timer);
-      callback();
-    });
-    this.#timers.add(timer);
-  }
-
-  #repeat(delayMs: number, callback: () => void): void {
-    const timer = this.reactor.setTimer(delayMs, () => {
-      callback();
-      if (this.#phase !== "over") timer.refresh();
-    });
-    this.#timers.add(timer);
   }
 }

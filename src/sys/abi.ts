@@ -96,6 +96,8 @@ export const SYS = {
   prctl: (X64 ? 157 : 167) as number,
   openat: (X64 ? 257 : 56) as number,
   statx: (X64 ? 332 : 291) as number,
+  sched_setaffinity: (X64 ? 203 : 122) as number,
+  sched_getaffinity: (X64 ? 204 : 123) as number,
   io_uring_setup: 425,
   io_uring_enter: 426,
   io_uring_register: 427,

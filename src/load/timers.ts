@@ -1,0 +1,35 @@
+import type { Reactor } from "../reactor/reactor.ts";
+import type { Timer } from "../reactor/timers.ts";
+
+/** The timers of a crowd, which end with it. */
+export class CrowdTimers {
+  readonly #reactor: Reactor;
+  readonly #timers = new Set<Timer>();
+  #cancelled = false;
+
+  constructor(reactor: Reactor) {
+    this.#reactor = reactor;
+  }
+
+  after(delayMs: number, callback: () => void): void {
+    const timer = this.#reactor.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      callback();
+    });
+    this.#timers.add(timer);
+  }
+
+  /** Until they are cancelled. */
+  repeat(delayMs: number, callback: () => void): void {
+    const timer = this.#reactor.setTimer(delayMs, () => {
+      callback();
+      if (!this.#cancelled) timer.refresh();
+    });
+    this.#timers.add(timer);
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    for (const timer of this.#timers) timer.cancel();
+  }
+}
