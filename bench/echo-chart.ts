@@ -1,4 +1,4 @@
-import type { BarChart, Measured } from "../src/lab/chart.ts";
+import type { BarChart, Measured } from "../src/lab/chart-types.ts";
 import { whole } from "../src/lab/table.ts";
 import { type EchoResult, summarize } from "./echo.ts";
 import { sizeText } from "./table.ts";

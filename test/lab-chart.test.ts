@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type BarChart, type LineChart, openCharts } from "../src/lab/chart.ts";
+import { openCharts } from "../src/lab/chart.ts";
+import type { BarChart, LineChart } from "../src/lab/chart-types.ts";
 import { assertWellFormed } from "./well-formed.ts";
 
 const LINES: LineChart = {

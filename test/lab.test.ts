@@ -114,8 +114,11 @@ describe("polloi lab idle", limits, () => {
     for (const { label } of engines) assert.ok(picture.includes(`>${label}</text>`), label);
 
     const page = readFileSync(html as string, "utf8");
-    assert.equal(page.match(/<svg\b/g)?.length, 2);
-    for (const { label } of engines) assert.ok(page.includes(`<th>${label}</th>`), label);
+    // Each of the two charts for a desk and for a telephone.
+    assert.equal(page.match(/<svg\b/g)?.length, 4);
+    for (const { label } of engines) {
+      assert.ok(page.includes(`<th scope="col">${label}</th>`), label);
+    }
     const addresses = page.match(/(?:src|href)="[^"]*"/g) ?? [];
     assert.deepEqual(addresses, ['href="data:,"'], "the page asks for something else");
 

@@ -4,3 +4,5 @@ export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 /** The command line asks for something that there is not. */
 export const EXIT_USAGE = 2;
+/** A measurement was ended by Ctrl-C, and has shown what there was. */
+export const EXIT_INTERRUPTED = 130;

@@ -1,61 +1,73 @@
 import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { type Charts, ChartsMissing, openCharts } from "../lab/chart.ts";
-import { findContenders } from "../lab/contenders.ts";
-import { hostLines } from "../lab/host.ts";
-import { type IdleResult, type IdleSettings, measureIdle, TooFewDescriptors } from "../lab/idle.ts";
-import { idleChart } from "../lab/idle-chart.ts";
-import { idlePage } from "../lab/idle-page.ts";
-import { hasFailed, idleText } from "../lab/idle-summary.ts";
+import { ChartsMissing, openCharts } from "../lab/chart.ts";
+import type { Charts } from "../lab/chart-types.ts";
+import { TooFewDescriptors } from "../lab/idle.ts";
+import { reportPage } from "../lab/page.ts";
 import { ProgressLine } from "../lab/progress.ts";
-import { kernel } from "../sys/open.ts";
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
+import {
+  type Lab,
+  type LabReport,
+  type LabResult,
+  type LabSession,
+  reportText,
+} from "../lab/report.ts";
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine, hintLine } from "./failure.ts";
 import { stylerFor } from "./style.ts";
 
 /** The flags that every lab has. */
 export interface LabFlags {
   readonly quick?: boolean;
-  readonly json?: boolean;
+  readonly json?: boolean | string;
   readonly quiet?: boolean;
   readonly html?: string;
   readonly svg?: string;
   readonly from?: string;
 }
 
-/** The flags of `polloi lab idle`. */
-export interface IdleFlags extends LabFlags {
-  readonly active?: number;
-  readonly writes?: number;
-  readonly sizes?: readonly number[];
-  readonly max?: number;
-  readonly rounds?: number;
-  readonly sample?: number;
-  readonly engines?: readonly string[];
-  readonly pairs?: boolean;
+/** Names what the command line asked for and there is not. */
+export class UsageError extends Error {}
+
+/** An experiment, as the command line runs it. */
+export interface LabRun<R extends LabResult> {
+  readonly lab: Lab<R>;
+  readonly flags: LabFlags;
+  /** Of polloi. */
+  readonly version: string;
+  /** @throws UsageError for what there is not. */
+  measure(session: LabSession): Promise<R>;
 }
 
-/** Names what the command line asked for and there is not. */
-class UsageError extends Error {}
-
-/** `polloi lab idle`: the cost of one wake-up beside idle descriptors. @returns The exit code. */
-export async function labIdle(flags: IdleFlags, version: string): Promise<number> {
+/** `polloi lab NAME`: measures, or reads what was measured, and shows it. @returns The exit code. */
+export async function runLab<R extends LabResult>(run: LabRun<R>): Promise<number> {
+  const { lab, flags } = run;
+  const jsonFile = typeof flags.json === "string" ? flags.json : undefined;
   let doing = "";
   try {
     // Before anything is measured: nobody should wait for a figure that cannot be drawn.
-    for (const path of [flags.html, flags.svg]) {
+    for (const path of [flags.html, flags.svg, jsonFile]) {
       doing = `cannot write ${path}`;
       if (path !== undefined) accessSync(dirname(path), constants.W_OK);
     }
     doing = "cannot draw";
     const charts = flags.html === undefined && flags.svg === undefined ? null : await openCharts();
     doing = flags.from === undefined ? "cannot measure" : `cannot read ${flags.from}`;
-    const result =
-      flags.from === undefined ? await measure(flags, version) : readResult(flags.from);
+    const { result, interrupted } =
+      flags.from === undefined
+        ? await measure(run)
+        : { result: readResult(lab, flags.from), interrupted: false };
     doing = "cannot write";
-    const written = charts === null ? [] : draw(charts, result, flags);
-    show(result, written, flags.json === true);
-    return hasFailed(result) ? EXIT_FAILED : EXIT_OK;
+    const report = lab.report(result);
+    const written = charts === null ? [] : draw(charts, report, flags);
+    if (jsonFile !== undefined) {
+      writeFileSync(jsonFile, jsonOf(result));
+      written.push(jsonFile);
+    }
+    if (flags.json === true) process.stdout.write(jsonOf(result));
+    else show(report, written);
+    if (interrupted) return EXIT_INTERRUPTED;
+    return report.failed ? EXIT_FAILED : EXIT_OK;
   } catch (error) {
     if (error instanceof UsageError || error instanceof ChartsMissing) {
       process.stderr.write(`polloi: ${error.message}\n`);
@@ -70,78 +82,64 @@ export async function labIdle(flags: IdleFlags, version: string): Promise<number
   }
 }
 
-async function measure(flags: IdleFlags, version: string): Promise<IdleResult> {
-  const settings = settingsFrom(flags);
+/** Measures, with a line that tells how far it is; Ctrl-C ends it with what there is, a second one at once. */
+async function measure<R extends LabResult>({
+  lab,
+  flags,
+  version,
+  measure,
+}: LabRun<R>): Promise<{ result: R; interrupted: boolean }> {
   const line = new ProgressLine(process.stderr);
-  const silent = { step: (): void => {} };
-  const progress = flags.quiet === true ? silent : line;
+  const progress = flags.quiet === true ? { step: (): void => {} } : line;
+  const abort = new AbortController();
+  const interrupt = (): void => {
+    if (abort.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    abort.abort(new Error("interrupted"));
+  };
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.on(signal, interrupt);
   try {
-    return await measureIdle(kernel, settings, { version, command: commandFrom(flags), progress });
+    const command = commandOf(lab.name, flags);
+    const result = await measure({ version, command, progress, signal: abort.signal });
+    return { result, interrupted: abort.signal.aborted };
   } finally {
+    for (const signal of signals) process.off(signal, interrupt);
     if (flags.quiet !== true) line.end();
   }
 }
 
-const SIZES = [10, 30, 100, 300, 1000, 3000, 10_000, 15_000];
-const QUICK_SIZES = [10, 100, 1000];
-
-function settingsFrom(flags: IdleFlags): IdleSettings {
-  const { quick = false, max, engines } = flags;
-  checkEngines(engines);
-  const usual = quick ? QUICK_SIZES : SIZES;
-  const upToMax = max === undefined ? usual : [...SIZES.filter((size) => size < max), max];
-  const sizes = flags.sizes ?? upToMax;
-  return {
-    active: flags.active ?? 1,
-    writes: flags.writes ?? 100,
-    sizes: [...new Set(sizes)].sort((a, b) => a - b),
-    rounds: flags.rounds ?? (quick ? 3 : 7),
-    sampleMs: flags.sample ?? (quick ? 5 : 100),
-    pairs: flags.pairs === true,
-    ...(engines === undefined ? {} : { engines }),
-  };
-}
-
-function checkEngines(asked: readonly string[] | undefined): void {
-  if (asked === undefined) return;
-  const { contenders, skipped } = findContenders(kernel);
-  const known = contenders.map(({ name }) => name);
-  for (const name of asked) {
-    const reason = skipped.find((each) => each.name === name)?.reason;
-    if (reason !== undefined) throw new UsageError(`${name} does not work here: ${reason}`);
-    if (known.includes(name)) continue;
-    throw new UsageError(`there is no engine '${name}': choose from ${known.join(", ")}`);
-  }
-}
-
 /** The command that measures the same, without where it was written to. */
-function commandFrom(flags: IdleFlags): string {
+function commandOf(name: string, flags: LabFlags): string {
   const { html, svg, from, json, quiet, ...measuring } = flags;
-  const words = Object.entries(measuring).map(([name, value]) =>
-    value === true ? `--${name}` : `--${name} ${Array.isArray(value) ? value.join(",") : value}`,
+  const words = Object.entries(measuring).map(([flag, value]) =>
+    value === true ? `--${flag}` : `--${flag} ${Array.isArray(value) ? value.join(",") : value}`,
   );
-  return ["polloi lab idle", ...words].join(" ");
+  return [`polloi lab ${name}`, ...words].join(" ");
 }
 
-function readResult(path: string): IdleResult {
-  const result = JSON.parse(readFileSync(path, "utf8")) as Partial<IdleResult> | null;
-  if (result?.lab === "idle" && result.format === 1) return result as IdleResult;
-  throw new Error("it is not what `polloi lab idle --json` prints");
+function readResult<R extends LabResult>({ name, format }: Lab<R>, path: string): R {
+  const result = JSON.parse(readFileSync(path, "utf8")) as Partial<R> | null;
+  if (result?.lab === name && result.format === format) return result as R;
+  throw new Error(`it is not what \`polloi lab ${name} --json\` prints`);
 }
 
-function draw(charts: Charts, result: IdleResult, { html, svg }: LabFlags): string[] {
-  if (svg !== undefined) writeFileSync(svg, charts.lineChart(idleChart(result, "cpuUs")));
-  if (html !== undefined) writeFileSync(html, idlePage(charts, result));
+function draw(charts: Charts, report: LabReport, { html, svg }: LabFlags): string[] {
+  const [first] = report.figures.flatMap(({ chart }) => chart ?? []);
+  if (svg !== undefined) {
+    if (first === undefined) throw new Error(`${svg}: there is nothing to draw`);
+    writeFileSync(svg, charts.lineChart(first));
+  }
+  if (html !== undefined) writeFileSync(html, reportPage(charts, report));
   return [svg, html].filter((path) => path !== undefined);
 }
 
-function show(result: IdleResult, written: readonly string[], json: boolean): void {
-  if (json) {
-    process.stdout.write(`${JSON.stringify(result, null, 1)}\n`);
-    return;
-  }
+function show(report: LabReport, written: readonly string[]): void {
   const style = stylerFor(process.stdout);
-  const host = hostLines(result.host).map((line) => style("dim", line));
+  const text = reportText(report, (line) => style("dim", line));
   const files = written.map((path) => `written to ${path}`);
-  process.stdout.write(`${[...host, idleText(result), ...files].join("\n")}\n`);
+  process.stdout.write(`${[text, ...files].join("\n")}\n`);
+}
+
+function jsonOf(result: LabResult): string {
+  return `${JSON.stringify(result, null, 1)}\n`;
 }

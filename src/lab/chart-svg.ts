@@ -10,9 +10,22 @@ import { ALL_COLOURS } from "./palette.ts";
  */
 export function finishSvg(
   drawn: string,
-  { title, subtitle }: { readonly title: string; readonly subtitle?: string },
+  {
+    title,
+    subtitle,
+    description,
+    shape,
+  }: {
+    readonly title: string;
+    readonly subtitle?: string;
+    /** What it shows, in words and figures. */
+    readonly description: string;
+    /** A page may have the same chart in both; each is its own document all the same. */
+    readonly shape: "wide" | "narrow";
+  },
 ): string {
-  const prefix = title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+  const words = shape === "wide" ? title : `${title} ${shape}`;
+  const prefix = words.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   const name = subtitle === undefined ? title : `${title}. ${subtitle}`;
   const body = drawn
     .replace(/<style\s*>[\s\S]*?<\/style>/g, "")
@@ -24,9 +37,9 @@ export function finishSvg(
     .replace(/(\d\.\d{2})\d+/g, "$1")
     .replace(/\n\s*\n/g, "\n")
     .trim();
-  const label = `<title>${escaped(name)}</title>\n<style>${darkRules(body)}</style>`;
+  const label = `<title>${escaped(name)}</title>\n<desc>${escaped(description)}</desc>\n<style>${darkRules(body)}</style>`;
   return `${body
-    .replace(/^<svg\b/, '<svg class="chart" role="img"')
+    .replace(/^<svg\b/, `<svg class="chart ${shape}" role="img"`)
     .replace(/^(<svg\b[^>]*>)/, `$1\n${label}`)}\n`;
 }
 

@@ -10,6 +10,7 @@ import { type Contender, findContenders, type Skipped } from "./contenders.ts";
 import { descriptorsFor, sizesWithin } from "./descriptor-room.ts";
 import { describeHost, type Host, machineTicks, stolenShare } from "./host.ts";
 import { type ChainTally, IdleField } from "./idle-field.ts";
+import type { LabSession } from "./report.ts";
 
 /** What to measure. */
 export interface IdleSettings {
@@ -58,15 +59,11 @@ export interface IdleResult {
   readonly skipped: readonly Skipped[];
   /** What else a reader has to know, in sentences. */
   readonly notes: readonly string[];
+  /** That it was, and when. */
+  readonly interrupted?: string;
   readonly cells: readonly Cell[];
   /** The share of the machine's time that its hypervisor gave to others; null where it does not tell. */
   readonly stolen: number | null;
-}
-
-/** Who is told how far it is. */
-export interface IdleProgress {
-  /** What is measured next: one of `steps`, all alike. */
-  step(text: string, at: { readonly done: number; readonly steps: number }): void;
 }
 
 /** Chains that are run before any is measured, so that the runtime has compiled what they use. */
@@ -85,9 +82,9 @@ export class TooFewDescriptors extends Error {}
 export async function measureIdle(
   kernel: Kernel,
   asked: IdleSettings,
-  about: { readonly version: string; readonly command: string; readonly progress: IdleProgress },
+  session: LabSession,
 ): Promise<IdleResult> {
-  const host = describeHost({ polloi: about.version, command: about.command });
+  const host = describeHost({ polloi: session.version, command: session.command });
   const found = findContenders(kernel);
   const contenders = found.contenders.filter(({ name }) => asked.engines?.includes(name) ?? true);
   const { sizes, note } = makeRoom(kernel, asked);
@@ -100,7 +97,7 @@ export async function measureIdle(
   warmUp(kernel, contenders, settings);
   const steps = cells.length * settings.rounds;
   let done = 0;
-  for (let round = 1; round <= settings.rounds; round++) {
+  rounds: for (let round = 1; round <= settings.rounds; round++) {
     for (const [row, idle] of sizes.entries()) {
       using field = new IdleField(kernel, { ...settings, idle });
       for (const i of contenders.keys()) {
@@ -108,9 +105,10 @@ export async function measureIdle(
         const contender = contenders[which] as Contender;
         const cell = cells[row * contenders.length + which] as Cell;
         const where = `round ${round} of ${settings.rounds}, ${idle} idle`;
-        about.progress.step(`${where}: ${contender.label}`, { done: done++, steps });
+        session.progress.step(`${where}: ${contender.label}`, { done: done++, steps });
         // A turn of the runtime's own loop, so that what it has put off is not put on the bill.
         await new Promise((resolve) => setImmediate(resolve));
+        if (session.signal.aborted) break rounds;
         if (cell.absent === undefined)
           sampleInto(cell, { kernel, field, contender, settings, round });
       }
@@ -124,9 +122,19 @@ export async function measureIdle(
     engines: contenders.map(({ name, label }) => ({ name, label })),
     skipped: found.skipped.filter(({ name }) => asked.engines?.includes(name) ?? true),
     notes: note === undefined ? [] : [note],
+    ...(session.signal.aborted ? { interrupted: interruptedNote(cells) } : {}),
     cells,
     stolen: stolenShare(before, machineTicks()),
   };
+}
+
+/** Some cells have a round more than others, and some none. */
+function interruptedNote(cells: readonly Cell[]): string {
+  for (const cell of cells) {
+    if (cell.samples.length === 0) cell.absent ??= { reason: "it was interrupted", failed: false };
+  }
+  const rounds = cells.map(({ samples }) => samples.length);
+  return `it was interrupted after ${Math.min(...rounds)} to ${Math.max(...rounds)} rounds`;
 }
 
 function makeRoom(

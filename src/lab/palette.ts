@@ -24,6 +24,15 @@ const ENGINES: Readonly<Record<string, Colour>> = {
   io_uring: { light: "#8250df", dark: "#bc8cff" },
 };
 
+/** The five ways to serve, by the names that they have in polloi. */
+const WAYS: Readonly<Record<string, Colour>> = {
+  blocking: { light: "#cf222e", dark: "#ff7b72" },
+  process: { light: "#953800", dark: "#ffa657" },
+  thread: { light: "#9a6700", dark: "#d29922" },
+  prefork: { light: "#6639ba", dark: "#d2a8ff" },
+  event: { light: "#1a7f37", dark: "#3fb950" },
+};
+
 /** For whatever is not an engine, in the order in which it comes. */
 const OTHERS: readonly Colour[] = [
   { light: "#1a7f37", dark: "#3fb950" },
@@ -38,12 +47,15 @@ const OTHERS: readonly Colour[] = [
 /** The colours of a chart's series, each by its name; names that are no engine's take what is left. */
 export function coloursOf(names: readonly string[]): Colour[] {
   let others = 0;
-  return names.map((name) => ENGINES[name] ?? (OTHERS[others++ % OTHERS.length] as Colour));
+  return names.map(
+    (name) => ENGINES[name] ?? WAYS[name] ?? (OTHERS[others++ % OTHERS.length] as Colour),
+  );
 }
 
 /** Every colour that a chart may hold. */
 export const ALL_COLOURS: readonly Colour[] = [
   ...Object.values(PAPER),
   ...Object.values(ENGINES),
+  ...Object.values(WAYS),
   ...OTHERS,
 ];

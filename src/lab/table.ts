@@ -1,6 +1,12 @@
 /** Figures as a person reads them. */
 import type { Spread } from "./spread.ts";
 
+/** What a table shows, as a person reads it. */
+export interface Table {
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
 /** A table with its first column to the left and the others to the right. */
 export function textTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, column) =>
@@ -47,4 +53,18 @@ export function spreadText(
 /** `0.973` as `97 %`. */
 export function percent(share: number | undefined): string {
   return share === undefined ? "-" : `${Math.round(share * 100)} %`;
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+export function listed(words: readonly string[]): string {
+  if (words.length < 2) return words.join("");
+  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
+
+/** A size given in KiB with its unit: `850 B`, `2.5 KiB`, `16 MiB`, `1.2 GiB`. */
+export function sizeText(kib: number): string {
+  if (Math.abs(kib) < 1) return `${Math.round(kib * 1024)} B`;
+  const [value, unit] =
+    kib < 1024 ? [kib, "KiB"] : kib < 1024 ** 2 ? [kib / 1024, "MiB"] : [kib / 1024 ** 2, "GiB"];
+  return `${threeFigures(value).replace(/\.0+$/, "")} ${unit}`;
 }

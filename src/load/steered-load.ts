@@ -81,6 +81,13 @@ export class SteeredLoad implements Disposable {
     return { opened, failed, answered: this.#crowd.answeredConnections };
   }
 
+  /** Whether each connection has been answered or has failed. @throws what its reactor has failed with. */
+  get greeted(): boolean {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { messages, failed } = this.#crowd.tally.counts;
+    return messages + failed >= this.#crowd.share.connections;
+  }
+
   /** Has everyone send whenever an answer has come. */
   goOn(): void {
     this.#crowd.goOn();

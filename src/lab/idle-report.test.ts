@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Cell, IdleResult, Sample } from "./idle.ts";
-import { cellDisturbed, growthIn, hasFailed, idleTable, remarks } from "./idle-summary.ts";
+import { cellDisturbed, idleGrowth, idleLab, remarks } from "./idle-report.ts";
 
 /** Samples with these CPU times, and by the clock so many times as long. */
 function samples(cpuUs: readonly number[], stretch = 1): Sample[] {
@@ -53,7 +53,7 @@ test("growth is taken round by round, from the first size that was measured to t
     { engine: "poll", idle: 100, samples: samples([10, 10, 20]) },
     { engine: "poll", idle: 1000, samples: [], absent: { reason: "no room", failed: false } },
   ]);
-  const [growth] = growthIn(result);
+  const [growth] = idleGrowth(result);
   assert.deepEqual(growth, {
     label: "poll",
     from: 10,
@@ -64,7 +64,7 @@ test("growth is taken round by round, from the first size that was measured to t
 
 test("a round that is missing at one size is not compared with another round", () => {
   const late = samples([9, 10, 30]).slice(1);
-  const [growth] = growthIn(
+  const [growth] = idleGrowth(
     resultOf([
       { engine: "poll", idle: 10, samples: samples([1, 2, 3]) },
       { engine: "poll", idle: 100, samples: late },
@@ -83,7 +83,7 @@ test("a figure of which half of the rounds were disturbed is marked, and the mar
   assert.equal(cellDisturbed(quiet), false);
   assert.equal(cellDisturbed(busy), true);
   const result = resultOf([quiet, busy]);
-  assert.deepEqual(idleTable(result, "cpuUs").rows, [
+  assert.deepEqual(idleLab.report(result).figures[0]?.table.rows, [
     ["10", "1.00 (1.00-1.00)", "1.00 (1.00-1.00)~"],
   ]);
   const said = remarks(result).join("\n");
@@ -110,13 +110,13 @@ test("what is left out, fails or is skipped is said by name, and only a failure 
   assert.ok(lines.includes("left out: select at 1,000, 3,000 and 9,000: too high"));
   assert.ok(lines.includes("skipped: io_uring: seccomp"));
   assert.ok(lines.includes("clipped: to 50 instead"));
-  assert.equal(hasFailed(resultOf(left)), false);
+  assert.equal(idleLab.report(resultOf(left)).failed, false);
   const broken: Cell = {
     engine: "poll",
     idle: 10,
     samples: [],
     absent: { reason: "lost", failed: true },
   };
-  assert.equal(hasFailed(resultOf([...left, broken])), true);
+  assert.equal(idleLab.report(resultOf([...left, broken])).failed, true);
   assert.ok(remarks(resultOf([broken])).includes("failed: poll at 10: lost"));
 });

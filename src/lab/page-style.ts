@@ -1,0 +1,56 @@
+/** How the page of a lab looks, and the one thing that it can do. */
+
+/** Light or dark as its reader has it; from a telephone to paper. */
+export const PAGE_STYLE = `
+:root{color-scheme:light dark;--ink:#1f2328;--muted:#59636e;--line:#d1d9e0;--paper:#fff;--soft:#f6f8fa;--mark:#0969da}
+@media (prefers-color-scheme:dark){:root{--ink:#f0f6fc;--muted:#9198a1;--line:#3d444d;--paper:#0d1117;--soft:#151b23;--mark:#58a6ff}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI","Noto Sans","Liberation Sans",sans-serif}
+main{margin:0 auto;max-width:62rem;padding:2rem 1.5rem 4rem}
+h1{font-size:1.75rem;line-height:1.25;margin:0 0 1rem;letter-spacing:-.01em}
+h2{font-size:1.2rem;line-height:1.3;margin:3rem 0 .75rem}
+p,li{max-width:48rem;overflow-wrap:anywhere}
+.findings{list-style:none;margin:0;padding:1rem 1.25rem;background:var(--soft);border-left:4px solid var(--mark);border-radius:0 8px 8px 0}
+.findings li{max-width:none}.findings li+li{margin-top:.6rem}
+figure{margin:0 0 1rem;border:1px solid var(--line);border-radius:8px;overflow:hidden;position:relative}
+svg.chart{display:block;width:100%;height:auto}
+svg.narrow,figcaption{display:none}
+figcaption{padding:.5rem .9rem .8rem;color:var(--muted);font-size:.8rem}
+button{position:absolute;right:12px;top:12px;font:inherit;font-size:.8rem;color:var(--muted);background:var(--soft);border:1px solid var(--line);border-radius:6px;padding:.2rem .7rem;cursor:pointer}
+button:hover,button:focus-visible{color:var(--ink);border-color:var(--muted)}
+.wide-table{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.85rem}
+caption{text-align:left;color:var(--muted);padding:.2rem 0 .5rem}
+th,td{padding:.35rem .75rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;font-weight:400}
+thead th{font-weight:600;border-bottom-width:2px}
+th:first-child{text-align:left;font-weight:600;position:sticky;left:0;background:var(--paper)}
+tbody tr:hover>*{background:var(--soft)}
+ul{padding-left:1.2rem}
+section>ul,section>p{color:var(--muted);font-size:.95rem}
+pre{background:var(--soft);border:1px solid var(--line);border-radius:8px;padding:1rem;overflow:auto;font-size:.8rem;max-height:30rem}
+summary{cursor:pointer;color:var(--muted)}
+:focus-visible{outline:2px solid var(--mark);outline-offset:2px}
+@media (max-width:40rem){main{padding:1.25rem 1rem 3rem}h1{font-size:1.4rem}svg.wide,button{display:none}svg.narrow,figcaption{display:block}}
+@media print{button,details{display:none}main{max-width:none;padding:0}figure{break-inside:avoid}}`;
+
+/** Draws a chart at twice its size and hands it over as a file; nothing leaves the page. */
+export const PAGE_SCRIPT = `
+for (const button of document.querySelectorAll("figure button")) {
+  button.addEventListener("click", () => {
+    const svg = button.parentElement.querySelector("svg.wide");
+    const { width, height } = svg.viewBox.baseVal;
+    const image = new Image();
+    image.onload = () => {
+      const canvas = document.createElement("canvas");
+      canvas.width = width * 2;
+      canvas.height = height * 2;
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      const link = document.createElement("a");
+      link.download = button.dataset.file + ".png";
+      link.href = canvas.toDataURL("image/png");
+      link.click();
+    };
+    const text = new XMLSerializer().serializeToString(svg);
+    image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
+  });
+}`;
