@@ -96,9 +96,10 @@ function look(): Look {
     }
     return [255, 255, 255];
   };
+  // A line that lies has no height.
   const shown = (element: Element): boolean => {
     const { width, height } = element.getBoundingClientRect();
-    return width > 0 && height > 0;
+    return width + height > 0;
   };
   const text = { contrast: 21, what: "" };
   const marks = { contrast: 21, what: "" };
@@ -177,61 +178,58 @@ describe("the pages of the lab in a browser", { skip, timeout: SUITE_TIMEOUT_MS 
     at[Symbol.dispose]();
   });
 
-  /** Opens a page as somebody would have it, and gives what it complained of and asked for. */
+  /** Opens a page, and gives what it complains of and asks for. */
   async function open(
     name: string,
-    colorScheme: "light" | "dark",
-    width: number,
   ): Promise<{ page: Page; complaints: string[]; asked: string[] }> {
-    const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 } });
-    const page = await context.newPage();
+    const page = await browser.newPage();
     const complaints: string[] = [];
     const asked: string[] = [];
     page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning")
-        complaints.push(message.text());
+      if (["error", "warning"].includes(message.type())) complaints.push(message.text());
     });
     page.on("pageerror", (error) => complaints.push(error.message));
     const address = pathToFileURL(join(at.path, `${name}.html`)).href;
     page.on("request", (request) => {
-      if (request.url() !== address && !request.url().startsWith("data:"))
-        asked.push(request.url());
+      const url = request.url();
+      if (url !== address && !url.startsWith("data:")) asked.push(url);
     });
     await page.goto(address);
     return { page, complaints, asked };
   }
 
   for (const [name, report] of Object.entries(REPORTS)) {
-    for (const scheme of ["light", "dark"] as const) {
-      for (const width of [1280, 380]) {
-        test(`lab ${name}, ${scheme}, ${width} pixels wide: charts are drawn, all is readable, nothing overflows`, async () => {
-          const { page, complaints, asked } = await open(name, scheme, width);
+    test(`lab ${name}: light and dark, on a desk and on a telephone, charts are drawn and read, and nothing overflows`, async () => {
+      const { page, complaints, asked } = await open(name);
+      const drawn = report.figures.flatMap(({ chart }) => chart ?? []);
+      for (const colorScheme of ["light", "dark"] as const) {
+        for (const width of [1280, 380]) {
+          await page.emulateMedia({ colorScheme });
+          await page.setViewportSize({ width, height: 900 });
           const { charts, text, marks, tooWide } = await page.evaluate(look);
-          await page.screenshot({
-            path: join(OUT, `lab-${name}-${scheme}-${width}.png`),
-            fullPage: true,
-          });
-          await page.context().close();
-          const drawn = report.figures.flatMap(({ chart }) => chart ?? []);
-          assert.equal(charts.length, drawn.length);
+          const where = `${colorScheme}, ${width}`;
+          assert.equal(charts.length, drawn.length, where);
           for (const [i, chart] of charts.entries()) {
-            assert.ok(chart.width > width * 0.6 && chart.height > 250, `${chart.name} is small`);
-            assert.ok(chart.lines >= (drawn[i]?.series.length ?? 1), `${chart.name} lacks a line`);
-            assert.deepEqual(chart.outside, [], `${chart.name} is cut off`);
-            assert.ok(chart.name.startsWith(drawn[i]?.title ?? "?"), chart.name);
+            const what = `${where}: ${chart.name}`;
+            assert.ok(chart.width > width * 0.6 && chart.height > 250, `${what} is small`);
+            assert.ok(chart.lines >= (drawn[i]?.series.length ?? 1), `${what} lacks a line`);
+            assert.deepEqual(chart.outside, [], `${what} is cut off`);
+            assert.ok(chart.name.startsWith(drawn[i]?.title ?? "?"), what);
           }
-          assert.ok(text.contrast >= READABLE, `${text.what}: ${text.contrast}`);
-          assert.ok(marks.contrast >= SEEN, `${marks.what}: ${marks.contrast}`);
-          assert.deepEqual(tooWide, []);
-          assert.deepEqual(complaints, []);
-          assert.deepEqual(asked, [], "the page asks for something else");
-        });
+          assert.ok(text.contrast >= READABLE, `${where}: ${text.what}: ${text.contrast}`);
+          assert.ok(marks.contrast >= SEEN, `${where}: ${marks.what}: ${marks.contrast}`);
+          assert.deepEqual(tooWide, [], where);
+        }
       }
-    }
+      await page.screenshot({ path: join(OUT, `lab-${name}.png`) });
+      await page.close();
+      assert.deepEqual(complaints, []);
+      assert.deepEqual(asked, [], "the page asks for something else");
+    });
   }
 
   test("a chart is saved as a picture of twice its size, with its title", async () => {
-    const { page, complaints } = await open("models", "light", 1280);
+    const { page, complaints } = await open("models");
     const [download] = await Promise.all([
       page.waitForEvent("download"),
       page.locator("figure button").first().click(),
@@ -239,7 +237,7 @@ describe("the pages of the lab in a browser", { skip, timeout: SUITE_TIMEOUT_MS 
     assert.equal(download.suggestedFilename(), "lab-models-throughput.png");
     const path = join(OUT, "lab-models-saved.png");
     await download.saveAs(path);
-    await page.context().close();
+    await page.close();
     assert.deepEqual(complaints, []);
   });
 });

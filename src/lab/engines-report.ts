@@ -46,6 +46,6 @@ export function enginesFindings(result: ServingResult): string[] {
   });
   if (growth.length > 0) lines.push(`${growth.join(". ")}.`);
   const price = priceText(result, "memory");
-  if (price !== undefined) lines.push(`Of the server's memory a connection takes with ${price}.`);
+  if (price !== undefined) lines.push(`Memory for a connection: ${price}.`);
   return lines;
 }

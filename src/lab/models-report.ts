@@ -41,10 +41,10 @@ export function modelsFindings(result: ServingResult): string[] {
   const memory = priceText(result, "memory");
   const opening = priceText(result, "opening");
   const prices = [
-    ...(memory === undefined ? [] : [`of memory a connection takes ${memory}`]),
-    ...(opening === undefined ? [] : [`of CPU time, to be taken up, ${opening}`]),
-  ].join("; ");
-  if (prices !== "") lines.push(`${prices[0]?.toUpperCase()}${prices.slice(1)}.`);
+    ...(memory === undefined ? [] : [`Memory for a connection: ${memory}`]),
+    ...(opening === undefined ? [] : [`CPU time to take it up: ${opening}`]),
+  ];
+  if (prices.length > 0) lines.push(`${prices.join(". ")}.`);
   const served = servedText(result);
   if (served !== undefined) lines.push(served);
   return lines;

@@ -6,7 +6,7 @@ export const PAGE_STYLE = `
 @media (prefers-color-scheme:dark){:root{--ink:#f0f6fc;--muted:#9198a1;--line:#3d444d;--paper:#0d1117;--soft:#151b23;--mark:#58a6ff}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI","Noto Sans","Liberation Sans",sans-serif}
-main{margin:0 auto;max-width:62rem;padding:2rem 1.5rem 4rem}
+main{margin:0 auto;max-width:72rem;padding:2rem 1.5rem 4rem}
 h1{font-size:1.75rem;line-height:1.25;margin:0 0 1rem;letter-spacing:-.01em}
 h2{font-size:1.2rem;line-height:1.3;margin:3rem 0 .75rem}
 p,li{max-width:48rem;overflow-wrap:anywhere}
@@ -19,9 +19,9 @@ figcaption{padding:.5rem .9rem .8rem;color:var(--muted);font-size:.8rem}
 button{position:absolute;right:12px;top:12px;font:inherit;font-size:.8rem;color:var(--muted);background:var(--soft);border:1px solid var(--line);border-radius:6px;padding:.2rem .7rem;cursor:pointer}
 button:hover,button:focus-visible{color:var(--ink);border-color:var(--muted)}
 .wide-table{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.85rem}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.8rem}
 caption{text-align:left;color:var(--muted);padding:.2rem 0 .5rem}
-th,td{padding:.35rem .75rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;font-weight:400}
+th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;font-weight:400}
 thead th{font-weight:600;border-bottom-width:2px}
 th:first-child{text-align:left;font-weight:600;position:sticky;left:0;background:var(--paper)}
 tbody tr:hover>*{background:var(--soft)}
@@ -30,6 +30,8 @@ section>ul,section>p{color:var(--muted);font-size:.95rem}
 pre{background:var(--soft);border:1px solid var(--line);border-radius:8px;padding:1rem;overflow:auto;font-size:.8rem;max-height:30rem}
 summary{cursor:pointer;color:var(--muted)}
 :focus-visible{outline:2px solid var(--mark);outline-offset:2px}
+/* The chart on a desk has its title in it, so that it has it as a picture too. */
+@media (min-width:40.01rem){h2.charted{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap}section{margin-top:2.5rem}}
 @media (max-width:40rem){main{padding:1.25rem 1rem 3rem}h1{font-size:1.4rem}svg.wide,button{display:none}svg.narrow,figcaption{display:block}}
 @media print{button,details{display:none}main{max-width:none;padding:0}figure{break-inside:avoid}}`;
 

@@ -66,7 +66,7 @@ ${charts.lineChart(chart, "wide")}${charts.lineChart(chart, "narrow")}<figcaptio
 </figure>
 `;
   return `<section>
-<h2>${escaped(title)}</h2>
+<h2${chart === undefined ? "" : ' class="charted"'}>${escaped(title)}</h2>
 ${drawn}<div class="wide-table" role="region" aria-label="${escaped(title)}" tabindex="0">
 ${tableOf(table, `${title}${note}`)}
 </div>

@@ -29,7 +29,7 @@ export function priceText(result: ServingResult, name: keyof typeof UNITS): stri
     const median = cell && spreadIn(cell, measure)?.median;
     if (cell === undefined || median === undefined) continue;
     const at = `at ${whole(cell.at)}`;
-    if (isTold(cell, measure)) prices.push(`${label} ${text(median)} (${at})`);
+    if (isTold(cell, measure)) prices.push(`${text(median)} with ${label} (${at})`);
     else {
       const less = `less than ${text(leastOf(measure, cell.at))} ${at}`;
       untold.set(less, [...(untold.get(less) ?? []), label]);
@@ -37,7 +37,7 @@ export function priceText(result: ServingResult, name: keyof typeof UNITS): stri
   }
   const parts = prices.length === 0 ? [] : [listed(prices)];
   for (const [less, labels] of untold)
-    parts.push(`${listed(labels)} too little to be told (${less})`);
+    parts.push(`with ${listed(labels)} too little to be told, ${less}`);
   return parts.length === 0 ? undefined : parts.join("; ");
 }
 

@@ -35,6 +35,9 @@ export interface ServingWords {
 /** More than this share of the machine's time given to others is worth a word. */
 const MUCH_STOLEN = 0.01;
 
+/** A range that is wider than this is drawn in powers of ten; else from nothing, so that heights compare. */
+const WIDE_RANGE = 30;
+
 const CHARTED: readonly {
   readonly name: ServingMeasureName;
   readonly y: Axis;
@@ -42,27 +45,27 @@ const CHARTED: readonly {
 }[] = [
   {
     name: "throughput",
-    y: { label: "messages a second", scale: "log", format: shortNumber },
+    y: { label: "messages a second", format: shortNumber },
     better: "higher is better",
   },
   {
     name: "p99",
-    y: { label: "p99 of a saturated server", scale: "log", format: (ms) => timeText(ms * 1000) },
+    y: { label: "p99 of a saturated server", format: (ms) => timeText(ms * 1000) },
     better: "lower is better",
   },
   {
     name: "cpu",
-    y: { label: "CPU time per message", scale: "log", format: timeText },
+    y: { label: "CPU time per message", format: timeText },
     better: "lower is better",
   },
   {
     name: "memory",
-    y: { label: "memory per connection", scale: "log", format: sizeText },
+    y: { label: "memory per connection", format: sizeText },
     better: "lower is better; what a heap takes by itself is left out",
   },
   {
     name: "opening",
-    y: { label: "CPU time per connection", scale: "log", format: timeText },
+    y: { label: "CPU time per connection", format: timeText },
     better: "lower is better; what is too little to tell is left out",
   },
 ];
@@ -129,12 +132,17 @@ function chartOf(
   const disturbed = samples.filter(isDisturbed).length;
   const quiet = disturbed === 0 ? "" : `; ${disturbed} of ${samples.length} samples disturbed`;
   const rounds = settings.rounds === 1 ? "one round" : `median of ${settings.rounds} rounds`;
+  const values = samples
+    .flatMap((sample) => measure.value(sample) ?? [])
+    .filter((each) => each > 0);
+  const isWide = Math.max(...values) > WIDE_RANGE * Math.min(...values);
+  const scale = name !== "throughput" && isWide ? "log" : "linear";
   const chart = gridChart(servingGrid(result), measure, {
     title: measure.title,
     subtitle: `${rounds}, shaded from the smallest to the largest; ${charted.better}`,
     footer: `polloi ${polloi} on ${runtime}, Linux ${kernel}, ${cpu}, ${date.slice(0, 10)}${quiet}`,
     x: { label: "connections", scale: "log", format: whole },
-    y: charted.y,
+    y: { ...charted.y, scale },
     dashed,
   });
   return chart.series.length === 0 ? undefined : chart;
