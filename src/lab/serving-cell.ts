@@ -56,9 +56,9 @@ export async function measureCell(parts: CellParts): Promise<ServingSample> {
   const pinned = cores.unpinned === null || cores.client.length === 1 ? cores.server : undefined;
   await using server = await ServingProcess.start(kernel, input, pinned);
   const { maxFd } = contender;
-  if (maxFd !== undefined && server.highestFd + connections > maxFd) {
+  if (maxFd !== undefined && server.descriptors + connections > maxFd) {
     throw new TooManyDescriptors(
-      `${contender.label} holds descriptors up to ${maxFd}, of which its server has ${server.highestFd + 1} without connections`,
+      `${contender.label} holds descriptors up to ${maxFd}, and its server has ${server.descriptors} without connections`,
     );
   }
   // A thread that has served would serve again, and cost nothing.

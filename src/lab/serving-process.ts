@@ -26,8 +26,8 @@ export class ServingProcess implements AsyncDisposable {
   #gone = false;
   #complaint = "";
   port = 0;
-  /** The highest descriptor that it has open without connections. */
-  highestFd = 0;
+  /** How many descriptors it has open without connections: the kernel gives the lowest that is free. */
+  descriptors = 0;
 
   private constructor(kernel: Kernel, input: ServerInput) {
     const program = fileURLToPath(new URL("./serving-program.js", import.meta.url));
@@ -69,7 +69,7 @@ export class ServingProcess implements AsyncDisposable {
       const line = await server.#next();
       if (!("port" in line)) throw new ServerFailed("it did not say where it listens");
       server.port = line.port;
-      server.highestFd = line.highestFd;
+      server.descriptors = line.descriptors;
       // Threads that had started before it was kept to its cores.
       if (cores !== undefined) keepToCores(kernel, { pid: server.#child.pid as number, cores });
       return server;

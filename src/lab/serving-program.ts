@@ -2,7 +2,6 @@
  * The server of a measurement, as a process of its own: serves an echo in one of the five ways, says where,
  * and answers questions, a line each. It ends when its standard input does, and with whoever started it.
  */
-import { readdirSync } from "node:fs";
 import process, { argv, stdin, stdout } from "node:process";
 import { createInterface } from "node:readline";
 import { setFlagsFromString } from "node:v8";
@@ -12,7 +11,7 @@ import type { EngineOptions } from "../engine/choose.ts";
 import type { ModelOptions } from "../models/options.ts";
 import { type ModelServer, serveModel } from "../models/server.ts";
 import { PR_SET_PDEATHSIG, SYS } from "../sys/abi.ts";
-import { raiseDescriptorLimit } from "../sys/descriptor-limit.ts";
+import { openDescriptors, raiseDescriptorLimit } from "../sys/descriptor-limit.ts";
 import { kernel } from "../sys/open.ts";
 
 /** What the program is told, as its one argument. */
@@ -23,7 +22,7 @@ export interface ServerInput extends EngineOptions, Pick<ModelOptions, "model" |
 
 /** What it says. */
 export type ServerLine =
-  | { readonly port: number; readonly highestFd: number }
+  | { readonly port: number; readonly descriptors: number }
   | { readonly pids: readonly number[] }
   | { readonly trouble: string };
 
@@ -68,8 +67,7 @@ kernel.libc.syscall(SYS.prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
 // A Ctrl-C goes to every process of the terminal. It is for who started this one to say when to stop.
 process.on("SIGINT", () => {});
 const server = await serve(JSON.parse(argv[2] ?? "{}") as ServerInput);
-const descriptors = readdirSync("/proc/self/fd").map(Number);
-say({ port: server.port, highestFd: Math.max(...descriptors) });
+say({ port: server.port, descriptors: openDescriptors() });
 for await (const question of createInterface({ input: stdin })) {
   if (question === "collect") collectGarbage();
   const pids = server.children.filter(({ kind }) => kind === "process").map(({ id }) => id);

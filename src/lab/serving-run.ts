@@ -129,8 +129,8 @@ class ServingRun {
   /** Finds out what a process or thread costs, before hundreds of them are started. */
   async #probe(): Promise<void> {
     for (const contender of this.#plan.contenders) {
-      const mine = this.cells.some(({ name, absent }) => name === contender.name && !absent);
-      if (contender.starts === undefined || !mine) continue;
+      const many = this.cells.some(({ name, at }) => name === contender.name && at > PROBED);
+      if (contender.starts === undefined || !many) continue;
       this.#tell(`what one ${contender.starts} costs`);
       try {
         const { settings } = this.#plan;
