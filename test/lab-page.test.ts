@@ -212,7 +212,9 @@ describe("the pages of the lab in a browser", { skip, timeout: SUITE_TIMEOUT_MS 
           for (const [i, chart] of charts.entries()) {
             const what = `${where}: ${chart.name}`;
             assert.ok(chart.width > width * 0.6 && chart.height > 250, `${what} is small`);
-            assert.ok(chart.lines >= (drawn[i]?.series.length ?? 1), `${what} lacks a line`);
+            // One point is a mark, and no line.
+            const lines = drawn[i]?.series.filter(({ points }) => points.length > 1) ?? [];
+            assert.ok(lines.length > 0 && chart.lines >= lines.length, `${what} lacks a line`);
             assert.deepEqual(chart.outside, [], `${what} is cut off`);
             assert.ok(chart.name.startsWith(drawn[i]?.title ?? "?"), what);
           }

@@ -1,10 +1,12 @@
 import type { CustomSeriesOption } from "echarts/charts";
 import { axisOf, BOTTOM, type Option, paper, type Series, TOP } from "./chart-paper.ts";
-import type { LineChart } from "./chart-types.ts";
+import type { Axis, LineChart } from "./chart-types.ts";
 import { type Colour, coloursOf } from "./palette.ts";
 
 /** How large a chart of lines is. */
 export const WIDE = { width: 860, height: 500 } as const;
+/** What ends below this share of the height has no room for its name beneath it. */
+const LOW = 0.12;
 export const NARROW = { width: 420, height: 400, top: 66, bottom: 58 } as const;
 /** Marks, so that lines are told apart without their colours. */
 const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "emptyCircle"];
@@ -18,6 +20,13 @@ export function lineOption(chart: LineChart): Option {
   );
   const furthest = Math.max(...xs);
   const format = chart.y.format ?? String;
+  // Below the end, unless there the axis is.
+  const besideEnd = (value: number): object => {
+    const isLow = heightOf(value, ys, chart.y.scale) < LOW;
+    return isLow
+      ? { align: "left", verticalAlign: "bottom", offset: [2, -12] }
+      : { align: "left", verticalAlign: "top", offset: [-6, 14] };
+  };
   const bands = chart.series.map((series, i) => bandOf(series, colours[i] as Colour));
   const lines = chart.series.map(({ name, points, dashed = false }, i): Series => {
     const colour = (colours[i] as Colour).light;
@@ -35,7 +44,7 @@ export function lineOption(chart: LineChart): Option {
       endLabel: {
         show: true,
         // A line that ends before the others do would have its label across theirs.
-        ...(last?.x === furthest ? {} : { align: "left", verticalAlign: "top", offset: [-6, 14] }),
+        ...(last === undefined || last.x === furthest ? {} : besideEnd(last.y)),
         formatter: `${name}  ${last === undefined ? "" : format(last.y)}`,
         color: colour,
         fontSize: 12,
@@ -51,6 +60,14 @@ export function lineOption(chart: LineChart): Option {
     yAxis: { ...axisOf(chart.y, ys), nameGap: 62, axisLine: { show: false } },
     series: [...bands, ...lines],
   };
+}
+
+/** How far up a value stands between the least and the most: 0 to 1. */
+function heightOf(value: number, all: readonly number[], scale: Axis["scale"]): number {
+  const most = Math.max(...all);
+  if (scale !== "log") return value / most;
+  const least = Math.log(Math.min(...all));
+  return (Math.log(value) - least) / Math.max(Math.log(most) - least, 1);
 }
 
 /** The same for a telephone: without what a page has around it, and without names at the ends of lines. */

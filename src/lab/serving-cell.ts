@@ -17,6 +17,10 @@ const WARM_UP_CONNECTIONS = 4;
 /** Before messages are counted, they are sent for this share of the time, and no less than so long. */
 const RUN_UP_SHARE = 0.25;
 const SHORTEST_RUN_UP_MS = 30;
+/** It goes on until as many answers have come as there are connections, or for so many times as long. */
+const LONGEST_RUN_UP = 8;
+/** After the accounts were read, answers of this share of the time are counted, and their times not. */
+const SETTLE_SHARE = 0.1;
 /** How often it is looked whether all have been answered, and how much memory is left. */
 const LOOK_MS = 5;
 const MEMORY_LOOK_MS = 100;
@@ -177,10 +181,20 @@ async function count(
     };
   };
   load.goOn();
-  await pause(Math.max(SHORTEST_RUN_UP_MS, settings.cellMs * RUN_UP_SHARE), signal);
+  load.measureAnew();
+  const runUpMs = Math.max(SHORTEST_RUN_UP_MS, settings.cellMs * RUN_UP_SHARE);
+  await pause(runUpMs, signal);
+  // With very many connections it takes longer until each has had its turn.
+  const until = performance.now() + LONGEST_RUN_UP * runUpMs;
+  while (load.messages < load.standing.opened && performance.now() < until) {
+    await pause(LOOK_MS, signal);
+  }
   const from = look();
   load.measureAnew();
-  await pause(settings.cellMs, signal);
+  // Who was answered while this thread was looking was not waiting for the server.
+  await pause(settings.cellMs * SETTLE_SHARE, signal);
+  load.forgetTimes();
+  await pause(settings.cellMs * (1 - SETTLE_SHARE), signal);
   const measured = load.pause();
   return { measured, from, to: look() };
 }

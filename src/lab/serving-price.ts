@@ -7,7 +7,7 @@ import {
   servingGrid,
   servingMeasures,
 } from "./serving-measures.ts";
-import { listed, sizeText, timeText, whole } from "./table.ts";
+import { listed, sizeText, spoken, timeText, whole } from "./table.ts";
 
 /** With fewer connections, what the server does by itself is more than what they cost. */
 const FEW = 10;
@@ -29,10 +29,10 @@ export function priceText(result: ServingResult, name: keyof typeof UNITS): stri
     const median = cell && spreadIn(cell, measure)?.median;
     if (cell === undefined || median === undefined) continue;
     const at = `at ${whole(cell.at)}`;
-    if (isTold(cell, measure)) prices.push(`${text(median)} with ${label} (${at})`);
+    if (isTold(cell, measure)) prices.push(`${text(median)} with ${spoken(label)} (${at})`);
     else {
       const less = `less than ${text(leastOf(measure, cell.at))} ${at}`;
-      untold.set(less, [...(untold.get(less) ?? []), label]);
+      untold.set(less, [...(untold.get(less) ?? []), spoken(label)]);
     }
   }
   const parts = prices.length === 0 ? [] : [listed(prices)];

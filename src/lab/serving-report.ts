@@ -20,7 +20,7 @@ import {
   servingGrid,
   servingMeasures,
 } from "./serving-measures.ts";
-import { percent, sizeText, timeText, whole } from "./table.ts";
+import { percent, timeText, whole } from "./table.ts";
 
 /** What differs between one comparison and another. */
 export interface ServingWords {
@@ -60,7 +60,7 @@ const CHARTED: readonly {
   },
   {
     name: "memory",
-    y: { label: "memory per connection", format: sizeText },
+    y: { label: "memory per connection", format: kibText },
     better: "lower is better; what a heap takes by itself is left out",
   },
   {
@@ -217,6 +217,11 @@ function coresLine({ server, client, unpinned }: ServingResult["cores"]): string
       ? "; with one for the server, its processes and threads took turns: what more cores would give cannot be seen"
       : "";
   return `pinned: the server to ${whose(server)}, the client to ${whose(client)}${one}`;
+}
+
+/** In one unit, since an axis in powers of ten has round numbers of it. */
+function kibText(kib: number): string {
+  return `${kib < 10 ? Number(kib.toPrecision(2)) : whole(kib)} KiB`;
 }
 
 /** `1k`, `25k`, `1.2M`. */

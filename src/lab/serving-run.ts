@@ -37,9 +37,9 @@ export interface ServingPlan {
 const PROBED = 4;
 /** What a cell takes beside what is counted: to start a server, to warm it up, to end it. */
 const AROUND_MS = 700;
-/** Without anything to start, each connection is answered within this, and what it takes at most. */
+/** Without anything to start, connections are answered within this, and about so much for each. */
 const ANSWER_MS = 500;
-const ANSWER_EACH_MS = 1;
+const ANSWER_EACH_MS = 0.25;
 /** Started ones may take so many times as long as was seen with fewer. */
 const LENIENCE = 4;
 
@@ -153,7 +153,6 @@ class ServingRun {
     const at = `${cell.at} ${cell.at === 1 ? "connection" : "connections"}`;
     this.#tell(`round ${round} of ${rounds}, ${at}: ${contender.label}`);
     const cost = this.#costs.get(cell.name);
-    const opening = this.#openingMs(cell);
     if (round > this.#roundsOf(cell)) return;
     if (contender.starts !== undefined && cell.at > PROBED) {
       const reason =
@@ -165,7 +164,8 @@ class ServingRun {
         return;
       }
     }
-    const openWithinMs = Math.min(patienceMs, ANSWER_MS + LENIENCE * opening);
+    const eachMs = Math.max(ANSWER_EACH_MS, cost?.startMs ?? 0);
+    const openWithinMs = Math.min(patienceMs, ANSWER_MS + LENIENCE * cell.at * eachMs);
     try {
       const sample = await measureCell(this.#parts(contender, cell.at, round, openWithinMs));
       cell.samples.push(sample);
@@ -204,8 +204,11 @@ class ServingRun {
     });
   }
 
-  #openingMs({ name, at }: ServingCell): number {
-    return at * Math.max(ANSWER_EACH_MS, this.#costs.get(name)?.startMs ?? 0);
+  /** What opening a cell is expected to take: as long as it has, or as what it starts has. */
+  #openingMs({ name, at, samples }: ServingCell): number {
+    const startMs = this.#costs.get(name)?.startMs;
+    if (startMs !== undefined) return at * startMs;
+    return samples.at(-1)?.openMs ?? at * ANSWER_EACH_MS;
   }
 
   /** What takes long to open is not opened in every round: all rounds together are to take half the patience. */
@@ -217,8 +220,7 @@ class ServingRun {
 
   #expectedMs(cell: ServingCell): number {
     const { cellMs } = this.#plan.settings;
-    const opening = this.#costs.has(cell.name) ? this.#openingMs(cell) : 0;
-    return AROUND_MS + 1.25 * cellMs + opening;
+    return AROUND_MS + 1.25 * cellMs + this.#openingMs(cell);
   }
 
   #tell(text: string): void {
@@ -230,7 +232,10 @@ class ServingRun {
         0,
       );
     const steps = Math.max(1, Math.min(all, limitMs));
-    this.#session.progress.step(text, { done: Math.min(this.#doneMs, 0.99 * steps), steps });
+    // Whatever cells take, it is over when its time is.
+    const elapsed = (steps * (performance.now() - this.#begin)) / limitMs;
+    const done = Math.min(Math.max(this.#doneMs, elapsed), 0.99 * steps);
+    this.#session.progress.step(text, { done, steps });
   }
 
   /** Why some cells have fewer rounds than were asked for. */

@@ -61,6 +61,11 @@ export function listed(words: readonly string[]): string {
   return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
+/** A label as it stands in a sentence, among others: `epoll, level` as `epoll (level)`. */
+export function spoken(label: string): string {
+  return label.replace(/^(\S+), (\S+)$/, "$1 ($2)");
+}
+
 /** A size given in KiB with its unit: `850 B`, `2.5 KiB`, `16 MiB`, `1.2 GiB`. */
 export function sizeText(kib: number): string {
   if (Math.abs(kib) < 1) return `${Math.round(kib * 1024)} B`;

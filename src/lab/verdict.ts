@@ -2,7 +2,7 @@
 import type { Grid, GridCell, Growth, Measure, Round } from "./grid.ts";
 import { cellAt, ENOUGH_ROUNDS, figureText, ratioOf, sizesOf, spreadIn } from "./grid.ts";
 import type { Spread } from "./spread.ts";
-import { listed, spreadText, threeFigures, whole } from "./table.ts";
+import { listed, spoken, spreadText, threeFigures, whole } from "./table.ts";
 
 /** A ratio within this of 1 is no difference that anybody should act on, however narrow its range. */
 const ALIKE = 0.05;
@@ -85,7 +85,7 @@ export function rankingText<S extends Round>(
   },
 ): string {
   const label = ({ name }: GridCell<S>): string =>
-    contenders.find((each) => each.name === name)?.label ?? name;
+    spoken(contenders.find((each) => each.name === name)?.label ?? name);
   const { at, best, alike, behind, untold } = ranking;
   const { measure, led, ratio } = words;
   const figure = figureText(best, { ...measure, mark: () => "" });
@@ -125,9 +125,10 @@ export function growthTexts(
     const grown = all
       .filter(({ ratio }) => isApart(ratio))
       .map(
-        ({ label, ratio }) => `${spreadText(ratio, threeFigures)} times what it was with ${label}`,
+        ({ label, ratio }) =>
+          `${spreadText(ratio, threeFigures)} times what it was with ${spoken(label)}`,
       );
-    const level = all.filter(({ ratio }) => !isApart(ratio)).map(({ label }) => label);
+    const level = all.filter(({ ratio }) => !isApart(ratio)).map(({ label }) => spoken(label));
     const parts = grown.length === 0 ? [] : [`${what} became ${listed(grown)}`];
     const ofWhat = grown.length === 0 ? ` of ${what}` : "";
     if (level.length > 0) parts.push(`with ${listed(level)} no change${ofWhat} can be told`);

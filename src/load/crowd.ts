@@ -145,13 +145,18 @@ export class Crowd implements ClientHost {
 
   /** Forgets what came of it so far. Connections stay, and so does what is out. */
   measureAnew(): void {
-    const { counts, latency } = this.tally;
+    const { counts } = this.tally;
     const { opened, open, failed } = counts;
     Object.assign(counts, noCounts(), { opened, open, failed, sent: this.inFlight });
-    latency.reset();
-    this.#recent.reset();
+    this.forgetTimes();
     this.#sendingFrom = performance.now();
     this.#tickedMessages = 0;
+  }
+
+  /** Forgets how long answers took so far. */
+  forgetTimes(): void {
+    this.tally.latency.reset();
+    this.#recent.reset();
   }
 
   /** Sends nothing more for now. @returns What came of it since it was measured anew. */
@@ -209,8 +214,7 @@ export class Crowd implements ClientHost {
   answered(sentAt: number, now: number): void {
     this.tally.counts.messages++;
     this.#lastAnswerAt = now;
-    // What was sent before it was measured anew took part of its time then.
-    if (sentAt >= this.#sendingFrom) this.#recent.record(now - sentAt);
+    this.#recent.record(now - sentAt);
   }
 
   opened(client: Client): void {
@@ -262,8 +266,6 @@ export class Crowd implements ClientHost {
     this.#timers.after(LATE_SHARE * this.plan.timeoutMs, () => this.endIfDone());
   }
 
-  // Opening.
-
   #openMore(): void {
     const { connections } = this.share;
     const { rampMs } = this.plan;
@@ -307,8 +309,6 @@ export class Crowd implements ClientHost {
       if (this.#phase === "connecting") this.#startSending();
     }
   }
-
-  // Sending.
 
   #startSending(): void {
     const { durationMs } = this.plan;
@@ -379,8 +379,6 @@ export class Crowd implements ClientHost {
     this.tally.latency.add(this.#recent);
     this.#recent.reset();
   }
-
-  // Ending.
 
   #giveUp(): void {
     for (const client of this.#clients) if (client.inFlight > 0) client.fail("NO_ANSWER");

@@ -98,6 +98,16 @@ export class SteeredLoad implements Disposable {
     this.#crowd.measureAnew();
   }
 
+  /** Forgets how long answers took so far: whoever measures may have kept this thread from them. */
+  forgetTimes(): void {
+    this.#crowd.forgetTimes();
+  }
+
+  /** How many messages came back since it was measured anew. */
+  get messages(): number {
+    return this.#crowd.tally.counts.messages;
+  }
+
   /** Sends nothing more for now, and keeps its connections. @returns What was measured. */
   pause(): Measured {
     const { counts, errors, latency, elapsedMs } = this.#crowd.pause();
