@@ -75,7 +75,10 @@ export function axisOf(
     axisLabel: { color: PAPER.muted.light, fontSize: 12, formatter: format },
     splitLine: { lineStyle: { color: PAPER.grid.light } },
   } as const;
-  if (scale === "linear") return { type: "value", min: 0, ...common } as const;
+  // The library sees the lines, and not how far their ranges reach.
+  if (scale === "linear") {
+    return { type: "value", min: 0, max: roundCeiling(Math.max(...values)), ...common } as const;
+  }
   // The library writes the ends of an axis whatever they are, and 15,000 says nothing beside 10,000.
   const axisLabel = { ...common.axisLabel, showMaxLabel: isPowerOfTen(max) };
   return { type: "log", min: logFloor(least), max, ...common, axisLabel } as const;
@@ -88,6 +91,14 @@ function logFloor(value: number): number {
 
 function isPowerOfTen(value: number): boolean {
   return Number.isInteger(Math.log10(value));
+}
+
+/** The next number that an axis may well end at. */
+function roundCeiling(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return (
+    ([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((step) => step * power >= value) ?? 10) * power
+  );
 }
 
 /** The next of 1, 2, 5, 10, 20 and so on. */

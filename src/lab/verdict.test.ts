@@ -106,8 +106,8 @@ test("a growth is told when all rounds agree on it, and else that none can be to
     cell("c", 500, [1, 1, 1]),
   );
   assert.deepEqual(growthTexts(growthIn(grid, SPEED), { of: "connections", what: "a wait" }), [
-    "From 10 to 1,000 connections, a wait became 10.0 (9.00-11.0) times what it was with A; with B no change can be told",
-    "From 10 to 500 connections, a wait became 0.500 (0.500-0.500) times what it was with C",
+    "From 10 to 1,000 connections, a wait became so many times what it was: 10.0 (9.00-11.0) with A; with B no change can be told",
+    "From 10 to 500 connections, a wait became so many times what it was: 0.500 (0.500-0.500) with C",
   ]);
 });
 

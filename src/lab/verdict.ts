@@ -110,7 +110,7 @@ export function rankingText<S extends Round>(
 
 /**
  * Growths as a sentence for each range of sizes, without its full stop: `From 10 to 1,000 connections, a wait
- * became 9.50 (9.10-9.90) times what it was with poll; with epoll no change can be told`.
+ * became so many times what it was: 9.50 (9.10-9.90) with poll; with epoll no change can be told`.
  */
 export function growthTexts(
   growths: readonly Growth[],
@@ -124,12 +124,10 @@ export function growthTexts(
   return [...ranges].map(([range, all]) => {
     const grown = all
       .filter(({ ratio }) => isApart(ratio))
-      .map(
-        ({ label, ratio }) =>
-          `${spreadText(ratio, threeFigures)} times what it was with ${spoken(label)}`,
-      );
+      .map(({ label, ratio }) => `${spreadText(ratio, threeFigures)} with ${spoken(label)}`);
     const level = all.filter(({ ratio }) => !isApart(ratio)).map(({ label }) => spoken(label));
-    const parts = grown.length === 0 ? [] : [`${what} became ${listed(grown)}`];
+    const parts =
+      grown.length === 0 ? [] : [`${what} became so many times what it was: ${listed(grown)}`];
     const ofWhat = grown.length === 0 ? ` of ${what}` : "";
     if (level.length > 0) parts.push(`with ${listed(level)} no change${ofWhat} can be told`);
     return `${range} ${of}, ${parts.join("; ")}`;
