@@ -1,9 +1,10 @@
 import type { Reactor } from "../reactor/reactor.ts";
-import { CLIENT_HANDLERS, type Client, type ClientHost } from "./client.ts";
+import type { Client, ClientHost } from "./client.ts";
 import { Departures } from "./departures.ts";
 import { EchoClient } from "./echo-client.ts";
 import { HttpClient } from "./http-client.ts";
 import { Latency } from "./latency.ts";
+import { Opening } from "./opening.ts";
 import type { LoadPlan } from "./options.ts";
 import { type Payload, payloadOf } from "./payload.ts";
 import type { Place } from "./place.ts";
@@ -13,8 +14,6 @@ import type { LoadPhase, LoadSnapshot } from "./snapshot.ts";
 import { noCounts, Tally } from "./tally.ts";
 import { CrowdTimers } from "./timers.ts";
 
-/** So many connects are under way at a time: more would only fill the server's backlog. */
-const CONNECTING = 256;
 /** How often what took place since is summed up. */
 const TICK_MS = 250;
 /** How often it is looked who has waited too long: so many times within the timeout. */
@@ -23,10 +22,6 @@ const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 250;
 /** So much of the timeout messages that others have overtaken are waited for, when all else has come. */
 const LATE_SHARE = 1 / 20;
-/** How long until a unix socket whose backlog was full is tried again. */
-const RETRY_MS = 2;
-/** A timer that is set for less is set for so long. */
-const SHORTEST_TIMER_MS = 0.05;
 
 /** What a crowd is made of. */
 export interface CrowdParts {
@@ -63,14 +58,12 @@ export class Crowd implements ClientHost {
   readonly #clients: Client[] = [];
   readonly #recent: Latency = new Latency();
   readonly #timers: CrowdTimers;
+  readonly #opening: Opening;
   /** Not with a rate: there a message leaves, and counts from, when it is due. */
   readonly #departures: Departures | undefined;
   #phase: LoadPhase = "connecting";
   /** Clients that have not failed. */
   #alive: number;
-  /** Connects that have not come to their end, and how many were begun. */
-  #connecting = 0;
-  #begun = 0;
   /** Messages that are still to be sent, where their number is given. */
   #toSend = 0;
   /** With a rate: whose turn it is, counted from the beginning. */
@@ -108,6 +101,17 @@ export class Crowd implements ClientHost {
       this.#toSend += quota;
       this.#clients.push(new Kind(this, i, quota));
     }
+    this.#opening = new Opening({
+      reactor,
+      timers: this.#timers,
+      plan,
+      place: parts.place,
+      clients: this.#clients,
+      done: (afterMs) => {
+        this.tally.openMs = afterMs;
+        if (this.#phase === "connecting") this.#startSending();
+      },
+    });
   }
 
   get isOver(): boolean {
@@ -125,7 +129,7 @@ export class Crowd implements ClientHost {
       this.#look(),
     );
     if (rampMs > 0) this.#startSending();
-    this.#openMore();
+    this.#opening.start();
   }
 
   /** How many connections have had an answer. */
@@ -139,7 +143,7 @@ export class Crowd implements ClientHost {
     this.sends = true;
     for (const client of this.#clients) {
       client.left = Number.POSITIVE_INFINITY;
-      client.go(now);
+      this.wantsToSend(client, now);
     }
   }
 
@@ -175,6 +179,7 @@ export class Crowd implements ClientHost {
     // Whoever is connecting is not needed any more.
     for (const client of this.#clients) if (!client.isOpen && !client.isGone) client.release();
     this.#phase = "draining";
+    this.#opening.end();
     this.#timers.after(this.plan.timeoutMs, () => this.#giveUp());
     this.endIfDone();
   }
@@ -223,7 +228,7 @@ export class Crowd implements ClientHost {
     counts.opened++;
     counts.open++;
     connect.record(now - client.connectedFrom);
-    this.#connected(client);
+    this.#opening.connected(client);
     if (this.#phase === "sending") this.#begin(client, now);
     else if (this.#phase === "draining") client.release();
   }
@@ -233,24 +238,18 @@ export class Crowd implements ClientHost {
     this.tally.counts.failed++;
     this.#toSend -= client.left;
     this.#alive--;
-    this.#connected(client);
+    this.#opening.connected(client);
     this.endIfDone();
   }
 
   awaits(client: Client): boolean {
-    if (performance.now() - client.connectedFrom >= this.plan.timeoutMs) return false;
-    client.connection = null;
-    this.#timers.after(RETRY_MS, () => {
-      this.#connecting--;
-      if (this.#phase !== "draining" && this.#phase !== "over") this.#connect(client);
-    });
-    return true;
+    return this.#opening.retry(client);
   }
 
   reopen(client: Client): void {
     if (!this.sends || client.left <= 0) return;
     this.tally.counts.reopened++;
-    this.#connect(client);
+    this.#opening.connect(client);
   }
 
   endIfDone(): void {
@@ -264,50 +263,6 @@ export class Crowd implements ClientHost {
     // What was overtaken may be on its way.
     this.#isLate = true;
     this.#timers.after(LATE_SHARE * this.plan.timeoutMs, () => this.endIfDone());
-  }
-
-  #openMore(): void {
-    const { connections } = this.share;
-    const { rampMs } = this.plan;
-    const now = performance.now();
-    while (this.#begun < connections && this.#connecting < CONNECTING) {
-      const dueMs = this.#startedAt + (rampMs * this.#begun) / connections - now;
-      if (dueMs > 0) {
-        this.#timers.after(Math.max(dueMs, SHORTEST_TIMER_MS), () => this.#openMore());
-        return;
-      }
-      this.#connect(this.#clients[this.#begun++] as Client);
-    }
-  }
-
-  #connect(client: Client): void {
-    const { place } = this.#parts;
-    const { from, timeoutMs } = this.plan;
-    const address = from[client.index % from.length];
-    this.#connecting++;
-    if (client.connectedFrom < 0) client.connectedFrom = performance.now();
-    const connection = this.reactor.connect<Client>({
-      ...CLIENT_HANDLERS,
-      ...place,
-      ...(address === undefined ? {} : { localAddress: { address, port: 0 } }),
-      connectTimeoutMs: timeoutMs,
-    });
-    connection.data = client;
-    client.connection = connection;
-  }
-
-  /** A connect has come to its end, well or not. */
-  #connected(client: Client): void {
-    if (client.connectedFrom < 0) return;
-    client.connectedFrom = Number.NEGATIVE_INFINITY;
-    this.#connecting--;
-    if (this.#phase === "draining" || this.#phase === "over") return;
-    if (this.#begun < this.share.connections) {
-      if (this.plan.rampMs === 0) this.#openMore();
-    } else if (this.#connecting === 0 && this.tally.openMs === 0) {
-      this.tally.openMs = performance.now() - this.#startedAt;
-      if (this.#phase === "connecting") this.#startSending();
-    }
   }
 
   #startSending(): void {
@@ -352,7 +307,7 @@ export class Crowd implements ClientHost {
       (this.#clients[this.#turn % connections] as Client).go(now);
     }
     const nextAt = this.#sendingFrom + this.#turn * stepMs;
-    this.#timers.after(Math.max(nextAt - performance.now(), SHORTEST_TIMER_MS), () => this.#pace());
+    this.#timers.after(nextAt - performance.now(), () => this.#pace());
   }
 
   #look(): void {
@@ -388,6 +343,7 @@ export class Crowd implements ClientHost {
   #finish(): void {
     if (this.#phase === "over") return;
     this.#phase = "over";
+    this.#opening.end();
     this.sends = false;
     const { tally, plan } = this;
     const now = performance.now();

@@ -1,6 +1,9 @@
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 
+/** A timer that is set for less is set for so long: one that is due at once would keep others from their turn. */
+const SHORTEST_MS = 0.05;
+
 /** The timers of a crowd, which end with it. */
 export class CrowdTimers {
   readonly #reactor: Reactor;
@@ -12,7 +15,7 @@ export class CrowdTimers {
   }
 
   after(delayMs: number, callback: () => void): void {
-    const timer = this.#reactor.setTimer(delayMs, () => {
+    const timer = this.#reactor.setTimer(Math.max(delayMs, SHORTEST_MS), () => {
       this.#timers.delete(timer);
       callback();
     });
