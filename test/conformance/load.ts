@@ -373,7 +373,7 @@ function pacingCases(): LoadCase[] {
       name: "a ramp goes on when more connects have been under way than there may be",
       run: async () => {
         const name = `polloi-load-ramp-${process.pid}`;
-        using server = createServer({ path: `\0${name}`, backlog: 1, nonBlocking: true });
+        using server = createServer({ path: `\0${name}`, backlog: 32, nonBlocking: true });
         const options = { connections: 300, messages: 300, rampMs: 5, timeoutMs: PATIENT_MS };
         const run = load({ target: `unix:@${name}`, ...options });
         // Nobody is accepted until all of them were due.

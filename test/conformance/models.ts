@@ -255,8 +255,11 @@ function spinningCase(name: string): Case {
       const received = (_: string, bytes: Uint8Array): void => {
         spins ||= Buffer.from(bytes).toString() === "spin";
       };
+      const over = new SharedArrayBuffer(1);
       await using test = await TestServer.start({
         ...lean(name),
+        // What goes to a process goes as JSON.
+        data: /pr/.test(name) ? {} : { over },
         observer: { opened() {}, received, closed() {} },
       });
       // One that is idle; served one at a time, it would keep the other from being served.
@@ -266,6 +269,7 @@ function spinningCase(name: string): Case {
       const long = test.server.stop(60_000);
       await test.server.stop(0);
       await long;
+      Atomics.store(new Uint8Array(over), 0, 1);
       assert.deepEqual([test.deaths, childrenOf()], [[], []]);
       for (const client of test.clients) client.destroy();
       // Deno itself leaves a socket behind with each thread that is ended in the middle of something.

@@ -273,10 +273,12 @@ function stoppingCases(): Case[] {
     {
       name: "stop ends a worker that is in a loop of its own",
       run: async () => {
-        await using pool = await TestPool.start({ workers: 1 });
+        const over = new SharedArrayBuffer(1);
+        await using pool = await TestPool.start({ workers: 1, data: { over } });
         pool.client().send("spin");
         await until("it spins", () => pool.messages.length > 0);
         await pool.pool.stop(0);
+        Atomics.store(new Uint8Array(over), 0, 1);
         assert.deepEqual(pool.crashes, []);
       },
     },

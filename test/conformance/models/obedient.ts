@@ -9,12 +9,15 @@ export interface Orders {
   readonly failing?: string;
   /** Says on standard output that it spins. */
   readonly loud?: boolean;
+  /** A thread that spins ends when the first byte is set: Deno cannot end it. */
+  readonly over?: SharedArrayBuffer;
 }
 
 /** How much "much" is: more than the buffers of the kernel take. */
 export const MUCH: number = 24 * 1024 * 1024;
 
 let loud = false;
+let over: Uint8Array = new Uint8Array(1);
 
 const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> = {
   throw: () => {
@@ -25,7 +28,7 @@ const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> 
     // On an event loop that would leave when this returns: never.
     if (loud) writeSync(1, "spinning\n");
     else connection.write("spinning");
-    for (;;);
+    while (Atomics.load(over, 0) === 0);
   },
   who: (connection) => connection.write(String(process.pid)),
   much: (connection) => connection.write(new Uint8Array(MUCH)),
@@ -39,6 +42,7 @@ const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> 
 export function start(orders: Orders = {}): ModelHandlers<{ count: number }> {
   if (orders.failing !== undefined) throw new Error(orders.failing);
   loud = orders.loud === true;
+  if (orders.over !== undefined) over = new Uint8Array(orders.over);
   return {
     open(connection) {
       connection.data = { count: 0 };

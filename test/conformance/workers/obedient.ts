@@ -11,6 +11,8 @@ export interface Orders {
   readonly failing?: string;
   /** When it is to stop it waits until a client says "release". */
   readonly holds?: boolean;
+  /** Who spins ends when the first byte is set: Deno cannot end a thread that does. */
+  readonly over?: SharedArrayBuffer;
 }
 
 /** More than a connection's buffers in the kernel hold. */
@@ -68,7 +70,8 @@ function obey(worker: PoolWorker<Orders>, connection: Connection, command: strin
       return;
     case "spin":
       worker.post("spinning");
-      for (;;);
+      spin(worker.data.over);
+      return;
     case "much":
       connection.write(new Uint8Array(MUCH));
       worker.post("written");
@@ -82,4 +85,9 @@ function obey(worker: PoolWorker<Orders>, connection: Connection, command: strin
     default:
       connection.write(command);
   }
+}
+
+function spin(over: SharedArrayBuffer = new SharedArrayBuffer(1)): void {
+  const byte = new Uint8Array(over);
+  while (Atomics.load(byte, 0) === 0);
 }
