@@ -172,13 +172,13 @@ function all(extent: Extent): Placed[] {
     ["language", httpFilesConformance()],
     ...everywhere(
       httpEndingsConformance(),
-      httpMisfortunesConformance(),
       httpLoggingConformance(),
       httpWorkersConformance(),
       ...webConformance(),
       honoConformance(),
-      loadConformance(extent),
-      loadHttpConformance(extent),
     ),
+    ["crossing", httpMisfortunesConformance()],
+    ["crossing", loadConformance(extent)],
+    ["crossing", loadHttpConformance(extent)],
   ];
 }

@@ -135,30 +135,30 @@ function servingCases(): Case[] {
 }
 
 function crashingCases(extent: Extent): Case[] {
-  // The best engine here, and one over readiness.
-  const engines = extent === "all" ? (["auto", "epoll"] as const) : (["auto"] as const);
   return [
-    ...CRASHES.flatMap((crash) => engines.map((engine) => [...crash, engine] as const)).map(
-      ([command, told, engine]) => ({
-        name: `${engine}: a worker that crashes (${command}) is told of and replaced; its connections are closed, the others' are not`,
-        run: async () => {
-          await using pool = await TestPool.start({ engine });
-          const [doomed, witness] = [await pool.clientOf(0), await pool.clientOf(0)];
-          const spared = await pool.clientOf(1);
-          doomed.send(command);
-          await until("closed", () => doomed.closed && witness.closed);
-          assert.equal(await spared.ask("still"), "still");
-          await until("told", () => pool.crashes.length === 1);
-          await until("replaced", () => pool.pool.workers[0]?.state === "running");
-          assert.equal(pool.crashes[0]?.index, 0);
-          assert.equal(pool.crashes[0]?.restartInMs, 50);
-          assert.match(pool.crashes[0]?.error.message ?? "", told);
-          assert.equal(pool.pool.workers[0]?.crashes, 1);
-          assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
-          assert.equal(await spared.ask("still"), "still");
-        },
-      }),
-    ),
+    ...[
+      ...CRASHES.map((crash) => [...crash, "auto"] as const),
+      // One over readiness as well: what is left open is closed in another way there.
+      ...(extent === "all" ? [["exit", /exit code 3/, "epoll"] as const] : []),
+    ].map(([command, told, engine]) => ({
+      name: `${engine}: a worker that crashes (${command}) is told of and replaced; its connections are closed, the others' are not`,
+      run: async () => {
+        await using pool = await TestPool.start({ engine });
+        const [doomed, witness] = [await pool.clientOf(0), await pool.clientOf(0)];
+        const spared = await pool.clientOf(1);
+        doomed.send(command);
+        await until("closed", () => doomed.closed && witness.closed);
+        assert.equal(await spared.ask("still"), "still");
+        await until("told", () => pool.crashes.length === 1);
+        await until("replaced", () => pool.pool.workers[0]?.state === "running");
+        assert.equal(pool.crashes[0]?.index, 0);
+        assert.equal(pool.crashes[0]?.restartInMs, 50);
+        assert.match(pool.crashes[0]?.error.message ?? "", told);
+        assert.equal(pool.pool.workers[0]?.crashes, 1);
+        assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
+        assert.equal(await spared.ask("still"), "still");
+      },
+    })),
     {
       name: "who connects while a worker is dead waits for the one that replaces it",
       run: async () => {
