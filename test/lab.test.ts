@@ -8,7 +8,7 @@ import { EVENT_READ } from "../src/selectors/events.ts";
 import { ALL_POLLERS, openPoller, whyNot } from "../src/selectors/open-poller.ts";
 import type { Poller } from "../src/selectors/poller.ts";
 import { kernel } from "../src/sys/open.ts";
-import { folder, MAIN, Program, polloi, told } from "./processes.ts";
+import { folder, MAIN, Program, polloi } from "./processes.ts";
 import { SUITE_TIMEOUT_MS } from "./suite.ts";
 import { assertWellFormed } from "./well-formed.ts";
 
@@ -201,8 +201,7 @@ describe("polloi lab idle", limits, () => {
   ];
   for (const [args, named, expected] of wrong) {
     test(`refuses "${args}" in one line`, async () => {
-      // What the command line itself refuses needs no process.
-      const { code, stdout, stderr } = await (expected === 2 ? told(args) : polloi(args).ended);
+      const { code, stdout, stderr } = await polloi(args).ended;
       assert.match(stderr, /^polloi: [^\n]+\n$/);
       assert.match(stderr, named);
       assert.equal(stdout, "");
