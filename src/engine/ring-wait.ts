@@ -52,8 +52,12 @@ export class RingWait {
 
   /** The eventfd: readable when a turn would find something. */
   fileno(): number {
-    const { fd } = this.#signal;
-    return fd >= 0 ? fd : this.#signal.open();
+    const signal = this.#signal;
+    if (signal.fd >= 0) return signal.fd;
+    const fd = signal.open();
+    // What the last turn left to be submitted it told nobody of, since nobody watched.
+    if (this.#ring.submissions.pending > 0) signal.tell();
+    return fd;
   }
 
   /** A turn begins, and may wait so long. */
