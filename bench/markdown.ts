@@ -114,12 +114,16 @@ export function goalsMarkdown(goals: readonly Goal[]): string {
 /** How many were reached, and a table of those that were not: a reader who looks only here is not misled. */
 export function missedMarkdown(goals: readonly Goal[]): string {
   const rows = goalRows(goals);
-  const short = rows.filter(({ verdict }) => /MISSED|not proven/.test(verdict));
-  const reached = `${rows.length - short.length} of ${rows.length} aims are reached in every case`;
-  if (short.length === 0) return `${reached}.`;
+  const isReached = (row: GoalRow): boolean => row.cases.every(({ verdict }) => verdict.reached);
+  const missed = rows.filter((row) => !isReached(row));
+  const doubtful = rows.filter((row) => isReached(row) && /not proven/.test(row.verdict));
+  const proven = rows.length - missed.length - doubtful.length;
+  const doubt = doubtful.length > 0 ? `, ${doubtful.length} by every median but not proven` : "";
+  const reached = `${proven} of ${rows.length} aims are reached in every case${doubt}`;
+  if (missed.length === 0) return `${reached}.`;
   return inParts([
-    `${reached}; these are not (bold: missed; in brackets: not proven):`,
-    goalTable(short),
+    `${reached}; ${missed.length} are not (bold: missed; in brackets: not proven):`,
+    goalTable(missed),
   ]);
 }
 

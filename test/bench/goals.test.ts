@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Goal, goalRows, goalsText, verdictOf, verdictText } from "../../bench/goals.ts";
+import { missedMarkdown } from "../../bench/markdown.ts";
 
 const goal: Goal = { what: "a : b", where: "64 B x 50", limit: { atLeast: 1 }, values: [1] };
 
@@ -56,6 +57,25 @@ test("cases of one goal share a row, and its verdict counts those that missed it
   assert.equal(mixed?.verdict, "1 of 2 MISSED");
   const [doubtful] = goalRows([{ ...goal, doubt: "noise" }, goal]);
   assert.equal(doubtful?.verdict, "1 not proven");
+});
+
+test("who reads only the front page is told how many are reached, how many only seem so, and which are not", () => {
+  const named = (what: string, more: Partial<Goal> = {}): Goal => ({ ...goal, what, ...more });
+  const all = [
+    named("sure : b"),
+    named("likely : b", { doubt: "noise" }),
+    named("short : b", { values: [0.5] }),
+    named("perhaps short : b", { values: [0.5], doubt: "noise" }),
+  ];
+  const text = missedMarkdown(all);
+  assert.match(
+    text,
+    /^1 of 4 aims are reached in every case, 1 by every median but not proven; 2 are not /,
+  );
+  assert.doesNotMatch(text, /sure : b|likely : b/);
+  assert.match(text, /^\| short : b .*\*\*0\.50\*\* .*\*\*missed\*\* \|$/m);
+  assert.match(text, /^\| perhaps short : b .*\(\*\*0\.50\*\*\)/m);
+  assert.equal(missedMarkdown([named("sure : b")]), "1 of 1 aims are reached in every case.");
 });
 
 test("figures have the precision of what is to be reached: bytes are whole", () => {
