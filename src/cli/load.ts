@@ -104,5 +104,6 @@ function tell(report: LoadReport, json: boolean): void {
 
 function personText(report: LoadReport): string {
   const { isTTY, columns } = process.stdout;
-  return loadText(report, stylerFor(process.stdout), isTTY ? columns : undefined);
+  // A terminal that does not know its size has 0 columns.
+  return loadText(report, stylerFor(process.stdout), isTTY && columns > 0 ? columns : undefined);
 }
