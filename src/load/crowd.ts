@@ -285,11 +285,11 @@ export class Crowd implements ClientHost {
   }
 
   #begin(client: Client, now: number): void {
-    if (this.intervalMs > 0) {
+    // One that is opened again goes on where it was: what was due meanwhile is late.
+    if (this.intervalMs > 0 && client.dueAt < 0) {
       const first = this.#sendingFrom + (client.place * this.intervalMs) / this.share.connections;
       const missed = Math.max(0, Math.ceil((now - first) / this.intervalMs));
-      // One that is opened again goes on where it was.
-      client.dueAt = Math.max(client.dueAt, first + missed * this.intervalMs);
+      client.dueAt = first + missed * this.intervalMs;
     }
     this.wantsToSend(client, now);
   }

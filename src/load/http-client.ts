@@ -20,6 +20,11 @@ export class HttpClient extends Client {
     connection.write(this.crowd.request);
   }
 
+  /** Not on a connection that the server ends: it looks at no more requests. */
+  override go(now: number): void {
+    if (!this.#ending) super.go(now);
+  }
+
   override received(bytes: Uint8Array): void {
     const { counts } = this.crowd.tally;
     const { length } = bytes;
@@ -97,6 +102,7 @@ export class HttpClient extends Client {
     this.waitingSince = now;
     this.sent -= unseen;
     this.left += unseen;
+    this.dueAt -= unseen * crowd.intervalMs;
     this.inFlight = 0;
     crowd.takeBack(unseen);
   }

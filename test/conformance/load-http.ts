@@ -145,6 +145,30 @@ function soundCases(): LoadCase[] {
         assertCounts(report, { sent: 30, messages: 30, reopened: 8 });
       },
     },
+    ...(
+      [
+        ["what is due", { rate: 2000 }],
+        ["who has thought", { thinkMs: 5 }],
+      ] as const
+    ).map(([who, options]) => ({
+      name: `${who} waits for the next connection when the server ends this one a while later`,
+      run: async () => {
+        const last: Script = {
+          bytes: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+          afterMs: 1,
+          ending: "late",
+        };
+        const report = await loadScripted((i) => (i === 3 ? last : OK), {
+          connections: 20,
+          messages: 120,
+          pipeline: 2,
+          ...options,
+        });
+        assertCounts(report, { sent: 120, messages: 120, reopened: 20 });
+        // Each connection has a request due every 10 ms of the 100 in which it ends.
+        if ("rate" in options) assert.ok(report.latencyMs.max >= 50, `${report.latencyMs.max} ms`);
+      },
+    })),
     {
       name: "a connection that the server ends while nothing is out is opened again",
       run: async () => {

@@ -2,10 +2,15 @@ import type { Connection } from "../../../src/reactor/connection.ts";
 import type { Listener } from "../../../src/reactor/listener.ts";
 import { Reactor } from "../../../src/reactor/reactor.ts";
 
-/** What a request is answered with: bytes, and whether the connection ends then. */
+/** How long a connection that ends "late" still takes requests. */
+const LATE_MS = 100;
+
+/** What a request is answered with: bytes, when, and whether the connection ends then, or a while after. */
 export interface Script {
   readonly bytes: string;
-  readonly ending?: "end" | "reset";
+  /** At once, if it is not given. */
+  readonly afterMs?: number;
+  readonly ending?: "end" | "reset" | "late";
 }
 
 /** An HTTP server that answers what it is told to, right or wrong. */
@@ -20,11 +25,11 @@ export class ScriptedHttp implements Disposable {
   /** @param answer - Given the number of the request on its connection, and in all. */
   constructor(answer: (request: number, of: number) => Script) {
     let all = 0;
-    this.listener = this.reactor.listen<{ rest: string; requests: number }>({
+    this.listener = this.reactor.listen<{ rest: string; requests: number; isLast: boolean }>({
       host: "127.0.0.1",
       port: 0,
       open: (connection) => {
-        connection.data = { rest: "", requests: 0 };
+        connection.data = { rest: "", requests: 0, isLast: false };
         this.connections++;
       },
       data: (connection, bytes) => {
@@ -33,8 +38,10 @@ export class ScriptedHttp implements Disposable {
         data.rest += Buffer.from(bytes).toString("latin1");
         for (let end: number; ; data.rest = data.rest.slice(end + 4)) {
           end = data.rest.indexOf("\r\n\r\n");
-          if (end < 0 || connection.state !== "open") break;
-          this.#answer(connection, answer(data.requests++, all++));
+          if (end < 0 || connection.state !== "open" || data.isLast) break;
+          const script = answer(data.requests++, all++);
+          data.isLast = script.ending === "late";
+          this.#answer(connection, script);
         }
       },
       error: () => {},
@@ -49,9 +56,16 @@ export class ScriptedHttp implements Disposable {
     this.reactor.close();
   }
 
-  #answer(connection: Connection<unknown>, { bytes, ending }: Script): void {
+  #answer(connection: Connection<unknown>, script: Script): void {
+    const { bytes, ending, afterMs } = script;
+    if (afterMs !== undefined) {
+      const atOnce = { bytes, ...(ending === undefined ? {} : { ending }) };
+      this.reactor.setTimer(afterMs, () => this.#answer(connection, atOnce));
+      return;
+    }
     connection.write(Buffer.from(bytes, "latin1"));
     if (ending === "end") connection.close();
     else if (ending === "reset") connection.reset();
+    else if (ending === "late") this.reactor.setTimer(LATE_MS, () => connection.close());
   }
 }
