@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { childrenOf, runs } from "./conformance/models/rig.ts";
-import { until } from "./conformance/workers/pool.ts";
+import { until } from "./conformance/waiting.ts";
 import { exchange, folder, MAIN, noise, Program, polloi, serving } from "./processes.ts";
 import { SUITE_TIMEOUT_MS } from "./suite.ts";
 

@@ -4,7 +4,7 @@ import { freemem } from "node:os";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assertEchoed, childrenOf, noise, TestServer, variant } from "./conformance/models/rig.ts";
-import { until } from "./conformance/workers/pool.ts";
+import { until } from "./conformance/waiting.ts";
 import { needs, Program } from "./processes.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "./suite.ts";
 

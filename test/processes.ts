@@ -221,3 +221,15 @@ export function noise(length: number): Buffer {
   }
   return bytes;
 }
+
+/** What {@link told} gives, or how a {@link Program} ended, is a refusal: one line that says `named`. */
+export async function assertRefused(
+  ended: Promise<Omit<Ended, "signal">>,
+  named: RegExp,
+  exitCode = 2,
+): Promise<void> {
+  const { code, stdout, stderr } = await ended;
+  assert.match(stderr, /^polloi: [^\n]+\n$/);
+  assert.match(stderr, named);
+  assert.deepEqual({ code, stdout }, { code: exitCode, stdout: "" });
+}

@@ -8,6 +8,11 @@ import { fileURLToPath } from "node:url";
 
 const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
+/** What an engine stands on, what one loop does, and what many do. */
+const CALLS = ["base", "sys", "select", "selectors", "socket", "uring"] as const;
+const LOOP = [...CALLS, "engine", "reactor"] as const;
+const LOOPS = [...LOOP, "workers"] as const;
+
 /**
  * The floors of src/, and on which others each may stand. `select`, `socket`, `uring` and `selectors` are
  * one floor, but for `selectors` standing on `select` and `uring`, and `uring` on `socket` for addresses.
@@ -19,67 +24,16 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   selectors: ["base", "sys", "select", "uring"],
   socket: ["base", "sys"],
   uring: ["base", "sys", "socket"],
-  engine: ["base", "sys", "select", "selectors", "socket", "uring"],
-  reactor: ["base", "sys", "select", "selectors", "socket", "uring", "engine"],
-  workers: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor"],
-  models: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "workers"],
-  echo: [
-    "base",
-    "sys",
-    "select",
-    "selectors",
-    "socket",
-    "uring",
-    "engine",
-    "reactor",
-    "workers",
-    "models",
-  ],
-  http: ["base", "sys", "select", "selectors", "socket", "uring", "engine", "reactor", "workers"],
-  load: [
-    "base",
-    "sys",
-    "select",
-    "selectors",
-    "socket",
-    "uring",
-    "engine",
-    "reactor",
-    "workers",
-    "http",
-  ],
-  lab: [
-    "base",
-    "sys",
-    "select",
-    "selectors",
-    "socket",
-    "uring",
-    "engine",
-    "reactor",
-    "workers",
-    "models",
-    "echo",
-    "load",
-  ],
+  engine: CALLS,
+  reactor: [...CALLS, "engine"],
+  workers: LOOP,
+  models: LOOPS,
+  echo: [...LOOPS, "models"],
+  http: LOOPS,
+  load: [...LOOPS, "http"],
+  lab: [...LOOPS, "models", "echo", "load"],
   trace: ["base", "sys", "select", "socket", "uring"],
-  cli: [
-    "base",
-    "sys",
-    "select",
-    "selectors",
-    "socket",
-    "uring",
-    "engine",
-    "reactor",
-    "workers",
-    "models",
-    "echo",
-    "http",
-    "load",
-    "lab",
-    "trace",
-  ],
+  cli: [...LOOPS, "models", "echo", "http", "load", "lab", "trace"],
 };
 /** The files at the top of src/ are the public face: all but the command line, its figures and its traces. */
 const FACE: readonly string[] = Object.keys(BELOW).filter(

@@ -1,10 +1,11 @@
 import { growthIn } from "./grid.ts";
 import type { Lab } from "./report.ts";
 import type { ServingResult } from "./serving.ts";
-import { answeredAll, DOUBTS, servingGrid, servingMeasures } from "./serving-measures.ts";
+import { servingGrid, servingMeasures } from "./serving-measures.ts";
 import { priceText } from "./serving-price.ts";
 import { servingReport } from "./serving-report.ts";
-import { growthTexts, rankAtLargest, rankingText } from "./verdict.ts";
+import { speedText } from "./serving-speed.ts";
+import { growthTexts } from "./verdict.ts";
 
 /** What a comparison of the engines says. */
 export const enginesLab: Lab<ServingResult> = {
@@ -27,20 +28,11 @@ const FEW = 10;
 
 /** Three sentences from the figures: speed, how CPU time grows, and the price of a connection. */
 export function enginesFindings(result: ServingResult): string[] {
-  const grid = servingGrid(result);
-  const { throughput, cpu } = servingMeasures(result);
+  const { cpu } = servingMeasures(result);
   const lines: string[] = [];
-  const ranking = rankAtLargest(grid, throughput, "more", answeredAll);
-  if (ranking !== undefined) {
-    const text = rankingText(grid, ranking, {
-      measure: throughput,
-      led: "gave most",
-      ratio: (ratio, label) => `${ratio} times what ${label} gave`,
-      doubts: DOUBTS,
-    });
-    lines.push(`${text}.`);
-  }
-  const growth = growthTexts(growthIn(grid, cpu, FEW), {
+  const speed = speedText(result);
+  if (speed !== undefined) lines.push(speed);
+  const growth = growthTexts(growthIn(servingGrid(result), cpu, FEW), {
     of: "connections",
     what: "the CPU time of a message",
   });

@@ -1,11 +1,11 @@
 import { type GridCell, measuredBy } from "./grid.ts";
 import type { Lab } from "./report.ts";
 import type { ServingResult, ServingSample } from "./serving.ts";
-import { answeredAll, DOUBTS, servingGrid, servingMeasures } from "./serving-measures.ts";
+import { answeredAll, servingGrid } from "./serving-measures.ts";
 import { priceText } from "./serving-price.ts";
 import { servingReport } from "./serving-report.ts";
+import { speedText } from "./serving-speed.ts";
 import { listed, whole } from "./table.ts";
-import { rankAtLargest, rankingText } from "./verdict.ts";
 
 /** What a comparison of the five ways says. */
 export const modelsLab: Lab<ServingResult> = {
@@ -25,19 +25,9 @@ export const modelsLab: Lab<ServingResult> = {
 
 /** Three sentences from the figures: speed, the price of a connection, and who was not served. */
 export function modelsFindings(result: ServingResult): string[] {
-  const grid = servingGrid(result);
-  const { throughput } = servingMeasures(result);
-  const ranking = rankAtLargest(grid, throughput, "more", answeredAll);
   const lines: string[] = [];
-  if (ranking !== undefined) {
-    const text = rankingText(grid, ranking, {
-      measure: throughput,
-      led: "gave most",
-      ratio: (ratio, label) => `${ratio} times what ${label} gave`,
-      doubts: DOUBTS,
-    });
-    lines.push(`${text}.`);
-  }
+  const speed = speedText(result);
+  if (speed !== undefined) lines.push(speed);
   const memory = priceText(result, "memory");
   const opening = priceText(result, "opening");
   const prices = [

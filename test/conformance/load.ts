@@ -7,7 +7,7 @@ import { AF_INET, createServer, SOCK_STREAM, Socket } from "../../src/socket/ind
 import { kernel } from "../../src/sys/open.ts";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../suite.ts";
 import { type Fault, type FaultyOptions, FaultyServer } from "./load/faulty-server.ts";
-import { until } from "./workers/pool.ts";
+import { until } from "./waiting.ts";
 
 /** Long enough for a busy machine, where nothing is to run into it. */
 const PATIENT_MS = 20_000;

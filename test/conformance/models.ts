@@ -3,12 +3,13 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { serveModel } from "../../src/models/index.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { held } from "../descriptors.ts";
 import type { Case, Suite } from "../suite.ts";
+import { Client } from "./client.ts";
 import { acceptCases, limitCases, reuseCases } from "./models/limits.ts";
 import { MUCH } from "./models/obedient.ts";
 import {
   assertEchoed,
-  Client,
   childrenOf,
   exists,
   lean,
@@ -18,7 +19,7 @@ import {
   VARIANTS,
   variant,
 } from "./models/rig.ts";
-import { held, rejection, until } from "./workers/pool.ts";
+import { rejection, until } from "./waiting.ts";
 
 /** How many clients come at once, where each has something started. More of them: test/models.test.ts. */
 const CROWD: Readonly<Record<string, number>> = { process: 2, thread: 4 };

@@ -4,11 +4,13 @@ import { ERRNO } from "../../src/base/errno.ts";
 import { SO_REUSEPORT } from "../../src/socket/constants.ts";
 import { kernel } from "../../src/sys/open.ts";
 import type { WorkersOptions } from "../../src/workers/index.ts";
-import { allowDescriptors, kernelWith } from "../descriptors.ts";
+import { allowDescriptors, held, kernelWith } from "../descriptors.ts";
 import { READINESS_ENGINES } from "../engines.ts";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../suite.ts";
+import { Client } from "./client.ts";
+import { rejection, until } from "./waiting.ts";
 import { MUCH } from "./workers/obedient.ts";
-import { Client, held, module, rejection, TestPool, until } from "./workers/pool.ts";
+import { module, TestPool } from "./workers/pool.ts";
 
 const { libc } = kernel;
 
@@ -60,7 +62,7 @@ function servingCases(): Case[] {
         const bytes = new Uint8Array(100_000).map((_, i) => i % 251);
         for (const client of clients) client.send(bytes);
         await until("echoed", () => clients.every(({ length }) => length === bytes.length));
-        for (const client of clients) assert.deepEqual(client.bytes, bytes);
+        for (const client of clients) assert.ok(client.bytes.equals(bytes));
       },
     },
     {
@@ -91,7 +93,7 @@ function servingCases(): Case[] {
         const accepted = pool.pool.workers.map((each) => each.accepted);
         assert.equal((accepted[0] as number) + (accepted[1] as number), CROWD);
         assert.ok(pool.pool.balance <= 1.3, `accepted ${accepted}: ${pool.pool.balance}`);
-        for (const client of clients) client.close();
+        for (const client of clients) client.destroy();
         await until("all are closed", () => open() === 0);
       },
     },
@@ -253,7 +255,7 @@ function stoppingCases(): Case[] {
           if (second !== undefined) await pool.pool.stop(second);
           await stopped;
           await pool.pool.finished;
-          deaf.close();
+          deaf.destroy();
           await until("nothing is left open", () => held() <= before);
         }
       },

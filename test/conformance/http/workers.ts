@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { startWorkers } from "../../../src/workers/index.ts";
 import type { Suite } from "../../suite.ts";
-import { until } from "../workers/pool.ts";
+import { until } from "../waiting.ts";
 import { bodyOf, Client, GET, LAST } from "./client.ts";
 
 const UPGRADE = GET.replace("\r\n\r\n", "\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");

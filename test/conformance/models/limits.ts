@@ -4,8 +4,9 @@ import { ERRNO } from "../../../src/base/errno.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { kernelWith } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
-import { until } from "../workers/pool.ts";
-import { Client, lean, PER_CONNECTION, TestServer, VARIANTS, variant } from "./rig.ts";
+import { Client } from "../client.ts";
+import { until } from "../waiting.ts";
+import { lean, PER_CONNECTION, TestServer, VARIANTS, variant } from "./rig.ts";
 
 /** What becomes of a child when its connection is over. */
 export function reuseCases(): Case[] {

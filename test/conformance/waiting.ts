@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { kernel } from "../../src/sys/open.ts";
+
+/** What a case needs longer than this for hangs: a hundred processes that start beside it take the cores for ten seconds. */
+const UNTIL_MS = 25_000;
+
+/** Waits until `condition` holds. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = performance.now() + UNTIL_MS;
+  while (!(await condition())) {
+    if (performance.now() > deadline) assert.fail(`on ${kernel.runtime}: never ${what}`);
+    await sleep(1);
+  }
+}
+
+/** What `promise` is rejected with. */
+export async function rejection(promise: Promise<unknown>): Promise<Error & { code?: string }> {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert.ok(error instanceof Error, `it is rejected, with an Error and not ${error}`);
+  return error;
+}
