@@ -164,10 +164,9 @@ class ServingRun {
         return;
       }
     }
-    const eachMs = Math.max(ANSWER_EACH_MS, cost?.startMs ?? 0);
-    const openWithinMs = Math.min(patienceMs, ANSWER_MS + LENIENCE * cell.at * eachMs);
+    const withinMs = Math.min(patienceMs, this.#openWithinMs(contender, cell.at));
     try {
-      const sample = await measureCell(this.#parts(contender, cell.at, round, openWithinMs));
+      const sample = await measureCell(this.#parts(contender, cell.at, round, withinMs));
       cell.samples.push(sample);
       this.#learn(contender, sample);
     } catch (error) {
@@ -202,6 +201,13 @@ class ServingRun {
       startMs: openMs / answered,
       threads: starts === "thread" ? 1 : Math.ceil(threads / processes),
     });
+  }
+
+  /** How long so many connections are waited for: some of them are perhaps never answered. */
+  #openWithinMs({ name, starts }: ServingContender, connections: number): number {
+    const startMs = this.#costs.get(name)?.startMs;
+    if (starts !== undefined && startMs === undefined) return Number.POSITIVE_INFINITY;
+    return ANSWER_MS + LENIENCE * connections * Math.max(ANSWER_EACH_MS, startMs ?? 0);
   }
 
   /** What opening a cell is expected to take: as long as it has, or as what it starts has. */
