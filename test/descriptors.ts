@@ -16,6 +16,13 @@ import { kernel } from "../src/sys/open.ts";
 
 const { libc, scratch } = kernel;
 
+if (kernel.runtime === "deno") {
+  // It opens a pair of sockets for signals, once, whenever it first needs them: now, and not amid a case.
+  const nothing = (): void => {};
+  process.on("SIGUSR2", nothing);
+  process.off("SIGUSR2", nothing);
+}
+
 const ENTER: number = SYS.io_uring_enter;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -136,19 +143,44 @@ export function descriptors(): number {
 }
 
 /**
- * How many descriptors are open: of sockets only under Deno, which itself leaves an epoll set and a
- * counter behind with each worker.
+ * How many descriptors are open: under Deno only how many sockets there are, since it leaves an epoll set
+ * and a counter behind with each worker, and with one that it cannot end a copy of a socket of its own.
  */
 export function held(): number {
   const fds = readdirSync("/proc/self/fd");
-  return kernel.runtime === "deno" ? fds.filter(isSocket).length : fds.length;
+  if (kernel.runtime !== "deno") return fds.length;
+  return new Set(fds.map(target).filter((path) => path.startsWith("socket:"))).size;
 }
 
-function isSocket(fd: string): boolean {
+/** What a descriptor is of: `socket:[` and its number. */
+function target(fd: string): string {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    return readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
-    return false;
+    return "closed meanwhile";
+  }
+}
+
+/** Descriptors that are opened now, and must be nobody else's to read from, to write to, or to close. */
+export class Untouched implements Disposable {
+  /** How many more {@link held} tells. */
+  readonly held: number;
+  readonly #opened = new Opened();
+  readonly #counters: readonly Descriptor[];
+
+  constructor() {
+    const before = held();
+    this.#counters = Array.from({ length: 16 }, () => this.#opened.counter(1));
+    this.held = held() - before;
+  }
+
+  /** Whether nobody has touched them. */
+  get untouched(): boolean {
+    return this.#counters.every((counter) => counter.read(8) === 8);
+  }
+
+  [Symbol.dispose](): void {
+    this.#opened[Symbol.dispose]();
   }
 }
 

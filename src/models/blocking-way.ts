@@ -47,8 +47,7 @@ export class BlockingWay implements Way {
       },
       ended: () => this.#tallies.gone(this.#turn++),
       gone: () => {
-        this.#threads.close();
-        this.#listener.close();
+        this.#threads.close(() => this.#listener.close());
         over(this.place.lastError);
       },
     });

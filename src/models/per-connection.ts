@@ -211,7 +211,7 @@ function threads({ kernel, input, report }: WayContext, idleEnded: () => void): 
     start(fd, events) {
       // The thread uses it, and all of the process has it: it is closed when the thread is done with it.
       const ended = (why: Error | undefined): void => {
-        libc.close(fd);
+        source.release(fd);
         events.ended(why);
       };
       try {

@@ -7,9 +7,11 @@ import { POLLIN } from "../select/constants.ts";
 import { SOCK_CLOEXEC } from "../socket/constants.ts";
 import { kernel } from "../sys/open.ts";
 import { Board } from "../workers/board.ts";
+import { threadNumber } from "../workers/lingering.ts";
 import { printed } from "../workers/printed.ts";
 import { Conversations } from "./blocking-connection.ts";
 import { waitBlocking } from "./blocking-wait.ts";
+import { Hand } from "./hand.ts";
 import { type ChildInput, type ChildMessage, tellingObserver, toldError } from "./messages.ts";
 import { loadHandlers } from "./module.ts";
 import { ThreadOrders } from "./orders.ts";
@@ -23,8 +25,8 @@ export interface ThreadInput extends ChildInput {
   /** Rung when all threads are to stop. */
   readonly bell: number;
   readonly board: SharedArrayBuffer;
-  /** The connection that a thread with a listener has open, or -1, for the main thread to close if the thread dies. */
-  readonly inHand: SharedArrayBuffer;
+  /** What the main thread is to know if the thread dies: see {@link Hand}. */
+  readonly hand: SharedArrayBuffer;
 }
 
 /** What a thread that has nothing to do is told: to serve another connection, or to end. */
@@ -36,6 +38,8 @@ export type ThreadOrder =
 const STARVED_MS = 50;
 
 const input = workerData as ThreadInput;
+const hand = new Hand(input.hand);
+hand.thread = threadNumber(kernel);
 const orders = new ThreadOrders(new Board(input.board), input.bell);
 
 function say(message: ChildMessage): void {
@@ -70,7 +74,6 @@ function serveEach(conversations: Conversations): Promise<void> {
 /** Accepts, serves, and accepts again. */
 function serveInTurn(conversations: Conversations): void {
   const { libc } = kernel;
-  const inHand = new Int32Array(input.inHand);
   const served = newServed();
   const forEver = { timeoutMs: Number.POSITIVE_INFINITY, heed: true };
   let starved = false;
@@ -78,9 +81,9 @@ function serveInTurn(conversations: Conversations): void {
     const fd = libc.accept4(input.fd, 0, 0, SOCK_CLOEXEC);
     if (fd >= 0) {
       starved = false;
-      Atomics.store(inHand, 0, fd);
+      hand.connection = fd;
       conversations.hold(fd, served);
-      Atomics.store(inHand, 0, -1);
+      hand.connection = -1;
       libc.close(fd);
       say({ type: "tally", tally: served.tally() });
     } else if (isOutOfResources(-fd)) {

@@ -1,9 +1,12 @@
 import { Worker } from "node:worker_threads";
 import { check } from "../base/sys-error.ts";
+import { SHUT_RDWR } from "../socket/constants.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Board } from "../workers/board.ts";
+import { Lingering } from "../workers/lingering.ts";
 import { type ChildEvents, type ChildUnit, OVERTIME_MS } from "./child-unit.ts";
+import { Hand } from "./hand.ts";
 import { type ChildInput, type ChildMessage, errorOf } from "./messages.ts";
 import type { ThreadInput, ThreadOrder } from "./thread.ts";
 
@@ -35,6 +38,7 @@ export class Threads {
   readonly #input: ChildInput;
   readonly #events: ThreadsEvents;
   readonly #board = new Board();
+  readonly #lingering: Lingering;
   readonly #bell: number;
   readonly #idle = new Set<StartedThread>();
   /** Those that had nothing to do for too long, and have been told to end. */
@@ -47,6 +51,7 @@ export class Threads {
     this.#kernel = kernel;
     this.#input = input;
     this.#events = events;
+    this.#lingering = new Lingering(kernel);
     this.#bell = check(kernel.libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
   }
 
@@ -58,7 +63,7 @@ export class Threads {
   /**
    * Has a thread serve, a new one if all are busy.
    *
-   * @param fd - What it is to serve. It stays the caller's, who must not close it before the child has ended.
+   * @param fd - What it is to serve. It stays the caller's, who must not close it before the child has ended, and then by {@link Threads.release}.
    * @throws what cannot be cloned.
    */
   start(serves: "connection" | "listener", fd: number, events: ChildEvents): ChildUnit {
@@ -68,15 +73,14 @@ export class Threads {
       idle.serve(fd, events);
       return idle;
     }
-    const inHand = new SharedArrayBuffer(4);
-    new Int32Array(inHand)[0] = -1;
+    const hand = new Hand();
     const workerData: ThreadInput = {
       ...this.#input,
       serves,
       fd,
       bell: this.#bell,
       board: this.#board.memory,
-      inHand,
+      hand: hand.memory,
     };
     const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData });
     const thread = new StartedThread(this.#nextId++, worker, events, {
@@ -89,9 +93,9 @@ export class Threads {
         this.#idle.delete(thread);
         this.#leaving.add(thread);
       },
-      exited: (why, wasIdle) => {
-        const left = Atomics.load(new Int32Array(inHand), 0);
-        if (left >= 0) this.#kernel.libc.close(left);
+      exited: (why, wasIdle, wasKilled) => {
+        if (wasKilled) this.#lingering.add(hand.thread);
+        this.release(hand.connection);
         this.#idle.delete(thread);
         this.#leaving.delete(thread);
         if (!wasIdle) return;
@@ -116,9 +120,24 @@ export class Threads {
     }
   }
 
-  /** Closes the bell. All threads must have ended. */
-  close(): void {
-    this.#kernel.libc.close(this.#bell);
+  /**
+   * Closes what a thread was given or has left, when it has ended; what lingers after that is let go of first.
+   *
+   * @param fd - Nothing if it is negative.
+   */
+  release(fd: number): void {
+    if (fd < 0) return;
+    const { libc } = this.#kernel;
+    if (this.#lingering.any) libc.shutdown(fd, SHUT_RDWR);
+    this.#lingering.whenGone(() => void libc.close(fd));
+  }
+
+  /** Closes the bell, and what the threads had in common. All of them must have ended. */
+  close(common: () => void = () => {}): void {
+    this.#lingering.whenGone(() => {
+      this.#kernel.libc.close(this.#bell);
+      common();
+    });
   }
 }
 
@@ -129,7 +148,7 @@ interface ThreadFate {
   /** It has waited long enough, and is told to end. */
   leaving(): void;
   /** It has ended. Whose connection it had is told next. */
-  exited(why: Error | undefined, wasIdle: boolean): void;
+  exited(why: Error | undefined, wasIdle: boolean, wasKilled: boolean): void;
 }
 
 /** One thread. */
@@ -142,6 +161,7 @@ class StartedThread implements ChildUnit {
   #events: ChildEvents | undefined;
   #failed: Error | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #killed = false;
 
   constructor(id: number, worker: Worker, events: ChildEvents, fate: ThreadFate) {
     this.id = id;
@@ -160,7 +180,7 @@ class StartedThread implements ChildUnit {
       clearTimeout(this.#timer);
       const byItself = new Error(`it ended by itself, with exit code ${code}`);
       const why = code === 0 && this.#failed === undefined ? undefined : (this.#failed ?? byItself);
-      fate.exited(why, this.#events === undefined);
+      fate.exited(why, this.#events === undefined, this.#killed);
       this.#events?.ended(why);
     });
   }
@@ -182,7 +202,10 @@ class StartedThread implements ChildUnit {
     clearTimeout(this.#timer);
     const overtimeMs = graceMs === 0 ? AT_ONCE_MS : OVERTIME_MS;
     // One that is in a loop of its own. What sleeps in the kernel has been woken.
-    this.#timer = setTimeout(() => void this.#worker.terminate(), graceMs + overtimeMs);
+    this.#timer = setTimeout(() => {
+      this.#killed = true;
+      void this.#worker.terminate();
+    }, graceMs + overtimeMs);
   }
 
   #over(fate: ThreadFate): void {

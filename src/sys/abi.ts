@@ -93,6 +93,7 @@ export const RLIMIT_NOFILE = 7;
 export const SYS = {
   getdents64: (X64 ? 217 : 61) as number,
   munmap: (X64 ? 11 : 215) as number,
+  gettid: (X64 ? 186 : 178) as number,
   prctl: (X64 ? 157 : 167) as number,
   openat: (X64 ? 257 : 56) as number,
   statx: (X64 ? 332 : 291) as number,

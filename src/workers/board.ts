@@ -10,7 +10,8 @@ const ASKED = 0;
 const GRACE_MS = 1;
 const OPEN = 2;
 const ACCEPTED = 3;
-const FIELDS = 4;
+const THREAD = 4;
+const FIELDS = 5;
 
 /** The fields of one worker. Each is written by one thread only. */
 export class Board {
@@ -37,6 +38,14 @@ export class Board {
   }
   set accepted(count: number) {
     this.#fields[ACCEPTED] = count;
+  }
+
+  /** The number of its thread, as the kernel knows it; 0 until it runs. */
+  get thread(): number {
+    return Atomics.load(this.#fields, THREAD);
+  }
+  set thread(number: number) {
+    Atomics.store(this.#fields, THREAD, number);
   }
 
   /** How long the worker may take to stop; null as long as it is not to. */

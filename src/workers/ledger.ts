@@ -11,6 +11,7 @@
  *   ledger  | 0 | 0 | 0 | ... | 1 | 2 | 1* |     0: not a worker's    *: wakes a thread
  * ```
  */
+import { SHUT_RDWR } from "../socket/constants.ts";
 import { F_DUPFD_CLOEXEC, RLIMIT_NOFILE, SYS } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
@@ -105,6 +106,12 @@ export class Ledger {
       // Of an epoll set it is refused, which does no harm.
       libc.write(fd, scratch.address, 8);
     }
+  }
+
+  /** Ends the conversations of worker `index`, and closes nothing: its thread is there still. */
+  cutOff(index: number, { libc }: Kernel): void {
+    // Of what is no socket it is refused, which does no harm.
+    for (const fd of this.#of(index, 0)) libc.shutdown(fd, SHUT_RDWR);
   }
 
   /**

@@ -4,6 +4,7 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Board } from "./board.ts";
 import type { Ledger } from "./ledger.ts";
+import { Lingering } from "./lingering.ts";
 import type { PoolListeners } from "./listeners.ts";
 import type { FailedStart, WorkerEngine, WorkerInput, WorkerMessage } from "./module.ts";
 import type { WorkerCrash } from "./options.ts";
@@ -47,14 +48,17 @@ export class Slot {
   #startedAt = 0;
   #error: Error | undefined;
   readonly #restarts = new Restarts();
+  readonly #lingering: Lingering;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
+  #killed = false;
 
   /** @throws SysError `EMFILE` */
   constructor(index: number, context: SlotContext) {
     const { kernel } = context;
     this.index = index;
     this.#context = context;
+    this.#lingering = new Lingering(kernel);
     this.#doorbell = check(kernel.libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
@@ -111,7 +115,7 @@ export class Slot {
 
   /** Closes what it woke its workers with. It must be gone. */
   close(): void {
-    this.#context.kernel.libc.close(this.#doorbell);
+    this.#lingering.whenGone(() => void this.#context.kernel.libc.close(this.#doorbell));
   }
 
   #heard(message: WorkerMessage): void {
@@ -172,6 +176,11 @@ export class Slot {
   async #bury(): Promise<void> {
     const { ledger, kernel } = this.#context;
     ledger.wake(this.index, kernel);
+    if (this.#killed && this.#lingering.add(this.board.thread)) {
+      ledger.cutOff(this.index, kernel);
+      this.#lingering.whenGone(() => void ledger.sweep(this.index, kernel, true));
+      return;
+    }
     if (!ledger.sweep(this.index, kernel, kernel.runtime === "node")) return;
     await new Promise((resolve) => setTimeout(resolve, WAKING_MS));
     ledger.sweep(this.index, kernel, true);
@@ -188,6 +197,7 @@ export class Slot {
     const { ledger, kernel } = this.#context;
     this.#ring();
     ledger.wake(this.index, kernel);
+    this.#killed = true;
     void this.#thread?.terminate();
   }
 

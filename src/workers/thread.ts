@@ -7,6 +7,7 @@ import { kernel } from "../sys/open.ts";
 import { Board } from "./board.ts";
 import { drive } from "./drive.ts";
 import { Ledger } from "./ledger.ts";
+import { threadNumber } from "./lingering.ts";
 import type { WorkerInput, WorkerMessage, WorkerModule } from "./module.ts";
 import { printed } from "./printed.ts";
 import { ServingWorker } from "./serving.ts";
@@ -45,13 +46,14 @@ function closeAtExit(reactor: Reactor): void {
 }
 
 async function serve(): Promise<void> {
+  const board = new Board(input.board);
+  board.thread = threadNumber(kernel);
   // Before anything is opened, so that all of it is in the ledger.
   const ledger = new Ledger(input.ledger);
   ledger.keep(input.index, kernel);
   const reactor = new Reactor({ engine: input.engine, trigger: input.trigger });
   closeAtExit(reactor);
   drive(reactor, kernel.runtime);
-  const board = new Board(input.board);
   const post = (message: unknown): void => say({ type: "post", message });
   const worker = new ServingWorker(input, { reactor, board, ledger, post });
   heed(worker, board);

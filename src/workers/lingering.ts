@@ -1,0 +1,50 @@
+import { existsSync } from "node:fs";
+import { SYS } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+
+/** How often it is looked whether a thread has gone. */
+const LOOK_MS = 20;
+
+/** The number of this thread, as the kernel knows it. Source: gettid(2). */
+export function threadNumber({ libc }: Kernel): number {
+  return libc.syscall(SYS.gettid, 0, 0, 0, 0, 0, 0);
+}
+
+/**
+ * Threads that were ended from outside, and are there all the same.
+ *
+ * @remarks
+ * Only Deno has such: it cannot end a thread that is in a loop of its own, and says that it has. When the
+ * loop is over the thread goes on as if nothing had been. So what it was given stays open until then: were
+ * it closed, its numbers would be somebody else's, whom the thread would send to, receive from and close.
+ */
+export class Lingering {
+  readonly #kernel: Kernel;
+  readonly #threads = new Set<number>();
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  /** Thread `number` was ended from outside, and has ended as its runtime says. @returns Whether it is there. */
+  add(number: number): boolean {
+    if (this.#kernel.runtime !== "deno" || !isThere(number)) return false;
+    this.#threads.add(number);
+    return true;
+  }
+
+  get any(): boolean {
+    return this.#threads.size > 0;
+  }
+
+  /** Calls back when none of them is left: at once, if there is none. */
+  whenGone(then: () => void): void {
+    for (const number of this.#threads) if (!isThere(number)) this.#threads.delete(number);
+    if (this.#threads.size === 0) then();
+    else setTimeout(() => this.whenGone(then), LOOK_MS).unref();
+  }
+}
+
+function isThere(number: number): boolean {
+  return existsSync(`/proc/self/task/${number}`);
+}
