@@ -1,5 +1,7 @@
 const CONNECTION = 0;
 const THREAD = 1;
+const LINGERS = 2;
+const FIELDS = 3;
 
 /** What a thread that blocks has in hand, in memory that the main thread sees. */
 export class Hand {
@@ -8,7 +10,7 @@ export class Hand {
   readonly #fields: Int32Array;
 
   constructor(memory?: SharedArrayBuffer) {
-    this.memory = memory ?? new SharedArrayBuffer(8);
+    this.memory = memory ?? new SharedArrayBuffer(4 * FIELDS);
     this.#fields = new Int32Array(this.memory);
     if (memory === undefined) this.connection = -1;
   }
@@ -27,5 +29,13 @@ export class Hand {
   }
   set thread(number: number) {
     Atomics.store(this.#fields, THREAD, number);
+  }
+
+  /** Whether the thread was ended from outside, and is there all the same: see `Lingering`. */
+  get lingers(): boolean {
+    return Atomics.load(this.#fields, LINGERS) === 1;
+  }
+  set lingers(does: boolean) {
+    Atomics.store(this.#fields, LINGERS, does ? 1 : 0);
   }
 }

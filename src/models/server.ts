@@ -151,7 +151,8 @@ export class ModelServer implements AsyncDisposable {
    * @param graceMs - How long connections may take, in milliseconds; what is left then is cut off.
    * Default 2000. Called again, the time is counted anew from then: `stop(0)` ends a stop that takes too
    * long. Who does not heed, being in a loop of its own, is ended half a second later;
-   * Deno cannot end such a thread, and only lets go of it.
+   * Deno cannot end such a thread, and only lets go of it:
+   * its peers are cut off, and what it has open is closed when its loop is over.
    * @returns When all of them have ended and nothing is open any more.
    * @throws `ERR_INVALID_TIMEOUT`
    */

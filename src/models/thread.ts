@@ -95,6 +95,11 @@ function serveInTurn(conversations: Conversations): void {
   }
 }
 
+/** Ends the thread. One that Deno has ended does so by itself, and would be in `exit` for ever. */
+function leave(code: number): void {
+  if (!hand.lingers) exit(code);
+}
+
 async function serve(): Promise<void> {
   const handlers = await loadHandlers(input.module, input.data);
   const { idleTimeoutMs } = input;
@@ -109,9 +114,9 @@ try {
   await serve();
   await printed();
   // Whatever the module has begun beside, such as a timer of the runtime, ends here.
-  exit(0);
+  leave(0);
 } catch (error) {
   say({ type: "failed", error: toldError(error) });
   await printed();
-  exit(1);
+  leave(1);
 }

@@ -94,8 +94,9 @@ export class Threads {
         this.#leaving.add(thread);
       },
       exited: (why, wasIdle, wasKilled) => {
-        if (wasKilled) this.#lingering.add(hand.thread);
-        this.release(hand.connection);
+        hand.lingers = wasKilled && this.#lingering.add(hand.thread);
+        // Asked twice: a thread that lingers may close it yet.
+        this.#release(() => hand.connection);
         this.#idle.delete(thread);
         this.#leaving.delete(thread);
         if (!wasIdle) return;
@@ -120,16 +121,9 @@ export class Threads {
     }
   }
 
-  /**
-   * Closes what a thread was given or has left, when it has ended; what lingers after that is let go of first.
-   *
-   * @param fd - Nothing if it is negative.
-   */
+  /** Closes what a thread was given, when it has ended. */
   release(fd: number): void {
-    if (fd < 0) return;
-    const { libc } = this.#kernel;
-    if (this.#lingering.any) libc.shutdown(fd, SHUT_RDWR);
-    this.#lingering.whenGone(() => void libc.close(fd));
+    this.#release(() => fd);
   }
 
   /** Closes the bell, and what the threads had in common. All of them must have ended. */
@@ -137,6 +131,16 @@ export class Threads {
     this.#lingering.whenGone(() => {
       this.#kernel.libc.close(this.#bell);
       common();
+    });
+  }
+
+  /** Closes a connection, if there is one: its peer is cut off at once, also when a thread lingers on it. */
+  #release(connection: () => number): void {
+    const { libc } = this.#kernel;
+    if (this.#lingering.any) libc.shutdown(connection(), SHUT_RDWR);
+    this.#lingering.whenGone(() => {
+      const fd = connection();
+      if (fd >= 0) libc.close(fd);
     });
   }
 }

@@ -11,7 +11,8 @@ const GRACE_MS = 1;
 const OPEN = 2;
 const ACCEPTED = 3;
 const THREAD = 4;
-const FIELDS = 5;
+const LINGERS = 5;
+const FIELDS = 6;
 
 /** The fields of one worker. Each is written by one thread only. */
 export class Board {
@@ -46,6 +47,14 @@ export class Board {
   }
   set thread(number: number) {
     Atomics.store(this.#fields, THREAD, number);
+  }
+
+  /** Whether its thread was ended from outside, and is there all the same: see `Lingering`. */
+  get lingers(): boolean {
+    return Atomics.load(this.#fields, LINGERS) === 1;
+  }
+  set lingers(does: boolean) {
+    Atomics.store(this.#fields, LINGERS, does ? 1 : 0);
   }
 
   /** How long the worker may take to stop; null as long as it is not to. */

@@ -176,7 +176,8 @@ export class Slot {
   async #bury(): Promise<void> {
     const { ledger, kernel } = this.#context;
     ledger.wake(this.index, kernel);
-    if (this.#killed && this.#lingering.add(this.board.thread)) {
+    this.board.lingers = this.#killed && this.#lingering.add(this.board.thread);
+    if (this.board.lingers) {
       ledger.cutOff(this.index, kernel);
       this.#lingering.whenGone(() => void ledger.sweep(this.index, kernel, true));
       return;

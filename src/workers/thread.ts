@@ -13,13 +13,14 @@ import { printed } from "./printed.ts";
 import { ServingWorker } from "./serving.ts";
 
 const input = workerData as WorkerInput;
+const board = new Board(input.board);
 
 function say(message: WorkerMessage): void {
   parentPort?.postMessage(message);
 }
 
 /** Watches for what the pool asks. */
-function heed(worker: ServingWorker, board: Board): void {
+function heed(worker: ServingWorker): void {
   const { libc, scratch } = kernel;
   worker.reactor.watch(input.doorbell, EVENT_READ, () => {
     libc.read(input.doorbell, scratch.address, 8);
@@ -45,8 +46,12 @@ function closeAtExit(reactor: Reactor): void {
   });
 }
 
+/** Ends the thread. One that Deno has ended does so by itself, and would be in `exit` for ever. */
+function leave(code: number): void {
+  if (!board.lingers) exit(code);
+}
+
 async function serve(): Promise<void> {
-  const board = new Board(input.board);
   board.thread = threadNumber(kernel);
   // Before anything is opened, so that all of it is in the ledger.
   const ledger = new Ledger(input.ledger);
@@ -56,7 +61,7 @@ async function serve(): Promise<void> {
   drive(reactor, kernel.runtime);
   const post = (message: unknown): void => say({ type: "post", message });
   const worker = new ServingWorker(input, { reactor, board, ledger, post });
-  heed(worker, board);
+  heed(worker);
   const module = (await import(input.module)) as WorkerModule<unknown>;
   if (module.start === undefined) worker.listen(module);
   worker.begun((await module.start?.(worker)) ?? undefined);
@@ -66,7 +71,7 @@ async function serve(): Promise<void> {
   say({ type: "stopped" });
   await printed();
   // Whatever else the module has begun, such as a timer of the runtime, ends here.
-  exit(0);
+  leave(0);
 }
 
 try {
@@ -75,5 +80,5 @@ try {
   const { message = String(error), stack, code, hint } = error as Partial<Record<string, unknown>>;
   say({ type: "failed", error: { message, stack, code, hint } as never });
   await printed();
-  exit(1);
+  leave(1);
 }
