@@ -171,11 +171,15 @@ export class Crowd implements ClientHost {
     return this.tally;
   }
 
-  /** Sends nothing more, and waits for what is out. Safe to call twice. */
-  stop(): void {
+  /**
+   * Sends nothing more, and waits for what is out. Safe to call twice.
+   *
+   * @param at - When it was to be, if this thread came to it late.
+   */
+  stop(at: number = performance.now()): void {
     if (this.#phase === "draining" || this.#phase === "over") return;
     this.sends = false;
-    this.#stoppedAt = performance.now();
+    this.#stoppedAt = at;
     // Whoever is connecting is not needed any more.
     for (const client of this.#clients) if (!client.isOpen && !client.isGone) client.release();
     this.#phase = "draining";
@@ -273,11 +277,7 @@ export class Crowd implements ClientHost {
     this.#sendingFrom = now;
     this.#parts.began?.();
     if (durationMs !== null) {
-      this.#timers.after(durationMs, () => {
-        this.stop();
-        // When it was to be, and not when this thread came to it.
-        if (this.#stoppedAt > 0) this.#stoppedAt = now + durationMs;
-      });
+      this.#timers.after(durationMs, () => this.stop(now + durationMs));
     }
     for (const client of this.#clients) if (client.isOpen) this.#begin(client, now);
     if (this.intervalMs > 0) this.#pace();
