@@ -63,7 +63,8 @@ export class Threads {
   /**
    * Has a thread serve, a new one if all are busy.
    *
-   * @param fd - What it is to serve. It stays the caller's, who must not close it before the child has ended, and then by {@link Threads.release}.
+   * @param fd - What it is to serve. It stays the caller's, who must not close it before the child has ended,
+   * and then by {@link Threads.release}.
    * @throws what cannot be cloned.
    */
   start(serves: "connection" | "listener", fd: number, events: ChildEvents): ChildUnit {

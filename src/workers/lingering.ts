@@ -33,6 +33,7 @@ export class Lingering {
     return true;
   }
 
+  /** Whether any was there when it was last looked. */
   get any(): boolean {
     return this.#threads.size > 0;
   }
