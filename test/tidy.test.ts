@@ -40,8 +40,6 @@ const FACE: readonly string[] = Object.keys(BELOW).filter(
   (floor) => !/^(cli|lab|trace)$/.test(floor),
 );
 
-const MAX_LINES = 400;
-
 /** A line of a file, and what is to be said of it. */
 interface Finding {
   readonly file: string;
@@ -186,11 +184,6 @@ test("no file imports itself through others", () => {
   };
   for (const file of sources) visit(file, []);
   assertNone(cycles);
-});
-
-test(`no file of src is longer than ${MAX_LINES} lines`, () => {
-  const long = sources.filter((file) => read(file).trimEnd().split("\n").length > MAX_LINES);
-  assertNone(long.map((file) => ({ file, line: MAX_LINES + 1, what: "goes on past the limit" })));
 });
 
 test("no default export", () => {
