@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { ERRNO } from "../src/base/errno.ts";
-import { files, type HttpServer, serve } from "../src/http/index.ts";
+import { type FilesOptions, files, type HttpServer, serve } from "../src/http/index.ts";
 import { STATX, SYS } from "../src/sys/abi.ts";
 import { kernel } from "../src/sys/open.ts";
 import { Client } from "./conformance/http/client.ts";
@@ -25,13 +25,19 @@ import { SUITE_TIMEOUT_MS } from "./suite.ts";
 const limits = { timeout: SUITE_TIMEOUT_MS };
 
 /** A site that is served until the end of a block. */
-function served(handlerKernel = kernel): AsyncDisposable & { site: TestSite; server: HttpServer } {
+function served(
+  handlerKernel = kernel,
+  options: Partial<FilesOptions> = {},
+): AsyncDisposable & { site: TestSite; server: HttpServer; errors: unknown[] } {
   const site = new TestSite();
-  const handler = files({ dir: site.root }, handlerKernel);
-  const server = serve({ host: "127.0.0.1", port: 0, handler, error: () => {} });
+  const handler = files({ dir: site.root, ...options }, handlerKernel);
+  const errors: unknown[] = [];
+  const error = (thrown: unknown): void => void errors.push(thrown);
+  const server = serve({ host: "127.0.0.1", port: 0, handler, error });
   return {
     site,
     server,
+    errors,
     async [Symbol.asyncDispose]() {
       await server.stop(0);
       handler.close();
@@ -88,28 +94,46 @@ describe("files to curl", { skip: needs("curl"), ...limits }, () => {
 });
 
 describe("files", limits, () => {
-  const failures: readonly (readonly [call: number, errno: number, status: number])[] = [
-    [SYS.openat2, ERRNO.EACCES, 403],
-    [SYS.openat2, ERRNO.EMFILE, 503],
-    [SYS.openat2, ERRNO.ENFILE, 503],
-    [SYS.openat2, ERRNO.ENOMEM, 503],
-    [SYS.openat2, ERRNO.EIO, 500],
-    [SYS.statx, ERRNO.EIO, 500],
-    [SYS.statx, ERRNO.EACCES, 403],
+  /** `listing` asks for a directory, `real` for a file by way of a link that only openat can follow. */
+  const PATHS = { file: "/hello.txt", listing: "/dir/", real: "/link-absolute-in" } as const;
+  const failures: readonly (readonly [
+    call: "openat2" | "openat" | "statx" | "getdents64",
+    errno: keyof typeof ERRNO,
+    status: number,
+    path?: keyof typeof PATHS,
+  ])[] = [
+    ["openat2", "EACCES", 403],
+    ["openat2", "EMFILE", 503],
+    ["openat2", "ENFILE", 503],
+    ["openat2", "ENOMEM", 503],
+    ["openat2", "EIO", 500],
+    ["openat", "EIO", 500, "real"],
+    ["openat", "EMFILE", 503, "real"],
+    ["statx", "EIO", 500],
+    ["statx", "EACCES", 403],
+    ["statx", "EIO", 500, "listing"],
+    ["statx", "ENOMEM", 503, "listing"],
+    ["getdents64", "EIO", 500, "listing"],
+    ["getdents64", "ENOENT", 404, "listing"],
+    ["getdents64", "ENOMEM", 503, "listing"],
   ];
-  for (const [call, errno, status] of failures) {
-    test(`errno ${errno} of call ${call} is ${status}, and the next one is served`, async () => {
+  for (const [call, code, status, path = "file"] of failures) {
+    test(`${code} of ${call} (${path}) is ${status}, names the call, and the next one is served`, async () => {
       let failing = false;
       const { syscall } = kernel.libc;
       const faulty = kernelWith({
         syscall: (number, ...rest) =>
-          failing && number === call ? -errno : syscall(number, ...rest),
+          failing && number === SYS[call] ? -ERRNO[code] : syscall(number, ...rest),
       });
-      await using at = served(faulty);
+      await using at = served(faulty, { listing: true });
       failing = true;
       const before = readdirSync("/proc/self/fd").length;
-      assert.equal((await ask(at.server.port, "/hello.txt")).status, status);
+      assert.equal((await ask(at.server.port, PATHS[path])).status, status);
       failing = false;
+      assert.deepEqual(
+        at.errors.map((error) => (error as Error).message),
+        status === 500 ? [`${call} ${code}`] : [],
+      );
       assert.equal((await ask(at.server.port, "/hello.txt")).body.toString(), HELLO);
       while (at.server.connections > 0) await new Promise((resolve) => setImmediate(resolve));
       assert.ok(readdirSync("/proc/self/fd").length <= before, "a descriptor was left open");

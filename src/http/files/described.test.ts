@@ -40,6 +40,19 @@ test("a file whose time is still to come is described each time: its date is now
   assert.ok(first.validators.seconds <= Date.now() / 1000);
 });
 
+test("a description that may change by itself has its own Date, no earlier than Last-Modified", () => {
+  const descriptions = new Descriptions(true, undefined);
+  const { hasDate, lines, cacheLines } = descriptions.of("a.txt", "identity", IN_AN_HOUR);
+  assert.ok(hasDate);
+  for (const text of [lines, cacheLines]) {
+    const [date, changed] = ["Date", "Last-Modified"].map((name) =>
+      Date.parse(new RegExp(`^${name}: (.*)\r$`, "m").exec(text)?.[1] as string),
+    ) as [number, number];
+    assert.ok(changed <= date, text);
+  }
+  assert.equal(descriptions.of("b.txt", "identity", LONG_AGO).hasDate, false);
+});
+
 test("app.js in br and app.js.br itself are not taken for each other", () => {
   const descriptions = new Descriptions(true, undefined);
   for (let i = 0; i < 2; i++) {

@@ -11,6 +11,8 @@ export interface Description {
   readonly cacheLines: string;
   /** All of a 200 but Content-Length. */
   readonly lines: string;
+  /** Whether the lines have a Date of their own. */
+  readonly hasDate: boolean;
 }
 
 /** A description that is kept, and what the file was that it is of. */
@@ -28,7 +30,9 @@ const MOST_KEPT = 1000;
  * What is said of files: written once, and the same until the length or the time of the file is another.
  *
  * @remarks
- * Nothing is kept of a file that has changed just now, or will have: its validators still change by themselves.
+ * Nothing is kept of a file that has changed just now, or whose last change is in the future: its validators still
+ * change by themselves. Such a description has a Date of its own, because the server's is up to half a second old
+ * and Last-Modified must not be later than Date (RFC 9110 section 8.8.2.1).
  */
 export class Descriptions {
   readonly #kept = new Map<string, Kept>();
@@ -61,7 +65,7 @@ export class Descriptions {
     }
     const nowMs = Date.now();
     const description = this.#describe(path, coding, facts, nowMs);
-    if (!isSettled(facts, nowMs)) return description;
+    if (description.hasDate) return description;
     return this.#keep(name, { ...description, coding, size, seconds, nanoseconds });
   }
 
@@ -69,10 +73,12 @@ export class Descriptions {
     const validators = validatorsOf(facts, coding, nowMs);
     const type = contentType(path);
     const changed = new Date(validators.seconds * 1000).toUTCString();
-    const cacheLines = `${this.#begin}ETag: ${validators.etag}\r\nLast-Modified: ${changed}\r\n${this.#end}`;
+    const hasDate = !isSettled(facts, nowMs);
+    const date = hasDate ? `Date: ${new Date(nowMs).toUTCString()}\r\n` : "";
+    const cacheLines = `${date}${this.#begin}ETag: ${validators.etag}\r\nLast-Modified: ${changed}\r\n${this.#end}`;
     const encoding = coding === "identity" ? "" : `Content-Encoding: ${coding}\r\n`;
     const lines = `${cacheLines}Accept-Ranges: bytes\r\n${encoding}Content-Type: ${type}\r\n`;
-    return { validators, type, cacheLines, lines };
+    return { validators, type, cacheLines, lines, hasDate };
   }
 
   #keep(name: string, description: Kept): Kept {

@@ -16,7 +16,7 @@ import {
   SYS,
 } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
-import { AT_HOW, AT_PATH, factsOf, putPath } from "./file-facts.ts";
+import { AT_HOW, AT_PATH, type FailedCall, factsOf, isFailed, putPath } from "./file-facts.ts";
 
 /**
  * To read. A FIFO without a writer would otherwise hold the thread until there is one, and a terminal would
@@ -31,7 +31,7 @@ const MOST_TRIES = 4;
 /** How often the name of the directory is looked at, whether it means another one now. */
 const LOOK_MS = 1000;
 
-const { EAGAIN, ENOENT, ENOSYS, EPERM, EXDEV } = ERRNO;
+const { EAGAIN, EINTR, ENOENT, ENOSYS, EPERM, EXDEV } = ERRNO;
 
 /**
  * A directory, and the opening of what is in it, and of nothing else.
@@ -87,25 +87,26 @@ export class Directory implements Disposable {
    * Opens a file or a directory inside, to be read. Its descriptor is the caller's to close.
    *
    * @param path - Of bytes, without `..` and without a slash in front.
-   * @returns -errno when that failed; `EXDEV` when it leads out.
+   * @returns the descriptor, or the call that failed; `EXDEV` when the path leads out.
    */
-  open(path: string): number {
+  open(path: string): number | FailedCall {
     this.#lookAgain();
     return this.#open(path, TO_READ);
   }
 
   /** Opens it without anything happening to it: only to be looked at. */
-  openToKnow(path: string): number {
+  openToKnow(path: string): number | FailedCall {
     return this.#open(path, TO_KNOW);
   }
 
-  #open(path: string, flags: number): number {
+  #open(path: string, flags: number): number | FailedCall {
     const name = path === "" ? "." : path;
     if (this.#beneath) {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const fd = this.#openat2(name, flags);
+        if (fd >= 0) return fd;
         if (fd === -EXDEV) break;
-        if (fd !== -EAGAIN) return fd;
+        if (fd !== -EAGAIN && fd !== -EINTR) return { syscall: "openat2", errno: fd };
       }
     }
     return this.#openReal(name, flags);
@@ -127,16 +128,18 @@ export class Directory implements Disposable {
     return libc.syscall(SYS.openat2, this.#fd, name, how, OPEN_HOW_SIZE, 0, 0);
   }
 
-  #openReal(path: string, flags: number): number {
+  #openReal(path: string, flags: number): number | FailedCall {
     let real: string;
     try {
       const text = Buffer.from(path, "latin1").toString();
       real = relative(realpathSync(this.#path), realpathSync(`${this.#path}/${text}`));
     } catch (error) {
-      const { code } = error as { code?: string };
-      return -(ERRNO[code as keyof typeof ERRNO] ?? ENOENT);
+      const { code, syscall = "realpath" } = error as { code?: string; syscall?: string };
+      return { syscall, errno: -(ERRNO[code as keyof typeof ERRNO] ?? ENOENT) };
     }
-    if (isAbsolute(real) || real.split("/").includes("..")) return -EXDEV;
+    if (isAbsolute(real) || real.split("/").includes("..")) {
+      return { syscall: "realpath", errno: -EXDEV };
+    }
     // A link that has come to be there since is not followed.
     const names = Buffer.from(real).toString("latin1").split("/");
     const last = names.pop() as string;
@@ -144,12 +147,12 @@ export class Directory implements Disposable {
     for (const name of names) {
       const next = this.#openat(at, name, TO_KNOW | O_DIRECTORY | O_NOFOLLOW);
       if (at !== this.#fd) this.#kernel.libc.close(at);
-      if (next < 0) return next;
+      if (next < 0) return { syscall: "openat", errno: next };
       at = next;
     }
     const fd = this.#openat(at, last === "" ? "." : last, flags | O_NOFOLLOW);
     if (at !== this.#fd) this.#kernel.libc.close(at);
-    return fd;
+    return fd < 0 ? { syscall: "openat", errno: fd } : fd;
   }
 
   #openat(fd: number, name: string, flags: number): number {
@@ -167,8 +170,8 @@ export class Directory implements Disposable {
     if (fd < 0) return;
     const [held, named] = [factsOf(this.#kernel, this.#fd), factsOf(this.#kernel, fd)];
     const same =
-      typeof held === "number" ||
-      typeof named === "number" ||
+      isFailed(held) ||
+      isFailed(named) ||
       (held.inode === named.inode && held.device === named.device);
     this.#kernel.libc.close(same ? fd : this.#fd);
     if (!same) this.#fd = fd;

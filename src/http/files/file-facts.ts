@@ -41,6 +41,18 @@ export interface FileFacts {
   readonly device: number;
 }
 
+/** A call that failed while a file was looked up. A value, because that a file is absent is an expected outcome. */
+export interface FailedCall {
+  /** The name of the call, as in `SysError.syscall`. */
+  readonly syscall: string;
+  /** -errno. */
+  readonly errno: number;
+}
+
+export function isFailed(result: FileFacts | FailedCall): result is FailedCall {
+  return "syscall" in result;
+}
+
 /** The first and the last second of years that have four digits, as a date of HTTP has them. */
 const YEAR_0 = -62_167_219_200;
 const YEAR_9999 = 253_402_300_799;
@@ -62,10 +74,9 @@ export function putPath({ scratch }: Kernel, path: string): void {
  * What is open as `fd`, or what `path` below it is.
  *
  * @param path - Of bytes; empty for `fd` itself.
- * @returns -errno when the call failed.
  * @source statx(2)
  */
-export function factsOf(kernel: Kernel, fd: number, path = "", flags = 0): FileFacts | number {
+export function factsOf(kernel: Kernel, fd: number, path = "", flags = 0): FileFacts | FailedCall {
   const { libc, scratch } = kernel;
   putPath(kernel, path);
   const result = libc.syscall(
@@ -77,7 +88,7 @@ export function factsOf(kernel: Kernel, fd: number, path = "", flags = 0): FileF
     scratch.address + AT_STATX,
     0,
   );
-  if (result < 0) return result;
+  if (result < 0) return { syscall: "statx", errno: result };
   const { view } = scratch;
   const u32 = (offset: number): number => view.getUint32(AT_STATX + offset, true);
   return {

@@ -1,7 +1,8 @@
+import { ERRNO } from "../../base/errno.ts";
 import { AT_SYMLINK_NOFOLLOW, DIRENT64, SYS } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import type { Directory } from "./directory.ts";
-import { AT_ENTRIES, type FileFacts, factsOf } from "./file-facts.ts";
+import { AT_ENTRIES, type FailedCall, type FileFacts, factsOf, isFailed } from "./file-facts.ts";
 import { encodePath, isHidden, shownPath } from "./site-path.ts";
 
 /** The directory that is listed. */
@@ -25,10 +26,19 @@ const STYLE =
 
 const byName = new Intl.Collator("en", { numeric: true });
 
-/** The page of HTML that shows what is in a directory: directories first, then files, each by name. */
-export function listingOf(kernel: Kernel, root: Directory, listed: ListedDirectory): string {
+/**
+ * The page of HTML that shows what is in a directory: directories first, then files, each by name.
+ *
+ * @returns the call that failed when the directory could not be read.
+ */
+export function listingOf(
+  kernel: Kernel,
+  root: Directory,
+  listed: ListedDirectory,
+): string | FailedCall {
   const { path } = listed;
   const names = namesIn(kernel, listed);
+  if ("syscall" in names) return names;
   const entries = names.slice(0, MOST_ENTRIES).flatMap((name) => {
     const facts = entryFacts(kernel, root, listed, name);
     return facts === undefined ? [] : [{ name: shownPath(name), bytes: name, facts }];
@@ -52,13 +62,18 @@ export function listingOf(kernel: Kernel, root: Directory, listed: ListedDirecto
 }
 
 /** The names in a directory, hidden ones left out, and of a huge one no more than tell that it is. */
-function namesIn({ libc, scratch }: Kernel, { fd, dotfiles }: ListedDirectory): string[] {
+function namesIn(
+  { libc, scratch }: Kernel,
+  { fd, dotfiles }: ListedDirectory,
+): string[] | FailedCall {
   const names: string[] = [];
   const { u8, view, address } = scratch;
   while (names.length <= MOST_ENTRIES) {
     const length = libc.syscall(SYS.getdents64, fd, address + AT_ENTRIES, ENTRY_BYTES, 0, 0, 0);
-    // What was read is shown, should it break off.
-    if (length <= 0) break;
+    if (length === -ERRNO.EINTR) continue;
+    // A page without the rest of the names would look complete.
+    if (length < 0) return { syscall: "getdents64", errno: length };
+    if (length === 0) break;
     for (let at = AT_ENTRIES; at < AT_ENTRIES + length; ) {
       const from = at + DIRENT64.name;
       const name = Buffer.from(u8.subarray(from, u8.indexOf(0, from))).toString("latin1");
@@ -77,13 +92,13 @@ function entryFacts(
   name: string,
 ): FileFacts | undefined {
   let facts = factsOf(kernel, fd, name, AT_SYMLINK_NOFOLLOW);
-  if (typeof facts !== "number" && facts.kind === "link") {
+  if (!isFailed(facts) && facts.kind === "link") {
     const target = root.openToKnow(path + name);
-    if (target < 0) return undefined;
+    if (typeof target !== "number") return undefined;
     facts = factsOf(kernel, target);
     kernel.libc.close(target);
   }
-  if (typeof facts === "number") return undefined;
+  if (isFailed(facts)) return undefined;
   return facts.kind === "file" || facts.kind === "directory" ? facts : undefined;
 }
 

@@ -9,7 +9,7 @@ import { acceptedCodings, type Coding, SUFFIXES } from "./codings.ts";
 import { contentRange } from "./content-range.ts";
 import { Descriptions } from "./described.ts";
 import { Directory } from "./directory.ts";
-import { type FileFacts, factsOf } from "./file-facts.ts";
+import { type FailedCall, type FileFacts, factsOf, isFailed } from "./file-facts.ts";
 import { listingOf } from "./listing.ts";
 import { sendMultipart } from "./multipart.ts";
 import { readRanges } from "./ranges.ts";
@@ -86,8 +86,8 @@ export class Site {
     }
     const isFolder = path === "" || path.endsWith("/");
     const opened = this.#open(isFolder ? path + INDEX : path, "identity");
-    if (typeof opened === "number") {
-      const absent = isFolder && ABSENT.has(opened);
+    if ("syscall" in opened) {
+      const absent = isFolder && ABSENT.has(opened.errno);
       if (absent && this.#options.listing) this.#list(path, reply);
       else refuseFor(reply, opened);
       return;
@@ -102,12 +102,11 @@ export class Site {
     else refuse(reply, 404);
   }
 
-  /** @returns -errno when it cannot be opened. */
-  #open(path: string, coding: Coding): OpenFile | number {
+  #open(path: string, coding: Coding): OpenFile | FailedCall {
     const fd = this.directory.open(path + SUFFIXES[coding]);
-    if (fd < 0) return fd;
+    if (typeof fd !== "number") return fd;
     const facts = factsOf(this.#kernel, fd);
-    if (typeof facts !== "number") return { fd, facts, coding };
+    if (!isFailed(facts)) return { fd, facts, coding };
     this.#kernel.libc.close(fd);
     return facts;
   }
@@ -135,7 +134,7 @@ export class Site {
     for (const coding of acceptedCodings(request.header("accept-encoding"))) {
       if (coding === "identity") return plain;
       const file = this.#open(path, coding);
-      if (typeof file === "number") continue;
+      if ("syscall" in file) continue;
       if (file.facts.kind === "file") return file;
       this.#kernel.libc.close(file.fd);
     }
@@ -146,7 +145,8 @@ export class Site {
   #send(file: OpenFile, path: string, request: HttpRequest, reply: HttpReply): boolean {
     const { fd, facts, coding } = file;
     const { size } = facts;
-    const { validators, type, cacheLines, lines } = this.#descriptions.of(path, coding, facts);
+    const description = this.#descriptions.of(path, coding, facts);
+    const { validators, type, cacheLines, lines, hasDate } = description;
     const verdict = verdictOn(request, validators);
     if (verdict === "failed") {
       if (this.#options.precompressed) reply.header("Vary", "Accept-Encoding");
@@ -154,7 +154,7 @@ export class Site {
       return false;
     }
     if (verdict === "not modified") {
-      reply.lines(cacheLines, false, -1);
+      reply.lines(cacheLines, hasDate, -1);
       reply.status(304).send();
       return false;
     }
@@ -163,27 +163,27 @@ export class Site {
       field !== undefined && rangeHolds(request, validators) ? readRanges(field, size) : undefined;
     const done = (): void => void this.#kernel.libc.close(fd);
     if (ranges === undefined) {
-      reply.lines(lines, false, size);
+      reply.lines(lines, hasDate, size);
       reply.sendFile({ fd, offset: 0, length: size, done });
       return true;
     }
     const [range] = ranges;
     if (range === undefined) {
-      reply.lines(cacheLines, false, -1);
+      reply.lines(cacheLines, hasDate, -1);
       reply.header("Accept-Ranges", "bytes").header("Content-Range", `bytes */${size}`);
       reply.header("Content-Type", "text/plain; charset=utf-8");
       refuse(reply, 416);
       return false;
     }
     if (ranges.length > 1) {
-      reply.lines(cacheLines, false, -1);
+      reply.lines(cacheLines, hasDate, -1);
       reply.header("Accept-Ranges", "bytes");
       if (coding !== "identity") reply.header("Content-Encoding", coding);
       sendMultipart(reply, { fd, size, type, ranges, done });
       return true;
     }
     const { offset, length } = range;
-    reply.lines(lines, false, length);
+    reply.lines(lines, hasDate, length);
     reply.status(206).header("Content-Range", contentRange(offset, length, size));
     reply.sendFile({ fd, offset, length, done });
     return true;
@@ -191,14 +191,18 @@ export class Site {
 
   #list(path: string, reply: HttpReply): void {
     const fd = this.directory.open(path);
-    if (fd < 0) {
+    if (typeof fd !== "number") {
       refuseFor(reply, fd);
       return;
     }
     try {
       const facts = factsOf(this.#kernel, fd);
+      if (isFailed(facts)) {
+        refuseFor(reply, facts);
+        return;
+      }
       // What a link leads to may be a file, however the path ends.
-      if (typeof facts === "number" || facts.kind !== "directory") {
+      if (facts.kind !== "directory") {
         refuse(reply, 404);
         return;
       }
@@ -207,6 +211,10 @@ export class Site {
         path,
         dotfiles: this.#options.dotfiles,
       });
+      if (typeof html !== "string") {
+        refuseFor(reply, html);
+        return;
+      }
       reply.header("Content-Type", "text/html; charset=utf-8");
       reply.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
       reply.send(html);
@@ -228,11 +236,12 @@ function refuse(reply: HttpReply, status: number): void {
   reply.status(status).send(`${status} ${reasonOf(status)}\n`);
 }
 
-function refuseFor(reply: HttpReply, error: number): void {
-  if (ABSENT.has(error)) refuse(reply, 404);
-  else if (error === -EACCES || error === -EPERM) refuse(reply, 403);
-  else if ([-EMFILE, -ENFILE, -ENOMEM, -EAGAIN].includes(error)) {
+/** @throws SysError when the call failed for a reason that no answer fits. */
+function refuseFor(reply: HttpReply, { syscall, errno }: FailedCall): void {
+  if (ABSENT.has(errno)) refuse(reply, 404);
+  else if (errno === -EACCES || errno === -EPERM) refuse(reply, 403);
+  else if ([-EMFILE, -ENFILE, -ENOMEM, -EAGAIN].includes(errno)) {
     reply.header("Retry-After", "1");
     refuse(reply, 503);
-  } else throw new SysError("openat2", error);
+  } else throw new SysError(syscall, errno);
 }

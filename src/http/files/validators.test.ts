@@ -19,6 +19,17 @@ test("a file that may change once more within a tick of the clock has a weak tag
   assert.equal(`W/${tagAfter(1000)}`, tagAfter(1));
 });
 
+test("a file whose last change is in the future has a weak tag, be it by less than the clock's unit", () => {
+  const tagAt = (nowMs: number) => validatorsOf(facts, "identity", nowMs).etag;
+  const written = { ...facts, nanoseconds: 5_999_999 };
+  assert.match(validatorsOf(written, "identity", CHANGED_MS).etag, /^W\/"/);
+  for (const ahead of [1, 5, 19, 20, 1000, 3_600_000]) {
+    assert.match(tagAt(CHANGED_MS - ahead), /^W\/"/, `${ahead} ms ahead`);
+  }
+  for (const age of [0, 1, 19]) assert.match(tagAt(CHANGED_MS + age), /^W\/"/, `${age} ms old`);
+  assert.match(tagAt(CHANGED_MS + 20), /^"/);
+});
+
 test("where times are whole seconds, a tag is weak for longer", () => {
   const whole = { ...facts, nanoseconds: 0 };
   assert.match(validatorsOf(whole, "identity", 1_700_000_001_000).etag, /^W\/"/);

@@ -22,8 +22,11 @@ const COARSE_TICK_MS = 2000;
  * The validators of a file, by its length and the nanosecond in which it changed last.
  *
  * @remarks
- * A file that has changed within the last tick of the clock may change once more without its time telling, so
- * until then its tag is a weak one. Each coding has a tag of its own, being other bytes.
+ * The tag is weak until the last change is a tick of the clock old: before that, another change may leave the time
+ * as it is. A change in the future counts as younger than a tick. The system clock is read in whole milliseconds
+ * and the file's time in nanoseconds, so every file that was just written is up to 1 ms in the future; clocks that
+ * are set back and file servers with a clock of their own make it more. Each coding has its own tag, because its
+ * bytes differ.
  */
 export function validatorsOf(
   facts: FileFacts,
@@ -31,8 +34,7 @@ export function validatorsOf(
   nowMs: number = Date.now(),
 ): Validators {
   const { size, seconds, nanoseconds } = facts;
-  const age = ageOf(facts, nowMs);
-  const weak = age >= 0 && age < tickOf(facts);
+  const weak = !isSettled(facts, nowMs);
   const suffix = coding === "identity" ? "" : `-${coding}`;
   const time = `${seconds.toString(36)}.${nanoseconds.toString(36)}`;
   return {
@@ -43,11 +45,8 @@ export function validatorsOf(
 
 /** Whether the validators of a file stay as they are for as long as the file does. */
 export function isSettled(facts: FileFacts, nowMs: number): boolean {
-  return ageOf(facts, nowMs) >= tickOf(facts);
-}
-
-function ageOf({ seconds, nanoseconds }: FileFacts, nowMs: number): number {
-  return nowMs - (seconds * 1000 + nanoseconds / 1e6);
+  const { seconds, nanoseconds } = facts;
+  return nowMs - (seconds * 1000 + nanoseconds / 1e6) >= tickOf(facts);
 }
 
 function tickOf({ nanoseconds }: FileFacts): number {
