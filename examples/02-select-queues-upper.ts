@@ -6,13 +6,14 @@
  * Follows text 3, both of its servers, and text 4, its two servers on select. What the originals got
  * wrong:
  * - `send` may take a part of a message only; the rest was lost.
- * - A closed connection was never closed here: its descriptor leaked, or stayed in the list, and was
- *   readable for ever. In the short ones, the end of a stream was not looked for at all.
+ * - The short ones did not look for the end of a stream. Such a socket stays readable, so the loop spun.
+ * - The complete ones dropped an ended connection without closing it. CPython closes a socket when its
+ *   last reference goes; other implementations of Python close it later, or never.
  * - Its queue was deleted although it could still be among the writable ones of that very turn.
  * - A peer that had only finished sending lost the answers that were still in its queue.
  * - One of them sent every answer to whoever had connected last.
- * - A queue could grow without end, one peer's reset ended the server, and `get` on an empty queue
- *   waited for ever.
+ * - A queue could grow without end, and `get` on an empty queue waited for ever. One peer's reset ended
+ *   all of them but the short one of text 4.
  */
 import { SysError, select } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";

@@ -8,7 +8,8 @@
  * - `selecte.EPOLLIN`: a typing mistake in a line that only runs once someone connects.
  * - `events == EPOLLIN` is false when the peer has hung up as well, so that its last bytes and its end
  *   were never seen. Events are bits: ask for them with `&`.
- * - What was closed stayed in `connections` and `addresses`, and a reset ended the server.
+ * - For the same reason it missed every reset: the connection stayed open, and its descriptor leaked.
+ * - What was closed stayed in `connections` and `addresses`.
  */
 import { EPOLLERR, EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";

@@ -11,17 +11,18 @@
  * - A character whose bytes came in two parts could not be decoded. These are bytes, and stay bytes.
  * - The end of input ended them with an exception, or left `close` behind a loop without an end; the one
  *   of text 5 closed inside the loop, and failed at the second line.
+ * - A server that was not there, or that reset the connection, ended them with a stack trace.
  */
 import { readSync, writeSync } from "node:fs";
 import { type FileObject, select } from "polloi/select";
-import { createConnection, SHUT_WR } from "polloi/socket";
+import { createConnection, SHUT_WR, type Socket } from "polloi/socket";
 
 const KEYBOARD = 0;
 const SCREEN = 1;
 
 const port = Number(process.argv[2] ?? 9000);
 const host = process.argv[3] ?? "localhost";
-using socket = await createConnection({ host, port });
+using socket = await connect();
 socket.setBlocking(false);
 
 const typed = Buffer.alloc(16_384);
@@ -47,6 +48,19 @@ while (answering || unshown.length > 0) {
   else if (writable.includes(SCREEN)) show(unshown);
 }
 
+async function connect(): Promise<Socket> {
+  try {
+    return await createConnection({ host, port });
+  } catch (error) {
+    fail(`Cannot connect to ${host} port ${port}`, error);
+  }
+}
+
+function fail(what: string, error: unknown): never {
+  console.error(`${what}: ${(error as Error).message}`);
+  process.exit(1);
+}
+
 function readKeyboard(): void {
   const length = readSync(KEYBOARD, typed);
   typing = length > 0;
@@ -56,14 +70,22 @@ function readKeyboard(): void {
 }
 
 function send(bytes: Uint8Array): void {
-  unsent = bytes.subarray(socket.send(bytes) ?? 0);
+  try {
+    unsent = bytes.subarray(socket.send(bytes) ?? 0);
+  } catch (error) {
+    fail("Cannot send", error);
+  }
 }
 
 function receive(): void {
-  const bytes = socket.recv(16_384);
-  if (bytes === null) return;
-  answering = bytes.length > 0;
-  unshown = bytes;
+  try {
+    const bytes = socket.recv(16_384);
+    if (bytes === null) return;
+    answering = bytes.length > 0;
+    unshown = bytes;
+  } catch (error) {
+    fail("Cannot receive", error);
+  }
 }
 
 function show(bytes: Uint8Array): void {

@@ -9,6 +9,7 @@
  * - The usual limit of 1024 descriptors stopped it half-way, without a word about the limit.
  * - It received from one socket after the other, blocking: the slowest held up all of them.
  * - What one `recv` gave was taken for the whole answer, and `send` for having sent all.
+ * - A connect that failed ended it with a stack trace, after any number of connects.
  * - Sockets whose server had closed were printed as closing, to stdout with the stream's name beside
  *   it, and never closed; nor was any other.
  */
@@ -36,7 +37,7 @@ console.log(`connecting ${count} sockets to ${host}:${port}`);
 using epoll = new Epoll();
 const sockets = new Map<number, Socket>();
 for (let i = 0; i < count; i++) {
-  const socket = await createConnection({ host, port });
+  const socket = await connect(i + 1);
   socket.setBlocking(false);
   sockets.set(socket.fileno(), socket);
   epoll.register(socket, EPOLLIN);
@@ -54,6 +55,15 @@ for (const message of MESSAGES) {
 
 for (const socket of sockets.values()) socket.close();
 console.log(`received ${received} bytes, every one as it was sent`);
+
+async function connect(number: number): Promise<Socket> {
+  try {
+    return await createConnection({ host, port });
+  } catch (error) {
+    console.error(`Cannot connect socket ${number} of ${count}: ${(error as Error).message}`);
+    process.exit(1);
+  }
+}
 
 /** Receives until each socket has had all of `message` back. */
 function receiveFromAll(message: string): void {

@@ -8,7 +8,9 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { connect } from "node:net";
 import { dirname, join, posix } from "node:path";
 import { execPath } from "node:process";
 import { type TestContext, test } from "node:test";
@@ -35,6 +37,7 @@ import {
   ROOT,
   read,
 } from "./docs/markdown.ts";
+import { exchange, Program } from "./processes.ts";
 
 /** A program of the documentation may take this long. */
 const RUN_MS = 10_000;
@@ -69,6 +72,61 @@ test("every program of the documentation compiles, and those that say so run", a
       const options = { encoding: "utf8", timeout: RUN_MS, stdio: "pipe" } as const;
       const { status, signal, stdout, stderr } = spawnSync(execPath, [script(i)], options);
       assert.equal(status, 0, `${file}:${line} ended with ${signal ?? status}\n${stdout}${stderr}`);
+    });
+  }
+});
+
+test("the first server of README.md is plain JavaScript that Node 20 runs", () => {
+  const [block] = blocksOf("README.md").filter(({ code }) => code.includes("listen({"));
+  const args = ["--input-type=module", "--check", "-"];
+  const { status, stderr } = spawnSync(execPath, args, { input: block?.code, encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+});
+
+/** The servers in the pages that catch a reset, each with the line that opens its listener. */
+const CATCHES_RESETS: Readonly<Record<string, string>> = {
+  "An HTTP server on epoll, from reading to writing":
+    "createServer({ port: 8080, nonBlocking: true })",
+  "Callbacks with selectors": "createServer({ port: 10000 })",
+};
+
+test("the servers of coming-from-python.md that catch a reset go on after one", async (t) => {
+  const file = "docs/coming-from-python.md";
+  const lines = read(file).split("\n");
+  const titles = Object.keys(CATCHES_RESETS);
+  const blocks = titles.map((title) => {
+    const line = lines.indexOf(`### ${title}`) + 1;
+    assert.ok(line > 0, `${file} has no section "${title}"`);
+    const after = blocksOf(file).filter((block) => block.line > line && block.language === "ts");
+    const block = after[0] as Block;
+    const opening = CATCHES_RESETS[title] as string;
+    assert.ok(block.code.includes(opening), `"${title}" does not contain ${opening}`);
+    // A port of the test's own, and a line that tells it.
+    const code = block.code.replace(
+      `using server = ${opening};`,
+      `using server = ${opening.replace(/port: \d+/, "port: 0")};
+       console.log("listening on " + server.localAddress().port);`,
+    );
+    return { ...block, code };
+  });
+  const { complaints, script } = compile(
+    "resets",
+    blocks.map((block) => ({ block, given: "" })),
+  );
+  assertNone(complaints);
+  for (const [i, title] of titles.entries()) {
+    await t.test(title, async () => {
+      await using server = new Program(execPath, [script(i)]);
+      const port = await server.port();
+      for (let round = 0; round < 3; round++) {
+        const socket = connect(port, "127.0.0.1");
+        await once(socket, "connect");
+        socket.write("x");
+        socket.resetAndDestroy();
+      }
+      const request = "GET / HTTP/1.0\r\n\r\n";
+      assert.ok((await exchange(port, request)).length > 0, server.stderr);
+      assert.equal(server.child.exitCode, null, server.stderr);
     });
   }
 });

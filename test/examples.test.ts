@@ -333,6 +333,32 @@ describe("12-many-socket-client", limits, () => {
   });
 });
 
+describe("11 and 12, when the connection fails", limits, () => {
+  for (const [name, words] of [
+    ["11-interactive-client", "Cannot connect to 127.0.0.1 port 1"],
+    ["12-many-socket-client", "Cannot connect socket 1 of 3"],
+  ] as const) {
+    test(`${name}: a refused connect is one line and a failure`, async () => {
+      const args = name.startsWith("11") ? [1, "127.0.0.1"] : [1, 3];
+      const { code, stderr } = await example(name, ...args).ended;
+      assert.equal(stderr, `${words}: connect ECONNREFUSED 127.0.0.1:1\n`);
+      assert.equal(code, 1);
+    });
+  }
+
+  test("11-interactive-client: a reset is one line and a failure", async () => {
+    const server = createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    await using client = example("11-interactive-client", portOf(server), "127.0.0.1");
+    client.child.stdin?.write("hello\n");
+    const { code, stderr } = await client.ended;
+    assert.match(stderr, /^Cannot receive: recv ECONNRESET[^\n]*\n$/);
+    assert.equal(code, 1);
+    server.close();
+  });
+});
+
 describe("18-load", limits, () => {
   test("tells both modes, and that nothing was wrong", async () => {
     await using server = await serving("05-epoll-edge");
