@@ -133,7 +133,7 @@ describe("polloi lab idle", limits, () => {
     for (const pattern of [
       /^machine +\S.*\d cores?/m,
       /^software +Linux \d.*Node \d.*polloi \d/m,
-      /^command +polloi lab idle --sizes 5,20 --rounds 2 --sample 1 --writes 10/m,
+      /^command +polloi lab idle --sizes 5,20 --rounds 2 --sample 1ms --writes 10/m,
       /^CPU time of one wake-up in µs/m,
       /^Time by the clock of one wake-up in µs/m,
       /^(?:un)?disturbed: /m,
@@ -158,7 +158,7 @@ describe("polloi lab idle", limits, () => {
 
   test("select is left out by name above its 1,024 descriptors", async () => {
     const { stdout } = await polloi(
-      "lab idle --engines select --sizes 5,1100 --rounds 1 --sample 1",
+      "lab idle --engines select --sizes 5,1100 --rounds 1 --sample 1ms",
     ).ended;
     assert.match(stdout, /^left out: select at 1,100: select holds descriptors up to 1023/m);
   });
@@ -172,7 +172,7 @@ describe("polloi lab idle", limits, () => {
     ]);
 
   test("too low a limit of descriptors clips the sizes, and that is said", async () => {
-    const { code, stdout } = await withLimit(200, "--sizes 10,5000 --rounds 1 --sample 1").ended;
+    const { code, stdout } = await withLimit(200, "--sizes 10,5000 --rounds 1 --sample 1ms").ended;
     assert.match(stdout, /^clipped: 5000 idle .* limit of \d+, .* hard limit is 200 .*instead$/m);
     assert.equal(code, 0);
   });

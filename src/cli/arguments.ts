@@ -67,19 +67,27 @@ export function host(text: string): string {
   return text;
 }
 
-/** A duration in milliseconds: `500`, `500ms`, `10s`, `2m`, `1.5h`. */
+/**
+ * The rule for every flag that takes a duration, as the help states it.
+ *
+ * @remarks
+ * A bare number is seconds, as in wrk, oha and autocannon.
+ */
+export const DURATIONS = "Times are seconds, or have a unit: 10, 10s, 500ms, 2m, 1h.";
+
+/** Parses a duration: `10` and `10s` are ten seconds; `500ms`, `2m`, `1.5h`. @returns Milliseconds. */
 export function duration(text: string): number {
-  const [, number, unit = "ms"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
+  const [, number, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
   const ms = Number(number) * (UNITS[unit] as number);
   if (ms > 0 && ms <= MAX_INT) return ms;
   throw new InvalidArgumentError(
-    "Give milliseconds above 0, or a number with a unit: 500ms, 10s, 2m, 1h (24 days at most).",
+    "Give seconds above 0, or a number with a unit: 10, 500ms, 10s, 2m, 1h (24 days at most).",
   );
 }
 
 /** A duration as {@link duration} takes it, or 0. */
 export function durationOrNone(text: string): number {
-  return /^0+(ms|s|m|h)?$/.test(text) ? 0 : duration(text);
+  return /^0+(?:\.0+)?(?:ms|s|m|h)?$/.test(text) ? 0 : duration(text);
 }
 
 /** A parser of whole numbers from `least` to `most`. */

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { duration } from "./arguments.ts";
+import { DURATIONS, duration } from "./arguments.ts";
 import type { IdleFlags } from "./lab-idle.ts";
 import type { ServingFlags } from "./lab-serving.ts";
 
@@ -21,6 +21,7 @@ Examples:
   polloi lab idle --json > idle.json
   polloi lab idle --from idle.json --svg idle.svg   the picture again, without measuring
 
+${DURATIONS}
 --html and --svg need echarts: npm install echarts@6. What is measured and how: docs/lab.md.`;
 
 const MODELS_EXAMPLES = `
@@ -30,6 +31,7 @@ Examples:
   polloi lab models --connections 1,50,500 --rounds 7 --cell 2s
   polloi lab models --models thread,event --connections 200
 
+${DURATIONS}
 --html and --svg need echarts: npm install echarts@6. What is measured and how: docs/lab.md.`;
 
 const ENGINES_EXAMPLES = `
@@ -38,6 +40,7 @@ Examples:
   polloi lab engines --html engines.html
   polloi lab engines --engines poll,epoll --connections 10,5000 --rounds 9
 
+${DURATIONS}
 --html and --svg need echarts: npm install echarts@6. What is measured and how: docs/lab.md.`;
 
 /** Most sockets that a measurement may have; a limit of descriptors is met long before. */

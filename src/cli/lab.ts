@@ -108,13 +108,21 @@ async function measure<R extends LabResult>({
   }
 }
 
+/** Flags whose values are durations, which the command line has turned into milliseconds. */
+const TIMES: readonly string[] = ["sample", "cell", "patience", "limit"];
+
 /** The command that measures the same, without where it was written to. */
 function commandOf(name: string, flags: LabFlags): string {
   const { html, svg, from, json, quiet, ...measuring } = flags;
   const words = Object.entries(measuring).map(([flag, value]) =>
-    value === true ? `--${flag}` : `--${flag} ${Array.isArray(value) ? value.join(",") : value}`,
+    value === true ? `--${flag}` : `--${flag} ${valueText(flag, value)}`,
   );
   return [`polloi lab ${name}`, ...words].join(" ");
+}
+
+function valueText(flag: string, value: unknown): string {
+  if (Array.isArray(value)) return value.join(",");
+  return TIMES.includes(flag) ? `${value}ms` : `${value}`;
 }
 
 function readResult<R extends LabResult>({ name, format }: Lab<R>, path: string): R {

@@ -1,6 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { EngineChoice } from "../engine/choose.ts";
-import { duration, durationOrNone, host, wholeNumberFrom, workers } from "./arguments.ts";
+import {
+  DURATIONS,
+  duration,
+  durationOrNone,
+  host,
+  wholeNumberFrom,
+  workers,
+} from "./arguments.ts";
 import type { LoadFlags } from "./load.ts";
 
 const LOAD_EXAMPLES = `
@@ -12,7 +19,7 @@ Examples:
   polloi load tcp://127.0.0.1:7788 -c 60000 --from 127.0.0.1,127.0.0.2,127.0.0.3
   polloi load http://127.0.0.1:8080/ --json > load.json   one object, for tools
 
-An echo server is to send back every byte; each is compared. Times are 500 or 500ms, 10s, 2m, 1h.
+An echo server is to send back every byte; each is compared. ${DURATIONS}
 Ctrl-C ends it early, and it still reports. The exit code is 1 when anything was lost, wrong or refused.
 What is measured and how: docs/load.md.`;
 
@@ -64,7 +71,7 @@ export function addLoad(
       host,
     )
     .option("--rate <count>", "messages a second, sent when they are due, come what may", rate)
-    .option("--ramp <time>", "open the connections evenly over this time", duration)
+    .option("--ramp <time>", "open the connections evenly over this time", durationOrNone)
     .option(
       "--parts <count>",
       "send each message in pieces, each when the one before is back",

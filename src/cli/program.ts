@@ -4,7 +4,9 @@ import type { Trigger } from "../engine/engine.ts";
 import type { AccessFormat } from "../http/access-log.ts";
 import {
   backlog,
+  DURATIONS,
   duration,
+  durationOrNone,
   host,
   portToConnect,
   portToListen,
@@ -55,6 +57,7 @@ Examples:
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
 
 echo is on port 7788, as upper and discard are, and http on 8080, unless --port or name:port says otherwise.
+${DURATIONS}
 It stops on Ctrl-C, SIGTERM, or Enter at the keyboard. Connections then get what is queued for them.`;
 
 const CONNECT_EXAMPLES = `
@@ -158,8 +161,8 @@ function addServe(
     .option("--dotfiles", "http: serve names that begin with a dot as well")
     .option(
       "--max-age <time>",
-      "http: let clients use a file for so long without asking again",
-      duration,
+      "http: let clients use a file for this long without asking again",
+      durationOrNone,
     )
     .option("--access-log <file>", "http: write a line for each request; - is standard output")
     .addOption(new Option("--log-format <format>", "http: how a line looks").choices(FORMATS))
@@ -191,7 +194,7 @@ function addServe(
       .option("--no-delay", "send at once: TCP_NODELAY (this is the default)")
       .option(
         "--idle-timeout <time>",
-        "close a connection on which nothing moves for so long: 500 or 500ms, 10s, 2m, 1h",
+        "close a connection on which nothing moves for this long: 30, 500ms, 10s, 2m, 1h",
         duration,
       )
       .option("-q, --quiet", "no line for each connection and message")

@@ -32,10 +32,12 @@ export interface ServeFlags {
   readonly backlog?: number;
   /** From `--delay` and `--no-delay`; undefined when neither is given. */
   readonly delay?: boolean;
+  /** In milliseconds. */
   readonly idleTimeout?: number;
   readonly dir?: string;
   readonly listing?: boolean;
   readonly dotfiles?: boolean;
+  /** In milliseconds. */
   readonly maxAge?: number;
   /** A path, or `-` for stdout. */
   readonly accessLog?: string;

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { duration, durationOrNone } from "./arguments.ts";
+
+test("a bare number is seconds, and a unit is heeded", () => {
+  const times: Readonly<Record<string, number>> = {
+    "10": 10_000,
+    "10s": 10_000,
+    "0.25": 250,
+    "500ms": 500,
+    "0.5ms": 0.5,
+    "2m": 120_000,
+    "1.5h": 5_400_000,
+  };
+  for (const [text, ms] of Object.entries(times)) {
+    assert.equal(duration(text), ms, text);
+    assert.equal(durationOrNone(text), ms, text);
+  }
+});
+
+test("zero is a duration only where nothing is a choice", () => {
+  for (const text of ["0", "00", "0.0", "0ms", "0s", "0h"]) {
+    assert.equal(durationOrNone(text), 0, text);
+    assert.throws(() => duration(text), /seconds above 0/, text);
+  }
+});
+
+test("what is no duration is refused, and so is one beyond what a timer takes", () => {
+  for (const text of [
+    "",
+    "-1",
+    "1d",
+    "1 s",
+    "s",
+    "1e3",
+    "0x10",
+    ".5",
+    "Infinity",
+    "597h",
+    "2147484",
+  ]) {
+    assert.throws(() => duration(text), /Give seconds above 0/, text);
+    assert.throws(() => durationOrNone(text), /Give seconds above 0/, text);
+  }
+});
