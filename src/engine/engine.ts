@@ -21,6 +21,14 @@ export const SEND_BEFORE_FILE = 4;
 export const IN_FLIGHT: number = -ERRNO.EINPROGRESS;
 
 /**
+ * What is in use, by name. Every number is 0 when nothing is open and nothing is under way.
+ *
+ * @remarks
+ * Not part of the public API: the tests compare it with zeros, so that a leak on a path of errors fails one.
+ */
+export type Balance = Readonly<Record<string, number>>;
+
+/**
  * What an engine tells its owner: each operation that came to its end.
  *
  * @remarks
@@ -157,6 +165,8 @@ export interface Engine {
    * nothing.
    */
   submit(): void;
+  /** What the engine has in use: slots, buffers, arenas, sends and whatever else it has to give back. */
+  balance(): Balance;
   /** Gives everything back. Descriptors still open stay so: they are the owner's. */
   dispose(): void;
 }

@@ -42,6 +42,11 @@ export class FileSends {
     return this.#next.size > 0;
   }
 
+  /** How many go on in the next turn. */
+  get size(): number {
+    return this.#next.size;
+  }
+
   /** See {@link Engine.sendFile}. */
   send(slot: number, file: number, offset: number, length: number): number {
     // Without holes, which would make it slow.

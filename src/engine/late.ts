@@ -33,6 +33,11 @@ export class Late {
     this.#arenas = arenas;
   }
 
+  /** How many slots something came late for. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
   has(slot: number): boolean {
     return this.#slots.size > 0 && this.#slots.has(slot);
   }

@@ -23,7 +23,7 @@ import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { ACCEPT_BUDGET, RECEIVE_BUDGET, RECEIVE_BYTES, SETTLE_AFTER } from "./budgets.ts";
 import { acceptNow, isOutOfResources, isUnixSocket, sendNow } from "./calls.ts";
-import { type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
+import { type Balance, type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
 import { FileSends } from "./file-sends.ts";
 import { Interests } from "./interests.ts";
 import {
@@ -208,6 +208,15 @@ export class ReadinessEngine implements Engine {
   }
 
   submit(): void {}
+
+  balance(): Balance {
+    return {
+      slots: this.#slots.used,
+      files: this.#files.size,
+      toBeRead: this.#again.length,
+      toBeReleased: this.#closed.length,
+    };
+  }
 
   dispose(): void {
     this.#interests.close();

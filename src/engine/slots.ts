@@ -45,6 +45,11 @@ export class Slots {
     this.sendLengths[slot] = 0;
   }
 
+  /** How many are in use. */
+  get used(): number {
+    return this.kinds.reduce((used, kind) => (kind === KIND_FREE ? used : used + 1), 0);
+  }
+
   has(slot: number, flag: number): boolean {
     return ((this.flags[slot] as number) & flag) !== 0;
   }

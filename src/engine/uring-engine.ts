@@ -20,7 +20,7 @@ import { F_GETFD } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { BufferRing } from "../uring/buffer-ring.ts";
 import { Ring, type RingOptions } from "../uring/ring.ts";
-import type { Completions, Engine } from "./engine.ts";
+import type { Balance, Completions, Engine } from "./engine.ts";
 import { FileSends } from "./file-sends.ts";
 import { Late } from "./late.ts";
 import { RingWait } from "./ring-wait.ts";
@@ -257,6 +257,19 @@ export class UringEngine implements Engine {
     if (this.#ring.submissions.pending === 0) return;
     this.#wait.enterNow();
     if (!this.#wait.rest()) this.#announce();
+  }
+
+  balance(): Balance {
+    return {
+      slots: this.#slots.used,
+      buffersHeld: this.#buffers.held,
+      loans: this.#receives.loans,
+      late: this.#late.size,
+      orphanedSends: this.#sends.orphans,
+      watched: this.#watched.size,
+      files: this.#files.size,
+      toBeReleased: this.#closed.length,
+    };
   }
 
   dispose(): void {

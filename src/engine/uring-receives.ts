@@ -50,6 +50,11 @@ export class UringReceives {
     this.#arenas = arenas;
   }
 
+  /** How many pieces of memory are on loan until `settle`. */
+  get loans(): number {
+    return this.#loanCount + this.#lateLoans.length;
+  }
+
   /** A receive of `slot` came to its end, or told of more. @returns How many things were told. */
   received(slot: number, tag: number, result: number, flags: number): number {
     const slots = this.#slots;

@@ -72,22 +72,22 @@ export class UringSends {
       const left = (slots.sendLengths[slot] as number) - result;
       slots.sendLengths[slot] = left;
       // The first of several is the lent one. Those behind it may wait for long, and need no buffer.
-      const wentWhole = result === slots.lentLengths[slot];
-      if (wentWhole && slots.has(slot, FLAG_LENT)) this.#dropLent(slot);
+      if (result === slots.lentLengths[slot]) this.#dropLent(slot);
       this.#completions.sent(slot, result);
       if (left === 0 || sends > 0) return 1;
     } else if (!RESENT.includes(result)) {
+      // Nobody sends from there again: what was linked behind it is cancelled, and is not lent.
+      this.#dropLent(slot);
       this.#completions.failed(slot, -result, "send");
       return 1;
     }
     // What goes short ends those that follow it, and the last of them tells of it.
     if (sends === 0 && slots.isCurrent(slot, tag)) {
       slots.sendLengths[slot] = 0;
-      const lent = slots.has(slot, FLAG_LENT);
-      const number = lent ? this.#lentBuffer(slot) : 0;
-      slots.lower(slot, FLAG_LENT);
+      // The owner copies what it has left of the lent bytes, so their buffer stays until it has.
+      const lent = this.#takeLent(slot);
       this.#completions.returned(slot);
-      if (lent) this.#buffers.drop(number);
+      if (lent >= 0) this.#buffers.drop(lent);
     }
     return 1;
   }
@@ -100,16 +100,24 @@ export class UringSends {
     return 1;
   }
 
-  /** A slot is closed that sends. */
+  /** A slot is closed. */
   end(slot: number): void {
     const slots = this.#slots;
-    if (slots.sends[slot] === 0) return;
-    if (slots.has(slot, FLAG_LENT)) {
-      const orphan = { buffer: this.#lentBuffer(slot), sends: slots.sends[slot] as number };
-      this.#orphans.set(`${slots.tag(slot, OP_SEND)}:${slot}`, orphan);
+    const sends = slots.sends[slot] as number;
+    const lent = this.#takeLent(slot);
+    if (sends === 0) {
+      if (lent >= 0) this.#buffers.drop(lent);
+      return;
     }
+    if (lent >= 0)
+      this.#orphans.set(`${slots.tag(slot, OP_SEND)}:${slot}`, { buffer: lent, sends });
     // Memory that is not lent is the owner's again when this returns.
-    this.#operations.cancelNow(slot, OP_SEND, slots.sends[slot] as number);
+    this.#operations.cancelNow(slot, OP_SEND, sends);
+  }
+
+  /** How many closed slots have a buffer whose send has not come to its end. */
+  get orphans(): number {
+    return this.#orphans.size;
   }
 
   #orphanSent(slot: number, tag: number): void {
@@ -119,13 +127,18 @@ export class UringSends {
     this.#orphans.delete(`${tag}:${slot}`);
   }
 
+  /** Gives the buffer of the slot's lent send back, if it has one. */
   #dropLent(slot: number): void {
-    this.#slots.lower(slot, FLAG_LENT);
-    this.#buffers.drop(this.#lentBuffer(slot));
+    const lent = this.#takeLent(slot);
+    if (lent >= 0) this.#buffers.drop(lent);
   }
 
-  #lentBuffer(slot: number): number {
-    const address = this.#slots.sendAddresses[slot] as number;
+  /** Ends the slot's claim to the buffer of its lent send. @returns The buffer, which is to be dropped, or -1. */
+  #takeLent(slot: number): number {
+    const slots = this.#slots;
+    if (!slots.has(slot, FLAG_LENT)) return -1;
+    slots.lower(slot, FLAG_LENT);
+    const address = slots.sendAddresses[slot] as number;
     return this.#buffers.numberAt(address - this.#buffers.memory.address);
   }
 }

@@ -43,19 +43,29 @@ export class Blocks {
   readonly #cold: Block[] = [];
   readonly #small: Block[] = [];
   readonly #lent: Block[] = [];
+  #used = 0;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
   }
 
+  /** How many are in use: mapped ones, lent ones and those of files. */
+  get used(): number {
+    return this.#used;
+  }
+
   /** @throws SysError `ENOMEM` when the system has no memory to map. */
   take(): Block {
-    return this.#warm.pop() ?? this.#cold.pop() ?? this.#grow(this.#cold, BLOCK_BYTES);
+    const block = this.#warm.pop() ?? this.#cold.pop() ?? this.#grow(this.#cold, BLOCK_BYTES);
+    this.#used++;
+    return block;
   }
 
   /** A block of {@link SMALL_BYTES}. @throws SysError `ENOMEM` when the system has no memory to map. */
   takeSmall(): Block {
-    return this.#small.pop() ?? this.#grow(this.#small, SMALL_BYTES);
+    const block = this.#small.pop() ?? this.#grow(this.#small, SMALL_BYTES);
+    this.#used++;
+    return block;
   }
 
   /** A block that is a piece of `arena`: bytes that are sent from where they were received. */
@@ -65,6 +75,7 @@ export class Blocks {
     block.bytes = arena.u8;
     block.start = start;
     block.end = start + length;
+    this.#used++;
     return block;
   }
 
@@ -73,10 +84,12 @@ export class Blocks {
     const block = newBlock(0, NOTHING, false, file);
     block.start = file.offset;
     block.end = file.offset + file.length;
+    this.#used++;
     return block;
   }
 
   give(block: Block): void {
+    this.#used--;
     if (block.file !== null) return;
     if (block.lent) {
       block.next = null;

@@ -1,4 +1,4 @@
-import type { Completions, Engine } from "../engine/engine.ts";
+import type { Balance, Completions, Engine } from "../engine/engine.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Blocks } from "./blocks.ts";
@@ -56,6 +56,8 @@ export class Loop implements Completions {
   /** Who could not accept for want of descriptors, and tries again when one is free. */
   readonly starved: Set<Owner> = new Set();
   host: Host | undefined;
+  /** Whether everything is given back, and nothing may be called any more. */
+  disposed = false;
   /** Called before what was written leaves: once for all that leaves together. */
   beforeSends: (() => void) | undefined;
 
@@ -200,14 +202,34 @@ export class Loop implements Completions {
     return happened;
   }
 
-  /** Ends everything at once. */
-  dispose(): void {
+  /** Ends whatever has a slot, or waits for one. */
+  shut(): void {
     for (const owner of this.#held) owner.shut();
     for (const owner of this.#owners) owner?.shut();
-    this.timers.clear();
     this.#drained = [];
+  }
+
+  /** Ends everything at once. */
+  dispose(): void {
+    this.shut();
+    this.disposed = true;
+    this.timers.clear();
     this.engine.dispose();
     this.blocks.dispose();
+  }
+
+  /** What the loop and its engine have in use. The timers that a program has set are its own, and are not counted. */
+  balance(): Balance {
+    const { keepingAlive } = this.timers;
+    return {
+      ...this.engine.balance(),
+      owners: this.#owners.reduce((used, owner) => (owner === undefined ? used : used + 1), 0),
+      ownersWithoutSlot: this.#held.size,
+      starved: this.starved.size,
+      blocks: this.blocks.used,
+      timers: this.timers.size - keepingAlive,
+      references: this.#references - keepingAlive,
+    };
   }
 
   // What the engine tells, in the order of Completions.

@@ -20,6 +20,9 @@ import { profileOf } from "./stream-profile.ts";
 import type { Timer } from "./timers.ts";
 import { checkEvents, DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
 
+/** The inside of a reactor, for tests that look at its {@link Loop.balance}. Not part of the public API. */
+export let loopOf: (reactor: Reactor) => Loop;
+
 /** How a reactor does its work. */
 export interface ReactorOptions extends EngineOptions {
   /** The kernel to use; a test may hand over one that fails. */
@@ -42,6 +45,10 @@ export interface ReactorOptions extends EngineOptions {
  * ```
  */
 export class Reactor implements Disposable {
+  static {
+    loopOf = (reactor) => reactor.#loop;
+  }
+
   readonly #loop: Loop;
   #hosted: Hosted | undefined;
   #stopped = false;

@@ -66,6 +66,11 @@ export class Timers {
     return this.#heap.length;
   }
 
+  /** How many of them keep the process alive. */
+  get keepingAlive(): number {
+    return this.#heap.reduce((count, { keepsAlive }) => (keepsAlive ? count + 1 : count), 0);
+  }
+
   /** When the first one fires; `Infinity` when there is none. */
   get deadline(): number {
     return this.#heap[0]?.deadline ?? Number.POSITIVE_INFINITY;

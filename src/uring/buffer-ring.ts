@@ -124,6 +124,13 @@ export class BufferRing {
     return this.#ready;
   }
 
+  /** How often buffers are held, by whoever reads or sends from them: 0 when all of them have come back. */
+  get held(): number {
+    let holders = 0;
+    for (let number = 0; number < this.#count; number++) holders += this.#holders[number] as number;
+    return holders - this.#ready;
+  }
+
   /**
    * The place in {@link memory} of what a completion received, and the first to hold its buffer.
    *

@@ -2,6 +2,7 @@
 import { whyNoUring } from "../../src/engine/try-uring.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { assertEngineBalance } from "../balance.ts";
 import type { Suite } from "../suite.ts";
 import { accepts } from "./uring/accepts.ts";
 import { exhaustion } from "./uring/exhaustion.ts";
@@ -22,6 +23,7 @@ export function uringEngineConformance(what: string, from: Kernel = kernel): Sui
       run: () => {
         using rig = new UringRig(from);
         body(rig);
+        assertEngineBalance(rig.engine);
       },
     })),
   };

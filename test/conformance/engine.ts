@@ -17,6 +17,7 @@ import { FIONREAD } from "../../src/sys/abi.ts";
 import type { Arena } from "../../src/sys/arena.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { assertEngineBalance } from "../balance.ts";
 import { type Descriptor, Opened } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
 
@@ -118,6 +119,7 @@ export function engineConformance(
       };
       try {
         body(bench);
+        assertEngineBalance(engine);
       } finally {
         engine.dispose();
         opened[Symbol.dispose]();

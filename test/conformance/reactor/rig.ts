@@ -7,6 +7,7 @@ import { Socket } from "../../../src/socket/socket.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../../src/sys/abi.ts";
 import type { Libc } from "../../../src/sys/libc.ts";
 import { kernel } from "../../../src/sys/open.ts";
+import { assertReactorBalance } from "../../balance.ts";
 import { kernelWith } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
 
@@ -123,7 +124,20 @@ export class Rig {
     else await (moved ? nextImmediate() : sleep(1));
   }
 
+  /** @param check - Whether a reactor that has not given back all that it had in use is a failure. */
+  close(check: boolean): void {
+    try {
+      if (check) assertReactorBalance(this.reactor);
+    } finally {
+      this.#close();
+    }
+  }
+
   [Symbol.dispose](): void {
+    this.close(true);
+  }
+
+  #close(): void {
     this.reactor.close();
     for (const peer of this.#peers) peer.close();
     for (const fd of this.#fds) libc.close(fd);
@@ -265,10 +279,13 @@ export function casesOf(
     skip,
     run: async () => {
       const rig = new Rig(variant);
+      let passed = false;
       try {
         await body(rig);
+        passed = true;
       } finally {
-        rig[Symbol.dispose]();
+        // What a failed case leaves behind says nothing.
+        rig.close(passed);
       }
     },
   });

@@ -5,7 +5,7 @@ import type { Connection, Handlers } from "../../../src/index.ts";
 import { sendFds } from "../../../src/socket/pass-fds.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import type { Case } from "../../suite.ts";
-import { assertSame, casesOf, pattern, Rig, type Variant, withoutCalls } from "./rig.ts";
+import { assertSame, casesOf, type Peer, pattern, Rig, type Variant, withoutCalls } from "./rig.ts";
 
 const KIB = 1024;
 const realSend: typeof kernel.libc.send = kernel.libc.send;
@@ -379,6 +379,30 @@ export function transferCases(variant: Variant): Case[] {
         await rig.until("ended", () => peer.ended);
         assert.equal(peer.text, how === "destroy" ? "" : "lent");
       }
+    }),
+    test("lent bytes written back to a peer that has reset are given up, and the next peers are served", async (rig) => {
+      let victim: Peer | undefined;
+      let closes = 0;
+      const listener = rig.listen({
+        zeroCopy: true,
+        data: (connection, bytes) => {
+          victim?.reset();
+          connection.write(bytes);
+          // Behind the lent bytes stand some of the connection's own.
+          if (closes % 2 === 0) connection.write("own");
+        },
+        error: () => {},
+        close: () => void closes++,
+      });
+      for (let count = 1; count <= 20; count++) {
+        victim = rig.peer(listener);
+        victim.send(new Uint8Array(65_536));
+        await rig.until("closed", () => closes === count);
+      }
+      victim = undefined;
+      const peer = rig.peer(listener);
+      peer.send("served");
+      await rig.until("served", () => peer.text.startsWith("served"));
     }),
     test("lent bytes written to a connecting connection arrive as they were", async (rig) => {
       const got: string[] = [];

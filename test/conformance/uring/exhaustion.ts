@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { ERRNO } from "../../../src/base/errno.ts";
 import { SEND_LENT, SEND_MORE } from "../../../src/engine/engine.ts";
 import type { Kernel } from "../../../src/sys/kernel.ts";
+import { assertEngineBalance } from "../../balance.ts";
 import { faultyRings } from "../../ring-memory.ts";
 import { assertSame } from "../reactor/rig.ts";
 import { UringRig } from "./rig.ts";
@@ -47,6 +48,7 @@ export const exhaustion: Readonly<Record<string, (rig: UringRig) => void>> = {
       assertSame(kernel.scratch.u8.subarray(0, BUFFER_BYTES), message);
     });
     for (const slot of pairs.keys()) engine.forget(slot);
+    assertEngineBalance(engine);
   },
 
   "buffers that have run out for a second keep nobody from being served": ({ kernel }) => {
@@ -109,6 +111,7 @@ export function exhaust(from: Kernel, spanMs: number): Exhaustion {
     assert.equal(waits, -1, `stream ${waits} was not served in ${PATIENCE_TURNS} turns`);
   }
   for (const slot of peers.keys()) engine.forget(slot);
+  assertEngineBalance(engine);
   assert.ok(
     shortTurns > 0.9 * turns,
     `in ${turns - shortTurns} of ${turns} turns buffers were left`,

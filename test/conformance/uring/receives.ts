@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { EVENT_READ } from "../../../src/selectors/events.ts";
 import { kernel } from "../../../src/sys/open.ts";
+import { assertEngineBalance } from "../../balance.ts";
 import { allowDescriptors, descriptors } from "../../descriptors.ts";
 import { randomFrom } from "../../faulty-kernel.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
@@ -164,6 +165,7 @@ function starve(rig: UringRig): void {
     );
   }
   for (let slot = 0; slot < STREAMS; slot++) rig.engine.forget(slot);
+  assertEngineBalance(rig.engine);
 }
 
 function pairOf(rig: UringRig): ReturnType<UringRig["opened"]["pair"]> {

@@ -39,6 +39,7 @@ export class Told implements Completions {
   readonly fds: number[] = [];
   onReceived: (slot: number, arena: Arena, offset: number, length: number) => void = () => {};
   onAccepted: (slot: number) => void = () => {};
+  onFailed: (slot: number) => void = () => {};
 
   of(slot: number): SlotRecord {
     let record = this.#slots.get(slot);
@@ -75,6 +76,7 @@ export class Told implements Completions {
   }
   failed(slot: number, errno: number, syscall: string): void {
     this.of(slot).failed = `${errno} ${syscall}`;
+    this.onFailed(slot);
   }
   ready(): void {}
   settle(): void {}

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { ERRNO } from "../../../src/base/errno.ts";
 import { SEND_LENT, SEND_MORE } from "../../../src/engine/engine.ts";
+import { OP_MASK, OP_SEND } from "../../../src/engine/uring-slots.ts";
 import { SO_LINGER, SOL_SOCKET } from "../../../src/socket/constants.ts";
 import type { Socket } from "../../../src/socket/socket.ts";
 import { randomFrom } from "../../faulty-kernel.ts";
+import { faultyRings } from "../../ring-memory.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
-import { readAll, type UringRig } from "./rig.ts";
+import { readAll, UringRig } from "./rig.ts";
 
 /** How long a chain is at most. */
 const CHAIN = 16;
@@ -115,6 +118,53 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
       );
       engine.forget(0);
       told.forget(0);
+    }
+  },
+
+  "the buffer of a lent send comes back however the send and what is linked behind it end": ({
+    kernel,
+  }) => {
+    const results = [ERRNO.ECONNRESET, ERRNO.EPIPE, ERRNO.EIO, ERRNO.ENOBUFS, ERRNO.ENOMEM];
+    let errno = 0;
+    const faults = faultyRings(
+      {
+        completed: (completion) => {
+          const isSend = ((completion[1] as number) & OP_MASK) === OP_SEND;
+          if (isSend && errno > 0 && (completion[2] as number) > 0) completion[2] = -errno;
+        },
+      },
+      kernel,
+    );
+    const faulty = { ...kernel, arenas: faults.arenas };
+    using rig = new UringRig({ ...faulty, libc: { ...kernel.libc, syscall: faults.syscall } });
+    const { engine, told } = rig;
+    const own = rig.memory(4096);
+    for (const [round, failure] of [0, ...results, ERRNO.EAGAIN, ERRNO.ECANCELED].entries()) {
+      for (const behind of [0, 1, 2]) {
+        for (const ending of ["forgets at once", "forgets later", "forgets before"]) {
+          const [mine, theirs] = rig.opened.pair();
+          assert.ok(engine.open(0, mine.fileno()) >= 0);
+          errno = failure;
+          told.onReceived = (slot, arena, offset, length) => {
+            const flags = behind > 0 ? SEND_LENT | SEND_MORE : SEND_LENT;
+            engine.send(slot, arena.address + offset, length, flags);
+            for (let i = 1; i <= behind; i++) {
+              engine.send(slot, own.address, own.byteLength, i < behind ? SEND_MORE : 0);
+            }
+            if (ending === "forgets before") engine.forget(slot);
+          };
+          told.onFailed = (slot) => {
+            if (ending === "forgets at once") engine.forget(slot);
+          };
+          theirs.write(2000);
+          rig.turns(6);
+          engine.forget(0);
+          rig.turns(2);
+          const balance = Object.entries(engine.balance()).filter(([, left]) => left !== 0);
+          assert.deepEqual(balance, [], `round ${round}, ${behind} behind, ${ending}`);
+          told.forget(0);
+        }
+      }
     }
   },
 

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import type { Balance, Engine } from "../src/engine/engine.ts";
+import { loopOf, type Reactor } from "../src/reactor/reactor.ts";
+
+/** Far more turns than completions of what was closed need to come in. */
+const MAX_TURNS = 50;
+
+function leftIn(balance: Balance): [name: string, count: number][] {
+  return Object.entries(balance).filter(([, count]) => count !== 0);
+}
+
+/**
+ * Turns `engine` until nothing is in use that `balance` counts.
+ *
+ * @throws AssertionError that names what is left.
+ */
+function assertBalance(engine: Engine, balance: () => Balance): void {
+  for (let turns = 0; turns < MAX_TURNS && leftIn(balance()).length > 0; turns++) engine.turn(0);
+  const left = leftIn(balance()).map(([name, count]) => `${name}: ${count}`);
+  assert.deepEqual(left, [], `the engine on ${engine.name} has not given everything back`);
+}
+
+/** Fails unless an engine whose slots are all closed has given back everything that it had in use. */
+export function assertEngineBalance(engine: Engine): void {
+  assertBalance(engine, () => engine.balance());
+}
+
+/**
+ * Ends whatever is open in a reactor, and fails unless it has then given back everything that it had in use.
+ *
+ * @remarks
+ * A reactor that is closed already has unmapped its memory, whoever had it: there is nothing to compare.
+ */
+export function assertReactorBalance(reactor: Reactor): void {
+  const loop = loopOf(reactor);
+  if (loop.disposed) return;
+  loop.shut();
+  assertBalance(loop.engine, () => loop.balance());
+}
