@@ -74,4 +74,5 @@ for await (const question of createInterface({ input: stdin })) {
   say({ pids: [process.pid, ...pids] });
 }
 await server.stop(0);
-process.exit(0);
+// Bun has not written all of it yet.
+stdout.write("", () => process.exit(0));

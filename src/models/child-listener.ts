@@ -42,6 +42,8 @@ class ListeningChild {
       observed ? tellingObserver((said) => channel.tell(said)) : undefined,
       () => this.#tellSoon(),
     );
+    // Also when a handler throws, or calls exit.
+    process.once("exit", () => this.#tellNumbers());
   }
 
   /** On a loop that has the process to itself: handlers do not await. */
@@ -49,11 +51,7 @@ class ListeningChild {
     const serving = new EventServing(this.#where(), { ...this.#parts(), handlers });
     const watch = this.#heed(serving, () => watch.close());
     this.#ready();
-    try {
-      this.#reactor.run();
-    } finally {
-      this.#tellNumbers();
-    }
+    this.#reactor.run();
   }
 
   /** On a loop that is a guest of the runtime's: what the module serves may await anything. */
@@ -69,11 +67,7 @@ class ListeningChild {
       this.#heed(serving, resolve);
     });
     this.#ready();
-    try {
-      await Promise.race([stopped, failed]);
-    } finally {
-      this.#tellNumbers();
-    }
+    await Promise.race([stopped, failed]);
   }
 
   #where(): ConstructorParameters<typeof EventServing>[0] {

@@ -19,4 +19,11 @@ export interface ChildEvents {
 }
 
 /** How much longer than it was given a child may take to stop. */
-export const OVERTIME_MS = 500;
+const OVERTIME_MS = 500;
+/** The same, when it was given no time: enough to report its numbers. */
+const AT_ONCE_MS = 200;
+
+/** After how long a child that was given `graceMs` to stop is ended from outside. */
+export function killedAfterMs(graceMs: number): number {
+  return graceMs + (graceMs === 0 ? AT_ONCE_MS : OVERTIME_MS);
+}

@@ -26,12 +26,10 @@ function serveConnection(
 ): void {
   const { observed, idleTimeoutMs } = input;
   const served = new Served(observed ? tellingObserver((said) => channel.tell(said)) : undefined);
+  // Also when a handler throws, or calls exit.
+  process.once("exit", () => channel.tell({ type: "tally", tally: served.tally() }));
   channel.tell({ type: "ready" });
-  try {
-    new Conversations({ kernel, handlers, orders: channel, idleTimeoutMs }).hold(fd, served);
-  } finally {
-    channel.tell({ type: "tally", tally: served.tally() });
-  }
+  new Conversations({ kernel, handlers, orders: channel, idleTimeoutMs }).hold(fd, served);
 }
 
 async function serve(channel: Channel): Promise<void> {

@@ -113,8 +113,8 @@ export class OwnServing implements ModelLoop<never>, LoopServing {
     }
   }
 
+  /** Closes the connections that are left. The module may still have to write what they leave, such as log lines. */
   #cutOff(): void {
-    this.#ended = true;
     for (const connection of this.#open.keys()) connection.destroy();
     this.#endIfEmpty();
   }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
+import type { SysError } from "../base/sys-error.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Watch } from "../reactor/watch.ts";
 import { EVENT_READ } from "../selectors/events.ts";
@@ -9,7 +10,7 @@ import { createServer } from "../socket/create.ts";
 import { sendFds } from "../socket/pass-fds.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { type ChildEvents, type ChildUnit, OVERTIME_MS } from "./child-unit.ts";
+import { type ChildEvents, type ChildUnit, killedAfterMs } from "./child-unit.ts";
 import { type ChildMessage, errorOf, type ProcessInput, type StopOrder } from "./messages.ts";
 
 /** More than any message has: they are no longer than a socket's buffer. */
@@ -171,11 +172,12 @@ class StartedProcess implements ChildUnit {
   stop(graceMs: number): void {
     this.#stopWithinMs = graceMs;
     clearTimeout(this.#timer);
-    if (graceMs === 0) {
+    // One that has not begun to serve has no numbers to report.
+    if (graceMs === 0 && !this.ready) {
       this.#child.kill("SIGKILL");
       return;
     }
-    this.#timer = setTimeout(() => this.#child.kill("SIGKILL"), graceMs + OVERTIME_MS);
+    this.#timer = setTimeout(() => this.#child.kill("SIGKILL"), killedAfterMs(graceMs));
     this.#order(graceMs);
   }
 
@@ -187,33 +189,52 @@ class StartedProcess implements ChildUnit {
     }
   }
 
-  /** Takes what it says. @returns Whether there is more to come. */
+  /** Reads every message that has arrived, and closes the channel at its end. */
   #hear(): void {
-    try {
-      for (;;) {
-        const bytes = this.#channel?.recv(MAX_MESSAGE);
-        if (bytes === null || bytes === undefined) return;
-        if (bytes.length === 0) break;
-        const message = JSON.parse(Buffer.from(bytes).toString()) as ChildMessage;
-        if (message.type === "failed") this.#failed ??= errorOf(message.error);
-        else if (message.type === "ready") this.ready = true;
-        this.#events.message(message);
-      }
-    } catch {
-      // A reset: it was killed with orders unread.
+    for (;;) {
+      const bytes = this.#receive();
+      if (bytes === null) return;
+      if (bytes.length === 0) break;
+      const message = JSON.parse(Buffer.from(bytes).toString()) as ChildMessage;
+      if (message.type === "failed") this.#failed ??= errorOf(message.error);
+      else if (message.type === "ready") this.ready = true;
+      this.#events.message(message);
     }
     this.#closeChannel();
+  }
+
+  /**
+   * The next message; empty at the end of the channel, null when none has arrived yet.
+   *
+   * @remarks
+   * A child that ends with an order unread resets the channel. The kernel reports that once, before the messages
+   * that the child had sent; they are still in the queue.
+   *
+   * @source unix(7), `unix_release_sock` in net/unix/af_unix.c
+   */
+  #receive(): Uint8Array | null {
+    for (;;) {
+      try {
+        return this.#channel?.recv(MAX_MESSAGE) ?? null;
+      } catch (error) {
+        if ((error as SysError).code === "ECONNRESET") continue;
+        throw error;
+      }
+    }
   }
 
   #end(why: Error | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
-    // What it said before it ended is still there.
-    this.#hear();
-    this.#closeChannel();
-    this.#closeFd();
-    this.#events.ended(why && (this.#failed ?? why));
+    try {
+      // The messages that it sent before it ended are still in the channel.
+      this.#hear();
+    } finally {
+      this.#closeChannel();
+      this.#closeFd();
+      this.#events.ended(why && (this.#failed ?? why));
+    }
   }
 
   #closeChannel(): void {

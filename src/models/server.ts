@@ -135,8 +135,9 @@ export class ModelServer implements AsyncDisposable {
    * What it has done so far.
    *
    * @remarks
-   * A process or thread that serves one connection tells its numbers when that is over, a pre-forked one
-   * twenty times a second; what one had not told when it was killed is lost.
+   * A process or thread that serves one connection reports its numbers when that is over, a pre-forked one
+   * twenty times a second. A handler that throws or calls `exit` loses none; what a process had not reported when
+   * it was killed (SIGKILL) is lost.
    */
   get counts(): ModelCounts {
     const { connections = 0, open = 0, messages = 0, bytes = 0 } = this.#way?.tally() ?? {};

@@ -46,16 +46,24 @@ function say(message: ChildMessage): void {
   parentPort?.postMessage(message);
 }
 
+/** The numbers that the main thread has not been told yet. */
+let untold: Served | undefined;
+
 function newServed(): Served {
-  return new Served(input.observed ? tellingObserver(say) : undefined);
+  untold = new Served(input.observed ? tellingObserver(say) : undefined);
+  return untold;
+}
+
+function tellNumbers(): void {
+  if (untold !== undefined) say({ type: "tally", tally: untold.tally() });
 }
 
 /** Serves a connection, then the next that the main thread has for it, until it is told to end. */
 function serveEach(conversations: Conversations): Promise<void> {
   const serve = (fd: number): void => {
-    const served = newServed();
-    conversations.hold(fd, served);
-    say({ type: "tally", tally: served.tally() });
+    conversations.hold(fd, newServed());
+    tellNumbers();
+    untold = undefined;
     say({ type: "over" });
   };
   return new Promise((resolve, reject) => {
@@ -85,7 +93,7 @@ function serveInTurn(conversations: Conversations): void {
       conversations.hold(fd, served);
       hand.connection = -1;
       libc.close(fd);
-      say({ type: "tally", tally: served.tally() });
+      tellNumbers();
     } else if (isOutOfResources(-fd)) {
       if (!starved) say({ type: "cannot accept", error: toldError(new SysError("accept4", fd)) });
       starved = true;
@@ -109,7 +117,11 @@ async function serve(): Promise<void> {
   else serveInTurn(conversations);
 }
 
-process.once("exit", () => kernel.arenas.unmap());
+process.once("exit", () => {
+  // Also when a handler has thrown, or has called exit.
+  tellNumbers();
+  kernel.arenas.unmap();
+});
 try {
   await serve();
   await printed();

@@ -5,13 +5,11 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Board } from "../workers/board.ts";
 import { Lingering } from "../workers/lingering.ts";
-import { type ChildEvents, type ChildUnit, OVERTIME_MS } from "./child-unit.ts";
+import { type ChildEvents, type ChildUnit, killedAfterMs } from "./child-unit.ts";
 import { Hand } from "./hand.ts";
 import { type ChildInput, type ChildMessage, errorOf } from "./messages.ts";
 import type { ThreadInput, ThreadOrder } from "./thread.ts";
 
-/** How long a thread that is told to end at once may take to do so by itself. */
-const AT_ONCE_MS = 100;
 /** How long a thread without a connection waits for the next one before it ends. */
 const IDLE_MS = 10_000;
 
@@ -205,12 +203,11 @@ class StartedThread implements ChildUnit {
   /** It has been told by the bell. */
   stop(graceMs: number): void {
     clearTimeout(this.#timer);
-    const overtimeMs = graceMs === 0 ? AT_ONCE_MS : OVERTIME_MS;
     // One that is in a loop of its own. What sleeps in the kernel has been woken.
     this.#timer = setTimeout(() => {
       this.#killed = true;
       void this.#worker.terminate();
-    }, graceMs + overtimeMs);
+    }, killedAfterMs(graceMs));
   }
 
   #over(fate: ThreadFate): void {

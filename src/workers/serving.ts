@@ -108,8 +108,8 @@ export class ServingWorker implements PoolWorker {
     }
   }
 
+  /** Closes the connections that are left. The module may still have to write what they leave, such as log lines. */
   #cutOff(): void {
-    this.#ended = true;
     for (const connection of this.#open) connection.destroy();
     this.#endIfEmpty();
   }

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { serveModel } from "../../src/models/index.ts";
 import { kernel } from "../../src/sys/open.ts";
@@ -62,6 +65,7 @@ function coreCases(): Case[] {
     thrownCase("thread"),
     ...(["process", "thread"] as const).map(stoppedCase),
     spinningCase("thread"),
+    lastNumbersCase("process"),
     orphanCase("prefork"),
     ownServerCase("prefork"),
   ];
@@ -80,6 +84,7 @@ function allCases(): Case[] {
     ...limitCases(),
     ...ONE_OF_EACH.map(stoppedCase),
     ...WITH_CHILDREN.map(spinningCase),
+    ...(["blocking", "process", "thread"] as const).map(lastNumbersCase),
     ...(["process", "prefork"] as const).map(orphanCase),
     ...(["prefork", "event"] as const).map(ownServerCase),
     ...refusedCases(),
@@ -198,6 +203,10 @@ function thrownCase(name: string): Case {
       }
       assert.equal(await test.client().ask("still"), "still");
       assert.equal(test.server.counts.deaths, 2);
+      // What each had received before it died is counted: "throw", "exit".
+      await test.server.stop(0);
+      const { connections, open, messages, bytes } = test.server.counts;
+      assert.deepEqual([connections, open, messages, bytes], [3, 0, 3, 14]);
     },
   };
 }
@@ -277,6 +286,33 @@ function spinningCase(name: string): Case {
       Atomics.store(new Uint8Array(over), 0, 1);
       await until("nothing is left open", () => held() - others.held <= before);
       assert.ok(others.untouched, "a thread has gone on, with descriptors that are others'");
+    },
+  };
+}
+
+function lastNumbersCase(name: string): Case {
+  return {
+    name: `${name}: what a child reports as it ends is counted, with an order in its channel that it never reads`,
+    run: async () => {
+      const file = join(tmpdir(), `polloi-closes-${process.pid}-${Math.random()}`);
+      try {
+        await using test = await TestServer.start({ ...lean(name), data: { closesWith: file } });
+        const clients = name === "blocking" ? [test.client()] : [test.client(), test.client()];
+        for (const client of clients) client.send("hello").end();
+        // The child of each closes its connection next, and waits there without reading its orders.
+        await until("answered", () => clients.every(({ closed }) => closed));
+        const stopped = test.server.stop(20_000);
+        writeFileSync(file, "");
+        // Nothing is read before the processes have ended, as on a busy machine.
+        const deadline = performance.now() + 10_000;
+        while (childrenOf().some(runs) && performance.now() < deadline);
+        await stopped;
+        const { connections, open, messages, bytes, deaths } = test.server.counts;
+        const expected = [clients.length, 0, clients.length, 5 * clients.length, 0];
+        assert.deepEqual([connections, open, messages, bytes, deaths], expected);
+      } finally {
+        rmSync(file, { force: true });
+      }
     },
   };
 }

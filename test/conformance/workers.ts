@@ -273,6 +273,16 @@ function stoppingCases(): Case[] {
       },
     },
     {
+      name: "stop waits for the end of the module after it has cut off connections",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1, data: { endsLate: true } });
+        const client = await pool.clientOf(0);
+        await pool.pool.stop(10);
+        await client.over();
+        assert.deepEqual(pool.messages, [["ended", 0]]);
+      },
+    },
+    {
       name: "stop ends a worker that is in a loop of its own",
       run: async () => {
         {

@@ -1,5 +1,5 @@
 /** Handlers that echo, unless they are told to do something else. */
-import { writeSync } from "node:fs";
+import { existsSync, writeSync } from "node:fs";
 import { exit } from "node:process";
 import type { ModelConnection, ModelHandlers } from "../../../src/models/index.ts";
 
@@ -11,6 +11,8 @@ export interface Orders {
   readonly loud?: boolean;
   /** A thread that spins ends when the first byte is set: Deno cannot end it. */
   readonly over?: SharedArrayBuffer;
+  /** Each connection that is closed holds its process or thread up until there is a file of this name. */
+  readonly closesWith?: string;
 }
 
 /** How much "much" is: more than the buffers of the kernel take. */
@@ -57,6 +59,9 @@ export function start(orders: Orders = {}): ModelHandlers<{ count: number }> {
     },
     end(connection) {
       connection.write(` ${connection.data.count} in all`);
+    },
+    close() {
+      while (orders.closesWith !== undefined && !existsSync(orders.closesWith));
     },
   };
 }

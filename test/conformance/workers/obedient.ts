@@ -11,6 +11,8 @@ export interface Orders {
   readonly failing?: string;
   /** When it is to stop it waits until a client says "release". */
   readonly holds?: boolean;
+  /** It stops 20 ms after its time is up, and posts that it has. */
+  readonly endsLate?: boolean;
   /** Who spins ends when the first byte is set: Deno cannot end a thread that does. */
   readonly over?: SharedArrayBuffer;
 }
@@ -26,7 +28,7 @@ const released = new Promise<void>((resolve) => {
 const decoder = new TextDecoder();
 
 export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | undefined> {
-  const { starts, failing, holds } = worker.data;
+  const { starts, failing, holds, endsLate } = worker.data;
   if (failing !== undefined) throw new RangeError(failing);
   if (starts !== undefined && Atomics.add(new Int32Array(starts), worker.index, 1) > 0) {
     throw new Error("not again");
@@ -37,6 +39,9 @@ export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | und
       obey(worker, connection, decoder.decode(bytes).trim());
     },
   });
+  if (endsLate === true) {
+    return { stop: (graceMs) => sleep(graceMs + 20).then(() => worker.post("ended")) };
+  }
   return holds === true ? { stop: () => released } : undefined;
 }
 
