@@ -40,7 +40,7 @@ export async function openEcho(
       failed: new Promise(() => {}),
       served: () => ({ counts: { ...server.tally } }),
       stop: (graceMs) => server.stop(graceMs),
-      abort: () => server.abort(),
+      abort: () => void server.stop(0),
     };
   }
   const count = workerCount(workers);

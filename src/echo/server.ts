@@ -1,5 +1,5 @@
 import type { SysError } from "../base/sys-error.ts";
-import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
+import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { formatAddress } from "../socket/address.ts";
@@ -63,7 +63,8 @@ export function protocolHandlers(
       tally.bytes += bytes.length;
       // Told first: a protocol may change the bytes.
       observer?.received(connection.data as string, bytes);
-      if (!answer(connection, bytes)) connection.pause();
+      // An ending connection never drains: it goes on to receive, for the peer's end.
+      if (!answer(connection, bytes) && connection.state === "open") connection.pause();
     },
     drain(connection) {
       connection.resume();
@@ -86,54 +87,26 @@ export class ProtocolServer {
   readonly protocol: ProtocolName;
   readonly listener: Listener;
   readonly tally: Tally = { connections: 0, messages: 0, bytes: 0 };
-  readonly #reactor: Reactor;
-  readonly #open = new Set<Connection<Peer>>();
-  #onEmpty: (() => void) | undefined;
 
   /** @throws as {@link Reactor.listen} does. */
   constructor(reactor: Reactor, options: ProtocolServerOptions) {
     const { protocol, observer, acceptError, ...where } = options;
-    const open = this.#open;
     const handlers = protocolHandlers(protocol, this.tally, observer);
     this.protocol = protocol;
-    this.#reactor = reactor;
     this.listener = reactor.listen<Peer>({
       ...where,
       ...(acceptError === undefined ? {} : { acceptError }),
       ...handlers,
-      open(connection) {
-        open.add(connection);
-        handlers.open(connection);
-      },
-      close: (connection, error) => {
-        open.delete(connection);
-        handlers.close(connection, error);
-        if (open.size === 0) this.#onEmpty?.();
-      },
     });
   }
 
   /**
-   * Stops listening, lets every connection have what is queued for it, and closes it.
+   * Stops gracefully: see {@link Listener.stop}.
    *
-   * @param graceMs - How long that may take; connections that are left then are cut off.
-   * @returns When all of them are closed.
+   * @param graceMs - How long that may take; 0 cuts every connection off at once.
+   * @returns Resolves when all connections are closed.
    */
-  async stop(graceMs: number): Promise<void> {
-    this.listener.close();
-    if (this.#open.size === 0) return;
-    const empty = new Promise<void>((resolve) => {
-      this.#onEmpty = resolve;
-    });
-    const timer = this.#reactor.setTimer(graceMs, () => this.abort());
-    for (const connection of this.#open) connection.close();
-    await empty;
-    timer.cancel();
-  }
-
-  /** Stops listening and cuts every connection off. */
-  abort(): void {
-    this.listener.close();
-    for (const connection of this.#open) connection.destroy();
+  stop(graceMs: number): Promise<void> {
+    return this.listener.stop(graceMs);
   }
 }

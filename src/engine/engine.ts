@@ -113,6 +113,8 @@ export interface Engine {
    * select, which hears of them with the next receive or send.
    */
   setReceiving(slot: number, receiving: boolean): number;
+  /** How many bytes have arrived for a stream that `received` has not reported yet. */
+  unread(slot: number): number;
   /**
    * Sends bytes from mapped memory.
    *

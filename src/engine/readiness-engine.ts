@@ -18,7 +18,7 @@ import {
   MODE_EXCLUSIVE,
 } from "../selectors/events.ts";
 import { type Poller, ReadyBatch } from "../selectors/poller.ts";
-import { takeSocketError } from "../socket/raw.ts";
+import { readUnread, takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { ACCEPT_BUDGET, RECEIVE_BUDGET, RECEIVE_BYTES, SETTLE_AFTER } from "./budgets.ts";
@@ -142,6 +142,10 @@ export class ReadinessEngine implements Engine {
     }
     if (receiving && (was & FLAG_PARKED) !== 0) return this.#interests.unpark(slot);
     return this.#streamInterest(slot);
+  }
+
+  unread(slot: number): number {
+    return readUnread(this.#kernel, this.#slots.fds[slot] as number);
   }
 
   send(slot: number, address: number, length: number, flags: number): number {

@@ -15,7 +15,7 @@ import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import { EVENT_ERROR, EVENT_HANGUP, EVENT_WRITE } from "../selectors/events.ts";
 import { eventsOf } from "../selectors/pollers/poll-mask.ts";
-import { takeSocketError } from "../socket/raw.ts";
+import { readUnread, takeSocketError } from "../socket/raw.ts";
 import { F_GETFD } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { BufferRing } from "../uring/buffer-ring.ts";
@@ -170,6 +170,19 @@ export class UringEngine implements Engine {
       this.#operations.poll(slot);
     }
     return 0;
+  }
+
+  unread(slot: number): number {
+    const { completions } = this.#ring;
+    const tag = this.#slots.tag(slot, OP_RECEIVE);
+    let unread = readUnread(this.#kernel, this.#slots.fds[slot] as number);
+    for (const { length } of this.#late.of(slot)?.pieces ?? []) unread += length;
+    for (let i = 0; i < completions.length; i++) {
+      const at = completions.peek(i);
+      if (completions.tagLow(at) !== slot || completions.tagHigh(at) !== tag) continue;
+      unread += Math.max(0, completions.result(at));
+    }
+    return unread;
   }
 
   send(slot: number, address: number, length: number, flags: number): number {

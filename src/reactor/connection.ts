@@ -39,6 +39,26 @@ export interface Connection<Data = unknown> extends Disposable {
    * take no memory, and do not count towards `maxPendingBytes`.
    */
   readonly pendingBytes: number;
+  /**
+   * How many bytes the peer has not acknowledged: `pendingBytes`, and what the kernel has taken and the peer's
+   * kernel has not (SIOCOUTQ). Each look at it is a system call.
+   *
+   * @remarks
+   * A peer makes progress as long as this falls, or as long as it rises by less than was written. `pendingBytes`
+   * alone stands still while the kernel sends MiBs that it has taken. On a unix socket these are the bytes that
+   * the peer has not read, with the kernel's own overhead. On io_uring a block of 16 KiB that the kernel has taken
+   * in part may count twice.
+   *
+   * @source tcp(7), unix(7)
+   */
+  readonly unacknowledgedBytes: number;
+  /**
+   * How many bytes have arrived that `data` was not called with yet; 0 when it is closed. Each look at it is a
+   * system call.
+   *
+   * @source FIONREAD in tcp(7)
+   */
+  readonly unreadBytes: number;
   /** Whether `pause` was called, and not `resume` since. */
   readonly paused: boolean;
   /** The peer's address; `null` when it is not connected, or no longer. */
@@ -172,6 +192,17 @@ export interface Handlers<Data = unknown> {
    * as soon as everything is sent; with it, that is yours to do, by `end` or `close`.
    */
   end?(connection: Connection<Data>): void;
+  /**
+   * The listener of the connection stops ({@link Listener.stop}): the protocol finishes what it has begun, answers
+   * what has arrived (`unreadBytes` says whether more is there), and ends the connection. What is left after the
+   * grace period is destroyed. Called at once for open connections, and after `open` for those that are accepted
+   * later, from the backlog.
+   *
+   * Without this handler, bytes that have arrived are delivered to `data`, and then the connection ends, as by
+   * `end`. A connection on which nothing was ever received gets half a second to send its first bytes.
+   * Once the peer has taken everything and is silent for a second, the connection is closed.
+   */
+  stopping?(connection: Connection<Data>): void;
   /**
    * The connection is closed; the last that is heard of it.
    *

@@ -1,20 +1,23 @@
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
-import { acceptNow } from "../engine/calls.ts";
+import { acceptNow, isOutOfResources } from "../engine/calls.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import {
   type ListenOptions as ListenerAddress,
   openListener,
+  refuseConnections,
   sharesPort,
   takeListener,
 } from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
+import { resetOnClose } from "./lingering.ts";
 import { type Loop, Owner } from "./loop.ts";
+import { checkTimeout } from "./options.ts";
 import { refusal, tooLargeHint } from "./refusal.ts";
 import { Stream } from "./stream.ts";
-import { profileOf, type StreamProfile } from "./stream-profile.ts";
+import { profileOf, type StreamListener, type StreamProfile } from "./stream-profile.ts";
 import type { Timer } from "./timers.ts";
 
 /** Where to listen, what to do with the connections, and how they are treated. */
@@ -59,20 +62,58 @@ export interface Listener extends Disposable {
   /** The descriptor, or -1 once it is closed. */
   fileno(): number;
   /**
-   * Stops listening. Connections that it accepted go on; those that wait in the backlog of a
-   * `reusePort` listener are accepted first, since the kernel would reset them. Safe to call twice.
+   * Stops the server gracefully.
+   *
+   * @remarks
+   * 1. New connections are refused. Connections that the kernel has already accepted, those in the backlog
+   *    included, are accepted and served; those that `maxConnections` or a missing descriptor keeps waiting are
+   *    accepted as others close. A client of TCP whose first packet arrives just then asks again after a second.
+   * 2. The listening descriptor is closed: as a rule before this returns.
+   * 3. Each connection finishes: bytes that have arrived are delivered, and then its protocol ends it (see
+   *    {@link Handlers.stopping}).
+   * 4. Connections that are left after `graceMs` are destroyed.
+   *
+   * A second call may shorten the grace period, and never extends it. A listener given by `fd` does not refuse
+   * connections for the other processes that have it: it accepts what waits, and closes its own descriptor.
+   *
+   * @param graceMs - Milliseconds, from 0 up. 0 destroys every connection at once, and accepts none.
+   * @returns Resolves when the descriptor and all connections that this listener accepted are closed. Never
+   * rejects.
+   * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`
+   */
+  stop(graceMs?: number): Promise<void>;
+  /**
+   * Stops listening at once, and leaves the connections that it accepted alone: they go on, without a limit.
+   *
+   * @remarks
+   * Connections that wait in the backlog are reset by the kernel: their clients see `ECONNRESET`, and none is
+   * closed as if it had been served. {@link Listener.stop} serves them. Closing a `reusePort` listener serves them
+   * too, since its port goes on to be served by others. Safe to call twice.
    */
   close(): void;
 }
+
+/** How long a server has to stop, when nothing else was said. */
+export const DEFAULT_GRACE_MS = 10_000;
 
 /** How long a starved listener waits before it tries again by itself, doubled each time. */
 const FIRST_BACKOFF_MS = 50;
 const LAST_BACKOFF_MS = 1000;
 
 /** A listener from the inside. */
-export class AcceptingListener<Data> extends Owner implements Listener {
+export class AcceptingListener<Data> extends Owner implements Listener, StreamListener {
   connections = 0;
+  stopping = false;
   #closing = false;
+  /** Whether connections are served that come after the descriptor is closed, from an io_uring. */
+  #servesLate = false;
+  #stopped: Promise<void> | undefined;
+  #resolveStopped: () => void = () => {};
+  #cutOffAt = Number.POSITIVE_INFINITY;
+  #cutOffTimer: Timer | undefined;
+  /** Accepted by an io_uring while the listener stops, beyond `maxConnections`. */
+  readonly #waiting: number[] = [];
+  readonly #maxConnections: number;
   readonly #loop: Loop;
   readonly #options: ListenOptions<Data>;
   readonly #profile: StreamProfile<Data>;
@@ -90,7 +131,8 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     const { kernel, engine } = loop;
     this.#loop = loop;
     this.#options = options;
-    this.#profile = profileOf(options, (connection) => this.#connectionClosed(connection));
+    this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
+    this.#profile = profileOf(options, this);
     this.#fd =
       options.fd === undefined
         ? openListener(kernel, { ...options, nonBlocking: true })
@@ -121,11 +163,43 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     return this.#fd;
   }
 
+  stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
+    checkTimeout("graceMs", graceMs);
+    const first = !this.stopping;
+    this.stopping = true;
+    this.#stopped ??= new Promise((resolve) => {
+      this.#resolveStopped = resolve;
+    });
+    const { kernel, engine, timers } = this.#loop;
+    const cutOffAt = performance.now() + graceMs;
+    if (cutOffAt < this.#cutOffAt) {
+      this.#cutOffAt = cutOffAt;
+      this.#cutOffTimer?.cancel();
+      this.#cutOffTimer = timers.add(graceMs, () => this.#cutOff(), false);
+    }
+    if (graceMs === 0) {
+      this.#cutOff();
+    } else if (first) {
+      // Later, so that a handler that stops its own listener can still answer.
+      timers.add(0, () => this.#eachConnection((stream) => stream.stop()), false);
+      if (this.#fd >= 0) {
+        engine.setAccepting(this.#slot, false);
+        if (this.#options.fd === undefined) refuseConnections(kernel, this.#fd);
+        this.#acceptRest();
+      }
+    }
+    this.#checkStopped();
+    return this.#stopped;
+  }
+
   close(): void {
     // Within a handler of a connection that is accepted just now, the first call goes on after it.
-    if (this.#fd < 0 || this.#closing) return;
+    if (this.#fd < 0 || this.#closing || this.stopping) return;
     this.#closing = true;
-    if (sharesPort(this.#loop.kernel, this.#fd)) this.#acceptBacklog();
+    const shares = sharesPort(this.#loop.kernel, this.#fd);
+    // Others go on to accept from the same port or socket: what was accepted here is not to be missing there.
+    this.#servesLate = shares || this.#options.fd !== undefined;
+    if (shares) this.#acceptBacklog(Number.POSITIVE_INFINITY);
     this.abandon();
   }
 
@@ -140,18 +214,22 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     this.#fd = -1;
     this.#address = null;
     this.#loop.engine.close(this.#slot);
+    this.#checkStopped();
   }
 
   override accepted(fd: number): void {
-    const { maxConnections = Number.POSITIVE_INFINITY, reusePort } = this.#options;
-    // The kernel had accepted it before it heard of the end: without reusePort it would have waited in
-    // the backlog, which goes with the listener.
-    if (this.#fd < 0 && !(this.#closing && reusePort === true)) {
-      this.#loop.kernel.libc.close(fd);
+    if (this.#fd < 0 && !this.#servesLate) {
+      // An io_uring had accepted it already. On any other engine it would be in the backlog, and reset.
+      this.#refuse(fd);
+      return;
+    }
+    if (this.stopping && this.connections >= this.#maxConnections) {
+      this.#waiting.push(fd);
       return;
     }
     this.connections++;
-    const result = new Stream(this.#loop, this.#profile, false).opened(fd);
+    const stream = new Stream(this.#loop, this.#profile, false);
+    const result = stream.opened(fd);
     if (result < 0) {
       this.connections--;
       this.#loop.kernel.libc.close(fd);
@@ -160,12 +238,14 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     }
     this.#backoffMs = FIRST_BACKOFF_MS;
     this.#reported = false;
-    if (this.connections >= maxConnections && this.#fd >= 0) {
+    if (this.stopping) stream.stop();
+    else if (this.connections >= this.#maxConnections && this.#fd >= 0) {
       this.#loop.engine.setAccepting(this.#slot, false);
     }
   }
 
   override acceptFailed(errno: number): void {
+    if (this.#fd < 0) return;
     const { engine, starved, timers } = this.#loop;
     engine.setAccepting(this.#slot, false);
     starved.add(this);
@@ -184,13 +264,7 @@ export class AcceptingListener<Data> extends Owner implements Listener {
     this.#accept();
   }
 
-  #accept(): void {
-    const { maxConnections = Number.POSITIVE_INFINITY } = this.#options;
-    if (this.#fd < 0 || this.connections >= maxConnections) return;
-    this.#loop.engine.setAccepting(this.#slot, true);
-  }
-
-  #connectionClosed(connection: Connection): void {
+  closed(connection: Connection): void {
     this.connections--;
     try {
       this.#options.gone?.(connection);
@@ -198,14 +272,62 @@ export class AcceptingListener<Data> extends Owner implements Listener {
       this.#loop.fail(thrown);
     }
     if (this.#options.maxConnections !== undefined && !this.#loop.starved.has(this)) this.#accept();
+    this.#checkStopped();
   }
 
-  #acceptBacklog(): void {
-    for (;;) {
-      const fd = acceptNow(this.#loop.kernel.libc, this.#fd);
-      if (fd < 0) return;
-      this.accepted(fd);
+  #accept(): void {
+    if (this.stopping) this.#acceptRest();
+    else if (this.#fd >= 0 && this.connections < this.#maxConnections) {
+      this.#loop.engine.setAccepting(this.#slot, true);
     }
+  }
+
+  /** Accepts what waits for a listener that stops, and closes the descriptor when nothing is left. */
+  #acceptRest(): void {
+    if (!this.#acceptBacklog(this.#maxConnections)) return;
+    this.#servesLate = true;
+    this.abandon();
+    while (this.#waiting.length > 0 && this.connections < this.#maxConnections) {
+      this.accepted(this.#waiting.shift() as number);
+    }
+  }
+
+  /** @returns Whether the backlog is empty. */
+  #acceptBacklog(maxConnections: number): boolean {
+    const { kernel, starved } = this.#loop;
+    while (this.#fd >= 0) {
+      if (this.connections >= maxConnections) return false;
+      const fd = acceptNow(kernel.libc, this.#fd);
+      if (fd < 0 && !isOutOfResources(-fd)) return true;
+      if (fd < 0) this.acceptFailed(-fd);
+      else this.accepted(fd);
+      if (starved.has(this)) return false;
+    }
+    return true;
+  }
+
+  #cutOff(): void {
+    this.#servesLate = false;
+    this.abandon();
+    for (const fd of this.#waiting.splice(0)) this.#refuse(fd);
+    this.#eachConnection((stream) => stream.destroy());
+  }
+
+  #refuse(fd: number): void {
+    resetOnClose(this.#loop.kernel, fd);
+    this.#loop.kernel.libc.close(fd);
+  }
+
+  #eachConnection(visit: (stream: Stream<unknown>) => void): void {
+    this.#loop.forEach((owner) => {
+      if (owner instanceof Stream && owner.listener === this) visit(owner);
+    });
+  }
+
+  #checkStopped(): void {
+    if (!this.stopping || this.#fd >= 0 || this.connections + this.#waiting.length > 0) return;
+    this.#cutOffTimer?.cancel();
+    this.#resolveStopped();
   }
 
   #report(errno: number): void {

@@ -121,6 +121,11 @@ export class Loop implements Completions {
     this.reference(-1);
   }
 
+  /** Every owner of a slot. Owners that come meanwhile are not visited. */
+  forEach(visit: (owner: Owner) => void): void {
+    for (const owner of [...this.#owners]) if (owner !== undefined) visit(owner);
+  }
+
   /** Hands a slot on to another owner. */
   give(slot: number, owner: Owner): number {
     this.#owners[slot] = owner;

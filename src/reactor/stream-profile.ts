@@ -1,5 +1,13 @@
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 
+/** The listener of a connection, as the connection sees it. */
+export interface StreamListener {
+  /** Whether `stop` was called. */
+  readonly stopping: boolean;
+  /** One of its connections has closed. */
+  closed(connection: Connection): void;
+}
+
 /** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
 export interface StreamProfile<Data> {
   readonly handlers: Handlers<Data>;
@@ -7,14 +15,14 @@ export interface StreamProfile<Data> {
   readonly idleTimeoutMs: number;
   readonly highWaterBytes: number;
   readonly maxPendingBytes: number;
-  /** Called when one of them has closed. */
-  readonly onClosed: ((connection: Connection) => void) | undefined;
+  /** The listener that accepted them; undefined for connections that were made or adopted. */
+  readonly listener: StreamListener | undefined;
 }
 
 /** The profile that handlers and options make, with every default in its place. */
 export function profileOf<Data>(
   options: Handlers<Data> & ConnectionOptions,
-  onClosed?: (connection: Connection) => void,
+  listener?: StreamListener,
 ): StreamProfile<Data> {
   return {
     handlers: options,
@@ -22,6 +30,6 @@ export function profileOf<Data>(
     idleTimeoutMs: options.idleTimeoutMs ?? 0,
     highWaterBytes: options.highWaterBytes ?? 64 * 1024,
     maxPendingBytes: options.maxPendingBytes ?? 16 * 1024 * 1024,
-    onClosed,
+    listener,
   };
 }

@@ -21,6 +21,10 @@ export const DIRTY = 256;
 export const FULL = 512;
 /** Full once, and now below half: in the loop's list of those to be told. */
 export const DRAINED = 1024;
+/** Bytes were received at some time. */
+export const HEARD = 2048;
+/** Its listener stops, and it knows. */
+export const STOPPING = 4096;
 
 /** What a program is told of it. */
 export function stateOf(bits: number): ConnectionState {

@@ -3,7 +3,7 @@ import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
-import { readLocalAddress, readPeerAddress } from "../socket/raw.ts";
+import { readLocalAddress, readPeerAddress, readUntaken } from "../socket/raw.ts";
 import { readTcpInfo, type TcpInfo } from "../socket/tcp-info.ts";
 import type { Arena } from "../sys/arena.ts";
 import type {
@@ -13,13 +13,14 @@ import type {
   Handlers,
   OutgoingFile,
 } from "./connection.ts";
+import { Finishing } from "./finishing.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import { CLOSING_MS, linger, resetOnClose } from "./lingering.ts";
 import type { Loop } from "./loop.ts";
 import { checkConnectionOptions, checkTimeout } from "./options.ts";
 import { checkOutgoingFile, fileCancelled } from "./outgoing-file.ts";
 import { SendQueue } from "./send-queue.ts";
-import { profileOf, type StreamProfile } from "./stream-profile.ts";
+import { profileOf, type StreamListener, type StreamProfile } from "./stream-profile.ts";
 import {
   CLOSED,
   CLOSING,
@@ -29,9 +30,11 @@ import {
   ENDED,
   ENDING,
   FULL,
+  HEARD,
   LINGERING,
   PAUSED,
   PEER_ENDED,
+  STOPPING,
   stateOf,
 } from "./stream-state.ts";
 import { tellError, tellThrown } from "./thrown.ts";
@@ -51,7 +54,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #fd = -1;
   #bits = 0;
   #idle: IdleTimeout | null = null;
-  #connector: { abandon(): void } | null = null;
+  /** What it is part of while it connects, or while its listener stops; given up when it closes. */
+  #attached: { abandon(): void } | null = null;
 
   constructor(loop: Loop, profile: StreamProfile<Data>, connecting: boolean) {
     super(loop);
@@ -65,6 +69,16 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   get paused(): boolean {
     return this.#is(PAUSED);
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.#fd < 0
+      ? this.pendingBytes
+      : this.pendingBytes + readUntaken(this.loop.kernel, this.#fd);
+  }
+
+  get unreadBytes(): number {
+    return this.#fd < 0 ? 0 : this.loop.engine.unread(this.#slot);
   }
 
   get remoteAddress(): SocketAddress | null {
@@ -141,8 +155,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSED)) return;
     const files = this.filesLeft();
     this.abandon();
-    const { handlers, onClosed } = this.#profile;
-    onClosed?.(this);
+    const { handlers, listener } = this.#profile;
+    listener?.closed(this);
     for (const file of files) this.fileDone(file, error ?? fileCancelled(file));
     if (error !== undefined) tellError(this.loop, handlers, this, error);
     try {
@@ -172,9 +186,17 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next> {
     checkConnectionOptions(options);
     const next = this as unknown as Stream<Next>;
-    next.#profile = profileOf(options, next.#profile.onClosed);
+    const { listener } = next.#profile;
+    next.#profile = profileOf(options, listener);
     next.data = undefined as Next;
     this.setIdleTimeout(next.#profile.idleTimeoutMs);
+    if (this.#is(STOPPING)) {
+      // The protocol that it is handed to does not know yet.
+      this.#attached?.abandon();
+      this.#attached = null;
+      this.#bits &= ~STOPPING;
+      this.loop.timers.add(0, () => this.stop(), false);
+    }
     return next;
   }
 
@@ -195,9 +217,28 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   // What the rest of the reactor tells it.
 
+  /** The listener that accepted it, if one did. */
+  get listener(): StreamListener | undefined {
+    return this.#profile.listener;
+  }
+
   /** What is to be given up when the stream is, as long as it is connecting. */
   connecting(connector: { abandon(): void }): void {
-    this.#connector = connector;
+    this.#attached = connector;
+  }
+
+  /** Its listener stops. */
+  stop(): void {
+    if (this.#is(CLOSING | CLOSED | STOPPING)) return;
+    this.#bits |= STOPPING;
+    if (this.#profile.handlers.stopping !== undefined) {
+      this.#tell("stopping");
+      return;
+    }
+    const finishing = new Finishing(this.loop.timers, this, this.#is(HEARD));
+    // It may have ended the connection already.
+    if (this.#is(CLOSED)) finishing.abandon();
+    else this.#attached = finishing;
   }
 
   /**
@@ -218,7 +259,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
     this.#fd = fd;
     const wasConnecting = this.#is(CONNECTING);
-    this.#connector = null;
+    this.#attached = null;
     this.#bits &= ~CONNECTING;
     if (this.#is(PAUSED | CLOSING)) loop.engine.setReceiving(this.#slot, false);
     const { idleTimeoutMs } = this.#profile;
@@ -235,21 +276,25 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.#peerEnded();
       return;
     }
+    this.#bits |= HEARD;
     const { handlers, zeroCopy } = this.#profile;
-    if (handlers.data === undefined || this.#is(CLOSING)) return;
-    let bytes: Uint8Array;
-    if (zeroCopy) {
-      bytes = new Uint8Array(arena.u8.buffer, offset, length);
-      this.loop.lending = arena;
-    } else {
-      bytes = this.loop.copies.copy(arena, offset, length);
+    if (this.#is(CLOSING)) return;
+    if (handlers.data !== undefined) {
+      let bytes: Uint8Array;
+      if (zeroCopy) {
+        bytes = new Uint8Array(arena.u8.buffer, offset, length);
+        this.loop.lending = arena;
+      } else {
+        bytes = this.loop.copies.copy(arena, offset, length);
+      }
+      try {
+        handlers.data(this, bytes);
+      } catch (thrown) {
+        this.#threw(thrown);
+      }
+      this.loop.lending = null;
     }
-    try {
-      handlers.data(this, bytes);
-    } catch (thrown) {
-      this.#threw(thrown);
-    }
-    this.loop.lending = null;
+    if (this.#is(STOPPING)) (this.#attached as Finishing | null)?.received(length);
   }
 
   override failed(errno: number, syscall: string): void {
@@ -298,8 +343,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   override abandon(): void {
     this.#bits |= CLOSED;
-    this.#connector?.abandon();
-    this.#connector = null;
+    this.#attached?.abandon();
+    this.#attached = null;
     this.#idle?.cancel();
     this.#idle = null;
     const slot = this.#slot;
@@ -381,7 +426,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.destroy(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
   }
 
-  #tell(what: "open" | "drain" | "end" | "timeout"): void {
+  #tell(what: "open" | "drain" | "end" | "timeout" | "stopping"): void {
     try {
       this.#profile.handlers[what]?.(this);
     } catch (thrown) {

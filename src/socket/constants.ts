@@ -54,6 +54,7 @@ export const SO_SNDLOWAT = 19;
 export const SO_RCVTIMEO = 20;
 export const SO_SNDTIMEO = 21;
 export const SO_BINDTODEVICE = 25;
+export const SO_ATTACH_FILTER = 26;
 export const SO_ACCEPTCONN = 30;
 export const SO_MARK = 36;
 export const SO_PROTOCOL = 38;

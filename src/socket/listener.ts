@@ -17,7 +17,10 @@ import {
   AF_UNIX,
   IPPROTO_IPV6,
   IPV6_V6ONLY,
+  SHUT_RD,
   SO_ACCEPTCONN,
+  SO_ATTACH_FILTER,
+  SO_DOMAIN,
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOCK_CLOEXEC,
@@ -27,7 +30,7 @@ import {
   SOMAXCONN,
 } from "./constants.ts";
 import { bindRaw, readIntOption, readLocalAddress, setIntOption } from "./raw.ts";
-import { AT_ADDRESS } from "./scratch.ts";
+import { AT_ADDRESS, AT_BYTES } from "./scratch.ts";
 import { checkSocket } from "./socket-error.ts";
 
 /** Where to listen, and how. */
@@ -120,6 +123,45 @@ export function takeListener(kernel: Kernel, fd: number, where: ListenOptions): 
   check(libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl", { fd });
   return fd;
 }
+
+/**
+ * Has a listening socket take no new connections, while those that the kernel has already accepted for it can
+ * still be accepted here.
+ *
+ * @remarks
+ * Connections that arrive between the last accept and the close would be reset. For TCP a filter drops the
+ * packets that ask for a connection, so the client asks again after a second, and finds the next server or is
+ * refused. A unix socket refuses from now on. Both hold for every process that shares the socket.
+ *
+ * @source socket(7), SO_ATTACH_FILTER; shutdown(2)
+ */
+export function refuseConnections(kernel: Kernel, fd: number): void {
+  const { libc, scratch } = kernel;
+  if (readIntOption(kernel, fd, SOL_SOCKET, SO_DOMAIN) === AF_UNIX) {
+    libc.shutdown(fd, SHUT_RD);
+    return;
+  }
+  scratch.u32.set(DROP_SYN, FILTER_AT >> 2);
+  scratch.u32[AT_BYTES >> 2] = DROP_SYN.length / 2;
+  scratch.setWord(AT_BYTES + 8, scratch.address + FILTER_AT);
+  libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, scratch.address + AT_BYTES, 16);
+}
+
+/** Where the instructions of a filter go, behind its `sock_fprog`. */
+const FILTER_AT = AT_BYTES + 16;
+/** A classic BPF program: drops segments with SYN and without ACK. Two words for each instruction. */
+const DROP_SYN: readonly number[] = [
+  0x30,
+  13, // A = byte 13 of the TCP header: its flags
+  0x54,
+  0x12, // A &= SYN | ACK
+  0x15 | (1 << 24),
+  0x02, // unless A == SYN, skip the next instruction
+  0x06,
+  0, // drop
+  0x06,
+  0xffff_ffff, // keep all of it
+];
 
 /** Whether several sockets may listen where `fd` does. */
 export function sharesPort(kernel: Kernel, fd: number): boolean {

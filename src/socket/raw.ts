@@ -3,7 +3,7 @@
  * holds thousands of them. Arguments go through the scratch arena, so that nothing else is allocated.
  */
 import { ERRNO } from "../base/errno.ts";
-import { SIOCOUTQ } from "../sys/abi.ts";
+import { FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { decodeAddress, encodeAddress, type SocketAddress } from "./address.ts";
 import { SO_ERROR, SOL_SOCKET } from "./constants.ts";
@@ -119,6 +119,11 @@ export function takeSocketError(kernel: Kernel, fd: number): number {
 
 /** What a call that would block returns. */
 export const WOULD_BLOCK: number = -ERRNO.EAGAIN;
+
+/** How many bytes have arrived that nobody has received: FIONREAD. 0 for what has no such number. */
+export function readUnread({ libc, scratch }: Kernel, fd: number): number {
+  return libc.ioctl(fd, FIONREAD, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
+}
 
 /** How many bytes the kernel has that the peer has not taken: SIOCOUTQ. 0 for what has no such number. */
 export function readUntaken({ libc, scratch }: Kernel, fd: number): number {

@@ -9,6 +9,7 @@ import { limitCases } from "./reactor/limits.ts";
 import { misuseCases } from "./reactor/misuse.ts";
 import type { Variant } from "./reactor/rig.ts";
 import { sendingFilesCases } from "./reactor/sending-files.ts";
+import { stoppingCases } from "./reactor/stopping.ts";
 import { timingCases } from "./reactor/timing.ts";
 import { transferCases } from "./reactor/transfer.ts";
 
@@ -34,6 +35,7 @@ export function reactorConformance(variant: Variant): Suite {
       ...transferCases(variant),
       ...sendingFilesCases(variant),
       ...endingCases(variant),
+      ...stoppingCases(variant),
       ...callbackCases(variant),
       ...connectingCases(variant),
       ...limitCases(variant),

@@ -371,6 +371,8 @@ export function callbackCases(variant: Variant): Case[] {
           assert.equal(opened, 4);
         } else {
           await rig.until("refused", () => more.every(({ error, ended }) => error ?? ended));
+          // Closed unread, and not as if it had been served.
+          for (const { error } of more) assert.equal(error, "ECONNRESET");
           assert.equal(opened, 1);
         }
         assert.equal(listener.fileno(), -1);
