@@ -256,6 +256,11 @@ export class UringEngine implements Engine {
         wait.enter();
         happened += this.#reap();
       } while (happened === 0 && wait.timeLeft());
+      // The kernel completes some at a time, and these may be of slots that are closed: what is behind them counts.
+      while (happened === 0 && this.#ring.hasWork) {
+        wait.enterNow();
+        happened += this.#reap();
+      }
       while (happened > 0 && !this.#files.waiting && wait.stay()) happened += this.#reap();
       return happened;
     } finally {

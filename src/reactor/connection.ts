@@ -225,7 +225,10 @@ export interface ConnectionOptions {
   readonly zeroCopy?: boolean;
   /** Sends at once instead of waiting to fill a packet: TCP_NODELAY. Default true. */
   readonly noDelay?: boolean;
-  /** Ends a connection on which nothing came or went for so long. Default: never. */
+  /**
+   * Ends a connection on which nothing came or went for so long, in milliseconds. Bytes that arrived in time count,
+   * even if the thread was busy and reads them after the timeout. Default: never.
+   */
   readonly idleTimeoutMs?: number;
   /** `write` returns false while more than this waits to be sent, or a file does. Default 64 KiB. */
   readonly highWaterBytes?: number;

@@ -62,7 +62,7 @@ export class Connector<Data> extends Owner {
     // A connect keeps the process alive from the start, before it has a descriptor.
     loop.hold(this);
     if (options.connectTimeoutMs !== undefined) {
-      this.#timeout = loop.timers.add(options.connectTimeoutMs, () => this.#timedOut(), false);
+      this.#timeout = loop.timers.limit(options.connectTimeoutMs, () => this.#timedOut());
     }
     this.#start();
   }

@@ -29,7 +29,7 @@ export class IdleTimeout {
   }
 
   #wait(ms: number): Timer {
-    return this.#timers.add(ms, () => this.#fired(), false);
+    return this.#timers.limit(ms, () => this.#fired());
   }
 
   #fired(): void {

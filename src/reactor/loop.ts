@@ -5,6 +5,11 @@ import { Blocks } from "./blocks.ts";
 import { Copies } from "./copies.ts";
 import { Timers } from "./timers.ts";
 
+/** An engine reports at least this many events in a turn, if there are as many: io_uring completes twenty. */
+const REPORTED_PER_TURN = 16;
+/** Turns that a limit waits for at most, beside those that all owners need. */
+const MIN_TURNS = 4;
+
 /** Whoever has a slot. It overrides what can happen to it. */
 export abstract class Owner {
   accepted(_fd: number): void {}
@@ -42,7 +47,7 @@ export interface Host {
  *
  * @remarks
  * One turn: wait; tell the owners what came, and every few call-backs send what they wrote; fire the
- * timers that are due; tell those who may write again; send. What a handler throws is kept until the turn
+ * timers that are due, limits after the engine has had a turn in which it reported nothing; tell those who may write again; send. What a handler throws is kept until the turn
  * is over, so that one bad handler takes nothing from the others.
  */
 export class Loop implements Completions {
@@ -74,6 +79,8 @@ export class Loop implements Completions {
   #flushScheduled = false;
   /** Slots and timers that keep the process alive. */
   #references = 0;
+  /** Turns in which the engine reported something while limits were overdue. */
+  #turnsOverdue = 0;
 
   constructor(kernel: Kernel, makeEngine: (completions: Completions) => Engine) {
     this.kernel = kernel;
@@ -194,7 +201,10 @@ export class Loop implements Completions {
     let happened = 0;
     try {
       this.settle();
-      happened = this.engine.turn(this.#waitFor(timeoutMs));
+      const { overdue } = this.timers;
+      const reported = this.engine.turn(this.#waitFor(timeoutMs));
+      happened = reported;
+      if (overdue > 0) happened += this.#fireLimits(overdue, reported);
       if (this.timers.size > 0) happened += this.timers.fire(this.#invoke);
       if (this.#drained.length > 0) happened += this.#drain();
       this.settle();
@@ -202,7 +212,7 @@ export class Loop implements Completions {
       this.#turning = false;
     }
     // What was written on being told of room may have gone just now, and nothing else may ever happen.
-    if (this.#drained.length > 0) this.host?.wake();
+    if (this.#drained.length > 0 || this.timers.overdue > 0) this.host?.wake();
     if (this.#failures.length > 0) this.#throw();
     return happened;
   }
@@ -225,15 +235,14 @@ export class Loop implements Completions {
 
   /** What the loop and its engine have in use. The timers that a program has set are its own, and are not counted. */
   balance(): Balance {
-    const { keepingAlive } = this.timers;
     return {
       ...this.engine.balance(),
       owners: this.#owners.reduce((used, owner) => (owner === undefined ? used : used + 1), 0),
       ownersWithoutSlot: this.#held.size,
       starved: this.starved.size,
       blocks: this.blocks.used,
-      timers: this.timers.size - keepingAlive,
-      references: this.#references - keepingAlive,
+      timers: this.timers.internal,
+      references: this.#references - this.timers.keepingAlive,
     };
   }
 
@@ -292,8 +301,22 @@ export class Loop implements Completions {
     }
   };
 
+  /**
+   * Fires limits that were overdue before the engine's last turn, once it reports nothing that has arrived by then.
+   *
+   * @remarks
+   * An engine reports a few of those that are ready in a turn, the ones that have waited for longest first. Those
+   * that are always ready again do not delay a limit for more turns than all owners need.
+   */
+  #fireLimits(overdue: number, reported: number): number {
+    const enough = MIN_TURNS + this.#owners.length / REPORTED_PER_TURN;
+    if (reported > 0 && ++this.#turnsOverdue < enough) return 0;
+    this.#turnsOverdue = 0;
+    return this.timers.fireLimits(overdue, this.#invoke);
+  }
+
   #waitFor(timeoutMs: number): number {
-    if (this.#drained.length > 0) return 0;
+    if (this.#drained.length > 0 || this.timers.overdue > 0) return 0;
     const { deadline } = this.timers;
     if (deadline === Number.POSITIVE_INFINITY) return timeoutMs;
     const left = Math.max(0, deadline - performance.now());

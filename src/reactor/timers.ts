@@ -16,14 +16,21 @@ class HeapTimer implements Timer {
   readonly delayMs: number;
   readonly callback: () => void;
   readonly keepsAlive: boolean;
+  readonly isLimit: boolean;
   deadline = 0;
   index: number = NOWHERE;
 
-  constructor(timers: Timers, delayMs: number, callback: () => void, keepsAlive: boolean) {
+  constructor(
+    timers: Timers,
+    delayMs: number,
+    callback: () => void,
+    { keepsAlive, isLimit }: { readonly keepsAlive: boolean; readonly isLimit: boolean },
+  ) {
     this.#timers = timers;
     this.delayMs = delayMs;
     this.callback = callback;
     this.keepsAlive = keepsAlive;
+    this.isLimit = isLimit;
   }
 
   get active(): boolean {
@@ -49,6 +56,8 @@ export class Timers {
   readonly #heap: HeapTimer[] = [];
   /** Those that are being called back. */
   #due: HeapTimer[] = [];
+  /** Limits whose time is up, in the order of their deadlines. */
+  #overdue: HeapTimer[] = [];
   readonly #onEarlier: () => void;
   readonly #reference: (change: 1 | -1) => void;
 
@@ -61,14 +70,25 @@ export class Timers {
     this.#reference = reference;
   }
 
-  /** How many have still to fire. */
+  /** How many have still to fire, without the limits that are {@link Timers.overdue}. */
   get size(): number {
     return this.#heap.length;
+  }
+
+  /** How many limits wait for {@link Timers.fireLimits}. */
+  get overdue(): number {
+    return this.#overdue.length;
   }
 
   /** How many of them keep the process alive. */
   get keepingAlive(): number {
     return this.#heap.reduce((count, { keepsAlive }) => (keepsAlive ? count + 1 : count), 0);
+  }
+
+  /** How many do not, and have still to fire: those of the reactor itself, limits above all. */
+  get internal(): number {
+    const overdue = this.#overdue.filter((timer) => isOverdue(timer));
+    return this.#heap.length - this.keepingAlive + overdue.length;
   }
 
   /** When the first one fires; `Infinity` when there is none. */
@@ -78,26 +98,46 @@ export class Timers {
 
   /** @param keepsAlive - Whether the process must not end before it has fired. */
   add(delayMs: number, callback: () => void, keepsAlive: boolean): Timer {
-    const timer = new HeapTimer(this, delayMs, callback, keepsAlive);
+    const timer = new HeapTimer(this, delayMs, callback, { keepsAlive, isLimit: false });
     this.schedule(timer);
     return timer;
   }
 
-  /** Calls back every timer that is due, and none that is added meanwhile. */
+  /**
+   * Adds a limit: how long a peer may take for something. It does not keep the process alive.
+   *
+   * @remarks
+   * What has arrived before the deadline counts, even if nobody has looked at it: after a stall the engine reports
+   * first. So a limit that is due only waits for {@link Timers.fireLimits}, and the call-backs of what is reported
+   * meanwhile may cancel or refresh it.
+   */
+  limit(delayMs: number, callback: () => void): Timer {
+    const timer = new HeapTimer(this, delayMs, callback, { keepsAlive: false, isLimit: true });
+    this.schedule(timer);
+    return timer;
+  }
+
+  /** Calls back every timer that is due and is not a limit, and none that is added meanwhile. */
   fire(invoke: (callback: () => void) => void): number {
     const now = performance.now();
     const due: HeapTimer[] = [];
     for (let first = this.#heap[0]; first !== undefined && first.deadline <= now; ) {
       this.#remove(first);
-      due.push(first);
+      (first.isLimit ? this.#overdue : due).push(first);
       first = this.#heap[0];
     }
     this.#due = due;
-    for (const timer of due) {
-      // One before it may have cancelled or refreshed it; both leave their mark.
-      if (timer.index === NOWHERE && timer.deadline <= now) invoke(timer.callback);
-    }
+    this.#invoke(due, now, invoke);
     return due.length;
+  }
+
+  /**
+   * Calls back the first `count` limits that are overdue.
+   *
+   * @returns How many were called back.
+   */
+  fireLimits(count: number, invoke: (callback: () => void) => void): number {
+    return this.#invoke(this.#overdue.splice(0, count), performance.now(), invoke);
   }
 
   schedule(timer: HeapTimer): void {
@@ -121,8 +161,19 @@ export class Timers {
 
   /** Cancels all. */
   clear(): void {
-    for (const timer of this.#due) this.cancel(timer);
+    for (const timer of [...this.#due, ...this.#overdue]) this.cancel(timer);
+    this.#overdue = [];
     while (this.#heap.length > 0) this.cancel(this.#heap[this.#heap.length - 1] as HeapTimer);
+  }
+
+  #invoke(due: HeapTimer[], now: number, invoke: (callback: () => void) => void): number {
+    let invoked = 0;
+    for (const timer of due) {
+      if (!isOverdue(timer) || timer.deadline > now) continue;
+      invoked++;
+      invoke(timer.callback);
+    }
+    return invoked;
   }
 
   #remove(timer: HeapTimer): void {
@@ -169,4 +220,9 @@ export class Timers {
     timer.index = index;
     this.#heap[index] = timer;
   }
+}
+
+/** Whether a timer that was taken out of the heap has still to fire: it was neither cancelled nor refreshed since. */
+function isOverdue({ index, deadline }: HeapTimer): boolean {
+  return index === NOWHERE && deadline !== Number.POSITIVE_INFINITY;
 }
