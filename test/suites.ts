@@ -27,6 +27,7 @@ import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
 import { loadConformance } from "./conformance/load.ts";
 import { loadHttpConformance } from "./conformance/load-http.ts";
+import { misuseConformance } from "./conformance/misuse.ts";
 import { modelsConformance } from "./conformance/models.ts";
 import { pollerConformance } from "./conformance/poller.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./conformance/reactor.ts";
@@ -144,6 +145,7 @@ function all(extent: Extent): Placed[] {
       selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
       wakerConformance(),
       ...socketConformance(),
+      ...misuseConformance(),
       ...onARing(),
       ...ENGINES.map(([engine, trigger]) =>
         engineConformance(

@@ -19,7 +19,7 @@ const MAX_FD = 0x7fffffff;
  * RangeError `ERR_INVALID_FD` when it is negative, as it is for anything closed, or above an `int`.
  */
 export function filenoOf(fileObject: FileObject): number {
-  const fd = typeof fileObject === "number" ? fileObject : fileObject?.fileno?.();
+  const fd = typeof fileObject === "number" ? fileObject : askFileno(fileObject);
   if (typeof fd !== "number" || !Number.isInteger(fd)) {
     throw typeError(
       "ERR_INVALID_FD",
@@ -32,5 +32,12 @@ export function filenoOf(fileObject: FileObject): number {
       `Cannot use fd ${fd}: a descriptor is between 0 and ${MAX_FD}${fd === -1 ? "; -1 is what a closed object has" : ""}`,
     );
   }
-  return fd;
+  // -0 becomes 0: Deno's foreign-function interface does not take it as an integer.
+  return fd + 0;
+}
+
+/** What the `fileno()` of `fileObject` gives; undefined where it has none. */
+export function askFileno(fileObject: HasFileno): unknown {
+  const fileno: unknown = fileObject?.fileno;
+  return typeof fileno === "function" ? fileno.call(fileObject) : undefined;
 }

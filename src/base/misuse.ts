@@ -28,7 +28,27 @@ export function rangeError(code: MisuseCode, message: string): RangeError & { co
   return Object.assign(new RangeError(message), { code });
 }
 
-/** `value` as an error message shows it: strings quoted, everything else as it prints. */
+/** `value` as an error message shows it: strings quoted, everything else as it prints. It never throws. */
 export function show(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value);
+    case "bigint":
+      return `${value}n`;
+    case "function":
+      return "a function";
+    case "object":
+      return showObject(value);
+    default:
+      return Object.is(value, -0) ? "-0" : String(value);
+  }
+}
+
+/** An object may throw when it is made a string: one without a prototype, a proxy, one with a getter. */
+function showObject(value: object | null): string {
+  try {
+    return Array.isArray(value) ? `[${String(value)}]` : String(value);
+  } catch {
+    return "an object";
+  }
 }

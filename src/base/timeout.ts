@@ -1,4 +1,4 @@
-import { rangeError, show, typeError } from "./misuse.ts";
+import { type MisuseCode, rangeError, show, typeError } from "./misuse.ts";
 
 /** Waits for ever: what `undefined` becomes on its way to the kernel. */
 export const FOREVER = -1;
@@ -19,11 +19,25 @@ export function timeoutOf(timeoutMs: number | null | undefined): number {
   if (typeof timeoutMs !== "number") {
     throw typeError("ERR_INVALID_TIMEOUT", `Cannot wait for ${show(timeoutMs)}: give milliseconds`);
   }
-  if (Number.isNaN(timeoutMs) || timeoutMs > MAX_TIMEOUT_MS) {
-    throw rangeError(
-      "ERR_INVALID_TIMEOUT",
-      `Cannot wait for ${timeoutMs} ms: give 0 to ${MAX_TIMEOUT_MS}, or undefined to wait for ever`,
-    );
-  }
-  return timeoutMs < 0 ? FOREVER : timeoutMs;
+  if (Number.isNaN(timeoutMs) || timeoutMs > MAX_TIMEOUT_MS) throw outOfRange(timeoutMs);
+  // -0 becomes 0: Deno's foreign-function interface does not take it as an integer.
+  return timeoutMs < 0 ? FOREVER : timeoutMs + 0;
+}
+
+/**
+ * A timeout of a call that takes no negative one, where Python raises ValueError.
+ *
+ * @throws As {@link timeoutOf}; RangeError `ERR_INVALID_TIMEOUT` also when it is negative.
+ */
+export function naturalTimeoutOf(timeoutMs: number | null | undefined): number {
+  const timeout = timeoutOf(timeoutMs);
+  if (typeof timeoutMs === "number" && timeoutMs < 0) throw outOfRange(timeoutMs);
+  return timeout;
+}
+
+function outOfRange(timeoutMs: number): RangeError & { code: MisuseCode } {
+  return rangeError(
+    "ERR_INVALID_TIMEOUT",
+    `Cannot wait for ${timeoutMs} ms: give 0 to ${MAX_TIMEOUT_MS}, or undefined to wait for ever`,
+  );
 }

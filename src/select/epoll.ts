@@ -4,7 +4,7 @@ import { rangeError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -57,9 +57,12 @@ export class Epoll {
   readonly #set: EpollSet;
 
   /**
-   * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it.
+   * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it;
+   * TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_OPTION`.
    */
-  constructor({ kernel = defaultKernel, fd }: EpollOptions = {}) {
+  constructor(options: EpollOptions = {}) {
+    const kernel = kernelOf(options);
+    const { fd } = options;
     this.#set = fd === undefined ? EpollSet.create(kernel) : new EpollSet(kernel, filenoOf(fd));
   }
 
@@ -70,8 +73,8 @@ export class Epoll {
    * @throws TypeError or RangeError `ERR_INVALID_FD`. Whether it is an epoll set shows when it is used:
    * SysError `EINVAL`.
    */
-  static fromFd(fd: number, { kernel = defaultKernel }: { readonly kernel?: Kernel } = {}): Epoll {
-    return new Epoll({ kernel, fd: filenoOf(fd) });
+  static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Epoll {
+    return new Epoll({ kernel: kernelOf(options), fd: filenoOf(fd) });
   }
 
   /** Whether it has been closed. */

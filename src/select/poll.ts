@@ -4,7 +4,7 @@ import { typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import { POLLIN, POLLOUT, POLLPRI } from "./constants.ts";
 import { eventMaskOf } from "./event-mask.ts";
 import { PollSet } from "./poll-set.ts";
@@ -36,9 +36,9 @@ const abandoned = new FinalizationRegistry<PollSet>((set) => set.close());
 export class Poll {
   readonly #set: PollSet;
 
-  /** @throws SysError `ENOMEM` when there is no memory for the list. */
-  constructor({ kernel = defaultKernel }: { readonly kernel?: Kernel } = {}) {
-    this.#set = new PollSet(kernel);
+  /** @throws SysError `ENOMEM` when there is no memory for the list; TypeError `ERR_INVALID_OPTION`. */
+  constructor(options: { readonly kernel?: Kernel } = {}) {
+    this.#set = new PollSet(kernelOf(options));
     abandoned.register(this, this.#set);
   }
 

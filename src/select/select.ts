@@ -1,10 +1,11 @@
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
-import { timeoutOf } from "../base/timeout.ts";
+import { naturalTimeoutOf } from "../base/timeout.ts";
 import { FD_SETSIZE } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { checkKernel } from "../sys/kernel-option.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import { EXCEPTIONAL, fdTooLarge, READERS, SelectSets, WRITERS } from "./select-sets.ts";
 
@@ -26,8 +27,8 @@ import { EXCEPTIONAL, fdTooLarge, READERS, SelectSets, WRITERS } from "./select-
  * @returns Three new arrays with the very objects that were passed in and are ready, in their order.
  * All are empty when the time was up.
  * @throws RangeError `ERR_FD_TOO_LARGE` for a descriptor of 1024 or above; TypeError or RangeError
- * `ERR_INVALID_FD` for what is no descriptor; RangeError `ERR_INVALID_TIMEOUT` for a timeout that is
- * negative, NaN or beyond range; SysError `EBADF` for one that is closed, which it names.
+ * `ERR_INVALID_FD` for what is no descriptor; TypeError or RangeError `ERR_INVALID_TIMEOUT` for a timeout
+ * that is no number, negative, NaN or beyond range; TypeError `ERR_INVALID_OPTION` for the kernel; SysError `EBADF` for one that is closed, which it names.
  * @example
  * ```ts
  * const [readable] = select([socket], [], [], 1000);
@@ -46,13 +47,8 @@ export function select<
   timeoutMs?: number | null,
   kernel: Kernel = defaultKernel,
 ): [readers: R[], writers: W[], exceptional: X[]] {
-  const timeout = timeoutOf(timeoutMs);
-  if (typeof timeoutMs === "number" && timeoutMs < 0) {
-    throw rangeError(
-      "ERR_INVALID_TIMEOUT",
-      `Cannot select for ${timeoutMs} ms: give 0 or more, or undefined to wait for ever`,
-    );
-  }
+  checkKernel(kernel);
+  const timeout = naturalTimeoutOf(timeoutMs);
   // Every fileno() is called before the sets are touched: it may be anyone's code.
   const asked = [watched(readers), watched(writers), watched(exceptional)] as const;
   const sets = new SelectSets(kernel);

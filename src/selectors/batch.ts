@@ -1,4 +1,4 @@
-import { rangeError, show } from "../base/misuse.ts";
+import { integerOf, type Range } from "../base/argument.ts";
 import { EVENT_ERROR, EVENT_HANGUP, EVENT_READ, EVENT_WRITE } from "./events.ts";
 import type { SelectorKey } from "./key.ts";
 import { type Poller, ReadyBatch } from "./poller.ts";
@@ -32,21 +32,18 @@ const READ_WRITE: number = EVENT_READ | EVENT_WRITE;
 export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data>, number]> {
   /** The most that one wait reports. */
   readonly capacity: number;
+  readonly #indexes: Range;
   readonly #ready: ReadyBatch;
   readonly #entries: (Entry<Data> | undefined)[];
   #count = 0;
 
   /**
    * @param capacity - From 1 to 65536.
-   * @throws RangeError `ERR_INVALID_LENGTH`.
+   * @throws TypeError, RangeError `ERR_INVALID_LENGTH`.
    */
   constructor(capacity = 1024) {
-    if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
-      throw rangeError(
-        "ERR_INVALID_LENGTH",
-        `Cannot hold ${show(capacity)} events: give an integer from 1 to ${MAX_CAPACITY}`,
-      );
-    }
+    integerOf(capacity, "a number of events", [1, MAX_CAPACITY], "ERR_INVALID_LENGTH");
+    this.#indexes = [0, capacity - 1];
     this.capacity = capacity;
     this.#ready = new ReadyBatch(capacity);
     this.#entries = new Array<undefined>(capacity).fill(undefined);
@@ -57,15 +54,29 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
     return this.#count;
   }
 
-  /** The key of the `index`-th, as it is now; undefined when it was unregistered since the wait. */
+  /**
+   * The key of the `index`-th, as it is now; undefined when it was unregistered since the wait.
+   *
+   * @throws TypeError, RangeError `ERR_INVALID_LENGTH` for an index beyond the capacity.
+   */
   keyAt(index: number): SelectorKey<Data> | undefined {
+    this.#checkIndex(index);
     const entry = this.#entries[index];
     return entry?.live === true ? entry.key : undefined;
   }
 
-  /** The EVENT_* bits of the `index`-th. */
+  /**
+   * The EVENT_* bits of the `index`-th; 0 when the last wait found fewer.
+   *
+   * @throws TypeError, RangeError `ERR_INVALID_LENGTH` for an index beyond the capacity.
+   */
   eventsAt(index: number): number {
+    this.#checkIndex(index);
     return index < this.#count ? (this.#ready.events[index] as number) : 0;
+  }
+
+  #checkIndex(index: number): void {
+    integerOf(index, "an index", this.#indexes, "ERR_INVALID_LENGTH");
   }
 
   /** Those that are registered still. Unlike `keyAt` and `eventsAt`, this allocates. */

@@ -1,5 +1,5 @@
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import { openBestPoller, openPoller, type PassedOver } from "./open-poller.ts";
 import { Selector } from "./selector.ts";
 
@@ -11,24 +11,24 @@ export interface SelectorOptions {
 
 /** A {@link Selector} over select(2): descriptors below 1024, level-triggered. */
 export class SelectSelector<Data = unknown> extends Selector<Data> {
-  constructor({ kernel = defaultKernel }: SelectorOptions = {}) {
-    super(openPoller("select", kernel));
+  constructor(options: SelectorOptions = {}) {
+    super(openPoller("select", kernelOf(options)));
   }
 }
 
 /** A {@link Selector} over poll(2): any descriptor, level-triggered, a cost for each that is watched. */
 export class PollSelector<Data = unknown> extends Selector<Data> {
   /** @throws SysError `ENOMEM`. */
-  constructor({ kernel = defaultKernel }: SelectorOptions = {}) {
-    super(openPoller("poll", kernel));
+  constructor(options: SelectorOptions = {}) {
+    super(openPoller("poll", kernelOf(options)));
   }
 }
 
 /** A {@link Selector} over epoll(7): everything, at a cost for each that is ready. */
 export class EpollSelector<Data = unknown> extends Selector<Data> {
   /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it. */
-  constructor({ kernel = defaultKernel }: SelectorOptions = {}) {
-    super(openPoller("epoll", kernel));
+  constructor(options: SelectorOptions = {}) {
+    super(openPoller("epoll", kernelOf(options)));
   }
 }
 
@@ -45,8 +45,8 @@ export class UringSelector<Data = unknown> extends Selector<Data> {
    * @throws SysError of io_uring_setup: `EPERM` where it is forbidden, `ENOSYS` where there is none,
    * `EINVAL` before Linux 6.1; `EMFILE`, `ENFILE`, `ENOMEM`.
    */
-  constructor({ kernel = defaultKernel }: SelectorOptions = {}) {
-    super(openPoller("io_uring", kernel));
+  constructor(options: SelectorOptions = {}) {
+    super(openPoller("io_uring", kernelOf(options)));
   }
 }
 
@@ -68,8 +68,8 @@ export class DefaultSelector<Data = unknown> extends Selector<Data> {
   readonly passedOver: readonly PassedOver[];
 
   /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it. */
-  constructor({ kernel = defaultKernel }: SelectorOptions = {}) {
-    const { poller, passedOver } = openBestPoller(kernel);
+  constructor(options: SelectorOptions = {}) {
+    const { poller, passedOver } = openBestPoller(kernelOf(options));
     super(poller);
     this.passedOver = passedOver;
   }

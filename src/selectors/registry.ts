@@ -1,4 +1,4 @@
-import type { FileObject, HasFileno } from "../base/descriptor.ts";
+import { askFileno, type FileObject, type HasFileno } from "../base/descriptor.ts";
 import type { SelectorKey } from "./key.ts";
 
 /** A registration as a selector keeps it. */
@@ -47,7 +47,7 @@ export class Registry<Data> {
    */
   find(fileObject: FileObject): Entry<Data> | undefined {
     if (typeof fileObject === "number") return this.#byFd.get(fileObject);
-    return this.#byObject.get(fileObject) ?? this.#byFd.get(fileObject?.fileno?.());
+    return this.#byObject.get(fileObject) ?? this.#byFd.get(askFileno(fileObject) as number);
   }
 
   /** The registration with `tag`, or undefined when it is gone. */

@@ -1,3 +1,4 @@
+import { booleanOf, optionsOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
@@ -104,7 +105,7 @@ export class Selector<Data = unknown> {
   ): SelectorKey<Data> {
     this.#assertOpen("register");
     const [data, options] = rest as DataAndOptions<Data>;
-    const interest = this.#eventsOf(events) | this.#modesOf(options ?? {});
+    const interest = this.#eventsOf(events) | this.#modesOf(options === undefined ? {} : options);
     const fd = filenoOf(fileObject);
     if (this.#registry.find(fileObject) !== undefined || this.#registry.find(fd) !== undefined) {
       throw typeError("ERR_ALREADY_REGISTERED", `Cannot register fd ${fd}: it is registered`);
@@ -193,6 +194,12 @@ export class Selector<Data = unknown> {
    */
   wait(batch: SelectorBatch<Data>, timeoutMs?: number | null): number {
     this.#assertOpen("wait");
+    if (!(batch instanceof SelectorBatch)) {
+      throw typeError(
+        "ERR_INVALID_OPTION",
+        `Cannot use ${show(batch)} as a batch: give a SelectorBatch`,
+      );
+    }
     const timeout = timeoutOf(timeoutMs);
     const noWait = typeof timeoutMs === "number" && timeoutMs < 0;
     const count = batch.take(this.#poller, this.#registry, noWait ? 0 : timeout);
@@ -250,10 +257,14 @@ export class Selector<Data = unknown> {
     if ((events & EVENT_PEER_CLOSED) !== 0 && !this.capabilities.peerClosed) {
       throw this.#unsupported("EVENT_PEER_CLOSED");
     }
-    return events;
+    // -0 becomes 0.
+    return events + 0;
   }
 
-  #modesOf({ trigger = "level", oneShot = false, exclusive = false }: WatchOptions): number {
+  #modesOf(options: WatchOptions): number {
+    const { trigger = "level" } = optionsOf(options);
+    const oneShot = booleanOf(options.oneShot, "oneShot", false);
+    const exclusive = booleanOf(options.exclusive, "exclusive", false);
     if (trigger !== "level" && trigger !== "edge") {
       throw typeError(
         "ERR_INVALID_OPTION",

@@ -4,7 +4,7 @@ import { typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 
 /** How to make a {@link Waker}. */
 export interface WakerOptions {
@@ -37,8 +37,13 @@ export class Waker implements HasFileno {
   readonly #kernel: Kernel;
   #fd: number;
 
-  /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor for it. */
-  constructor({ kernel = defaultKernel, fd }: WakerOptions = {}) {
+  /**
+   * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor for it; TypeError or
+   * RangeError `ERR_INVALID_FD`, `ERR_INVALID_OPTION`.
+   */
+  constructor(options: WakerOptions = {}) {
+    const kernel = kernelOf(options);
+    const { fd } = options;
     this.#kernel = kernel;
     this.#fd =
       fd === undefined
@@ -56,7 +61,8 @@ export class Waker implements HasFileno {
    * @param fd - The `fileno()` of a waker that is open.
    * @throws TypeError or RangeError `ERR_INVALID_FD`; SysError `EBADF` when it is closed, `EMFILE`.
    */
-  static fromFd(fd: number, { kernel = defaultKernel }: { readonly kernel?: Kernel } = {}): Waker {
+  static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Waker {
+    const kernel = kernelOf(options);
     const own = check(kernel.libc.fcntl(filenoOf(fd), F_DUPFD_CLOEXEC, 0), "fcntl", { fd });
     return new Waker({ kernel, fd: own });
   }

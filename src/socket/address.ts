@@ -62,11 +62,34 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * @throws TypeError `ERR_INVALID_ADDRESS` when it is no address, or holds a name where a literal must be.
  */
 export function familyOf(address: SocketAddress): AddressFamily {
-  if (typeof address !== "object" || address === null) throw notAnAddress(address);
+  checkAddress(address);
   if (address.path !== undefined) return AF_UNIX;
+  const { family } = address;
+  checkIpFamily(family);
   const { literal } = splitZone(address);
-  if (literal === "" || literal === "localhost") return address.family ?? AF_INET;
-  return literalFamily(literal);
+  if (namesNoFamily(address)) return family ?? AF_INET;
+  const own = literalFamily(literal);
+  if (family === undefined || family === own) return own;
+  throw wrongFamily(literal, family);
+}
+
+/**
+ * `family` when it is one of IP, or left out.
+ *
+ * @throws TypeError `ERR_INVALID_OPTION`
+ */
+export function checkIpFamily(family: unknown): void {
+  if (family === undefined || family === AF_INET || family === AF_INET6) return;
+  throw typeError(
+    "ERR_INVALID_OPTION",
+    `Cannot use ${show(family)} as a family: give AF_INET or AF_INET6`,
+  );
+}
+
+/** @throws TypeError `ERR_INVALID_ADDRESS` when it is no object, or an array: Python's addresses. */
+function checkAddress(address: SocketAddress): void {
+  if (typeof address === "object" && address !== null && !Array.isArray(address)) return;
+  throw notAnAddress(address);
 }
 
 /**
@@ -90,10 +113,15 @@ export function encodeAddress(
   family: number = familyOf(address),
   kernel?: Kernel,
 ): number {
-  if (typeof address !== "object" || address === null) throw notAnAddress(address);
+  checkAddress(address);
   if (address.path !== undefined) {
-    if (family !== AF_UNIX) throw wrongFamily(address.path, family);
+    if (family !== AF_UNIX) throw wrongFamily(pathOf(address), family);
     return encodeUnix(arena, offset, address);
+  }
+  // An IPv4 address on an IPv6 socket is v4-mapped, so a literal may differ from the socket.
+  if (address.family !== undefined && address.family !== family) {
+    checkIpFamily(address.family);
+    if (namesNoFamily(address)) throw wrongFamily(address.address, family);
   }
   if (family === AF_INET) return encodeInet(arena, offset, address);
   if (family === AF_INET6) return encodeInet6(arena, offset, address, kernel);
@@ -136,9 +164,17 @@ export function decodeAddress(arena: Arena, offset: number, length: number): Soc
 
 /**
  * `address` as a person reads it: `127.0.0.1:80`, `[::1]:80`, a path, `@name` for the abstract namespace.
+ *
+ * @throws TypeError `ERR_INVALID_ADDRESS` when it is no address, TypeError or RangeError
+ * `ERR_INVALID_PORT` when it has no port.
  */
 export function formatAddress(address: SocketAddress): string {
-  if (address.path !== undefined) return formatPath(address.path);
+  checkAddress(address);
+  if (address.path !== undefined) return formatPath(pathOf(address));
+  if (address.address !== undefined && typeof address.address !== "string") {
+    throw notAnAddress(address);
+  }
+  portOf(address.port);
   const host = hostOf(address);
   return `${host.includes(":") ? `[${host}]` : host}:${address.port}`;
 }
@@ -168,7 +204,8 @@ export function portOf(port: unknown): number {
   if (!Number.isInteger(port) || port < 0 || port > MAX_PORT) {
     throw rangeError("ERR_INVALID_PORT", `Cannot use port ${port}: ${allowed}`);
   }
-  return port;
+  // -0 becomes 0.
+  return port + 0;
 }
 
 function encodeInet(arena: Arena, offset: number, address: InetAddress): number {
@@ -203,13 +240,16 @@ function encodeInet6(
   return SOCKADDR_IN6_SIZE;
 }
 
-function encodeUnix(arena: Arena, offset: number, { path }: UnixAddress): number {
-  if (typeof path !== "string" && !(path instanceof Uint8Array)) {
-    throw typeError(
-      "ERR_INVALID_ADDRESS",
-      `Cannot use ${show(path)} as a path: give a string or bytes`,
-    );
-  }
+function pathOf({ path }: UnixAddress): string | Uint8Array {
+  if (typeof path === "string" || path instanceof Uint8Array) return path;
+  throw typeError(
+    "ERR_INVALID_ADDRESS",
+    `Cannot use ${show(path)} as a path: give a string or bytes`,
+  );
+}
+
+function encodeUnix(arena: Arena, offset: number, address: UnixAddress): number {
+  const path = pathOf(address);
   const bytes = typeof path === "string" ? encoder.encode(path) : path;
   const abstract = bytes[0] === 0;
   const limit = abstract ? SUN_PATH : SUN_PATH - 1;
@@ -280,11 +320,20 @@ function uint32Of(name: "flowInfo" | "scopeId", value: number): number {
 }
 
 function notAnAddress(value: unknown): TypeError {
-  const shown = typeof value === "object" && value !== null ? JSON.stringify(value) : show(value);
   return typeError(
     "ERR_INVALID_ADDRESS",
-    `Cannot use ${shown} as a socket address: give { address, port } or { path }`,
+    `Cannot use ${showFields(value)} as a socket address: give { address, port } or { path }`,
   );
+}
+
+/** An object with its fields, where it has such as can be shown. */
+function showFields(value: unknown): string {
+  if (typeof value !== "object" || value === null) return show(value);
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return show(value);
+  }
 }
 
 function notALiteral(text: string): TypeError {
@@ -304,6 +353,11 @@ const FAMILY_NAMES: Readonly<Record<number, string>> = {
   [AF_INET]: "AF_INET",
   [AF_INET6]: "AF_INET6",
 };
+
+/** Whether `address` is the wildcard or `"localhost"`, which have an address in both families. */
+export function namesNoFamily({ address }: InetAddress): boolean {
+  return address === undefined || address === "" || address === "localhost";
+}
 
 function wrongFamily(shown: string | Uint8Array, family: number): TypeError {
   return typeError(

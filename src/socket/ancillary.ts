@@ -9,6 +9,8 @@
  *
  * Source: cmsg(3), unix(7).
  */
+import { flagsOf, integerOf, listOf } from "../base/argument.ts";
+import { filenoOf } from "../base/descriptor.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { Arena } from "../sys/arena.ts";
 import { SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET } from "./constants.ts";
@@ -38,6 +40,9 @@ export type AncillaryMessage = RightsMessage | CredentialsMessage | RawAncillary
 const HEADER = 16;
 const FD_SIZE = 4;
 
+/** More than this is no length that a message can have. */
+const MAX_LENGTH = 0x7fff_ffff;
+
 /** SCM_MAX_FD: how many descriptors the kernel takes with one message. */
 export const MAX_FDS = 253;
 
@@ -47,23 +52,37 @@ export const MAX_FDS = 253;
  * @remarks
  * The room to offer for a last message. With CMSG_SPACE, an even number of descriptors may arrive where
  * one fewer was expected.
+ *
+ * @throws TypeError, RangeError `ERR_INVALID_LENGTH`
  */
 export function ancillaryLength(dataLength: number): number {
-  return HEADER + dataLength;
+  return HEADER + dataLengthIn(dataLength);
 }
 
-/** What an ancillary message of `dataLength` bytes takes when another follows: CMSG_SPACE. */
+/**
+ * What an ancillary message of `dataLength` bytes takes when another follows: CMSG_SPACE.
+ *
+ * @throws TypeError, RangeError `ERR_INVALID_LENGTH`
+ */
 export function ancillarySpace(dataLength: number): number {
-  return HEADER + Math.ceil(dataLength / 8) * 8;
+  return HEADER + Math.ceil(dataLengthIn(dataLength) / 8) * 8;
+}
+
+function dataLengthIn(bytes: number): number {
+  return integerOf(bytes, "a length in bytes", [0, MAX_LENGTH], "ERR_INVALID_LENGTH");
 }
 
 /**
  * The room that `messages` take, once encoded.
  *
- * @throws TypeError `ERR_INVALID_OPTION`, RangeError `ERR_INVALID_LENGTH` for what cannot be encoded.
+ * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_FD`, RangeError `ERR_INVALID_LENGTH`
+ * for what cannot be encoded.
  */
 export function encodedLength(messages: readonly AncillaryMessage[]): number {
-  return messages.reduce((sum, message) => sum + ancillarySpace(dataLengthOf(message)), 0);
+  return listOf(messages, "ancillary data").reduce(
+    (sum, message) => sum + ancillarySpace(dataLengthOf(message)),
+    0,
+  );
 }
 
 /** Writes `messages` at `offset`, which is a multiple of 8, with {@link encodedLength} bytes of room. */
@@ -120,22 +139,38 @@ function decodeMessage(level: number, type: number, data: Uint8Array): Ancillary
   return { level, type, data };
 }
 
+/** @throws for a message that cannot be encoded. */
 function dataLengthOf(message: AncillaryMessage): number {
+  if (typeof message !== "object" || message === null) throw notAMessage(message);
   if ("fds" in message) {
-    const { length } = message.fds;
+    const { length } = listOf(message.fds, "descriptors", "ERR_INVALID_FD");
     if (length > MAX_FDS) {
       throw rangeError(
         "ERR_INVALID_LENGTH",
         `Cannot send ${length} descriptors with one message: at most ${MAX_FDS}`,
       );
     }
+    message.fds.forEach(filenoOf);
     return length * FD_SIZE;
   }
-  if ("credentials" in message) return UCRED_SIZE;
-  if (message.data instanceof Uint8Array) return message.data.length;
-  throw typeError(
+  if ("credentials" in message) {
+    if (typeof message.credentials !== "object" || message.credentials === null) {
+      throw notAMessage(message.credentials);
+    }
+    const { pid, uid, gid } = message.credentials;
+    for (const [name, id] of Object.entries({ pid, uid, gid })) flagsOf(id, name);
+    return UCRED_SIZE;
+  }
+  if (!(message.data instanceof Uint8Array)) throw notAMessage(message.data);
+  flagsOf(message.level, "a level");
+  flagsOf(message.type, "a type");
+  return message.data.length;
+}
+
+function notAMessage(value: unknown): TypeError {
+  return typeError(
     "ERR_INVALID_OPTION",
-    `Cannot send ${show(message.data)} as ancillary data: give { fds }, { credentials } or { level, type, data }`,
+    `Cannot send ${show(value)} as ancillary data: give { fds }, { credentials } or { level, type, data }`,
   );
 }
 

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { intOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { typeError } from "../base/misuse.ts";
-import { timeoutOf } from "../base/timeout.ts";
+import { naturalTimeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
-import { familyOf, portOf, type SocketAddress } from "./address.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
+import { checkIpFamily, familyOf, portOf, type SocketAddress } from "./address.ts";
 import {
   type AF_INET,
   type AF_INET6,
@@ -59,7 +60,7 @@ export interface CreateConnectionOptions {
  * ```
  */
 export function createServer(options: CreateServerOptions): Socket {
-  const kernel = options.kernel ?? defaultKernel;
+  const kernel = kernelOf(options);
   return Socket.fromFd(openListener(kernel, options), { kernel });
 }
 
@@ -72,19 +73,21 @@ export function createServer(options: CreateServerOptions): Socket {
  * @returns A connected socket: with the timeout that was given, blocking without one.
  * @throws SysError `ECONNREFUSED`, `ETIMEDOUT`, ... when there was one address to try; an AggregateError
  * with the `errors` of all, the `code` of the first, and every failure in its message, when there were
- * several; ResolveError when the name has none; `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`
+ * several; ResolveError when the name has none; `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`,
+ * `ERR_INVALID_TIMEOUT`, `ERR_INVALID_OPTION`
  * @example
  * ```ts
  * using socket = await createConnection({ host: "localhost", port: 7788, timeoutMs: 1000 });
  * ```
  */
 export async function createConnection(options: CreateConnectionOptions): Promise<Socket> {
-  const timeoutMs = timeoutOf(options.timeoutMs);
+  const kernel = kernelOf(options);
+  const timeoutMs = naturalTimeoutOf(options.timeoutMs);
   const targets = await targetsOf(options);
   const errors: Error[] = [];
   for (const address of targets) {
     try {
-      return await connectTo(address, timeoutMs, options);
+      return await connectTo(address, timeoutMs, { ...options, kernel });
     } catch (error) {
       // Misuse is no failure of one address: it would be the same for all.
       if (!(error instanceof Error) || !("syscall" in error)) throw error;
@@ -107,16 +110,18 @@ export async function createConnection(options: CreateConnectionOptions): Promis
  *
  * @param family - AF_UNIX is the one that Linux has.
  * @param type - SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET; with SOCK_NONBLOCK they are non-blocking.
- * @throws SysError `EMFILE`, `EOPNOTSUPP`
+ * @throws SysError `EMFILE`, `EOPNOTSUPP`; TypeError or RangeError `ERR_INVALID_OPTION`
  * @source socketpair(2)
  */
 export function socketpair(
   family: number = AF_UNIX,
   type: number = SOCK_STREAM,
-  { kernel = defaultKernel }: { kernel?: Kernel } = {},
+  options: { readonly kernel?: Kernel } = {},
 ): [Socket, Socket] {
+  const kernel = kernelOf(options);
   const { libc, scratch } = kernel;
-  const result = libc.socketpair(family, type | SOCK_CLOEXEC, 0, scratch.address + AT_BYTES);
+  const flags = intOf(type, "a type") | SOCK_CLOEXEC;
+  const result = libc.socketpair(intOf(family, "a family"), flags, 0, scratch.address + AT_BYTES);
   checkSocket(result, "socketpair");
   const at = AT_BYTES >> 2;
   const fds = [scratch.i32[at] as number, scratch.i32[at + 1] as number] as const;
@@ -128,20 +133,30 @@ export function socketpair(
 
 async function targetsOf(options: CreateConnectionOptions): Promise<readonly SocketAddress[]> {
   const { host, port, path, localAddress } = options;
+  checkIpFamily(options.family);
   if (path === undefined) {
     // Only an address of the family that it connects from can be reached.
     const local = localAddress === undefined ? undefined : familyOf(localAddress);
     const family = options.family ?? (local === AF_UNIX ? undefined : local);
-    return resolve(host ?? "localhost", { family, port: portOf(port) });
+    const name = host === undefined ? "localhost" : host;
+    return resolve(name, { family, port: portOf(port) });
   }
-  if (host === undefined && port === undefined) return [{ path }];
-  throw typeError("ERR_INVALID_OPTION", "Cannot connect to a path and a port at once: give one");
+  if (host !== undefined || port !== undefined) {
+    throw typeError("ERR_INVALID_OPTION", "Cannot connect to a path and a port at once: give one");
+  }
+  if (options.family !== undefined) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      "Cannot connect to a path with an IP family: leave it out",
+    );
+  }
+  return [{ path }];
 }
 
 async function connectTo(
   address: SocketAddress,
   timeoutMs: number,
-  { localAddress, kernel = defaultKernel }: CreateConnectionOptions,
+  { localAddress, kernel }: CreateConnectionOptions & { readonly kernel: Kernel },
 ): Promise<Socket> {
   const type = SOCK_STREAM | SOCK_NONBLOCK;
   const socket = new Socket(familyOf(address), type, 0, { kernel });

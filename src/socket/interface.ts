@@ -1,6 +1,8 @@
+import { integerOf, stringOf } from "../base/argument.ts";
 import { rangeError, show } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { checkKernel } from "../sys/kernel-option.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM } from "./constants.ts";
 import { AT_BYTES } from "./scratch.ts";
@@ -17,11 +19,13 @@ const IFNAMSIZ = 16;
  * The number of a network interface: the scope of a link-local address.
  *
  * @param name - As `ip link` shows it: `"lo"`, `"eth0"`.
- * @throws RangeError `ERR_INVALID_ADDRESS` when no interface has that name.
+ * @throws RangeError `ERR_INVALID_ADDRESS` when no interface has that name, TypeError `ERR_INVALID_ADDRESS`
+ * when it is no string.
  * @source netdevice(7), SIOCGIFINDEX
  */
 export function interfaceIndex(name: string, kernel: Kernel = defaultKernel): number {
-  const bytes = new TextEncoder().encode(name);
+  checkKernel(kernel);
+  const bytes = new TextEncoder().encode(stringOf(name, "a name", "ERR_INVALID_ADDRESS"));
   const unknown = `Cannot find a network interface called ${show(name)}`;
   if (bytes.length === 0 || bytes.length >= IFNAMSIZ || bytes.includes(0)) {
     throw rangeError("ERR_INVALID_ADDRESS", unknown);
@@ -35,13 +39,16 @@ export function interfaceIndex(name: string, kernel: Kernel = defaultKernel): nu
 /**
  * The name of network interface number `index`.
  *
- * @throws SysError `ENXIO` or `ENODEV` when there is none of that number.
+ * @throws SysError `ENXIO` or `ENODEV` when there is none of that number; TypeError or RangeError
+ * `ERR_INVALID_OPTION` when it is none.
  * @source netdevice(7), SIOCGIFNAME
  */
 export function interfaceName(index: number, kernel: Kernel = defaultKernel): string {
+  checkKernel(kernel);
+  const number = integerOf(index, "the number of an interface", [0, 0x7fff_ffff]);
   const { u8, view } = kernel.scratch;
   const result = request(kernel, SIOCGIFNAME, () =>
-    view.setInt32(AT_BYTES + IFNAMSIZ, index, true),
+    view.setInt32(AT_BYTES + IFNAMSIZ, number, true),
   );
   if (result < 0) throw new SysError("ioctl", result);
   const name = u8.slice(AT_BYTES, AT_BYTES + IFNAMSIZ);

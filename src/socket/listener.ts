@@ -1,3 +1,4 @@
+import { booleanOf, intOf, optionsOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
@@ -6,13 +7,16 @@ import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import {
   type AddressFamily,
+  checkIpFamily,
   encodeAddress,
   familyName,
   familyOf,
   formatAddress,
+  namesNoFamily,
   type SocketAddress,
 } from "./address.ts";
 import {
+  AF_INET,
   AF_INET6,
   AF_UNIX,
   IPPROTO_IPV6,
@@ -43,7 +47,7 @@ export interface ListenOptions {
   readonly path?: string | Uint8Array | undefined;
   /** Instead of all three: an address as a whole. */
   readonly address?: SocketAddress | undefined;
-  /** AF_INET or AF_INET6, for the wildcard; a literal tells by itself. */
+  /** AF_INET or AF_INET6, for the wildcard and `"localhost"`; a literal has a family of its own. */
   readonly family?: AddressFamily | undefined;
   /** How many connections may wait to be accepted; the kernel cuts it to net.core.somaxconn. */
   readonly backlog?: number | undefined;
@@ -51,7 +55,10 @@ export interface ListenOptions {
   readonly reusePort?: boolean | undefined;
   /** Takes a port over whose last owner's connections are still in TIME_WAIT. Default true. */
   readonly reuseAddr?: boolean | undefined;
-  /** Accepts IPv4 on an IPv6 listener as well, as v4-mapped addresses. Default false. */
+  /**
+   * Accepts IPv4 on an IPv6 listener as well, as v4-mapped addresses. Not with AF_INET, an IPv4 literal or a
+   * path. Default false.
+   */
   readonly dualStack?: boolean | undefined;
   /** Makes the descriptor non-blocking. Default false. */
   readonly nonBlocking?: boolean | undefined;
@@ -69,22 +76,26 @@ export interface ListenOptions {
  */
 export function openListener(kernel: Kernel, options: ListenOptions): number {
   const { libc } = kernel;
-  const { address, family } = listenAddress(options);
+  const { address, family } = listenAddress(optionsOf(options));
   const backlog = backlogOf(options.backlog);
+  const reuseAddr = booleanOf(options.reuseAddr, "reuseAddr", true);
+  const reusePort = booleanOf(options.reusePort, "reusePort", false);
+  const dualStack = booleanOf(options.dualStack, "dualStack", false);
   // Encoded once before there is a descriptor: what is wrong with the address is found here.
   encodeAddress(kernel.scratch, AT_ADDRESS, address, family, kernel);
-  const flags = SOCK_CLOEXEC | (options.nonBlocking === true ? SOCK_NONBLOCK : 0);
-  const type = options.type ?? SOCK_STREAM;
+  const nonBlocking = booleanOf(options.nonBlocking, "nonBlocking", false);
+  const flags = SOCK_CLOEXEC | (nonBlocking ? SOCK_NONBLOCK : 0);
+  const type = options.type === undefined ? SOCK_STREAM : intOf(options.type, "a type");
   const fd = checkSocket(libc.socket(family, type | flags, 0), "socket", address);
   try {
     const set = (level: number, option: number, on: boolean): number =>
       checkSocket(setIntOption(kernel, fd, level, option, on ? 1 : 0), "setsockopt", address);
     if (family !== AF_UNIX) {
-      if (options.reuseAddr !== false) set(SOL_SOCKET, SO_REUSEADDR, true);
-      if (options.reusePort === true) set(SOL_SOCKET, SO_REUSEPORT, true);
+      if (reuseAddr) set(SOL_SOCKET, SO_REUSEADDR, true);
+      if (reusePort) set(SOL_SOCKET, SO_REUSEPORT, true);
     }
     // Set either way: what it is by default is a sysctl.
-    if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, options.dualStack !== true);
+    if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, !dualStack);
     checkSocket(bindRaw(kernel, fd, address, family), "bind", address);
     const listening = libc.listen(fd, backlog);
     checkSocket(listening, "listen", listening < 0 ? readLocalAddress(kernel, fd) : address);
@@ -170,7 +181,7 @@ export function sharesPort(kernel: Kernel, fd: number): boolean {
 
 /** A backlog that listen(2) takes as it is meant: negative ones mean "as many as allowed" there. */
 export function backlogOf(backlog: number = SOMAXCONN): number {
-  if (Number.isInteger(backlog) && backlog >= 0 && backlog <= 0x7fffffff) return backlog;
+  if (Number.isInteger(backlog) && backlog >= 0 && backlog <= 0x7fffffff) return backlog + 0;
   throw typeError(
     "ERR_INVALID_OPTION",
     `Cannot use ${show(backlog)} as a backlog: give an integer from 0 up`,
@@ -183,7 +194,14 @@ export function backlogOf(backlog: number = SOMAXCONN): number {
  * @throws TypeError `ERR_INVALID_OPTION` when they contradict each other.
  */
 function listenAddress(options: ListenOptions): { address: SocketAddress; family: AddressFamily } {
-  const { host, port, path, dualStack } = options;
+  const { host, port, path, dualStack, reusePort } = options;
+  if (options.family !== AF_UNIX) checkIpFamily(options.family);
+  if (host !== undefined && typeof host !== "string") {
+    throw typeError(
+      "ERR_INVALID_ADDRESS",
+      `Cannot listen on the host ${show(host)}: give a string`,
+    );
+  }
   if (path !== undefined && (host !== undefined || port !== undefined)) {
     throw typeError("ERR_INVALID_OPTION", "Cannot listen on a path and a port at once: give one");
   }
@@ -193,14 +211,27 @@ function listenAddress(options: ListenOptions): { address: SocketAddress; family
       "Cannot listen on an address and on what host, port or path say: give one",
     );
   }
+  if (dualStack === true && options.family === AF_INET) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      "Cannot listen dual-stack with AF_INET: leave the family out or give AF_INET6",
+    );
+  }
   const wanted = options.family ?? (dualStack === true ? AF_INET6 : undefined);
   // A missing port is left for the address to refuse: no server wants a random one by mistake.
   const given: SocketAddress =
     options.address ??
     (path === undefined ? { address: host ?? "", port: port as number } : { path });
-  // Only the wildcard and "localhost" heed it; a literal has a family of its own.
+  const literal = familyOf(given);
+  if (literal === AF_UNIX && reusePort === true) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      "Cannot share a path by reusePort: only ports can be shared; leave it out",
+    );
+  }
+  // The wildcard and "localhost" have the family that is wanted, a literal its own.
   const address: SocketAddress =
-    given.path === undefined && wanted !== AF_UNIX
+    given.path === undefined && wanted !== AF_UNIX && namesNoFamily(given)
       ? { ...given, family: given.family ?? wanted }
       : given;
   const family = familyOf(address);

@@ -1,3 +1,4 @@
+import { booleanOf, stringOf } from "../base/argument.ts";
 import { rangeError, show } from "../base/misuse.ts";
 import {
   IP_TOS,
@@ -68,7 +69,8 @@ export const UCRED_SIZE = 12;
  * `setsockopt`.
  *
  * Reading or writing throws SysError `ENOPROTOOPT` or `EOPNOTSUPP` where the socket has no such option,
- * `EINVAL` or `EDOM` for a value that the kernel refuses, and TypeError `ERR_CLOSED` on a closed socket.
+ * `EINVAL` or `EDOM` for a value that the kernel refuses, TypeError `ERR_CLOSED` on a closed socket, and
+ * TypeError or RangeError `ERR_INVALID_OPTION` for a value that the option cannot have.
  * @source socket(7), tcp(7), ip(7), ipv6(7), unix(7)
  */
 export class SocketOptions {
@@ -311,7 +313,8 @@ export class SocketOptions {
     return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
   }
   set congestion(name: string) {
-    this.#owner.setsockopt(IPPROTO_TCP, TCP_CONGESTION, new TextEncoder().encode(name));
+    const bytes = new TextEncoder().encode(stringOf(name, "congestion"));
+    this.#owner.setsockopt(IPPROTO_TCP, TCP_CONGESTION, bytes);
   }
 
   /** TCP_INFO: the connection as the kernel sees it at this moment. */
@@ -350,7 +353,7 @@ export class SocketOptions {
   }
 
   #setFlag(level: number, option: number, on: boolean): void {
-    this.#owner.setsockopt(level, option, on ? 1 : 0);
+    this.#owner.setsockopt(level, option, booleanOf(on, "an option that is on or off") ? 1 : 0);
   }
 
   #setCount(name: string, level: number, option: number, value: number): void {

@@ -1,10 +1,11 @@
+import { listOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
-import { rangeError } from "../base/misuse.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { SocketAddress } from "./address.ts";
 import { ancillaryLength, MAX_FDS } from "./ancillary.ts";
 import { MSG_CTRUNC, SOCK_STREAM } from "./constants.ts";
 import { lengthOf } from "./socket-handle.ts";
-import type { SocketTransfer } from "./socket-transfer.ts";
+import { bytesOf, SocketTransfer } from "./socket-transfer.ts";
 
 /** What `receiveFds` gives. */
 export interface ReceivedFds {
@@ -28,7 +29,7 @@ export interface ReceivedFds {
  * @param fds - At most 253 descriptors, or objects with a `fileno()`.
  * @returns How many bytes were sent; null when none could be, and then no descriptor was either.
  * @throws SysError `EBADF`, `EINVAL`, `EPIPE`, `ETOOMANYREFS`; RangeError `ERR_INVALID_LENGTH` for more than 253,
- * or for no byte on a stream; `ERR_INVALID_FD`
+ * or for no byte on a stream; `ERR_INVALID_DATA`, `ERR_INVALID_FD`, `ERR_INVALID_OPTION`
  * @source unix(7), SCM_RIGHTS
  */
 export function sendFds(
@@ -36,13 +37,17 @@ export function sendFds(
   bytes: Uint8Array | string,
   fds: readonly FileObject[],
 ): number | null {
-  if (bytes.length === 0 && socket.type === SOCK_STREAM) {
+  checkTransfer(socket);
+  if (bytesOf(bytes).length === 0 && socket.type === SOCK_STREAM) {
     throw rangeError(
       "ERR_INVALID_LENGTH",
       "Cannot send descriptors with 0 bytes on a stream: they travel beside a byte, so give at least 1",
     );
   }
-  return socket.sendMsg([bytes], [{ fds: fds.map(filenoOf) }]);
+  return socket.sendMsg(
+    [bytes],
+    [{ fds: listOf(fds, "descriptors", "ERR_INVALID_FD").map(filenoOf) }],
+  );
 }
 
 /**
@@ -59,6 +64,7 @@ export function receiveFds(
   length: number,
   maxFds: number = MAX_FDS,
 ): ReceivedFds | null {
+  checkTransfer(socket);
   // Room for the descriptors to the byte: rounded up, one more than asked for could come in.
   const room = maxFds === 0 ? 0 : ancillaryLength(4 * lengthOf(maxFds, MAX_FDS));
   const message = socket.recvMsg(length, room);
@@ -66,4 +72,9 @@ export function receiveFds(
   const { bytes, ancillary, flags, address } = message;
   const fds = ancillary.flatMap((part) => ("fds" in part ? part.fds : []));
   return { bytes, fds, truncated: (flags & MSG_CTRUNC) !== 0, flags, address };
+}
+
+function checkTransfer(socket: SocketTransfer): void {
+  if (socket instanceof SocketTransfer) return;
+  throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(socket)} as a socket: give a Socket`);
 }

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { InetAddress } from "./address.ts";
+import { optionsOf, stringOf } from "../base/argument.ts";
+import { checkIpFamily, type InetAddress, portOf } from "./address.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
 
 /** What to look for. */
@@ -40,7 +41,8 @@ export class ResolveError extends Error {
  *
  * @param host - A name or an IP literal; `""` is the wildcard.
  * @returns At least one address, each once.
- * @throws ResolveError with the code `ENOTFOUND` or `EAI_AGAIN`
+ * @throws ResolveError with the code `ENOTFOUND` or `EAI_AGAIN`; TypeError or RangeError
+ * `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`
  * @example
  * ```ts
  * const [address] = await resolve("localhost", { port: 7788 });
@@ -51,7 +53,10 @@ export async function resolve(
   host: string,
   options: ResolveOptions = {},
 ): Promise<[InetAddress, ...InetAddress[]]> {
-  const { family, port = 0 } = options;
+  const { family, port = 0 } = optionsOf(options);
+  portOf(port);
+  checkIpFamily(family);
+  stringOf(host, "a host", "ERR_INVALID_ADDRESS");
   const literal = isIP(host.split("%", 1)[0] as string);
   if (literal !== 0) {
     const found = literal === 6 ? AF_INET6 : AF_INET;

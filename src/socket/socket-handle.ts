@@ -1,11 +1,12 @@
+import { booleanOf, flagsOf, integerOf, intOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
-import { FOREVER, timeoutOf } from "../base/timeout.ts";
+import { FOREVER, naturalTimeoutOf } from "../base/timeout.ts";
 import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import type { SocketAddress } from "./address.ts";
 import { MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_NONBLOCK } from "./constants.ts";
 import { SocketOptions } from "./options.ts";
@@ -45,13 +46,14 @@ export class SocketHandle {
   #timeoutMs: number;
 
   constructor(family: number, type: number, protocol: number, init: SocketInit) {
-    this.kernel = init.kernel ?? defaultKernel;
+    this.kernel = kernelOf(init);
     const { libc } = this.kernel;
-    this.family = intOf("family", family);
-    this.type = intOf("type", type) & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
-    this.protocol = intOf("protocol", protocol);
+    this.family = intOf(family, "a family");
+    this.type = intOf(type, "a type") & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+    this.protocol = intOf(protocol, "a protocol");
     if (init.fd === undefined) {
-      this.#fd = checkSocket(libc.socket(family, type | SOCK_CLOEXEC, protocol), "socket");
+      const made = libc.socket(this.family, type | SOCK_CLOEXEC, this.protocol);
+      this.#fd = checkSocket(made, "socket");
       this.#timeoutMs = (type & SOCK_NONBLOCK) !== 0 ? 0 : FOREVER;
     } else {
       this.#fd = filenoOf(init.fd);
@@ -137,7 +139,7 @@ export class SocketHandle {
 
   /** Blocking without a timeout, or non-blocking. */
   setBlocking(blocking: boolean): void {
-    this.setTimeout(blocking ? undefined : 0);
+    this.setTimeout(booleanOf(blocking, "blocking") ? undefined : 0);
   }
 
   /** Whether calls wait at all: true in blocking mode and with a timeout. */
@@ -152,10 +154,11 @@ export class SocketHandle {
    * The descriptor's O_NONBLOCK goes with it, which a duplicate of the descriptor shares.
    *
    * @param timeoutMs - How long a call may block; 0 is non-blocking, undefined blocking.
-   * @throws `ERR_INVALID_TIMEOUT`, `ERR_CLOSED`
+   * @throws RangeError `ERR_INVALID_TIMEOUT`, also for a negative one; TypeError `ERR_INVALID_TIMEOUT`,
+   * `ERR_CLOSED`
    */
   setTimeout(timeoutMs: number | undefined): void {
-    const timeout = timeoutOf(timeoutMs);
+    const timeout = naturalTimeoutOf(timeoutMs);
     const fd = this.openFd("setTimeout");
     const { libc } = this.kernel;
     const flags = check(libc.fcntl(fd, F_GETFL, 0), "fcntl", { fd });
@@ -178,7 +181,8 @@ export class SocketHandle {
   /** Lets the programs that this process starts have the descriptor, or not. */
   setInheritable(inheritable: boolean): void {
     const fd = this.openFd("setInheritable");
-    check(this.kernel.libc.fcntl(fd, F_SETFD, inheritable ? 0 : FD_CLOEXEC), "fcntl", { fd });
+    const flag = booleanOf(inheritable, "inheritable") ? 0 : FD_CLOEXEC;
+    check(this.kernel.libc.fcntl(fd, F_SETFD, flag), "fcntl", { fd });
   }
 
   /** The value of an option that is an int. */
@@ -189,17 +193,18 @@ export class SocketHandle {
    * Reads an option.
    *
    * @param level - SOL_SOCKET, or the protocol whose option it is.
-   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`; `ERR_INVALID_LENGTH`, `ERR_CLOSED`
+   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`; `ERR_INVALID_OPTION`, `ERR_INVALID_LENGTH`, `ERR_CLOSED`
    * @source getsockopt(2)
    */
   getsockopt(level: number, option: number, length?: number): number | Uint8Array {
     const fd = this.openFd("getsockopt");
     const { libc, scratch } = this.kernel;
+    const [atLevel, number] = [intOf(level, "a level"), intOf(option, "an option")];
     const room = length === undefined ? 4 : lengthOf(length, MAX_OPTION_LENGTH);
     scratch.u8.fill(0, AT_BYTES, AT_BYTES + room);
     scratch.u32[AT_LENGTH >> 2] = room;
     const at = scratch.address;
-    const result = libc.getsockopt(fd, level, option, at + AT_BYTES, at + AT_LENGTH);
+    const result = libc.getsockopt(fd, atLevel, number, at + AT_BYTES, at + AT_LENGTH);
     checkSocket(result, "getsockopt", null, fd);
     if (length === undefined) return scratch.i32[AT_BYTES >> 2] as number;
     return scratch.u8.slice(AT_BYTES, AT_BYTES + (scratch.u32[AT_LENGTH >> 2] as number));
@@ -216,8 +221,9 @@ export class SocketHandle {
   setsockopt(level: number, option: number, value: number | Uint8Array): void {
     const fd = this.openFd("setsockopt");
     const { libc, scratch } = this.kernel;
+    const [atLevel, number] = [intOf(level, "a level"), intOf(option, "an option")];
     let length = 4;
-    if (typeof value === "number") scratch.i32[AT_BYTES >> 2] = intOf("the option", value);
+    if (typeof value === "number") scratch.i32[AT_BYTES >> 2] = flagsOf(value, "the option");
     else if (value instanceof Uint8Array) {
       length = lengthOf(value.length, MAX_OPTION_LENGTH);
       scratch.u8.set(value, AT_BYTES);
@@ -227,7 +233,7 @@ export class SocketHandle {
         `Cannot set an option to ${show(value)}: give an integer or bytes`,
       );
     }
-    const result = libc.setsockopt(fd, level, option, scratch.address + AT_BYTES, length);
+    const result = libc.setsockopt(fd, atLevel, number, scratch.address + AT_BYTES, length);
     checkSocket(result, "setsockopt", null, fd);
   }
 
@@ -286,17 +292,8 @@ export class SocketHandle {
 /**
  * `length` when a call can take it.
  *
- * @throws RangeError `ERR_INVALID_LENGTH`
+ * @throws TypeError, RangeError `ERR_INVALID_LENGTH`
  */
 export function lengthOf(length: number, max: number = 0x7fffffff): number {
-  if (Number.isInteger(length) && length >= 0 && length <= max) return length;
-  throw rangeError(
-    "ERR_INVALID_LENGTH",
-    `Cannot use ${show(length)} as a length in bytes: give an integer from 0 to ${max}`,
-  );
-}
-
-function intOf(name: string, value: number): number {
-  if (Number.isInteger(value) && value >= -0x80000000 && value <= 0xffffffff) return value;
-  throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give an integer`);
+  return integerOf(length, "a length in bytes", [0, max], "ERR_INVALID_LENGTH");
 }

@@ -1,3 +1,4 @@
+import { flagsOf, listOf } from "../base/argument.ts";
 import { show, typeError } from "../base/misuse.ts";
 import type { Arena } from "../sys/arena.ts";
 import { encodeAddress, type SocketAddress } from "./address.ts";
@@ -60,7 +61,8 @@ const encoder = new TextEncoder();
  * SIGPIPE: a peer that is gone is `EPIPE`.
  *
  * Each call throws SysError with the code of the kernel (`ECONNRESET`, `ENOTCONN`, `EPIPE`, ...),
- * `ETIMEDOUT` when the socket's timeout is up, and TypeError `ERR_CLOSED` after close.
+ * `ETIMEDOUT` when the socket's timeout is up, TypeError `ERR_CLOSED` after close, and TypeError or
+ * RangeError `ERR_INVALID_DATA`, `ERR_INVALID_LENGTH` or `ERR_INVALID_OPTION` for an argument.
  */
 export class SocketTransfer extends SocketHandle {
   /**
@@ -73,9 +75,10 @@ export class SocketTransfer extends SocketHandle {
    * @source recv(2)
    */
   recv(length: number, flags: number = 0): Uint8Array | null {
-    const room = this.#room(lengthOf(length), flags);
+    const bits = flagsOf(flags);
+    const room = this.#room(lengthOf(length), bits);
     return this.#lend(room, (area) => {
-      const got = this.#receive(area, room, flags);
+      const got = this.#receive(area, room, bits);
       return got === WOULD_BLOCK ? null : area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room));
     });
   }
@@ -88,9 +91,10 @@ export class SocketTransfer extends SocketHandle {
    * @source recv(2)
    */
   recvInto(buffer: Uint8Array, flags: number = 0): number | null {
-    const room = this.#room(bufferOf(buffer).length, flags);
+    const bits = flagsOf(flags);
+    const room = this.#room(bufferOf(buffer).length, bits);
     return this.#lend(room, (area) => {
-      const got = this.#receive(area, room, flags);
+      const got = this.#receive(area, room, bits);
       if (got === WOULD_BLOCK) return null;
       buffer.set(area.u8.subarray(AT_BYTES, AT_BYTES + Math.min(got, room)));
       return got;
@@ -105,9 +109,10 @@ export class SocketTransfer extends SocketHandle {
    * @source recvfrom(2)
    */
   recvFrom(length: number, flags: number = 0): ReceivedFrom | null {
-    const room = this.#room(lengthOf(length), flags);
+    const bits = flagsOf(flags);
+    const room = this.#room(lengthOf(length), bits);
     return this.#lend(room, (area) => {
-      const got = this.#receiveFrom(area, room, flags);
+      const got = this.#receiveFrom(area, room, bits);
       if (got === WOULD_BLOCK) return null;
       const bytes = area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room));
       return { bytes, address: this.#sender() };
@@ -121,9 +126,10 @@ export class SocketTransfer extends SocketHandle {
    * @source recvfrom(2)
    */
   recvFromInto(buffer: Uint8Array, flags: number = 0): ReceivedInto | null {
-    const room = this.#room(bufferOf(buffer).length, flags);
+    const bits = flagsOf(flags);
+    const room = this.#room(bufferOf(buffer).length, bits);
     return this.#lend(room, (area) => {
-      const length = this.#receiveFrom(area, room, flags);
+      const length = this.#receiveFrom(area, room, bits);
       if (length === WOULD_BLOCK) return null;
       buffer.set(area.u8.subarray(AT_BYTES, AT_BYTES + Math.min(length, room)));
       return { length, address: this.#sender() };
@@ -143,23 +149,25 @@ export class SocketTransfer extends SocketHandle {
    * @source recvmsg(2), cmsg(3)
    */
   recvMsg(length: number, ancillaryLength: number = 0, flags: number = 0): ReceivedMessage | null {
-    const room = this.#room(lengthOf(length), flags);
+    const bits = flagsOf(flags);
+    const room = this.#room(lengthOf(length), bits);
     const controlAt = controlOffset(room);
+    const controlRoom = lengthOf(ancillaryLength);
     const layout: MessageLayout = {
       length: room,
       nameLength: SOCKADDR_SIZE,
       controlAt,
-      controlLength: lengthOf(ancillaryLength),
+      controlLength: controlRoom,
     };
     const { libc, scratch } = this.kernel;
-    return this.#lend(controlAt - AT_BYTES + ancillaryLength, (area) => {
-      const got = this.attempt("recvmsg", POLLIN, flags, (fd) => {
+    return this.#lend(controlAt - AT_BYTES + controlRoom, (area) => {
+      const got = this.attempt("recvmsg", POLLIN, bits, (fd) => {
         prepareMessage(this.kernel, area, layout);
-        return libc.recvmsg(fd, scratch.address + AT_MESSAGE, flags | MSG_CMSG_CLOEXEC);
+        return libc.recvmsg(fd, scratch.address + AT_MESSAGE, bits | MSG_CMSG_CLOEXEC);
       });
       if (got === WOULD_BLOCK) return null;
       const { controlLength, flags: received } = readMessage(this.kernel);
-      const ancillary = decodeAncillary(area, controlAt, Math.min(controlLength, ancillaryLength));
+      const ancillary = decodeAncillary(area, controlAt, Math.min(controlLength, controlRoom));
       return {
         bytes: area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room)),
         ancillary,
@@ -178,13 +186,14 @@ export class SocketTransfer extends SocketHandle {
    * @source send(2)
    */
   send(data: Uint8Array | string, flags: number = 0): number | null {
+    const bits = flagsOf(flags);
     const bytes = bytesOf(data);
     const length = this.#room(bytes.length, 0);
     const { libc } = this.kernel;
     return this.#lend(length, (area) => {
       area.u8.set(bytes.subarray(0, length), AT_BYTES);
-      const sent = this.attempt("send", POLLOUT, flags, (fd) =>
-        libc.send(fd, area.address + AT_BYTES, length, flags | MSG_NOSIGNAL),
+      const sent = this.attempt("send", POLLOUT, bits, (fd) =>
+        libc.send(fd, area.address + AT_BYTES, length, bits | MSG_NOSIGNAL),
       );
       return sent === WOULD_BLOCK ? null : sent;
     });
@@ -200,6 +209,7 @@ export class SocketTransfer extends SocketHandle {
    * @source send(2)
    */
   sendAll(data: Uint8Array | string, flags: number = 0): void {
+    const bits = flagsOf(flags);
     this.openFd("sendAll");
     if (!this.getBlocking()) {
       throw typeError(
@@ -221,8 +231,8 @@ export class SocketTransfer extends SocketHandle {
           const sent = this.attempt(
             "send",
             POLLOUT,
-            flags,
-            (fd) => libc.send(fd, at, length - gone, flags | MSG_NOSIGNAL),
+            bits,
+            (fd) => libc.send(fd, at, length - gone, bits | MSG_NOSIGNAL),
             deadline,
           );
           if (sent !== WOULD_BLOCK) gone += sent;
@@ -244,6 +254,7 @@ export class SocketTransfer extends SocketHandle {
    * @source sendto(2)
    */
   sendTo(data: Uint8Array | string, address: SocketAddress, flags: number = 0): number | null {
+    const bits = flagsOf(flags);
     const bytes = bytesOf(data);
     const length = this.#room(bytes.length, 0);
     this.openFd("sendto");
@@ -255,13 +266,13 @@ export class SocketTransfer extends SocketHandle {
       const sent = this.attempt(
         "sendto",
         POLLOUT,
-        flags,
+        bits,
         (fd) =>
           libc.sendto(
             fd,
             area.address + AT_BYTES,
             length,
-            flags | MSG_NOSIGNAL,
+            bits | MSG_NOSIGNAL,
             scratch.address + AT_ADDRESS,
             addressLength,
           ),
@@ -289,7 +300,8 @@ export class SocketTransfer extends SocketHandle {
     flags: number = 0,
     address?: SocketAddress,
   ): number | null {
-    const parts = buffers.map(bytesOf);
+    const bits = flagsOf(flags);
+    const parts = listOf(buffers, "buffers", "ERR_INVALID_DATA").map(bytesOf);
     const length = this.#room(
       parts.reduce((sum, { length }) => sum + length, 0),
       0,
@@ -309,8 +321,8 @@ export class SocketTransfer extends SocketHandle {
       const sent = this.attempt(
         "sendmsg",
         POLLOUT,
-        flags,
-        (fd) => libc.sendmsg(fd, scratch.address + AT_MESSAGE, flags | MSG_NOSIGNAL),
+        bits,
+        (fd) => libc.sendmsg(fd, scratch.address + AT_MESSAGE, bits | MSG_NOSIGNAL),
         undefined,
         address,
       );
@@ -363,7 +375,8 @@ export class SocketTransfer extends SocketHandle {
   }
 }
 
-function bytesOf(data: Uint8Array | string): Uint8Array {
+/** The bytes of `data`, a string as UTF-8. @throws TypeError `ERR_INVALID_DATA` */
+export function bytesOf(data: Uint8Array | string): Uint8Array {
   return typeof data === "string" ? encoder.encode(data) : bufferOf(data);
 }
 

@@ -1,9 +1,10 @@
+import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { rangeError, show } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import { encodeAddress, type SocketAddress } from "./address.ts";
 import {
   AF_INET,
@@ -81,9 +82,11 @@ export class Socket extends SocketTransfer {
    * @remarks
    * Family, type and protocol are asked of the kernel, and the mode is the descriptor's.
    *
-   * @throws SysError `EBADF`, `ENOTSOCK`
+   * @throws SysError `EBADF`, `ENOTSOCK`; TypeError or RangeError `ERR_INVALID_FD`
    */
-  static fromFd(fd: number, { kernel = defaultKernel }: { kernel?: Kernel } = {}): Socket {
+  static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Socket {
+    const kernel = kernelOf(options);
+    filenoOf(fd);
     const ask = (option: number): number =>
       check(readIntOption(kernel, fd, SOL_SOCKET, option), "getsockopt", { fd });
     return new Socket(ask(SO_DOMAIN), ask(SO_TYPE), ask(SO_PROTOCOL), { fd, kernel });
@@ -222,7 +225,8 @@ export class Socket extends SocketTransfer {
         `Cannot shut ${show(how)} down: give SHUT_RD, SHUT_WR or SHUT_RDWR`,
       );
     }
-    checkSocket(this.kernel.libc.shutdown(fd, how), "shutdown", null, fd);
+    // -0 becomes 0.
+    checkSocket(this.kernel.libc.shutdown(fd, how + 0), "shutdown", null, fd);
   }
 
   /**

@@ -1,3 +1,4 @@
+import { stringOf } from "../base/argument.ts";
 import { check } from "../base/sys-error.ts";
 import { IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "./constants.ts";
 
@@ -42,6 +43,7 @@ export class Completion {
    * @throws SysError with the code that the kernel gave.
    */
   check(syscall: string): number {
+    stringOf(syscall, "the name of a call");
     return check(this.result, syscall);
   }
 }

@@ -1,4 +1,4 @@
-import { rangeError, show } from "../base/misuse.ts";
+import { integerOf } from "../base/argument.ts";
 
 /**
  * Memory at an address that the kernel can be told: where a ring reads from and writes into.
@@ -32,17 +32,13 @@ export class Mapped {
    *
    * @param offset - The first byte of the part.
    * @param length - How many bytes; by default all that follow.
-   * @throws RangeError `ERR_INVALID_LENGTH` when it is not all within.
+   * @throws RangeError `ERR_INVALID_LENGTH` when it is not all within, TypeError when they are no integers.
    */
-  part(offset: number, length: number = this.bytes.length - offset): Mapped {
-    const end = offset + length;
-    const whole = Number.isInteger(offset) && Number.isInteger(length);
-    if (!whole || offset < 0 || length < 0 || end > this.bytes.length) {
-      throw rangeError(
-        "ERR_INVALID_LENGTH",
-        `Cannot take ${show(length)} bytes at ${show(offset)}: there are ${this.bytes.length}`,
-      );
-    }
-    return new Mapped(this.address + offset, this.bytes.subarray(offset, end));
+  part(offset: number, length?: number): Mapped {
+    const start = integerOf(offset, "an offset", [0, this.bytes.length], "ERR_INVALID_LENGTH");
+    const most = this.bytes.length - start;
+    const bytes = length === undefined ? most : length;
+    integerOf(bytes, "a length in bytes", [0, most], "ERR_INVALID_LENGTH");
+    return new Mapped(this.address + start, this.bytes.subarray(start, start + bytes));
   }
 }

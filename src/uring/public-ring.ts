@@ -1,10 +1,11 @@
+import { optionsOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
-import { timeoutOf } from "../base/timeout.ts";
+import { naturalTimeoutOf } from "../base/timeout.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import { BufferRing as Buffers } from "./buffer-ring.ts";
 import { Completion } from "./completion.ts";
 import { Mapped } from "./mapped.ts";
@@ -53,8 +54,10 @@ export class Ring extends RingOperations implements Disposable {
    */
   constructor(options: RingOptions = {}) {
     super();
-    const { entries = 256, completionEntries = entries * 8, kernel = defaultKernel } = options;
+    const kernel = kernelOf(options);
+    const { entries = 256 } = options;
     assertSize("entries", entries, 32_768);
+    const { completionEntries = entries * 8 } = options;
     assertSize("completion entries", completionEntries, 65_536 * 8);
     this.#kernel = kernel;
     this.#ring = new RawRing({ entries, completionEntries, kernel });
@@ -104,8 +107,9 @@ export class Ring extends RingOperations implements Disposable {
    * @throws RangeError `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`, TypeError `ERR_CLOSED`; SysError
    * `EEXIST` when the group is there already, `EINVAL` where the kernel has none, `ENOMEM`.
    */
-  addBuffers({ group = 0, count = 64, bufferBytes = 4096 }: BufferRingOptions = {}): BufferRing {
+  addBuffers(options: BufferRingOptions = {}): BufferRing {
     this.#assertOpen("add buffers");
+    const { group = 0, count = 64, bufferBytes = 4096 } = optionsOf(options);
     powerOfTwo("a number of buffers", count, 1, 32_768);
     powerOfTwo("the bytes of a buffer", bufferBytes, 64, 2 ** 20);
     if (!Number.isInteger(group) || group < 0 || group > 0xffff) {
@@ -147,7 +151,7 @@ export class Ring extends RingOperations implements Disposable {
    */
   wait(wanted = 1, timeoutMs?: number | null): Completion[] {
     this.#assertOpen("wait");
-    const timeout = timeoutOf(timeoutMs);
+    const timeout = naturalTimeoutOf(timeoutMs);
     const { capacity } = this.#ring.completions;
     if (!Number.isInteger(wanted) || wanted < 0 || wanted > capacity) {
       throw rangeError(

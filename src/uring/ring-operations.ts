@@ -1,3 +1,4 @@
+import { booleanOf, flagsOf, integerOf, optionsOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { FOREVER, timeoutOf } from "../base/timeout.ts";
@@ -19,7 +20,7 @@ import {
   IOSQE_IO_LINK,
 } from "./constants.ts";
 import { Mapped } from "./mapped.ts";
-import type { BufferRing } from "./shared-buffers.ts";
+import { BufferRing } from "./shared-buffers.ts";
 import type { SubmissionQueue } from "./submissions.ts";
 
 /** What every submission can be given. */
@@ -102,6 +103,9 @@ export abstract class RingOperations {
     if (typeof path !== "string" || path === "" || path.includes("\0")) {
       throw typeError("ERR_INVALID_DATA", `Cannot open ${show(path)}: give a path without NUL`);
     }
+    const bits = flagsOf(flags);
+    const { mode = 0o666 } = optionsOf(options);
+    natural("a mode", mode, 0o7777);
     const text = new TextEncoder().encode(path);
     const { arena, offset } = this.queue(verb).argument(text.length + 1);
     arena.u8.set(text, offset);
@@ -109,8 +113,8 @@ export abstract class RingOperations {
     this.#push(verb, IORING_OP.OPENAT, options, {
       fd: AT_FDCWD,
       address: arena.address + offset,
-      length: natural("a mode", options.mode ?? 0o666, 0o7777),
-      flags: flags | O_CLOEXEC,
+      length: mode,
+      flags: bits | O_CLOEXEC,
     });
   }
 
@@ -121,7 +125,8 @@ export abstract class RingOperations {
 
   /** fsync(2); with `dataOnly` fdatasync(2). */
   fsync(file: FileObject, options: SubmitOptions & { readonly dataOnly?: boolean } = {}): void {
-    const flags = options.dataOnly === true ? IORING_FSYNC_DATASYNC : 0;
+    const dataOnly = booleanOf(optionsOf(options).dataOnly, "dataOnly", false);
+    const flags = dataOnly ? IORING_FSYNC_DATASYNC : 0;
     this.#push("sync", IORING_OP.FSYNC, options, { fd: filenoOf(file), flags });
   }
 
@@ -136,9 +141,11 @@ export abstract class RingOperations {
     timeoutMs: number,
     options: SubmitOptions & { readonly repeat?: boolean; readonly count?: number } = {},
   ): void {
-    const repeat = options.repeat === true;
+    const repeat = isRepeated(options);
+    const { count = 0 } = options;
     const flags = repeat ? IORING_TIMEOUT_MULTISHOT : 0;
-    const position = repeat ? 0 : natural("a count", options.count ?? 0, 0xffff_ffff);
+    const position = repeat ? 0 : natural("a count", count, 0xffff_ffff);
+    checkOptions(options);
     const address = this.#time("wait", timeoutMs);
     this.#push("wait", IORING_OP.TIMEOUT, options, { address, length: 1, position, flags });
   }
@@ -150,6 +157,7 @@ export abstract class RingOperations {
 
   /** Cancels the submission before it, which must be linked, when the time has passed. */
   linkTimeout(timeoutMs: number, options: SubmitOptions = {}): void {
+    checkOptions(options);
     const address = this.#time("limit", timeoutMs);
     this.#push("limit", IORING_OP.LINK_TIMEOUT, options, { address, length: 1 });
   }
@@ -165,14 +173,15 @@ export abstract class RingOperations {
     listener: FileObject,
     options: SubmitOptions & { readonly repeat?: boolean; readonly flags?: number } = {},
   ): void {
-    const priority = options.repeat === true ? IORING_ACCEPT_MULTISHOT : 0;
-    const flags = (options.flags ?? 0) | SOCK_CLOEXEC;
+    const priority = isRepeated(options) ? IORING_ACCEPT_MULTISHOT : 0;
+    const flags = callFlagsOf(options) | SOCK_CLOEXEC;
     this.#push("accept", IORING_OP.ACCEPT, options, { fd: filenoOf(listener), priority, flags });
   }
 
   /** connect(2). The address names no host: a literal, or a path. */
   connect(socket: FileObject, address: SocketAddress, options: SubmitOptions = {}): void {
     const fd = filenoOf(socket);
+    checkOptions(options);
     const { arena, offset } = this.queue("connect").argument(SOCKADDR_BYTES);
     const length = encodeAddress(arena, offset, address);
     // The length of the address stands where others have their offset.
@@ -187,7 +196,8 @@ export abstract class RingOperations {
     options: SubmitOptions & { readonly flags?: number } = {},
   ): void {
     const at = this.#memory("receive", socket, memory);
-    this.#push("receive", IORING_OP.RECV, options, { ...at, flags: options.flags ?? 0 });
+    const flags = callFlagsOf(options);
+    this.#push("receive", IORING_OP.RECV, options, { ...at, flags });
   }
 
   /**
@@ -201,9 +211,15 @@ export abstract class RingOperations {
     buffers: BufferRing,
     options: SubmitOptions & { readonly repeat?: boolean } = {},
   ): void {
+    if (!(buffers instanceof BufferRing)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot receive with ${show(buffers)}: give buffers of the ring's addBuffers()`,
+      );
+    }
     this.#push("receive", IORING_OP.RECV | (IOSQE_BUFFER_SELECT << 8), options, {
       fd: filenoOf(socket),
-      priority: options.repeat === false ? 0 : IORING_RECV_MULTISHOT,
+      priority: isRepeated(options, true) ? IORING_RECV_MULTISHOT : 0,
       group: buffers.group,
     });
   }
@@ -220,7 +236,7 @@ export abstract class RingOperations {
     options: SubmitOptions & { readonly flags?: number } = {},
   ): void {
     const at = this.#memory("send", socket, memory);
-    const flags = (options.flags ?? 0) | MSG_NOSIGNAL;
+    const flags = callFlagsOf(options) | MSG_NOSIGNAL;
     this.#push("send", IORING_OP.SEND, options, { ...at, flags });
   }
 
@@ -241,7 +257,7 @@ export abstract class RingOperations {
     mask: number,
     options: SubmitOptions & { readonly repeat?: boolean } = {},
   ): void {
-    const length = options.repeat === true ? IORING_POLL_ADD_MULTI : 0;
+    const length = isRepeated(options) ? IORING_POLL_ADD_MULTI : 0;
     const at = { fd: filenoOf(file), length, flags: natural("a mask", mask, 0xffff_ffff) };
     this.#push("poll", IORING_OP.POLL_ADD, options, at);
   }
@@ -267,7 +283,7 @@ export abstract class RingOperations {
     options: FileOptions,
   ): void {
     const at = this.#memory(verb, file, memory);
-    const { position } = options;
+    const { position } = optionsOf(options);
     if (position !== undefined) natural("a position", position, MAX_SAFE_INTEGER);
     this.#push(verb, operation, options, { ...at, position: position ?? -1 });
   }
@@ -296,12 +312,9 @@ export abstract class RingOperations {
 
   #push(verb: string, operation: number, options: SubmitOptions, words: Partial<Words>): void {
     const { queue } = this.queue(verb);
+    const { link, tag } = checkOptions(options);
     const { fd = 0, position = 0, address = 0, length = 0, flags = 0, priority = 0, group } = words;
-    const { link, async, quiet } = options;
-    if (link !== undefined && typeof link !== "boolean" && link !== "hard") {
-      throw typeError("ERR_INVALID_OPTION", `Cannot link by ${show(link)}: give true or "hard"`);
-    }
-    const tag = tagOf(options.tag ?? 0);
+    const { async, quiet } = options;
     const bits =
       (link === true ? IOSQE_IO_LINK : 0) |
       (link === "hard" ? IOSQE_IO_HARDLINK : 0) |
@@ -325,13 +338,36 @@ interface Words {
   readonly group: number;
 }
 
-/** @throws RangeError `ERR_INVALID_OPTION`. */
+/**
+ * Options as a submission takes them, checked before anything is written for it.
+ *
+ * @throws TypeError or RangeError `ERR_INVALID_OPTION`.
+ */
+function checkOptions(options: SubmitOptions): {
+  readonly link: boolean | "hard" | undefined;
+  readonly tag: number;
+} {
+  const { link, tag = 0, async, quiet } = optionsOf(options);
+  if (link !== undefined && typeof link !== "boolean" && link !== "hard") {
+    throw typeError("ERR_INVALID_OPTION", `Cannot link by ${show(link)}: give true or "hard"`);
+  }
+  booleanOf(async, "async", false);
+  booleanOf(quiet, "quiet", false);
+  return { link, tag: tagOf(tag) };
+}
+
+function callFlagsOf(options: { readonly flags?: number }): number {
+  const { flags = 0 } = optionsOf(options);
+  return flagsOf(flags);
+}
+
+function isRepeated(options: { readonly repeat?: boolean }, usual = false): boolean {
+  return booleanOf(optionsOf(options).repeat, "repeat", usual);
+}
+
+/** @throws TypeError or RangeError `ERR_INVALID_OPTION`. */
 function natural(what: string, value: number, most: number): number {
-  if (Number.isInteger(value) && value >= 0 && value <= most) return value;
-  throw rangeError(
-    "ERR_INVALID_OPTION",
-    `Cannot use ${show(value)} as ${what}: give an integer from 0 to ${most}`,
-  );
+  return integerOf(value, what, [0, most]);
 }
 
 function tagOf(tag: number): number {

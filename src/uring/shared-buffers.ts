@@ -1,6 +1,6 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { BufferRing as Buffers } from "./buffer-ring.ts";
-import type { Completion } from "./completion.ts";
+import { Completion } from "./completion.ts";
 
 /** How a ring of buffers is made. */
 export interface BufferRingOptions {
@@ -64,6 +64,12 @@ export class BufferRing {
    * @throws TypeError `ERR_INVALID_DATA` when it has no buffer.
    */
   take(completion: Completion): Received {
+    if (!(completion instanceof Completion)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot take a buffer of ${show(completion)}: give a completion of the ring's wait()`,
+      );
+    }
     if (!completion.hasBuffer) {
       throw typeError(
         "ERR_INVALID_DATA",

@@ -366,7 +366,8 @@ export function uringConformance(): Suite {
           ]) {
             assert.throws(() => memory.part(offset as number, size), length);
           }
-          for (const wrong of [-1, 1.5, 2 ** 53, "1" as never]) {
+          assert.throws(() => ring.nop({ tag: "1" as never }), { ...option, name: "TypeError" });
+          for (const wrong of [-1, 1.5, 2 ** 53]) {
             assert.throws(() => ring.nop({ tag: wrong }), option);
             assert.throws(() => ring.cancel(wrong), option);
             assert.throws(() => ring.read(0, memory, { position: wrong }), option);

@@ -23,6 +23,12 @@ function portOf(socket: Socket): number {
   return (socket.localAddress() as InetAddress).port;
 }
 
+/** Options of a listener whose default host and port are left out. */
+const onlyPath = { host: undefined, port: undefined, path: "\0polloi-contradiction" };
+function onlyAddress(address: string, family: typeof AF_INET | typeof AF_INET6): object {
+  return { host: undefined, port: undefined, address: { address, port: 0, family } };
+}
+
 /** A listener whose backlog is full: it answers nobody any more. */
 function deafListener(opened: Opened, options: object = {}): Socket {
   const listener = opened.server({ backlog: 0, ...options });
@@ -143,11 +149,32 @@ export const connecting: Suite = {
           [{ family: AF_INET6 }, "ERR_INVALID_OPTION"],
           [{ dualStack: true }, "ERR_INVALID_OPTION"],
           [{ family: AF_UNIX }, "ERR_INVALID_OPTION"],
+          [{ host: undefined, dualStack: true, family: AF_INET }, "ERR_INVALID_OPTION"],
+          [{ host: "::1", dualStack: true, family: AF_INET }, "ERR_INVALID_OPTION"],
+          [{ ...onlyPath, dualStack: true }, "ERR_INVALID_OPTION"],
+          [{ ...onlyPath, reusePort: true }, "ERR_INVALID_OPTION"],
+          [{ ...onlyPath, family: AF_INET }, "ERR_INVALID_OPTION"],
+          [{ ...onlyAddress("127.0.0.1", AF_INET6) }, "ERR_INVALID_ADDRESS"],
+          [{ ...onlyAddress("", AF_INET), dualStack: true }, "ERR_INVALID_OPTION"],
+          [{ ...onlyAddress("", AF_INET), family: AF_INET6 }, "ERR_INVALID_OPTION"],
         ];
         for (const [options, code] of wrong) {
           assert.throws(() => opened.server(options), { code }, JSON.stringify(options));
         }
         assert.deepEqual(openSockets(), before);
+      },
+    },
+    {
+      name: "an address of another family than the socket is refused, and a connect to a path with a family",
+      async run() {
+        using opened = new Opened();
+        const code = "ERR_INVALID_ADDRESS";
+        const wildcard = { address: "", port: 0, family: AF_INET6 } as const;
+        assert.throws(() => opened.socket(AF_INET).bind(wildcard), { code });
+        const pair = ["127.0.0.1", 0] as never;
+        assert.throws(() => opened.socket(AF_INET).bind(pair), { code });
+        const path = { path: "/x", family: AF_INET } as const;
+        await assert.rejects(createConnection(path), { code: "ERR_INVALID_OPTION" });
       },
     },
     {

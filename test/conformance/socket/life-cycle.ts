@@ -155,9 +155,17 @@ export const lifeCycle: Suite = {
         socket.setBlocking(true);
         assert.deepEqual(mode(), [true, undefined]);
         assert.equal(opened.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK).getTimeout(), 0);
+        // -5 would block for ever; in Python it is a ValueError.
+        for (const timeout of [-5, -0.1, Number.NEGATIVE_INFINITY]) {
+          const wrong = { name: "RangeError", code: "ERR_INVALID_TIMEOUT" };
+          assert.throws(() => socket.setTimeout(timeout), wrong);
+        }
         for (const timeout of [Number.NaN, 2 ** 31, "1" as unknown as number]) {
           assert.throws(() => socket.setTimeout(timeout), { code: "ERR_INVALID_TIMEOUT" });
         }
+        assert.deepEqual(mode(), [true, undefined]);
+        socket.setTimeout(-0);
+        assert.deepEqual(mode(), [false, 0]);
       },
     },
     {
@@ -200,7 +208,7 @@ export const lifeCycle: Suite = {
         const notANumber = "AF_INET" as unknown as number;
         assert.throws(() => new Socket(notANumber), {
           code: "ERR_INVALID_OPTION",
-          message: /"AF_INET" as family/,
+          message: /"AF_INET" as a family/,
         });
       },
     },

@@ -1,0 +1,103 @@
+/** `polloi/select`: every function and method, and what its arguments are. */
+import * as select from "../../../src/select/index.ts";
+import { Waker } from "../../../src/selectors/index.ts";
+import { call, internal, made, maker, method, type Table } from "./calls.ts";
+import {
+  FLAGS,
+  integer,
+  KERNEL,
+  type Kind,
+  kind,
+  like,
+  optional,
+  options,
+  PYTHON_TIMEOUT,
+  TIMEOUT,
+  untried,
+} from "./wrong-values.ts";
+
+const { Epoll, EPOLLIN, Poll, POLLIN } = select;
+
+/** Readable for ever, so that no wait blocks; never closed. */
+let ready: Waker | undefined;
+function readable(): Waker {
+  if (ready === undefined) {
+    ready = new Waker();
+    ready.wake();
+  }
+  return ready;
+}
+
+/** A descriptor to watch: -0 is the standard input, whatever that is. */
+export const FD: Kind = kind(
+  () => readable().fileno(),
+  (value) => Object.is(value, -0),
+);
+/** Of -0: the standard input would be adopted, and closed. */
+export const OWN_FD: Kind = untried(
+  kind(
+    () => undefined,
+    (value) => value === undefined,
+  ),
+  -0,
+);
+const FDS = kind(
+  () => [readable()],
+  (value) => Array.isArray(value),
+);
+
+function watchingEpoll(): select.Epoll {
+  const epoll = new Epoll();
+  epoll.register(readable(), EPOLLIN);
+  return epoll;
+}
+
+function watchingPoll(): select.Poll {
+  const poll = new Poll();
+  poll.register(readable(), POLLIN);
+  return poll;
+}
+
+export const SELECT: Table = {
+  functions: {
+    Epoll: made(Epoll, optional(options({ fd: OWN_FD, kernel: KERNEL }))),
+    Poll: made(Poll, optional(options({ kernel: KERNEL }))),
+    SysError: internal("polloi makes it"),
+    select: call(
+      select.select,
+      FDS,
+      like(FDS, () => []),
+      like(FDS, () => []),
+      TIMEOUT,
+      KERNEL,
+    ),
+  },
+  methods: {
+    "Epoll:fromFd": maker(
+      Epoll.fromFd,
+      untried(
+        kind(
+          () => 2 ** 31 - 1,
+          () => false,
+        ),
+        -0,
+      ),
+      optional(options({ kernel: KERNEL })),
+    ),
+    "Epoll.close": method(watchingEpoll, "close"),
+    "Epoll.fileno": method(watchingEpoll, "fileno"),
+    "Epoll.register": method(() => new Epoll(), "register", FD, optional(FLAGS)),
+    "Epoll.modify": method(watchingEpoll, "modify", FD, FLAGS),
+    "Epoll.unregister": method(watchingEpoll, "unregister", FD),
+    "Epoll.poll": method(
+      watchingEpoll,
+      "poll",
+      PYTHON_TIMEOUT,
+      optional(integer(1, Number.MAX_SAFE_INTEGER)),
+    ),
+    "Poll.register": method(() => new Poll(), "register", FD, optional(integer(0, 0xffff))),
+    "Poll.modify": method(watchingPoll, "modify", FD, integer(0, 0xffff)),
+    "Poll.unregister": method(watchingPoll, "unregister", FD),
+    "Poll.poll": method(watchingPoll, "poll", PYTHON_TIMEOUT),
+  },
+};
