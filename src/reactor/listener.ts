@@ -111,6 +111,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   #resolveStopped: () => void = () => {};
   #cutOffAt = Number.POSITIVE_INFINITY;
   #cutOffTimer: Timer | undefined;
+  /** Asks the connections to finish, in the next turn. */
+  #finishTimer: Timer | undefined;
   /** Accepted by an io_uring while the listener stops, beyond `maxConnections`. */
   readonly #waiting: number[] = [];
   readonly #maxConnections: number;
@@ -181,7 +183,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       this.#cutOff();
     } else if (first) {
       // Later, so that a handler that stops its own listener can still answer.
-      timers.add(0, () => this.#eachConnection((stream) => stream.stop()), false);
+      const finish = () => this.#eachConnection((stream) => stream.stop());
+      this.#finishTimer = timers.add(0, finish, false);
       if (this.#fd >= 0) {
         engine.setAccepting(this.#slot, false);
         if (this.#options.fd === undefined) refuseConnections(kernel, this.#fd);
@@ -327,6 +330,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   #checkStopped(): void {
     if (!this.stopping || this.#fd >= 0 || this.connections + this.#waiting.length > 0) return;
     this.#cutOffTimer?.cancel();
+    this.#finishTimer?.cancel();
     this.#resolveStopped();
   }
 
