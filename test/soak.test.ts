@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { whyNoUring } from "../src/engine/try-uring.ts";
 import { kernel } from "../src/sys/open.ts";
-import { RUNS_ALL } from "./suite.ts";
+import { RUNS_ALL, TEST_ALL } from "./suite.ts";
 
 const MAIN: string = fileURLToPath(new URL("./soak/main.js", import.meta.url));
 const run = promisify(execFile);
@@ -28,7 +28,7 @@ const AS_WELL: readonly string[][] = [
 ];
 
 for (const args of [...ALWAYS, ...AS_WELL]) {
-  const isLeftOut = AS_WELL.includes(args) && !process.env.POLLOI_TEST_ALL;
+  const isLeftOut = AS_WELL.includes(args) && !TEST_ALL;
   const why = isLeftOut ? `as select is; ${RUNS_ALL}` : undefined;
   const skip = why ?? ((args.includes("io_uring") && whyNoUring(kernel)) || false);
   const name = `the soak finds nothing lost, reordered or left open: ${args.join(" ")}`;

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { describe, test } from "node:test";
 
 /** One property, told by its name, and what shows it. The same on every runtime. */
@@ -15,12 +16,18 @@ export interface Suite {
 }
 
 /**
- * How much of it: `all`, as the runtime of the tests has it, or `abridged`, as the others have it, unless
- * `POLLOI_TEST_ALL=1` says otherwise.
+ * How much of the suites runs.
+ *
+ * - `smoke`: the suites that find faults in how a runtime crosses into the kernel and hosts a loop. `npm test`
+ *   runs them on Bun, Deno and the newest Node.
+ * - `core`: `npm test` on the installed Node.
+ * - `all`: everything, everywhere. `npm run test:all` sets `POLLOI_TEST_ALL=1` for it.
  */
-export type Extent = "all" | "abridged";
-/** What the reason of every case ends with that is left out where the suites are abridged. */
-export const RUNS_ALL = "POLLOI_TEST_ALL=1 runs it";
+export type Extent = "all" | "core" | "smoke";
+/** Whether this run leaves nothing out. */
+export const TEST_ALL: boolean = Boolean(process.env.POLLOI_TEST_ALL);
+/** The end of the reason of every case that `npm test` skips to save time. */
+export const RUNS_ALL = "npm run test:all runs it";
 
 /** A case may take this long before it counts as hanging. */
 export const CASE_TIMEOUT_MS = 30_000;

@@ -52,59 +52,23 @@ function whereUringWorks(suite: Suite): Suite {
   return { title: suite.title, cases: suite.cases.map((it) => ({ ...it, skip })) };
 }
 
-/**
- * What can go differently in a suite on another runtime than that of the tests, which is Node 20.
- *
- * - `runtime`: how calls cross, whose loop it is, how promises go on beside it, threads, processes, and the
- *   runtime's own classes. Every runtime has these suites.
- * - `crossing`: only how calls cross into the kernel. The newest Node crosses through the same koffi, by the
- *   same code of ours, and the suites of calls, sockets, rings and reactors show it that this works there.
- * - `language`: nothing but the language: what is decided over calls that other suites show to work. Node and
- *   Deno have V8, and Bun has JavaScriptCore, so Bun is where these can differ.
- * - `nothing`: a variant of what another suite shows there already.
- */
-type Varies = "runtime" | "crossing" | "language" | "nothing";
-
-const LEFT_OUT: Readonly<Record<Exclude<Varies, "runtime">, string>> = {
-  crossing: "what it can differ in is how calls cross, which is koffi as on the Node of the tests",
-  language: "what it can differ in is the language, which is V8 as on the Node of the tests",
-  nothing: "a variant of what other suites show here already",
-};
-
-function isLeftOut(varies: Exclude<Varies, "runtime">): boolean {
-  switch (varies) {
-    case "crossing":
-      return kernel.runtime === "node";
-    case "language":
-      return kernel.runtime !== "bun";
-    case "nothing":
-      return true;
-  }
-}
-
-/** Every conformance suite, floor by floor: what runs under each runtime. A new one is one line here. */
+/** Every conformance suite, layer by layer. A new suite is one line in {@link all}. */
 export function suites(extent: Extent = "all"): Suite[] {
-  return all(extent).map(([varies, suite]) => {
-    if (extent === "abridged" && varies !== "runtime" && isLeftOut(varies)) {
-      return leftOut(suite, LEFT_OUT[varies]);
-    }
+  return all(extent).map(({ suite, inSmoke }) => {
+    if (extent === "smoke" && !inSmoke) return leftOut(suite);
     return whereUringWorks(suite);
   });
 }
 
-/** One case that says how many there would be, and why they are not run. */
-function leftOut({ title, cases }: Suite, why: string): Suite {
-  const skip = `${why}; ${RUNS_ALL}`;
+/** One skipped case that gives the number of cases left out. */
+function leftOut({ title, cases }: Suite): Suite {
+  const skip = `not in the smoke suite of this runtime; ${RUNS_ALL}`;
   return { title, cases: [{ name: `all ${cases.length} cases`, skip, run() {} }] };
 }
 
-/**
- * What depends on the runtime in a reactor is who turns it. So hosted is run on each kind of engine, and
- * blocking on one: that all engines can be waited for in a thread is a case of the suite of workers.
- */
-function reactorVaries({ engine, trigger, mode }: Variant): Varies {
-  if (engine === "io_uring") return mode === "hosted" ? "runtime" : "crossing";
-  return mode === "hosted" && trigger === "edge" ? "runtime" : "nothing";
+/** Hosting depends on the runtime. One engine of each kind is enough to show it. */
+function reactorInSmoke({ engine, trigger, mode }: Variant): boolean {
+  return mode === "hosted" && (engine === "io_uring" || trigger === "edge");
 }
 
 /** What cannot even be made where io_uring does not work: then one case says so. */
@@ -122,15 +86,23 @@ function onARing(): Suite[] {
   ];
 }
 
-function everywhere(...suites: Suite[]): Placed[] {
-  return suites.map((suite) => ["runtime", suite]);
+/** A suite, and whether the smoke suite of a runtime includes it. */
+interface Listed {
+  readonly suite: Suite;
+  readonly inSmoke: boolean;
 }
 
-type Placed = readonly [varies: Varies, suite: Suite];
+function smoke(...suites: Suite[]): Listed[] {
+  return suites.map((suite) => ({ suite, inSmoke: true }));
+}
 
-function all(extent: Extent): Placed[] {
+function notSmoke(...suites: Suite[]): Listed[] {
+  return suites.map((suite) => ({ suite, inSmoke: false }));
+}
+
+function all(extent: Extent): Listed[] {
   return [
-    ...everywhere(
+    ...smoke(
       libcConformance(),
       watchConformance(),
       selectConformance(),
@@ -139,48 +111,50 @@ function all(extent: Extent): Placed[] {
       pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
       pollerConformance("poll", (kernel) => new PollPoller(kernel)),
       pollerConformance("select", (kernel) => new SelectPoller(kernel)),
+    ),
+    ...notSmoke(
       selectorConformance("EpollSelector", (options) => new EpollSelector(options)),
       selectorConformance("PollSelector", (options) => new PollSelector(options)),
       selectorConformance("SelectSelector", (options) => new SelectSelector(options)),
+    ),
+    ...smoke(
       selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
       wakerConformance(),
       ...socketConformance(),
       ...misuseConformance(),
-      ...onARing(),
-      ...ENGINES.map(([engine, trigger]) =>
-        engineConformance(
-          trigger === undefined ? engine : `${engine} ${trigger}`,
-          (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
-        ),
-      ),
     ),
-    ["crossing", uringEngineConformance("buffers that are used up bit by bit")],
-    [
-      "nothing",
+    ...notSmoke(...onARing()),
+    ...ENGINES.map(([engine, trigger]) => ({
+      suite: engineConformance(
+        trigger === undefined ? engine : `${engine} ${trigger}`,
+        (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
+      ),
+      inSmoke: engine === "io_uring" || trigger === "edge",
+    })),
+    ...notSmoke(
+      uringEngineConformance("buffers that are used up bit by bit"),
       uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
-    ],
-    ...VARIANTS.map((variant): Placed => [reactorVaries(variant), reactorConformance(variant)]),
-    ...everywhere(workersConformance(extent), modelsConformance(extent)),
-    ...everywhere(
-      traceConformance(
-        ENGINES.filter(
-          ([name, trigger]) => extent === "all" || name === "io_uring" || trigger === "edge",
-        ),
-      ),
     ),
-    ["language", parserConformance()],
-    ...everywhere(httpServerConformance()),
-    ["language", httpSmugglingConformance()],
-    ["language", httpFilesConformance()],
-    ...everywhere(
+    ...VARIANTS.map((variant) => ({
+      suite: reactorConformance(variant),
+      inSmoke: reactorInSmoke(variant),
+    })),
+    ...smoke(workersConformance(extent)),
+    ...notSmoke(modelsConformance(extent), traceConformance(ENGINES), parserConformance()),
+    ...smoke(httpServerConformance()),
+    ...notSmoke(
+      httpSmugglingConformance(),
+      httpFilesConformance(),
       httpEndingsConformance(),
       httpLoggingConformance(),
       httpWorkersConformance(),
-      ...webConformance(),
-      honoConformance(),
     ),
-    ["crossing", httpMisfortunesConformance()],
-    ["crossing", loadConformance(extent)],
-    ["crossing", loadHttpConformance(extent)],
+    ...smoke(...webConformance()),
+    ...notSmoke(
+      honoConformance(),
+      httpMisfortunesConformance(),
+      loadConformance(extent),
+      loadHttpConformance(extent),
+    ),
   ];
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { serveModel } from "../../src/models/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { held, Untouched } from "../descriptors.ts";
-import type { Case, Suite } from "../suite.ts";
+import type { Case, Extent, Suite } from "../suite.ts";
 import { Client } from "./client.ts";
 import { acceptCases, limitCases, reuseCases } from "./models/limits.ts";
 import { MUCH } from "./models/obedient.ts";
@@ -46,12 +46,12 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
 ];
 
 /**
- * {@link serveModel}: the same handlers in five ways.
+ * {@link serveModel}: the same handlers in five models.
  *
- * @param extent - Abridged, it is what a runtime does in its own way: start processes and threads, have them take
- * descriptors, block, and die. Who is told what is then as it is elsewhere.
+ * @param extent - Below `all`, only the cases that depend on the runtime: starting processes and threads, passing
+ * descriptors to them, blocking, and dying.
  */
-export function modelsConformance(extent: "all" | "abridged"): Suite {
+export function modelsConformance(extent: Extent): Suite {
   return {
     title: `models on ${kernel.runtime}`,
     cases: extent === "all" ? allCases() : coreCases(),

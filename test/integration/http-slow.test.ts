@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { HttpOptions, HttpServer, RefusalCode } from "../../src/http/index.ts";
 import { Program } from "../processes.ts";
-import { RUNS_ALL } from "../suite.ts";
+import { RUNS_ALL, TEST_ALL } from "../suite.ts";
 import { bytesUpTo, ENGINES, LIMIT_MS, serving, unless } from "./http-rig.ts";
 
 const CONNECTIONS = 100;
@@ -82,7 +82,7 @@ function verdict({ stdout, stderr }: Program): string {
 const TIMED_ON = ENGINES.find(({ skip }) => skip === false)?.engine;
 
 for (const { engine, skip } of ENGINES) {
-  const isLeftOut = engine !== TIMED_ON && !process.env.POLLOI_TEST_ALL;
+  const isLeftOut = engine !== TIMED_ON && !TEST_ALL;
   const timed = { skip: isLeftOut && `a timer, as on ${TIMED_ON}; ${RUNS_ALL}` };
   const limits = {
     skip: unless(skip, "slowhttptest"),

@@ -1,10 +1,10 @@
 /**
- * Runs every conformance suite under whichever runtime this is, and prints a line of JSON as each case
- * begins and ends. test/all-runtimes.test.ts is the reader.
+ * Runs the conformance suites on the runtime that executes this file, and prints a line of JSON as each case
+ * begins and ends. test/all-runtimes.test.ts reads the lines.
  */
 import { writeSync } from "node:fs";
 import process from "node:process";
-import { CASE_TIMEOUT_MS, type Case } from "../suite.ts";
+import { CASE_TIMEOUT_MS, type Case, TEST_ALL } from "../suite.ts";
 import { suites } from "../suites.ts";
 
 /** A line of the report. */
@@ -45,7 +45,7 @@ function describe(error: unknown): string {
   return stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`;
 }
 
-for (const { title, cases } of suites(process.env.POLLOI_TEST_ALL ? "all" : "abridged")) {
+for (const { title, cases } of suites(TEST_ALL ? "all" : "smoke")) {
   for (const each of cases) {
     say({ event: "begin", suite: title, name: each.name });
     if (each.skip === undefined) say({ event: "end", error: await attempt(each) });
