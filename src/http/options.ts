@@ -59,8 +59,15 @@ export interface HttpOptions
    * while a fetch handler is served. On Node that makes it several times as fast. Default true.
    */
   readonly overrideGlobals?: boolean | undefined;
-  /** Told of what a handler threw, which the client sees as 500. Default: it is printed to stderr. */
-  readonly error?: (error: unknown) => void;
+  /**
+   * Called with what a handler threw, or with why its answer could not be sent. Default: prints it to stderr.
+   *
+   * @remarks
+   * A `Response` that it returns, or a promise of one, is the answer, unless the handler's own has begun. Otherwise
+   * the client is sent 500. Any other value is ignored. When `error` itself throws, the client is sent 500 and the
+   * process fails.
+   */
+  readonly error?: (error: unknown) => unknown;
   /**
    * A worker of a pool: the pool's address is served, and nothing here says where. See `polloi/workers`.
    */
@@ -82,7 +89,7 @@ export interface HttpSettings extends HttpTimeouts {
   readonly handler: HttpHandler;
   /** To be called when the server has stopped. */
   readonly release: () => void;
-  readonly error: (error: unknown) => void;
+  readonly error: (error: unknown) => unknown;
   readonly maxRequests: number;
   readonly maxConnections: number;
   readonly log: AccessSink | undefined;

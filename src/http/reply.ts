@@ -154,6 +154,11 @@ export class HttpReply {
     this.#left = length;
   }
 
+  /** Ends the connection when this reply is complete, and says so in its head. */
+  closeAfter(): void {
+    if (this.#isFresh()) this.#exchange.endAfterReply();
+  }
+
   /** For HEAD, when what GET would have is not known: no length is said, unless one was set. */
   leaveLengthOut(): void {
     this.#set |= HAS_LENGTH;
@@ -346,9 +351,17 @@ export class HttpReply {
 
   /** For the session: the handler failed before anything was sent. */
   fail(): void {
+    this.forget();
+    this.status(500).send(`${reasonOf(500)}\n`);
+  }
+
+  /** For the session: what the handler set before it failed is no part of the answer. */
+  forget(): void {
+    this.#status = 200;
     this.#fields = "";
     this.#set = 0;
-    this.status(500).send(`${reasonOf(500)}\n`);
+    this.#left = -1;
+    this.#trailers = "";
   }
 
   /** For the session: nobody is there any more. */

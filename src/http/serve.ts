@@ -37,9 +37,9 @@ export function serve(options: HttpOptions): HttpServer {
     drain: (connection) => connection.data.drained(),
     end: (connection) => connection.data.ended(),
     close: (connection) => server.closed(connection.data),
-    // A connection that breaks is no failure of the server.
+    // A connection that breaks is no failure of the server. A file that ends too early or cannot be read is one.
     error: (_, error) => {
-      if (!(error instanceof SysError)) server.failed(error);
+      if (!(error instanceof SysError) || isOfFile(error)) server.failed(error);
     },
   };
   try {
@@ -55,6 +55,11 @@ export function serve(options: HttpOptions): HttpServer {
     throw error;
   }
   return server;
+}
+
+/** Whether a file could not be sent for its own sake, and not for the peer's: only then there is a hint. */
+function isOfFile({ syscall, hint }: SysError): boolean {
+  return syscall === "sendfile" && hint !== undefined;
 }
 
 /** What of the options says where to listen. */

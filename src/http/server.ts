@@ -11,6 +11,7 @@ import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
 import { Session } from "./session.ts";
 import type { Logged, SessionHost } from "./session-host.ts";
+import { isThenable } from "./web/fetch-handler.ts";
 
 /** Parsers that wait for the next request in the middle of which a chunk ends. */
 const SPARE_PARSERS = 64;
@@ -172,15 +173,21 @@ export class HttpServer implements SessionHost {
     refused[code] = (refused[code] ?? 0) + 1;
   }
 
-  failed(error: unknown): void {
+  failed(error: unknown): unknown {
     try {
-      this.settings.error(error);
+      const answer = this.settings.error(error);
+      if (!isThenable(answer)) return answer;
+      return Promise.resolve(answer).catch((thrown: unknown) => this.#failedToReport(thrown));
     } catch (thrown) {
-      // The process is to fail, and not the connection that is being served.
-      this.soon(() => {
-        throw thrown;
-      });
+      return this.#failedToReport(thrown);
     }
+  }
+
+  /** `error` itself threw: the process is to fail, and not the connection that is being served. */
+  #failedToReport(thrown: unknown): undefined {
+    this.soon(() => {
+      throw thrown;
+    });
   }
 
   handedOver(session: Session): void {

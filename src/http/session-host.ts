@@ -32,8 +32,12 @@ export interface SessionHost extends CoarseClock {
     request: HttpRequest | null,
     reply: HttpReply | null,
   ): void;
-  /** Something threw that the program gave. */
-  failed(error: unknown): void;
+  /**
+   * Something threw that the program gave.
+   *
+   * @returns what `error` of the options returned.
+   */
+  failed(error: unknown): unknown;
   /** The connection is the program's now. */
   handedOver(session: object): void;
   /** Calls back when what is under way has returned. */

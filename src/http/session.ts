@@ -10,6 +10,7 @@ import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal
 import { HttpReply } from "./reply.ts";
 import { HttpRequest } from "./request.ts";
 import type { SessionHost } from "./session-host.ts";
+import { answerFailure } from "./web/fetch-handler.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING = new Uint8Array(0);
@@ -294,6 +295,17 @@ export class Session extends Reading implements Exchange {
   /** The handler threw: 500, or the end of the connection when the reply has begun. */
   #failed(reply: HttpReply, error: unknown): void {
     // What it wanted of a client that has left cannot be had: that is no failure of the handler's.
+    const answer = error instanceof RequestError ? undefined : this.server.failed(error);
+    if (reply.done) return;
+    if (reply.begun) this.cutOff();
+    else {
+      const request = this.#request as HttpRequest;
+      answerFailure(answer, request, reply, (thrown) => this.#failedAgain(reply, thrown));
+    }
+  }
+
+  /** The answer for a handler that failed could not be sent. */
+  #failedAgain(reply: HttpReply, error: unknown): void {
     if (!(error instanceof RequestError)) this.server.failed(error);
     if (reply.done) return;
     if (reply.begun) this.cutOff();

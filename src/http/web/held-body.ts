@@ -29,14 +29,22 @@ export class HeldBody {
     return this.#isUsed;
   }
 
-  /** Whether somebody reads the stream of it. */
+  /** Whether the stream of it has a reader. */
   get isLocked(): boolean {
     return this.#stream?.locked === true;
   }
 
-  /** A stream of it, which uses it when it is read. */
+  /** Whether the program has the stream of it, and with that may share the body. */
+  get isOut(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  /** A stream of it, which uses it when it is read. Once the body has been used, the stream is disturbed and locked. */
   get stream(): ReadableStream {
-    this.#stream ??= Object.defineProperty(this.#makeStream(), HELD, { value: this });
+    if (this.#stream === undefined) {
+      this.#stream = Object.defineProperty(this.#makeStream(), HELD, { value: this });
+      if (this.#isUsed) spend(this.#stream);
+    }
     return this.#stream;
   }
 
@@ -45,13 +53,14 @@ export class HeldBody {
     if (this.#isUsed || this.isLocked) {
       throw new TypeError("The body of the response has been read already");
     }
-    this.#isUsed = true;
+    this.sent();
     return typeof this.content === "string" ? new TextEncoder().encode(this.content) : this.content;
   }
 
   /** It goes as it is. */
   sent(): void {
     this.#isUsed = true;
+    if (this.#stream !== undefined) spend(this.#stream);
   }
 
   #makeStream(): ReadableStream {
@@ -73,3 +82,10 @@ export class HeldBody {
     return new ReadableStream(source, { highWaterMark: 0 });
   }
 }
+
+/** Leaves a stream as its reader would that has read all of it: disturbed and locked. */
+function spend(stream: ReadableStream): void {
+  if (!stream.locked) stream.getReader().cancel().catch(ignore);
+}
+
+function ignore(): void {}

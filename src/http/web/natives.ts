@@ -26,8 +26,9 @@ export function natives(): Natives {
 }
 
 /**
- * Has a class pass for one of the runtime's: what it lacks it inherits, its instances are instances of both, and
- * those of the runtime are instances of it. Of a class that a program derives from it only its own are.
+ * Makes a class pass for one of the runtime's: it inherits what it lacks, its instances are instances of both, and
+ * those of the runtime are instances of it. A class that a program derives from it has only its own instances.
+ * Its members are enumerable, as those of every class of Web IDL are.
  */
 export function standsFor(light: { prototype: object; name: string }, native: object): void {
   if (Object.hasOwn(light, Symbol.hasInstance)) return;
@@ -35,6 +36,14 @@ export function standsFor(light: { prototype: object; name: string }, native: ob
   Object.setPrototypeOf(light, native);
   Object.setPrototypeOf(light.prototype, prototype);
   Object.defineProperty(light, "name", { value: name, configurable: true });
+  for (const part of [light, light.prototype]) {
+    for (const [key, member] of Object.entries(Object.getOwnPropertyDescriptors(part))) {
+      const isMember = typeof member.value === "function" || member.get !== undefined;
+      if (isMember && key !== "constructor") {
+        Object.defineProperty(part, key, { ...member, enumerable: true });
+      }
+    }
+  }
   const isInstance = Function.prototype[Symbol.hasInstance];
   Object.defineProperty(light, Symbol.hasInstance, {
     value(this: () => void, value: unknown): boolean {
