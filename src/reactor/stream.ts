@@ -337,8 +337,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#tell("drain");
   }
 
-  override shut(): void {
-    this.destroy();
+  override shut(error?: Error): void {
+    this.destroy(error);
   }
 
   override abandon(): void {
