@@ -266,6 +266,96 @@ export function limitCases(variant: Variant): Case[] {
       );
       assert.equal(error?.code, "ETIMEDOUT");
     }),
+    test(
+      "a peer that reads slowly what the kernel holds for it is not idle; one that stops is",
+      async (rig) => {
+        const idleTimeoutMs = 200;
+        // A machine that is stalled for long makes the peer idle indeed: then once more.
+        for (let tries = 0; tries < 5; tries++) {
+          let error: (Error & { code?: string }) | undefined;
+          let connection: Connection | undefined;
+          const listener = rig.listen({
+            idleTimeoutMs,
+            open: (it) => {
+              connection = it;
+              it.write(new Uint8Array(3_000_000));
+            },
+            close: (_, why) => {
+              error = why;
+            },
+          });
+          const peer = rig.peer(listener);
+          peer.readBytes = 40_000;
+          let longest = 0;
+          for (let last = performance.now(); peer.length < 2_000_000 && error === undefined; ) {
+            peer.reading = true;
+            await rig.step();
+            peer.reading = false;
+            await rig.during(10);
+            const now = performance.now();
+            longest = Math.max(longest, now - last);
+            last = now;
+          }
+          const survived = error === undefined;
+          if (!survived && longest > idleTimeoutMs / 4) continue;
+          assert.ok(
+            survived,
+            `closed after ${peer.length} bytes, with ${longest} ms at most between`,
+          );
+          assert.ok((connection as Connection | undefined)?.unacknowledgedBytes !== 0);
+          await rig.until("given up", () => error !== undefined, 4000);
+          assert.equal((error as (Error & { code?: string }) | undefined)?.code, "ETIMEDOUT");
+          return;
+        }
+        assert.fail("the machine is too busy to read at a steady rate");
+      },
+      variant.mode === "blocking" ? "hosted shows it" : undefined,
+    ),
+    test("an ending peer that takes nothing is given up, whatever it sends and the timeout handler does", async (rig) => {
+      let error: (Error & { code?: string }) | undefined;
+      let told = 0;
+      let connection: Connection | undefined;
+      const listener = rig.listen({
+        idleTimeoutMs: 40,
+        open: (it) => {
+          connection = it;
+          it.write(new Uint8Array(8_000_000));
+          it.end();
+        },
+        data: () => {},
+        timeout: () => void told++,
+        close: (_it, why) => {
+          error = why;
+        },
+      });
+      const peer = rig.peer(listener);
+      peer.reading = false;
+      let next = 0;
+      await rig.until(
+        "given up",
+        () => {
+          if (error === undefined && performance.now() > next) {
+            next = performance.now() + 5;
+            peer.send(".");
+          }
+          return error !== undefined;
+        },
+        4000,
+      );
+      assert.equal(connection?.state, "closed");
+      assert.equal(error?.code, "ETIMEDOUT");
+      assert.equal(told, 0);
+    }),
+    test("a peer that has taken everything before the end may answer as late as it likes", async (rig) => {
+      let ended = 0;
+      const listener = rig.listen({ open: (it) => it.end("question"), close: () => void ended++ });
+      const peer = rig.peer(listener);
+      await rig.until("asked", () => peer.ended);
+      await rig.during(30);
+      assert.equal(ended, 0);
+      peer.shutdown();
+      await rig.until("closed", () => ended === 1);
+    }),
     test("with a timeout handler it is told, each time, and the connection stays", async (rig) => {
       let told = 0;
       const listener = rig.listen({
