@@ -26,7 +26,12 @@ export function limitCases(variant: Variant): Case[] {
     test(
       "without descriptors accepting pauses, reports once, and recovers; the open ones do not notice",
       async () => {
-        for (const errno of [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOBUFS, ERRNO.ENOMEM]) {
+        for (const [errno, hint] of [
+          [ERRNO.EMFILE, /ulimit -n/],
+          [ERRNO.ENFILE, /fs\.file-max/],
+          [ERRNO.ENOBUFS, /memory/],
+          [ERRNO.ENOMEM, /memory/],
+        ] as const) {
           let left = 2;
           const rig = new Rig(variant, {
             accept4: (...args) => (left-- > 0 ? kernel.libc.accept4(...args) : -errno),
@@ -51,7 +56,7 @@ export function limitCases(variant: Variant): Case[] {
             assert.ok(rig.counts.accept4 - before <= 3, `${rig.counts.accept4 - before} tries`);
             assert.equal(errors.length, 1);
             assert.equal(errors[0]?.code, Object.entries(ERRNO).find(([, n]) => n === errno)?.[0]);
-            assert.match(errors[0]?.hint ?? "", /ulimit -n/);
+            assert.match(errors[0]?.hint ?? "", hint);
             // One is closed, and a descriptor free: no need to wait for the next try.
             left = 1;
             open[0]?.destroy();
@@ -62,6 +67,74 @@ export function limitCases(variant: Variant): Case[] {
           } finally {
             rig[Symbol.dispose]();
           }
+        }
+      },
+      withoutCalls(variant),
+    ),
+    test(
+      "an accept that fails for ever is reported once and does not spin, and all else goes on",
+      async () => {
+        for (const [errno, hint] of [
+          [ERRNO.EACCES, /forbids/],
+          [ERRNO.EPERM, /forbids/],
+          [ERRNO.ENOSYS, /tried again/],
+          [ERRNO.ENETDOWN, /tried again/],
+          [ERRNO.ECONNABORTED, /tried again/],
+        ] as const) {
+          let left = 1;
+          const rig = new Rig(variant, {
+            accept4: (...args) => (left-- > 0 ? kernel.libc.accept4(...args) : -errno),
+          });
+          const errors: SysError[] = [];
+          let opened = 0;
+          try {
+            const listener = rig.listen({
+              open: () => void opened++,
+              data: (it, bytes) => void it.write(bytes),
+              acceptError: (_, error) => void errors.push(error),
+            });
+            const open = rig.peer(listener);
+            await rig.until("accepted", () => opened === 1);
+            const late = rig.peer(listener);
+            await rig.until("reported", () => errors.length > 0);
+            const before = rig.counts.accept4;
+            open.send("ping");
+            await rig.until("echoed", () => open.text === "ping");
+            await rig.during(60);
+            const tries = rig.counts.accept4 - before;
+            assert.ok(tries <= 4 * 32, `${tries} calls of accept4`);
+            assert.equal(errors.length, 1);
+            assert.equal(errors[0]?.errno, -errno);
+            assert.match(errors[0]?.hint ?? "", hint);
+            left = 100;
+            await rig.until("accepted", () => opened === 2);
+            late.send("pong");
+            await rig.until("echoed", () => late.text === "pong");
+          } finally {
+            rig[Symbol.dispose]();
+          }
+        }
+      },
+      withoutCalls(variant),
+    ),
+    test(
+      "connections that fail before they are accepted are passed over, and not reported",
+      async () => {
+        let failing = 20;
+        const rig = new Rig(variant, {
+          accept4: (...args) =>
+            failing-- > 0 ? -ERRNO.ECONNABORTED : kernel.libc.accept4(...args),
+        });
+        try {
+          let opened = 0;
+          const listener = rig.listen({
+            open: () => void opened++,
+            acceptError: () => assert.fail("reported"),
+          });
+          rig.peer(listener);
+          await rig.until("accepted", () => opened === 1);
+        } finally {
+          rig[Symbol.dispose]();
         }
       },
       withoutCalls(variant),
