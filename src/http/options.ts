@@ -23,8 +23,16 @@ export interface HttpTimeouts {
   readonly bodyTimeoutMs: number;
   /** Between two requests, and before the first. The connection is closed. Default 60 s. */
   readonly idleTimeoutMs: number;
-  /** While a reply waits to be read and the peer reads nothing of it. Cut off. Default 30 s. */
+  /**
+   * While a reply waits to be read, and the peer acknowledges nothing of it. A peer that is slow, and takes a
+   * little of it now and then, is served to the end. Reset. Default 30 s.
+   */
   readonly sendTimeoutMs: number;
+  /**
+   * For a reply to begin, or go on, when the client has ended its half of the connection: most such clients have
+   * left, and some wait for their answer. Reset. Default 10 s, and 1 s at most when the server stops.
+   */
+  readonly halfCloseTimeoutMs: number;
 }
 
 const DEFAULT_TIMEOUTS: HttpTimeouts = {
@@ -32,6 +40,7 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
   bodyTimeoutMs: 20_000,
   idleTimeoutMs: 60_000,
   sendTimeoutMs: 30_000,
+  halfCloseTimeoutMs: 10_000,
 };
 
 /** What is needed of a `PoolWorker`. */

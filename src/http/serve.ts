@@ -3,6 +3,7 @@ import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { defaultReactor } from "../reactor/default-reactor.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
 import { type HttpOptions, settingsOf } from "./options.ts";
+import { HIGH_WATER_BYTES } from "./sending.ts";
 import { HttpServer } from "./server.ts";
 import type { Session } from "./session.ts";
 
@@ -30,6 +31,7 @@ export function serve(options: HttpOptions): HttpServer {
   const server = new HttpServer(reactor, settings);
   const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
+    highWaterBytes: HIGH_WATER_BYTES,
     // A piece of a reply may be of any size. What is written beyond it is counted by the session.
     maxPendingBytes: Number.POSITIVE_INFINITY,
     open: (connection) => server.opened(connection),

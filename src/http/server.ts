@@ -19,6 +19,8 @@ const SPARE_PARSERS = 64;
 const LOOKS_PER_TIMEOUT = 8;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 500;
+/** What a client that has ended its half is given to get its reply when the server stops. */
+const STOPPING_MS = 1000;
 
 /** Nobody is told this status. It stands in logs, as nginx has it, for a client that left. */
 const CLIENT_LEFT_STATUS = 499;
@@ -45,6 +47,7 @@ export class HttpServer implements SessionHost {
   readonly #spare: RequestParser[] = [];
   readonly #sessions = new Set<Session>();
   #look: Timer | undefined;
+  #isStopping = false;
   #onEmpty: (() => void) | undefined;
   #empty: Promise<void> | undefined;
 
@@ -53,7 +56,13 @@ export class HttpServer implements SessionHost {
     this.settings = settings;
     this.parser = new RequestParser(settings.limits);
     const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, sendTimeoutMs } = settings;
-    const shortest = Math.min(headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, sendTimeoutMs);
+    const shortest = Math.min(
+      headTimeoutMs,
+      bodyTimeoutMs,
+      idleTimeoutMs,
+      sendTimeoutMs,
+      settings.halfCloseTimeoutMs,
+    );
     const wanted = shortest / LOOKS_PER_TIMEOUT;
     this.coarseMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
   }
@@ -61,6 +70,11 @@ export class HttpServer implements SessionHost {
   /** The port that it listens on; -1 without one. */
   get port(): number {
     return this.listener?.port ?? -1;
+  }
+
+  get halfCloseTimeoutMs(): number {
+    const { halfCloseTimeoutMs } = this.settings;
+    return this.#isStopping ? Math.min(halfCloseTimeoutMs, STOPPING_MS) : halfCloseTimeoutMs;
   }
 
   /** How many connections are open. */
@@ -75,6 +89,7 @@ export class HttpServer implements SessionHost {
    * @param graceMs - How long that may take; connections that are left then are cut off.
    */
   async stop(graceMs: number = 10_000): Promise<void> {
+    this.#isStopping = true;
     this.listener?.close();
     await this.#whenEmpty(graceMs);
     this.settings.release();
@@ -236,7 +251,7 @@ export class HttpServer implements SessionHost {
     const late = this.now - wanted;
     for (const session of this.#sessions) {
       if (late > this.coarseMs) session.deadline += late;
-      if (session.deadline <= this.now) session.timedOut();
+      session.look();
     }
     if (this.#sessions.size > 0) this.#lookLater();
     else this.#look = undefined;

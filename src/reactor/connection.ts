@@ -59,6 +59,11 @@ export interface Connection<Data = unknown> extends Disposable {
    * @source FIONREAD in tcp(7)
    */
   readonly unreadBytes: number;
+  /**
+   * What the peer has done, also when `pause` keeps that from being received: `"ended"` when it has ended its
+   * half, `"gone"` when it has reset the connection or is not connected. A system call.
+   */
+  readonly peerState: "open" | "ended" | "gone";
   /** Whether `pause` was called, and not `resume` since. */
   readonly paused: boolean;
   /** The peer's address; `null` when it is not connected, or no longer. */

@@ -2,7 +2,13 @@ import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
-import { readLocalAddress, readPeerAddress, readUntaken } from "../socket/raw.ts";
+import {
+  type PeerState,
+  readLocalAddress,
+  readPeerAddress,
+  readPeerState,
+  readUntaken,
+} from "../socket/raw.ts";
 import { readTcpInfo, type TcpInfo } from "../socket/tcp-info.ts";
 import type { Arena } from "../sys/arena.ts";
 import type {
@@ -78,6 +84,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   get unreadBytes(): number {
     return this.#fd < 0 ? 0 : this.loop.engine.unread(this.#slot);
+  }
+
+  get peerState(): PeerState {
+    return this.#fd < 0 ? "gone" : readPeerState(this.loop.kernel, this.#fd);
   }
 
   get remoteAddress(): SocketAddress | null {
