@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { UnderlyingByteSource } from "node:stream/web";
 
 /** Where a stream keeps what it is made of. */
@@ -22,11 +23,12 @@ export class HeldBody {
   /** What a stream is made of, if it was made here and has not been read. */
   static of(stream: unknown): HeldBody | undefined {
     const held = (stream as { [HELD]?: HeldBody } | null)?.[HELD];
-    return held === undefined || held.#isUsed || held.isLocked ? undefined : held;
+    return held === undefined || held.isUsed || held.isLocked ? undefined : held;
   }
 
   get isUsed(): boolean {
-    return this.#isUsed;
+    // A read may wait until the stream has started, and counts from its call on.
+    return this.#isUsed || (this.#stream !== undefined && isDisturbed(this.#stream));
   }
 
   /** Whether the stream of it has a reader. */
@@ -50,7 +52,7 @@ export class HeldBody {
 
   /** All of it, for one reader. @throws TypeError when there has been one. */
   use(): Uint8Array<ArrayBuffer> {
-    if (this.#isUsed || this.isLocked) {
+    if (this.isUsed || this.isLocked) {
       throw new TypeError("The body of the response has been read already");
     }
     this.sent();
@@ -82,6 +84,9 @@ export class HeldBody {
     return new ReadableStream(source, { highWaterMark: 0 });
   }
 }
+
+/** The types of Node's streams say nothing of web streams, which this is for as well. */
+const isDisturbed = Readable.isDisturbed as unknown as (stream: ReadableStream) => boolean;
 
 /** Leaves a stream as its reader would that has read all of it: disturbed and locked. */
 function spend(stream: ReadableStream): void {

@@ -282,18 +282,21 @@ export function isTaken(response: LightResponse): boolean {
   return response.bodyUsed || isLockedIn(response);
 }
 
+/** A response of the runtime's that reads the same body. */
+export function twinOf(response: LightResponse): Response {
+  const { headers, body } = response;
+  return new (natives().Response)(body, { headers: [...headers] });
+}
+
 /** What is to be sent. With that its body has been used. */
 export function contentsOf(response: LightResponse): Contents {
   return contentsIn(response);
 }
 
 /** A copy of the bytes of a view. */
-export function copyOf({
-  buffer,
-  byteOffset,
-  byteLength,
-}: ArrayBufferView): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(new Uint8Array(buffer, byteOffset, byteLength));
+export function copyOf(view: ArrayBufferView): Uint8Array<ArrayBuffer> {
+  if (view instanceof Uint8Array) return new Uint8Array(view);
+  return new Uint8Array(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
 }
 
 function isReason(text: unknown): text is string {

@@ -7,10 +7,26 @@ import {
   TEXT,
   UNKNOWN,
 } from "./light-response.ts";
-import { type BodyInit, natives, type ResponseInit, standsFor } from "./natives.ts";
+import {
+  type BodyInit,
+  defineGetter,
+  defineMethod,
+  natives,
+  type ResponseInit,
+  standsFor,
+} from "./natives.ts";
 
 /** What reads a body, and so finds out that it has been sent. */
-const READERS = ["arrayBuffer", "blob", "bytes", "clone", "formData", "json", "text"] as const;
+const READERS = [
+  "arrayBuffer",
+  "blob",
+  "bytes",
+  "clone",
+  "formData",
+  "json",
+  "text",
+  "textStream",
+] as const;
 
 type Readers = Record<(typeof READERS)[number], (this: Response) => unknown>;
 
@@ -59,7 +75,8 @@ function makeClass(): typeof Response {
     /** Somebody has the stream of it. */
     #isOut = false;
 
-    constructor(body?: BodyInit, init?: ResponseInit) {
+    // Defaults, so that its length is 0, as the runtime's is.
+    constructor(body: BodyInit = undefined, init: ResponseInit = undefined) {
       super(body, init);
       this.#held = heldOf(body);
       this.#type = typeof body === "string" ? TEXT : typeof this.#held === "string" ? FORM : null;
@@ -68,7 +85,7 @@ function makeClass(): typeof Response {
       if (!this.#isPlain) this.#see();
     }
 
-    static override json(data: unknown, init?: ResponseInit): Response {
+    static override json(data: unknown = undefined, init: ResponseInit = undefined): Response {
       // Bun takes a number, and sends it as the status.
       if (init !== undefined && init !== null && !isDictionary(init)) {
         throw new TypeError(`Response.json was given ${String(init)} as its second argument`);
@@ -97,32 +114,27 @@ function makeClass(): typeof Response {
 
     static {
       const { prototype } = Remembering;
-      const getter = (name: string, get: (this: Remembering) => unknown): void => {
-        Object.defineProperty(prototype, name, { get, enumerable: true, configurable: true });
-      };
-      getter("headers", function () {
+      defineGetter(prototype, "headers", function (this: Remembering) {
         return this.#isPlain ? this.#see() : headersOf.call(this);
       });
-      getter("body", function () {
+      defineGetter(prototype, "body", function (this: Remembering) {
         this.#settle();
         this.#isOut = true;
         return streamOf.call(this);
       });
-      getter("bodyUsed", function () {
+      defineGetter(prototype, "bodyUsed", function (this: Remembering) {
         return this.#isSent || isUsed.call(this);
       });
       for (const name of READERS) {
-        // The types of Node know no `bytes`.
+        // Not every runtime has all of them.
         const native = (Native.prototype as Partial<Readers>)[name];
         if (native === undefined) continue;
-        const value = function (this: Remembering): unknown {
+        defineMethod(prototype, name, function (this: Remembering): unknown {
           this.#settle();
           // A clone is the runtime's own, and knows no more than the headers say.
           if (name === "clone" && this.#isPlain) this.#see();
           return native.call(this);
-        };
-        const open = { writable: true, enumerable: true, configurable: true };
-        Object.defineProperty(prototype, name, { value, ...open });
+        });
       }
       standsFor(Remembering, Native);
       bodyIn = (response) => (#held in response ? response.#nativeBody : UNKNOWN);

@@ -279,12 +279,188 @@ const TYPED: Table = Object.fromEntries(
   ),
 );
 
+/** Whether a body counts as used at once, in the same turn. */
+const AT_ONCE: Readonly<Record<string, (response: Response) => unknown>> = {
+  nothing: () => undefined,
+  body: (response) => response.body,
+  "getReader()": (response) => response.body?.getReader(),
+  "read()": (response) => response.body?.getReader().read(),
+  "read() and releaseLock()": (response) => {
+    const reader = response.body?.getReader();
+    reader?.read().catch(() => {});
+    reader?.releaseLock();
+  },
+  "cancel()": (response) => response.body?.cancel(),
+  "cancel() of a reader": (response) => response.body?.getReader().cancel(),
+  "text()": (response) => response.text(),
+  "json()": (response) => response.json().catch(() => {}),
+  "formData()": (response) => response.formData().catch(() => {}),
+  "tee()": (response) => response.body?.tee(),
+  "clone()": (response) => response.clone(),
+  "pipeTo()": (response) => response.body?.pipeTo(new WritableStream()),
+  "pipeThrough()": (response) => response.body?.pipeThrough(new TransformStream()),
+  "a copy": (response) => new (response.constructor as typeof Response)(response.body),
+  "a loop": async (response) => {
+    for await (const _ of response.body ?? []) break;
+  },
+};
+
+const SYNC: Table = Object.fromEntries(
+  Object.entries(BODIES).flatMap(([what, body]) =>
+    Object.entries(AT_ONCE).map(([use, apply]): [string, Make] => [
+      `${what}, in the same turn as ${use}`,
+      async (Class) => {
+        const response = new Class(body() as BodyInit);
+        const { bodyUsed: before } = response;
+        const done = apply(response);
+        const { bodyUsed: after } = response;
+        await done;
+        // What is piped is read a little later.
+        await new Promise((resolve) => setImmediate(resolve));
+        const { bodyUsed: then } = response;
+        const again = await outcomeOf(() => response.text());
+        const cloned = await outcomeOf(() => new Class(body() as BodyInit).clone().text());
+        return [before, after, then, response.body?.locked, again, cloned];
+      },
+    ]),
+  ),
+);
+
+/** Bytes that are read as text and as JSON. */
+const ENCODED: Table = Object.fromEntries(
+  (
+    [
+      [[], "nothing"],
+      [[0xef, 0xbb, 0xbf], "a mark"],
+      [[0xef, 0xbb, 0xbf, 0x7b, 0x7d], "a mark and {}"],
+      [[0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 0x31], "two marks and 1"],
+      [[0xfe, 0xff, 0x00, 0x31], "UTF-16"],
+      [[0x22, 0xff, 0x22], "a byte that is no UTF-8"],
+      [[0xe2, 0x82], "half a character"],
+      [[0x7b], "half of {}"],
+    ] as const
+  ).map(([bytes, what]): [string, Make] => [
+    `${what} as bytes`,
+    async (Class) => {
+      const make = (): Response => new Class(new Uint8Array(bytes));
+      return [await make().text(), await outcomeOf(() => make().json())];
+    },
+  ]),
+);
+
+/** How headers are gone through while they change. */
+const WALKS: Table = Object.fromEntries(
+  (
+    [
+      ["delete what is to come", (headers) => headers.delete("foo")],
+      ["delete what has been", (headers, at) => at === "baz" && headers.delete("bar")],
+      ["append behind", (headers, at) => at === "baz" && headers.append("X-yZ", "4")],
+      ["append in front", (headers, at) => at === "baz" && headers.append("abc", "-1")],
+      ["add a cookie", (headers, at) => at === "baz" && headers.append("Set-Cookie", "c=d")],
+      ["set", (headers, at) => at === "baz" && headers.set("quux", "5")],
+    ] as readonly (readonly [string, (headers: Headers, at: string) => unknown])[]
+  ).map(([what, change]): [string, Make] => [
+    `headers that are gone through while they change: ${what}`,
+    (Class) => {
+      const { headers } = new Class(null, {
+        headers: [
+          ["foo", "2"],
+          ["baz", "1"],
+          ["BAR", "0"],
+          ["set-cookie", "z"],
+          ["set-cookie", "a"],
+          ["quux", "3"],
+        ],
+      });
+      const seen: string[] = [];
+      for (const [name, value] of headers) {
+        seen.push(`${name}: ${value}`);
+        change(headers, name);
+        if (seen.length > 20) break;
+      }
+      const keys = headers.keys();
+      const next = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(keys), "next");
+      const { configurable, enumerable, writable } = next ?? {};
+      return [
+        seen,
+        [...headers.keys()],
+        [...headers.values()],
+        headers.getSetCookie(),
+        String(keys),
+        { configurable, enumerable, writable },
+      ];
+    },
+  ]),
+);
+
+/** Values of headers: what is trimmed, and what is refused. */
+const VALUES: Table = Object.fromEntries(
+  [
+    ...Array.from({ length: 0x21 }, (_, code) => code),
+    ...[0x7f, 0x80, 0x85, 0xa0, 0xff, 0x100, 0x2028, 0xfeff],
+  ].flatMap((code): [string, Make][] => {
+    const character = String.fromCharCode(code);
+    return (
+      [
+        ["inside", `a${character}b`],
+        ["in front", `${character}b`],
+        ["at the end", `a${character}`],
+      ] as const
+    ).map(([where, value]): [string, Make] => [
+      `a header with U+${code.toString(16).padStart(4, "0")} ${where}`,
+      async (Class) => {
+        const { headers } = new Class(null);
+        return [
+          await outcomeOf(() => headers.set("a", value)),
+          await outcomeOf(() => headers.append(value, "b")),
+          await outcomeOf(() => headers.has(value)),
+          await outcomeOf(() => [...new Class(null, { headers: { b: value } }).headers]),
+          [...headers],
+        ];
+      },
+    ]);
+  }),
+);
+
+/** What a class looks like from outside. */
+const LOOKS: Table = {
+  "the names of a response's members": (Class) => {
+    const names: string[] = [];
+    for (const name in new Class("x")) names.push(name);
+    return names.sort();
+  },
+  "the members of a response's headers": ({ prototype }) => {
+    const names: string[] = [];
+    for (const name in new (prototype.constructor as typeof Response)("x").headers)
+      names.push(name);
+    return names.sort();
+  },
+  "every method, called on a fresh response": async (Class) => {
+    const found: [string, unknown][] = [];
+    for (const name of Object.keys(Native.prototype).sort()) {
+      const response = new Class("a=b") as unknown as Record<string, unknown>;
+      const member = response[name];
+      const called =
+        typeof member === "function" ? await outcomeOf(() => member.call(response)) : undefined;
+      const { thrown } = (called ?? {}) as { thrown?: string };
+      found.push([name, [typeof member, thrown, response.bodyUsed]]);
+    }
+    return found;
+  },
+  "own properties": (Class) => [Object.keys(new Class("x")), String(new Class("x"))],
+  "numbers of arguments": (Class) => [Class.name, Class.length],
+};
+
 /** The standard does not know of this, and the class of polloi refuses it as the others do. */
 const BUN: Readonly<Record<string, string>> = Object.fromEntries(
   inits
     .filter((init) => init !== null && !["undefined", "object", "function"].includes(typeof init))
     .map((init) => [`Response.json("x", ${named(init)})`, "Bun takes what is no init"]),
 );
+
+const NODE: Readonly<Record<string, string>> = {
+  "two marks and 1 as bytes": "Node removes each mark; the standard and polloi remove the first",
+};
 
 const refusing: Case = {
   name: "what is no init is a TypeError, whatever the runtime makes of it",
@@ -306,6 +482,11 @@ export function objectsConformance(): Case[] {
     ...agreeing("an argument is taken or refused", MISUSE, isBun ? BUN : {}),
     ...agreeing("a body is used", USED),
     ...agreeing("a type is found", TYPED),
+    ...agreeing("a body counts as used", SYNC),
+    ...agreeing("bytes are read", ENCODED, kernel.runtime === "node" ? NODE : {}),
+    ...agreeing("headers act", WALKS),
+    ...agreeing("headers act", VALUES),
+    ...agreeing("a class looks", LOOKS),
     refusing,
   ];
 }
