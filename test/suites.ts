@@ -12,16 +12,15 @@ import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { UringPoller } from "../src/selectors/pollers/uring-poller.ts";
 import { kernel } from "../src/sys/open.ts";
+import { abandonedConformance } from "./conformance/abandoned.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
-import { httpDeparturesConformance } from "./conformance/http/departures.ts";
 import { httpEndingsConformance } from "./conformance/http/endings.ts";
 import { httpFilesConformance } from "./conformance/http/files.ts";
 import { honoConformance } from "./conformance/http/hono.ts";
 import { httpLoggingConformance } from "./conformance/http/logging.ts";
 import { httpMisfortunesConformance } from "./conformance/http/misfortunes.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
-import { httpRepliesConformance } from "./conformance/http/replies.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
 import { httpSmugglingConformance } from "./conformance/http/smuggling.ts";
 import { webConformance } from "./conformance/http/web.ts";
@@ -32,6 +31,7 @@ import { loadHttpConformance } from "./conformance/load-http.ts";
 import { misuseConformance } from "./conformance/misuse.ts";
 import { modelsConformance } from "./conformance/models.ts";
 import { pollerConformance } from "./conformance/poller.ts";
+import { printingConformance } from "./conformance/printing.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
 import { selectorConformance } from "./conformance/selector.ts";
@@ -124,6 +124,8 @@ function all(extent: Extent): Listed[] {
       wakerConformance(),
       ...socketConformance(),
       ...misuseConformance(),
+      abandonedConformance(whyNoUring(kernel) === undefined),
+      printingConformance(whyNoUring(kernel) === undefined),
     ),
     ...notSmoke(...onARing()),
     ...ENGINES.map(([engine, trigger]) => ({
@@ -143,9 +145,8 @@ function all(extent: Extent): Listed[] {
     })),
     ...smoke(workersConformance(extent)),
     ...notSmoke(modelsConformance(extent), traceConformance(ENGINES), parserConformance()),
-    ...smoke(httpServerConformance(), httpDeparturesConformance()),
+    ...smoke(httpServerConformance()),
     ...notSmoke(
-      httpRepliesConformance(),
       httpSmugglingConformance(),
       httpFilesConformance(),
       httpEndingsConformance(),

@@ -46,7 +46,6 @@ export const ERRNO = {
   ELOOP: 40,
   ENODATA: 61,
   ETIME: 62,
-  ENONET: 64,
   EPROTO: 71,
   EBADMSG: 74,
   EOVERFLOW: 75,

@@ -14,7 +14,6 @@ import {
 } from "../lab/report.ts";
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine, hintLine } from "./failure.ts";
-import { complain, OutputError, print, progressStream } from "./output.ts";
 import { stylerFor } from "./style.ts";
 
 /** The flags that every lab has. */
@@ -65,21 +64,20 @@ export async function runLab<R extends LabResult>(run: LabRun<R>): Promise<numbe
       writeFileSync(jsonFile, jsonOf(result));
       written.push(jsonFile);
     }
-    if (flags.json === true) await print(jsonOf(result));
-    else await show(report, written);
+    if (flags.json === true) process.stdout.write(jsonOf(result));
+    else show(report, written);
     if (interrupted) return EXIT_INTERRUPTED;
     return report.failed ? EXIT_FAILED : EXIT_OK;
   } catch (error) {
-    if (error instanceof OutputError) throw error;
     if (error instanceof UsageError || error instanceof ChartsMissing) {
-      complain(`polloi: ${error.message}\n`);
+      process.stderr.write(`polloi: ${error.message}\n`);
       return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
     }
     if (error instanceof TooFewDescriptors) {
-      complain(`polloi: ${doing}: ${error.message}\n`);
+      process.stderr.write(`polloi: ${doing}: ${error.message}\n`);
       return EXIT_FAILED;
     }
-    complain(failureLine(doing, error) + hintLine(error));
+    process.stderr.write(failureLine(doing, error) + hintLine(error));
     return EXIT_FAILED;
   }
 }
@@ -91,7 +89,7 @@ async function measure<R extends LabResult>({
   version,
   measure,
 }: LabRun<R>): Promise<{ result: R; interrupted: boolean }> {
-  const line = new ProgressLine(progressStream);
+  const line = new ProgressLine(process.stderr);
   const progress = flags.quiet === true ? { step: (): void => {} } : line;
   const abort = new AbortController();
   const interrupt = (): void => {
@@ -143,11 +141,11 @@ function draw(charts: Charts, report: LabReport, { html, svg }: LabFlags): strin
   return [svg, html].filter((path) => path !== undefined);
 }
 
-function show(report: LabReport, written: readonly string[]): Promise<void> {
+function show(report: LabReport, written: readonly string[]): void {
   const style = stylerFor(process.stdout);
   const text = reportText(report, (line) => style("dim", line));
   const files = written.map((path) => `written to ${path}`);
-  return print(`${[text, ...files].join("\n")}\n`);
+  process.stdout.write(`${[text, ...files].join("\n")}\n`);
 }
 
 function jsonOf(result: LabResult): string {

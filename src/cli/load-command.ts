@@ -4,8 +4,7 @@ import {
   DURATIONS,
   duration,
   durationOrNone,
-  notEmpty,
-  oneOf,
+  host,
   wholeNumberFrom,
   workers,
 } from "./arguments.ts";
@@ -43,8 +42,8 @@ export function addLoad(
     )
     .argument(
       "<target>",
-      "HOST:PORT or tcp://HOST:PORT, http://HOST[:PORT]/PATH, or unix:PATH (unix:@NAME)",
-      notEmpty,
+      "tcp://HOST:PORT, http://HOST[:PORT]/PATH or unix:PATH (unix:@NAME)",
+      host,
     )
     .option(
       "-c, --connections <count>",
@@ -69,7 +68,7 @@ export function addLoad(
     .option(
       "--data <file>",
       "send the bytes of this file instead; over HTTP, as the body of a POST",
-      notEmpty,
+      host,
     )
     .option("--rate <count>", "messages a second, sent when they are due, come what may", rate)
     .option("--ramp <time>", "open the connections evenly over this time", durationOrNone)
@@ -93,7 +92,6 @@ export function addLoad(
     .addOption(
       new Option("-e, --engine <engine>", "how to wait; auto is the best that works here")
         .choices(engines)
-        .argParser(oneOf(engines))
         .default("auto"),
     )
     .option(

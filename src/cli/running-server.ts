@@ -2,7 +2,6 @@ import type { SocketAddress } from "../socket/address.ts";
 import type { WorkerCrash, WorkersOptions } from "../workers/options.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import { failureLine, hintLine } from "./failure.ts";
-import { complain } from "./output.ts";
 import type { ServedName, ServeFlags } from "./serve-flags.ts";
 import type { Place, Served, Spread } from "./serve-report.ts";
 
@@ -70,10 +69,10 @@ export function spreadOf({ workers, balance }: WorkerPool): Spread {
 }
 
 export function tellAcceptError(error: object): void {
-  complain(failureLine("cannot accept", error) + hintLine(error));
+  process.stderr.write(failureLine("cannot accept", error) + hintLine(error));
 }
 
 function tellCrash({ index, error, restartInMs }: WorkerCrash): void {
   const next = restartInMs === null ? "is given up" : `is replaced in ${restartInMs} ms`;
-  complain(failureLine(`worker ${index} crashed and ${next}`, error));
+  process.stderr.write(failureLine(`worker ${index} crashed and ${next}`, error));
 }

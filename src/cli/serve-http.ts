@@ -8,7 +8,6 @@ import { logFlags, openLog } from "./http-log.ts";
 import type { HttpProcessInput, HttpProgress } from "./http-process.ts";
 import { openSite, type RequestObserver, type SiteFlags, told } from "./http-site.ts";
 import { type HttpInput, type HttpMessage, STRIDE } from "./http-worker.ts";
-import { complain } from "./output.ts";
 import {
   placeOf,
   pooled,
@@ -152,5 +151,5 @@ function hear(message: HttpMessage, observer: RequestObserver | undefined): void
 }
 
 function tellError(error: unknown): void {
-  complain(`polloi: cannot answer a request: ${(error as Error).stack ?? error}\n`);
+  process.stderr.write(`polloi: cannot answer a request: ${(error as Error).stack ?? error}\n`);
 }

@@ -9,7 +9,7 @@ const BAR_WIDTH = 20;
 /** Where progress is written; standard error fits. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
-  readonly columns?: number | undefined;
+  readonly columns?: number;
   write(text: string): unknown;
 }
 

@@ -49,13 +49,12 @@ export class SteeredLoad implements Disposable {
   readonly #endTurning: () => void;
   #failure: unknown;
 
-  private constructor(reactor: Reactor, crowd: Crowd, kernel: Kernel) {
+  private constructor(reactor: Reactor, crowd: Crowd) {
     this.#reactor = reactor;
     this.#crowd = crowd;
-    const failed = (error: unknown): void => {
+    this.#endTurning = turnBesideRuntime(reactor, (error) => {
       this.#failure = error;
-    };
-    this.#endTurning = turnBesideRuntime(reactor, { kernel, failed });
+    });
     crowd.start();
   }
 
@@ -72,7 +71,7 @@ export class SteeredLoad implements Disposable {
     const reactor = new Reactor({ engine: plan.engine, trigger: plan.trigger, kernel });
     const share = shareOf(plan, 0, 1);
     const crowd = new Crowd({ reactor, plan, share, place, greets: true, over: () => {} });
-    return new SteeredLoad(reactor, crowd, kernel);
+    return new SteeredLoad(reactor, crowd);
   }
 
   /** @throws what its reactor has failed with. */

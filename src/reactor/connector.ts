@@ -48,7 +48,6 @@ export class Connector<Data> extends Owner {
   #slot = -1;
   #fd = -1;
   #timeout: Timer | undefined;
-  #start: Timer | undefined;
   #trying: SocketAddress | undefined;
   #ended = false;
 
@@ -65,7 +64,7 @@ export class Connector<Data> extends Owner {
     if (options.connectTimeoutMs !== undefined) {
       this.#timeout = loop.timers.limit(options.connectTimeoutMs, () => this.#timedOut());
     }
-    this.#begin();
+    this.#start();
   }
 
   override abandon(): void {
@@ -74,8 +73,8 @@ export class Connector<Data> extends Owner {
     this.#closeSocket();
   }
 
-  override shut(error?: Error): void {
-    this.#stream.destroy(error);
+  override shut(): void {
+    this.#stream.destroy();
   }
 
   override connected(errno: number): void {
@@ -83,7 +82,7 @@ export class Connector<Data> extends Owner {
     else this.#failed(socketError("connect", errno, this.#trying));
   }
 
-  #begin(): void {
+  #start(): void {
     const { host = "localhost", port = 0, path } = this.#options;
     if (path !== undefined) {
       this.#soon([{ path }]);
@@ -99,7 +98,7 @@ export class Connector<Data> extends Owner {
 
   /** Whatever comes of it comes after `connect` has returned its connection. */
   #soon(addresses: SocketAddress[]): void {
-    this.#start = this.#loop.timers.add(0, () => this.#tryAll(addresses), false);
+    this.#loop.timers.add(0, () => this.#tryAll(addresses), false);
   }
 
   #tryAll(addresses: SocketAddress[]): void {
@@ -198,7 +197,6 @@ export class Connector<Data> extends Owner {
     if (this.#ended) return;
     this.#ended = true;
     this.#timeout?.cancel();
-    this.#start?.cancel();
     this.#loop.letGo(this);
   }
 }

@@ -1,10 +1,5 @@
-import { SysError } from "../base/sys-error.ts";
-import { isOutOfResources } from "../engine/calls.ts";
 import type { LoopWatch } from "../sys/kernel.ts";
 import type { Host, Loop } from "./loop.ts";
-
-/** Without a descriptor to be watched by, the reactor takes a turn this often, and tries again. */
-const STARVED_MS = 20;
 
 /**
  * The reactor as a guest in the runtime's own event loop, so that timers, promises, fetch and signal
@@ -19,7 +14,6 @@ export class Hosted implements Host {
   #watch: LoopWatch | undefined;
   #timeout: NodeJS.Timeout | undefined;
   #timeoutAt = Number.POSITIVE_INFINITY;
-  #starving: NodeJS.Timeout | undefined;
   #starting = false;
   #waking = false;
   #ended = false;
@@ -31,7 +25,7 @@ export class Hosted implements Host {
   wake(): void {
     if (this.#waking || this.#ended) return;
     this.#waking = true;
-    this.#loop.kernel.soon(() => {
+    setImmediate(() => {
       this.#waking = false;
       this.#turn();
     });
@@ -53,33 +47,19 @@ export class Hosted implements Host {
     this.#watch?.stop();
     this.#watch = undefined;
     clearTimeout(this.#timeout);
-    clearTimeout(this.#starving);
   }
 
   /** Not at once: a program that calls `run()` next has no use for a place in the runtime's loop. */
   #startSoon(): void {
-    if (this.#starting || this.#starving !== undefined) return;
+    if (this.#starting) return;
     this.#starting = true;
     queueMicrotask(() => {
       this.#starting = false;
       if (this.#ended || !this.#loop.alive) return;
-      this.#start();
-    });
-  }
-
-  #start(): void {
-    const { kernel, engine } = this.#loop;
-    try {
+      const { kernel, engine } = this.#loop;
       this.#watch = kernel.watch(engine.fileno(), () => this.#turn());
-    } catch (error) {
-      if (!(error instanceof SysError && isOutOfResources(-error.errno))) throw error;
-      this.#starving = setTimeout(() => {
-        this.#starving = undefined;
-        this.#turn();
-        if (this.#loop.alive && !this.#ended) this.#start();
-      }, STARVED_MS);
-    }
-    this.#armTimeout();
+      this.#armTimeout();
+    });
   }
 
   #turn(): boolean {

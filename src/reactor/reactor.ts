@@ -1,4 +1,5 @@
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
+import { type Fields, printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { type EngineOptions, makeEngine } from "../engine/choose.ts";
@@ -46,6 +47,10 @@ export interface ReactorOptions extends EngineOptions {
  */
 export class Reactor implements Disposable {
   static {
+    printAs(Reactor, (it) => it.#fields());
+  }
+
+  static {
     loopOf = (reactor) => reactor.#loop;
   }
 
@@ -62,7 +67,6 @@ export class Reactor implements Disposable {
     this.#loop = new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
     this.#hosted = new Hosted(this.#loop);
     this.#loop.host = this.#hosted;
-    this.#loop.onEngineFailed = (error) => this.#close(error);
   }
 
   /** The engine in use. */
@@ -184,8 +188,7 @@ export class Reactor implements Disposable {
    * @remarks
    * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers.
    *
-   * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback; SysError
-   * of the engine's own calls when they fail for good, which closes the reactor and its connections with that error.
+   * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback.
    */
   run(): void {
     this.#checkOpen("run");
@@ -195,7 +198,7 @@ export class Reactor implements Disposable {
     this.#loop.host = undefined;
     this.#stopped = false;
     while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
-    this.#loop.submit();
+    this.#loop.engine.submit();
   }
 
   /** Ends {@link Reactor.run} when the current turn is over. What is open stays so. */
@@ -214,26 +217,29 @@ export class Reactor implements Disposable {
     this.#checkOpen("turn");
     this.#checkIdle("turn");
     const happened = this.#loop.turn(timeoutOf(timeoutMs));
-    this.#loop.submit();
+    this.#loop.engine.submit();
     return happened;
   }
 
   /** Closes everything at once; connections hear of it by `close`. Safe to call twice. */
   close(): void {
-    this.#close();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopped = true;
+    this.#hosted?.end();
+    this.#loop.host = undefined;
+    this.#loop.dispose();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  #close(error?: Error): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#stopped = true;
-    this.#hosted?.end();
-    this.#loop.host = undefined;
-    this.#loop.dispose(error);
+  /** What is shown of it. */
+  #fields(): Fields {
+    const { engine, trigger } = this;
+    const open = this.#hosted === undefined ? "blocking" : "hosted";
+    return { engine, trigger, state: this.#closed ? "closed" : open };
   }
 
   /** A turn within a turn would wait for what only the outer one can do. */

@@ -1,3 +1,5 @@
+import { printAs } from "../base/inspect.ts";
+
 /** Something that happens at a time: see {@link Reactor.setTimer}. */
 export interface Timer {
   /** Whether it has still to fire. */
@@ -12,6 +14,10 @@ export interface Timer {
 const NOWHERE = -1;
 
 class HeapTimer implements Timer {
+  static {
+    printAs(HeapTimer, ({ delayMs, active }) => ({ delayMs, active }), "Timer");
+  }
+
   readonly #timers: Timers;
   readonly delayMs: number;
   readonly callback: () => void;

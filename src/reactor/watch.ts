@@ -1,4 +1,5 @@
 import { ERRNO } from "../base/errno.ts";
+import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { EVENT_ALL } from "../selectors/events.ts";
@@ -20,6 +21,13 @@ export type WatchCallback = (events: number) => void;
 
 /** A watch from the inside. */
 export class DescriptorWatch extends Owner implements Watch {
+  static {
+    const fieldsOf = (it: DescriptorWatch): Fields => {
+      return { fd: it.#fd, state: it.#fd < 0 ? "closed" : "watching" };
+    };
+    printAs(DescriptorWatch, fieldsOf, "Watch");
+  }
+
   readonly #loop: Loop;
   readonly #slot: number;
   readonly #callback: WatchCallback;

@@ -15,6 +15,9 @@ export const POLLWRBAND = 0x200;
 export const POLLMSG = 0x400;
 export const POLLRDHUP = 0x2000;
 
+/** A pipe that is ready for writing takes at least this many bytes at once, as one piece. pipe(7) */
+export const PIPE_BUF = 4096;
+
 // epoll_create1(2), epoll_ctl(2)
 export const EPOLL_CLOEXEC: number = O_CLOEXEC;
 export const EPOLL_CTL_ADD = 1;

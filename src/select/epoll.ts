@@ -1,8 +1,10 @@
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
+import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
+import { guard, unguard } from "../sys/abandoned.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/kernel-option.ts";
 import {
@@ -43,7 +45,8 @@ export interface EpollOptions {
  * @remarks
  * The kernel remembers what is watched, so a wait costs as much as there is ready. Close a descriptor
  * and it leaves the set, *unless* it was dup'ed: unregister first. It holds a descriptor, which is
- * close-on-exec and has to be closed.
+ * close-on-exec and has to be closed. A set that polloi made and that is garbage-collected without having been
+ * closed is closed then, with a warning of the process; nothing says when, or whether, that happens.
  *
  * @example
  * ```ts
@@ -54,7 +57,13 @@ export interface EpollOptions {
  * Source: epoll(7), epoll_ctl(2), epoll_wait(2), epoll_pwait2(2).
  */
 export class Epoll {
+  static {
+    printAs(Epoll, (it) => ({ fd: it.fileno(), state: it.closed ? "closed" : "open" }));
+  }
+
   readonly #set: EpollSet;
+  /** Of {@link guard}; undefined for a set that was adopted. */
+  readonly #guarded: object | undefined;
 
   /**
    * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it;
@@ -63,7 +72,9 @@ export class Epoll {
   constructor(options: EpollOptions = {}) {
     const kernel = kernelOf(options);
     const { fd } = options;
-    this.#set = fd === undefined ? EpollSet.create(kernel) : new EpollSet(kernel, filenoOf(fd));
+    const set = fd === undefined ? EpollSet.create(kernel) : new EpollSet(kernel, filenoOf(fd));
+    this.#set = set;
+    if (fd === undefined) this.#guarded = guard(this, set.fd, () => set.close());
   }
 
   /**
@@ -154,6 +165,7 @@ export class Epoll {
   /** Closes the set; what was watched stays open. Safe to call twice. */
   close(): void {
     this.#set.close();
+    if (this.#guarded !== undefined) unguard(this.#guarded);
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,6 @@
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
+import { printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
@@ -34,6 +35,10 @@ const abandoned = new FinalizationRegistry<PollSet>((set) => set.close());
  * Source: poll(2).
  */
 export class Poll {
+  static {
+    printAs(Poll, (it) => ({ registered: it.#set.size }));
+  }
+
   readonly #set: PollSet;
 
   /** @throws SysError `ENOMEM` when there is no memory for the list; TypeError `ERR_INVALID_OPTION`. */

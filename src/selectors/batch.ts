@@ -1,4 +1,5 @@
 import { integerOf, type Range } from "../base/argument.ts";
+import { printAs } from "../base/inspect.ts";
 import { EVENT_ERROR, EVENT_HANGUP, EVENT_READ, EVENT_WRITE } from "./events.ts";
 import type { SelectorKey } from "./key.ts";
 import { type Poller, ReadyBatch } from "./poller.ts";
@@ -30,6 +31,10 @@ const READ_WRITE: number = EVENT_READ | EVENT_WRITE;
  * ```
  */
 export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data>, number]> {
+  static {
+    printAs<SelectorBatch<unknown>>(SelectorBatch, ({ count, capacity }) => ({ count, capacity }));
+  }
+
   /** The most that one wait reports. */
   readonly capacity: number;
   readonly #indexes: Range;

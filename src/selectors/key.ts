@@ -1,4 +1,6 @@
 import type { FileObject } from "../base/descriptor.ts";
+import { bitNames, printAs } from "../base/inspect.ts";
+import { EVENT_PEER_CLOSED, EVENT_PRIORITY, EVENT_READ, EVENT_WRITE } from "./events.ts";
 
 /**
  * One registration: what is watched, for what, and what the caller keeps with it.
@@ -38,3 +40,36 @@ export interface WatchOptions {
 export type DataArguments<Data> = undefined extends Data
   ? [data?: Data, options?: WatchOptions]
   : [data: Data, options?: WatchOptions];
+
+const EVENT_NAMES = { EVENT_READ, EVENT_WRITE, EVENT_PRIORITY, EVENT_PEER_CLOSED };
+
+/** A {@link SelectorKey}, which nobody can change. */
+export class RegisteredKey<Data> implements SelectorKey<Data> {
+  static {
+    printAs<RegisteredKey<unknown>>(
+      RegisteredKey,
+      ({ fd, events, data }) => ({ fd, events: bitNames(events, EVENT_NAMES), data: shown(data) }),
+      "SelectorKey",
+    );
+  }
+
+  readonly fileObject: FileObject;
+  readonly fd: number;
+  readonly events: number;
+  readonly data: Data;
+
+  constructor(fileObject: FileObject, fd: number, events: number, data: Data) {
+    this.fileObject = fileObject;
+    this.fd = fd;
+    this.events = events;
+    this.data = data;
+    Object.freeze(this);
+  }
+}
+
+/** What is kept with a key, in a word: it may be of any size. */
+function shown(data: unknown): unknown {
+  if (typeof data === "function") return `[function ${data.name}]`;
+  if (typeof data === "object" && data !== null) return `[${data.constructor?.name ?? "object"}]`;
+  return typeof data === "bigint" || typeof data === "symbol" ? String(data) : data;
+}

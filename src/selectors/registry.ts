@@ -1,4 +1,5 @@
 import { askFileno, type FileObject, type HasFileno } from "../base/descriptor.ts";
+import { printAs } from "../base/inspect.ts";
 import type { SelectorKey } from "./key.ts";
 
 /** A registration as a selector keeps it. */
@@ -89,6 +90,10 @@ export class Registry<Data> {
 
 /** A live, read-only view of what is registered, by what it was registered with. */
 export class SelectorMap<Data = unknown> implements Iterable<[FileObject, SelectorKey<Data>]> {
+  static {
+    printAs<SelectorMap<unknown>>(SelectorMap, ({ size }) => ({ size }));
+  }
+
   readonly #registry: Registry<Data>;
 
   constructor(registry: Registry<Data>) {

@@ -1,11 +1,13 @@
 import { booleanOf, optionsOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
+import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { EPOLL_HINTS } from "../select/epoll.ts";
 import { fdTooLarge } from "../select/select-sets.ts";
+import { guard, unguard } from "../sys/abandoned.ts";
 import { SelectorBatch } from "./batch.ts";
 import {
   EVENT_ALL,
@@ -14,7 +16,7 @@ import {
   MODE_EXCLUSIVE,
   MODE_ONE_SHOT,
 } from "./events.ts";
-import type { DataArguments, SelectorKey, WatchOptions } from "./key.ts";
+import { type DataArguments, RegisteredKey, type SelectorKey, type WatchOptions } from "./key.ts";
 import type { Poller, PollerCapabilities, PollerName } from "./poller.ts";
 import { type Entry, Registry, SelectorMap } from "./registry.ts";
 
@@ -51,17 +53,35 @@ const HINTS: typeof EPOLL_HINTS = {
  * Unregister first and close then. The other way round works too, but a descriptor that was dup'ed
  * stays in an epoll set after it is closed; its events are dropped here, yet each ends a wait.
  *
+ * Close the selector: one with a descriptor that is garbage-collected first is closed then, with a warning of
+ * the process.
+ *
  * @typeParam Data - What is kept with each key.
  */
 export class Selector<Data = unknown> {
+  static {
+    printAs<Selector<unknown>>(Selector, (it) => ({
+      engine: it.name,
+      registered: it.#registry.size,
+      state: it.closed ? "closed" : "open",
+    }));
+  }
+
   readonly #poller: Poller;
   readonly #registry: Registry<Data> = new Registry();
   #batch: SelectorBatch<Data> = new SelectorBatch();
   #closed = false;
+  /** Of {@link guard}. */
+  readonly #guarded: object | undefined;
 
   /** @param poller - The engine; it is closed with the selector. */
   constructor(poller: Poller) {
     this.#poller = poller;
+    // The others hold no descriptor.
+    if (poller.name !== "epoll" && poller.name !== "io_uring") return;
+    // That of io_uring is made when it is asked for.
+    const fd = poller.name === "epoll" ? poller.fileno() : undefined;
+    this.#guarded = guard(this, fd, () => poller.close());
   }
 
   /** The engine's name. */
@@ -111,7 +131,7 @@ export class Selector<Data = unknown> {
       throw typeError("ERR_ALREADY_REGISTERED", `Cannot register fd ${fd}: it is registered`);
     }
     if (fd > this.capabilities.maxFd) throw fdTooLarge(fd);
-    const key: SelectorKey<Data> = Object.freeze({ fileObject, fd, events, data });
+    const key = new RegisteredKey<Data>(fileObject, fd, events, data);
     const entry = this.#registry.add(key, interest);
     const result = this.#poller.add(fd, interest, entry.tag);
     if (result < 0) {
@@ -164,7 +184,7 @@ export class Selector<Data = unknown> {
       if (result < 0) throw this.#refusal(result, fd);
     }
     entry.interest = interest;
-    entry.key = Object.freeze({ fileObject: entry.key.fileObject, fd, events, data });
+    entry.key = new RegisteredKey<Data>(entry.key.fileObject, fd, events, data);
     return entry.key;
   }
 
@@ -229,6 +249,7 @@ export class Selector<Data = unknown> {
   /** Closes the engine and forgets the keys; what was watched stays open. Safe to call twice. */
   close(): void {
     this.#closed = true;
+    if (this.#guarded !== undefined) unguard(this.#guarded);
     this.#poller.close();
     this.#registry.clear();
   }

@@ -1,7 +1,9 @@
 import { filenoOf, type HasFileno } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
+import { printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
+import { guard, unguard } from "../sys/abandoned.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/kernel-option.ts";
@@ -19,7 +21,8 @@ export interface WakerOptions {
  *
  * @remarks
  * An eventfd: a counter that is readable when it is not 0. Register it like anything else, and
- * `drain` it when it is reported. Any number of wakes before that are reported as one.
+ * `drain` it when it is reported. Any number of wakes before that are reported as one. Close it: one that is
+ * garbage-collected first is closed then, with a warning of the process.
  *
  * @example
  * ```ts
@@ -34,8 +37,14 @@ export interface WakerOptions {
  * Source: eventfd(2).
  */
 export class Waker implements HasFileno {
+  static {
+    printAs(Waker, (it) => ({ fd: it.#fd, state: it.#fd < 0 ? "closed" : "open" }));
+  }
+
   readonly #kernel: Kernel;
   #fd: number;
+  /** Of {@link guard}; undefined for an eventfd that was adopted. */
+  #guarded: object | undefined;
 
   /**
    * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor for it; TypeError or
@@ -49,6 +58,7 @@ export class Waker implements HasFileno {
       fd === undefined
         ? check(kernel.libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")
         : filenoOf(fd);
+    if (fd === undefined) this.#guard();
   }
 
   /**
@@ -64,7 +74,15 @@ export class Waker implements HasFileno {
   static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Waker {
     const kernel = kernelOf(options);
     const own = check(kernel.libc.fcntl(filenoOf(fd), F_DUPFD_CLOEXEC, 0), "fcntl", { fd });
-    return new Waker({ kernel, fd: own });
+    const waker = new Waker({ kernel, fd: own });
+    waker.#guard();
+    return waker;
+  }
+
+  #guard(): void {
+    const { libc } = this.#kernel;
+    const fd = this.#fd;
+    this.#guarded = guard(this, fd, () => void libc.close(fd));
   }
 
   /** The descriptor, -1 once it is closed. */
@@ -106,6 +124,7 @@ export class Waker implements HasFileno {
     if (this.#fd < 0) return;
     this.#kernel.libc.close(this.#fd);
     this.#fd = -1;
+    if (this.#guarded !== undefined) unguard(this.#guarded);
   }
 
   [Symbol.dispose](): void {

@@ -19,6 +19,7 @@ import { resolve } from "./resolve.ts";
 import { AT_BYTES } from "./scratch.ts";
 import { Socket } from "./socket.ts";
 import { checkSocket, socketError } from "./socket-error.ts";
+import { OWNED, type OwnSocketInit } from "./socket-handle.ts";
 import { Deadline, POLLOUT, waitFor } from "./wait.ts";
 
 /** The longest pause between two looks at a connect. */
@@ -61,7 +62,7 @@ export interface CreateConnectionOptions {
  */
 export function createServer(options: CreateServerOptions): Socket {
   const kernel = kernelOf(options);
-  return Socket.fromFd(openListener(kernel, options), { kernel });
+  return Socket.fromFd(openListener(kernel, options), { kernel, [OWNED]: true });
 }
 
 /**
@@ -124,10 +125,11 @@ export function socketpair(
   const result = libc.socketpair(intOf(family, "a family"), flags, 0, scratch.address + AT_BYTES);
   checkSocket(result, "socketpair");
   const at = AT_BYTES >> 2;
+  const ownInit = (fd: number): OwnSocketInit => ({ fd, kernel, [OWNED]: true });
   const fds = [scratch.i32[at] as number, scratch.i32[at + 1] as number] as const;
   return [
-    new Socket(family, type, 0, { fd: fds[0], kernel }),
-    new Socket(family, type, 0, { fd: fds[1], kernel }),
+    new Socket(family, type, 0, ownInit(fds[0])),
+    new Socket(family, type, 0, ownInit(fds[1])),
   ];
 }
 

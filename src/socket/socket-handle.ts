@@ -1,16 +1,24 @@
 import { booleanOf, flagsOf, integerOf, intOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
+import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { FOREVER, naturalTimeoutOf } from "../base/timeout.ts";
+import { guard, unguard } from "../sys/abandoned.ts";
 import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/kernel-option.ts";
-import type { SocketAddress } from "./address.ts";
-import { MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_NONBLOCK } from "./constants.ts";
+import { familyName, formatAddress, type SocketAddress } from "./address.ts";
+import {
+  MSG_DONTWAIT,
+  SO_ACCEPTCONN,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+} from "./constants.ts";
 import { SocketOptions } from "./options.ts";
-import { readLocalAddress, readPeerAddress, WOULD_BLOCK } from "./raw.ts";
+import { readIntOption, readLocalAddress, readPeerAddress, WOULD_BLOCK } from "./raw.ts";
 import { AT_BYTES, AT_LENGTH } from "./scratch.ts";
 import { checkSocket, socketError } from "./socket-error.ts";
 import { Deadline, waitFor } from "./wait.ts";
@@ -20,6 +28,17 @@ export interface SocketInit {
   /** A socket that is open already and becomes this one's to close. Left out, a new one is made. */
   readonly fd?: number | undefined;
   readonly kernel?: Kernel | undefined;
+}
+
+/**
+ * Set in a {@link SocketInit} whose descriptor polloi itself has opened: no one else can have its number, so
+ * it may be closed when the socket is garbage-collected.
+ */
+export const OWNED: unique symbol = Symbol("owned");
+
+/** How polloi itself makes sockets. */
+export interface OwnSocketInit extends SocketInit {
+  readonly [OWNED]?: true;
 }
 
 /** The longest value of an option: a page less what else lies in the scratch. */
@@ -33,8 +52,16 @@ const MAX_OPTION_LENGTH = 4096;
  * done, and the thread does nothing else until then. *Non-blocking*: a call that cannot go on returns
  * null. *With a timeout*: a call blocks that long at most, then throws `ETIMEDOUT`; underneath, the
  * descriptor is non-blocking.
+ *
+ * Close a socket, or declare it with `using`. One that polloi opened and that is garbage-collected without
+ * having been closed or detached is closed then, and a warning of the process says so; nothing says when, or
+ * whether, that happens. A socket that was adopted is left open.
  */
 export class SocketHandle {
+  static {
+    printAs(SocketHandle, (it) => it.#fields());
+  }
+
   readonly family: number;
   readonly type: number;
   readonly protocol: number;
@@ -42,10 +69,12 @@ export class SocketHandle {
   readonly options: SocketOptions;
   protected readonly kernel: Kernel;
   #fd: number;
+  /** Of {@link guard}; undefined for a descriptor that was adopted. */
+  readonly #guarded: object | undefined;
   /** {@link FOREVER} is blocking, 0 non-blocking. */
   #timeoutMs: number;
 
-  constructor(family: number, type: number, protocol: number, init: SocketInit) {
+  constructor(family: number, type: number, protocol: number, init: OwnSocketInit) {
     this.kernel = kernelOf(init);
     const { libc } = this.kernel;
     this.family = intOf(family, "a family");
@@ -61,6 +90,9 @@ export class SocketHandle {
       this.#timeoutMs = (flags & O_NONBLOCK) !== 0 ? 0 : FOREVER;
     }
     this.options = new SocketOptions(this);
+    if (init.fd !== undefined && init[OWNED] !== true) return;
+    const fd = this.#fd;
+    this.#guarded = guard(this, fd, () => void libc.close(fd));
   }
 
   /** The descriptor, or -1 once closed or detached. */
@@ -85,7 +117,7 @@ export class SocketHandle {
   close(): void {
     const fd = this.#fd;
     if (fd < 0) return;
-    this.#fd = -1;
+    this.#letGo();
     const result = this.kernel.libc.close(fd);
     // Whatever else is reported, Linux has closed it.
     if (result === -ERRNO.EBADF) throw new SysError("close", result, { fd });
@@ -103,8 +135,33 @@ export class SocketHandle {
    */
   detach(): number {
     const fd = this.openFd("detach");
-    this.#fd = -1;
+    this.#letGo();
     return fd;
+  }
+
+  #letGo(): void {
+    this.#fd = -1;
+    if (this.#guarded !== undefined) unguard(this.#guarded);
+  }
+
+  /** What is shown of it. */
+  #fields(): Fields {
+    const { kernel } = this;
+    const fd = this.#fd;
+    const shown = (address: SocketAddress | null) =>
+      address === null ? null : formatAddress(address);
+    const family = familyName(this.family);
+    if (fd < 0) return { fd, family, state: "closed" };
+    const remote = readPeerAddress(kernel, fd);
+    const listens = readIntOption(kernel, fd, SOL_SOCKET, SO_ACCEPTCONN) === 1;
+    return {
+      fd,
+      family,
+      localAddress: shown(readLocalAddress(kernel, fd)),
+      remoteAddress: shown(remote),
+      state: remote !== null ? "connected" : listens ? "listening" : "unconnected",
+      timeoutMs: this.getTimeout(),
+    };
   }
 
   /**

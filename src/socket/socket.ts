@@ -32,7 +32,7 @@ import {
 } from "./raw.ts";
 import { AT_ADDRESS, AT_LENGTH } from "./scratch.ts";
 import { checkSocket, socketError } from "./socket-error.ts";
-import type { SocketInit } from "./socket-handle.ts";
+import { OWNED, type OwnSocketInit, type SocketInit } from "./socket-handle.ts";
 import { SocketTransfer } from "./socket-transfer.ts";
 import { Deadline, POLLIN, POLLOUT, waitFor } from "./wait.ts";
 
@@ -80,16 +80,21 @@ export class Socket extends SocketTransfer {
    * Adopts a descriptor that is a socket: closing the result closes it.
    *
    * @remarks
-   * Family, type and protocol are asked of the kernel, and the mode is the descriptor's.
+   * Family, type and protocol are asked of the kernel, and the mode is the descriptor's. Unlike a socket that
+   * polloi opened, it is not closed when it is garbage-collected: its descriptor may also be someone else's.
    *
    * @throws SysError `EBADF`, `ENOTSOCK`; TypeError or RangeError `ERR_INVALID_FD`
    */
-  static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Socket {
+  static fromFd(
+    fd: number,
+    options: { readonly kernel?: Kernel; readonly [OWNED]?: true } = {},
+  ): Socket {
     const kernel = kernelOf(options);
     filenoOf(fd);
     const ask = (option: number): number =>
       check(readIntOption(kernel, fd, SOL_SOCKET, option), "getsockopt", { fd });
-    return new Socket(ask(SO_DOMAIN), ask(SO_TYPE), ask(SO_PROTOCOL), { fd, kernel });
+    const init: OwnSocketInit = { ...options, fd, kernel };
+    return new Socket(ask(SO_DOMAIN), ask(SO_TYPE), ask(SO_PROTOCOL), init);
   }
 
   /**
@@ -144,7 +149,8 @@ export class Socket extends SocketTransfer {
     });
     if (fd === WOULD_BLOCK) return null;
     const address = readAddress(this.kernel) ?? { path: "" };
-    const socket = new Socket(this.family, this.type, this.protocol, { fd, kernel: this.kernel });
+    const init: OwnSocketInit = { fd, kernel: this.kernel, [OWNED]: true };
+    const socket = new Socket(this.family, this.type, this.protocol, init);
     if (timeoutMs !== undefined && timeoutMs > 0) socket.setTimeout(timeoutMs);
     return { socket, address };
   }
@@ -241,7 +247,7 @@ export class Socket extends SocketTransfer {
   dup(): Socket {
     const fd = this.openFd("dup");
     const copy = checkSocket(this.kernel.libc.fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl", null, fd);
-    const init: SocketInit = { fd: copy, kernel: this.kernel };
+    const init: OwnSocketInit = { fd: copy, kernel: this.kernel, [OWNED]: true };
     const socket = new Socket(this.family, this.type, this.protocol, init);
     if (this.#hasTimeout()) socket.setTimeout(this.getTimeout());
     return socket;

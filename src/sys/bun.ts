@@ -5,7 +5,6 @@ import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 import { LIBC_NAMES } from "./libc-names.ts";
 import { ThreadWatches } from "./thread-watch.ts";
-import { Turns } from "./turns.ts";
 
 // The part of bun:ffi that is used. Its own types would have to be installed under Node and Deno too.
 interface BunFunction {
@@ -49,9 +48,8 @@ export function openBun(): Kernel {
   const libc = libcFrom(symbols as Bound, errno);
   const arenas = new ArenaPool(libc, viewMemory);
   const scratch = arenas.map(64 * 1024);
-  const turns = new Turns();
   const watches = new ThreadWatches(
-    { libc, scratch, turns },
+    { libc, scratch },
     (epoll, onReady) => new BunThread({ libc, scratch }, epoll, onReady),
   );
   return {
@@ -61,7 +59,6 @@ export function openBun(): Kernel {
     arenas,
     scratch,
     watch: (fd, onReadable) => watches.watch(fd, onReadable),
-    soon: (callback) => turns.soon(callback),
   };
 }
 

@@ -66,7 +66,6 @@ export function openNode(): Kernel {
       loop ??= new UvLoop(koffi, bind);
       return loop.watch(fd, onReadable);
     },
-    soon: (callback) => void setImmediate(callback),
   };
 }
 

@@ -1,4 +1,5 @@
 import { integerOf } from "../base/argument.ts";
+import { printAs } from "../base/inspect.ts";
 
 /**
  * Memory at an address that the kernel can be told: where a ring reads from and writes into.
@@ -16,6 +17,10 @@ import { integerOf } from "../base/argument.ts";
  * ```
  */
 export class Mapped {
+  static {
+    printAs(Mapped, ({ address, bytes }) => ({ address, length: bytes.length }));
+  }
+
   /** The address of the first byte. */
   readonly address: number;
   /** The bytes, to read and write. */

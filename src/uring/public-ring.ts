@@ -1,8 +1,10 @@
 import { optionsOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
+import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
 import { naturalTimeoutOf } from "../base/timeout.ts";
+import { guard, unguard } from "../sys/abandoned.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/kernel-option.ts";
@@ -11,6 +13,7 @@ import { Completion } from "./completion.ts";
 import { Mapped } from "./mapped.ts";
 import { Ring as RawRing, type RingOptions } from "./ring.ts";
 import { RingOperations, type Submissions } from "./ring-operations.ts";
+import { isWaitOver } from "./ring-signal.ts";
 import { BufferRing, type BufferRingOptions, powerOfTwo } from "./shared-buffers.ts";
 
 const ARGUMENTS_BYTES = 65_536;
@@ -27,6 +30,8 @@ const MOST_BYTES = 2 ** 31;
  * Linux 6.1 (IORING_SETUP_DEFER_TASKRUN). Waiting blocks the thread; `Reactor` with the engine
  * `"io_uring"` is what leaves the runtime's event loop alive.
  *
+ * Close it: a ring that is garbage-collected first is closed then, with a warning of the process.
+ *
  * @example
  * ```ts
  * using ring = new Ring();
@@ -37,12 +42,20 @@ const MOST_BYTES = 2 ** 31;
  * Source: io_uring(7), io_uring_setup(2), io_uring_enter(2).
  */
 export class Ring extends RingOperations implements Disposable {
+  static {
+    printAs(Ring, (it) => {
+      const fd = it.fileno();
+      return { fd, pending: it.pending, state: fd < 0 ? "closed" : "open" };
+    });
+  }
+
   readonly #kernel: Kernel;
   readonly #ring: RawRing;
   readonly #submissions: Submissions;
   readonly #arguments: Arena;
   readonly #mapped: Arena[] = [];
   readonly #buffers: Buffers[] = [];
+  readonly #guarded: object;
   #used = 0;
 
   /**
@@ -69,6 +82,7 @@ export class Ring extends RingOperations implements Disposable {
     const argument = (byteLength: number): { arena: Arena; offset: number } =>
       this.#argument(byteLength);
     this.#submissions = { queue: this.#ring.submissions, argument };
+    this.#guarded = guardRing(this, this.#ring);
   }
 
   /** The ring's descriptor, -1 once it is closed. */
@@ -168,7 +182,7 @@ export class Ring extends RingOperations implements Disposable {
       this.#collect(found);
       // What has come is not lost to an error, which the next wait meets again.
       if (found.length === 0) this.#checked(result);
-      else if (result < 0 && !this.#ring.isWaitOver(result)) return found;
+      else if (result < 0 && !isWaitOver(result)) return found;
       if (found.length >= wanted || left === 0) return found;
       if (deadline > 0) left = Math.max(deadline - performance.now(), 0);
     }
@@ -177,6 +191,7 @@ export class Ring extends RingOperations implements Disposable {
   /** Cancels what is in flight, and gives back the ring, its memory and its buffers. Safe to call twice. */
   close(): void {
     if (this.fileno() < 0) return;
+    unguard(this.#guarded);
     this.#ring.cancelAll();
     for (const buffers of this.#buffers) buffers.close();
     this.#ring.close();
@@ -224,12 +239,21 @@ export class Ring extends RingOperations implements Disposable {
 
   /** @returns What is no failure, as a number of submissions. */
   #checked(result: number): number {
-    return result < 0 && this.#ring.isWaitOver(result) ? 0 : check(result, "io_uring_enter");
+    return result < 0 && isWaitOver(result) ? 0 : check(result, "io_uring_enter");
   }
 
   #assertOpen(verb: string): void {
     if (this.fileno() < 0) throw typeError("ERR_CLOSED", `Cannot ${verb}: this ring is closed`);
   }
+}
+
+/**
+ * Memory that was mapped may still be looked at by others, so it is not given back.
+ *
+ * Apart from the constructor, whose closures lead to the owner and share their scope.
+ */
+function guardRing(owner: Ring, ring: RawRing): object {
+  return guard(owner, ring.fileno(), () => ring.close());
 }
 
 function assertSize(what: string, value: number, most: number): void {

@@ -1,3 +1,4 @@
+import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { BufferRing as Buffers } from "./buffer-ring.ts";
 import { Completion } from "./completion.ts";
@@ -32,6 +33,10 @@ export interface Received extends Disposable {
  * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING.
  */
 export class BufferRing {
+  static {
+    printAs(BufferRing, ({ group, count, bufferBytes }) => ({ group, count, bufferBytes }));
+  }
+
   readonly #buffers: Buffers;
 
   /** @internal */

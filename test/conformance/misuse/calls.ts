@@ -67,21 +67,6 @@ export function method<T extends object>(
   };
 }
 
-/** A setter of what `open` opens. */
-export function setter<T extends object>(open: () => T, name: keyof T & string, arg: Kind): Call {
-  return {
-    args: [arg],
-    run: ([value]) => {
-      const it = open();
-      try {
-        it[name] = value as T[keyof T & string];
-      } finally {
-        closed(it);
-      }
-    },
-  };
-}
-
 /** Closes what has to be closed of a result. */
 function closed(result: unknown): unknown {
   for (const it of Array.isArray(result) ? result : [result]) {
@@ -179,7 +164,8 @@ function membersOf(name: string, value: unknown): string[] {
   const found = new Set<string>();
   for (let it = prototype; !isBase(it); it = Object.getPrototypeOf(it)) {
     for (const [key, { value, set }] of descriptorsOf(it)) {
-      if (key === "constructor") continue;
+      // JSON.stringify gives it a key, which it does not look at.
+      if (key === "constructor" || key === "toJSON") continue;
       if (typeof value === "function" || set !== undefined) found.add(`${name}.${key}`);
     }
   }

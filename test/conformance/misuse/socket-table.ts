@@ -1,6 +1,6 @@
 /** `polloi/socket`: every function and method, and what its arguments are. */
 import * as socket from "../../../src/socket/index.ts";
-import { call, internal, made, maker, method, setter, type Table } from "./calls.ts";
+import { type Call, call, internal, made, maker, method, type Table } from "./calls.ts";
 import {
   ADDRESS,
   alsoTakes,
@@ -11,6 +11,7 @@ import {
   INT,
   integer,
   KERNEL,
+  type Kind,
   kind,
   LENGTH,
   like,
@@ -41,7 +42,17 @@ function alone(): socket.Socket {
 
 const tcp = (): socket.Socket => new Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
 const udp = (): socket.Socket => new Socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK);
-const tcpOptions = (): socket.SocketOptions => tcp().options;
+
+/** Sets an option of a socket. */
+function option(name: keyof socket.SocketOptions, arg: Kind): Call {
+  return {
+    args: [arg],
+    run: ([value]) => {
+      using it = tcp();
+      Object.assign(it.options, { [name]: value });
+    },
+  };
+}
 
 /** A descriptor that becomes the callee's. */
 // Of -0: that would adopt the standard input, and close it.
@@ -282,12 +293,12 @@ export const SOCKET: Table = {
           "oobInline",
           "passCredentials",
         ] as const
-      ).map((name) => [`SocketOptions.${name}`, setter(tcpOptions, name, BOOLEAN)]),
+      ).map((name) => [`SocketOptions.${name}`, option(name, BOOLEAN)]),
     ),
     ...Object.fromEntries(
       (["noDelay", "cork", "quickAck", "fastOpenConnect", "ipv6Only"] as const).map((name) => [
         `SocketOptions.${name}`,
-        setter(tcpOptions, name, BOOLEAN),
+        option(name, BOOLEAN),
       ]),
     ),
     ...Object.fromEntries(
@@ -309,11 +320,10 @@ export const SOCKET: Table = {
           "ttl",
           "typeOfService",
         ] as const
-      ).map((name) => [`SocketOptions.${name}`, setter(tcpOptions, name, COUNT)]),
+      ).map((name) => [`SocketOptions.${name}`, option(name, COUNT)]),
     ),
-    "SocketOptions.lingerSeconds": setter(tcpOptions, "lingerSeconds", alsoTakes(COUNT, null)),
-    "SocketOptions.congestion": setter(
-      tcpOptions,
+    "SocketOptions.lingerSeconds": option("lingerSeconds", alsoTakes(COUNT, null)),
+    "SocketOptions.congestion": option(
       "congestion",
       kind(
         () => "cubic",

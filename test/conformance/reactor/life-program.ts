@@ -28,14 +28,6 @@ switch (what) {
     reactor.setTimer(60_000, () => console.log("never")).cancel();
     break;
   }
-  case "serves": {
-    const listener = reactor.listen({
-      ...here,
-      data: (connection, bytes) => void connection.write(bytes),
-    });
-    console.log(listener.port);
-    break;
-  }
   case "open":
     reactor.listen(here);
     console.log("open");
