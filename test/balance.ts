@@ -10,19 +10,22 @@ function leftIn(balance: Balance): [name: string, count: number][] {
 }
 
 /**
- * Turns `engine` until nothing is in use that `balance` counts.
+ * Turns until nothing is in use that is counted.
  *
  * @throws AssertionError that names what is left.
  */
-function assertBalance(engine: Engine, balance: () => Balance): void {
-  for (let turns = 0; turns < MAX_TURNS && leftIn(balance()).length > 0; turns++) engine.turn(0);
-  const left = leftIn(balance()).map(([name, count]) => `${name}: ${count}`);
-  assert.deepEqual(left, [], `the engine on ${engine.name} has not given everything back`);
+function assertBalance(
+  name: string,
+  it: { balance(): Balance; turn(timeoutMs: number): number },
+): void {
+  for (let turns = 0; turns < MAX_TURNS && leftIn(it.balance()).length > 0; turns++) it.turn(0);
+  const left = leftIn(it.balance()).map(([what, count]) => `${what}: ${count}`);
+  assert.deepEqual(left, [], `the engine on ${name} has not given everything back`);
 }
 
 /** Fails unless an engine whose slots are all closed has given back everything that it had in use. */
 export function assertEngineBalance(engine: Engine): void {
-  assertBalance(engine, () => engine.balance());
+  assertBalance(engine.name, engine);
 }
 
 /**
@@ -35,5 +38,5 @@ export function assertReactorBalance(reactor: Reactor): void {
   const loop = loopOf(reactor);
   if (loop.disposed) return;
   loop.shut();
-  assertBalance(loop.engine, () => loop.balance());
+  assertBalance(loop.engine.name, loop);
 }

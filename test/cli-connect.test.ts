@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type Listener, listen } from "../src/index.ts";
-import { folder, MAIN, noise, Program, polloi, portOf, serving } from "./processes.ts";
+import { folder, MAIN, needs, noise, Program, polloi, portOf, serving } from "./processes.ts";
 import { SUITE_TIMEOUT_MS } from "./suite.ts";
 
 /** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
@@ -16,6 +16,34 @@ const limits = { timeout: SUITE_TIMEOUT_MS };
 /** A server in this process, which answers with what it is sent; the first case asks `polloi serve`. */
 function echoing(): Listener {
   return listen({ port: 0, data: (connection, bytes) => connection.write(bytes) });
+}
+
+/** A server that says a line, ends its half, and reads on. */
+async function halfClosing(): Promise<{
+  port: number;
+  /** Its half has ended. */
+  ended: Promise<unknown>;
+  received: Promise<Buffer>;
+  [Symbol.asyncDispose](): Promise<void>;
+}> {
+  const server = createServer({ allowHalfOpen: true });
+  const connected = once(server, "connection") as Promise<[Socket]>;
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const ended = connected.then(([socket]) => {
+    socket.end("bye\n");
+    return once(socket, "finish");
+  });
+  const received = connected.then(async ([socket]) => Buffer.concat(await socket.toArray()));
+  return {
+    port: portOf(server),
+    ended,
+    received,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, "close");
+    },
+  };
 }
 
 describe("polloi connect", limits, () => {
@@ -61,6 +89,96 @@ describe("polloi connect", limits, () => {
     await client.says(/two\n/);
     client.child.stdin?.end();
     assert.equal((await client.ended).code, 0);
+  });
+
+  const PATIENT_MS = 60_000;
+  test("a server that has ended its half and reads on gets all of the input", async () => {
+    for (const input of ["pipe", "file", "late"] as const) {
+      await using server = await halfClosing();
+      using at = folder();
+      const path = join(at.path, "input");
+      const bytes = noise(MUCH);
+      writeFileSync(path, bytes);
+      const stdin = input === "file" ? openSync(path, "r") : "pipe";
+      const client = polloi(`connect 127.0.0.1:${server.port}`, { stdin });
+      await client.says(/bye\n/);
+      // The end of the server's half has come with it, or will before the first of these bytes is read.
+      if (input === "late") await server.ended;
+      client.child.stdin?.end(bytes);
+      const { code, stdout, stderr } = await client.ended;
+      assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "bye\n", stderr: "" });
+      assert.ok((await server.received).equals(bytes), input);
+    }
+  });
+
+  test("a server that closes both halves with input on its way is one line, and exit code 1", async () => {
+    const server = createServer((socket) => {
+      socket.end("bye\n");
+      socket.once("finish", () => socket.destroy());
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = polloi(`connect 127.0.0.1:${portOf(server)}`);
+    client.child.stdin?.write(noise(MUCH));
+    const { code, stdout, stderr } = await client.ended;
+    server.close();
+    assert.match(stderr, /^polloi: lost the connection to .*\((EPIPE|ECONNRESET)\)\n$/);
+    assert.deepEqual([code, stdout], [1, "bye\n"]);
+  });
+
+  test("input that has ended first still gets the whole answer", async () => {
+    const bytes = noise(MUCH);
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.resume().on("end", () => socket.end(bytes));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    using at = folder();
+    const got = join(at.path, "got");
+    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1:${portOf(server)}`;
+    await using shell = new Program("sh", ["-c", `printf hi | ${main} > ${got}`]);
+    const { code, stderr } = await shell.ended;
+    server.close();
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.ok(readFileSync(got).equals(bytes));
+  });
+
+  test("at a terminal, a server that has ended its half is announced, and gets what is typed then", {
+    skip: needs("script"),
+    timeout: PATIENT_MS,
+  }, async () => {
+    await using server = await halfClosing();
+    const command = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1:${server.port}`;
+    await using terminal = new Program("script", ["-qfec", command, "/dev/null"]);
+    await terminal.says(/the server has ended its half; Ctrl-D ends/);
+    terminal.child.stdin?.write("typed\n");
+    terminal.child.stdin?.write("\u0004");
+    assert.equal((await server.received).toString(), "typed\n");
+    assert.equal((await terminal.ended).code, 0);
+  });
+
+  test("takes a host and a port in every form that a server or a person writes", async () => {
+    using server = echoing();
+    using six = listen({
+      host: "::1",
+      port: 0,
+      data: (connection, bytes) => connection.write(bytes),
+    });
+    for (const where of [
+      `127.0.0.1:${server.port}`,
+      `localhost:${server.port}`,
+      `tcp://127.0.0.1:${server.port}`,
+      `tcp://127.0.0.1:${server.port}/`,
+      `::1 ${six.port}`,
+      `[::1] ${six.port}`,
+      `[::1]:${six.port}`,
+      `tcp://[::1]:${six.port}`,
+    ]) {
+      const client = polloi(`connect ${where}`);
+      client.child.stdin?.end("hi");
+      const { code, stdout, stderr } = await client.ended;
+      assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "hi", stderr: "" }, where);
+    }
   });
 
   test("ends when the server does, though its input is open", async () => {

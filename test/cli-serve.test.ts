@@ -150,7 +150,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.match(
       stderr,
       new RegExp(
-        `^polloi: cannot serve echo on 127\\.0\\.0\\.1 port ${program.at}: the address is in use \\(EADDRINUSE\\)\\nhint: [^\\n]+\\n$`,
+        `^polloi: cannot serve echo on 127\\.0\\.0\\.1 port ${program.at}: the address is in use \\(EADDRINUSE\\)\\nhint: [^\\n]+ another port \\(--port 0 [^\\n]+\\n$`,
       ),
     );
     assert.equal(stdout, "");
@@ -176,6 +176,33 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     await using program = await serving("echo --host localhost");
     const [, host = ""] = /"host":"([^"]+)"/.exec(program.stdout) ?? [];
     assert.equal((await exchange(program.at, "hi", { host })).toString(), "hi");
+  });
+
+  test("takes a host in brackets, and a port after it", async () => {
+    for (const where of ["[::1]:0", "tcp://[::1]:0", "127.0.0.1:0"]) {
+      await using program = polloi(`serve --host ${where} --json --quiet`);
+      const port = await program.port();
+      const host = where.includes("::1") ? "::1" : "127.0.0.1";
+      assert.match(program.stdout, new RegExp(`"host":"${host}"`));
+      assert.equal((await exchange(port, "hi", { host })).toString(), "hi");
+    }
+  });
+
+  test("a full disk under the log is reported once, and it serves on", async () => {
+    const main = [process.execPath, Program.file(MAIN)].join(" ");
+    using at = folder();
+    const path = join(at.path, "socket");
+    const line = `${main} serve --unix ${path} > /dev/full`;
+    await using program = new Program("sh", ["-c", `exec ${line}`]);
+    await program.says(/cannot write to standard output: no space/);
+    for (let i = 0; i < 3; i++) {
+      const socket = connect(path).end("on");
+      assert.equal((await socket.toArray()).toString(), "on");
+    }
+    program.signal("SIGTERM");
+    const { code, stderr } = await program.ended;
+    assert.match(stderr, /^polloi: cannot write to standard output: [^\n]*\(ENOSPC\)\n$/);
+    assert.equal(code, 0);
   });
 
   test("takes --backlog, --delay and --no-delay", async () => {

@@ -40,13 +40,58 @@ describe("polloi", limits, () => {
     });
   }
 
+  test("help prints the help of a command, at any depth", async () => {
+    for (const [args, same] of [
+      ["help", "--help"],
+      ["help serve", "serve --help"],
+      ["help trace serve", "trace serve --help"],
+      ["help lab idle", "lab idle --help"],
+      ["help doctor now", "doctor --help"],
+      ["help --help", "help help"],
+    ] as const) {
+      assert.deepEqual(await told(args), await told(same), args);
+    }
+  });
+
+  test("every command is in the help, and the hidden ones are not", async () => {
+    const { stdout } = await told("");
+    for (const name of ["serve", "connect", "doctor", "load", "lab", "trace", "help"]) {
+      assert.match(stdout, new RegExp(`^ {2}${name} `, "m"));
+    }
+    assert.doesNotMatch(stdout, /^ {2}(echo|upper|discard|http) /m);
+    assert.match(stdout, /npx polloi/);
+    assert.match(stdout, /exit code is 0 .* 1 .* 2 .*\n.* 130 .* 141 /);
+  });
+
   const wrong: [args: string, named: RegExp][] = [
     ["serv", /unknown command 'serv' \(Did you mean serve\?\)/],
     ["frobnicate", /unknown command 'frobnicate'/],
     ["--frobnicate", /unknown option '--frobnicate'/],
     ["serve --prot 1", /'--prot' \(Did you mean --port\?\)/],
-    ["serve ecko", /'ecko'.*echo, upper, discard/],
-    ["serve echo upper", /'upper'.*only protocol/],
+    ["help serv", /unknown command 'serv' \(Did you mean serve\?\)/],
+    ["help lab idel", /unknown command 'idel' \(Did you mean idle\?\)/],
+    ["help frobnicate", /unknown command 'frobnicate'$/m],
+    ["echo", /unknown command 'echo' \(Did you mean serve echo\?\)/],
+    ["http --dir x --port", /unknown command 'http' \(Did you mean serve http\?\)/],
+    ["serve ecko", /'ecko'.*echo, upper, discard.*\(Did you mean echo\?\)/],
+    ["serve HTTP", /'HTTP'.*\(Did you mean http\?\)/],
+    ["serve gopher", /'gopher'.*echo, upper, discard, http\.$/m],
+    ["serve 8080", /'8080'.*A port is given as --port 8080/],
+    ["serve echo upper", /'upper'.*only protocol; several are one argument: echo,upper/],
+    ["serve echo http discard", /'http'.*one argument: echo,http,discard/],
+    ["serve echo,echo", /echo and echo would both listen on port 7788.*echo:7788,echo:7789/],
+    ["serve echo,http,upper", /echo and upper would both listen on port 7788/],
+    ["serve echo:9,http:9", /echo and http would both listen on port 9: .*echo:9,http:10/],
+    ["serve echo,http -p 8080", /echo and http would both listen on port 8080/],
+    ["serve echo,http --host [::1]:8080", /echo and http would both listen on port 8080/],
+    ["serve --engine epol", /'epol'.*\(Did you mean epoll\?\)/],
+    ["serve --model threads", /'threads'.*\(Did you mean thread\?\)/],
+    ["serve --host 127.0.0.1:1 -p 2", /--host says port 1, and --port says 2/],
+    ["serve --host /run/x", /a unix socket is --unix/],
+    ["serve --host [::1", /an IPv6 address with a port is \[::1\]:80/],
+    ["serve --host http://x", /no http:\/\/ here/],
+    ["serve --unix=", /path of the unix socket is missing/],
+    ["serve http --dir=", /It is empty/],
     ["serve --port", /--port <port>' argument missing/],
     ["serve --port=", /''.*0 .*65535/],
     ["serve --port 65536", /'65536'.*0 .*65535/],
@@ -69,6 +114,14 @@ describe("polloi", limits, () => {
     ["connect", /missing required argument 'host'/],
     ["connect localhost", /missing port.*'localhost'/],
     ["connect localhost 0", /'0'.*1 to 65535/],
+    ["connect localhost:0", /'localhost:0' has port 0.*1 to 65535/],
+    ["connect localhost:99999", /'localhost:99999'.*up to 65535/],
+    ["connect localhost:80 80", /'localhost:80' has a port already: leave out 80/],
+    ["connect [::1]", /missing port.*'\[::1\]'/],
+    ["connect a:b:c", /an IPv6 address with a port is \[::1\]:80/],
+    ["connect http://localhost/", /no http:\/\/ here: give tcp:\/\/HOST:PORT/],
+    ["connect tcp://localhost:80/x", /leave out '\/x'/],
+    ["connect unix:x 80", /'unix:x' is a unix socket.*80/],
     ["connect localhost echo", /'echo'.*1 to 65535/],
     ["connect /run/x 7788", /'\/run\/x' is a unix socket.*7788/],
     ["connect localhost 7788 9", /'9'.*only host and port/],

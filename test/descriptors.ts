@@ -198,6 +198,16 @@ export function kernelWith(calls: Partial<Libc>): Kernel {
   return { ...kernel, libc: { ...libc, ...calls } };
 }
 
+/** Kernels without epoll_pwait2: an old one, and one where the seccomp profile of a container forbids it. */
+export function withoutPwait2(): Kernel[] {
+  return [ERRNO.ENOSYS, ERRNO.EPERM].map((errno) =>
+    kernelWith({
+      syscall: (number, ...rest) =>
+        number === SYS.epoll_pwait2 ? -errno : libc.syscall(number, ...rest),
+    }),
+  );
+}
+
 /**
  * A kernel whose waits a signal ends after `afterMs`, `times` times, before they are as they are. One
  * that does not wait is not interrupted, as in the real one.

@@ -1,6 +1,6 @@
 import { ERRNO } from "../src/base/errno.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "../src/select/constants.ts";
-import { EPOLL_EVENT } from "../src/sys/abi.ts";
+import { EPOLL_EVENT, SYS } from "../src/sys/abi.ts";
 import type { Kernel } from "../src/sys/kernel.ts";
 import { kernel } from "../src/sys/open.ts";
 import { kernelWith } from "./descriptors.ts";
@@ -56,8 +56,13 @@ export function faultyKernel(seed: number): Kernel {
       return result;
     };
   const { arenas, syscall } = randomRingFaults(random);
+  const refused = [ERRNO.EINTR, ERRNO.EAGAIN, ERRNO.EBUSY, ERRNO.ENOMEM];
   const faultyCalls = kernelWith({
-    syscall,
+    syscall: (number, ...args) => {
+      const chance = number === SYS.io_uring_enter ? random() : 1;
+      if (chance < 0.05) return -(refused[Math.floor(chance * 80)] as number);
+      return syscall(number, ...args);
+    },
     send: faulty(libc.send),
     recv: faulty(libc.recv),
     sendfile: (socket, file, offset, length) =>

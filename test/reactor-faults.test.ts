@@ -9,6 +9,7 @@ import type { EngineName, Trigger } from "../src/engine/engine.ts";
 import { whyNoUring } from "../src/engine/try-uring.ts";
 import { type Connection, type Handlers, Reactor } from "../src/index.ts";
 import { kernel } from "../src/sys/open.ts";
+import { assertReactorBalance } from "./balance.ts";
 import { assertSame, pattern } from "./conformance/reactor/rig.ts";
 import { ENGINES } from "./engines.ts";
 import { faultyKernel } from "./faulty-kernel.ts";
@@ -165,6 +166,7 @@ function run(
       reactor.turn(turns % 8 === 7 ? 1 : 0);
     }
     for (const at of [0, 1] as const) check(sides[at], sides[1 - at] as Side);
+    assertReactorBalance(reactor);
   } finally {
     reactor.close();
   }

@@ -15,12 +15,14 @@ import { kernel } from "../src/sys/open.ts";
 import { abandonedConformance } from "./conformance/abandoned.ts";
 import { engineConformance } from "./conformance/engine.ts";
 import { uringEngineConformance } from "./conformance/engine-uring.ts";
+import { httpDeparturesConformance } from "./conformance/http/departures.ts";
 import { httpEndingsConformance } from "./conformance/http/endings.ts";
 import { httpFilesConformance } from "./conformance/http/files.ts";
 import { honoConformance } from "./conformance/http/hono.ts";
 import { httpLoggingConformance } from "./conformance/http/logging.ts";
 import { httpMisfortunesConformance } from "./conformance/http/misfortunes.ts";
 import { parserConformance } from "./conformance/http/parser.ts";
+import { httpRepliesConformance } from "./conformance/http/replies.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
 import { httpSmugglingConformance } from "./conformance/http/smuggling.ts";
 import { webConformance } from "./conformance/http/web.ts";
@@ -145,8 +147,9 @@ function all(extent: Extent): Listed[] {
     })),
     ...smoke(workersConformance(extent)),
     ...notSmoke(modelsConformance(extent), traceConformance(ENGINES), parserConformance()),
-    ...smoke(httpServerConformance()),
+    ...smoke(httpServerConformance(), httpDeparturesConformance()),
     ...notSmoke(
+      httpRepliesConformance(),
       httpSmugglingConformance(),
       httpFilesConformance(),
       httpEndingsConformance(),

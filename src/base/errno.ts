@@ -46,6 +46,7 @@ export const ERRNO = {
   ELOOP: 40,
   ENODATA: 61,
   ETIME: 62,
+  ENONET: 64,
   EPROTO: 71,
   EBADMSG: 74,
   EOVERFLOW: 75,

@@ -1,6 +1,8 @@
 /** What flags may be given: each parser names what is allowed when it was given something else. */
 import { InvalidArgumentError } from "commander";
+import { type Endpoint, parseEndpoint } from "../socket/endpoint.ts";
 import type { Asked, ServedName } from "./serve-flags.ts";
+import { didYouMean } from "./suggest.ts";
 
 const MAX_INT = 0x7fffffff;
 const MAX_PORT = 65535;
@@ -13,7 +15,7 @@ const MAX_CHILDREN = 10_000;
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
-const SERVED: readonly ServedName[] = ["echo", "upper", "discard", "http"];
+export const SERVED: readonly ServedName[] = ["echo", "upper", "discard", "http"];
 
 /** What to serve: one protocol, or several with commas between, each with a port of its own or without. */
 export function protocols(text: string): readonly Asked[] {
@@ -21,10 +23,24 @@ export function protocols(text: string): readonly Asked[] {
     const [name, port] = item.split(/:(.*)/s);
     const protocol = SERVED.find((known) => known === name);
     if (protocol === undefined) {
-      throw new InvalidArgumentError(`Allowed choices are ${SERVED.join(", ")}.`);
+      const port = /^\d+$/.test(item) ? ` A port is given as --port ${item}.` : "";
+      throw new InvalidArgumentError(`${allowed(SERVED)}${port}${didYouMean(name ?? "", SERVED)}`);
     }
     return port === undefined ? { protocol } : { protocol, port: portToListen(port) };
   });
+}
+
+/** A parser of one of a few words. */
+export function oneOf<Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`${allowed(words)}${didYouMean(text, words)}`);
+  };
+}
+
+function allowed(words: readonly string[]): string {
+  return `Allowed choices are ${words.join(", ")}.`;
 }
 
 /** A port to listen on; 0 picks a free one. */
@@ -61,10 +77,59 @@ export function maxChildren(text: string): number {
   return wholeNumber(text, 1, MAX_CHILDREN, "Give a whole number from 1 to 10000.");
 }
 
-/** A host: a name or an address, never nothing. */
-export function host(text: string): string {
-  if (text.trim() === "") throw new InvalidArgumentError("Give a name or an IP address.");
+/** Text that is not empty: the path of a file, the target of a load. */
+export function notEmpty(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("It is empty.");
   return text;
+}
+
+/** A host and perhaps a port. */
+export interface HostAddress {
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly path?: undefined;
+}
+
+/** A host and perhaps a port, or a unix socket. */
+export type Address = HostAddress | { readonly path: string };
+
+/** Parses what `connect` connects to: `HOST`, `HOST:PORT`, `[::1]:PORT`, `tcp://...`, `unix:PATH`. */
+export function address(text: string): Address {
+  if (text.trim() === "") throw new InvalidArgumentError("Give a name or an IP address.");
+  const found = endpoint(text);
+  if (found.path !== undefined) return found;
+  const { scheme = "tcp", host, port, rest } = found;
+  if (scheme !== "tcp") {
+    throw new InvalidArgumentError(
+      `There is no ${scheme}:// here: give tcp://HOST:PORT, HOST:PORT or unix:PATH.`,
+    );
+  }
+  if (rest !== "" && rest !== "/") {
+    throw new InvalidArgumentError(`Nothing follows a host and a port: leave out '${rest}'.`);
+  }
+  return { host, port };
+}
+
+/** Parses `--host`: as {@link address} does, but a unix socket has a flag of its own. */
+export function listenAt(text: string): HostAddress {
+  const found = address(text);
+  if (found.path === undefined) return found;
+  throw new InvalidArgumentError("Give a name or an IP address; a unix socket is --unix.");
+}
+
+/** Parses `--unix`: a path, or `@name` for the abstract namespace; `unix:` may stand before it. */
+export function unixPath(text: string): string {
+  const { path } = endpoint(/^unix:/i.test(text) ? text : `unix:${text}`);
+  return path ?? text;
+}
+
+function endpoint(text: string): Endpoint {
+  try {
+    return parseEndpoint(text);
+  } catch (error) {
+    const why = (error as Error).message.replace(/^.* as an address: /s, "");
+    throw new InvalidArgumentError(`${why.charAt(0).toUpperCase()}${why.slice(1)}.`);
+  }
 }
 
 /**

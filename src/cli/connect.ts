@@ -1,12 +1,14 @@
 import type { Connection } from "../reactor/connection.ts";
 import { Reactor } from "../reactor/reactor.ts";
+import type { Timer } from "../reactor/timers.ts";
 import type { Watch } from "../reactor/watch.ts";
 import { EVENT_READ } from "../selectors/events.ts";
 import { formatAddress, formatPath } from "../socket/address.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernel } from "../sys/open.ts";
-import { EXIT_FAILED, EXIT_OK } from "./exit-codes.ts";
-import { failureLine } from "./failure.ts";
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
+import { failureLine, isMisuse } from "./failure.ts";
+import { complain, writeOut } from "./output.ts";
 import { mayRead, readReady, STDIN } from "./terminal.ts";
 
 /** Where to connect: a host and a port, or a unix socket. */
@@ -16,6 +18,8 @@ export type Destination =
 
 /** In the background, how long until the terminal is looked at again. */
 const BACKGROUND_MS = 500;
+/** After the server has ended its half, how long input may be silent before the connection is ended. */
+const SILENCE_MS = 5000;
 
 /**
  * `polloi connect`: standard input to the server, its answer to standard output.
@@ -23,80 +27,168 @@ const BACKGROUND_MS = 500;
  * @remarks
  * Neither side is read faster than the other takes it, so that any amount goes through in bounded memory.
  *
- * @returns The exit code, once the server has ended the connection.
+ * The two directions end one by one. A server that has ended its half may read on, so input is still sent
+ * to it, until input ends. Whether it reads on cannot be known: when input is silent for {@link SILENCE_MS}
+ * after that, the connection is ended, since a client should not outlive its server because a pipe or a
+ * terminal is open.
+ *
+ * @returns The exit code, once both directions have ended.
+ * @throws OutputError when standard output does not take the answer.
  */
 export async function connectTo(destination: Destination): Promise<number> {
   const reactor = new Reactor();
   try {
-    const failure = await talk(reactor, destination);
-    if (failure === undefined) return EXIT_OK;
-    process.stderr.write(failureLine(`${failure.what} ${nameOf(destination)}`, failure.error));
+    await new Talk(reactor, destination).over;
+    return EXIT_OK;
+  } catch (error) {
+    if (isMisuse(error)) {
+      complain(`polloi: ${error.message}\n`);
+      return EXIT_USAGE;
+    }
+    if (!(error instanceof BrokenOff)) throw error;
+    complain(failureLine(`${error.message} ${nameOf(destination)}`, error.cause));
     return EXIT_FAILED;
   } finally {
     reactor.close();
   }
 }
 
-/** How a conversation ended that did not end well. */
-interface BrokenOff {
-  readonly what: string;
-  readonly error: Error;
+/** A conversation that did not end well: what failed, and its cause. */
+class BrokenOff extends Error {
+  constructor(what: string, cause: unknown) {
+    super(what, { cause });
+  }
 }
 
-function talk(reactor: Reactor, destination: Destination): Promise<BrokenOff | undefined> {
-  const { stdout } = process;
-  return new Promise((resolve) => {
-    let input: Input | undefined;
-    stdout.on("drain", () => connection.resume());
-    // Nobody reads on, as after `| head -1`: then there is nothing left to do, and nothing wrong.
-    stdout.on("error", () => connection.destroy());
-    const connection = reactor.connect({
-      ...destination,
-      open(opened) {
-        greet(opened);
-        input = new Input(reactor, kernel, opened);
-      },
-      data(opened, bytes) {
-        if (!stdout.write(bytes)) opened.pause();
-      },
-      drain() {
-        input?.resume();
-      },
-      close(_, error) {
-        input?.[Symbol.dispose]();
-        const what = input === undefined ? "cannot connect to" : "lost the connection to";
-        resolve(error === undefined ? undefined : { what, error });
-      },
+/** One connection, with what goes in and what comes out. */
+class Talk {
+  /** Resolves when both directions have ended; rejects when the connection, input or output failed. */
+  readonly over: Promise<void>;
+  readonly #reactor: Reactor;
+  readonly #connection: Connection;
+  #input: Input | undefined;
+  #finish: () => void = () => {};
+  #fail: (error: Error) => void = () => {};
+  /** Writes that standard output has not taken. */
+  #unwritten = 0;
+  #isClosed = false;
+  /** Set while the server has ended its half, and input has not ended. */
+  #silence: Timer | undefined;
+
+  constructor(reactor: Reactor, destination: Destination) {
+    this.#reactor = reactor;
+    this.over = new Promise((resolve, reject) => {
+      this.#finish = resolve;
+      this.#fail = reject;
     });
-  });
+    process.stdout.on("drain", () => this.#connection.resume());
+    this.#connection = reactor.connect({
+      ...destination,
+      open: (opened) => this.#open(opened),
+      data: (opened, bytes) => this.#print(opened, bytes),
+      drain: () => this.#input?.resume(),
+      end: (opened) => this.#ended(opened),
+      close: (_, error) => this.#closed(error),
+    });
+  }
+
+  #open(connection: Connection): void {
+    greet(connection);
+    this.#input = new Input(this.#reactor, kernel, {
+      take: (bytes) => {
+        this.#silence?.refresh();
+        return connection.write(bytes);
+      },
+      end: () => connection.end(),
+      fail: (error) => this.#breakOff(new BrokenOff("cannot read the input for", error)),
+    });
+  }
+
+  #print(connection: Connection, bytes: Uint8Array): void {
+    this.#unwritten++;
+    const goOn = writeOut(bytes, (error) => {
+      this.#unwritten--;
+      // Without a reader nothing is left to do.
+      if (error !== undefined) this.#breakOff(error);
+      else this.#finishIfOver();
+    });
+    if (!goOn) connection.pause();
+  }
+
+  /** The server sends no more, and may still read. */
+  #ended(connection: Connection): void {
+    if (this.#input?.isEnded !== false) {
+      connection.end();
+      return;
+    }
+    const silence = this.#reactor.setTimer(SILENCE_MS, () => {
+      if (connection.pendingBytes === 0) connection.end();
+      else silence.refresh();
+    });
+    this.#silence = silence;
+    tellPerson("the server has ended its half; Ctrl-D ends, or 5 seconds without input");
+  }
+
+  #closed(error: Error | undefined): void {
+    const what = this.#input === undefined ? "cannot connect to" : "lost the connection to";
+    this.#close();
+    if (error === undefined) this.#finishIfOver();
+    else this.#fail(new BrokenOff(what, error));
+  }
+
+  #breakOff(error: Error): void {
+    this.#fail(error);
+    this.#connection.destroy();
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    this.#silence?.cancel();
+    this.#input?.[Symbol.dispose]();
+  }
+
+  #finishIfOver(): void {
+    if (this.#isClosed && this.#unwritten === 0) this.#finish();
+  }
+}
+
+/** Where input goes. */
+interface Sink {
+  /** @returns Whether to go on reading. */
+  take(bytes: Uint8Array): boolean;
+  /** Input has ended. */
+  end(): void;
+  /** Input cannot be read. */
+  fail(error: Error): void;
 }
 
 /** Standard input on its way into a connection. */
 class Input implements Disposable {
+  /** Whether nothing more comes. */
+  isEnded = false;
   readonly #reactor: Reactor;
   readonly #kernel: Kernel;
-  readonly #connection: Connection;
+  readonly #sink: Sink;
   #watch: Watch | undefined;
   /** It cannot be watched because it is always ready, as a file is: it is read whenever there is room. */
   #alwaysReady = false;
-  #ended = false;
 
-  constructor(reactor: Reactor, kernel: Kernel, connection: Connection) {
+  constructor(reactor: Reactor, kernel: Kernel, sink: Sink) {
     this.#reactor = reactor;
     this.#kernel = kernel;
-    this.#connection = connection;
+    this.#sink = sink;
     this.resume();
   }
 
   /** Goes on reading: the connection has room again. */
   resume(): void {
-    if (this.#ended || this.#watch !== undefined) return;
+    if (this.isEnded || this.#watch !== undefined) return;
     if (!this.#alwaysReady) this.#listen();
     if (this.#alwaysReady) while (this.#pass());
   }
 
   [Symbol.dispose](): void {
-    this.#ended = true;
+    this.isEnded = true;
     this.#pause();
   }
 
@@ -104,7 +196,9 @@ class Input implements Disposable {
     try {
       this.#watch = this.#reactor.watch(STDIN, EVENT_READ, () => this.#ready());
     } catch (error) {
-      if ((error as { code?: unknown }).code !== "EPERM") throw error;
+      const { code } = error as { code?: unknown };
+      // A file is always ready; and a read tells what is wrong with a descriptor that is not open.
+      if (code !== "EPERM" && code !== "EBADF") throw error;
       this.#alwaysReady = true;
     }
   }
@@ -125,20 +219,32 @@ class Input implements Disposable {
 
   /** Passes on what there is, once. @returns Whether there is room for more. */
   #pass(): boolean {
-    const bytes = readReady(this.#kernel, STDIN);
+    let bytes: Uint8Array | null;
+    try {
+      bytes = readReady(this.#kernel, STDIN);
+    } catch (error) {
+      this[Symbol.dispose]();
+      this.#sink.fail(error as Error);
+      return false;
+    }
     if (bytes === null) return !this.#alwaysReady;
-    if (bytes.length > 0) return this.#connection.write(bytes);
+    if (bytes.length > 0) return this.#sink.take(bytes);
     this[Symbol.dispose]();
-    this.#connection.end();
+    this.#sink.end();
     return false;
   }
 }
 
-/** Says that it is there, to whoever sits before it. */
+/** Says that the connection is there. */
 function greet({ remoteAddress }: Connection): void {
-  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true || remoteAddress === null)
-    return;
-  process.stderr.write(`connected to ${formatAddress(remoteAddress)}; Ctrl-D ends\n`);
+  if (remoteAddress !== null) {
+    tellPerson(`connected to ${formatAddress(remoteAddress)}; Ctrl-D ends`);
+  }
+}
+
+/** Says something on standard error when a person types the input. */
+function tellPerson(text: string): void {
+  if (process.stdin.isTTY === true && process.stderr.isTTY === true) complain(`${text}\n`);
 }
 
 function nameOf(destination: Destination): string {

@@ -3,6 +3,7 @@ import { release, type as systemName } from "node:os";
 import type { EngineReport } from "../engine/choose.ts";
 import { runtimeFacts } from "../sys/runtime.ts";
 import { EXIT_FAILED, EXIT_OK } from "./exit-codes.ts";
+import { print } from "./output.ts";
 import { stylerFor } from "./style.ts";
 
 /** How much a process may open, and how much it may ask for. Infinity is "unlimited". */
@@ -33,7 +34,7 @@ const MANY_DESCRIPTORS = 10_000;
 export async function doctor(version: string, json: boolean): Promise<number> {
   const diagnosis = await diagnose(version);
   const text = json ? `${JSON.stringify(diagnosis, null, 2)}\n` : describe(diagnosis);
-  process.stdout.write(text);
+  await print(text);
   return diagnosis.engines.some(({ works }) => works) ? EXIT_OK : EXIT_FAILED;
 }
 

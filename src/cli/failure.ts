@@ -5,19 +5,28 @@ const WORDS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "no such address here",
   EAI_AGAIN: "the name could not be looked up",
   EAFNOSUPPORT: "no such kind of address here",
+  ECONNABORTED: "the connection was aborted",
   ECONNREFUSED: "connection refused",
   ECONNRESET: "the peer reset the connection",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "the file would be too large",
   EHOSTUNREACH: "the host cannot be reached",
+  EIO: "input or output error",
+  EISDIR: "it is a directory",
   EMFILE: "too many open descriptors",
   ENETUNREACH: "the network cannot be reached",
   ENFILE: "too many open files on this machine",
+  ENAMETOOLONG: "the name is too long",
   ENOENT: "no such file",
+  ENOSPC: "no space is left on the device",
   ENOTDIR: "not a directory",
   ENOTFOUND: "no such host",
   HTTP_INVALID: "what came is no HTTP response",
   NO_ANSWER: "nothing came in time",
   PEER_CLOSED: "the server ended the connection",
+  EPERM: "not permitted",
   EPIPE: "the peer has closed the connection",
+  EROFS: "the file system is read-only",
   ETIMEDOUT: "timed out",
 };
 
@@ -31,6 +40,7 @@ interface Failure {
   readonly message: string;
   readonly code?: unknown;
   readonly hint?: unknown;
+  readonly port?: unknown;
 }
 
 /** One line that says what could not be done and why. */
@@ -49,10 +59,19 @@ export function engineFailureLine(engine: string, error: unknown): string {
   return typeof hint === "string" ? `polloi: ${what}: ${hint}\n` : failureLine(what, error);
 }
 
+/** Hints of the library that name its options, as they are for the command line. */
+const HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    "something listens there already: stop it (ss -ltnp shows it), or use another port (--port 0 picks a free one)",
+};
+
 /** The line that says what to do about it, or nothing. */
 export function hintLine(error: unknown): string {
-  const { hint } = error as Failure;
-  return typeof hint === "string" ? `hint: ${hint}\n` : "";
+  const { hint, code, port } = error as Failure;
+  // Without a port it is a unix socket, whose hint names no option.
+  const ours = port === undefined ? undefined : HINTS[String(code)];
+  const text = ours ?? hint;
+  return typeof text === "string" ? `hint: ${text}\n` : "";
 }
 
 /** Whether it was the command line that asked for what there is not, rather than the system that refused. */

@@ -1,5 +1,6 @@
 import { type AccessFormat, AccessLog, type AccessSink } from "../http/access-log.ts";
 import { failureLine } from "./failure.ts";
+import { complain } from "./output.ts";
 
 /** The access log of `polloi serve http`: it can be handed to a worker. */
 export interface LogFlags {
@@ -33,7 +34,7 @@ function reopen(log: AccessLog): void {
   try {
     log.reopen();
   } catch (error) {
-    process.stderr.write(failureLine("cannot open the access log anew", error));
+    complain(failureLine("cannot open the access log anew", error));
   }
 }
 

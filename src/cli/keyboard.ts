@@ -58,10 +58,19 @@ export class Keyboard implements Disposable {
       this.#again = this.#reactor.setTimer(BACKGROUND_MS, () => this.#listen());
       return;
     }
-    const bytes = readReady(this.#kernel, STDIN);
+    const bytes = this.#read();
     if (bytes === null) return;
     if (bytes.length === 0) this[Symbol.dispose]();
     else if (bytes.includes(NEWLINE)) this.#onLine();
+  }
+
+  #read(): Uint8Array | null {
+    try {
+      return readReady(this.#kernel, STDIN);
+    } catch {
+      // What cannot be read is no keyboard.
+      return new Uint8Array(0);
+    }
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../lab/report.ts";
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine, hintLine } from "./failure.ts";
+import { complain, OutputError, print, progressStream } from "./output.ts";
 import { stylerFor } from "./style.ts";
 
 /** The flags that every lab has. */
@@ -64,20 +65,21 @@ export async function runLab<R extends LabResult>(run: LabRun<R>): Promise<numbe
       writeFileSync(jsonFile, jsonOf(result));
       written.push(jsonFile);
     }
-    if (flags.json === true) process.stdout.write(jsonOf(result));
-    else show(report, written);
+    if (flags.json === true) await print(jsonOf(result));
+    else await show(report, written);
     if (interrupted) return EXIT_INTERRUPTED;
     return report.failed ? EXIT_FAILED : EXIT_OK;
   } catch (error) {
+    if (error instanceof OutputError) throw error;
     if (error instanceof UsageError || error instanceof ChartsMissing) {
-      process.stderr.write(`polloi: ${error.message}\n`);
+      complain(`polloi: ${error.message}\n`);
       return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
     }
     if (error instanceof TooFewDescriptors) {
-      process.stderr.write(`polloi: ${doing}: ${error.message}\n`);
+      complain(`polloi: ${doing}: ${error.message}\n`);
       return EXIT_FAILED;
     }
-    process.stderr.write(failureLine(doing, error) + hintLine(error));
+    complain(failureLine(doing, error) + hintLine(error));
     return EXIT_FAILED;
   }
 }
@@ -89,7 +91,7 @@ async function measure<R extends LabResult>({
   version,
   measure,
 }: LabRun<R>): Promise<{ result: R; interrupted: boolean }> {
-  const line = new ProgressLine(process.stderr);
+  const line = new ProgressLine(progressStream);
   const progress = flags.quiet === true ? { step: (): void => {} } : line;
   const abort = new AbortController();
   const interrupt = (): void => {
@@ -141,11 +143,11 @@ function draw(charts: Charts, report: LabReport, { html, svg }: LabFlags): strin
   return [svg, html].filter((path) => path !== undefined);
 }
 
-function show(report: LabReport, written: readonly string[]): void {
+function show(report: LabReport, written: readonly string[]): Promise<void> {
   const style = stylerFor(process.stdout);
   const text = reportText(report, (line) => style("dim", line));
   const files = written.map((path) => `written to ${path}`);
-  process.stdout.write(`${[text, ...files].join("\n")}\n`);
+  return print(`${[text, ...files].join("\n")}\n`);
 }
 
 function jsonOf(result: LabResult): string {

@@ -4,7 +4,8 @@ import {
   DURATIONS,
   duration,
   durationOrNone,
-  host,
+  notEmpty,
+  oneOf,
   wholeNumberFrom,
   workers,
 } from "./arguments.ts";
@@ -42,8 +43,8 @@ export function addLoad(
     )
     .argument(
       "<target>",
-      "tcp://HOST:PORT, http://HOST[:PORT]/PATH or unix:PATH (unix:@NAME)",
-      host,
+      "HOST:PORT or tcp://HOST:PORT, http://HOST[:PORT]/PATH, or unix:PATH (unix:@NAME)",
+      notEmpty,
     )
     .option(
       "-c, --connections <count>",
@@ -68,7 +69,7 @@ export function addLoad(
     .option(
       "--data <file>",
       "send the bytes of this file instead; over HTTP, as the body of a POST",
-      host,
+      notEmpty,
     )
     .option("--rate <count>", "messages a second, sent when they are due, come what may", rate)
     .option("--ramp <time>", "open the connections evenly over this time", durationOrNone)
@@ -92,6 +93,7 @@ export function addLoad(
     .addOption(
       new Option("-e, --engine <engine>", "how to wait; auto is the best that works here")
         .choices(engines)
+        .argParser(oneOf(engines))
         .default("auto"),
     )
     .option(

@@ -1,6 +1,7 @@
 import { timeLeftText } from "../lab/progress.ts";
 import type { LoadOptions, LoadRun, LoadSnapshot } from "../load/index.ts";
 import { countText, errorsText, msText } from "./load-text.ts";
+import { progressStream } from "./output.ts";
 import { type Styler, stylerFor } from "./style.ts";
 
 /** How often a terminal is drawn anew, and a line is written where it is none. */
@@ -24,7 +25,7 @@ export interface LoadView {
 /** Where a view is drawn; standard error fits. */
 export interface ViewStream {
   readonly isTTY?: boolean;
-  readonly columns?: number;
+  readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
@@ -32,7 +33,7 @@ export interface ViewStream {
 export function openLoadView(
   options: LoadOptions,
   run: LoadRun,
-  stream: ViewStream = process.stderr,
+  stream: ViewStream = progressStream,
 ): LoadView {
   return stream.isTTY === true ? new TerminalView(options, run, stream) : new LineView(run, stream);
 }

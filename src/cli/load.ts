@@ -5,6 +5,7 @@ import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
 import { loadText } from "./load-text.ts";
 import { type LoadView, openLoadView } from "./load-view.ts";
+import { complain, OutputError, print } from "./output.ts";
 import { stylerFor } from "./style.ts";
 
 /** The flags of `polloi load`. */
@@ -40,16 +41,17 @@ export async function runLoad(target: string, flags: LoadFlags): Promise<number>
     const view =
       flags.quiet === true || flags.json === true ? undefined : openLoadView(options, run);
     const report = await watched(run, view);
-    tell(report, flags.json === true);
+    await tell(report, flags.json === true);
     return isClean(report) ? EXIT_OK : EXIT_FAILED;
   } catch (error) {
+    if (error instanceof OutputError) throw error;
     if (isMisuse(error)) {
-      process.stderr.write(`polloi: ${error.message}\n`);
+      complain(`polloi: ${error.message}\n`);
       return EXIT_USAGE;
     }
     const { syscall = "" } = error as { syscall?: string };
     const isEngine = /^(io_uring|epoll_create)/.test(syscall);
-    process.stderr.write(
+    complain(
       isEngine
         ? engineFailureLine(flags.engine, error)
         : failureLine(doing, error) + hintLine(error),
@@ -97,9 +99,9 @@ function optionsFrom(target: string, flags: LoadFlags): LoadOptions {
   };
 }
 
-function tell(report: LoadReport, json: boolean): void {
+function tell(report: LoadReport, json: boolean): Promise<void> {
   const text = json ? JSON.stringify(report) : personText(report);
-  process.stdout.write(`${text}\n`);
+  return print(`${text}\n`);
 }
 
 function personText(report: LoadReport): string {

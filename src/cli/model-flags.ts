@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { ModelName, Sharing } from "../models/options.ts";
-import { children, maxChildren } from "./arguments.ts";
+import { children, maxChildren, oneOf } from "./arguments.ts";
 import type { Asked, ServeFlags } from "./serve-flags.ts";
 
 // Said here and not read from the library, which may fail to load: help and doctor must still work.
@@ -16,6 +16,7 @@ export function withModelFlags(command: Command): Command {
         "how to serve many clients: blocking is one at a time, process and thread are one for each connection, prefork is processes with an event loop each, event is one event loop",
       )
         .choices(MODELS)
+        .argParser(oneOf(MODELS))
         .conflicts("workers"),
     )
     .option(
@@ -27,7 +28,9 @@ export function withModelFlags(command: Command): Command {
       new Option(
         "--share <how>",
         "prefork: exclusive (the default) is one listener, a connection waking one process; reuseport is one for each",
-      ).choices(SHARINGS),
+      )
+        .choices(SHARINGS)
+        .argParser(oneOf(SHARINGS)),
     )
     .option(
       "--max-children <count>",

@@ -2,6 +2,7 @@ import type { SocketAddress } from "../socket/address.ts";
 import type { WorkerCrash, WorkersOptions } from "../workers/options.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import { failureLine, hintLine } from "./failure.ts";
+import { complain } from "./output.ts";
 import type { ServedName, ServeFlags } from "./serve-flags.ts";
 import type { Place, Served, Spread } from "./serve-report.ts";
 
@@ -69,10 +70,10 @@ export function spreadOf({ workers, balance }: WorkerPool): Spread {
 }
 
 export function tellAcceptError(error: object): void {
-  process.stderr.write(failureLine("cannot accept", error) + hintLine(error));
+  complain(failureLine("cannot accept", error) + hintLine(error));
 }
 
 function tellCrash({ index, error, restartInMs }: WorkerCrash): void {
   const next = restartInMs === null ? "is given up" : `is replaced in ${restartInMs} ms`;
-  process.stderr.write(failureLine(`worker ${index} crashed and ${next}`, error));
+  complain(failureLine(`worker ${index} crashed and ${next}`, error));
 }

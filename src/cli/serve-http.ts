@@ -8,6 +8,7 @@ import { logFlags, openLog } from "./http-log.ts";
 import type { HttpProcessInput, HttpProgress } from "./http-process.ts";
 import { openSite, type RequestObserver, type SiteFlags, told } from "./http-site.ts";
 import { type HttpInput, type HttpMessage, STRIDE } from "./http-worker.ts";
+import { complain } from "./output.ts";
 import {
   placeOf,
   pooled,
@@ -151,5 +152,5 @@ function hear(message: HttpMessage, observer: RequestObserver | undefined): void
 }
 
 function tellError(error: unknown): void {
-  process.stderr.write(`polloi: cannot answer a request: ${(error as Error).stack ?? error}\n`);
+  complain(`polloi: cannot answer a request: ${(error as Error).stack ?? error}\n`);
 }

@@ -5,6 +5,7 @@ import type { ModelDeath, ModelName, ModelOptions } from "../models/options.ts";
 import { type ModelServer, serveModel } from "../models/server.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { failureLine } from "./failure.ts";
+import { complain } from "./output.ts";
 import { placeOf, type RunningServer, tellAcceptError, type Where } from "./running-server.ts";
 import type { ServedName, ServeFlags } from "./serve-flags.ts";
 import type { Served } from "./serve-report.ts";
@@ -98,10 +99,10 @@ function countsOf({ model, counts }: ModelServer): Served["counts"] {
 function tellDeath({ kind, id, peer, error, restartInMs }: ModelDeath): void {
   const who = id < 0 ? `a ${kind}` : `${kind} ${id}`;
   const whose = peer === undefined ? "" : ` with the connection of ${peer}`;
-  if (restartInMs === undefined) process.stderr.write(failureLine(`${who} died${whose}`, error));
+  if (restartInMs === undefined) complain(failureLine(`${who} died${whose}`, error));
   else {
     const next = restartInMs === null ? "is given up" : `is replaced in ${restartInMs} ms`;
-    process.stderr.write(failureLine(`${who} died and ${next}`, error));
+    complain(failureLine(`${who} died and ${next}`, error));
   }
 }
 
@@ -109,7 +110,5 @@ function tellLimit(model: ModelName, most: number, atLimit: string | undefined):
   const [one, many] = model === "process" ? ["process", "processes"] : ["thread", "threads"];
   const what = most === 1 ? `the one ${one} is` : `all ${most} ${many} are`;
   const rest = atLimit === "close" ? "are closed at once" : "wait until one ends";
-  process.stderr.write(
-    `polloi: ${what} busy: further connections ${rest}\nhint: --max-children allows more\n`,
-  );
+  complain(`polloi: ${what} busy: further connections ${rest}\nhint: --max-children allows more\n`);
 }

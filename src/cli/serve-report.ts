@@ -2,6 +2,7 @@ import type { Observer } from "../echo/server.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { ModelName } from "../models/options.ts";
 import type { RequestObserver } from "./http-site.ts";
+import { printLog as print } from "./output.ts";
 import { printable } from "./printable.ts";
 import type { ServedName } from "./serve-flags.ts";
 import { type Styler, stylerFor } from "./style.ts";
@@ -189,8 +190,4 @@ function reachable(host: string): string {
 
 function printJson(value: object): void {
   print(`${JSON.stringify(value)}\n`);
-}
-
-function print(text: string): void {
-  process.stdout.write(text);
 }

@@ -6,6 +6,7 @@ import { kernel } from "../sys/open.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
 import { Keyboard } from "./keyboard.ts";
+import { complain } from "./output.ts";
 import type { RunningServer } from "./running-server.ts";
 import { type Asked, portsFor, type ServeFlags } from "./serve-flags.ts";
 import { humanReport, jsonReport, type ServeReport } from "./serve-report.ts";
@@ -21,8 +22,6 @@ const SAME_SIGNAL_MS = 250;
 export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise<number> {
   const { quiet = false, json = false } = flags;
   const report = json ? jsonReport(quiet) : humanReport(quiet);
-  // Whoever read the log may go; the server stays.
-  process.stdout.on("error", () => {});
   const servers: RunningServer[] = [];
   let reactor: Reactor | undefined;
   let tracing: Tracing | undefined;
@@ -52,11 +51,11 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
     // Of several, some may be running.
     await Promise.allSettled(servers.map((server) => server.stop(0)));
     if (isMisuse(error)) {
-      process.stderr.write(`polloi: ${error.message}\n`);
+      complain(`polloi: ${error.message}\n`);
       return EXIT_USAGE;
     }
     if (reactor === undefined) {
-      process.stderr.write(engineFailureLine(flags.engine, error));
+      complain(engineFailureLine(flags.engine, error));
       return EXIT_FAILED;
     }
     // All else that fails is about the address.
@@ -69,7 +68,7 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
     } else if (dir !== undefined && (error as SysError).syscall === "open") {
       what = `cannot serve the files of ${dir}`;
     }
-    process.stderr.write(failureLine(what, error) + hintLine(error));
+    complain(failureLine(what, error) + hintLine(error));
     return EXIT_FAILED;
   } finally {
     reactor?.close();

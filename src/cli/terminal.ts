@@ -1,4 +1,5 @@
 import { ERRNO } from "../base/errno.ts";
+import { SysError } from "../base/sys-error.ts";
 import { TIOCGPGRP } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
@@ -33,11 +34,14 @@ export function mayRead(kernel: Kernel, fd: number): boolean {
  *
  * @returns The bytes, good until the kernel's scratch is used again; empty at the end; null when there
  * was nothing after all.
+ * @throws SysError such as `EISDIR`
  */
 export function readReady(kernel: Kernel, fd: number): Uint8Array | null {
   const { libc, scratch } = kernel;
   const length = libc.read(fd, scratch.address, READ_BYTES);
   if (length >= 0) return scratch.u8.subarray(0, length);
-  // Anything else is a terminal that is gone, which is an end like any other.
-  return length === -ERRNO.EAGAIN || length === -ERRNO.EINTR ? null : scratch.u8.subarray(0, 0);
+  if (length === -ERRNO.EAGAIN || length === -ERRNO.EINTR) return null;
+  // A terminal that is gone, or a descriptor that was never open, is an end like any other.
+  if (length === -ERRNO.EIO || length === -ERRNO.EBADF) return scratch.u8.subarray(0, 0);
+  throw new SysError("read", length, { fd });
 }

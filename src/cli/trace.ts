@@ -4,6 +4,7 @@ import { Output } from "../trace/output.ts";
 import { textOf } from "../trace/text.ts";
 import { Tracer } from "../trace/tracer.ts";
 import { failureLine } from "./failure.ts";
+import { complain } from "./output.ts";
 import { stylerFor } from "./style.ts";
 import type { TraceChoice } from "./trace-choice.ts";
 
@@ -32,8 +33,6 @@ export function startTrace(kernel: Kernel, choice: TraceChoice, json: boolean): 
   const ended = new Promise<string>((settle) => {
     resolve = settle;
   });
-  // Whoever read it may go.
-  process.stderr.on("error", () => {});
   const style = stylerFor(streamOf(fd));
   const lines = new Output(kernel, fd, (error) => {
     tracer.drop();
@@ -60,7 +59,7 @@ export function startTrace(kernel: Kernel, choice: TraceChoice, json: boolean): 
 }
 
 function failed(error: Error): void {
-  process.stderr.write(failureLine("the trace has ended", error));
+  complain(failureLine("the trace has ended", error));
 }
 
 function descriptorFor(output: string | undefined): number {

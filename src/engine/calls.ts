@@ -14,18 +14,43 @@ import type { Kernel } from "../sys/kernel.ts";
 import type { Libc } from "../sys/libc.ts";
 import { SEND_BEFORE_FILE, SEND_MORE } from "./engine.ts";
 
-/** Errors that end accepting for now. Any other is of one connection, gone before it was taken. */
-const ENDS_ACCEPTING: readonly number[] = [-ERRNO.EAGAIN, -ERRNO.EBADF, -ERRNO.EINVAL];
+/**
+ * Errors of accept that concern one connection, which failed before it was accepted. The next one may be there.
+ *
+ * @source accept(2), "Error handling"
+ */
+const OF_CONNECTION: readonly number[] = [
+  ERRNO.EINTR,
+  ERRNO.ECONNABORTED,
+  ERRNO.EPROTO,
+  ERRNO.ENOPROTOOPT,
+  ERRNO.EOPNOTSUPP,
+  ERRNO.ENETDOWN,
+  ERRNO.ENETUNREACH,
+  ERRNO.EHOSTDOWN,
+  ERRNO.EHOSTUNREACH,
+  ERRNO.ENONET,
+  ERRNO.ETIMEDOUT,
+];
+
+/** After this many failed connections in a row, accepting itself counts as failed: it may fail for ever. */
+export const MAX_FAILED_CONNECTIONS = 32;
+
+/** Whether an accept failed for the sake of one connection, so that the next may succeed. */
+export function isOfConnection(errno: number): boolean {
+  return OF_CONNECTION.includes(errno);
+}
 
 /**
  * Accepts the next connection that is still there.
  *
- * @returns Its descriptor, non-blocking and close-on-exec, or `-errno`: EAGAIN when there is none.
+ * @returns Its descriptor, non-blocking and close-on-exec, or `-errno`: EAGAIN when there is none. Any other error
+ * is to be expected from the next accept as well, so trying again at once would spin.
  */
 export function acceptNow(libc: Libc, listener: number): number {
-  for (;;) {
+  for (let failed = 1; ; failed++) {
     const fd = libc.accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0 || ENDS_ACCEPTING.includes(fd) || isOutOfResources(-fd)) return fd;
+    if (fd >= 0 || !isOfConnection(-fd) || failed === MAX_FAILED_CONNECTIONS) return fd;
   }
 }
 

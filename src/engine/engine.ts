@@ -39,7 +39,10 @@ export type Balance = Readonly<Record<string, number>>;
 export interface Completions {
   /** A listener accepted `fd`: non-blocking, close-on-exec, the owner's to `open` or to close. */
   accepted(slot: number, fd: number): void;
-  /** A listener cannot accept for want of descriptors or memory; it goes on trying until told to pause. */
+  /**
+   * A listener cannot accept: there are no descriptors, or accepting is forbidden, or it is no listener any more. It
+   * goes on trying until it is paused, and would spin.
+   */
   acceptFailed(slot: number, errno: number): void;
   /** A connect came to its end: `errno` is 0, or why it failed. */
   connected(slot: number, errno: number): void;

@@ -22,7 +22,7 @@ import { readUnread, takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { ACCEPT_BUDGET, RECEIVE_BUDGET, RECEIVE_BYTES, SETTLE_AFTER } from "./budgets.ts";
-import { acceptNow, isOutOfResources, isUnixSocket, sendNow } from "./calls.ts";
+import { acceptNow, isUnixSocket, sendNow } from "./calls.ts";
 import { type Balance, type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
 import { FileSends } from "./file-sends.ts";
 import { Interests } from "./interests.ts";
@@ -253,7 +253,7 @@ export class ReadinessEngine implements Engine {
     for (let budget = ACCEPT_BUDGET; budget > 0; budget--) {
       const fd = acceptNow(this.#kernel.libc, slots.fds[slot] as number);
       if (fd < 0) {
-        if (isOutOfResources(-fd)) this.#completions.acceptFailed(slot, -fd);
+        if (fd !== -ERRNO.EAGAIN) this.#completions.acceptFailed(slot, -fd);
         return;
       }
       this.#completions.accepted(slot, fd);

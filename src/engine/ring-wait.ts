@@ -1,7 +1,7 @@
-import { check } from "../base/sys-error.ts";
+import { SysError } from "../base/sys-error.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Ring } from "../uring/ring.ts";
-import { isWaitOver, RingSignal } from "../uring/ring-signal.ts";
+import { RingSignal } from "../uring/ring-signal.ts";
 
 /** A guest goes round for so long while there is more to do, before the other loop has its turn. */
 const GUEST_MS = 2;
@@ -138,6 +138,8 @@ export class RingWait {
   }
 
   #check(result: number): void {
-    if (result < 0 && !isWaitOver(result)) check(result, "io_uring_enter");
+    if (result >= 0 || this.#ring.isWaitOver(result)) return;
+    const hint = "the kernel goes on refusing this ring: see free memory, or use another engine";
+    throw new SysError("io_uring_enter", result, { hint });
   }
 }

@@ -2,7 +2,7 @@ import { ERRNO } from "../base/errno.ts";
 import type { Libc } from "../sys/libc.ts";
 import { IORING_CQE_F_MORE } from "../uring/constants.ts";
 import type { Ring } from "../uring/ring.ts";
-import { isOutOfResources } from "./calls.ts";
+import { isOfConnection, MAX_FAILED_CONNECTIONS } from "./calls.ts";
 import type { Completions } from "./engine.ts";
 import type { Late } from "./late.ts";
 import type { UringOperations } from "./uring-operations.ts";
@@ -16,6 +16,8 @@ export class UringAccepts {
   readonly #operations: UringOperations;
   readonly #completions: Completions;
   readonly #late: Late;
+  /** Connections in a row that failed before they were accepted. */
+  #failed = 0;
 
   constructor(
     libc: Libc,
@@ -41,19 +43,28 @@ export class UringAccepts {
     }
     if ((flags & IORING_CQE_F_MORE) === 0) slots.lower(slot, FLAG_ARMED);
     if (result >= 0) {
+      this.#failed = 0;
       if (!slots.has(slot, FLAG_WANTED) || this.#late.has(slot)) {
         this.#late.putFd(slot, result);
         return 0;
       }
       this.#completions.accepted(slot, result);
-    } else if (isOutOfResources(-result)) {
+    } else if (
+      result !== -ERRNO.ECANCELED &&
+      result !== -ERRNO.EAGAIN &&
+      !this.#isOfConnection(-result)
+    ) {
       this.#completions.acceptFailed(slot, -result);
-    } else if (result === -ERRNO.EBADF || result === -ERRNO.EINVAL) {
-      // It is no listener any more: asking again would spin.
-      return 0;
     }
     if (slots.isCurrent(slot, tag)) this.#operations.arm(slot);
     return result === -ERRNO.ECANCELED ? 0 : 1;
+  }
+
+  /** Whether accepting may go on at once. */
+  #isOfConnection(errno: number): boolean {
+    if (!isOfConnection(errno)) return false;
+    this.#failed = (this.#failed + 1) % MAX_FAILED_CONNECTIONS;
+    return this.#failed !== 0;
   }
 
   /** A listener is closed: tells of the connections that the kernel had accepted already. */

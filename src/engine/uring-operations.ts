@@ -128,7 +128,8 @@ export class UringOperations {
     for (let tries = 0; tries < MAX_CANCELS; tries++) {
       const quiet = submissions.pending === 0 && (submissions.flags & IORING_SQ_TASKRUN) === 0;
       this.cancel(slot, op);
-      this.#ring.enter(0, 0);
+      // A ring that refuses for good does nothing any more, and its next turn fails.
+      if (this.#ring.enter(0, 0) < 0) return;
       if (quiet || this.#ended(slot, this.#slots.tag(slot, op)) >= count) return;
     }
   }

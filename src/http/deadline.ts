@@ -1,5 +1,3 @@
-import type { HttpTimeouts } from "./options.ts";
-
 /** What a session waits for, and so which of the timeouts runs. */
 export const WAITS_FOR_REQUEST = 0;
 export const WAITS_FOR_HEAD = 1;
@@ -42,12 +40,6 @@ export abstract class Deadline {
     this.deadline = now + coarseMs + timeoutMs;
   }
 
-  /** For the next request; first for the peer, when much of the reply still waits to be taken by it. */
-  protected waitForNext({ idleTimeoutMs, sendTimeoutMs }: HttpTimeouts, isFull: boolean): void {
-    if (isFull) this.waitFor(WAITS_FOR_REPLY, sendTimeoutMs);
-    else this.waitFor(WAITS_FOR_REQUEST, idleTimeoutMs);
-  }
-
   protected bodyBegins(): void {
     this.#bodyBegan = this.#clock.now;
     this.#blockedAt = 0;
@@ -64,9 +56,8 @@ export abstract class Deadline {
     this.deadline = Math.min(earned, now + timeoutMs) + coarseMs;
   }
 
-  /** The handler is to go on first, and has the time that the peer gives it. */
-  protected waitForReply(timeoutMs: number): void {
+  /** From here on the server waits for its handler, and not for the client: the time for the body stands still. */
+  protected bodyBlocks(): void {
     if (this.waits === WAITS_FOR_BODY) this.#blockedAt = this.#clock.now;
-    this.waitFor(WAITS_FOR_REPLY, timeoutMs);
   }
 }

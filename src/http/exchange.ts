@@ -10,6 +10,13 @@ export interface Exchange {
   readonly connection: Pick<Connection, "remoteAddress" | "localAddress" | "tcpInfo" | "fileno">;
   /** The Date field with its CRLF. */
   readonly date: string;
+  /** More than enough waits to be sent. */
+  readonly isFull: boolean;
+  /**
+   * Whether the request is sound as far as its bytes have come, those of a body that nobody reads included. If it
+   * is not, it is refused here, and there is nobody to answer any more.
+   */
+  isAnswerable(): boolean;
   /** The body has a reader now. */
   claimed(): void;
   /** The body is wanted again. */

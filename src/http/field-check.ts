@@ -23,6 +23,27 @@ export function checkField(name: string, value: string, reserved: boolean): void
   );
 }
 
+/** The options of a Connection field, in lower case. @throws TypeError `ERR_INVALID_DATA`. */
+export function connectionOptions(value: string): string[] {
+  const options = value.split(",").map((option) => option.replace(/^[ \t]+|[ \t]+$/g, ""));
+  for (const option of options) {
+    if (consistsOf(option, TOKEN)) continue;
+    throw typeError(
+      "ERR_INVALID_DATA",
+      `Cannot set Connection to ${show(value)}: give a list of tokens, such as "close"`,
+    );
+  }
+  return options.filter((option) => option !== "").map((option) => option.toLowerCase());
+}
+
+/** A body that ended before its Content-Length. */
+export function shortBy(left: number): RangeError {
+  return rangeError(
+    "ERR_INVALID_LENGTH",
+    `Cannot end the body: ${left} bytes are left of Content-Length`,
+  );
+}
+
 /** A file that is not as long as the body, or what is left of it. */
 export function wrongLength(length: number, left: number): RangeError {
   return rangeError(

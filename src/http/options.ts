@@ -23,8 +23,16 @@ export interface HttpTimeouts {
   readonly bodyTimeoutMs: number;
   /** Between two requests, and before the first. The connection is closed. Default 60 s. */
   readonly idleTimeoutMs: number;
-  /** While a reply waits to be read and the peer reads nothing of it. Cut off. Default 30 s. */
+  /**
+   * While a reply waits to be read, and the peer acknowledges nothing of it. A peer that is slow, and takes a
+   * little of it now and then, is served to the end. Reset. Default 30 s.
+   */
   readonly sendTimeoutMs: number;
+  /**
+   * For a reply to begin, or go on, when the client has ended its half of the connection: most such clients have
+   * left, and some wait for their answer. Reset. Default 10 s, and 1 s at most when the server stops.
+   */
+  readonly halfCloseTimeoutMs: number;
 }
 
 const DEFAULT_TIMEOUTS: HttpTimeouts = {
@@ -32,6 +40,7 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
   bodyTimeoutMs: 20_000,
   idleTimeoutMs: 60_000,
   sendTimeoutMs: 30_000,
+  halfCloseTimeoutMs: 10_000,
 };
 
 /** What is needed of a `PoolWorker`. */
@@ -59,8 +68,15 @@ export interface HttpOptions
    * while a fetch handler is served. On Node that makes it several times as fast. Default true.
    */
   readonly overrideGlobals?: boolean | undefined;
-  /** Told of what a handler threw, which the client sees as 500. Default: it is printed to stderr. */
-  readonly error?: (error: unknown) => void;
+  /**
+   * Called with what a handler threw, or with why its answer could not be sent. Default: prints it to stderr.
+   *
+   * @remarks
+   * A `Response` that it returns, or a promise of one, is the answer, unless the handler's own has begun. Otherwise
+   * the client is sent 500. Any other value is ignored. When `error` itself throws, the client is sent 500 and the
+   * process fails.
+   */
+  readonly error?: (error: unknown) => unknown;
   /**
    * A worker of a pool: the pool's address is served, and nothing here says where. See `polloi/workers`.
    */
@@ -82,7 +98,7 @@ export interface HttpSettings extends HttpTimeouts {
   readonly handler: HttpHandler;
   /** To be called when the server has stopped. */
   readonly release: () => void;
-  readonly error: (error: unknown) => void;
+  readonly error: (error: unknown) => unknown;
   readonly maxRequests: number;
   readonly maxConnections: number;
   readonly log: AccessSink | undefined;

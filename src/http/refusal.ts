@@ -15,6 +15,7 @@ export type RefusalCode =
   | "BODY_TIMEOUT"
   | "IDLE_TIMEOUT"
   | "SEND_TIMEOUT"
+  | "HALF_CLOSE_TIMEOUT"
   | "REQUESTS"
   | "CONNECTIONS"
   | "CLIENT_LEFT"

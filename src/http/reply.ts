@@ -1,7 +1,7 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
 import type { Exchange } from "./exchange.ts";
-import { checkField, encoded, wrongLength } from "./field-check.ts";
+import { checkField, connectionOptions, encoded, shortBy, wrongLength } from "./field-check.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
 import { pour } from "./pour.ts";
 import { clientLeft } from "./refusal.ts";
@@ -20,7 +20,7 @@ const HAS_TYPE = 2;
 const HAS_LENGTH = 4;
 
 /** Fields that are the server's: what they say follows from what is sent. */
-const OWN: ReadonlySet<string> = new Set(["connection", "transfer-encoding", "keep-alive"]);
+const OWN: ReadonlySet<string> = new Set(["transfer-encoding", "keep-alive"]);
 
 const TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n";
 
@@ -44,6 +44,8 @@ export class HttpReply {
   readonly #chunks: boolean;
   #status = 200;
   #fields = "";
+  /** Options of Connection that the program has set, but for those of the server's. */
+  #options = "";
   #set = 0;
   #state = FRESH;
   /** Bytes of a body of known length that are still to come; -1 when it is sent in chunks. */
@@ -109,9 +111,14 @@ export class HttpReply {
   /**
    * Adds a header. Date, Content-Length and, for text, Content-Type are added if you do not.
    *
+   * @remarks
+   * `Connection: close` closes the connection after the reply. `keep-alive` changes nothing: the server decides,
+   * and says so. Other options of Connection are sent as they are. Upgrade is named in Connection, as RFC 9110
+   * section 7.8 asks.
+   *
    * @param name - A token of RFC 9110 section 5.6.2.
-   * @param value - Visible characters, spaces and tabs, of ISO 8859-1.
-   * @throws TypeError `ERR_INVALID_DATA` for what would break the head, and for Connection, Keep-Alive and
+   * @param value - Visible characters, spaces and tabs, of ISO 8859-1. For Connection, a list of tokens.
+   * @throws TypeError `ERR_INVALID_DATA` for what would break the head, and for Keep-Alive and
    * Transfer-Encoding, which are the server's; `ERR_CLOSED` when the head has gone.
    */
   header(name: string, value: string | number): this {
@@ -119,6 +126,11 @@ export class HttpReply {
     const text = String(value);
     const lower = name.toLowerCase();
     checkField(name, text, OWN.has(lower));
+    if (lower === "connection") {
+      this.#connection(text);
+      return this;
+    }
+    if (lower === "upgrade") this.#addOption("upgrade");
     if (lower === "date") this.#set |= HAS_DATE;
     else if (lower === "content-type") this.#set |= HAS_TYPE;
     else if (lower === "content-length") {
@@ -154,6 +166,11 @@ export class HttpReply {
     this.#left = length;
   }
 
+  /** Ends the connection when this reply is complete, and says so in its head. */
+  closeAfter(): void {
+    if (this.#isFresh()) this.#exchange.endAfterReply();
+  }
+
   /** For HEAD, when what GET would have is not known: no length is said, unless one was set. */
   leaveLengthOut(): void {
     this.#set |= HAS_LENGTH;
@@ -167,7 +184,7 @@ export class HttpReply {
    * to something else.
    */
   send(body: string | Uint8Array = ""): void {
-    if (!this.#isFresh()) return;
+    if (!this.#isFresh() || !this.#exchange.isAnswerable()) return;
     const isText = typeof body === "string";
     const length = isText ? utf8Length(body) : body.length;
     const bodiless = isBodiless(this.#status);
@@ -202,7 +219,7 @@ export class HttpReply {
    * come to that; without one it goes in chunks, and to HTTP/1.0 until the connection ends.
    */
   begin(): this {
-    if (!this.#isFresh()) return this;
+    if (!this.#isFresh() || !this.#exchange.isAnswerable()) return this;
     const bodiless = isBodiless(this.#status);
     const inChunks = (this.#set & HAS_LENGTH) === 0 && !bodiless;
     if (inChunks && !this.#chunks) this.#exchange.endAfterReply();
@@ -224,7 +241,7 @@ export class HttpReply {
   write(bytes: string | Uint8Array): boolean {
     if (!this.#isStreaming()) return false;
     const length = typeof bytes === "string" ? utf8Length(bytes) : bytes.length;
-    if (length === 0) return true;
+    if (length === 0) return !this.#exchange.isFull;
     if ((this.#set & HAS_LENGTH) !== 0) {
       if (length > this.#left) {
         throw rangeError(
@@ -234,7 +251,7 @@ export class HttpReply {
       }
       this.#left -= length;
     }
-    if (this.#hidden) return true;
+    if (this.#hidden) return !this.#exchange.isFull;
     this.#bodyBytes += length;
     if ((this.#set & HAS_LENGTH) !== 0 || !this.#chunks) return this.#exchange.write(bytes);
     this.#exchange.write(`${length.toString(16)}\r\n`);
@@ -276,13 +293,21 @@ export class HttpReply {
     }
   }
 
-  /** Ends the body. When it is shorter than its Content-Length, the connection is cut off. */
+  /**
+   * Ends the body. When it is shorter than its Content-Length, the connection is reset, since the client would wait
+   * for the rest, and `error` of `serve` gets a RangeError `ERR_INVALID_LENGTH`.
+   */
   end(bytes?: string | Uint8Array): void {
     if (bytes !== undefined) this.write(bytes);
     if (!this.#isStreaming()) return;
     if ((this.#set & HAS_LENGTH) !== 0) {
-      // The client would wait for what never comes.
-      if (this.#left > 0 && !this.#hidden) this.#exchange.cutOff();
+      if (this.#left > 0 && !this.#hidden) {
+        const left = this.#left;
+        this.#exchange.call(() => {
+          throw shortBy(left);
+        });
+        return;
+      }
     } else if (this.#chunks && !this.#hidden) {
       this.#exchange.write(encoded(`0\r\n${this.#trailers}\r\n`, this.#trailers));
     }
@@ -332,7 +357,7 @@ export class HttpReply {
     this.#left -= file.length;
     if (this.#hidden || file.length === 0) {
       file.done?.();
-      return true;
+      return !this.#exchange.isFull;
     }
     this.#bodyBytes += file.length;
     return this.#exchange.sendFile(file);
@@ -346,9 +371,18 @@ export class HttpReply {
 
   /** For the session: the handler failed before anything was sent. */
   fail(): void {
-    this.#fields = "";
-    this.#set = 0;
+    this.forget();
     this.status(500).send(`${reasonOf(500)}\n`);
+  }
+
+  /** For the session: what the handler set before it failed is no part of the answer. */
+  forget(): void {
+    this.#status = 200;
+    this.#fields = "";
+    this.#options = "";
+    this.#set = 0;
+    this.#left = -1;
+    this.#trailers = "";
   }
 
   /** For the session: nobody is there any more. */
@@ -360,7 +394,29 @@ export class HttpReply {
     const date = (this.#set & HAS_DATE) === 0 ? this.#exchange.date : "";
     // To whoever is between, a 2xx is the beginning of a tunnel. RFC 9110 section 9.3.6.
     if (this.#toConnect && this.#status < 300) this.#status = 501;
-    return statusLine(this.#status) + date + this.#exchange.connectionField() + this.#fields;
+    return statusLine(this.#status) + date + this.#connectionField() + this.#fields;
+  }
+
+  /** The Connection field with the options of the server and those of the program. */
+  #connectionField(): string {
+    const field = this.#exchange.connectionField();
+    if (this.#options === "") return field;
+    return field === ""
+      ? `Connection: ${this.#options}\r\n`
+      : field.replace("\r\n", `, ${this.#options}\r\n`);
+  }
+
+  /** @throws TypeError `ERR_INVALID_DATA` */
+  #connection(value: string): void {
+    for (const option of connectionOptions(value)) {
+      if (option === "close") this.#exchange.endAfterReply();
+      else if (option !== "keep-alive") this.#addOption(option);
+    }
+  }
+
+  #addOption(option: string): void {
+    const options = this.#options === "" ? [] : this.#options.split(", ");
+    if (!options.includes(option)) this.#options = [...options, option].join(", ");
   }
 
   /** The Content-Length, where it is known and the status has one. RFC 9110 section 8.6. */

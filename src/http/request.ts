@@ -48,6 +48,9 @@ export class HttpRequest {
   began = 0;
   /** How many bytes of the body have come. */
   bodyBytes = 0;
+  /** How many bytes of a body in chunks that nobody reads are known of; Infinity before anything is known. */
+  chunkedRest: number = Number.POSITIVE_INFINITY;
+  #dropped = 0;
   /** Whether all of it has come. */
   complete: boolean;
 
@@ -249,11 +252,17 @@ export class HttpRequest {
     return this.head.expectsContinue && this.bodyBytes === 0 && !this.complete;
   }
 
-  /** Whether what is left of the body is too much to be read for nothing. */
+  /** Whether what is known to be left of the body is too much to be read for nothing. */
   get isLong(): boolean {
     if (this.complete) return false;
     const { contentLength } = this.head;
-    return contentLength < 0 || contentLength - this.bodyBytes > MAX_THROWN_AWAY;
+    const rest = contentLength < 0 ? this.chunkedRest : contentLength - this.bodyBytes;
+    return rest > MAX_THROWN_AWAY;
+  }
+
+  /** Whether the body comes in chunks, and nobody has asked for it. */
+  get isUnreadInChunks(): boolean {
+    return !this.complete && this.#reader === null && this.bodyBytes === 0 && this.head.chunked;
   }
 
   /** Whether no byte is missing, and the end of the body comes without any more. */
@@ -265,6 +274,17 @@ export class HttpRequest {
   ignoreBody(): void {
     this.#reader = null;
     this.#paused = false;
+  }
+
+  /** Bytes of the body are dropped. @returns Whether there have been too many of them. */
+  drop(bytes: number): boolean {
+    this.#dropped += bytes;
+    return this.#dropped > MAX_THROWN_AWAY;
+  }
+
+  /** Whether the client has left, as far as is known. */
+  get hasLeft(): boolean {
+    return this.#left !== null;
   }
 
   /** Hardly anybody waits for the reply any more. */

@@ -2,8 +2,12 @@ import type { Connection, OutgoingFile } from "../reactor/connection.ts";
 import { Deadline, WAITS_FOR_REPLY } from "./deadline.ts";
 import type { SessionHost } from "./session-host.ts";
 
-/** Text is gathered up to about so many characters. */
+/** Text is gathered up to about this many characters. */
 const MOST_GATHERED = 4096;
+/** UTF-8 has at most this many bytes for one UTF-16 code unit. */
+const MOST_PER_CHAR = 3;
+/** The high-water mark of the connections of a server, in bytes. */
+export const HIGH_WATER_BYTES: number = 64 * 1024;
 /** Who writes more than this to a client that has enough has lost count: bytes. */
 const MOST_BEYOND = 16 * 1024 * 1024;
 
@@ -24,8 +28,10 @@ export abstract class Sending extends Deadline {
   /** What was written while it was full. */
   #beyond = 0;
   #waiting: (() => void)[] | null = null;
-  /** What waited when that was last looked at; -1 when more of it has gone since. */
-  #waited = -1;
+  /** How many bytes have been written in all. */
+  #written = 0;
+  /** How many of them the peer had acknowledged at the last look; -1 when all of them, or before the first look. */
+  #taken = -1;
 
   constructor(server: SessionHost) {
     super(server);
@@ -34,7 +40,7 @@ export abstract class Sending extends Deadline {
 
   abstract readonly connection: Pick<
     Connection,
-    "write" | "sendFile" | "reset" | "state" | "pendingBytes"
+    "write" | "sendFile" | "reset" | "state" | "pendingBytes" | "unacknowledgedBytes"
   >;
 
   /** Calls a function of the program's. */
@@ -55,7 +61,7 @@ export abstract class Sending extends Deadline {
   write(bytes: string | Uint8Array): boolean {
     if (this.reading && typeof bytes === "string") {
       this.#text += bytes;
-      return this.#text.length < MOST_GATHERED || this.sendGathered();
+      return this.#canGather() || this.sendGathered();
     }
     if (this.#text !== "") this.sendGathered();
     return this.#send(bytes);
@@ -64,7 +70,10 @@ export abstract class Sending extends Deadline {
   sendFile(file: OutgoingFile): boolean {
     this.sendGathered();
     this.isFull = true;
-    return this.connection.sendFile(file);
+    const before = this.connection.pendingBytes;
+    const goOn = this.connection.sendFile(file);
+    this.#written += this.connection.pendingBytes - before;
+    return goOn;
   }
 
   /** Calls back when there is room again, or nobody to write to. */
@@ -79,20 +88,46 @@ export abstract class Sending extends Deadline {
     const waiting = this.#waiting;
     this.isFull = false;
     this.#beyond = 0;
-    this.#waited = -1;
     this.#waiting = null;
     if (waiting !== null) for (const callback of waiting) this.call(callback);
   }
 
-  /** The time for a reply is up, and begins anew if something of it has gone since the last time. */
-  protected sendTimedOut(): void {
-    const { pendingBytes } = this.connection;
-    const isStuck = pendingBytes > 0 && pendingBytes === this.#waited;
-    this.#waited = pendingBytes;
-    this.waitFor(WAITS_FOR_REPLY, this.server.settings.sendTimeoutMs);
-    if (!isStuck) return;
-    this.server.refused("SEND_TIMEOUT");
-    this.cutOff();
+  /** Waits for the reply: for the handler to write it, and for the peer to take it. */
+  protected waitForReply(isLeft: boolean): void {
+    // The time that a peer has does not start again because it sends something.
+    if (this.waits === WAITS_FOR_REPLY) return;
+    this.#taken = -1;
+    this.bodyBlocks();
+    this.waitFor(
+      WAITS_FOR_REPLY,
+      isLeft ? this.server.halfCloseTimeoutMs : Number.POSITIVE_INFINITY,
+    );
+  }
+
+  /**
+   * Looks at how much of the reply the peer has acknowledged since the last look, and cuts it off when that is
+   * nothing for too long.
+   *
+   * @param isLeft - Whether the peer has ended its half: then it does not wait for the handler for ever.
+   * @returns Whether the peer has everything that was written.
+   */
+  protected watchReply(isLeft: boolean): boolean {
+    const { connection, server } = this;
+    const { pendingBytes } = connection;
+    // Nothing waits here, and so far nothing was seen to wait in the kernel: no call for these.
+    if (pendingBytes === 0 && this.#taken < 0 && !isLeft) return true;
+    const waiting = connection.unacknowledgedBytes;
+    const taken = this.#written - waiting;
+    if (taken !== this.#taken) {
+      const isWaiting = waiting > 0 || isLeft;
+      this.#taken = isWaiting ? taken : -1;
+      const timeoutMs = waiting > 0 ? server.settings.sendTimeoutMs : server.halfCloseTimeoutMs;
+      this.deadline = isWaiting ? server.now + timeoutMs : Number.POSITIVE_INFINITY;
+    } else if (this.deadline <= server.now) {
+      server.refused(waiting > 0 ? "SEND_TIMEOUT" : "HALF_CLOSE_TIMEOUT");
+      this.cutOff();
+    }
+    return waiting === 0;
   }
 
   /** To be called before the connection is told anything else. */
@@ -103,15 +138,23 @@ export abstract class Sending extends Deadline {
     return this.#send(text);
   }
 
+  /** Whether the connection would ask for more after the text that is gathered. */
+  #canGather(): boolean {
+    const { length } = this.#text;
+    if (this.isFull || length >= MOST_GATHERED) return false;
+    return this.connection.pendingBytes + length * MOST_PER_CHAR <= HIGH_WATER_BYTES;
+  }
+
   #send(bytes: string | Uint8Array): boolean {
+    const { connection } = this;
     if (this.isFull) {
       this.#beyond += bytes.length;
       if (this.#beyond > MOST_BEYOND) this.cutOff();
     }
-    const goOn = this.connection.write(bytes);
+    const before = connection.pendingBytes;
+    const goOn = connection.write(bytes);
+    this.#written += connection.pendingBytes - before;
     if (!goOn) this.isFull = true;
-    // What has gone, and what came to it since, may be as much.
-    else this.#waited = -1;
     return goOn;
   }
 }

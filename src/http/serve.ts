@@ -3,6 +3,7 @@ import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { defaultReactor } from "../reactor/default-reactor.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
 import { type HttpOptions, settingsOf } from "./options.ts";
+import { HIGH_WATER_BYTES } from "./sending.ts";
 import { HttpServer } from "./server.ts";
 import type { Session } from "./session.ts";
 
@@ -30,6 +31,7 @@ export function serve(options: HttpOptions): HttpServer {
   const server = new HttpServer(reactor, settings);
   const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
+    highWaterBytes: HIGH_WATER_BYTES,
     // A piece of a reply may be of any size. What is written beyond it is counted by the session.
     maxPendingBytes: Number.POSITIVE_INFINITY,
     open: (connection) => server.opened(connection),
@@ -37,9 +39,9 @@ export function serve(options: HttpOptions): HttpServer {
     drain: (connection) => connection.data.drained(),
     end: (connection) => connection.data.ended(),
     close: (connection) => server.closed(connection.data),
-    // A connection that breaks is no failure of the server.
+    // A connection that breaks is no failure of the server. A file that ends too early or cannot be read is one.
     error: (_, error) => {
-      if (!(error instanceof SysError)) server.failed(error);
+      if (!(error instanceof SysError) || isOfFile(error)) server.failed(error);
     },
   };
   try {
@@ -55,6 +57,11 @@ export function serve(options: HttpOptions): HttpServer {
     throw error;
   }
   return server;
+}
+
+/** Whether a file could not be sent for its own sake, and not for the peer's: only then there is a hint. */
+function isOfFile({ syscall, hint }: SysError): boolean {
+  return syscall === "sendfile" && hint !== undefined;
 }
 
 /** What of the options says where to listen. */

@@ -12,6 +12,7 @@ import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
 import { Session } from "./session.ts";
 import type { Logged, SessionHost } from "./session-host.ts";
+import { isThenable } from "./web/fetch-handler.ts";
 
 /** Parsers that wait for the next request in the middle of which a chunk ends. */
 const SPARE_PARSERS = 64;
@@ -19,6 +20,8 @@ const SPARE_PARSERS = 64;
 const LOOKS_PER_TIMEOUT = 8;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 500;
+/** What a client that has ended its half is given to get its reply when the server stops. */
+const STOPPING_MS = 1000;
 
 /** Nobody is told this status. It stands in logs, as nginx has it, for a client that left. */
 const CLIENT_LEFT_STATUS = 499;
@@ -51,6 +54,7 @@ export class HttpServer implements SessionHost {
   readonly #spare: RequestParser[] = [];
   readonly #sessions = new Set<Session>();
   #look: Timer | undefined;
+  #isStopping = false;
   #onEmpty: (() => void) | undefined;
   #empty: Promise<void> | undefined;
 
@@ -59,7 +63,13 @@ export class HttpServer implements SessionHost {
     this.settings = settings;
     this.parser = new RequestParser(settings.limits);
     const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, sendTimeoutMs } = settings;
-    const shortest = Math.min(headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, sendTimeoutMs);
+    const shortest = Math.min(
+      headTimeoutMs,
+      bodyTimeoutMs,
+      idleTimeoutMs,
+      sendTimeoutMs,
+      settings.halfCloseTimeoutMs,
+    );
     const wanted = shortest / LOOKS_PER_TIMEOUT;
     this.coarseMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
   }
@@ -67,6 +77,11 @@ export class HttpServer implements SessionHost {
   /** The port that it listens on; -1 without one. */
   get port(): number {
     return this.listener?.port ?? -1;
+  }
+
+  get halfCloseTimeoutMs(): number {
+    const { halfCloseTimeoutMs } = this.settings;
+    return this.#isStopping ? Math.min(halfCloseTimeoutMs, STOPPING_MS) : halfCloseTimeoutMs;
   }
 
   /** How many connections are open. */
@@ -81,6 +96,7 @@ export class HttpServer implements SessionHost {
    * @param graceMs - How long that may take; connections that are left then are cut off.
    */
   async stop(graceMs: number = 10_000): Promise<void> {
+    this.#isStopping = true;
     this.listener?.close();
     await this.#whenEmpty(graceMs);
     this.settings.release();
@@ -179,15 +195,21 @@ export class HttpServer implements SessionHost {
     refused[code] = (refused[code] ?? 0) + 1;
   }
 
-  failed(error: unknown): void {
+  failed(error: unknown): unknown {
     try {
-      this.settings.error(error);
+      const answer = this.settings.error(error);
+      if (!isThenable(answer)) return answer;
+      return Promise.resolve(answer).catch((thrown: unknown) => this.#failedToReport(thrown));
     } catch (thrown) {
-      // The process is to fail, and not the connection that is being served.
-      this.soon(() => {
-        throw thrown;
-      });
+      return this.#failedToReport(thrown);
     }
+  }
+
+  /** `error` itself threw: the process is to fail, and not the connection that is being served. */
+  #failedToReport(thrown: unknown): undefined {
+    this.soon(() => {
+      throw thrown;
+    });
   }
 
   handedOver(session: Session): void {
@@ -236,7 +258,7 @@ export class HttpServer implements SessionHost {
     const late = this.now - wanted;
     for (const session of this.#sessions) {
       if (late > this.coarseMs) session.deadline += late;
-      if (session.deadline <= this.now) session.timedOut();
+      session.look();
     }
     if (this.#sessions.size > 0) this.#lookLater();
     else this.#look = undefined;

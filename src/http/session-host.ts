@@ -14,6 +14,8 @@ export interface Logged {
 /** What a session asks of its server. */
 export interface SessionHost extends CoarseClock {
   readonly settings: HttpSettings;
+  /** How long a client that has ended its half waits for more of its reply, in milliseconds. */
+  readonly halfCloseTimeoutMs: number;
   /** The Date field, half a second old at most. */
   readonly date: string;
   /** Reads for whoever is between two requests. */
@@ -32,8 +34,12 @@ export interface SessionHost extends CoarseClock {
     request: HttpRequest | null,
     reply: HttpReply | null,
   ): void;
-  /** Something threw that the program gave. */
-  failed(error: unknown): void;
+  /**
+   * Something threw that the program gave.
+   *
+   * @returns what `error` of the options returned.
+   */
+  failed(error: unknown): unknown;
   /** The connection is the program's now. */
   handedOver(session: object): void;
   /** Calls back when what is under way has returned. */

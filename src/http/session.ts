@@ -2,6 +2,8 @@ import { typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { WAITS_FOR_BODY, WAITS_FOR_HEAD, WAITS_FOR_REPLY, WAITS_FOR_REQUEST } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
+import { BodyParser } from "./parser/body-parser.ts";
+import { FAILURES, type FailureCode } from "./parser/failures.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
 import { BODY, END, FAILED, HEAD, NEED_MORE } from "./parser/results.ts";
@@ -10,17 +12,23 @@ import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal
 import { HttpReply } from "./reply.ts";
 import { HttpRequest } from "./request.ts";
 import type { SessionHost } from "./session-host.ts";
+import { answerFailure } from "./web/fetch-handler.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING = new Uint8Array(0);
+/**
+ * While no more than this is set aside, the session goes on receiving: only that shows the client's end at once.
+ * In bytes.
+ */
+const MOST_SAVED = 16_384;
 
 /**
  * One connection of an HTTP server: requests are read, handled and answered one after the other.
  *
  * @remarks
- * While a request is being answered nothing behind it is read: what has come of it already waits in `#saved`,
- * and the rest in the kernel's buffers. So answers are in order, and a client that sends a thousand
- * requests at once costs what one does.
+ * While a request is being answered, nothing behind it is parsed: up to about 16 KiB of it wait in `#saved`, and
+ * the rest in the kernel's buffers. So answers are in order, and a client that sends a thousand requests at once
+ * costs what one does.
  *
  * ```text
  *   received -> parser -> HEAD  handler(request, reply)
@@ -35,6 +43,8 @@ export class Session extends Reading implements Exchange {
   #reply: HttpReply | null = null;
   /** Came behind what can be handled now. */
   #saved: Uint8Array | null = null;
+  /** What is being read, from where the parser is. */
+  #chunk: Uint8Array | null = null;
   #requests = 0;
   /** The connection ends when the reply has gone. */
   #last = false;
@@ -54,14 +64,16 @@ export class Session extends Reading implements Exchange {
   /** Bytes came. They are lent. */
   received(bytes: Uint8Array): void {
     if (this.#saved !== null) {
-      this.#saved = Buffer.concat([this.#saved, bytes]);
+      this.#setAside(Buffer.concat([this.#saved, bytes]));
       return;
     }
     this.reading = true;
+    this.#chunk = bytes;
     try {
       this.#read(bytes);
     } finally {
       this.reading = false;
+      this.#chunk = null;
     }
     this.sendGathered();
   }
@@ -69,22 +81,25 @@ export class Session extends Reading implements Exchange {
   /** What waited to be sent has gone down. */
   drained(): void {
     this.hasRoom();
-    const isOver = this.#request === null && this.waits === WAITS_FOR_REPLY;
-    if (isOver) this.waitForNext(this.server.settings, this.isFull);
     this.goOn();
   }
 
-  /** The client sends no more. Most have left then; some wait for what they asked for, and get it. */
+  /** The client sends no more. Most clients have left then; some wait for their answer, and get it. */
   ended(): void {
     const request = this.#request;
-    if (this.#saved !== null || request?.endIsDue === true) this.#hasEnded = true;
-    else if (request === null) this.#close();
-    else if (request.complete) {
-      this.#last = true;
-      request.left(clientLeft());
-      // Who has its answer already is to get it: it may wait to be sent.
-    } else if (this.#reply?.done === true) this.#close();
-    else this.connection.destroy();
+    this.#hasEnded = true;
+    const hasRest = this.#saved !== null || request?.endIsDue === true;
+    if (request === null) {
+      if (!hasRest) this.#close();
+    } else if (hasRest || request.complete) {
+      this.#last ||= !hasRest;
+      this.#left(request);
+    } else if (this.#reply?.done === true) {
+      // The answer is to arrive: it may wait to be sent.
+      this.#close();
+    } else {
+      this.connection.destroy();
+    }
   }
 
   /** The connection is gone. */
@@ -93,17 +108,27 @@ export class Session extends Reading implements Exchange {
     this.#abandon(clientLeft());
   }
 
+  /** Called from time to time. */
+  look(): void {
+    if (this.waits !== WAITS_FOR_REPLY) {
+      if (this.deadline <= this.server.now) this.#timedOut();
+      return;
+    }
+    const request = this.#request;
+    if (request !== null && !request.hasLeft && this.connection.paused) this.#lookForEnd(request);
+    const isTaken = this.watchReply(request?.hasLeft ?? false);
+    if (isTaken && request === null)
+      this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
+  }
+
   /** Its time is up. */
-  timedOut(): void {
+  #timedOut(): void {
     switch (this.waits) {
       case WAITS_FOR_HEAD:
         this.#refuse("HEAD_TIMEOUT", 408, "the request head took too long");
         return;
       case WAITS_FOR_BODY:
         this.#refuse("BODY_TIMEOUT", 408, "the request body took too long");
-        return;
-      case WAITS_FOR_REPLY:
-        this.sendTimedOut();
         return;
       default:
         this.server.refused("IDLE_TIMEOUT");
@@ -114,8 +139,13 @@ export class Session extends Reading implements Exchange {
   /** Lets the connection end when nothing is under way any more. */
   endSoon(): void {
     this.#last = true;
-    if (this.#request === null && !this.hasParser) this.#close();
-    else this.goOn();
+    const request = this.#request;
+    if (request === null && !this.hasParser) {
+      this.#close();
+      return;
+    }
+    if (request?.hasLeft) this.#limitReply();
+    this.goOn();
   }
 
   // What requests and replies ask of it.
@@ -136,9 +166,41 @@ export class Session extends Reading implements Exchange {
     this.#saved = null;
     // Also without any: what is waited for may be another thing now, or nothing that needs a parser.
     if (saved !== null || this.hasParser) this.received(saved ?? NOTHING);
-    if (this.#saved !== null) return;
-    if (this.#hasEnded) this.ended();
-    else if (!this.#isBlocked()) this.connection.resume();
+    if (!this.#hasEnded) this.#setAside(this.#saved);
+    else if (this.#saved === null && this.connection.state === "open") this.ended();
+  }
+
+  /**
+   * Parses what has come of a body in chunks that nobody has asked for. So a broken one is refused before it is
+   * answered, and one that is not known to be long does not end the connection. If nothing of it has come, its
+   * client may never send it.
+   */
+  isAnswerable(): boolean {
+    const request = this.#request as HttpRequest;
+    if (!request.isUnreadInChunks) return true;
+    const received = this.#chunk ?? this.#saved ?? NOTHING;
+    const from = this.#chunk === null ? 0 : this.parser.position;
+    if (from === received.length && this.connection.unreadBytes === 0) return true;
+    let rest = 0;
+    const body = new BodyParser(this.server.settings.limits);
+    body.begin(-1);
+    for (let at = from; ; at = body.position) {
+      switch (body.read(received, at, received.length)) {
+        case BODY:
+          rest += body.bodyEnd - body.bodyStart;
+          break;
+        case END:
+          request.chunkedRest = rest;
+          return true;
+        case FAILED:
+          this.keepParser();
+          this.#refuseFor(body.failure);
+          return false;
+        default:
+          request.chunkedRest = rest + body.left;
+          return true;
+      }
+    }
   }
 
   call(callback: () => void): void {
@@ -223,7 +285,7 @@ export class Session extends Reading implements Exchange {
         case FAILED:
           // It stays failed, and is not to fail anybody else.
           this.keepParser();
-          this.#refuse(parser.failure as RefusalCode, parser.status, parser.reason);
+          this.#refuseFor(parser.failure as FailureCode);
           return;
       }
     }
@@ -254,17 +316,46 @@ export class Session extends Reading implements Exchange {
     }
     try {
       const promise = settings.handler(request, reply);
-      if (promise === undefined) return;
       // A program may return what is none.
-      Promise.resolve(promise).catch((error: unknown) => this.#failed(reply, error));
+      if (promise !== undefined) {
+        Promise.resolve(promise).catch((error: unknown) => this.#failed(reply, error));
+      }
     } catch (error) {
       this.#failed(reply, error);
     }
+    // Its client ended its half while an earlier request was handled.
+    if (this.#hasEnded && this.#request === request) this.#left(request);
+  }
+
+  /** Hardly any client waits for the reply any more, and one that does has a limited time. */
+  #left(request: HttpRequest): void {
+    if (request.hasLeft) return;
+    request.left(clientLeft());
+    if (this.#request === request) this.#limitReply();
+  }
+
+  /** From here on the reply is not waited for without a limit. */
+  #limitReply(): void {
+    if (this.waits === WAITS_FOR_REPLY)
+      this.waitFor(WAITS_FOR_REPLY, this.server.halfCloseTimeoutMs);
+  }
+
+  /** Nothing is received just now, so the end of the client is looked for instead. */
+  #lookForEnd(request: HttpRequest): void {
+    const { connection } = this;
+    const { peerState } = connection;
+    if (peerState === "gone") connection.destroy();
+    else if (peerState === "ended") this.#left(request);
   }
 
   #body(bytes: Uint8Array): void {
     const request = this.#request as HttpRequest;
     request.bodyBytes += bytes.length;
+    if ((this.#reply as HttpReply).done && request.drop(bytes.length)) {
+      this.#last = true;
+      this.#exchanged();
+      return;
+    }
     try {
       request.reader?.data(bytes);
     } catch (error) {
@@ -288,12 +379,23 @@ export class Session extends Reading implements Exchange {
     }
     if (this.#request !== request) return;
     if (reply.done) this.#exchanged();
-    else this.waitForReply(this.server.settings.sendTimeoutMs);
+    else this.waitForReply(this.#hasEnded);
   }
 
   /** The handler threw: 500, or the end of the connection when the reply has begun. */
   #failed(reply: HttpReply, error: unknown): void {
     // What it wanted of a client that has left cannot be had: that is no failure of the handler's.
+    const answer = error instanceof RequestError ? undefined : this.server.failed(error);
+    if (reply.done) return;
+    if (reply.begun) this.cutOff();
+    else {
+      const request = this.#request as HttpRequest;
+      answerFailure(answer, request, reply, (thrown) => this.#failedAgain(reply, thrown));
+    }
+  }
+
+  /** The answer for a handler that failed could not be sent. */
+  #failedAgain(reply: HttpReply, error: unknown): void {
     if (!(error instanceof RequestError)) this.server.failed(error);
     if (reply.done) return;
     if (reply.begun) this.cutOff();
@@ -308,7 +410,9 @@ export class Session extends Reading implements Exchange {
     this.#request = null;
     this.#reply = null;
     if (this.#last) this.#close();
-    else this.waitForNext(this.server.settings, this.isFull);
+    // First for the peer, when much of the reply still waits to be taken by it.
+    else if (this.isFull) this.waitForReply(this.#hasEnded);
+    else this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
   }
 
   #awaitMore(parser: RequestParser): void {
@@ -327,7 +431,7 @@ export class Session extends Reading implements Exchange {
     }
   }
 
-  /** Keeps what came too early. Only then is no more received: the client's end is to be seen as it comes. */
+  /** Keeps what came too early. */
   #save(bytes: Uint8Array, at: number): void {
     const { parser } = this;
     const isAll = at === bytes.length && this.#request === null && !this.#isUpgraded;
@@ -335,10 +439,15 @@ export class Session extends Reading implements Exchange {
     if (isAll && !parser.idle) parser.read(bytes, at);
     if (isAll && parser.idle) this.giveParserBack();
     else if (!this.#isUpgraded) this.keepParser();
-    this.waitForReply(this.server.settings.sendTimeoutMs);
-    if (at === bytes.length) return;
-    this.#saved = bytes.slice(at);
-    this.connection.pause();
+    this.waitForReply(this.#request?.hasLeft ?? this.#hasEnded);
+    if (at < bytes.length) this.#setAside(bytes.slice(at));
+  }
+
+  /** Goes on receiving unless much is set aside. */
+  #setAside(bytes: Uint8Array | null): void {
+    this.#saved = bytes;
+    if (bytes !== null && bytes.length > MOST_SAVED) this.connection.pause();
+    else this.connection.resume();
   }
 
   /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
@@ -358,6 +467,11 @@ export class Session extends Reading implements Exchange {
     this.#request = null;
     this.#reply = null;
     this.hasRoom();
+  }
+
+  #refuseFor(failure: FailureCode): void {
+    const { status, reason } = FAILURES[failure];
+    this.#refuse(failure, status, reason);
   }
 
   /** Answers for the handler, and ends the connection. */

@@ -9,7 +9,7 @@ const BAR_WIDTH = 20;
 /** Where progress is written; standard error fits. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
-  readonly columns?: number;
+  readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 

@@ -14,6 +14,7 @@ import { turnBesideRuntime } from "./turning.ts";
 export class OwnThreadRun implements LoadRun {
   readonly finished: Promise<LoadReport>;
   readonly #plan: LoadPlan;
+  readonly #kernel: Kernel;
   readonly #reactor: Reactor;
   #crowd: Crowd | undefined;
   #asked: Asked = "nothing";
@@ -22,6 +23,7 @@ export class OwnThreadRun implements LoadRun {
   /** @throws SysError when the engine does not work here. */
   constructor(plan: LoadPlan, kernel: Kernel) {
     this.#plan = plan;
+    this.#kernel = kernel;
     this.#reactor = new Reactor({ engine: plan.engine, trigger: plan.trigger, kernel });
     this.finished = this.#run().finally(() => {
       // Over already, unless something of its own went wrong.
@@ -56,7 +58,7 @@ export class OwnThreadRun implements LoadRun {
     const place = await placeOf(plan);
     let cpu = process.cpuUsage();
     const crowd = await new Promise<Crowd>((resolve, reject) => {
-      this.#endTurning = turnBesideRuntime(reactor, reject);
+      this.#endTurning = turnBesideRuntime(reactor, { kernel: this.#kernel, failed: reject });
       const share = shareOf(plan, 0, 1);
       const crowd = new Crowd({
         reactor,

@@ -49,12 +49,13 @@ export class SteeredLoad implements Disposable {
   readonly #endTurning: () => void;
   #failure: unknown;
 
-  private constructor(reactor: Reactor, crowd: Crowd) {
+  private constructor(reactor: Reactor, crowd: Crowd, kernel: Kernel) {
     this.#reactor = reactor;
     this.#crowd = crowd;
-    this.#endTurning = turnBesideRuntime(reactor, (error) => {
+    const failed = (error: unknown): void => {
       this.#failure = error;
-    });
+    };
+    this.#endTurning = turnBesideRuntime(reactor, { kernel, failed });
     crowd.start();
   }
 
@@ -71,7 +72,7 @@ export class SteeredLoad implements Disposable {
     const reactor = new Reactor({ engine: plan.engine, trigger: plan.trigger, kernel });
     const share = shareOf(plan, 0, 1);
     const crowd = new Crowd({ reactor, plan, share, place, greets: true, over: () => {} });
-    return new SteeredLoad(reactor, crowd);
+    return new SteeredLoad(reactor, crowd, kernel);
   }
 
   /** @throws what its reactor has failed with. */

@@ -1,4 +1,5 @@
 import type { Reactor } from "../reactor/reactor.ts";
+import type { Kernel } from "../sys/kernel.ts";
 
 /** So long the reactor has the thread, as long as there is something to do. */
 const SLICE_MS = 5;
@@ -18,9 +19,13 @@ const LONGEST_WAIT_MS = 10;
  * Waits grow longer as long as something comes of them. What has come right after the runtime had its turn
  * is from a server in this very thread, which could not answer meanwhile: then they are short.
  *
- * @param failed - Told what a turn threw, after which there are no more.
+ * @param kernel - Gives the turns of the runtime's loop.
+ * @param failed - Receives what a turn threw, after which there are no more turns.
  */
-export function turnBesideRuntime(reactor: Reactor, failed: (error: unknown) => void): () => void {
+export function turnBesideRuntime(
+  reactor: Reactor,
+  { kernel, failed }: { readonly kernel: Kernel; readonly failed: (error: unknown) => void },
+): () => void {
   // Nothing is open yet, so this returns at once; from then on nobody else turns it.
   reactor.run();
   let waitMs = SHORTEST_WAIT_MS;
@@ -42,9 +47,9 @@ export function turnBesideRuntime(reactor: Reactor, failed: (error: unknown) => 
       failed(error);
       return;
     }
-    setImmediate(slice);
+    kernel.soon(slice);
   };
-  setImmediate(slice);
+  kernel.soon(slice);
   return () => {
     ended = true;
   };

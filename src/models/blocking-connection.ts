@@ -94,11 +94,11 @@ class BlockingConnection implements ModelConnection {
   }
 
   write(bytes: Uint8Array | string): boolean {
-    if (this.#closed) throw typeError("ERR_CLOSED", "Cannot write to a connection that is closed");
     const all = typeof bytes === "string" ? encoder.encode(bytes) : bytes;
     if (!(all instanceof Uint8Array)) {
       throw typeError("ERR_INVALID_DATA", `Cannot write ${show(all)}: give bytes or a string`);
     }
+    if (this.#closed) return false;
     const { u8, address } = this.#received;
     // What was received and goes back is sent from where it lies.
     if (all.buffer === u8.buffer) return this.#send(address + all.byteOffset, all.length);

@@ -24,8 +24,9 @@ export interface ModelConnection<State = unknown> {
    * loop it returns at once, what the kernel does not take waits in memory, and nothing more is received
    * from that peer until it has gone.
    *
-   * @returns Whether the peer keeps up. There is nothing that a handler must do when it does not.
-   * @throws TypeError `ERR_CLOSED` after `close`; `ERR_INVALID_DATA`.
+   * @returns Whether the peer keeps up. There is nothing that a handler must do when it does not. False after
+   * `close` too, when nothing is sent.
+   * @throws TypeError `ERR_INVALID_DATA`.
    */
   write(bytes: Uint8Array | string): boolean;
   /** Closes when everything that was written is sent. Nothing more is received. Safe to call twice. */

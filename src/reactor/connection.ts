@@ -59,6 +59,11 @@ export interface Connection<Data = unknown> extends Disposable {
    * @source FIONREAD in tcp(7)
    */
   readonly unreadBytes: number;
+  /**
+   * What the peer has done, also when `pause` keeps that from being received: `"ended"` when it has ended its
+   * half, `"gone"` when it has reset the connection or is not connected. A system call.
+   */
+  readonly peerState: "open" | "ended" | "gone";
   /** Whether `pause` was called, and not `resume` since. */
   readonly paused: boolean;
   /** The peer's address; `null` when it is not connected, or no longer. */
@@ -77,13 +82,15 @@ export interface Connection<Data = unknown> extends Disposable {
    * @remarks
    * Nothing is lost and nothing overtakes: what the kernel does not take waits here, as a copy, so the
    * bytes are yours again at once. Sent soon after the current handler returns, in the same turn, together
-   * with all else that was written here; outside of handlers, when the current task's promises have run. Written to a closed
-   * connection, they are dropped, and the answer is false.
+   * with all else that was written here; outside of handlers, when the current task's promises have run.
+   *
+   * A connection that is ending, closing or closed sends nothing more: the bytes are dropped, and the result is
+   * false. That is no error of the caller, since the peer's end may have ended the connection a moment ago, so a
+   * broadcast needs no check. `state` tells it from a full connection, for which `drain` follows.
    *
    * @returns Whether to go on: false says that more than `highWaterBytes` wait, or a file does, and `drain`
-   * will tell.
-   * @throws TypeError `ERR_CLOSED` after `end` or `close`: what comes after the end cannot be sent;
-   * `ERR_INVALID_DATA`.
+   * follows; or that the connection is not open.
+   * @throws TypeError `ERR_INVALID_DATA`
    */
   write(bytes: Uint8Array | string): boolean;
   /**
@@ -103,10 +110,10 @@ export interface Connection<Data = unknown> extends Disposable {
    *
    * The kernel reads what is not in its cache while the thread waits for the disk.
    *
-   * @returns False, as `write` does: the file waits, and `drain` will tell. On a closed connection
-   * nothing is sent, and `done` has `ECANCELED`.
-   * @throws TypeError `ERR_CLOSED` after `end` or `close`; `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`,
-   * `ERR_INVALID_OPTION`. Then `done` is not called.
+   * @returns False, as `write` does: the file waits, and `drain` follows. On a connection that is ending, closing
+   * or closed nothing is sent, and `done` has `ECANCELED`.
+   * @throws TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`. Then `done` is
+   * not called.
    * @example
    * ```ts
    * import { closeSync, fstatSync, openSync } from "node:fs";
@@ -126,13 +133,16 @@ export interface Connection<Data = unknown> extends Disposable {
   sendFile(file: OutgoingFile): boolean;
   /**
    * Says that nothing more will be written: what waits is sent, then the peer sees the end of the
-   * stream. Receiving goes on until the peer ends too; then the connection closes. Safe to call twice.
+   * stream. Receiving goes on until the peer ends too; then the connection closes. A peer that takes nothing of
+   * what it has been sent for 30 seconds, or for the idle timeout where there is one, is given up with
+   * `ETIMEDOUT`, whatever it sends. A peer that has taken everything may end its own half when it likes. Safe to
+   * call twice.
    */
   end(bytes?: Uint8Array | string): void;
   /**
    * Closes as soon as everything that was written is sent. Nothing more is received. The peer sees the
    * end at once, and has a second to end its own half: what it went on sending to a closed socket would
-   * reset the connection, and it might lose what it was sent. A peer that takes nothing of what is queued for 30
+   * reset the connection, and it might lose what it was sent. A peer that acknowledges nothing for 30
    * seconds, or for the idle timeout where there is one, is given up with `ETIMEDOUT`. Safe to call
    * twice.
    */
@@ -212,7 +222,10 @@ export interface Handlers<Data = unknown> {
   close?(connection: Connection<Data>, error?: Error): void;
   /** The connection failed, and `close` follows; or a handler threw, and the connection goes on. */
   error?(connection: Connection<Data>, error: Error): void;
-  /** Nothing came and nothing went for the idle timeout. Without this handler the connection is closed. */
+  /**
+   * Nothing came, and the peer acknowledged nothing, for the idle timeout. Without this handler the connection is
+   * closed.
+   */
   timeout?(connection: Connection<Data>): void;
 }
 
@@ -226,8 +239,10 @@ export interface ConnectionOptions {
   /** Sends at once instead of waiting to fill a packet: TCP_NODELAY. Default true. */
   readonly noDelay?: boolean;
   /**
-   * Ends a connection on which nothing came or went for so long, in milliseconds. Bytes that arrived in time count,
-   * even if the thread was busy and reads them after the timeout. Default: never.
+   * Ends a connection on which nothing came, and the peer acknowledged nothing, for so long, in milliseconds. Bytes
+   * that arrived in time count, even if the thread was busy and reads them after the timeout. A peer that reads
+   * slowly what the kernel holds for it is not idle. Noticed up to a quarter later where something was sent.
+   * Default: never.
    */
   readonly idleTimeoutMs?: number;
   /** `write` returns false while more than this waits to be sent, or a file does. Default 64 KiB. */

@@ -48,6 +48,7 @@ export class Connector<Data> extends Owner {
   #slot = -1;
   #fd = -1;
   #timeout: Timer | undefined;
+  #start: Timer | undefined;
   #trying: SocketAddress | undefined;
   #ended = false;
 
@@ -64,7 +65,7 @@ export class Connector<Data> extends Owner {
     if (options.connectTimeoutMs !== undefined) {
       this.#timeout = loop.timers.limit(options.connectTimeoutMs, () => this.#timedOut());
     }
-    this.#start();
+    this.#begin();
   }
 
   override abandon(): void {
@@ -73,8 +74,8 @@ export class Connector<Data> extends Owner {
     this.#closeSocket();
   }
 
-  override shut(): void {
-    this.#stream.destroy();
+  override shut(error?: Error): void {
+    this.#stream.destroy(error);
   }
 
   override connected(errno: number): void {
@@ -82,7 +83,7 @@ export class Connector<Data> extends Owner {
     else this.#failed(socketError("connect", errno, this.#trying));
   }
 
-  #start(): void {
+  #begin(): void {
     const { host = "localhost", port = 0, path } = this.#options;
     if (path !== undefined) {
       this.#soon([{ path }]);
@@ -98,7 +99,7 @@ export class Connector<Data> extends Owner {
 
   /** Whatever comes of it comes after `connect` has returned its connection. */
   #soon(addresses: SocketAddress[]): void {
-    this.#loop.timers.add(0, () => this.#tryAll(addresses), false);
+    this.#start = this.#loop.timers.add(0, () => this.#tryAll(addresses), false);
   }
 
   #tryAll(addresses: SocketAddress[]): void {
@@ -197,6 +198,7 @@ export class Connector<Data> extends Owner {
     if (this.#ended) return;
     this.#ended = true;
     this.#timeout?.cancel();
+    this.#start?.cancel();
     this.#loop.letGo(this);
   }
 }

@@ -34,7 +34,7 @@ export class Finishing {
     this.#unread = connection.unreadBytes;
     if (this.#unread > 0) return;
     if (heard) this.#end();
-    else this.#timer = timers.add(FIRST_BYTES_MS, () => this.#end(), false);
+    else this.#timer = timers.limit(FIRST_BYTES_MS, () => this.#end());
   }
 
   /** Bytes were delivered. */

@@ -1,5 +1,10 @@
+import { SysError } from "../base/sys-error.ts";
+import { isOutOfResources } from "../engine/calls.ts";
 import type { LoopWatch } from "../sys/kernel.ts";
 import type { Host, Loop } from "./loop.ts";
+
+/** Without a descriptor to be watched by, the reactor takes a turn this often, and tries again. */
+const STARVED_MS = 20;
 
 /**
  * The reactor as a guest in the runtime's own event loop, so that timers, promises, fetch and signal
@@ -14,6 +19,7 @@ export class Hosted implements Host {
   #watch: LoopWatch | undefined;
   #timeout: NodeJS.Timeout | undefined;
   #timeoutAt = Number.POSITIVE_INFINITY;
+  #starving: NodeJS.Timeout | undefined;
   #starting = false;
   #waking = false;
   #ended = false;
@@ -25,7 +31,7 @@ export class Hosted implements Host {
   wake(): void {
     if (this.#waking || this.#ended) return;
     this.#waking = true;
-    setImmediate(() => {
+    this.#loop.kernel.soon(() => {
       this.#waking = false;
       this.#turn();
     });
@@ -47,19 +53,33 @@ export class Hosted implements Host {
     this.#watch?.stop();
     this.#watch = undefined;
     clearTimeout(this.#timeout);
+    clearTimeout(this.#starving);
   }
 
   /** Not at once: a program that calls `run()` next has no use for a place in the runtime's loop. */
   #startSoon(): void {
-    if (this.#starting) return;
+    if (this.#starting || this.#starving !== undefined) return;
     this.#starting = true;
     queueMicrotask(() => {
       this.#starting = false;
       if (this.#ended || !this.#loop.alive) return;
-      const { kernel, engine } = this.#loop;
-      this.#watch = kernel.watch(engine.fileno(), () => this.#turn());
-      this.#armTimeout();
+      this.#start();
     });
+  }
+
+  #start(): void {
+    const { kernel, engine } = this.#loop;
+    try {
+      this.#watch = kernel.watch(engine.fileno(), () => this.#turn());
+    } catch (error) {
+      if (!(error instanceof SysError && isOutOfResources(-error.errno))) throw error;
+      this.#starving = setTimeout(() => {
+        this.#starving = undefined;
+        this.#turn();
+        if (this.#loop.alive && !this.#ended) this.#start();
+      }, STARVED_MS);
+    }
+    this.#armTimeout();
   }
 
   #turn(): boolean {

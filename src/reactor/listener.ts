@@ -1,3 +1,4 @@
+import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
@@ -40,9 +41,10 @@ export interface ListenOptions<Data = unknown>
   /** Accepts no more than so many at once; the rest wait in the backlog. Default: no limit. */
   readonly maxConnections?: number;
   /**
-   * The listener could not accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left. It pauses,
-   * and goes on by itself when a descriptor is free. Told once each time it has to pause; without this
-   * handler, as a warning of the process.
+   * The listener could not accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left, accepting is forbidden
+   * (`EACCES`, `EPERM`), or 32 connections in a row have failed as they were accepted. It pauses, and tries again:
+   * at once when a descriptor is free, and after 50 ms to 1 s in any case. Called once until the next connection is
+   * accepted. Without this handler, a warning of the process.
    */
   acceptError?(listener: Listener, error: SysError): void;
   /**
@@ -129,6 +131,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   #address: SocketAddress | null;
   #retry: Timer | undefined;
   #backoffMs = FIRST_BACKOFF_MS;
+  /** Accepting has failed, and is tried again by and by. */
+  #paused = false;
   /** Since it last accepted: it was told that there is no descriptor. */
   #reported = false;
 
@@ -267,9 +271,10 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     if (this.#fd < 0) return;
     const { engine, starved, timers } = this.#loop;
     engine.setAccepting(this.#slot, false);
-    starved.add(this);
+    this.#paused = true;
+    if (isOutOfResources(errno) || tooLargeHint(this.#loop, errno) !== undefined) starved.add(this);
     this.#retry?.cancel();
-    this.#retry = timers.add(this.#backoffMs, () => this.descriptorFreed(), false);
+    this.#retry = timers.add(this.#backoffMs, () => this.#tryAgain(), false);
     this.#backoffMs = Math.min(this.#backoffMs * 2, LAST_BACKOFF_MS);
     if (this.#reported) return;
     this.#reported = true;
@@ -277,8 +282,12 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   }
 
   override descriptorFreed(): void {
-    const { starved } = this.#loop;
-    if (!starved.delete(this)) return;
+    if (this.#loop.starved.has(this)) this.#tryAgain();
+  }
+
+  #tryAgain(): void {
+    this.#paused = false;
+    this.#loop.starved.delete(this);
     this.#retry?.cancel();
     this.#accept();
   }
@@ -290,7 +299,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     } catch (thrown) {
       this.#loop.fail(thrown);
     }
-    if (this.#options.maxConnections !== undefined && !this.#loop.starved.has(this)) this.#accept();
+    if (this.#options.maxConnections !== undefined && !this.#paused) this.#accept();
     this.#checkStopped();
   }
 
@@ -313,14 +322,15 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   /** @returns Whether the backlog is empty. */
   #acceptBacklog(maxConnections: number): boolean {
-    const { kernel, starved } = this.#loop;
+    const { libc } = this.#loop.kernel;
     while (this.#fd >= 0) {
       if (this.connections >= maxConnections) return false;
-      const fd = acceptNow(kernel.libc, this.#fd);
-      if (fd < 0 && !isOutOfResources(-fd)) return true;
+      const fd = acceptNow(libc, this.#fd);
+      // It has no backlog when it does not listen any more.
+      if (fd === -ERRNO.EAGAIN || fd === -ERRNO.EINVAL || fd === -ERRNO.EBADF) return true;
       if (fd < 0) this.acceptFailed(-fd);
       else this.accepted(fd);
-      if (starved.has(this)) return false;
+      if (this.#paused) return false;
     }
     return true;
   }
@@ -352,9 +362,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   #report(errno: number): void {
     const { acceptError } = this.#options;
-    const hint =
-      tooLargeHint(this.#loop, errno) ??
-      "accepting is paused until a descriptor is free; raise the limit (ulimit -n) or set maxConnections";
+    const hint = tooLargeHint(this.#loop, errno) ?? acceptHint(errno);
     const error = new SysError("accept4", errno, { fd: this.#fd, hint });
     if (acceptError === undefined) {
       process.emitWarning(`${error.message}: ${hint}`, "PolloiWarning");
@@ -365,6 +373,28 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     } catch (thrown) {
       this.#loop.fail(thrown);
     }
+  }
+}
+
+/** What a person can do about an accept that fails. */
+function acceptHint(errno: number): string {
+  switch (errno) {
+    case ERRNO.EMFILE:
+      return "accepting is paused until a descriptor is free; raise the limit (ulimit -n) or set maxConnections";
+    case ERRNO.ENFILE:
+      return "accepting is paused until a descriptor is free; raise the limit of the machine (sysctl fs.file-max)";
+    case ERRNO.ENOBUFS:
+    case ERRNO.ENOMEM:
+      return "accepting is paused until the kernel has memory; set maxConnections or smaller socket buffers";
+    case ERRNO.EACCES:
+    case ERRNO.EPERM:
+      return "a security policy forbids to accept (seccomp, an LSM, a firewall); it is tried again every second";
+    case ERRNO.EBADF:
+    case ERRNO.EINVAL:
+    case ERRNO.ENOTSOCK:
+      return "the socket does not listen any more: something else has shut it down or closed its descriptor";
+    default:
+      return "accepting is paused, and tried again every second";
   }
 }
 

@@ -28,8 +28,8 @@ export abstract class Owner {
   drain(): void {}
   /** Gives up its slot and all else that it holds, and tells nobody. */
   abstract abandon(): void;
-  /** The reactor closes. */
-  shut(): void {
+  /** The reactor closes; `error` is why, if it did not do so by itself. */
+  shut(_error?: Error): void {
     this.abandon();
   }
 }
@@ -65,6 +65,8 @@ export class Loop implements Completions {
   disposed = false;
   /** Called before what was written leaves: once for all that leaves together. */
   beforeSends: (() => void) | undefined;
+  /** Called when the engine has failed, which it does for good: closes the reactor. */
+  onEngineFailed: ((error: Error) => void) | undefined;
 
   #owners: (Owner | undefined)[] = [];
   /** Who is at work without a slot. */
@@ -182,7 +184,7 @@ export class Loop implements Completions {
 
   flush(): void {
     const dirty = this.#dirty;
-    this.beforeSends?.();
+    if (this.beforeSends !== undefined) this.#invoke(this.beforeSends);
     // Not for-of over a copy: a flush that fails closes, and what is called then may write to others.
     for (let i = 0; i < this.#dirtyCount; i++) (dirty[i] as Owner).flush();
     this.#dirtyCount = 0;
@@ -193,7 +195,8 @@ export class Loop implements Completions {
    *
    * @param timeoutMs - The longest to wait, -1 for ever; timers shorten it.
    * @returns How many things happened.
-   * @throws what a handler threw that had no `error` to go to; an AggregateError when there are several.
+   * @throws what a handler threw that had no `error` to go to; an AggregateError when there are several; what the
+   * engine fails with, after which the reactor is closed.
    */
   turn(timeoutMs: number): number {
     if (this.#turning) return 0;
@@ -202,7 +205,7 @@ export class Loop implements Completions {
     try {
       this.settle();
       const { overdue } = this.timers;
-      const reported = this.engine.turn(this.#waitFor(timeoutMs));
+      const reported = this.#engineTurn(timeoutMs);
       happened = reported;
       if (overdue > 0) happened += this.#fireLimits(overdue, reported);
       if (this.timers.size > 0) happened += this.timers.fire(this.#invoke);
@@ -217,16 +220,25 @@ export class Loop implements Completions {
     return happened;
   }
 
+  /** Has the engine start what was asked for, before the loop may not turn for a while. */
+  submit(): void {
+    try {
+      this.engine.submit();
+    } catch (error) {
+      this.#engineFailed(error);
+    }
+  }
+
   /** Ends whatever has a slot, or waits for one. */
-  shut(): void {
-    for (const owner of this.#held) owner.shut();
-    for (const owner of this.#owners) owner?.shut();
+  shut(error?: Error): void {
+    for (const owner of this.#held) owner.shut(error);
+    for (const owner of this.#owners) owner?.shut(error);
     this.#drained = [];
   }
 
   /** Ends everything at once. */
-  dispose(): void {
-    this.shut();
+  dispose(error?: Error): void {
+    this.shut(error);
     this.disposed = true;
     this.timers.clear();
     this.engine.dispose();
@@ -300,6 +312,21 @@ export class Loop implements Completions {
       this.fail(error);
     }
   };
+
+  #engineTurn(timeoutMs: number): number {
+    try {
+      return this.engine.turn(this.#waitFor(timeoutMs));
+    } catch (error) {
+      this.#engineFailed(error);
+    }
+  }
+
+  /** Whatever is open would never be heard of again. */
+  #engineFailed(error: unknown): never {
+    this.#turning = false;
+    this.onEngineFailed?.(error as Error);
+    throw error;
+  }
 
   /**
    * Fires limits that were overdue before the engine's last turn, once it reports nothing that has arrived by then.

@@ -26,6 +26,12 @@ export function checkConnectionOptions(options: ConnectionOptions): void {
   checkTimeout("idleTimeoutMs", idleTimeoutMs);
 }
 
+/** @throws TypeError `ERR_INVALID_DATA` */
+export function checkData(bytes: Uint8Array | string): void {
+  if (typeof bytes === "string" || bytes instanceof Uint8Array) return;
+  throw typeError("ERR_INVALID_DATA", `Cannot write ${show(bytes)}: give a string or a Uint8Array`);
+}
+
 /** @throws `ERR_INVALID_OPTION` when it is no function. */
 export function checkCallback(callback: unknown): void {
   if (typeof callback === "function") return;

@@ -67,6 +67,7 @@ export class Reactor implements Disposable {
     this.#loop = new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
     this.#hosted = new Hosted(this.#loop);
     this.#loop.host = this.#hosted;
+    this.#loop.onEngineFailed = (error) => this.#close(error);
   }
 
   /** The engine in use. */
@@ -188,7 +189,8 @@ export class Reactor implements Disposable {
    * @remarks
    * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers.
    *
-   * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback.
+   * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback; SysError
+   * of the engine's own calls when they fail for good, which closes the reactor and its connections with that error.
    */
   run(): void {
     this.#checkOpen("run");
@@ -198,7 +200,7 @@ export class Reactor implements Disposable {
     this.#loop.host = undefined;
     this.#stopped = false;
     while (!this.#stopped && this.#loop.alive) this.#loop.turn(-1);
-    this.#loop.engine.submit();
+    this.#loop.submit();
   }
 
   /** Ends {@link Reactor.run} when the current turn is over. What is open stays so. */
@@ -217,22 +219,26 @@ export class Reactor implements Disposable {
     this.#checkOpen("turn");
     this.#checkIdle("turn");
     const happened = this.#loop.turn(timeoutOf(timeoutMs));
-    this.#loop.engine.submit();
+    this.#loop.submit();
     return happened;
   }
 
   /** Closes everything at once; connections hear of it by `close`. Safe to call twice. */
   close(): void {
+    this.#close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #close(error?: Error): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopped = true;
     this.#hosted?.end();
     this.#loop.host = undefined;
-    this.#loop.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
+    this.#loop.dispose(error);
   }
 
   /** What is shown of it. */

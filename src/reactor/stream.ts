@@ -1,10 +1,15 @@
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
-import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
-import { readLocalAddress, readPeerAddress, readUntaken } from "../socket/raw.ts";
+import {
+  type PeerState,
+  readLocalAddress,
+  readPeerAddress,
+  readPeerState,
+  readUntaken,
+} from "../socket/raw.ts";
 import { readTcpInfo, type TcpInfo } from "../socket/tcp-info.ts";
 import type { Arena } from "../sys/arena.ts";
 import type {
@@ -18,7 +23,7 @@ import { Finishing } from "./finishing.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import { CLOSING_MS, linger, resetOnClose } from "./lingering.ts";
 import type { Loop } from "./loop.ts";
-import { checkConnectionOptions, checkTimeout } from "./options.ts";
+import { checkConnectionOptions, checkData, checkTimeout } from "./options.ts";
 import { checkOutgoingFile, fileCancelled } from "./outgoing-file.ts";
 import { SendQueue } from "./send-queue.ts";
 import { profileOf, type StreamListener, type StreamProfile } from "./stream-profile.ts";
@@ -86,6 +91,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     return this.#fd < 0 ? 0 : this.loop.engine.unread(this.#slot);
   }
 
+  get peerState(): PeerState {
+    return this.#fd < 0 ? "gone" : readPeerState(this.loop.kernel, this.#fd);
+  }
+
   get remoteAddress(): SocketAddress | null {
     return this.#fd < 0 ? null : readPeerAddress(this.loop.kernel, this.#fd);
   }
@@ -103,15 +112,9 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   write(bytes: Uint8Array | string): boolean {
-    if (this.#is(CLOSED)) return false;
-    this.#checkOpen("write to");
-    if (typeof bytes !== "string" && !(bytes instanceof Uint8Array)) {
-      throw typeError(
-        "ERR_INVALID_DATA",
-        `Cannot write ${show(bytes)}: give a string or a Uint8Array`,
-      );
-    }
-    if (this.#isStuck()) return false;
+    checkData(bytes);
+    // What the peer has done is no fault of the caller, who may be writing to many connections.
+    if (this.#is(ENDING | CLOSING | CLOSED) || this.#isStuck()) return false;
     if (typeof bytes === "string") this.appendText(bytes);
     else this.append(bytes);
     this.#markDirty();
@@ -122,8 +125,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   sendFile(file: OutgoingFile): boolean {
     checkOutgoingFile(file);
-    if (!this.#is(CLOSED)) this.#checkOpen("send a file to");
-    if (this.#is(CLOSED) || this.#isStuck()) {
+    if (this.#is(ENDING | CLOSING | CLOSED) || this.#isStuck()) {
       // Not at once, so that it is the same whatever became of the connection.
       this.loop.soon(() => this.fileDone(file, fileCancelled(file)));
     } else {
@@ -135,11 +137,11 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   end(bytes?: Uint8Array | string): void {
-    if (this.#is(ENDING | CLOSING | CLOSED)) return;
     if (bytes !== undefined) this.write(bytes);
-    if (this.#is(CLOSED)) return;
+    if (this.#is(ENDING | CLOSING | CLOSED)) return;
     this.#bits |= ENDING;
     if (this.isEmpty) this.#allSent();
+    if (!this.#is(CLOSED)) this.#limitEnding();
   }
 
   close(): void {
@@ -148,7 +150,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (!this.isEmpty) {
       // While it connects, it goes on to do so: what was written is to be sent.
       if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
-      this.#idle ??= new IdleTimeout(this.loop.timers, CLOSING_MS, () => this.#timedOut());
+      this.#idle ??= this.#idleTimeout(CLOSING_MS, () => this.#timedOut());
     } else if (this.#is(CONNECTING)) {
       this.destroy();
     } else {
@@ -211,9 +213,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSING | CLOSED)) return;
     this.#idle?.cancel();
     this.#idle = null;
-    if (timeoutMs > 0) {
-      this.#idle = new IdleTimeout(this.loop.timers, timeoutMs, () => this.#idled());
-    }
+    if (timeoutMs > 0) this.#idle = this.#idleTimeout(timeoutMs, () => this.#idled());
+    if (this.#is(ENDING)) this.#limitEnding();
   }
 
   [Symbol.dispose](): void {
@@ -269,6 +270,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(PAUSED | CLOSING)) loop.engine.setReceiving(this.#slot, false);
     const { idleTimeoutMs } = this.#profile;
     if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
+    else if (this.#is(ENDING)) this.#limitEnding();
     this.#tell("open");
     // What was written, and perhaps ended, while it was connecting.
     if (wasConnecting) this.flush();
@@ -327,8 +329,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
   }
 
-  protected override went(_length: number): void {
-    if (this.#idle !== null) this.#idle.touch();
+  protected override went(length: number): void {
+    if (this.#idle !== null) this.#idle.sent(length);
     if (!this.#is(FULL) || this.#is(DRAINED) || !this.#isLow()) return;
     this.#bits |= DRAINED;
     this.loop.markDrained(this);
@@ -342,8 +344,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#tell("drain");
   }
 
-  override shut(): void {
-    this.destroy();
+  override shut(error?: Error): void {
+    this.destroy(error);
   }
 
   override abandon(): void {
@@ -379,12 +381,6 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   #isLow(): boolean {
     return this.files === 0 && this.pendingBytes <= this.#profile.highWaterBytes / 2;
-  }
-
-  /** @throws TypeError `ERR_CLOSED` */
-  #checkOpen(what: string): void {
-    if (!this.#is(ENDING | CLOSING)) return;
-    throw typeError("ERR_CLOSED", `Cannot ${what} a connection that is ${this.state}`);
   }
 
   /** Whether the peer does not read: too much waits in memory. Then the connection is closed. */
@@ -435,8 +431,32 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(ENDED)) this.destroy();
   }
 
+  #idleTimeout(timeoutMs: number, onIdle: () => void): IdleTimeout {
+    return new IdleTimeout(this.loop.timers, timeoutMs, onIdle, this);
+  }
+
+  /** Gives up a peer that does not take what it is sent before the end. */
+  #limitEnding(): void {
+    if (this.#is(CONNECTING | CLOSING)) return;
+    this.#idle ??= this.#idleTimeout(CLOSING_MS, () => {
+      if (this.unacknowledgedBytes > 0) {
+        this.#timedOut();
+      } else {
+        // It has everything, and ends its own half when it likes.
+        this.#idle?.cancel();
+        this.#idle = null;
+      }
+    });
+    this.#idle.outgoingOnly();
+  }
+
   #idled(): void {
-    if (this.#profile.handlers.timeout === undefined || this.#is(CLOSING)) this.#timedOut();
+    const { timeout } = this.#profile.handlers;
+    const givesUp =
+      timeout === undefined ||
+      this.#is(CLOSING) ||
+      (this.#is(ENDING) && this.unacknowledgedBytes > 0);
+    if (givesUp) this.#timedOut();
     else this.#tell("timeout");
   }
 

@@ -25,6 +25,8 @@ export class EpollSet {
   fd: number;
   readonly #kernel: Kernel;
   #events: Arena;
+  /** Whether epoll_pwait2 works here, as far as it was tried. */
+  #countsFractions = true;
   #capacity = FIRST_EVENTS;
 
   /**
@@ -109,11 +111,15 @@ export class EpollSet {
     if (Number.isInteger(timeoutMs)) {
       return libc.epoll_wait(this.fd, address, maxEvents, timeoutMs);
     }
-    scratch.setTimespec(0, timeoutMs);
-    const timespec = scratch.address;
-    const count = libc.syscall(SYS.epoll_pwait2, this.fd, address, maxEvents, timespec, 0, 0);
-    // Before Linux 5.11 there are only whole milliseconds: round up, so that no wait ends early.
-    if (count !== -ERRNO.ENOSYS) return count;
+    if (this.#countsFractions) {
+      scratch.setTimespec(0, timeoutMs);
+      const timespec = scratch.address;
+      const count = libc.syscall(SYS.epoll_pwait2, this.fd, address, maxEvents, timespec, 0, 0);
+      // Not before Linux 5.11, and the seccomp profiles of older containers forbid what they do not know.
+      if (count !== -ERRNO.ENOSYS && count !== -ERRNO.EPERM) return count;
+      this.#countsFractions = false;
+    }
+    // There are only whole milliseconds: round up, so that no wait ends early.
     return libc.epoll_wait(this.fd, address, maxEvents, Math.ceil(timeoutMs));
   }
 

@@ -7,7 +7,15 @@ import { FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { decodeAddress, encodeAddress, type SocketAddress } from "./address.ts";
 import { SO_ERROR, SOL_SOCKET } from "./constants.ts";
-import { AT_ADDRESS, AT_BYTES, AT_LENGTH, SOCKADDR_SIZE } from "./scratch.ts";
+import {
+  AT_ADDRESS,
+  AT_BYTES,
+  AT_LENGTH,
+  AT_POLLFD,
+  AT_TIMEOUT,
+  SOCKADDR_SIZE,
+} from "./scratch.ts";
+import { POLLERR, POLLHUP, POLLRDHUP } from "./wait.ts";
 
 /** Where the socket `fd` is; null when `fd` is no socket or its family has no address known here. */
 export function readLocalAddress(kernel: Kernel, fd: number): SocketAddress | null {
@@ -123,6 +131,23 @@ export const WOULD_BLOCK: number = -ERRNO.EAGAIN;
 /** How many bytes have arrived that nobody has received: FIONREAD. 0 for what has no such number. */
 export function readUnread({ libc, scratch }: Kernel, fd: number): number {
   return libc.ioctl(fd, FIONREAD, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
+}
+
+/** What the peer of a connected stream socket has done. */
+export type PeerState = "open" | "ended" | "gone";
+
+/**
+ * What the peer of a connected stream socket has done, whether that has been received or not: it has ended its half,
+ * or nothing can be sent to it any more.
+ */
+export function readPeerState({ libc, scratch }: Kernel, fd: number): PeerState {
+  scratch.i32[AT_POLLFD >> 2] = fd;
+  scratch.u32[(AT_POLLFD + 4) >> 2] = POLLRDHUP;
+  scratch.setTimespec(AT_TIMEOUT, 0);
+  const { address } = scratch;
+  if (libc.ppoll(address + AT_POLLFD, 1, address + AT_TIMEOUT, 0) <= 0) return "open";
+  const events = (scratch.u32[(AT_POLLFD + 4) >> 2] as number) >>> 16;
+  return (events & (POLLERR | POLLHUP)) !== 0 ? "gone" : "ended";
 }
 
 /** How many bytes the kernel has that the peer has not taken: SIOCOUTQ. 0 for what has no such number. */

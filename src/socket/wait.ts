@@ -6,6 +6,9 @@ import { AT_POLLFD, AT_TIMEOUT } from "./scratch.ts";
 // poll(2). A socket that waits for itself needs no more of it than this.
 export const POLLIN = 0x1;
 export const POLLOUT = 0x4;
+export const POLLERR = 0x8;
+export const POLLHUP = 0x10;
+export const POLLRDHUP = 0x2000;
 
 /** A moment by which something must have happened, so that several waits share one timeout. */
 export class Deadline {

@@ -1,14 +1,66 @@
 import { Worker } from "node:worker_threads";
+import { EPOLL_EVENT, F_DUPFD_CLOEXEC } from "./abi.ts";
 import type { Arena } from "./arena.ts";
 import type { Libc } from "./libc.ts";
+import { LIBC_NAMES } from "./libc-names.ts";
 import { END, MAX_READY, tagsOf, type WaitingThread } from "./thread-watch.ts";
 
 /** How often the set is looked at before there is a worker, and how many looks it takes to get one. */
 const LOOK_EVERY_MS = 1;
 const LOOKS_BEFORE_WORKER = 20;
+/** Descriptors kept for the worker. Bun opens an epoll set, an eventfd and a file to start one. */
+const RESERVED = 6;
+/** How long this thread waits at most for the worker to start: about 30 ms, more on a busy machine. */
+const STARTING_MS = 2_000;
+
+/** What the worker is given. */
+interface WaiterData {
+  readonly epoll: number;
+  readonly libcNames: readonly string[];
+  readonly maxReady: number;
+  readonly stride: number;
+  readonly data: number;
+  readonly end: number;
+  /** Becomes 1 once the worker has opened all that it needs. */
+  readonly started: Int32Array;
+}
 
 /**
- * A worker that sleeps in epoll_wait and posts what is ready (bun-waiter.ts).
+ * The program of the worker, which sleeps in epoll_wait and posts the tags of what is ready.
+ *
+ * A string, because a file beside this module is lost when a bundler makes one file of a program, and because
+ * opening it takes a descriptor, of which there may be none left.
+ */
+const WAITER = `
+import { dlopen, ptr } from "bun:ffi";
+import { exit } from "node:process";
+import { parentPort, workerData } from "node:worker_threads";
+
+const { epoll, libcNames, maxReady, stride, data, end, started } = workerData;
+const wait = { epoll_wait: { args: ["i32", "i64", "i32", "i32"], returns: "i32" } };
+let libc;
+for (const name of libcNames) {
+  try {
+    libc ??= dlopen(name, wait).symbols;
+  } catch {}
+}
+const words = new Uint32Array(new ArrayBuffer(maxReady * stride * 4));
+const address = ptr(words);
+parentPort.postMessage([]);
+Atomics.store(started, 0, 1);
+Atomics.notify(started, 0);
+for (let ended = false; !ended; ) {
+  const count = libc.epoll_wait(epoll, address, maxReady, -1);
+  const tags = [];
+  for (let i = 0; i < count; i++) tags.push(words[i * stride + data]);
+  if (tags.length > 0) parentPort.postMessage(tags);
+  ended = tags.includes(end);
+}
+exit();
+`;
+
+/**
+ * A worker that sleeps in epoll_wait and posts what is ready.
  *
  * @remarks
  * Bun's loop takes no foreign descriptor, and its `uv_poll_*` are stubs. What wakes it from another
@@ -17,6 +69,10 @@ const LOOKS_BEFORE_WORKER = 20;
  * A worker takes some 30 ms to start, a core busy with it. So a watch begins without one: a timer looks
  * at the set each millisecond, and what is watched for a short time only never costs more than that.
  * Both may look at the set at once, as its one-shot entries are given to one of them.
+ *
+ * Bun ends the process when a worker finds no descriptor to start with. So some are reserved from the start
+ * of the watch, and this thread waits while the worker takes them: it cannot accept a connection meanwhile.
+ * While the reserve cannot be filled, the timer goes on looking.
  */
 export class BunThread implements WaitingThread {
   readonly #epoll: number;
@@ -24,6 +80,7 @@ export class BunThread implements WaitingThread {
   readonly #libc: Libc;
   readonly #scratch: Arena;
   readonly #timer: NodeJS.Timeout;
+  readonly #reserved: number[] = [];
   #worker: Worker | undefined;
   #looks = 0;
   #referenced = true;
@@ -38,6 +95,7 @@ export class BunThread implements WaitingThread {
     this.#epoll = epoll;
     this.#onReady = onReady;
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#reserve();
   }
 
   ref(): void {
@@ -61,16 +119,41 @@ export class BunThread implements WaitingThread {
       this.#onReady(tags.filter((tag) => tag !== END));
     } else if (tags.includes(END)) {
       clearInterval(this.#timer);
+      this.#release();
       this.#onReady(tags);
     } else {
       this.#onReady(tags);
-      if (++this.#looks === LOOKS_BEFORE_WORKER) this.#startWorker();
+      if (++this.#looks % LOOKS_BEFORE_WORKER === 0 && this.#reserve()) this.#startWorker();
     }
   }
 
+  /** @returns Whether there are as many descriptors as a worker needs. */
+  #reserve(): boolean {
+    while (this.#reserved.length < RESERVED) {
+      const fd = this.#libc.fcntl(this.#epoll, F_DUPFD_CLOEXEC, 0);
+      if (fd < 0) return false;
+      this.#reserved.push(fd);
+    }
+    return true;
+  }
+
+  #release(): void {
+    for (const fd of this.#reserved.splice(0)) this.#libc.close(fd);
+  }
+
   #startWorker(): void {
-    const url = new URL("./bun-waiter.js", import.meta.url);
-    const worker = new Worker(url, { workerData: this.#epoll });
+    const started = new Int32Array(new SharedArrayBuffer(4));
+    const workerData: WaiterData = {
+      epoll: this.#epoll,
+      libcNames: LIBC_NAMES,
+      maxReady: MAX_READY,
+      stride: EPOLL_EVENT.stride,
+      data: EPOLL_EVENT.data,
+      end: END,
+      started,
+    };
+    this.#release();
+    const worker = new Worker(WAITER, { eval: true, workerData });
     // The first message says no more than that it is there.
     worker.once("message", () => {
       clearInterval(this.#timer);
@@ -78,5 +161,6 @@ export class BunThread implements WaitingThread {
     });
     if (!this.#referenced) worker.unref();
     this.#worker = worker;
+    Atomics.wait(started, 0, 0, STARTING_MS);
   }
 }

@@ -5,6 +5,7 @@ import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 import { LIBC_NAMES } from "./libc-names.ts";
 import { ThreadWatches } from "./thread-watch.ts";
+import { Turns } from "./turns.ts";
 
 // The part of bun:ffi that is used. Its own types would have to be installed under Node and Deno too.
 interface BunFunction {
@@ -48,8 +49,9 @@ export function openBun(): Kernel {
   const libc = libcFrom(symbols as Bound, errno);
   const arenas = new ArenaPool(libc, viewMemory);
   const scratch = arenas.map(64 * 1024);
+  const turns = new Turns();
   const watches = new ThreadWatches(
-    { libc, scratch },
+    { libc, scratch, turns },
     (epoll, onReady) => new BunThread({ libc, scratch }, epoll, onReady),
   );
   return {
@@ -59,6 +61,7 @@ export function openBun(): Kernel {
     arenas,
     scratch,
     watch: (fd, onReadable) => watches.watch(fd, onReadable),
+    soon: (callback) => turns.soon(callback),
   };
 }
 

@@ -4,6 +4,7 @@ import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 import { LIBC_NAMES } from "./libc-names.ts";
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
+import { Turns } from "./turns.ts";
 
 // The part of Deno's FFI that is used. Its own types would have to be installed under Node and Bun too.
 type DenoPointer = object;
@@ -28,6 +29,8 @@ interface DenoNamespace {
   readonly internal: symbol;
   readonly [key: symbol]: { readonly core?: DenoCore } | undefined;
   readonly version: { readonly deno: string };
+  addSignalListener(signal: "SIGWINCH", listener: () => void): void;
+  removeSignalListener(signal: "SIGWINCH", listener: () => void): void;
   readonly permissions: { querySync(permission: { name: "ffi" }): { readonly state: string } };
   dlopen(
     path: string,
@@ -66,6 +69,7 @@ function open(deno: DenoNamespace): Kernel {
       result: "i32",
       nonblocking: true,
     },
+    leave_to_runtime: { name: "sched_yield", parameters: [], result: "i32", nonblocking: true },
   };
   for (const [name, { args, returns }] of Object.entries(SIGNATURES)) {
     functions[name] = {
@@ -83,17 +87,40 @@ function open(deno: DenoNamespace): Kernel {
   const arenas = new ArenaPool(libc, viewMemory);
   const scratch = arenas.map(64 * 1024);
   const wait = symbols.wait_on_thread as unknown as NonblockingWait;
-  const watches = new ThreadWatches({ libc, scratch }, (epoll, onReady) =>
-    startThread(deno, wait, arenas, epoll, onReady),
+  // A call in another thread: this one has nothing to run until it returns, so Deno polls its I/O.
+  const turns = new Turns(symbols.leave_to_runtime as unknown as () => Promise<number>);
+  const watches = new ThreadWatches({ libc, scratch, turns }, (epoll, onReady) =>
+    startThread(deno, wait, arenas, epoll, (tags) => {
+      turns.polled();
+      onReady(tags);
+    }),
   );
+  let hasWatched = false;
   return {
     runtime: "deno",
     runtimeVersion: deno.version.deno,
     libc,
     arenas,
     scratch,
-    watch: (fd, onReadable) => watches.watch(fd, onReadable),
+    watch: (fd, onReadable) => {
+      if (!hasWatched) openSignals(deno);
+      hasWatched = true;
+      return watches.watch(fd, onReadable);
+    },
+    soon: (callback) => turns.soon(callback),
   };
+}
+
+/**
+ * Has Deno open the socket pair of its signal handlers now.
+ *
+ * It does so when the main module has been evaluated, and panics if there is no descriptor left. A server that
+ * is overrun right after its start would end in this way.
+ */
+function openSignals(deno: DenoNamespace): void {
+  const listener = () => {};
+  deno.addSignalListener("SIGWINCH", listener);
+  deno.removeSignalListener("SIGWINCH", listener);
 }
 
 /**

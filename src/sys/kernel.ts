@@ -48,6 +48,12 @@ export interface Kernel {
    * of Node: there a reactor blocks with `run()`.
    */
   watch(fd: number, onReadable: () => boolean): LoopWatch;
+  /**
+   * Calls back in the next turn of the runtime's loop, as a task of its own, and keeps the process alive until
+   * then. It is fair: callbacks that schedule each other without end do not keep the runtime from its own I/O
+   * and timers, as they do with Deno's `setImmediate`.
+   */
+  soon(callback: () => void): void;
 }
 
 /** Opening failed: not Linux, a processor whose ABI is not known, or no FFI. */

@@ -66,6 +66,7 @@ export function openNode(): Kernel {
       loop ??= new UvLoop(koffi, bind);
       return loop.watch(fd, onReadable);
     },
+    soon: (callback) => void setImmediate(callback),
   };
 }
 

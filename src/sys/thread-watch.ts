@@ -2,13 +2,13 @@
  * Watching descriptors from a runtime whose own event loop cannot be given any: Bun's and Deno's.
  *
  * Another thread waits in the kernel while there is nothing to do, and wakes this one. While there is
- * something to do that thread is left alone: the loop is asked for one turn after another.
+ * something to do that thread is left alone: the loop is asked for one turn after another (turns.ts).
  *
  * ```text
  *   this thread                            the waiting thread
  *   onReadable() -> true                   asleep in epoll_wait
- *     setImmediate: onReadable() -> true
- *     setImmediate: onReadable() -> false
+ *     next turn: onReadable() -> true
+ *     next turn: onReadable() -> false
  *     epoll_ctl(MOD, EPOLLONESHOT) ------> (armed: no call, no hand-over)
  *   asleep in the runtime's loop           fd is readable
  *   a task: onReadable() <---------------- tags of what is ready
@@ -20,6 +20,10 @@
 import { check } from "../base/sys-error.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_EVENT, O_CLOEXEC } from "./abi.ts";
 import type { Kernel, LoopWatch } from "./kernel.ts";
+import type { Turns } from "./turns.ts";
+
+/** What watches need: calls, memory for their arguments, and turns of the runtime's loop. */
+export type WatchNeeds = Pick<Kernel, "libc" | "scratch"> & { readonly turns: Turns };
 
 /** A thread that waits for an epoll set, again and again, until {@link END} is among what is ready. */
 export interface WaitingThread {
@@ -65,11 +69,11 @@ export function tagsOf(words: Uint32Array, count: number): number[] {
 
 /** The watches of one kernel, and the thread that waits for them while there are any. */
 export class ThreadWatches {
-  readonly #kernel: Pick<Kernel, "libc" | "scratch">;
+  readonly #kernel: WatchNeeds;
   readonly #start: StartThread;
   #set: WatchSet | undefined;
 
-  constructor(kernel: Pick<Kernel, "libc" | "scratch">, start: StartThread) {
+  constructor(kernel: WatchNeeds, start: StartThread) {
     this.#kernel = kernel;
     this.#start = start;
   }
@@ -84,7 +88,7 @@ export class ThreadWatches {
 
 /** One epoll set with its thread: from the first watch until the last is stopped. */
 class WatchSet {
-  readonly #kernel: Pick<Kernel, "libc" | "scratch">;
+  readonly #kernel: WatchNeeds;
   readonly #epoll: number;
   /** Readable once, at the end: a thread in the kernel cannot be stopped in another way. */
   readonly #endSignal: number;
@@ -95,7 +99,7 @@ class WatchSet {
   #referenced = 0;
   ended = false;
 
-  constructor(kernel: Pick<Kernel, "libc" | "scratch">, start: StartThread) {
+  constructor(kernel: WatchNeeds, start: StartThread) {
     const { libc } = kernel;
     this.#kernel = kernel;
     this.#epoll = check(libc.epoll_create1(O_CLOEXEC), "epoll_create1");
@@ -116,13 +120,10 @@ class WatchSet {
     let stopped = false;
     let referenced = true;
     let idleTurns = 0;
-    let next: NodeJS.Immediate | undefined;
-    const schedule = () => {
-      next = setImmediate(turn);
-      if (!referenced) next.unref();
-    };
+    const { turns } = this.#kernel;
+    const schedule = () => turns.soon(turn, referenced);
     const turn = () => {
-      next = undefined;
+      if (stopped) return;
       let found = false;
       try {
         found = onReadable();
@@ -145,19 +146,16 @@ class WatchSet {
       ref: () => {
         if (stopped || referenced) return;
         referenced = true;
-        next?.ref();
         this.#reference(1);
       },
       unref: () => {
         if (stopped || !referenced) return;
         referenced = false;
-        next?.unref();
         this.#reference(-1);
       },
       stop: () => {
         if (stopped) return;
         stopped = true;
-        clearImmediate(next);
         this.#turns.delete(tag);
         // Fails when the descriptor was closed already, which took it out of the set.
         this.#control(EPOLL_CTL_DEL, fd, 0, END);

@@ -13,7 +13,6 @@ import { Completion } from "./completion.ts";
 import { Mapped } from "./mapped.ts";
 import { Ring as RawRing, type RingOptions } from "./ring.ts";
 import { RingOperations, type Submissions } from "./ring-operations.ts";
-import { isWaitOver } from "./ring-signal.ts";
 import { BufferRing, type BufferRingOptions, powerOfTwo } from "./shared-buffers.ts";
 
 const ARGUMENTS_BYTES = 65_536;
@@ -182,7 +181,7 @@ export class Ring extends RingOperations implements Disposable {
       this.#collect(found);
       // What has come is not lost to an error, which the next wait meets again.
       if (found.length === 0) this.#checked(result);
-      else if (result < 0 && !isWaitOver(result)) return found;
+      else if (result < 0 && !this.#ring.isWaitOver(result)) return found;
       if (found.length >= wanted || left === 0) return found;
       if (deadline > 0) left = Math.max(deadline - performance.now(), 0);
     }
@@ -239,7 +238,7 @@ export class Ring extends RingOperations implements Disposable {
 
   /** @returns What is no failure, as a number of submissions. */
   #checked(result: number): number {
-    return result < 0 && isWaitOver(result) ? 0 : check(result, "io_uring_enter");
+    return result < 0 && this.#ring.isWaitOver(result) ? 0 : check(result, "io_uring_enter");
   }
 
   #assertOpen(verb: string): void {

@@ -4,14 +4,6 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Ring } from "./ring.ts";
 
-/** Results of an enter that only say: look at the completions, and come again. */
-const WAIT_OVER: readonly number[] = [-ERRNO.ETIME, -ERRNO.EINTR, -ERRNO.EAGAIN, -ERRNO.EBUSY];
-
-/** Whether a result of `Ring.enter` says no more than that the wait is over. */
-export function isWaitOver(result: number): boolean {
-  return WAIT_OVER.includes(result);
-}
-
 /**
  * An eventfd by which another loop hears that a ring has something to do.
  *
@@ -51,7 +43,7 @@ export class RingSignal {
     this.#signalling = false;
     this.#ring.completions.setSignalling(false);
     const { libc, scratch } = this.#kernel;
-    libc.read(this.fd, scratch.address, 8);
+    while (libc.read(this.fd, scratch.address, 8) === -ERRNO.EINTR);
   }
 
   /**
@@ -70,7 +62,7 @@ export class RingSignal {
   tell(): void {
     const { libc, scratch } = this.#kernel;
     scratch.setWord(0, 1);
-    libc.write(this.fd, scratch.address, 8);
+    while (libc.write(this.fd, scratch.address, 8) === -ERRNO.EINTR);
   }
 
   close(): void {

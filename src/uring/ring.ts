@@ -58,6 +58,8 @@ export const SUBMISSION_BYTES = 64;
 export const COMPLETION_BYTES = 16;
 /** How often everything is cancelled at most, while there is still something to be tried. */
 const MAX_CANCELS = 64;
+/** How often io_uring_register is called at most for the same thing, when signals interrupt it. */
+const MAX_REGISTERS = 100;
 /** More completions than any ring has. */
 const MOST_WANTED = 1 << 20;
 
@@ -66,6 +68,17 @@ const AT_ARGUMENT = 0;
 const ARGUMENT_BYTES = 24;
 const AT_TIME = 32;
 const AT_REGISTER = 64;
+const AT_PAUSE = 192;
+
+/** Failures that pass: a signal, or a moment without memory or room. */
+const PASSING: readonly number[] = [-ERRNO.EINTR, -ERRNO.EAGAIN, -ERRNO.EBUSY, -ERRNO.ENOMEM];
+/** A call that has failed for so long, and has not succeeded since, fails for good. */
+const PATIENCE_MS = 1000;
+/** Between two tries, and twice as long each time, up to the longest. */
+const FIRST_PAUSE_MS = 0.05;
+const LONGEST_PAUSE_MS = 10;
+/** More waits than signals can end within {@link PATIENCE_MS}. */
+const MANY_SIGNALS = 10_000;
 
 /**
  * An io_uring: two queues in memory that this thread and the kernel share, and the call between them.
@@ -86,6 +99,10 @@ export class Ring implements Disposable {
   readonly #entries: Arena;
   readonly #arguments: Arena;
   #fd: number;
+  /** Calls that have failed since the last one that did not, and when the first of them did. */
+  #failures = 0;
+  #failingSince = 0;
+  #isInterruptedForGood = false;
 
   /**
    * @throws SysError of io_uring_setup: `EPERM` where it is forbidden, `ENOSYS` where there is none,
@@ -144,7 +161,10 @@ export class Ring implements Disposable {
         flags: word(PARAMS.sq + SQ.flags),
         array: word(PARAMS.sq + SQ.array),
       },
-      () => void check(this.submit() > 0 ? 0 : -ERRNO.EBUSY, "io_uring_enter"),
+      () => {
+        const taken = this.submit();
+        check(taken === 0 ? -ERRNO.EBUSY : taken, "io_uring_enter");
+      },
     );
     this.completions = new CompletionQueue(this.#rings, {
       head: word(PARAMS.cq + CQ.head),
@@ -169,28 +189,39 @@ export class Ring implements Disposable {
   }
 
   /**
-   * Hands over what was pushed, and neither waits nor completes anything that needs this thread.
+   * Hands over all that was pushed, and neither waits nor completes anything that needs this thread.
    *
-   * @returns How many submissions the kernel took, or `-errno`.
+   * @returns How many submissions the kernel took, or `-errno` when it goes on refusing them.
    */
   submit(): number {
-    return this.#enter(0, 0, 0, 0);
+    return this.#enterNow(0);
   }
 
   /**
-   * Hands over what was pushed, lets the kernel do what has become possible, and waits.
+   * Hands over all that was pushed, lets the kernel do what has become possible, and waits.
+   *
+   * @remarks
+   * A call that fails for want of memory or room is made again, with pauses, for a second.
    *
    * @param wanted - Returns as soon as so many completions are there; 0 does not wait.
    * @param timeoutMs - The longest to wait, -1 for ever; fractions count.
-   * @returns `>= 0`; or `-errno`: ETIME when the time ran out, EINTR when a signal came.
+   * @returns `>= 0`; or `-errno`: ETIME when the time ran out, EINTR when a signal came; see
+   * {@link Ring.isWaitOver}.
    */
   enter(wanted: number, timeoutMs: number): number {
-    if (wanted === 0 || timeoutMs < 0) return this.#enter(wanted, IORING_ENTER_GETEVENTS, 0, 0);
-    const memory = this.#arguments;
-    memory.setTimespec(AT_TIME, timeoutMs);
-    memory.setWord(AT_ARGUMENT + 16, memory.address + AT_TIME);
-    const flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-    return this.#enter(wanted, flags, memory.address + AT_ARGUMENT, ARGUMENT_BYTES);
+    if (wanted === 0) return this.#enterNow(IORING_ENTER_GETEVENTS);
+    for (;;) {
+      const result = this.#enterOnce(wanted, timeoutMs);
+      if (result >= 0 || result === -ERRNO.ETIME) this.#failures = 0;
+      else if (result === -ERRNO.EINTR) this.#noteInterruption();
+      else if (this.#mayPass(result)) continue;
+      return result;
+    }
+  }
+
+  /** Whether a result of {@link Ring.enter} says no more than that a wait is over. Any other `-errno` is for good. */
+  isWaitOver(result: number): boolean {
+    return result === -ERRNO.ETIME || (result === -ERRNO.EINTR && !this.#isInterruptedForGood);
   }
 
   /**
@@ -200,7 +231,11 @@ export class Ring implements Disposable {
    */
   register(operation: number, address: number, count: number): number {
     const { libc } = this.#kernel;
-    return libc.syscall(SYS.io_uring_register, this.#fd, operation, address, count, 0, 0);
+    for (let tries = 1; ; tries++) {
+      const result = libc.syscall(SYS.io_uring_register, this.#fd, operation, address, count, 0, 0);
+      const passes = result === -ERRNO.EINTR || result === -ERRNO.EAGAIN;
+      if (!passes || tries === MAX_REGISTERS) return result;
+    }
   }
 
   /** Has the kernel count up the eventfd `fd` when completions come, or could. */
@@ -229,10 +264,11 @@ export class Ring implements Disposable {
       // What is about to be tried again is not found, and is found the next time if it waits then.
       const quiet =
         this.submissions.pending === 0 && (this.submissions.flags & IORING_SQ_TASKRUN) === 0;
-      this.register(IORING_REGISTER_SYNC_CANCEL, memory.address + AT_REGISTER, 1);
+      const result = this.register(IORING_REGISTER_SYNC_CANCEL, memory.address + AT_REGISTER, 1);
       // Newer kernels complete twenty at a time unless more are wanted, and each cancel looks at all the others.
-      this.enter(MOST_WANTED, 0);
-      if (quiet) return;
+      const entered = this.enter(MOST_WANTED, 0);
+      if (quiet && (result >= 0 || result === -ERRNO.ENOENT)) return;
+      if (entered < 0 && !this.isWaitOver(entered)) return;
     }
   }
 
@@ -251,10 +287,60 @@ export class Ring implements Disposable {
     this.close();
   }
 
+  #enterOnce(wanted: number, timeoutMs: number): number {
+    if (timeoutMs < 0) return this.#enter(wanted, IORING_ENTER_GETEVENTS, 0, 0);
+    const memory = this.#arguments;
+    memory.setTimespec(AT_TIME, timeoutMs);
+    memory.setWord(AT_ARGUMENT + 16, memory.address + AT_TIME);
+    const flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    return this.#enter(wanted, flags, memory.address + AT_ARGUMENT, ARGUMENT_BYTES);
+  }
+
+  /** Does not wait, and so has no reason to leave anything behind. */
+  #enterNow(flags: number): number {
+    const { submissions } = this;
+    let taken = 0;
+    for (;;) {
+      const before = submissions.pending;
+      const result = this.#enter(0, flags, 0, 0);
+      if (result < 0 || (result === 0 && before > 0)) {
+        if (this.#mayPass(result < 0 ? result : -ERRNO.EBUSY)) continue;
+        return result < 0 ? result : -ERRNO.EBUSY;
+      }
+      this.#failures = 0;
+      taken += result;
+      if (submissions.pending === 0) return taken;
+    }
+  }
+
+  /** A call failed: pauses, and says whether to make it again. The first time that is at once. */
+  #mayPass(result: number): boolean {
+    if (!PASSING.includes(result)) return false;
+    const now = performance.now();
+    if (this.#failures++ === 0) {
+      this.#failingSince = now;
+      return true;
+    }
+    if (now - this.#failingSince > PATIENCE_MS) return false;
+    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (this.#failures - 2), LONGEST_PAUSE_MS);
+    this.#arguments.setTimespec(AT_PAUSE, pauseMs);
+    this.#kernel.libc.ppoll(0, 0, this.#arguments.address + AT_PAUSE, 0);
+    return true;
+  }
+
+  /** Looks whether nothing else has come of waits for long, which were interrupted far more often than by signals. */
+  #noteInterruption(): void {
+    const now = performance.now();
+    if (this.#failures++ === 0) this.#failingSince = now;
+    if (now - this.#failingSince <= PATIENCE_MS) return;
+    this.#isInterruptedForGood = this.#failures > MANY_SIGNALS;
+    if (!this.#isInterruptedForGood) this.#failures = 0;
+  }
+
   #enter(wanted: number, flags: number, argument: number, argumentBytes: number): number {
     const { submissions } = this;
     if (submissions.pending > 0) submissions.publish();
-    if ((flags & IORING_ENTER_GETEVENTS) !== 0) submissions.clearTaskRun();
+    const announced = (flags & IORING_ENTER_GETEVENTS) !== 0 && submissions.clearTaskRun();
     const result = this.#kernel.libc.syscall(
       SYS.io_uring_enter,
       this.#fd,
@@ -265,6 +351,8 @@ export class Ring implements Disposable {
       argumentBytes,
     );
     if (result > 0) submissions.pending -= result;
+    // What the kernel has announced may not be done, and it does not announce it again.
+    if (announced && result < 0 && result !== -ERRNO.ETIME) submissions.restoreTaskRun();
     return result;
   }
 }

@@ -95,10 +95,18 @@ export class SubmissionQueue {
    * @remarks
    * The kernel takes it back too, but leaves it standing for what it did while it waited: then it would
    * announce nothing, for ever.
+   *
+   * @returns Whether it was there.
    */
-  clearTaskRun(): void {
-    if ((this.flags & IORING_SQ_TASKRUN) === 0) return;
+  clearTaskRun(): boolean {
+    if ((this.flags & IORING_SQ_TASKRUN) === 0) return false;
     Atomics.and(this.#heads, this.#flagsAt, ~IORING_SQ_TASKRUN);
+    return true;
+  }
+
+  /** Puts IORING_SQ_TASKRUN back: the kernel was not entered after all. */
+  restoreTaskRun(): void {
+    Atomics.or(this.#heads, this.#flagsAt, IORING_SQ_TASKRUN);
   }
 
   /** Shows the kernel what was pushed. */

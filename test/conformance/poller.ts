@@ -14,7 +14,7 @@ import { type Poller, ReadyBatch } from "../../src/selectors/poller.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertGivesBack } from "../arenas.ts";
-import { closedFd, interrupted, type Opened, opening } from "../descriptors.ts";
+import { closedFd, interrupted, type Opened, opening, withoutPwait2 } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
 
 /** What is ready now, as tag to events. */
@@ -302,6 +302,22 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
             assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
             const took = performance.now() - start;
             assert.ok(took >= timeoutMs, `${name}: waited ${took} of ${timeoutMs} ms`);
+          }
+        }),
+      },
+      {
+        name: "without epoll_pwait2, or where it is forbidden, waits are whole milliseconds and never shorter",
+        run: opening((opened) => {
+          for (const old of withoutPwait2()) {
+            const poller = make(old);
+            opened.own({ [Symbol.dispose]: () => poller.close() });
+            poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+            for (const timeoutMs of [0.2, 5.5]) {
+              const start = performance.now();
+              assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
+              const took = performance.now() - start;
+              assert.ok(took >= timeoutMs, `${name}: waited ${took} of ${timeoutMs} ms`);
+            }
           }
         }),
       },

@@ -3,6 +3,7 @@ import type { Suite } from "../suite.ts";
 import { callbackCases } from "./reactor/callbacks.ts";
 import { connectingCases } from "./reactor/connecting.ts";
 import { endingCases } from "./reactor/ending.ts";
+import { enteringCases } from "./reactor/entering.ts";
 import { handedOverCases } from "./reactor/handed-over.ts";
 import { lifeCases } from "./reactor/life.ts";
 import { limitCases } from "./reactor/limits.ts";
@@ -38,6 +39,7 @@ export function reactorConformance(variant: Variant): Suite {
       ...stoppingCases(variant),
       ...callbackCases(variant),
       ...connectingCases(variant),
+      ...enteringCases(variant),
       ...limitCases(variant),
       ...timingCases(variant),
       ...misuseCases(variant),

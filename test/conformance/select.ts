@@ -26,6 +26,7 @@ import {
   kernelWith,
   type Opened,
   opening,
+  withoutPwait2,
 } from "../descriptors.ts";
 import type { Case, Suite } from "../suite.ts";
 
@@ -46,6 +47,20 @@ function waiting(
           assert.equal(wait(reader, timeoutMs), 0);
           const took = performance.now() - start;
           assert.ok(took >= timeoutMs, `${name} waited ${took} of ${timeoutMs} ms`);
+        }
+      }),
+    },
+    {
+      name: "without epoll_pwait2, or where it is forbidden, waits are whole milliseconds and never shorter",
+      run: opening((opened) => {
+        for (const old of withoutPwait2()) {
+          const { reader } = opened.pipe();
+          for (const timeoutMs of [0.2, 5.5]) {
+            const start = performance.now();
+            assert.equal(wait(reader, timeoutMs, old), 0);
+            const took = performance.now() - start;
+            assert.ok(took >= timeoutMs, `${name} waited ${took} of ${timeoutMs} ms`);
+          }
         }
       }),
     },

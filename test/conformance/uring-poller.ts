@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ERRNO } from "../../src/base/errno.ts";
 import {
   EVENT_PEER_CLOSED,
   EVENT_READ,
@@ -8,6 +9,7 @@ import {
 } from "../../src/selectors/events.ts";
 import { ReadyBatch } from "../../src/selectors/poller.ts";
 import { UringPoller } from "../../src/selectors/pollers/uring-poller.ts";
+import { SYS } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { allowDescriptors, kernelWith, type Opened, opening } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
@@ -66,6 +68,43 @@ export function uringPollerConformance(): Suite {
           poller.remove(a.fileno());
           a.close();
           assert.equal(b.read(1), 0);
+        }),
+      },
+      {
+        name: "an io_uring_enter that fails for a moment is made again; one that goes on is the wait's errno",
+        run: opening((opened) => {
+          for (const errno of [ERRNO.EINTR, ERRNO.EAGAIN, ERRNO.EBUSY, ERRNO.ENOMEM]) {
+            let left = 0;
+            const refusing = kernelWith({
+              syscall: (number, ...args) =>
+                number === SYS.io_uring_enter && left-- > 0
+                  ? -errno
+                  : kernel.libc.syscall(number, ...args),
+            });
+            const poller = new UringPoller(refusing);
+            opened.own({ [Symbol.dispose]: () => poller.close() });
+            for (const times of [1, 3]) {
+              const [a, b] = opened.pair();
+              poller.add(a.fileno(), EVENT_READ, 1);
+              left = times;
+              assert.deepEqual(readyNow(poller), []);
+              b.write();
+              left = times;
+              assert.deepEqual(readyNow(poller), [[1, EVENT_READ]]);
+              left = times;
+              poller.remove(a.fileno());
+              a.drain();
+              a.close();
+              assert.equal(b.read(1), 0);
+            }
+            left = Number.POSITIVE_INFINITY;
+            const ready = new ReadyBatch();
+            if (errno === ERRNO.ENOMEM) {
+              poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+              assert.equal(poller.wait(ready, -1), -errno);
+            }
+            left = 0;
+          }
         }),
       },
       {

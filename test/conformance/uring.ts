@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ERRNO } from "../../src/base/errno.ts";
 import { AF_INET, SHUT_WR, SOCK_STREAM, Socket } from "../../src/socket/index.ts";
+import { SYS } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { BufferRing, type Completion, IORING_CQE_F_BUFFER, Ring } from "../../src/uring/index.ts";
 import { assertGivesBack } from "../arenas.ts";
-import { closedFd, interrupted, type Opened, opening } from "../descriptors.ts";
+import { closedFd, interrupted, kernelWith, type Opened, opening } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
 
 const O_RDWR_CREAT = 0o102;
@@ -52,6 +53,39 @@ export function uringConformance(): Suite {
   return {
     title: `polloi/uring on ${kernel.runtime}`,
     cases: [
+      {
+        name: "an io_uring_enter that fails for a moment is made again; one that goes on is thrown",
+        run: () => {
+          let left = 0;
+          let errno: number = ERRNO.EINTR;
+          const refusing = kernelWith({
+            syscall: (number, ...args) =>
+              number === SYS.io_uring_enter && left-- > 0
+                ? -errno
+                : kernel.libc.syscall(number, ...args),
+          });
+          using ring = new Ring({ entries: 8, kernel: refusing });
+          for (errno of [ERRNO.EINTR, ERRNO.EAGAIN, ERRNO.EBUSY, ERRNO.ENOMEM]) {
+            left = 3;
+            ring.nop({ tag: 1 });
+            assert.equal(ring.submit(), 1);
+            left = 3;
+            ring.nop({ tag: 2 });
+            assert.deepEqual(results(ring, 1, 2), [0, 0]);
+            // A queue that is full is handed over by the next push.
+            left = 3;
+            for (let tag = 3; tag < 13; tag++) ring.nop({ tag });
+            assert.equal(ring.wait(10, 5000).length, 10);
+          }
+          ring.nop({ tag: 13 });
+          left = Number.POSITIVE_INFINITY;
+          assert.throws(() => ring.wait(), { code: "ENOMEM", syscall: "io_uring_enter" });
+          assert.throws(() => ring.submit(), { code: "ENOMEM", syscall: "io_uring_enter" });
+          // Nothing is lost: the submission goes as soon as the kernel takes it.
+          left = 0;
+          assert.deepEqual(results(ring, 13), [0]);
+        },
+      },
       {
         name: "nothing completes with the tag that it was given, up to 2^53 - 1",
         run: using((ring) => {

@@ -46,6 +46,8 @@ describe("light headers", () => {
     "a\nb",
     "a\0",
     "\r\nx",
+    "a\x7f",
+    "\x0bb",
   );
   const step = fc.oneof(
     fc.tuple(fc.constant("append" as const), name, value),

@@ -49,6 +49,11 @@ export class BodyParser {
     return this.#trailers.fields;
   }
 
+  /** How many bytes of the body, or of the chunk that has begun, are still to come. */
+  get left(): number {
+    return this.#left;
+  }
+
   /** A new body: of so many bytes, or chunked when that is -1. */
   begin(contentLength: number): void {
     // Whatever follows a chunked body has none of its trailers.

@@ -1,29 +1,74 @@
+import { latin1 } from "./latin1.ts";
 import { pastClass } from "./scan.ts";
 import {
   CLOSE_BRACKET,
   COLON,
+  DOT,
   HEX,
   HOST_LITERAL,
   HOST_NAME,
+  HYPHEN,
   NINE,
   OPEN_BRACKET,
   PERCENT,
+  PLAIN_HOST,
   ZERO,
 } from "./tokens.ts";
 
 const LARGEST_PORT = 65_535;
 
 /**
- * Is this a host with or without a port, as Host and an absolute target have it? RFC 9110 section 7.2.
+ * Is this a host with or without a port, as Host, an absolute target and the target of CONNECT have it? RFC 9110
+ * section 7.2.
  *
  * @remarks
- * An IPv6 address stands in brackets and is looked at no further than for its characters. A colon without
- * a port after it is sound.
+ * The host has the characters that RFC 3986 gives it, and is one that an `http` URL can have: so an address in
+ * brackets is one of IPv6 without a zone, and a name that ends in a number is an IPv4 address. A colon without a
+ * port after it is sound.
+ *
+ * @source https://url.spec.whatwg.org/#host-parsing
  */
 export function isAuthority(bytes: Uint8Array, from: number, to: number): boolean {
   const end = hostEnd(bytes, from, to);
   if (end <= from) return false;
-  return end === to || (bytes[end] === COLON && isPort(bytes, end + 1, to));
+  if (end < to && !(bytes[end] === COLON && isPort(bytes, end + 1, to))) return false;
+  if (isPlainHost(bytes, from, end)) return true;
+  return URL.canParse(`http://${latin1(bytes, from, end)}`);
+}
+
+/** Is this a host that every URL parser takes as it is: letters, digits and their kin, or an IPv4 address? */
+function isPlainHost(bytes: Uint8Array, from: number, to: number): boolean {
+  let label = from;
+  for (let i = from; i < to; i++) {
+    const code = bytes[i] as number;
+    if (PLAIN_HOST[code] !== 1) return false;
+    // What has two in a row may be a name in Punycode, which has rules of its own.
+    if (code === HYPHEN && bytes[i + 1] === HYPHEN) return false;
+    if (code === DOT && i + 1 < to) label = i + 1;
+  }
+  const first = bytes[label] as number;
+  return first < ZERO || first > NINE || isIpv4(bytes, from, to);
+}
+
+/** Is this an IPv4 address of four decimal numbers? URLs know others, such as `127.1`. */
+function isIpv4(bytes: Uint8Array, from: number, to: number): boolean {
+  let numbers = 0;
+  for (let i = from; i <= to; i++) {
+    const start = i;
+    let number = 0;
+    while (i < to && bytes[i] !== DOT) {
+      const code = bytes[i] as number;
+      if (code < ZERO || code > NINE) return false;
+      number = number * 10 + code - ZERO;
+      i++;
+    }
+    const digits = i - start;
+    if (digits === 0 || digits > 3 || number > 255 || (digits > 1 && bytes[start] === ZERO)) {
+      return false;
+    }
+    numbers++;
+  }
+  return numbers === 4;
 }
 
 /** Is this a host with a port, as the target of CONNECT is? RFC 9112 section 3.2.3. */

@@ -8,6 +8,7 @@ export const QUOTE = 0x22;
 export const PERCENT = 0x25;
 export const ASTERISK = 0x2a;
 export const COMMA = 0x2c;
+export const HYPHEN = 0x2d;
 export const DOT = 0x2e;
 export const SLASH = 0x2f;
 export const ZERO = 0x30;
@@ -50,6 +51,9 @@ export const TARGET: Uint8Array = tableOf((code) => code > SP && code < 0x7f && 
  * comma: it is what a proxy joins two Host fields with, and no name that resolves has one.
  */
 export const HOST_NAME: Uint8Array = tableOf(among(`-._~!$&'()*+;=${ALPHANUMERIC}`));
+
+/** What a host has that every URL parser takes as it is. */
+export const PLAIN_HOST: Uint8Array = tableOf(among(`-._${ALPHANUMERIC}`));
 
 /** What stands between the brackets of an IPv6 address, with a v4 tail or IPvFuture. */
 export const HOST_LITERAL: Uint8Array = tableOf(among(`:.-_~!$&'()*+;=${ALPHANUMERIC}`));

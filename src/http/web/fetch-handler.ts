@@ -7,7 +7,7 @@ import { reasonOf } from "../status.ts";
 import { FetchInfo } from "./fetch-info.ts";
 import { replaceGlobals } from "./globals.ts";
 import { closeBody, hasAborted, LightRequest, nativeOf } from "./light-request.ts";
-import { sendResponse } from "./send-response.ts";
+import { isResponse, sendResponse } from "./send-response.ts";
 import { listeningHost, originOf, unusualUrl } from "./url.ts";
 
 /**
@@ -85,6 +85,36 @@ async function finish(sending: Promise<void>, incoming: LightRequest): Promise<v
   }
 }
 
+/**
+ * Answers for a handler that failed before it had begun to: with what `error` of the options returned, when that is
+ * a `Response` or a promise of one, and with 500 otherwise.
+ *
+ * @param broken - Called when that answer cannot be sent either.
+ */
+export function answerFailure(
+  given: unknown,
+  request: HttpRequest,
+  reply: HttpReply,
+  broken: (error: unknown) => void,
+): void {
+  if (isThenable(given)) {
+    Promise.resolve(given).then((later) => answerFailure(later, request, reply, broken), broken);
+    return;
+  }
+  // The handler may have answered while that was waited for.
+  if (reply.begun || reply.done) return;
+  if (!isResponse(given)) {
+    reply.fail();
+    return;
+  }
+  reply.forget();
+  try {
+    sendResponse(given, request, reply)?.catch(broken);
+  } catch (error) {
+    broken(error);
+  }
+}
+
 /** To give up when the signal says so is no failure of a handler's. */
 function failureOf(error: unknown, incoming: LightRequest): unknown {
   const gaveUp = hasAborted(incoming) && error instanceof Error && error.name === "AbortError";
@@ -119,7 +149,7 @@ function refuse(reply: HttpReply, status: number, reason: string): void {
   reply.status(status).send(`${status} ${reasonOf(status)}: ${reason}\n`);
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === "object" &&
     value !== null &&

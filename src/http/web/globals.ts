@@ -1,6 +1,6 @@
 import { LightHeaders } from "./light-headers.ts";
 import { isLightRequest, LightRequest, nativeOf } from "./light-request.ts";
-import { LightResponse } from "./light-response.ts";
+import { LightResponse, twinOf } from "./light-response.ts";
 import { natives, type RequestInit, standsFor } from "./natives.ts";
 import { rememberingResponse } from "./remembering-response.ts";
 
@@ -43,8 +43,8 @@ export function replaceGlobals(light: boolean): () => void {
 function replaceAll(): Replaced[] {
   const { Request, Response, Headers } = natives();
   standsFor(LightHeaders, Headers);
-  standsFor(LightRequest, Request);
-  standsFor(LightResponse, Response);
+  standsFor(LightRequest, Request, nativeOf);
+  standsFor(LightResponse, Response, twinOf);
   return [
     replace("Response", LightResponse),
     replace("Request", requestClass()),

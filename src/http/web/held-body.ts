@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { UnderlyingByteSource } from "node:stream/web";
 
 /** Where a stream keeps what it is made of. */
@@ -22,36 +23,46 @@ export class HeldBody {
   /** What a stream is made of, if it was made here and has not been read. */
   static of(stream: unknown): HeldBody | undefined {
     const held = (stream as { [HELD]?: HeldBody } | null)?.[HELD];
-    return held === undefined || held.#isUsed || held.isLocked ? undefined : held;
+    return held === undefined || held.isUsed || held.isLocked ? undefined : held;
   }
 
   get isUsed(): boolean {
-    return this.#isUsed;
+    // A read may wait until the stream has started, and counts from its call on.
+    return this.#isUsed || (this.#stream !== undefined && isDisturbed(this.#stream));
   }
 
-  /** Whether somebody reads the stream of it. */
+  /** Whether the stream of it has a reader. */
   get isLocked(): boolean {
     return this.#stream?.locked === true;
   }
 
-  /** A stream of it, which uses it when it is read. */
+  /** Whether the program has the stream of it, and with that may share the body. */
+  get isOut(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  /** A stream of it, which uses it when it is read. Once the body has been used, the stream is disturbed and locked. */
   get stream(): ReadableStream {
-    this.#stream ??= Object.defineProperty(this.#makeStream(), HELD, { value: this });
+    if (this.#stream === undefined) {
+      this.#stream = Object.defineProperty(this.#makeStream(), HELD, { value: this });
+      if (this.#isUsed) spend(this.#stream);
+    }
     return this.#stream;
   }
 
   /** All of it, for one reader. @throws TypeError when there has been one. */
   use(): Uint8Array<ArrayBuffer> {
-    if (this.#isUsed || this.isLocked) {
+    if (this.isUsed || this.isLocked) {
       throw new TypeError("The body of the response has been read already");
     }
-    this.#isUsed = true;
+    this.sent();
     return typeof this.content === "string" ? new TextEncoder().encode(this.content) : this.content;
   }
 
   /** It goes as it is. */
   sent(): void {
     this.#isUsed = true;
+    if (this.#stream !== undefined) spend(this.#stream);
   }
 
   #makeStream(): ReadableStream {
@@ -73,3 +84,13 @@ export class HeldBody {
     return new ReadableStream(source, { highWaterMark: 0 });
   }
 }
+
+/** The types of Node's streams say nothing of web streams, which this is for as well. */
+const isDisturbed = Readable.isDisturbed as unknown as (stream: ReadableStream) => boolean;
+
+/** Leaves a stream as its reader would that has read all of it: disturbed and locked. */
+function spend(stream: ReadableStream): void {
+  if (!stream.locked) stream.getReader().cancel().catch(ignore);
+}
+
+function ignore(): void {}

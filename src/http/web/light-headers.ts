@@ -1,12 +1,20 @@
+import { types } from "node:util";
 import { type HeadersInit, INSPECT, type Inspect, natives } from "./natives.ts";
 
 const NAME = /^[\w!#$%&'*+\-.^`|~]+$/;
-/** Tabs, and ISO 8859-1 without its control characters. */
-const VALUE = /^[\t -~\x80-\xff]*$/;
+/** What the Fetch standard lets a value have. What HTTP forbids beyond that is refused when it is sent. */
+const VALUE = /^[^\0\r\n\u0100-\uffff]*$/;
+
+const NAMES = 0;
+const VALUES = 1;
+const PAIRS = 2;
+type Kind = typeof NAMES | typeof VALUES | typeof PAIRS;
 
 let isOne: (value: object) => boolean;
 let namesOf: (headers: LightHeaders) => string[];
 let valuesOf: (headers: LightHeaders) => string[];
+let pairsOf: (headers: LightHeaders) => [string, string][];
+let fix: (headers: LightHeaders) => void;
 
 /**
  * `Headers` that cost little: two lists of strings.
@@ -21,17 +29,25 @@ export class LightHeaders {
   readonly #names: string[] = [];
   readonly #values: string[] = [];
   #sorted: [string, string][] | undefined;
+  /** Whether they can be changed no more: the guard "immutable" of the Fetch standard. */
+  #isFixed = false;
 
-  constructor(init?: HeadersInit) {
+  // A default, so that its length is 0, as the runtime's is.
+  constructor(init: HeadersInit = undefined) {
     if (init !== undefined) this.#fill(init);
   }
 
   append(name: string, value: string): void {
-    this.#add(nameOf(name), valueFor(name, value));
+    const lower = nameOf(name);
+    const text = valueFor(name, value);
+    this.#toChange();
+    this.#add(lower, text);
   }
 
   delete(name: string): void {
-    this.#remove(nameOf(name));
+    const wanted = nameOf(name);
+    this.#toChange();
+    this.#remove(wanted);
   }
 
   get(name: string): string | null {
@@ -52,6 +68,7 @@ export class LightHeaders {
   set(name: string, value: string): void {
     const wanted = nameOf(name);
     const text = valueFor(name, value);
+    this.#toChange();
     const at = this.#names.indexOf(wanted);
     if (at < 0) {
       this.#add(wanted, text);
@@ -66,9 +83,10 @@ export class LightHeaders {
     return this.#values.filter((_, i) => this.#names[i] === "set-cookie");
   }
 
+  // A default, so that its length is 1, as the runtime's is.
   forEach(
     callback: (value: string, name: string, headers: Headers) => void,
-    thisArg?: unknown,
+    thisArg: unknown = undefined,
   ): void {
     if (typeof callback !== "function") {
       throw new TypeError("Headers.forEach needs a function to call");
@@ -78,26 +96,20 @@ export class LightHeaders {
     }
   }
 
-  *entries(): Generator<[string, string], undefined, undefined> {
-    // What changes on the way is seen, as the standard has it.
-    for (let i = 0; ; i++) {
-      const pair = this.#pairs()[i];
-      if (pair === undefined) return undefined;
-      yield [pair[0], pair[1]];
-    }
+  entries(): IterableIterator<[string, string]> {
+    return iteratorOf<[string, string]>(this, PAIRS);
   }
 
-  *keys(): Generator<string, undefined, undefined> {
-    for (const [name] of this.entries()) yield name;
-    return undefined;
+  keys(): IterableIterator<string> {
+    return iteratorOf<string>(this, NAMES);
   }
 
-  *values(): Generator<string, undefined, undefined> {
-    for (const [, value] of this.entries()) yield value;
-    return undefined;
+  values(): IterableIterator<string> {
+    return iteratorOf<string>(this, VALUES);
   }
 
-  [Symbol.iterator](): Generator<[string, string], undefined, undefined> {
+  /** The same function as {@link entries}: see below. */
+  [Symbol.iterator](): IterableIterator<[string, string]> {
     return this.entries();
   }
 
@@ -120,6 +132,10 @@ export class LightHeaders {
     return this.#sorted;
   }
 
+  #toChange(): void {
+    if (this.#isFixed) throw new TypeError("These headers cannot be changed: they are immutable");
+  }
+
   #add(name: string, value: string): void {
     this.#sorted = undefined;
     this.#names.push(name);
@@ -136,19 +152,22 @@ export class LightHeaders {
 
   #fill(init: NonNullable<HeadersInit>): void {
     if (typeof init === "object" && init !== null) {
-      if (#names in init) {
+      if (#names in init && !Object.hasOwn(init, Symbol.iterator)) {
         const from = init as unknown as LightHeaders;
         this.#names.push(...from.#names);
         this.#values.push(...from.#values);
         return;
       }
-      if (Object.getPrototypeOf(init) === Object.prototype && !(Symbol.iterator in init)) {
+      if (isPlainRecord(init)) {
         const record = init as Record<string, string>;
-        for (const name of Object.keys(record)) this.append(name, record[name] as string);
+        for (const name of Object.keys(record)) {
+          const value = record[name] as string;
+          this.#add(nameOf(name), valueFor(name, value));
+        }
         return;
       }
     }
-    // All else is taken apart, or refused, as the runtime does it.
+    // Everything else is converted, or refused, by the runtime.
     for (const [name, value] of new (natives().Headers)(init)) this.#add(name, value);
   }
 
@@ -156,12 +175,59 @@ export class LightHeaders {
     isOne = (value) => #names in value;
     namesOf = (headers) => headers.#names;
     valuesOf = (headers) => headers.#values;
+    pairsOf = (headers) => headers.#pairs();
+    fix = (headers) => {
+      headers.#isFixed = true;
+    };
+    Object.defineProperty(LightHeaders.prototype, Symbol.iterator, {
+      value: LightHeaders.prototype.entries,
+      writable: true,
+      configurable: true,
+    });
     Object.defineProperty(LightHeaders.prototype, INSPECT, {
       value(this: LightHeaders, _: number, options: object, inspect: Inspect) {
         return `Headers ${inspect(Object.fromEntries(this.#pairs()), options)}`;
       },
     });
   }
+}
+
+/** What goes through headers. What changes on the way is seen, as the standard has it. */
+class HeadersIterator {
+  readonly #headers: LightHeaders;
+  readonly #kind: Kind;
+  #at = 0;
+
+  constructor(headers: LightHeaders, kind: Kind) {
+    // Not what is none: the methods of headers may be called with anything.
+    if (!isOne(headers)) throw new TypeError("Illegal invocation: these are no Headers");
+    this.#headers = headers;
+    this.#kind = kind;
+  }
+
+  next(): IteratorResult<string | [string, string], undefined> {
+    const pair = pairsOf(this.#headers)[this.#at];
+    if (pair === undefined) return { value: undefined, done: true };
+    this.#at++;
+    const value = this.#kind === PAIRS ? ([...pair] as [string, string]) : pair[this.#kind];
+    return { value, done: false };
+  }
+
+  static {
+    const { prototype } = HeadersIterator;
+    const array = Object.getPrototypeOf([][Symbol.iterator]()) as object;
+    Object.setPrototypeOf(prototype, Object.getPrototypeOf(array) as object);
+    const { next } = prototype;
+    const open = { writable: true, enumerable: true, configurable: true };
+    Object.defineProperty(prototype, "next", { value: next, ...open });
+    const tag = { value: "Headers Iterator", configurable: true };
+    Object.defineProperty(prototype, Symbol.toStringTag, tag);
+  }
+}
+
+function iteratorOf<T>(headers: LightHeaders, kind: Kind): IterableIterator<T> {
+  // What makes it iterable it inherits from the prototype of all iterators.
+  return new HeadersIterator(headers, kind) as unknown as IterableIterator<T>;
 }
 
 /** It does all that `Headers` do, but the types of private parts of a class are its own. */
@@ -172,6 +238,11 @@ export function asHeaders(headers: LightHeaders): Headers {
 /** Whether these are such, and no others. */
 export function isLightHeaders(headers: object): headers is LightHeaders {
   return isOne(headers);
+}
+
+/** From now on they cannot be changed. */
+export function fixHeaders(headers: LightHeaders): void {
+  fix(headers);
 }
 
 /** The headers of a request's head, a character for each of its bytes: its first line, the others, an empty one. */
@@ -213,20 +284,31 @@ export function eachHeader(
   for (let i = 0; i < names.length; i++) callback(names[i] as string, values[i] as string);
 }
 
+/** Whether nothing about it can be seen when its properties are read: those of a proxy are left to the runtime. */
+function isPlainRecord(init: object): boolean {
+  return (
+    !types.isProxy(init) &&
+    Object.getPrototypeOf(init) === Object.prototype &&
+    !(Symbol.iterator in init) &&
+    Object.getOwnPropertySymbols(init).length === 0
+  );
+}
+
 function delimiterOf(name: string): string {
   return name === "cookie" ? "; " : ", ";
 }
 
 function nameOf(name: unknown): string {
-  const text = String(name);
+  // Not String(): a symbol is to be refused.
+  const text = `${name as string}`;
   if (NAME.test(text)) return text.toLowerCase();
-  throw new TypeError(`${JSON.stringify(text)} is no name of a header`);
+  throw new TypeError(`${JSON.stringify(text)} is not a valid header name`);
 }
 
 function valueFor(name: string, value: unknown): string {
-  const text = trimmed(String(value));
+  const text = trimmed(`${value as string}`);
   if (VALUE.test(text)) return text;
-  throw new TypeError(`${JSON.stringify(text)} is no value of the header ${name}`);
+  throw new TypeError(`${JSON.stringify(text)} is not a valid value of the header ${name}`);
 }
 
 /** Without the white space of HTTP around it, which is less than that of Unicode. */

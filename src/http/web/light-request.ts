@@ -3,7 +3,7 @@ import { unheard } from "../refusal.ts";
 import type { HttpRequest } from "../request.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";
 import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./light-headers.ts";
-import { INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
+import { defineGetter, INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
 import { resolve } from "./url.ts";
 
 /** The methods whose names the Fetch standard writes in capitals, however they are written. */
@@ -131,17 +131,14 @@ export class LightRequest {
   blob(): Promise<Blob> {
     return this.#read(
       (native) => native.blob() as Promise<Blob>,
-      (bytes) => new Blob([bytes], { type: this.headers.get("content-type") ?? "" }),
+      (bytes) => this.#asTyped(bytes).blob() as Promise<Blob>,
     );
   }
 
   formData(): Promise<FormData> {
     return this.#read(
       (native) => native.formData(),
-      (bytes) => {
-        const type = this.headers.get("content-type") ?? "";
-        return new (natives().Response)(bytes, { headers: { "content-type": type } }).formData();
-      },
+      (bytes) => this.#asTyped(bytes).formData(),
     );
   }
 
@@ -167,6 +164,11 @@ export class LightRequest {
     return this.#body.all();
   }
 
+  /** The body with its headers, which may have changed: for what depends on the Content-Type. */
+  #asTyped(bytes: Uint8Array<ArrayBuffer>): Response {
+    return new (natives().Response)(bytes, { headers: [...this.headers] });
+  }
+
   #asNative(): Request {
     if (this.#native !== undefined) return this.#native;
     const init = {
@@ -190,12 +192,9 @@ export class LightRequest {
     closeIn = (request) => request.#body?.close();
     let blank: Request | undefined;
     for (const name of UNSAID) {
-      Object.defineProperty(LightRequest.prototype, name, {
-        get() {
-          blank ??= new (natives().Request)("http://localhost/");
-          return (blank as unknown as Record<string, unknown>)[name];
-        },
-        configurable: true,
+      defineGetter(LightRequest.prototype, name, () => {
+        blank ??= new (natives().Request)("http://localhost/");
+        return (blank as unknown as Record<string, unknown>)[name];
       });
     }
     Object.defineProperty(LightRequest.prototype, INSPECT, {

@@ -1,6 +1,6 @@
 import { HeldBody } from "./held-body.ts";
 import { textOf } from "./incoming-body.ts";
-import { asHeaders, LightHeaders } from "./light-headers.ts";
+import { asHeaders, fixHeaders, LightHeaders } from "./light-headers.ts";
 import {
   type BodyInit,
   type HeadersInit,
@@ -10,7 +10,8 @@ import {
   type ResponseInit,
 } from "./natives.ts";
 
-const TEXT = "text/plain;charset=UTF-8";
+export const TEXT = "text/plain;charset=UTF-8";
+export const FORM = "application/x-www-form-urlencoded;charset=UTF-8";
 const JSON_TYPE = "application/json";
 const REASON = /^[\t -~\x80-\xff]*$/;
 const BODILESS: ReadonlySet<number> = new Set([101, 103, 204, 205, 304]);
@@ -25,10 +26,30 @@ export interface Contents {
   readonly type: string | null;
 }
 
+/** What is known of a body that has to be read. */
+export interface NativeBody {
+  /** How long it is; -1 when nobody knows. */
+  readonly length: number;
+  /** Whether it is the program's stream, so that a Content-Length beside it is the program's promise. */
+  readonly isStream: boolean;
+}
+
+/** Nothing is known of it. */
+export const UNKNOWN: NativeBody = { length: -1, isStream: false };
+const STREAM: NativeBody = { length: -1, isStream: true };
+
+export function nativeBodyOf(body: unknown): NativeBody {
+  // The size of what Bun opens only when it is read may be without limit.
+  if (body instanceof Blob && Number.isSafeInteger(body.size)) {
+    return { length: body.size, isStream: false };
+  }
+  return body instanceof ReadableStream ? STREAM : UNKNOWN;
+}
+
 let isOne: (value: object) => boolean;
 let contentsIn: (response: LightResponse) => Contents;
 let nativeIn: (response: LightResponse) => Response | null;
-let lengthIn: (response: LightResponse) => number;
+let bodyIn: (response: LightResponse) => NativeBody;
 let isLockedIn: (response: LightResponse) => boolean;
 
 /**
@@ -47,10 +68,10 @@ export class LightResponse {
   /** The Content-Type, as long as it is the only header. */
   #type: string | null = null;
   #native: Response | null = null;
-  /** How long the body of that is; -1 when nobody knows. */
-  #length = -1;
+  #nativeBody: NativeBody = UNKNOWN;
 
-  constructor(body?: BodyInit | null, init?: ResponseInit) {
+  // Defaults, so that its length is 0, as the runtime's is.
+  constructor(body: BodyInit | null = undefined, init: ResponseInit = undefined) {
     if (init !== undefined && init !== null) this.#take(init);
     if (body === undefined || body === null) return;
     const held = HeldBody.of(body);
@@ -58,19 +79,24 @@ export class LightResponse {
       this.#hold(held, null);
     } else if (typeof body === "string") {
       this.#hold(new HeldBody(body), TEXT);
-    } else if (body instanceof Uint8Array) {
+    } else if (ArrayBuffer.isView(body) && body.buffer instanceof ArrayBuffer) {
       // A copy, since what the program does with its own bytes next is no part of the response.
-      this.#hold(new HeldBody(new Uint8Array(body)), null);
+      this.#hold(new HeldBody(copyOf(body)), null);
     } else if (body instanceof ArrayBuffer) {
       this.#hold(new HeldBody(new Uint8Array(body.slice(0))), null);
+    } else if (body instanceof URLSearchParams) {
+      this.#hold(new HeldBody(body.toString()), FORM);
     } else {
       this.#native = new (natives().Response)(body, init);
       this.#headers = new LightHeaders(this.#native.headers as HeadersInit);
-      if (body instanceof Blob) this.#length = body.size;
+      this.#nativeBody = nativeBodyOf(body);
     }
   }
 
-  static json(data: unknown, init?: ResponseInit): Response {
+  static json(data: unknown, init: ResponseInit = undefined): Response {
+    if (init !== undefined && (typeof init !== "object" || init === null)) {
+      return natives().Response.json(data, init);
+    }
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json was given what JSON does not have");
     const response = new LightResponse(null, init);
@@ -79,11 +105,11 @@ export class LightResponse {
   }
 
   static redirect(url: string | URL, status: number = 302): Response {
-    const location = new URL(String(url)).href;
-    if (!REDIRECTS.has(status)) {
-      throw new RangeError(`Response.redirect was given ${status}, which redirects nobody`);
-    }
-    const response = new LightResponse(null, { status, headers: { location } });
+    const code = Math.trunc(Number(status));
+    if (!REDIRECTS.has(code)) return natives().Response.redirect(url, status as 302);
+    const location = new URL(`${url}`).href;
+    const response = new LightResponse(null, { status: code, headers: { location } });
+    fixHeaders(response.#headers as LightHeaders);
     return response as unknown as Response;
   }
 
@@ -144,15 +170,11 @@ export class LightResponse {
   }
 
   async blob(): Promise<Blob> {
-    if (this.#native !== null) return this.#native.blob() as Promise<Blob>;
-    return new Blob([this.#use()], { type: this.headers.get("content-type") ?? "" });
+    return (await this.#asTyped()).blob() as Promise<Blob>;
   }
 
   async formData(): Promise<FormData> {
-    if (this.#native !== null) return this.#native.formData();
-    const type = this.headers.get("content-type") ?? "";
-    const { Response } = natives();
-    return new Response(this.#use(), { headers: { "content-type": type } }).formData();
+    return (await this.#asTyped()).formData();
   }
 
   clone(): Response {
@@ -162,23 +184,43 @@ export class LightResponse {
     const { status, statusText } = this;
     const headers = asHeaders(new LightHeaders(this.headers as HeadersInit));
     const copy = new LightResponse(null, { status, statusText, headers });
-    if (this.#native !== null) copy.#native = this.#native.clone();
-    else if (this.#held !== null) copy.#held = new HeldBody(this.#held.content);
+    if (this.#native !== null) {
+      copy.#native = this.#native.clone();
+      copy.#nativeBody = this.#nativeBody;
+    } else if (this.#held !== null) {
+      const { content, isOut } = this.#held;
+      copy.#held = new HeldBody(content);
+      // The stream that the program has is read by the clones from now on.
+      if (isOut) {
+        this.#held.sent();
+        this.#held = new HeldBody(content);
+      }
+    }
     return copy as unknown as Response;
   }
 
-  #take({ status = 200, statusText = "", headers }: NonNullable<ResponseInit>): void {
-    const number = Math.trunc(Number(status));
-    if (!(number >= 200 && number <= 599)) {
-      throw new RangeError(`A response cannot have the status ${status}: 200 to 599 are allowed`);
-    }
-    const reason = String(statusText);
-    if (!REASON.test(reason)) {
-      throw new TypeError(`A response cannot have the statusText ${JSON.stringify(reason)}`);
-    }
-    this.#status = number;
-    this.#statusText = reason;
+  #take(init: NonNullable<ResponseInit>): void {
+    // The runtime's refuses it, or finds something in it.
+    if (typeof init !== "object") void new (natives().Response)(null, init);
+    const { headers, status, statusText } = init;
     if (headers !== undefined) this.#headers = new LightHeaders(headers as HeadersInit);
+    const isUsual = status === undefined || (status >= 200 && status <= 599);
+    if (isUsual && (statusText === undefined || isReason(statusText))) {
+      this.#status = Math.trunc(Number(status ?? 200));
+      this.#statusText = statusText ?? "";
+      return;
+    }
+    // Everything else is converted, or refused, by the runtime.
+    const converted = new (natives().Response)(null, asPresent({ status, statusText }));
+    this.#status = converted.status;
+    this.#statusText = converted.statusText;
+  }
+
+  /** A response of the runtime's with the body and the headers, which may have changed. It has used the body. */
+  async #asTyped(): Promise<Response> {
+    const { headers } = this;
+    const bytes = this.#native === null ? this.#use() : await this.#native.arrayBuffer();
+    return new (natives().Response)(bytes, { headers: [...headers] });
   }
 
   #hold(body: HeldBody, type: string | null): void {
@@ -200,7 +242,7 @@ export class LightResponse {
   static {
     isOne = (value) => #status in value;
     nativeIn = (response) => response.#native;
-    lengthIn = (response) => response.#length;
+    bodyIn = (response) => response.#nativeBody;
     isLockedIn = (response) => response.#held?.isLocked === true;
     contentsIn = (response) => {
       response.#held?.sent();
@@ -230,9 +272,9 @@ export function nativeOf(response: LightResponse): Response | null {
   return nativeIn(response);
 }
 
-/** How long the body of the real one is; -1 when nobody knows. */
-export function lengthOf(response: LightResponse): number {
-  return lengthIn(response);
+/** What is known of the body of the real one. */
+export function nativeBodyIn(response: LightResponse): NativeBody {
+  return bodyIn(response);
 }
 
 /** Whether somebody reads its body, or has. */
@@ -240,7 +282,31 @@ export function isTaken(response: LightResponse): boolean {
   return response.bodyUsed || isLockedIn(response);
 }
 
+/** A response of the runtime's that reads the same body. */
+export function twinOf(response: LightResponse): Response {
+  const { headers, body } = response;
+  return new (natives().Response)(body, { headers: [...headers] });
+}
+
 /** What is to be sent. With that its body has been used. */
 export function contentsOf(response: LightResponse): Contents {
   return contentsIn(response);
+}
+
+/** A copy of the bytes of a view. */
+export function copyOf(view: ArrayBufferView): Uint8Array<ArrayBuffer> {
+  if (view instanceof Uint8Array) return new Uint8Array(view);
+  return new Uint8Array(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+}
+
+function isReason(text: unknown): text is string {
+  return typeof text === "string" && REASON.test(text);
+}
+
+/** Without what is undefined: to the runtime's that may be a value like any other. */
+function asPresent({ status, statusText }: { status: unknown; statusText: unknown }): ResponseInit {
+  const init: Record<string, unknown> = {};
+  if (status !== undefined) init.status = status;
+  if (statusText !== undefined) init.statusText = statusText;
+  return init as ResponseInit;
 }

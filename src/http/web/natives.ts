@@ -26,21 +26,64 @@ export function natives(): Natives {
 }
 
 /**
- * Has a class pass for one of the runtime's: what it lacks it inherits, its instances are instances of both, and
- * those of the runtime are instances of it. Of a class that a program derives from it only its own are.
+ * Makes a class pass for one of the runtime's: it inherits what it lacks, its instances are instances of both, and
+ * those of the runtime are instances of it. A class that a program derives from it has only its own instances.
+ * Its members are enumerable, as those of every class of Web IDL are.
+ *
+ * @param twinOf - Makes one of the runtime's that has the same body, for methods of the runtime's class that are
+ * newer than this one: they would look for private parts that an instance of `light` does not have.
  */
-export function standsFor(light: { prototype: object; name: string }, native: object): void {
+export function standsFor<Light extends object>(
+  light: { prototype: Light; name: string },
+  native: object,
+  twinOf?: (light: Light) => object,
+): void {
   if (Object.hasOwn(light, Symbol.hasInstance)) return;
   const { prototype, name } = native as { prototype: object; name: string };
+  if (twinOf !== undefined) {
+    for (const [key, member] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+      const method: unknown = member.value;
+      if (typeof method !== "function" || Object.hasOwn(light.prototype, key)) continue;
+      defineMethod(light.prototype, key, function (this: Light, ...args: unknown[]): unknown {
+        return method.apply(twinOf(this), args);
+      });
+    }
+  }
   Object.setPrototypeOf(light, native);
   Object.setPrototypeOf(light.prototype, prototype);
   Object.defineProperty(light, "name", { value: name, configurable: true });
+  for (const part of [light, light.prototype]) {
+    for (const [key, member] of Object.entries(Object.getOwnPropertyDescriptors(part))) {
+      const isMember = typeof member.value === "function" || member.get !== undefined;
+      if (isMember && key !== "constructor") {
+        Object.defineProperty(part, key, { ...member, enumerable: true });
+      }
+    }
+  }
   const isInstance = Function.prototype[Symbol.hasInstance];
   Object.defineProperty(light, Symbol.hasInstance, {
     value(this: () => void, value: unknown): boolean {
       return isInstance.call(this === light ? (native as () => void) : this, value);
     },
   });
+}
+
+/** Adds a method to a prototype, as Web IDL has them. */
+export function defineMethod(
+  prototype: object,
+  name: string,
+  method: (...args: never[]) => unknown,
+): void {
+  Object.defineProperty(method, "name", { value: name, configurable: true });
+  Object.defineProperty(method, "length", { value: 0, configurable: true });
+  const open = { writable: true, enumerable: true, configurable: true };
+  Object.defineProperty(prototype, name, { value: method, ...open });
+}
+
+/** Adds a getter to a prototype, as Web IDL has them. */
+export function defineGetter(prototype: object, name: string, get: () => unknown): void {
+  Object.defineProperty(get, "name", { value: `get ${name}`, configurable: true });
+  Object.defineProperty(prototype, name, { get, enumerable: true, configurable: true });
 }
 
 /** How `console.log` of Node, and of the others after it, finds out what to print. */

@@ -1,7 +1,15 @@
 import { typeError } from "../../base/misuse.ts";
+import { checkField } from "../field-check.ts";
 import type { HttpReply } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { isBodiless } from "../status.ts";
+import {
+  type BodySource,
+  type ForeignResponse,
+  foreignBody,
+  foreignHeaders,
+  isForeignResponse,
+} from "./foreign-response.ts";
 import { eachHeader, isLightHeaders, type LightHeaders } from "./light-headers.ts";
 import { whyAborted } from "./light-request.ts";
 import {
@@ -9,11 +17,13 @@ import {
   contentsOf,
   isLight,
   isTaken,
-  lengthOf,
+  type NativeBody,
+  nativeBodyIn,
   nativeOf,
+  UNKNOWN,
 } from "./light-response.ts";
 import { natives } from "./natives.ts";
-import { rememberedContents } from "./remembering-response.ts";
+import { rememberedBody, rememberedContents } from "./remembering-response.ts";
 import { sendStream } from "./send-stream.ts";
 
 /** What the server says itself, of the connection that it has. RFC 9110 section 7.6.1. */
@@ -26,33 +36,46 @@ const typeLines = new Map<string, string>();
  * Answers with a response.
  *
  * @returns a promise only if that takes time.
- * @throws TypeError `ERR_INVALID_DATA` when it is none, or has been used.
+ * @throws TypeError `ERR_INVALID_DATA` when it is none, has been used, or has headers that HTTP does not have.
  */
 export function sendResponse(
   response: unknown,
   request: HttpRequest,
   reply: HttpReply,
 ): void | Promise<void> {
-  if (!isResponse(response)) {
-    // Nobody waits for it, or the connection is the program's.
-    if (reply.done) return undefined;
-    throw typeError(
-      "ERR_INVALID_DATA",
-      `Cannot answer with ${nameOf(response)}: a fetch handler returns a Response, or a promise of one`,
-    );
+  if (typeof response === "object" && response !== null) {
+    if (isLight(response)) {
+      if (isTaken(response)) throw used();
+      const native = nativeOf(response);
+      if (native !== null) {
+        const { headers } = response;
+        return sendRead(read(native, headers, nativeBodyIn(response)), request, reply);
+      }
+      sendContents(contentsOf(response), reply);
+      return undefined;
+    }
+    if (response instanceof natives().Response) {
+      const contents = rememberedContents(response);
+      if (contents === null) {
+        return sendRead(read(response, response.headers, rememberedBody(response)), request, reply);
+      }
+      sendContents(contents, reply);
+      return undefined;
+    }
+    if (isForeignResponse(response)) return sendRead(readForeign(response), request, reply);
   }
-  if (isLight(response)) {
-    if (isTaken(response)) throw used();
-    const native = nativeOf(response);
-    if (native !== null)
-      return sendNative(native, response.headers, lengthOf(response), request, reply);
-    sendContents(contentsOf(response), reply);
-    return undefined;
-  }
-  const contents = rememberedContents(response);
-  if (contents === null) return sendNative(response, response.headers, -1, request, reply);
-  sendContents(contents, reply);
-  return undefined;
+  // Nobody waits for it, or the connection is the program's.
+  if (reply.done) return undefined;
+  throw typeError(
+    "ERR_INVALID_DATA",
+    `Cannot answer with ${nameOf(response)}: a fetch handler returns a Response, or a promise of one`,
+  );
+}
+
+/** Whether it can be sent. */
+export function isResponse(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return isLight(value) || value instanceof natives().Response || isForeignResponse(value);
 }
 
 /** Body and all are at hand. */
@@ -77,61 +100,122 @@ function sendNothing(reply: HttpReply): void {
   reply.send();
 }
 
-/** The body is a stream of the runtime's, or there is none. */
-function sendNative(
-  response: Response,
-  headers: Headers,
-  length: number,
+/** A response whose body has to be read. */
+interface Readable extends NativeBody {
+  readonly status: number;
+  readonly headers: Headers | LightHeaders;
+  /** Where the body is read; null when there is none. */
+  readonly body: BodySource | null;
+  /** Whether it was fetched, and whatever fetched it has decoded its body. */
+  readonly isFetched: boolean;
+}
+
+function read(response: Response, headers: Headers, known: NativeBody): Readable {
+  const { status, body, type, url } = response;
+  if (response.bodyUsed || body?.locked === true) throw used();
+  checkStatus(status, type);
+  const reader = body === null ? null : readerOf(body, headers);
+  return { status, headers, body: reader, isFetched: url !== "", ...known };
+}
+
+/**
+ * What reads the body. A form with files is left where it is when nobody wants it: to cancel Node's stream of one
+ * makes that of Node 26 fail where nobody can catch it, and ends the process. It holds nothing but memory.
+ */
+function readerOf(body: ReadableStream, headers: Headers): BodySource {
+  const reader = body.getReader();
+  const isForm = headers.get("content-type")?.includes("boundary=----formdata-undici-") === true;
+  return isForm ? { read: () => reader.read(), cancel: async () => undefined } : reader;
+}
+
+function readForeign(response: ForeignResponse): Readable {
+  const { status, bodyUsed, body, url } = response;
+  const isLocked = (body as ReadableStream | null | undefined)?.locked === true;
+  if (bodyUsed === true || isLocked) throw used();
+  checkStatus(status, "default");
+  return {
+    status,
+    headers: foreignHeaders(response.headers),
+    body: foreignBody(response),
+    isFetched: typeof url === "string" && url !== "",
+    ...UNKNOWN,
+  };
+}
+
+function checkStatus(status: number, type: string): void {
+  if (Number.isInteger(status) && status >= 200 && status <= 599) return;
+  throw typeError(
+    "ERR_INVALID_DATA",
+    `Cannot answer with a response of type ${type} and status ${status}`,
+  );
+}
+
+function sendRead(
+  { status, headers, body, isFetched, length, isStream }: Readable,
   request: HttpRequest,
   reply: HttpReply,
 ): void | Promise<void> {
-  const { status, body } = response;
-  if (response.bodyUsed || body?.locked === true) throw used();
-  if (!(status >= 200 && status <= 599)) {
-    throw typeError(
-      "ERR_INVALID_DATA",
-      `Cannot answer with a response of type ${response.type} and status ${status}`,
-    );
-  }
   if (reply.done) {
     body?.cancel(whyAborted()).catch(ignore);
-    return;
+    return undefined;
   }
-  reply.status(status);
-  const isHidden = reply.isToHead || isBodiless(status);
-  // What was fetched has been decoded by whoever fetched it: neither its coding nor its length are true any more.
-  const isDecoded =
-    response.url !== "" && body !== null && !isHidden && headers.has("content-encoding");
-  const keepsLength = body === null ? reply.isToHead || status === 304 : !isDecoded;
-  if (body !== null && !isHidden) {
-    const without = isDecoded ? "content-encoding" : "";
+  try {
+    reply.status(status);
+    if (body === null) {
+      addHeaders(reply, headers, reply.isToHead || status === 304, { isFetched });
+      sendNothing(reply);
+      return undefined;
+    }
+    // Neither the coding nor the length of what was decoded is true any more.
+    const isDecoded = isFetched && headers.has("content-encoding");
+    const origin = { isFetched, isDecoded };
+    const isKnown = length >= 0 || (!isDecoded && headers.has("content-length"));
+    if (isBodiless(status) || (reply.isToHead && isKnown)) {
+      body.cancel(undefined).catch(ignore);
+      addHeaders(reply, headers, length < 0 && !isDecoded, origin);
+      if (length >= 0 && !isBodiless(status)) reply.lines("", false, length);
+      reply.begin().end();
+      return undefined;
+    }
     return sendStream(body, request, reply, (isWhole) => {
-      addHeaders(reply, headers, keepsLength && !isWhole && length < 0, without);
-      if (!isWhole) reply.lines("", false, length);
+      // A length that the program set is a promise for a stream, and for what is at hand a mistake.
+      addHeaders(reply, headers, length < 0 && !isDecoded && (isStream || !isWhole), origin);
+      if (length >= 0) reply.lines("", false, length);
     });
+  } catch (error) {
+    body?.cancel(error).catch(ignore);
+    throw error;
   }
-  addHeaders(reply, headers, keepsLength);
-  if (body === null) {
-    sendNothing(reply);
-  } else {
-    body.cancel().catch(ignore);
-    reply.begin().end();
-  }
-  return undefined;
 }
 
-/** @param keepsLength - Whether a Content-Length among them is true. */
+/** Where the headers of a response come from. */
+interface Origin {
+  /** They were fetched: what they say of the connection is about the one that they came over. */
+  readonly isFetched?: boolean;
+  /** The body was decoded on the way. */
+  readonly isDecoded?: boolean;
+}
+
+/**
+ * @param keepsLength - Whether a Content-Length among them is true.
+ * @throws TypeError `ERR_INVALID_DATA` for a name or a value that HTTP does not have: `Headers` takes more.
+ */
 function addHeaders(
   reply: HttpReply,
   headers: Headers | LightHeaders,
   keepsLength: boolean,
-  without: string = "",
+  { isFetched = false, isDecoded = false }: Origin = {},
 ): void {
   let lines = "";
   let hasDate = false;
   let length = -1;
   const add = (name: string, value: string): void => {
-    if (OWN.has(name) || name === without) return;
+    if (isDecoded && name === "content-encoding") return;
+    if (OWN.has(name)) {
+      if (name === "connection" && !isFetched && CLOSE.test(value)) reply.closeAfter();
+      return;
+    }
+    checkField(name, value, false);
     if (name === "content-length") {
       if (keepsLength && /^\d{1,15}$/.test(value)) length = Number(value);
       return;
@@ -142,13 +226,14 @@ function addHeaders(
   if (isLightHeaders(headers)) {
     eachHeader(headers, add);
   } else {
-    const { Headers } = natives();
-    // Those of another library are looked at by the runtime's: who knows whether it did.
-    const sound = headers instanceof Headers ? headers : new Headers(headers);
-    for (const [name, value] of sound) add(name, value);
+    // A subclass may give others than those that its base has checked.
+    for (const [name, value] of headers) add(name.toLowerCase(), value);
   }
   reply.lines(lines, hasDate, length);
 }
+
+/** The option close among those of Connection. RFC 9110 section 7.6.1. */
+const CLOSE = /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i;
 
 function typeLine(type: string): string {
   let line = typeLines.get(type);
@@ -157,16 +242,6 @@ function typeLine(type: string): string {
     typeLines.set(type, line);
   }
   return line;
-}
-
-/** Those of other libraries say by their name what they are. */
-function isResponse(value: unknown): value is Response {
-  if (typeof value !== "object" || value === null) return false;
-  return (
-    isLight(value) ||
-    value instanceof natives().Response ||
-    Object.prototype.toString.call(value) === "[object Response]"
-  );
 }
 
 function nameOf(value: unknown): string {

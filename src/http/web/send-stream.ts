@@ -2,6 +2,7 @@ import { typeError } from "../../base/misuse.ts";
 import { RequestError } from "../refusal.ts";
 import type { HttpReply } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
+import { type BodySource, isBuffer } from "./foreign-response.ts";
 import { whyAborted } from "./light-request.ts";
 
 /** How many rounds of promises a stream takes at most to give what it has already. */
@@ -9,8 +10,7 @@ const ROUNDS = 12;
 /** Whoever has ended its half of the connection and is sent nothing for so long has left. */
 const IDLE_AFTER_END_MS = 250;
 
-type Reader = ReadableStreamDefaultReader<unknown>;
-type Piece = Awaited<ReturnType<Reader["read"]>>;
+type Piece = Awaited<ReturnType<BodySource["read"]>>;
 
 /**
  * Sends a stream as the body of a reply whose head is ready: as fast as the client takes it.
@@ -19,17 +19,17 @@ type Piece = Awaited<ReturnType<Reader["read"]>>;
  * A stream that has all it will ever give goes with its length, like a string: so do the bodies of most
  * responses that the runtime makes. The head of any other does not wait for it.
  *
- * When the client leaves, the stream is cancelled.
+ * When the client leaves, the stream is cancelled. So it is when the reply answers HEAD, once it is known what the
+ * head for GET would say.
  *
  * @param addHeaders - Called before the head goes; with whether the whole body is at hand, and so its length.
  */
 export async function sendStream(
-  stream: ReadableStream,
+  reader: BodySource,
   request: HttpRequest,
   reply: HttpReply,
   addHeaders: (isWhole: boolean) => void,
 ): Promise<void> {
-  const reader = stream.getReader();
   const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
   const quiet = new QuietWatch(cancel);
   request.whenLeft(() => {
@@ -45,8 +45,8 @@ export async function sendStream(
       reply.send();
       return;
     }
+    const bytes = first === undefined ? "" : bytesOf(first);
     if (first !== undefined) {
-      const bytes = bytesOf(first);
       next = reader.read();
       const second = await soon(next);
       if (second?.done === true) {
@@ -54,19 +54,18 @@ export async function sendStream(
         reply.send(bytes);
         return;
       }
-      addHeaders(false);
-      reply.begin().write(bytes);
-    } else {
-      addHeaders(false);
-      reply.begin();
     }
+    addHeaders(false);
+    reply.begin();
+    if (reply.isToHead) {
+      cancel();
+      reply.end();
+      return;
+    }
+    await write(bytes, reply, quiet);
     for (let piece = await next; !piece.done; piece = await reader.read()) {
       if (reply.done) break;
-      quiet.isBusy = true;
-      if (!reply.write(bytesOf(piece))) {
-        await new Promise<void>((resolve) => reply.whenDrained(resolve));
-      }
-      quiet.isBusy = false;
+      await write(bytesOf(piece), reply, quiet);
     }
     if (reply.done) cancel();
     else if (!quiet.isOver) reply.end();
@@ -77,6 +76,17 @@ export async function sendStream(
   } finally {
     quiet.end();
   }
+}
+
+/** Sends a piece, and waits until the client has room for another. */
+async function write(
+  bytes: string | Uint8Array,
+  reply: HttpReply,
+  quiet: QuietWatch,
+): Promise<void> {
+  quiet.isBusy = true;
+  if (!reply.write(bytes)) await new Promise<void>((resolve) => reply.whenDrained(resolve));
+  quiet.isBusy = false;
 }
 
 /** Watches a stream that nobody may be there for: as long as something is sent, that shows. */
@@ -128,11 +138,16 @@ async function soon(promise: Promise<Piece>): Promise<Piece | undefined> {
   return settled ? promise : undefined;
 }
 
-function bytesOf({ value }: Piece): Uint8Array {
-  if (value instanceof Uint8Array) return value;
+/** A piece as it is written: a string goes as UTF-8. Bytes may be those of another realm. */
+function bytesOf({ value }: Piece): string | Uint8Array {
+  if (value instanceof Uint8Array || typeof value === "string") return value;
+  if (ArrayBuffer.isView(value)) {
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  if (isBuffer(value)) return new Uint8Array(value);
   throw typeError(
     "ERR_INVALID_DATA",
-    `Cannot send ${typeof value === "object" ? "an object" : `a ${typeof value}`}: the stream of a response gives bytes, as Uint8Array`,
+    `Cannot send ${typeof value === "object" ? "an object" : `a ${typeof value}`}: the stream of a response gives bytes or strings`,
   );
 }
 

@@ -28,7 +28,7 @@ import { F_GETFD } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import { IORING_CQE_F_MORE } from "../../uring/constants.ts";
 import { Ring } from "../../uring/ring.ts";
-import { isWaitOver, RingSignal } from "../../uring/ring-signal.ts";
+import { RingSignal } from "../../uring/ring-signal.ts";
 import {
   EVENT_ALL,
   EVENT_ERROR,
@@ -261,7 +261,7 @@ export class UringPoller implements Poller {
     const ring = this.#ring;
     if (timeoutMs === 0 && ring.submissions.pending === 0 && !ring.hasWork) return 0;
     const result = timeoutMs === 0 ? ring.enter(0, 0) : ring.enter(1, timeoutMs);
-    return result < 0 && !isWaitOver(result) ? result : 0;
+    return result < 0 && !ring.isWaitOver(result) ? result : 0;
   }
 
   /** Reports the completions, as far as `ready` has places. */

@@ -74,7 +74,17 @@ export const TARGETS: readonly Accepted[] = [
 export const HEADERS: readonly Accepted[] = [
   ["an empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", { host: "" }],
   ["no Host in HTTP/1.0", old(""), { host: undefined, version: 0 }],
-  ...["a", "a:80", "a:", "127.0.0.1:8080", "[::1]", "[v1.a:b]:1", "a.b-c_d~", "%41", "(a)"].map(
+  ...[
+    "a",
+    "a:80",
+    "a:",
+    "127.0.0.1:8080",
+    "[::1]",
+    "[::ffff:1.2.3.4]:1",
+    "a.b-c_d~",
+    "%41",
+    "(a)",
+  ].map(
     (host): Accepted => [`the Host ${host}`, `GET / HTTP/1.1\r\nhOsT:\t${host} \r\n\r\n`, { host }],
   ),
   [

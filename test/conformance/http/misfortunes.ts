@@ -190,21 +190,6 @@ const speaking: readonly Case[] = [
       },
     );
   })(),
-  (() => {
-    const errors: unknown[] = [];
-    return served(
-      "a reply that is shorter than it said is cut off, and nothing else is said of it",
-      {
-        handler: (_, reply) => reply.header("Content-Length", 5).begin().end("abc"),
-        error: (error) => void errors.push(error),
-      },
-      async (server, client) => {
-        for (const request of [GET, LAST]) await client().send(request).end();
-        await until(() => server.connections === 0);
-        assert.deepEqual(errors, []);
-      },
-    );
-  })(),
   served(
     "whoever waits for a reply to go down is told, be there several, and be it complete",
     {

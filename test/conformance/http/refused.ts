@@ -106,6 +106,9 @@ export const FRAMING: readonly Refused[] = [
   ...["a b", "a/b", "a?b", "u@a", "a,b", "a:b", "a:65536", "a:1:2", ":80", "[::1", "[]", "::1"].map(
     (value): Refused => [`the Host ${value}`, host(value), "HOST_INVALID"],
   ),
+  ...["[zz]", "[:]", "[1.2.3.4]", "[v1.a:b]:1", "[::1%25a]", "[1::2::3]", "1.2.3.256", "a.1"].map(
+    (value): Refused => [`the Host ${value}, which no URL has`, host(value), "HOST_INVALID"],
+  ),
   ...["%", "%4", "%zz", "a\\b", "a\x80", '"a"', "<a>", "[::1]a", "[a/b]"].map(
     (value): Refused => [`the Host ${JSON.stringify(value)}`, host(value), "HOST_INVALID"],
   ),

@@ -239,8 +239,12 @@ function streaming(web: WebCase): Case[] {
         );
       },
       async ({ client, errors }) => {
-        const { socket } = client().send("GET / HTTP/1.0\r\n\r\n");
+        const one = client();
+        const { socket } = one;
+        // Before it is connected, Deno forgets that it is paused.
+        await new Promise((resolve) => socket.once("connect", resolve));
         socket.pause();
+        one.send("GET / HTTP/1.0\r\n\r\n");
         for (let before = -1; before !== pulled || pulled === 0; ) {
           before = pulled;
           await new Promise((resolve) => setTimeout(resolve, 100));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Connection } from "../../../src/index.ts";
 import type { Case } from "../../suite.ts";
-import { assertSame, casesOf, pattern, type Rig, type Variant } from "./rig.ts";
+import { assertSame, casesOf, type Peer, pattern, type Rig, type Variant } from "./rig.ts";
 
 type Closing = Error & { code?: string };
 
@@ -103,12 +103,49 @@ export function endingCases(variant: Variant): Case[] {
       peer.send("second");
       await rig.until("received", () => got === "first second");
       assert.equal(log.closed, 0);
-      assert.throws(() => log.connection?.write("x"), { code: "ERR_CLOSED" });
+      assert.equal(log.connection?.write("x"), false);
       peer.shutdown();
       await rig.until("closed", () => log.closed === 1);
       assert.equal(log.error, undefined);
       assert.equal(log.connection?.write("x"), false);
       assert.equal(log.connection?.fileno(), -1);
+    }),
+    test("a broadcast reaches everyone, whatever one peer has ended, and nothing is thrown", async (rig) => {
+      const all: Connection[] = [];
+      const listener = rig.listen({
+        open: (it) => void all.push(it),
+        data: () => {
+          for (const connection of all) connection.write("news");
+        },
+      });
+      const peers = Array.from({ length: 4 }, () => rig.peer(listener));
+      await rig.until("accepted", () => all.length === 4);
+      const [ended, closing, closed, sender] = all as [
+        Connection,
+        Connection,
+        Connection,
+        Connection,
+      ];
+      // Each is found by its port, since the order in which connections are accepted is the kernel's.
+      const peerOf = (it: Connection): Peer =>
+        peers.find(({ socket }) => socket.localAddress().port === it.remoteAddress?.port) as Peer;
+      const half = peerOf(ended);
+      half.reading = false;
+      ended.write(new Uint8Array(8_000_000));
+      await rig.until("full", () => ended.pendingBytes > 0);
+      half.shutdown();
+      await rig.until("ending", () => ended.state === "ending");
+      const teller = peerOf(sender);
+      closing.close();
+      closed.destroy();
+      assert.deepEqual(
+        [ended, closing, closed].map((it) => it.write("x")),
+        [false, false, false],
+      );
+      teller.send("tell");
+      await rig.until("told", () => teller.text === "news");
+      assert.equal(ended.state, "ending");
+      ended.destroy();
     }),
     test("close sends what is queued; then the peer sees the end, not a reset", async (rig) => {
       const log = new Log();

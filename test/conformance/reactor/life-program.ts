@@ -28,6 +28,14 @@ switch (what) {
     reactor.setTimer(60_000, () => console.log("never")).cancel();
     break;
   }
+  case "serves": {
+    const listener = reactor.listen({
+      ...here,
+      data: (connection, bytes) => void connection.write(bytes),
+    });
+    console.log(listener.port);
+    break;
+  }
   case "open":
     reactor.listen(here);
     console.log("open");

@@ -26,7 +26,12 @@ export function limitCases(variant: Variant): Case[] {
     test(
       "without descriptors accepting pauses, reports once, and recovers; the open ones do not notice",
       async () => {
-        for (const errno of [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOBUFS, ERRNO.ENOMEM]) {
+        for (const [errno, hint] of [
+          [ERRNO.EMFILE, /ulimit -n/],
+          [ERRNO.ENFILE, /fs\.file-max/],
+          [ERRNO.ENOBUFS, /memory/],
+          [ERRNO.ENOMEM, /memory/],
+        ] as const) {
           let left = 2;
           const rig = new Rig(variant, {
             accept4: (...args) => (left-- > 0 ? kernel.libc.accept4(...args) : -errno),
@@ -51,7 +56,7 @@ export function limitCases(variant: Variant): Case[] {
             assert.ok(rig.counts.accept4 - before <= 3, `${rig.counts.accept4 - before} tries`);
             assert.equal(errors.length, 1);
             assert.equal(errors[0]?.code, Object.entries(ERRNO).find(([, n]) => n === errno)?.[0]);
-            assert.match(errors[0]?.hint ?? "", /ulimit -n/);
+            assert.match(errors[0]?.hint ?? "", hint);
             // One is closed, and a descriptor free: no need to wait for the next try.
             left = 1;
             open[0]?.destroy();
@@ -62,6 +67,74 @@ export function limitCases(variant: Variant): Case[] {
           } finally {
             rig[Symbol.dispose]();
           }
+        }
+      },
+      withoutCalls(variant),
+    ),
+    test(
+      "an accept that fails for ever is reported once and does not spin, and all else goes on",
+      async () => {
+        for (const [errno, hint] of [
+          [ERRNO.EACCES, /forbids/],
+          [ERRNO.EPERM, /forbids/],
+          [ERRNO.ENOSYS, /tried again/],
+          [ERRNO.ENETDOWN, /tried again/],
+          [ERRNO.ECONNABORTED, /tried again/],
+        ] as const) {
+          let left = 1;
+          const rig = new Rig(variant, {
+            accept4: (...args) => (left-- > 0 ? kernel.libc.accept4(...args) : -errno),
+          });
+          const errors: SysError[] = [];
+          let opened = 0;
+          try {
+            const listener = rig.listen({
+              open: () => void opened++,
+              data: (it, bytes) => void it.write(bytes),
+              acceptError: (_, error) => void errors.push(error),
+            });
+            const open = rig.peer(listener);
+            await rig.until("accepted", () => opened === 1);
+            const late = rig.peer(listener);
+            await rig.until("reported", () => errors.length > 0);
+            const before = rig.counts.accept4;
+            open.send("ping");
+            await rig.until("echoed", () => open.text === "ping");
+            await rig.during(60);
+            const tries = rig.counts.accept4 - before;
+            assert.ok(tries <= 4 * 32, `${tries} calls of accept4`);
+            assert.equal(errors.length, 1);
+            assert.equal(errors[0]?.errno, -errno);
+            assert.match(errors[0]?.hint ?? "", hint);
+            left = 100;
+            await rig.until("accepted", () => opened === 2);
+            late.send("pong");
+            await rig.until("echoed", () => late.text === "pong");
+          } finally {
+            rig[Symbol.dispose]();
+          }
+        }
+      },
+      withoutCalls(variant),
+    ),
+    test(
+      "connections that fail before they are accepted are passed over, and not reported",
+      async () => {
+        let failing = 20;
+        const rig = new Rig(variant, {
+          accept4: (...args) =>
+            failing-- > 0 ? -ERRNO.ECONNABORTED : kernel.libc.accept4(...args),
+        });
+        try {
+          let opened = 0;
+          const listener = rig.listen({
+            open: () => void opened++,
+            acceptError: () => assert.fail("reported"),
+          });
+          rig.peer(listener);
+          await rig.until("accepted", () => opened === 1);
+        } finally {
+          rig[Symbol.dispose]();
         }
       },
       withoutCalls(variant),
@@ -115,7 +188,7 @@ export function limitCases(variant: Variant): Case[] {
           // A connection that found such a hole ended the pause, and the next began another.
           assert.ok(errors.length <= 1 + opened, `${errors.length} reports`);
           assert.match(errors[0]?.hint ?? "", /select\(\) holds fds below 1024; use poll or epoll/);
-          assert.throws(() => rig.reactor.watch(held.at(-1) as number, 1, () => {}), {
+          assert.throws(() => rig.reactor.watch(Math.max(...held), 1, () => {}), {
             code: "EINVAL",
             hint: "select() holds fds below 1024; use poll or epoll",
           });
@@ -265,6 +338,96 @@ export function limitCases(variant: Variant): Case[] {
         2000,
       );
       assert.equal(error?.code, "ETIMEDOUT");
+    }),
+    test(
+      "a peer that reads slowly what the kernel holds for it is not idle; one that stops is",
+      async (rig) => {
+        const idleTimeoutMs = 200;
+        // A machine that is stalled for long makes the peer idle indeed: then once more.
+        for (let tries = 0; tries < 5; tries++) {
+          let error: (Error & { code?: string }) | undefined;
+          let connection: Connection | undefined;
+          const listener = rig.listen({
+            idleTimeoutMs,
+            open: (it) => {
+              connection = it;
+              it.write(new Uint8Array(3_000_000));
+            },
+            close: (_, why) => {
+              error = why;
+            },
+          });
+          const peer = rig.peer(listener);
+          peer.readBytes = 40_000;
+          let longest = 0;
+          for (let last = performance.now(); peer.length < 2_000_000 && error === undefined; ) {
+            peer.reading = true;
+            await rig.step();
+            peer.reading = false;
+            await rig.during(10);
+            const now = performance.now();
+            longest = Math.max(longest, now - last);
+            last = now;
+          }
+          const survived = error === undefined;
+          if (!survived && longest > idleTimeoutMs / 4) continue;
+          assert.ok(
+            survived,
+            `closed after ${peer.length} bytes, with ${longest} ms at most between`,
+          );
+          assert.ok((connection as Connection | undefined)?.unacknowledgedBytes !== 0);
+          await rig.until("given up", () => error !== undefined, 4000);
+          assert.equal((error as (Error & { code?: string }) | undefined)?.code, "ETIMEDOUT");
+          return;
+        }
+        assert.fail("the machine is too busy to read at a steady rate");
+      },
+      variant.mode === "blocking" ? "hosted shows it" : undefined,
+    ),
+    test("an ending peer that takes nothing is given up, whatever it sends and the timeout handler does", async (rig) => {
+      let error: (Error & { code?: string }) | undefined;
+      let told = 0;
+      let connection: Connection | undefined;
+      const listener = rig.listen({
+        idleTimeoutMs: 40,
+        open: (it) => {
+          connection = it;
+          it.write(new Uint8Array(8_000_000));
+          it.end();
+        },
+        data: () => {},
+        timeout: () => void told++,
+        close: (_it, why) => {
+          error = why;
+        },
+      });
+      const peer = rig.peer(listener);
+      peer.reading = false;
+      let next = 0;
+      await rig.until(
+        "given up",
+        () => {
+          if (error === undefined && performance.now() > next) {
+            next = performance.now() + 5;
+            peer.send(".");
+          }
+          return error !== undefined;
+        },
+        4000,
+      );
+      assert.equal(connection?.state, "closed");
+      assert.equal(error?.code, "ETIMEDOUT");
+      assert.equal(told, 0);
+    }),
+    test("a peer that has taken everything before the end may answer as late as it likes", async (rig) => {
+      let ended = 0;
+      const listener = rig.listen({ open: (it) => it.end("question"), close: () => void ended++ });
+      const peer = rig.peer(listener);
+      await rig.until("asked", () => peer.ended);
+      await rig.during(30);
+      assert.equal(ended, 0);
+      peer.shutdown();
+      await rig.until("closed", () => ended === 1);
     }),
     test("with a timeout handler it is told, each time, and the connection stays", async (rig) => {
       let told = 0;

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { ERRNO } from "../../../src/base/errno.ts";
 import { kernel } from "../../../src/sys/open.ts";
+import { IORING_OP } from "../../../src/uring/constants.ts";
 import { descriptors } from "../../descriptors.ts";
 import { randomFrom } from "../../faulty-kernel.ts";
+import { faultyRings } from "../../ring-memory.ts";
 import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;
@@ -16,6 +19,53 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
     rig.until("all accepted", () => rig.told.fds.length === 150);
     rig.engine.forget(0);
   },
+
+  "an accept that fails for ever is told and does not spin; a connection that fails is passed over":
+    ({ kernel: from }) => {
+      for (const [errno, connections] of [
+        [ERRNO.EACCES, 1],
+        [ERRNO.EPERM, 1],
+        [ERRNO.EBADF, 1],
+        [ERRNO.ECONNABORTED, 32],
+      ] as const) {
+        let failing = true;
+        let submitted = 0;
+        const failed = new Set<string>();
+        const { arenas, syscall } = faultyRings(
+          {
+            submitting: (words, at) => {
+              if (!failing || (words[at] as number) % 256 !== IORING_OP.ACCEPT) return;
+              submitted++;
+              failed.add(`${words[at + 8]}:${words[at + 9]}`);
+              words.fill(0, at, at + 8);
+              words.fill(0, at + 10, at + 16);
+              words[at] = IORING_OP.NOP;
+            },
+            completed: (completion) => {
+              const [low, high] = new Uint32Array(completion.buffer, completion.byteOffset, 2);
+              if (failing && failed.has(`${low}:${high}`)) completion[2] = -errno;
+            },
+          },
+          from,
+        );
+        using rig = new UringRig({ ...from, arenas, libc: { ...from.libc, syscall } });
+        const told: number[] = [];
+        rig.told.onAcceptFailed = (slot, why) => {
+          told.push(why);
+          rig.engine.setAccepting(slot, false);
+        };
+        const server = rig.opened.own(rig.listen(0));
+        rig.connect(server);
+        rig.until("told", () => told.length > 0);
+        rig.turns(10);
+        assert.deepEqual(told, [errno]);
+        assert.equal(submitted, connections);
+        failing = false;
+        rig.engine.setAccepting(0, true);
+        rig.until("accepted", () => rig.told.fds.length === 1);
+        rig.engine.forget(0);
+      }
+    },
 
   "a listener paused and resumed at any time loses no connection": (rig) => {
     const { engine, told } = rig;

@@ -39,6 +39,7 @@ export class Told implements Completions {
   readonly fds: number[] = [];
   onReceived: (slot: number, arena: Arena, offset: number, length: number) => void = () => {};
   onAccepted: (slot: number) => void = () => {};
+  onAcceptFailed: (slot: number, errno: number) => void = () => {};
   onFailed: (slot: number) => void = () => {};
 
   of(slot: number): SlotRecord {
@@ -59,7 +60,9 @@ export class Told implements Completions {
     this.fds.push(fd);
     this.onAccepted(slot);
   }
-  acceptFailed(): void {}
+  acceptFailed(slot: number, errno: number): void {
+    this.onAcceptFailed(slot, errno);
+  }
   connected(): void {}
   received(slot: number, arena: Arena, offset: number, length: number): void {
     const record = this.of(slot);

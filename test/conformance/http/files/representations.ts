@@ -366,19 +366,17 @@ const others: readonly Case[] = [
     assert.equal(new Set([before, after, third]).size, 3);
   }),
   filesCase("the tag of a file that was just written is a weak one", async ({ get, site }) => {
+    const path = join(site.root, "fresh.txt");
     for (let i = 0; i < 20; i++) {
-      const path = join(site.root, "fresh.txt");
-      let [written, asked] = [0, 0];
-      let tag = "";
-      do {
-        writeFileSync(path, `fresh ${i}`);
-        written = statSync(path).mtimeMs;
-        tag = (await get("/fresh.txt")).headers.get("etag") as string;
-        asked = Date.now();
-        // An answer that took longer than a tick says nothing: write once more.
-      } while (asked - written > 15);
-      assert.match(tag, /^W\/"/, `written at ${written}, asked before ${asked}`);
+      writeFileSync(path, `fresh ${i}`);
+      const written = statSync(path).mtimeMs;
+      const tag = (await get("/fresh.txt")).headers.get("etag") as string;
+      // An answer that took longer than a tick of the clock says nothing.
+      if (Date.now() - written < 20) assert.match(tag, /^W\/"/, `written at ${written}`);
     }
+    const soon = new Date(Date.now() + 60_000);
+    utimesSync(path, soon, soon);
+    assert.match((await get("/fresh.txt")).headers.get("etag") as string, /^W\/"/);
   }),
   filesCase("a file of the future was changed no later than now", async ({ get, site }) => {
     const future = new Date(Date.now() + 86_400_000);

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { IdleTimeout } from "./idle-timeout.ts";
+import { Timers } from "./timers.ts";
+
+/** A connection whose kernel and peer do as the test says, on a clock of its own. */
+class Bench {
+  now = 0;
+  idleAt: number[] = [];
+  pendingBytes = 0;
+  untaken = 0;
+  readonly timers: Timers = new Timers(
+    () => {},
+    () => {},
+  );
+  readonly idle: IdleTimeout;
+
+  constructor(t: TestContext, timeoutMs: number, untaken = 0) {
+    this.untaken = untaken;
+    t.mock.method(performance, "now", () => this.now);
+    this.idle = new IdleTimeout(this.timers, timeoutMs, () => this.idleAt.push(this.now), this);
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.pendingBytes + this.untaken;
+  }
+
+  /** The kernel takes bytes. */
+  takes(bytes: number): void {
+    this.untaken += bytes;
+    this.idle.sent(bytes);
+  }
+
+  until(end: number, each: () => void = () => {}): void {
+    for (; this.now < end; this.now += 10) {
+      each();
+      this.timers.fire((callback) => callback());
+      this.timers.fireLimits(this.timers.overdue, (callback) => callback());
+    }
+  }
+}
+
+test("nothing at all: idle at its time, and again each time", (t) => {
+  const bench = new Bench(t, 1000);
+  bench.until(3500);
+  assert.deepEqual(bench.idleAt, [1000, 2000, 3000]);
+});
+
+test("what is received counts from when it came", (t) => {
+  const bench = new Bench(t, 1000);
+  bench.until(700);
+  bench.idle.touch();
+  bench.until(3000);
+  assert.deepEqual(bench.idleAt[0], 1700);
+});
+
+test("a peer that reads steadily from what the kernel took at once is never idle", (t) => {
+  const bench = new Bench(t, 60_000);
+  bench.takes(60_000_000);
+  bench.until(1_400_000, () => {
+    bench.untaken -= 400;
+  });
+  assert.deepEqual(bench.idleAt, []);
+});
+
+for (const [timeoutMs, latest] of [
+  [1000, 1500],
+  [60_000, 76_000],
+] as const) {
+  test(`a peer that takes nothing is noticed within a quarter more than ${timeoutMs} ms`, (t) => {
+    const bench = new Bench(t, timeoutMs);
+    bench.takes(2_000_000);
+    bench.pendingBytes = 5_000_000;
+    bench.until(2 * timeoutMs);
+    const [first = 0] = bench.idleAt;
+    assert.ok(first >= timeoutMs && first <= latest, `at ${first}`);
+  });
+
+  test(`so is one that stops in the middle, and never sooner: ${timeoutMs} ms`, (t) => {
+    const bench = new Bench(t, timeoutMs);
+    bench.takes(50_000_000);
+    const stops = 2.6 * timeoutMs;
+    bench.until(stops, () => {
+      bench.untaken -= 10;
+    });
+    bench.until(5 * timeoutMs);
+    const [first = 0] = bench.idleAt;
+    assert.ok(first >= stops + timeoutMs - 10 && first <= stops + latest, `at ${first}`);
+  });
+}
+
+test("bytes that were on their way before it began are no progress of their own", (t) => {
+  const bench = new Bench(t, 1000, 2_000_000);
+  bench.until(1500);
+  assert.deepEqual(bench.idleAt, [1000]);
+});
+
+test("only what goes out counts after the end, and what comes again once all has gone", (t) => {
+  const bench = new Bench(t, 1000);
+  bench.takes(5000);
+  bench.idle.outgoingOnly();
+  bench.until(1990, () => bench.idle.touch());
+  const [first = 0] = bench.idleAt;
+  assert.ok(first >= 1000 && first <= 1300, `at ${first}`);
+  bench.idleAt = [];
+  bench.untaken = 0;
+  bench.until(6000, () => bench.idle.touch());
+  assert.deepEqual(bench.idleAt, []);
+});
+
+test("a peer that keeps up with what is written to it is not idle", (t) => {
+  const bench = new Bench(t, 1000);
+  bench.takes(1000);
+  bench.until(5000, () => {
+    bench.takes(10);
+    bench.untaken -= 10;
+  });
+  assert.deepEqual(bench.idleAt, []);
+});

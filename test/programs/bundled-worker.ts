@@ -1,0 +1,6 @@
+/** The handlers of the workers of bundled.ts. */
+import type { Connection } from "../../src/index.ts";
+
+export function data(connection: Connection, bytes: Uint8Array): void {
+  connection.write(bytes);
+}
