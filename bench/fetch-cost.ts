@@ -23,6 +23,8 @@ const REQUEST: Uint8Array = new TextEncoder().encode(
 const nowhere = {
   connection: { remoteAddress: null, localAddress: null, fileno: () => -1 },
   date: "",
+  isFull: false,
+  isAnswerable: () => true,
   write: () => true,
   connectionField: () => "",
   whenDrained: (callback: () => void) => callback(),

@@ -166,11 +166,6 @@ export class HttpReply {
     this.#left = length;
   }
 
-  /** Ends the connection when this reply is complete, and says so in its head. */
-  closeAfter(): void {
-    if (this.#isFresh()) this.#exchange.endAfterReply();
-  }
-
   /** For HEAD, when what GET would have is not known: no length is said, unless one was set. */
   leaveLengthOut(): void {
     this.#set |= HAS_LENGTH;

@@ -212,7 +212,12 @@ function addHeaders(
   const add = (name: string, value: string): void => {
     if (isDecoded && name === "content-encoding") return;
     if (OWN.has(name)) {
-      if (name === "connection" && !isFetched && CLOSE.test(value)) reply.closeAfter();
+      if (name === "connection" && !isFetched && CLOSE.test(value)) reply.header(name, "close");
+      return;
+    }
+    if (name === "upgrade") {
+      // That has to be named in Connection.
+      reply.header(name, value);
       return;
     }
     checkField(name, value, false);
