@@ -37,6 +37,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   "15-uring-echo": same,
   "16-workers": same,
   "19-models": same,
+  "20-epoll-ctrl-c": same,
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
 const FETCH_SERVERS = ["17-http-fetch"];
@@ -187,6 +188,21 @@ for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
     });
   });
 }
+
+describe("20-epoll-ctrl-c, stopped", limits, () => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    test(`${signal} ends it, and its connections`, async () => {
+      await using server = await serving("20-epoll-ctrl-c");
+      const client = await connected(server.at);
+      client.write("x");
+      assert.equal(await said(client, 1), "x");
+      server.child.kill(signal);
+      assert.equal((await server.ended).code, 0);
+      assert.match(server.stdout, /stopped\n$/);
+      if (!client.readableEnded) await once(client.resume(), "end");
+    });
+  }
+});
 
 describe("01-select-echo-keyboard, at the keyboard", limits, () => {
   test("a line stops it", async () => {

@@ -37,6 +37,7 @@ import { printingConformance } from "./conformance/printing.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./conformance/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./conformance/select.ts";
 import { selectorConformance } from "./conformance/selector.ts";
+import { signalsConformance } from "./conformance/signals.ts";
 import { socketConformance } from "./conformance/socket.ts";
 import { traceConformance } from "./conformance/trace.ts";
 import { uringConformance } from "./conformance/uring.ts";
@@ -112,6 +113,7 @@ function all(extent: Extent): Listed[] {
       selectConformance(),
       pollConformance(),
       epollConformance(),
+      signalsConformance(),
       pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
       pollerConformance("poll", (kernel) => new PollPoller(kernel)),
       pollerConformance("select", (kernel) => new SelectPoller(kernel)),

@@ -187,7 +187,8 @@ export class Reactor implements Disposable {
    * Turns, and blocks the thread, until {@link Reactor.stop} or until nothing is open any more.
    *
    * @remarks
-   * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers.
+   * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers. To stop on
+   * Ctrl-C, watch a `SignalFd` of `polloi/select` and call {@link Reactor.stop}.
    *
    * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback; SysError
    * of the engine's own calls when they fail for good, which closes the reactor and its connections with that error.

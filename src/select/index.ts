@@ -9,3 +9,4 @@ export * from "./constants.ts";
 export { Epoll, type EpollOptions } from "./epoll.ts";
 export { Poll } from "./poll.ts";
 export { select } from "./select.ts";
+export { SignalFd, type SignalFdOptions, type SignalName } from "./signal-fd.ts";

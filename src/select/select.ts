@@ -13,8 +13,9 @@ import { EXCEPTIONAL, fdTooLarge, READERS, SelectSets, WRITERS } from "./select-
  * Waits until a descriptor of three lists is ready, and returns those that are.
  *
  * @remarks
- * It blocks the thread, as the call of the system does: timers, promises and signal handlers of
- * JavaScript run when it returns. A signal does not end it; it goes on with what is left of the time.
+ * It blocks the thread, as the call of the system does. Timers, promises and the runtime's signal handlers
+ * run when the event loop turns again: in a loop that only waits, never. A signal does not end the wait, which
+ * goes on with what is left of the time; a `SignalFd` among the readers does.
  * Regular files are always ready. Whatever `fileno()` does to the lists, what counts is what was
  * found in them while they were read, once, from the front. They are never written to.
  *

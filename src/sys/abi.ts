@@ -20,6 +20,7 @@ export const PAGE_SIZE = 4096;
 // mmap(2), madvise(2)
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
 export const MAP_SHARED = 0x01;
 export const MAP_PRIVATE = 0x02;
 export const MAP_FIXED = 0x10;
@@ -92,6 +93,7 @@ export const RLIMIT_NOFILE = 7;
 /** Call numbers for {@link Libc.syscall}. Only calls added since 2019 have one number everywhere. */
 export const SYS = {
   getdents64: (X64 ? 217 : 61) as number,
+  mprotect: (X64 ? 10 : 226) as number,
   munmap: (X64 ? 11 : 215) as number,
   gettid: (X64 ? 186 : 178) as number,
   prctl: (X64 ? 157 : 167) as number,
@@ -120,6 +122,12 @@ export const SYS = {
 export const EPOLL_EVENT: { readonly stride: number; readonly data: number } = X64
   ? { stride: 3, data: 1 }
   : { stride: 4, data: 2 };
+
+/**
+ * `struct sigaction` of libc, offsets in bytes: the handler, then a mask of 128 bytes, then the flags.
+ * sigaction(2).
+ */
+export const SIGACTION = { handler: 0, flags: 136, size: 152 } as const;
 
 /** `struct pollfd`: fd, then the asked events in 16 bits and the given ones in 16. poll(2). */
 export const POLLFD_SIZE = 8;

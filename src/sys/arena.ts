@@ -90,16 +90,23 @@ export class ArenaPool {
     const length = pages(byteLength);
     const free = this.#free.get(length)?.pop();
     if (free !== undefined) return free;
-    const address = this.#libc.mmap(
-      0,
-      length,
-      PROT_READ | PROT_WRITE,
-      MAP_PRIVATE | MAP_ANONYMOUS,
-      -1,
-      0,
-    );
+    const arena = this.mapForGood(length);
+    this.#all.push(arena);
+    return arena;
+  }
+
+  /**
+   * An arena that is neither released nor unmapped with the others, because something outside of this thread
+   * points there.
+   *
+   * @throws SysError `ENOMEM` when the system has no memory to map.
+   */
+  mapForGood(byteLength: number): Arena {
+    const length = pages(byteLength);
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const address = this.#libc.mmap(0, length, PROT_READ | PROT_WRITE, flags, -1, 0);
     check(address, "mmap");
-    return this.#mapped(address, length);
+    return new Arena(address, this.#viewMemory(address, length));
   }
 
   /**
@@ -113,7 +120,8 @@ export class ArenaPool {
     const flags = MAP_SHARED | MAP_POPULATE;
     const address = this.#libc.mmap(0, length, PROT_READ | PROT_WRITE, flags, fd, offset);
     check(address, "mmap", { fd });
-    const arena = this.#mapped(address, length);
+    const arena = new Arena(address, this.#viewMemory(address, length));
+    this.#all.push(arena);
     this.#shared.add(arena);
     return arena;
   }
@@ -146,12 +154,6 @@ export class ArenaPool {
     for (const { address, byteLength } of this.#all.splice(0)) {
       syscall(SYS.munmap, address, byteLength, 0, 0, 0, 0);
     }
-  }
-
-  #mapped(address: number, length: number): Arena {
-    const arena = new Arena(address, this.#viewMemory(address, length));
-    this.#all.push(arena);
-    return arena;
   }
 }
 

@@ -1,5 +1,6 @@
 import { EPOLL_EVENT } from "./abi.ts";
 import { ArenaPool, type ViewMemory } from "./arena.ts";
+import { openDenoSignals } from "./deno-signals.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 import { LIBC_NAMES } from "./libc-names.ts";
@@ -29,8 +30,6 @@ interface DenoNamespace {
   readonly internal: symbol;
   readonly [key: symbol]: { readonly core?: DenoCore } | undefined;
   readonly version: { readonly deno: string };
-  addSignalListener(signal: "SIGWINCH", listener: () => void): void;
-  removeSignalListener(signal: "SIGWINCH", listener: () => void): void;
   readonly permissions: { querySync(permission: { name: "ffi" }): { readonly state: string } };
   dlopen(
     path: string,
@@ -103,24 +102,13 @@ function open(deno: DenoNamespace): Kernel {
     arenas,
     scratch,
     watch: (fd, onReadable) => {
-      if (!hasWatched) openSignals(deno);
+      // A server that is overrun right after its start would leave no descriptor for them.
+      if (!hasWatched) openDenoSignals();
       hasWatched = true;
       return watches.watch(fd, onReadable);
     },
     soon: (callback) => turns.soon(callback),
   };
-}
-
-/**
- * Has Deno open the socket pair of its signal handlers now.
- *
- * It does so when the main module has been evaluated, and panics if there is no descriptor left. A server that
- * is overrun right after its start would end in this way.
- */
-function openSignals(deno: DenoNamespace): void {
-  const listener = () => {};
-  deno.addSignalListener("SIGWINCH", listener);
-  deno.removeSignalListener("SIGWINCH", listener);
 }
 
 /**

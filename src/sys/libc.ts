@@ -78,7 +78,7 @@ export interface Libc {
   timerfd_create(clock: number, flags: number): number;
   timerfd_settime(fd: number, flags: number, value: number, oldValue: number): number;
 
-  // Memory and limits.
+  // Memory, limits and signals.
   mmap(
     address: number,
     length: number,
@@ -91,6 +91,7 @@ export interface Libc {
   getrlimit(resource: number, limit: number): number;
   setrlimit(resource: number, limit: number): number;
   getpgrp(): number;
+  sigaction(signal: number, action: number, oldAction: number): number;
 
   /** Any call that libc may lack a name for, by its number on this machine ({@link SYS} in abi.ts). */
   syscall(number: number, a: number, b: number, c: number, d: number, e: number, f: number): number;
@@ -158,6 +159,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, Signature>> = {
   getrlimit: signature("i32 ptr"),
   setrlimit: signature("i32 ptr"),
   getpgrp: signature(""),
+  sigaction: signature("i32 ptr ptr"),
 
   syscall: signature("size size size size size size size"),
 };
@@ -230,6 +232,7 @@ export function libcFrom(
     getrlimit: (a, b) => result(bound.getrlimit(a, word(b))),
     setrlimit: (a, b) => result(bound.setrlimit(a, word(b))),
     getpgrp: () => result(bound.getpgrp()),
+    sigaction: (a, b, c) => result(bound.sigaction(a, word(b), word(c))),
     syscall: (a, b, c, d, e, f, g) =>
       result(bound.syscall(word(a), word(b), word(c), word(d), word(e), word(f), word(g))),
   };

@@ -81,7 +81,15 @@ const SHOWS: Partial<Record<keyof Libc, Show>> = {
 /** Calls whose first argument is no descriptor, and which are about none. */
 const WITHOUT_FD: ReadonlySet<string> = new Set<keyof Libc>([
   ...(["socket", "socketpair", "pipe2", "open", "unlink", "epoll_create1", "eventfd"] as const),
-  ...(["timerfd_create", "mmap", "madvise", "getrlimit", "setrlimit", "getpgrp"] as const),
+  ...([
+    "timerfd_create",
+    "mmap",
+    "madvise",
+    "getrlimit",
+    "setrlimit",
+    "getpgrp",
+    "sigaction",
+  ] as const),
   ...(["ppoll", "pselect", "syscall"] as const),
 ]);
 

@@ -514,6 +514,12 @@ export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
     const group = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2];
     assert.equal(libc.getpgrp(), Number(group));
   },
+  sigaction: () => {
+    const SIGUSR2 = 12;
+    const SIGKILL = 9;
+    assert.equal(libc.sigaction(SIGUSR2, 0, memory.address), 0);
+    assert.equal(libc.sigaction(SIGKILL, memory.address, 0), -EINVAL);
+  },
 
   syscall: () =>
     withFds((open) => {

@@ -1,0 +1,171 @@
+import { constants } from "node:os";
+import type { HasFileno } from "../base/descriptor.ts";
+import { ERRNO } from "../base/errno.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { check } from "../base/sys-error.ts";
+import { O_CLOEXEC, O_NONBLOCK } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
+import { SignalRoutes } from "../sys/signal-routes.ts";
+
+/** The name of a signal, as signal(7) spells it: `"SIGINT"`. */
+export type SignalName = `SIG${string}`;
+
+/** How to make a {@link SignalFd}. */
+export interface SignalFdOptions {
+  /** The kernel to call; by default the one of this thread. */
+  readonly kernel?: Kernel;
+}
+
+const NUMBERS = constants.signals as Readonly<Record<string, number | undefined>>;
+
+/** Signals that cannot be handled, or that an instruction would raise again as soon as its handler returns. */
+const REFUSED: readonly string[] = [
+  "SIGKILL",
+  "SIGSTOP",
+  "SIGSEGV",
+  "SIGBUS",
+  "SIGFPE",
+  "SIGILL",
+  "SIGTRAP",
+];
+
+let routes: SignalRoutes | undefined;
+
+/**
+ * A descriptor that is readable when a signal has come, for a loop that blocks its thread.
+ *
+ * @remarks
+ * The runtime calls its own handlers of signals (`process.on("SIGINT", ...)`) in its event loop, so never in a
+ * loop that waits with `select`, `Poll`, `Epoll`, a selector or `reactor.run()`. Put a `SignalFd` among what
+ * such a loop waits for. Ctrl-C then ends the loop, and `finally` and `using` clean up, as `KeyboardInterrupt`
+ * has them do in Python.
+ *
+ * While it is open, the signals are its own: they neither end the process nor reach the runtime's handlers.
+ * Once it is closed, they go where they went before. A program whose event loop turns needs none of this and
+ * is better served by the runtime's handlers.
+ *
+ * It is a pipe, to which a signal handler writes; a signalfd(2) would need the signal blocked in every thread
+ * of the runtime.
+ *
+ * @example
+ * ```ts
+ * using signals = new SignalFd(["SIGINT", "SIGTERM"]);
+ * using server = createServer({ port: 7788 });
+ * for (let running = true; running; ) {
+ *   const [readable] = select([signals, server], [], []);
+ *   if (readable.includes(signals)) running = signals.read() === null;
+ *   if (readable.includes(server)) server.accept()?.socket.close();
+ * }
+ * ```
+ * Source: signal(7), sigaction(2).
+ */
+export class SignalFd implements HasFileno, Disposable {
+  readonly #kernel: Kernel;
+  readonly #signals: readonly number[];
+  #reader: number;
+  readonly #writer: number;
+
+  /**
+   * @param signals - The names of the signals to receive: at least one. None may be another's, in this
+   * thread, and no fault such as SIGSEGV.
+   * @throws TypeError or RangeError `ERR_INVALID_OPTION` for what is not the name of a signal that can be
+   * received; TypeError `ERR_ALREADY_REGISTERED` for a signal of another `SignalFd`; SysError `EMFILE`,
+   * `ENFILE`, and `EACCES` where the system allows no code to be made at run time.
+   */
+  constructor(signals: Iterable<SignalName>, options: SignalFdOptions = {}) {
+    const kernel = kernelOf(options);
+    this.#kernel = kernel;
+    this.#signals = numbersOf(signals);
+    routes ??= new SignalRoutes(kernel);
+    for (const signal of this.#signals) {
+      if (!routes.has(signal)) continue;
+      throw typeError(
+        "ERR_ALREADY_REGISTERED",
+        `Cannot receive ${nameOf(signal)}: another SignalFd receives it`,
+      );
+    }
+    const { libc, scratch } = kernel;
+    check(libc.pipe2(scratch.address, O_CLOEXEC | O_NONBLOCK), "pipe2");
+    this.#reader = scratch.i32[0] as number;
+    this.#writer = scratch.i32[1] as number;
+    for (const signal of this.#signals) {
+      const result = routes.add(signal, this.#writer);
+      if (result < 0) this.close();
+      check(result, "sigaction");
+    }
+  }
+
+  /** The descriptor, -1 once it is closed. */
+  fileno(): number {
+    return this.#reader;
+  }
+
+  /** Whether it is closed. */
+  get closed(): boolean {
+    return this.#reader < 0;
+  }
+
+  /**
+   * Takes one signal.
+   *
+   * @returns Its name, or `null` when none has come. Signals are in the order in which they came.
+   * @throws TypeError `ERR_CLOSED`.
+   */
+  read(): SignalName | null {
+    if (this.#reader < 0) throw typeError("ERR_CLOSED", "Cannot read: this SignalFd is closed");
+    const { libc, scratch } = this.#kernel;
+    const result = libc.read(this.#reader, scratch.address, 4);
+    if (result === -ERRNO.EAGAIN) return null;
+    check(result, "read", { fd: this.#reader });
+    return nameOf(scratch.i32[0] as number);
+  }
+
+  /** Gives the signals back and closes the descriptor; unregister it before. Safe to call twice. */
+  close(): void {
+    if (this.#reader < 0) return;
+    for (const signal of this.#signals) routes?.remove(signal);
+    this.#kernel.libc.close(this.#reader);
+    this.#kernel.libc.close(this.#writer);
+    this.#reader = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function numbersOf(signals: Iterable<SignalName>): number[] {
+  if (typeof signals !== "object" || typeof signals?.[Symbol.iterator] !== "function") {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot receive ${show(signals)}: give a list of signals, such as ["SIGINT", "SIGTERM"]`,
+    );
+  }
+  const numbers = new Set<number>();
+  for (const name of signals) {
+    const number = Object.hasOwn(NUMBERS, name) ? NUMBERS[name] : undefined;
+    if (number === undefined) {
+      throw typeError(
+        "ERR_INVALID_OPTION",
+        `Cannot receive ${show(name)}: give the name of a signal, such as "SIGINT"`,
+      );
+    }
+    if (REFUSED.includes(name)) {
+      throw rangeError(
+        "ERR_INVALID_OPTION",
+        `Cannot receive ${name}: it cannot be handled, or is a fault of the program`,
+      );
+    }
+    numbers.add(number);
+  }
+  if (numbers.size === 0) {
+    throw rangeError("ERR_INVALID_OPTION", "Cannot receive no signal: give at least one");
+  }
+  return [...numbers];
+}
+
+function nameOf(signal: number): SignalName {
+  const found = Object.entries(NUMBERS).find(([, number]) => number === signal);
+  return (found?.[0] ?? `SIG${signal}`) as SignalName;
+}
