@@ -8,24 +8,27 @@ import { descriptors } from "./descriptors.ts";
 
 const { libc, arenas } = kernel;
 
-/** This thread's arenas, for those who want to know of them. */
+/** Another pool's arenas, by default this thread's, for those who want to know of them. */
 export class BorrowedArenas extends ArenaPool {
-  constructor() {
+  readonly #lender: ArenaPool;
+
+  constructor(lender: ArenaPool = arenas) {
     super(libc, () => {
       throw new Error("maps nothing itself");
     });
+    this.#lender = lender;
   }
 
   override map(byteLength: number): Arena {
-    return arenas.map(byteLength);
+    return this.#lender.map(byteLength);
   }
 
   override mapFile(fd: number, offset: number, byteLength: number): Arena {
-    return arenas.mapFile(fd, offset, byteLength);
+    return this.#lender.mapFile(fd, offset, byteLength);
   }
 
   override release(arena: Arena): void {
-    arenas.release(arena);
+    this.#lender.release(arena);
   }
 }
 

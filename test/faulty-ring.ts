@@ -12,6 +12,7 @@ const PRIORITY_SHIFT = 16;
 const LINK = IOSQE_IO_LINK << FLAGS_SHIFT;
 const OPERATION = 0xff;
 const LENGTH = 6;
+const LIMIT = 11;
 
 /**
  * Faults of io_uring: operations that do not begin, multishot ones that end after one, short sends.
@@ -53,6 +54,8 @@ export function randomRingFaults(random: () => number): ReturnType<typeof faulty
           if (chance < 0.1) nothing(words, at, random() < 0.5 ? ERRNO.EINTR : ERRNO.ENOBUFS);
           else if (chance < 0.5) {
             words[at] = word & ~(IORING_RECV_MULTISHOT << PRIORITY_SHIFT);
+            // What is received once has no limit.
+            words[at + LIMIT] = 0;
             if (chance < 0.3) words[at + LENGTH] = 1 + Math.floor(random() * 2000);
           }
           break;

@@ -1,11 +1,12 @@
 import { ERRNO } from "../src/base/errno.ts";
 import { SYS } from "../src/sys/abi.ts";
-import type { Arena } from "../src/sys/arena.ts";
+import type { Arena, ArenaPool } from "../src/sys/arena.ts";
 import type { Kernel } from "../src/sys/kernel.ts";
 import type { Libc } from "../src/sys/libc.ts";
 import { kernel } from "../src/sys/open.ts";
 import {
   IORING_OFF_SQ_RING,
+  IORING_OP,
   IORING_REGISTER_PBUF_RING,
   IOU_PBUF_RING_INC,
 } from "../src/uring/constants.ts";
@@ -20,8 +21,8 @@ const COMPLETION_WORDS = 4;
 class WatchedArenas extends BorrowedArenas {
   readonly #onRing: (fd: number, arena: Arena, offset: number) => void;
 
-  constructor(onRing: (fd: number, arena: Arena, offset: number) => void) {
-    super();
+  constructor(lender: ArenaPool, onRing: (fd: number, arena: Arena, offset: number) => void) {
+    super(lender);
     this.#onRing = onRing;
   }
 
@@ -84,12 +85,12 @@ export interface RingFaults {
 /** The parts of a kernel that change what goes through its rings. */
 export function faultyRings(
   faults: RingFaults,
-  { libc }: Pick<Kernel, "libc"> = kernel,
+  { libc, arenas }: Pick<Kernel, "libc" | "arenas"> = kernel,
 ): Pick<Kernel, "arenas"> & Pick<Libc, "syscall"> {
   const rings = new Map<number, Queues>();
   let params = new Uint32Array();
   let memory: Arena | undefined;
-  const watched = new WatchedArenas((fd, arena, offset) => {
+  const watched = new WatchedArenas(arenas, (fd, arena, offset) => {
     if (offset === IORING_OFF_SQ_RING) memory = arena;
     else if (memory !== undefined) rings.set(fd, new Queues(params, memory.u32, arena.u32));
   });
@@ -114,4 +115,28 @@ export function withoutIncrementalBuffers(from: Kernel): Kernel {
     return from.libc.syscall(number, fd, operation, ...rest);
   };
   return { ...from, libc: { ...from.libc, syscall } };
+}
+
+/** A kernel that refuses a multishot receive with a limit, as before Linux 6.17. */
+export function withoutReceiveLimits(from: Kernel): Kernel {
+  const refused = new Set<string>();
+  const { arenas, syscall } = faultyRings(
+    {
+      submitting: (words, at) => {
+        const isReceive = ((words[at] as number) & 0xff) === IORING_OP.RECV;
+        if (!isReceive || words[at + 11] === 0) return;
+        refused.add(`${words[at + 8]}:${words[at + 9]}`);
+        words.fill(0, at, at + 8);
+        words.fill(0, at + 10, at + 16);
+      },
+      completed: (completion) => {
+        const [low, high, result] = completion as unknown as [number, number, number];
+        if (result === 0 && refused.delete(`${low >>> 0}:${high >>> 0}`)) {
+          completion[2] = -ERRNO.EINVAL;
+        }
+      },
+    },
+    from,
+  );
+  return { ...from, arenas, libc: { ...from.libc, syscall } };
 }

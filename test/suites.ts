@@ -46,7 +46,7 @@ import { wakerConformance } from "./conformance/waker.ts";
 import { watchConformance } from "./conformance/watch.ts";
 import { workersConformance } from "./conformance/workers.ts";
 import { ENGINES } from "./engines.ts";
-import { withoutIncrementalBuffers } from "./ring-memory.ts";
+import { withoutIncrementalBuffers, withoutReceiveLimits } from "./ring-memory.ts";
 import { type Extent, RUNS_ALL, type Suite } from "./suite.ts";
 
 /** Skips what needs io_uring where it does not work. */
@@ -141,7 +141,10 @@ function all(extent: Extent): Listed[] {
     })),
     ...notSmoke(
       uringEngineConformance("buffers that are used up bit by bit"),
-      uringEngineConformance("buffers of one receive", withoutIncrementalBuffers(kernel)),
+      uringEngineConformance(
+        "an older kernel, with buffers of one receive and receives without a limit",
+        withoutReceiveLimits(withoutIncrementalBuffers(kernel)),
+      ),
     ),
     ...VARIANTS.map((variant) => ({
       suite: reactorConformance(variant),

@@ -1,6 +1,6 @@
 import type { Arena, ArenaPool } from "../sys/arena.ts";
 
-/** How much of a stream one piece holds, unless more comes at once. */
+/** How much of a stream one piece holds. */
 const PIECE_BYTES = 65_536;
 
 /** Bytes that came late, from the start of an arena of their own. */
@@ -23,7 +23,8 @@ export interface LateArrivals {
  * wants it.
  *
  * @remarks
- * Bytes are copied, so that a paused stream keeps nobody else's buffers.
+ * Bytes are copied, so that a paused stream keeps nobody else's buffers. There are no more of them than a receive
+ * takes before it ends: see `RECEIVE_LIMIT`.
  */
 export class Late {
   readonly #arenas: ArenaPool;
@@ -38,6 +39,13 @@ export class Late {
     return this.#slots.size;
   }
 
+  /** How much memory is mapped for them. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const { pieces } of this.#slots.values()) bytes += pieces.length * PIECE_BYTES;
+    return bytes;
+  }
+
   has(slot: number): boolean {
     return this.#slots.size > 0 && this.#slots.has(slot);
   }
@@ -49,14 +57,17 @@ export class Late {
 
   putBytes(slot: number, bytes: Uint8Array): void {
     const { pieces } = this.#at(slot);
-    let piece = pieces.at(-1);
-    if (piece === undefined || piece.arena.byteLength - piece.length < bytes.length) {
-      const arena = this.#arenas.map(Math.max(PIECE_BYTES, bytes.length));
-      piece = { arena, length: 0 };
-      pieces.push(piece);
+    for (let from = 0; from < bytes.length; ) {
+      let piece = pieces.at(-1);
+      if (piece === undefined || piece.length === PIECE_BYTES) {
+        piece = { arena: this.#arenas.map(PIECE_BYTES), length: 0 };
+        pieces.push(piece);
+      }
+      const part = bytes.subarray(from, from + PIECE_BYTES - piece.length);
+      piece.arena.u8.set(part, piece.length);
+      piece.length += part.length;
+      from += part.length;
     }
-    piece.arena.u8.set(bytes, piece.length);
-    piece.length += bytes.length;
   }
 
   putEnd(slot: number): void {

@@ -104,6 +104,7 @@ export class UringEngine implements Engine {
       this.#ring.close();
       throw error;
     }
+    this.#operations.tryLimits();
     const buffers = this.#buffers;
     this.#accepts = new UringAccepts(kernel.libc, this.#ring, this.#slots, this.#operations, {
       completions,
@@ -283,6 +284,7 @@ export class UringEngine implements Engine {
       buffersHeld: this.#buffers.held,
       loans: this.#receives.loans,
       late: this.#late.size,
+      lateBytes: this.#late.bytes,
       orphanedSends: this.#sends.orphans,
       watched: this.#watched.size,
       files: this.#files.size,

@@ -1,3 +1,4 @@
+import { ERRNO } from "../base/errno.ts";
 import { EVENT_WRITE } from "../selectors/events.ts";
 import { maskOf } from "../selectors/pollers/poll-mask.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
@@ -31,6 +32,9 @@ const LINK = IOSQE_IO_LINK << 8;
 /** Far more than it takes, even where thousands of others have something to be tried. */
 const MAX_CANCELS = 4096;
 
+/** How much a multishot receive takes before it ends: what a stream may be sent after its owner has paused it. */
+const RECEIVE_LIMIT = 131_072;
+
 /** The only group of buffers. */
 export const GROUP = 0;
 
@@ -39,12 +43,31 @@ export class UringOperations {
   readonly #ring: Ring;
   readonly #slots: UringSlots;
   readonly #onFirst: () => void;
+  #limitsReceives = false;
 
   /** @param onFirst - Called for what is asked when nothing else is yet to be submitted. */
   constructor(ring: Ring, slots: UringSlots, onFirst: () => void) {
     this.#ring = ring;
     this.#slots = slots;
     this.#onFirst = onFirst;
+  }
+
+  /**
+   * Looks whether the kernel limits what a multishot receive takes. To be called before anything is asked for.
+   *
+   * @remarks
+   * Without a limit it would take megabytes for a stream before its owner can pause it. So where there is none,
+   * before Linux 6.17, each receive is asked for by itself.
+   */
+  tryLimits(): void {
+    const { submissions, completions } = this.#ring;
+    // A kernel that knows no limits refuses them before it looks at the descriptor.
+    submissions.receiveMultishot(-1, GROUP, 0, OP_NONE, RECEIVE_LIMIT);
+    this.#ring.enter(0, 0);
+    for (; completions.length > 0; completions.skip()) {
+      this.#limitsReceives = completions.result(completions.next()) !== -ERRNO.EINVAL;
+    }
+    completions.publish();
   }
 
   /** Accepts or receives, if the owner wants it, until the completion that lacks IORING_CQE_F_MORE. */
@@ -58,8 +81,10 @@ export class UringOperations {
     if (slots.kinds[slot] === KIND_LISTENER) {
       const type = SOCK_NONBLOCK | SOCK_CLOEXEC;
       submissions.acceptMultishot(fd, type, slot, slots.tag(slot, OP_ACCEPT));
+    } else if (this.#limitsReceives) {
+      submissions.receiveMultishot(fd, GROUP, slot, slots.tag(slot, OP_RECEIVE), RECEIVE_LIMIT);
     } else {
-      submissions.receiveMultishot(fd, GROUP, slot, slots.tag(slot, OP_RECEIVE));
+      submissions.receive(fd, GROUP, slot, slots.tag(slot, OP_RECEIVE));
     }
     this.#pushed(slot);
   }

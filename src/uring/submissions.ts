@@ -24,9 +24,12 @@ const WORDS = 16;
 
 /** Multishot operations say so in the 16 bits that once were an I/O priority. */
 const PRIORITY_SHIFT = 16;
+/** The word that limits a multishot receive: `optlen`. */
+const AT_LIMIT = 11;
 const FLAGS_SHIFT = 8;
 
 const ACCEPT: number = IORING_OP.ACCEPT | (IORING_ACCEPT_MULTISHOT << PRIORITY_SHIFT);
+const RECEIVE_ONCE: number = IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT);
 const RECEIVE: number =
   IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT) | (IORING_RECV_MULTISHOT << PRIORITY_SHIFT);
 const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
@@ -35,8 +38,8 @@ const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
  * The queue in which the kernel is asked for things.
  *
  * ```text
- *   word  0        1    2, 3     4, 5      6        7            8, 9   10             11 .. 15
- *         op       fd   offset   address   length   op's flags   tag    buffer group   0
+ *   word  0        1    2, 3     4, 5      6        7            8, 9   10             11      12 .. 15
+ *         op       fd   offset   address   length   op's flags   tag    buffer group   limit   0
  *         | flags << 8 | priority << 16
  * ```
  *
@@ -162,9 +165,25 @@ export class SubmissionQueue {
     this.push(ACCEPT, fd, 0, 0, 0, flags, tagLow, tagHigh);
   }
 
-  /** Receives into the buffers of `group` until cancelled, or until IORING_CQE_F_MORE is missing. */
-  receiveMultishot(fd: number, group: number, tagLow: number, tagHigh: number): void {
+  /** Receives once, into a buffer of `group`. */
+  receive(fd: number, group: number, tagLow: number, tagHigh: number): void {
+    this.push(RECEIVE_ONCE, fd, 0, 0, 0, 0, tagLow, tagHigh, group);
+  }
+
+  /**
+   * Receives into the buffers of `group` until cancelled, or until IORING_CQE_F_MORE is missing.
+   *
+   * @param limitBytes - After how many bytes it ends; 0 for no limit. Linux 6.17; before it any other is EINVAL.
+   */
+  receiveMultishot(
+    fd: number,
+    group: number,
+    tagLow: number,
+    tagHigh: number,
+    limitBytes: number,
+  ): void {
     this.push(RECEIVE, fd, 0, 0, 0, 0, tagLow, tagHigh, group);
+    this.#words[((this.#tail - 1) & this.#mask) * WORDS + AT_LIMIT] = limitBytes;
   }
 
   /** Tells once that `fd` is ready: POLL* bits in the completion's result. */

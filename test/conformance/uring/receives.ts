@@ -40,6 +40,38 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
   },
 
+  "a stream that is paused is sent no more than two buffers after it": (rig) => {
+    const { engine, told } = rig;
+    const [mine, theirs] = rig.tcp();
+    const wanted = pattern(6_000_000, 11);
+    let sent = 0;
+    const fill = (): void => {
+      for (let part: number | null = 0; part !== null && sent < wanted.length; sent += part ?? 0) {
+        part = theirs.send(wanted.subarray(sent));
+      }
+    };
+    // Megabytes are there before anybody looks.
+    fill();
+    assert.ok(sent > 1_000_000);
+    engine.open(0, mine.fileno());
+    let most = 0;
+    told.onReceived = () => engine.setReceiving(0, false);
+    while (told.of(0).received < wanted.length) {
+      const before = told.of(0).received;
+      engine.setReceiving(0, true);
+      rig.until("received", () => {
+        fill();
+        return told.of(0).received > before;
+      });
+      rig.turns(3);
+      most = Math.max(most, engine.balance().lateBytes as number);
+    }
+    assert.ok(most <= 2 * BUFFER_BYTES, `${most} bytes are kept for it`);
+    // What the record kept of it.
+    assertSame(told.of(0).bytes, wanted.subarray(0, told.of(0).bytes.length));
+    engine.forget(0);
+  },
+
   "pause, resume and close at any time lose, double and move nothing": (rig) => {
     for (let seed = 1; seed <= 60; seed++) {
       const random = randomFrom(seed);
