@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { SysError } from "../../../../src/base/sys-error.ts";
 import { type HttpHandler, serve } from "../../../../src/http/index.ts";
+import type { OutgoingFile } from "../../../../src/reactor/connection.ts";
 import { O_RDONLY } from "../../../../src/sys/abi.ts";
 import type { Case } from "../../../suite.ts";
 import { ask, DATA, HELLO, TestSite } from "./site.ts";
@@ -12,7 +14,11 @@ import { ask, DATA, HELLO, TestSite } from "./site.ts";
 function replyCase(
   name: string,
   handle: (fd: number, done: (error?: Error) => void) => HttpHandler,
-  run: (port: number, done: readonly (Error | undefined)[]) => Promise<void>,
+  run: (
+    port: number,
+    done: readonly (Error | undefined)[],
+    errors: readonly unknown[],
+  ) => Promise<void>,
 ): Case {
   return {
     name,
@@ -22,9 +28,11 @@ function replyCase(
       const fd = openSync(path, O_RDONLY);
       const done: (Error | undefined)[] = [];
       const handler = handle(fd, (error) => void done.push(error));
-      const server = serve({ host: "127.0.0.1", port: 0, handler, error: () => {} });
+      const errors: unknown[] = [];
+      const error = (thrown: unknown): void => void errors.push(thrown);
+      const server = serve({ host: "127.0.0.1", port: 0, handler, error });
       try {
-        await run(server.port, done);
+        await run(server.port, done, errors);
       } finally {
         await server.stop(0);
         closeSync(fd);
@@ -34,7 +42,69 @@ function replyCase(
   };
 }
 
+/** Why a file cannot be sent, and how it is reported. */
+const BROKEN: readonly (readonly [string, (fd: number) => OutgoingFile, code: string])[] = [
+  ["that ends too early", (fd) => ({ fd, offset: 0, length: DATA.length + 1 }), "ENODATA"],
+  ["that ends before its beginning", (fd) => ({ fd, offset: 400_000, length: 5 }), "ENODATA"],
+  ["that is a directory", () => ({ fd: openSync("/", O_RDONLY), offset: 0, length: 5 }), "EINVAL"],
+];
+
 export const replyCases: readonly Case[] = [
+  ...BROKEN.flatMap(([name, make, code]) =>
+    (["sendFile", "writeFile"] as const).map((method) =>
+      replyCase(
+        `${method} of a file ${name}: the client is cut off, and error is called once`,
+        (fd, done) => (_, reply) => {
+          const file = make(fd);
+          const closing = (error?: Error): void => {
+            if (file.fd !== fd) closeSync(file.fd);
+            done(error);
+          };
+          if (method === "writeFile") reply.header("Content-Length", file.length).begin();
+          reply[method]({ ...file, done: closing });
+          if (method === "writeFile") reply.end();
+        },
+        async (port, done, errors) => {
+          const { body } = await ask(port, "/").catch(() => ({ body: Buffer.alloc(0) }));
+          assert.ok(body.length <= DATA.length);
+          while (done.length === 0) await new Promise((resolve) => setImmediate(resolve));
+          const [first] = errors as SysError[];
+          assert.equal(errors.length, 1);
+          assert.ok(first instanceof SysError);
+          assert.deepEqual([first.syscall, first.code], ["sendfile", code]);
+          assert.equal(done.length, 1);
+          const head = await ask(port, "/", { method: "HEAD" });
+          assert.deepEqual([head.status, errors.length], [200, 1]);
+        },
+      ),
+    ),
+  ),
+  replyCase(
+    "a client that leaves in the middle of a file is no error",
+    (fd, done) => (_, reply) => reply.sendFile({ fd, offset: 0, length: DATA.length, done }),
+    async (port, done, errors) => {
+      for (let i = 0; i < 5; i++) {
+        const socket = connect({ port, host: "127.0.0.1" });
+        socket.on("error", () => {});
+        socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        await new Promise((resolve) => socket.once("readable", resolve));
+        socket.resetAndDestroy();
+        while (done.length <= i) await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.deepEqual(errors, []);
+    },
+  ),
+  replyCase(
+    "a handler that fails behind sendFile is reported, and the file is sent",
+    (fd, done) => (_, reply) => {
+      reply.sendFile({ fd, offset: 0, length: DATA.length, done });
+      throw new Error("behind");
+    },
+    async (port, done, errors) => {
+      assert.ok((await ask(port, "/")).body.equals(DATA));
+      assert.deepEqual([done.length, errors.map(String)], [1, ["Error: behind"]]);
+    },
+  ),
   replyCase(
     "sendFile is all of an answer, and done is called once, for HEAD too",
     (fd, done) => (_, reply) => reply.sendFile({ fd, offset: 100_000, length: 100_000, done }),

@@ -1,12 +1,21 @@
 /** What is sent of a file: types, validators, conditions, ranges, codings. */
 import assert from "node:assert/strict";
-import { statSync, utimesSync, writeFileSync } from "node:fs";
+import { appendFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { files, type HttpServer, type HttpTimeouts, serve } from "../../../../src/http/index.ts";
 import type { Case } from "../../../suite.ts";
 import { Client } from "../client.ts";
-import { type Answer, CHANGED, DATA, filesCase, HELLO, parseAnswer, TestSite } from "./site.ts";
+import {
+  type Answer,
+  ask,
+  CHANGED,
+  DATA,
+  filesCase,
+  HELLO,
+  parseAnswer,
+  TestSite,
+} from "./site.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
   "/hello.txt": "text/plain; charset=utf-8",
@@ -310,7 +319,7 @@ const LARGE = 20_000_000;
 /** A server that is asked for a large file once. */
 async function servedLarge(
   times: Partial<HttpTimeouts>,
-  run: (server: HttpServer, socket: Socket) => Promise<void>,
+  run: (server: HttpServer, socket: Socket, path: string) => Promise<void>,
 ): Promise<void> {
   using site = new TestSite();
   writeFileSync(join(site.root, "large"), Buffer.alloc(LARGE, 1));
@@ -321,7 +330,7 @@ async function servedLarge(
   try {
     socket.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
     await new Promise((resolve) => socket.once("readable", resolve));
-    await run(server, socket);
+    await run(server, socket, join(site.root, "large"));
   } finally {
     socket.destroy();
     await server.stop(0);
@@ -378,6 +387,57 @@ const others: readonly Case[] = [
     utimesSync(path, soon, soon);
     assert.match((await get("/fresh.txt")).headers.get("etag") as string, /^W\/"/);
   }),
+  {
+    name: "a handler that fails around files() is reported: before, 500; behind, the file is sent",
+    async run() {
+      using site = new TestSite();
+      using handler = files({ dir: site.root });
+      const errors: unknown[] = [];
+      const server = serve({
+        host: "127.0.0.1",
+        port: 0,
+        handler(request, reply) {
+          reply.header("X-A", "b");
+          if (request.query === "before") throw new Error("before");
+          const { query } = request;
+          handler(request, reply);
+          if (query === "behind") throw new Error("behind");
+        },
+        error: (thrown) => void errors.push(String(thrown)),
+      });
+      try {
+        const { port } = server;
+        const plain = await ask(port, "/data.bin");
+        assert.deepEqual([plain.headers.get("x-a"), plain.body.length], ["b", DATA.length]);
+        const before = await ask(port, "/data.bin?before");
+        assert.deepEqual([before.status, before.headers.has("x-a")], [500, false]);
+        assert.ok((await ask(port, "/data.bin?behind")).body.equals(DATA));
+        handler.close();
+        assert.equal((await ask(port, "/data.bin")).status, 500);
+        assert.deepEqual(errors.slice(0, 2), ["Error: before", "Error: behind"]);
+        assert.match(String(errors[2]), /Cannot serve files: the handler is closed/);
+      } finally {
+        await server.stop(0);
+      }
+    },
+  },
+  {
+    name: "of a file that grows while it is sent, as much is sent as it had",
+    run: () =>
+      servedLarge({}, async (server, socket, path) => {
+        const parts: Buffer[] = [];
+        appendFileSync(path, "more");
+        socket.on("data", (part: Buffer) => void parts.push(part));
+        const isWhole = (): boolean => {
+          const length = parts.reduce((sum, part) => sum + part.length, 0);
+          return length >= LARGE && Buffer.concat(parts).indexOf("\r\n\r\n") + 4 + LARGE === length;
+        };
+        while (!isWhole()) await new Promise((resolve) => setImmediate(resolve));
+        // The next answer follows at once, and has the new length.
+        const { headers } = await ask(server.port, "/large", { method: "HEAD" });
+        assert.equal(headers.get("content-length"), String(LARGE + 4));
+      }),
+  },
   filesCase("a file of the future was changed no later than now", async ({ get, site }) => {
     const future = new Date(Date.now() + 86_400_000);
     utimesSync(join(site.root, "hello.txt"), future, future);
