@@ -1,3 +1,4 @@
+import { kernel } from "../../sys/open.ts";
 import {
   type Contents,
   copyOf,
@@ -7,6 +8,7 @@ import {
   TEXT,
   UNKNOWN,
 } from "./light-response.ts";
+import { extractMimeType } from "./mime-type.ts";
 import {
   type BodyInit,
   defineGetter,
@@ -134,6 +136,15 @@ function makeClass(): typeof Response {
           // A clone is the runtime's own, and knows no more than the headers say.
           if (name === "clone" && this.#isPlain) this.#see();
           return native.call(this);
+        });
+      }
+      if (kernel.runtime === "bun") {
+        const { arrayBuffer } = Native.prototype;
+        // Bun's own leaves out that the Content-Type has changed, and does not normalise it.
+        defineMethod(prototype, "blob", async function (this: Remembering): Promise<Blob> {
+          this.#settle();
+          const type = extractMimeType(this.headers.get("content-type"));
+          return new Blob([await arrayBuffer.call(this)], { type });
         });
       }
       standsFor(Remembering, Native);
