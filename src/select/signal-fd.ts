@@ -1,8 +1,10 @@
 import { constants } from "node:os";
 import type { HasFileno } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
+import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
+import { guard, unguard } from "../sys/abandoned.ts";
 import { O_CLOEXEC, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/kernel-option.ts";
@@ -42,7 +44,8 @@ let routes: SignalRoutes | undefined;
  * has them do in Python.
  *
  * While it is open, the signals are its own: they neither end the process nor reach the runtime's handlers.
- * Once it is closed, they go where they went before. A program whose event loop turns needs none of this and
+ * Once it is closed, they go where they went before. One that is garbage-collected first is closed then, with a
+ * warning of the process. A program whose event loop turns needs none of this and
  * is better served by the runtime's handlers.
  *
  * It is a pipe, to which a signal handler writes; a signalfd(2) would need the signal blocked in every thread
@@ -61,10 +64,19 @@ let routes: SignalRoutes | undefined;
  * Source: signal(7), sigaction(2).
  */
 export class SignalFd implements HasFileno, Disposable {
+  static {
+    printAs(SignalFd, (it) => ({
+      fd: it.#reader,
+      signals: it.#signals.map(nameOf).join(" "),
+      state: it.#reader < 0 ? "closed" : "open",
+    }));
+  }
+
   readonly #kernel: Kernel;
   readonly #signals: readonly number[];
   #reader: number;
-  readonly #writer: number;
+  readonly #release: () => void;
+  readonly #guarded: object;
 
   /**
    * @param signals - The names of the signals to receive: at least one. None may be another's, in this
@@ -87,10 +99,12 @@ export class SignalFd implements HasFileno, Disposable {
     }
     const { libc, scratch } = kernel;
     check(libc.pipe2(scratch.address, O_CLOEXEC | O_NONBLOCK), "pipe2");
-    this.#reader = scratch.i32[0] as number;
-    this.#writer = scratch.i32[1] as number;
+    const [reader, writer] = [scratch.i32[0] as number, scratch.i32[1] as number];
+    this.#reader = reader;
+    this.#release = releaseOf(kernel, this.#signals, [reader, writer]);
+    this.#guarded = guard(this, reader, this.#release);
     for (const signal of this.#signals) {
-      const result = routes.add(signal, this.#writer);
+      const result = routes.add(signal, writer);
       if (result < 0) this.close();
       check(result, "sigaction");
     }
@@ -124,15 +138,26 @@ export class SignalFd implements HasFileno, Disposable {
   /** Gives the signals back and closes the descriptor; unregister it before. Safe to call twice. */
   close(): void {
     if (this.#reader < 0) return;
-    for (const signal of this.#signals) routes?.remove(signal);
-    this.#kernel.libc.close(this.#reader);
-    this.#kernel.libc.close(this.#writer);
     this.#reader = -1;
+    this.#release();
+    unguard(this.#guarded);
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** What gives signals back and closes descriptors, without their owner. */
+function releaseOf(
+  { libc }: Kernel,
+  signals: readonly number[],
+  fds: readonly number[],
+): () => void {
+  return () => {
+    for (const signal of signals) routes?.remove(signal);
+    for (const fd of fds) libc.close(fd);
+  };
 }
 
 function numbersOf(signals: Iterable<SignalName>): number[] {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import { serve } from "../../src/http/index.ts";
 import { Reactor } from "../../src/index.ts";
-import { Epoll, Poll } from "../../src/select/index.ts";
+import { Epoll, Poll, SignalFd } from "../../src/select/index.ts";
 import {
   DefaultSelector,
   EVENT_READ,
@@ -100,6 +100,11 @@ export function printingConformance(withRing: boolean): Suite {
         run() {
           using epoll = new Epoll();
           assert.equal(printed(epoll), `Epoll { fd: ${epoll.fileno()}, state: "open" }`);
+          using signals = new SignalFd(["SIGUSR2", "SIGWINCH"]);
+          assert.equal(
+            printed(signals),
+            `SignalFd { fd: ${signals.fileno()}, signals: "SIGUSR2 SIGWINCH", state: "open" }`,
+          );
           using waker = new Waker();
           const fd = waker.fileno();
           assert.equal(printed(waker), `Waker { fd: ${fd}, state: "open" }`);

@@ -16,7 +16,7 @@ import {
   untried,
 } from "./wrong-values.ts";
 
-const { Epoll, EPOLLIN, Poll, POLLIN } = select;
+const { Epoll, EPOLLIN, Poll, POLLIN, SignalFd } = select;
 
 /** Readable for ever, so that no wait blocks; never closed. */
 let ready: Waker | undefined;
@@ -46,6 +46,14 @@ const FDS = kind(
   (value) => Array.isArray(value),
 );
 
+/** A list of signals: a new one, which nothing has taken yet. */
+const SIGNALS = kind(
+  () => ["SIGUSR2"],
+  () => false,
+);
+
+const signalFd = (): select.SignalFd => new SignalFd(["SIGUSR2"]);
+
 function watchingEpoll(): select.Epoll {
   const epoll = new Epoll();
   epoll.register(readable(), EPOLLIN);
@@ -62,6 +70,7 @@ export const SELECT: Table = {
   functions: {
     Epoll: made(Epoll, optional(options({ fd: OWN_FD, kernel: KERNEL }))),
     Poll: made(Poll, optional(options({ kernel: KERNEL }))),
+    SignalFd: made(SignalFd, SIGNALS, optional(options({ kernel: KERNEL }))),
     SysError: internal("polloi makes it"),
     select: call(
       select.select,
@@ -99,5 +108,8 @@ export const SELECT: Table = {
     "Poll.modify": method(watchingPoll, "modify", FD, integer(0, 0xffff)),
     "Poll.unregister": method(watchingPoll, "unregister", FD),
     "Poll.poll": method(watchingPoll, "poll", PYTHON_TIMEOUT),
+    "SignalFd.fileno": method(signalFd, "fileno"),
+    "SignalFd.read": method(signalFd, "read"),
+    "SignalFd.close": method(signalFd, "close"),
   },
 };
