@@ -143,7 +143,8 @@ function makeClass(): typeof Response {
         // Bun's own leaves out that the Content-Type has changed, and does not normalise it.
         defineMethod(prototype, "blob", async function (this: Remembering): Promise<Blob> {
           this.#settle();
-          const type = extractMimeType(this.headers.get("content-type"));
+          // The constructor of Blob is to put it in lower case, and Bun's does not.
+          const type = extractMimeType(this.headers.get("content-type")).toLowerCase();
           return new Blob([await arrayBuffer.call(this)], { type });
         });
       }
