@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { whyNoUring } from "../src/engine/try-uring.ts";
+import { createConnection, MSG_OOB, SHUT_WR } from "../src/socket/index.ts";
 import { kernel } from "../src/sys/open.ts";
 import { allowDescriptors } from "./descriptors.ts";
 import { exchange, needs, noise, Program, portOf } from "./processes.ts";
@@ -41,6 +42,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
 const FETCH_SERVERS = ["17-http-fetch"];
+const URGENT = ["21-urgent-data"];
 const CLIENTS = ["11-interactive-client", "12-many-socket-client", "18-load"];
 const ON_A_RING = ["13-uring-copy-file", "14-uring-timer"];
 
@@ -96,7 +98,7 @@ describe("examples", limits, () => {
 
   test("every one is run here, and in the list of the README", () => {
     const servers = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...FETCH_SERVERS];
-    const all = [...servers, ...CLIENTS, ...ON_A_RING];
+    const all = [...servers, ...URGENT, ...CLIENTS, ...ON_A_RING];
     assert.deepEqual(
       files.sort(),
       all.sort().map((name) => `${name}.ts`),
@@ -461,6 +463,48 @@ describe("17-http-fetch", limits, () => {
     }
     looking.abort();
     await server.says(/nobody looks at the clock any more/);
+  });
+});
+
+describe("21-urgent-data", limits, () => {
+  /** Sends `hello`, urgently `!`, then `world` and the end, each when the one before has been read. */
+  async function answers(mode: string): Promise<string> {
+    await using server = example("21-urgent-data", 0, mode);
+    await server.says(/^listening on 127\.0\.0\.1:\d+\n/);
+    using client = await createConnection({ host: "127.0.0.1", port: await server.port() });
+    client.sendAll("hello");
+    await server.says(/received 5 bytes/);
+    client.send("!", MSG_OOB);
+    await server.says(/urgent "!"/);
+    client.sendAll("world");
+    client.shutdown(SHUT_WR);
+    let text = "";
+    for (let bytes = client.recv(1024); bytes?.length; bytes = client.recv(1024)) {
+      text += Buffer.from(bytes).toString();
+    }
+    assert.equal(server.child.exitCode, null, server.stderr);
+    return text;
+  }
+
+  for (const mode of ["select", "epoll"]) {
+    test(`${mode}: the urgent byte is received apart from the stream`, async () => {
+      assert.equal(await answers(mode), 'urgent "!"\n10 bytes\n');
+    });
+  }
+
+  test("inline: the urgent byte is received in its place", async () => {
+    assert.equal(await answers("inline"), 'urgent "!" after 5 bytes\n11 bytes\n');
+  });
+
+  test("peers that reset or vanish do not end it", async () => {
+    await using server = example("21-urgent-data", 0);
+    const port = await server.port();
+    for (let i = 0; i < 3; i++) {
+      const resetting = await connected(port);
+      resetting.write("x");
+      resetting.resetAndDestroy();
+    }
+    assert.equal((await exchange(port, "four")).toString(), "4 bytes\n");
   });
 });
 

@@ -6,7 +6,15 @@ import { show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { FOREVER, naturalTimeoutOf } from "../base/timeout.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
-import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_NONBLOCK } from "../sys/abi.ts";
+import {
+  F_GETFD,
+  F_GETFL,
+  F_SETFD,
+  F_SETFL,
+  FD_CLOEXEC,
+  O_NONBLOCK,
+  SIOCATMARK,
+} from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/kernel-option.ts";
 import { familyName, formatAddress, type SocketAddress } from "./address.ts";
@@ -240,6 +248,24 @@ export class SocketHandle {
     const fd = this.openFd("setInheritable");
     const flag = booleanOf(inheritable, "inheritable") ? 0 : FD_CLOEXEC;
     check(this.kernel.libc.fcntl(fd, F_SETFD, flag), "fcntl", { fd });
+  }
+
+  /**
+   * Whether the next byte to be received is the urgent one, or stood where it was taken out: see MSG_OOB.
+   *
+   * @remarks
+   * A receive stops before the urgent byte, so what comes before it is received first. With `oobInline` the
+   * byte itself comes next: receive exactly one.
+   *
+   * @throws SysError `EOPNOTSUPP`, `EINVAL` or `ENOTTY` where the socket has no urgent data; TypeError
+   * `ERR_CLOSED`
+   * @source sockatmark(3)
+   */
+  atMark(): boolean {
+    const fd = this.openFd("atMark");
+    const { libc, scratch } = this.kernel;
+    checkSocket(libc.ioctl(fd, SIOCATMARK, scratch.address + AT_BYTES), "ioctl", null, fd);
+    return scratch.i32[AT_BYTES >> 2] !== 0;
   }
 
   /** The value of an option that is an int. */

@@ -76,6 +76,8 @@ export const FIONREAD = 0x541b;
 /** Bytes that the peer has not acknowledged, or of a unix socket, not read. tcp(7), unix(7) */
 export const SIOCOUTQ = 0x5411;
 export const TIOCGPGRP = 0x540f;
+/** Whether the next byte of a stream is the urgent one. sockatmark(3) */
+export const SIOCATMARK = 0x8905;
 
 // eventfd(2), timerfd_create(2), epoll_create1(2): all of them reuse O_CLOEXEC and O_NONBLOCK.
 export const EFD_CLOEXEC: number = O_CLOEXEC;

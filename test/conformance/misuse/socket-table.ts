@@ -40,6 +40,13 @@ function alone(): socket.Socket {
   return left;
 }
 
+/** A socket that no call changes. */
+let spare: socket.Socket | undefined;
+function spareSocket(): socket.Socket {
+  spare ??= talking();
+  return spare;
+}
+
 const tcp = (): socket.Socket => new Socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
 const udp = (): socket.Socket => new Socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK);
 
@@ -161,7 +168,7 @@ export const SOCKET: Table = {
     interfaceName: call(socket.interfaceName, integer(0, 0x7fff_ffff, 1), KERNEL),
     receiveFds: call(
       (given: socket.Socket, ...rest: [number, number]) => socket.receiveFds(given, ...rest),
-      kind(talking, () => false),
+      kind(spareSocket, () => false),
       LENGTH,
       optional(integer(0, 253, 1)),
     ),
@@ -178,7 +185,7 @@ export const SOCKET: Table = {
     ),
     sendFds: call(
       (given: socket.Socket, ...rest: ["", []]) => socket.sendFds(given, ...rest),
-      kind(talking, () => false),
+      kind(spareSocket, () => false),
       alsoTakes(
         kind(
           () => "foo",
@@ -198,6 +205,7 @@ export const SOCKET: Table = {
   methods: {
     "Socket:fromFd": maker(Socket.fromFd, OWN_FD, optional(KERNEL_OPTION)),
     "Socket.accept": method(talking, "accept"),
+    "Socket.atMark": method(tcp, "atMark"),
     "Socket.bind": method(
       tcp,
       "bind",

@@ -1,0 +1,123 @@
+/**
+ * A server that receives urgent data: through the third set of select(), by EPOLLPRI, or in the stream.
+ *
+ *     node dist/examples/21-urgent-data.js [port] [select | epoll | inline]
+ *
+ * It counts what each client sends, and answers an urgent byte at once. To send one from Python:
+ * `s.send(b"!", socket.MSG_OOB)`.
+ *
+ * Follows text 3, which gives select() a third set. What the original got wrong:
+ * - It took that set for connections with errors, and closed them. A socket with an error is readable: the
+ *   receive reports the error. The third set is for urgent data, so one urgent byte closed the connection.
+ * - It waited for urgent data and never received any.
+ *
+ * What must be got right:
+ * - Only one byte is urgent: the last one of a send with MSG_OOB. A second one that comes before the first
+ *   was received takes its place.
+ * - The notice may come before the byte: then the receive would block, and is tried again.
+ */
+import { EPOLLIN, EPOLLPRI, Epoll, SysError, select } from "polloi/select";
+import { createServer, formatAddress, MSG_OOB, type Socket } from "polloi/socket";
+
+interface Client {
+  readonly socket: Socket;
+  received: number;
+}
+
+const port = Number(process.argv[2] ?? 7788);
+const mode = process.argv[3] ?? "select";
+using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+console.log(`listening on ${formatAddress(server.localAddress())}`);
+
+const clients = new Map<number, Client>();
+if (mode === "select") serveWithSelect();
+else serveWithEpoll();
+
+function serveWithSelect(): void {
+  while (true) {
+    const sockets = [...clients.values()].map(({ socket }) => socket);
+    const [readable, , urgent] = select([server, ...sockets], [], sockets);
+    for (const socket of urgent) step(socket.fileno(), receiveUrgent);
+    for (const socket of readable) {
+      if (socket === server) accept();
+      else step(socket.fileno(), receive);
+    }
+  }
+}
+
+function serveWithEpoll(): void {
+  using epoll = new Epoll();
+  epoll.register(server, EPOLLIN);
+  while (true) {
+    for (const [fd, events] of epoll.poll()) {
+      if (fd === server.fileno()) {
+        const socket = accept();
+        // In the stream, an urgent byte is data like any other: there is nothing to be told apart.
+        if (socket !== null)
+          epoll.register(socket, mode === "inline" ? EPOLLIN : EPOLLIN | EPOLLPRI);
+        continue;
+      }
+      if ((events & EPOLLPRI) !== 0 && mode !== "inline") step(fd, receiveUrgent);
+      // EPOLLERR and EPOLLHUP as well: the receive says what is the matter.
+      if ((events & ~EPOLLPRI) !== 0) step(fd, receive);
+    }
+  }
+}
+
+function accept(): Socket | null {
+  const accepted = server.accept();
+  if (accepted === null) return null;
+  const { socket } = accepted;
+  if (mode === "inline") socket.options.oobInline = true;
+  clients.set(socket.fileno(), { socket, received: 0 });
+  return socket;
+}
+
+/** Does one step for a client, unless an earlier one of this turn has ended it. */
+function step(fd: number, what: (client: Client) => void): void {
+  const client = clients.get(fd);
+  if (client === undefined) return;
+  try {
+    what(client);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    hangUp(client);
+  }
+}
+
+function receiveUrgent({ socket }: Client): void {
+  const byte = socket.recv(1, MSG_OOB);
+  if (byte === null) return;
+  answer(socket, `urgent ${quoted(byte)}`);
+}
+
+function receive(client: Client): void {
+  const { socket } = client;
+  // A receive stops before the urgent byte; where that stays in the stream, it is the next one.
+  const isUrgent = mode === "inline" && socket.atMark();
+  const bytes = socket.recv(isUrgent ? 1 : 1024);
+  if (bytes === null) return;
+  if (bytes.length === 0) {
+    answer(socket, `${client.received} bytes`);
+    hangUp(client);
+    return;
+  }
+  if (isUrgent) answer(socket, `urgent ${quoted(bytes)} after ${client.received} bytes`);
+  client.received += bytes.length;
+  console.log(`received ${client.received} bytes`);
+}
+
+/** A short line into an empty buffer: it fits, or the peer does not read and goes without. */
+function answer(socket: Socket, line: string): void {
+  console.log(line);
+  socket.send(`${line}\n`);
+}
+
+function quoted(bytes: Uint8Array): string {
+  return JSON.stringify(new TextDecoder().decode(bytes));
+}
+
+function hangUp({ socket }: Client): void {
+  clients.delete(socket.fileno());
+  socket.close();
+}
