@@ -137,6 +137,21 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.ok(Math.min(connections as number, requests as number) >= 24);
   });
 
+  test("a process that does not respond is told of, and again when it does; the others serve on", async () => {
+    await using program = await serving("echo --model prefork --children 2 --share reuseport");
+    const [pid] = childrenOf(program.child.pid);
+    process.kill(pid as number, "SIGSTOP");
+    await program.says(
+      new RegExp(
+        `^polloi: process ${pid} has not responded for \\d+ ms, and gets no new connections`,
+      ),
+    );
+    // One of them in two would go to the process that is stopped.
+    for (let i = 0; i < 10; i++) assert.equal(`${await exchange(program.at, "hi")}`, "hi");
+    process.kill(pid as number, "SIGCONT");
+    await program.says(new RegExp(`polloi: process ${pid} responds again, after \\d+ ms\n`));
+  });
+
   test("a Ctrl-C, which every process of a terminal gets, lets connections have what is queued", async () => {
     for (const model of ["process", "prefork"]) {
       const args = `serve --model ${model} --port 0 --json --quiet`.split(" ");

@@ -1,6 +1,6 @@
 import type { SocketAddress } from "../socket/address.ts";
 import type { WorkerCrash, WorkersOptions } from "../workers/options.ts";
-import type { WorkerPool } from "../workers/pool.ts";
+import { recoveredText, unresponsiveText, type WorkerPool } from "../workers/pool.ts";
 import { failureLine, hintLine } from "./failure.ts";
 import { complain } from "./output.ts";
 import type { ServedName, ServeFlags } from "./serve-flags.ts";
@@ -42,8 +42,22 @@ export function placeOf(
 export function poolOptions(
   where: Where,
   { engine, trigger }: ServeFlags,
-): Pick<WorkersOptions, "engine" | "trigger" | "listen" | "crashed"> {
-  return { engine, trigger, listen: where, crashed: tellCrash };
+): Pick<
+  WorkersOptions,
+  "engine" | "trigger" | "listen" | "crashed" | "unresponsive" | "recovered"
+> {
+  return {
+    engine,
+    trigger,
+    listen: where,
+    crashed: tellCrash,
+    unresponsive: (worker) => {
+      process.stderr.write(
+        `polloi: ${unresponsiveText(worker)}, and gets no new connections until it does\n`,
+      );
+    },
+    recovered: (worker) => void process.stderr.write(`polloi: ${recoveredText(worker)}\n`),
+  };
 }
 
 /** A pool of workers as a server of `polloi serve`. */

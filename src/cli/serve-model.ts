@@ -3,6 +3,7 @@ import type { Observer } from "../echo/server.ts";
 import type { TalkInput } from "../echo/talk.ts";
 import type { ModelDeath, ModelName, ModelOptions } from "../models/options.ts";
 import { type ModelServer, serveModel } from "../models/server.ts";
+import { recoveredText, unresponsiveText } from "../models/way.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { failureLine } from "./failure.ts";
 import { complain } from "./output.ts";
@@ -51,6 +52,11 @@ export function modelOptions(
     atLimit,
     noDelay: flags.delay !== true,
     died: tellDeath,
+    unresponsive: (child) => {
+      const rest = model === "prefork" ? ", and gets no new connections until it does" : "";
+      process.stderr.write(`polloi: ${unresponsiveText(child)}${rest}\n`);
+    },
+    recovered: (child) => void process.stderr.write(`polloi: ${recoveredText(child)}\n`),
     limitReached: (most) => tellLimit(model, most, atLimit),
     acceptError: tellAcceptError,
   };

@@ -45,7 +45,9 @@ export function waitBlocking(
     setPollfd(kernel, AT_ORDERS, orders.fd, POLLIN);
     if (ms !== Number.POSITIVE_INFINITY) scratch.setTimespec(AT_TIME, ms);
     const time = ms === Number.POSITIVE_INFINITY ? 0 : scratch.address + AT_TIME;
+    orders.waiting(true);
     const ready = libc.ppoll(scratch.address + AT_BYTES, 2, time, 0);
+    orders.waiting(false);
     if (ready < 0 && ready !== -ERRNO.EINTR) throw new SysError("ppoll", ready, { fd });
     if (ready <= 0) continue;
     const isReady = seen(kernel, AT_BYTES);

@@ -26,7 +26,7 @@ export class BlockingWay implements Way {
 
   /** @throws what listening throws; SysError `EMFILE` */
   constructor(context: WayContext) {
-    const { kernel, options, input, report, over } = context;
+    const { kernel, options, input, report, liveness, crashLoop, over } = context;
     this.#context = context;
     this.#listener = new ModelListener(kernel, options);
     this.address = this.#listener.address;
@@ -40,12 +40,15 @@ export class BlockingWay implements Way {
     }
     this.place = new Place({
       report,
+      liveness,
+      crashLoop,
       start: (events) => this.#threads.start("listener", this.#listener.fd, events),
       heard: (message) => {
         if (message.type === "tally") this.#tallies.told(this.#turn, message.tally);
         else report.heard(message);
       },
       ended: () => this.#tallies.gone(this.#turn++),
+      steer: () => {},
       gone: () => {
         this.#threads.close(() => this.#listener.close());
         over(this.place.lastError);
@@ -58,7 +61,10 @@ export class BlockingWay implements Way {
     const { child } = this.place;
     if (child === undefined) return [];
     const { id, ready } = child;
-    return [{ kind: "thread", id, connections: this.#tallies.openOf(this.#turn), ready }];
+    const { responsive } = this.place;
+    return [
+      { kind: "thread", id, connections: this.#tallies.openOf(this.#turn), ready, responsive },
+    ];
   }
 
   tally(): Tally {

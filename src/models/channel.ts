@@ -13,7 +13,7 @@ import { connectRaw } from "../socket/raw.ts";
 import { AT_BYTES, AT_MESSAGE } from "../socket/scratch.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import type { ChildMessage, ProcessInput, StopOrder } from "./messages.ts";
+import type { ChildMessage, Order, ProcessInput } from "./messages.ts";
 import { type Orders, StopTime } from "./orders.ts";
 
 /** More than any message has: they are no longer than a socket's buffer. */
@@ -37,6 +37,9 @@ export class Channel implements Orders {
   readonly #area: Arena;
   readonly #time = new StopTime();
   #graceMs: number | null = null;
+  /** What was asked since it was last looked at. */
+  #asked = false;
+  #accept = false;
 
   /** @throws SysError `ECONNREFUSED` when the parent has gone. */
   constructor(kernel: Kernel, path: string) {
@@ -75,8 +78,29 @@ export class Channel implements Orders {
       if (got === -ERRNO.EINTR) continue;
       // Nobody is left to serve for.
       if (got <= 0) process.exit(1);
-      this.#graceMs = (this.#read(got) as StopOrder).stopWithinMs;
+      const order = this.#read(got) as Order;
+      if ("stopWithinMs" in order) this.#graceMs = order.stopWithinMs;
+      else if ("ask" in order) this.#asked = true;
+      else this.#accept = true;
     }
+  }
+
+  /** Whether a sign of life was asked for, since this was last called. */
+  takeAsk(): boolean {
+    const asked = this.#asked;
+    this.#asked = false;
+    return asked;
+  }
+
+  /** Whether it was asked to accept what waits, since this was last called. */
+  takeAccept(): boolean {
+    const accept = this.#accept;
+    this.#accept = false;
+    return accept;
+  }
+
+  waiting(): void {
+    // Only a process that accepts is asked for signs of life, by a message.
   }
 
   leftMs(): number | null {

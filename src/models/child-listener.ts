@@ -1,3 +1,4 @@
+import type { AcceptingListener } from "../reactor/listener.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { EVENT_READ } from "../selectors/events.ts";
 import type { Channel } from "./channel.ts";
@@ -16,7 +17,8 @@ export async function serveListener(
   input: ProcessInput,
   fd: number,
 ): Promise<void> {
-  const module = await loadForLoop(input.module, input.data);
+  const starting = (): void => channel.tell({ type: "starting" });
+  const module = await loadForLoop(input.module, input.data, starting);
   const child = new ListeningChild(channel, input, fd);
   if (typeof module === "function") await child.serveOwn(module);
   else child.serveHandlers(module);
@@ -85,6 +87,10 @@ class ListeningChild {
     const channel = this.#channel;
     return this.#reactor.watch(channel.fd, EVENT_READ, () => {
       channel.hear();
+      if (channel.takeAsk()) channel.tell({ type: "alive" });
+      if (channel.takeAccept()) {
+        (serving.listener as AcceptingListener<unknown>).acceptWaiting();
+      }
       const graceMs = channel.leftMs();
       if (graceMs !== null) serving.stop(graceMs, stopped);
     });

@@ -34,8 +34,9 @@ function serveConnection(
 
 async function serve(channel: Channel): Promise<void> {
   const { input, fd } = channel.begin();
+  const starting = (): void => channel.tell({ type: "starting" });
   if (input.serves === "connection") {
-    serveConnection(channel, input, fd, await loadHandlers(input.module, input.data));
+    serveConnection(channel, input, fd, await loadHandlers(input.module, input.data, starting));
     return;
   }
   const { serveListener } = await import("./child-listener.ts");

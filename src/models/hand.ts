@@ -1,7 +1,10 @@
 const CONNECTION = 0;
 const THREAD = 1;
 const LINGERS = 2;
-const FIELDS = 3;
+const PHASE = 3;
+const TURNS = 4;
+const WAITS = 5;
+const FIELDS = 6;
 
 /** What a thread that blocks has in hand, in memory that the main thread sees. */
 export class Hand {
@@ -29,6 +32,30 @@ export class Hand {
   }
   set thread(number: number) {
     Atomics.store(this.#fields, THREAD, number);
+  }
+
+  /** How far its start has come: a place in `CHILD_PHASES`. */
+  get phase(): number {
+    return Atomics.load(this.#fields, PHASE);
+  }
+  set phase(phase: number) {
+    Atomics.store(this.#fields, PHASE, phase);
+  }
+
+  /** Changes whenever the thread begins or ends a wait in the kernel. */
+  get turns(): number {
+    return Atomics.load(this.#fields, TURNS);
+  }
+  set turns(turns: number) {
+    Atomics.store(this.#fields, TURNS, turns);
+  }
+
+  /** Whether the thread waits in the kernel. */
+  get waits(): boolean {
+    return Atomics.load(this.#fields, WAITS) === 1;
+  }
+  set waits(does: boolean) {
+    Atomics.store(this.#fields, WAITS, does ? 1 : 0);
   }
 
   /** Whether the thread was ended from outside, and is there all the same: see `Lingering`. */

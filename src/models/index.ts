@@ -4,7 +4,9 @@
  *
  * @packageDocumentation
  */
+export type { LivenessOptions, WhenUnresponsive } from "../workers/liveness.ts";
 export type { ServeOptions, Stoppable } from "../workers/module.ts";
+export type { CrashLoop } from "../workers/restarts.ts";
 export type { ModelConnection, ModelHandlers, ModelLoop, ModelModule, StartOn } from "./module.ts";
 export {
   type AtLimit,
@@ -13,6 +15,7 @@ export {
   type ModelName,
   type ModelOptions,
   type Sharing,
+  type UnresponsiveChild,
 } from "./options.ts";
 export type { ModelObserver } from "./served.ts";
 export { type ModelCounts, ModelServer, serveModel } from "./server.ts";

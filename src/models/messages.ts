@@ -28,10 +28,13 @@ export interface ProcessInput extends ChildInput {
   readonly exclusive: boolean;
 }
 
-/** What a process is told later. */
-export interface StopOrder {
-  readonly stopWithinMs: number;
-}
+/** What a process is asked later. */
+export type Order =
+  | { readonly stopWithinMs: number }
+  /** For a sign of life. */
+  | { readonly ask: true }
+  /** To accept what waits on the listener that it shares. */
+  | { readonly accept: true };
 
 /** The engine of a process, which has one if it serves a listener. */
 export interface ChildEngine {
@@ -51,6 +54,10 @@ export interface ToldError {
 export type ChildMessage =
   | { readonly type: "ready"; readonly engine?: ChildEngine | undefined }
   | { readonly type: "failed"; readonly error: ToldError }
+  /** Its module is imported, and `start` of it is called. */
+  | { readonly type: "starting" }
+  /** It was asked for a sign of life. */
+  | { readonly type: "alive" }
   | { readonly type: "tally"; readonly tally: Tally }
   /** Of a thread: the connection is over, and it could serve another. */
   | { readonly type: "over" }

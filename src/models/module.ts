@@ -118,18 +118,28 @@ export interface ModelModule<Input = never> extends ModelHandlers<never> {
  *
  * @throws as {@link loadHandlers}.
  */
-export async function loadForLoop(url: string, data: unknown): Promise<StartOn | ModelHandlers> {
+export async function loadForLoop(
+  url: string,
+  data: unknown,
+  starting?: () => void,
+): Promise<StartOn | ModelHandlers> {
   const { startOn } = (await import(url)) as ModelModule;
-  return startOn ?? loadHandlers(url, data);
+  return startOn ?? loadHandlers(url, data, starting);
 }
 
 /**
  * The handlers of the module at `url`.
  *
+ * @param starting - Called when it is imported, before its `start` is.
  * @throws TypeError `ERR_INVALID_OPTION` when it has none; what importing or starting it throws.
  */
-export async function loadHandlers(url: string, data: unknown): Promise<ModelHandlers> {
+export async function loadHandlers(
+  url: string,
+  data: unknown,
+  starting: () => void = () => {},
+): Promise<ModelHandlers> {
   const module = (await import(url)) as ModelModule<unknown>;
+  if (module.start !== undefined) starting();
   const handlers = module.start === undefined ? module : await module.start(data);
   const { open, data: received } = handlers ?? {};
   if (typeof open === "function" || typeof received === "function") {

@@ -5,6 +5,8 @@ import { checkTimeout } from "../reactor/options.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { ListenOptions } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { type LivenessOptions, livenessOf } from "../workers/liveness.ts";
+import { type CrashLoop, checkCrashLoop } from "../workers/restarts.ts";
 import type { ModelObserver } from "./served.ts";
 
 /** The five ways to serve many clients. */
@@ -35,8 +37,17 @@ export interface ModelDeath {
   readonly restartInMs: number | null | undefined;
 }
 
+/** A process or thread that does not respond, or responds again. */
+export interface UnresponsiveChild {
+  readonly kind: "process" | "thread";
+  /** The process's id, or the thread's. */
+  readonly id: number;
+  /** For how long it had not responded, in milliseconds. */
+  readonly silentMs: number;
+}
+
 /** What to serve, where, and in which way. */
-export interface ModelOptions extends EngineOptions {
+export interface ModelOptions extends EngineOptions, LivenessOptions {
   readonly model: ModelName;
   /** The module with the handlers (see {@link ModelModule}): a URL, or a path from the working directory. */
   readonly module: URL | string;
@@ -69,6 +80,27 @@ export interface ModelOptions extends EngineOptions {
   readonly observer?: ModelObserver | undefined;
   /** Told what the module says through `post` of its {@link ModelLoop}. */
   message?(message: unknown): void;
+  /**
+   * `prefork`, `blocking`: what becomes of the server when one process or thread dies again and again.
+   *
+   * @remarks
+   * `"continue"` (the default): it is replaced each time, after a delay that grows from 50 ms to a second; the others
+   * go on. Only one of which four starts in a row have failed is given up, and the server ends with an error when all
+   * of them are. `"end"`: one that dies five times in a row, each within ten seconds of its start, ends the server:
+   * the others are stopped, and `finished` rejects. For a server that something outside restarts whole.
+   */
+  readonly crashLoop?: CrashLoop | undefined;
+  /**
+   * `prefork`, `blocking`: called when a process or thread does not respond, being in an endless loop or in a call
+   * that blocks. Without it, a warning of the process is emitted.
+   *
+   * @remarks
+   * Until a pre-forked process responds again, new connections go to the others, unless `reusePort` was given or all
+   * are unresponsive. See `whenUnresponsive` for more.
+   */
+  unresponsive?(child: UnresponsiveChild): void;
+  /** Called when it responds again. Without it, a warning of the process is emitted. */
+  recovered?(child: UnresponsiveChild): void;
   /** Told when a process or thread has died. Without it, a warning of the process tells. */
   died?(death: ModelDeath): void;
   /** Told when the limit is reached, and not again before it was not. Without it, a warning tells. */
@@ -93,6 +125,10 @@ const ONLY_FOR: readonly (readonly [option: keyof ModelOptions, models: readonly
   ["atLimit", ["process", "thread"]],
   ["engine", ["prefork", "event"]],
   ["trigger", ["prefork", "event"]],
+  ["crashLoop", ["prefork", "blocking"]],
+  ["unresponsiveAfterMs", ["prefork", "blocking"]],
+  ["whenUnresponsive", ["prefork", "blocking"]],
+  ["startTimeoutMs", ["blocking", "process", "thread", "prefork"]],
 ];
 
 /** @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
@@ -110,6 +146,8 @@ export function checkModelOptions(options: ModelOptions): void {
   if (atLimit !== undefined) oneOf("atLimit", atLimit, ["wait", "close"]);
   count("maxChildren", options.maxChildren ?? 1, MOST_CHILDREN);
   checkTimeout("idleTimeoutMs", options.idleTimeoutMs);
+  livenessOf(options);
+  checkCrashLoop(options.crashLoop);
 }
 
 /** How many processes to start beforehand. @throws `ERR_INVALID_OPTION` */

@@ -1,4 +1,5 @@
 import type { Board } from "../workers/board.ts";
+import type { Hand } from "./hand.ts";
 
 /** What a child that sleeps in the kernel is asked, and how it is woken to hear of it. */
 export interface Orders {
@@ -8,6 +9,8 @@ export interface Orders {
   hear(): void;
   /** How long the child may take to stop, from now; null as long as it is not to. */
   leftMs(): number | null;
+  /** The child is about to wait in the kernel, or has waited. */
+  waiting(does: boolean): void;
 }
 
 /** By when to stop, for a time that is given from when it is first seen, and may be given anew. */
@@ -29,12 +32,19 @@ export class StopTime {
 /** Orders to all threads of a server: a bell that is rung once, and a board that all of them see. */
 export class ThreadOrders implements Orders {
   readonly #board: Board;
+  readonly #hand: Hand;
   readonly #time = new StopTime();
   #bell: number;
 
-  constructor(board: Board, bell: number) {
+  constructor(board: Board, hand: Hand, bell: number) {
     this.#board = board;
+    this.#hand = hand;
     this.#bell = bell;
+  }
+
+  waiting(does: boolean): void {
+    this.#hand.turns++;
+    this.#hand.waits = does;
   }
 
   get fd(): number {

@@ -5,6 +5,7 @@ import { EVENT_READ } from "../selectors/events.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { SOCK_CLOEXEC } from "../socket/constants.ts";
 import { readPeerAddress } from "../socket/raw.ts";
+import { startDeadline, startedTooLate } from "../workers/liveness.ts";
 import type { ChildEvents, ChildUnit } from "./child-unit.ts";
 import type { ChildEngine } from "./messages.ts";
 import { ModelListener } from "./model-listener.ts";
@@ -66,7 +67,9 @@ export class PerConnection implements Way {
   }
 
   get children(): readonly ModelChild[] {
-    return [...this.#children].map(({ kind, id, ready }) => ({ kind, id, connections: 1, ready }));
+    return [...this.#children].map(({ kind, id, ready }) => {
+      return { kind, id, connections: 1, ready, responsive: true };
+    });
   }
 
   tally(): Tally {
@@ -125,7 +128,8 @@ export class PerConnection implements Way {
   }
 
   #serve(fd: number): void {
-    const { report, options } = this.#context;
+    const { report, options, liveness } = this.#context;
+    const { startTimeoutMs } = liveness;
     const kind = options.model === "process" ? "process" : "thread";
     const key = this.#nextKey++;
     // Asked now: when a process has died, its connection is not here any more.
@@ -134,13 +138,16 @@ export class PerConnection implements Way {
       const peer = (address && formatAddress(address)) || undefined;
       report.died({ kind, id, peer, error, restartInMs: undefined });
     };
+    let cancelDeadline = (): void => {};
     try {
       const child = this.#source.start(fd, {
         message: (message) => {
           if (message.type === "tally") this.#tallies.told(key, message.tally);
+          else if (message.type === "ready") cancelDeadline();
           else report.heard(message);
         },
         ended: (error) => {
+          cancelDeadline();
           this.#children.delete(child);
           this.#tallies.gone(key);
           if (error !== undefined) died(child.id, error);
@@ -149,6 +156,12 @@ export class PerConnection implements Way {
         },
       });
       this.#children.add(child);
+      // A thread that has served another connection is ready.
+      if (!child.ready) {
+        cancelDeadline = startDeadline(startTimeoutMs, () =>
+          child.kill(startedTooLate(startTimeoutMs, child.doing)),
+        );
+      }
     } catch (error) {
       // The system has no room for one more.
       died(-1, error as Error);

@@ -10,8 +10,15 @@ import { createServer } from "../socket/create.ts";
 import { sendFds } from "../socket/pass-fds.ts";
 import type { Socket } from "../socket/socket.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { type ChildEvents, type ChildUnit, killedAfterMs } from "./child-unit.ts";
-import { type ChildMessage, errorOf, type ProcessInput, type StopOrder } from "./messages.ts";
+import {
+  CHILD_PHASES,
+  type ChildEvents,
+  type ChildUnit,
+  IMPORTING,
+  killedAfterMs,
+  STARTING,
+} from "./child-unit.ts";
+import { type ChildMessage, errorOf, type Order, type ProcessInput } from "./messages.ts";
 
 /** More than any message has: they are no longer than a socket's buffer. */
 const MAX_MESSAGE = 256 * 1024;
@@ -124,6 +131,9 @@ class StartedProcess implements ChildUnit {
   readonly kind = "process";
   readonly id: number;
   ready = false;
+  /** Whether it has sent anything since it was last asked to. */
+  hasAnswered = false;
+  #phase = 0;
   readonly #kernel: Kernel;
   readonly #child: ChildProcess;
   readonly #events: ChildEvents;
@@ -156,17 +166,35 @@ class StartedProcess implements ChildUnit {
   /** It has connected: it is told what to serve, and given it. */
   met(channel: Socket, reactor: Reactor): void {
     this.#channel = channel;
+    this.#phase = IMPORTING;
     channel.setBlocking(false);
     this.#watch = reactor.watch(channel, EVENT_READ, () => this.#hear());
     try {
       sendFds(channel, JSON.stringify(this.#input), [this.#fd]);
       this.#closeFd();
-      if (this.#stopWithinMs !== undefined) this.#order(this.#stopWithinMs);
+      if (this.#stopWithinMs !== undefined) this.#order({ stopWithinMs: this.#stopWithinMs });
     } catch (error) {
       // Too much of it, or it has died since.
-      this.#failed ??= error as Error;
-      this.#child.kill("SIGKILL");
+      this.kill(error as Error);
     }
+  }
+
+  get doing(): string {
+    return CHILD_PHASES[this.#phase] as string;
+  }
+
+  ask(): void {
+    this.hasAnswered = false;
+    this.#order({ ask: true });
+  }
+
+  acceptWaiting(): void {
+    this.#order({ accept: true });
+  }
+
+  kill(why: Error): void {
+    this.#failed ??= why;
+    this.#child.kill("SIGKILL");
   }
 
   stop(graceMs: number): void {
@@ -178,14 +206,14 @@ class StartedProcess implements ChildUnit {
       return;
     }
     this.#timer = setTimeout(() => this.#child.kill("SIGKILL"), killedAfterMs(graceMs));
-    this.#order(graceMs);
+    this.#order({ stopWithinMs: graceMs });
   }
 
-  #order(stopWithinMs: number): void {
+  #order(order: Order): void {
     try {
-      this.#channel?.send(JSON.stringify({ stopWithinMs } satisfies StopOrder));
+      this.#channel?.send(JSON.stringify(order));
     } catch {
-      // It is about to be told of: it has died.
+      // It has died, which is about to be reported.
     }
   }
 
@@ -198,6 +226,8 @@ class StartedProcess implements ChildUnit {
       const message = JSON.parse(Buffer.from(bytes).toString()) as ChildMessage;
       if (message.type === "failed") this.#failed ??= errorOf(message.error);
       else if (message.type === "ready") this.ready = true;
+      else if (message.type === "starting") this.#phase = STARTING;
+      this.hasAnswered = true;
       this.#events.message(message);
     }
     this.#closeChannel();

@@ -7,7 +7,9 @@ import { checkTimeout } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
+import { livenessOf } from "../workers/liveness.ts";
 import { moduleUrl } from "../workers/options.ts";
+import { checkCrashLoop } from "../workers/restarts.ts";
 import { BlockingWay } from "./blocking-way.ts";
 import { isChild } from "./child-mark.ts";
 import { EventWay } from "./event-way.ts";
@@ -50,8 +52,8 @@ export interface ModelCounts {
 export class ModelServer implements AsyncDisposable {
   readonly model: ModelName;
   /**
-   * Resolves when the server has stopped. Rejects when the last of its processes or threads had to be given
-   * up; if nobody listens to that, the process fails.
+   * Resolves when the server has stopped. Rejects when the last of its processes or threads was given up, or with
+   * `crashLoop: "end"` the first; if nothing handles the rejection, the process fails.
    */
   readonly finished: Promise<void>;
   readonly #reactor: Reactor;
@@ -183,6 +185,8 @@ export class ModelServer implements AsyncDisposable {
       reactor: this.#reactor,
       options,
       input,
+      liveness: livenessOf(options),
+      crashLoop: checkCrashLoop(options.crashLoop),
       report: this.#report,
       over: (why) => {
         this.#cause = why;

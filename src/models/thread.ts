@@ -11,6 +11,7 @@ import { threadNumber } from "../workers/lingering.ts";
 import { printed } from "../workers/printed.ts";
 import { Conversations } from "./blocking-connection.ts";
 import { waitBlocking } from "./blocking-wait.ts";
+import { IMPORTING, STARTING } from "./child-unit.ts";
 import { Hand } from "./hand.ts";
 import { type ChildInput, type ChildMessage, tellingObserver, toldError } from "./messages.ts";
 import { loadHandlers } from "./module.ts";
@@ -40,7 +41,7 @@ const STARVED_MS = 50;
 const input = workerData as ThreadInput;
 const hand = new Hand(input.hand);
 hand.thread = threadNumber(kernel);
-const orders = new ThreadOrders(new Board(input.board), input.bell);
+const orders = new ThreadOrders(new Board(input.board), hand, input.bell);
 
 function say(message: ChildMessage): void {
   parentPort?.postMessage(message);
@@ -85,7 +86,8 @@ function serveInTurn(conversations: Conversations): void {
   const served = newServed();
   const forEver = { timeoutMs: Number.POSITIVE_INFINITY, heed: true };
   let starved = false;
-  while (waitBlocking(kernel, input.fd, POLLIN, orders, forEver) !== "stop") {
+  // Ended from outside while it was in a loop, it must not accept what is its successor's.
+  while (!hand.lingers && waitBlocking(kernel, input.fd, POLLIN, orders, forEver) !== "stop") {
     const fd = libc.accept4(input.fd, 0, 0, SOCK_CLOEXEC);
     if (fd >= 0) {
       starved = false;
@@ -109,7 +111,10 @@ function leave(code: number): void {
 }
 
 async function serve(): Promise<void> {
-  const handlers = await loadHandlers(input.module, input.data);
+  hand.phase = IMPORTING;
+  const handlers = await loadHandlers(input.module, input.data, () => {
+    hand.phase = STARTING;
+  });
   const { idleTimeoutMs } = input;
   const conversations = new Conversations({ kernel, handlers, orders, idleTimeoutMs });
   say({ type: "ready" });

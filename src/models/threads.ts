@@ -5,11 +5,13 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Board } from "../workers/board.ts";
 import { Lingering } from "../workers/lingering.ts";
-import { type ChildEvents, type ChildUnit, killedAfterMs } from "./child-unit.ts";
+import { CHILD_PHASES, type ChildEvents, type ChildUnit, killedAfterMs } from "./child-unit.ts";
 import { Hand } from "./hand.ts";
 import { type ChildInput, type ChildMessage, errorOf } from "./messages.ts";
 import type { ThreadInput, ThreadOrder } from "./thread.ts";
 
+/** How long the runtime may take to end a thread, before the server goes on without it. */
+const KILLING_MS = 1000;
 /** How long a thread without a connection waits for the next one before it ends. */
 const IDLE_MS = 10_000;
 
@@ -82,7 +84,7 @@ export class Threads {
       hand: hand.memory,
     };
     const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData });
-    const thread = new StartedThread(this.#nextId++, worker, events, {
+    const thread = new StartedThread(this.#nextId++, worker, hand, events, {
       over: () => {
         if (this.#stopping) return false;
         this.#idle.add(thread);
@@ -92,8 +94,8 @@ export class Threads {
         this.#idle.delete(thread);
         this.#leaving.add(thread);
       },
-      exited: (why, wasIdle, wasKilled) => {
-        hand.lingers = wasKilled && this.#lingering.add(hand.thread);
+      exited: (why, wasIdle, { killed, exited }) => {
+        hand.lingers = killed && this.#lingering.add(hand.thread, exited);
         // Asked twice: a thread that lingers may close it yet.
         this.#release(() => hand.connection);
         this.#idle.delete(thread);
@@ -144,6 +146,14 @@ export class Threads {
   }
 }
 
+/** How a thread has ended. */
+interface Ending {
+  /** From outside. */
+  readonly killed: boolean;
+  /** As its runtime says; false of one that does not end. */
+  readonly exited: boolean;
+}
+
 /** What becomes of a thread, for {@link Threads}. */
 interface ThreadFate {
   /** Its connection is over. @returns Whether it is to wait for another. */
@@ -151,7 +161,7 @@ interface ThreadFate {
   /** It has waited long enough, and is told to end. */
   leaving(): void;
   /** It has ended. Whose connection it had is told next. */
-  exited(why: Error | undefined, wasIdle: boolean, wasKilled: boolean): void;
+  exited(why: Error | undefined, wasIdle: boolean, how: Ending): void;
 }
 
 /** One thread. */
@@ -160,15 +170,19 @@ class StartedThread implements ChildUnit {
   readonly id: number;
   ready = false;
   readonly #worker: Worker;
+  readonly #hand: Hand;
+  readonly #exited: (code: number, exited: boolean) => void;
+  #turnsWhenAsked = 0;
   /** Who hears of the connection that it serves; undefined while it serves none. */
   #events: ChildEvents | undefined;
   #failed: Error | undefined;
   #timer: NodeJS.Timeout | undefined;
   #killed = false;
 
-  constructor(id: number, worker: Worker, events: ChildEvents, fate: ThreadFate) {
+  constructor(id: number, worker: Worker, hand: Hand, events: ChildEvents, fate: ThreadFate) {
     this.id = id;
     this.#worker = worker;
+    this.#hand = hand;
     this.#events = events;
     worker.on("message", (message: ChildMessage) => {
       if (message.type === "failed") this.#failed ??= errorOf(message.error);
@@ -179,13 +193,39 @@ class StartedThread implements ChildUnit {
     worker.on("error", (error: unknown) => {
       this.#failed ??= error instanceof Error ? error : new Error(String(error));
     });
-    worker.once("exit", (code) => {
+    let gone = false;
+    this.#exited = (code, exited) => {
+      if (gone) return;
+      gone = true;
       clearTimeout(this.#timer);
       const byItself = new Error(`it ended by itself, with exit code ${code}`);
       const why = code === 0 && this.#failed === undefined ? undefined : (this.#failed ?? byItself);
-      fate.exited(why, this.#events === undefined, this.#killed);
+      fate.exited(why, this.#events === undefined, { killed: this.#killed, exited });
       this.#events?.ended(why);
-    });
+    };
+    worker.once("exit", (code) => this.#exited(code, true));
+  }
+
+  get doing(): string {
+    return CHILD_PHASES[this.#hand.phase] as string;
+  }
+
+  ask(): void {
+    this.#turnsWhenAsked = this.#hand.turns;
+  }
+
+  /** One that waits in the kernel does so because nothing is to be done. */
+  get hasAnswered(): boolean {
+    return this.#hand.waits || this.#hand.turns !== this.#turnsWhenAsked;
+  }
+
+  acceptWaiting(): void {
+    // Its listener is its own.
+  }
+
+  kill(why: Error): void {
+    this.#failed ??= why;
+    this.#terminate();
   }
 
   /** Serves another connection. */
@@ -204,10 +244,15 @@ class StartedThread implements ChildUnit {
   stop(graceMs: number): void {
     clearTimeout(this.#timer);
     // One that is in a loop of its own. What sleeps in the kernel has been woken.
-    this.#timer = setTimeout(() => {
-      this.#killed = true;
-      void this.#worker.terminate();
-    }, killedAfterMs(graceMs));
+    this.#timer = setTimeout(() => this.#terminate(), killedAfterMs(graceMs));
+  }
+
+  #terminate(): void {
+    this.#killed = true;
+    void this.#worker.terminate();
+    clearTimeout(this.#timer);
+    // A thread that sleeps in a call which nothing wakes ends when that returns.
+    this.#timer = setTimeout(() => this.#exited(1, false), KILLING_MS);
   }
 
   #over(fate: ThreadFate): void {

@@ -1,9 +1,11 @@
 import type { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import type { Liveness } from "../workers/liveness.ts";
+import type { CrashLoop } from "../workers/restarts.ts";
 import type { ChildEngine, ChildInput, ChildMessage, ToldError } from "./messages.ts";
 import { errorOf, observe } from "./messages.ts";
-import type { ModelDeath, ModelOptions } from "./options.ts";
+import type { ModelDeath, ModelOptions, UnresponsiveChild } from "./options.ts";
 import type { Tally } from "./served.ts";
 
 /** A process or thread of a model that is there. */
@@ -15,6 +17,8 @@ export interface ModelChild {
   readonly connections: number;
   /** Whether it serves already: a process or a thread takes a while to start. */
   readonly ready: boolean;
+  /** False of a child that does not answer, being in an endless loop: known of `prefork` and `blocking`. */
+  readonly responsive: boolean;
 }
 
 /** One of the five ways, at work. */
@@ -35,6 +39,8 @@ export interface WayContext {
   readonly reactor: Reactor;
   readonly options: ModelOptions;
   readonly input: ChildInput;
+  readonly liveness: Liveness;
+  readonly crashLoop: CrashLoop;
   readonly report: ModelReport;
   /** Everything has ended: after `stop`, or because it cannot go on. */
   over(why?: Error): void;
@@ -73,6 +79,14 @@ export class ModelReport {
           : `, and is replaced in ${restartInMs} ms`;
     const whose = peer === undefined ? "" : ` with the connection of ${peer}`;
     warn(`${kind} ${id} died${whose}${next}: ${error.message}`);
+  }
+
+  /** A child does not respond, or does so again. */
+  responds(child: UnresponsiveChild, responsive: boolean): void {
+    const { unresponsive, recovered } = this.#options;
+    const told = responsive ? recovered : unresponsive;
+    if (told !== undefined) told.call(this.#options, child);
+    else warn(responsive ? recoveredText(child) : unresponsiveText(child));
   }
 
   limitReached(maxChildren: number): void {
@@ -130,6 +144,16 @@ export class Tallies {
     }
     return sum;
   }
+}
+
+/** What is said of a child that does not respond. */
+export function unresponsiveText({ kind, id, silentMs }: UnresponsiveChild): string {
+  return `${kind} ${id} has not responded for ${Math.round(silentMs)} ms`;
+}
+
+/** What is said of a child that responds again. */
+export function recoveredText({ kind, id, silentMs }: UnresponsiveChild): string {
+  return `${kind} ${id} responds again, after ${Math.round(silentMs)} ms`;
 }
 
 function warn(what: string): void {

@@ -230,6 +230,22 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.close();
   }
 
+  /**
+   * Accepts what waits, although the kernel has not reported it here.
+   *
+   * @remarks
+   * For a listener that another thread or process shares and does not look after: the kernel wakes one of them for
+   * each connection.
+   */
+  acceptWaiting(): void {
+    while (this.#fd >= 0 && !this.stopping && !this.#paused) {
+      if (this.connections >= this.#maxConnections) return;
+      const fd = acceptNow(this.#loop.kernel.libc, this.#fd);
+      if (fd < 0) return;
+      this.accepted(fd);
+    }
+  }
+
   override abandon(): void {
     if (this.#fd < 0) return;
     this.#retry?.cancel();

@@ -14,6 +14,7 @@
 import { SHUT_RDWR } from "../socket/constants.ts";
 import { F_DUPFD_CLOEXEC, RLIMIT_NOFILE, SYS } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import type { Board } from "./board.ts";
 
 /** The numbers of those calls without a name in libc that make a descriptor. */
 const OPENING: readonly number[] = [SYS.pidfd_open, SYS.io_uring_setup];
@@ -59,13 +60,14 @@ export class Ledger {
 
   /**
    * Has every call of `kernel` that opens or closes a descriptor write it down, for the thread of
-   * worker `index`, whose kernel it is.
+   * worker `index`, whose kernel it is. Mappings of files are noted on its board: a ring lives, and goes on accepting
+   * and receiving, as long as its memory is mapped.
    *
    * @remarks
    * In place, because all that runs in that thread is to be in the ledger, whoever wrote it. What no
    * call returns is not seen: what a ring accepts, and what comes in a message (`receiveFds`).
    */
-  keep(index: number, kernel: Kernel): void {
+  keep(index: number, kernel: Kernel, board: Board): void {
     const { libc, scratch } = kernel;
     const real = { ...libc };
     const own = (fd: number, mark?: number): number => this.add(index, fd, mark);
@@ -79,6 +81,12 @@ export class Ledger {
     libc.close = (fd) => {
       this.remove(index, fd);
       return real.close(fd);
+    };
+    libc.mmap = (address, length, protection, flags, fd, offset) => {
+      const result = real.mmap(address, length, protection, flags, fd, offset);
+      if (result >= 0 && address !== 0) board.removeMapping(result);
+      if (result >= 0 && fd >= 0) board.addMapping(result, length);
+      return result;
     };
     libc.socket = (a, b, c) => own(real.socket(a, b, c));
     libc.accept4 = (a, b, c, d) => own(real.accept4(a, b, c, d));
@@ -108,10 +116,16 @@ export class Ledger {
     }
   }
 
-  /** Ends the conversations of worker `index`, and closes nothing: its thread is there still. */
-  cutOff(index: number, { libc }: Kernel): void {
-    // Of what is no socket it is refused, which does no harm.
-    for (const fd of this.#of(index, 0)) libc.shutdown(fd, SHUT_RDWR);
+  /**
+   * Ends the connections of worker `index`, and closes nothing: its thread is there still.
+   *
+   * @param listener - Left alone: the same socket as that of the worker that takes its place.
+   */
+  cutOff(index: number, { libc }: Kernel, listener: number): void {
+    for (const fd of this.#of(index, 0)) {
+      // Of what is no socket it is refused, which does no harm.
+      if (fd !== listener) libc.shutdown(fd, SHUT_RDWR);
+    }
   }
 
   /**

@@ -14,9 +14,10 @@ export function threadNumber({ libc }: Kernel): number {
  * Threads that were ended from outside, and are there all the same.
  *
  * @remarks
- * Only Deno has such: it cannot end a thread that is in a loop of its own, and says that it has. When the
- * loop is over the thread goes on as if nothing had been. So what it was given stays open until then: were
- * it closed, its numbers would be somebody else's, whom the thread would send to, receive from and close.
+ * Deno cannot end a thread that is in a loop of its own, and says that it has; when the loop is over the thread goes
+ * on. No runtime ends a thread that sleeps in a call of the kernel which nothing wakes. What such a thread was given
+ * stays open until it is gone: were it closed, its descriptor numbers would be reused, and the thread would send to,
+ * receive from and close what is not its own.
  */
 export class Lingering {
   readonly #kernel: Kernel;
@@ -26,9 +27,15 @@ export class Lingering {
     this.#kernel = kernel;
   }
 
-  /** Thread `number` was ended from outside, and has ended as its runtime says. @returns Whether it is there. */
-  add(number: number): boolean {
-    if (this.#kernel.runtime !== "deno" || !isThere(number)) return false;
+  /**
+   * Thread `number` was ended from outside.
+   *
+   * @param exited - Whether its runtime says that it has ended, which only Deno says too early.
+   * @returns Whether it is there.
+   */
+  add(number: number, exited = true): boolean {
+    if (exited && this.#kernel.runtime !== "deno") return false;
+    if (number === 0 || !isThere(number)) return false;
     this.#threads.add(number);
     return true;
   }

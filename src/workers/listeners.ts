@@ -5,6 +5,7 @@ import { readLocalAddress } from "../socket/raw.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { PoolAddress } from "./options.ts";
+import { steerGroup } from "./steering.ts";
 
 /**
  * The listening sockets of a pool, one for each worker, which the main thread opens and keeps.
@@ -20,6 +21,11 @@ export class PoolListeners {
   readonly #kernel: Kernel;
   /** By worker; -1 when it is closed. One alone is everybody's. */
   readonly #fds: number[] = [];
+  /** The workers by the numbers that their sockets have in the kernel's group. */
+  readonly #group: number[] = [];
+  /** Sockets of others may be in the group, with numbers that nobody here knows. */
+  readonly #alone: boolean;
+  #steered = false;
 
   /**
    * Opens all of them, so that connections are spread over all workers from the first on.
@@ -31,6 +37,7 @@ export class PoolListeners {
     this.#kernel = kernel;
     const { host: _, port, path, address, ...how } = where;
     const shared = path === undefined && address?.path === undefined;
+    this.#alone = shared && where.reusePort !== true;
     // Sockets of one user share a port with whoever else wants to, another pool among them. Only one
     // that does not finds out whether somebody is there.
     if (shared && where.reusePort !== true && (port ?? address?.port ?? 0) !== 0) {
@@ -48,6 +55,11 @@ export class PoolListeners {
     }
   }
 
+  /** Whether all workers accept from one socket. */
+  get isShared(): boolean {
+    return this.#fds.length === 1;
+  }
+
   /**
    * A descriptor of worker `index`'s listener, which is the caller's to close.
    *
@@ -60,7 +72,31 @@ export class PoolListeners {
 
   /** Nobody will accept in the place of worker `index`: the kernel is to send it no more connections. */
   giveUp(index: number): void {
-    if (this.#fds.length > 1) this.#close(index);
+    if (this.#fds.length <= 1) return;
+    this.#close(index);
+    const number = this.#group.indexOf(index);
+    const last = this.#group.pop();
+    if (last !== undefined && number < this.#group.length) this.#group[number] = last;
+  }
+
+  /**
+   * Gives new connections only to those workers that accept them; to all, when none does.
+   *
+   * @remarks
+   * Not where `reusePort` was given: the group may have sockets of other processes. And not on a unix socket, where
+   * workers accept from one.
+   */
+  steer(accepts: (index: number) => boolean): void {
+    const fd = this.#fds.find((each) => each >= 0);
+    if (!this.#alone || fd === undefined) return;
+    const numbers = [...this.#group.keys()];
+    const chosen = numbers.filter((number) => accepts(this.#group[number] as number));
+    const all = chosen.length === numbers.length || chosen.length === 0;
+    if (all && !this.#steered) return;
+    // Where the program cannot be taken off again (before Linux 5.3), one that picks among all takes its place.
+    if (!all || steerGroup(this.#kernel, fd, []) < 0) {
+      this.#steered = steerGroup(this.#kernel, fd, all ? numbers : chosen) >= 0;
+    } else this.#steered = false;
   }
 
   /** Closes all that are left. What workers were lent goes on listening until they close it. */
@@ -70,6 +106,7 @@ export class PoolListeners {
 
   #open(options: ListenOptions): void {
     try {
+      this.#group.push(this.#fds.length);
       this.#fds.push(openListener(this.#kernel, { ...options, nonBlocking: true }));
     } catch (error) {
       throw explained(error, this.#fds.length);

@@ -79,7 +79,7 @@ export interface WorkerInput {
   readonly trigger: Trigger | undefined;
   /** A descriptor of the pool's listener, which is the worker's; -1 when the pool has no address. */
   readonly listener: number;
-  /** The counter that wakes the worker to look at its board. */
+  /** The end of a pipe that wakes the worker to look at its board. */
   readonly doorbell: number;
   readonly board: SharedArrayBuffer;
   readonly ledger: SharedArrayBuffer;

@@ -6,6 +6,8 @@ import type { EngineOptions } from "../engine/choose.ts";
 import type { ListenOptions } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { MAX_WORKERS } from "./ledger.ts";
+import type { LivenessOptions } from "./liveness.ts";
+import type { CrashLoop } from "./restarts.ts";
 
 /** Where a pool listens: host and port, or path, or address, as for `listen`. */
 export type PoolAddress = Omit<ListenOptions, "nonBlocking" | "type">;
@@ -19,8 +21,15 @@ export interface WorkerCrash {
   readonly restartInMs: number | null;
 }
 
+/** A worker that does not respond, or responds again. */
+export interface UnresponsiveWorker {
+  readonly index: number;
+  /** For how long it had not responded, in milliseconds. */
+  readonly silentMs: number;
+}
+
 /** What the workers of a pool run, and how many of them there are. */
-export interface WorkersOptions extends EngineOptions {
+export interface WorkersOptions extends EngineOptions, LivenessOptions {
   /** The module that each worker runs (see {@link WorkerModule}): a URL, or a path from the working directory. */
   readonly module: URL | string;
   /** How many, or `"auto"` (the default): as many as the machine lets this process run at once. */
@@ -36,8 +45,29 @@ export interface WorkersOptions extends EngineOptions {
   readonly listen?: PoolAddress | undefined;
   /** Handed to each worker: anything that can be cloned. */
   readonly data?: unknown;
-  /** Told when a worker has crashed. Without it, a warning of the process tells. */
+  /**
+   * What becomes of the pool when one worker crashes again and again.
+   *
+   * @remarks
+   * `"continue"` (the default): the worker is replaced each time, after a delay that grows from 50 ms to a second; the
+   * others go on. Only a worker of which four starts in a row have failed is given up, and the pool ends with an error
+   * when all of them are. `"end"`: a worker that crashes five times in a row, each within ten seconds of its start,
+   * ends the pool: the others are stopped, and `finished` rejects. For a pool that something outside restarts whole.
+   */
+  readonly crashLoop?: CrashLoop | undefined;
+  /** Called when a worker has crashed. Without it, a warning of the process is emitted. */
   crashed?(crash: WorkerCrash): void;
+  /**
+   * Called when a worker does not respond: its thread is in an endless loop, or in a call that blocks. Without it, a
+   * warning of the process is emitted.
+   *
+   * @remarks
+   * Until it responds again, new connections go to the other workers, unless `reusePort` was given or all are
+   * unresponsive. Those that it has wait, and those in its backlog too. See `whenUnresponsive` for more.
+   */
+  unresponsive?(worker: UnresponsiveWorker): void;
+  /** Called when a worker responds again. Without it, a warning of the process is emitted. */
+  recovered?(worker: UnresponsiveWorker): void;
   /** Told what a worker sends with `post`. */
   message?(message: unknown, index: number): void;
   /** The kernel that the main thread uses; a test may hand over one that fails. */

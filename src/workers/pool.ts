@@ -4,12 +4,22 @@ import type { SocketAddress } from "../socket/address.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import { Ledger } from "./ledger.ts";
 import { PoolListeners } from "./listeners.ts";
+import { livenessOf } from "./liveness.ts";
 import type { WorkerEngine } from "./module.ts";
-import { moduleUrl, type WorkerCrash, type WorkersOptions, workerCount } from "./options.ts";
+import {
+  moduleUrl,
+  type UnresponsiveWorker,
+  type WorkerCrash,
+  type WorkersOptions,
+  workerCount,
+} from "./options.ts";
+import { type CrashLoop, checkCrashLoop } from "./restarts.ts";
 import { Slot, type SlotContext, type WorkerState } from "./slot.ts";
 
 /** How long connections may take to have what is queued for them. */
 const GRACE_MS = 2000;
+/** How often workers look at a listener that they share, while one of them is unresponsive. */
+const LOOK_AFTER_MS = 50;
 
 /** One worker, as its pool knows it. */
 export interface WorkerStatus {
@@ -29,13 +39,15 @@ export interface WorkerStatus {
  * @remarks
  * Made by {@link startWorkers}. A worker that crashes is replaced, by one that goes on with the same
  * listener: connections that wait in its backlog lose nothing, those that it had open are closed. The
- * replacement comes after 50 ms, or twice as long with each crash of a worker that had not run for ten
- * seconds; after five of those in a row the worker is given up, and the others serve without it.
+ * replacement starts after 50 ms, or twice as long with each crash of a worker that had not run for ten
+ * seconds, up to one second. A worker of which four starts in a row have failed is given up, and the others serve
+ * without it. `crashLoop` changes that. A worker that does not respond is reported and is given no new connections
+ * meanwhile; `whenUnresponsive` has it replaced.
  */
 export class WorkerPool implements AsyncDisposable {
   /**
-   * Resolves when the pool has stopped. Rejects when its last worker had to be given up; if nobody
-   * listens to that, the process fails.
+   * Resolves when the pool has stopped. Rejects when its last worker was given up, or with `crashLoop: "end"` the
+   * first; if nothing handles the rejection, the process fails.
    */
   readonly finished: Promise<void>;
   readonly #slots: Slot[] = [];
@@ -44,12 +56,18 @@ export class WorkerPool implements AsyncDisposable {
   #resolveOver: () => void = () => {};
   #engine: WorkerEngine | undefined;
   #lastCrash: WorkerCrash | undefined;
+  readonly #crashLoop: CrashLoop;
+  /** The error that ends the pool. */
+  #failure: Error | undefined;
+  #lookingAfter: NodeJS.Timeout | undefined;
   #stopping = false;
 
   private constructor(options: WorkersOptions) {
     const { kernel = defaultKernel, listen, engine, trigger, data } = options;
     const count = workerCount(options.workers);
     const module = moduleUrl(options.module);
+    const liveness = livenessOf(options);
+    this.#crashLoop = checkCrashLoop(options.crashLoop);
     this.#over = new Promise((resolve) => {
       this.#resolveOver = resolve;
     });
@@ -60,11 +78,22 @@ export class WorkerPool implements AsyncDisposable {
       ledger: Ledger.for(kernel),
       listeners: this.#listeners,
       input: { module, count, engine, trigger, data },
+      liveness,
+      crashLoop: this.#crashLoop,
       crashed: (crash) => {
         this.#lastCrash = crash;
-        if (options.crashed === undefined) warn(crash);
+        if (options.crashed === undefined) warn(crashText(crash));
         else options.crashed(crash);
       },
+      unresponsive: (worker) => {
+        if (options.unresponsive === undefined) warn(unresponsiveText(worker));
+        else options.unresponsive(worker);
+      },
+      recovered: (worker) => {
+        if (options.recovered === undefined) warn(recoveredText(worker));
+        else options.recovered(worker);
+      },
+      steer: () => this.#steer(),
       message: (message, index) => options.message?.(message, index),
       gone: () => this.#gone(),
     };
@@ -140,6 +169,7 @@ export class WorkerPool implements AsyncDisposable {
   async stop(graceMs: number = GRACE_MS): Promise<void> {
     checkTimeout("graceMs", graceMs);
     this.#stopping = true;
+    clearInterval(this.#lookingAfter);
     // Then those of the workers are the last, and what they close is closed.
     this.#listeners?.close();
     for (const slot of this.#slots) slot.stop(graceMs);
@@ -151,20 +181,49 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   #gone(): void {
-    if (!this.#slots.every(({ state }) => state === "stopped" || state === "given up")) return;
-    this.#close();
-    this.#resolveOver();
+    const states = this.#slots.map(({ state }) => state);
+    if (states.every((state) => state === "stopped" || state === "given up")) {
+      if (!this.#stopping && this.#engine !== undefined) {
+        this.#failure ??= this.#crashedTooOften("every worker");
+      }
+      this.#close();
+      this.#resolveOver();
+    } else if (this.#crashLoop === "end" && !this.#stopping && states.includes("given up")) {
+      this.#failure = this.#crashedTooOften(`worker ${this.#lastCrash?.index}`);
+      void this.stop();
+    }
+  }
+
+  #crashedTooOften(which: string): Error {
+    const cause = this.#lastCrash?.error;
+    return new Error(`${which} crashed too often; the last with: ${cause?.message}`, { cause });
+  }
+
+  /** Has new connections go where they are accepted. */
+  #steer(): void {
+    if (this.#stopping || this.#listeners === undefined) return;
+    const slots = this.#slots;
+    this.#listeners.steer((index) => slots[index]?.accepts === true);
+    const unheeded = slots.some(({ state }) => state === "unresponsive");
+    if (unheeded === (this.#lookingAfter !== undefined)) return;
+    clearInterval(this.#lookingAfter);
+    this.#lookingAfter = undefined;
+    if (!unheeded || !this.#listeners.isShared) return;
+    // The kernel wakes one worker for each connection, which may be the one that does not respond.
+    this.#lookingAfter = setInterval(() => {
+      for (const slot of slots) if (slot.state === "running") slot.acceptWaiting();
+    }, LOOK_AFTER_MS);
+    this.#lookingAfter.unref();
   }
 
   #close(): void {
+    clearInterval(this.#lookingAfter);
     this.#listeners?.close();
     for (const slot of this.#slots) slot.close();
   }
 
   #checkEnd(): void {
-    if (this.#stopping || this.#engine === undefined) return;
-    const cause = this.#lastCrash?.error;
-    throw new Error(`every worker crashed too often; the last with: ${cause?.message}`, { cause });
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }
 
@@ -193,7 +252,21 @@ export function startWorkers(options: WorkersOptions): Promise<WorkerPool> {
   return WorkerPool.start(options);
 }
 
-function warn({ index, error, restartInMs }: WorkerCrash): void {
+function crashText({ index, error, restartInMs }: WorkerCrash): string {
   const next = restartInMs === null ? "given up" : `replaced in ${restartInMs} ms`;
-  process.emitWarning(`worker ${index} crashed, and is ${next}: ${error.message}`, "PolloiWarning");
+  return `worker ${index} crashed, and is ${next}: ${error.message}`;
+}
+
+/** What is said of a worker that does not respond. */
+export function unresponsiveText({ index, silentMs }: UnresponsiveWorker): string {
+  return `worker ${index} has not responded for ${Math.round(silentMs)} ms`;
+}
+
+/** What is said of a worker that responds again. */
+export function recoveredText({ index, silentMs }: UnresponsiveWorker): string {
+  return `worker ${index} responds again, after ${Math.round(silentMs)} ms`;
+}
+
+function warn(text: string): void {
+  process.emitWarning(text, "PolloiWarning");
 }

@@ -1,6 +1,6 @@
 import { typeError } from "../base/misuse.ts";
 import type { Connection } from "../reactor/connection.ts";
-import type { Listener } from "../reactor/listener.ts";
+import type { AcceptingListener, Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { Board } from "./board.ts";
@@ -74,6 +74,11 @@ export class ServingWorker implements PoolWorker {
       },
     });
     return this.#listener;
+  }
+
+  /** Accepts what waits on the listener, although the kernel has not reported it to this worker. */
+  acceptWaiting(): void {
+    (this.#listener as AcceptingListener<unknown> | undefined)?.acceptWaiting();
   }
 
   /** The module has started. @param started - What its `start` gave back. */

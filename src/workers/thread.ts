@@ -4,13 +4,16 @@ import { parentPort, workerData } from "node:worker_threads";
 import { Reactor } from "../reactor/reactor.ts";
 import { EVENT_READ } from "../selectors/events.ts";
 import { kernel } from "../sys/open.ts";
-import { Board } from "./board.ts";
+import { Board, IMPORTING, STARTING } from "./board.ts";
 import { drive } from "./drive.ts";
 import { Ledger } from "./ledger.ts";
 import { threadNumber } from "./lingering.ts";
 import type { WorkerInput, WorkerMessage, WorkerModule } from "./module.ts";
 import { printed } from "./printed.ts";
 import { ServingWorker } from "./serving.ts";
+
+/** Taken from the doorbell at once; each byte of it says the same. */
+const DOORBELL_BYTES = 256;
 
 const input = workerData as WorkerInput;
 const board = new Board(input.board);
@@ -23,7 +26,9 @@ function say(message: WorkerMessage): void {
 function heed(worker: ServingWorker): void {
   const { libc, scratch } = kernel;
   worker.reactor.watch(input.doorbell, EVENT_READ, () => {
-    libc.read(input.doorbell, scratch.address, 8);
+    libc.read(input.doorbell, scratch.address, DOORBELL_BYTES);
+    board.answer();
+    if (board.takeAccept()) worker.acceptWaiting();
     const graceMs = board.stopWithinMs;
     if (graceMs !== null) worker.stop(graceMs);
   });
@@ -55,15 +60,17 @@ async function serve(): Promise<void> {
   board.thread = threadNumber(kernel);
   // Before anything is opened, so that all of it is in the ledger.
   const ledger = new Ledger(input.ledger);
-  ledger.keep(input.index, kernel);
+  ledger.keep(input.index, kernel, board);
   const reactor = new Reactor({ engine: input.engine, trigger: input.trigger });
   closeAtExit(reactor);
   drive(reactor, kernel.runtime);
   const post = (message: unknown): void => say({ type: "post", message });
   const worker = new ServingWorker(input, { reactor, board, ledger, post });
   heed(worker);
+  board.phase = IMPORTING;
   const module = (await import(input.module)) as WorkerModule<unknown>;
   if (module.start === undefined) worker.listen(module);
+  board.phase = STARTING;
   worker.begun((await module.start?.(worker)) ?? undefined);
   say({ type: "ready", engine: reactor.engine, trigger: reactor.trigger });
   await worker.stopped;

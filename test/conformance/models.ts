@@ -4,7 +4,8 @@ import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { serveModel } from "../../src/models/index.ts";
+import { whyNoUring } from "../../src/engine/try-uring.ts";
+import { type ModelOptions, serveModel, type UnresponsiveChild } from "../../src/models/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { held, Untouched } from "../descriptors.ts";
 import type { Case, Extent, Suite } from "../suite.ts";
@@ -27,6 +28,8 @@ import { rejection, until } from "./waiting.ts";
 /** How many clients come at once, where each has something started. More of them: test/models.test.ts. */
 const CROWD: Readonly<Record<string, number>> = { process: 2, thread: 4 };
 const LARGE = 3_000_000;
+/** After how long a child in a loop counts as unresponsive: longer than one that only waits for a processor is. */
+const SILENT_MS = 600;
 
 /** What the variants of prefork have in common is shown with one of them. */
 const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
@@ -41,6 +44,9 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ model: "thread", atLimit: "refuse" }, "ERR_INVALID_OPTION", /"refuse" as atLimit/],
   [{ model: "prefork", children: 1.5 }, "ERR_INVALID_OPTION", /1\.5 as children.*"auto"/],
   [{ model: "prefork", sharing: "both" }, "ERR_INVALID_OPTION", /"both" as sharing/],
+  [{ model: "event", crashLoop: "end" }, "ERR_INVALID_OPTION", /crashLoop.*prefork and blocking/],
+  [{ model: "prefork", crashLoop: 1 }, "ERR_INVALID_OPTION", /1 as crashLoop/],
+  [{ model: "thread", startTimeoutMs: 0 }, "ERR_INVALID_TIMEOUT", /0 as startTimeoutMs/],
   [{ model: "event", module: 5 }, "ERR_INVALID_OPTION", /run 5 as the model "event"/],
   [{ model: "event", idleTimeoutMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as idleTimeoutMs/],
 ];
@@ -68,6 +74,8 @@ function coreCases(): Case[] {
     lastNumbersCase("process"),
     orphanCase("prefork"),
     ownServerCase("prefork"),
+    ...(["process", "thread"] as const).map(hangingCase),
+    ...["blocking", "prefork, SO_REUSEPORT"].map((name) => unresponsiveCase(name)),
   ];
 }
 
@@ -78,7 +86,8 @@ function allCases(): Case[] {
     ...(["blocking", "process", "event"] as const).map(idleCase),
     ...(["process", "prefork, one listener"] as const).map(killedCase),
     ...WITH_CHILDREN.map(thrownCase),
-    givenUpCase(),
+    ...deathLoopCases(),
+    ...livenessCases(),
     ...reuseCases(),
     ...acceptCases(),
     ...limitCases(),
@@ -211,11 +220,30 @@ function thrownCase(name: string): Case {
   };
 }
 
-function givenUpCase(): Case {
+function deathLoopCases(): Case[] {
+  return [
+    {
+      name: "what dies again and again is replaced each time",
+      run: async () => {
+        await using test = await TestServer.start(variant("blocking"));
+        for (let deaths = 1; deaths <= 6; deaths++) {
+          test.client().send("throw");
+          await until("told", () => test.deaths.length === deaths);
+        }
+        const delays = test.deaths.map(({ restartInMs }) => restartInMs);
+        assert.deepEqual(delays, [50, 100, 200, 400, 800, 1000]);
+        assert.equal(await test.client().ask("still"), "still");
+      },
+    },
+    endedByDeathsCase(),
+  ];
+}
+
+function endedByDeathsCase(): Case {
   return {
-    name: "what dies again and again is given up, and the last one ends the server",
+    name: 'crashLoop "end": what dies again and again ends the server',
     run: async () => {
-      await using test = await TestServer.start(variant("blocking"));
+      await using test = await TestServer.start({ ...variant("blocking"), crashLoop: "end" });
       const finished = rejection(test.server.finished);
       for (let deaths = 1; deaths <= 5; deaths++) {
         test.client().send("throw");
@@ -226,6 +254,105 @@ function givenUpCase(): Case {
       assert.match((await finished).message, /died too often.*thrown in a handler/);
       const late = test.client();
       await late.over();
+    },
+  };
+}
+
+function livenessCases(): Case[] {
+  return [
+    ...WITH_CHILDREN.map(hangingCase),
+    ...["blocking", "prefork, one listener", "prefork, SO_REUSEPORT"].map((name) =>
+      unresponsiveCase(name),
+    ),
+    unresponsiveCase("prefork, one listener", { engine: "io_uring" }),
+    {
+      name: "whenUnresponsive: a pre-forked process in an endless loop is ended and replaced",
+      run: async () => {
+        await using test = await TestServer.start({
+          ...lean("prefork, one listener"),
+          unresponsiveAfterMs: SILENT_MS,
+          whenUnresponsive: "replace",
+          unresponsive() {},
+        });
+        const looping = test.client().send("spin");
+        await until("told", () => test.deaths.length === 1);
+        assert.match(test.deaths[0]?.error.message ?? "", /did not respond for \d+ ms/);
+        await looping.over();
+        assert.equal(await test.client().ask("again"), "again");
+      },
+    },
+  ];
+}
+
+function hangingCase(name: string): Case {
+  return {
+    name: `${name}: a child that is not ready in time is ended, with an error that says what it was doing`,
+    run: async () => {
+      const options = { ...lean(name), startTimeoutMs: 2000, data: { hangs: true } };
+      const late = /it was not ready after 2000 ms: start\(\) of its module had not returned/;
+      if (name !== "process" && name !== "thread") {
+        const error = await rejection(TestServer.start(options));
+        assert.match(error.message, late);
+        assert.deepEqual([error.code, childrenOf()], ["ETIMEDOUT", []]);
+        return;
+      }
+      await using test = await TestServer.start(options);
+      const client = test.client().send("hello");
+      await until("told", () => test.deaths.length === 1);
+      assert.match(test.deaths[0]?.error.message ?? "", late);
+      assert.match(test.deaths[0]?.peer ?? "", /^127\.0\.0\.1:/);
+      await client.over();
+      assert.equal(test.server.counts.children, 0);
+    },
+  };
+}
+
+function unresponsiveCase(name: string, engine: Pick<ModelOptions, "engine"> = {}): Case {
+  return {
+    name: `${[name, engine.engine].filter(Boolean).join(" on ")}: a child in an endless loop is reported, given no new connections, and comes back when it responds`,
+    ...(engine.engine === undefined ? {} : { skip: whyNoUring(kernel) }),
+    run: async () => {
+      const file = join(tmpdir(), `polloi-spins-${process.pid}-${Math.random()}`);
+      const reports: [string, UnresponsiveChild][] = [];
+      let looping = -1;
+      const report = (what: string, child: UnresponsiveChild): void => {
+        // A machine that is busy with other tests may be as slow.
+        if (child.id === looping) reports.push([what, child]);
+      };
+      try {
+        await using test = await TestServer.start({
+          ...variant(name),
+          ...engine,
+          data: { spinsUntil: file },
+          unresponsiveAfterMs: SILENT_MS,
+          unresponsive: (child) => report("unresponsive", child),
+          recovered: (child) => report("recovered", child),
+        });
+        const first = test.client();
+        const pid = Number(await first.ask("who"));
+        looping = name === "blocking" ? 1 : pid;
+        first.send("spin");
+        await until("reported", () => reports.length > 0);
+        const child = test.server.children.find(({ id }) => id === looping);
+        assert.equal(child?.responsive, false);
+        if (name !== "blocking") {
+          const others = Array.from({ length: 20 }, () => test.client());
+          const answers = await Promise.all(others.map((other) => other.ask("who")));
+          assert.ok(!answers.includes(String(pid)));
+        }
+        writeFileSync(file, "");
+        await until("recovered", () => reports.length > 1);
+        const told = reports.map(([what, { id, silentMs }]) => [what, id, silentMs >= SILENT_MS]);
+        assert.deepEqual(told, [
+          ["unresponsive", looping, true],
+          ["recovered", looping, true],
+        ]);
+        await until("it has answered", () => first.text.endsWith("spinning"));
+        assert.equal(await first.ask("hello"), "hello");
+        assert.deepEqual(test.deaths, []);
+      } finally {
+        rmSync(file, { force: true });
+      }
     },
   };
 }

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { ERRNO } from "../../src/base/errno.ts";
 import { SO_REUSEPORT } from "../../src/socket/constants.ts";
 import { kernel } from "../../src/sys/open.ts";
-import type { WorkersOptions } from "../../src/workers/index.ts";
+import type { UnresponsiveWorker, WorkersOptions } from "../../src/workers/index.ts";
 import { allowDescriptors, held, kernelWith, Untouched } from "../descriptors.ts";
 import { READINESS_ENGINES } from "../engines.ts";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../suite.ts";
@@ -15,6 +15,8 @@ import { module, TestPool } from "./workers/pool.ts";
 const { libc } = kernel;
 
 const CROWD = 1000;
+/** After how long a worker in a loop counts as unresponsive: longer than one that only waits for a processor is. */
+const SILENT_MS = 600;
 
 /** Ways for a worker to crash, and what is told of it. */
 const CRASHES: readonly (readonly [command: string, told: RegExp])[] = [
@@ -34,6 +36,10 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ listen: { host: "127.0.0.1", port: -1 } }, "ERR_INVALID_PORT", /-1/],
   [{ listen: { host: "192.0.2.1", port: 0 } }, "EADDRNOTAVAIL", /192\.0\.2\.1/],
   [{ listen: undefined }, "ERR_INVALID_OPTION", /address of the pool: it has none/],
+  [{ crashLoop: "stop" }, "ERR_INVALID_OPTION", /"stop" as crashLoop: give "continue" or "end"/],
+  [{ startTimeoutMs: 0 }, "ERR_INVALID_TIMEOUT", /0 as startTimeoutMs: give more than 0/],
+  [{ unresponsiveAfterMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as unresponsiveAfterMs/],
+  [{ whenUnresponsive: "kill" }, "ERR_INVALID_OPTION", /"kill" as whenUnresponsive: give "wait"/],
   [{ engine: "kqueue" }, "ERR_INVALID_OPTION", /"kqueue"/],
 ];
 
@@ -46,7 +52,13 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
 export function workersConformance(extent: Extent): Suite {
   return {
     title: `workers on ${kernel.runtime}`,
-    cases: [...servingCases(), ...crashingCases(extent), ...stoppingCases(), ...refusedCases()],
+    cases: [
+      ...servingCases(),
+      ...crashingCases(extent),
+      ...livenessCases(),
+      ...stoppingCases(),
+      ...refusedCases(),
+    ],
   };
 }
 
@@ -200,6 +212,40 @@ function crashingCases(extent: Extent): Case[] {
       },
     },
     {
+      name: "a worker that crashes again and again is replaced each time, and the pool goes on",
+      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      run: async () => {
+        await using pool = await TestPool.start();
+        for (let crashes = 1; crashes <= 7; crashes++) {
+          (await pool.clientOf(1)).send("throw");
+          await until("reported", () => pool.crashes.length === crashes);
+          await until("replaced", () => pool.pool.workers[1]?.state === "running");
+        }
+        const delays = pool.crashes.map(({ restartInMs }) => restartInMs);
+        assert.deepEqual(delays, [50, 100, 200, 400, 800, 1000, 1000]);
+        assert.equal(await (await pool.clientOf(0)).ask("still"), "still");
+        assert.equal(await (await pool.clientOf(1)).ask("still"), "still");
+      },
+    },
+    {
+      name: 'crashLoop "end": one worker that crashes again and again ends the pool',
+      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      run: async () => {
+        await using pool = await TestPool.start({ crashLoop: "end" });
+        const finished = rejection(pool.pool.finished);
+        const spared = await pool.clientOf(0);
+        for (let crashes = 1; crashes <= 5; crashes++) {
+          (await pool.clientOf(1)).send("throw");
+          await until("reported", () => pool.crashes.length === crashes);
+          if (crashes < 5) await until("back", () => pool.pool.workers[1]?.state === "running");
+        }
+        assert.match((await finished).message, /worker 1 crashed too often.*thrown in a handler/);
+        await spared.over();
+        const states = pool.pool.workers.map(({ state }) => state);
+        assert.deepEqual(states, ["stopped", "given up"]);
+      },
+    },
+    {
       name: "crashes leave no descriptor behind",
       run: async () => {
         await using pool = await TestPool.start({ workers: 1 });
@@ -215,6 +261,110 @@ function crashingCases(extent: Extent): Case[] {
         const before = held();
         for (const [command] of CRASHES) await crash(command);
         await until("as before", () => held() <= before);
+      },
+    },
+  ];
+}
+
+/** Workers that do not become ready, and workers that do not respond. */
+function livenessCases(): Case[] {
+  return [
+    {
+      name: "a worker that is not ready in time is ended, with an error that says what it was doing",
+      run: async () => {
+        for (const hangs of ["waits", "loops"] as const) {
+          const over = new SharedArrayBuffer(1);
+          const starting = TestPool.start({
+            workers: 1,
+            startTimeoutMs: 1500,
+            data: { hangs, over },
+          });
+          const error = await rejection(starting);
+          assert.match(error.message, /not ready after 1500 ms: start\(\) of its module had not/);
+          assert.match(error.message, /obedient\.js/);
+          assert.equal(error.code, "ETIMEDOUT");
+          Atomics.store(new Uint8Array(over), 0, 1);
+        }
+      },
+    },
+    {
+      name: "a replacement that is not ready in time counts as a crash, and the others serve on",
+      run: async () => {
+        const starts = new SharedArrayBuffer(8);
+        await using pool = await TestPool.start({
+          startTimeoutMs: 2000,
+          data: { starts, hangsAgain: true },
+        });
+        (await pool.clientOf(1)).send("throw");
+        await until("reported", () => pool.crashes.length === 2);
+        assert.match(pool.crashes[1]?.error.message ?? "", /not ready after 2000 ms/);
+        assert.deepEqual([pool.crashes[1]?.index, pool.crashes[1]?.restartInMs], [1, 100]);
+        assert.equal(await (await pool.clientOf(0)).ask("still"), "still");
+      },
+    },
+    ...(["a port", "a unix socket"] as const).map((where) => ({
+      name: `on ${where}: a worker in an endless loop is reported, given no new connections, and comes back when it responds`,
+      run: async () => {
+        const over = new SharedArrayBuffer(1);
+        const path = `\0polloi-workers-${process.pid}-${Math.random()}`;
+        const reports: [string, UnresponsiveWorker][] = [];
+        let index = -1;
+        await using pool = await TestPool.start({
+          ...(where === "a port" ? {} : { listen: { path } }),
+          data: { over },
+          unresponsiveAfterMs: SILENT_MS,
+          // A machine that is busy with other tests may be as slow.
+          unresponsive: (worker) => {
+            if (worker.index === index) reports.push(["unresponsive", worker]);
+          },
+          recovered: (worker) => {
+            if (worker.index === index) reports.push(["recovered", worker]);
+          },
+        });
+        const client = (): Client => (where === "a port" ? pool.client() : new Client({ path }));
+        const looping = client();
+        index = Number(await looping.ask("who"));
+        looping.send("spin");
+        await until("reported", () => reports.length > 0);
+        assert.equal(pool.pool.workers[index]?.state, "unresponsive");
+        const others = Array.from({ length: 20 }, () => client());
+        const answers = await Promise.all(others.map((other) => other.ask("who")));
+        assert.deepEqual(new Set(answers), new Set([String(1 - index)]));
+        Atomics.store(new Uint8Array(over), 0, 1);
+        await until("recovered", () => reports.length > 1);
+        assert.deepEqual(
+          reports.map(([what, worker]) => [what, worker.index, worker.silentMs >= SILENT_MS]),
+          [
+            ["unresponsive", index, true],
+            ["recovered", index, true],
+          ],
+        );
+        assert.equal(pool.pool.workers[index]?.state, "running");
+        assert.equal(await looping.ask("hello"), "hello");
+        if (where === "a port") await pool.clientOf(index);
+        for (const each of [looping, ...others]) each.destroy();
+      },
+    })),
+    {
+      name: "whenUnresponsive: a worker in an endless loop is ended and replaced",
+      run: async () => {
+        const over = new SharedArrayBuffer(1);
+        await using pool = await TestPool.start({
+          data: { over },
+          unresponsiveAfterMs: SILENT_MS,
+          whenUnresponsive: "replace",
+          unresponsive() {},
+        });
+        const looping = await pool.clientOf(0);
+        looping.send("spin");
+        await until("reported", () => pool.crashes.length > 0);
+        assert.match(pool.crashes[0]?.error.message ?? "", /did not respond for \d+ ms/);
+        await looping.over();
+        // Deno cannot end the thread: its place is taken when the loop is over.
+        if (kernel.runtime === "deno") Atomics.store(new Uint8Array(over), 0, 1);
+        await until("replaced", () => pool.pool.workers[0]?.state === "running");
+        Atomics.store(new Uint8Array(over), 0, 1);
+        assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
       },
     },
   ];

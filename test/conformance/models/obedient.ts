@@ -11,6 +11,10 @@ export interface Orders {
   readonly loud?: boolean;
   /** A thread that spins ends when the first byte is set: Deno cannot end it. */
   readonly over?: SharedArrayBuffer;
+  /** A process that spins ends when there is a file of this name. */
+  readonly spinsUntil?: string;
+  /** It never becomes ready. */
+  readonly hangs?: boolean;
   /** Each connection that is closed holds its process or thread up until there is a file of this name. */
   readonly closesWith?: string;
 }
@@ -19,6 +23,7 @@ export interface Orders {
 export const MUCH: number = 24 * 1024 * 1024;
 
 let loud = false;
+let spinsUntil: string | undefined;
 let over: Uint8Array = new Uint8Array(1);
 
 const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> = {
@@ -30,7 +35,7 @@ const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> 
     // On an event loop that would leave when this returns: never.
     if (loud) writeSync(1, "spinning\n");
     else connection.write("spinning");
-    while (Atomics.load(over, 0) === 0);
+    while (Atomics.load(over, 0) === 0 && !(spinsUntil !== undefined && existsSync(spinsUntil)));
   },
   who: (connection) => connection.write(String(process.pid)),
   much: (connection) => connection.write(new Uint8Array(MUCH)),
@@ -43,7 +48,13 @@ const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> 
 
 export function start(orders: Orders = {}): ModelHandlers<{ count: number }> {
   if (orders.failing !== undefined) throw new Error(orders.failing);
+  if (orders.hangs === true) {
+    // Node ends a process or thread that has nothing left to wait for.
+    setInterval(() => {}, 1000);
+    return new Promise(() => {}) as never;
+  }
   loud = orders.loud === true;
+  spinsUntil = orders.spinsUntil;
   if (orders.over !== undefined) over = new Uint8Array(orders.over);
   return {
     open(connection) {

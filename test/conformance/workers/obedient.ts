@@ -7,6 +7,10 @@ import type { PoolWorker, Stoppable } from "../../../src/workers/index.ts";
 export interface Orders {
   /** Each worker starts once and never again: it is counted here, by its index. */
   readonly starts?: SharedArrayBuffer;
+  /** A worker that starts again hangs, instead. */
+  readonly hangsAgain?: boolean;
+  /** It never becomes ready: it waits, or it is in a loop until `over` says so. */
+  readonly hangs?: "waits" | "loops";
   /** Throws as it starts, at once. */
   readonly failing?: string;
   /** When it is to stop it waits until a client says "release". */
@@ -28,9 +32,12 @@ const released = new Promise<void>((resolve) => {
 const decoder = new TextDecoder();
 
 export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | undefined> {
-  const { starts, failing, holds, endsLate } = worker.data;
+  const { starts, failing, holds, endsLate, hangs, hangsAgain } = worker.data;
+  if (hangs === "waits") await new Promise(() => {});
+  if (hangs === "loops") spin(worker.data.over);
   if (failing !== undefined) throw new RangeError(failing);
   if (starts !== undefined && Atomics.add(new Int32Array(starts), worker.index, 1) > 0) {
+    if (hangsAgain === true) await new Promise(() => {});
     throw new Error("not again");
   }
   await sleep(1);
