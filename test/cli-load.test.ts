@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -98,6 +99,50 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     },
   );
 
+  test("takes a target as connect does, without a scheme", limits, async () => {
+    for (const target of [`127.0.0.1:${echo.at}`, `localhost:${echo.at}`]) {
+      const { code, stdout } = await polloi(`load ${target} -c 2 --messages 4 --json`).ended;
+      assert.equal((JSON.parse(stdout) as LoadReport).messages, 4);
+      assert.equal(code, 0);
+    }
+  });
+
+  test(
+    "connections that the server ends are opened again, and it is told how many",
+    limits,
+    async () => {
+      const server = createHttpServer((_, response) => {
+        response.shouldKeepAlive = false;
+        response.end("hello");
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const target = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      const args = `load ${target} -c 4 --messages 40`;
+      const { code, stdout } = await polloi(`${args} --json`).ended;
+      const { messages, opened, reopened, errors } = JSON.parse(stdout) as LoadReport;
+      assert.deepEqual([messages, opened, reopened, errors], [40, 40, 36, {}]);
+      assert.equal(code, 0);
+      const told = await polloi(`${args} --quiet`).ended;
+      assert.match(told.stdout, /\n {2}connect +.*; 4 opened in .* ms\n/);
+      assert.match(told.stdout, /\n {2}reopened +36 connections, in place of lost ones\n/);
+      server.close();
+    },
+  );
+
+  test(
+    "-d 10 is ten seconds, and so is a bare number of every flag that takes a time",
+    limits,
+    async () => {
+      const args = "--duration 0.3 --ramp 0.05 --think 0.01 --timeout 5 -c 2 --json";
+      const { code, stdout } = await polloi(`load 127.0.0.1:${echo.at} ${args}`).ended;
+      const { elapsedMs, messages } = JSON.parse(stdout) as LoadReport;
+      assert.ok(elapsedMs >= 300, `${elapsedMs} ms`);
+      // Each thinks ten milliseconds after an answer.
+      assert.ok(messages > 0 && messages <= 2 * 31, `${messages} messages`);
+      assert.equal(code, 0);
+    },
+  );
+
   test("a target that is not there is in the report, and a failure", limits, async () => {
     using server = await mute();
     const { at } = server;
@@ -175,7 +220,9 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   const wrong: [args: string, told: RegExp][] = [
     ["", /missing required argument 'target'/],
-    ["127.0.0.1:80", /Cannot load "127\.0\.0\.1:80": give tcp:\/\/HOST:PORT/],
+    ["127.0.0.1", /Cannot load "127\.0\.0\.1": the port is missing; give tcp:\/\/HOST:PORT/],
+    ["127.0.0.1:80/path", /Cannot load "127\.0\.0\.1:80\/path": .*give tcp:\/\/HOST:PORT/],
+    ["http://127.0.0.1/a\r\nX:y", /Cannot load "http:.*": a path has no line breaks/],
     ["tcp://127.0.0.1:7 --duration fast", /500ms, 10s/],
     ["tcp://127.0.0.1:7 --rate 0", /above 0/],
     ["tcp://127.0.0.1:7 --duration 1s --messages 5", /cannot be used with/],
@@ -259,6 +306,15 @@ test("a view is never wider than its terminal, and shows the latest bars there i
     assert.ok(bars === 0 || bars === 40 || latency.length === columns - 1, `${columns}: ${bars}`);
     view.end();
   }
+});
+
+test("without answers lately, a view says so instead of showing figures of nothing", () => {
+  const screen = new Screen(80);
+  const options = { target: "tcp://127.0.0.1:7788" };
+  const view = openLoadView(options, runThatIs({ messagesPerSecond: 0 }), screen);
+  const { text } = screen;
+  view.end();
+  assert.match(text, /latency +p50 - {2}p99 - {2}max -/);
 });
 
 test("a view whose terminal is made narrower takes away all the lines that it has become", () => {

@@ -21,6 +21,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOSPC: "no space is left on the device",
   ENOTDIR: "not a directory",
   ENOTFOUND: "no such host",
+  HTTP_HEAD_TOO_LARGE: "a response head of more than 256 KiB",
   HTTP_INVALID: "what came is no HTTP response",
   NO_ANSWER: "nothing came in time",
   PEER_CLOSED: "the server ended the connection",

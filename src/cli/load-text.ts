@@ -54,7 +54,7 @@ export function loadText(
     ["", MODES[report.mode], "dim"],
     [
       "connect",
-      `${percentilesText(report.connectMs)}; ${countText(report.opened)} opened in ${msText(report.openMs)} ms`,
+      `${percentilesText(report.connectMs)}; ${countText(report.opened - report.reopened)} opened in ${msText(report.openMs)} ms`,
     ],
     ["wrong", mismatches === 0 ? "none" : wrongText(report), red(mismatches > 0)],
     ["unanswered", countText(unanswered), red(unanswered > 0)],
@@ -63,6 +63,10 @@ export function loadText(
   if (unsent > 0) {
     const why = "were due and not sent: answers to those before them were still out";
     rows.push(["unsent", `${countText(unsent)} ${why}`, "red"]);
+  }
+  if (report.reopened > 0) {
+    const connections = report.reopened === 1 ? "connection" : "connections";
+    rows.push(["reopened", `${countText(report.reopened)} ${connections}, in place of lost ones`]);
   }
   if (Object.keys(report.statuses).length > 0)
     rows.push(["statuses", statusesText(report.statuses)]);

@@ -58,10 +58,21 @@ class LineView implements LoadView {
 
 /** A snapshot in one line. */
 function lineOf({ elapsedMs, phase, counts, errors, ...recent }: LoadSnapshot): string {
-  const { p50, p99 } = recent.recentMs;
-  const what = `${countText(counts.open)} open  ${countText(counts.messages)} answered  ${countText(recent.messagesPerSecond)}/s`;
+  const [p50, p99] = [recent.recentMs.p50, recent.recentMs.p99].map((ms) =>
+    recentText(recent, ms, " ms"),
+  );
+  const what = `${countText(counts.open)} open  ${countText(counts.messages)} answered${counts.reopened === 0 ? "" : `  ${countText(counts.reopened)} reopened`}  ${countText(recent.messagesPerSecond)}/s`;
   const wrong = Object.keys(errors).length === 0 ? "" : `  errors: ${errorsText(errors)}`;
-  return `${(elapsedMs / 1000).toFixed(1)} s  ${phase}  ${what}  p50 ${msText(p50)} ms  p99 ${msText(p99)} ms${wrong}`;
+  return `${(elapsedMs / 1000).toFixed(1)} s  ${phase}  ${what}  p50 ${p50}  p99 ${p99}${wrong}`;
+}
+
+/** How long answers took lately; without answers there is nothing to tell. */
+function recentText(
+  recent: Pick<LoadSnapshot, "messagesPerSecond">,
+  ms: number,
+  unit = "",
+): string {
+  return recent.messagesPerSecond === 0 ? "-" : `${msText(ms)}${unit}`;
 }
 
 class TerminalView implements LoadView {
@@ -127,6 +138,7 @@ class TerminalView implements LoadView {
         name: "connections",
         parts: [
           `${countText(counts.open)} open of ${countText(connections)}, ${countText(counts.failed)} failed`,
+          ...(counts.reopened === 0 ? [] : [`${countText(counts.reopened)} reopened`]),
         ],
       },
       {
@@ -136,7 +148,11 @@ class TerminalView implements LoadView {
       },
       {
         name: "latency",
-        parts: [`p50 ${msText(p50)}`, `p99 ${msText(p99)}`, `max ${msText(max)} ms`],
+        parts: [
+          `p50 ${recentText(snapshot, p50)}`,
+          `p99 ${recentText(snapshot, p99)}`,
+          `max ${recentText(snapshot, max, " ms")}`,
+        ],
         sparks: this.#latencies,
       },
       {

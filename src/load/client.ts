@@ -14,7 +14,9 @@ export type LoadErrorCode =
   /** Nothing came for as long as `timeoutMs` says. */
   | "NO_ANSWER"
   /** What came is no response of HTTP/1.1, or nobody had asked. */
-  | "HTTP_INVALID";
+  | "HTTP_INVALID"
+  /** The head of a response, or its trailers, are longer than 256 KiB. */
+  | "HTTP_HEAD_TOO_LARGE";
 
 /** What clients have in common, and whom they tell what comes of them. */
 export interface ClientHost {
@@ -44,11 +46,12 @@ export interface ClientHost {
   /** A message came back right. */
   answered(sentAt: number, now: number): void;
   opened(client: Client): void;
+  /** A client is given up: its connection is not opened again. */
   failed(client: Client, code: string): void;
+  /** A connection is gone, and another takes its place. @param code - Why, unless it ended as it may. */
+  lost(client: Client, code: string | undefined): void;
   /** A unix socket whose backlog is full is no failure at first. @returns Whether it is tried again. */
   awaits(client: Client): boolean;
-  /** Opens the connection of a client again, if it has anything to send. */
-  reopen(client: Client): void;
   /** Ends the load when nothing is out and nothing is to be sent. */
   endIfDone(): void;
 }
@@ -71,6 +74,10 @@ export abstract class Client {
   isOpen = false;
   /** Whether it has failed, and is not opened again. */
   isGone = false;
+  /** Whether a connection of it was ever open. */
+  wasOpen = false;
+  /** Whether a message has come back on this connection. */
+  hasAnswer = false;
   /** Whether it stands in line to send. */
   isInLine = false;
   // Times begin as what only a double can be: were they 0, all objects would change shape with the first time.
@@ -85,6 +92,8 @@ export abstract class Client {
   dueAt: number = Number.NEGATIVE_INFINITY;
   /** When something last came, or was sent while nothing was out. */
   waitingSince: number = Number.NEGATIVE_INFINITY;
+  /** When the first of its latest connections was lost that had no answer. */
+  fruitlessSince: number = Number.NEGATIVE_INFINITY;
   #think: Timer | undefined;
 
   constructor(crowd: ClientHost, place: number, left: number) {
@@ -146,6 +155,7 @@ export abstract class Client {
     this.inFlight--;
     this.crowd.inFlight--;
     this.waitingSince = now;
+    this.hasAnswer = true;
   }
 
   /** What came is told: goes on, at once or after a while. */
@@ -171,6 +181,7 @@ export abstract class Client {
   opened(): void {
     this.isOpen = true;
     this.crowd.opened(this);
+    this.wasOpen = true;
   }
 
   /** The connection is gone, and not because this let go of it. */
@@ -178,10 +189,25 @@ export abstract class Client {
     const code = (error as { code?: string } | undefined)?.code ?? "PEER_CLOSED";
     if (code === "EAGAIN" && !this.isOpen && this.crowd.awaits(this)) return;
     this.connection = null;
-    this.fail(code);
+    if (this.wasOpen) this.lose(code);
+    else this.fail(code);
   }
 
-  /** Gives the connection up. */
+  /**
+   * The connection is gone, and is opened again.
+   *
+   * @param code - Why; undefined when it ended after an answer with nothing out, which a server may do.
+   */
+  protected lose(code: string | undefined): void {
+    const { hasAnswer } = this;
+    const now = performance.now();
+    if (hasAnswer) this.fruitlessSince = Number.NEGATIVE_INFINITY;
+    else if (this.fruitlessSince < 0) this.fruitlessSince = now;
+    this.release();
+    this.crowd.lost(this, code);
+  }
+
+  /** Gives the client up. */
   fail(code: string): void {
     if (this.isGone) return;
     this.isGone = true;
@@ -197,6 +223,7 @@ export abstract class Client {
     this.settle();
     if (this.isOpen) counts.open--;
     this.isOpen = false;
+    this.hasAnswer = false;
     this.connection = null;
     counts.unanswered += this.inFlight;
     this.crowd.inFlight -= this.inFlight;

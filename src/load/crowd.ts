@@ -3,25 +3,30 @@ import type { Client, ClientHost } from "./client.ts";
 import { Departures } from "./departures.ts";
 import { EchoClient } from "./echo-client.ts";
 import { HttpClient } from "./http-client.ts";
-import { Latency } from "./latency.ts";
 import { Opening } from "./opening.ts";
 import type { LoadPlan } from "./options.ts";
 import { type Payload, payloadOf } from "./payload.ts";
 import type { Place } from "./place.ts";
+import { Recent } from "./recent.ts";
 import { requestOf } from "./request.ts";
 import { quotaOf, type Share } from "./share.ts";
 import type { LoadPhase, LoadSnapshot } from "./snapshot.ts";
 import { noCounts, Tally } from "./tally.ts";
 import { CrowdTimers } from "./timers.ts";
 
-/** How often what took place since is summed up. */
+/** How often what took place since is summed up: four of these are the second that a snapshot shows. */
 const TICK_MS = 250;
 /** How often it is looked who has waited too long: so many times within the timeout. */
 const LOOKS_PER_TIMEOUT = 8;
-const SHORTEST_LOOK_MS = 5;
-const LONGEST_LOOK_MS = 250;
+const LOOK_MS = { least: 5, most: 250 } as const;
 /** So much of the timeout messages that others have overtaken are waited for, when all else has come. */
 const LATE_SHARE = 1 / 20;
+
+/**
+ * A connection that was lost without an answer is opened again after as long as that has gone on, between
+ * these: a server that is down or accepts nobody is not asked in a tight loop.
+ */
+const REOPEN_MS = { least: 10, most: 1000 } as const;
 
 /** What a crowd is made of. */
 export interface CrowdParts {
@@ -56,7 +61,7 @@ export class Crowd implements ClientHost {
   sends = false;
   readonly #parts: CrowdParts;
   readonly #clients: Client[] = [];
-  readonly #recent: Latency = new Latency();
+  readonly #recent: Recent = new Recent();
   readonly #timers: CrowdTimers;
   readonly #opening: Opening;
   /** Not with a rate: there a message leaves, and counts from, when it is due. */
@@ -74,8 +79,6 @@ export class Crowd implements ClientHost {
   #sendingFrom = 0;
   #lastAnswerAt = 0;
   #stoppedAt = 0;
-  #tickedAt = 0;
-  #tickedMessages = 0;
   #snapshot: Pick<LoadSnapshot, "messagesPerSecond" | "recentMs"> = {
     messagesPerSecond: 0,
     recentMs: { p50: 0, p99: 0, max: 0 },
@@ -122,12 +125,10 @@ export class Crowd implements ClientHost {
   start(): void {
     const { timeoutMs, rampMs } = this.plan;
     this.#startedAt = performance.now();
-    this.#tickedAt = this.#startedAt;
+    this.#recent.reset(this.#startedAt);
     this.#timers.repeat(TICK_MS, () => this.#tick());
     const lookMs = timeoutMs / LOOKS_PER_TIMEOUT;
-    this.#timers.repeat(Math.min(Math.max(lookMs, SHORTEST_LOOK_MS), LONGEST_LOOK_MS), () =>
-      this.#look(),
-    );
+    this.#timers.repeat(clamp(lookMs, LOOK_MS), () => this.#look());
     if (rampMs > 0) this.#startSending();
     this.#opening.start();
   }
@@ -154,13 +155,12 @@ export class Crowd implements ClientHost {
     Object.assign(counts, noCounts(), { opened, open, failed, sent: this.inFlight });
     this.forgetTimes();
     this.#sendingFrom = performance.now();
-    this.#tickedMessages = 0;
   }
 
   /** Forgets how long answers took so far. */
   forgetTimes(): void {
     this.tally.latency.reset();
-    this.#recent.reset();
+    this.#recent.reset(performance.now());
   }
 
   /** Sends nothing more for now. @returns What came of it since it was measured anew. */
@@ -223,7 +223,7 @@ export class Crowd implements ClientHost {
   answered(sentAt: number, now: number): void {
     this.tally.counts.messages++;
     this.#lastAnswerAt = now;
-    this.#recent.record(now - sentAt);
+    this.#recent.sinceTick.record(now - sentAt);
   }
 
   opened(client: Client): void {
@@ -231,6 +231,7 @@ export class Crowd implements ClientHost {
     const now = performance.now();
     counts.opened++;
     counts.open++;
+    if (client.wasOpen) counts.reopened++;
     connect.record(now - client.connectedFrom);
     this.#opening.connected(client);
     if (this.#phase === "sending") this.#begin(client, now);
@@ -250,10 +251,25 @@ export class Crowd implements ClientHost {
     return this.#opening.retry(client);
   }
 
-  reopen(client: Client): void {
-    if (!this.sends || client.left <= 0) return;
-    this.tally.counts.reopened++;
-    this.#opening.connect(client);
+  lost(client: Client, code: string | undefined): void {
+    this.#opening.connected(client);
+    const fruitlessMs = client.fruitlessSince < 0 ? 0 : performance.now() - client.fruitlessSince;
+    if (this.#parts.greets === true || fruitlessMs >= this.plan.timeoutMs) {
+      client.fail(code ?? "PEER_CLOSED");
+      return;
+    }
+    if (code !== undefined) {
+      this.tally.error(code);
+      this.tally.counts.failed++;
+    }
+    if (client.fruitlessSince < 0) this.#reopen(client);
+    else this.#timers.after(clamp(fruitlessMs, REOPEN_MS), () => this.#reopen(client));
+    this.endIfDone();
+  }
+
+  #reopen(client: Client): void {
+    const opens = this.#phase === "connecting" || this.#phase === "sending";
+    if (opens && client.left > 0 && !client.isGone) this.#opening.connect(client);
   }
 
   endIfDone(): void {
@@ -316,23 +332,15 @@ export class Crowd implements ClientHost {
   }
 
   #tick(): void {
-    const now = performance.now();
-    const { messages } = this.tally.counts;
-    const recent = this.#recent;
-    const seconds = (now - this.#tickedAt) / 1000;
-    this.#snapshot = {
-      messagesPerSecond: (messages - this.#tickedMessages) / seconds,
-      recentMs: { p50: recent.at(50), p99: recent.at(99), max: recent.at(100) },
-    };
-    this.#tickedAt = now;
-    this.#tickedMessages = messages;
-    this.#sumUp();
+    this.tally.latency.add(this.#recent.sinceTick);
+    this.#snapshot = this.#recent.tick(performance.now());
     this.#parts.ticked?.();
   }
 
+  /** Adds what was recorded since the last tick. */
   #sumUp(): void {
-    this.tally.latency.add(this.#recent);
-    this.#recent.reset();
+    this.tally.latency.add(this.#recent.sinceTick);
+    this.#recent.sinceTick.reset();
   }
 
   #giveUp(): void {
@@ -357,7 +365,6 @@ export class Crowd implements ClientHost {
         tally.counts.unsent += Math.min(due, client.left);
       }
       client.release();
-      tally.counts.lost += client.missing;
     }
     this.#sumUp();
     // What is asked for a time is told by it, however soon the last answer came.
@@ -366,4 +373,11 @@ export class Crowd implements ClientHost {
     if (this.#sendingFrom > 0) tally.elapsedMs = Math.max(0, until - this.#sendingFrom);
     this.#parts.over();
   }
+}
+
+function clamp(
+  value: number,
+  { least, most }: { readonly least: number; readonly most: number },
+): number {
+  return Math.min(Math.max(value, least), most);
 }

@@ -71,7 +71,7 @@ export class EchoClient extends Client {
   }
 
   override ended(): void {
-    this.fail("PEER_CLOSED");
+    this.lose(this.hasAnswer && this.inFlight === 0 ? undefined : "PEER_CLOSED");
   }
 
   protected override settle(): void {
@@ -81,8 +81,13 @@ export class EchoClient extends Client {
   }
 
   protected override forget(): void {
+    // What was overtaken cannot come any more, and the next connection begins with the next message.
+    this.crowd.tally.counts.lost += this.missing;
+    this.#overtaken = null;
+    this.#expected = this.sent;
     this.#at = 0;
     this.#damaged = null;
+    this.#afterDamage = false;
   }
 
   #sendPart(now: number): void {

@@ -13,8 +13,6 @@ export class HttpClient extends Client {
   #next = 0;
   /** The server has said that it ends the connection. */
   #ending = false;
-  /** How many responses have come on this connection. */
-  #answers = 0;
 
   protected override sendNext(connection: Connection<Client>): void {
     connection.write(this.crowd.request);
@@ -39,7 +37,7 @@ export class HttpClient extends Client {
       }
       at = this.#reader.read(bytes, at, length);
       if (at === BAD) {
-        this.fail("HTTP_INVALID");
+        this.fail(this.#reader.isTooLarge ? "HTTP_HEAD_TOO_LARGE" : "HTTP_INVALID");
         return;
       }
       if (at < 0) break;
@@ -59,27 +57,25 @@ export class HttpClient extends Client {
       this.#answered(now);
       this.#close(now);
     }
-    if (this.#ending || (this.inFlight === 0 && this.#answers > 0)) this.#reopen();
-    else this.fail("PEER_CLOSED");
-    this.crowd.endIfDone();
+    const mayEnd = this.#ending || (this.inFlight === 0 && this.hasAnswer);
+    this.lose(mayEnd ? undefined : "PEER_CLOSED");
   }
 
   protected override forget(): void {
     this.#reader.reset();
     this.#next = this.sent;
     this.#ending = false;
-    this.#answers = 0;
   }
 
   override look(now: number, timeoutMs: number): void {
     if (!this.#ending) super.look(now, timeoutMs);
-    else if (now - this.waitingSince >= ENDING_MS) this.#reopen();
+    else if (now - this.waitingSince >= ENDING_MS) this.lose(undefined);
   }
 
   override closed(error: Error | undefined): void {
     this.connection = null;
     // A reset instead of an end, after everything was answered.
-    if (this.#ending) this.#reopen();
+    if (this.#ending) this.lose(undefined);
     else super.closed(error);
   }
 
@@ -89,7 +85,6 @@ export class HttpClient extends Client {
     const { statuses } = crowd.tally;
     statuses[status] = (statuses[status] ?? 0) + 1;
     if (status >= 400) crowd.tally.error(`HTTP_${status}`);
-    this.#answers++;
     crowd.answered(this.sentAt(this.#next++), now);
     this.landed(now);
   }
@@ -105,10 +100,5 @@ export class HttpClient extends Client {
     this.dueAt -= unseen * crowd.intervalMs;
     this.inFlight = 0;
     crowd.takeBack(unseen);
-  }
-
-  #reopen(): void {
-    this.release();
-    this.crowd.reopen(this);
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { BAD, SHORT } from "../http/parser/scan.ts";
-import { HttpResponseReader } from "./http-response.ts";
+import { HttpResponseReader, MAX_HEAD_BYTES } from "./http-response.ts";
 
 const encoder = new TextEncoder();
 
@@ -82,17 +82,67 @@ test("whatever comes, it says where it is and takes no byte twice", () => {
   );
 });
 
-const LONG_HEAD = `HTTP/1.1 200 OK\r\nX: ${"y".repeat(70_000)}`;
+/** Reads `text` in pieces of so many bytes. @returns What the last read returned. */
+function readInPieces(reader: HttpResponseReader, text: string, pieceBytes: number): number {
+  const bytes = encoder.encode(text);
+  let at = 0;
+  for (let from = 0; from < bytes.length; from += pieceBytes) {
+    const to = Math.min(bytes.length, from + pieceBytes);
+    at = reader.read(bytes, from, to);
+    if (at !== SHORT) break;
+  }
+  return at;
+}
+
+/** A head of so many bytes, in one field or in many. */
+function headOf(bytes: number, fieldBytes: number): string {
+  const start = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+  let left = bytes - start.length - 2;
+  let fields = "";
+  while (left > 0) {
+    const length = left < 2 * fieldBytes ? left : fieldBytes;
+    fields += `X: ${"y".repeat(length - 5)}\r\n`;
+    left -= length;
+  }
+  return `${start}${fields}\r\n`;
+}
+
+test("a head has one limit, in whatever pieces it comes", () => {
+  for (const fieldBytes of [100, 5000, MAX_HEAD_BYTES]) {
+    for (const pieceBytes of [97, 4096, 65_536, 10 * MAX_HEAD_BYTES]) {
+      for (const [bytes, fits] of [
+        [70_000, true],
+        [MAX_HEAD_BYTES, true],
+        [MAX_HEAD_BYTES + 1, false],
+      ] as const) {
+        const reader = new HttpResponseReader();
+        const head = headOf(bytes, fieldBytes);
+        assert.equal(head.length, bytes);
+        const what = `${bytes} bytes, fields of ${fieldBytes}, in pieces of ${pieceBytes}`;
+        const at = readInPieces(reader, head, pieceBytes);
+        assert.equal(at, fits ? bytes : BAD, what);
+        assert.equal(reader.isTooLarge, !fits, what);
+        if (!fits) continue;
+        const [next = ""] = RESPONSES;
+        assert.equal(readInPieces(reader, next, next.length), next.length, what);
+      }
+    }
+  }
+});
 
 test("a head or trailers without end are refused, and not kept", () => {
-  for (const [start, more] of [
-    [LONG_HEAD, "y"],
-    ["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "a: b\r\n".repeat(12_000)],
-  ] as const) {
-    const reader = new HttpResponseReader();
-    const [first, second] = [encoder.encode(start), encoder.encode(more)];
-    const at = reader.read(first, 0, first.length);
-    assert.equal(at === BAD ? BAD : reader.read(second, 0, second.length), BAD);
+  const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+  for (const text of [
+    `HTTP/1.1 200 OK\r\nX: ${"y".repeat(MAX_HEAD_BYTES)}`,
+    `HTTP/1.1 200 ${"y".repeat(MAX_HEAD_BYTES)}`,
+    `HTTP/1.1 200 OK\r\n${"a: b\r\n".repeat(MAX_HEAD_BYTES / 6)}`,
+    `${chunked}${"a: b\r\n".repeat(MAX_HEAD_BYTES / 6)}trailer`,
+  ]) {
+    for (const pieceBytes of [4096, text.length]) {
+      const reader = new HttpResponseReader();
+      assert.equal(readInPieces(reader, text, pieceBytes), BAD);
+      assert.equal(reader.isTooLarge, true);
+    }
   }
 });
 

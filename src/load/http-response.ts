@@ -15,8 +15,11 @@ import {
   ZERO,
 } from "../http/parser/tokens.ts";
 
-/** A head may be so long, and so may the trailers. */
-const MAX_HEAD_BYTES = 65_536;
+/**
+ * A head may be this long, and so may the trailers, in however many pieces they come. Chromium allows as much, curl
+ * somewhat more.
+ */
+export const MAX_HEAD_BYTES = 262_144;
 const MAX_CHUNK_EXTENSION_BYTES = 16_384;
 
 const CONTENT_LENGTH = lowerCase("content-length");
@@ -47,11 +50,17 @@ export class HttpResponseReader {
   status = 0;
   /** Whether the connection ends with this response. */
   closes = false;
+  /** Whether a head, or trailers, were longer than {@link MAX_HEAD_BYTES}: the reason for a `BAD`. */
+  isTooLarge = false;
   #state = HEAD;
   /** Bytes of the body, or of the chunk, that are to come. */
   #left = 0;
   #chunkLine: ChunkLine | null = null;
-  /** A head that is not complete. */
+  /** Whether the status line was read, and fields follow. */
+  #inFields = false;
+  /** Bytes of the lines of this head that were read. */
+  #headBytes = 0;
+  /** A line of the head that is not complete. */
   #cut: Uint8Array | null = null;
   /** Bytes of trailers so far, and of the line in which they are. */
   #trailers = 0;
@@ -63,7 +72,7 @@ export class HttpResponseReader {
 
   /** Whether a response has begun and not ended. */
   get within(): boolean {
-    return this.#state !== HEAD || this.#cut !== null;
+    return this.#state !== HEAD || this.#inFields || this.#cut !== null;
   }
 
   /**
@@ -90,11 +99,13 @@ export class HttpResponseReader {
   /** Forgets everything: the next bytes are those of another connection. */
   reset(): void {
     this.#state = HEAD;
+    this.#inFields = false;
+    this.#headBytes = 0;
     this.#cut = null;
     this.closes = false;
   }
 
-  /** Puts together a head of which a part came before. */
+  /** Puts together a line of which a part came before, and reads on. */
   #goOn(bytes: Uint8Array, from: number, to: number): number {
     const cut = this.#cut as Uint8Array;
     const room = Math.min(to - from, MAX_HEAD_BYTES);
@@ -103,39 +114,41 @@ export class HttpResponseReader {
     whole.set(bytes.subarray(from, from + room), cut.length);
     this.#cut = null;
     const end = this.#readHead(whole, 0, whole.length);
-    // What was there before was no head by itself, so the end lies within what came now.
+    // What was there before was no line by itself, so the end of the head lies within what came now.
     return end < 0 ? end : from + end - cut.length;
   }
 
-  /** Reads heads up to the one that is final. */
+  /** Reads heads up to the end of the one that is final. */
   #readHead(bytes: Uint8Array, from: number, to: number): number {
-    let start = from;
+    let at = from;
     for (;;) {
-      const end = this.#readOneHead(bytes, start, to);
+      const isLast = this.#inFields && bytes[at] === CR;
+      const end = this.#readLine(bytes, at, to, isLast);
+      if (end === BAD) return BAD;
+      this.isTooLarge = this.#headBytes + (end === SHORT ? to : end) - at > MAX_HEAD_BYTES;
+      if (this.isTooLarge) return BAD;
       if (end === SHORT) {
-        if (to - start > MAX_HEAD_BYTES) return BAD;
-        if (to > start) this.#cut = bytes.slice(start, to);
+        if (to > at) this.#cut = bytes.slice(at, to);
         return SHORT;
       }
-      if (end === BAD) return BAD;
-      if (this.status >= 200) return this.#frame() ? end : BAD;
+      this.#headBytes += end - at;
+      this.#inFields = true;
+      at = end;
+      if (!isLast) continue;
+      this.#inFields = false;
+      this.#headBytes = 0;
+      if (this.status >= 200) return this.#frame() ? at : BAD;
       // 101 would be another protocol, which nobody has asked for.
       if (this.status === 101) return BAD;
-      start = end;
     }
   }
 
-  #readOneHead(bytes: Uint8Array, from: number, to: number): number {
-    let at = this.#readStatusLine(bytes, from, to);
-    while (at >= 0) {
-      if (at >= to) return SHORT;
-      if (bytes[at] === CR) {
-        if (at + 1 >= to) return SHORT;
-        return bytes[at + 1] === LF ? at + 2 : BAD;
-      }
-      at = this.#readField(bytes, at, to);
-    }
-    return at;
+  /** @param isLast - Whether it is the empty line. */
+  #readLine(bytes: Uint8Array, from: number, to: number, isLast: boolean): number {
+    if (isLast) return pastLineEnd(bytes, from, to);
+    return this.#inFields
+      ? this.#readField(bytes, from, to)
+      : this.#readStatusLine(bytes, from, to);
   }
 
   #readStatusLine(bytes: Uint8Array, from: number, to: number): number {
@@ -293,7 +306,8 @@ export class HttpResponseReader {
   #skipTrailers(bytes: Uint8Array, from: number, to: number): number {
     for (let at = from; at < to; at++) {
       const code = bytes[at] as number;
-      if (++this.#trailers > MAX_HEAD_BYTES) return BAD;
+      this.isTooLarge = ++this.#trailers > MAX_HEAD_BYTES;
+      if (this.isTooLarge) return BAD;
       if (this.#line < 0) {
         if (code !== LF) return BAD;
         // -1 after the CR of an empty line, -2 after that of a trailer.

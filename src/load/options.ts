@@ -14,7 +14,7 @@ export interface LoadOptions extends EngineOptions {
   readonly target: string;
   /** How many connections, from 1 up. Default 100. */
   readonly connections?: number | undefined;
-  /** How long messages are sent, in milliseconds. Default 10,000, unless `messages` are given. */
+  /** How long messages are sent, in milliseconds, above 0. Default 10,000, unless `messages` are given. */
   readonly durationMs?: number | undefined;
   /** Instead of a time: how many messages are sent, evenly spread over the connections. */
   readonly messages?: number | undefined;
@@ -37,7 +37,7 @@ export interface LoadOptions extends EngineOptions {
   readonly thinkMs?: number | undefined;
   /** Addresses of this machine to connect from, in turn: each has ports of its own, about 28,000. */
   readonly from?: readonly string[] | undefined;
-  /** How long a connect or an answer may take, in milliseconds, before it is given up. Default 5000. */
+  /** How long a connect or an answer may take, in milliseconds above 0, before it is given up. Default 5000. */
   readonly timeoutMs?: number | undefined;
   /** Threads that share the connections, or `"auto"`. Default: this thread, and no other. */
   readonly workers?: number | "auto" | undefined;
@@ -72,16 +72,26 @@ const MOST_PIPELINED = 65_536;
  * `ERR_INVALID_DATA`
  */
 export function planOf(options: LoadOptions): LoadPlan {
-  const target = targetOf(options.target);
-  const { data, engine, trigger, workers, rate = null, from = [] } = options;
-  checkData(data);
-  if (rate !== null && !(typeof rate === "number" && rate > 0 && Number.isFinite(rate))) {
-    throw rangeError("ERR_INVALID_OPTION", `Cannot send ${show(rate)} messages a second`);
+  if (typeof options !== "object" || options === null) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot load with ${show(options)} as options: give an object with a target`,
+    );
   }
+  const target = targetOf(options.target);
+  const { data, engine, trigger, workers, from } = options;
+  checkData(data);
+  checkFrom(from);
   if (engine !== undefined && engine !== "auto" && !ENGINES.includes(engine)) {
     throw typeError(
       "ERR_INVALID_OPTION",
       `Cannot use the engine ${show(engine)}: give "auto", ${ENGINES.map(show).join(", ")}`,
+    );
+  }
+  if (trigger !== undefined && trigger !== "level" && trigger !== "edge") {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${show(trigger)} as trigger: give "level" or "edge"`,
     );
   }
   const messages = options.messages ?? null;
@@ -90,16 +100,16 @@ export function planOf(options: LoadOptions): LoadPlan {
     written: options.target,
     connections: count("connections", options.connections, 100, MOST_CONNECTIONS),
     messages: messages === null ? null : count("messages", messages, 1, Number.MAX_SAFE_INTEGER),
-    durationMs: messages === null ? time("durationMs", options.durationMs, 10_000) : null,
+    durationMs: messages === null ? time("durationMs", options.durationMs, 10_000, 1) : null,
     sizeBytes: data?.length ?? count("sizeBytes", options.sizeBytes, 64, MOST_BYTES),
     data: data ?? null,
-    rate,
+    rate: rateOf(options.rate),
     rampMs: time("rampMs", options.rampMs, 0),
     parts: count("parts", options.parts, 1, MOST_BYTES),
     pipeline: count("pipeline", options.pipeline, 1, MOST_PIPELINED),
     thinkMs: time("thinkMs", options.thinkMs, 0),
-    from: [...from],
-    timeoutMs: time("timeoutMs", options.timeoutMs, 5000),
+    from: from === undefined ? [] : [...from],
+    timeoutMs: time("timeoutMs", options.timeoutMs, 5000, 1),
     workers: workers === undefined ? null : workerCount(workers),
     engine,
     trigger,
@@ -135,13 +145,29 @@ function checkTogether(options: LoadOptions, plan: LoadPlan): void {
   if (workers !== null && workers > connections) refuse("more workers than connections");
   if (target.kind === "unix" && from.length > 0)
     refuse("from over a unix socket: it has no address");
-  for (const address of from) {
-    if (isIP(address) !== 0) continue;
-    throw typeError(
+}
+
+function checkFrom(from: unknown): void {
+  if (from === undefined) return;
+  const wrong = (what: unknown): Error =>
+    typeError(
       "ERR_INVALID_ADDRESS",
-      `Cannot connect from ${show(address)}: give IP addresses of this machine`,
+      `Cannot connect from ${show(what)}: give an array of IP addresses of this machine`,
     );
+  if (!Array.isArray(from)) throw wrong(from);
+  if (from.length === 0) throw wrong("no address");
+  for (const address of from) {
+    if (typeof address !== "string" || isIP(address) === 0) throw wrong(address);
   }
+}
+
+function rateOf(rate: unknown): number | null {
+  if (rate === undefined) return null;
+  if (typeof rate === "number" && rate > 0 && Number.isFinite(rate)) return rate;
+  throw rangeError(
+    "ERR_INVALID_OPTION",
+    `Cannot send ${show(rate)} messages a second: give a number above 0`,
+  );
 }
 
 function count(name: string, value: number | undefined, usual: number, most: number): number {
@@ -152,8 +178,12 @@ function count(name: string, value: number | undefined, usual: number, most: num
   return value;
 }
 
-function time(name: string, value: number | undefined, usual: number): number {
+/** @param least - A time of 0 is no time to send, or to wait for an answer. */
+function time(name: string, value: number | undefined, usual: number, least: 0 | 1 = 0): number {
   if (value === undefined) return usual;
-  if (typeof value === "number" && value >= 0 && value <= MAX_TIMEOUT_MS) return value;
-  throw typeError("ERR_INVALID_TIMEOUT", `Cannot use ${show(value)} as ${name}: give 0 or more`);
+  const allowed = least === 0 ? "0" : "above 0";
+  const wrong = `Cannot use ${show(value)} as ${name}: give milliseconds from ${allowed} to ${MAX_TIMEOUT_MS}`;
+  if (typeof value !== "number") throw typeError("ERR_INVALID_TIMEOUT", wrong);
+  if (value > 0 ? value <= MAX_TIMEOUT_MS : value === 0 && least === 0) return Math.abs(value);
+  throw rangeError("ERR_INVALID_TIMEOUT", wrong);
 }

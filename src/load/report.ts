@@ -22,7 +22,7 @@ export interface LoadReport extends Omit<Counts, "open"> {
   /** From the first message to the last answer, or to the end of the time that was asked for. */
   readonly elapsedMs: number;
   readonly messagesPerSecond: number;
-  /** How often connections failed, by code of the system or {@link LoadErrorCode}; responses as `HTTP_404`. */
+  /** How often connections failed, each as often as it did, by code of the system or {@link LoadErrorCode}; responses as `HTTP_404`. */
   readonly errors: Readonly<Record<string, number>>;
   /** Messages that did not come back as they were sent: corrupted, reordered, lost, and surplus ones. */
   readonly mismatches: number;

@@ -11,10 +11,10 @@ export interface LoadSnapshot {
   readonly counts: Readonly<Counts>;
   /** Failures by code. */
   readonly errors: Readonly<Record<string, number>>;
-  /** In the last quarter of a second. */
+  /** Answers a second, in the last second. */
   readonly messagesPerSecond: number;
   /**
-   * How long answers took in the last quarter of a second. Of several threads: the median is their mean,
+   * How long answers took in the last second; 0 when none came. Of several threads: the median is their mean,
    * weighted by messages, and the others are those of the slowest.
    */
   readonly recentMs: { readonly p50: number; readonly p99: number; readonly max: number };

@@ -2,13 +2,13 @@ import { Latency, type PlainLatency } from "./latency.ts";
 
 /** What has happened so far, as plain numbers. */
 export interface Counts {
-  /** Connections that were opened, those that took the place of others among them. */
+  /** Connections that were opened, the reopened ones among them. */
   opened: number;
   /** Connections that are open now. */
   open: number;
-  /** Connections that failed: they could not be opened, were reset, ended by the server or given up. */
+  /** How often a connection failed: it could not be opened, was reset, ended with a message out, or given up. */
   failed: number;
-  /** Connections opened anew because the server had ended one that nothing was out on. HTTP only. */
+  /** Connections that were opened in the place of one that was lost. */
   reopened: number;
   /** Messages or requests that were sent. */
   sent: number;

@@ -1,4 +1,5 @@
 import { show, typeError } from "../base/misuse.ts";
+import { type Endpoint, parseEndpoint } from "../socket/endpoint.ts";
 
 /** What is asked: an echo server over TCP or a unix socket, or an HTTP server. */
 export type Target =
@@ -17,7 +18,7 @@ const ALLOWED = "give tcp://HOST:PORT, http://HOST[:PORT]/PATH or unix:PATH";
 const HTTP_PORT = 80;
 
 /**
- * What a target means.
+ * What a target means. Without a scheme it is an echo server over TCP.
  *
  * @throws TypeError `ERR_INVALID_ADDRESS`
  */
@@ -25,25 +26,46 @@ export function targetOf(text: string): Target {
   const wrong = (why = ALLOWED): Error =>
     typeError("ERR_INVALID_ADDRESS", `Cannot load ${show(text)}: ${why}`);
   if (typeof text !== "string") throw wrong();
-  if (text.startsWith("unix:")) {
-    const path = text.slice("unix:".length);
-    if (path === "" || path === "@") throw wrong();
-    return { kind: "unix", path: path.startsWith("@") ? `\0${path.slice(1)}` : path };
+  let endpoint: Endpoint;
+  try {
+    endpoint = parseEndpoint(text);
+  } catch (error) {
+    const [, why] = /^.* as an address: (.*)$/s.exec((error as Error).message) ?? [];
+    throw wrong(`${why}; ${ALLOWED}`);
   }
-  if (text.startsWith("https:")) throw wrong("there is no TLS here; give http:// or tcp://");
-  // As http, since URL knows its parts; whether a port was written is lost with 80, so that is looked for.
-  const scheme = /^(tcp|http):\/\//.exec(text)?.[1];
-  const rest = scheme === undefined ? "" : text.slice(`${scheme}://`.length);
-  if (scheme === undefined || !URL.canParse(`http://${rest}`)) throw wrong();
-  const url = new URL(`http://${rest}`);
-  if (url.username !== "" || url.password !== "" || url.hash !== "") throw wrong();
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const written = /^[^/?#]*:(\d+)(?:[/?#]|$)/.exec(rest)?.[1];
-  const port = written === undefined ? HTTP_PORT : Number(written);
+  if (endpoint.path !== undefined) return { kind: "unix", path: endpoint.path };
+  const { scheme = "tcp", host, port, rest } = endpoint;
   if (port === 0) throw wrong("port 0 cannot be connected to");
-  if (scheme === "http") {
-    return { kind: "http", host, port, authority: url.host, path: url.pathname + url.search };
+  switch (scheme) {
+    case "tcp":
+      if (port === undefined) throw wrong(`the port is missing; ${ALLOWED}`);
+      if (rest !== "" && rest !== "/") throw wrong(`tcp:// has no path; ${ALLOWED}`);
+      return { kind: "tcp", host, port };
+    case "http": {
+      const { authority, path } = httpParts(text, rest, wrong);
+      return { kind: "http", host, port: port ?? HTTP_PORT, authority, path };
+    }
+    case "https":
+      throw wrong("there is no TLS here; give http:// or tcp://");
+    default:
+      throw wrong(`there is no ${scheme}:// here; ${ALLOWED}`);
   }
-  if (written === undefined || url.pathname !== "/" || url.search !== "") throw wrong();
-  return { kind: "tcp", host, port };
+}
+
+/** The host as a Host field has it, and the path as a request line has it: without a fragment, which is the client's. */
+function httpParts(
+  text: string,
+  rest: string,
+  wrong: (why: string) => Error,
+): { authority: string; path: string } {
+  // URL would remove line breaks and tabs, and ask for something else than what was written.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+  if (/[\x00-\x1f\x7f]/.test(rest)) {
+    throw wrong("a path has no line breaks or control characters in it; write them as %0D%0A");
+  }
+  // The zone of an address is for this machine alone.
+  const url = text.replace(/%[^/?#\]]*\]/, "]");
+  if (!URL.canParse(url)) throw wrong(`it is no URL; ${ALLOWED}`);
+  const { host, pathname, search } = new URL(url);
+  return { authority: host, path: pathname + search };
 }

@@ -203,6 +203,36 @@ function soundCases(): LoadCase[] {
       },
     },
     {
+      name: "a head of 70 KB is read, whatever the pieces, and one beyond the limit is refused as such",
+      run: async () => {
+        for (const [bytes, pieceBytes] of [
+          [70_000, 4096],
+          [70_000, 70_000],
+          [300_000, 4096],
+          [300_000, 300_000],
+        ] as const) {
+          const fields = `X: ${"y".repeat(993)}\r\n`.repeat(bytes / 1000);
+          const head = `HTTP/1.1 200 OK\r\n${fields}Content-Length: 0\r\n\r\n`;
+          const script = { bytes: head, pieceBytes };
+          const report = await loadScripted(() => script, { connections: 1, messages: 2 });
+          if (bytes === 70_000) assertCounts(report, { sent: 2, messages: 2 });
+          else assert.deepEqual(report.errors, { HTTP_HEAD_TOO_LARGE: 1 });
+        }
+      },
+    },
+    {
+      name: "a fragment stays with the client, as it does in a browser",
+      run: async () => {
+        using server = new ScriptedHttp(() => OK);
+        for (const end of ["#f", "#", "#a?b#c"]) {
+          const target = `${server.target}${end}`;
+          const report = await load({ target, connections: 1, messages: 1 }).finished;
+          assertCounts(report, { sent: 1, messages: 1 });
+        }
+        assert.equal(server.text.match(/^GET \/path\?query HTTP\/1\.1\r\n/gm)?.length, 3);
+      },
+    },
+    {
       name: "asks for path and query at the host of the target, with data as the body of a POST",
       run: async () => {
         const { seen } = await loadScripted(() => OK, { connections: 1, messages: 1 });
@@ -249,14 +279,15 @@ function faultCases(): LoadCase[] {
       },
     })),
     ...(["end", "reset"] as const).map((ending) => ({
-      name: `a server that answers nothing and does ${ending} is counted`,
+      name: `a server that answers nothing and does ${ending} is counted, and connected to again`,
       everywhere: true,
       run: async () => {
         const report = await loadScripted((i) => (i === 2 ? { bytes: "", ending } : OK), {
           connections: 3,
           messages: 12,
         });
-        assertCounts(report, { sent: 9, messages: 6, unanswered: 3, failed: 3 });
+        const counts = { sent: 12, messages: 9, unanswered: 3, failed: 3, reopened: 3 };
+        assertCounts(report, counts);
         assert.deepEqual(report.errors, ending === "end" ? { PEER_CLOSED: 3 } : { ECONNRESET: 3 });
       },
     })),

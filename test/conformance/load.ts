@@ -252,15 +252,89 @@ function failureCases(): LoadCase[] {
       },
     },
     ...(["reset", "end"] as const).map((fault) => ({
-      name: `${fault}: a connection that is lost is counted, with what was out`,
+      name: `${fault}: a connection that is lost is counted, with what was out, and opened again`,
       everywhere: true,
       run: async () => {
         const faulty: FaultyOptions = { sizeBytes: 64, faults: { 3: fault } };
         const report = await loadFaulty(faulty, { connections: 4, messages: 40 });
-        assertCounts(report, { sent: 16, messages: 12, unanswered: 4, failed: 4 });
-        assert.deepEqual(report.errors, fault === "end" ? { PEER_CLOSED: 4 } : { ECONNRESET: 4 });
+        // Each sends ten: three come back, one is lost; again so; two come back.
+        const counts = { sent: 40, messages: 32, unanswered: 8, failed: 8, reopened: 8 };
+        assertCounts(report, counts);
+        assert.deepEqual(report.errors, fault === "end" ? { PEER_CLOSED: 8 } : { ECONNRESET: 8 });
+        assert.deepEqual([report.opened, report.connectMs.count], [12, 12]);
       },
     })),
+    {
+      name: "a connection that the server ends while nothing is out is opened again, and is no failure",
+      everywhere: true,
+      run: async () => {
+        const faulty: FaultyOptions = { sizeBytes: 64, faults: { 1: "answer and end" } };
+        const options = { connections: 3, messages: 15, thinkMs: 20 };
+        const report = await loadFaulty(faulty, options);
+        assertCounts(report, { sent: 15, messages: 15, reopened: 6 });
+        assert.deepEqual(report.errors, {});
+        assert.ok(isClean(report));
+      },
+    },
+    {
+      name: "what was overtaken on a connection that is lost is lost with it, and the next one begins anew",
+      run: async () => {
+        const faulty: FaultyOptions = { sizeBytes: 64, faults: { 1: "drop", 3: "answer and end" } };
+        const options = { connections: 2, messages: 16, pipeline: 4, thinkMs: 20 };
+        const report = await loadFaulty(faulty, options);
+        assertCounts(report, { sent: 16, messages: 12, lost: 4, reopened: 2 });
+      },
+    },
+    {
+      name: "a server that ends each connection after one answer keeps as many connections as were asked for",
+      run: async () => {
+        using server = new FaultyServer({ sizeBytes: 64, faults: { 0: "answer and end" } });
+        const options = { connections: 5, durationMs: PATIENT_MS, timeoutMs: PATIENT_MS };
+        const run = load({ target: server.target, ...options });
+        await until("each was opened again and again", () => run.snapshot().counts.reopened >= 50);
+        run.stop();
+        const report = await run.finished;
+        assert.equal(report.opened - report.reopened, 5);
+        assert.ok(report.messages >= 50, `${report.messages} messages`);
+        // A message may leave before the end of the connection has come.
+        assert.equal(report.sent, report.messages + report.unanswered);
+      },
+    },
+    {
+      name: "a server that accepts and ends at once is given up after the timeout",
+      run: async () => {
+        using server = new EndingServer();
+        const options = { connections: 3, durationMs: PATIENT_MS, timeoutMs: BRIEF_MS };
+        const report = await load({ target: server.target, ...options }).finished;
+        const { PEER_CLOSED = 0, ECONNRESET = 0, EPIPE = 0 } = report.errors;
+        assert.equal(PEER_CLOSED + ECONNRESET + EPIPE, report.failed);
+        // Tried again, and not in a tight loop: at most after 10 ms, 20 ms, and so on.
+        assert.ok(report.failed > 3 && report.failed <= 3 * 10, `${report.failed} failures`);
+        assert.equal(report.messages, 0);
+        assert.ok(report.elapsedMs < PATIENT_MS);
+      },
+    },
+    {
+      name: "a server that goes away and comes back gets its connections back",
+      everywhere: true,
+      run: async () => {
+        const first = new FaultyServer({ sizeBytes: 64 });
+        const { target } = first;
+        const options = { connections: 3, durationMs: PATIENT_MS, timeoutMs: PATIENT_MS };
+        const run = load({ target, ...options });
+        await until("the first answers", () => run.snapshot().counts.messages > 0);
+        first[Symbol.dispose]();
+        await until("it is missed", () => (run.snapshot().errors.ECONNREFUSED ?? 0) > 0);
+        const port = Number(target.split(":").at(-1));
+        using _ = new FaultyServer({ sizeBytes: 64, port });
+        await until("all are back", () => run.snapshot().counts.reopened === 3);
+        const before = run.snapshot().counts.messages;
+        await until("it answers", () => run.snapshot().counts.messages > before);
+        run.stop();
+        const { opened, reopened } = await run.finished;
+        assert.deepEqual([opened, reopened], [6, 3]);
+      },
+    },
     {
       name: "the others go on when one connection is lost",
       run: async () => {
@@ -518,10 +592,21 @@ function addressCases(): LoadCase[] {
 }
 
 const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
-  [{ target: "127.0.0.1:80" }, "ERR_INVALID_ADDRESS", /give tcp:\/\/HOST:PORT/],
+  [{ target: "127.0.0.1" }, "ERR_INVALID_ADDRESS", /port is missing; give tcp:\/\/HOST:PORT/],
+  [{ target: "127.0.0.1:80/path" }, "ERR_INVALID_ADDRESS", /give tcp:\/\/HOST:PORT/],
   [{ target: "tcp://127.0.0.1" }, "ERR_INVALID_ADDRESS", /"tcp:\/\/127\.0\.0\.1"/],
   [{ target: "tcp://127.0.0.1:0" }, "ERR_INVALID_ADDRESS", /port 0/],
-  [{ target: "tcp://127.0.0.1:70000" }, "ERR_INVALID_ADDRESS", /70000/],
+  [{ target: "tcp://127.0.0.1:70000" }, "ERR_INVALID_ADDRESS", /70000.* up to 65535/],
+  [{ target: "tcp://127.0.0.1:80#f" }, "ERR_INVALID_ADDRESS", /tcp:\/\/ has no path/],
+  [{ target: "http://127.0.0.1/a\r\nX: y" }, "ERR_INVALID_ADDRESS", /no line breaks/],
+  [{ target: "http://127.0.0.1/a#\n" }, "ERR_INVALID_ADDRESS", /no line breaks/],
+  [{ target: "http://127.0.0.1\r\n/" }, "ERR_INVALID_ADDRESS", /no spaces, line breaks/],
+  [{ target: "tcp://127.0.0.1:80\n" }, "ERR_INVALID_ADDRESS", /whole number|line breaks/],
+  [{ target: "http://me:secret@127.0.0.1/" }, "ERR_INVALID_ADDRESS", /leave out the user name/],
+  [{ target: "http://" }, "ERR_INVALID_ADDRESS", /host is missing/],
+  [{ target: "http:/127.0.0.1/" }, "ERR_INVALID_ADDRESS", /nothing after them/],
+  [{ target: "ws://127.0.0.1/" }, "ERR_INVALID_ADDRESS", /no ws:\/\/ here/],
+  [{ target: undefined }, "ERR_INVALID_ADDRESS", /load undefined/],
   [{ target: "tcp://127.0.0.1:80/path" }, "ERR_INVALID_ADDRESS", /path/],
   [{ target: "https://127.0.0.1/" }, "ERR_INVALID_ADDRESS", /no TLS/],
   [{ target: "unix:" }, "ERR_INVALID_ADDRESS", /unix:PATH/],
@@ -531,8 +616,25 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ messages: -1 }, "ERR_INVALID_OPTION", /-1 as messages/],
   [{ sizeBytes: 0 }, "ERR_INVALID_OPTION", /0 as sizeBytes/],
   [{ durationMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as durationMs/],
+  [{ durationMs: 0 }, "ERR_INVALID_TIMEOUT", /0 as durationMs: .* above 0/],
+  [{ timeoutMs: 0 }, "ERR_INVALID_TIMEOUT", /0 as timeoutMs: .* above 0/],
+  [{ timeoutMs: 0, from: [] }, "ERR_INVALID_ADDRESS", /from .*array of IP addresses/],
+  [{ timeoutMs: "5" }, "ERR_INVALID_TIMEOUT", /"5" as timeoutMs/],
+  [{ timeoutMs: null }, "ERR_INVALID_TIMEOUT", /null as timeoutMs/],
+  [{ rampMs: Number.POSITIVE_INFINITY }, "ERR_INVALID_TIMEOUT", /Infinity as rampMs/],
   [{ thinkMs: Number.NaN }, "ERR_INVALID_TIMEOUT", /NaN as thinkMs/],
   [{ rate: 0 }, "ERR_INVALID_OPTION", /0 messages a second/],
+  [{ rate: null }, "ERR_INVALID_OPTION", /null messages a second/],
+  [{ rate: "5" }, "ERR_INVALID_OPTION", /"5" messages a second/],
+  [{ trigger: "sideways" }, "ERR_INVALID_OPTION", /"sideways" as trigger/],
+  [{ connections: null }, "ERR_INVALID_OPTION", /null as connections/],
+  [{ connections: "5" }, "ERR_INVALID_OPTION", /"5" as connections/],
+  [{ data: null }, "ERR_INVALID_DATA", /null/],
+  [{ from: "127.0.0.1" }, "ERR_INVALID_ADDRESS", /"127\.0\.0\.1".*array/],
+  [{ from: [127] }, "ERR_INVALID_ADDRESS", /127/],
+  [{ from: null }, "ERR_INVALID_ADDRESS", /null/],
+  [{ workers: null }, "ERR_INVALID_OPTION", /null/],
+  [{ engine: null }, "ERR_INVALID_OPTION", /null/],
   [{ data: new Uint8Array(0) }, "ERR_INVALID_DATA", /no bytes/],
   [{ data: "text" }, "ERR_INVALID_DATA", /"text"/],
   [{ messages: 5, durationMs: 5 }, "ERR_INVALID_OPTION", /durationMs and messages/],
@@ -557,6 +659,14 @@ function misuseCases(): LoadCase[] {
       },
     })),
     {
+      name: "options that are none are refused",
+      run: () => {
+        for (const options of [undefined, null, 5, "tcp://127.0.0.1:7788"]) {
+          assert.throws(() => load(options as never), { code: "ERR_INVALID_OPTION" });
+        }
+      },
+    },
+    {
       name: "more connections than descriptors are refused before any is opened, and the limit is named",
       run: () => {
         const run = (): unknown => load({ target: "tcp://127.0.0.1:7788", connections: 9_999_999 });
@@ -571,6 +681,26 @@ function misuseCases(): LoadCase[] {
       },
     },
   ];
+}
+
+/** A server that ends each connection as soon as it has accepted it. */
+class EndingServer implements Disposable {
+  readonly #reactor = new Reactor({ engine: "epoll" });
+  readonly target: string;
+
+  constructor() {
+    const { port } = this.#reactor.listen({
+      host: "127.0.0.1",
+      port: 0,
+      open: (connection) => connection.close(),
+      error: () => {},
+    });
+    this.target = `tcp://127.0.0.1:${port}`;
+  }
+
+  [Symbol.dispose](): void {
+    this.#reactor.close();
+  }
 }
 
 /** An echo server that answers each message after so long. */

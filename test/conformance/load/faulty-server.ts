@@ -18,7 +18,9 @@ export type Fault =
   /** Answers nothing from then on. */
   | "stall"
   | "reset"
-  | "end";
+  | "end"
+  /** Sends it back, and ends the connection. */
+  | "answer and end";
 
 /** A server of the tests: what it does wrong, and to which message of each connection. */
 export interface FaultyOptions {
@@ -29,6 +31,8 @@ export interface FaultyOptions {
   readonly host?: string;
   readonly path?: string;
   readonly backlog?: number;
+  /** Default: a free one. */
+  readonly port?: number;
 }
 
 /** What it knows of one connection. */
@@ -54,8 +58,8 @@ export class FaultyServer implements Disposable {
 
   constructor(options: FaultyOptions) {
     this.#options = options;
-    const { host = "127.0.0.1", path, backlog } = options;
-    const where = path === undefined ? { host, port: 0 } : { path };
+    const { host = "127.0.0.1", port = 0, path, backlog } = options;
+    const where = path === undefined ? { host, port } : { path };
     this.listener = this.reactor.listen<Peer>({
       ...where,
       ...(backlog === undefined ? {} : { backlog }),
@@ -126,6 +130,10 @@ export class FaultyServer implements Disposable {
         break;
       case "reset":
         connection.reset();
+        break;
+      case "answer and end":
+        send(message);
+        connection.close();
         break;
       case "end":
         connection.close();

@@ -8,6 +8,8 @@ const LATE_MS = 100;
 /** What a request is answered with: bytes, when, and whether the connection ends then, or a while after. */
 export interface Script {
   readonly bytes: string;
+  /** Written in pieces of so many bytes, each in a turn of its own. */
+  readonly pieceBytes?: number;
   /** At once, if it is not given. */
   readonly afterMs?: number;
   readonly ending?: "end" | "reset" | "late";
@@ -61,6 +63,13 @@ export class ScriptedHttp implements Disposable {
     if (afterMs !== undefined) {
       const atOnce = { bytes, ...(ending === undefined ? {} : { ending }) };
       this.reactor.setTimer(afterMs, () => this.#answer(connection, atOnce));
+      return;
+    }
+    const { pieceBytes = bytes.length } = script;
+    if (pieceBytes < bytes.length) {
+      connection.write(Buffer.from(bytes.slice(0, pieceBytes), "latin1"));
+      const rest = { ...script, bytes: bytes.slice(pieceBytes) };
+      this.reactor.setTimer(0, () => this.#answer(connection, rest));
       return;
     }
     connection.write(Buffer.from(bytes, "latin1"));
