@@ -1,6 +1,7 @@
 /** What is sent of a response: framing, HEAD, chunks of every kind, foreign classes, and what cannot be sent. */
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
+import { runInNewContext } from "node:vm";
 import { type HttpHandler, serve } from "../../../src/http/index.ts";
 import type { Case } from "../../suite.ts";
 import { bodyOf, Client, GET, LAST, served } from "./client.ts";
@@ -105,7 +106,13 @@ const CHUNKS: readonly (readonly [string, unknown, string])[] = [
   ["a DataView", new DataView(view("abcd").buffer, 1, 2), "bc"],
   ["a Uint16Array", new Uint16Array(view("abcd").buffer), "abcd"],
   ["an empty view", new Uint8Array(0), ""],
+  ["a Uint8Array of another realm", elsewhere("new Uint8Array([97, 98])"), "ab"],
+  ["an ArrayBuffer of another realm", elsewhere("new Uint8Array([97, 98]).buffer"), "ab"],
 ];
+
+function elsewhere(code: string): unknown {
+  return runInNewContext(code);
+}
 
 function chunks(web: WebCase): Case[] {
   return CHUNKS.flatMap(([name, chunk, text]) =>
@@ -132,6 +139,7 @@ const FOREIGN: readonly (readonly [string, () => unknown, body: string, length?:
   ["with a buffer", () => foreign(view("abc").buffer), "abc", 3],
   ["with a form", () => foreign(new URLSearchParams("a=b")), "a=b", 3],
   ["without a body", () => foreign(null), "", 0],
+  ["of another realm", () => elsewhere(REALM), "abc", 3],
   [
     "without streams",
     () => ({
@@ -163,6 +171,11 @@ const FOREIGN: readonly (readonly [string, () => unknown, body: string, length?:
     3,
   ],
 ];
+const REALM = `({
+  status: 203,
+  headers: new Map([["x-a", "1, 2"]]),
+  body: new Uint8Array([97, 98, 99]),
+})`;
 const HEADERS: [string, string][] = [
   ["X-A", "1"],
   ["x-a", "2"],
@@ -369,6 +382,50 @@ function connectionCases(web: WebCase): Case[] {
   );
 }
 
+/** What a program may do with a response that it has answered with: each is a TypeError. */
+const AFTER: Readonly<Record<string, (response: Response) => unknown>> = {
+  "the same again": (response) => response,
+  "a copy": (response) => new Response(response.body, response),
+  "a clone": (response) => response.clone(),
+  "its text": async (response) => new Response(await response.text()),
+  "its bytes": async (response) => new Response(await response.arrayBuffer()),
+  "its JSON": async (response) => Response.json(await response.json()),
+  "its Blob": async (response) => new Response(await response.blob()),
+  "its form": async (response) => new Response(await response.formData()),
+};
+
+function sentCases(web: WebCase): Case[] {
+  const bodies: readonly (readonly [string, () => BodyInit])[] = [
+    ["text", () => "1"],
+    ["bytes", () => view("1")],
+    ["a form", () => new URLSearchParams("1")],
+    ["a Blob", () => new Blob(["1"])],
+    ["a stream", () => streamOf([view("1")])],
+  ];
+  return bodies.map(([name, make]) =>
+    web(
+      `a response that was sent has been used: ${name}`,
+      (request) => {
+        const after = AFTER[decodeURIComponent(new URL(request.url).pathname.slice(1))];
+        if (after !== undefined) return after(sent) as Response;
+        sent = new Response(make());
+        return sent;
+      },
+      async ({ url, errors }) => {
+        for (const after of Object.keys(AFTER)) {
+          errors.length = 0;
+          assert.equal(await (await fetch(`${url}/`)).text(), name === "a form" ? "1=" : "1");
+          assert.equal(sent.bodyUsed, true, after);
+          assert.equal((await fetch(`${url}/${after}`)).status, 500, after);
+          // Bun looks at the type first.
+          assert.ok(errors[0] instanceof TypeError || after === "its form", String(errors[0]));
+        }
+      },
+    ),
+  );
+}
+let sent: Response;
+
 /** Streams beside a Content-Length that is not theirs. */
 const MISCOUNTED: readonly (readonly [string, readonly unknown[], isLate: boolean])[] = [
   ["shorter, at once", ["abc"], false],
@@ -408,6 +465,7 @@ export function repliesConformance(web: WebCase): Case[] {
     ...foreignCases(web),
     ...headerCases(web),
     ...connectionCases(web),
+    ...sentCases(web),
     ...lengthCases(web),
     ...(web.overridesGlobals ? recovering : []),
   ];
