@@ -25,6 +25,7 @@ import { parserConformance } from "./conformance/http/parser.ts";
 import { httpRepliesConformance } from "./conformance/http/replies.ts";
 import { httpServerConformance } from "./conformance/http/server.ts";
 import { httpSmugglingConformance } from "./conformance/http/smuggling.ts";
+import { httpStoppingConformance } from "./conformance/http/stopping.ts";
 import { webConformance } from "./conformance/http/web.ts";
 import { httpWorkersConformance } from "./conformance/http/workers.ts";
 import { libcConformance } from "./conformance/libc.ts";
@@ -152,7 +153,7 @@ function all(extent: Extent): Listed[] {
     })),
     ...smoke(workersConformance(extent)),
     ...notSmoke(modelsConformance(extent), traceConformance(ENGINES), parserConformance()),
-    ...smoke(httpServerConformance(), httpDeparturesConformance()),
+    ...smoke(httpServerConformance(), httpDeparturesConformance(), httpStoppingConformance()),
     ...notSmoke(
       httpRepliesConformance(),
       httpSmugglingConformance(),

@@ -50,6 +50,8 @@ export class HttpRequest {
   bodyBytes = 0;
   /** How many bytes of a body in chunks that nobody reads are known of; Infinity before anything is known. */
   chunkedRest: number = Number.POSITIVE_INFINITY;
+  /** How many bytes its chunks take, with all that frames them, when all of them have come. */
+  chunkedBytes: number = Number.POSITIVE_INFINITY;
   #dropped = 0;
   /** Whether all of it has come. */
   complete: boolean;
@@ -184,7 +186,8 @@ export class HttpRequest {
    * CONNECT. What the client has sent behind the request comes to `data` first.
    *
    * @param options - What happens to the connection from now on, and its options, as in `listen`.
-   * @returns the connection. The server counts it no longer, and does not wait for it when it stops.
+   * @returns the connection. The server counts it no longer. When the server stops, `stopping` of the handlers is
+   * called, as described at `Listener.stop`.
    * @throws TypeError `ERR_CLOSED` when the client has left, the reply has begun, or a body is still coming.
    *
    * @example
@@ -274,6 +277,13 @@ export class HttpRequest {
   ignoreBody(): void {
     this.#reader = null;
     this.#paused = false;
+  }
+
+  /** How many of the bytes that come next are the rest of its body, at most. */
+  get receivedRest(): number {
+    if (this.complete) return 0;
+    const { contentLength } = this.head;
+    return contentLength < 0 ? this.chunkedBytes : contentLength - this.bodyBytes;
   }
 
   /** Bytes of the body are dropped. @returns Whether there have been too many of them. */

@@ -38,6 +38,7 @@ export function serve(options: HttpOptions): HttpServer {
     data: (connection, bytes) => server.received(connection.data, bytes),
     drain: (connection) => connection.data.drained(),
     end: (connection) => connection.data.ended(),
+    stopping: (connection) => server.stopping(connection.data),
     close: (connection) => server.closed(connection.data),
     // A connection that breaks is no failure of the server. A file that ends too early or cannot be read is one.
     error: (_, error) => {

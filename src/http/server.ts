@@ -1,6 +1,6 @@
 import { printAs } from "../base/inspect.ts";
 import type { Connection, ConnectionState } from "../reactor/connection.ts";
-import type { Listener } from "../reactor/listener.ts";
+import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { AccessEntry } from "./access-log.ts";
@@ -20,6 +20,7 @@ const SPARE_PARSERS = 64;
 const LOOKS_PER_TIMEOUT = 8;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 500;
+const STOPPING_LOOK_MS = 50;
 /** What a client that has ended its half is given to get its reply when the server stops. */
 const STOPPING_MS = 1000;
 
@@ -49,14 +50,12 @@ export class HttpServer implements SessionHost {
   listener: Listener | undefined;
   now = 0;
   date = "";
+  isStopping = false;
   readonly coarseMs: number;
   readonly #reactor: Reactor;
   readonly #spare: RequestParser[] = [];
   readonly #sessions = new Set<Session>();
   #look: Timer | undefined;
-  #isStopping = false;
-  #onEmpty: (() => void) | undefined;
-  #empty: Promise<void> | undefined;
 
   constructor(reactor: Reactor, settings: HttpSettings) {
     this.#reactor = reactor;
@@ -81,7 +80,7 @@ export class HttpServer implements SessionHost {
 
   get halfCloseTimeoutMs(): number {
     const { halfCloseTimeoutMs } = this.settings;
-    return this.#isStopping ? Math.min(halfCloseTimeoutMs, STOPPING_MS) : halfCloseTimeoutMs;
+    return this.isStopping ? Math.min(halfCloseTimeoutMs, STOPPING_MS) : halfCloseTimeoutMs;
   }
 
   /** How many connections are open. */
@@ -90,29 +89,22 @@ export class HttpServer implements SessionHost {
   }
 
   /**
-   * Stops listening, lets requests that are under way have their answers, and ends. Asked again, it waits for no
-   * longer than it is told then.
+   * Stops gracefully: see {@link Listener.stop}.
    *
-   * @param graceMs - How long that may take; connections that are left then are cut off.
+   * @remarks
+   * Every request that has arrived is answered, on connections in the backlog too. The last answer of a connection says
+   * `Connection: close`. A connection between two requests is kept for 200 ms, and one on which nothing has been asked
+   * for half a second, for a request that is on the way. A client that has ended its half is waited for 1 second at most.
+   *
+   * @param graceMs - How long all of that may take, in milliseconds, from 0 up. What is left then is cut off. A second
+   * call may shorten this. Default 10,000.
+   * @returns Resolves when all connections are closed, those that were upgraded included.
+   * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`
    */
-  async stop(graceMs: number = 10_000): Promise<void> {
-    this.#isStopping = true;
-    this.listener?.close();
-    await this.#whenEmpty(graceMs);
+  async stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
+    this.#beginStopping();
+    await this.listener?.stop(graceMs);
     this.settings.release();
-  }
-
-  async #whenEmpty(graceMs: number): Promise<void> {
-    if (this.#sessions.size === 0) return;
-    this.#empty ??= new Promise<void>((resolve) => {
-      this.#onEmpty = resolve;
-    });
-    const timer = this.#reactor.setTimer(graceMs, () => {
-      for (const { connection } of this.#sessions) connection.destroy();
-    });
-    for (const session of this.#sessions) session.endSoon();
-    await this.#empty;
-    timer.cancel();
   }
 
   // What happens to its connections.
@@ -142,6 +134,12 @@ export class HttpServer implements SessionHost {
     } finally {
       if (parser === this.parser && !parser.idle) this.#take(parser, session.connection.state);
     }
+  }
+
+  /** The listener of a connection stops: also when a pool of workers stops it. */
+  stopping(session: Session | undefined): void {
+    this.#beginStopping();
+    session?.stopping();
   }
 
   closed(session: Session | undefined): void {
@@ -222,6 +220,16 @@ export class HttpServer implements SessionHost {
     else this.#reactor.setTimer(0, callback);
   }
 
+  /** From here on deadlines are short, and looked at more often. */
+  #beginStopping(): void {
+    if (this.isStopping) return;
+    this.isStopping = true;
+    this.#readClock();
+    if (this.#look === undefined) return;
+    this.#look.cancel();
+    this.#lookLater();
+  }
+
   /** A connection ended in the middle of a request, and what comes on another is not the rest of that. */
   #take(parser: RequestParser, state: ConnectionState): void {
     if (state === "closing") {
@@ -238,11 +246,11 @@ export class HttpServer implements SessionHost {
     if (this.#sessions.size > 0) return;
     this.#look?.cancel();
     this.#look = undefined;
-    this.#onEmpty?.();
   }
 
   #lookLater(): void {
-    this.#look = this.#reactor.setTimer(this.coarseMs, () => this.#lookAround());
+    const ms = this.isStopping ? Math.min(this.coarseMs, STOPPING_LOOK_MS) : this.coarseMs;
+    this.#look = this.#reactor.setTimer(ms, () => this.#lookAround());
   }
 
   #readClock(): void {

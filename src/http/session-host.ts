@@ -14,6 +14,8 @@ export interface Logged {
 /** What a session asks of its server. */
 export interface SessionHost extends CoarseClock {
   readonly settings: HttpSettings;
+  /** Whether no more is answered than what has arrived. */
+  readonly isStopping: boolean;
   /** How long a client that has ended its half waits for more of its reply, in milliseconds. */
   readonly halfCloseTimeoutMs: number;
   /** The Date field, half a second old at most. */

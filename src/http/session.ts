@@ -16,6 +16,9 @@ import { answerFailure } from "./web/fetch-handler.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING = new Uint8Array(0);
+/** When the server stops: how long a client has to send its first request, and another one. In milliseconds. */
+const FIRST_REQUEST_MS = 500;
+const NEXT_REQUEST_MS = 200;
 /**
  * While no more than this is set aside, the session goes on receiving: only that shows the client's end at once.
  * In bytes.
@@ -48,6 +51,9 @@ export class Session extends Reading implements Exchange {
   #requests = 0;
   /** The connection ends when the reply has gone. */
   #last = false;
+  /** The server stops, and so many bytes that had arrived then are still to be received. */
+  #isStopping = false;
+  #owed = 0;
   /** The client sends no more than what is saved. */
   #hasEnded = false;
   /** The connection is the program's now. */
@@ -63,6 +69,7 @@ export class Session extends Reading implements Exchange {
 
   /** Bytes came. They are lent. */
   received(bytes: Uint8Array): void {
+    this.#owed -= bytes.length;
     if (this.#saved !== null) {
       this.#setAside(Buffer.concat([this.#saved, bytes]));
       return;
@@ -117,8 +124,7 @@ export class Session extends Reading implements Exchange {
     const request = this.#request;
     if (request !== null && !request.hasLeft && this.connection.paused) this.#lookForEnd(request);
     const isTaken = this.watchReply(request?.hasLeft ?? false);
-    if (isTaken && request === null)
-      this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
+    if (isTaken && request === null) this.#awaitRequest();
   }
 
   /** Its time is up. */
@@ -131,21 +137,23 @@ export class Session extends Reading implements Exchange {
         this.#refuse("BODY_TIMEOUT", 408, "the request body took too long");
         return;
       default:
-        this.server.refused("IDLE_TIMEOUT");
+        if (this.#isStopping && this.connection.unreadBytes > 0) return;
+        if (!this.#isStopping) this.server.refused("IDLE_TIMEOUT");
         this.#close();
     }
   }
 
-  /** Lets the connection end when nothing is under way any more. */
-  endSoon(): void {
-    this.#last = true;
+  /**
+   * The server stops: what has arrived is answered, and the last of the answers says that the connection ends. A
+   * client that has asked for nothing has a short time to do so, since its request may be on the way.
+   */
+  stopping(): void {
+    if (this.#isStopping) return;
     const request = this.#request;
-    if (request === null && !this.hasParser) {
-      this.#close();
-      return;
-    }
+    this.#isStopping = true;
+    this.#owed = this.connection.unreadBytes;
     if (request?.hasLeft) this.#limitReply();
-    this.goOn();
+    if (this.waits === WAITS_FOR_REQUEST) this.#awaitLast();
   }
 
   // What requests and replies ask of it.
@@ -191,6 +199,7 @@ export class Session extends Reading implements Exchange {
           break;
         case END:
           request.chunkedRest = rest;
+          request.chunkedBytes = body.position - from;
           return true;
         case FAILED:
           this.keepParser();
@@ -215,13 +224,23 @@ export class Session extends Reading implements Exchange {
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
   connectionField(): string {
     const request = this.#request as HttpRequest;
-    this.#last ||= request.endsConnection;
+    // The connection may be told later in this turn.
+    if (this.server.isStopping) this.stopping();
+    this.#last ||= request.endsConnection || (this.#isStopping && !this.#owesMore(request));
     if (!this.#last && this.#requests >= this.server.settings.maxRequests) {
       this.server.refused("REQUESTS");
       this.#last = true;
     }
     if (this.#last) return "Connection: close\r\n";
     return request.version === 0 ? "Connection: keep-alive\r\n" : "";
+  }
+
+  /** Whether something behind this request had arrived when the server was stopped. */
+  #owesMore(request: HttpRequest): boolean {
+    if (this.#owed > 0) return true;
+    const here =
+      this.#chunk === null ? (this.#saved?.length ?? 0) : this.#chunk.length - this.parser.position;
+    return here > request.receivedRest;
   }
 
   endAfterReply(): void {
@@ -412,7 +431,18 @@ export class Session extends Reading implements Exchange {
     if (this.#last) this.#close();
     // First for the peer, when much of the reply still waits to be taken by it.
     else if (this.isFull) this.waitForReply(this.#hasEnded);
+    else this.#awaitRequest();
+  }
+
+  #awaitRequest(): void {
+    if (this.#isStopping) this.#awaitLast();
     else this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
+  }
+
+  /** Waits for a request that may be on the way when the server stops. */
+  #awaitLast(): void {
+    this.waits = WAITS_FOR_REQUEST;
+    this.deadline = this.server.now + (this.#requests === 0 ? FIRST_REQUEST_MS : NEXT_REQUEST_MS);
   }
 
   #awaitMore(parser: RequestParser): void {

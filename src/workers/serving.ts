@@ -85,7 +85,7 @@ export class ServingWorker implements PoolWorker {
   begun(started: Stoppable | undefined): void {
     this.#begun = true;
     this.#started = started;
-    if (this.#deadline !== undefined) this.#end();
+    if (this.#deadline !== undefined) this.#end(this.#board.stopWithinMs ?? 0);
   }
 
   /**
@@ -99,16 +99,16 @@ export class ServingWorker implements PoolWorker {
     this.#deadline = this.reactor.setTimer(graceMs, () => this.#cutOff());
     if (again) return;
     this.#listener?.close();
-    if (this.#begun) this.#end();
+    if (this.#begun) this.#end(graceMs);
   }
 
-  /** Has the module end what it began, if it says how; else every connection is closed. */
-  async #end(): Promise<void> {
+  /** Has the module end what it began, if it says how, and waits for the connections that it leaves to the listener. */
+  async #end(graceMs: number): Promise<void> {
     try {
-      await this.#started?.stop(this.#board.stopWithinMs ?? 0);
+      await this.#started?.stop(graceMs);
     } finally {
+      await this.#listener?.stop(graceMs);
       this.#ended = true;
-      for (const connection of this.#open) connection.close();
       this.#endIfEmpty();
     }
   }
@@ -132,6 +132,7 @@ const SERVE_OPTIONS: readonly (keyof ServeOptions)[] = [
   "close",
   "error",
   "timeout",
+  "stopping",
   "zeroCopy",
   "noDelay",
   "idleTimeoutMs",
