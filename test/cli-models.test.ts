@@ -182,6 +182,23 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     }
   });
 
+  test("a process that does not respond is reported, and so is its recovery", async () => {
+    await using program = polloi("serve --model prefork --children 2 --port 0 --json --quiet");
+    const port = await program.port();
+    const [pid = 0] = childrenOf(program.child.pid);
+    process.kill(pid, "SIGSTOP");
+    await program.says(
+      new RegExp(
+        `polloi: process ${pid} has not responded for \\d+ ms, and gets no new connections`,
+      ),
+    );
+    assert.equal((await exchange(port, "hi")).toString(), "hi");
+    process.kill(pid, "SIGCONT");
+    await program.says(new RegExp(`polloi: process ${pid} responds again, after \\d+ ms\\n`));
+    program.signal("SIGTERM");
+    assert.equal((await program.ended).code, 0);
+  });
+
   test("killed by SIGKILL, it leaves no process behind: at work, stopped, or about to start", async () => {
     for (const model of ["prefork --children 3", "process"]) {
       await using program = await serving(`echo --model ${model}`);

@@ -73,7 +73,8 @@ Examples:
 
 echo is on port 7788, as upper and discard are, and http on 8080, unless --port or name:port says otherwise.
 ${DURATIONS}
-It stops on Ctrl-C, SIGTERM, or Enter at the keyboard. Connections then get what is queued for them.`;
+It stops on Ctrl-C, SIGTERM, or Enter at the keyboard. Connections then get what is queued for them, for as long
+as --grace says; a second Ctrl-C waits no longer.`;
 
 const CONNECT_EXAMPLES = `
 Examples:
@@ -283,6 +284,11 @@ function addServe(
         "--idle-timeout <time>",
         "close a connection on which nothing moves for this long: 30, 500ms, 10s, 2m, 1h",
         duration,
+      )
+      .option(
+        "--grace <time>",
+        "when it is stopped: how long connections may take to receive what is queued (default: 2s)",
+        durationOrNone,
       )
       .option("-q, --quiet", "no line for each connection and message")
       .option("--json", "print lines of JSON, the first of them when it is ready")

@@ -51,12 +51,9 @@ export function poolOptions(
     trigger,
     listen: where,
     crashed: tellCrash,
-    unresponsive: (worker) => {
-      process.stderr.write(
-        `polloi: ${unresponsiveText(worker)}, and gets no new connections until it does\n`,
-      );
-    },
-    recovered: (worker) => void process.stderr.write(`polloi: ${recoveredText(worker)}\n`),
+    unresponsive: (worker) =>
+      complain(`polloi: ${unresponsiveText(worker)}, and gets no new connections until it does\n`),
+    recovered: (worker) => complain(`polloi: ${recoveredText(worker)}\n`),
   };
 }
 

@@ -34,6 +34,8 @@ export interface ServeFlags {
   readonly delay?: boolean;
   /** In milliseconds. */
   readonly idleTimeout?: number;
+  /** In milliseconds: how long stopping may take. */
+  readonly grace?: number;
   readonly dir?: string;
   readonly listing?: boolean;
   readonly dotfiles?: boolean;

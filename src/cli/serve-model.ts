@@ -54,9 +54,9 @@ export function modelOptions(
     died: tellDeath,
     unresponsive: (child) => {
       const rest = model === "prefork" ? ", and gets no new connections until it does" : "";
-      process.stderr.write(`polloi: ${unresponsiveText(child)}${rest}\n`);
+      complain(`polloi: ${unresponsiveText(child)}${rest}\n`);
     },
-    recovered: (child) => void process.stderr.write(`polloi: ${recoveredText(child)}\n`),
+    recovered: (child) => complain(`polloi: ${recoveredText(child)}\n`),
     limitReached: (most) => tellLimit(model, most, atLimit),
     acceptError: tellAcceptError,
   };

@@ -13,7 +13,7 @@ import { humanReport, jsonReport, type ServeReport } from "./serve-report.ts";
 import { openServer } from "./serve-server.ts";
 import type { Tracing } from "./trace.ts";
 
-/** How long connections may take to have what is queued for them, once the server is to stop. */
+/** How long connections may take to receive what is queued for them, once the server is to stop. */
 const GRACE_MS = 2000;
 /** A signal so soon after another is the same: npm passes on what the terminal has sent to both. */
 const SAME_SIGNAL_MS = 250;
@@ -108,7 +108,7 @@ async function serveUntilStopped(
   report.stopping(await Promise.race([asked, ...servers.map(({ failed }) => failed)]));
   askedAt = Math.min(askedAt, performance.now());
   keyboard[Symbol.dispose]();
-  await Promise.all(servers.map((server) => server.stop(GRACE_MS)));
+  await Promise.all(servers.map((server) => server.stop(flags.grace ?? GRACE_MS)));
 }
 
 function howText(trigger: Reporting): string {
