@@ -12,7 +12,10 @@ const SLAB_BYTES = 1024 * 1024;
 /** Free blocks that keep their pages: 4 MiB. The pages of any more go back to the system. */
 const WARM_BLOCKS = 256;
 
-/** Mapped memory in which bytes wait to be sent, or a file: those from `start` to `end`. */
+/**
+ * Bytes that wait to be sent, from `start` to `end`: in mapped memory, in a file, or still in the array or the
+ * string that was written.
+ */
 export interface Block {
   address: number;
   bytes: Uint8Array;
@@ -24,13 +27,18 @@ export interface Block {
   readonly lent: boolean;
   /** The file that they are in, instead of memory. */
   readonly file: OutgoingFile | null;
+  /** What was written and is not copied into memory yet; then `start` and `end` only count the bytes left. */
+  readonly source: Uint8Array | string | null;
+  /** Where in `source` the bytes left begin: a byte of an array, a UTF-16 code unit of a string. */
+  sourceAt: number;
 }
 
 /**
  * The blocks of one reactor, lent to whoever has bytes to send.
  *
  * @remarks
- * Bytes are copied here once, when they are written, and the kernel takes them from here. The block
+ * Bytes are copied here once, when they are written or, if they are many, when it is their turn, and the kernel
+ * takes them from here. The block
  * given back last is lent first, so a server whose peers keep up works in a few warm blocks.
  *
  * Small ones are for messages: a ring has dozens under way at a time, and what begins at a multiple of
@@ -49,7 +57,7 @@ export class Blocks {
     this.#kernel = kernel;
   }
 
-  /** How many are in use: mapped ones, lent ones and those of files. */
+  /** How many are in use: mapped ones, lent ones, those of files and those not copied yet. */
   get used(): number {
     return this.#used;
   }
@@ -88,9 +96,17 @@ export class Blocks {
     return block;
   }
 
+  /** A block of bytes that are copied piece by piece as they are sent. @param length - In bytes. */
+  ofSource(source: Uint8Array | string, length: number): Block {
+    const block = newBlock(0, NOTHING, false, null, source);
+    block.end = length;
+    this.#used++;
+    return block;
+  }
+
   give(block: Block): void {
     this.#used--;
-    if (block.file !== null) return;
+    if (block.file !== null || block.source !== null) return;
     if (block.lent) {
       block.next = null;
       this.#lent.push(block);
@@ -134,6 +150,7 @@ function newBlock(
   bytes: Uint8Array,
   lent: boolean,
   file: OutgoingFile | null = null,
+  source: Uint8Array | string | null = null,
 ): Block {
-  return { address, bytes, start: 0, end: 0, next: null, lent, file };
+  return { address, bytes, start: 0, end: 0, next: null, lent, file, source, sourceAt: 0 };
 }

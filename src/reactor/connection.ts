@@ -80,16 +80,18 @@ export interface Connection<Data = unknown> extends Disposable {
    * Writes bytes, or a string as UTF-8.
    *
    * @remarks
-   * Nothing is lost and nothing overtakes: what the kernel does not take waits here, as a copy, so the
-   * bytes are yours again at once. Sent soon after the current handler returns, in the same turn, together
+   * Nothing is lost and nothing overtakes: what the kernel does not take waits here. Up to 256 KiB
+   * (262,144 bytes) are copied, and are yours again at once. A larger array is not copied, so that a thousand
+   * connections can be sent the same one: it must stay as it is until `drain` or `close` of the handlers is called,
+   * and the result is false even if nothing else waits. Sent soon after the current handler returns, in the same turn, together
    * with all else that was written here; outside of handlers, when the current task's promises have run.
    *
    * A connection that is ending, closing or closed sends nothing more: the bytes are dropped, and the result is
    * false. That is no error of the caller, since the peer's end may have ended the connection a moment ago, so a
    * broadcast needs no check. `state` tells it from a full connection, for which `drain` follows.
    *
-   * @returns Whether to go on: false says that more than `highWaterBytes` wait, or a file does, and `drain`
-   * follows; or that the connection is not open.
+   * @returns Whether to go on: false says that more than `highWaterBytes` wait, or a file or a large array does, and
+   * `drain` follows; or that the connection is not open.
    * @throws TypeError `ERR_INVALID_DATA`
    */
   write(bytes: Uint8Array | string): boolean;
@@ -148,7 +150,8 @@ export interface Connection<Data = unknown> extends Disposable {
    */
   close(): void;
   /**
-   * Closes at once; what waits to be sent is dropped.
+   * Closes at once; what waits to be sent is dropped. If anything was, the peer sees a reset, so that what it has
+   * received does not look whole; else an end. On a unix socket, which has no reset, it sees an end.
    *
    * @param error - Goes to `error` and `close`.
    */
@@ -193,8 +196,8 @@ export interface Handlers<Data = unknown> {
    */
   data?(connection: Connection<Data>, bytes: Uint8Array): void;
   /**
-   * After `write` or `sendFile` returned false: no file waits, and what waited in memory has gone down to
-   * half of the high-water mark.
+   * After `write` or `sendFile` returned false: no file and no large array waits, and what waited in memory has gone
+   * down to half of the high-water mark.
    */
   drain?(connection: Connection<Data>): void;
   /**
@@ -245,7 +248,7 @@ export interface ConnectionOptions {
    * Default: never.
    */
   readonly idleTimeoutMs?: number;
-  /** `write` returns false while more than this waits to be sent, or a file does. Default 64 KiB. */
+  /** `write` returns false while more than this waits to be sent, or a file or a large array does. Default 64 KiB. */
   readonly highWaterBytes?: number;
   /**
    * A write to a connection of which more than this still waits in memory closes it with `ENOBUFS`: its

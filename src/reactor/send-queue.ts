@@ -1,3 +1,4 @@
+import { SysError } from "../base/sys-error.ts";
 import { IN_FLIGHT, SEND_BEFORE_FILE, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import { type Block, SMALL_BYTES } from "./blocks.ts";
 import type { OutgoingFile } from "./connection.ts";
@@ -6,8 +7,13 @@ import { fileHint } from "./outgoing-file.ts";
 
 /** UTF-8 has at most so many bytes for one UTF-16 code unit. */
 const MOST_PER_CHAR = 3;
+/** What half a pair of surrogates is encoded as: U+FFFD. */
+const REPLACEMENT_BYTES = 3;
 /** Text up to here is encoded where it is sent from, which saves an array and a copy. */
 const IN_PLACE_CHARS = 2048;
+
+/** Arrays of more bytes, and strings of more UTF-16 code units, are not copied when they are written. */
+export const COPIED_BYTES = 262_144;
 
 const encoder = new TextEncoder();
 
@@ -25,6 +31,9 @@ const encoder = new TextEncoder();
  * Bytes that are written back from where they were received stand in a lent block, which can only be the
  * head: they are sent from there, or copied when they cannot all go at once.
  *
+ * Large arrays and strings stand in the chain as blocks without memory. When one is the next to be sent, a piece
+ * of it is copied into a block before it; so a peer that does not read costs a few blocks, whatever waits for it.
+ *
  * A file stands in the chain as a block without memory. It is sent when it is the head and nothing is in
  * flight; what the engine leaves of it counts as in flight until it may go on.
  */
@@ -33,6 +42,8 @@ export abstract class SendQueue extends Owner {
   /** How many of the bytes are in files, and how many files there are. */
   protected fileBytes = 0;
   protected files = 0;
+  /** How many arrays and strings are not copied whole yet. */
+  protected sources = 0;
   protected readonly loop: Loop;
   #head: Block | null = null;
   #tail: Block | null = null;
@@ -45,6 +56,9 @@ export abstract class SendQueue extends Owner {
 
   /** The kernel has taken so many bytes; `pendingBytes` says how many are left. */
   protected abstract went(length: number): void;
+
+  /** An array that was written has no bytes left where there were some: it was detached. */
+  protected abstract sourceLost(): void;
 
   /** A file has gone, or never will, because of `error`. May do anything to the stream. */
   protected abstract fileDone(file: OutgoingFile, error?: Error): void;
@@ -72,6 +86,8 @@ export abstract class SendQueue extends Owner {
     if (lending !== null && this.#head === null && bytes.buffer === lending.u8.buffer) {
       this.#head = blocks.lend(lending, bytes.byteOffset, bytes.length);
       this.#tail = this.#head;
+    } else if (bytes.length > COPIED_BYTES) {
+      this.#appendSource(bytes, bytes.length);
     } else {
       this.#copy(bytes);
     }
@@ -80,6 +96,12 @@ export abstract class SendQueue extends Owner {
   /** Puts text at the end, as UTF-8. */
   protected appendText(text: string): void {
     const { length } = text;
+    if (length > COPIED_BYTES) {
+      const bytes = Buffer.byteLength(text);
+      this.pendingBytes += bytes;
+      this.#appendSource(text, bytes);
+      return;
+    }
     const block = length <= IN_PLACE_CHARS ? this.#blockFor(length * MOST_PER_CHAR) : null;
     if (block === null || block.bytes.length - block.end < length * MOST_PER_CHAR) {
       this.append(encoder.encode(text));
@@ -96,6 +118,15 @@ export abstract class SendQueue extends Owner {
     this.pendingBytes += file.length;
     this.fileBytes += file.length;
     this.files++;
+    this.#appendBlock(block);
+  }
+
+  #appendSource(source: Uint8Array | string, bytes: number): void {
+    this.sources++;
+    this.#appendBlock(this.loop.blocks.ofSource(source, bytes));
+  }
+
+  #appendBlock(block: Block): void {
     if (this.#tail === null) this.#head = block;
     else this.#tail.next = block;
     this.#tail = block;
@@ -103,7 +134,7 @@ export abstract class SendQueue extends Owner {
 
   /** Nothing waits to be sent, not even a file of no bytes. */
   protected get isEmpty(): boolean {
-    return this.pendingBytes === 0 && this.files === 0;
+    return this.pendingBytes === 0 && this.files === 0 && this.sources === 0;
   }
 
   /** Sends until the kernel takes no more, or the stream fails. */
@@ -111,15 +142,20 @@ export abstract class SendQueue extends Owner {
     const { engine } = this.loop;
     if (this.#inFlight > 0) return;
     let sends = engine.maxSends;
+    let before: Block | null = null;
     let block = this.#head;
     while (block !== null && sends > 0) {
-      const { next, lent } = block;
-      const length = block.end - block.start;
       if (block.file !== null) {
         if (this.#inFlight > 0 || !this.#sendFile(slot, block, block.file)) return;
         block = this.#head;
         continue;
       }
+      if (block.source !== null) {
+        block = this.#copyPiece(before, block, block.source);
+        if (block === null) return;
+      }
+      const { next, lent }: Block = block;
+      const length: number = block.end - block.start;
       if (length === 0 && this.#inFlight === 0) {
         this.#dropHead(block);
         block = next;
@@ -131,6 +167,7 @@ export abstract class SendQueue extends Owner {
       if (taken === IN_FLIGHT) {
         this.#inFlight += length;
         sends--;
+        before = block;
         block = next;
         continue;
       }
@@ -146,6 +183,58 @@ export abstract class SendQueue extends Owner {
       if (this.#inFlight > 0) return;
       block = this.#head;
     }
+  }
+
+  /**
+   * Copies the next piece of an array or a string into memory, before what is left of it.
+   *
+   * @returns The block with the piece; null when the stream has failed.
+   */
+  #copyPiece(before: Block | null, block: Block, source: Uint8Array | string): Block | null {
+    const { blocks } = this.loop;
+    let piece: Block;
+    try {
+      piece = blocks.take();
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.failed(-error.errno, error.syscall);
+      return null;
+    }
+    const at = block.sourceAt;
+    const room = piece.bytes.length;
+    if (typeof source === "string") {
+      const { read, written } = encoder.encodeInto(source.slice(at, at + room), piece.bytes);
+      // A pair of surrogates that the slice has cut is one character, and left for the next piece.
+      const cut =
+        read === room && at + read < source.length && isHighSurrogate(source, at + read - 1);
+      block.sourceAt += cut ? read - 1 : read;
+      piece.end = cut ? written - REPLACEMENT_BYTES : written;
+    } else if (at < source.length) {
+      const bytes = source.subarray(at, at + room);
+      piece.bytes.set(bytes);
+      block.sourceAt += bytes.length;
+      piece.end = bytes.length;
+    }
+    if (piece.end === 0) {
+      blocks.give(piece);
+      this.sourceLost();
+      return null;
+    }
+    block.start += piece.end;
+    const isLast =
+      typeof source === "string" ? block.sourceAt === source.length : block.start === block.end;
+    piece.next = block;
+    if (before === null) this.#head = piece;
+    else before.next = piece;
+    if (isLast) {
+      this.sources--;
+      // Runtimes count lone surrogates differently from what they encode them as.
+      this.pendingBytes -= block.end - block.start;
+      piece.next = block.next;
+      if (this.#tail === block) this.#tail = piece;
+      blocks.give(block);
+    }
+    return piece;
   }
 
   /** Sends what goes of a file. @returns Whether all of it went, and the stream is still there. */
@@ -213,6 +302,7 @@ export abstract class SendQueue extends Owner {
     this.pendingBytes = 0;
     this.fileBytes = 0;
     this.files = 0;
+    this.sources = 0;
   }
 
   #dropHead(block: Block): void {
@@ -248,7 +338,8 @@ export abstract class SendQueue extends Owner {
       this.#tail = this.#head;
       return this.#head;
     }
-    const room = tail.lent || tail.file !== null ? 0 : tail.bytes.length - tail.end;
+    const isMemory = !tail.lent && tail.file === null && tail.source === null;
+    const room = isMemory ? tail.bytes.length - tail.end : 0;
     if (room >= length) return tail;
     // A small one is alone. What is written piece by piece moves on into a large one, to be one send.
     if (tail.bytes.length === SMALL_BYTES && !tail.lent && this.#inFlight === 0) {
@@ -265,6 +356,11 @@ export abstract class SendQueue extends Owner {
     this.#tail = tail.next;
     return tail.next;
   }
+}
+
+function isHighSurrogate(text: string, at: number): boolean {
+  const unit = text.charCodeAt(at);
+  return unit >= 0xd800 && unit < 0xdc00;
 }
 
 /** What a send is told of the block behind it: SEND_* bits. */

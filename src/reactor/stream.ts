@@ -1,5 +1,6 @@
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
+import { typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
@@ -118,7 +119,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (typeof bytes === "string") this.appendText(bytes);
     else this.append(bytes);
     this.#markDirty();
-    if (this.files === 0 && this.pendingBytes <= this.#profile.highWaterBytes) return true;
+    const isWhole = this.files === 0 && this.sources === 0;
+    if (isWhole && this.pendingBytes <= this.#profile.highWaterBytes) return true;
     this.#bits |= FULL;
     return false;
   }
@@ -161,6 +163,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   destroy(error?: Error): void {
     if (this.#is(CLOSED)) return;
     const files = this.filesLeft();
+    // What is cut short is not to look whole. A unix socket has no reset, and ends.
+    if (this.#fd >= 0 && !this.isEmpty) resetOnClose(this.loop.kernel, this.#fd);
     this.abandon();
     const { handlers, listener } = this.#profile;
     listener?.closed(this);
@@ -321,6 +325,15 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.isEmpty && !this.#is(CLOSED)) this.#allSent();
   }
 
+  protected override sourceLost(): void {
+    this.destroy(
+      typeError(
+        "ERR_INVALID_DATA",
+        "Cannot send an array that was written: its ArrayBuffer was detached or shrunk before it was sent",
+      ),
+    );
+  }
+
   protected override fileDone(file: OutgoingFile, error?: Error): void {
     try {
       file.done?.(error);
@@ -380,7 +393,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   #isLow(): boolean {
-    return this.files === 0 && this.pendingBytes <= this.#profile.highWaterBytes / 2;
+    const isWhole = this.files === 0 && this.sources === 0;
+    return isWhole && this.pendingBytes <= this.#profile.highWaterBytes / 2;
   }
 
   /** Whether the peer does not read: too much waits in memory. Then the connection is closed. */
@@ -416,7 +430,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#bits |= LINGERING;
     this.loop.engine.setReceiving(this.#slot, true);
     this.#idle?.cancel();
-    this.#idle = linger(this.loop, this.#fd, () => this.destroy());
+    this.#idle = linger(this.loop, this.#fd, () => this.#giveUp());
   }
 
   #peerEnded(): void {
@@ -461,7 +475,15 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   #timedOut(): void {
-    this.destroy(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
+    this.#giveUp(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
+  }
+
+  /** Closes what a peer has taken too long for. The kernel is not to keep for minutes what the peer does not take. */
+  #giveUp(error?: Error): void {
+    if (this.#fd >= 0 && readUntaken(this.loop.kernel, this.#fd) > 0) {
+      resetOnClose(this.loop.kernel, this.#fd);
+    }
+    this.destroy(error);
   }
 
   #tell(what: "open" | "drain" | "end" | "timeout" | "stopping"): void {

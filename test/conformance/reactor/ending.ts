@@ -1,8 +1,10 @@
 /** How connections end: by halves, closed, destroyed, reset, from either side. */
 import assert from "node:assert/strict";
+import { ERRNO } from "../../../src/base/errno.ts";
 import type { Connection } from "../../../src/index.ts";
+import { kernel } from "../../../src/sys/open.ts";
 import type { Case } from "../../suite.ts";
-import { assertSame, casesOf, type Peer, pattern, type Rig, type Variant } from "./rig.ts";
+import { assertSame, casesOf, type Peer, pattern, Rig, type Variant, withoutCalls } from "./rig.ts";
 
 type Closing = Error & { code?: string };
 
@@ -110,6 +112,66 @@ export function endingCases(variant: Variant): Case[] {
       assert.equal(log.connection?.write("x"), false);
       assert.equal(log.connection?.fileno(), -1);
     }),
+    test("closed with bytes unsent the peer sees a reset, and without any an end", async (rig) => {
+      const much = new Uint8Array(8_000_000);
+      const endings: [
+        what: string,
+        writes: string | Uint8Array,
+        (it: Connection) => void,
+        string | undefined,
+      ][] = [
+        ["nothing waits", "", (it) => it.destroy(), undefined],
+        ["nothing waits, and it failed", "", (it) => it.destroy(new Error("why")), undefined],
+        ["bytes wait", much, (it) => it.destroy(), "ECONNRESET"],
+        ["a byte waits, and it failed", "x", (it) => it.destroy(new Error("why")), "ECONNRESET"],
+        ["maxPendingBytes", much, (it) => void it.write("more"), "ECONNRESET"],
+        ["the idle timeout", much, (it) => it.setIdleTimeout(20), "ECONNRESET"],
+      ];
+      for (const [what, writes, end, wanted] of endings) {
+        const opened: Connection[] = [];
+        const one = rig.listen({
+          maxPendingBytes: 1_000_000,
+          error: () => {},
+          open: (it) => void opened.push(it),
+        });
+        const peer = rig.peer(one);
+        peer.reading = false;
+        await rig.until("accepted", () => opened.length === 1);
+        (opened[0] as Connection).write(writes);
+        end(opened[0] as Connection);
+        await rig.until("closed", () => one.connections === 0, 4000);
+        peer.reading = true;
+        await rig.until("seen", () => peer.ended || peer.error !== undefined);
+        assert.equal(peer.error, wanted, what);
+        one.close();
+      }
+    }),
+    test(
+      "a send that fails resets the connection: what was sent does not look whole",
+      async () => {
+        for (const errno of [ERRNO.EIO, ERRNO.ENOBUFS, ERRNO.ENOMEM]) {
+          let left = 3;
+          const rig = new Rig(variant, {
+            send: (...args) => (left-- > 0 ? kernel.libc.send(...args) : -errno),
+          });
+          try {
+            const log = new Log();
+            const listener = rig.listen({
+              ...log.handlers,
+              data: (it) => void it.write(new Uint8Array(100_000)),
+            });
+            const peer = rig.peer(listener).send("go");
+            await rig.until("closed", () => log.closed === 1);
+            assert.equal(log.error?.message.startsWith("send "), true);
+            await rig.until("seen", () => peer.ended || peer.error !== undefined);
+            assert.equal(peer.error, "ECONNRESET");
+          } finally {
+            rig[Symbol.dispose]();
+          }
+        }
+      },
+      withoutCalls(variant),
+    ),
     test("a broadcast reaches everyone, whatever one peer has ended, and nothing is thrown", async (rig) => {
       const all: Connection[] = [];
       const listener = rig.listen({
@@ -229,7 +291,8 @@ export function endingCases(variant: Variant): Case[] {
       log.connection?.destroy(new Error("again"));
       log.connection?.close();
       log.connection?.end();
-      await rig.until("ended", () => peer.ended);
+      await rig.until("reset", () => peer.ended || peer.error !== undefined);
+      assert.equal(peer.error, "ECONNRESET");
       assert.equal(peer.length, 0);
       assert.deepEqual(log.all, ["open", "error enough", "close undefined"]);
       assert.equal(log.connection?.state, "closed");

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Connection, Handlers } from "../../../src/index.ts";
+import { loopOf } from "../../../src/reactor/reactor.ts";
 import { sendFds } from "../../../src/socket/pass-fds.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import type { Case } from "../../suite.ts";
@@ -19,9 +20,89 @@ const echo: Handlers = {
   drain: (connection) => connection.resume(),
 };
 
+/** Text in which characters of one to four bytes stand at every position relative to the blocks. */
+function mixedText(length: number): string {
+  let text = "";
+  for (let i = 0; text.length < length; i++) text += `${"x".repeat(i % 7)}é€\u{1F600}${i}`;
+  // Half a pair is sent as U+FFFD, wherever it stands.
+  return `${text}\ud800y\udc00${text}\ud83d`;
+}
+
 export function transferCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
+    test("large arrays and strings are copied piece by piece, and arrive whole and in order", async (rig) => {
+      const large = pattern(5_000_000, 5);
+      const text = mixedText(300_000);
+      const wanted = Buffer.concat([
+        Buffer.from("head"),
+        large,
+        Buffer.from(text),
+        Buffer.from("between"),
+        large,
+        Buffer.from("tail"),
+      ]);
+      const all: Connection[] = [];
+      let drained = 0;
+      const listener = rig.listen({
+        maxPendingBytes: Number.MAX_SAFE_INTEGER,
+        highWaterBytes: 100_000_000,
+        open: (it) => {
+          all.push(it);
+          it.write("head");
+          assert.equal(it.write(large), false, "drain is to follow, whatever highWaterBytes is");
+          it.write(text);
+          it.write("between");
+          it.write(large);
+          it.write("tail");
+          assert.equal(it.pendingBytes, wanted.length);
+        },
+        drain: () => {
+          drained++;
+          // All of it is copied, so the array is the program's again.
+          if (drained === all.length) large.fill(0);
+        },
+      });
+      const peers = [rig.peer(listener), rig.peer(listener)];
+      for (const peer of peers) peer.reading = false;
+      await rig.until("written", () => all.length === peers.length);
+      await rig.during(20);
+      const { blocks } = loopOf(rig.reactor).balance();
+      assert.ok(
+        Number(blocks) <= 24 * peers.length,
+        `${blocks} blocks for ${peers.length} connections`,
+      );
+      assert.ok(all.every((it) => it.pendingBytes > 0));
+      for (const peer of peers) peer.reading = true;
+      await rig.until(
+        "received",
+        () => peers.every((peer) => peer.length >= wanted.length),
+        20_000,
+      );
+      await rig.until("drained", () => drained === all.length);
+      for (const peer of peers) assertSame(peer.bytes, wanted);
+      assert.ok(all.every((it) => it.pendingBytes === 0));
+    }),
+    test("an array that is detached before it is sent ends its connection, which does not look whole", async (rig) => {
+      let error: (Error & { code?: string }) | undefined;
+      const bytes = new Uint8Array(8_000_000);
+      const listener = rig.listen({
+        open: (it) => void it.write(bytes),
+        close: (_, why) => {
+          error = why;
+        },
+      });
+      const peer = rig.peer(listener);
+      peer.reading = false;
+      await rig.until("accepted", () => listener.connections === 1);
+      await rig.during(10);
+      structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+      peer.reading = true;
+      await rig.until("closed", () => error !== undefined);
+      assert.equal(error?.code, "ERR_INVALID_DATA");
+      await rig.until("reset", () => peer.error !== undefined);
+      assert.equal(peer.error, "ECONNRESET");
+    }),
     ...SIZES.flatMap((size) =>
       [false, true].map((zeroCopy) =>
         test(`${size} bytes echo intact${zeroCopy ? ", lent" : ""}`, async (rig) => {
@@ -376,8 +457,9 @@ export function transferCases(variant: Variant): Case[] {
           }),
         );
         peer.send("lent");
-        await rig.until("ended", () => peer.ended);
+        await rig.until("ended", () => peer.ended || peer.error !== undefined);
         assert.equal(peer.text, how === "destroy" ? "" : "lent");
+        assert.equal(peer.error, how === "destroy" ? "ECONNRESET" : undefined);
       }
     }),
     test("lent bytes written back to a peer that has reset are given up, and the next peers are served", async (rig) => {
