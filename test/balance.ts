@@ -5,7 +5,8 @@ import { loopOf, type Reactor } from "../src/reactor/reactor.ts";
 /** Far more turns than completions of what was closed need to come in. */
 const MAX_TURNS = 50;
 
-function leftIn(balance: Balance): [name: string, count: number][] {
+/** What is in use, without what is not. */
+export function leftIn(balance: Balance): [name: string, count: number][] {
   return Object.entries(balance).filter(([, count]) => count !== 0);
 }
 

@@ -17,6 +17,9 @@ const ALWAYS: readonly string[][] = [
   ["--engine", "io_uring", "--lent"],
   ["--engine", "epoll", "--trigger", "edge", "--lent"],
   ["--engine", "select"],
+  ["--engine", "io_uring", "--lent", "--unlucky"],
+  ["--engine", "io_uring", "--unlucky"],
+  ["--engine", "epoll", "--trigger", "edge", "--lent", "--unlucky"],
   ["--protocol", "http", "--engine", "io_uring"],
   ["--protocol", "http", "--engine", "epoll", "--trigger", "edge"],
 ];
@@ -33,7 +36,9 @@ for (const args of [...ALWAYS, ...AS_WELL]) {
   const skip = why ?? ((args.includes("io_uring") && whyNoUring(kernel)) || false);
   const name = `the soak finds nothing lost, reordered or left open: ${args.join(" ")}`;
   test(name, { skip }, async () => {
-    const { stdout } = await run(process.execPath, [MAIN, "--minutes", "0.02", ...args], {
+    // Long enough that each misfortune has its turn.
+    const minutes = args.includes("--unlucky") ? "0.07" : "0.02";
+    const { stdout } = await run(process.execPath, [MAIN, "--minutes", minutes, ...args], {
       timeout: 60_000,
     }).catch((error: Error & { stdout?: string; stderr?: string }) =>
       assert.fail(`${error.message}\n${error.stdout}\n${error.stderr}`),

@@ -32,8 +32,11 @@ const LINK = IOSQE_IO_LINK << 8;
 /** Far more than it takes, even where thousands of others have something to be tried. */
 const MAX_CANCELS = 4096;
 
-/** How much a multishot receive takes before it ends: what a stream may be sent after its owner has paused it. */
-const RECEIVE_LIMIT = 131_072;
+/**
+ * After how many bytes a multishot receive ends. The kernel counts before each receive, not within it, so a stream may
+ * be sent one byte less than this and a buffer of as much, after its owner has paused it.
+ */
+const RECEIVE_LIMIT = 65_536;
 
 /** The only group of buffers. */
 export const GROUP = 0;

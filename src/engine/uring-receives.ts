@@ -30,8 +30,10 @@ export class UringReceives {
   #loanCount = 0;
   /** Memory of what came late. */
   #lateLoans: Arena[] = [];
-  /** Streams that found no buffer: who has waited for longest is armed first. */
+  /** Streams that wait for a buffer: the one that has waited for longest is armed first. */
   #starved: number[] = [];
+  /** Streams whose receive has come to its end, with bytes or without. */
+  readonly #over: number[] = [];
   /** Those that were armed again and found none again: they go before the others, as they did. */
   #passedOver: number[] = [];
 
@@ -77,13 +79,12 @@ export class UringReceives {
       }
     } else if (result === -ERRNO.ENOBUFS) {
       slots.raise(slot, FLAG_STARVED);
-      const again = slots.has(slot, FLAG_HUNGRY);
-      (again ? this.#passedOver : this.#starved).push(slot);
+      (slots.has(slot, FLAG_HUNGRY) ? this.#passedOver : this.#starved).push(slot);
       return 0;
     } else if (result !== -ERRNO.ECANCELED && result !== -ERRNO.EINTR) {
       this.#completions.failed(slot, -result, "recv");
     }
-    if ((flags & IORING_CQE_F_MORE) === 0 && slots.isCurrent(slot, tag)) this.#operations.arm(slot);
+    if ((flags & IORING_CQE_F_MORE) === 0 && slots.isCurrent(slot, tag)) this.#over.push(slot);
     return result === -ERRNO.ECANCELED ? 0 : 1;
   }
 
@@ -113,18 +114,28 @@ export class UringReceives {
       this.#starved = this.#passedOver.concat(this.#starved);
       this.#passedOver = [];
     }
-    const starved = this.#starved;
-    if (starved.length > 0) this.#buffers.grow();
+    if (this.#starved.length > 0) this.#buffers.grow();
     this.#buffers.publish();
+    if (this.#starved.length > 0) this.#armStarved(this.#starved);
+    // Those that have had their share take of what the others leave.
+    for (const slot of this.#over) this.#arm(slot);
+    this.#over.length = 0;
+  }
+
+  #armStarved(starved: number[]): void {
     // Those that were missing may have come back before it was told that they were. Whoever is armed
     // beyond what they hold is back at once, with nothing.
     const armed = Math.min(starved.length, this.#buffers.ready * STREAMS_PER_BUFFER);
-    if (armed === 0) return;
     for (const slot of starved.splice(0, armed)) {
       if (!this.#slots.has(slot, FLAG_STARVED)) continue;
       this.#slots.lower(slot, FLAG_STARVED);
       this.#slots.raise(slot, FLAG_HUNGRY);
-      this.#operations.arm(slot);
+      this.#arm(slot);
     }
+  }
+
+  /** Asks for more, unless the owner has yet to be told of what came late: then that is done first. */
+  #arm(slot: number): void {
+    if (!this.#late.has(slot)) this.#operations.arm(slot);
   }
 }

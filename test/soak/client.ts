@@ -3,7 +3,15 @@ import { connect, type Socket } from "node:net";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { randomFrom } from "../faulty-kernel.ts";
-import { bytesAt, differsAt, header, MODE_ECHO, MODE_RESET, MODE_SERVE } from "./protocol.ts";
+import {
+  bytesAt,
+  differsAt,
+  header,
+  MODE_DEAF,
+  MODE_ECHO,
+  MODE_RESET,
+  MODE_SERVE,
+} from "./protocol.ts";
 import type { ClientState } from "./state.ts";
 
 const [port, seed, workers, milliseconds] = process.argv.slice(2).map(Number) as [
@@ -12,9 +20,11 @@ const [port, seed, workers, milliseconds] = process.argv.slice(2).map(Number) as
   number,
   number,
 ];
+/** Whether misfortunes befall the server, which may then cut off any connection: but no byte of it is wrong. */
+const unlucky = process.argv[8] === "unlucky";
 const end = performance.now() + milliseconds;
 /** A connection that takes longer than this hangs. */
-const HANGS_MS = 15_000;
+const HANGS_MS = unlucky ? 8000 : 15_000;
 
 const done: Record<string, number> = {};
 const violations: string[] = [];
@@ -34,6 +44,7 @@ class Client {
   readonly what: string;
   received = 0;
   ended = false;
+  closedEarly = false;
   error: string | undefined;
   readonly closed: Promise<void>;
   /** The server sends no more, for whatever reason. */
@@ -67,10 +78,20 @@ class Client {
   }
 
   write(part: Buffer): Promise<void> {
-    return new Promise((resolve) => this.socket.write(part, () => resolve()));
+    return new Promise((resolve) => {
+      if (this.socket.destroyed) resolve();
+      else this.socket.write(part, () => resolve());
+    });
+  }
+
+  /** Whether the server cut it off, as it may when it is unlucky. */
+  get isCutOff(): boolean {
+    return unlucky && (this.error !== undefined || this.closedEarly);
   }
 
   expect(length: number): void {
+    if (unlucky && this.received < length) this.closedEarly = true;
+    if (this.isCutOff) return;
     if (this.received !== length) this.violate(`${this.received} of ${length} bytes came`);
     if (!this.ended) this.violate("the end did not come");
     if (this.error !== undefined) this.violate(`failed with ${this.error}`);
@@ -115,7 +136,9 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
     if (!client.ended) await client.finished;
     client.socket.end();
     await client.closed;
-    if (client.received !== total) client.violate(`${client.received} of ${total} bytes came`);
+    if (client.received !== total && !unlucky) {
+      client.violate(`${client.received} of ${total} bytes came`);
+    }
   },
   async reset(client, random) {
     await client.write(header(MODE_RESET, sizeFrom(random)));
@@ -125,7 +148,7 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
     }
     client.socket.destroy();
     await client.closed;
-    if (client.error !== "ECONNRESET" && client.error !== "EPIPE") {
+    if (!unlucky && client.error !== "ECONNRESET" && client.error !== "EPIPE") {
       client.violate(`was to be reset, and heard ${client.error ?? "the end"}`);
     }
   },
@@ -139,9 +162,37 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
   },
 };
 
+/** What they do besides where the server is unlucky. */
+const UNLUCKY_KINDS: typeof KINDS = {
+  /** Sends much, and resets before it has come back. */
+  async resetAtOnce(client, random) {
+    const sent = client.write(
+      Buffer.concat([header(MODE_ECHO, 0), bytesAt(client.seed, 0, 65_536)]),
+    );
+    if (random() < 0.7) await Promise.race([sent, client.closed]);
+    client.socket.resetAndDestroy();
+    await client.closed;
+  },
+  /** Says nothing more, and does not end either. */
+  async silent(client) {
+    client.socket.write(header(MODE_ECHO, 0));
+    await client.closed;
+  },
+  /** Sends far more than a server that does not read can take. */
+  async flood(client, random) {
+    client.socket.write(header(MODE_DEAF, 0));
+    const bytes = Buffer.alloc(100_000);
+    for (let i = 0; i < 40; i++) client.socket.write(bytes);
+    await Promise.race([client.closed, sleep(50 + random() * 100)]);
+    client.socket.resetAndDestroy();
+    await client.closed;
+  },
+};
+
 async function work(number: number): Promise<void> {
   const random = randomFrom(seed * 1000 + number);
-  const kinds = Object.keys(KINDS);
+  const all = unlucky ? { ...KINDS, ...UNLUCKY_KINDS } : KINDS;
+  const kinds = Object.keys(all);
   while (performance.now() < end && violations.length === 0) {
     const kind = kinds[Math.floor(random() * kinds.length)] as string;
     const client = new Client(kind, ++streams);
@@ -149,7 +200,7 @@ async function work(number: number): Promise<void> {
       client.violate(`hangs after ${client.received} bytes`);
       client.socket.destroy();
     }, HANGS_MS);
-    await KINDS[kind]?.(client, random);
+    await all[kind]?.(client, random);
     clearTimeout(timer);
     done[kind] = (done[kind] ?? 0) + 1;
   }

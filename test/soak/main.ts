@@ -9,7 +9,11 @@
  * With io_uring, its buffers are kept exhausted first, for a sixth of that time and on top of it: whoever
  * asks for something is to be served all the same.
  *
- * Every byte that is echoed is compared with what was sent. In the end the server's descriptors must be
+ * With `--unlucky`, calls of the server fail, its descriptors run out, its handlers are slow or stall, and its
+ * listener restarts: see `misfortunes.ts`. Connections may then be cut off, but nothing else may go wrong.
+ *
+ * Every byte that is echoed is compared with what was sent. In the end the server's reactor must have given
+ * back everything that it had in use (`test/balance.ts`), and its descriptors must be
  * as many as in the beginning; and its resident memory, after a garbage collection, no more than a third
  * and 32 MiB above what it was after the first quarter of the time, when every buffer has seen its most.
  */
@@ -33,6 +37,7 @@ interface SoakFlags {
   readonly protocol: "echo" | "http";
   readonly only?: string;
   readonly repeat?: string;
+  readonly unlucky: boolean;
 }
 
 /** "none" leaves it out. */
@@ -61,10 +66,11 @@ const values = new Command("soak")
   .addOption(new Option("--protocol <name>").choices(["echo", "http"]).default("echo"))
   .option("--only <kinds>", "of the HTTP clients, with a comma in between")
   .option("--repeat <number>", "of the one that failed, with its kind as --only")
+  .option("--unlucky", "calls fail, descriptors run out, handlers stall, listeners restart", false)
   .option("--lent", "zeroCopy: bytes are written back from where they were received", false)
   .parse()
   .opts<SoakFlags>();
-const { engine, seed, clients, lent, protocol } = values;
+const { engine, seed, clients, lent, protocol, unlucky } = values;
 const trigger = values.trigger ?? DEFAULT_TRIGGERS[engine] ?? "level";
 const milliseconds = values.minutes * 60_000;
 /** The clients call a connection that takes 15 seconds, or 30 with HTTP, a hanging one, and say so. */
@@ -84,6 +90,12 @@ async function ask<State>(child: ChildProcess, what = "state"): Promise<State> {
   return (await answer)[0] as State;
 }
 
+/** What the reactor has in use, in a few words. */
+function inUse({ balance }: ServerState): string {
+  const { slots = 0, buffersHeld = 0, blocks = 0, timers = 0, lateBytes = 0 } = balance;
+  return `in use: ${slots} slots, ${buffersHeld} buffers, ${blocks} blocks, ${timers} timers, ${mebibytes(lateBytes)} late`;
+}
+
 function mebibytes(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
@@ -99,7 +111,7 @@ async function serveStill(ports: readonly number[]): Promise<string[]> {
 }
 
 console.log(
-  `soak: ${protocol}, ${engine}${trigger === "none" ? "" : `, ${trigger}-triggered`}${lent ? ", lent" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
+  `soak: ${protocol}, ${engine}${trigger === "none" ? "" : `, ${trigger}-triggered`}${lent ? ", lent" : ""}${unlucky ? ", unlucky" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
 );
 if (engine === "io_uring") {
   const { turns, answers, longestWait } = exhaust(kernel, milliseconds / 6);
@@ -107,7 +119,7 @@ if (engine === "io_uring") {
     `buffers exhausted for ${(milliseconds / 6000).toFixed(1)} s: ${answers} answers in ${turns} turns, none after more than ${longestWait}`,
   );
 }
-const server = start("server", [engine, trigger, lent ? "lent" : "copied"]);
+const server = start("server", [engine, trigger, lent ? "lent" : "copied", unlucky ? seed : ""]);
 const first = await ask<ServerState>(server);
 const begun = performance.now();
 const client = start("client", [
@@ -117,6 +129,7 @@ const client = start("client", [
   String(milliseconds),
   values.only ?? "",
   values.repeat ?? "",
+  unlucky ? "unlucky" : "",
 ]);
 let last: ClientState = { done: {}, bytes: 0, violations: [], counted: {} };
 client.on("message", (state: ClientState) => {
@@ -136,11 +149,12 @@ while (running) {
   if (client.connected) client.send("state", () => {});
   if (performance.now() - begun > milliseconds + GRACE_MS) client.kill("SIGKILL");
   console.log(
-    `${Math.round((performance.now() - begun) / 1000)} s: ${state.accepted} accepted, ${state.connections} open, ${mebibytes(state.bytes)} moved, ${state.descriptors} descriptors, ${mebibytes(state.residentBytes)} resident`,
+    `${Math.round((performance.now() - begun) / 1000)} s: ${state.accepted} accepted, ${state.connections} open, ${mebibytes(state.bytes)} moved, ${inUse(state)}, ${state.descriptors} descriptors, ${mebibytes(state.residentBytes)} resident`,
   );
 }
 const [code] = (await over) as [number | null];
 
+await ask<ServerState>(server, "calm");
 // The clients are gone; what the server lingers for is over within seconds.
 let final = await ask<ServerState>(server);
 for (let i = 0; i < 50 && final.connections > 0; i++) {
@@ -148,10 +162,8 @@ for (let i = 0; i < 50 && final.connections > 0; i++) {
   final = await ask<ServerState>(server);
 }
 const unserved = protocol === "http" ? await serveStill(first.ports) : [];
-if (protocol === "http") {
-  const { failures } = await ask<ServerState>(server, "stop");
-  final = { ...final, failures };
-}
+const { failures, balance } = await ask<ServerState>(server, "stop");
+final = { ...final, failures, balance };
 server.disconnect();
 
 const problems = [
@@ -162,7 +174,7 @@ const problems = [
 if (code !== 0) problems.push(`the clients ended with ${code}`);
 for (const what of new Set([...Object.keys(last.counted), ...Object.keys(final.counted)])) {
   const [seen, counted] = [last.counted[what] ?? 0, final.counted[what] ?? 0];
-  if (seen === counted || last.violations.length > 0) continue;
+  if (unlucky || seen === counted || last.violations.length > 0) continue;
   problems.push(`${what}: the clients saw ${seen}, and the server counts ${counted}`);
 }
 if (Object.keys(last.done).length < 4 && values.only === undefined)

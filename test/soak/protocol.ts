@@ -7,6 +7,9 @@ export const MODE_SERVE = 2;
 /** Resets once so many bytes have come. */
 export const MODE_RESET = 3;
 
+/** Stops receiving at once, and does not go on. */
+export const MODE_DEAF = 4;
+
 export const HEADER_BYTES = 5;
 
 /** What a client asks for, as it is sent. */

@@ -20,5 +20,7 @@ export interface ServerState {
   /** After a garbage collection. */
   readonly residentBytes: number;
   readonly failures: readonly string[];
+  /** What its reactor has in use, without what is 0; nothing where that is not looked at. */
+  readonly balance: Readonly<Record<string, number>>;
   readonly counted: Readonly<Record<string, number>>;
 }

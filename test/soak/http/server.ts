@@ -11,6 +11,8 @@ import {
   serve,
 } from "../../../src/http/index.ts";
 import { type EngineChoice, Reactor, type Trigger } from "../../../src/index.ts";
+import { loopOf } from "../../../src/reactor/reactor.ts";
+import { assertReactorBalance, leftIn } from "../../balance.ts";
 import type { ServerState } from "../state.ts";
 import { content, FILE_SIZES } from "./content.ts";
 import { fetchRoutes } from "./fetch-routes.ts";
@@ -95,6 +97,7 @@ function state(): ServerState {
     descriptors: readdirSync("/proc/self/fd").length - 1,
     residentBytes: process.memoryUsage.rss(),
     failures,
+    balance: Object.fromEntries(leftIn(loopOf(reactor).balance())),
     counted: { ...counted, ...refused },
   };
 }
@@ -113,7 +116,14 @@ async function stop(): Promise<void> {
 }
 
 process.on("message", async (message) => {
-  if (message === "stop") await stop();
+  if (message === "stop") {
+    await stop();
+    try {
+      assertReactorBalance(reactor);
+    } catch (error) {
+      failed((error as Error).message);
+    }
+  }
   process.send?.(state());
 });
 process.on("disconnect", () => process.exit());
