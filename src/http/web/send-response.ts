@@ -209,6 +209,8 @@ function addHeaders(
   let lines = "";
   let hasDate = false;
   let length = -1;
+  // The names of light ones have been checked.
+  const areSound = isLightHeaders(headers);
   const add = (name: string, value: string): void => {
     if (isDecoded && name === "content-encoding") return;
     if (OWN.has(name)) {
@@ -216,11 +218,11 @@ function addHeaders(
       return;
     }
     if (name === "upgrade") {
-      // That has to be named in Connection.
-      reply.header(name, value);
+      // It has to be named in Connection, and is of one connection as that is.
+      if (!isFetched) reply.header(name, value);
       return;
     }
-    checkField(name, value, false);
+    if (!areSound || !SOUND.test(value)) checkField(name, value, false);
     if (name === "content-length") {
       if (keepsLength && /^\d{1,15}$/.test(value)) length = Number(value);
       return;
@@ -228,7 +230,7 @@ function addHeaders(
     if (name === "date") hasDate = true;
     lines += `${name}: ${value}\r\n`;
   };
-  if (isLightHeaders(headers)) {
+  if (areSound) {
     eachHeader(headers, add);
   } else {
     // A subclass may give others than those that its base has checked.
@@ -236,6 +238,9 @@ function addHeaders(
   }
   reply.lines(lines, hasDate, length);
 }
+
+/** What a value may have. RFC 9110 section 5.5. */
+const SOUND = /^[\t -~\x80-\xff]*$/;
 
 /** The option close among those of Connection. RFC 9110 section 7.6.1. */
 const CLOSE = /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i;
