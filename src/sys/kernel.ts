@@ -44,8 +44,8 @@ export interface Kernel {
    * @param onReadable - Returns whether it found anything to do; a runtime that waits on another
    * thread uses that to look again at once instead of going back to sleep. So it may be called when
    * nothing is readable, and must not block.
-   * @throws Error with code `ERR_BLOCKING` where the runtime's loop cannot be reached, as in a worker
-   * of Node: there a reactor blocks with `run()`.
+   * @throws Error with code `ERR_BLOCKING` where the runtime's loop cannot be reached, as in a worker thread of a
+   * program that embeds Node without its functions for addons: there a reactor blocks with `run()`.
    */
   watch(fd: number, onReadable: () => boolean): LoopWatch;
   /**

@@ -8,7 +8,9 @@ import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from ".
 
 // The part of koffi that is used. Its own types would have to be installed under Bun and Deno too.
 type KoffiType = object;
+type Bind = (name: string, args: readonly NativeType[], returns: NativeType) => Native;
 interface KoffiLibrary {
+  func(name: "dlsym", result: string, args: string[]): (handle: number, symbol: string) => number;
   func(name: string, result: string, args: string[]): Native;
 }
 interface Koffi {
@@ -31,7 +33,7 @@ const KOFFI_TYPES: Readonly<Record<NativeType, string>> = {
 export function openNode(): Kernel {
   const koffi = loadKoffi();
   const program = koffi.load(null);
-  const bind = (name: string, args: readonly NativeType[], returns: NativeType): Native =>
+  const bind: Bind = (name, args, returns) =>
     program.func(
       name,
       KOFFI_TYPES[returns],
@@ -57,13 +59,7 @@ export function openNode(): Kernel {
     arenas,
     scratch: arenas.map(64 * 1024),
     watch(fd, onReadable) {
-      if (!isMainThread) {
-        throw typeError(
-          "ERR_BLOCKING",
-          "Cannot join the event loop of a worker thread under Node; call reactor.run() there",
-        );
-      }
-      loop ??= new UvLoop(koffi, bind);
+      loop ??= new UvLoop(koffi, bind, isMainThread ? undefined : workerLoop(program, bind));
       return loop.watch(fd, onReadable);
     },
     soon: (callback) => void setImmediate(callback),
@@ -81,11 +77,60 @@ function loadKoffi(): Koffi {
   }
 }
 
-const UV_READABLE = 1;
-const UV_POLL = 8;
+/** The event loop of a worker thread, and how a handle of ours leaves it when the thread ends. */
+interface WorkerLoop {
+  readonly loop: number;
+  add(handle: number): void;
+  remove(handle: number): void;
+}
 
 /**
- * libuv's default loop, reached through the symbols that the node binary exports.
+ * The event loop of this worker thread.
+ *
+ * @remarks
+ * A worker can be terminated at any time, without a call of anything in JavaScript. Node then aborts the process
+ * if a handle is left in the loop. So the environment of the thread is given a clean-up hook for each handle:
+ * uv_poll_stop itself, with the handle as its argument. The functions are those for addons and embedders of
+ * node.h, under their C++ names.
+ *
+ * @throws TypeError `ERR_BLOCKING` where the program that embeds Node does not export them.
+ */
+function workerLoop(program: KoffiLibrary, bind: Bind): WorkerLoop {
+  const hook = "EPN2v87IsolateEPFvPvES3_";
+  try {
+    const isolate = bind("_ZN2v87Isolate10GetCurrentEv", [], "ptr")();
+    const loop = bind("_ZN4node19GetCurrentEventLoopEPN2v87IsolateE", ["ptr"], "ptr")(isolate);
+    const add = bind(`_ZN4node25AddEnvironmentCleanupHook${hook}`, ["ptr", "ptr", "ptr"], "i32");
+    const remove = bind(
+      `_ZN4node28RemoveEnvironmentCleanupHook${hook}`,
+      ["ptr", "ptr", "ptr"],
+      "i32",
+    );
+    const pollStop = program.func("dlsym", "int64_t", ["int64_t", "str"])(0, "uv_poll_stop");
+    return {
+      loop,
+      add: (handle) => void add(isolate, pollStop, handle),
+      remove: (handle) => void remove(isolate, pollStop, handle),
+    };
+  } catch {
+    throw typeError(
+      "ERR_BLOCKING",
+      "Cannot join the event loop of a worker thread under Node; call reactor.run() there",
+    );
+  }
+}
+
+const UV_READABLE = 1;
+const UV_POLL = 8;
+/**
+ * Where `flags` lies in a `uv_handle_t`, whose layout libuv keeps within its version 1, and the flag of handles
+ * that may be left in a loop that is closed.
+ */
+const UV_HANDLE_FLAGS = 88;
+const UV_HANDLE_INTERNAL = 0x10;
+
+/**
+ * libuv's loop of this thread, reached through the symbols that the node binary exports.
  *
  * A handle's memory comes from malloc: libuv links handles into lists of its own, and memory of
  * JavaScript's may move or be collected.
@@ -94,15 +139,14 @@ class UvLoop {
   readonly #uv;
   readonly #loop: number;
   readonly #handleSize: number;
+  readonly #worker: WorkerLoop | undefined;
+  readonly #view: Koffi["view"];
   /** Watches by the address of their handle: one native callback serves all of them. */
   readonly #callbacks = new Map<number, () => void>();
   readonly #onPoll: number;
   readonly #onClose: number;
 
-  constructor(
-    koffi: Koffi,
-    bind: (name: string, args: readonly NativeType[], returns: NativeType) => Native,
-  ) {
+  constructor(koffi: Koffi, bind: Bind, worker: WorkerLoop | undefined) {
     const uv = {
       defaultLoop: bind("uv_default_loop", [], "ptr"),
       handleSize: bind("uv_handle_size", ["i32"], "i32"),
@@ -116,7 +160,9 @@ class UvLoop {
       free: bind("free", ["ptr"], "i32"),
     };
     this.#uv = uv;
-    this.#loop = uv.defaultLoop();
+    this.#worker = worker;
+    this.#view = koffi.view;
+    this.#loop = worker?.loop ?? uv.defaultLoop();
     this.#handleSize = uv.handleSize(UV_POLL);
     const onPoll = koffi.proto("void polloi_on_poll(int64_t handle, int status, int events)");
     const onClose = koffi.proto("void polloi_on_close(int64_t handle)");
@@ -135,6 +181,12 @@ class UvLoop {
     const initialised = uv.pollInit(this.#loop, handle, fd);
     if (initialised < 0) uv.free(handle);
     check(initialised, "uv_poll_init", { fd });
+
+    if (this.#worker !== undefined) {
+      const flags = new Uint8Array(this.#view(BigInt(handle), this.#handleSize));
+      flags[UV_HANDLE_FLAGS] = (flags[UV_HANDLE_FLAGS] as number) | UV_HANDLE_INTERNAL;
+      this.#worker.add(handle);
+    }
 
     let stopped = false;
     let scheduled = false;
@@ -158,6 +210,7 @@ class UvLoop {
         if (stopped) return;
         stopped = true;
         this.#callbacks.delete(handle);
+        this.#worker?.remove(handle);
         uv.pollStop(handle);
         uv.close(handle, this.#onClose);
       },

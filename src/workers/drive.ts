@@ -8,8 +8,8 @@ const LONGEST_WAIT_MS = 1024;
  * Lets the reactor of a worker turn, beside the runtime's own loop.
  *
  * @remarks
- * On Bun and Deno it is hosted, as anywhere. A worker thread of Node has a loop that nothing of ours can
- * join. There the two take turns: the reactor waits in the kernel, then the runtime does what is due.
+ * On Bun and Deno it is hosted, as anywhere. In a worker thread of Node the two loops take turns, which saves the
+ * calls that Node's loop makes around each turn: the reactor waits in the kernel, then the runtime does what is due.
  * So promises, timers and I/O of the runtime go on, in handlers too, as under `run()` they would not.
  *
  * What the runtime is waiting for cannot wake the kernel's wait. So as long as it says that it waits for

@@ -17,7 +17,11 @@ import { descriptors } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
 import { OwnServers } from "../own-servers.ts";
 import { until } from "../waiting.ts";
+import type { HostingMode } from "./hosting-worker.ts";
 import { casesOf, type Variant } from "./rig.ts";
+
+/** Why a case that starts several threads is not run on an engine. */
+const OTHERS = "it is shown on io_uring and on edge-triggered epoll";
 
 /** How many exchanges of each kind the runtime makes beside a busy connection. */
 const EXCHANGES = 10;
@@ -217,6 +221,25 @@ export function lifeCases(variant: Variant): Case[] {
         assert.ok(each <= most, `one exchange took ${each} messages`);
       },
       hosted,
+    ),
+    test(
+      "a worker of one's own hosts a server, a client and a selector, and may be terminated at any time",
+      async () => {
+        const { engine, trigger } = variant;
+        const path = new URL("./hosting-worker.js", import.meta.url);
+        const start = async (mode: HostingMode): Promise<void> => {
+          const worker = new Worker(path, { workerData: { engine, trigger, mode } });
+          const ended = once(worker, "exit");
+          const [said] = await once(worker, "message");
+          assert.deepEqual(said, ["echoed", "fetched", "selected"]);
+          // In the middle of whatever it does.
+          if (mode !== "closes") await worker.terminate();
+          await ended;
+        };
+        const modes: HostingMode[] = ["busy", "idle", "churns", "closes"];
+        await Promise.all(modes.map(start));
+      },
+      hosted ?? (variant.engine === "io_uring" || variant.trigger === "edge" ? undefined : OTHERS),
     ),
     test(
       "run() in a worker thread serves, and returns when nothing is open",
