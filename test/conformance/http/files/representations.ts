@@ -330,6 +330,8 @@ async function servedLarge(
   try {
     socket.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
     await new Promise((resolve) => socket.once("readable", resolve));
+    // Node's streams look at their listeners a little later, and resume when there is one for data by then.
+    await new Promise((resolve) => setImmediate(resolve));
     await run(server, socket, join(site.root, "large"));
   } finally {
     socket.destroy();
