@@ -188,13 +188,16 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   });
 
-  test("--unix listens on a path, with workers too", async () => {
+  test("--unix listens on a path, with workers too, and leaves no file there", async () => {
     using at = folder();
+    const path = join(at.path, "socket");
     for (const flags of ["", " --workers 2"]) {
-      const path = join(at.path, `socket${flags.length}`);
       await using program = polloi(`serve http --unix ${path}${flags} --quiet`);
       await program.says(new RegExp(`try it {3}curl --unix-socket ${path} http://localhost/`));
       assert.equal((await ask(path)).body, "Hello, world!");
+      program.signal("SIGINT");
+      assert.equal((await program.ended).code, 0);
+      assert.equal(existsSync(path), false);
     }
   });
 

@@ -13,6 +13,7 @@ import {
   takeListener,
 } from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
+import { SocketFile } from "../socket/socket-file.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { resetOnClose } from "./lingering.ts";
 import { type Loop, Owner } from "./loop.ts";
@@ -29,8 +30,8 @@ export interface ListenOptions<Data = unknown>
     Omit<ListenerAddress, "nonBlocking" | "type"> {
   /**
    * Instead of an address: a socket that listens already, opened by another thread, or handed down by
-   * whoever started this process. It is made non-blocking here, and closed with the listener. Options
-   * on how to open a socket say nothing then.
+   * whoever started this process. It is made non-blocking and close-on-exec here, and closed with the listener; the
+   * file of a unix socket stays. Options on how to open a socket say nothing then.
    */
   readonly fd?: number;
   /**
@@ -129,6 +130,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   readonly #slot: number;
   #fd: number;
   #address: SocketAddress | null;
+  readonly #file: SocketFile | undefined;
   #retry: Timer | undefined;
   #backoffMs = FIRST_BACKOFF_MS;
   /** Accepting has failed, and is tried again by and by. */
@@ -149,6 +151,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
         ? openListener(kernel, { ...options, nonBlocking: true })
         : takeListener(kernel, options.fd, options);
     this.#address = readLocalAddress(kernel, this.#fd);
+    // A socket that was handed over is others' too, and its file theirs to remove.
+    if (options.fd === undefined) this.#file = SocketFile.of(this.#address);
     // Accepted sockets inherit it, which saves a call for each.
     if (this.#address?.path === undefined && options.noDelay !== false) {
       setIntOption(kernel, this.#fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -156,6 +160,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#slot = loop.take(this);
     const result = engine.listen(this.#slot, this.#fd, options.exclusive === true);
     if (result < 0) {
+      this.#file?.remove();
       if (options.fd === undefined) kernel.libc.close(this.#fd);
       loop.giveBack(this.#slot);
       throw refusal(loop, "listen", result, this.#fd);
@@ -252,6 +257,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#loop.starved.delete(this);
     this.#fd = -1;
     this.#address = null;
+    this.#file?.remove();
     this.#loop.engine.close(this.#slot);
     this.#checkStopped();
   }

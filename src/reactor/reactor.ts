@@ -5,7 +5,7 @@ import { timeoutOf } from "../base/timeout.ts";
 import { type EngineOptions, makeEngine } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
-import { setIntOption } from "../socket/raw.ts";
+import { closeOnExec, setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
@@ -124,7 +124,7 @@ export class Reactor implements Disposable {
    * Takes over a connected stream socket: one end of a socketpair, one that was received from another
    * process. `open` is called before this returns.
    *
-   * @param fd - Made non-blocking here, and closed with the connection.
+   * @param fd - Made non-blocking and close-on-exec here, and closed with the connection.
    */
   adopt<Data = unknown>(
     fd: number,
@@ -138,6 +138,7 @@ export class Reactor implements Disposable {
     // Of a unix socket, which has no such option, it is refused.
     if (options.noDelay !== false) setIntOption(this.#loop.kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     const result = flags < 0 ? flags : libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    if (result >= 0) closeOnExec(this.#loop.kernel, fd);
     const opened = result < 0 ? result : stream.opened(fd);
     if (opened < 0) throw refusal(this.#loop, "adopt", opened, fd);
     this.#loop.flush();
@@ -146,6 +147,11 @@ export class Reactor implements Disposable {
 
   /**
    * Calls back whenever a descriptor is ready: a pipe, a terminal, a timerfd, a socket of your own.
+   *
+   * @remarks
+   * Watches are level-triggered on every engine: as long as the descriptor is ready, the callback is called in
+   * every turn. A callback that neither reads what is there nor changes what is watched for (`modify`) is called
+   * again and again, and keeps the thread busy. The descriptor stays the caller's, with its flags as they are.
    *
    * @param events - EVENT_READ, EVENT_WRITE and their kin, from `polloi/selectors`.
    * @param callback - Gets EVENT_* bits, with EVENT_ERROR and EVENT_HANGUP whether asked for or not.

@@ -6,7 +6,10 @@ import { EVENT_ALL } from "../selectors/events.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { tooLargeHint } from "./refusal.ts";
 
-/** A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. */
+/**
+ * A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. Level-triggered: the
+ * callback is called in every turn in which the descriptor is ready.
+ */
 export interface Watch extends Disposable {
   /** The descriptor that is watched, or -1 once this is closed. */
   fileno(): number;

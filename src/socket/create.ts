@@ -15,11 +15,13 @@ import {
   SOCK_STREAM,
 } from "./constants.ts";
 import { type ListenOptions, openListener } from "./listener.ts";
+import { readLocalAddress } from "./raw.ts";
 import { resolve } from "./resolve.ts";
 import { AT_BYTES } from "./scratch.ts";
 import { Socket } from "./socket.ts";
 import { checkSocket, socketError } from "./socket-error.ts";
-import { OWNED, type OwnSocketInit } from "./socket-handle.ts";
+import { SocketFile } from "./socket-file.ts";
+import { OWN_FILE, OWNED, type OwnSocketInit } from "./socket-handle.ts";
 import { Deadline, POLLOUT, waitFor } from "./wait.ts";
 
 /** The longest pause between two looks at a connect. */
@@ -62,7 +64,9 @@ export interface CreateConnectionOptions {
  */
 export function createServer(options: CreateServerOptions): Socket {
   const kernel = kernelOf(options);
-  return Socket.fromFd(openListener(kernel, options), { kernel, [OWNED]: true });
+  const fd = openListener(kernel, options);
+  const file = SocketFile.of(readLocalAddress(kernel, fd));
+  return Socket.fromFd(fd, { kernel, [OWNED]: true, [OWN_FILE]: file });
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   familyName,
   familyOf,
   formatAddress,
+  formatPath,
   namesNoFamily,
   type SocketAddress,
 } from "./address.ts";
@@ -33,17 +34,31 @@ import {
   SOL_SOCKET,
   SOMAXCONN,
 } from "./constants.ts";
-import { bindRaw, readIntOption, readLocalAddress, setIntOption } from "./raw.ts";
+import {
+  bindRaw,
+  closeOnExec,
+  connectRaw,
+  readIntOption,
+  readLocalAddress,
+  setIntOption,
+} from "./raw.ts";
 import { AT_ADDRESS, AT_BYTES } from "./scratch.ts";
 import { checkSocket } from "./socket-error.ts";
+import { isSocketFile } from "./socket-file.ts";
 
 /** Where to listen, and how. */
 export interface ListenOptions {
-  /** An IP literal or `"localhost"`; left out or `""`, every address of the machine. */
+  /**
+   * An IP literal or `"localhost"`. Left out or `""`, every IPv4 address of the machine; every IPv6 address with
+   * `family: AF_INET6`, and both with `dualStack: true` (Node's default).
+   */
   readonly host?: string | undefined;
   /** 0 to 65535; 0 picks a free one. Only a path goes without. */
   readonly port?: number | undefined;
-  /** Instead of host and port: the path of a unix socket, or a name with a leading NUL. */
+  /**
+   * Instead of host and port: the path of a unix socket, or a name with a leading NUL. The file is removed when the
+   * listener is closed, unless another has taken its place.
+   */
   readonly path?: string | Uint8Array | undefined;
   /** Instead of all three: an address as a whole. */
   readonly address?: SocketAddress | undefined;
@@ -96,7 +111,14 @@ export function openListener(kernel: Kernel, options: ListenOptions): number {
     }
     // Set either way: what it is by default is a sysctl.
     if (family === AF_INET6) set(IPPROTO_IPV6, IPV6_V6ONLY, !dualStack);
-    checkSocket(bindRaw(kernel, fd, address, family), "bind", address);
+    const bound = bindRaw(kernel, fd, address, family);
+    if (bound === -ERRNO.EADDRINUSE && address.path !== undefined) {
+      throw new SysError("bind", bound, {
+        address: formatPath(address.path),
+        hint: inTheWay(kernel, address.path, type),
+      });
+    }
+    checkSocket(bound, "bind", address);
     const listening = libc.listen(fd, backlog);
     checkSocket(listening, "listen", listening < 0 ? readLocalAddress(kernel, fd) : address);
     return fd;
@@ -107,8 +129,8 @@ export function openListener(kernel: Kernel, options: ListenOptions): number {
 }
 
 /**
- * Takes over a socket that listens already, and makes it non-blocking: one that another thread or
- * process opened.
+ * Takes over a socket that listens already, one that another thread or process opened: makes it non-blocking and
+ * close-on-exec.
  *
  * @param where - What else was said about where to listen, which must be nothing.
  * @returns `fd`; the caller's still when this throws.
@@ -132,6 +154,7 @@ export function takeListener(kernel: Kernel, fd: number, where: ListenOptions): 
   }
   const flags = check(libc.fcntl(fd, F_GETFL, 0), "fcntl", { fd });
   check(libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl", { fd });
+  check(closeOnExec(kernel, fd), "fcntl", { fd });
   return fd;
 }
 
@@ -173,6 +196,21 @@ const DROP_SYN: readonly number[] = [
   0x06,
   0xffff_ffff, // keep all of it
 ];
+
+/** What keeps a unix socket from being bound to `path`, and what to do about it. */
+function inTheWay(kernel: Kernel, path: string | Uint8Array, type: number): string {
+  if (path[0] !== "\0" && path[0] !== 0 && isSocketFile(path) === false) {
+    return "a file that is not a socket is at that path: use another path";
+  }
+  const { libc } = kernel;
+  const fd = libc.socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return "something is at that path already";
+  const connected = connectRaw(kernel, fd, { path }, AF_UNIX);
+  libc.close(fd);
+  return connected === -ERRNO.ECONNREFUSED
+    ? "nothing listens there: the file is left from a server that ended without closing it; remove it"
+    : "a server listens there: stop it, or use another path";
+}
 
 /** Whether several sockets may listen where `fd` does. */
 export function sharesPort(kernel: Kernel, fd: number): boolean {

@@ -3,7 +3,7 @@
  * holds thousands of them. Arguments go through the scratch arena, so that nothing else is allocated.
  */
 import { ERRNO } from "../base/errno.ts";
-import { FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
+import { F_GETFD, F_SETFD, FD_CLOEXEC, FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { decodeAddress, encodeAddress, type SocketAddress } from "./address.ts";
 import { SO_ERROR, SOL_SOCKET } from "./constants.ts";
@@ -127,6 +127,17 @@ export function takeSocketError(kernel: Kernel, fd: number): number {
 
 /** What a call that would block returns. */
 export const WOULD_BLOCK: number = -ERRNO.EAGAIN;
+
+/**
+ * Has a descriptor that was made elsewhere closed in programs that this process starts.
+ *
+ * @returns 0 or `-errno`.
+ */
+export function closeOnExec({ libc }: Kernel, fd: number): number {
+  const flags = libc.fcntl(fd, F_GETFD, 0);
+  if (flags < 0 || (flags & FD_CLOEXEC) !== 0) return Math.min(flags, 0);
+  return libc.fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
 
 /** How many bytes have arrived that nobody has received: FIONREAD. 0 for what has no such number. */
 export function readUnread({ libc, scratch }: Kernel, fd: number): number {

@@ -26,9 +26,16 @@ import {
   SOL_SOCKET,
 } from "./constants.ts";
 import { SocketOptions } from "./options.ts";
-import { readIntOption, readLocalAddress, readPeerAddress, WOULD_BLOCK } from "./raw.ts";
+import {
+  closeOnExec,
+  readIntOption,
+  readLocalAddress,
+  readPeerAddress,
+  WOULD_BLOCK,
+} from "./raw.ts";
 import { AT_BYTES, AT_LENGTH } from "./scratch.ts";
 import { checkSocket, socketError } from "./socket-error.ts";
+import type { SocketFile } from "./socket-file.ts";
 import { Deadline, waitFor } from "./wait.ts";
 
 /** How a socket comes to its descriptor. */
@@ -44,9 +51,13 @@ export interface SocketInit {
  */
 export const OWNED: unique symbol = Symbol("owned");
 
+/** Gives a socket the file that bind(2) has made for it. */
+export const OWN_FILE: unique symbol = Symbol("own file");
+
 /** How polloi itself makes sockets. */
 export interface OwnSocketInit extends SocketInit {
   readonly [OWNED]?: true;
+  readonly [OWN_FILE]?: SocketFile | undefined;
 }
 
 /** The longest value of an option: a page less what else lies in the scratch. */
@@ -77,6 +88,8 @@ export class SocketHandle {
   readonly options: SocketOptions;
   protected readonly kernel: Kernel;
   #fd: number;
+  /** Removed when this is closed; it goes with the descriptor when that is detached. */
+  #file: SocketFile | undefined;
   /** Of {@link guard}; undefined for a descriptor that was adopted. */
   readonly #guarded: object | undefined;
   /** {@link FOREVER} is blocking, 0 non-blocking. */
@@ -97,8 +110,12 @@ export class SocketHandle {
       const flags = check(libc.fcntl(this.#fd, F_GETFL, 0), "fcntl", { fd: this.#fd });
       this.#timeoutMs = (flags & O_NONBLOCK) !== 0 ? 0 : FOREVER;
     }
+    this.#file = init[OWN_FILE];
     this.options = new SocketOptions(this);
-    if (init.fd !== undefined && init[OWNED] !== true) return;
+    if (init.fd !== undefined && init[OWNED] !== true) {
+      closeOnExec(this.kernel, this.#fd);
+      return;
+    }
     const fd = this.#fd;
     this.#guarded = guard(this, fd, () => void libc.close(fd));
   }
@@ -125,6 +142,7 @@ export class SocketHandle {
   close(): void {
     const fd = this.#fd;
     if (fd < 0) return;
+    this.#file?.remove();
     this.#letGo();
     const result = this.kernel.libc.close(fd);
     // Whatever else is reported, Linux has closed it.
@@ -149,6 +167,7 @@ export class SocketHandle {
 
   #letGo(): void {
     this.#fd = -1;
+    this.#file = undefined;
     if (this.#guarded !== undefined) unguard(this.#guarded);
   }
 

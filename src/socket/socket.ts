@@ -32,7 +32,7 @@ import {
 } from "./raw.ts";
 import { AT_ADDRESS, AT_LENGTH } from "./scratch.ts";
 import { checkSocket, socketError } from "./socket-error.ts";
-import { OWNED, type OwnSocketInit, type SocketInit } from "./socket-handle.ts";
+import { type OWN_FILE, OWNED, type OwnSocketInit, type SocketInit } from "./socket-handle.ts";
 import { SocketTransfer } from "./socket-transfer.ts";
 import { Deadline, POLLIN, POLLOUT, waitFor } from "./wait.ts";
 
@@ -81,13 +81,17 @@ export class Socket extends SocketTransfer {
    *
    * @remarks
    * Family, type and protocol are asked of the kernel, and the mode is the descriptor's. Unlike a socket that
-   * polloi opened, it is not closed when it is garbage-collected: its descriptor may also be someone else's.
+   * polloi opened, it is not closed when it is garbage-collected: its descriptor may also be someone else's. It
+   * becomes close-on-exec, as every descriptor here; `setInheritable(true)` changes that.
    *
    * @throws SysError `EBADF`, `ENOTSOCK`; TypeError or RangeError `ERR_INVALID_FD`
    */
   static fromFd(
     fd: number,
-    options: { readonly kernel?: Kernel; readonly [OWNED]?: true } = {},
+    options: { readonly kernel?: Kernel } & Pick<
+      OwnSocketInit,
+      typeof OWNED | typeof OWN_FILE
+    > = {},
   ): Socket {
     const kernel = kernelOf(options);
     filenoOf(fd);

@@ -2,6 +2,7 @@ import { check, SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { type ListenOptions, openListener } from "../socket/listener.ts";
 import { readLocalAddress } from "../socket/raw.ts";
+import { SocketFile } from "../socket/socket-file.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { PoolAddress } from "./options.ts";
@@ -19,6 +20,8 @@ export class PoolListeners {
   /** Where all of them listen. */
   readonly address: SocketAddress;
   readonly #kernel: Kernel;
+  /** The file of a unix socket, which is removed here, and by no worker. */
+  #file: SocketFile | undefined;
   /** By worker; -1 when it is closed. One alone is everybody's. */
   readonly #fds: number[] = [];
   /** The workers by the numbers that their sockets have in the kernel's group. */
@@ -46,6 +49,7 @@ export class PoolListeners {
     try {
       this.#open({ ...where, reusePort: shared });
       this.address = readLocalAddress(kernel, this.#fds[0] as number) as SocketAddress;
+      this.#file = SocketFile.of(this.address);
       for (let i = 1; shared && i < count; i++) {
         this.#open({ ...how, address: this.address, reusePort: true });
       }
@@ -101,6 +105,7 @@ export class PoolListeners {
 
   /** Closes all that are left. What workers were lent goes on listening until they close it. */
   close(): void {
+    this.#file?.remove();
     for (let i = 0; i < this.#fds.length; i++) this.#close(i);
   }
 

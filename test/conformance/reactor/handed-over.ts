@@ -1,8 +1,12 @@
 /** Listening on a socket that somebody else opened. */
 import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLEXCLUSIVE } from "../../../src/select/constants.ts";
+import { socketpair } from "../../../src/socket/index.ts";
 import { Socket } from "../../../src/socket/socket.ts";
-import { F_GETFD, F_GETFL, O_NONBLOCK } from "../../../src/sys/abi.ts";
+import { F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, FD_CLOEXEC, O_NONBLOCK } from "../../../src/sys/abi.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { closedFd } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
@@ -25,6 +29,66 @@ function opened({ listens = true, reusePort = false } = {}): Socket {
 export function handedOverCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
+    test("the file of a unix socket goes with its listener, unless another has taken its place", async (rig) => {
+      const folder = mkdtempSync(join(tmpdir(), "polloi-unix-"));
+      const path = join(folder, "socket");
+      try {
+        for (const end of ["close", "stop", "dispose"] as const) {
+          const listener = rig.listen({ path, open: (it) => void it.write("hello") });
+          assert.equal(existsSync(path), true);
+          assert.throws(() => rig.listen({ path }), {
+            code: "EADDRINUSE",
+            hint: /a server listens there/,
+          });
+          const peer = rig.peer(listener);
+          await rig.until("greeted", () => peer.text === "hello");
+          if (end === "dispose") listener[Symbol.dispose]();
+          else void listener[end]();
+          assert.equal(existsSync(path), false, end);
+          peer.close();
+        }
+        const replaced = rig.listen({ path });
+        rmSync(path);
+        const other = rig.listen({ path });
+        replaced.close();
+        assert.equal(existsSync(path), true, "it is the other's");
+        const peer = rig.peer(other);
+        await rig.until("accepted", () => other.connections === 1);
+        peer.close();
+        // Handed over, it is not the listener's to remove.
+        const fd = libc.fcntl(other.fileno(), F_DUPFD_CLOEXEC, 0);
+        rig.reactor.listen({ fd }).close();
+        assert.equal(existsSync(path), true);
+        other.close();
+        assert.equal(existsSync(path), false);
+        const left = new Socket(1, SOCK_STREAM);
+        left.bind({ path });
+        left.listen();
+        left.close();
+        assert.throws(() => rig.listen({ path }), {
+          code: "EADDRINUSE",
+          hint: /nothing listens there.*remove it/,
+        });
+        rmSync(path);
+        writeFileSync(path, "");
+        assert.throws(() => rig.listen({ path }), { code: "EADDRINUSE", hint: /not a socket/ });
+        rmSync(path);
+        rig.listen({ path });
+        rig.reactor.close();
+        assert.equal(existsSync(path), false, "the reactor closes it");
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    }),
+    test("an adopted connection is close-on-exec from then on", (rig) => {
+      const [mine, theirs] = socketpair();
+      theirs.setInheritable(true);
+      mine.setInheritable(true);
+      const connection = rig.reactor.adopt(mine.detach());
+      assert.equal(libc.fcntl(connection.fileno(), F_GETFD, 0), FD_CLOEXEC);
+      using adopted = Socket.fromFd(theirs.detach());
+      assert.equal(adopted.isInheritable(), false);
+    }),
     test("a listener on an fd serves who has waited in its backlog, and who comes later", async (rig) => {
       const socket = opened();
       const { port } = socket.localAddress() as { port: number };
@@ -33,6 +97,7 @@ export function handedOverCases(variant: Variant): Case[] {
         peer.connect({ address: "127.0.0.1", port });
         return peer;
       });
+      socket.setInheritable(true);
       const fd = socket.detach();
 
       const listener = rig.reactor.listen({
@@ -40,6 +105,7 @@ export function handedOverCases(variant: Variant): Case[] {
         open: (connection) => void connection.write("hello"),
       });
       assert.deepEqual([listener.fileno(), listener.port], [fd, port]);
+      assert.equal(libc.fcntl(fd, F_GETFD, 0), FD_CLOEXEC);
       assert.notEqual(libc.fcntl(fd, F_GETFL, 0) & O_NONBLOCK, 0);
       await rig.until("accepted", () => listener.connections === 3);
       const late = rig.peer(listener);

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   AF_INET,
   AF_INET6,
   AF_UNIX,
+  createServer,
   IPPROTO_TCP,
   SHUT_WR,
   SO_TYPE,
@@ -34,6 +38,28 @@ export const lifeCycle: Suite = {
         // A runtime may be closing sockets of its own meanwhile.
         const left = openSockets().filter((open) => open === fd || !before.includes(open));
         assert.deepEqual(left, []);
+      },
+    },
+    {
+      name: "createServer on a path removes its file when it is closed, and not when it is detached",
+      run() {
+        const folder = mkdtempSync(join(tmpdir(), "polloi-unix-"));
+        const path = join(folder, "socket");
+        try {
+          createServer({ path }).close();
+          assert.equal(existsSync(path), false);
+          const server = createServer({ address: { path } });
+          const adopted = Socket.fromFd(server.detach());
+          adopted.close();
+          assert.equal(existsSync(path), true);
+          assert.throws(() => createServer({ path }), {
+            code: "EADDRINUSE",
+            hint: /nothing listens/,
+          });
+          createServer({ path: `\0${path}` }).close();
+        } finally {
+          rmSync(folder, { recursive: true });
+        }
       },
     },
     {
