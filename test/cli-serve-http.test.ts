@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { join } from "node:path";
@@ -105,6 +106,19 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(
       stderr,
       "polloi: cannot write the access log /no/such/folder/log: no such file (ENOENT)\n",
+    );
+  });
+
+  test("an access log that is a FIFO without a reader is refused at once, with a hint", async () => {
+    using at = folder();
+    const path = join(at.path, "fifo");
+    execFileSync("mkfifo", [path]);
+    await using program = polloi(`serve http --port 0 --access-log ${path}`);
+    const { code, stderr } = await program.ended;
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^polloi: cannot write the access log .*fifo: open ENXIO .*\nhint: no process reads this FIFO/,
     );
   });
 

@@ -61,11 +61,12 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
     // All else that fails is about the address.
     const { dir, accessLog, trace } = flags;
     const { path } = error as NodeJS.ErrnoException;
-    if (accessLog !== undefined && path === accessLog) {
+    const { syscall, address } = error as SysError;
+    if (accessLog !== undefined && syscall === "open" && address === accessLog) {
       what = `cannot write the access log ${accessLog}`;
     } else if (trace?.output !== undefined && path === trace.output) {
       what = `cannot write the trace to ${path}`;
-    } else if (dir !== undefined && (error as SysError).syscall === "open") {
+    } else if (dir !== undefined && syscall === "open") {
       what = `cannot serve the files of ${dir}`;
     }
     complain(failureLine(what, error) + hintLine(error));

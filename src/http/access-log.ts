@@ -1,13 +1,18 @@
-import { openSync } from "node:fs";
 import process from "node:process";
-import sonicBoom, { type SonicBoom } from "sonic-boom";
 import { show, typeError } from "../base/misuse.ts";
+import type { SysError } from "../base/sys-error.ts";
+import { LogFile } from "./log-file.ts";
 import type { HttpRequest } from "./request.ts";
 
 /** One request that has come to its end, answered or not. */
 export interface AccessEntry {
-  /** `null` when what came was no request. */
+  /** `null` when it was refused before its head was complete. */
   readonly request: HttpRequest | null;
+  /** What is known of the request line, also of a request that was refused; `undefined` for what is not. */
+  readonly method: string | undefined;
+  readonly target: string | undefined;
+  /** The minor version of HTTP/1. */
+  readonly version: 0 | 1 | undefined;
   /** The peer's address; `-` on a unix socket. */
   readonly remoteAddress: string;
   /** What was answered; 499 when the client left before it was. */
@@ -41,18 +46,14 @@ export interface AccessLogOptions {
   readonly format?: AccessFormat;
 }
 
-/** Lines are kept until there are so many bytes of them, or so many milliseconds have passed. */
-const BUFFER_BYTES = 8192;
-const FLUSH_MS = 500;
-/** More than this is not kept for a file that takes nothing: lines are lost, and counted. */
-const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
-
 /**
  * Writes a line for each request.
  *
  * @remarks
- * Lines are gathered, and written beside the serving of requests, by sonic-boom, which is what pino writes
- * with. What came from the client is escaped, so that a line stays a line.
+ * Lines are gathered, and written every half a second, when there are 8 KiB of them, and when the process exits. A
+ * pipe whose reader is slow does not slow the server down: up to 16 MiB of lines are kept for it. What came from the
+ * client is escaped, so that a line stays a line. A worker thread that is ended by its process loses what it has
+ * gathered: stop the pool first.
  *
  * @example
  * ```ts
@@ -64,11 +65,14 @@ const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
 export class AccessLog implements AccessSink {
   readonly #to: string | number;
   readonly #format: (entry: AccessEntry) => string;
-  #file: SonicBoom;
-  #lost = 0;
+  #file: LogFile;
+  #lostBefore = 0;
   #hasFailed = false;
 
-  /** @throws TypeError `ERR_INVALID_OPTION`; what opening the file fails with. */
+  /**
+   * @throws TypeError `ERR_INVALID_OPTION`; SysError `ENXIO` for a FIFO that no process reads; what opening the
+   * file fails with.
+   */
   constructor({ to = 1, format = "combined" }: AccessLogOptions = {}) {
     const line = FORMATS[format];
     if (line === undefined) {
@@ -82,9 +86,9 @@ export class AccessLog implements AccessSink {
     this.#file = this.#open();
   }
 
-  /** How many lines were lost, because the file took nothing for too long. */
+  /** How many lines were lost, because the file could not be written, or took nothing for too long. */
   get lost(): number {
-    return this.#lost;
+    return this.#lostBefore + this.#file.lost;
   }
 
   write(entry: AccessEntry): void {
@@ -100,36 +104,26 @@ export class AccessLog implements AccessSink {
     if (typeof this.#to === "number") return;
     const before = this.#file;
     this.#file = this.#open();
-    before.end();
+    void before.close().then(() => {
+      this.#lostBefore += before.lost;
+    });
   }
 
-  /** Writes what was gathered, and closes the file. */
+  /** Writes what was gathered, and closes the file. Resolves also when it cannot be written: see {@link lost}. */
   close(): Promise<void> {
-    const file = this.#file;
-    return new Promise((resolve) => {
-      file.once("close", () => resolve());
-      file.end();
-    });
+    return this.#file.close();
   }
 
-  /** Opened here, so that a path that cannot be is an error of the one who gave it. */
-  #open(): SonicBoom {
-    const file = new sonicBoom.SonicBoom({
-      fd: typeof this.#to === "number" ? this.#to : openSync(this.#to, "a"),
-      sync: false,
-      minLength: BUFFER_BYTES,
-      maxLength: MAX_BUFFER_BYTES,
-      periodicFlush: FLUSH_MS,
-    });
-    file.on("drop", () => this.#lost++);
-    file.on("error", (error: Error) => this.#failed(error));
-    return file;
+  #open(): LogFile {
+    return new LogFile(this.#to, (error) => this.#failed(error));
   }
 
-  /** A full disk is no reason to stop serving. Told of once. */
-  #failed(error: Error): void {
-    if (!this.#hasFailed) process.emitWarning(`The access log cannot be written: ${error.message}`);
+  /** A full disk is no reason to stop serving. Reported once. */
+  #failed({ message, hint }: SysError): void {
+    if (this.#hasFailed) return;
     this.#hasFailed = true;
+    const why = hint === undefined ? message : `${message}: ${hint}`;
+    process.emitWarning(`The access log cannot be written: ${why}`);
   }
 }
 
@@ -140,26 +134,25 @@ const FORMATS: Readonly<Record<AccessFormat, (entry: AccessEntry) => string>> = 
     const referrer = escaped(request?.header("referer") ?? "-");
     return `${commonOf(entry)} "${referrer}" "${escaped(request?.header("user-agent") ?? "-")}"\n`;
   },
-  json: ({ request, remoteAddress, status, bytes, durationMs }) => {
+  json: ({ request, method, target, version, remoteAddress, status, bytes, durationMs }) => {
     const time = new Date().toISOString();
-    const line = request === null ? {} : { method: request.method, target: request.target };
+    const line = { method, target };
     const duration = Math.round(durationMs * 1000) / 1000;
     const more = {
-      version: request === null ? undefined : `1.${request.version}`,
+      version: version === undefined ? undefined : `1.${version}`,
       host: request?.host,
       referrer: request?.header("referer"),
       userAgent: request?.header("user-agent"),
     };
     const entry = { time, remoteAddress, ...line, status, bytes, durationMs: duration, ...more };
-    return `${JSON.stringify(entry)}\n`;
+    return `${JSON.stringify(entry).replace(UNSAFE_IN_JSON, escapedUnit)}\n`;
   },
 };
 
-function commonOf({ request, remoteAddress, status, bytes }: AccessEntry): string {
-  const line =
-    request === null
-      ? "-"
-      : `${request.method} ${escaped(request.target)} HTTP/1.${request.version}`;
+function commonOf({ method, target, version, remoteAddress, status, bytes }: AccessEntry): string {
+  let line = method === undefined ? "-" : escaped(method);
+  if (target !== undefined) line += ` ${escaped(target)}`;
+  if (version !== undefined) line += ` HTTP/1.${version}`;
   return `${remoteAddress} - - ${timeField()} "${line}" ${status} ${bytes === 0 ? "-" : bytes}`;
 }
 
@@ -179,9 +172,18 @@ function timeField(): string {
 }
 
 const UNSAFE = /["\\]|[^ -~]/g;
+/** What JSON may have in a string, and a terminal or a reader of lines may take for more: DEL, C1 controls, line ends. */
+const UNSAFE_IN_JSON = /[\x7f-\x9f\u2028\u2029]/g;
 
-/** What would end the quotes, the line, or a terminal's patience, as `\xHH`. */
+/** What would end the quotes or the line, or control a terminal, as `\xHH`, or as `\uHHHH` beyond ISO 8859-1. */
 function escaped(text: string): string {
   if (text.search(UNSAFE) < 0) return text;
-  return text.replace(UNSAFE, (mark) => `\\x${mark.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return text.replace(UNSAFE, (mark) => {
+    const code = mark.charCodeAt(0);
+    return code > 0xff ? escapedUnit(mark) : `\\x${code.toString(16).padStart(2, "0")}`;
+  });
+}
+
+function escapedUnit(mark: string): string {
+  return `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

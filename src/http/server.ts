@@ -6,6 +6,7 @@ import type { Timer } from "../reactor/timers.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { dateField } from "./date.ts";
 import type { HttpSettings } from "./options.ts";
+import type { KnownLine } from "./parser/head-scanner.ts";
 import { RequestParser } from "./parser/request-parser.ts";
 import { type RefusalCode, type RequestError, refusalOf } from "./refusal.ts";
 import type { HttpReply } from "./reply.ts";
@@ -164,7 +165,7 @@ export class HttpServer implements SessionHost {
   answered(session: Logged, request: HttpRequest, reply: HttpReply): void {
     this.counts.requests++;
     if (this.settings.log === undefined) return;
-    this.#log(entryOf(session, request, reply.statusCode, reply.bodyBytes));
+    this.#log(entryOf(session, request, request, reply.statusCode, reply.bodyBytes));
   }
 
   ended(
@@ -172,11 +173,12 @@ export class HttpServer implements SessionHost {
     { status, code }: RequestError,
     request: HttpRequest | null,
     reply: HttpReply | null,
+    line: KnownLine | null,
   ): void {
     // A client that leaves between two requests leaves nothing to be told.
     if (this.settings.log === undefined || (request === null && code === "CLIENT_LEFT")) return;
     const said = reply?.begun === true ? reply.statusCode : status || CLIENT_LEFT_STATUS;
-    this.#log(entryOf(session, request, said, reply?.bodyBytes ?? 0));
+    this.#log(entryOf(session, request, request ?? line, said, reply?.bodyBytes ?? 0));
   }
 
   /** A log that fails is no reason for anything else to. */
@@ -276,9 +278,19 @@ export class HttpServer implements SessionHost {
 function entryOf(
   session: Logged,
   request: HttpRequest | null,
+  line: KnownLine | null,
   status: number,
   bytes: number,
 ): AccessEntry {
   const durationMs = request === null ? 0 : performance.now() - request.began;
-  return { request, remoteAddress: session.peer, status, bytes, durationMs };
+  return {
+    request,
+    method: line?.method,
+    target: line?.target,
+    version: line?.version,
+    remoteAddress: session.peer,
+    status,
+    bytes,
+    durationMs,
+  };
 }

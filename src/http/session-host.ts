@@ -1,5 +1,6 @@
 import type { CoarseClock } from "./deadline.ts";
 import type { HttpSettings } from "./options.ts";
+import type { KnownLine } from "./parser/head-scanner.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
 import type { RefusalCode, RequestError } from "./refusal.ts";
 import type { HttpReply } from "./reply.ts";
@@ -29,12 +30,17 @@ export interface SessionHost extends CoarseClock {
   answered(session: Logged, request: HttpRequest, reply: HttpReply): void;
   /** One was refused, or a connection ended, for a reason with this code. */
   refused(code: RefusalCode): void;
-  /** A request has come to its end, or what was none, without a reply of its own. */
+  /**
+   * A request has come to its end, or what was none, without a reply of its own.
+   *
+   * @param line - What is known of it when its head was not complete.
+   */
   ended(
     session: Logged,
     error: RequestError,
     request: HttpRequest | null,
     reply: HttpReply | null,
+    line: KnownLine | null,
   ): void;
   /**
    * Something threw that the program gave.

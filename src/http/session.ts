@@ -483,7 +483,8 @@ export class Session extends Reading implements Exchange {
   /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
   #abandon(error: RequestError): void {
     const request = this.#request;
-    this.server.ended(this, error, request, this.#reply);
+    const line = request === null && this.hasParser ? this.parser.knownLine : null;
+    this.server.ended(this, error, request, this.#reply, line);
     this.#noMore();
     // The head of a request that is being handled lies in the parser.
     if (request === null) this.giveParserBack();

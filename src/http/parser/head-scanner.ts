@@ -2,6 +2,7 @@ import type { FailureCode } from "./failures.ts";
 import { FieldScanner } from "./field-scanner.ts";
 import { readHead } from "./framing.ts";
 import { RequestHead } from "./head.ts";
+import { latin1 } from "./latin1.ts";
 import type { ParserLimits } from "./limits.ts";
 import { BAD, pastClass, SHORT, wordAt, wordOf } from "./scan.ts";
 import { readTarget } from "./target.ts";
@@ -25,6 +26,13 @@ const HEAD = wordOf("HEAD");
 const HTTP = wordOf("HTTP");
 const SLASH_1_1 = wordOf("/1.1");
 
+/** What is known of a request line; `undefined` for what is not. */
+export interface KnownLine {
+  readonly method: string | undefined;
+  readonly target: string | undefined;
+  readonly version: 0 | 1 | undefined;
+}
+
 /** Methods that are names more often than not; any other token is made a string when asked for. */
 const KNOWN: readonly string[] = ["DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
 
@@ -42,6 +50,7 @@ export class HeadScanner {
   #state = METHOD;
   /** From where to go on, from the first byte of the head. */
   #at = 0;
+  #hasVersion = false;
 
   constructor(limits: ParserLimits) {
     this.#limits = limits;
@@ -51,9 +60,22 @@ export class HeadScanner {
 
   /** A new head. */
   begin(): void {
+    this.head.methodEnd = 0;
+    this.head.targetEnd = 0;
+    this.#hasVersion = false;
     this.#state = METHOD;
     this.#at = 0;
     this.head.begin();
+  }
+
+  /** What has been read of the request line so far, from the bytes that it lies in. */
+  lineSoFar(bytes: Uint8Array, base: number): KnownLine {
+    const { methodEnd, targetEnd, version } = this.head;
+    return {
+      method: methodEnd === 0 ? undefined : latin1(bytes, base, base + methodEnd),
+      target: targetEnd === 0 ? undefined : latin1(bytes, base + methodEnd + 1, base + targetEnd),
+      version: this.#hasVersion ? version : undefined,
+    };
   }
 
   /** Is it the target that took the room? Then that is what the answer says. */
@@ -147,6 +169,7 @@ export class HeadScanner {
     }
     if (bytes[at + 5] !== 0x31) return this.#bad("VERSION_UNSUPPORTED");
     head.version = bytes[at + 7] === ZERO ? 0 : 1;
+    this.#hasVersion = true;
     // The method may still have to be read from the bytes, for CONNECT and OPTIONS.
     head.fields.bytes = bytes;
     head.fields.base = base;

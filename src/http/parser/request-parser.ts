@@ -3,7 +3,7 @@ import { BodyParser } from "./body-parser.ts";
 import { FAILURES, type FailureCode } from "./failures.ts";
 import type { Fields } from "./fields.ts";
 import type { RequestHead } from "./head.ts";
-import { HeadScanner } from "./head-scanner.ts";
+import { HeadScanner, type KnownLine } from "./head-scanner.ts";
 import { DEFAULT_LIMITS, type ParserLimits } from "./limits.ts";
 import { END, FAILED, HEAD, NEED_MORE, type ReadResult } from "./results.ts";
 import { BAD } from "./scan.ts";
@@ -72,6 +72,13 @@ export class RequestParser {
   /** The head of the request, from HEAD on. The same object each time. */
   get head(): RequestHead {
     return this.#head.head;
+  }
+
+  /** What is known of the request line while the head is incomplete, or after it was refused. */
+  get knownLine(): KnownLine {
+    // Nothing of the next request has come: what the head has is of the last one.
+    if (this.#state === IDLE || this.#state === EMPTY_LINE) this.#head.begin();
+    return this.#head.lineSoFar(this.#section.bytes, this.#section.base);
   }
 
   /** After BODY: where in the chunk its bytes begin. */
@@ -212,6 +219,7 @@ export class RequestParser {
   }
 
   #fail(failure: FailureCode): ReadResult {
+    if (this.#state === IDLE || this.#state === EMPTY_LINE) this.#head.begin();
     this.#failure = failure;
     this.#state = REFUSED;
     return FAILED;

@@ -67,7 +67,11 @@ export class Section {
     this.length = before + (found >= 0 ? found : stop) - from;
     if (found !== SHORT) return found;
     if (this.length === this.#maxBytes) return OVER;
-    if (before === 0) this.#gathered.append(bytes, from, stop);
+    if (before === 0) {
+      this.#gathered.append(bytes, from, stop);
+      this.bytes = this.#gathered.bytes;
+      this.base = 0;
+    }
     return SHORT;
   }
 

@@ -1,10 +1,28 @@
 /** The access log: a line for whatever came, which nothing that came can break. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { AccessLog, type AccessLogOptions, type HttpOptions } from "../../../src/http/index.ts";
+import { fileURLToPath } from "node:url";
+import {
+  type AccessEntry,
+  AccessLog,
+  type AccessLogOptions,
+  type HttpOptions,
+} from "../../../src/http/index.ts";
+import { socketpair } from "../../../src/socket/index.ts";
+import { kernel } from "../../../src/sys/open.ts";
 import type { Case, Suite } from "../../suite.ts";
 import { type Client, GET, LAST, served } from "./client.ts";
 
@@ -92,7 +110,7 @@ const cases: readonly Case[] = [
           '"GET /none HTTP/1.1" 204 -',
           '"GET /stream HTTP/1.1" 200 5',
           '"-" 400 -',
-          '"-" 408 -',
+          '"GET / HTTP/1.1" 408 -',
           '"GET /never HTTP/1.1" 499 -',
         ],
       );
@@ -178,6 +196,220 @@ const cases: readonly Case[] = [
   },
 ];
 
+/** What is refused before its head is complete, and what of the request line is in the log. */
+const REFUSED: readonly (readonly [sent: string, line: string, entry: object])[] = [
+  ["GET /a HTTP/1.1\r\n\r\n", "GET /a HTTP/1.1", { method: "GET", target: "/a", version: "1.1" }],
+  [
+    "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n",
+    "POST /b HTTP/1.1",
+    { method: "POST", target: "/b", version: "1.1" },
+  ],
+  [
+    `GET /c HTTP/1.0\r\nX: ${"x".repeat(20_000)}\r\n\r\n`,
+    "GET /c HTTP/1.0",
+    { method: "GET", target: "/c", version: "1.0" },
+  ],
+  [`GET /${"x".repeat(9000)} HTTP/1.1\r\n\r\n`, "GET", { method: "GET" }],
+  ["GET /d HTTP/2.0\r\n\r\n", "GET /d", { method: "GET", target: "/d" }],
+  ["GET /e", "GET", { method: "GET" }],
+  [
+    "GET /f HTTP/1.1\r\nHost: a\r\n",
+    "GET /f HTTP/1.1",
+    { method: "GET", target: "/f", version: "1.1" },
+  ],
+  ["nonsense\r\n\r\n", "-", {}],
+  [`${GET}\n`, "-", {}],
+  ["\r\n\r\n\r\n\r\n\r\n\r\n", "-", {}],
+];
+
+const refused: readonly Case[] = (["common", "json"] as const).map((format) =>
+  logged(
+    `what is known of a refused request is in the log: ${format}`,
+    format,
+    async (client) => {
+      for (const [sent] of REFUSED) await client().send(sent).end();
+    },
+    (lines) => {
+      // The one that is sound does not count.
+      const rest = lines.filter((line) => !/ 200 |"status":200/.test(line));
+      assert.equal(rest.length, REFUSED.length, rest.join("\n"));
+      for (const [i, [, expected, entry]] of REFUSED.entries()) {
+        if (format === "common") {
+          assert.equal(/"([^"]*)"/.exec(rest[i] as string)?.[1], expected);
+        } else {
+          const { method, target, version } = JSON.parse(rest[i] as string);
+          assert.deepEqual(JSON.parse(JSON.stringify({ method, target, version })), entry);
+        }
+      }
+    },
+  ),
+);
+
+/** An entry, as a server makes it, of a request with this user agent. */
+function entryOf(agent: string): AccessEntry {
+  const header = (name: string) => (name === "user-agent" ? agent : undefined);
+  const request = { host: "a", header } as unknown as AccessEntry["request"];
+  const of = { remoteAddress: LOCAL, status: 200, bytes: 0, durationMs: 0 };
+  return { request, method: "GET", target: "/", version: 1, ...of };
+}
+
+/** What no line of a log has as it is. */
+const MARKS = [
+  "\x00",
+  "\n",
+  "\r",
+  "\x1b",
+  "\x7f",
+  "\x80",
+  "\x85",
+  "\x9b",
+  "\x9f",
+  "\u2028",
+  "\u2029",
+  "\ud800",
+];
+
+function inFolder(name: string, run: (folder: string) => void | Promise<void>): Case {
+  return {
+    name,
+    async run() {
+      const folder = mkdtempSync(join(tmpdir(), "polloi-log-"));
+      try {
+        await run(folder);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  };
+}
+
+/** Runs, and returns what was warned of. */
+async function warningsOf(run: () => Promise<void>): Promise<string[]> {
+  const warnings: string[] = [];
+  const hear = (warning: Error) => void warnings.push(warning.message);
+  process.on("warning", hear);
+  try {
+    await run();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  } finally {
+    process.off("warning", hear);
+  }
+  return warnings;
+}
+
+const PROGRAM = fileURLToPath(new URL("./exiting-log.js", import.meta.url));
+const RUN = kernel.runtime === "deno" ? ["run", "--allow-all"] : [];
+
+const files: readonly Case[] = [
+  ...(["common", "combined", "json"] as const).map((format) =>
+    inFolder(`controls of any kind are escaped: ${format}`, async (folder) => {
+      const path = join(folder, "log");
+      const log = new AccessLog({ to: path, format });
+      for (const mark of MARKS) log.write(entryOf(`a${mark}b`));
+      await log.close();
+      const text = readFileSync(path, "utf8");
+      assert.equal(text.split("\n").length, MARKS.length + 1);
+      assert.match(text, /^[ -~\n]*$/);
+      if (format !== "json") return;
+      const agents = text
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line).userAgent);
+      assert.deepEqual(
+        agents,
+        MARKS.map((mark) => `a${mark}b`),
+      );
+    }),
+  ),
+  {
+    name: "a log that cannot be written is closed all the same, and reported once: a full disk",
+    async run() {
+      const warnings = await warningsOf(async () => {
+        const log = new AccessLog({ to: "/dev/full" });
+        for (let i = 0; i < 500; i++) log.write(entryOf("a"));
+        await log.close();
+        await log.close();
+        assert.equal(log.lost, 500);
+      });
+      assert.equal(warnings.length, 1);
+      assert.match(warnings[0] as string, /ENOSPC \/dev\/full: no space left on device$/);
+    },
+  },
+  {
+    name: "a log that cannot be written is closed all the same, and reported once: a reader that left",
+    async run() {
+      const warnings = await warningsOf(async () => {
+        const [reader, writer] = socketpair();
+        reader.close();
+        const log = new AccessLog({ to: writer.fileno() });
+        for (let i = 0; i < 500; i++) log.write(entryOf("a"));
+        await log.close();
+        assert.equal(log.lost, 500);
+        writer.close();
+      });
+      assert.equal(warnings.length, 1);
+      assert.match(warnings[0] as string, /EPIPE/);
+    },
+  },
+  {
+    name: "a reader that is slow gets every line, and does not block the thread",
+    async run() {
+      const [reader, writer] = socketpair();
+      reader.setBlocking(false);
+      const log = new AccessLog({ to: writer.fileno(), format: "common" });
+      for (let i = 0; i < 20_000; i++) log.write(entryOf("a"));
+      const closed = log.close();
+      let lines = 0;
+      const read = (): void => {
+        for (
+          let bytes = reader.recv(65_536);
+          bytes !== null && bytes.length > 0;
+          bytes = reader.recv(65_536)
+        ) {
+          for (const byte of bytes) if (byte === 10) lines++;
+        }
+      };
+      const timer = setInterval(read, 1);
+      await closed;
+      clearInterval(timer);
+      read();
+      assert.deepEqual([lines, log.lost], [20_000, 0]);
+      writer.close();
+      reader.close();
+    },
+  },
+  inFolder(
+    "a FIFO that nobody reads is refused at once, and one that is read is written",
+    async (folder) => {
+      const path = join(folder, "fifo");
+      execFileSync("mkfifo", [path]);
+      assert.throws(() => new AccessLog({ to: path }), {
+        code: "ENXIO",
+        syscall: "open",
+        hint: /no process reads this FIFO/,
+      });
+      const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const log = new AccessLog({ to: path });
+      log.write(entryOf("a"));
+      await log.close();
+      const bytes = Buffer.alloc(1000);
+      assert.match(
+        bytes.subarray(0, readSync(reader, bytes)).toString(),
+        /"GET \/ HTTP\/1\.1" 200/,
+      );
+      closeSync(reader);
+    },
+  ),
+  inFolder("process.exit loses no line", (folder) => {
+    const path = join(folder, "log");
+    const { status, stderr } = spawnSync(process.execPath, [...RUN, PROGRAM, path], {
+      encoding: "utf8",
+    });
+    assert.equal(status, 7, stderr);
+    assert.equal(readFileSync(path, "utf8").split("\n").length, 301);
+  }),
+];
+
 export function httpLoggingConformance(): Suite {
-  return { title: "HTTP access log", cases };
+  return { title: "HTTP access log", cases: [...cases, ...refused, ...files] };
 }

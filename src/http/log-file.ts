@@ -1,0 +1,181 @@
+import process from "node:process";
+import { ERRNO } from "../base/errno.ts";
+import { show, typeError } from "../base/misuse.ts";
+import { SysError } from "../base/sys-error.ts";
+import { Deadline, POLLOUT, waitFor } from "../socket/wait.ts";
+import { O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_WRONLY } from "../sys/abi.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernel as threadKernel } from "../sys/open.ts";
+
+/** Lines are kept until there are this many bytes of them, or this many milliseconds have passed. */
+const BUFFER_BYTES = 8192;
+const FLUSH_MS = 500;
+/** A pipe that is full is tried again after this long. */
+const RETRY_MS = 10;
+/** More than this is not kept for a file that takes nothing: lines are lost, and counted. In bytes. */
+const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
+/** How long a file that takes nothing is waited for when it is closed, and when the process exits. */
+const PATIENCE_MS = 1000;
+/** A pipe that is writable takes this much without blocking: PIPE_BUF. See pipe(7). */
+const PIPE_BUF = 4096;
+/** No path is longer, its NUL included: PATH_MAX. See limits.h(0p). */
+const PATH_MAX = 4096;
+
+/** Errors that go away when there is room on the disk: until then lines are kept. */
+const NO_ROOM: ReadonlySet<number> = new Set([ERRNO.ENOSPC, ERRNO.EDQUOT]);
+
+const HINTS: Readonly<Record<number, string>> = {
+  [ERRNO.ENOSPC]: "no space left on device",
+  [ERRNO.EDQUOT]: "the quota of the disk is used up",
+  [ERRNO.EPIPE]: "its reader has left",
+};
+
+/**
+ * A file that lines are appended to, in large pieces.
+ *
+ * @remarks
+ * Writes are synchronous, so nothing is in flight when the process exits, and what is left is written then. A regular
+ * file takes 4 KiB into the page cache in some microseconds. A pipe, whose reader may be slow, is asked first whether it
+ * takes as much, so that it never blocks the thread, except for up to a second on exit.
+ */
+export class LogFile {
+  readonly #kernel: Kernel;
+  readonly #fd: number;
+  readonly #path: string | undefined;
+  readonly #failed: (error: SysError) => void;
+  readonly #onExit: () => void = () => this.#flushForGood();
+  /** What was being written when the file took no more. */
+  #rest: Uint8Array = new Uint8Array(0);
+  #text = "";
+  #lines = 0;
+  #lost = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * @param to - A path, or a descriptor, which stays the caller's.
+   * @param failed - Called each time that it cannot be written.
+   * @throws SysError `ENXIO` for a FIFO that no process reads; what opening the file fails with.
+   */
+  constructor(
+    to: string | number,
+    failed: (error: SysError) => void,
+    kernel: Kernel = threadKernel,
+  ) {
+    this.#kernel = kernel;
+    this.#failed = failed;
+    this.#path = typeof to === "string" ? to : undefined;
+    this.#fd = typeof to === "string" ? openLog(kernel, to) : to;
+    process.on("exit", this.#onExit);
+  }
+
+  /** How many lines were not written. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** @throws TypeError `ERR_CLOSED` */
+  write(line: string): void {
+    if (this.#closed !== undefined) {
+      throw typeError("ERR_CLOSED", "Cannot write to an access log that is closed");
+    }
+    if (this.#rest.length + this.#text.length + line.length > MAX_BUFFER_BYTES) {
+      this.#lost++;
+      return;
+    }
+    this.#text += line;
+    this.#lines++;
+    if (this.#text.length >= BUFFER_BYTES && this.#rest.length === 0) this.#flush();
+    this.#flushLater(FLUSH_MS);
+  }
+
+  /** Writes what is left, and closes the file. Lines that it does not take within a second are lost. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#timer);
+    const patience = new Deadline(PATIENCE_MS);
+    while (!this.#flush() && patience.leftMs() > 0) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    this.#lose();
+    process.off("exit", this.#onExit);
+    if (this.#path !== undefined) this.#kernel.libc.close(this.#fd);
+  }
+
+  /** The process exits: nothing can be waited for but by blocking the thread. */
+  #flushForGood(): void {
+    const patience = new Deadline(PATIENCE_MS);
+    while (!this.#flush() && waitFor(this.#kernel, this.#fd, POLLOUT, patience));
+    this.#lose();
+  }
+
+  #flushLater(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (!this.#flush()) this.#flushLater(this.#rest.length > 0 ? RETRY_MS : FLUSH_MS);
+    }, ms).unref();
+  }
+
+  /** Writes what the file takes. @returns Whether there is no reason to try again. */
+  #flush(): boolean {
+    const { libc, scratch } = this.#kernel;
+    while (this.#take()) {
+      if (!waitFor(this.#kernel, this.#fd, POLLOUT, new Deadline(0))) return false;
+      const piece = this.#rest.subarray(0, PIPE_BUF);
+      scratch.u8.set(piece);
+      const written = libc.write(this.#fd, scratch.address, piece.length);
+      if (written < 0) return this.#couldNotWrite(-written);
+      this.#rest = this.#rest.subarray(written);
+    }
+    return true;
+  }
+
+  #couldNotWrite(errno: number): boolean {
+    if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR) return false;
+    const where = this.#path === undefined ? { fd: this.#fd } : { address: this.#path };
+    this.#failed(new SysError("write", errno, { ...where, hint: HINTS[errno] }));
+    if (!NO_ROOM.has(errno) || this.#closed !== undefined) this.#lose();
+    return true;
+  }
+
+  /** Lines that are not written never will be. */
+  #lose(): void {
+    if (this.#rest.length > 0 || this.#text !== "") this.#lost += this.#lines;
+    this.#rest = this.#rest.subarray(0, 0);
+    this.#text = "";
+    this.#lines = 0;
+  }
+
+  /** The lines that came meanwhile are next. @returns Whether there is anything to write. */
+  #take(): boolean {
+    if (this.#rest.length > 0) return true;
+    if (this.#text === "") {
+      this.#lines = 0;
+      return false;
+    }
+    this.#rest = Buffer.from(this.#text);
+    this.#text = "";
+    return true;
+  }
+}
+
+/** Without O_NONBLOCK, a FIFO is opened when somebody opens its other end, and not before. See fifo(7). */
+function openLog({ libc, scratch }: Kernel, path: string): number {
+  const bytes = Buffer.from(path);
+  if (bytes.includes(0)) {
+    throw typeError("ERR_INVALID_DATA", `Cannot open ${show(path)}: give a path without NUL`);
+  }
+  if (bytes.length >= PATH_MAX) throw new SysError("open", ERRNO.ENAMETOOLONG, { address: path });
+  scratch.u8.set(bytes);
+  scratch.u8[bytes.length] = 0;
+  const flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC;
+  const fd = libc.open(scratch.address, flags, 0o666);
+  if (fd >= 0) return fd;
+  const hint =
+    -fd === ERRNO.ENXIO ? "no process reads this FIFO: start the one that does first" : undefined;
+  throw new SysError("open", fd, { address: path, hint });
+}
