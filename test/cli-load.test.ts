@@ -225,6 +225,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     ["http://127.0.0.1/a\r\nX:y", /Cannot load "http:.*": a path has no line breaks/],
     ["tcp://127.0.0.1:7 --duration fast", /500ms, 10s/],
     ["tcp://127.0.0.1:7 --rate 0", /above 0/],
+    ["tcp://127.0.0.1:7 --rate 99999999999999999999", /up to 1000000000/],
     ["tcp://127.0.0.1:7 --duration 1s --messages 5", /cannot be used with/],
     ["tcp://127.0.0.1:7 --engine kqueue", /Allowed choices/],
   ];

@@ -27,6 +27,7 @@ What is measured and how: docs/load.md.`;
 const MOST_CONNECTIONS = 10_000_000;
 const MOST_MESSAGES = Number.MAX_SAFE_INTEGER;
 const MOST_BYTES = 1 << 30;
+const MOST_A_SECOND = 1_000_000_000;
 const MOST_PIPELINED = 65_536;
 
 /** Adds `polloi load`. */
@@ -112,8 +113,8 @@ export function addLoad(
 
 function rate(text: string): number {
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError("Give messages a second, above 0.");
+  if (value > 0 && value <= MOST_A_SECOND) return value;
+  throw new InvalidArgumentError(`Give messages a second, above 0 and up to ${MOST_A_SECOND}.`);
 }
 
 function addresses(text: string): string[] {

@@ -23,7 +23,7 @@ export interface LoadOptions extends EngineOptions {
   /** The bytes of every message, instead of stamped ones; for HTTP, the body of a POST. */
   readonly data?: Uint8Array | undefined;
   /**
-   * Messages a second, on all connections together, sent when they are due whether answers have come or
+   * Messages a second, above 0 and up to 1e9, on all connections together, sent when they are due whether answers have come or
    * not. Default: each connection sends when its answer has come.
    */
   readonly rate?: number | undefined;
@@ -66,6 +66,8 @@ export interface LoadPlan extends EngineOptions {
 const MOST_CONNECTIONS = 10_000_000;
 const MOST_BYTES = 1 << 30;
 const MOST_PIPELINED = 65_536;
+/** A message a nanosecond. Beyond it, turns within the longest load would not be counted exactly. */
+const MOST_A_SECOND = 1e9;
 
 /**
  * @throws TypeError, RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_TIMEOUT`,
@@ -163,10 +165,10 @@ function checkFrom(from: unknown): void {
 
 function rateOf(rate: unknown): number | null {
   if (rate === undefined) return null;
-  if (typeof rate === "number" && rate > 0 && Number.isFinite(rate)) return rate;
+  if (typeof rate === "number" && rate > 0 && rate <= MOST_A_SECOND) return rate;
   throw rangeError(
     "ERR_INVALID_OPTION",
-    `Cannot send ${show(rate)} messages a second: give a number above 0`,
+    `Cannot send ${show(rate)} messages a second: give a number above 0, up to ${MOST_A_SECOND}`,
   );
 }
 

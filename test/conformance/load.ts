@@ -624,6 +624,7 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ rampMs: Number.POSITIVE_INFINITY }, "ERR_INVALID_TIMEOUT", /Infinity as rampMs/],
   [{ thinkMs: Number.NaN }, "ERR_INVALID_TIMEOUT", /NaN as thinkMs/],
   [{ rate: 0 }, "ERR_INVALID_OPTION", /0 messages a second/],
+  [{ rate: 1e22 }, "ERR_INVALID_OPTION", /1e\+22 messages a second: .* up to 1000000000/],
   [{ rate: null }, "ERR_INVALID_OPTION", /null messages a second/],
   [{ rate: "5" }, "ERR_INVALID_OPTION", /"5" messages a second/],
   [{ trigger: "sideways" }, "ERR_INVALID_OPTION", /"sideways" as trigger/],
