@@ -86,8 +86,10 @@ function open(deno: DenoNamespace): Kernel {
   const arenas = new ArenaPool(libc, viewMemory);
   const scratch = arenas.map(64 * 1024);
   const wait = symbols.wait_on_thread as unknown as NonblockingWait;
-  // A call in another thread: this one has nothing to run until it returns, so Deno polls its I/O.
-  const turns = new Turns(symbols.leave_to_runtime as unknown as () => Promise<number>);
+  const leave = symbols.leave_to_runtime as unknown as () => Promise<number>;
+  // A call in another thread: this one has nothing to run until it returns, so Deno polls its I/O. The first call
+  // may return before the turn that made it has ended; nothing else is left to run beside the second.
+  const turns = new Turns(() => leave().then(leave));
   const watches = new ThreadWatches({ libc, scratch, turns }, (epoll, onReady) =>
     startThread(deno, wait, arenas, epoll, (tags) => {
       turns.polled();
