@@ -172,7 +172,8 @@ export class HttpReply {
   }
 
   /**
-   * Sends all of the answer. The bytes are yours again at once.
+   * Sends all of the answer. The bytes are yours again at once; an array of more than 256 KiB is sent without a
+   * copy and must stay as it is until the client has it, so one array can be the answer to any number of clients.
    *
    * @param body - A string goes as UTF-8.
    * @throws TypeError `ERR_CLOSED` when the head has gone; `ERR_INVALID_LENGTH` when Content-Length was set
@@ -227,7 +228,8 @@ export class HttpReply {
   }
 
   /**
-   * Sends a piece of the body. The bytes are yours again at once.
+   * Sends a piece of the body. The bytes are yours again at once; an array of more than 256 KiB is sent without a
+   * copy and must stay as it is until `whenDrained` calls back.
    *
    * @returns Whether to go on: false says that the peer falls behind, and `whenDrained` will tell.
    * @throws TypeError `ERR_CLOSED` before `begin` and after the end; RangeError `ERR_INVALID_LENGTH` when it

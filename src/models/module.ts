@@ -16,7 +16,8 @@ export interface ModelConnection<State = unknown> {
   /** The peer's address; null when it is not connected any more. */
   readonly remoteAddress: SocketAddress | null;
   /**
-   * Writes bytes, or a string as UTF-8, which are yours again at once.
+   * Writes bytes, or a string as UTF-8, which are yours again at once. Only an array of more than 256 KiB must not be
+   * changed afterwards: on an event loop it is sent without a copy.
    *
    * @remarks
    * Nothing is lost and nothing overtakes. Served by blocking calls, this returns when the kernel has taken
