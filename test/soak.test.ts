@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { whyNoUring } from "../src/engine/try-uring.ts";
 import { kernel } from "../src/sys/open.ts";
+import { checkPlants } from "./soak/planted.ts";
 import { RUNS_ALL, TEST_ALL } from "./suite.ts";
 
 const MAIN: string = fileURLToPath(new URL("./soak/main.js", import.meta.url));
@@ -29,6 +30,10 @@ const AS_WELL: readonly string[][] = [
   ["--engine", "poll", "--lent"],
   ["--protocol", "http", "--engine", "poll"],
 ];
+
+test("every fault that the soak is shown to find can still be planted: npm run soak:planted", () => {
+  checkPlants();
+});
 
 for (const args of [...ALWAYS, ...AS_WELL]) {
   const isLeftOut = AS_WELL.includes(args) && !TEST_ALL;

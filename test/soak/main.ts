@@ -75,19 +75,42 @@ const trigger = values.trigger ?? DEFAULT_TRIGGERS[engine] ?? "level";
 const milliseconds = values.minutes * 60_000;
 /** The clients call a connection that takes 15 seconds, or 30 with HTTP, a hanging one, and say so. */
 const GRACE_MS = 35_000;
+/** Stalls and a busy machine take a few seconds at most. */
+const ANSWER_MS = 20_000;
 const MAX_GROWTH = 4 / 3;
 const SLACK_BYTES = 32 * 1024 * 1024;
+
+const children: ChildProcess[] = [];
 
 function start(name: string, args: readonly string[]): ChildProcess {
   const folder = protocol === "http" ? "http/" : "";
   const path = fileURLToPath(new URL(`./${folder}${name}.js`, import.meta.url));
-  return fork(path, args, { execArgv: ["--expose-gc"] });
+  const child = fork(path, args, { execArgv: ["--expose-gc"] });
+  children.push(child);
+  return child;
 }
 
+/** @throws Error when the child has ended, or does not answer in time. */
 async function ask<State>(child: ChildProcess, what = "state"): Promise<State> {
-  const answer = once(child, "message");
-  child.send(what);
-  return (await answer)[0] as State;
+  const over = new AbortController();
+  const { signal } = over;
+  const events = [
+    once(child, "message", { signal }).then(([state]) => state as State),
+    once(child, "exit", { signal }).then(([code]) => {
+      throw new Error(`the server ended with ${code}`);
+    }),
+    sleep(ANSWER_MS, undefined, { signal }).then(() => {
+      throw new Error(`the server does not answer for ${ANSWER_MS / 1000} s`);
+    }),
+  ];
+  // Those that lose are aborted.
+  for (const event of events) event.catch(() => {});
+  child.send(what, () => {});
+  try {
+    return await Promise.race(events);
+  } finally {
+    over.abort();
+  }
 }
 
 /** What the reactor has in use, in a few words. */
@@ -120,6 +143,12 @@ if (engine === "io_uring") {
   );
 }
 const server = start("server", [engine, trigger, lent ? "lent" : "copied", unlucky ? seed : ""]);
+process.on("uncaughtException", (error) => {
+  console.log(`VIOLATION ${error.message}`);
+  console.log("FAILED: the soak cannot go on");
+  for (const child of children) child.kill("SIGKILL");
+  process.exit(1);
+});
 const first = await ask<ServerState>(server);
 const begun = performance.now();
 const client = start("client", [

@@ -1,4 +1,5 @@
 /** What the soak's server answers to a handler's requests: most of it follows from the path. */
+
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   type FilesHandler,
@@ -6,6 +7,7 @@ import {
   type HttpReply,
   type HttpRequest,
 } from "../../../src/http/index.ts";
+import { COPIED_BYTES } from "../../../src/reactor/send-queue.ts";
 import { content, contentText, sumOf } from "./content.ts";
 
 /** What a handler throws because it was asked to. */
@@ -27,11 +29,14 @@ export function isAwaited(mark: string | null | undefined): boolean {
   return mark === "stays";
 }
 
-/** Bytes that are wiped as soon as they were handed over: they are ours again at once. */
+/**
+ * Bytes that are wiped as soon as they were handed over, where they are ours again at once. Longer arrays are kept
+ * until they are sent.
+ */
 function lent(bytes: Uint8Array, take: (copy: Uint8Array) => void): void {
   const copy = new Uint8Array(bytes);
   take(copy);
-  copy.fill(0x21);
+  if (copy.length <= COPIED_BYTES) copy.fill(0x21);
 }
 
 export class Routes {
