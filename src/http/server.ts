@@ -18,7 +18,7 @@ import { isThenable } from "./web/fetch-handler.ts";
 /** Parsers that wait for the next request in the middle of which a chunk ends. */
 const SPARE_PARSERS = 64;
 /** How often deadlines are looked at, by the shortest of the timeouts. */
-const LOOKS_PER_TIMEOUT = 8;
+const LOOKS_PER_TIMEOUT = 16;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 500;
 const STOPPING_LOOK_MS = 50;
