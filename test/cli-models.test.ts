@@ -137,6 +137,18 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.ok(Math.min(connections as number, requests as number) >= 24);
   });
 
+  test("a signal that comes while processes start leaves no socket file and no process behind", async () => {
+    using at = folder();
+    const path = join(at.path, "socket");
+    await using program = polloi(`serve --model prefork --children 3 --unix ${path} --grace 1h`);
+    // The file is there before the processes are.
+    await until("it listens", () => existsSync(path));
+    program.signal("SIGTERM");
+    const { code, stdout } = await program.ended;
+    assert.match(stdout, /stopping: SIGTERM\nserved 0 connections/);
+    assert.deepEqual([code, existsSync(path)], [0, false]);
+  });
+
   test("a process that does not respond is told of, and again when it does; the others serve on", async () => {
     await using program = await serving("echo --model prefork --children 2 --share reuseport");
     const [pid] = childrenOf(program.child.pid);

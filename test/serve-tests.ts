@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
-import { exchange, MAIN, noise, Program, polloi, serving } from "./processes.ts";
+import { exchange, folder, MAIN, noise, Program, polloi, serving } from "./processes.ts";
 
 /** More than a process that is to run out of them may have. */
 const CROWD = 120;
@@ -48,6 +50,34 @@ export function serveTests(...flags: string[]): void {
     }
     assert.equal((await program.ended).code, 0);
   });
+
+  for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGINT"]] as const) {
+    test(`the file of a unix socket is gone after ${signals.join(" and ")}`, async () => {
+      using at = folder();
+      const path = join(at.path, "socket");
+      const serve = ["serve --quiet --grace 1h", ...flags, "--unix"].join(" ");
+      await using program = polloi(`${serve} ${path}`);
+      await program.says(/Ctrl-C/);
+      assert.ok(existsSync(path));
+      const deaf = connect(path).pause();
+      deaf.on("error", () => {});
+      await once(deaf, "connect");
+      // With one signal it waits for nobody, with two it does not wait for this one.
+      if (signals.length === 1) deaf.destroy();
+      else while (deaf.write(noise(1_000_000)));
+      program.signal(signals[0]);
+      await program.says(/stopping: /);
+      // One that comes within a moment of the first counts as the same.
+      const again = setInterval(() => {
+        if (signals.length > 1) program.signal(signals[0]);
+      }, 50);
+      await program.says(/served /);
+      clearInterval(again);
+      const { code } = await program.ended;
+      deaf.destroy();
+      assert.deepEqual([code, existsSync(path)], [0, false]);
+    });
+  }
 
   test("--grace 0 waits for nobody at the first signal", async () => {
     await using program = polloi(["serve --port 0 --quiet --grace 0", ...flags].join(" "));

@@ -4,7 +4,7 @@ export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 /** The command line is wrong. */
 export const EXIT_USAGE = 2;
-/** A measurement was ended by Ctrl-C, and has shown what there was. */
+/** Ctrl-C ended a measurement, which has shown what there was, or, twice, a server that was starting. */
 export const EXIT_INTERRUPTED = 130;
 /** The reader of standard output has left: 128 and the number of SIGPIPE, as a shell reports it. */
 export const EXIT_PIPE = 141;

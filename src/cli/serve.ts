@@ -3,7 +3,7 @@ import { type EngineChoice, probeEngines } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { kernel } from "../sys/open.ts";
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
 import { Keyboard } from "./keyboard.ts";
 import { complain } from "./output.ts";
@@ -23,6 +23,8 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
   const { quiet = false, json = false } = flags;
   const report = json ? jsonReport(quiet) : humanReport(quiet);
   const servers: RunningServer[] = [];
+  // Before anything is opened: a signal that comes while children start must leave no socket file behind.
+  const request = new StopRequest(servers);
   let reactor: Reactor | undefined;
   let tracing: Tracing | undefined;
   let what = "";
@@ -41,8 +43,11 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
       const { protocol } = asked[i] as Asked;
       what = `cannot serve ${protocol} on ${flags.unix ?? `${flags.host} port ${port}`}`;
       servers.push(await openServer(reactor, { protocol, port }, flags, report, tracing?.kernel));
+      if (request.isMade) break;
     }
-    await serveUntilStopped(reactor, servers, flags, report, tracing);
+    request.isOpening = false;
+    tracing?.ended.then(request.make);
+    await serveUntilStopped(reactor, servers, flags, report, request);
     report.stopped(
       servers.map((server) => ({ protocol: server.place.protocol, ...server.served() })),
     );
@@ -77,37 +82,63 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
   }
 }
 
+/** The request to stop: a signal, Enter, or the end of a trace. */
+class StopRequest {
+  /** Resolves with the reason. */
+  readonly made: Promise<string>;
+  /** Whether servers are still being opened. */
+  isOpening = true;
+  readonly #servers: readonly RunningServer[];
+  #madeAt = Number.POSITIVE_INFINITY;
+  #resolve: (reason: string) => void = () => {};
+
+  /** @param servers - Those that a second signal cuts off. */
+  constructor(servers: readonly RunningServer[]) {
+    this.#servers = servers;
+    this.made = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    // Never removed: until the process has ended, one more must not kill it half-way.
+    process.on("SIGINT", this.#onSignal);
+    process.on("SIGTERM", this.#onSignal);
+  }
+
+  get isMade(): boolean {
+    return this.#madeAt !== Number.POSITIVE_INFINITY;
+  }
+
+  /** Makes the request; a later reason is ignored. */
+  readonly make = (reason: string): void => {
+    this.#madeAt = Math.min(this.#madeAt, performance.now());
+    this.#resolve(reason);
+  };
+
+  readonly #onSignal = (signal: string): void => {
+    const isSecond = performance.now() - this.#madeAt > SAME_SIGNAL_MS;
+    this.make(signal);
+    if (!isSecond) return;
+    if (this.isOpening) process.exit(EXIT_INTERRUPTED);
+    for (const server of this.#servers) server.abort();
+  };
+}
+
 async function serveUntilStopped(
   reactor: Reactor,
   servers: readonly RunningServer[],
   flags: ServeFlags,
   report: ServeReport,
-  tracing: Tracing | undefined,
+  request: StopRequest,
 ): Promise<void> {
-  let stop: (reason: string) => void = () => {};
-  const asked = new Promise<string>((resolve) => {
-    stop = resolve;
-  });
-  let askedAt = Number.POSITIVE_INFINITY;
-  const onSignal = (signal: string): void => {
-    stop(signal);
-    // Asked again, it waits for nobody.
-    if (performance.now() - askedAt > SAME_SIGNAL_MS) for (const server of servers) server.abort();
-    askedAt = Math.min(askedAt, performance.now());
-  };
-  // Never taken off again: until the process has ended, one more must not kill it half-way.
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  tracing?.ended.then(stop);
-  using keyboard = new Keyboard(reactor, kernel, () => stop("Enter"));
+  using keyboard = new Keyboard(reactor, kernel, () => request.make("Enter"));
   const { engine, trigger } = reactor;
   const why = `${howText(trigger)}: ${whyEngine(engine, flags.engine)}`;
-  report.listening(
-    servers.map(({ place }) => ({ ...place, engine, why })),
-    keyboard.listening,
-  );
-  report.stopping(await Promise.race([asked, ...servers.map(({ failed }) => failed)]));
-  askedAt = Math.min(askedAt, performance.now());
+  if (!request.isMade) {
+    report.listening(
+      servers.map(({ place }) => ({ ...place, engine, why })),
+      keyboard.listening,
+    );
+  }
+  report.stopping(await Promise.race([request.made, ...servers.map(({ failed }) => failed)]));
   keyboard[Symbol.dispose]();
   await Promise.all(servers.map((server) => server.stop(flags.grace ?? GRACE_MS)));
 }
