@@ -19,7 +19,7 @@ const OLD = 256;
  * signalfd(2) needs the signal blocked in every thread, which no library can bring about in a process that
  * runs already. So this is the self-pipe trick: a signal handler that writes the signal's number to a pipe.
  *
- * A handler can interrupt any thread at any instruction, where no JavaScript may run. This one is 16 machine
+ * A handler can interrupt any thread at any instruction, where no JavaScript may run. This one is a dozen machine
  * instructions, the same under every runtime: it looks up the descriptor of the signal in a table and calls
  * write(2), which changes neither errno nor anything else.
  *
