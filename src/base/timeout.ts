@@ -35,6 +35,18 @@ export function naturalTimeoutOf(timeoutMs: number | null | undefined): number {
   return timeout;
 }
 
+/**
+ * A delay: milliseconds, which cannot be left out. One that is past already, being negative, is 0.
+ *
+ * @throws As {@link timeoutOf}.
+ */
+export function delayOf(delayMs: number): number {
+  if (typeof delayMs !== "number") {
+    throw typeError("ERR_INVALID_TIMEOUT", `Cannot wait for ${show(delayMs)}: give milliseconds`);
+  }
+  return Math.max(0, timeoutOf(delayMs));
+}
+
 function outOfRange(timeoutMs: number): RangeError & { code: MisuseCode } {
   return rangeError(
     "ERR_INVALID_TIMEOUT",

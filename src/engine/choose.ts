@@ -2,6 +2,7 @@ import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { openBestPoller, openPoller, POLLER_NAMES, whyNot } from "../selectors/open-poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { checkKernel } from "../sys/kernel-option.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import type { Completions, Engine, EngineName, Trigger } from "./engine.ts";
 import { ReadinessEngine } from "./readiness-engine.ts";
@@ -24,6 +25,7 @@ export interface EngineReport {
 
 /** Tries every engine, the best first. */
 export function probeEngines(kernel: Kernel = defaultKernel): EngineReport[] {
+  checkKernel(kernel);
   return ENGINES.map((name) => {
     const reason = name === "io_uring" ? whyNoUring(kernel) : whyNot(name, kernel);
     return reason === undefined ? { name, works: true } : { name, works: false, reason };
@@ -39,16 +41,11 @@ export interface EngineOptions {
 }
 
 /**
- * The engine that is asked for; for `"auto"` the best that works here.
+ * Refuses what is no engine or no trigger.
  *
- * @throws TypeError `ERR_INVALID_OPTION` for a name or trigger that there is not, or an edge trigger
- * where only epoll has it; SysError of its first call when the engine does not work here.
+ * @throws TypeError `ERR_INVALID_OPTION`
  */
-export function makeEngine(
-  kernel: Kernel,
-  { engine = "auto", trigger }: EngineOptions,
-  completions: Completions,
-): Engine {
+export function checkEngine({ engine = "auto", trigger }: EngineOptions): void {
   if (engine !== "auto" && !ENGINES.includes(engine)) {
     throw typeError(
       "ERR_INVALID_OPTION",
@@ -61,6 +58,21 @@ export function makeEngine(
       `Cannot use the trigger ${show(trigger)}: give "level" or "edge"`,
     );
   }
+}
+
+/**
+ * The engine that is asked for; for `"auto"` the best that works here.
+ *
+ * @throws TypeError `ERR_INVALID_OPTION` for a name or trigger that there is not, or an edge trigger
+ * where only epoll has it; SysError of its first call when the engine does not work here.
+ */
+export function makeEngine(
+  kernel: Kernel,
+  options: EngineOptions,
+  completions: Completions,
+): Engine {
+  checkEngine(options);
+  const { engine = "auto", trigger } = options;
   if (engine === "io_uring") return makeUring(kernel, trigger, completions);
   // A trigger is asked for: an engine over readiness is meant.
   if (engine === "auto" && trigger === undefined && whyNoUring(kernel) === undefined) {

@@ -1,4 +1,6 @@
 import process from "node:process";
+import { optionsOf } from "../base/argument.ts";
+import { filenoOf } from "../base/descriptor.ts";
 import { show, typeError } from "../base/misuse.ts";
 import type { SysError } from "../base/sys-error.ts";
 import { LogFile } from "./log-file.ts";
@@ -70,11 +72,13 @@ export class AccessLog implements AccessSink {
   #hasFailed = false;
 
   /**
-   * @throws TypeError `ERR_INVALID_OPTION`; SysError `ENXIO` for a FIFO that no process reads; what opening the
-   * file fails with.
+   * @throws TypeError `ERR_INVALID_OPTION`, TypeError or RangeError `ERR_INVALID_FD`; SysError `ENXIO` for a FIFO
+   * that no process reads; what opening the file fails with.
    */
-  constructor({ to = 1, format = "combined" }: AccessLogOptions = {}) {
-    const line = FORMATS[format];
+  constructor(options: AccessLogOptions = {}) {
+    const { to = 1, format = "combined" } = optionsOf(options);
+    checkDestination(to);
+    const line = typeof format === "string" ? FORMATS[format] : undefined;
     if (line === undefined) {
       throw typeError(
         "ERR_INVALID_OPTION",
@@ -91,7 +95,11 @@ export class AccessLog implements AccessSink {
     return this.#lostBefore + this.#file.lost;
   }
 
+  /** @throws TypeError `ERR_INVALID_DATA` for what is no entry. */
   write(entry: AccessEntry): void {
+    if (typeof entry !== "object" || entry === null || entry.request === undefined) {
+      throw typeError("ERR_INVALID_DATA", `Cannot log ${show(entry)}: give an AccessEntry`);
+    }
     this.#file.write(this.#format(entry));
   }
 
@@ -124,6 +132,17 @@ export class AccessLog implements AccessSink {
     this.#hasFailed = true;
     const why = hint === undefined ? message : `${message}: ${hint}`;
     process.emitWarning(`The access log cannot be written: ${why}`);
+  }
+}
+
+/** @throws TypeError `ERR_INVALID_OPTION`, TypeError or RangeError `ERR_INVALID_FD` */
+function checkDestination(to: unknown): void {
+  if (typeof to === "number") filenoOf(to);
+  else if (typeof to !== "string" || to === "" || to.includes("\0")) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot log to ${show(to)}: give the path of a file, or a descriptor`,
+    );
   }
 }
 

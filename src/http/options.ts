@@ -1,8 +1,10 @@
+import { booleanOf } from "../base/argument.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { checkCallbacks } from "../reactor/options.ts";
+import { Reactor } from "../reactor/reactor.ts";
 import type { AccessSink } from "./access-log.ts";
 import { type ParserLimits, parserLimitsOf } from "./parser/limits.ts";
 import type { HttpReply } from "./reply.ts";
@@ -111,7 +113,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   for (const name of Object.keys(timeouts) as (keyof HttpTimeouts)[]) {
     const value = options[name];
     if (value === undefined) continue;
-    if (!(value > 0)) {
+    if (!(typeof value === "number" && value > 0)) {
       throw rangeError(
         "ERR_INVALID_OPTION",
         `Cannot use ${show(value)} as ${name}: give milliseconds above 0, or Infinity`,
@@ -119,7 +121,14 @@ export function settingsOf(options: HttpOptions): HttpSettings {
     }
     timeouts[name] = value;
   }
+  checkCallbacks(options, ["error"]);
   const { error = (thrown) => console.error(thrown) } = options;
+  if (options.log !== undefined && typeof options.log?.write !== "function") {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${show(options.log)} as log: give an AccessLog, or what has a write()`,
+    );
+  }
   const maxRequests = countOf("maxRequests", options.maxRequests);
   const maxConnections = countOf("maxConnections", options.maxConnections);
   const limits = parserLimitsOf(options);
@@ -137,6 +146,36 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   };
 }
 
+const OF_LISTENER = ["host", "port", "path", "fd", "backlog", "reusePort", "dualStack"] as const;
+
+/**
+ * Where to serve, said once.
+ *
+ * @throws TypeError `ERR_INVALID_OPTION`
+ */
+export function checkPlace(options: HttpOptions): void {
+  const { worker, reactor, engine } = options;
+  if (worker !== undefined && typeof worker?.listen !== "function") {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${show(worker)} as worker: give the PoolWorker that start() was given`,
+    );
+  }
+  if (reactor !== undefined && !(reactor instanceof Reactor)) {
+    throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(reactor)} as reactor: give a Reactor`);
+  }
+  const refuse = (one: string, other: string): never => {
+    throw typeError("ERR_INVALID_OPTION", `Cannot serve with ${one} and ${other}: give one`);
+  };
+  if (worker !== undefined) {
+    if (reactor !== undefined) refuse("a worker", "a reactor");
+    const also = OF_LISTENER.find((name) => options[name] !== undefined);
+    if (also !== undefined) refuse("a worker", also);
+  }
+  if (engine !== undefined && worker !== undefined) refuse("a worker", "an engine");
+  if (engine !== undefined && reactor !== undefined) refuse("a reactor", "an engine");
+}
+
 /** What is logged says how long it took. */
 function timed(handler: HttpHandler): HttpHandler {
   return (request, reply) => {
@@ -146,9 +185,12 @@ function timed(handler: HttpHandler): HttpHandler {
 }
 
 function handlerOf({ handler, fetch, overrideGlobals }: HttpOptions): ServedFetch {
-  if (fetch !== undefined && handler === undefined) return serveFetch(fetch, overrideGlobals);
+  const override = booleanOf(overrideGlobals, "overrideGlobals", true);
+  if (typeof fetch === "function" && handler === undefined) return serveFetch(fetch, override);
   if (typeof handler === "function" && fetch === undefined) return { handler, release() {} };
-  const given = handler === undefined ? "neither" : fetch === undefined ? show(handler) : "both";
+  const both = handler !== undefined && fetch !== undefined;
+  const neither = handler === undefined && fetch === undefined;
+  const given = both ? "both" : neither ? "neither" : show(handler ?? fetch);
   throw typeError(
     "ERR_INVALID_OPTION",
     `Cannot serve with ${given}: give a handler or a fetch, which are functions`,
@@ -156,7 +198,7 @@ function handlerOf({ handler, fetch, overrideGlobals }: HttpOptions): ServedFetc
 }
 
 function countOf(name: string, value: number = Number.POSITIVE_INFINITY): number {
-  if (value >= 1) return value;
+  if (typeof value === "number" && value >= 1) return value;
   throw rangeError(
     "ERR_INVALID_OPTION",
     `Cannot use ${show(value)} as ${name}: give a number from 1 up`,

@@ -1,5 +1,7 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
+import { checkCallback, checkData } from "../reactor/options.ts";
+import { checkOutgoingFile } from "../reactor/outgoing-file.ts";
 import type { Exchange } from "./exchange.ts";
 import { checkField, connectionOptions, encoded, shortBy, wrongLength } from "./field-check.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";
@@ -123,6 +125,7 @@ export class HttpReply {
    */
   header(name: string, value: string | number): this {
     this.#isFresh();
+    checkFieldTypes(name, value);
     const text = String(value);
     const lower = name.toLowerCase();
     checkField(name, text, OWN.has(lower));
@@ -180,6 +183,7 @@ export class HttpReply {
    * to something else.
    */
   send(body: string | Uint8Array = ""): void {
+    checkData(body);
     if (!this.#isFresh() || !this.#exchange.isAnswerable()) return;
     const isText = typeof body === "string";
     const length = isText ? utf8Length(body) : body.length;
@@ -236,6 +240,7 @@ export class HttpReply {
    * goes beyond Content-Length.
    */
   write(bytes: string | Uint8Array): boolean {
+    checkData(bytes);
     if (!this.#isStreaming()) return false;
     const length = typeof bytes === "string" ? utf8Length(bytes) : bytes.length;
     if (length === 0) return !this.#exchange.isFull;
@@ -264,6 +269,7 @@ export class HttpReply {
    * `ERR_CLOSED` after the end.
    */
   trailer(name: string, value: string | number): this {
+    checkFieldTypes(name, value);
     if (this.#state === FRESH || this.#isStreaming()) {
       const text = String(value);
       checkField(name, text, isForbiddenTrailer(name.toLowerCase()));
@@ -279,6 +285,7 @@ export class HttpReply {
    * when the client has left. What it throws is the handler's failure, and the reply is cut off.
    */
   async stream(source: AsyncIterable<string | Uint8Array>): Promise<void> {
+    checkSource(source);
     this.begin();
     try {
       if (!this.#hidden) await pour(source, this);
@@ -322,6 +329,7 @@ export class HttpReply {
    * @source sendfile(2)
    */
   sendFile(file: OutgoingFile): void {
+    checkOutgoingFile(file);
     if (!this.#isFresh()) {
       file.done?.(clientLeft());
       return;
@@ -340,6 +348,7 @@ export class HttpReply {
    * @throws as {@link write} does; TypeError `ERR_INVALID_OPTION` in a body without Content-Length.
    */
   writeFile(file: OutgoingFile): boolean {
+    checkOutgoingFile(file);
     if (!this.#isStreaming()) {
       file.done?.(clientLeft());
       return false;
@@ -362,6 +371,7 @@ export class HttpReply {
 
   /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
   whenDrained(callback: () => void): void {
+    checkCallback(callback);
     if (this.#state === ABANDONED) this.#exchange.soon(callback);
     else this.#exchange.whenDrained(callback);
   }
@@ -449,4 +459,20 @@ export class HttpReply {
     const why = this.#state === DONE ? "it is complete" : "call begin() first, or send()";
     throw typeError("ERR_CLOSED", `Cannot write to a reply: ${why}`);
   }
+}
+
+/** @throws TypeError `ERR_INVALID_DATA` */
+function checkFieldTypes(name: unknown, value: unknown): void {
+  if (typeof name === "string" && (typeof value === "string" || typeof value === "number")) return;
+  throw typeError(
+    "ERR_INVALID_DATA",
+    `Cannot set ${show(name)} to ${show(value)}: give a name, and a string or a number`,
+  );
+}
+
+/** @throws TypeError `ERR_INVALID_DATA` */
+function checkSource(source: AsyncIterable<unknown> | Iterable<unknown>): void {
+  const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = Object(source);
+  if (typeof async === "function" || typeof sync === "function") return;
+  throw typeError("ERR_INVALID_DATA", `Cannot stream ${show(source)}: give an async iterable`);
 }

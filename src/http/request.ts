@@ -1,5 +1,7 @@
-import { typeError } from "../base/misuse.ts";
+import { optionsOf, stringOf } from "../base/argument.ts";
+import { show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
+import { checkCallback, checkCallbacks, checkConnectionOptions } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 import type { Exchange } from "./exchange.ts";
@@ -119,6 +121,7 @@ export class HttpRequest {
 
   /** The value of a header, in whatever case, joined when repeated; `undefined` when there is none. */
   header(name: string): string | undefined {
+    stringOf(name, "the name of a header", "ERR_INVALID_DATA");
     return this.head.header(name);
   }
 
@@ -139,6 +142,13 @@ export class HttpRequest {
    * @throws TypeError `ERR_CLOSED` when it has a reader, or is over.
    */
   read(reader: BodyReader): void {
+    if (typeof optionsOf(reader, "a reader").data !== "function") {
+      throw typeError(
+        "ERR_INVALID_OPTION",
+        `Cannot read with ${show(reader)}: give a reader, with a data()`,
+      );
+    }
+    checkCallbacks(reader, ["end", "abort"]);
     if (this.#reader !== null || this.#head === null) {
       throw typeError(
         "ERR_CLOSED",
@@ -173,6 +183,7 @@ export class HttpRequest {
    * same is sent.
    */
   whenLeft(callback: (error: RequestError) => void): void {
+    checkCallback(callback);
     if (this.#left !== null) callback(this.#left);
     else if (this.#whenLeft === null) this.#whenLeft = [callback];
     else this.#whenLeft.push(callback);
@@ -200,6 +211,7 @@ export class HttpRequest {
     if (this.#lost !== null || this.#head === null) {
       throw typeError("ERR_CLOSED", "Cannot upgrade: the client has left, or has its reply");
     }
+    checkConnectionOptions(options);
     return this.#exchange.upgrade(options);
   }
 

@@ -1,8 +1,9 @@
+import { optionsOf } from "../base/argument.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { defaultReactor } from "../reactor/default-reactor.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
-import { type HttpOptions, settingsOf } from "./options.ts";
+import { checkPlace, type HttpOptions, settingsOf } from "./options.ts";
 import { HIGH_WATER_BYTES } from "./sending.ts";
 import { HttpServer } from "./server.ts";
 import type { Session } from "./session.ts";
@@ -25,7 +26,8 @@ import type { Session } from "./session.ts";
  * ```
  */
 export function serve(options: HttpOptions): HttpServer {
-  const { worker, acceptError } = options;
+  const { worker, acceptError } = optionsOf(options);
+  checkPlace(options);
   const reactor = worker?.reactor ?? options.reactor ?? defaultReactor(options);
   const settings = settingsOf(options);
   const server = new HttpServer(reactor, settings);

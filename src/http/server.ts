@@ -1,6 +1,7 @@
 import { printAs } from "../base/inspect.ts";
 import type { Connection, ConnectionState } from "../reactor/connection.ts";
 import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
+import { checkTimeout } from "../reactor/options.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { AccessEntry } from "./access-log.ts";
@@ -103,6 +104,8 @@ export class HttpServer implements SessionHost {
    * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`
    */
   async stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
+    // Before anything is stopped.
+    checkTimeout("graceMs", graceMs);
     this.#beginStopping();
     await this.listener?.stop(graceMs);
     this.settings.release();

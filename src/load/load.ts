@@ -1,5 +1,6 @@
+import { optionsOf } from "../base/argument.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import { ManyThreadsRun } from "./many-threads.ts";
 import { type LoadOptions, planOf } from "./options.ts";
 import { OwnThreadRun } from "./own-thread.ts";
@@ -29,11 +30,9 @@ import type { LoadRun } from "./run.ts";
  * console.log(`${messagesPerSecond} a second, p99 ${latencyMs.p99} ms, ${mismatches} wrong`);
  * ```
  */
-export function load(
-  options: LoadOptions,
-  { kernel = defaultKernel }: { readonly kernel?: Kernel } = {},
-): LoadRun {
-  const plan = planOf(options);
+export function load(options: LoadOptions, how: { readonly kernel?: Kernel } = {}): LoadRun {
+  const kernel = kernelOf(how);
+  const plan = planOf(optionsOf(options));
   makeRoom(kernel, plan.connections, plan.workers ?? 0);
   if (plan.workers === null) return new OwnThreadRun(plan, kernel);
   return new ManyThreadsRun(plan, plan.workers);

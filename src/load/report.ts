@@ -1,3 +1,4 @@
+import { optionsOf } from "../base/argument.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { Percentiles } from "./latency.ts";
 import type { LoadPlan } from "./options.ts";
@@ -80,6 +81,7 @@ export function reportOf(plan: LoadPlan, tally: Tally, facts: LoadFacts): LoadRe
 
 /** Whether everything that was sent came back as it was, from everyone that was asked. */
 export function isClean(report: LoadReport): boolean {
-  const { errors, mismatches, unanswered, failed } = report;
+  const { errors, mismatches, unanswered, failed } = optionsOf(report, "a report");
+  optionsOf(errors, "the errors of a report");
   return Object.keys(errors).length === 0 && mismatches + unanswered + failed === 0;
 }

@@ -1,10 +1,12 @@
 import { availableParallelism } from "node:os";
+import { booleanOf, listOf, optionsOf } from "../base/argument.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
-import type { EngineOptions } from "../engine/choose.ts";
-import { checkTimeout } from "../reactor/options.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { checkEngine, type EngineOptions } from "../engine/choose.ts";
+import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
+import { Reactor } from "../reactor/reactor.ts";
 import type { ListenOptions } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import { type LivenessOptions, livenessOf } from "../workers/liveness.ts";
 import { type CrashLoop, checkCrashLoop } from "../workers/restarts.ts";
 import type { ModelObserver } from "./served.ts";
@@ -133,7 +135,21 @@ const ONLY_FOR: readonly (readonly [option: keyof ModelOptions, models: readonly
 
 /** @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
 export function checkModelOptions(options: ModelOptions): void {
-  const { model, sharing, atLimit } = options;
+  kernelOf(options);
+  checkEngine(options);
+  checkCallbacks(options, ["message", "died", "limitReached", "acceptError"]);
+  optionsOf(options.listen, "listen");
+  booleanOf(options.noDelay, "noDelay", true);
+  if (options.reactor !== undefined && !(options.reactor instanceof Reactor)) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${show(options.reactor)} as reactor: give a Reactor`,
+    );
+  }
+  const { execArgv, observer } = options;
+  if (execArgv !== undefined) listOf(execArgv, "execArgv");
+  if (observer !== undefined) optionsOf(observer, "observer");
+  const { model, sharing, atLimit, maxChildren = 1 } = options;
   oneOf("model", model, MODELS);
   for (const [name, models] of ONLY_FOR) {
     if (options[name] === undefined || models.includes(model)) continue;
@@ -144,7 +160,7 @@ export function checkModelOptions(options: ModelOptions): void {
   }
   if (sharing !== undefined) oneOf("sharing", sharing, ["exclusive", "reuseport"]);
   if (atLimit !== undefined) oneOf("atLimit", atLimit, ["wait", "close"]);
-  count("maxChildren", options.maxChildren ?? 1, MOST_CHILDREN);
+  count("maxChildren", maxChildren, MOST_CHILDREN);
   checkTimeout("idleTimeoutMs", options.idleTimeoutMs);
   livenessOf(options);
   checkCrashLoop(options.crashLoop);

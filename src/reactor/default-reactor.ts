@@ -1,4 +1,5 @@
-import type { EngineChoice } from "../engine/choose.ts";
+import { optionsOf } from "../base/argument.ts";
+import { checkEngine, type EngineChoice } from "../engine/choose.ts";
 import type { Trigger } from "../engine/engine.ts";
 import { Reactor } from "./reactor.ts";
 
@@ -11,7 +12,9 @@ export interface ReactorChoice {
 const reactors = new Map<string, Reactor>();
 
 /** This thread's reactor for an engine and a trigger: what `listen`, `connect` and `serve` use. */
-export function defaultReactor({ engine = "auto", trigger }: ReactorChoice = {}): Reactor {
+export function defaultReactor(choice: ReactorChoice = {}): Reactor {
+  const { engine = "auto", trigger } = optionsOf(choice);
+  checkEngine({ engine, trigger });
   const key = `${engine} ${trigger ?? "by default"}`;
   let reactor = reactors.get(key);
   if (reactor === undefined) {

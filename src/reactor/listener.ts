@@ -1,3 +1,4 @@
+import { booleanOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
@@ -17,7 +18,7 @@ import { SocketFile } from "../socket/socket-file.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { resetOnClose } from "./lingering.ts";
 import { type Loop, Owner } from "./loop.ts";
-import { checkTimeout } from "./options.ts";
+import { checkCallbacks, checkTimeout } from "./options.ts";
 import { refusal, tooLargeHint } from "./refusal.ts";
 import { Stream } from "./stream.ts";
 import { profileOf, type StreamListener, type StreamProfile } from "./stream-profile.ts";
@@ -141,6 +142,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   constructor(loop: Loop, options: ListenOptions<Data>) {
     super();
     checkMaxConnections(options.maxConnections);
+    checkCallbacks(options, ["acceptError", "gone"]);
+    const exclusive = booleanOf(options.exclusive, "exclusive", false);
     const { kernel, engine } = loop;
     this.#loop = loop;
     this.#options = options;
@@ -158,7 +161,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       setIntOption(kernel, this.#fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
     this.#slot = loop.take(this);
-    const result = engine.listen(this.#slot, this.#fd, options.exclusive === true);
+    const result = engine.listen(this.#slot, this.#fd, exclusive);
     if (result < 0) {
       this.#file?.remove();
       if (options.fd === undefined) kernel.libc.close(this.#fd);

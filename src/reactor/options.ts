@@ -1,6 +1,7 @@
+import { booleanOf, optionsOf } from "../base/argument.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
-import type { ConnectionOptions } from "./connection.ts";
+import type { ConnectionOptions, Handlers } from "./connection.ts";
 
 /**
  * A timeout among options: milliseconds from 0 up, or left out.
@@ -16,9 +17,23 @@ export function checkTimeout(name: string, timeoutMs: number | undefined): void 
   );
 }
 
+const HANDLERS: readonly (keyof Handlers)[] = [
+  "open",
+  "data",
+  "drain",
+  "end",
+  "stopping",
+  "close",
+  "error",
+  "timeout",
+];
+
 /** @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
-export function checkConnectionOptions(options: ConnectionOptions): void {
-  const { idleTimeoutMs, highWaterBytes, maxPendingBytes } = options;
+export function checkConnectionOptions<Data>(options: Handlers<Data> & ConnectionOptions): void {
+  const { idleTimeoutMs, highWaterBytes, maxPendingBytes } = optionsOf(options);
+  checkCallbacks(options, HANDLERS);
+  booleanOf(options.zeroCopy, "zeroCopy", false);
+  booleanOf(options.noDelay, "noDelay", true);
   for (const [name, value] of Object.entries({ highWaterBytes, maxPendingBytes })) {
     if (value === undefined || (typeof value === "number" && value >= 0)) continue;
     throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give 0 or more`);
@@ -32,8 +47,29 @@ export function checkData(bytes: Uint8Array | string): void {
   throw typeError("ERR_INVALID_DATA", `Cannot write ${show(bytes)}: give a string or a Uint8Array`);
 }
 
+/** Of another realm it may be, so what it is made of decides. @throws TypeError `ERR_INVALID_OPTION` */
+export function checkError(error: Error): void {
+  if (typeof error === "object" && error !== null && typeof error.message === "string") return;
+  throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(error)} as an error: give an Error`);
+}
+
 /** @throws `ERR_INVALID_OPTION` when it is no function. */
 export function checkCallback(callback: unknown): void {
   if (typeof callback === "function") return;
   throw typeError("ERR_INVALID_OPTION", `Cannot call back ${show(callback)}: give a function`);
+}
+
+/** @throws `ERR_INVALID_OPTION` when one of `names` in `options` is there and is no function. */
+export function checkCallbacks<T extends object>(
+  options: T,
+  names: readonly (keyof T & string)[],
+): void {
+  for (const name of names) {
+    const callback = options[name];
+    if (callback === undefined || typeof callback === "function") continue;
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${show(callback)} as ${name}: give a function`,
+    );
+  }
 }

@@ -1,3 +1,4 @@
+import { optionsOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { rangeError, show } from "../base/misuse.ts";
@@ -6,7 +7,8 @@ import type { OutgoingFile } from "./connection.ts";
 import { checkCallback } from "./options.ts";
 
 /** @throws `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`. */
-export function checkOutgoingFile({ fd, offset, length, done }: OutgoingFile): void {
+export function checkOutgoingFile(file: OutgoingFile): void {
+  const { fd, offset, length, done } = optionsOf(file, "a file");
   filenoOf(fd);
   checkBytes("an offset", offset);
   checkBytes("a length", length);

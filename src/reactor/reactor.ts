@@ -1,14 +1,14 @@
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
-import { timeoutOf } from "../base/timeout.ts";
+import { delayOf, naturalTimeoutOf } from "../base/timeout.ts";
 import { type EngineOptions, makeEngine } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import { closeOnExec, setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { type ConnectOptions, Connector } from "./connector.ts";
 import { Hosted } from "./hosted.ts";
@@ -63,7 +63,7 @@ export class Reactor implements Disposable {
    * @throws TypeError `ERR_INVALID_OPTION`; SysError `EMFILE` or what else keeps the engine from working.
    */
   constructor(options: ReactorOptions = {}) {
-    const { kernel = defaultKernel } = options;
+    const kernel = kernelOf(options);
     this.#loop = new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
     this.#hosted = new Hosted(this.#loop);
     this.#loop.host = this.#hosted;
@@ -174,7 +174,7 @@ export class Reactor implements Disposable {
   setTimer(delayMs: number, callback: () => void): Timer {
     this.#checkOpen("set a timer");
     checkCallback(callback);
-    return this.#loop.timers.add(Math.max(0, timeoutOf(delayMs)), callback, true);
+    return this.#loop.timers.add(delayOf(delayMs), callback, true);
   }
 
   /**
@@ -225,7 +225,7 @@ export class Reactor implements Disposable {
   turn(timeoutMs?: number): number {
     this.#checkOpen("turn");
     this.#checkIdle("turn");
-    const happened = this.#loop.turn(timeoutOf(timeoutMs));
+    const happened = this.#loop.turn(naturalTimeoutOf(timeoutMs));
     this.#loop.submit();
     return happened;
   }

@@ -240,7 +240,9 @@ export abstract class SendQueue extends Owner {
   /** Sends what goes of a file. @returns Whether all of it went, and the stream is still there. */
   #sendFile(slot: number, block: Block, file: OutgoingFile): boolean {
     const length = block.end - block.start;
-    const taken = length === 0 ? 0 : this.loop.engine.sendFile(slot, file.fd, block.start, length);
+    // -0 becomes 0: Deno's foreign-function interface does not take it.
+    const fd = file.fd + 0;
+    const taken = length === 0 ? 0 : this.loop.engine.sendFile(slot, fd, block.start, length);
     if (taken < 0) {
       this.failed(-taken, "sendfile");
       return false;

@@ -2,6 +2,7 @@ import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
+import { delayOf } from "../base/timeout.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
 import {
@@ -24,7 +25,7 @@ import { Finishing } from "./finishing.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import { CLOSING_MS, linger, resetOnClose } from "./lingering.ts";
 import type { Loop } from "./loop.ts";
-import { checkConnectionOptions, checkData, checkTimeout } from "./options.ts";
+import { checkConnectionOptions, checkData, checkError, checkTimeout } from "./options.ts";
 import { checkOutgoingFile, fileCancelled } from "./outgoing-file.ts";
 import { SendQueue } from "./send-queue.ts";
 import { profileOf, type StreamListener, type StreamProfile } from "./stream-profile.ts";
@@ -161,6 +162,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   destroy(error?: Error): void {
+    if (error !== undefined) checkError(error);
     if (this.#is(CLOSED)) return;
     const files = this.filesLeft();
     // What is cut short is not to look whole. A unix socket has no reset, and ends.
@@ -212,6 +214,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   setIdleTimeout(timeoutMs: number): void {
+    delayOf(timeoutMs);
     checkTimeout("the idle timeout", timeoutMs);
     // What closes has a time of its own.
     if (this.#is(CLOSING | CLOSED)) return;

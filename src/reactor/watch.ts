@@ -84,7 +84,7 @@ export class DescriptorWatch extends Owner implements Watch {
 
 /** @throws TypeError `ERR_INVALID_EVENTS` unless these are EVENT_* bits and at least `least`. */
 export function checkEvents(events: number, least: 0 | 1): void {
-  if (Number.isInteger(events) && events >= least && (events & ~EVENT_ALL) === 0) return;
+  if (Number.isInteger(events) && events >= least && events <= EVENT_ALL) return;
   throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
 }
 

@@ -1,7 +1,9 @@
+import { optionsOf } from "../base/argument.ts";
+import { checkEngine } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
-import { checkTimeout } from "../reactor/options.ts";
+import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { kernelOf } from "../sys/kernel-option.ts";
 import { Ledger } from "./ledger.ts";
 import { PoolListeners } from "./listeners.ts";
 import { livenessOf } from "./liveness.ts";
@@ -63,7 +65,11 @@ export class WorkerPool implements AsyncDisposable {
   #stopping = false;
 
   private constructor(options: WorkersOptions) {
-    const { kernel = defaultKernel, listen, engine, trigger, data } = options;
+    const kernel = kernelOf(options);
+    checkEngine(options);
+    checkCallbacks(options, ["crashed", "message"]);
+    const { listen, engine, trigger, data } = options;
+    if (listen !== undefined) optionsOf(listen, "listen");
     const count = workerCount(options.workers);
     const module = moduleUrl(options.module);
     const liveness = livenessOf(options);

@@ -1,7 +1,9 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { booleanOf, optionsOf } from "../../base/argument.ts";
 import { rangeError, show, typeError } from "../../base/misuse.ts";
 import type { Kernel } from "../../sys/kernel.ts";
+import { checkKernel } from "../../sys/kernel-option.ts";
 import { kernel as defaultKernel } from "../../sys/open.ts";
 import type { HttpHandler } from "../options.ts";
 import { Site, type SiteOptions } from "./site.ts";
@@ -45,8 +47,13 @@ const MOST_AGE_MS = 365 * 24 * 3600 * 1000;
  * ```
  */
 export function files(options: FilesOptions, kernel: Kernel = defaultKernel): FilesHandler {
-  const { dir, listing = false, dotfiles = false, precompressed = true, maxAgeMs } = options;
-  if (maxAgeMs !== undefined && !(maxAgeMs >= 0 && maxAgeMs <= MOST_AGE_MS)) {
+  const { dir, maxAgeMs } = optionsOf(options);
+  checkKernel(kernel);
+  const listing = booleanOf(options.listing, "listing", false);
+  const dotfiles = booleanOf(options.dotfiles, "dotfiles", false);
+  const precompressed = booleanOf(options.precompressed, "precompressed", true);
+  const isAge = typeof maxAgeMs === "number" && maxAgeMs >= 0 && maxAgeMs <= MOST_AGE_MS;
+  if (maxAgeMs !== undefined && !isAge) {
     throw rangeError(
       "ERR_INVALID_OPTION",
       `Cannot use ${show(maxAgeMs)} as maxAgeMs: give milliseconds from 0 to ${MOST_AGE_MS}, a year`,

@@ -9,6 +9,8 @@ import { HOSTILE, type Kind, WRONG } from "./wrong-values.ts";
 /** A call that the table makes. */
 export interface Call {
   readonly args: readonly Kind[];
+  /** What is right is not tried, since it starts threads or processes. */
+  readonly refusalsOnly?: boolean;
   /** Makes the call and gives back whatever it made. */
   run(args: readonly unknown[]): unknown;
 }
@@ -67,6 +69,11 @@ export function method<T extends object>(
   };
 }
 
+/** The same, of which only what is wrong is tried. */
+export function refusing(it: Call): Call {
+  return { ...it, refusalsOnly: true };
+}
+
 /** Closes what has to be closed of a result. */
 function closed(result: unknown): unknown {
   for (const it of Array.isArray(result) ? result : [result]) {
@@ -86,10 +93,11 @@ export function casesOf(table: Table): Case[] {
   });
 }
 
-async function tryAll(name: string, { args, run }: Call): Promise<void> {
+async function tryAll(name: string, { args, run, refusalsOnly = false }: Call): Promise<void> {
   const complaints: string[] = [];
   const given = (): unknown[] => args.map((arg) => arg.good());
   const attempt = async (what: string, values: unknown[], accepted: boolean): Promise<void> => {
+    if (accepted && refusalsOnly) return;
     const complaint = await complaintOf(() => run(values), accepted);
     if (complaint !== undefined) complaints.push(`${name}(${what}): ${complaint}`);
   };
@@ -173,6 +181,18 @@ function membersOf(name: string, value: unknown): string[] {
     if (typeof member === "function") found.add(`${name}:${key}`);
   }
   return [...found];
+}
+
+/** The methods of an interface in the sources that `table` does not know: it has no value to be asked. */
+export function methodsMissing(file: string, name: string, table: Table): string[] {
+  const source = readFileSync(new URL(`../../../../${file}`, import.meta.url), "utf8");
+  const [, body = ""] =
+    new RegExp(`^export interface ${name}\\b[^{]*{\n([^]*?)^}`, "m").exec(source) ?? [];
+  const found = [...body.matchAll(/^ {2}(\w+)(?:<.*>)?\(/gm)].map(
+    ([, method]) => `${name}.${method}`,
+  );
+  assert.ok(found.length > 0, `${file} has no interface ${name} with methods`);
+  return [...new Set(found)].filter((it) => !(it in table.methods));
 }
 
 function isBase(it: object | null): boolean {

@@ -1,0 +1,296 @@
+/** `polloi/http`: every function and method, and what its arguments are. */
+import { devNull } from "node:os";
+import * as http from "../../../src/http/index.ts";
+import { Reactor } from "../../../src/index.ts";
+import { type Call, call, internal, maker, method, type Table } from "./calls.ts";
+import { FROM_ONE, NOTHING, OF_CONNECTIONS, OUTGOING_FILE, WHERE } from "./reactor-table.ts";
+import {
+  BOOLEAN,
+  CALLBACK,
+  DATA,
+  integer,
+  KERNEL,
+  type Kind,
+  kind,
+  like,
+  MILLISECONDS,
+  optional,
+  options,
+  required,
+  untried,
+} from "./wrong-values.ts";
+
+/** A method of the request or the reply that a handler is given, asked within it. */
+function inHandler(
+  which: "request" | "reply",
+  name: string,
+  args: readonly Kind[],
+  prepare: (reply: http.HttpReply) => void = () => {},
+): Call {
+  return {
+    args,
+    run: async (given) => {
+      using reactor = new Reactor({ engine: "epoll" });
+      const port = 0;
+      return await new Promise((resolve, reject) => {
+        const server = http.serve({
+          reactor,
+          host: "127.0.0.1",
+          port,
+          error: reject,
+          handler(request, reply) {
+            const it = which === "request" ? request : reply;
+            try {
+              prepare(reply);
+              const called = (it as unknown as Record<string, (...args: unknown[]) => unknown>)[
+                name
+              ];
+              const result = called?.apply(it, [...given]);
+              // What is pending when the connection goes is for nobody.
+              if (result instanceof Promise) result.then(resolve, reject);
+              else resolve(undefined);
+              setImmediate(() => resolve(undefined));
+            } catch (error) {
+              reject(error);
+            }
+          },
+        });
+        reactor.connect({
+          host: "127.0.0.1",
+          port: server.port,
+          error: reject,
+          open: (connection) => connection.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        });
+      });
+    },
+  };
+}
+
+const begin = (reply: http.HttpReply): void => {
+  reply.header("Content-Length", 1000).begin();
+};
+const reply = (name: keyof http.HttpReply & string, ...args: Kind[]): [string, Call] => [
+  `HttpReply.${name}`,
+  inHandler("reply", name, args),
+];
+const begun = (name: keyof http.HttpReply & string, ...args: Kind[]): [string, Call] => [
+  `HttpReply.${name}`,
+  inHandler("reply", name, args, begin),
+];
+const request = (name: keyof http.HttpRequest & string, ...args: Kind[]): [string, Call] => [
+  `HttpRequest.${name}`,
+  inHandler("request", name, args),
+];
+
+const TOKEN = kind(
+  () => "X-Name",
+  (value) => value === "foo",
+);
+const VALUE = kind(
+  () => "value",
+  (value) => typeof value === "string" || typeof value === "number",
+);
+/** Milliseconds above 0, or Infinity. */
+const TIME = optional(
+  kind(
+    () => 1000,
+    (value) => typeof value === "number" && value > 0,
+  ),
+);
+const BYTES = optional(
+  kind(
+    () => 1000,
+    (value) =>
+      (Number.isSafeInteger(value) && (value as number) >= 0) || value === Number.POSITIVE_INFINITY,
+  ),
+);
+/** What is kept in memory. */
+const BUFFERED = optional(integer(0, 16_777_216, 1000));
+const { host, port, path, backlog, reusePort, dualStack } = WHERE as Record<string, Kind>;
+
+const SERVE = required(
+  {
+    host: host as Kind,
+    port: port as Kind,
+    path: path as Kind,
+    backlog: backlog as Kind,
+    reusePort: reusePort as Kind,
+    dualStack: dualStack as Kind,
+    fd: NOTHING,
+    acceptError: optional(CALLBACK),
+    handler: like(CALLBACK, () => () => {}),
+    fetch: NOTHING,
+    overrideGlobals: optional(BOOLEAN),
+    error: optional(CALLBACK),
+    worker: NOTHING,
+    reactor: NOTHING,
+    engine: optional(
+      kind(
+        () => "epoll",
+        () => false,
+      ),
+    ),
+    maxRequests: FROM_ONE,
+    maxConnections: FROM_ONE,
+    log: NOTHING,
+    headTimeoutMs: TIME,
+    bodyTimeoutMs: TIME,
+    idleTimeoutMs: TIME,
+    sendTimeoutMs: TIME,
+    halfCloseTimeoutMs: TIME,
+    maxHeadBytes: BUFFERED,
+    maxTargetBytes: BUFFERED,
+    maxHeaders: BYTES,
+    maxBodyBytes: BYTES,
+    maxChunkExtensionBytes: BYTES,
+    maxTrailerBytes: BUFFERED,
+  },
+  () => ({ host: "", port: 0, handler: () => {} }),
+);
+
+const log = (): http.AccessLog => new http.AccessLog({ to: devNull });
+
+export const HTTP: Table = {
+  functions: {
+    AccessLog: {
+      args: [
+        optional(
+          options(
+            {
+              // A path would be made, and a descriptor written to.
+              to: untried(
+                optional(
+                  kind(
+                    () => devNull,
+                    () => false,
+                  ),
+                ),
+                "foo",
+                -0,
+                undefined,
+              ),
+              format: optional(
+                kind(
+                  () => "common",
+                  () => false,
+                ),
+              ),
+            },
+            () => ({ to: devNull }),
+          ),
+        ),
+      ],
+      run: async ([given]) => {
+        await new http.AccessLog(given as http.AccessLogOptions).close();
+      },
+    },
+    FetchInfo: internal("a server makes it"),
+    HttpReply: internal("a server makes it"),
+    HttpRequest: internal("a server makes it"),
+    HttpServer: internal("serve makes it"),
+    RequestError: internal("a server makes it"),
+    files: maker(
+      http.files,
+      required(
+        {
+          dir: untried(
+            kind(
+              () => "/",
+              () => false,
+            ),
+            "foo",
+          ),
+          listing: optional(BOOLEAN),
+          dotfiles: optional(BOOLEAN),
+          precompressed: optional(BOOLEAN),
+          maxAgeMs: optional(
+            kind(
+              () => 0,
+              (value) => typeof value === "number" && value >= 0 && value <= 365 * 24 * 3_600_000,
+            ),
+          ),
+        },
+        () => ({ dir: "/" }),
+      ),
+      KERNEL,
+    ),
+    serve: {
+      args: [SERVE],
+      run: async ([given]) => {
+        await http.serve(given as http.HttpOptions).stop();
+      },
+    },
+  },
+  methods: {
+    "AccessLog.close": call(() => log().close()),
+    "AccessLog.reopen": method(log, "reopen"),
+    "AccessLog.write": method(
+      log,
+      "write",
+      kind(
+        () => ({ request: null, remoteAddress: "-", status: 200, bytes: 0, durationMs: 0 }),
+        () => false,
+      ),
+    ),
+    "FetchInfo.fileno": call(() => 0),
+    "FetchInfo.upgrade": internal("HttpRequest.upgrade"),
+    ...Object.fromEntries([
+      reply("begin"),
+      begun("end", optional(DATA)),
+      reply("header", TOKEN, VALUE),
+      reply("send", optional(DATA)),
+      reply("sendFile", OUTGOING_FILE),
+      reply("status", integer(200, 599)),
+      reply(
+        "stream",
+        kind(
+          () => ["foo"],
+          (value) => Array.isArray(value) || typeof value === "string",
+        ),
+      ),
+      reply("trailer", TOKEN, VALUE),
+      reply("whenDrained", CALLBACK),
+      begun("write", DATA),
+      begun("writeFile", OUTGOING_FILE),
+      request("bytes"),
+      request("fileno"),
+      request(
+        "header",
+        kind(
+          () => "host",
+          (value) => typeof value === "string",
+        ),
+      ),
+      request("headers"),
+      request("pause"),
+      request(
+        "read",
+        required({ data: CALLBACK, end: optional(CALLBACK), abort: optional(CALLBACK) }, () => ({
+          data: () => {},
+        })),
+      ),
+      request("resume"),
+      request("text"),
+      request("upgrade", options(OF_CONNECTIONS)),
+      request("whenLeft", CALLBACK),
+    ]),
+    ...Object.fromEntries(
+      [
+        ...["HttpReply.lines", "HttpReply.leaveLengthOut", "HttpReply.fail", "HttpReply.forget"],
+        ...["HttpReply.abandon", "HttpRequest.ignoreBody", "HttpRequest.drop", "HttpRequest.left"],
+        ...["HttpRequest.lost", "HttpRequest.over", "HttpServer.opened", "HttpServer.received"],
+        ...["HttpServer.closed", "HttpServer.taken", "HttpServer.giveBack", "HttpServer.answered"],
+        ...["HttpServer.ended", "HttpServer.refused", "HttpServer.failed", "HttpServer.handedOver"],
+        ...["HttpServer.soon", "HttpServer.stopping"],
+      ].map((name) => [name, internal("for the session")]),
+    ),
+    "HttpServer.stop": {
+      args: [MILLISECONDS],
+      run: ([graceMs]) => {
+        using reactor = new Reactor({ engine: "epoll" });
+        const server = http.serve({ reactor, host: "127.0.0.1", port: 0, handler: () => {} });
+        return server.stop(graceMs as number);
+      },
+    },
+  },
+};

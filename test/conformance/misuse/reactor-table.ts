@@ -1,0 +1,270 @@
+/** `polloi`: every function and method, and what its arguments are. */
+import * as polloi from "../../../src/index.ts";
+import { EVENT_ALL, EVENT_READ, Waker } from "../../../src/selectors/index.ts";
+import { AF_INET, socketpair } from "../../../src/socket/index.ts";
+import { type Call, call, internal, made, maker, method, type Table } from "./calls.ts";
+import { FD } from "./select-table.ts";
+import {
+  ADDRESS,
+  BOOLEAN,
+  CALLBACK,
+  DATA,
+  integer,
+  KERNEL,
+  type Kind,
+  kind,
+  MILLISECONDS,
+  optional,
+  options,
+  required,
+  STRING,
+  TIMEOUT,
+  untried,
+} from "./wrong-values.ts";
+
+const { Reactor } = polloi;
+
+/** 0 or more, without an end. */
+const LIMIT: Kind = optional(
+  kind(
+    () => 1,
+    (value) => typeof value === "number" && value >= 0,
+  ),
+);
+export const FROM_ONE: Kind = optional(
+  kind(
+    () => 1,
+    (value) => typeof value === "number" && value >= 1,
+  ),
+);
+export const NOTHING: Kind = kind(
+  () => undefined,
+  (value) => value === undefined,
+);
+export const HANDLERS: Readonly<Record<string, Kind>> = Object.fromEntries(
+  ["open", "data", "drain", "end", "stopping", "close", "error", "timeout"].map((name) => [
+    name,
+    optional(CALLBACK),
+  ]),
+);
+export const OF_CONNECTIONS: Readonly<Record<string, Kind>> = {
+  ...HANDLERS,
+  zeroCopy: optional(BOOLEAN),
+  noDelay: optional(BOOLEAN),
+  idleTimeoutMs: MILLISECONDS,
+  highWaterBytes: LIMIT,
+  maxPendingBytes: LIMIT,
+};
+export const ENGINE: Readonly<Record<string, Kind>> = {
+  engine: optional(
+    kind(
+      () => "epoll",
+      () => false,
+    ),
+  ),
+  trigger: optional(
+    kind(
+      () => "level",
+      () => false,
+    ),
+  ),
+};
+export const WHERE: Readonly<Record<string, Kind>> = {
+  host: untried(optional(STRING), "foo"),
+  port: integer(0, 65_535, 0),
+  path: NOTHING,
+  backlog: optional(integer(0, 0x7fff_ffff)),
+  reusePort: optional(BOOLEAN),
+  dualStack: optional(BOOLEAN),
+};
+const LISTEN = required(
+  {
+    ...OF_CONNECTIONS,
+    ...WHERE,
+    address: NOTHING,
+    family: optional(
+      kind(
+        () => AF_INET,
+        () => false,
+      ),
+    ),
+    reuseAddr: optional(BOOLEAN),
+    fd: NOTHING,
+    exclusive: optional(BOOLEAN),
+    maxConnections: FROM_ONE,
+    acceptError: optional(CALLBACK),
+    gone: optional(CALLBACK),
+  },
+  () => ({ host: "", port: 0 }),
+);
+const CONNECT = required(
+  {
+    ...OF_CONNECTIONS,
+    host: untried(optional(STRING), "foo"),
+    port: integer(0, 65_535, 1),
+    path: NOTHING,
+    localAddress: optional(ADDRESS),
+    connectTimeoutMs: MILLISECONDS,
+  },
+  () => ({ host: "127.0.0.1", port: 1, error: () => {} }),
+);
+
+const reactor = (): polloi.Reactor => new Reactor({ engine: "epoll" });
+
+/** One that is ready to be watched, and readable. */
+let ready: Waker | undefined;
+function readable(): Waker {
+  ready ??= new Waker();
+  ready.wake();
+  return ready;
+}
+
+type Connection = polloi.Connection<unknown>;
+
+/** A method of an open connection. */
+function ofConnection(name: keyof Connection & string, ...args: Kind[]): Call {
+  return {
+    args,
+    run: (given) => {
+      using turning = reactor();
+      const [left, right] = socketpair();
+      const connection = turning.adopt(left.detach(), { error: () => {} });
+      try {
+        return (connection[name] as (...args: unknown[]) => unknown)(...given);
+      } finally {
+        turning.close();
+        right.close();
+      }
+    },
+  };
+}
+
+/** A method of what a reactor opens. */
+function ofOpened<T>(
+  open: (it: polloi.Reactor) => T,
+  name: keyof T & string,
+  ...args: Kind[]
+): Call {
+  return {
+    args,
+    run: (given) => {
+      using turning = reactor();
+      const it = open(turning);
+      return (it[name] as (...args: unknown[]) => unknown)(...given);
+    },
+  };
+}
+
+const listening = (it: polloi.Reactor): polloi.Listener =>
+  it.listen({ host: "127.0.0.1", port: 0 });
+const watching = (it: polloi.Reactor): polloi.Watch => it.watch(readable(), EVENT_READ, () => {});
+const timing = (it: polloi.Reactor): polloi.Timer => it.setTimer(1000, () => {});
+const FILE = required(
+  {
+    // -0 is the standard input, which may be a file.
+    fd: kind(
+      () => 0,
+      (value) => Object.is(value, -0),
+    ),
+    offset: integer(0, Number.MAX_SAFE_INTEGER),
+    length: integer(0, Number.MAX_SAFE_INTEGER),
+    done: optional(CALLBACK),
+  },
+  () => ({ fd: 2 ** 31 - 1, offset: 0, length: 1 }),
+);
+export const OUTGOING_FILE: Kind = FILE;
+
+/** Methods of what the entry point gives out by its type only. */
+export const CONNECTION: Readonly<Record<string, Call>> = {
+  "Connection.close": ofConnection("close"),
+  "Connection.destroy": ofConnection(
+    "destroy",
+    optional(
+      kind(
+        () => new Error("given up"),
+        () => false,
+      ),
+    ),
+  ),
+  "Connection.end": ofConnection("end", optional(DATA)),
+  "Connection.fileno": ofConnection("fileno"),
+  "Connection.handOver": ofConnection("handOver", options(OF_CONNECTIONS)),
+  "Connection.pause": ofConnection("pause"),
+  "Connection.reset": ofConnection("reset"),
+  "Connection.resume": ofConnection("resume"),
+  "Connection.sendFile": ofConnection("sendFile", FILE),
+  "Connection.setIdleTimeout": ofConnection(
+    "setIdleTimeout",
+    kind(
+      () => 0,
+      (value) => MILLISECONDS.accepts(value) && value !== undefined,
+    ),
+  ),
+  "Connection.write": ofConnection("write", DATA),
+  "Listener.close": ofOpened(listening, "close"),
+  "Listener.fileno": ofOpened(listening, "fileno"),
+  "Listener.stop": ofOpened(listening, "stop", MILLISECONDS),
+  "Timer.cancel": ofOpened(timing, "cancel"),
+  "Timer.refresh": ofOpened(timing, "refresh"),
+  "Watch.close": ofOpened(watching, "close"),
+  "Watch.fileno": ofOpened(watching, "fileno"),
+  "Watch.modify": ofOpened(watching, "modify", integer(0, EVENT_ALL, EVENT_READ)),
+};
+
+export const REACTOR: Table = {
+  functions: {
+    Reactor: made(Reactor, optional(options({ ...ENGINE, kernel: KERNEL }))),
+    SysError: internal("polloi makes it"),
+    connect: maker(polloi.connect, { ...CONNECT, keys: { ...CONNECT.keys, ...ENGINE } }),
+    defaultReactor: call(
+      (given: polloi.ReactorOptions) => void polloi.defaultReactor(given),
+      optional(options(ENGINE)),
+    ),
+    listen: maker(polloi.listen, { ...LISTEN, keys: { ...LISTEN.keys, ...ENGINE } }),
+    probeEngines: call(polloi.probeEngines, KERNEL),
+  },
+  methods: {
+    "Reactor.adopt": method(
+      reactor,
+      "adopt",
+      untried(
+        kind(
+          () => {
+            const [left, right] = socketpair();
+            right.close();
+            return left.detach();
+          },
+          () => false,
+        ),
+        -0,
+      ),
+      optional(options(OF_CONNECTIONS)),
+    ),
+    "Reactor.beforeSends": method(reactor, "beforeSends", CALLBACK),
+    "Reactor.close": method(reactor, "close"),
+    "Reactor.connect": method(reactor, "connect", CONNECT),
+    "Reactor.fileno": method(reactor, "fileno"),
+    "Reactor.listen": method(reactor, "listen", LISTEN),
+    "Reactor.run": method(reactor, "run"),
+    "Reactor.setTimer": method(
+      reactor,
+      "setTimer",
+      kind(
+        () => 1,
+        (value) => typeof value === "number" && value >= -1 && value <= 0x7fff_ffff,
+      ),
+      CALLBACK,
+    ),
+    "Reactor.stop": method(reactor, "stop"),
+    // It would wait for ever without one.
+    "Reactor.turn": method(reactor, "turn", untried(TIMEOUT, undefined, null, 1.5)),
+    "Reactor.watch": method(
+      reactor,
+      "watch",
+      { ...FD, good: readable },
+      integer(1, EVENT_ALL, EVENT_READ),
+      CALLBACK,
+    ),
+    ...CONNECTION,
+  },
+};
