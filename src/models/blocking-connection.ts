@@ -17,6 +17,9 @@ const CHUNK_BYTES = 64 * 1024;
 /** How long a peer may take to end, once it has been sent everything: as a reactor's connection does. */
 const LINGER_MS = 1000;
 
+/** How long a connection on which nothing was received may take to send its first bytes, when it is to stop. */
+const FIRST_BYTES_MS = 500;
+
 const encoder = new TextEncoder();
 
 /** What the conversations of one thread have in common. */
@@ -81,6 +84,8 @@ class BlockingConnection implements ModelConnection {
   readonly #received: Arena;
   readonly #sent: Arena;
   #closed = false;
+  /** Something was received. */
+  #heard = false;
 
   constructor(context: BlockingContext, fd: number, received: Arena, sent: Arena) {
     this.#context = context;
@@ -119,9 +124,12 @@ class BlockingConnection implements ModelConnection {
     const { kernel } = this.#context;
     const { address, u8 } = this.#received;
     while (!this.#closed && this.error === undefined) {
-      if (!this.#wait(POLLIN, true)) return null;
+      if (!this.#wait(POLLIN, true) && !this.#hasArrived()) return null;
       const got = kernel.libc.recv(this.#fd, address, CHUNK_BYTES, MSG_DONTWAIT);
-      if (got > 0) return u8.subarray(0, got);
+      if (got > 0) {
+        this.#heard = true;
+        return u8.subarray(0, got);
+      }
       this.ended = got === 0;
       if (this.ended) return null;
       this.#failed("recv", got);
@@ -160,6 +168,14 @@ class BlockingConnection implements ModelConnection {
       else this.#failed("send", sent);
     }
     return true;
+  }
+
+  /** Whether bytes have arrived for a connection that is to stop: they are served. */
+  #hasArrived(): boolean {
+    if (this.error !== undefined) return false;
+    const { kernel, orders } = this.#context;
+    const options = { timeoutMs: this.#heard ? 1 : FIRST_BYTES_MS, heed: false };
+    return waitBlocking(kernel, this.#fd, POLLIN, orders, options) === "ready";
   }
 
   /** @returns Whether to go on; false when it is to stop, or has failed. */

@@ -1,5 +1,6 @@
 import type { SocketAddress } from "../socket/address.ts";
 import { SHUT_RD } from "../socket/constants.ts";
+import { refuseConnections } from "../socket/listener.ts";
 import type { ChildEngine } from "./messages.ts";
 import { ModelListener } from "./model-listener.ts";
 import { Place } from "./place.ts";
@@ -73,9 +74,11 @@ export class BlockingWay implements Way {
 
   stop(graceMs: number): void {
     if (this.place.isGone) return;
-    // The thread waits on it, so it cannot be closed yet; but nobody is let in any more.
-    this.#context.kernel.libc.shutdown(this.#listener.fd, SHUT_RD);
+    const { kernel } = this.#context;
     this.#threads.ring(graceMs);
+    // The thread waits on it, so it cannot be closed yet. What waits in the backlog is served.
+    if (graceMs > 0) refuseConnections(kernel, this.#listener.fd);
+    else kernel.libc.shutdown(this.#listener.fd, SHUT_RD);
     this.place.stop(graceMs);
   }
 }

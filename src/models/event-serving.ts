@@ -47,7 +47,6 @@ export interface LoopServing {
 export class EventServing implements LoopServing {
   readonly listener: Listener;
   readonly #reactor: Reactor;
-  readonly #open = new Set<Connection>();
   #deadline: Timer | undefined;
   #stopped: (() => void) | undefined;
 
@@ -55,7 +54,6 @@ export class EventServing implements LoopServing {
     where: EventListenOptions,
     { reactor, handlers, served, treatment }: EventServingParts,
   ) {
-    const open = this.#open;
     const peers = new Map<Connection, string>();
     const { noDelay, idleTimeoutMs } = treatment;
     this.#reactor = reactor;
@@ -68,7 +66,6 @@ export class EventServing implements LoopServing {
       // What a handler may write is bounded by what it is given, as nothing more is received above the mark.
       maxPendingBytes: Number.MAX_SAFE_INTEGER,
       open(connection) {
-        open.add(connection);
         const peer = served.opened(connection);
         if (served.observer !== undefined) peers.set(connection, peer);
         handlers.open?.(connection);
@@ -84,14 +81,10 @@ export class EventServing implements LoopServing {
         connection.end();
       },
       close: (connection, error) => {
-        open.delete(connection);
         served.closed(peers.get(connection) ?? "", error);
         peers.delete(connection);
-        try {
-          handlers.close?.(connection, error);
-        } finally {
-          this.#endIfEmpty();
-        }
+        handlers.close?.(connection, error);
+        this.#endIfEmpty();
       },
     });
   }
@@ -99,17 +92,19 @@ export class EventServing implements LoopServing {
   stop(graceMs: number, stopped: () => void): void {
     this.#stopped = stopped;
     this.#deadline?.cancel();
-    this.#deadline = this.#reactor.setTimer(graceMs, () => {
-      for (const connection of this.#open) connection.destroy();
-    });
-    this.listener.close();
-    for (const connection of this.#open) connection.close();
+    // Of a listener that still has something to accept, the end comes with its time.
+    this.#deadline = this.#reactor.setTimer(graceMs, () => this.#endIfEmpty());
+    void this.listener.stop(graceMs);
     this.#endIfEmpty();
   }
 
+  /** Not by the promise of the listener: under `run()` none goes on. */
   #endIfEmpty(): void {
-    if (this.#stopped === undefined || this.#open.size > 0) return;
+    const { listener } = this;
+    if (this.#stopped === undefined || listener.fileno() >= 0 || listener.connections > 0) return;
     this.#deadline?.cancel();
-    this.#stopped();
+    const stopped = this.#stopped;
+    this.#stopped = undefined;
+    stopped();
   }
 }

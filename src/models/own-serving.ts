@@ -31,10 +31,8 @@ export class OwnServing implements ModelLoop<never>, LoopServing {
   #listener: Listener | undefined;
   #started: Stoppable | undefined;
   #deadline: Timer | undefined;
-  /** The module has ended what it began: all that is left is to see connections go. */
-  #ended = false;
-  #stopped: (() => void) | undefined;
-  #over = false;
+  /** When what is left is cut off; undefined as long as it is not to stop. */
+  #stopAt: number | undefined;
 
   private constructor(where: EventListenOptions, parts: OwnServingParts) {
     this.#where = where;
@@ -87,43 +85,30 @@ export class OwnServing implements ModelLoop<never>, LoopServing {
       gone: (connection) => {
         served.closed(this.#open.get(connection) ?? "", undefined);
         this.#open.delete(connection);
-        this.#endIfEmpty();
       },
     });
     return this.#listener;
   }
 
   stop(graceMs: number, stopped: () => void): void {
-    const again = this.#stopped !== undefined;
-    this.#stopped = stopped;
+    const again = this.#stopAt !== undefined;
+    this.#stopAt = performance.now() + graceMs;
     this.#deadline?.cancel();
-    this.#deadline = this.reactor.setTimer(graceMs, () => this.#cutOff());
-    if (again) return;
-    this.#listener?.close();
-    void this.#end(graceMs);
+    this.#deadline = this.reactor.setTimer(graceMs, () => void this.#listener?.stop(0));
+    if (!again) void this.#end(graceMs).then(stopped);
   }
 
+  /** Has the module end what it began, if it says how; then its connections finish. */
   async #end(graceMs: number): Promise<void> {
     try {
-      await this.#started?.stop(graceMs);
+      if (this.#started !== undefined) {
+        this.#listener?.close();
+        await this.#started.stop(graceMs);
+      }
     } finally {
-      this.#ended = true;
-      for (const connection of this.#open.keys()) connection.close();
-      this.#endIfEmpty();
+      await this.#listener?.stop(Math.max(0, (this.#stopAt ?? 0) - performance.now()));
+      this.#deadline?.cancel();
     }
-  }
-
-  /** Closes the connections that are left. The module may still have to write what they leave, such as log lines. */
-  #cutOff(): void {
-    for (const connection of this.#open.keys()) connection.destroy();
-    this.#endIfEmpty();
-  }
-
-  #endIfEmpty(): void {
-    if (!this.#ended || this.#open.size > 0 || this.#over) return;
-    this.#over = true;
-    this.#deadline?.cancel();
-    this.#stopped?.();
   }
 }
 

@@ -1,9 +1,10 @@
-import { SysError } from "../base/sys-error.ts";
-import { isOutOfResources } from "../engine/calls.ts";
+import { ERRNO } from "../base/errno.ts";
+import { acceptNow } from "../engine/calls.ts";
+import { AcceptFailures, acceptError } from "../reactor/accept-failures.ts";
 import type { Watch } from "../reactor/watch.ts";
 import { EVENT_READ } from "../selectors/events.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
-import { SOCK_CLOEXEC } from "../socket/constants.ts";
+import { refuseConnections } from "../socket/listener.ts";
 import { readPeerAddress } from "../socket/raw.ts";
 import { startDeadline, startedTooLate } from "../workers/liveness.ts";
 import type { ChildEvents, ChildUnit } from "./child-unit.ts";
@@ -14,9 +15,6 @@ import { Processes } from "./processes.ts";
 import type { Tally } from "./served.ts";
 import { Threads } from "./threads.ts";
 import { type ModelChild, Tallies, type Way, type WayContext } from "./way.ts";
-
-/** How long to wait until a descriptor may be free again. */
-const STARVED_MS = 50;
 
 /** Where children come from. */
 interface Source {
@@ -44,8 +42,11 @@ export class PerConnection implements Way {
   #connections = 0;
   #nextKey = 0;
   #full = false;
-  #starved = false;
+  readonly #failures = new AcceptFailures();
   #stopping = false;
+  #stopAt = 0;
+  #lastAccept: NodeJS.Timeout | undefined;
+  #over = false;
 
   /** @throws what listening throws; SysError `EMFILE` */
   constructor(context: WayContext) {
@@ -78,20 +79,34 @@ export class PerConnection implements Way {
   }
 
   stop(graceMs: number): void {
-    if (!this.#stopping) {
-      this.#stopping = true;
-      this.#pause();
-      this.#listener.close();
+    this.#stopAt = performance.now() + graceMs;
+    clearTimeout(this.#lastAccept);
+    if (graceMs === 0) this.#closeListener();
+    else {
+      if (!this.#stopping) refuseConnections(this.#context.kernel, this.#listener.fd);
+      this.#lastAccept = setTimeout(() => this.#closeListener(), graceMs);
     }
+    this.#stopping = true;
+    // Those that wait, if there is room for them; else when there is.
+    if (this.#watch !== undefined) this.#accept();
     this.#source.stopping(graceMs);
     for (const child of this.#children) child.stop(graceMs);
     this.#endIfEmpty();
   }
 
+  #closeListener(): void {
+    clearTimeout(this.#lastAccept);
+    this.#pause();
+    this.#listener.close();
+    this.#endIfEmpty();
+  }
+
   #resume(): void {
-    if (this.#stopping || this.#watch !== undefined) return;
+    if (this.#listener.fd < 0 || this.#watch !== undefined) return;
     const { reactor } = this.#context;
     this.#watch = reactor.watch(this.#listener.fd, EVENT_READ, () => this.#accept());
+    // What waits is accepted still, and when nothing does the listener is closed.
+    if (this.#stopping) this.#accept();
   }
 
   #pause(): void {
@@ -112,19 +127,29 @@ export class PerConnection implements Way {
       this.#pause();
       return;
     }
-    const fd = libc.accept4(this.#listener.fd, 0, 0, SOCK_CLOEXEC);
+    const fd = acceptNow(libc, this.#listener.fd);
     if (fd < 0) {
-      if (isOutOfResources(-fd)) this.#starve(fd);
+      // A unix socket that takes no more connections says EINVAL when its backlog is empty.
+      if (fd !== -ERRNO.EAGAIN && !(this.#stopping && fd === -ERRNO.EINVAL)) this.#failed(fd);
+      else if (this.#stopping) this.#closeListener();
       return;
     }
-    this.#starved = false;
+    this.#failures.end();
     if (full) {
       libc.close(fd);
       report.refusals++;
-      return;
+    } else {
+      this.#connections++;
+      this.#serve(fd);
     }
-    this.#connections++;
-    this.#serve(fd);
+    if (this.#stopping) this.#acceptSoon();
+  }
+
+  /** Accepts the next that waits, while the server stops. */
+  #acceptSoon(): void {
+    setImmediate(() => {
+      if (this.#watch !== undefined) this.#accept();
+    });
   }
 
   #serve(fd: number): void {
@@ -156,6 +181,7 @@ export class PerConnection implements Way {
         },
       });
       this.#children.add(child);
+      if (this.#stopping) child.stop(Math.max(1, this.#stopAt - performance.now()));
       // A thread that has served another connection is ready.
       if (!child.ready) {
         cancelDeadline = startDeadline(startTimeoutMs, () =>
@@ -168,22 +194,20 @@ export class PerConnection implements Way {
     }
   }
 
-  #starve(result: number): void {
-    const { report } = this.#context;
-    if (!this.#starved) {
-      const hint = "accepting is paused until a descriptor is free; raise the limit (ulimit -n)";
-      report.cannotAccept(new SysError("accept4", result, { fd: this.#listener.fd, hint }));
-    }
-    this.#starved = true;
+  #failed(result: number): void {
+    const { delayMs, isFirst } = this.#failures.add();
+    if (isFirst) this.#context.report.cannotAccept(acceptError(result, this.#listener.fd));
     this.#pause();
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#resume();
-    }, STARVED_MS);
+    }, delayMs);
   }
 
   #endIfEmpty(): void {
-    if (!this.#stopping || this.#children.size + this.#source.idle > 0) return;
+    if (!this.#stopping || this.#over || this.#listener.fd >= 0) return;
+    if (this.#children.size + this.#source.idle > 0) return;
+    this.#over = true;
     this.#source.close();
     this.#context.over();
   }

@@ -1,5 +1,6 @@
 import { check } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
+import { refuseConnections } from "../socket/listener.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import { PoolListeners } from "../workers/listeners.ts";
 import type { ChildEngine, ProcessInput } from "./messages.ts";
@@ -25,6 +26,8 @@ interface Lender {
   steer(accepts: (index: number) => boolean): void;
   /** Whether all processes accept from one listener. */
   readonly isShared: boolean;
+  /** Takes no new connections; what waits is accepted by the processes. */
+  refuse(): void;
   close(): void;
 }
 
@@ -83,6 +86,8 @@ export class Prefork implements Way {
     if (this.places.every(({ isGone }) => isGone)) return;
     this.#stopping = true;
     clearInterval(this.#lookingAfter);
+    // A connection that comes between a process's last accept and its close would be reset.
+    if (graceMs > 0) this.#lender.refuse();
     // Then those of the processes are the last, and what they close is closed.
     this.#lender.close();
     for (const place of this.places) if (!place.isGone) place.stop(graceMs);
@@ -154,6 +159,10 @@ function lenderFor({ kernel, options }: WayContext, count: number): Lender {
     giveUp: () => {},
     steer: () => {},
     isShared: true,
+    // Not a unix socket: see `PoolListeners.refuse`.
+    refuse: () => {
+      if (listener.address.path === undefined) refuseConnections(kernel, listener.fd);
+    },
     close: () => listener.close(),
   };
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import type { SysError } from "../base/sys-error.ts";
+import { AcceptFailures } from "../reactor/accept-failures.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Watch } from "../reactor/watch.ts";
 import { EVENT_READ } from "../selectors/events.ts";
@@ -22,8 +23,6 @@ import { type ChildMessage, errorOf, type Order, type ProcessInput } from "./mes
 
 /** More than any message has: they are no longer than a socket's buffer. */
 const MAX_MESSAGE = 256 * 1024;
-/** How long to wait until a descriptor may be free again. */
-const STARVED_MS = 50;
 
 /** Arguments with which the runtime would run something other than the program that is asked for. */
 const NOT_PASSED_ON = /^(-[epr]|--(eval|print|require|test|inspect|input-type|watch))/;
@@ -46,6 +45,9 @@ export class Processes {
   readonly #unmet = new Map<number, StartedProcess>();
   #watch: Watch | undefined;
   #retry: NodeJS.Timeout | undefined;
+  readonly #failures = new AcceptFailures();
+  /** Why children that have started cannot be met. */
+  #whyUnmet: Error | undefined;
 
   /** @throws SysError `EMFILE` */
   constructor(kernel: Kernel, reactor: Reactor, args: readonly string[] | undefined) {
@@ -88,6 +90,7 @@ export class Processes {
           events.ended(why);
         },
       },
+      () => this.#whyUnmet,
     );
     this.#unmet.set(unit.id, unit);
     return unit;
@@ -104,12 +107,15 @@ export class Processes {
     this.#watch = this.#reactor.watch(this.#server, EVENT_READ, () => {
       try {
         for (let met = this.#server.accept(); met !== null; met = this.#server.accept()) {
+          this.#failures.end();
+          this.#whyUnmet = undefined;
           this.#meet(met.socket);
         }
-      } catch {
-        // No descriptor is left. The children wait.
+      } catch (error) {
+        // No descriptor is left, or a security policy forbids to accept. The children wait, until their start is late.
         this.#watch?.close();
-        this.#retry = setTimeout(() => this.#meetChildren(), STARVED_MS);
+        this.#whyUnmet = error as Error;
+        this.#retry = setTimeout(() => this.#meetChildren(), this.#failures.add().delayMs);
       }
     });
   }
@@ -134,6 +140,7 @@ class StartedProcess implements ChildUnit {
   /** Whether it has sent anything since it was last asked to. */
   hasAnswered = false;
   #phase = 0;
+  readonly #whyUnmet: () => Error | undefined;
   readonly #kernel: Kernel;
   readonly #child: ChildProcess;
   readonly #events: ChildEvents;
@@ -152,7 +159,9 @@ class StartedProcess implements ChildUnit {
     child: ChildProcess,
     { input, fd }: { input: ProcessInput; fd: number },
     events: ChildEvents,
+    whyUnmet: () => Error | undefined,
   ) {
+    this.#whyUnmet = whyUnmet;
     this.id = child.pid ?? -1;
     this.#kernel = kernel;
     this.#child = child;
@@ -180,6 +189,8 @@ class StartedProcess implements ChildUnit {
   }
 
   get doing(): string {
+    const why = this.#phase === 0 ? this.#whyUnmet() : undefined;
+    if (why !== undefined) return `its channel could not be accepted: ${why.message}`;
     return CHILD_PHASES[this.#phase] as string;
   }
 

@@ -149,10 +149,11 @@ export class ModelServer implements AsyncDisposable {
   }
 
   /**
-   * Stops listening, lets every connection have what is queued for it, and ends every process and thread.
+   * Stops gracefully: refuses new connections, answers those that the kernel has already accepted, and ends every
+   * process and thread.
    *
    * @param graceMs - How long connections may take, in milliseconds; what is left then is cut off.
-   * Default 2000. Called again, the time is counted anew from then: `stop(0)` ends a stop that takes too
+   * Default 2000. Called again, a shorter time counts: `stop(0)` ends a stop that takes too
    * long. Who does not heed, being in a loop of its own, is ended half a second later;
    * Deno cannot end such a thread, and only lets go of it:
    * its peers are cut off, and what it has open is closed when its loop is over.

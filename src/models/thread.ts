@@ -1,10 +1,10 @@
 /** A thread that blocks: one that serves a connection that it is given, or one that accepts all of them in turn. */
 import process, { exit } from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
-import { SysError } from "../base/sys-error.ts";
-import { isOutOfResources } from "../engine/calls.ts";
+import { ERRNO } from "../base/errno.ts";
+import { acceptNow } from "../engine/calls.ts";
+import { AcceptFailures, acceptError } from "../reactor/accept-failures.ts";
 import { POLLIN } from "../select/constants.ts";
-import { SOCK_CLOEXEC } from "../socket/constants.ts";
 import { kernel } from "../sys/open.ts";
 import { Board } from "../workers/board.ts";
 import { threadNumber } from "../workers/lingering.ts";
@@ -34,9 +34,6 @@ export interface ThreadInput extends ChildInput {
 export type ThreadOrder =
   | { readonly type: "serve"; readonly fd: number }
   | { readonly type: "end" };
-
-/** How long to wait until a descriptor may be free again. */
-const STARVED_MS = 50;
 
 const input = workerData as ThreadInput;
 const hand = new Hand(input.hand);
@@ -85,22 +82,26 @@ function serveInTurn(conversations: Conversations): void {
   const { libc } = kernel;
   const served = newServed();
   const forEver = { timeoutMs: Number.POSITIVE_INFINITY, heed: true };
-  let starved = false;
+  const failures = new AcceptFailures();
   // Ended from outside while it was in a loop, it must not accept what is its successor's.
-  while (!hand.lingers && waitBlocking(kernel, input.fd, POLLIN, orders, forEver) !== "stop") {
-    const fd = libc.accept4(input.fd, 0, 0, SOCK_CLOEXEC);
+  while (!hand.lingers) {
+    waitBlocking(kernel, input.fd, POLLIN, orders, forEver);
+    if (orders.leftMs() === 0) return;
+    const fd = acceptNow(libc, input.fd);
+    // When it is to stop, it serves those that wait already.
+    if (fd < 0 && orders.leftMs() !== null) return;
     if (fd >= 0) {
-      starved = false;
+      failures.end();
       hand.connection = fd;
       conversations.hold(fd, served);
       hand.connection = -1;
       libc.close(fd);
       tellNumbers();
-    } else if (isOutOfResources(-fd)) {
-      if (!starved) say({ type: "cannot accept", error: toldError(new SysError("accept4", fd)) });
-      starved = true;
-      // On no descriptor: this is a pause that can be ended.
-      waitBlocking(kernel, -1, 0, orders, { timeoutMs: STARVED_MS, heed: true });
+    } else if (fd !== -ERRNO.EAGAIN) {
+      const { delayMs, isFirst } = failures.add();
+      if (isFirst) say({ type: "cannot accept", error: toldError(acceptError(fd, input.fd)) });
+      // On no descriptor: a pause that an order to stop ends.
+      waitBlocking(kernel, -1, 0, orders, { timeoutMs: delayMs, heed: true });
     }
   }
 }

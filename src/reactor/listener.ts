@@ -15,6 +15,7 @@ import {
 } from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
 import { SocketFile } from "../socket/socket-file.ts";
+import { AcceptFailures, acceptHint } from "./accept-failures.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { resetOnClose } from "./lingering.ts";
 import { type Loop, Owner } from "./loop.ts";
@@ -101,10 +102,6 @@ export interface Listener extends Disposable {
 /** How long a server has to stop, when nothing else was said. */
 export const DEFAULT_GRACE_MS = 10_000;
 
-/** How long a starved listener waits before it tries again by itself, doubled each time. */
-const FIRST_BACKOFF_MS = 50;
-const LAST_BACKOFF_MS = 1000;
-
 /** A listener from the inside. */
 export class AcceptingListener<Data> extends Owner implements Listener, StreamListener {
   static {
@@ -133,11 +130,9 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   #address: SocketAddress | null;
   readonly #file: SocketFile | undefined;
   #retry: Timer | undefined;
-  #backoffMs = FIRST_BACKOFF_MS;
+  readonly #failures = new AcceptFailures();
   /** Accepting has failed, and is tried again by and by. */
   #paused = false;
-  /** Since it last accepted: it was told that there is no descriptor. */
-  #reported = false;
 
   constructor(loop: Loop, options: ListenOptions<Data>) {
     super();
@@ -246,12 +241,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
    * each connection.
    */
   acceptWaiting(): void {
-    while (this.#fd >= 0 && !this.stopping && !this.#paused) {
-      if (this.connections >= this.#maxConnections) return;
-      const fd = acceptNow(this.#loop.kernel.libc, this.#fd);
-      if (fd < 0) return;
-      this.accepted(fd);
-    }
+    if (!this.stopping && !this.#paused) this.#acceptBacklog(this.#maxConnections);
   }
 
   override abandon(): void {
@@ -284,8 +274,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       this.acceptFailed(-result);
       return;
     }
-    this.#backoffMs = FIRST_BACKOFF_MS;
-    this.#reported = false;
+    this.#failures.end();
     if (this.stopping) stream.stop();
     else if (this.connections >= this.#maxConnections && this.#fd >= 0) {
       this.#loop.engine.setAccepting(this.#slot, false);
@@ -299,11 +288,9 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#paused = true;
     if (isOutOfResources(errno) || tooLargeHint(this.#loop, errno) !== undefined) starved.add(this);
     this.#retry?.cancel();
-    this.#retry = timers.add(this.#backoffMs, () => this.#tryAgain(), false);
-    this.#backoffMs = Math.min(this.#backoffMs * 2, LAST_BACKOFF_MS);
-    if (this.#reported) return;
-    this.#reported = true;
-    this.#report(errno);
+    const { delayMs, isFirst } = this.#failures.add();
+    this.#retry = timers.add(delayMs, () => this.#tryAgain(), false);
+    if (isFirst) this.#report(errno);
   }
 
   override descriptorFreed(): void {
@@ -398,28 +385,6 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     } catch (thrown) {
       this.#loop.fail(thrown);
     }
-  }
-}
-
-/** What a person can do about an accept that fails. */
-function acceptHint(errno: number): string {
-  switch (errno) {
-    case ERRNO.EMFILE:
-      return "accepting is paused until a descriptor is free; raise the limit (ulimit -n) or set maxConnections";
-    case ERRNO.ENFILE:
-      return "accepting is paused until a descriptor is free; raise the limit of the machine (sysctl fs.file-max)";
-    case ERRNO.ENOBUFS:
-    case ERRNO.ENOMEM:
-      return "accepting is paused until the kernel has memory; set maxConnections or smaller socket buffers";
-    case ERRNO.EACCES:
-    case ERRNO.EPERM:
-      return "a security policy forbids to accept (seccomp, an LSM, a firewall); it is tried again every second";
-    case ERRNO.EBADF:
-    case ERRNO.EINVAL:
-    case ERRNO.ENOTSOCK:
-      return "the socket does not listen any more: something else has shut it down or closed its descriptor";
-    default:
-      return "accepting is paused, and tried again every second";
   }
 }
 

@@ -1,6 +1,6 @@
 import { check, SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
-import { type ListenOptions, openListener } from "../socket/listener.ts";
+import { type ListenOptions, openListener, refuseConnections } from "../socket/listener.ts";
 import { readLocalAddress } from "../socket/raw.ts";
 import { SocketFile } from "../socket/socket-file.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
@@ -101,6 +101,17 @@ export class PoolListeners {
     if (!all || steerGroup(this.#kernel, fd, []) < 0) {
       this.#steered = steerGroup(this.#kernel, fd, all ? numbers : chosen) >= 0;
     } else this.#steered = false;
+  }
+
+  /**
+   * Has all of them take no new connections; what waits in their backlogs is accepted by the workers.
+   *
+   * @remarks
+   * Not a unix socket: its accept would fail in workers that do not know yet that they are to stop.
+   */
+  refuse(): void {
+    if (this.address.path !== undefined) return;
+    for (const fd of this.#fds) if (fd >= 0) refuseConnections(this.#kernel, fd);
   }
 
   /** Closes all that are left. What workers were lent goes on listening until they close it. */

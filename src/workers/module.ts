@@ -37,8 +37,9 @@ export interface PoolWorker<Input = unknown> {
 /** What `start` may give back: how to end what it began. */
 export interface Stoppable {
   /**
-   * Ends gently: stops accepting, and lets connections come to their end. The pool's listener is closed
-   * before this is called, and what is open after `graceMs` is cut off.
+   * Ends gently: lets connections come to their end. Before this is called the pool's listener has accepted what
+   * waited, and is closed. What is open after `graceMs` is cut off; connections that this leaves open before are
+   * ended as by `Listener.stop`.
    */
   stop(graceMs: number): void | PromiseLike<void>;
 }

@@ -162,10 +162,17 @@ export class WorkerPool implements AsyncDisposable {
   }
 
   /**
-   * Stops listening, lets every connection have what is queued for it, and ends the threads.
+   * Stops gracefully, as `Listener.stop` does, and ends the threads.
+   *
+   * @remarks
+   * New connections are refused; those that the kernel has already accepted are answered. The filter that refuses them
+   * drops the first packet of a TCP client, which sends it again after a second and then finds the next server on the
+   * port, or none. A handshake that is under way when a worker closes its listener, after its last accept, is reset;
+   * over loopback a handshake takes no time. A unix socket is not refused first: a connection that is made between
+   * the last accept and the close is reset.
    *
    * @param graceMs - How long connections may take, in milliseconds; what is left then is cut off.
-   * Default 2000. Called again, the time is counted anew from then: `stop(0)` ends a stop that takes too
+   * Default 2000. Called again, a shorter time counts: `stop(0)` ends a stop that takes too
    * long. A worker that does not heed, being in a loop of its own, is ended a second later;
    * Deno cannot end such a thread, and only lets go of it:
    * its peers are cut off, and what it has open is closed when its loop is over.
@@ -176,6 +183,8 @@ export class WorkerPool implements AsyncDisposable {
     checkTimeout("graceMs", graceMs);
     this.#stopping = true;
     clearInterval(this.#lookingAfter);
+    // A connection that comes between a worker's last accept and its close would be reset.
+    if (graceMs > 0) this.#listeners?.refuse();
     // Then those of the workers are the last, and what they close is closed.
     this.#listeners?.close();
     for (const slot of this.#slots) slot.stop(graceMs);

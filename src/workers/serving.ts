@@ -1,5 +1,4 @@
 import { typeError } from "../base/misuse.ts";
-import type { Connection } from "../reactor/connection.ts";
 import type { AcceptingListener, Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
@@ -27,13 +26,11 @@ export class ServingWorker implements PoolWorker {
   readonly #board: Board;
   readonly #ledger: Ledger;
   readonly #fd: number;
-  readonly #open = new Set<Pick<Connection, "close" | "destroy">>();
   #listener: Listener | undefined;
   #started: Stoppable | undefined;
   #begun = false;
   #deadline: Timer | undefined;
-  /** The module has ended what it began: all that is left is to see connections go. */
-  #ended = false;
+  #stopAt = 0;
   #resolveStopped: () => void = () => {};
 
   constructor(input: WorkerInput, { reactor, board, ledger, post }: WorkerParts) {
@@ -56,7 +53,6 @@ export class ServingWorker implements PoolWorker {
       throw typeError("ERR_INVALID_OPTION", `Cannot serve the address of the pool: ${why}`);
     }
     const board = this.#board;
-    const open = this.#open;
     this.#listener = this.reactor.listen<Data>({
       ...serveOptionsOf(options),
       fd: this.#fd,
@@ -64,13 +60,11 @@ export class ServingWorker implements PoolWorker {
         // A ring accepts without a call that the ledger would see.
         this.#ledger.add(this.index, connection.fileno());
         board.accepted++;
-        board.open = open.add(connection).size;
+        board.open++;
         options.open?.(connection);
       },
-      gone: (connection) => {
-        open.delete(connection);
-        board.open = open.size;
-        this.#endIfEmpty();
+      gone: () => {
+        board.open--;
       },
     });
     return this.#listener;
@@ -85,42 +79,37 @@ export class ServingWorker implements PoolWorker {
   begun(started: Stoppable | undefined): void {
     this.#begun = true;
     this.#started = started;
-    if (this.#deadline !== undefined) this.#end(this.#board.stopWithinMs ?? 0);
+    if (this.#deadline !== undefined) void this.#end();
   }
 
   /**
-   * Stops listening, and lets every connection have what is queued for it.
+   * Stops listening, and lets every connection finish.
    *
-   * @param graceMs - How long that may take. Asked again, it is counted from then.
+   * @param graceMs - How long that may take. Asked again, a shorter time counts.
    */
   stop(graceMs: number): void {
     const again = this.#deadline !== undefined;
+    this.#stopAt = performance.now() + graceMs;
     this.#deadline?.cancel();
-    this.#deadline = this.reactor.setTimer(graceMs, () => this.#cutOff());
-    if (again) return;
-    this.#listener?.close();
-    if (this.#begun) this.#end(graceMs);
+    this.#deadline = this.reactor.setTimer(graceMs, () => void this.#listener?.stop(0));
+    if (!again && this.#begun) void this.#end();
   }
 
-  /** Has the module end what it began, if it says how, and waits for the connections that it leaves to the listener. */
-  async #end(graceMs: number): Promise<void> {
+  get #leftMs(): number {
+    return Math.max(0, this.#stopAt - performance.now());
+  }
+
+  /** Has the module end what it began, if it says how; then the connections that it leaves finish. */
+  async #end(): Promise<void> {
     try {
-      await this.#started?.stop(graceMs);
+      if (this.#started !== undefined) {
+        this.#listener?.close();
+        await this.#started.stop(this.#leftMs);
+      }
     } finally {
-      await this.#listener?.stop(graceMs);
-      this.#ended = true;
-      this.#endIfEmpty();
+      await this.#listener?.stop(this.#leftMs);
+      this.#resolveStopped();
     }
-  }
-
-  /** Closes the connections that are left. The module may still have to write what they leave, such as log lines. */
-  #cutOff(): void {
-    for (const connection of this.#open) connection.destroy();
-    this.#endIfEmpty();
-  }
-
-  #endIfEmpty(): void {
-    if (this.#ended && this.#open.size === 0) this.#resolveStopped();
   }
 }
 

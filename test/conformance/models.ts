@@ -24,6 +24,7 @@ import {
   variant,
 } from "./models/rig.ts";
 import { rejection, until } from "./waiting.ts";
+import { WaitingPeers } from "./waiting-peers.ts";
 
 /** How many clients come at once, where each has something started. More of them: test/models.test.ts. */
 const CROWD: Readonly<Record<string, number>> = { process: 2, thread: 4 };
@@ -70,6 +71,7 @@ function coreCases(): Case[] {
     killedCase("prefork, one listener"),
     thrownCase("thread"),
     ...(["process", "thread"] as const).map(stoppedCase),
+    ...(["thread", "prefork, one listener"] as const).map(lateCase),
     spinningCase("thread"),
     lastNumbersCase("process"),
     orphanCase("prefork"),
@@ -92,6 +94,7 @@ function allCases(): Case[] {
     ...acceptCases(),
     ...limitCases(),
     ...ONE_OF_EACH.map(stoppedCase),
+    ...ONE_OF_EACH.map(lateCase),
     ...WITH_CHILDREN.map(spinningCase),
     ...(["blocking", "process", "thread"] as const).map(lastNumbersCase),
     ...(["process", "prefork"] as const).map(orphanCase),
@@ -379,6 +382,27 @@ function stoppedCase(name: string): Case {
         assert.equal(port, -1);
         await until("nothing is left open", () => held() <= before);
       }
+    },
+  };
+}
+
+function lateCase(name: string): Case {
+  const crowd = CROWD[name] ?? 20;
+  return {
+    name: `${name}: clients whose connection has been made when stop is called are answered, before and after their request`,
+    run: async () => {
+      await using test = await TestServer.start(lean(name));
+      using clients = new WaitingPeers(crowd, test.server.port);
+      const half = crowd / 2;
+      clients.send("hello", 0, half);
+      const stopped = test.server.stop(20_000);
+      clients.send("hello", half, crowd);
+      assert.deepEqual(new Set(await clients.answers()), new Set(["hello"]));
+      const begun = performance.now();
+      await stopped;
+      // Nothing is left to wait for, so the grace period is not waited for.
+      assert.ok(performance.now() - begun < 15_000);
+      assert.equal(test.server.counts.connections, crowd);
     },
   };
 }

@@ -9,6 +9,7 @@ import { READINESS_ENGINES } from "../engines.ts";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../suite.ts";
 import { Client } from "./client.ts";
 import { rejection, until } from "./waiting.ts";
+import { WaitingPeers } from "./waiting-peers.ts";
 import { MUCH } from "./workers/obedient.ts";
 import { module, TestPool } from "./workers/pool.ts";
 
@@ -420,6 +421,54 @@ function stoppingCases(): Case[] {
         for (const client of clients) client.send("release");
         await stopped;
         await until("closed", () => clients.every(({ closed }) => closed));
+      },
+    },
+    {
+      name: "clients whose connection has been made when stop is called are answered, before and after their request",
+      run: async () => {
+        await using pool = await TestPool.start({ module: module("echo"), data: undefined });
+        using clients = new WaitingPeers(40, pool.pool.port);
+        clients.send("hello", 0, 20);
+        const stopped = pool.pool.stop(10_000);
+        clients.send("hello", 20, 40);
+        assert.deepEqual(new Set(await clients.answers()), new Set(["hello"]));
+        await stopped;
+      },
+    },
+    {
+      name: "a pool that takes the place of another on its port loses no one-shot request",
+      run: async () => {
+        const options = { module: module("echo"), data: undefined, workers: 1 };
+        await using first = await TestPool.start({
+          ...options,
+          listen: { host: "127.0.0.1", port: 0, reusePort: true },
+        });
+        const { port } = first.pool;
+        const listen = { host: "127.0.0.1", port, reusePort: true };
+        let asking = true;
+        const wrong: string[] = [];
+        const askOneByOne = async (): Promise<number> => {
+          let asked = 0;
+          for (; asking; asked++) {
+            const client = new Client({ host: "127.0.0.1", port });
+            const answer = await client.ask("hello");
+            if (answer !== "hello") wrong.push(`${answer} ${client.error}`);
+            client.destroy();
+          }
+          return asked;
+        };
+        const askers = Array.from({ length: 8 }, askOneByOne);
+        let last = first;
+        for (let restarts = 0; restarts < 3; restarts++) {
+          const next = await TestPool.start({ ...options, listen });
+          await last.pool.stop(10_000);
+          assert.ok(last.pool.workers.some(({ accepted }) => accepted > 0));
+          last = next;
+        }
+        asking = false;
+        const asked = await Promise.all(askers);
+        await last.pool.stop(0);
+        assert.deepEqual(wrong, [], `of ${asked.reduce((sum, each) => sum + each)}`);
       },
     },
     {

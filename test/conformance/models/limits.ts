@@ -8,6 +8,13 @@ import { Client } from "../client.ts";
 import { until } from "../waiting.ts";
 import { lean, PER_CONNECTION, TestServer, VARIANTS, variant } from "./rig.ts";
 
+/** How an accept fails for longer than a connection, and what is said of it. */
+const FAILURES = [
+  ["EMFILE", /ulimit -n/],
+  ["EPERM", /security policy/],
+  ["EIO", /tried again every second/],
+] as const;
+
 /** What becomes of a child when its connection is over. */
 export function reuseCases(): Case[] {
   return PER_CONNECTION.map((name) => ({
@@ -29,12 +36,12 @@ export function reuseCases(): Case[] {
 /** Without descriptors, and where there are no ports. */
 export function acceptCases(): Case[] {
   return [
-    {
-      name: "without descriptors accepting pauses, is told of once, and goes on by itself",
+    ...FAILURES.map(([code, hint]) => ({
+      name: `an accept that fails with ${code} is reported once, and tried again by itself`,
       run: async () => {
         let left = 3;
         const starved = kernelWith({
-          accept4: (...args) => (left-- > 0 ? -ERRNO.EMFILE : kernel.libc.accept4(...args)),
+          accept4: (...args) => (left-- > 0 ? -ERRNO[code] : kernel.libc.accept4(...args)),
         });
         const told: (Error & { code?: string; hint?: string })[] = [];
         await using test = await TestServer.start({
@@ -43,10 +50,12 @@ export function acceptCases(): Case[] {
           acceptError: (error) => void told.push(error),
         });
         assert.equal(await test.client().ask("hello"), "hello");
-        assert.deepEqual([told.length, told[0]?.code], [1, "EMFILE"]);
-        assert.match(told[0]?.hint ?? "", /ulimit -n/);
+        assert.deepEqual([told.length, told[0]?.code], [1, code]);
+        assert.match(told[0]?.hint ?? "", hint);
+        // Each of the three was followed by a delay.
+        assert.equal(left, -1);
       },
-    },
+    })),
     ...VARIANTS.map(({ name }) => ({
       name: `${name}: serves a unix socket as well`,
       run: async () => {
