@@ -224,6 +224,8 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     ["127.0.0.1:80/path", /Cannot load "127\.0\.0\.1:80\/path": .*give tcp:\/\/HOST:PORT/],
     ["http://127.0.0.1/a\r\nX:y", /Cannot load "http:.*": a path has no line breaks/],
     ["tcp://127.0.0.1:7 --duration fast", /500ms, 10s/],
+    ["http://127.0.0.1/ --size 4", /Cannot load with --size over HTTP: give data/],
+    ["tcp://127.0.0.1:7 --rate 5 --think 1", /Cannot load with a rate and --think/],
     ["tcp://127.0.0.1:7 --rate 0", /above 0/],
     ["tcp://127.0.0.1:7 --rate 99999999999999999999", /up to 1000000000/],
     ["tcp://127.0.0.1:7 --duration 1s --messages 5", /cannot be used with/],

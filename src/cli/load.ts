@@ -46,7 +46,7 @@ export async function runLoad(target: string, flags: LoadFlags): Promise<number>
   } catch (error) {
     if (error instanceof OutputError) throw error;
     if (isMisuse(error)) {
-      complain(`polloi: ${error.message}\n`);
+      complain(`polloi: ${withFlags(error.message)}\n`);
       return EXIT_USAGE;
     }
     const { syscall = "" } = error as { syscall?: string };
@@ -58,6 +58,18 @@ export async function runLoad(target: string, flags: LoadFlags): Promise<number>
     );
     return EXIT_FAILED;
   }
+}
+
+/** Options of `load()` whose flags have other names. */
+const FLAGS: Readonly<Record<string, string>> = {
+  sizeBytes: "--size",
+  durationMs: "--duration",
+  thinkMs: "--think",
+};
+
+/** A message of the library in the words of the command line. */
+function withFlags(message: string): string {
+  return message.replace(/\b(?:sizeBytes|durationMs|thinkMs)\b/g, (name) => FLAGS[name] ?? name);
 }
 
 /** Waits for the end of a run, or for Ctrl-C, which is its end as well; twice, and at once. */
