@@ -25,6 +25,13 @@ const PIECES: readonly string[] = [
   ...["http://a", "*", "9007199254740991", "9007199254740992", "1fffffffffffff", "20000000000000"],
 ];
 
+/** What a host is made of, to be put together in any order. */
+const HOST_PIECES: readonly string[] = [
+  ...["a", "b.c", "xn--", "--", "-", ".", "..", "_", "*", "(", "=", "%41", "%2e", "%31", "%c3%a9"],
+  ...["%ff", "%00", "%25", "%3A", "%", "0", "1", "08", "255", "256", "65536", "0x", "0xff", "0xg"],
+  ...["4294967296", "1.2.3.4", "[", "]", "[]", "[::1]", "::", ":", ":80", "ffff", "1:", "v1.a"],
+];
+
 /** What may stand where a line ends, and is no line end. */
 const ENDS: readonly string[] = [
   "\n",
@@ -88,6 +95,27 @@ export function randomOf(seed: number): (below: number) => number {
 
 type Random = (below: number) => number;
 
+/** Where a stream has hosts: the Host field, an absolute target, the target of CONNECT. */
+const HOSTS = /(?<=\nHost: ?|https?:\/\/|CONNECT )[^\s/?]*/gi;
+
+function hostFrom(random: Random): string {
+  const pieces = Array.from(
+    { length: 1 + random(4) },
+    () => HOST_PIECES[random(HOST_PIECES.length)],
+  );
+  return pieces.join("");
+}
+
+/** What is an IPv6 address, or nearly. */
+function addressFrom(random: Random): string {
+  const groups = Array.from(
+    { length: 1 + random(9) },
+    () => ["", "", "0", "ffff", "1", "1g"][random(6)],
+  );
+  const tail = ["", "", "1.2.3.4", "1.2.3", "1.2.3.04", "1.2.3.256"][random(6)] as string;
+  return groups.join(":") + tail;
+}
+
 /** One change to a stream. */
 export function mutated(stream: string, random: Random, seeds: readonly string[]): string {
   const at = random(stream.length + 1);
@@ -95,7 +123,7 @@ export function mutated(stream: string, random: Random, seeds: readonly string[]
   const lines = stream.split(/(?<=\n)/);
   const [one, other] = [random(lines.length), random(lines.length)];
   const piece = PIECES[random(PIECES.length)] as string;
-  switch (random(12)) {
+  switch (random(14)) {
     case 0:
       return stream.slice(0, at) + String.fromCharCode(random(256)) + stream.slice(at + 1);
     case 1:
@@ -117,6 +145,10 @@ export function mutated(stream: string, random: Random, seeds: readonly string[]
       return changed(stream, /\r\n/g, ENDS[random(ENDS.length)] as string, random);
     case 10:
       return changed(stream, /[0-9a-f]+(?=\r)|:/gi, piece, random);
+    case 11:
+      return changed(stream, HOSTS, hostFrom(random), random);
+    case 12:
+      return changed(stream, HOSTS, `[${addressFrom(random)}]`, random);
     default:
       return stream + (seeds[random(seeds.length)] as string);
   }

@@ -2,6 +2,8 @@
  * A second reader of requests, with which the parser has to agree: slow, on a whole stream at once, written
  * with regular expressions and from the grammar of RFC 9110 and RFC 9112, sharing nothing with the parser.
  */
+import { isIPv6 } from "node:net";
+import { domainToASCII } from "node:url";
 import type { ParserLimits } from "../../src/http/parser/limits.ts";
 
 /** What a request is to the reference. */
@@ -33,10 +35,11 @@ const FIELD: RegExp = new RegExp(`^(${TCHAR}+):[ \\t]*(${TEXT}*?)[ \\t]*$`);
 const QUOTED = `"(?:[\\t\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\${TEXT})*"`;
 const EXTENSION = `[ \\t]*;[ \\t]*${TCHAR}+(?:[ \\t]*=[ \\t]*(?:${TCHAR}+|${QUOTED}))?`;
 const CHUNK_LINE: RegExp = new RegExp(`^([0-9A-Fa-f]{1,16})((?:${EXTENSION})*)\\r$`);
-const PORT = "(?::(\\d*))?";
-const AUTHORITY: RegExp = new RegExp(
-  `^(?:(?:[A-Za-z0-9\\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+|\\[[A-Za-z0-9:\\-._~!$&'()*+;=]+\\])${PORT}$`,
-);
+const AUTHORITY =
+  /^(?:\[([0-9A-Fa-f:.]+)\]|((?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+))(?::(\d*))?$/;
+/** The forbidden domain code points of the URL standard. */
+const NOT_IN_DOMAINS = /[\0-\x20"#%/:<>?@[\\\]^`{|}\x7f]/;
+const NUMBER = /^(?:0x[0-9a-f]*|\d+)$/;
 const NOT_IN_TRAILERS =
   /^(?:authorization|connection|content-(?:encoding|length|range|type)|cookie|expect|host|keep-alive|max-forwards|proxy-authorization|range|te|trailer|transfer-encoding|upgrade)$/i;
 
@@ -113,8 +116,37 @@ function isTarget(method: string, target: string): boolean {
 }
 
 function isAuthority(text: string): boolean {
-  const found = AUTHORITY.exec(text);
-  return found !== null && Number(found[1] ?? 0) <= 65_535;
+  const [whole, literal, name, port] = AUTHORITY.exec(text) ?? [];
+  if (whole === undefined || Number(port ?? 0) > 65_535) return false;
+  return literal === undefined ? isHostName(name as string) : isIPv6(literal);
+}
+
+/** Whether the host parser of the URL standard takes this name: as a domain, or as the IPv4 address that it is then. */
+function isHostName(text: string): boolean {
+  let domain: string;
+  try {
+    const decoded = decodeURIComponent(text).toLowerCase();
+    const isPlain = /^[\0-\x7f]*$/.test(decoded) && !/(?:^|\.)xn--/.test(decoded);
+    domain = isPlain ? decoded : domainToASCII(decoded);
+  } catch {
+    // The bytes are not UTF-8. The URL standard reads U+FFFD, which no domain has.
+    return false;
+  }
+  if (domain === "" || NOT_IN_DOMAINS.test(domain)) return false;
+  const labels = domain.split(".");
+  if (labels.length > 1 && labels.at(-1) === "") labels.pop();
+  return NUMBER.test(labels.at(-1) as string) ? isIpv4(labels) : true;
+}
+
+/** One to four numbers in decimal, octal or hexadecimal, of which the last fills the bytes that the others leave. */
+function isIpv4(labels: readonly string[]): boolean {
+  if (labels.length > 4) return false;
+  return labels.every((label, k) => {
+    const octal = /^0[0-9]/.test(label);
+    if (label === "" || !(octal ? /^[0-7]+$/ : NUMBER).test(label)) return false;
+    const value = label === "0x" ? 0 : Number(octal ? `0o${label}` : label);
+    return value < (k === labels.length - 1 ? 256 ** (5 - labels.length) : 256);
+  });
 }
 
 function fieldsOf(lines: readonly string[], most: number): [string, string][] {
