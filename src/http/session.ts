@@ -271,7 +271,10 @@ export class Session extends Reading implements Exchange {
     this.#noMore();
     this.server.soon(() => {
       const saved = this.#saved;
-      if (connection.state !== "open") return;
+      this.#saved = null;
+      const { state } = connection;
+      // A program that has ended its own half still receives.
+      if (state !== "open" && state !== "ending") return;
       // First, so that a handler of the program's may pause it again.
       connection.resume();
       if (saved !== null) this.call(() => options.data?.(connection, saved));
@@ -476,6 +479,8 @@ export class Session extends Reading implements Exchange {
   /** Goes on receiving unless much is set aside. */
   #setAside(bytes: Uint8Array | null): void {
     this.#saved = bytes;
+    // Bytes that come now, and the end, are to follow what is set aside: upgrade() resumes once that is delivered.
+    if (this.#isUpgraded) return;
     if (bytes !== null && bytes.length > MOST_SAVED) this.connection.pause();
     else this.connection.resume();
   }

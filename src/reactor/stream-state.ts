@@ -25,6 +25,8 @@ export const DRAINED = 1024;
 export const HEARD = 2048;
 /** Its listener stops, and it knows. */
 export const STOPPING = 4096;
+/** The peer's half has ended, and the handlers that the stream was handed over to have not been called with it. */
+export const END_OWED = 8192;
 
 /** What a program is told of it. */
 export function stateOf(bits: number): ConnectionState {

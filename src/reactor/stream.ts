@@ -35,6 +35,7 @@ import {
   CONNECTING,
   DIRTY,
   DRAINED,
+  END_OWED,
   ENDED,
   ENDING,
   FULL,
@@ -194,6 +195,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (!this.#is(PAUSED) || this.#is(CLOSED | CLOSING)) return;
     this.#bits &= ~PAUSED;
     if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, true);
+    if (this.#is(END_OWED)) this.loop.soon(() => this.#deliverEnd());
   }
 
   handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next> {
@@ -209,6 +211,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.#attached = null;
       this.#bits &= ~STOPPING;
       this.loop.timers.add(0, () => this.stop(), false);
+    }
+    if (this.#is(PEER_ENDED)) {
+      this.#bits |= END_OWED;
+      this.loop.timers.add(0, () => this.#deliverEnd(), false);
     }
     return next;
   }
@@ -446,6 +452,13 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#profile.handlers.end === undefined) this.end();
     else this.#tell("end");
     if (this.#is(ENDED)) this.destroy();
+  }
+
+  /** Calls the handlers that it was handed over to with an end that came before that. */
+  #deliverEnd(): void {
+    if (!this.#is(END_OWED) || this.#is(PAUSED | CLOSING | CLOSED)) return;
+    this.#bits &= ~END_OWED;
+    this.#peerEnded();
   }
 
   #idleTimeout(timeoutMs: number, onIdle: () => void): IdleTimeout {

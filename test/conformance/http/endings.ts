@@ -382,6 +382,27 @@ const upgrading: readonly Case[] = [true, false].flatMap((atOnce) => [
       assert.equal(await one.end(), "pausedat abc, then abcdef");
     },
   ),
+  served(
+    `an upgrade${atOnce ? "" : " that is later"} delivers the end of a client behind what it has sent`,
+    {
+      async handler(request) {
+        while (!atOnce && !request.hasLeft) await turn();
+        const socket = request.upgrade<string>({
+          data(connection, bytes) {
+            connection.data += Buffer.from(bytes).toString();
+          },
+          end: (connection) => connection.end(`all of ${connection.data}`),
+        });
+        socket.data = "";
+      },
+    },
+    async (_, client) => {
+      const head = GET.replace("\r\n\r\n", "\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\n");
+      const one = client().send(`${head}abc`);
+      one.socket.end();
+      assert.equal(await one.end(), "all of abc");
+    },
+  ),
 ]);
 
 const limits: readonly Case[] = [
