@@ -469,7 +469,10 @@ const optionsCase: Case = {
     const either = /give a handler or a fetch/;
     assert.throws(() => serve({ port: 0 }), either);
     assert.throws(() => serve({ port: 0, fetch: hello, handler() {} }), either);
-    assert.throws(() => serve({ port: 0, fetch: "hello" as unknown as FetchHandler }), /as fetch/);
+    assert.throws(() => serve({ port: 0, fetch: "hello" as unknown as FetchHandler }), {
+      code: "ERR_INVALID_OPTION",
+      message: 'Cannot serve with "hello": give a handler or a fetch, which are functions',
+    });
   },
 };
 

@@ -199,17 +199,26 @@ async function garbage({ ports, random, peer: connected }: Work): Promise<void> 
   }
 }
 
-/** How many answers are due: one for each request, until one ends the connection, and one for what is none. */
+/**
+ * How many answers are due: one for each request, until one ends the connection, and one for what is none.
+ *
+ * @remarks
+ * No route that these requests find reads a body. A chunked one ends the connection if none of it has come when its
+ * request is answered: that depends on when the pieces of the stream arrive.
+ */
 function answersTo(messages: readonly Message[]): { least: number; most: number } {
-  let least = 0;
+  let most = 0;
+  let least: number | undefined;
   for (const { method, keepAlive, expectsContinue, contentLength, trailers } of messages) {
     // The end of the stream came before its own.
     if (trailers === undefined) break;
-    least++;
-    const isUnread = contentLength < 0 || (contentLength > 0 && expectsContinue);
-    if (!keepAlive || method === "CONNECT" || isUnread) return { least, most: least };
+    most++;
+    const isChunked = contentLength < 0;
+    const isHeldBack = expectsContinue && contentLength !== 0;
+    if (!keepAlive || method === "CONNECT" || isHeldBack) return { least: least ?? most, most };
+    if (isChunked) least ??= most;
   }
-  return { least, most: least + 1 };
+  return { least: least ?? most, most: most + 1 };
 }
 
 export const OFFENDERS: Readonly<Record<string, Kind>> = {
