@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { isMainThread } from "node:worker_threads";
 import { typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
-import { ArenaPool, type ViewMemory } from "./arena.ts";
+import { type Arena, ArenaPool, type ViewMemory } from "./arena.ts";
 import { type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
 import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 
@@ -59,7 +59,12 @@ export function openNode(): Kernel {
     arenas,
     scratch: arenas.map(64 * 1024),
     watch(fd, onReadable) {
-      loop ??= new UvLoop(koffi, bind, isMainThread ? undefined : workerLoop(program, bind));
+      loop ??= new UvLoop(
+        koffi,
+        program,
+        bind,
+        isMainThread ? undefined : workerLoop(program, bind, arenas),
+      );
       return loop.watch(fd, onReadable);
     },
     soon: (callback) => void setImmediate(callback),
@@ -77,11 +82,16 @@ function loadKoffi(): Koffi {
   }
 }
 
-/** The event loop of a worker thread, and how a handle of ours leaves it when the thread ends. */
+/** The event loop of a worker thread, and the native functions by which a handle of ours leaves it when the thread ends. */
 interface WorkerLoop {
   readonly loop: number;
-  add(handle: number): void;
-  remove(handle: number): void;
+  readonly isolate: number;
+  /** The address of uv_poll_stop, to be given to {@link addHook} and {@link removeHook}. */
+  readonly pollStop: number;
+  readonly addHook: Native;
+  readonly removeHook: Native;
+  readonly copy: Native;
+  readonly flags: Arena;
 }
 
 /**
@@ -93,24 +103,25 @@ interface WorkerLoop {
  * uv_poll_stop itself, with the handle as its argument. The functions are those for addons and embedders of
  * node.h, under their C++ names.
  *
+ * Handles are written with memcpy, not through a view. While `terminate()` stops a thread, Node refuses to make an
+ * external ArrayBuffer, and koffi ends the process when it is refused. A view for each handle made that likely.
+ *
  * @throws TypeError `ERR_BLOCKING` where the program that embeds Node does not export them.
  */
-function workerLoop(program: KoffiLibrary, bind: Bind): WorkerLoop {
+function workerLoop(program: KoffiLibrary, bind: Bind, arenas: ArenaPool): WorkerLoop {
   const hook = "EPN2v87IsolateEPFvPvES3_";
   try {
     const isolate = bind("_ZN2v87Isolate10GetCurrentEv", [], "ptr")();
     const loop = bind("_ZN4node19GetCurrentEventLoopEPN2v87IsolateE", ["ptr"], "ptr")(isolate);
-    const add = bind(`_ZN4node25AddEnvironmentCleanupHook${hook}`, ["ptr", "ptr", "ptr"], "i32");
-    const remove = bind(
-      `_ZN4node28RemoveEnvironmentCleanupHook${hook}`,
-      ["ptr", "ptr", "ptr"],
-      "i32",
-    );
-    const pollStop = program.func("dlsym", "int64_t", ["int64_t", "str"])(0, "uv_poll_stop");
+    const hookArguments = ["ptr", "ptr", "ptr"] as const;
     return {
       loop,
-      add: (handle) => void add(isolate, pollStop, handle),
-      remove: (handle) => void remove(isolate, pollStop, handle),
+      isolate,
+      pollStop: addressOf(program, "uv_poll_stop"),
+      addHook: bind(`_ZN4node25AddEnvironmentCleanupHook${hook}`, hookArguments, "i32"),
+      removeHook: bind(`_ZN4node28RemoveEnvironmentCleanupHook${hook}`, hookArguments, "i32"),
+      copy: bind("memcpy", ["ptr", "ptr", "size"], "ptr"),
+      flags: arenas.map(FLAGS_BYTES),
     };
   } catch {
     throw typeError(
@@ -120,6 +131,11 @@ function workerLoop(program: KoffiLibrary, bind: Bind): WorkerLoop {
   }
 }
 
+/** The address of a function of the program or of libc. */
+function addressOf(program: KoffiLibrary, symbol: string): number {
+  return program.func("dlsym", "int64_t", ["int64_t", "str"])(0, symbol);
+}
+
 const UV_READABLE = 1;
 const UV_POLL = 8;
 /**
@@ -127,6 +143,7 @@ const UV_POLL = 8;
  * that may be left in a loop that is closed.
  */
 const UV_HANDLE_FLAGS = 88;
+const FLAGS_BYTES = 4;
 const UV_HANDLE_INTERNAL = 0x10;
 
 /**
@@ -140,13 +157,13 @@ class UvLoop {
   readonly #loop: number;
   readonly #handleSize: number;
   readonly #worker: WorkerLoop | undefined;
-  readonly #view: Koffi["view"];
   /** Watches by the address of their handle: one native callback serves all of them. */
   readonly #callbacks = new Map<number, () => void>();
   readonly #onPoll: number;
-  readonly #onClose: number;
+  /** libuv calls it when it has let go of a handle: free itself, which needs no JavaScript in a thread that ends. */
+  readonly #free: number;
 
-  constructor(koffi: Koffi, bind: Bind, worker: WorkerLoop | undefined) {
+  constructor(koffi: Koffi, program: KoffiLibrary, bind: Bind, worker: WorkerLoop | undefined) {
     const uv = {
       defaultLoop: bind("uv_default_loop", [], "ptr"),
       handleSize: bind("uv_handle_size", ["i32"], "i32"),
@@ -161,32 +178,32 @@ class UvLoop {
     };
     this.#uv = uv;
     this.#worker = worker;
-    this.#view = koffi.view;
     this.#loop = worker?.loop ?? uv.defaultLoop();
     this.#handleSize = uv.handleSize(UV_POLL);
     const onPoll = koffi.proto("void polloi_on_poll(int64_t handle, int status, int events)");
-    const onClose = koffi.proto("void polloi_on_close(int64_t handle)");
     this.#onPoll = Number(
       koffi.register((handle: number) => this.#callbacks.get(handle)?.(), koffi.pointer(onPoll)),
     );
-    this.#onClose = Number(
-      koffi.register((handle: number) => void uv.free(handle), koffi.pointer(onClose)),
-    );
+    this.#free = addressOf(program, "free");
   }
 
   watch(fd: number, onReadable: () => boolean): LoopWatch {
     const uv = this.#uv;
+    const worker = this.#worker;
     const handle = uv.malloc(this.#handleSize);
+    // A thread can be terminated wherever JavaScript enters a function or goes round a loop. From uv_poll_init to the
+    // clean-up hook there is neither, only native calls: a handle is never left in the loop without its flag.
     // libuv returns -errno by itself.
     const initialised = uv.pollInit(this.#loop, handle, fd);
+    if (worker !== undefined && initialised >= 0) {
+      const { address, u32 } = worker.flags;
+      worker.copy(address, handle + UV_HANDLE_FLAGS, FLAGS_BYTES);
+      u32[0] = (u32[0] as number) | UV_HANDLE_INTERNAL;
+      worker.copy(handle + UV_HANDLE_FLAGS, address, FLAGS_BYTES);
+      worker.addHook(worker.isolate, worker.pollStop, handle);
+    }
     if (initialised < 0) uv.free(handle);
     check(initialised, "uv_poll_init", { fd });
-
-    if (this.#worker !== undefined) {
-      const flags = new Uint8Array(this.#view(BigInt(handle), this.#handleSize));
-      flags[UV_HANDLE_FLAGS] = (flags[UV_HANDLE_FLAGS] as number) | UV_HANDLE_INTERNAL;
-      this.#worker.add(handle);
-    }
 
     let stopped = false;
     let scheduled = false;
@@ -210,9 +227,10 @@ class UvLoop {
         if (stopped) return;
         stopped = true;
         this.#callbacks.delete(handle);
-        this.#worker?.remove(handle);
+        // Native calls only, for the same reason.
         uv.pollStop(handle);
-        uv.close(handle, this.#onClose);
+        worker?.removeHook(worker.isolate, worker.pollStop, handle);
+        uv.close(handle, this.#free);
       },
     };
   }

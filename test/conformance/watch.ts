@@ -58,6 +58,9 @@ class Signal {
 /** After so long without an event, whatever a runtime does for sleep is in place. */
 const ASLEEP_MS = 120;
 
+/** How many threads are terminated: a fault that ends the process when it is met at a bad moment shows by then. */
+const TERMINATED = 4;
+
 /** Resolves once `condition` holds; the case's own timeout is what ends a wait in vain. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(1);
@@ -423,6 +426,21 @@ export function watchConformance(): Suite {
           });
           assert.equal(outcome, "served");
           await worker.terminate();
+        },
+      },
+      {
+        name: "a worker thread may be terminated while it starts and stops watches",
+        run: async () => {
+          const path = new URL("./watch-worker.js", import.meta.url);
+          for (let i = 0; i < TERMINATED; i++) {
+            const worker = new Worker(path, { workerData: "forever" });
+            const outcome = await new Promise((resolve, reject) => {
+              worker.once("message", resolve);
+              worker.once("error", reject);
+            });
+            assert.equal(outcome, "served");
+            await worker.terminate();
+          }
         },
       },
     ],
