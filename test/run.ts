@@ -15,10 +15,11 @@ const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/^test\/bench\//, "the benchmark, which is not part of the package"],
   [/^test\/lab/, "the lab starts many processes, and a browser"],
   [/^test\/models\.test/, "a hundred processes at once"],
-  [/^test\/cli-(models|trace)\.test/, "each case starts several processes"],
+  [/^test\/cli-(load|models|output|trace|workers)\.test/, "each case starts several processes"],
+  [/^test\/soak\.test/, "random clients for a minute"],
 ];
 /** Files that `npm test` runs in part, so that the rest runs them again in full. */
-const PARTLY_CORE = /^test\/(conformance|all-runtimes|soak)\.test/;
+const PARTLY_CORE = /^test\/(conformance|all-runtimes)\.test/;
 /** Files at a time. Two leave the cores idle while they wait. */
 const CONCURRENCY = 3;
 

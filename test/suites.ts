@@ -60,21 +60,26 @@ function whereUringWorks(suite: Suite): Suite {
 
 /** Every conformance suite, layer by layer. A new suite is one line in {@link all}. */
 export function suites(extent: Extent = "all"): Suite[] {
-  return all(extent).map(({ suite, inSmoke }) => {
-    if (extent === "smoke" && !inSmoke) return leftOut(suite);
-    return whereUringWorks(suite);
+  return all(extent).map(({ suite, from }) => {
+    const runs = EXTENTS.indexOf(from) <= EXTENTS.indexOf(extent);
+    return runs ? whereUringWorks(suite) : leftOut(suite, extent);
   });
 }
 
 /** One skipped case that gives the number of cases left out. */
-function leftOut({ title, cases }: Suite): Suite {
-  const skip = `not in the smoke suite of this runtime; ${RUNS_ALL}`;
+function leftOut({ title, cases }: Suite, extent: Extent): Suite {
+  const skip = `not in the ${extent} suite; ${RUNS_ALL}`;
   return { title, cases: [{ name: `all ${cases.length} cases`, skip, run() {} }] };
 }
 
-/** Hosting depends on the runtime. One engine of each kind is enough to show it. */
-function reactorInSmoke({ engine, trigger, mode }: Variant): boolean {
-  return mode === "hosted" && (engine === "io_uring" || trigger === "edge");
+/**
+ * Hosting depends on the runtime, and one engine of each kind is enough to show it. A reactor that blocks its
+ * thread differs from a hosted one by who waits, so one readiness engine is enough for that in `npm test`.
+ */
+function reactorFrom({ engine, trigger, mode }: Variant): Extent {
+  const isOfItsKind = engine === "io_uring" || trigger === "edge";
+  if (mode === "hosted") return isOfItsKind ? "smoke" : "core";
+  return isOfItsKind ? "core" : "all";
 }
 
 /** What cannot even be made where io_uring does not work: then one case says so. */
@@ -92,23 +97,24 @@ function onARing(): Suite[] {
   ];
 }
 
-/** A suite, and whether the smoke suite of a runtime includes it. */
+/** The extents, from the smallest to the largest. */
+const EXTENTS: readonly Extent[] = ["smoke", "core", "all"];
+
+/** A suite, and the smallest extent that includes it. */
 interface Listed {
   readonly suite: Suite;
-  readonly inSmoke: boolean;
+  readonly from: Extent;
 }
 
-function smoke(...suites: Suite[]): Listed[] {
-  return suites.map((suite) => ({ suite, inSmoke: true }));
-}
-
-function notSmoke(...suites: Suite[]): Listed[] {
-  return suites.map((suite) => ({ suite, inSmoke: false }));
+function listed(from: Extent, ...suites: Suite[]): Listed[] {
+  return suites.map((suite) => ({ suite, from }));
 }
 
 function all(extent: Extent): Listed[] {
+  const [lightClasses, nativeClasses] = webConformance();
   return [
-    ...smoke(
+    ...listed(
+      "smoke",
       libcConformance(),
       watchConformance(),
       selectConformance(),
@@ -119,12 +125,14 @@ function all(extent: Extent): Listed[] {
       pollerConformance("poll", (kernel) => new PollPoller(kernel)),
       pollerConformance("select", (kernel) => new SelectPoller(kernel)),
     ),
-    ...notSmoke(
+    ...listed(
+      "core",
       selectorConformance("EpollSelector", (options) => new EpollSelector(options)),
       selectorConformance("PollSelector", (options) => new PollSelector(options)),
       selectorConformance("SelectSelector", (options) => new SelectSelector(options)),
     ),
-    ...smoke(
+    ...listed(
+      "smoke",
       selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
       wakerConformance(),
       ...socketConformance(),
@@ -132,16 +140,17 @@ function all(extent: Extent): Listed[] {
       abandonedConformance(whyNoUring(kernel) === undefined),
       printingConformance(whyNoUring(kernel) === undefined),
     ),
-    ...notSmoke(...onARing()),
+    ...listed("core", ...onARing()),
     ...ENGINES.map(([engine, trigger]) => ({
       suite: engineConformance(
         trigger === undefined ? engine : `${engine} ${trigger}`,
         (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
       ),
-      inSmoke: engine === "io_uring" || trigger === "edge",
+      from: engine === "io_uring" || trigger === "edge" ? ("smoke" as const) : ("core" as const),
     })),
-    ...notSmoke(
-      uringEngineConformance("buffers that are used up bit by bit"),
+    ...listed("core", uringEngineConformance("buffers that are used up bit by bit")),
+    ...listed(
+      "all",
       uringEngineConformance(
         "an older kernel, with buffers of one receive and receives without a limit",
         withoutReceiveLimits(withoutIncrementalBuffers(kernel)),
@@ -149,21 +158,25 @@ function all(extent: Extent): Listed[] {
     ),
     ...VARIANTS.map((variant) => ({
       suite: reactorConformance(variant),
-      inSmoke: reactorInSmoke(variant),
+      from: reactorFrom(variant),
     })),
-    ...smoke(workersConformance(extent)),
-    ...notSmoke(modelsConformance(extent), traceConformance(ENGINES), parserConformance()),
-    ...smoke(httpServerConformance(), httpDeparturesConformance(), httpStoppingConformance()),
-    ...notSmoke(
+    ...listed("core", workersConformance(extent), traceConformance(ENGINES), parserConformance()),
+    ...listed("all", modelsConformance(extent), httpWorkersConformance()),
+    ...listed("smoke", httpServerConformance()),
+    ...listed(
+      "core",
+      httpDeparturesConformance(),
+      httpStoppingConformance(),
       httpRepliesConformance(),
       httpSmugglingConformance(),
       httpFilesConformance(),
       httpEndingsConformance(),
       httpLoggingConformance(),
-      httpWorkersConformance(),
     ),
-    ...smoke(...webConformance()),
-    ...notSmoke(
+    ...listed("smoke", lightClasses),
+    ...listed("core", nativeClasses),
+    ...listed(
+      "core",
       honoConformance(),
       httpMisfortunesConformance(),
       loadConformance(extent),

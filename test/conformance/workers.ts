@@ -461,8 +461,9 @@ function stoppingCases(): Case[] {
         let last = first;
         for (let restarts = 0; restarts < 3; restarts++) {
           const next = await TestPool.start({ ...options, listen });
-          await last.pool.stop(10_000);
-          assert.ok(last.pool.workers.some(({ accepted }) => accepted > 0));
+          const { pool } = last;
+          await until("asked", () => pool.workers.some(({ accepted }) => accepted > 0));
+          await pool.stop(10_000);
           last = next;
         }
         asking = false;

@@ -2,6 +2,7 @@
  * Runs the conformance suites on the runtime that executes this file, and prints a line of JSON as each case
  * begins and ends. test/all-runtimes.test.ts reads the lines.
  */
+import { Buffer } from "node:buffer";
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { CASE_TIMEOUT_MS, type Case, TEST_ALL } from "../suite.ts";
@@ -17,9 +18,18 @@ export type Line =
     }
   | { readonly event: "done" };
 
-/** Written at once: what a crash leaves in a buffer would be lost. */
+/** Writes synchronously, since a crash would lose what is buffered. */
 function say(line: Line): void {
-  writeSync(1, `${JSON.stringify(line)}\n`);
+  const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at);
+    } catch (error) {
+      // A runtime may make the pipe non-blocking, and the reader may be busy.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
 }
 
 async function attempt({ run }: Case): Promise<string | undefined> {

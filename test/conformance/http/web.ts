@@ -517,7 +517,7 @@ function casesOf(web: WebCase): Case[] {
   ];
 }
 
-export function webConformance(): Suite[] {
+export function webConformance(): [light: Suite, native: Suite] {
   const own = `with the classes of ${kernel.runtime} itself`;
   return [
     {
