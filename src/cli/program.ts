@@ -287,7 +287,7 @@ function addServe(
       )
       .option(
         "--grace <time>",
-        "when it is stopped: how long connections may take to receive what is queued (default: 2s)",
+        "when it is stopped: how long connections may take to finish (default: 10s)",
         durationOrNone,
       )
       .option("-q, --quiet", "no line for each connection and message")

@@ -1,6 +1,7 @@
 import type { SysError } from "../base/sys-error.ts";
 import { type EngineChoice, probeEngines } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
+import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { kernel } from "../sys/open.ts";
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
@@ -13,8 +14,6 @@ import { humanReport, jsonReport, type ServeReport } from "./serve-report.ts";
 import { openServer } from "./serve-server.ts";
 import type { Tracing } from "./trace.ts";
 
-/** How long connections may take to receive what is queued for them, once the server is to stop. */
-const GRACE_MS = 2000;
 /** A signal so soon after another is the same: npm passes on what the terminal has sent to both. */
 const SAME_SIGNAL_MS = 250;
 
@@ -140,7 +139,7 @@ async function serveUntilStopped(
   }
   report.stopping(await Promise.race([request.made, ...servers.map(({ failed }) => failed)]));
   keyboard[Symbol.dispose]();
-  await Promise.all(servers.map((server) => server.stop(flags.grace ?? GRACE_MS)));
+  await Promise.all(servers.map((server) => server.stop(flags.grace ?? DEFAULT_GRACE_MS)));
 }
 
 function howText(trigger: Reporting): string {

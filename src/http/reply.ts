@@ -435,7 +435,8 @@ export class HttpReply {
         return "Content-Length: 0\r\n";
       case 304:
         // What a 200 would have had, when the program knows.
-        return (this.#set & HAS_LENGTH) === 0 ? "" : `Content-Length: ${this.#left}\r\n`;
+        if ((this.#set & HAS_LENGTH) === 0 || this.#left < 0) return "";
+        return `Content-Length: ${this.#left}\r\n`;
       default:
         return this.#left < 0 ? "" : `Content-Length: ${this.#left}\r\n`;
     }

@@ -71,6 +71,24 @@ function formData(): FormData {
 }
 
 function framing(web: WebCase): Case[] {
+  return [...sized(web), ...[204, 205, 304].map((status) => bodiless(web, status))];
+}
+
+function bodiless(web: WebCase, status: number): Case {
+  return web(
+    `a response of status ${status} has the same headers for HEAD as for GET`,
+    () => new Response(null, { status }),
+    async ({ client, errors }) => {
+      const full = await client().send(LAST).end();
+      const bare = await client().send(HEAD).end();
+      assert.equal(headOf(bare), headOf(full));
+      assert.doesNotMatch(full, /Content-Length: (-|[1-9])/);
+      assert.deepEqual(errors, []);
+    },
+  );
+}
+
+function sized(web: WebCase): Case[] {
   return SIZED.map(([name, make, length]) =>
     web(
       `HEAD has the headers of GET, and its length where that is known: ${name}`,
