@@ -1,7 +1,7 @@
 import { SysError } from "../base/sys-error.ts";
+import { type Polled, RingSignal } from "../selectors/pollers/ring-signal.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Ring } from "../uring/ring.ts";
-import { RingSignal } from "../uring/ring-signal.ts";
 
 /** A guest goes round for so long while there is more to do, before the other loop has its turn. */
 const GUEST_MS = 2;
@@ -16,11 +16,11 @@ const GATHER_MS = 0.03;
 const MAX_SKIPS = 1023;
 
 /**
- * How the io_uring engine waits: in the kernel, or as a guest in another loop that watches an eventfd.
+ * How the io_uring engine waits: in the kernel, or as a guest in another loop that watches a descriptor.
  *
  * @remarks
- * The eventfd is made when it is first asked for, and signals only while nobody turns, see
- * {@link RingSignal}: a busy guest neither reads it nor has the kernel write it.
+ * The descriptor is made when it is first asked for, and signals only while nobody turns, see
+ * {@link RingSignal}: a busy guest neither reads its eventfd nor has the kernel write it.
  *
  * Leaving costs three calls and a round of the other loop. So a guest who is out of work waits for more
  * in the ring, for a moment, as long as more does come; it tries ever more rarely when it does not.
@@ -50,14 +50,28 @@ export class RingWait {
     return ring.submissions.pending > 0 || ring.completions.length > 0 || ring.hasWork;
   }
 
-  /** The eventfd: readable when a turn would find something. */
-  fileno(): number {
+  /**
+   * A descriptor that is readable when a turn would find something.
+   *
+   * @param polled - What is watched already, see {@link RingWait.poll}.
+   */
+  fileno(polled: Iterable<Polled>): number {
     const signal = this.#signal;
     if (signal.fd >= 0) return signal.fd;
-    const fd = signal.open();
+    const fd = signal.open(polled);
     // What the last turn left to be submitted it told nobody of, since nobody watched.
     if (this.#ring.submissions.pending > 0) signal.tell();
     return fd;
+  }
+
+  /** The ring is about to poll a foreign descriptor. @returns 0 or more, or `-errno`. */
+  poll(fd: number, interest: number): number {
+    return this.#signal.add(fd, interest);
+  }
+
+  /** The ring does not poll `fd` any more. */
+  forget(fd: number): void {
+    this.#signal.remove(fd);
   }
 
   /** A turn begins, and may wait so long. */
@@ -110,7 +124,7 @@ export class RingWait {
   /**
    * The turn is over.
    *
-   * @returns Whether whoever watches the eventfd will hear of all that is to come; else there is more
+   * @returns Whether whoever watches the descriptor will hear of all that is to come; else there is more
    * to do already.
    */
   rest(): boolean {

@@ -15,6 +15,7 @@ import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import { EVENT_ERROR, EVENT_HANGUP, EVENT_WRITE } from "../selectors/events.ts";
 import { eventsOf } from "../selectors/pollers/poll-mask.ts";
+import type { Polled } from "../selectors/pollers/ring-signal.ts";
 import { readUnread, takeSocketError } from "../socket/raw.ts";
 import { F_GETFD } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -124,7 +125,7 @@ export class UringEngine implements Engine {
   }
 
   fileno(): number {
-    return this.#wait.fileno();
+    return this.#wait.fileno(this.#watches());
   }
 
   listen(slot: number, fd: number): number {
@@ -196,6 +197,8 @@ export class UringEngine implements Engine {
 
   watch(slot: number, fd: number, interest: number): number {
     if (this.#watched.has(fd)) return -ERRNO.EEXIST;
+    const polled = this.#wait.poll(fd, interest);
+    if (polled < 0) return polled;
     const result = this.#take(slot, fd, KIND_WATCH, interest, 0);
     if (result >= 0) this.#watched.add(fd);
     return result;
@@ -204,6 +207,8 @@ export class UringEngine implements Engine {
   modify(slot: number, interest: number): number {
     const slots = this.#slots;
     if (slots.interests[slot] === interest) return 0;
+    const polled = this.#wait.poll(slots.fds[slot] as number, interest);
+    if (polled < 0) return polled;
     slots.interests[slot] = interest;
     if (slots.has(slot, FLAG_POLLED)) {
       this.#operations.cancel(slot, OP_POLL);
@@ -226,7 +231,10 @@ export class UringEngine implements Engine {
     if (slots.has(slot, FLAG_POLLED)) this.#operations.cancel(slot, OP_POLL);
     if (slots.has(slot, FLAG_ROOM)) this.#operations.cancel(slot, OP_ROOM);
     if (kind === KIND_LISTENER) this.#accepts.end(slot);
-    if (kind === KIND_WATCH) this.#watched.delete(fds[slot] as number);
+    if (kind === KIND_WATCH) {
+      this.#watched.delete(fds[slot] as number);
+      this.#wait.forget(fds[slot] as number);
+    }
     this.#sends.end(slot);
     this.#operations.detach(slot);
     this.#late.delete(slot);
@@ -405,6 +413,14 @@ export class UringEngine implements Engine {
   #tellAgain(slot: number): void {
     this.#again.push(slot);
     if (!this.#turning) this.#announce();
+  }
+
+  /** What is watched for others, which may wake the ring in a way that it does not tell of. */
+  *#watches(): Iterable<Polled> {
+    const { kinds, fds, interests } = this.#slots;
+    for (let slot = 0; slot < kinds.length; slot++) {
+      if (kinds[slot] === KIND_WATCH) yield [fds[slot] as number, interests[slot] as number];
+    }
   }
 
   #take(slot: number, fd: number, kind: number, interest: number, flags: number): number {

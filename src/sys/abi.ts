@@ -69,6 +69,8 @@ export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
+export const S_IFIFO = 0o010000;
+export const S_IFSOCK = 0o140000;
 export const S_IFLNK = 0o120000;
 
 /** `struct linux_dirent64`, offsets in bytes: how long it is, and the name, which ends with a NUL. getdents(2). */

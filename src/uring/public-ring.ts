@@ -84,7 +84,13 @@ export class Ring extends RingOperations implements Disposable {
     this.#guarded = guardRing(this, this.#ring);
   }
 
-  /** The ring's descriptor, -1 once it is closed. */
+  /**
+   * The ring's descriptor, -1 once it is closed.
+   *
+   * @remarks
+   * Do not wait for it with another selector or event loop: work that is deferred to this thread, which is most of it,
+   * does not make it readable for them. `UringSelector` and `Reactor` have a descriptor for that.
+   */
   fileno(): number {
     return this.#ring.fileno();
   }

@@ -6,8 +6,10 @@ import {
   EVENT_WRITE,
   MODE_EDGE,
   MODE_EXCLUSIVE,
+  MODE_ONE_SHOT,
 } from "../../src/selectors/events.ts";
 import { ReadyBatch } from "../../src/selectors/poller.ts";
+import { EpollPoller } from "../../src/selectors/pollers/epoll-poller.ts";
 import { UringPoller } from "../../src/selectors/pollers/uring-poller.ts";
 import { SYS } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";
@@ -47,6 +49,38 @@ export function uringPollerConformance(): Suite {
   return {
     title: `UringPoller on ${kernel.runtime}`,
     cases: [
+      {
+        name: "each of a hundred writes to a counter makes the descriptor readable, whatever the trigger",
+        run: () => {
+          for (const mode of [0, MODE_EDGE, MODE_ONE_SHOT]) {
+            for (const first of ["added", "asked for the descriptor"]) {
+              using((poller, opened) => {
+                const counter = opened.counter(0);
+                const fd = counter.fileno();
+                if (first !== "added") poller.fileno();
+                assert.equal(poller.add(fd, EVENT_READ | mode, 7), 0);
+                const loop = new EpollPoller(kernel);
+                opened.own({ [Symbol.dispose]: () => loop.close() });
+                assert.equal(loop.add(poller.fileno(), EVENT_READ, 1), 0);
+                const batch = new ReadyBatch();
+                for (let i = 0; i < 100; i++) {
+                  kernel.scratch.setWord(0, 1);
+                  assert.equal(kernel.libc.write(fd, kernel.scratch.address, 8), 8);
+                  // It may be readable for nothing a few times more, and is not when it stays so for ever.
+                  const seen: number[][] = [];
+                  for (let turns = 0; loop.wait(batch, seen.length > 0 ? 0 : 5000) > 0; turns++) {
+                    assert.ok(turns < 5, `mode ${mode}, ${first}: write ${i}: still readable`);
+                    seen.push(...readyNow(poller));
+                    counter.read(8);
+                  }
+                  assert.deepEqual(seen, [[7, EVENT_READ]], `mode ${mode}, ${first}: write ${i}`);
+                  if (mode === MODE_ONE_SHOT) poller.modify(fd, EVENT_READ | mode, 7);
+                }
+              })();
+            }
+          }
+        },
+      },
       {
         name: "a descriptor that was removed and closed is closed: its peer sees the end at once",
         run: using((poller, opened) => {

@@ -17,7 +17,7 @@
  *   again before it is told.
  * - A regular file is always ready, for reading and writing.
  * - EPOLLEXCLUSIVE is taken in a poll's mask and does what it does in epoll.
- * - The ring's own descriptor is no good to watch, see {@link RingSignal}: an eventfd stands for it.
+ * - The ring's own descriptor is no good to watch: {@link RingSignal} stands for it.
  *
  * Source: io_uring_enter(2), IORING_OP_POLL_ADD; io_uring_setup(2), IORING_SETUP_DEFER_TASKRUN.
  */
@@ -28,7 +28,6 @@ import { F_GETFD } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import { IORING_CQE_F_MORE } from "../../uring/constants.ts";
 import { Ring } from "../../uring/ring.ts";
-import { RingSignal } from "../../uring/ring-signal.ts";
 import {
   EVENT_ALL,
   EVENT_ERROR,
@@ -41,6 +40,7 @@ import {
 } from "../events.ts";
 import type { Poller, PollerCapabilities, ReadyBatch } from "../poller.ts";
 import { eventsOf, maskOf } from "./poll-mask.ts";
+import { type Polled, RingSignal } from "./ring-signal.ts";
 
 /** Places for submissions. More polls than that are asked for in several calls. */
 const ENTRIES = 512;
@@ -102,10 +102,10 @@ export class UringPoller implements Poller {
     this.#signal = new RingSignal(kernel, this.#ring);
   }
 
-  /** An eventfd. It may be readable when nothing is ready any more, and never the other way round. */
+  /** An epoll set. It may be readable when nothing is ready any more, and never the other way round. */
   fileno(): number {
     if (this.#closed || this.#signal.fd >= 0) return this.#signal.fd;
-    const fd = this.#signal.open();
+    const fd = this.#signal.open(this.#polled());
     this.#rest();
     return fd;
   }
@@ -117,6 +117,8 @@ export class UringPoller implements Poller {
     const open = this.#kernel.libc.fcntl(fd, F_GETFD, 0);
     if (open < 0) return open;
     if (this.#byFd.has(fd)) return -ERRNO.EEXIST;
+    const signalled = this.#signal.add(fd, interest);
+    if (signalled < 0) return signalled;
     const slot = this.#freeSlots.pop() ?? this.#bySlot.length;
     const watch = {
       ...{ fd, slot, interest, tag },
@@ -137,6 +139,8 @@ export class UringPoller implements Poller {
       return open < 0 ? open : -ERRNO.ENOENT;
     }
     if (((interest | watch.interest) & MODE_EXCLUSIVE) !== 0) return -ERRNO.EINVAL;
+    const signalled = this.#signal.add(fd, interest);
+    if (signalled < 0) return signalled;
     watch.interest = interest;
     watch.tag = tag;
     watch.wary = false;
@@ -152,6 +156,7 @@ export class UringPoller implements Poller {
     const watch = this.#byFd.get(fd);
     if (watch === undefined) return -ERRNO.ENOENT;
     this.#byFd.delete(fd);
+    this.#signal.remove(fd);
     this.#bySlot[watch.slot] = undefined;
     this.#freeSlots.push(watch.slot);
     this.#disarm(watch);
@@ -211,6 +216,10 @@ export class UringPoller implements Poller {
   /** How many are to be polled. */
   get #waiting(): number {
     return this.#queue.length - this.#head;
+  }
+
+  *#polled(): Iterable<Polled> {
+    for (const { fd, interest } of this.#byFd.values()) yield [fd, interest];
   }
 
   #isWatched(watch: Watch): boolean {

@@ -52,7 +52,8 @@ function selected(): string {
   return selector.select()[0]?.[0].data ?? "nothing";
 }
 
+// Before it is terminated: to map the queues of a ring makes views, which is the one thing that must not be interrupted.
+if (mode === "idle") new Reactor({ engine, trigger }).listen({ host: "127.0.0.1", port: 0 });
 const echoed = await exchange(() => mode !== "busy");
 parentPort?.postMessage([echoed, await fetched(), selected()]);
-if (mode === "idle") new Reactor({ engine, trigger }).listen({ host: "127.0.0.1", port: 0 });
 while (mode === "churns") await exchange(() => true);

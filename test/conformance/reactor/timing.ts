@@ -1,12 +1,14 @@
 /** Timers, and descriptors that are watched. */
 import assert from "node:assert/strict";
 import type { Timer, Watch } from "../../../src/index.ts";
+import { EPOLLIN, Epoll } from "../../../src/select/index.ts";
 import {
   EVENT_ERROR,
   EVENT_HANGUP,
   EVENT_READ,
   EVENT_WRITE,
 } from "../../../src/selectors/events.ts";
+import { Waker } from "../../../src/selectors/index.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { Opened } from "../../descriptors.ts";
 import type { Case } from "../../suite.ts";
@@ -141,6 +143,70 @@ export function timingCases(variant: Variant): Case[] {
         assert.equal(rig.reactor.alive, false);
         // Closed watches leave the descriptors open.
         assert.equal(reader.read(), 1);
+      } finally {
+        opened[Symbol.dispose]();
+      }
+    }),
+    test("each of a hundred writes to a watched counter is reported, and connections are served", async (rig) => {
+      const opened = new Opened();
+      try {
+        const counter = opened.counter(0);
+        const behind = opened.counter(0);
+        const waker = opened.own(new Waker());
+        const set = opened.own(new Epoll());
+        set.register(behind, EPOLLIN);
+        const copy = opened.dupAt(counter, 0);
+        const listener = rig.listen({ data: (connection, bytes) => void connection.write(bytes) });
+        const peer = rig.peer(listener);
+        const seen: string[] = [];
+        const watchAll = () => [
+          rig.reactor.watch(copy, EVENT_READ, () => {
+            counter.read(8);
+            seen.push("copy");
+          }),
+          rig.reactor.watch(set, EVENT_READ, () => {
+            behind.read(8);
+            seen.push("set");
+          }),
+          rig.reactor.watch(waker, EVENT_READ, () => {
+            waker.drain();
+            seen.push("waker");
+          }),
+        ];
+        const one = (fd: number) => {
+          scratch.setWord(0, 1);
+          assert.equal(libc.write(fd, scratch.address, 8), 8);
+        };
+        let answered = 0;
+        const served = async () => {
+          peer.send("x");
+          answered++;
+          await rig.until("answered", () => peer.length === answered);
+        };
+        await served();
+        // What is watched from now on is put beside a listener that the runtime's loop watches already.
+        const watches = watchAll();
+        for (let i = 0; i < 34; i++) {
+          one(counter.fileno());
+          await rig.until(`the copy's event ${i}`, () => seen.length === 3 * i + 1);
+          one(behind.fileno());
+          await rig.until(`the set's event ${i}`, () => seen.length === 3 * i + 2);
+          waker.wake();
+          await rig.until(`the waker's event ${i}`, () => seen.length === 3 * i + 3);
+          if (i % 10 === 3) await served();
+        }
+        assert.deepEqual(seen.slice(-3), ["copy", "set", "waker"]);
+        // Nothing is reported that is not asked for, and everything again when it is.
+        for (const watch of watches) watch.modify(0);
+        one(counter.fileno());
+        await served();
+        assert.equal(seen.length, 102);
+        for (const watch of watches) watch.modify(EVENT_READ);
+        await rig.until("reported when it is asked for", () => seen.length === 103);
+        for (const watch of watches) watch.close();
+        waker.wake();
+        await served();
+        assert.equal(seen.length, 103);
       } finally {
         opened[Symbol.dispose]();
       }
