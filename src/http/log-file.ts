@@ -14,8 +14,10 @@ const FLUSH_MS = 500;
 const RETRY_MS = 10;
 /** More than this is not kept for a file that takes nothing: lines are lost, and counted. In bytes. */
 const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
-/** How long a file that takes nothing is waited for when it is closed, and when the process exits. */
+/** How long a file that takes nothing is waited for, since it took something, when it is closed or the process exits. */
 const PATIENCE_MS = 1000;
+/** How long the exit of the process waits in all for a file that takes something now and then. */
+const LONGEST_EXIT_MS = 10_000;
 /** A pipe that is writable takes this much without blocking: PIPE_BUF. See pipe(7). */
 const PIPE_BUF = 4096;
 /** No path is longer, its NUL included: PATH_MAX. See limits.h(0p). */
@@ -36,7 +38,8 @@ const HINTS: Readonly<Record<number, string>> = {
  * @remarks
  * Writes are synchronous, so nothing is in flight when the process exits, and what is left is written then. A regular
  * file takes 4 KiB into the page cache in some microseconds. A pipe, whose reader may be slow, is asked first whether it
- * takes as much, so that it never blocks the thread, except for up to a second on exit.
+ * takes as much, so that it never blocks the thread. Only the exit of the process waits: for a pipe that takes nothing a
+ * second, for one that is read slowly up to ten.
  */
 export class LogFile {
   readonly #kernel: Kernel;
@@ -49,6 +52,8 @@ export class LogFile {
   #text = "";
   #lines = 0;
   #lost = 0;
+  /** How many bytes have been written. */
+  #written = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -89,7 +94,7 @@ export class LogFile {
     this.#flushLater(FLUSH_MS);
   }
 
-  /** Writes what is left, and closes the file. Lines that it does not take within a second are lost. */
+  /** Writes what is left, and closes the file. When it has taken nothing for a second, the lines that are left are lost. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -97,8 +102,10 @@ export class LogFile {
 
   async #close(): Promise<void> {
     clearTimeout(this.#timer);
-    const patience = new Deadline(PATIENCE_MS);
-    while (!this.#flush() && patience.leftMs() > 0) {
+    let patience = new Deadline(PATIENCE_MS);
+    for (let before = -1; !this.#flush(); before = this.#written) {
+      if (this.#written !== before) patience = new Deadline(PATIENCE_MS);
+      else if (patience.leftMs() <= 0) break;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
     this.#lose();
@@ -108,8 +115,13 @@ export class LogFile {
 
   /** The process exits: nothing can be waited for but by blocking the thread. */
   #flushForGood(): void {
-    const patience = new Deadline(PATIENCE_MS);
-    while (!this.#flush() && waitFor(this.#kernel, this.#fd, POLLOUT, patience));
+    const end = new Deadline(LONGEST_EXIT_MS);
+    const waits = (): boolean => {
+      const patience = new Deadline(Math.min(PATIENCE_MS, end.leftMs()));
+      return waitFor(this.#kernel, this.#fd, POLLOUT, patience);
+    };
+    // It is writable when it has room, so each wait begins after some progress.
+    while (!this.#flush() && end.leftMs() > 0 && waits());
     this.#lose();
   }
 
@@ -130,6 +142,7 @@ export class LogFile {
       const written = libc.write(this.#fd, scratch.address, piece.length);
       if (written < 0) return this.#couldNotWrite(-written);
       this.#rest = this.#rest.subarray(written);
+      this.#written += written;
     }
     return true;
   }
