@@ -4,60 +4,59 @@ export const WAITS_FOR_HEAD = 1;
 export const WAITS_FOR_BODY = 2;
 export const WAITS_FOR_REPLY = 3;
 
-/** Who sends a body more slowly than this, in bytes a second, runs out of time. */
+/** A client that sends a body more slowly than this, in bytes a second, runs out of time. */
 const SLOWEST = 500;
+const NOT_BEGUN = -1;
 
-/** A clock that is read from time to time, since each request sets several deadlines. */
-export interface CoarseClock {
-  /** Milliseconds, as `performance.now()` had them when the clock was last read. */
+/** A clock that is read when deadlines are looked at, since each request sets several of them. */
+export interface LookClock {
+  /** Milliseconds, as `performance.now()` had them at this look. */
   readonly now: number;
-  /** How long ago that can be, in milliseconds. */
-  readonly coarseMs: number;
+  /** The time since the look before, in milliseconds, without what it is late by. */
+  readonly lookMs: number;
+  /** How late this look is because the thread was busy or stopped, in milliseconds; 0 when that is little. */
+  readonly lateMs: number;
 }
 
 /**
  * Until when a session waits, and for what.
  *
  * @remarks
- * A base class rather than an object of its own, since there are thousands of these. A deadline is never
- * early, and late by what the clock is coarse.
+ * A base class rather than an object of its own, since there are thousands of these. A timeout begins at the first
+ * look after it was set, so that setting it needs no clock, and a stall before that look does not count. A timeout is
+ * never early, and late by at most two looks.
  */
 export abstract class Deadline {
-  /** When what it waits for is to be there, as the clock has it. */
-  deadline: number = Number.POSITIVE_INFINITY;
+  /** When what it waits for is to be there; below 0 the milliseconds from the next look on. */
+  protected deadline: number = Number.POSITIVE_INFINITY;
   waits: number = WAITS_FOR_REQUEST;
-  readonly #clock: CoarseClock;
-  #bodyBegan = 0;
-  #blockedAt = 0;
-
-  constructor(clock: CoarseClock) {
-    this.#clock = clock;
-  }
+  /** How long the client has been waited for to send this body, in milliseconds. */
+  #bodyMs = NOT_BEGUN;
+  /** How long it may be, for what it has sent of the body. */
+  #mostBodyMs = Number.POSITIVE_INFINITY;
 
   protected waitFor(what: number, timeoutMs: number): void {
-    const { now, coarseMs } = this.#clock;
     this.waits = what;
-    this.deadline = now + coarseMs + timeoutMs;
+    this.deadline = -timeoutMs;
   }
 
   protected bodyBegins(): void {
-    this.#bodyBegan = this.#clock.now;
-    this.#blockedAt = 0;
+    this.#bodyMs = NOT_BEGUN;
   }
 
-  /** Who sends a body has its time, a second more for every so many bytes, and never more than that from now. */
+  /** A client may take this time for a body, a second more for every 500 bytes, and this time for each part of it. */
   protected waitForBody(timeoutMs: number, bytes: number): void {
-    const { now, coarseMs } = this.#clock;
-    // What the handler took for itself is not the client's.
-    if (this.#blockedAt > 0) this.#bodyBegan += now - this.#blockedAt;
-    this.#blockedAt = 0;
-    const earned = this.#bodyBegan + timeoutMs + (bytes / SLOWEST) * 1000;
-    this.waits = WAITS_FOR_BODY;
-    this.deadline = Math.min(earned, now + timeoutMs) + coarseMs;
+    this.waitFor(WAITS_FOR_BODY, timeoutMs);
+    this.#mostBodyMs = timeoutMs + (bytes / SLOWEST) * 1000;
   }
 
-  /** From here on the server waits for its handler, and not for the client: the time for the body stands still. */
-  protected bodyBlocks(): void {
-    if (this.waits === WAITS_FOR_BODY) this.#blockedAt = this.#clock.now;
+  /** Reads the clock, at a look. @returns Whether the time is up. */
+  protected isOver({ now, lookMs }: LookClock): boolean {
+    if (this.deadline < 0) this.deadline = now - this.deadline;
+    if (this.deadline <= now) return true;
+    // The time that the server waits for its handler, and the time of a stall, are not the client's.
+    if (this.waits !== WAITS_FOR_BODY) return false;
+    this.#bodyMs = this.#bodyMs === NOT_BEGUN ? 0 : this.#bodyMs + lookMs;
+    return this.#bodyMs > this.#mostBodyMs;
   }
 }

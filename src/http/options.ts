@@ -27,7 +27,8 @@ export interface HttpTimeouts {
   readonly idleTimeoutMs: number;
   /**
    * While a reply waits to be read, and the peer acknowledges nothing of it. A peer that is slow, and takes a
-   * little of it now and then, is served to the end. Reset. Default 30 s.
+   * little of it now and then, is served to the end. At most 16 KiB that only the kernel holds are not looked for, and
+   * wait for the idle timeout. Reset. Default 30 s.
    */
   readonly sendTimeoutMs: number;
   /**

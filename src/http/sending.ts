@@ -8,6 +8,11 @@ const MOST_GATHERED = 4096;
 const MOST_PER_CHAR = 3;
 /** The high-water mark of the connections of a server, in bytes. */
 export const HIGH_WATER_BYTES: number = 64 * 1024;
+/**
+ * A peer whose kernel has not acknowledged this much is not looked for: each look is a system call, and any peer but
+ * one that is gone has room for it. In bytes.
+ */
+const UNWATCHED_BYTES = 16 * 1024;
 /** Who writes more than this to a client that has enough has lost count: bytes. */
 const MOST_BEYOND = 16 * 1024 * 1024;
 
@@ -30,11 +35,13 @@ export abstract class Sending extends Deadline {
   #waiting: (() => void)[] | null = null;
   /** How many bytes have been written in all. */
   #written = 0;
+  /** How many had been written when the peer had last acknowledged all of them. */
+  #acknowledged = 0;
   /** How many of them the peer had acknowledged at the last look; -1 when all of them, or before the first look. */
   #taken = -1;
 
   constructor(server: SessionHost) {
-    super(server);
+    super();
     this.server = server;
   }
 
@@ -97,11 +104,15 @@ export abstract class Sending extends Deadline {
     // The time that a peer has does not start again because it sends something.
     if (this.waits === WAITS_FOR_REPLY) return;
     this.#taken = -1;
-    this.bodyBlocks();
     this.waitFor(
       WAITS_FOR_REPLY,
       isLeft ? this.server.halfCloseTimeoutMs : Number.POSITIVE_INFINITY,
     );
+  }
+
+  /** Whether much was written that the peer may not have acknowledged. */
+  protected get isUnacknowledged(): boolean {
+    return this.#written - this.#acknowledged > UNWATCHED_BYTES;
   }
 
   /**
@@ -115,15 +126,20 @@ export abstract class Sending extends Deadline {
     const { connection, server } = this;
     const { pendingBytes } = connection;
     // Nothing waits here, and so far nothing was seen to wait in the kernel: no call for these.
-    if (pendingBytes === 0 && this.#taken < 0 && !isLeft) return true;
+    if (pendingBytes === 0 && this.#taken < 0 && !isLeft && !this.isUnacknowledged) return true;
     const waiting = connection.unacknowledgedBytes;
+    if (waiting === 0) this.#acknowledged = this.#written;
     const taken = this.#written - waiting;
     if (taken !== this.#taken) {
       const isWaiting = waiting > 0 || isLeft;
       this.#taken = isWaiting ? taken : -1;
       const timeoutMs = waiting > 0 ? server.settings.sendTimeoutMs : server.halfCloseTimeoutMs;
       this.deadline = isWaiting ? server.now + timeoutMs : Number.POSITIVE_INFINITY;
-    } else if (this.deadline <= server.now) {
+      return waiting === 0;
+    }
+    // The handler, for which a client that has left still waits, could not run during a stall.
+    if (waiting === 0) this.deadline += server.lateMs;
+    if (this.deadline <= server.now) {
       server.refused(waiting > 0 ? "SEND_TIMEOUT" : "HALF_CLOSE_TIMEOUT");
       this.cutOff();
     }

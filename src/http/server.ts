@@ -2,7 +2,7 @@ import { printAs } from "../base/inspect.ts";
 import type { Connection, ConnectionState } from "../reactor/connection.ts";
 import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { loopOf, type Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { dateField } from "./date.ts";
@@ -51,9 +51,12 @@ export class HttpServer implements SessionHost {
   parser: RequestParser;
   listener: Listener | undefined;
   now = 0;
+  lookMs = 0;
+  lateMs = 0;
   date = "";
   isStopping = false;
-  readonly coarseMs: number;
+  /** How often deadlines are looked at. */
+  readonly #looksMs: number;
   readonly #reactor: Reactor;
   readonly #spare: RequestParser[] = [];
   readonly #sessions = new Set<Session>();
@@ -72,7 +75,7 @@ export class HttpServer implements SessionHost {
       settings.halfCloseTimeoutMs,
     );
     const wanted = shortest / LOOKS_PER_TIMEOUT;
-    this.coarseMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
+    this.#looksMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
   }
 
   /** The port that it listens on; -1 without one. */
@@ -254,8 +257,9 @@ export class HttpServer implements SessionHost {
   }
 
   #lookLater(): void {
-    const ms = this.isStopping ? Math.min(this.coarseMs, STOPPING_LOOK_MS) : this.coarseMs;
-    this.#look = this.#reactor.setTimer(ms, () => this.#lookAround());
+    const ms = this.isStopping ? Math.min(this.#looksMs, STOPPING_LOOK_MS) : this.#looksMs;
+    // A limit of the loop: what has arrived by then is received first.
+    this.#look = loopOf(this.#reactor).timers.limit(ms, () => this.#lookAround(ms));
   }
 
   #readClock(): void {
@@ -263,16 +267,14 @@ export class HttpServer implements SessionHost {
     this.date = dateField();
   }
 
-  /** Looks whose time is up. */
-  #lookAround(): void {
-    const wanted = this.now + this.coarseMs;
+  /** Looks at all deadlines. @param ms - How long after the look before this one was to be. */
+  #lookAround(ms: number): void {
+    const before = this.now;
     this.#readClock();
-    // While the thread was busy with something else nobody was listened to, and by then the clock was slow.
-    const late = this.now - wanted;
-    for (const session of this.#sessions) {
-      if (late > this.coarseMs) session.deadline += late;
-      session.look();
-    }
+    const late = this.now - before - ms;
+    this.lateMs = late > ms ? late : 0;
+    this.lookMs = this.now - before - this.lateMs;
+    for (const session of this.#sessions) session.look();
     if (this.#sessions.size > 0) this.#lookLater();
     else this.#look = undefined;
   }

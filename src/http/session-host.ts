@@ -1,4 +1,4 @@
-import type { CoarseClock } from "./deadline.ts";
+import type { LookClock } from "./deadline.ts";
 import type { HttpSettings } from "./options.ts";
 import type { KnownLine } from "./parser/head-scanner.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
@@ -13,7 +13,7 @@ export interface Logged {
 }
 
 /** What a session asks of its server. */
-export interface SessionHost extends CoarseClock {
+export interface SessionHost extends LookClock {
   readonly settings: HttpSettings;
   /** Whether no more is answered than what has arrived. */
   readonly isStopping: boolean;

@@ -117,14 +117,15 @@ export class Session extends Reading implements Exchange {
 
   /** Called from time to time. */
   look(): void {
+    const isOver = this.isOver(this.server);
     if (this.waits !== WAITS_FOR_REPLY) {
-      if (this.deadline <= this.server.now) this.#timedOut();
+      if (isOver) this.#timedOut();
       return;
     }
     const request = this.#request;
     if (request !== null && !request.hasLeft && this.connection.paused) this.#lookForEnd(request);
     const isTaken = this.watchReply(request?.hasLeft ?? false);
-    if (isTaken && request === null) this.#awaitRequest();
+    if (isTaken && request === null && this.connection.state === "open") this.#awaitRequest();
   }
 
   /** Its time is up. */
@@ -439,13 +440,13 @@ export class Session extends Reading implements Exchange {
 
   #awaitRequest(): void {
     if (this.#isStopping) this.#awaitLast();
+    else if (this.isUnacknowledged) this.waitForReply(this.#hasEnded);
     else this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
   }
 
   /** Waits for a request that may be on the way when the server stops. */
   #awaitLast(): void {
-    this.waits = WAITS_FOR_REQUEST;
-    this.deadline = this.server.now + (this.#requests === 0 ? FIRST_REQUEST_MS : NEXT_REQUEST_MS);
+    this.waitFor(WAITS_FOR_REQUEST, this.#requests === 0 ? FIRST_REQUEST_MS : NEXT_REQUEST_MS);
   }
 
   #awaitMore(parser: RequestParser): void {
@@ -528,7 +529,8 @@ export class Session extends Reading implements Exchange {
   /** From here on the connection sees to its end itself. */
   #close(): void {
     this.sendGathered();
-    this.deadline = Number.POSITIVE_INFINITY;
+    // The peer is to take what was written in its time.
+    this.waitFor(WAITS_FOR_REPLY, Number.POSITIVE_INFINITY);
     this.connection.close();
   }
 }

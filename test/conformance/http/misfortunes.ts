@@ -1,5 +1,6 @@
 /** Programs that misbehave, and clients that make the most of it: the server stays what it is. */
 import assert from "node:assert/strict";
+import { whyNoUring } from "../../../src/engine/try-uring.ts";
 import {
   AccessLog,
   type HttpHandler,
@@ -10,6 +11,7 @@ import {
 } from "../../../src/http/index.ts";
 import { Reactor } from "../../../src/reactor/reactor.ts";
 import { kernel } from "../../../src/sys/open.ts";
+import { ENGINES } from "../../engines.ts";
 import type { Case, Suite } from "../../suite.ts";
 import { bodyOf, GET, LAST, served } from "./client.ts";
 import { until } from "./web-case.ts";
@@ -450,6 +452,90 @@ const late: readonly Case[] = [
   ),
 ];
 
+/** While the thread is busy for longer than any timeout, clients go on with what they have begun. */
+const stalled: readonly Case[] = ENGINES.map(([engine, trigger]) => ({
+  name: `bytes that arrived during a stall count before the timeouts do (${engine}${trigger === undefined ? "" : `, ${trigger}`})`,
+  skip: engine === "io_uring" ? whyNoUring(kernel) : undefined,
+  async run() {
+    using reactor = new Reactor({ engine, trigger });
+    let goOn = (): void => {};
+    const timeouts = { headTimeoutMs: 200, bodyTimeoutMs: 200, idleTimeoutMs: 200 };
+    await served(
+      "",
+      {
+        reactor,
+        ...timeouts,
+        handler(request, reply) {
+          if (request.method === "POST") {
+            void request.text().then((text) => reply.send(`got ${text}`));
+            return;
+          }
+          if (request.path === "/busy") {
+            // They are sent before the stall, and received after it.
+            goOn();
+            const until = performance.now() + 800;
+            while (performance.now() < until);
+          }
+          reply.send("hello");
+        },
+      },
+      async (server, client) => {
+        const [busy, idle, head, body] = [client(), client(), client(), client()];
+        await idle.send(GET).until(({ text }) => text.endsWith("hello"));
+        head.send(LAST.slice(0, 10));
+        body.send(`${POST}12`);
+        goOn = () => {
+          idle.send(LAST);
+          head.send(LAST.slice(10));
+          body.send("345");
+        };
+        busy.send(GET.replace("/ ", "/busy "));
+        assert.match(await head.end(), /hello$/);
+        await body.until(({ text }) => text.endsWith("got 12345"));
+        assert.match(await idle.end(), /hello.*hello$/s);
+        const { HEAD_TIMEOUT = 0, BODY_TIMEOUT = 0 } = server.counts.refused;
+        assert.deepEqual([HEAD_TIMEOUT, BODY_TIMEOUT], [0, 0]);
+      },
+    ).run();
+  },
+}));
+
+/** The kernel takes these replies as a whole, and the peer nothing of them. */
+const untaken: readonly Case[] = [GET, LAST].map((request) =>
+  served(
+    `a peer that takes nothing of a reply that the kernel holds is cut off: ${request === GET ? "kept alive" : "the last"}`,
+    { sendTimeoutMs: 100, handler: (_, reply) => reply.send(new Uint8Array(1_048_576)) },
+    async (server, client) => {
+      client().send(request).socket.pause();
+      await until(() => server.counts.refused.SEND_TIMEOUT === 1);
+      await until(() => server.connections === 0);
+    },
+  ),
+);
+
+const busy: Case = served(
+  "a thread that is always busy ends idle connections in time",
+  {
+    headTimeoutMs: 80,
+    idleTimeoutMs: 300,
+    handler(_, reply) {
+      const until = performance.now() + 40;
+      while (performance.now() < until);
+      reply.send("hello");
+    },
+  },
+  async (server, client) => {
+    const [idle, one] = [client(), client()];
+    await until(() => server.connections === 2);
+    let requests = 0;
+    while (!idle.ended && requests++ < 45) {
+      await one.send(GET).until(({ text }) => text.split("hello").length > requests);
+    }
+    // Turns that report something delay a look at the timeouts, but only a few of them do.
+    assert.ok(requests < 45, `${requests} requests`);
+  },
+);
+
 /** Cases of a body that the program has not waited for yet when its client leaves. */
 function unawaited(name: string, options: HttpOptions): Case {
   return {
@@ -658,6 +744,9 @@ export function httpMisfortunesConformance(): Suite {
       ...outliving,
       ...inRun,
       ...late,
+      ...stalled,
+      ...untaken,
+      busy,
       ...rejecting,
       ...latin1,
       ...cutOff,

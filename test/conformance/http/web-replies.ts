@@ -483,6 +483,16 @@ export function repliesConformance(web: WebCase): Case[] {
     ...foreignCases(web),
     ...headerCases(web),
     ...connectionCases(web),
+    web(
+      "an Upgrade header is named in Connection",
+      () => new Response("hello", { status: 426, headers: { Upgrade: "echo" } }),
+      async ({ client }) => {
+        const one = client();
+        await one.send(GET).until(({ text }) => text.endsWith("hello"));
+        assert.match(one.text, /^upgrade: echo\r$/im);
+        assert.match(one.text, /^connection: upgrade\r$/im);
+      },
+    ),
     ...sentCases(web),
     ...lengthCases(web),
     ...(web.overridesGlobals ? recovering : []),
