@@ -1,3 +1,5 @@
+import { ERRNO } from "../base/errno.ts";
+import { check } from "../base/sys-error.ts";
 import { EVENT_READ, MODE_EXCLUSIVE } from "../selectors/events.ts";
 import type { Poller } from "../selectors/poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -17,37 +19,37 @@ export class Interests {
     this.#slots = slots;
   }
 
-  /** Epoll has a descriptor that another loop can watch; select and poll have none. */
+  /**
+   * Epoll has a descriptor that another loop can watch; select and poll have none.
+   *
+   * @throws SysError `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`. The next call tries again, from the start.
+   */
   fileno(): number {
     if (this.#poller.fileno() >= 0) return this.#poller.fileno();
-    if (this.#mirror === undefined) {
-      this.#mirror = new Mirror(this.#kernel, this.#poller.capabilities.hangup);
-      const { kinds, fds, interests } = this.#slots;
-      for (let slot = 0; slot < kinds.length; slot++) {
-        if (kinds[slot] === KIND_FREE || this.#slots.has(slot, FLAG_PARKED)) continue;
-        this.#mirror.set(fds[slot] as number, interests[slot] as number);
-      }
-    }
+    this.#mirror ??= this.#mirrored();
     return this.#mirror.fileno();
   }
 
   /** Puts `slot` to use and asks for `interest`. @returns 0 or more, or `-errno`. */
   add(slot: number, fd: number, kind: number, interest: number): number {
-    const result = this.#poller.add(fd, interest, slot);
-    if (result < 0) return result;
-    this.#mirror?.set(fd, interest);
-    this.#slots.take(slot, kind, fd, interest);
+    const result = this.#ask(slot, fd, interest);
+    if (result >= 0) this.#slots.take(slot, kind, fd, interest);
     return result;
   }
 
   /** @returns 0 or more, or `-errno`; then what was asked before still is. */
   modify(slot: number, interest: number): number {
     const { fds, interests } = this.#slots;
-    if (interests[slot] === interest) return 0;
+    const before = interests[slot] as number;
+    if (before === interest) return 0;
     const fd = fds[slot] as number;
     const result = this.#poller.modify(fd, interest, slot);
     if (result < 0) return result;
-    this.#mirror?.set(fd, interest);
+    const mirrored = this.#mirror?.set(fd, interest) ?? 0;
+    if (mirrored < 0) {
+      this.#poller.modify(fd, before, slot);
+      return mirrored;
+    }
     interests[slot] = interest;
     return result;
   }
@@ -70,9 +72,8 @@ export class Interests {
     const slots = this.#slots;
     const fd = slots.fds[slot] as number;
     const interest = EVENT_READ | ((slots.interests[slot] as number) & MODE_EXCLUSIVE);
-    const result = this.#poller.add(fd, interest, slot);
+    const result = this.#ask(slot, fd, interest);
     if (result < 0) return result;
-    this.#mirror?.set(fd, interest);
     slots.interests[slot] = interest;
     slots.lower(slot, FLAG_PARKED);
     return result;
@@ -81,5 +82,34 @@ export class Interests {
   close(): void {
     this.#poller.close();
     this.#mirror?.close();
+  }
+
+  /** Asks for what was not asked for yet. @returns 0 or more, or `-errno`; then it still is not. */
+  #ask(slot: number, fd: number, interest: number): number {
+    const result = this.#poller.add(fd, interest, slot);
+    if (result < 0) return result;
+    const mirrored = this.#mirror?.set(fd, interest) ?? 0;
+    if (mirrored >= 0) return result;
+    this.#poller.remove(fd);
+    return mirrored;
+  }
+
+  /** A mirror of all that is asked for. */
+  #mirrored(): Mirror {
+    const mirror = new Mirror(this.#kernel, this.#poller.capabilities.hangup);
+    try {
+      const { kinds, fds, interests } = this.#slots;
+      for (let slot = 0; slot < kinds.length; slot++) {
+        if (kinds[slot] === KIND_FREE || this.#slots.has(slot, FLAG_PARKED)) continue;
+        const fd = fds[slot] as number;
+        const result = mirror.set(fd, interests[slot] as number);
+        // The poller reports a descriptor that its owner has closed meanwhile; the mirror has nothing to watch.
+        if (result !== -ERRNO.EBADF) check(result, "epoll_ctl", { fd });
+      }
+    } catch (error) {
+      mirror.close();
+      throw error;
+    }
+    return mirror;
   }
 }

@@ -1,5 +1,4 @@
 import { ERRNO } from "../base/errno.ts";
-import { check } from "../base/sys-error.ts";
 import { EVENT_READ } from "../selectors/events.ts";
 import { EpollPoller } from "../selectors/pollers/epoll-poller.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
@@ -33,18 +32,24 @@ export class Mirror {
     return this.#set.fileno();
   }
 
-  /** Watches `fd`, or changes for what. */
-  set(fd: number, interest: number): void {
+  /** Watches `fd`, or changes for what. @returns 0 or more, or `-errno`; then what was watched before still is. */
+  set(fd: number, interest: number): number {
     if (interest === 0 && !this.#hangup) {
       this.remove(fd);
-      return;
+      return 0;
     }
     let result = this.#set.modify(fd, interest, 0);
     if (result === -ERRNO.ENOENT) result = this.#set.add(fd, interest, 0);
-    if (result !== -ERRNO.EPERM) return;
-    if (interest === 0) this.#files.delete(fd);
-    else this.#files.add(fd);
-    this.#showFiles();
+    if (result !== -ERRNO.EPERM) return result;
+    if (interest === 0) {
+      this.#files.delete(fd);
+      return this.#showFiles();
+    }
+    const isNew = !this.#files.has(fd);
+    this.#files.add(fd);
+    const shown = this.#showFiles();
+    if (shown < 0 && isNew) this.#files.delete(fd);
+    return shown;
   }
 
   remove(fd: number): void {
@@ -58,12 +63,17 @@ export class Mirror {
     this.#always = -1;
   }
 
-  #showFiles(): void {
+  #showFiles(): number {
+    if (this.#files.size === 0) {
+      if (this.#always >= 0) this.#set.remove(this.#always);
+      return 0;
+    }
     if (this.#always < 0) {
       const counter = this.#kernel.libc.eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-      this.#always = check(counter, "eventfd");
+      if (counter < 0) return counter;
+      this.#always = counter;
     }
-    if (this.#files.size === 0) this.#set.remove(this.#always);
-    else this.#set.add(this.#always, EVENT_READ, 0);
+    const result = this.#set.add(this.#always, EVENT_READ, 0);
+    return result === -ERRNO.EEXIST ? 0 : result;
   }
 }

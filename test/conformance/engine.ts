@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../src/base/errno.ts";
+import { SysError } from "../../src/base/sys-error.ts";
 import {
   type Completions,
   type Engine,
@@ -18,7 +19,7 @@ import type { Arena } from "../../src/sys/arena.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertEngineBalance } from "../balance.ts";
-import { type Descriptor, Opened } from "../descriptors.ts";
+import { type Descriptor, descriptors, kernelWith, Opened } from "../descriptors.ts";
 import type { Suite } from "../suite.ts";
 
 const { libc, arenas } = kernel;
@@ -83,6 +84,12 @@ interface Bench {
   until(condition: () => boolean): void;
   /** Turns a few times and gives what was told in them. */
   quiet(): string[];
+}
+
+/** Counts up an eventfd. */
+function countUp(fd: number): void {
+  kernel.scratch.setWord(0, 1);
+  assert.equal(libc.write(fd, kernel.scratch.address, 8), 8);
 }
 
 /** What every {@link Engine} must do. `make` gives a new one. */
@@ -569,6 +576,68 @@ export function engineConformance(
           engine.forget(1);
           engine.forget(0);
         }),
+      },
+      {
+        name: "a descriptor to be watched by that could not be made whole is made anew",
+        run: () => {
+          // Each call that it takes fails once, until none is left to fail.
+          for (let failing = 0, failed = true; failed; failing++) {
+            let left = -1;
+            const failsIn = (errno: number): number => (left-- === 0 ? -errno : 0);
+            const faulty = kernelWith({
+              eventfd: (...args) => failsIn(ERRNO.EMFILE) || libc.eventfd(...args),
+              epoll_create1: (...args) => failsIn(ERRNO.EMFILE) || libc.epoll_create1(...args),
+              epoll_ctl: (...args) => failsIn(ERRNO.ENOSPC) || libc.epoll_ctl(...args),
+            });
+            using(({ engine, opened, told }) => {
+              const counters = [0, 1, 2].map((slot) => {
+                const counter = opened.counter(0);
+                assert.ok(engine.watch(slot, counter.fileno(), EVENT_READ) >= 0);
+                return counter;
+              });
+              const before = descriptors();
+              left = failing;
+              let error: unknown;
+              try {
+                engine.fileno();
+              } catch (thrown) {
+                error = thrown;
+              }
+              failed = error !== undefined;
+              if (failed) {
+                assert.ok(error instanceof SysError, String(error));
+                assert.equal(descriptors(), before, `call ${failing}: a descriptor stayed open`);
+              }
+              left = -1;
+              const fd = engine.fileno();
+              for (let turns = 0; readable(fd); turns++) {
+                assert.ok(turns < 10, "readable for nothing");
+                engine.turn(0);
+              }
+              for (const [slot, counter] of counters.entries()) {
+                countUp(counter.fileno());
+                assert.ok(readable(fd), `call ${failing}: slot ${slot} is not shown`);
+                engine.turn(0);
+                assert.equal(told.all.at(-1), `ready ${slot} ${EVENT_READ}`);
+                counter.read(8);
+                for (let turns = 0; readable(fd) && turns < 10; turns++) engine.turn(0);
+              }
+              // A file is always ready: what stands for it in the descriptor may be missing too.
+              const file = opened.file().fileno();
+              left = 0;
+              const result = engine.watch(3, file, EVENT_READ);
+              left = -1;
+              if (result === -ERRNO.EMFILE || result === -ERRNO.ENOSPC)
+                engine.watch(3, file, EVENT_READ);
+              if (!name.includes("epoll")) {
+                const pendings = told.pendings;
+                assert.ok(engine.turn(0) > 0);
+                assert.ok(readable(fd) || told.pendings > pendings, "the file is not shown");
+              }
+              for (const slot of [0, 1, 2, 3]) engine.forget(slot);
+            }, faulty)();
+          }
+        },
       },
       {
         name: "slots closed within a turn hear nothing more, and are released at its end",
