@@ -28,24 +28,35 @@ export function rangeError(code: MisuseCode, message: string): RangeError & { co
   return Object.assign(new RangeError(message), { code });
 }
 
-/** `value` as an error message shows it: strings quoted, everything else as it prints. It never throws. */
+/** The most characters of a value that an error message shows. */
+const SHOWN = 200;
+
+/**
+ * `value` as an error message shows it: strings quoted, everything else as it prints, and cut where it is long. It
+ * never throws.
+ */
 export function show(value: unknown): string {
+  const text = print(value);
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+}
+
+function print(value: unknown): string {
   switch (typeof value) {
     case "string":
-      return JSON.stringify(value);
+      return JSON.stringify(value.slice(0, SHOWN + 1));
     case "bigint":
       return `${value}n`;
     case "function":
       return "a function";
     case "object":
-      return showObject(value);
+      return printObject(value);
     default:
       return Object.is(value, -0) ? "-0" : String(value);
   }
 }
 
 /** An object may throw when it is made a string: one without a prototype, a proxy, one with a getter. */
-function showObject(value: object | null): string {
+function printObject(value: object | null): string {
   try {
     return Array.isArray(value) ? `[${String(value)}]` : String(value);
   } catch {

@@ -33,6 +33,7 @@ export const WRONG: readonly (readonly [name: string, value: unknown])[] = [
   ['"foo"', "foo"],
   ["{}", {}],
   ["an object without a prototype", Object.create(null)],
+  ["an object whose toString throws", { toString: refuse }],
   ["[]", []],
   ["a symbol", Symbol("foo")],
   ["10n", 10n],
