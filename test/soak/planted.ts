@@ -117,6 +117,18 @@ export const PLANTS: readonly Plant[] = [
     soak: ["--engine", "epoll", "--lent"],
     patches: [{ file: "reactor/timers.js", find: "isLimit: true", replace: "isLimit: false" }],
   },
+  {
+    name: "truncated: an answer that is cut off ends as if it were whole",
+    finding: /an orderly end came after/,
+    soak: ["--engine", "poll"],
+    patches: [
+      {
+        file: "reactor/stream.js",
+        find: "if (this.#fd >= 0 && !this.isEmpty)",
+        replace: "if (false)",
+      },
+    ],
+  },
 ];
 
 /** How often `find` is in `text`, whatever the white space. */
