@@ -55,6 +55,28 @@ async function loadFaulty(
   return await run.finished;
 }
 
+/**
+ * Runs `make` until this thread, which serves as well as it loads, was never held up for as long as `mostMs`: a server
+ * that has not had its turn has not answered in time either.
+ */
+async function undisturbed<T>(mostMs: number, make: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    let last = performance.now();
+    let longest = 0;
+    const look = () => {
+      const now = performance.now();
+      longest = Math.max(longest, now - last);
+      last = now;
+    };
+    const looking = setInterval(look, 5);
+    const made = await make();
+    clearInterval(looking);
+    look();
+    if (longest < mostMs) return made;
+    assert.ok(tries < 50, `held up for ${longest} ms`);
+  }
+}
+
 /** A case, and whether what it shows could differ from one runtime to the other. */
 export interface LoadCase extends Case {
   readonly everywhere?: boolean;
@@ -243,9 +265,11 @@ function failureCases(): LoadCase[] {
       name: "a server that stalls is given up, with what was out",
       everywhere: true,
       run: async () => {
-        const report = await loadFaulty(
-          { sizeBytes: 64, faults: { 3: "stall" } },
-          { connections: 4, pipeline: 2, durationMs: PATIENT_MS, timeoutMs: BRIEF_MS },
+        const report = await undisturbed(BRIEF_MS / 2, () =>
+          loadFaulty(
+            { sizeBytes: 64, faults: { 3: "stall" } },
+            { connections: 4, pipeline: 2, durationMs: PATIENT_MS, timeoutMs: BRIEF_MS },
+          ),
         );
         assertCounts(report, { sent: 20, messages: 12, unanswered: 8, failed: 4 });
         assert.deepEqual(report.errors, { NO_ANSWER: 4 });

@@ -188,6 +188,8 @@ export function limitCases(variant: Variant): Case[] {
           // A connection that found such a hole ended the pause, and the next began another.
           assert.ok(errors.length <= 1 + opened, `${errors.length} reports`);
           assert.match(errors[0]?.hint ?? "", /select\(\) holds fds below 1024; use poll or epoll/);
+          // Bun gives back descriptors of its own meanwhile: from here to the connect nothing else runs.
+          held.push(...fillTo1024());
           assert.throws(() => rig.reactor.watch(Math.max(...held), 1, () => {}), {
             code: "EINVAL",
             hint: "select() holds fds below 1024; use poll or epoll",

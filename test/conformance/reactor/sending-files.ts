@@ -397,21 +397,8 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
       assert.deepEqual(outcome.events, ["drain"]);
     }),
     test("a file that moves keeps an idle connection, and one that does not move does not", async (rig) => {
-      using file = new TestFile(pattern(10));
-      ftruncateSync(file.fd, 10 * KIB * MIB);
-      const outcome: Outcome = { events: [] };
-      const listener = rig.listen({ ...noting(outcome, () => {}), idleTimeoutMs: 150 });
-      const peer = rig.peer(listener);
-      await rig.until("accepted", () => outcome.connection !== undefined);
-      narrow(outcome.connection as Connection);
-      outcome.connection?.sendFile(file.stretch(0, 10 * KIB * MIB));
-      peer.readBytes = 20_000;
-      await rig.during(300);
-      assert.deepEqual(outcome.events, []);
-      peer.reading = false;
-      await rig.until("given up", () => outcome.events.length > 0);
-      assert.equal(outcome.error?.code, "ETIMEDOUT");
-      assert.deepEqual(file.told, [outcome.error]);
+      // Where the thread had something else to do for long, the file did not move: then it is tried again.
+      for (let tries = 1; !(await keptByFile(rig)); tries++) assert.ok(tries < 50);
     }),
     test("done may send the next file, and what it throws goes to error", async (rig) => {
       const content = pattern(50_000, 19);
@@ -771,4 +758,39 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       });
     }),
   ];
+}
+
+/** @returns Whether it can be told: false when the thread did something else for too long while the file moved. */
+async function keptByFile(rig: Rig): Promise<boolean> {
+  const timeoutMs = 150;
+  using file = new TestFile(pattern(10));
+  ftruncateSync(file.fd, 10 * KIB * MIB);
+  const outcome: Outcome = { events: [] };
+  using listener = rig.listen({ ...noting(outcome, () => {}), idleTimeoutMs: timeoutMs });
+  const peer = rig.peer(listener);
+  await rig.until("accepted", () => outcome.connection !== undefined);
+  const connection = outcome.connection as Connection;
+  narrow(connection);
+  connection.sendFile(file.stretch(0, 10 * KIB * MIB));
+  peer.readBytes = 20_000;
+  const begun = performance.now();
+  let last = begun;
+  let longest = 0;
+  await rig.until("moved for longer than the limit", () => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    return now - begun > 2 * timeoutMs || outcome.events.length > 0;
+  });
+  if (longest > timeoutMs / 2) {
+    connection.destroy();
+    peer.close();
+    return false;
+  }
+  assert.deepEqual(outcome.events, []);
+  peer.reading = false;
+  await rig.until("given up", () => outcome.events.length > 0);
+  assert.equal(outcome.error?.code, "ETIMEDOUT");
+  assert.deepEqual(file.told, [outcome.error]);
+  return true;
 }
