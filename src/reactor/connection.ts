@@ -211,8 +211,8 @@ export interface Handlers<Data = unknown> {
    * grace period is destroyed. Called at once for open connections, and after `open` for those that are accepted
    * later, from the backlog.
    *
-   * Without this handler, bytes that have arrived are delivered to `data`, and then the connection ends, as by
-   * `end`. A connection on which nothing was ever received gets half a second to send its first bytes.
+   * Without this handler, bytes that have arrived are delivered to `data`, and so is what follows them without a pause
+   * of 100 ms, for at most a second. Then the connection ends, as by `end`. A connection on which nothing was ever received gets half a second to send its first bytes.
    * Once the peer has taken everything and is silent for a second, the connection is closed.
    */
   stopping?(connection: Connection<Data>): void;

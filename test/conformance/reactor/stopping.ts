@@ -64,6 +64,19 @@ export function stoppingCases(variant: Variant): Case[] {
       for (const [i, peer] of peers.entries()) peer.send(`request ${i}`);
       await served(rig, peers, stopped);
     }),
+    test("stop serves the rest of a message of which a part had arrived", async (rig) => {
+      const listener = rig.listen(echo);
+      const peers = Array.from({ length: 3 }, () => rig.peer(listener));
+      for (const peer of peers) peer.send("requ");
+      await rig.until("a part is echoed", () => peers.every((peer) => peer.text === "requ"));
+      const stopped = settledOf(listener.stop());
+      for (const part of ["e", "st"]) {
+        for (const peer of peers) peer.send(part);
+        await rig.during(3);
+      }
+      for (const [i, peer] of peers.entries()) peer.send(` ${i}`);
+      await served(rig, peers, stopped);
+    }),
     test("stop accepts those that maxConnections keeps waiting as others close, and no new ones", async (rig) => {
       const opened: Connection[] = [];
       const listener = rig.listen({
