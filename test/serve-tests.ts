@@ -51,7 +51,7 @@ export function serveTests(...flags: string[]): void {
     assert.equal((await program.ended).code, 0);
   });
 
-  for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGINT"]] as const) {
+  for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGHUP"], ["SIGINT", "SIGINT"]] as const) {
     test(`the file of a unix socket is gone after ${signals.join(" and ")}`, async () => {
       using at = folder();
       const path = join(at.path, "socket");

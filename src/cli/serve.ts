@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { SysError } from "../base/sys-error.ts";
 import { type EngineChoice, probeEngines } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
@@ -24,6 +25,8 @@ export async function serve(asked: readonly Asked[], flags: ServeFlags): Promise
   const servers: RunningServer[] = [];
   // Before anything is opened: a signal that comes while children start must leave no socket file behind.
   const request = new StopRequest(servers);
+  // With an access log, SIGHUP opens the log anew.
+  if (flags.accessLog === undefined && !ignoresHangups()) request.stopsOn("SIGHUP");
   let reactor: Reactor | undefined;
   let tracing: Tracing | undefined;
   let what = "";
@@ -97,9 +100,13 @@ class StopRequest {
     this.made = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    // Never removed: until the process has ended, one more must not kill it half-way.
-    process.on("SIGINT", this.#onSignal);
-    process.on("SIGTERM", this.#onSignal);
+    this.stopsOn("SIGINT");
+    this.stopsOn("SIGTERM");
+  }
+
+  /** The handler stays: until the process has ended, one more signal must not kill it half-way. */
+  stopsOn(signal: NodeJS.Signals): void {
+    process.on(signal, this.#onSignal);
   }
 
   get isMade(): boolean {
@@ -119,6 +126,12 @@ class StopRequest {
     if (this.isOpening) process.exit(EXIT_INTERRUPTED);
     for (const server of this.#servers) server.abort();
   };
+}
+
+/** Whether the process was started with SIGHUP ignored, as by nohup(1): a handler would undo that. */
+function ignoresHangups(): boolean {
+  const [, mask] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+  return mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n;
 }
 
 async function serveUntilStopped(
