@@ -1,4 +1,4 @@
-import { typeError } from "../base/misuse.ts";
+import { show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { WAITS_FOR_BODY, WAITS_FOR_HEAD, WAITS_FOR_REPLY, WAITS_FOR_REQUEST } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
@@ -338,16 +338,27 @@ export class Session extends Reading implements Exchange {
       this.waitForBody(settings.bodyTimeoutMs, 0);
     }
     try {
-      const promise = settings.handler(request, reply);
-      // A program may return what is none.
-      if (promise !== undefined) {
-        Promise.resolve(promise).catch((error: unknown) => this.#failed(reply, error));
+      const returned: unknown = settings.handler(request, reply);
+      // Most handlers return nothing, or a promise of it, but a program may return anything.
+      if (returned !== undefined) {
+        Promise.resolve(returned).then(
+          (value: unknown) => this.#returned(reply, value),
+          (error: unknown) => this.#failed(reply, error),
+        );
       }
     } catch (error) {
       this.#failed(reply, error);
     }
     // Its client ended its half while an earlier request was handled.
     if (this.#hasEnded && this.#request === request) this.#left(request);
+  }
+
+  /** A handler answers through its reply. If it returns what a `fetch` handler would, its client waits in vain. */
+  #returned(reply: HttpReply, value: unknown): void {
+    if (reply.begun || reply.done) return;
+    if (typeof value !== "string" && !(value instanceof Response)) return;
+    const message = `Cannot answer with ${show(value)} from handler: call reply.send(), or give the function as fetch`;
+    this.#failed(reply, typeError("ERR_INVALID_DATA", message));
   }
 
   /** Hardly any client waits for the reply any more, and one that does has a limited time. */

@@ -57,6 +57,21 @@ function fills(way: (typeof WAYS)[number], atOnce: boolean): Case {
   );
 }
 
+/** A handler that returns its answer, as a fetch handler does. */
+function returned(name: string, handler: () => unknown): Case {
+  const errors: unknown[] = [];
+  return served(
+    `a handler that returns ${name} instead of replying is an error, and its client gets 500`,
+    { handler: handler as HttpHandler, error: (error) => void errors.push(error) },
+    async (_, client) => {
+      errors.length = 0;
+      assert.match(await client().send(LAST).end(), /^HTTP\/1\.1 500 /);
+      assert.equal(errors.length, 1);
+      assert.match(String(errors[0]), /^TypeError: Cannot answer with .* from handler/);
+    },
+  );
+}
+
 const SIZE = 20 * 1024 * 1024;
 
 function* pieces(piece: string | Uint8Array): Generator<string | Uint8Array> {
@@ -377,6 +392,16 @@ const hosts: readonly Case[] = (["handler", "fetch"] as const).map((way) =>
 export function httpRepliesConformance(): Suite {
   return {
     title: "HTTP replies",
-    cases: [...filled, ...short, ...connection, ...unread, ...behind, ...hosts],
+    cases: [
+      ...filled,
+      ...short,
+      ...connection,
+      ...unread,
+      ...behind,
+      ...hosts,
+      returned("a string", () => "text"),
+      returned("a Response", () => new Response("text")),
+      returned("a promise of a Response", async () => new Response("text")),
+    ],
   };
 }
