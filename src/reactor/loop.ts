@@ -336,7 +336,8 @@ export class Loop implements Completions {
    * that are always ready again do not delay a limit for more turns than all owners need.
    */
   #fireLimits(overdue: number, reported: number): number {
-    const enough = MIN_TURNS + this.#owners.length / REPORTED_PER_TURN;
+    const owners = this.#owners.length - this.#freeSlots.length;
+    const enough = MIN_TURNS + owners / REPORTED_PER_TURN;
     if (reported > 0 && ++this.#turnsOverdue < enough) return 0;
     this.#turnsOverdue = 0;
     return this.timers.fireLimits(overdue, this.#invoke);

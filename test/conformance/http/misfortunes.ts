@@ -525,6 +525,11 @@ const busy: Case = served(
     },
   },
   async (server, client) => {
+    // Slots that are free again must not count as connections that may still have something to report.
+    const many = Array.from({ length: 2000 }, () => client());
+    await until(() => server.connections === many.length);
+    for (const { socket } of many) socket.destroy();
+    await until(() => server.connections === 0);
     const [idle, one] = [client(), client()];
     await until(() => server.connections === 2);
     let requests = 0;
