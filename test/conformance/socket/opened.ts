@@ -76,6 +76,11 @@ export function openSockets(): number[] {
     .sort((a, b) => a - b);
 }
 
+/** The sockets of this process that were not open before. A runtime may have closed one of its own meanwhile. */
+export function openedSince(before: readonly number[]): number[] {
+  return openSockets().filter((fd) => !before.includes(fd));
+}
+
 /** Bytes of which each position has its own value, as far as a byte allows. */
 export function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8)) & 0xff);
