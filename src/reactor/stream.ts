@@ -321,7 +321,13 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     // All was sent and the connection is only kept for the peer's sake: then this is no failure.
     const hint = this.hintOf(errno, syscall);
     const error = new SysError(syscall, errno, { fd: this.#fd, hint });
-    this.destroy(this.#is(LINGERING) ? undefined : error);
+    if (this.#is(LINGERING)) {
+      this.destroy();
+      return;
+    }
+    // Whatever failed, the peer must not take what it has received for all of it.
+    if (this.#fd >= 0) resetOnClose(this.loop.kernel, this.#fd);
+    this.destroy(error);
   }
 
   override flush(): void {

@@ -113,7 +113,7 @@ export async function serving(
   options: Partial<HttpOptions>,
   run: (server: HttpServer) => Promise<void>,
 ): Promise<void> {
-  const { engine = "auto" } = options;
+  const { engine = "auto", ...others } = options;
   const reactor = new Reactor({ engine });
   try {
     const where = options.path === undefined ? { host: "127.0.0.1", port: 0 } : {};
@@ -121,7 +121,7 @@ export async function serving(
       ...where,
       handler: answer,
       maxBodyBytes: 100_000_000,
-      ...options,
+      ...others,
       reactor,
     });
     try {
