@@ -14,7 +14,7 @@ import { createServer, formatAddress, type Socket } from "polloi/socket";
 
 interface Connection {
   readonly socket: Socket;
-  /** What it has still to be sent. Until it is, nothing more is read from it. */
+  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
   unsent: Uint8Array;
 }
 

@@ -17,7 +17,7 @@ import { createServer, formatAddress, type Socket } from "polloi/socket";
 interface Connection {
   readonly socket: Socket;
   readonly address: string;
-  /** What it has still to be sent. Until it is, nothing more is read from it. */
+  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
   unsent: Uint8Array;
 }
 

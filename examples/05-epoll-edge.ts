@@ -18,7 +18,7 @@ const BUDGET = 16;
 
 interface Connection {
   readonly socket: Socket;
-  /** What it has still to be sent. Until it is, nothing more is read from it. */
+  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
   unsent: Uint8Array;
 }
 

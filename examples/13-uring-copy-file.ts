@@ -4,7 +4,7 @@
  *
  *     node dist/examples/13-uring-copy-file.js FROM TO
  *
- * Follows no text: those end at epoll, which cannot wait for a file. What must be got right:
+ * Follows no text: those end at epoll, which cannot wait for a file. Points to get right:
  * - A link ends when its read comes short, so the last piece is asked for with the length that is left.
  * - A write that comes short means that the disk is full, and a read that the file has become shorter:
  *   neither is to be counted as a piece.

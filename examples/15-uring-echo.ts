@@ -4,7 +4,7 @@
  *
  *     node dist/examples/15-uring-echo.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, its second program, put from readiness to completions. What must be got right:
+ * Follows text 1, its second program, put from readiness to completions. Points to get right:
  * - Bytes come in a buffer of the kernel's choice, and it is missing to all others until it is given back.
  *   So what cannot be sent at once is copied, and the buffer released.
  * - A peer that does not read must not make bytes pile up: its receive is cancelled past a limit.

@@ -3,7 +3,7 @@
  *
  *     node dist/examples/20-epoll-ctrl-c.js [port]        nc 127.0.0.1 7788, then Ctrl-C here
  *
- * Follows text 2, whose programs are `try: while True: ... finally: serversocket.close()`. What has to be got right:
+ * Follows text 2, whose programs are `try: while True: ... finally: serversocket.close()`. Points to get right:
  * - In Python Ctrl-C raises KeyboardInterrupt in the middle of the wait. JavaScript cannot be interrupted: the
  *   handlers of `process.on("SIGINT")` wait for the event loop, which never turns while this loop blocks the
  *   thread. `SignalFd` makes the signal an event of the loop instead.
@@ -15,7 +15,7 @@ import { createServer, formatAddress, type Socket } from "polloi/socket";
 
 interface Connection {
   readonly socket: Socket;
-  /** What it has still to be sent. Until it is, nothing more is read from it. */
+  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
   unsent: Uint8Array;
 }
 

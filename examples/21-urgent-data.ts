@@ -11,7 +11,7 @@
  *   receive reports the error. The third set is for urgent data, so one urgent byte closed the connection.
  * - It waited for urgent data and never received any.
  *
- * What must be got right:
+ * Points to get right:
  * - Only one byte is urgent: the last one of a send with MSG_OOB. A second one that comes before the first
  *   was received takes its place.
  * - The notice may come before the byte: then the receive would block, and is tried again.
