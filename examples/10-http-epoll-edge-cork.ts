@@ -4,8 +4,8 @@
  *
  *     node dist/examples/10-http-epoll-edge-cork.js [port]        curl http://127.0.0.1:8080/
  *
- * Follows text 2, its last sections, which describe the edge trigger and TCP_CORK in words. What is to
- * be got right, and is not said there:
+ * Follows text 2, its last sections, which describe the edge trigger and TCP_CORK in words. Points to get
+ * right that they do not mention:
  * - An edge is told once: accept until there is none, receive and send until they would block.
  * - What would-block left undone is done at the next edge; so every step is tried at every edge.
  * - A cork must be pulled: what is held back else waits 200 ms. Closing pulls it too.
