@@ -1,3 +1,4 @@
+import { isBuffer } from "./buffer-source.ts";
 import { natives } from "./natives.ts";
 
 /** What is looked at of a response that is none of the runtime's: a ponyfill's, or one of another realm. */
@@ -65,11 +66,6 @@ export function foreignBody(response: ForeignResponse): BodySource | null {
   // A string, bytes, a form: what the runtime's takes. Bytes of another realm are looked at when they are sent.
   if (ArrayBuffer.isView(body) || isBuffer(body)) return once(Promise.resolve(body));
   return new (natives().Response)(body as string).body?.getReader() ?? null;
-}
-
-/** Whether it is an ArrayBuffer, of whatever realm. */
-export function isBuffer(value: unknown): value is ArrayBuffer {
-  return Object.prototype.toString.call(value) === "[object ArrayBuffer]";
 }
 
 /** The body of a ponyfill without streams. */

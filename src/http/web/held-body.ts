@@ -89,7 +89,7 @@ export class HeldBody {
 const isDisturbed = Readable.isDisturbed as unknown as (stream: ReadableStream) => boolean;
 
 /** Leaves a stream as its reader would that has read all of it: disturbed and locked. */
-function spend(stream: ReadableStream): void {
+export function spend(stream: ReadableStream): void {
   if (!stream.locked) stream.getReader().cancel().catch(ignore);
 }
 

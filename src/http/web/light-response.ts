@@ -1,3 +1,4 @@
+import { copyOf, isOwnBuffer } from "./buffer-source.ts";
 import { HeldBody } from "./held-body.ts";
 import { textOf } from "./incoming-body.ts";
 import { asHeaders, fixHeaders, LightHeaders } from "./light-headers.ts";
@@ -37,13 +38,24 @@ export interface NativeBody {
 /** Nothing is known of it. */
 export const UNKNOWN: NativeBody = { length: -1, isStream: false };
 const STREAM: NativeBody = { length: -1, isStream: true };
+/** Streams of bodies whose length is known. */
+const streams = new WeakMap<ReadableStream, NativeBody>();
 
 export function nativeBodyOf(body: unknown): NativeBody {
   // The size of what Bun opens only when it is read may be without limit.
   if (body instanceof Blob && Number.isSafeInteger(body.size)) {
     return { length: body.size, isStream: false };
   }
-  return body instanceof ReadableStream ? STREAM : UNKNOWN;
+  return body instanceof ReadableStream ? (streams.get(body) ?? STREAM) : UNKNOWN;
+}
+
+/** The stream of a body. A response that is made of it knows as much as the one that it comes from. */
+export function streamWith(
+  stream: ReadableStream | null,
+  known: NativeBody,
+): ReadableStream | null {
+  if (stream !== null && known.length >= 0) streams.set(stream, known);
+  return stream;
 }
 
 let isOne: (value: object) => boolean;
@@ -79,11 +91,8 @@ export class LightResponse {
       this.#hold(held, null);
     } else if (typeof body === "string") {
       this.#hold(new HeldBody(body), TEXT);
-    } else if (ArrayBuffer.isView(body) && body.buffer instanceof ArrayBuffer) {
-      // A copy, since what the program does with its own bytes next is no part of the response.
+    } else if (isOwnBuffer(body)) {
       this.#hold(new HeldBody(copyOf(body)), null);
-    } else if (body instanceof ArrayBuffer) {
-      this.#hold(new HeldBody(new Uint8Array(body.slice(0))), null);
     } else if (body instanceof URLSearchParams) {
       this.#hold(new HeldBody(body.toString()), FORM);
     } else {
@@ -94,9 +103,7 @@ export class LightResponse {
   }
 
   static json(data: unknown, init: ResponseInit = undefined): Response {
-    if (init !== undefined && (typeof init !== "object" || init === null)) {
-      return natives().Response.json(data, init);
-    }
+    checkJsonInit(init);
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json was given what JSON does not have");
     const response = new LightResponse(null, init);
@@ -105,7 +112,7 @@ export class LightResponse {
   }
 
   static redirect(url: string | URL, status: number = 302): Response {
-    const code = Math.trunc(Number(status));
+    const code = asStatus(status);
     if (!REDIRECTS.has(code)) return natives().Response.redirect(url, status as 302);
     const location = new URL(`${url}`).href;
     const response = new LightResponse(null, { status: code, headers: { location } });
@@ -146,7 +153,8 @@ export class LightResponse {
   }
 
   get body(): ReadableStream | null {
-    return this.#native === null ? (this.#held?.stream ?? null) : this.#native.body;
+    if (this.#native === null) return this.#held?.stream ?? null;
+    return streamWith(this.#native.body, this.#nativeBody);
   }
 
   get bodyUsed(): boolean {
@@ -293,10 +301,24 @@ export function contentsOf(response: LightResponse): Contents {
   return contentsIn(response);
 }
 
-/** A copy of the bytes of a view. */
-export function copyOf(view: ArrayBufferView): Uint8Array<ArrayBuffer> {
-  if (view instanceof Uint8Array) return new Uint8Array(view);
-  return new Uint8Array(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+/**
+ * Checks the second argument of `Response.json`.
+ *
+ * @throws TypeError for what is no dictionary, which Bun takes; and for null, which Node 20 refuses and the others take
+ * as Web IDL has it: `Response.json(data, null, 2)` means what `JSON.stringify` does with that.
+ */
+export function checkJsonInit(init: unknown): void {
+  if (init === undefined || typeof init === "function") return;
+  if (typeof init === "object" && init !== null) return;
+  throw new TypeError(
+    `Response.json was given ${String(init)} as its second argument: give an object, or leave it out`,
+  );
+}
+
+/** A status as the standard converts it. @throws TypeError for a symbol or a bigint. */
+export function asStatus(status: unknown): number {
+  // An unsigned short of Web IDL.
+  return new Uint16Array([+(status as number)])[0] as number;
 }
 
 function isReason(text: unknown): text is string {

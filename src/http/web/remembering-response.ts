@@ -1,10 +1,14 @@
 import { kernel } from "../../sys/open.ts";
+import { copyOf, isOwnBuffer } from "./buffer-source.ts";
+import { spend } from "./held-body.ts";
 import {
+  asStatus,
   type Contents,
-  copyOf,
+  checkJsonInit,
   FORM,
   type NativeBody,
   nativeBodyOf,
+  streamWith,
   TEXT,
   UNKNOWN,
 } from "./light-response.ts";
@@ -19,16 +23,7 @@ import {
 } from "./natives.ts";
 
 /** What reads a body, and so finds out that it has been sent. */
-const READERS = [
-  "arrayBuffer",
-  "blob",
-  "bytes",
-  "clone",
-  "formData",
-  "json",
-  "text",
-  "textStream",
-] as const;
+const READERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text", "textStream"] as const;
 
 type Readers = Record<(typeof READERS)[number], (this: Response) => unknown>;
 
@@ -65,39 +60,50 @@ function makeClass(): typeof Response {
   const streamOf = getterOf<ReadableStream | null>(Native, "body");
   const isUsed = getterOf<boolean>(Native, "bodyUsed");
   const { text: read } = Native.prototype;
+  const isBun = kernel.runtime === "bun";
+  /** What the streams of responses are made of, on Bun, which reads bytes from 64 KiB in several pieces. */
+  const madeOf = new WeakMap<object, string | Uint8Array>();
 
   class Remembering extends Native {
     readonly #held: string | Uint8Array | null;
     /** The Content-Type that its body has by itself. */
-    readonly #type: string | null;
-    readonly #nativeBody: NativeBody;
+    #type: string | null;
+    #nativeBody: NativeBody;
     /** Nobody has said or seen anything of its headers. */
     #isPlain: boolean;
     #isSent = false;
-    /** Somebody has the stream of it. */
-    #isOut = false;
+    /** The stream of it that the program has. */
+    #stream: ReadableStream | null = null;
 
     // Defaults, so that its length is 0, as the runtime's is.
     constructor(body: BodyInit = undefined, init: ResponseInit = undefined) {
-      super(body, init);
-      this.#held = heldOf(body);
-      this.#type = typeof body === "string" ? TEXT : typeof this.#held === "string" ? FORM : null;
+      const copy = isOwnBuffer(body) ? copyOf(body) : null;
+      super(copy ?? body, init);
+      this.#held = copy ?? heldOf(body);
+      this.#type = typeof body === "string" ? TEXT : body instanceof URLSearchParams ? FORM : null;
+      if (this.#held === null && body instanceof ReadableStream && madeOf.has(body)) {
+        this.#held = madeOf.get(body) ?? null;
+        this.#stream = body;
+      }
       this.#nativeBody = this.#held === null ? nativeBodyOf(body) : UNKNOWN;
       this.#isPlain = init?.headers === undefined;
       if (!this.#isPlain) this.#see();
     }
 
     static override json(data: unknown = undefined, init: ResponseInit = undefined): Response {
-      // Bun takes a number, and sends it as the status.
-      if (init !== undefined && init !== null && !isDictionary(init)) {
-        throw new TypeError(`Response.json was given ${String(init)} as its second argument`);
-      }
+      checkJsonInit(init);
       const text = JSON.stringify(data);
       if (text === undefined) return Native.json(data, init);
       const headers = new Headers(init?.headers);
       if (!headers.has("content-type")) headers.set("content-type", "application/json");
       const { status = 200, statusText = "" } = init ?? {};
       return new Remembering(text, { status, statusText, headers });
+    }
+
+    static override redirect(url: string | URL, status: number = 302): Response {
+      // Bun leaves out a status that is no number, and takes an object of options in its place.
+      const isOptions = isBun && typeof status === "object" && status !== null;
+      return Native.redirect(url, (isOptions ? status : asStatus(status)) as 302);
     }
 
     /** The headers, with the type that text has. */
@@ -111,7 +117,7 @@ function makeClass(): typeof Response {
 
     /** What was sent as it is has been used: the runtime is told as soon as somebody may see that. */
     #settle(): void {
-      if (this.#isSent && !isUsed.call(this)) void read.call(this);
+      if (this.#isSent && !isUsed.call(this)) read.call(this).catch(ignore);
     }
 
     static {
@@ -121,8 +127,10 @@ function makeClass(): typeof Response {
       });
       defineGetter(prototype, "body", function (this: Remembering) {
         this.#settle();
-        this.#isOut = true;
-        return streamOf.call(this);
+        const stream = streamOf.call(this);
+        this.#stream = stream;
+        if (isBun && stream !== null && this.#held !== null) madeOf.set(stream, this.#held);
+        return streamWith(stream, this.#nativeBody);
       });
       defineGetter(prototype, "bodyUsed", function (this: Remembering) {
         return this.#isSent || isUsed.call(this);
@@ -133,12 +141,29 @@ function makeClass(): typeof Response {
         if (native === undefined) continue;
         defineMethod(prototype, name, function (this: Remembering): unknown {
           this.#settle();
-          // A clone is the runtime's own, and knows no more than the headers say.
-          if (name === "clone" && this.#isPlain) this.#see();
           return native.call(this);
         });
       }
-      if (kernel.runtime === "bun") {
+      const { clone } = Native.prototype;
+      // The runtime's own clone would have a body that has to be read.
+      defineMethod(prototype, "clone", function (this: Remembering): Response {
+        this.#settle();
+        const held = this.#held;
+        const isAtHand = held !== null && this.#stream === null && !isUsed.call(this);
+        // This also makes another stream of the body that is here.
+        const twin = isAtHand ? null : clone.call(this);
+        this.#stream = null;
+        const { status, statusText } = this;
+        const headers = this.#isPlain ? this.#see() : headersOf.call(this);
+        const body = held ?? streamOf.call(twin as Response);
+        const copy = new Remembering(body as BodyInit, { status, statusText, headers });
+        // The program may have deleted the type of a text.
+        if (!headers.has("content-type")) headersOf.call(copy).delete("content-type");
+        copy.#type = this.#type;
+        copy.#nativeBody = this.#nativeBody;
+        return copy;
+      });
+      if (isBun) {
         const { arrayBuffer } = Native.prototype;
         // Bun's own leaves out that the Content-Type has changed, and does not normalise it.
         defineMethod(prototype, "blob", async function (this: Remembering): Promise<Blob> {
@@ -151,9 +176,14 @@ function makeClass(): typeof Response {
       standsFor(Remembering, Native);
       bodyIn = (response) => (#held in response ? response.#nativeBody : UNKNOWN);
       contentsIn = (response) => {
-        if (!(#held in response) || response.#held === null || response.#isOut) return null;
+        if (!(#held in response) || response.#held === null) return null;
         response.#settle();
+        const stream = response.#stream;
         if (isUsed.call(response)) return null;
+        if (stream !== null) {
+          if (stream.locked || !madeOf.has(stream)) return null;
+          spend(stream);
+        }
         response.#isSent = true;
         return {
           status: response.status,
@@ -171,14 +201,10 @@ function getterOf<T>(Native: typeof Response, name: string): (this: Response) =>
   return Object.getOwnPropertyDescriptor(Native.prototype, name)?.get as (this: Response) => T;
 }
 
-/** A string, or a copy of bytes: what the program does with its own bytes next is no part of the response. */
-function heldOf(body: unknown): string | Uint8Array | null {
+/** A text that is kept as it is. */
+function heldOf(body: unknown): string | null {
   if (typeof body === "string") return body;
-  if (body instanceof URLSearchParams) return body.toString();
-  if (ArrayBuffer.isView(body)) return copyOf(body);
-  return body instanceof ArrayBuffer ? new Uint8Array(body.slice(0)) : null;
+  return body instanceof URLSearchParams ? body.toString() : null;
 }
 
-function isDictionary(value: unknown): boolean {
-  return typeof value === "object" || typeof value === "function";
-}
+function ignore(): void {}

@@ -2,7 +2,8 @@ import { typeError } from "../../base/misuse.ts";
 import { RequestError } from "../refusal.ts";
 import type { HttpReply } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
-import { type BodySource, isBuffer } from "./foreign-response.ts";
+import { bytesIn, isBuffer } from "./buffer-source.ts";
+import type { BodySource } from "./foreign-response.ts";
 import { whyAborted } from "./light-request.ts";
 
 /** How many rounds of promises a stream takes at most to give what it has already. */
@@ -141,10 +142,9 @@ async function soon(promise: Promise<Piece>): Promise<Piece | undefined> {
 /** A piece as it is written: a string goes as UTF-8. Bytes may be those of another realm. */
 function bytesOf({ value }: Piece): string | Uint8Array {
   if (value instanceof Uint8Array || typeof value === "string") return value;
-  if (ArrayBuffer.isView(value)) {
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (ArrayBuffer.isView(value) || isBuffer(value)) {
+    return bytesIn(value as ArrayBufferView<ArrayBuffer> | ArrayBuffer);
   }
-  if (isBuffer(value)) return new Uint8Array(value);
   throw typeError(
     "ERR_INVALID_DATA",
     `Cannot send ${typeof value === "object" ? "an object" : `a ${typeof value}`}: the stream of a response gives bytes or strings`,

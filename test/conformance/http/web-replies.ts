@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { runInNewContext } from "node:vm";
 import { type HttpHandler, serve } from "../../../src/http/index.ts";
+import { kernel } from "../../../src/sys/open.ts";
 import type { Case } from "../../suite.ts";
 import { bodyOf, Client, GET, LAST, served } from "./client.ts";
 import { until, type WebCase } from "./web-case.ts";
@@ -64,6 +65,115 @@ const SIZED: readonly (readonly [string, () => unknown, number | undefined])[] =
   ["nothing in a stream", () => streamOf([]), 0],
 ];
 
+/** Bytes that the runtimes' own classes may refuse, and the standard takes for none. */
+const DETACHED: typeof SIZED = [
+  ["detached bytes", () => detached(bytesOf(5)), 0],
+  ["a detached DataView", () => detached(new DataView(new ArrayBuffer(5))), 0],
+];
+
+function detached<View extends ArrayBufferView>(view: View): View {
+  structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+  return view;
+}
+
+/** Ways to pass on a response that is as good as the one that was made. */
+const PASSED: Readonly<Record<string, (response: Response) => Response>> = {
+  "a clone": (response) => response.clone() as Response,
+  "one that was cloned": (response) => {
+    response.clone();
+    return response;
+  },
+  "a clone of a clone": (response) => (response.clone() as Response).clone() as Response,
+  "one whose stream was looked at": (response) => {
+    assert.notEqual(response.body, undefined);
+    return response;
+  },
+  "a clone of that": (response) => {
+    assert.notEqual(response.body, undefined);
+    return response.clone() as Response;
+  },
+  "one of its stream": (response) => new Response(response.body, response),
+  "one of the stream of a clone": (response) => {
+    const clone = response.clone() as Response;
+    return new Response(clone.body, clone);
+  },
+};
+function passedOn(web: WebCase): Case[] {
+  if (!web.overridesGlobals) return [];
+  const known = SIZED.filter(([, make, length]) => length !== undefined && !isStream(make));
+  return Object.entries(PASSED).flatMap(([way, pass]) =>
+    known.map(([name, make, length]) =>
+      web(
+        `a response that is passed on has the headers of the original: ${way}, of ${name}`,
+        (request) => {
+          const response = new Response(make() as BodyInit, { headers: { "x-a": "b" } });
+          return request.url.endsWith("/as-it-is") ? response : pass(response);
+        },
+        async ({ client, errors }) => {
+          const original = await client().send(LAST.replace("/ ", "/as-it-is ")).end();
+          const full = await client().send(LAST).end();
+          assert.deepEqual(errors, []);
+          assert.equal(headOf(full), headOf(original));
+          assert.equal(lengthIn(full), length);
+          assert.ok(bodyOf(full) === bodyOf(original), "the body is the same");
+          assert.equal(headOf(await client().send(HEAD).end()), headOf(original));
+        },
+      ),
+    ),
+  );
+}
+
+function isStream(make: () => unknown): boolean {
+  return make() instanceof ReadableStream;
+}
+
+/** What else may become of a body that two responses share. */
+const SHARED: Readonly<Record<string, (one: Response, other: Response) => unknown>> = {
+  "the other was sent": (one) => sendable(one),
+  "the other is read": async (one, other) => (await other.text()) && one,
+  "its stream is read": async (one, other) => (await other.body?.getReader().read()) && one,
+  "its stream has a reader": (one, other) => other.body?.getReader() && one,
+};
+let sendable: (response: Response) => Response;
+
+function sharedCases(web: WebCase): Case[] {
+  if (!web.overridesGlobals) return [];
+  // The streams of both are of two classes there, and neither shows what was read of the other.
+  const skip = kernel.runtime === "deno" ? "Deno lets a shared body be read twice" : undefined;
+  return Object.entries(SHARED).flatMap(([what, use]) =>
+    [false, true].map((isFirst) => ({
+      ...web(
+        `a body that two responses share is sent once: ${what}, ${isFirst ? "made" : "taken"} first`,
+        async (request) => {
+          const first = new Response(bytesOf(100_000));
+          const second = new Response(first.body, first);
+          const [one, other] = isFirst ? [second, first] : [first, second];
+          if (request.url.endsWith("/again")) return left as Response;
+          sendable = () => {
+            left = other;
+            return one;
+          };
+          return (await use(one, other)) as Response;
+        },
+        async ({ client, errors }) => {
+          const text = await client().send(LAST).end();
+          if (what !== "the other was sent") {
+            assert.match(headOf(text), /^HTTP\/1.1 500 /);
+          } else {
+            assert.match(headOf(text), /^HTTP\/1.1 200 [\s\S]*content-length: 100000$/i);
+            const again = await client().send(LAST.replace("/ ", "/again ")).end();
+            assert.match(headOf(again), /^HTTP\/1.1 500 /);
+          }
+          assert.equal(errors.length, 1);
+          assert.ok(errors[0] instanceof TypeError, String(errors[0]));
+        },
+      ),
+      skip,
+    })),
+  );
+}
+let left: Response | undefined;
+
 function formData(): FormData {
   const form = new FormData();
   form.append("a", new Blob(["abc"]), "name.txt");
@@ -71,7 +181,8 @@ function formData(): FormData {
 }
 
 function framing(web: WebCase): Case[] {
-  return [...sized(web), ...[204, 205, 304].map((status) => bodiless(web, status))];
+  const bare = [204, 205, 304].map((status) => bodiless(web, status));
+  return [...sized(web), ...passedOn(web), ...sharedCases(web), ...bare];
 }
 
 function bodiless(web: WebCase, status: number): Case {
@@ -89,7 +200,8 @@ function bodiless(web: WebCase, status: number): Case {
 }
 
 function sized(web: WebCase): Case[] {
-  return SIZED.map(([name, make, length]) =>
+  const bodies = web.overridesGlobals ? [...SIZED, ...DETACHED] : SIZED;
+  return bodies.map(([name, make, length]) =>
     web(
       `HEAD has the headers of GET, and its length where that is known: ${name}`,
       () => new Response(make() as BodyInit, { headers: { "x-a": "b" } }),
@@ -126,6 +238,10 @@ const CHUNKS: readonly (readonly [string, unknown, string])[] = [
   ["an empty view", new Uint8Array(0), ""],
   ["a Uint8Array of another realm", elsewhere("new Uint8Array([97, 98])"), "ab"],
   ["an ArrayBuffer of another realm", elsewhere("new Uint8Array([97, 98]).buffer"), "ab"],
+  ["a detached Uint8Array", detached(bytesOf(3)), ""],
+  ["a detached Uint16Array", detached(new Uint16Array(3)), ""],
+  ["a detached DataView", detached(new DataView(new ArrayBuffer(3))), ""],
+  ["a detached ArrayBuffer", detached(bytesOf(3)).buffer, ""],
 ];
 
 function elsewhere(code: string): unknown {
