@@ -1,4 +1,5 @@
 import { optionsOf } from "../base/argument.ts";
+import type { ErrnoCode } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { defaultReactor } from "../reactor/default-reactor.ts";
@@ -7,6 +8,26 @@ import { checkPlace, type HttpOptions, settingsOf } from "./options.ts";
 import { HIGH_WATER_BYTES } from "./sending.ts";
 import { HttpServer } from "./server.ts";
 import type { Session } from "./session.ts";
+
+/** What calls on a connection fail with because of its peer or the network between. Source: tcp(7), accept(2). */
+const OF_PEER: ReadonlySet<string> = new Set<ErrnoCode>([
+  "EPIPE",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "ECONNREFUSED",
+  "ENOTCONN",
+  "ESHUTDOWN",
+  "ETIMEDOUT",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENETRESET",
+  "ENONET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "EPROTO",
+  "ENOPROTOOPT",
+  "EOPNOTSUPP",
+]);
 
 /**
  * Serves HTTP/1.1 and HTTP/1.0.
@@ -42,9 +63,9 @@ export function serve(options: HttpOptions): HttpServer {
     end: (connection) => connection.data.ended(),
     stopping: (connection) => server.stopping(connection.data),
     close: (connection) => server.closed(connection.data),
-    // A connection that breaks is no failure of the server. A file that ends too early or cannot be read is one.
+    // A peer or a network that fails is no failure of the server. A file that cannot be read, or no memory, is one.
     error: (_, error) => {
-      if (!(error instanceof SysError) || isOfFile(error)) server.failed(error);
+      if (!(error instanceof SysError && OF_PEER.has(error.code))) server.failed(error);
     },
   };
   try {
@@ -60,11 +81,6 @@ export function serve(options: HttpOptions): HttpServer {
     throw error;
   }
   return server;
-}
-
-/** Whether a file could not be sent for its own sake, and not for the peer's: only then there is a hint. */
-function isOfFile({ syscall, hint }: SysError): boolean {
-  return syscall === "sendfile" && hint !== undefined;
 }
 
 /** What of the options says where to listen. */

@@ -3,10 +3,16 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { ERRNO, type ErrnoCode } from "../../../../src/base/errno.ts";
 import { SysError } from "../../../../src/base/sys-error.ts";
+import { whyNoUring } from "../../../../src/engine/try-uring.ts";
 import { type HttpHandler, serve } from "../../../../src/http/index.ts";
 import type { OutgoingFile } from "../../../../src/reactor/connection.ts";
+import { Reactor } from "../../../../src/reactor/reactor.ts";
 import { O_RDONLY } from "../../../../src/sys/abi.ts";
+import { kernel } from "../../../../src/sys/open.ts";
+import { kernelWith } from "../../../descriptors.ts";
+import { ENGINES } from "../../../engines.ts";
 import type { Case } from "../../../suite.ts";
 import { ask, DATA, HELLO, TestSite } from "./site.ts";
 
@@ -49,7 +55,69 @@ const BROKEN: readonly (readonly [string, (fd: number) => OutgoingFile, code: st
   ["that is a directory", () => ({ fd: openSync("/", O_RDONLY), offset: 0, length: 5 }), "EINVAL"],
 ];
 
+/** What calls fail with, and whether `error` is called. A peer or a network that fails is no failure of the server. */
+const FAILING: readonly (readonly [code: ErrnoCode, isReported: boolean])[] = [
+  ["ENOMEM", true],
+  ["EIO", true],
+  ["EOVERFLOW", true],
+  ["EPIPE", false],
+  ["ECONNRESET", false],
+  ["ETIMEDOUT", false],
+  ["EHOSTUNREACH", false],
+];
+
+const failingCases: readonly Case[] = ENGINES.flatMap(([engine, trigger]) => {
+  // On io_uring sends go through the ring, and sendfile(2) does not.
+  const calls = engine === "io_uring" ? (["sendfile"] as const) : (["sendfile", "send"] as const);
+  return calls.map((call) => ({
+    name: `a ${call} that fails is reported with its call, unless the peer is the cause (${engine}, ${trigger ?? "completions"})`,
+    skip: engine === "io_uring" ? whyNoUring(kernel) : undefined,
+    async run() {
+      using site = new TestSite();
+      const fd = openSync(join(site.root, "data.bin"), O_RDONLY);
+      let fails: ErrnoCode | undefined;
+      const faulty = kernelWith({
+        [call]: (...args: [number, number, number, number]) =>
+          fails === undefined ? kernel.libc[call](...args) : -ERRNO[fails],
+      });
+      using reactor = new Reactor({ engine, trigger, kernel: faulty });
+      const errors: SysError[] = [];
+      const done: (Error | undefined)[] = [];
+      const server = serve({
+        reactor,
+        host: "127.0.0.1",
+        port: 0,
+        handler(_, reply) {
+          if (call === "send") reply.send("hello");
+          else reply.sendFile({ fd, offset: 0, length: 5, done: (error) => void done.push(error) });
+        },
+        error: (error) => void errors.push(error as SysError),
+      });
+      try {
+        for (const [code, isReported] of FAILING) {
+          fails = code;
+          await ask(server.port, "/").catch(() => undefined);
+          fails = undefined;
+          const expected = isReported ? [[call, code]] : [];
+          assert.deepEqual(
+            errors.splice(0).map((error) => [error.syscall, error.code]),
+            expected,
+            code,
+          );
+          if (call === "sendfile") assert.equal((done.pop() as SysError).code, code);
+          assert.equal((await ask(server.port, "/")).status, 200);
+          done.length = 0;
+        }
+      } finally {
+        await server.stop(0);
+        closeSync(fd);
+      }
+    },
+  }));
+});
+
 export const replyCases: readonly Case[] = [
+  ...failingCases,
   ...BROKEN.flatMap(([name, make, code]) =>
     (["sendFile", "writeFile"] as const).map((method) =>
       replyCase(
