@@ -8,7 +8,7 @@ import type { HttpRequest } from "./request.ts";
 
 /** One request that has come to its end, answered or not. */
 export interface AccessEntry {
-  /** `null` when it was refused before its head was complete. */
+  /** `null` when it was refused, or its client left, before its head was complete. */
   readonly request: HttpRequest | null;
   /** What is known of the request line, also of a request that was refused; `undefined` for what is not. */
   readonly method: string | undefined;
@@ -21,7 +21,10 @@ export interface AccessEntry {
   readonly status: number;
   /** How many bytes of a body were sent, without chunk sizes. */
   readonly bytes: number;
-  /** From the end of its head to the end of its reply, in milliseconds. */
+  /**
+   * From the end of its head to the end of its reply, in milliseconds. Of a request whose head was never complete, from
+   * the first of it.
+   */
   readonly durationMs: number;
 }
 

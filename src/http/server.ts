@@ -7,13 +7,12 @@ import type { Timer } from "../reactor/timers.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { dateField } from "./date.ts";
 import type { HttpSettings } from "./options.ts";
-import type { KnownLine } from "./parser/head-scanner.ts";
 import { RequestParser } from "./parser/request-parser.ts";
 import { type RefusalCode, type RequestError, refusalOf } from "./refusal.ts";
 import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
 import { Session } from "./session.ts";
-import type { Logged, SessionHost } from "./session-host.ts";
+import type { Logged, SessionHost, UnfinishedHead } from "./session-host.ts";
 import { isThenable } from "./web/fetch-handler.ts";
 
 /** Parsers that wait for the next request in the middle of which a chunk ends. */
@@ -171,7 +170,8 @@ export class HttpServer implements SessionHost {
   answered(session: Logged, request: HttpRequest, reply: HttpReply): void {
     this.counts.requests++;
     if (this.settings.log === undefined) return;
-    this.#log(entryOf(session, request, request, reply.statusCode, reply.bodyBytes));
+    const entry = entryOf(session, request, request, request.began);
+    this.#log({ ...entry, status: reply.statusCode, bytes: reply.bodyBytes });
   }
 
   ended(
@@ -179,12 +179,17 @@ export class HttpServer implements SessionHost {
     { status, code }: RequestError,
     request: HttpRequest | null,
     reply: HttpReply | null,
-    line: KnownLine | null,
+    head: UnfinishedHead | null,
   ): void {
-    // A client that leaves between two requests leaves nothing to be told.
-    if (this.settings.log === undefined || (request === null && code === "CLIENT_LEFT")) return;
-    const said = reply?.begun === true ? reply.statusCode : status || CLIENT_LEFT_STATUS;
-    this.#log(entryOf(session, request, request ?? line, said, reply?.bodyBytes ?? 0));
+    if (this.settings.log === undefined) return;
+    const line = request ?? head?.line ?? null;
+    // A client that leaves between two requests leaves nothing to be logged.
+    if (line === null && code === "CLIENT_LEFT") return;
+    this.#log({
+      ...entryOf(session, request, line, request?.began ?? head?.began),
+      status: reply?.begun === true ? reply.statusCode : status || CLIENT_LEFT_STATUS,
+      bytes: reply?.bodyBytes ?? 0,
+    });
   }
 
   /** A log that fails is no reason for anything else to. */
@@ -283,19 +288,15 @@ export class HttpServer implements SessionHost {
 function entryOf(
   session: Logged,
   request: HttpRequest | null,
-  line: KnownLine | null,
-  status: number,
-  bytes: number,
-): AccessEntry {
-  const durationMs = request === null ? 0 : performance.now() - request.began;
+  line: Pick<AccessEntry, "method" | "target" | "version"> | null,
+  began: number = performance.now(),
+): Omit<AccessEntry, "status" | "bytes"> {
   return {
     request,
     method: line?.method,
     target: line?.target,
     version: line?.version,
     remoteAddress: session.peer,
-    status,
-    bytes,
-    durationMs,
+    durationMs: performance.now() - began,
   };
 }

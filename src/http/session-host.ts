@@ -12,6 +12,14 @@ export interface Logged {
   readonly peer: string;
 }
 
+/** A request whose head was never complete. */
+export interface UnfinishedHead {
+  /** What is known of its first line; null when nothing of it has come. */
+  readonly line: KnownLine | null;
+  /** When the first of it came, by `performance.now()`. */
+  readonly began: number;
+}
+
 /** What a session asks of its server. */
 export interface SessionHost extends LookClock {
   readonly settings: HttpSettings;
@@ -33,14 +41,14 @@ export interface SessionHost extends LookClock {
   /**
    * A request has come to its end, or what was none, without a reply of its own.
    *
-   * @param line - What is known of it when its head was not complete.
+   * @param head - What is known of it when its head was not complete, and anything is.
    */
   ended(
     session: Logged,
     error: RequestError,
     request: HttpRequest | null,
     reply: HttpReply | null,
-    line: KnownLine | null,
+    head: UnfinishedHead | null,
   ): void;
   /**
    * Something threw that the program gave.

@@ -11,7 +11,7 @@ import { Reading } from "./reading.ts";
 import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
 import { HttpReply } from "./reply.ts";
 import { HttpRequest } from "./request.ts";
-import type { SessionHost } from "./session-host.ts";
+import type { SessionHost, UnfinishedHead } from "./session-host.ts";
 import { answerFailure } from "./web/fetch-handler.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -42,6 +42,8 @@ const MOST_SAVED = 16_384;
 export class Session extends Reading implements Exchange {
   readonly connection: Connection<Session>;
   peer = "";
+  /** When the head that is waited for began, where there is a log. */
+  #headBegan = 0;
   #request: HttpRequest | null = null;
   #reply: HttpReply | null = null;
   /** Came behind what can be handled now. */
@@ -97,7 +99,9 @@ export class Session extends Reading implements Exchange {
     this.#hasEnded = true;
     const hasRest = this.#saved !== null || request?.endIsDue === true;
     if (request === null) {
-      if (!hasRest) this.#close();
+      if (hasRest) return;
+      if (this.waits === WAITS_FOR_HEAD) this.#abandon(clientLeft());
+      this.#close();
     } else if (hasRest || request.complete) {
       this.#last ||= !hasRest;
       this.#left(request);
@@ -473,6 +477,7 @@ export class Session extends Reading implements Exchange {
       if (!request.complete) this.waitForBody(bodyTimeoutMs, request.bodyBytes);
     } else if (this.waits !== WAITS_FOR_HEAD) {
       this.waitFor(WAITS_FOR_HEAD, headTimeoutMs);
+      if (this.server.settings.log !== undefined) this.#headBegan = performance.now();
     }
   }
 
@@ -500,13 +505,20 @@ export class Session extends Reading implements Exchange {
   /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
   #abandon(error: RequestError): void {
     const request = this.#request;
-    const line = request === null && this.hasParser ? this.parser.knownLine : null;
-    this.server.ended(this, error, request, this.#reply, line);
+    const head = request === null ? this.#unfinishedHead() : null;
+    this.server.ended(this, error, request, this.#reply, head);
     this.#noMore();
     // The head of a request that is being handled lies in the parser.
     if (request === null) this.giveParserBack();
     else this.leaveParser();
     request?.lost(error);
+  }
+
+  #unfinishedHead(): UnfinishedHead | null {
+    if (this.server.settings.log === undefined || !this.hasParser) return null;
+    // What is refused with its first bytes was not waited for.
+    const began = this.waits === WAITS_FOR_HEAD ? this.#headBegan : performance.now();
+    return { line: this.parser.knownLine, began };
   }
 
   /** Nothing more is sent of the reply. */

@@ -74,10 +74,13 @@ export class RequestParser {
     return this.#head.head;
   }
 
-  /** What is known of the request line while the head is incomplete, or after it was refused. */
-  get knownLine(): KnownLine {
-    // Nothing of the next request has come: what the head has is of the last one.
-    if (this.#state === IDLE || this.#state === EMPTY_LINE) this.#head.begin();
+  /**
+   * What is known of the request line while the head is incomplete, or after it was refused; null when nothing of the
+   * next request has come.
+   */
+  get knownLine(): KnownLine | null {
+    // What the head has is of the last one.
+    if (this.#state === IDLE || this.#state === EMPTY_LINE) return null;
     return this.#head.lineSoFar(this.#section.bytes, this.#section.base);
   }
 

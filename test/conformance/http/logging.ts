@@ -245,6 +245,74 @@ const refused: readonly Case[] = (["common", "json"] as const).map((format) =>
   ),
 );
 
+/** What a client sends before it leaves, and the request line in the log; undefined where there is no line. */
+const LEFT: readonly (readonly [sent: string, line: string | undefined])[] = [
+  ["", undefined],
+  ["\r\n", undefined],
+  ["G", "-"],
+  ["GET", "-"],
+  ["GET /a", "GET"],
+  ["GET /b ", "GET /b"],
+  ["GET /c HTTP/1.0\r", "GET /c"],
+  ["GET /d HTTP/1.0\r\n", "GET /d HTTP/1.0"],
+  ["POST /e HTTP/1.1\r\nHost: a\r\nContent-Le", "POST /e HTTP/1.1"],
+  [`${GET}GET /f HT`, "GET /f"],
+];
+
+const leaving: readonly Case[] = (["ends its half", "resets"] as const).map((how) => {
+  const entries: AccessEntry[] = [];
+  const log = { write: (entry: AccessEntry) => void entries.push(entry) };
+  return served(
+    `a client that leaves in the middle of a head is logged with what is known of it: it ${how}`,
+    { handler, log },
+    async (server, client) => {
+      for (const [sent, line] of LEFT) {
+        entries.length = 0;
+        const one = client();
+        await new Promise((resolve) => one.socket.once("connect", resolve));
+        if (sent !== "") one.send(sent);
+        const { connections } = server.counts;
+        // When the one behind it is answered, what was sent has arrived.
+        await client().send(LAST).end();
+        if (sent.startsWith(GET)) await one.until(({ text }) => text.endsWith("hello"));
+        if (how === "resets") one.socket.resetAndDestroy();
+        else one.socket.end();
+        while (server.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+        assert.ok(server.counts.connections > connections);
+        const left = entries.filter(({ status }) => status !== 200);
+        assert.equal(left.length, line === undefined ? 0 : 1, JSON.stringify(sent));
+        for (const { request, method = "-", target, version, bytes, durationMs } of left) {
+          const parts = [method, target, version === undefined ? undefined : `HTTP/1.${version}`];
+          assert.equal(parts.filter((part) => part !== undefined).join(" "), line);
+          assert.deepEqual([request, left[0]?.status, bytes], [null, 499, 0]);
+          assert.ok(durationMs > 0 && durationMs < 60_000, `${durationMs} ms`);
+        }
+      }
+    },
+  );
+});
+
+const timedOut: readonly Case[] = [
+  (() => {
+    const entries: AccessEntry[] = [];
+    const log = { write: (entry: AccessEntry) => void entries.push(entry) };
+    return served(
+      "a head that takes too long is logged with how long it took",
+      { handler, log, headTimeoutMs: 100 },
+      async (_, client) => {
+        for (const sent of ["GET /a HTTP/1.1\r\nHost: a\r\n", `${GET}GET /a HTTP/1.1\r\n`]) {
+          entries.length = 0;
+          assert.match(await client().send(sent).end(), /HTTP\/1.1 408 /);
+          const { method, target, version, status, durationMs } = entries.at(-1) as AccessEntry;
+          assert.deepEqual([method, target, version, status], ["GET", "/a", 1, 408]);
+          // A clock that runs in milliseconds may be one short.
+          assert.ok(durationMs >= 99 && durationMs < 60_000, `${durationMs} ms`);
+        }
+      },
+    );
+  })(),
+];
+
 /** An entry, as a server makes it, of a request with this user agent. */
 function entryOf(agent: string): AccessEntry {
   const header = (name: string) => (name === "user-agent" ? agent : undefined);
@@ -408,5 +476,8 @@ const files: readonly Case[] = [
 ];
 
 export function httpLoggingConformance(): Suite {
-  return { title: "HTTP access log", cases: [...cases, ...refused, ...files] };
+  return {
+    title: "HTTP access log",
+    cases: [...cases, ...refused, ...leaving, ...timedOut, ...files],
+  };
 }
