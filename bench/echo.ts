@@ -1,4 +1,9 @@
-import { pairedRatio, pairedRatios, type Spread, spreadOf } from "../src/lab/spread.ts";
+import {
+  pairedRatio,
+  pairedRatios,
+  type Spread,
+  spreadOf,
+} from "../packages/polloi-tools/src/lab/spread.ts";
 import { Field, type Outcome } from "./field.ts";
 import {
   type Load,

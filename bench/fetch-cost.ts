@@ -4,12 +4,16 @@
  *
  *     node dist/bench/fetch-cost.js        bun dist/bench/fetch-cost.js        deno run -A dist/bench/fetch-cost.js
  */
-import type { Exchange } from "../src/http/exchange.ts";
-import { RequestParser } from "../src/http/parser/request-parser.ts";
-import { HttpReply } from "../src/http/reply.ts";
-import { HttpRequest } from "../src/http/request.ts";
-import { type FetchHandler, type ServedFetch, serveFetch } from "../src/http/web/fetch-handler.ts";
-import { kernel } from "../src/sys/open.ts";
+import type { Exchange } from "../packages/polloi/src/http/exchange.ts";
+import { RequestParser } from "../packages/polloi/src/http/parser/request-parser.ts";
+import { HttpReply } from "../packages/polloi/src/http/reply.ts";
+import { HttpRequest } from "../packages/polloi/src/http/request.ts";
+import {
+  type FetchHandler,
+  type ServedFetch,
+  serveFetch,
+} from "../packages/polloi/src/http/web/fetch-handler.ts";
+import { kernel } from "../packages/polloi/src/sys/open.ts";
 
 const ROUNDS = 15;
 const ROUND_MS = 60;

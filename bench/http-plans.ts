@@ -74,7 +74,13 @@ function polloiFiles(engine: "io_uring" | "epoll"): HttpPlan {
     label: `polloi serve http --dir, ${engine}`,
     cells: ["file"],
     collects: false,
-    command: () => [...NODE, inRepository("dist/src/cli/main.js"), "serve", "http", ...flags],
+    command: () => [
+      ...NODE,
+      inRepository("dist/packages/polloi-tools/src/cli/main.js"),
+      "serve",
+      "http",
+      ...flags,
+    ],
   };
 }
 

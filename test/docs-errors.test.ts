@@ -1,12 +1,14 @@
 /** docs/errors.md and the sources name the same errors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ERRNO } from "../src/base/errno.ts";
-import { FAILURES } from "../src/http/parser/failures.ts";
+import { ERRNO } from "../packages/polloi/src/base/errno.ts";
+import { FAILURES } from "../packages/polloi/src/http/parser/failures.ts";
 import { anchorsOf, codeSpansOf, type Found, filesUnder, read } from "./docs/markdown.ts";
 
 const PAGE = "docs/errors.md";
-const sources: string[] = filesUnder("src", ".ts").filter((file) => !file.endsWith(".test.ts"));
+const sources: string[] = filesUnder("packages", ".ts").filter((file) =>
+  /^packages\/[\w-]+\/src\/(?!.*\.test\.ts$)/.test(file),
+);
 const spans: Found[] = codeSpansOf(PAGE);
 const named = new Set(spans.map(({ text }) => text));
 
@@ -30,11 +32,13 @@ function assertNone(complaints: readonly string[]): void {
 }
 
 test("every misuse code has a heading of its own in docs/errors.md", () => {
-  const codes = [...read("src/base/misuse.ts").matchAll(/\|\s*"(ERR_[A-Z_]+)"/g)];
+  const codes = [...read("packages/polloi/src/base/misuse.ts").matchAll(/\|\s*"(ERR_[A-Z_]+)"/g)];
   assert.ok(codes.length >= 14, `only ${codes.length} codes were found`);
   const headings = anchorsOf(PAGE);
   const missing = codes.filter(([, code = ""]) => !headings.has(code.toLowerCase()));
-  assertNone(missing.map(([, code]) => `src/base/misuse.ts: ${code} is not in ${PAGE}`));
+  assertNone(
+    missing.map(([, code]) => `packages/polloi/src/base/misuse.ts: ${code} is not in ${PAGE}`),
+  );
 });
 
 test("every code that the sources say they throw is in docs/errors.md", () => {
@@ -47,7 +51,7 @@ test("every reason to refuse a request is in docs/errors.md, with its status and
   const refused = Object.entries(FAILURES).map(
     ([code, { status, reason }]) => `| \`${code}\` | ${status} | ${reason} |`,
   );
-  const others = [...read("src/http/refusal.ts").matchAll(/\| "([A-Z_]+)"/g)].map(
+  const others = [...read("packages/polloi/src/http/refusal.ts").matchAll(/\| "([A-Z_]+)"/g)].map(
     ([, code]) => `| \`${code}\` |`,
   );
   assert.ok(others.length >= 7, `only ${others.length} codes were found`);

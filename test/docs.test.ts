@@ -14,15 +14,15 @@ import { connect } from "node:net";
 import { dirname, join, posix } from "node:path";
 import { execPath } from "node:process";
 import { type TestContext, test } from "node:test";
-import * as http from "../src/http/index.ts";
-import * as face from "../src/index.ts";
-import * as loading from "../src/load/index.ts";
-import * as models from "../src/models/index.ts";
-import * as select from "../src/select/index.ts";
-import * as selectors from "../src/selectors/index.ts";
-import * as socket from "../src/socket/index.ts";
-import * as uring from "../src/uring/index.ts";
-import * as workers from "../src/workers/index.ts";
+import * as http from "../packages/polloi/src/http/index.ts";
+import * as face from "../packages/polloi/src/index.ts";
+import * as models from "../packages/polloi/src/models/index.ts";
+import * as select from "../packages/polloi/src/select/index.ts";
+import * as selectors from "../packages/polloi/src/selectors/index.ts";
+import * as socket from "../packages/polloi/src/socket/index.ts";
+import * as uring from "../packages/polloi/src/uring/index.ts";
+import * as workers from "../packages/polloi/src/workers/index.ts";
+import * as loading from "../packages/polloi-tools/src/load/index.ts";
 import { compile, type Module } from "./docs/compile.ts";
 import {
   anchorsOf,
@@ -37,13 +37,15 @@ import {
   ROOT,
   read,
 } from "./docs/markdown.ts";
-import { exchange, Program } from "./processes.ts";
+import { exchange, Program } from "./support/processes.ts";
 
 /** A program of the documentation may take this long. */
 const RUN_MS = 10_000;
 
 const pages: string[] = kept(filesUnder("", ".md"));
-const sources: string[] = filesUnder("src", ".ts").filter((file) => !file.endsWith(".test.ts"));
+const sources: string[] = filesUnder("packages", ".ts").filter((file) =>
+  /^packages\/[\w-]+\/src\/(?!.*\.test\.ts$)/.test(file),
+);
 
 /** The blocks of `all` that are TypeScript, without those that ask not to be checked. */
 function checked(t: TestContext, all: readonly Block[]): Block[] {
@@ -148,17 +150,18 @@ const PUBLIC: ReadonlyMap<string, string> = new Map(
 
 /** What the examples of a file take as given beside the public names: an example is short. */
 const GIVEN: Readonly<Record<string, string>> = {
-  "src/select/epoll.ts": "declare const socket: import('polloi/socket').Socket;",
-  "src/select/poll.ts": "declare const socket: import('polloi/socket').Socket;",
-  "src/select/select.ts": "declare const socket: import('polloi/socket').Socket;",
-  "src/selectors/engines.ts": "declare const socket: import('polloi/socket').Socket;",
-  "src/selectors/batch.ts":
+  "packages/polloi/src/select/epoll.ts": "declare const socket: import('polloi/socket').Socket;",
+  "packages/polloi/src/select/poll.ts": "declare const socket: import('polloi/socket').Socket;",
+  "packages/polloi/src/select/select.ts": "declare const socket: import('polloi/socket').Socket;",
+  "packages/polloi/src/selectors/engines.ts":
+    "declare const socket: import('polloi/socket').Socket;",
+  "packages/polloi/src/selectors/batch.ts":
     "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",
-  "src/models/module.ts":
+  "packages/polloi/src/models/module.ts":
     "import type { ModelConnection, ModelLoop, Stoppable } from 'polloi/models';",
-  "src/workers/module.ts":
+  "packages/polloi/src/workers/module.ts":
     "import type { Connection } from 'polloi'; import type { PoolWorker } from 'polloi/workers';",
-  "src/selectors/waker.ts":
+  "packages/polloi/src/selectors/waker.ts":
     "import { Worker, workerData } from 'node:worker_threads'; declare const selector: import('polloi/selectors').Selector;",
 };
 
@@ -199,7 +202,7 @@ test("every file of the repository that the documentation names is there", () =>
   const named = pages.flatMap(codeSpansOf).filter(({ file, text }) => {
     // A changelog tells of what was, too.
     if (file === "CHANGELOG.md" || text.includes("node_modules")) return false;
-    return /^(src|test|docs|examples)\/[\w./-]+$/.test(text);
+    return /^(packages|src|test|docs|examples)\/[\w./-]+$/.test(text);
   });
   assert.ok(named.length > 0, "no file is named");
   const gone = named.filter(({ text }) => !existsSync(join(ROOT, text)));
@@ -228,8 +231,10 @@ test("every npm script that the documentation runs is in package.json", () => {
   assertNone(unknown.map(({ file, line, text }) => `${file}:${line} npm run ${text}`));
 });
 
-const CLI: string = join(ROOT, "dist/src/cli/main.js");
-const noCli: string | false = existsSync(CLI) ? false : "src/cli is not there";
+const CLI: string = join(ROOT, "dist/packages/polloi-tools/src/cli/main.js");
+const noCli: string | false = existsSync(CLI)
+  ? false
+  : "packages/polloi-tools/src/cli is not there";
 
 test("every command that the documentation gives to polloi is one", { skip: noCli }, () => {
   const used = commands(/(?:^|\|\s*)(?:npx )?polloi\s+([a-z][\w-]*)/);

@@ -6,11 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { whyNoUring } from "../src/engine/try-uring.ts";
-import { createConnection, MSG_OOB, SHUT_WR } from "../src/socket/index.ts";
-import { kernel } from "../src/sys/open.ts";
-import { allowDescriptors } from "./descriptors.ts";
-import { exchange, needs, noise, Program, portOf } from "./processes.ts";
+import { whyNoUring } from "../packages/polloi/src/engine/try-uring.ts";
+import { createConnection, MSG_OOB, SHUT_WR } from "../packages/polloi/src/socket/index.ts";
+import { kernel } from "../packages/polloi/src/sys/open.ts";
+import { allowDescriptors } from "./support/descriptors.ts";
+import { exchange, needs, noise, Program, portOf } from "./support/processes.ts";
 
 const limits = { timeout: 120_000 };
 /** More than kernel buffers hold, so that sends are partial. */

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import * as select from "../src/select/index.ts";
-import * as socket from "../src/socket/index.ts";
+import * as select from "../packages/polloi/src/select/index.ts";
+import * as socket from "../packages/polloi/src/socket/index.ts";
 import { codeSpansOf, read } from "./docs/markdown.ts";
 
 const LIST = `

@@ -11,15 +11,17 @@ import { fileURLToPath } from "node:url";
 
 /** Files that `npm test` leaves out, by path below the build folder, with the reason. */
 const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
-  [/^test\/integration\//, "programs of others, installed by .ci/run"],
-  [/^test\/bench\//, "the benchmark, which is not part of the package"],
-  [/^test\/lab/, "the lab starts many processes, and a browser"],
-  [/^test\/models\.test/, "a hundred processes at once"],
-  [/^test\/cli-(load|models|output|trace|workers)\.test/, "each case starts several processes"],
-  [/^test\/soak\.test/, "random clients for a minute"],
+  [/\/peers(\/\w+)?\.test/, "programs of others, installed by .ci/run"],
+  [/^test\/(bundles|package)\.test/, "bundlers, and npm install"],
+  [/\/load\/addresses\.test/, "network namespaces"],
+  [/^test\/bench\//, "the benchmark, which is not part of the packages"],
+  [/\/test\/lab\//, "the lab starts many processes, and a browser"],
+  [/\/models\/models\.test/, "a hundred processes at once"],
+  [/\/cli\/(load|models|output|trace|workers)\.test/, "each case starts several processes"],
+  [/\/soak\.test/, "random clients for a minute"],
 ];
 /** Files that `npm test` runs in part, so that the rest runs them again in full. */
-const PARTLY_CORE = /^test\/(conformance|all-runtimes)\.test/;
+const PARTLY_CORE = /\/test\/(installed-node|other-runtimes)\.test/;
 /** Files at a time. Two leave the cores idle while they wait. */
 const CONCURRENCY = 3;
 
@@ -30,7 +32,7 @@ if (part !== "core" && part !== "rest") {
 }
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const files = ["src", "test", "examples"]
+const files = ["packages", "test", "examples"]
   .flatMap((folder) =>
     readdirSync(`${root}/${folder}`, { recursive: true, encoding: "utf8" }).map(
       (file) => `${folder}/${file}`,

@@ -1,4 +1,4 @@
-/** What the house is held to beside types and lint: floors, sizes, names, and what no file may mention. */
+/** Checks what types and lint do not: layers, names, and what no file may mention. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -8,37 +8,33 @@ import { fileURLToPath } from "node:url";
 
 const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What an engine stands on, what one loop does, and what many do. */
+/** The layers below the engines. */
 const CALLS = ["base", "sys", "select", "selectors", "socket", "uring"] as const;
 const LOOP = [...CALLS, "engine", "reactor"] as const;
-const LOOPS = [...LOOP, "workers"] as const;
 
-/**
- * The floors of src/, and on which others each may stand. `select`, `socket`, `uring` and `selectors` are
- * one floor, but for `selectors` standing on `select` and `uring`, and `uring` on `socket` for addresses.
- */
-const BELOW: Readonly<Record<string, readonly string[]>> = {
-  base: [],
-  sys: ["base"],
-  select: ["base", "sys"],
-  selectors: ["base", "sys", "select", "uring"],
-  socket: ["base", "sys"],
-  uring: ["base", "sys", "socket"],
-  engine: CALLS,
-  reactor: [...CALLS, "engine"],
-  workers: LOOP,
-  models: LOOPS,
-  echo: [...LOOPS, "models"],
-  http: LOOPS,
-  load: [...LOOPS, "http"],
-  lab: [...LOOPS, "models", "echo", "load"],
-  trace: ["base", "sys", "select", "socket", "uring"],
-  cli: [...LOOPS, "models", "echo", "http", "load", "lab", "trace"],
+/** The layers of each package: its folders of src/, and the others that each may import. */
+const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  polloi: {
+    base: [],
+    sys: ["base"],
+    select: ["base", "sys"],
+    socket: ["base", "sys"],
+    uring: ["base", "sys", "socket"],
+    selectors: ["base", "sys", "select", "uring"],
+    engine: CALLS,
+    reactor: [...CALLS, "engine"],
+    workers: LOOP,
+    models: [...LOOP, "workers"],
+    http: [...LOOP, "workers"],
+  },
+  "polloi-tools": {
+    echo: [],
+    load: [],
+    trace: [],
+    lab: ["echo", "load"],
+    cli: ["echo", "load", "trace", "lab"],
+  },
 };
-/** The files at the top of src/ are the public face: all but the command line, its figures and its traces. */
-const FACE: readonly string[] = Object.keys(BELOW).filter(
-  (floor) => !/^(cli|lab|trace)$/.test(floor),
-);
 
 /** A line of a file, and what is to be said of it. */
 interface Finding {
@@ -69,7 +65,7 @@ function walk(folder: string): string[] {
 }
 
 const tracked: string[] = trackedFiles();
-const sources: string[] = tracked.filter((file) => /^src\/.*\.ts$/.test(file));
+const sources: string[] = tracked.filter((file) => /^packages\/[\w-]+\/src\/.*\.ts$/.test(file));
 const typescript: string[] = tracked.filter((file) => file.endsWith(".ts"));
 const texts = new Map<string, string>();
 
@@ -137,33 +133,39 @@ function importsOf(file: string): Import[] {
 
 const imports: Import[] = sources.flatMap(importsOf);
 
-/** The floor of a file of src/, or the empty string at its top. */
-function floorOf(file: string): string {
-  const parts = file.split("/");
-  return parts.length > 2 ? (parts[1] as string) : "";
+/** Where a source lies: its package, and its layer, which is the empty string at the top of src/. */
+function placeOf(file: string): { readonly name: string; readonly layer: string } {
+  const [, name = "", , ...path] = file.split("/");
+  return { name, layer: path.length > 1 ? (path[0] as string) : "" };
 }
 
-test("every folder of src is a floor that is known", () => {
-  const unknown = sources.filter((file) => !["", ...Object.keys(BELOW)].includes(floorOf(file)));
-  assertNone(unknown.map((file) => ({ file, line: 1, what: "is on a floor that BELOW lacks" })));
+test("every folder of src is a layer that is known", () => {
+  const unknown = sources.filter((file) => {
+    const { name, layer } = placeOf(file);
+    return layer !== "" && !Object.hasOwn(LAYERS[name] ?? {}, layer);
+  });
+  assertNone(unknown.map((file) => ({ file, line: 1, what: "is in a layer that LAYERS lacks" })));
 });
 
 test("imports are read at all: what is known to be imported is found", () => {
-  const known = imports.filter(({ file }) => file === "src/sys/open.ts").map(({ to }) => to);
+  const open = "packages/polloi/src/sys/open.ts";
+  const known = imports.filter(({ file }) => file === open).map(({ to }) => to);
   assert.deepEqual(
     known.sort(),
-    ["bun", "deno", "kernel", "node"].map((name) => `src/sys/${name}.ts`),
+    ["bun", "deno", "kernel", "node"].map((name) => `packages/polloi/src/sys/${name}.ts`),
   );
 });
 
-test("every import within src goes down, or stays on its floor", () => {
+test("every import within a package goes down, or stays in its layer", () => {
   assertNone(
     imports.filter(({ file, to }) => {
-      const [from, floor] = [floorOf(file), floorOf(to)];
-      if (!to.startsWith("src/")) return true;
+      const [from, target] = [placeOf(file), placeOf(to)];
       if (file.endsWith(".test.ts")) return false;
-      const below = from === "" ? FACE : (BELOW[from] ?? []);
-      return from !== floor && !below.includes(floor);
+      if (from.name === "polloi-tools" && target.name === "polloi") return false;
+      if (from.name !== target.name || !sources.includes(to)) return true;
+      const layers = LAYERS[from.name] ?? {};
+      const below = from.layer === "" ? Object.keys(layers) : (layers[from.layer] ?? []);
+      return from.layer !== target.layer && !below.includes(target.layer);
     }),
   );
 });
@@ -208,8 +210,10 @@ test("file names are in kebab-case", () => {
   assertNone(named.map((file) => ({ file, line: 1, what: "is not in kebab-case" })));
 });
 
-test("only src/sys knows a runtime or its foreign-function interface", () => {
-  const above = sources.filter((file) => floorOf(file) !== "sys" && !file.endsWith(".test.ts"));
+test("only packages/polloi/src/sys knows a runtime or its foreign-function interface", () => {
+  const above = sources.filter(
+    (file) => placeOf(file).layer !== "sys" && !file.endsWith(".test.ts"),
+  );
   assertNone(findings(above, /["'](?:bun:[a-z]+|koffi|node:ffi)["']/g, ([text]) => text));
   assertNone(
     findings(above, /\b(?:Deno|Bun)\s*[.[]|["'](?:Deno|Bun)["']\s+in\b/g, ([t]) => t, codeOf),

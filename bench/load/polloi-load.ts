@@ -7,10 +7,10 @@
  */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import type { LoadReport } from "../../src/load/index.ts";
-import { planOf } from "../../src/load/options.ts";
-import { OwnThreadRun } from "../../src/load/own-thread.ts";
-import { kernel } from "../../src/sys/open.ts";
+import { kernel } from "../../packages/polloi/src/sys/open.ts";
+import type { LoadReport } from "../../packages/polloi-tools/src/load/index.ts";
+import { planOf } from "../../packages/polloi-tools/src/load/options.ts";
+import { OwnThreadRun } from "../../packages/polloi-tools/src/load/own-thread.ts";
 
 const { values } = parseArgs({
   options: { t: { type: "string" }, c: { type: "string" }, e: { type: "string" } },

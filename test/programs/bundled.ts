@@ -4,8 +4,8 @@
  */
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, listen } from "../../src/index.ts";
-import { startWorkers } from "../../src/workers/index.ts";
+import { connect, listen } from "../../packages/polloi/src/index.ts";
+import { startWorkers } from "../../packages/polloi/src/workers/index.ts";
 
 /** After this long without an event the runtime waits for the descriptors in another thread, if at all. */
 const ASLEEP_MS = 120;

@@ -1,12 +1,11 @@
 /**
- * Runs the conformance suites on the runtime that executes this file, and prints a line of JSON as each case
- * begins and ends. test/all-runtimes.test.ts reads the lines.
+ * Runs suites on the runtime that executes this file, and prints a line of JSON as each case begins and ends.
+ * The argument is the URL of the module that lists the suites. all-runtimes.ts reads the lines.
  */
 import { Buffer } from "node:buffer";
 import { writeSync } from "node:fs";
 import process from "node:process";
-import { CASE_TIMEOUT_MS, type Case, TEST_ALL } from "../suite.ts";
-import { suites } from "../suites.ts";
+import { CASE_TIMEOUT_MS, type Case, type Extent, type Suite, TEST_ALL } from "../support/suite.ts";
 
 /** A line of the report. */
 export type Line =
@@ -55,6 +54,8 @@ function describe(error: unknown): string {
   return stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`;
 }
 
+const [module = ""] = process.argv.slice(2);
+const { suites } = (await import(module)) as { suites: (extent: Extent) => Suite[] };
 for (const { title, cases } of suites(TEST_ALL ? "all" : "smoke")) {
   for (const each of cases) {
     say({ event: "begin", suite: title, name: each.name });

@@ -1,0 +1,278 @@
+/** Runs the cells of a comparison of servers, to and fro, within the time and the room that there is. */
+import { SysError } from "../../../polloi/src/base/sys-error.ts";
+import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type ChildCost, roomNow, whyNoRoom } from "./children-room.ts";
+import { describeHost, machineTicks, stolenShare } from "./host.ts";
+import { divideCores } from "./pinning.ts";
+import type { LabSession } from "./report.ts";
+import type {
+  Cores,
+  ServingCell,
+  ServingContender,
+  ServingResult,
+  ServingSample,
+  ServingSettings,
+} from "./serving.ts";
+import {
+  type CellParts,
+  measureCell,
+  TooLittleMemory,
+  TooManyDescriptors,
+} from "./serving-cell.ts";
+import { ServerFailed } from "./serving-process.ts";
+
+/** What is to be compared. */
+export interface ServingPlan {
+  readonly lab: ServingResult["lab"];
+  readonly contenders: readonly ServingContender[];
+  readonly skipped: ServingResult["skipped"];
+  readonly settings: ServingSettings;
+  /** Which contender is measured at which number; the same for all, unless one has numbers of its own. */
+  readonly sizesOf: (contender: ServingContender) => readonly number[];
+  /** Why a contender has nothing to show at a number, whatever the machine. */
+  readonly absent?: (contender: ServingContender, connections: number) => string | undefined;
+}
+
+/** So many are started first to see what one costs. */
+const PROBED = 4;
+/** What a cell takes beside what is counted: to start a server, to warm it up, to end it. */
+const AROUND_MS = 700;
+/** Without anything to start, connections are answered within this, and about so much for each. */
+const ANSWER_MS = 500;
+const ANSWER_EACH_MS = 0.25;
+/** Started ones may take so many times as long as was seen with fewer. */
+const LENIENCE = 4;
+
+/** Measures. In each round every number of connections, and at each every contender, who goes first changing. */
+export async function measureServing(
+  kernel: Kernel,
+  plan: ServingPlan,
+  session: LabSession,
+): Promise<ServingResult> {
+  const host = describeHost({ polloi: session.version, command: session.command });
+  const { undo, ...cores } = divideCores(kernel);
+  const before = machineTicks();
+  try {
+    const run = new ServingRun(kernel, plan, session, cores);
+    const notes = await run.measure();
+    const { lab, settings, skipped, contenders } = plan;
+    return {
+      lab,
+      format: 1,
+      host,
+      settings,
+      contenders: contenders.map(({ name, label }) => ({ name, label })),
+      skipped,
+      notes,
+      cores,
+      cells: run.cells,
+      stolen: stolenShare(before, machineTicks()),
+    };
+  } finally {
+    undo();
+  }
+}
+
+class ServingRun {
+  readonly cells: readonly ServingCell[];
+  readonly #kernel: Kernel;
+  readonly #plan: ServingPlan;
+  readonly #session: LabSession;
+  readonly #cores: Cores;
+  readonly #costs = new Map<string, ChildCost>();
+  readonly #begin: number = performance.now();
+  #doneMs = 0;
+
+  constructor(kernel: Kernel, plan: ServingPlan, session: LabSession, cores: Cores) {
+    this.#kernel = kernel;
+    this.#plan = plan;
+    this.#session = session;
+    this.#cores = cores;
+    this.cells = plan.contenders.flatMap((contender) =>
+      plan.sizesOf(contender).map((at): ServingCell => {
+        const reason = plan.absent?.(contender, at);
+        const absent = reason === undefined ? undefined : { reason, failed: false };
+        return { name: contender.name, at, samples: [], ...(absent && { absent }) };
+      }),
+    );
+  }
+
+  /** @returns What a reader has to know of how it went. */
+  async measure(): Promise<string[]> {
+    const { rounds, limitMs } = this.#plan.settings;
+    try {
+      await this.#probe();
+      for (let round = 1; round <= rounds; round++) {
+        for (const cell of this.#turns(round)) {
+          if (performance.now() - this.#begin > limitMs) return this.#unfinished(round, "limit");
+          await this.#measureCell(cell, round);
+        }
+      }
+      return this.#fewerRounds();
+    } catch (error) {
+      if (!this.#session.signal.aborted) throw error;
+      const round = Math.max(1, ...this.cells.map(({ samples }) => samples.length));
+      return this.#unfinished(round, "interrupted");
+    }
+  }
+
+  /** The cells of a round: by rising number, and at each who goes first changes. */
+  #turns(round: number): ServingCell[] {
+    const sizes = [...new Set(this.cells.map(({ at }) => at))].sort((a, b) => a - b);
+    return sizes.flatMap((size, row) => {
+      const cells = this.cells.filter(({ at }) => at === size);
+      const first = (round + row) % cells.length;
+      return [...cells.slice(first), ...cells.slice(0, first)];
+    });
+  }
+
+  /** Finds out what a process or thread costs, before hundreds of them are started. */
+  async #probe(): Promise<void> {
+    for (const contender of this.#plan.contenders) {
+      const many = this.cells.some(({ name, at }) => name === contender.name && at > PROBED);
+      if (contender.starts === undefined || !many) continue;
+      this.#tell(`what one ${contender.starts} costs`);
+      try {
+        const { settings } = this.#plan;
+        const parts = this.#parts(contender, PROBED, 0, settings.patienceMs);
+        this.#learn(
+          contender,
+          await measureCell({ ...parts, settings: { ...settings, cellMs: 50 } }),
+        );
+      } catch (error) {
+        if (this.#session.signal.aborted) throw error;
+        // It will fail again where it is noted.
+      }
+    }
+  }
+
+  async #measureCell(cell: ServingCell, round: number): Promise<void> {
+    const contender = this.#plan.contenders.find(({ name }) => name === cell.name);
+    if (contender === undefined || cell.absent !== undefined) return;
+    const { patienceMs, rounds } = this.#plan.settings;
+    const at = `${cell.at} ${cell.at === 1 ? "connection" : "connections"}`;
+    this.#tell(`round ${round} of ${rounds}, ${at}: ${contender.label}`);
+    const cost = this.#costs.get(cell.name);
+    if (round > this.#roundsOf(cell)) return;
+    if (contender.starts !== undefined && cell.at > PROBED) {
+      const reason =
+        cost === undefined
+          ? `none of the first ${PROBED} answered, so nobody knows what one ${contender.starts} costs`
+          : whyNoRoom(cell.at, cost, roomNow(patienceMs));
+      if (reason !== undefined) {
+        if (cell.samples.length === 0) cell.absent = { reason, failed: false };
+        return;
+      }
+    }
+    const withinMs = Math.min(patienceMs, this.#openWithinMs(contender, cell.at));
+    try {
+      const sample = await measureCell(this.#parts(contender, cell.at, round, withinMs));
+      cell.samples.push(sample);
+      this.#learn(contender, sample);
+    } catch (error) {
+      if (this.#session.signal.aborted) throw error;
+      const absent = absenceOf(error);
+      if (absent === undefined) throw error;
+      cell.absent = absent;
+    }
+    this.#doneMs += this.#expectedMs(cell);
+  }
+
+  #parts(
+    contender: ServingContender,
+    connections: number,
+    round: number,
+    openWithinMs: number,
+  ): CellParts {
+    const { settings } = this.#plan;
+    const { signal } = this.#session;
+    const [kernel, cores] = [this.#kernel, this.#cores];
+    return { kernel, contender, connections, round, settings, cores, openWithinMs, signal };
+  }
+
+  /** Takes note of what one process or thread has cost: a few together tell it better than one. */
+  #learn({ name, starts }: ServingContender, sample: ServingSample): void {
+    const { answered, memoryKiB, openMs, processes, threads } = sample;
+    if (starts === undefined || answered === 0) return;
+    if (answered < PROBED && this.#costs.has(name)) return;
+    this.#costs.set(name, {
+      kind: starts,
+      kib: Math.max(0, memoryKiB ?? 0) / answered,
+      startMs: openMs / answered,
+      threads: starts === "thread" ? 1 : Math.ceil(threads / processes),
+    });
+  }
+
+  /** How long so many connections are waited for: some of them are perhaps never answered. */
+  #openWithinMs({ name, starts }: ServingContender, connections: number): number {
+    const startMs = this.#costs.get(name)?.startMs;
+    if (starts !== undefined && startMs === undefined) return Number.POSITIVE_INFINITY;
+    return ANSWER_MS + LENIENCE * connections * Math.max(ANSWER_EACH_MS, startMs ?? 0);
+  }
+
+  /** What opening a cell is expected to take: as long as it has, or as what it starts has. */
+  #openingMs({ name, at, samples }: ServingCell): number {
+    const startMs = this.#costs.get(name)?.startMs;
+    if (startMs !== undefined) return at * startMs;
+    return samples.at(-1)?.openMs ?? at * ANSWER_EACH_MS;
+  }
+
+  /** What takes long to open is not opened in every round: all rounds together are to take half the patience. */
+  #roundsOf(cell: ServingCell): number {
+    const { rounds, patienceMs } = this.#plan.settings;
+    const affordable = Math.floor(patienceMs / 2 / this.#openingMs(cell));
+    return Math.min(rounds, Math.max(1, affordable));
+  }
+
+  #expectedMs(cell: ServingCell): number {
+    const { cellMs } = this.#plan.settings;
+    return AROUND_MS + 1.25 * cellMs + this.#openingMs(cell);
+  }
+
+  #tell(text: string): void {
+    const { rounds, limitMs } = this.#plan.settings;
+    const all = this.cells
+      .filter(({ absent }) => absent === undefined)
+      .reduce(
+        (sum, cell) => sum + this.#expectedMs(cell) * Math.min(rounds, this.#roundsOf(cell)),
+        0,
+      );
+    const steps = Math.max(1, Math.min(all, limitMs));
+    // Whatever cells take, it is over when its time is.
+    const elapsed = (steps * (performance.now() - this.#begin)) / limitMs;
+    const done = Math.min(Math.max(this.#doneMs, elapsed), 0.99 * steps);
+    this.#session.progress.step(text, { done, steps });
+  }
+
+  /** Why some cells have fewer rounds than were asked for. */
+  #fewerRounds(): string[] {
+    const { rounds } = this.#plan.settings;
+    return this.cells
+      .filter(({ samples }) => samples.length > 0 && samples.length < rounds)
+      .map(({ name, at, samples }) => {
+        const label = this.#plan.contenders.find((each) => each.name === name)?.label ?? name;
+        return `${label} at ${at} ran in ${samples.length} of ${rounds} rounds, since it takes long to open`;
+      });
+  }
+
+  #unfinished(round: number, why: "limit" | "interrupted"): string[] {
+    const { rounds, limitMs } = this.#plan.settings;
+    const reason =
+      why === "limit"
+        ? `its time was up after ${limitMs / 1000} s (--limit)`
+        : "it was interrupted";
+    for (const cell of this.cells) {
+      if (cell.samples.length === 0) cell.absent ??= { reason, failed: false };
+    }
+    return [`${reason}, in round ${round} of ${rounds}: these are the rounds that there are`];
+  }
+}
+
+function absenceOf(error: unknown): ServingCell["absent"] {
+  if (error instanceof TooManyDescriptors || error instanceof TooLittleMemory) {
+    return { reason: error.message, failed: false };
+  }
+  if (error instanceof SysError) return { reason: error.hint ?? error.message, failed: true };
+  if (error instanceof ServerFailed) return { reason: error.message, failed: true };
+  return undefined;
+}

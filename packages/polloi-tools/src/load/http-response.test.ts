@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { BAD, SHORT } from "../../../polloi/src/http/parser/scan.ts";
+import { HttpResponseReader, MAX_HEAD_BYTES } from "./http-response.ts";
+
+const encoder = new TextEncoder();
+
+const RESPONSES: readonly string[] = [
+  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello",
+  "HTTP/1.1 204 No Content\r\n\r\n",
+  "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n",
+  "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+  'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nab\r\n3;x="y"\r\n\r\n\n\r\n0\r\n\r\n',
+  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nTrailer: 1\r\nOther: 2\r\n\r\n",
+  "HTTP/1.1 500 Oh\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n\r\n\r",
+];
+const STATUSES: readonly number[] = [200, 204, 200, 404, 200, 200, 500];
+
+/** The statuses of all responses in `pieces`. */
+function read(pieces: readonly Uint8Array[]): number[] {
+  const reader = new HttpResponseReader();
+  const statuses: number[] = [];
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; ) {
+      at = reader.read(piece, at, piece.length);
+      assert.notEqual(at, BAD);
+      if (at === SHORT) break;
+      statuses.push(reader.status);
+    }
+  }
+  assert.equal(reader.within, false);
+  return statuses;
+}
+
+/** `bytes` cut at each of these places. */
+function cutAt(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
+  const sorted = [...new Set(places.map((place) => place % bytes.length))].sort((a, b) => a - b);
+  return [...sorted, bytes.length].map((end, i) => bytes.slice(sorted[i - 1] ?? 0, end));
+}
+
+test("responses that follow one another are found, wherever they are cut", () => {
+  const bytes = encoder.encode(RESPONSES.join(""));
+  assert.deepEqual(read([bytes]), STATUSES);
+  for (let place = 0; place < bytes.length; place++) {
+    assert.deepEqual(read(cutAt(bytes, [place])), STATUSES);
+  }
+  assert.deepEqual(read([...bytes].map((byte) => Uint8Array.of(byte))), STATUSES);
+  const places = fc.array(fc.nat(bytes.length - 1), { maxLength: 12 });
+  fc.assert(
+    fc.property(places, (cuts) => void assert.deepEqual(read(cutAt(bytes, cuts)), STATUSES)),
+  );
+});
+
+test("whatever comes, it says where it is and takes no byte twice", () => {
+  const grammar = fc.constantFrom(
+    ...["HTTP/1.1 ", "200 OK", "\r\n", "\r", "\n", "Content-Length: ", "3", "x", ": ", "0\r\n"],
+    ...[
+      "Transfer-Encoding: chunked",
+      "Connection: close",
+      "\0",
+      "\x7f",
+      " ",
+      "é",
+      "99999999999999999",
+    ],
+  );
+  const texts = fc.array(grammar, { maxLength: 40 }).map((parts) => encoder.encode(parts.join("")));
+  fc.assert(
+    fc.property(texts, (bytes) => {
+      const reader = new HttpResponseReader();
+      for (let at = 0; at < bytes.length; ) {
+        const next = reader.read(bytes, at, bytes.length);
+        if (next < 0) {
+          assert.ok(next === BAD || next === SHORT);
+          return;
+        }
+        assert.ok(next > at && next <= bytes.length);
+        at = next;
+      }
+    }),
+  );
+});
+
+/** Reads `text` in pieces of so many bytes. @returns What the last read returned. */
+function readInPieces(reader: HttpResponseReader, text: string, pieceBytes: number): number {
+  const bytes = encoder.encode(text);
+  let at = 0;
+  for (let from = 0; from < bytes.length; from += pieceBytes) {
+    const to = Math.min(bytes.length, from + pieceBytes);
+    at = reader.read(bytes, from, to);
+    if (at !== SHORT) break;
+  }
+  return at;
+}
+
+/** A head of so many bytes, in one field or in many. */
+function headOf(bytes: number, fieldBytes: number): string {
+  const start = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+  let left = bytes - start.length - 2;
+  let fields = "";
+  while (left > 0) {
+    const length = left < 2 * fieldBytes ? left : fieldBytes;
+    fields += `X: ${"y".repeat(length - 5)}\r\n`;
+    left -= length;
+  }
+  return `${start}${fields}\r\n`;
+}
+
+test("a head has one limit, in whatever pieces it comes", () => {
+  for (const fieldBytes of [100, 5000, MAX_HEAD_BYTES]) {
+    for (const pieceBytes of [97, 4096, 65_536, 10 * MAX_HEAD_BYTES]) {
+      for (const [bytes, fits] of [
+        [70_000, true],
+        [MAX_HEAD_BYTES, true],
+        [MAX_HEAD_BYTES + 1, false],
+      ] as const) {
+        const reader = new HttpResponseReader();
+        const head = headOf(bytes, fieldBytes);
+        assert.equal(head.length, bytes);
+        const what = `${bytes} bytes, fields of ${fieldBytes}, in pieces of ${pieceBytes}`;
+        const at = readInPieces(reader, head, pieceBytes);
+        assert.equal(at, fits ? bytes : BAD, what);
+        assert.equal(reader.isTooLarge, !fits, what);
+        if (!fits) continue;
+        const [next = ""] = RESPONSES;
+        assert.equal(readInPieces(reader, next, next.length), next.length, what);
+      }
+    }
+  }
+});
+
+test("a head or trailers without end are refused, and not kept", () => {
+  const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+  for (const text of [
+    `HTTP/1.1 200 OK\r\nX: ${"y".repeat(MAX_HEAD_BYTES)}`,
+    `HTTP/1.1 200 ${"y".repeat(MAX_HEAD_BYTES)}`,
+    `HTTP/1.1 200 OK\r\n${"a: b\r\n".repeat(MAX_HEAD_BYTES / 6)}`,
+    `${chunked}${"a: b\r\n".repeat(MAX_HEAD_BYTES / 6)}trailer`,
+  ]) {
+    for (const pieceBytes of [4096, text.length]) {
+      const reader = new HttpResponseReader();
+      assert.equal(readInPieces(reader, text, pieceBytes), BAD);
+      assert.equal(reader.isTooLarge, true);
+    }
+  }
+});
+
+test("a body to the end of the connection is complete there, and nowhere before", () => {
+  const reader = new HttpResponseReader();
+  const bytes = encoder.encode("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+  assert.equal(reader.read(bytes, 0, bytes.length), SHORT);
+  assert.equal(reader.closes, true);
+  assert.equal(reader.end(), true);
+  assert.equal(new HttpResponseReader().end(), false);
+});

@@ -1,0 +1,179 @@
+/** How the arguments of each call are shown. Addresses of buffers say nothing to a reader, and are left out. */
+import { decodeAddress, formatAddress } from "../../../polloi/src/socket/address.ts";
+import { SOL_SOCKET } from "../../../polloi/src/socket/constants.ts";
+import { FD_SET_BYTES, O_CLOEXEC, O_NONBLOCK } from "../../../polloi/src/sys/abi.ts";
+import type { Libc } from "../../../polloi/src/sys/libc.ts";
+import type { Shown } from "./event.ts";
+import type { KnownArenas } from "./known-arenas.ts";
+import {
+  bitsText,
+  EPOLL_BITS,
+  EPOLL_OPERATIONS,
+  FAMILIES,
+  FCNTL_COMMANDS,
+  hex,
+  IOCTLS,
+  MESSAGE_BITS,
+  type Names,
+  nameOf,
+  optionName,
+  REGISTER_OPERATIONS,
+  SHUTDOWNS,
+  SOCKET_TYPE_BITS,
+  SOCKET_TYPES,
+} from "./names.ts";
+
+/** Arguments as they went in. */
+type Args = readonly number[];
+type Show = (args: Args, memory: KnownArenas) => Shown;
+
+const FILE_BITS: Names = new Map([
+  [O_NONBLOCK, "NONBLOCK"],
+  [O_CLOEXEC, "CLOEXEC"],
+]);
+const NO_FLAGS = 0;
+const TYPE_MASK = 0xf;
+
+const withFlags = (shown: Shown, flags: number): Shown =>
+  flags === NO_FLAGS ? shown : [...shown, bitsText(MESSAGE_BITS, flags)];
+
+const SHOWS: Partial<Record<keyof Libc, Show>> = {
+  read: ([fd = 0, , length = 0]) => [fd, length],
+  write: ([fd = 0, , length = 0]) => [fd, length],
+  fcntl: ([fd = 0, command = 0, argument = 0]) => [fd, nameOf(FCNTL_COMMANDS, command), argument],
+  ioctl: ([fd = 0, request = 0]) => [fd, IOCTLS.get(request) ?? hex(request)],
+  open: ([path = 0, flags = 0], memory) => [pathAt(memory, path), hex(flags)],
+  unlink: ([path = 0], memory) => [pathAt(memory, path)],
+  socket: ([family = 0, type = 0, protocol = 0]) => [
+    nameOf(FAMILIES, family),
+    typeText(type),
+    protocol,
+  ],
+  socketpair: ([family = 0, type = 0]) => [nameOf(FAMILIES, family), typeText(type)],
+  bind: ([fd = 0, at = 0, length = 0], memory) => [fd, addressAt(memory, at, length)],
+  connect: ([fd = 0, at = 0, length = 0], memory) => [fd, addressAt(memory, at, length)],
+  accept4: ([fd = 0, , , flags = 0]) => [fd, bitsText(SOCKET_TYPE_BITS, flags)],
+  getsockname: ([fd = 0]) => [fd],
+  getpeername: ([fd = 0]) => [fd],
+  getsockopt: ([fd = 0, level = SOL_SOCKET, option = 0]) => [fd, optionName(level, option)],
+  setsockopt: ([fd = 0, level = SOL_SOCKET, option = 0, value = 0, length = 0], memory) => [
+    fd,
+    optionName(level, option),
+    length === 4 ? intAt(memory, value) : `${length} bytes`,
+  ],
+  recv: ([fd = 0, , length = 0, flags = 0]) => withFlags([fd, length], flags),
+  send: ([fd = 0, , length = 0, flags = 0]) => withFlags([fd, length], flags),
+  recvfrom: ([fd = 0, , length = 0, flags = 0]) => withFlags([fd, length], flags),
+  sendto: ([fd = 0, , length = 0, flags = 0]) => withFlags([fd, length], flags),
+  recvmsg: ([fd = 0, , flags = 0]) => withFlags([fd], flags),
+  sendmsg: ([fd = 0, , flags = 0]) => withFlags([fd], flags),
+  shutdown: ([fd = 0, how = 0]) => [fd, nameOf(SHUTDOWNS, how)],
+  sendfile: ([socket = 0, file = 0, , length = 0]) => [socket, file, length],
+  epoll_create1: ([flags = 0]) => [bitsText(FILE_BITS, flags)],
+  epoll_ctl: ([epoll = 0, operation = 0, fd = 0, event = 0], memory) => {
+    const shown = [epoll, nameOf(EPOLL_OPERATIONS, operation), fd];
+    const mask = nameOf(EPOLL_OPERATIONS, operation) === "DEL" ? undefined : wordAt(memory, event);
+    return mask === undefined ? shown : [...shown, bitsText(EPOLL_BITS, mask)];
+  },
+  eventfd: ([value = 0, flags = 0]) => [value, bitsText(FILE_BITS, flags)],
+};
+
+/** Calls whose first argument is no descriptor, and which are about none. */
+const WITHOUT_FD: ReadonlySet<string> = new Set<keyof Libc>([
+  ...(["socket", "socketpair", "pipe2", "open", "unlink", "epoll_create1", "eventfd"] as const),
+  ...([
+    "timerfd_create",
+    "mmap",
+    "madvise",
+    "getrlimit",
+    "setrlimit",
+    "getpgrp",
+    "sigaction",
+  ] as const),
+  ...(["ppoll", "pselect", "syscall"] as const),
+]);
+
+/** The descriptor that a call is about, or -1. */
+export function fdOf(call: keyof Libc, args: Args): number {
+  if (WITHOUT_FD.has(call)) return -1;
+  return (call === "epoll_ctl" ? args[2] : args[0]) as number;
+}
+
+/** The arguments of a call as a line shows them. */
+export function shownArgs(call: keyof Libc, args: Args, memory: KnownArenas): Shown {
+  const show = SHOWS[call];
+  return show === undefined ? args.map(plain) : show(args, memory);
+}
+
+/** The same for a call that has a number and no name in {@link Libc}. */
+export function shownNumbered(call: string, args: Args, memory: KnownArenas): Shown {
+  const [first = 0, second = 0] = args;
+  switch (call) {
+    case "io_uring_setup":
+      return [first];
+    case "io_uring_register":
+      return [first, nameOf(REGISTER_OPERATIONS, second)];
+    case "openat":
+    case "openat2":
+    case "statx":
+      return [first, pathAt(memory, second)];
+    case "getdents64":
+      return [first];
+    default:
+      return args.map(plain);
+  }
+}
+
+/** An argument of which nothing is known: what could be an address is shown as one. */
+function plain(argument: number): string | number {
+  return Math.abs(argument) > 0xffff ? hex(argument) : argument;
+}
+
+/** The milliseconds of a `timespec`; null for ever, where there is none. */
+export function timeAt(memory: KnownArenas, address: number): number | null {
+  const place = address === 0 ? undefined : memory.find(address);
+  if (place === undefined) return null;
+  const { arena, offset } = place;
+  return arena.getWord(offset) * 1000 + arena.getWord(offset + 8) / 1e6;
+}
+
+/** How many bits are set in an `fd_set`, which is what select is asked for, or has found. */
+export function fdsIn(memory: KnownArenas, address: number, nfds: number): number[] {
+  const place = address === 0 ? undefined : memory.find(address);
+  if (place === undefined) return [];
+  const { u8 } = place.arena;
+  const fds: number[] = [];
+  for (let fd = 0; fd < Math.min(nfds, FD_SET_BYTES * 8); fd++) {
+    if (((u8[place.offset + (fd >> 3)] as number) & (1 << (fd & 7))) !== 0) fds.push(fd);
+  }
+  return fds;
+}
+
+function wordAt(memory: KnownArenas, address: number): number | undefined {
+  const place = memory.find(address);
+  return place?.arena.u32[place.offset >> 2];
+}
+
+function intAt(memory: KnownArenas, address: number): number {
+  return (wordAt(memory, address) ?? 0) | 0;
+}
+
+function typeText(type: number): string {
+  const kind = nameOf(SOCKET_TYPES, type & TYPE_MASK);
+  const bits = type & ~TYPE_MASK;
+  return bits === 0 ? `${kind}` : `${kind}|${bitsText(SOCKET_TYPE_BITS, bits)}`;
+}
+
+function addressAt(memory: KnownArenas, at: number, length: number): string {
+  const place = memory.find(at);
+  const address = place === undefined ? null : decodeAddress(place.arena, place.offset, length);
+  return address === null ? `${length} bytes` : formatAddress(address);
+}
+
+function pathAt(memory: KnownArenas, at: number): string {
+  const place = memory.find(at);
+  if (place === undefined) return hex(at);
+  const { u8 } = place.arena;
+  const end = u8.indexOf(0, place.offset);
+  return JSON.stringify(new TextDecoder().decode(u8.subarray(place.offset, end)));
+}

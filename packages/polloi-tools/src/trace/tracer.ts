@@ -1,0 +1,269 @@
+import { errnoCode } from "../../../polloi/src/base/errno.ts";
+import { EPOLL_CTL_DEL } from "../../../polloi/src/select/constants.ts";
+import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type Libc, type Native, SIGNATURES } from "../../../polloi/src/sys/libc.ts";
+import { fdOf, shownArgs, shownNumbered } from "./calls.ts";
+import { Descriptors, type Known, subjectOf } from "./descriptors.ts";
+import type { CallEvent, Untimed } from "./event.ts";
+import { excerptAt } from "./excerpt.ts";
+import { KnownArenas } from "./known-arenas.ts";
+import { nameOf, SYSCALLS } from "./names.ts";
+import { EpollTags } from "./ready-lists.ts";
+import { RingTrace } from "./ring-trace.ts";
+import { type TraceOptions, TurnLog } from "./turn-log.ts";
+import { type Wait, waitOf } from "./waits.ts";
+
+/** Room for an address of a peer. */
+const OWN_SCRATCH_BYTES = 4096;
+
+/**
+ * A kernel that tells of every call that is made through it.
+ *
+ * @remarks
+ * Whoever is given {@link Tracer.kernel} is traced, and nobody else: a reactor that has the kernel itself
+ * has nothing in its way. What a call was given and gave back is read from the memory that both sides see,
+ * when it has returned; nothing of the caller's is touched, and the few calls that the trace makes itself
+ * go past it. It never throws into the loop.
+ *
+ * @example
+ * ```ts nocheck
+ * const tracer = new Tracer(kernel, { event: (event) => console.error(event), ... });
+ * const reactor = new Reactor({ kernel: tracer.kernel });
+ * ```
+ */
+export class Tracer {
+  /** To be handed to a reactor. */
+  readonly kernel: Kernel;
+  readonly #log: TurnLog;
+  readonly #memory: KnownArenas;
+  readonly #descriptors: Descriptors;
+  readonly #rings: RingTrace;
+  readonly #tags: EpollTags = new EpollTags();
+  /** Within a turn that the runtime's loop has called for: all that is waited for in it belongs to it. */
+  #woken = false;
+
+  constructor(kernel: Kernel, options: TraceOptions) {
+    this.#log = new TurnLog(options);
+    const scratch = kernel.arenas.map(OWN_SCRATCH_BYTES);
+    this.#descriptors = new Descriptors({ ...kernel, scratch });
+    this.#memory = new KnownArenas(kernel, (fd, offset, arena) =>
+      this.#rings.mapped(fd, offset, arena),
+    );
+    this.#rings = new RingTrace(this.#memory, this.#descriptors);
+    this.kernel = {
+      ...kernel,
+      libc: this.#traced(kernel.libc),
+      arenas: this.#memory,
+      watch: (fd, onReadable) =>
+        kernel.watch(fd, () => {
+          if (this.#log.over) return onReadable();
+          this.#guarded(() => this.#log.begin(performance.now(), kernel.runtime));
+          this.#woken = true;
+          try {
+            return onReadable();
+          } finally {
+            this.#woken = false;
+            this.#guarded(() => this.#log.finish(performance.now()));
+          }
+        }),
+    };
+  }
+
+  /** Ends the trace. What is traced goes on as if nobody had looked. */
+  end(reason: string): void {
+    this.#log.end(reason);
+  }
+
+  /** Ends the trace when there is nobody left to tell it to. */
+  drop(): void {
+    this.#log.drop();
+  }
+
+  #traced(libc: Libc): Libc {
+    const calls = Object.keys(SIGNATURES).map((name) => {
+      const call = name as keyof Libc;
+      const real: Native = libc[call];
+      const traced: Native = (...args) => {
+        if (this.#log.over) return real(...args);
+        const wait = this.#guarded(() => this.#before(call, args));
+        const start = performance.now();
+        const result = real(...args);
+        const end = performance.now();
+        this.#guarded(() => this.#after({ call, args, wait, result, start, end }));
+        return result;
+      };
+      return [call, traced];
+    });
+    return Object.fromEntries(calls) as Record<keyof Libc, Native>;
+  }
+
+  /** What goes wrong in the trace is the end of the trace, and of nothing else. */
+  #guarded<T>(step: () => T): T | undefined {
+    try {
+      return step();
+    } catch (error) {
+      this.#log.fail(error as Error);
+      return undefined;
+    }
+  }
+
+  #before(call: keyof Libc, args: readonly number[]): Wait | undefined {
+    const wait = waitOf(call, args, this.#memory);
+    if (wait === undefined) return undefined;
+    const now = performance.now();
+    // What came before is over, however long this one waits.
+    if (wait.waits && !this.#woken) this.#log.begin(now);
+    if (wait.ring >= 0) {
+      for (const event of this.#rings.submitted(wait.ring, now)) this.#log.tell(event, now);
+      if (!this.#woken) this.#log.flush();
+    }
+    return wait;
+  }
+
+  #after(done: Done): void {
+    if (done.wait !== undefined) this.#waited(done.wait, done);
+    else if (done.call === "syscall") this.#numbered(done);
+    else this.#called(done);
+    if (!this.#woken) this.#log.flush();
+  }
+
+  #waited(wait: Wait, done: Done): void {
+    const { call, args, fd, timeoutMs, waits } = wait;
+    const { start, end } = done;
+    if (wait.ring >= 0) this.#rings.entered(start);
+    const subject = fd < 0 ? {} : subjectOf(this.#descriptors.of(fd));
+    const told = { call, ...subject, args, ...outcomeOf(done) };
+    if (waits) this.#log.tell({ event: "wait", ...told, timeoutMs }, end);
+    else this.#log.tell({ event: "call", ...told }, end);
+    const count = Math.max(done.result, 0);
+    for (const { fd: ready, events } of wait.ready(this.#memory, this.#tags, count)) {
+      const known = ready < 0 ? {} : subjectOf(this.#descriptors.of(ready));
+      this.#log.tell({ event: "ready", ...known, events }, end);
+    }
+    this.#completions(wait.ring, end);
+  }
+
+  #completions(ring: number, at: number): void {
+    if (ring < 0) return;
+    for (const event of this.#rings.completed(ring, at)) this.#log.tell(event, at);
+  }
+
+  /** A call that has a number only, and is no wait. */
+  #numbered(done: Done): void {
+    const [number = 0, ...args] = done.args;
+    const { result, end } = done;
+    const call = `${nameOf(SYSCALLS, number)}`;
+    const [first = -1, second = 0, third = 0] = args;
+    if (call === "io_uring_setup" && result >= 0) this.#ringMade(result, second);
+    this.#log.tell(
+      {
+        event: "call",
+        call,
+        ...(call === "io_uring_setup" ? {} : subjectOf(this.#descriptors.of(first))),
+        args: shownNumbered(call, args, this.#memory),
+        ...outcomeOf(done),
+      },
+      end,
+    );
+    if (call !== "io_uring_register") return;
+    if (result >= 0) this.#rings.registered(first, second, third);
+    // Cancelling completes too.
+    this.#completions(first, end);
+  }
+
+  #ringMade(fd: number, parameters: number): void {
+    const place = this.#memory.find(parameters);
+    if (place === undefined) return;
+    this.#descriptors.named(fd, "ring");
+    this.#rings.made(fd, place.arena, place.offset);
+  }
+
+  #called(done: Done): void {
+    const { call, args, result } = done;
+    const fd = fdOf(call, args);
+    const known = this.#descriptors.of(fd);
+    const learned = result < 0 ? {} : this.#learn(done, known);
+    this.#log.tell(
+      {
+        event: "call",
+        call,
+        ...(fd < 0 ? {} : subjectOf(known)),
+        args: shownArgs(call, args, this.#memory),
+        ...outcomeOf(done),
+        ...learned,
+      },
+      done.end,
+    );
+  }
+
+  /** Of connections only: a counter's bytes say nothing. */
+  #contents({ connection }: Known, address: number, length: number): { readonly data?: string } {
+    const data = connection === undefined ? undefined : excerptAt(this.#memory, address, length);
+    return data === undefined ? {} : { data };
+  }
+
+  /** What is known from now on, since a call has succeeded. @returns What it adds to the event. */
+  #learn({ call, args, result }: Done, known: Known): Partial<Untimed<CallEvent>> {
+    const [first = -1, second = 0, third = -1, fourth = 0] = args;
+    const descriptors = this.#descriptors;
+    switch (call) {
+      case "accept4": {
+        const { connection, peer } = descriptors.accepted(result);
+        return { connection: connection as number, ...(peer === undefined ? {} : { peer }) };
+      }
+      case "listen": {
+        const { name } = descriptors.listening(first);
+        return { name: name as string, address: descriptors.localAddress(first) };
+      }
+      case "epoll_create1":
+        descriptors.named(result, "epoll");
+        return {};
+      case "eventfd":
+        descriptors.named(result, "eventfd");
+        return {};
+      case "epoll_ctl":
+        if (second !== EPOLL_CTL_DEL) this.#tags.put(first, third, this.#memory, fourth);
+        return {};
+      case "close":
+        descriptors.closed(first);
+        this.#rings.closed(first);
+        this.#tags.closed(first);
+        return known.connection === undefined ? {} : { received: known.received, sent: known.sent };
+      case "recv":
+      case "recvfrom":
+      case "read":
+        known.received += result;
+        return this.#contents(known, second, result);
+      case "send":
+      case "sendto":
+      case "write":
+        known.sent += result;
+        return this.#contents(known, second, result);
+      case "sendfile":
+        known.sent += result;
+        return {};
+      default:
+        return {};
+    }
+  }
+}
+
+/** A call that was made. */
+interface Done {
+  readonly call: keyof Libc;
+  readonly args: readonly number[];
+  readonly wait: Wait | undefined;
+  readonly result: number;
+  /** When it began and ended. */
+  readonly start: number;
+  readonly end: number;
+}
+
+function outcomeOf({ result, start, end }: Done): {
+  readonly result: number;
+  readonly errno?: string;
+  readonly us: number;
+} {
+  const us = Math.round((end - start) * 10_000) / 10;
+  return result < 0 ? { result, errno: errnoCode(-result), us } : { result, us };
+}

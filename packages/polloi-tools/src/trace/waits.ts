@@ -1,0 +1,111 @@
+/** The calls that wait: how each is told, and what it found. */
+import { SYS } from "../../../polloi/src/sys/abi.ts";
+import type { Libc } from "../../../polloi/src/sys/libc.ts";
+import {
+  IORING_ENTER_EXT_ARG,
+  IORING_ENTER_GETEVENTS,
+} from "../../../polloi/src/uring/constants.ts";
+import { fdsIn, timeAt } from "./calls.ts";
+import type { Shown } from "./event.ts";
+import type { KnownArenas } from "./known-arenas.ts";
+import { type EpollTags, type Ready, readyInPoll, readyInSelect } from "./ready-lists.ts";
+
+/** A call that waits, or that hands submissions over. */
+export interface Wait {
+  readonly call: string;
+  readonly args: Shown;
+  /** The descriptor of the epoll set or of the ring, or -1. */
+  readonly fd: number;
+  /** The ring that it enters, or -1. */
+  readonly ring: number;
+  /** Whether it lets things happen: an io_uring_enter may only submit. */
+  readonly waits: boolean;
+  readonly timeoutMs: number | null;
+  /** What it found, once it has returned `count`. */
+  ready(memory: KnownArenas, tags: EpollTags, count: number): readonly Ready[];
+}
+
+/** In `struct io_uring_getevents_arg`, in bytes: where the address of the timespec is. */
+const AT_TIMEOUT = 16;
+
+/** The wait that a call is; undefined for any other. To be asked before it is made: some write over their arguments. */
+export function waitOf(
+  call: keyof Libc,
+  args: readonly number[],
+  memory: KnownArenas,
+): Wait | undefined {
+  switch (call) {
+    case "epoll_wait": {
+      const [epoll = -1, events = 0, max = 0, timeout = 0] = args;
+      return epollWait("epoll_wait", { epoll, events, max }, timeout < 0 ? null : timeout);
+    }
+    case "ppoll": {
+      const [fds = 0, size = 0, timeout = 0] = args;
+      const timeoutMs = timeAt(memory, timeout);
+      return {
+        ...{ call, fd: -1, ring: -1, waits: true, timeoutMs },
+        args: [`${size} ${size === 1 ? "fd" : "fds"}`, timeText(timeoutMs)],
+        ready: (found) => readyInPoll(found, fds, size),
+      };
+    }
+    case "pselect": {
+      const [nfds = 0, readers = 0, writers = 0, exceptional = 0, timeout = 0] = args;
+      const timeoutMs = timeAt(memory, timeout);
+      const sets = [readers, writers, exceptional];
+      const asked = sets.map((set) => fdsIn(memory, set, nfds));
+      return {
+        ...{ call, fd: -1, ring: -1, waits: true, timeoutMs },
+        args: [nfds, ...asked.map(setText), timeText(timeoutMs)],
+        ready: (found) => readyInSelect(found, sets, nfds),
+      };
+    }
+    case "syscall":
+      return numberedWaitOf(args, memory);
+    default:
+      return undefined;
+  }
+}
+
+function numberedWaitOf(args: readonly number[], memory: KnownArenas): Wait | undefined {
+  const [number, fd = -1, second = 0, third = 0, fourth = 0, fifth = 0] = args;
+  if (number === SYS.epoll_pwait2) {
+    const timeoutMs = timeAt(memory, fourth);
+    return epollWait("epoll_pwait2", { epoll: fd, events: second, max: third }, timeoutMs);
+  }
+  if (number !== SYS.io_uring_enter) return undefined;
+  const timeoutMs = third === 0 ? 0 : enterTimeout(memory, fourth, fifth);
+  const time = third === 0 ? [] : [timeText(timeoutMs)];
+  return {
+    ...{ call: "io_uring_enter", fd, ring: fd, timeoutMs },
+    waits: (fourth & IORING_ENTER_GETEVENTS) !== 0,
+    args: [fd, `submit ${second}`, `wait for ${third}`, ...time],
+    ready: () => [],
+  };
+}
+
+function epollWait(
+  call: string,
+  { epoll, events, max }: { readonly epoll: number; readonly events: number; readonly max: number },
+  timeoutMs: number | null,
+): Wait {
+  return {
+    ...{ call, fd: epoll, ring: -1, waits: true, timeoutMs },
+    args: [epoll, max, timeText(timeoutMs)],
+    ready: (memory, tags, count) => tags.ready(epoll, memory, events, count),
+  };
+}
+
+function enterTimeout(memory: KnownArenas, flags: number, argument: number): number | null {
+  const place = (flags & IORING_ENTER_EXT_ARG) === 0 ? undefined : memory.find(argument);
+  if (place === undefined) return null;
+  return timeAt(memory, place.arena.getWord(place.offset + AT_TIMEOUT));
+}
+
+function timeText(timeoutMs: number | null): string {
+  return timeoutMs === null ? "for ever" : `${Math.round(timeoutMs * 1000) / 1000} ms`;
+}
+
+/** A set of select's as it was asked. */
+function setText(fds: readonly number[]): string {
+  return `{${fds.join(" ")}}`;
+}

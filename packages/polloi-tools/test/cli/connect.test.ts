@@ -1,0 +1,260 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import {
+  folder,
+  MAIN,
+  needs,
+  noise,
+  Program,
+  polloi,
+  portOf,
+  serving,
+} from "../../../../test/support/processes.ts";
+import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
+import { type Listener, listen } from "../../../polloi/src/index.ts";
+
+/** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
+const MUCH = 5_000_000;
+
+const limits = { timeout: SUITE_TIMEOUT_MS };
+
+/** A server in this process, which answers with what it is sent; the first case asks `polloi serve`. */
+function echoing(): Listener {
+  return listen({ port: 0, data: (connection, bytes) => connection.write(bytes) });
+}
+
+/** A server that says a line, ends its half, and reads on. */
+async function halfClosing(): Promise<{
+  port: number;
+  /** Its half has ended. */
+  ended: Promise<unknown>;
+  received: Promise<Buffer>;
+  [Symbol.asyncDispose](): Promise<void>;
+}> {
+  const server = createServer({ allowHalfOpen: true });
+  const connected = once(server, "connection") as Promise<[Socket]>;
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const ended = connected.then(([socket]) => {
+    socket.end("bye\n");
+    return once(socket, "finish");
+  });
+  const received = connected.then(async ([socket]) => Buffer.concat(await socket.toArray()));
+  return {
+    port: portOf(server),
+    ended,
+    received,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+describe("polloi connect", limits, () => {
+  test("sends what is piped into it, prints the whole answer, and exits 0", async () => {
+    await using server = await serving("upper");
+    const client = polloi(`connect 127.0.0.1 ${server.at}`);
+    client.child.stdin?.end("hi");
+    assert.deepEqual(await client.ended, { code: 0, signal: null, stdout: "HI", stderr: "" });
+  });
+
+  test(`loses none of ${MUCH} bytes each way, from a pipe or a file`, async () => {
+    using server = echoing();
+    using at = folder();
+    const [sent, got] = [join(at.path, "sent"), join(at.path, "got")];
+    const bytes = noise(MUCH);
+    writeFileSync(sent, bytes);
+    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1 ${server.port}`;
+    for (const line of [
+      `cat ${sent} | ${main} | cat > ${got}`,
+      `${main} < ${sent} > ${got}`,
+      // Its reader stalls first: it is the client's turn to wait.
+      `${main} < ${sent} | { read -r _ < ${sent}; cat; } > ${got}`,
+    ]) {
+      await using shell = new Program("sh", ["-c", `${line}; cmp ${sent} ${got}`]);
+      const { code, stdout, stderr } = await shell.ended;
+      assert.equal(`${stdout}${stderr}`, "");
+      assert.equal(code, 0, line);
+    }
+  });
+
+  test("an empty input gets an empty answer", async () => {
+    using server = echoing();
+    const client = polloi(`connect 127.0.0.1 ${server.port}`, { stdin: "ignore" });
+    assert.deepEqual(await client.ended, { code: 0, signal: null, stdout: "", stderr: "" });
+  });
+
+  test("is interactive: each answer comes while the input is open", async () => {
+    using server = echoing();
+    await using client = polloi(`connect localhost ${server.port}`);
+    client.child.stdin?.write("one\n");
+    await client.says(/one\n/);
+    client.child.stdin?.write("two\n");
+    await client.says(/two\n/);
+    client.child.stdin?.end();
+    assert.equal((await client.ended).code, 0);
+  });
+
+  const PATIENT_MS = 60_000;
+  test("a server that has ended its half and reads on gets all of the input", async () => {
+    for (const input of ["pipe", "file", "late"] as const) {
+      await using server = await halfClosing();
+      using at = folder();
+      const path = join(at.path, "input");
+      const bytes = noise(MUCH);
+      writeFileSync(path, bytes);
+      const stdin = input === "file" ? openSync(path, "r") : "pipe";
+      const client = polloi(`connect 127.0.0.1:${server.port}`, { stdin });
+      await client.says(/bye\n/);
+      // The end of the server's half has come with it, or will before the first of these bytes is read.
+      if (input === "late") await server.ended;
+      client.child.stdin?.end(bytes);
+      const { code, stdout, stderr } = await client.ended;
+      assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "bye\n", stderr: "" });
+      assert.ok((await server.received).equals(bytes), input);
+    }
+  });
+
+  test("a server that closes both halves with input on its way is one line, and exit code 1", async () => {
+    const server = createServer((socket) => {
+      socket.end("bye\n");
+      socket.once("finish", () => socket.destroy());
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = polloi(`connect 127.0.0.1:${portOf(server)}`);
+    client.child.stdin?.write(noise(MUCH));
+    const { code, stdout, stderr } = await client.ended;
+    server.close();
+    assert.match(stderr, /^polloi: lost the connection to .*\((EPIPE|ECONNRESET)\)\n$/);
+    assert.deepEqual([code, stdout], [1, "bye\n"]);
+  });
+
+  test("input that has ended first still gets the whole answer", async () => {
+    const bytes = noise(MUCH);
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.resume().on("end", () => socket.end(bytes));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    using at = folder();
+    const got = join(at.path, "got");
+    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1:${portOf(server)}`;
+    await using shell = new Program("sh", ["-c", `printf hi | ${main} > ${got}`]);
+    const { code, stderr } = await shell.ended;
+    server.close();
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.ok(readFileSync(got).equals(bytes));
+  });
+
+  test("at a terminal, a server that has ended its half is announced, and gets what is typed then", {
+    skip: needs("script"),
+    timeout: PATIENT_MS,
+  }, async () => {
+    await using server = await halfClosing();
+    const command = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1:${server.port}`;
+    await using terminal = new Program("script", ["-qfec", command, "/dev/null"]);
+    await terminal.says(/the server has ended its half; Ctrl-D ends/);
+    terminal.child.stdin?.write("typed\n");
+    terminal.child.stdin?.write("\u0004");
+    assert.equal((await server.received).toString(), "typed\n");
+    assert.equal((await terminal.ended).code, 0);
+  });
+
+  test("takes a host and a port in every form that a server or a person writes", async () => {
+    using server = echoing();
+    using six = listen({
+      host: "::1",
+      port: 0,
+      data: (connection, bytes) => connection.write(bytes),
+    });
+    for (const where of [
+      `127.0.0.1:${server.port}`,
+      `localhost:${server.port}`,
+      `tcp://127.0.0.1:${server.port}`,
+      `tcp://127.0.0.1:${server.port}/`,
+      `::1 ${six.port}`,
+      `[::1] ${six.port}`,
+      `[::1]:${six.port}`,
+      `tcp://[::1]:${six.port}`,
+    ]) {
+      const client = polloi(`connect ${where}`);
+      client.child.stdin?.end("hi");
+      const { code, stdout, stderr } = await client.ended;
+      assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "hi", stderr: "" }, where);
+    }
+  });
+
+  test("ends when the server does, though its input is open", async () => {
+    const server = createServer((socket) => socket.end("bye")).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = polloi(`connect 127.0.0.1 ${portOf(server)}`);
+    const { code, stdout } = await client.ended;
+    server.close();
+    assert.equal(stdout, "bye");
+    assert.equal(code, 0);
+  });
+
+  test("stops without complaint when nobody reads its output", async () => {
+    using server = echoing();
+    const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1 ${server.port}`;
+    await using shell = new Program("sh", ["-c", `yes | ${main} | head -n 1`]);
+    const { stdout, stderr } = await shell.ended;
+    assert.equal(stdout, "y\n");
+    assert.equal(stderr, "");
+  });
+
+  test("a refused connection is one line, and exit code 1", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const port = portOf(server);
+    server.close();
+    await once(server, "close");
+    const { code, stdout, stderr } = await polloi(`connect 127.0.0.1 ${port}`).ended;
+    assert.equal(
+      stderr,
+      `polloi: cannot connect to 127.0.0.1:${port}: connection refused (ECONNREFUSED)\n`,
+    );
+    assert.equal(stdout, "");
+    assert.equal(code, 1);
+  });
+
+  test("a host that does not resolve is one line, and exit code 1", async () => {
+    const { code, stderr } = await polloi("connect no-such-host.invalid 7788").ended;
+    assert.match(stderr, /^polloi: cannot connect to no-such-host\.invalid:7788: [^\n]+\n$/);
+    assert.equal(code, 1);
+  });
+
+  test("a reset is one line, and exit code 1", async () => {
+    const server = createServer((socket) => socket.on("data", () => socket.resetAndDestroy()));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = polloi(`connect 127.0.0.1 ${portOf(server)}`);
+    client.child.stdin?.write("hi");
+    const { code, stderr } = await client.ended;
+    server.close();
+    assert.match(stderr, /^polloi: lost the connection to .*\(ECONNRESET\)\n$/);
+    assert.equal(code, 1);
+  });
+
+  test("talks to a unix socket, by path and by abstract name", async () => {
+    using at = folder();
+    const name = `polloi-test-${process.pid}`;
+    for (const [path, where] of [
+      [join(at.path, "socket"), join(at.path, "socket")],
+      [join(at.path, "other"), `unix:${join(at.path, "other")}`],
+      [`\0${name}`, `@${name}`],
+    ] as const) {
+      // Not Node's own server: some versions pad an abstract name with zeros.
+      using _server = listen({ path, data: (connection, bytes) => connection.write(bytes) });
+      const client = polloi(`connect ${where}`);
+      client.child.stdin?.end("hi");
+      assert.deepEqual(await client.ended, { code: 0, signal: null, stdout: "hi", stderr: "" });
+    }
+  });
+});

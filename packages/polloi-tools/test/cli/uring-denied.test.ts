@@ -1,0 +1,174 @@
+/** Where io_uring is refused, whatever the way, polloi serves on another engine and says why. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { describe, test } from "node:test";
+import { descriptors, kernelWith } from "../../../../test/support/descriptors.ts";
+import { exchange, MAIN, needs, Program } from "../../../../test/support/processes.ts";
+import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
+import { ERRNO } from "../../../polloi/src/base/errno.ts";
+import { SysError } from "../../../polloi/src/base/sys-error.ts";
+import { probeEngines } from "../../../polloi/src/engine/choose.ts";
+import { reasonFor, whyNoUring } from "../../../polloi/src/engine/try-uring.ts";
+import { Reactor } from "../../../polloi/src/index.ts";
+import { SYS } from "../../../polloi/src/sys/abi.ts";
+import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { kernel } from "../../../polloi/src/sys/open.ts";
+import { IORING_REGISTER_PBUF_RING } from "../../../polloi/src/uring/constants.ts";
+import { faultyRings } from "../../../polloi/test/support/ring-memory.ts";
+
+const limits = { timeout: SUITE_TIMEOUT_MS };
+const { libc } = kernel;
+
+/** Each way to be refused, and what is said of it wherever it is said. */
+const DENIALS = [
+  ["EPERM", /\(io_uring_setup EPERM\)/],
+  ["ENOSYS", /this kernel has no io_uring, or a sandbox hides it \(io_uring_setup ENOSYS\)/],
+  ["EINVAL", /this kernel's io_uring lacks a feature \(io_uring_setup EINVAL\)/],
+  ["ENOMEM", /there is no memory for its rings \(io_uring_setup ENOMEM\); .*ulimit -l/],
+] as const;
+
+type Refuses = (number: number, args: readonly number[]) => boolean;
+
+/** A kernel that answers some of the calls with `errno`. */
+function refusing(errno: number, refuses: Refuses): Kernel {
+  return kernelWith({
+    syscall: (number, ...args) => (refuses(number, args) ? -errno : libc.syscall(number, ...args)),
+  });
+}
+
+/** Whether the machine's own io_uring works, which some of the denials take away half-way. */
+const refused: string | undefined = whyNoUring(kernel);
+
+/** Serves one connection in this process. @returns The engine that did. */
+async function servedBy(from: Kernel): Promise<string> {
+  using reactor = new Reactor({ kernel: from });
+  const { port } = reactor.listen({
+    host: "127.0.0.1",
+    port: 0,
+    data: (connection, bytes) => void connection.write(bytes),
+  });
+  assert.equal((await exchange(port, "still here")).toString(), "still here");
+  return reactor.engine;
+}
+
+describe("io_uring refused by the kernel", limits, () => {
+  for (const [code, said] of DENIALS) {
+    test(`${code}: the next best engine serves, and the reason is one sentence`, async () => {
+      const from = refusing(ERRNO[code], (number) => number === SYS.io_uring_setup);
+      assert.equal(await servedBy(from), "epoll");
+      const [first, ...others] = probeEngines(from);
+      assert.equal(first?.works, false);
+      assert.match(first?.reason ?? "", said);
+      assert.doesNotMatch(first?.reason ?? "", /\n/);
+      assert.ok(others.every((other) => other.works));
+      assert.throws(
+        () => new Reactor({ kernel: from, engine: "io_uring" }),
+        (error: SysError) => error.code === code && said.test(error.hint ?? ""),
+      );
+    });
+  }
+
+  const skip = refused ?? false;
+
+  test("no rings of buffers: a missing feature", { skip }, async () => {
+    const from = refusing(
+      ERRNO.EINVAL,
+      (number, args) => number === SYS.io_uring_register && args[1] === IORING_REGISTER_PBUF_RING,
+    );
+    const before = descriptors();
+    assert.match(whyNoUring(from) ?? "", /lacks a feature \(io_uring_register EINVAL\)/);
+    assert.equal(descriptors(), before);
+    assert.equal(await servedBy(from), "epoll");
+  });
+
+  test("memory for the trial and none for more: it falls back then too", { skip }, async () => {
+    let rings = 0;
+    const from = refusing(ERRNO.ENOMEM, (number) => number === SYS.io_uring_setup && ++rings > 1);
+    assert.equal(await servedBy(from), "epoll");
+    assert.match(probeEngines(from)[0]?.reason ?? "", /no memory for its rings/);
+  });
+
+  test("no memory for its buffers leaves no descriptor open", { skip }, () => {
+    const mapping = faultyRings({});
+    const { arenas } = mapping;
+    arenas.map = (byteLength) => {
+      if (byteLength > 1_000_000) throw new SysError("mmap", ERRNO.ENOMEM);
+      return kernel.arenas.map(byteLength);
+    };
+    const before = descriptors();
+    assert.match(whyNoUring({ ...kernel, arenas }) ?? "", /no memory .*mmap ENOMEM/);
+    assert.equal(descriptors(), before);
+  });
+
+  test("no descriptor left says nothing of io_uring, and is thrown as it is", () => {
+    const from = refusing(ERRNO.EMFILE, (number) => number === SYS.io_uring_setup);
+    assert.throws(() => whyNoUring(from), { code: "EMFILE" });
+  });
+});
+
+describe("why io_uring is forbidden", limits, () => {
+  const error = new SysError("io_uring_setup", ERRNO.EPERM);
+  const cases = [
+    ["2", /^it is switched off .*kernel\.io_uring_disabled is 2; "sysctl kernel\.io_uring_dis/],
+    ["1", /^it is only for root and the group .*kernel\.io_uring_disabled is 1/],
+    ["0", /^it is forbidden \(io_uring_setup EPERM\), as the seccomp profiles of containers do/],
+    [undefined, /^it is forbidden .*seccomp/],
+  ] as const;
+  for (const [setting, said] of cases) {
+    test(`with kernel.io_uring_disabled ${setting ?? "missing"}`, () => {
+      assert.match(
+        reasonFor(error, () => setting),
+        said,
+      );
+    });
+  }
+});
+
+/** Why there is no tracing here, or false: a sandbox may have strace and forbid ptrace. */
+function cannotTrace(): string | false {
+  const missing = needs("strace");
+  if (missing !== false) return missing;
+  const { status } = spawnSync("strace", ["-o", "/dev/null", "true"]);
+  return status === 0 ? false : "strace cannot trace here";
+}
+
+describe("io_uring refused to a process", { ...limits, skip: cannotTrace() }, () => {
+  // With -D it is the program that is started, and signalled, and strace stands beside it.
+  const traced = (code: string, args: string): Program =>
+    new Program("strace", [
+      ..."-D -f -qq -o /dev/null -e trace=io_uring_setup -e".split(" "),
+      `inject=io_uring_setup:error=${code}`,
+      process.execPath,
+      Program.file(MAIN),
+      ...args.split(" "),
+    ]);
+
+  for (const [code, said] of DENIALS) {
+    test(`${code}: polloi serve serves on epoll, and its first lines say why`, async () => {
+      await using program = traced(code, "serve --port 0");
+      const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+      assert.equal((await exchange(Number(port), "hello")).toString(), "hello");
+      const [line] = await program.says(/engine {3}epoll, edge-triggered: .*\n/);
+      assert.match(line, /not io_uring: /);
+      assert.match(line, said);
+      program.signal("SIGTERM");
+    });
+  }
+
+  test("polloi doctor says why, and that the others work", async () => {
+    const { code, stdout } = await traced("ENOSYS", "doctor").ended;
+    assert.match(stdout, /^io_uring +does not work: this kernel has no io_uring, .*$/m);
+    assert.match(stdout, /^epoll +works$/m);
+    assert.equal(code, 0);
+  });
+
+  test("asked for by name, it is one line with the reason, and exit code 1", async () => {
+    const { code, stdout, stderr } = await traced("EPERM", "serve --port 0 --engine io_uring")
+      .ended;
+    assert.match(stderr, /^polloi: cannot use the engine io_uring: it is .* EPERM\).*\n$/);
+    assert.equal(stderr.split("\n").length, 2);
+    assert.equal(stdout, "");
+    assert.equal(code, 1);
+  });
+});

@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import {
+  assertRefused,
+  folder,
+  MAIN,
+  Program,
+  polloi,
+} from "../../../../test/support/processes.ts";
+import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
+import { EVENT_READ } from "../../../polloi/src/selectors/events.ts";
+import { ALL_POLLERS, openPoller, whyNot } from "../../../polloi/src/selectors/open-poller.ts";
+import type { Poller } from "../../../polloi/src/selectors/poller.ts";
+import { kernel } from "../../../polloi/src/sys/open.ts";
+import { assertWellFormed } from "../../../polloi/test/support/well-formed.ts";
+import type { IdleResult } from "../../src/lab/idle.ts";
+import { activePlace, IdleField } from "../../src/lab/idle-field.ts";
+
+const limits = { timeout: SUITE_TIMEOUT_MS };
+/** As short as it can be: these tests look at what is told, not at how fast anything is. */
+const SHORT = "--sizes 5,20 --rounds 2 --sample 1ms --writes 10";
+
+describe("the idle field", limits, () => {
+  for (const active of [1, 3, 40]) {
+    test(`${active} active among 97 idle ones stand evenly spread, each in a place of its own`, () => {
+      const places = Array.from({ length: active }, (_, j) => activePlace(j, { idle: 97, active }));
+      assert.equal(new Set(places).size, active);
+      const gaps = places.slice(1).map((place, j) => place - (places[j] as number));
+      if (gaps.length > 0) assert.ok(Math.max(...gaps) - Math.min(...gaps) <= 1);
+      assert.ok((places[0] as number) >= 0 && (places.at(-1) as number) < 97 + active);
+    });
+  }
+
+  for (const name of ALL_POLLERS) {
+    const skip = whyNot(name, kernel) ?? false;
+    for (const pairs of [false, true]) {
+      test(`${name} reports each byte of a chain once${pairs ? ", beside pairs" : ""}`, {
+        skip,
+      }, () => {
+        using field = new IdleField(kernel, { idle: 20, active: 4, pairs });
+        const poller = openPoller(name, kernel);
+        const tally = { events: 0, waits: 0 };
+        try {
+          field.watchBy(poller, EVENT_READ);
+          field.chain(poller, 17, tally);
+        } finally {
+          poller.close();
+        }
+        assert.equal(tally.events, 4 + 17);
+        assert.ok(tally.waits >= Math.ceil((4 + 17) / 4));
+      });
+    }
+  }
+
+  const wrong: [what: string, told: RegExp, wait: Poller["wait"]][] = [
+    ["loses a ready socket", /did not report a ready socket/, () => 0],
+    [
+      "reports an idle socket",
+      /reported an idle socket/,
+      (ready) => {
+        ready.tags[0] = 0xffff_ffff;
+        return 1;
+      },
+    ],
+  ];
+  for (const [what, told, wait] of wrong) {
+    test(`an engine that ${what} is found out`, () => {
+      using field = new IdleField(kernel, { idle: 3, active: 1, pairs: false });
+      const poller = { name: "poll", add: () => 0, wait } as unknown as Poller;
+      const run = (): void => field.chain(poller, 5, { events: 0, waits: 0 });
+      assert.throws(run, (error: { hint?: string }) => told.test(error.hint ?? ""));
+    });
+  }
+
+  test("closing it gives back every descriptor", () => {
+    const open = (): number => {
+      using probe = new IdleField(kernel, { idle: 1, active: 1, pairs: false });
+      return probe.highest;
+    };
+    const before = open();
+    new IdleField(kernel, { idle: 50, active: 5, pairs: true })[Symbol.dispose]();
+    assert.equal(open(), before);
+  });
+});
+
+describe("polloi lab idle", limits, () => {
+  test("--quick --json has every engine at every size, or its name and why not", async () => {
+    const { code, stdout } = await polloi("lab idle --quick --json").ended;
+    assert.equal(code, 0);
+    const result = JSON.parse(stdout) as IdleResult;
+    for (const name of ALL_POLLERS) {
+      const skipped = result.skipped.find((each) => each.name === name);
+      const measured = result.engines.some((each) => each.name === name);
+      assert.ok(measured !== (skipped !== undefined), `${name} is neither measured nor skipped`);
+      if (skipped !== undefined) assert.notEqual(skipped.reason, "");
+    }
+    assert.ok(result.engines.some(({ name }) => name === "epoll-edge"));
+    for (const { engine, idle, samples, absent } of result.cells) {
+      if (absent === undefined) assert.equal(samples.length, 3, `${engine} at ${idle}`);
+      else assert.notEqual(absent.reason, "");
+      for (const { events, waits, cpuUs, wallUs } of samples) {
+        assert.ok(events > 0 && waits > 0 && cpuUs >= 0 && wallUs > 0, `${engine} at ${idle}`);
+      }
+    }
+    assert.equal(result.cells.length, result.engines.length * result.settings.sizes.length);
+    assert.match(result.host.runtime, /^Node \d/);
+  });
+
+  test("the picture has every engine and can be drawn again, the same, from the JSON", async () => {
+    using at = folder();
+    const [json, svg, html] = ["a.json", "a.svg", "a.html"].map((name) => join(at.path, name));
+    const first = await polloi(`lab idle ${SHORT} --json --svg ${svg} --html ${html}`).ended;
+    assert.equal(first.code, 0, first.stderr);
+    writeFileSync(json as string, first.stdout);
+    const picture = readFileSync(svg as string, "utf8");
+    assertWellFormed(picture);
+    const { engines } = JSON.parse(first.stdout) as IdleResult;
+    for (const { label } of engines) assert.ok(picture.includes(`>${label}</text>`), label);
+
+    const page = readFileSync(html as string, "utf8");
+    // Each of the two charts for a desk and for a telephone.
+    assert.equal(page.match(/<svg\b/g)?.length, 4);
+    for (const { label } of engines) {
+      assert.ok(page.includes(`<th scope="col">${label}</th>`), label);
+    }
+    const addresses = page.match(/(?:src|href)="[^"]*"/g) ?? [];
+    assert.deepEqual(addresses, ['href="data:,"'], "the page asks for something else");
+
+    const again = await polloi(`lab idle --from ${json} --svg ${svg}`).ended;
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /^CPU time of one wake-up/m);
+    assert.equal(readFileSync(svg as string, "utf8"), picture);
+  });
+
+  test("tells a person what it ran on, both tables, and what has to be known", async () => {
+    const { code, stdout, stderr } = await polloi(`lab idle ${SHORT}`).ended;
+    for (const pattern of [
+      /^machine +\S.*\d cores?/m,
+      /^software +Linux \d.*Node \d.*polloi \d/m,
+      /^command +polloi lab idle --sizes 5,20 --rounds 2 --sample 1ms --writes 10/m,
+      /^CPU time of one wake-up in µs/m,
+      /^Time by the clock of one wake-up in µs/m,
+      /^(?:un)?disturbed: /m,
+    ]) {
+      assert.match(stdout, pattern);
+    }
+    assert.equal(stderr, "");
+    assert.equal(code, 0);
+  });
+
+  test("--engines and --max measure what they name", async () => {
+    const { stdout } = await polloi(
+      "lab idle --engines poll,epoll-edge --max 12 --rounds 1 --sample 1ms --json",
+    ).ended;
+    const { engines, settings } = JSON.parse(stdout) as IdleResult;
+    assert.deepEqual(
+      engines.map(({ name }) => name),
+      ["poll", "epoll-edge"],
+    );
+    assert.deepEqual(settings.sizes, [10, 12]);
+  });
+
+  test("select is left out by name above its 1,024 descriptors", async () => {
+    const { stdout } = await polloi(
+      "lab idle --engines select --sizes 5,1100 --rounds 1 --sample 1ms",
+    ).ended;
+    assert.match(stdout, /^left out: select at 1,100: select holds descriptors up to 1023/m);
+  });
+
+  const withLimit = (limit: number, args: string): Program =>
+    new Program("sh", [
+      "-c",
+      `ulimit -n ${limit}; exec "$0" "$@"`,
+      process.execPath,
+      ...[Program.file(MAIN), ...`lab idle ${args}`.split(" ")],
+    ]);
+
+  test("too low a limit of descriptors clips the sizes, and that is said", async () => {
+    const { code, stdout } = await withLimit(200, "--sizes 10,5000 --rounds 1 --sample 1ms").ended;
+    assert.match(stdout, /^clipped: 5000 idle .* limit of \d+, .* hard limit is 200 .*instead$/m);
+    assert.equal(code, 0);
+  });
+
+  test("a limit with room for nothing is one line, and a failure", async () => {
+    const { code, stdout, stderr } = await withLimit(60, "--sizes 100,5000").ended;
+    assert.match(stderr, /^polloi: cannot measure: 100 idle .* hard limit is 60 [^\n]*\n$/);
+    assert.equal(stdout, "");
+    assert.equal(code, 1);
+  });
+
+  const wrong: [args: string, named: RegExp, code: number][] = [
+    ["lab foo", /unknown command 'foo'/, 2],
+    ["lab idle now", /'now'/, 2],
+    ["lab idle --active 0", /'0'.*1 to 10000/, 2],
+    ["lab idle --writes many", /'many'.*whole number from 1/, 2],
+    ["lab idle --sizes 10,,20", /'10,,20'.*whole number from 1/, 2],
+    ["lab idle --rounds 1.5", /'1.5'.*whole number from 1/, 2],
+    ["lab idle --sample soon", /'soon'.*500ms/, 2],
+    ["lab idle --sizes 10 --max 20", /--sizes.*--max/, 2],
+    ["lab idle --engines kqueue", /'kqueue'.*select, poll, epoll/, 2],
+    ["lab idle --engines poll,", /'poll,'.*commas/, 2],
+    ["lab idle --from package.json", /package.json.*lab idle --json/, 1],
+    ["lab idle --from nothing.json", /nothing.json.*ENOENT/, 1],
+    ["lab idle --svg no/such/folder.svg", /no\/such\/folder.svg.*ENOENT/, 1],
+  ];
+  for (const [args, named, expected] of wrong) {
+    test(`refuses "${args}" in one line`, () => assertRefused(polloi(args).ended, named, expected));
+  }
+
+  test("without the charting library it measures, and says at once what a picture needs", async () => {
+    using at = folder();
+    // The package as someone else has it: with what it depends on, and nothing else.
+    cpSync(Program.file("packages"), join(at.path, "dist/packages"), { recursive: true });
+    cpSync(Program.file("../package.json"), join(at.path, "package.json"));
+    mkdirSync(join(at.path, "node_modules"));
+    for (const name of ["commander", "koffi"]) {
+      const here = Program.file(`../node_modules/${name}`);
+      symlinkSync(here, join(at.path, "node_modules", name));
+    }
+    const run = (args: string): Program["ended"] =>
+      new Program(process.execPath, [
+        join(at.path, "dist/packages/polloi-tools/src/cli/main.js"),
+        ...args.split(" "),
+      ]).ended;
+    const drawn = await run(`lab idle ${SHORT} --html ${join(at.path, "a.html")}`);
+    assert.match(drawn.stderr, /^polloi: [^\n]*npm install echarts@6[^\n]*\n$/);
+    assert.equal(drawn.stdout, "");
+    assert.equal(drawn.code, 1);
+    const plain = await run(`lab idle ${SHORT}`);
+    assert.match(plain.stdout, /^CPU time of one wake-up/m);
+    assert.equal(plain.code, 0);
+  });
+});

@@ -1,0 +1,25 @@
+import {
+  type Extent,
+  type Listed,
+  listed,
+  type Suite,
+  selected,
+} from "../../../test/support/suite.ts";
+import { ENGINES, whereUringWorks } from "../../polloi/test/support/engines.ts";
+import { loadConformance } from "./load/load.ts";
+import { loadHttpConformance } from "./load/load-http.ts";
+import { traceConformance } from "./trace/trace.ts";
+
+/** The suites of the tools that run on every runtime. */
+export function suites(extent: Extent = "all"): Suite[] {
+  return selected(all(extent), extent).map(whereUringWorks);
+}
+
+function all(extent: Extent): Listed[] {
+  return listed(
+    "core",
+    traceConformance(ENGINES),
+    loadConformance(extent),
+    loadHttpConformance(extent),
+  );
+}

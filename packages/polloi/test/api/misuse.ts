@@ -1,0 +1,62 @@
+/**
+ * Misuse: every public function is given wrong arguments, and says so by a code of docs/errors.md.
+ *
+ * The tables name each function and method of the entry points. One that is missing fails the first case.
+ */
+import assert from "node:assert/strict";
+import type { Suite } from "../../../../test/support/suite.ts";
+import * as load from "../../../polloi-tools/src/load/index.ts";
+import * as http from "../../src/http/index.ts";
+import * as polloi from "../../src/index.ts";
+import * as models from "../../src/models/index.ts";
+import * as select from "../../src/select/index.ts";
+import * as selectors from "../../src/selectors/index.ts";
+import * as socket from "../../src/socket/index.ts";
+import * as uring from "../../src/uring/index.ts";
+import * as workers from "../../src/workers/index.ts";
+import { casesOf, complaintsOf, methodsMissing, type Table } from "./misuse/calls.ts";
+import { HTTP } from "./misuse/http-table.ts";
+import { LOAD, MODELS, WORKERS } from "./misuse/pools-table.ts";
+import { REACTOR } from "./misuse/reactor-table.ts";
+import { SELECT } from "./misuse/select-table.ts";
+import { SELECTORS } from "./misuse/selectors-table.ts";
+import { SOCKET } from "./misuse/socket-table.ts";
+import { URING } from "./misuse/uring-table.ts";
+
+const ENTRY_POINTS: Readonly<Record<string, readonly [names: object, table: Table]>> = {
+  polloi: [polloi, REACTOR],
+  "polloi/http": [http, HTTP],
+  "polloi/load": [load, LOAD],
+  "polloi/models": [models, MODELS],
+  "polloi/workers": [workers, WORKERS],
+  "polloi/select": [select, SELECT],
+  "polloi/selectors": [selectors, SELECTORS],
+  "polloi/socket": [socket, SOCKET],
+  "polloi/uring": [uring, URING],
+};
+
+/** What the entry points give out by its type only. */
+const INTERFACES: readonly (readonly [file: string, name: string])[] = [
+  ["packages/polloi/src/reactor/connection.ts", "Connection"],
+  ["packages/polloi/src/reactor/listener.ts", "Listener"],
+  ["packages/polloi/src/reactor/timers.ts", "Timer"],
+  ["packages/polloi/src/reactor/watch.ts", "Watch"],
+];
+
+export function misuseConformance(): Suite[] {
+  return Object.entries(ENTRY_POINTS).map(([title, [names, table]]) => ({
+    title: `misuse of ${title}`,
+    cases: [
+      {
+        name: "every function, method and setter is in the table",
+        run: () => {
+          assert.deepEqual(complaintsOf(names, table), []);
+          if (table !== REACTOR) return;
+          const missing = INTERFACES.flatMap(([file, name]) => methodsMissing(file, name, table));
+          assert.deepEqual(missing, []);
+        },
+      },
+      ...casesOf(table),
+    ],
+  }));
+}

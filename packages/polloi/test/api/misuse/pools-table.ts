@@ -1,0 +1,195 @@
+/** `polloi/workers`, `polloi/models` and `polloi/load`: every function and method, and its arguments. */
+import * as loading from "../../../../polloi-tools/src/load/index.ts";
+import * as models from "../../../src/models/index.ts";
+import * as workers from "../../../src/workers/index.ts";
+import { type Call, call, internal, refusing, type Table } from "./calls.ts";
+import { ENGINE, NOTHING, WHERE } from "./reactor-table.ts";
+import {
+  ANYTHING,
+  BOOLEAN,
+  CALLBACK,
+  integer,
+  KERNEL,
+  type Kind,
+  kind,
+  MILLISECONDS,
+  optional,
+  options,
+  required,
+} from "./wrong-values.ts";
+
+const MODULE = kind(
+  () => "./echo.js",
+  (value) => typeof value === "string" && value !== "",
+);
+/** An object that is looked at after the module. */
+const LATER: Kind = kind(
+  () => ({}),
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+);
+const LISTEN = options(WHERE, () => ({ host: "127.0.0.1", port: 0 }));
+const AUTO = (most: number): Kind =>
+  optional(
+    kind(
+      () => 1,
+      (value) =>
+        value === "auto" ||
+        (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most),
+    ),
+  );
+
+/** The name of one of several. */
+const NAMED = (name: string): Kind =>
+  kind(
+    () => name,
+    () => false,
+  );
+
+/** A method of what only a pool makes: a wrong argument is refused before anything of it is looked at. */
+function ofNone(prototype: object, name: string, ...args: Kind[]): Call {
+  const run = ([...given]: readonly unknown[]): unknown => {
+    const it = Object.create(prototype) as Record<string, (...args: unknown[]) => unknown>;
+    return it[name]?.(...given);
+  };
+  return refusing({ args, run });
+}
+
+export const WORKERS: Table = {
+  functions: {
+    WorkerPool: internal("startWorkers makes it"),
+    startWorkers: refusing(
+      call(
+        workers.startWorkers,
+        required(
+          {
+            ...ENGINE,
+            module: MODULE,
+            workers: AUTO(1024),
+            listen: optional(LISTEN),
+            data: ANYTHING,
+            crashed: optional(CALLBACK),
+            message: optional(CALLBACK),
+            kernel: KERNEL,
+          },
+          () => ({ module: "./echo.js" }),
+        ),
+      ),
+    ),
+  },
+  methods: {
+    "WorkerPool:start": internal("startWorkers"),
+    "WorkerPool.stop": ofNone(workers.WorkerPool.prototype, "stop", MILLISECONDS),
+  },
+};
+
+/** Of the models that have the option. */
+function serving(base: object, keys: Readonly<Record<string, Kind>>): Call {
+  const given = () => ({ module: "./echo.js", listen: { host: "127.0.0.1", port: 0 }, ...base });
+  return refusing(call(models.serveModel, required(keys, given)));
+}
+
+const OF_MODELS = {
+  model: NAMED("event"),
+  module: MODULE,
+  listen: LATER,
+  data: ANYTHING,
+  noDelay: optional(BOOLEAN),
+  idleTimeoutMs: MILLISECONDS,
+  execArgv: optional(
+    kind(
+      () => [],
+      (value) => Array.isArray(value),
+    ),
+  ),
+  observer: optional(LATER),
+  message: optional(CALLBACK),
+  died: optional(CALLBACK),
+  limitReached: optional(CALLBACK),
+  acceptError: optional(CALLBACK),
+  reactor: NOTHING,
+  kernel: KERNEL,
+};
+
+export const MODELS: Table = {
+  functions: {
+    ModelServer: internal("serveModel makes it"),
+    serveModel: serving({ model: "event" }, { ...OF_MODELS, ...ENGINE }),
+  },
+  methods: {
+    "ModelServer:start": internal("serveModel"),
+    "ModelServer.stop": ofNone(models.ModelServer.prototype, "stop", MILLISECONDS),
+    "serveModel of prefork": serving(
+      { model: "prefork" },
+      { children: AUTO(1024), sharing: optional(NAMED("exclusive")) },
+    ),
+    "serveModel of process": serving(
+      { model: "process" },
+      { maxChildren: optional(integer(1, 10_000)), atLimit: optional(NAMED("wait")) },
+    ),
+  },
+};
+
+const COUNT = (most: number): Kind => optional(integer(1, most));
+
+export const LOAD: Table = {
+  functions: {
+    isClean: call(
+      loading.isClean,
+      kind(
+        () => ({ errors: {}, mismatches: 0, lost: 0, unsent: 0 }),
+        (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+      ),
+    ),
+    load: {
+      args: [
+        required(
+          {
+            ...ENGINE,
+            target: NAMED("tcp://127.0.0.1:1"),
+            connections: COUNT(10_000_000),
+            durationMs: MILLISECONDS,
+            messages: NOTHING,
+            sizeBytes: COUNT(1 << 30),
+            data: NOTHING,
+            rate: optional(
+              kind(
+                () => 1,
+                (value) => typeof value === "number" && value > 0 && Number.isFinite(value),
+              ),
+            ),
+            rampMs: MILLISECONDS,
+            parts: COUNT(64),
+            pipeline: COUNT(65_536),
+            thinkMs: MILLISECONDS,
+            from: optional(
+              kind(
+                () => [],
+                (value) => Array.isArray(value),
+              ),
+            ),
+            timeoutMs: optional(
+              kind(
+                () => 1000,
+                (value) => typeof value === "number" && value > 0 && value <= 0x7fff_ffff,
+              ),
+            ),
+            workers: NOTHING,
+          },
+          () => ({ target: "tcp://127.0.0.1:1", connections: 1, durationMs: 1 }),
+        ),
+        optional(options({ kernel: KERNEL })),
+      ],
+      run: (given) => {
+        const run = loading.load(...(given as Parameters<typeof loading.load>));
+        run.finished.catch(() => {});
+        run.snapshot();
+        run.abort();
+        return run.finished.then(
+          () => undefined,
+          () => undefined,
+        );
+      },
+    },
+  },
+  methods: {},
+};

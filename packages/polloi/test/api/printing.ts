@@ -1,0 +1,183 @@
+/** What holds something of the kernel's prints as one line, and becomes small JSON. */
+import assert from "node:assert/strict";
+import { inspect } from "node:util";
+import type { Case, Suite } from "../../../../test/support/suite.ts";
+import { serve } from "../../src/http/index.ts";
+import { Reactor } from "../../src/index.ts";
+import { Epoll, Poll, SignalFd } from "../../src/select/index.ts";
+import {
+  DefaultSelector,
+  EVENT_READ,
+  EVENT_WRITE,
+  PollSelector,
+  SelectorBatch,
+  SelectSelector,
+  Waker,
+} from "../../src/selectors/index.ts";
+import {
+  AF_INET,
+  createServer,
+  SOCK_STREAM,
+  Socket,
+  type SocketAddress,
+  socketpair,
+} from "../../src/socket/index.ts";
+import { Ring } from "../../src/uring/index.ts";
+
+interface Inspecting {
+  readonly Bun?: { inspect(value: unknown): string };
+  readonly Deno?: { inspect(value: unknown): string };
+}
+const { Bun, Deno } = globalThis as Inspecting;
+/** As `console.log` of this runtime prints a value. */
+const print = (value: unknown): string => (Bun ?? Deno)?.inspect(value) ?? inspect(value);
+
+/** The line and the JSON of `it`, which say the same. */
+function printed(it: object): string {
+  const line = print(it);
+  assert.ok(!line.includes("\n") && line.length < 250, line);
+  assert.equal(inspect(it), line);
+  assert.ok(print([it]).includes(line), "within something else it prints otherwise");
+  const json = JSON.parse(JSON.stringify(it)) as Record<string, unknown>;
+  const fields = Object.entries(json).filter(([key]) => key !== "type");
+  const text = fields.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ");
+  assert.equal(line, `${json.type} { ${text} }`);
+  return line;
+}
+
+const portOf = (address: SocketAddress): number => address.port ?? -1;
+
+export function printingConformance(withRing: boolean): Suite {
+  const onARing: Case[] = [
+    {
+      name: "a ring and its memory",
+      run() {
+        using ring = new Ring();
+        const fd = ring.fileno();
+        assert.equal(printed(ring), `Ring { fd: ${fd}, pending: 0, state: "open" }`);
+        assert.match(printed(ring.map(100_000)), /^Mapped { address: \d+, length: 100000 }$/);
+        const buffers = printed(ring.addBuffers());
+        assert.equal(buffers, "BufferRing { group: 0, count: 64, bufferBytes: 4096 }");
+        ring.close();
+        assert.equal(printed(ring), 'Ring { fd: -1, pending: 0, state: "closed" }');
+      },
+    },
+  ];
+  return {
+    title: "console.log and JSON.stringify",
+    cases: [
+      {
+        name: "a socket: family, addresses and state",
+        run() {
+          using server = createServer({ host: "127.0.0.1", port: 0 });
+          const at = `127.0.0.1:${portOf(server.localAddress())}`;
+          using client = new Socket(AF_INET, SOCK_STREAM);
+          const fd = client.fileno();
+          const fresh = `fd: ${fd}, family: "AF_INET", localAddress: "0.0.0.0:0", remoteAddress: null`;
+          assert.equal(printed(client), `Socket { ${fresh}, state: "unconnected" }`);
+          client.connect(server.localAddress());
+          assert.match(
+            printed(client),
+            new RegExp(`remoteAddress: "${at}", state: "connected" }$`),
+          );
+          const listening = `fd: ${server.fileno()}, family: "AF_INET", localAddress: "${at}"`;
+          assert.equal(
+            printed(server),
+            `Socket { ${listening}, remoteAddress: null, state: "listening" }`,
+          );
+          client.setTimeout(50);
+          assert.match(printed(client), /timeoutMs: 50 }$/);
+          client.close();
+          assert.equal(printed(client), 'Socket { fd: -1, family: "AF_INET", state: "closed" }');
+          const [left, right] = socketpair();
+          assert.match(printed(left), /family: "AF_UNIX".*state: "connected" }$/);
+          left.close();
+          right.close();
+        },
+      },
+      {
+        name: "what waits: epoll, poll, a waker, selectors, their keys and batches",
+        run() {
+          using epoll = new Epoll();
+          assert.equal(printed(epoll), `Epoll { fd: ${epoll.fileno()}, state: "open" }`);
+          using signals = new SignalFd(["SIGUSR2", "SIGWINCH"]);
+          assert.equal(
+            printed(signals),
+            `SignalFd { fd: ${signals.fileno()}, signals: "SIGUSR2 SIGWINCH", state: "open" }`,
+          );
+          using waker = new Waker();
+          const fd = waker.fileno();
+          assert.equal(printed(waker), `Waker { fd: ${fd}, state: "open" }`);
+          const poll = new Poll();
+          poll.register(waker);
+          assert.equal(printed(poll), "Poll { registered: 1 }");
+          for (const Made of [DefaultSelector, PollSelector, SelectSelector]) {
+            using selector = new Made<unknown>();
+            const key = selector.register(waker, EVENT_READ | EVENT_WRITE, { large: poll });
+            const engine = `${Made.name} { engine: "${selector.name}"`;
+            assert.equal(printed(selector), `${engine}, registered: 1, state: "open" }`);
+            const events = 'events: "EVENT_READ | EVENT_WRITE"';
+            assert.equal(printed(key), `SelectorKey { fd: ${fd}, ${events}, data: "[Object]" }`);
+            assert.equal(printed(selector.getMap()), "SelectorMap { size: 1 }");
+          }
+          assert.equal(printed(new SelectorBatch(8)), "SelectorBatch { count: 0, capacity: 8 }");
+        },
+      },
+      {
+        name: "a reactor, and what it has open",
+        async run() {
+          using reactor = new Reactor({ engine: "epoll" });
+          const hosted = 'Reactor { engine: "epoll", trigger: "edge", state: "hosted" }';
+          assert.equal(printed(reactor), hosted);
+          const listener = reactor.listen({ host: "127.0.0.1", port: 0 });
+          const at = `"127.0.0.1:${listener.port}"`;
+          const open = `fd: ${listener.fileno()}, address: ${at}, connections: 0`;
+          assert.equal(printed(listener), `Listener { ${open}, state: "listening" }`);
+          const lines = await new Promise<string[]>((resolve, reject) => {
+            const seen: string[] = [];
+            reactor.connect({
+              host: "127.0.0.1",
+              port: listener.port,
+              open(connection) {
+                try {
+                  seen.push(printed(connection));
+                } catch (error) {
+                  reject(error);
+                }
+                connection.close();
+              },
+              close(connection) {
+                seen.push(printed(connection));
+                resolve(seen);
+              },
+            });
+          });
+          const [connected, closed] = lines;
+          assert.match(
+            connected as string,
+            /^Connection { fd: \d+, localAddress: "127\.0\.0\.1:\d+"/,
+          );
+          assert.ok(connected?.endsWith(`remoteAddress: ${at}, state: "open", pendingBytes: 0 }`));
+          const gone = "fd: -1, localAddress: null, remoteAddress: null";
+          assert.equal(closed, `Connection { ${gone}, state: "closed", pendingBytes: 0 }`);
+          using waker = new Waker();
+          const watch = reactor.watch(waker, EVENT_READ, () => {});
+          assert.equal(printed(watch), `Watch { fd: ${waker.fileno()}, state: "watching" }`);
+          watch.close();
+          const timer = reactor.setTimer(1000, () => {});
+          assert.equal(printed(timer), "Timer { delayMs: 1000, active: true }");
+          timer.cancel();
+          const server = serve({ reactor, host: "127.0.0.1", port: 0, handler: () => {} });
+          const counts = `port: ${server.port}, connections: 0, requests: 0`;
+          assert.equal(printed(server), `HttpServer { ${counts} }`);
+          await server.stop();
+          listener.close();
+          reactor.close();
+          const line = 'Reactor { engine: "epoll", trigger: "edge", state: "closed" }';
+          assert.equal(printed(reactor), line);
+        },
+      },
+      ...(withRing ? onARing : []),
+    ],
+  };
+}

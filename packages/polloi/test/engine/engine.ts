@@ -1,0 +1,748 @@
+import assert from "node:assert/strict";
+import {
+  type Descriptor,
+  descriptors,
+  kernelWith,
+  Opened,
+} from "../../../../test/support/descriptors.ts";
+import type { Suite } from "../../../../test/support/suite.ts";
+import { ERRNO } from "../../src/base/errno.ts";
+import { SysError } from "../../src/base/sys-error.ts";
+import {
+  type Completions,
+  type Engine,
+  IN_FLIGHT,
+  SEND_LENT,
+  SEND_MORE,
+} from "../../src/engine/engine.ts";
+import { EVENT_READ, EVENT_WRITE } from "../../src/selectors/events.ts";
+import type { SocketAddress } from "../../src/socket/address.ts";
+import { AF_INET, SOCK_STREAM } from "../../src/socket/constants.ts";
+import { createServer } from "../../src/socket/create.ts";
+import { readLocalAddress } from "../../src/socket/raw.ts";
+import { Socket } from "../../src/socket/socket.ts";
+import { FIONREAD } from "../../src/sys/abi.ts";
+import type { Arena } from "../../src/sys/arena.ts";
+import type { Kernel } from "../../src/sys/kernel.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { assertEngineBalance } from "../support/balance.ts";
+
+const { libc, arenas } = kernel;
+
+/** Everything that an engine told, in order, as text. */
+class Recording implements Completions {
+  readonly all: string[] = [];
+  readonly fds: number[] = [];
+  pendings = 0;
+  bytes = "";
+  on: (event: string, slot: number, detail?: unknown) => void = () => {};
+  onReceived: (arena: Arena, offset: number, length: number) => void = () => {};
+
+  accepted(slot: number, fd: number): void {
+    this.fds.push(fd);
+    this.#say("accepted", slot);
+  }
+  acceptFailed(slot: number, errno: number): void {
+    this.#say("acceptFailed", slot, errno);
+  }
+  connected(slot: number, errno: number): void {
+    this.#say("connected", slot, errno);
+  }
+  received(slot: number, arena: Arena, offset: number, length: number): void {
+    this.bytes += Buffer.from(arena.u8.subarray(offset, offset + length)).toString();
+    this.#say("received", slot, length);
+    this.onReceived(arena, offset, length);
+  }
+  sent(slot: number, length: number): void {
+    this.#say("sent", slot, length);
+  }
+  returned(slot: number): void {
+    this.#say("returned", slot);
+  }
+  failed(slot: number, errno: number, syscall: string): void {
+    this.#say("failed", slot, `${errno} ${syscall}`);
+  }
+  ready(slot: number, events: number): void {
+    this.#say("ready", slot, events);
+  }
+  released(slot: number): void {
+    this.#say("released", slot);
+  }
+  settle(): void {}
+  pending(): void {
+    this.pendings++;
+  }
+
+  #say(event: string, slot: number, detail?: unknown): void {
+    this.all.push(detail === undefined ? `${event} ${slot}` : `${event} ${slot} ${detail}`);
+    this.on(event, slot, detail);
+  }
+}
+
+/** An engine under test, what it tells, and mapped memory to send from. */
+interface Bench {
+  readonly engine: Engine;
+  readonly told: Recording;
+  readonly opened: Opened;
+  readonly memory: Arena;
+  /** Turns until what was told satisfies `condition`. */
+  until(condition: () => boolean): void;
+  /** Turns a few times and gives what was told in them. */
+  quiet(): string[];
+}
+
+/** Counts up an eventfd. */
+function countUp(fd: number): void {
+  kernel.scratch.setWord(0, 1);
+  assert.equal(libc.write(fd, kernel.scratch.address, 8), 8);
+}
+
+/** What every {@link Engine} must do. `make` gives a new one. */
+export function engineConformance(
+  name: string,
+  make: (kernel: Kernel, completions: Completions) => Engine,
+): Suite {
+  const using =
+    (body: (bench: Bench) => void, faulty: Kernel = kernel) =>
+    (): void => {
+      const told = new Recording();
+      const engine = make(faulty, told);
+      const opened = new Opened();
+      const memory = arenas.map(8 * 1024 * 1024);
+      const bench: Bench = {
+        engine,
+        told,
+        opened,
+        memory,
+        until: (condition) => {
+          for (let turns = 0; !condition(); turns++) {
+            assert.ok(
+              turns < 2000,
+              `${name}: not after ${turns} turns; told ${told.all.slice(-9)}`,
+            );
+            engine.turn(1);
+          }
+        },
+        quiet: () => {
+          const before = told.all.length;
+          for (let i = 0; i < 5; i++) engine.turn(0);
+          return told.all.slice(before);
+        },
+      };
+      try {
+        body(bench);
+        assertEngineBalance(engine);
+      } finally {
+        engine.dispose();
+        opened[Symbol.dispose]();
+        for (const fd of told.fds) libc.close(fd);
+        arenas.release(memory);
+      }
+    };
+  const hangup = !name.includes("select");
+
+  /** One end of a pair as slot 0, open; the other end. */
+  const stream = ({ engine, opened }: Bench): [Descriptor, Descriptor] => {
+    const [mine, theirs] = opened.pair();
+    assert.ok(engine.open(0, mine.fileno()) >= 0);
+    return [mine, theirs];
+  };
+  /** The same over TCP: the other end, and slot 0's. */
+  const tcp = ({ engine, opened }: Bench): [theirs: Socket, mine: Socket] => {
+    const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
+    const theirs = opened.own(new Socket(AF_INET, SOCK_STREAM));
+    theirs.connect(server.localAddress());
+    const accepted = server.accept();
+    assert.ok(accepted !== null);
+    const mine = opened.own(accepted.socket);
+    mine.setBlocking(false);
+    theirs.setBlocking(false);
+    assert.ok(engine.open(0, mine.fileno()) >= 0);
+    return [theirs, mine];
+  };
+  /** How many bytes wait in a socket's queue. */
+  const queued = (socket: Socket, memory: Arena): number => {
+    assert.equal(libc.ioctl(socket.fileno(), FIONREAD, memory.address), 0);
+    return memory.i32[0] ?? 0;
+  };
+
+  return {
+    title: `Engine conformance: ${name} on ${kernel.runtime}`,
+    cases: [
+      {
+        name: "nothing to do: a turn tells nothing, and waits as long as it is told to",
+        run: using(({ engine, told }) => {
+          const begun = performance.now();
+          assert.equal(engine.turn(0), 0);
+          assert.equal(engine.turn(5), 0);
+          assert.ok(performance.now() - begun >= 5);
+          assert.deepEqual(told.all, []);
+        }),
+      },
+      {
+        name: "listen accepts non-blocking, close-on-exec descriptors until it is closed",
+        run: using(({ engine, told, opened, until, quiet }) => {
+          const server = opened.own(
+            createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
+          );
+          const fd = server.detach();
+          assert.ok(engine.listen(0, fd) >= 0);
+          const connect = () => {
+            const peer = opened.own(new Socket(AF_INET, SOCK_STREAM));
+            peer.connect(address);
+          };
+          const address = socketAddress(fd);
+          connect();
+          connect();
+          until(() => told.fds.length === 2);
+          assert.ok((libc.fcntl(told.fds[0] as number, 3, 0) & 0o4000) !== 0);
+          assert.equal(libc.fcntl(told.fds[0] as number, 1, 0), 1);
+          assert.ok(engine.setAccepting(0, false) >= 0);
+          connect();
+          assert.deepEqual(quiet(), []);
+          assert.ok(engine.setAccepting(0, true) >= 0);
+          until(() => told.fds.length === 3);
+          engine.close(0);
+          assert.equal(told.all.at(-1), "released 0");
+          assert.equal(libc.fcntl(fd, 1, 0), -ERRNO.EBADF);
+        }),
+      },
+      {
+        name: "a listener paused within accepted accepts no more",
+        run: using(({ engine, told, opened, until, quiet }) => {
+          const server = opened.own(
+            createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
+          );
+          engine.listen(0, server.fileno());
+          for (let i = 0; i < 4; i++) {
+            opened.own(new Socket(AF_INET, SOCK_STREAM)).connect(server.localAddress());
+          }
+          told.on = () => engine.setAccepting(0, false);
+          until(() => told.fds.length === 1);
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "no descriptor left is told, and does not stop the turn",
+        run: using(({ engine, told, opened, until }) => {
+          const server = opened.own(
+            createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
+          );
+          const peer = opened.own(new Socket(AF_INET, SOCK_STREAM));
+          peer.connect(server.localAddress());
+          // The limit is put to the lowest number that is free.
+          const restore = leaveNoDescriptors();
+          try {
+            engine.listen(0, server.fileno());
+            until(() => told.all.length > 0);
+            assert.equal(told.all[0], `acceptFailed 0 ${ERRNO.EMFILE}`);
+            engine.setAccepting(0, false);
+          } finally {
+            restore();
+          }
+          engine.setAccepting(0, true);
+          until(() => told.fds.length === 1);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "connect tells its end, good or bad; open makes a stream of it in the same slot",
+        run: using(({ engine, told, opened, until }) => {
+          const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
+          const address = server.localAddress();
+          const good = opened.own(new Socket(AF_INET, SOCK_STREAM));
+          good.setBlocking(false);
+          good.connectEx(address);
+          assert.ok(engine.connect(3, good.fileno()) >= 0);
+          until(() => told.all.length > 0);
+          assert.deepEqual(told.all, ["connected 3 0"]);
+          assert.ok(engine.open(3, good.fileno()) >= 0);
+          const peer = server.accept()?.socket as Socket;
+          opened.own(peer);
+          peer.send("hello");
+          until(() => told.bytes === "hello");
+          server.close();
+          const bad = opened.own(new Socket(AF_INET, SOCK_STREAM));
+          bad.setBlocking(false);
+          bad.connectEx(address);
+          engine.connect(4, bad.fileno());
+          until(() => told.all.at(-1) === `connected 4 ${ERRNO.ECONNREFUSED}`);
+          engine.forget(3);
+          engine.forget(4);
+        }),
+      },
+      {
+        name: "bytes that were there before open are received, and then the end, once",
+        run: using((bench) => {
+          const { engine, told, opened, until, quiet } = bench;
+          const [mine, theirs] = opened.pair();
+          theirs.write(3);
+          theirs.close();
+          assert.ok(engine.open(0, mine.fileno()) >= 0);
+          until(() => told.all.length >= 2);
+          assert.deepEqual(told.all, ["received 0 3", "received 0 0"]);
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "the end that comes right behind the bytes is not lost",
+        run: using((bench) => {
+          const { told, until } = bench;
+          const [theirs] = tcp(bench);
+          bench.engine.turn(0);
+          theirs.send("last words");
+          theirs.shutdown(1);
+          until(() => told.all.at(-1) === "received 0 0");
+          assert.equal(told.bytes, "last words");
+          bench.engine.forget(0);
+        }),
+      },
+      {
+        name: "what is more than one turn's share arrives, and is announced as pending",
+        run: using((bench) => {
+          const { engine, told, memory } = bench;
+          const [theirs, mine] = tcp(bench);
+          engine.turn(0);
+          // All of it is there before the first turn.
+          let sent = 0;
+          for (let part: number | null = 0; part !== null && sent < 1_500_000; sent += part ?? 0) {
+            part = theirs.send(memory.u8.subarray(0, 65_536));
+          }
+          let turns = 0;
+          let length = 0;
+          let announced = true;
+          const count = () =>
+            told.all.reduce((sum, line) => sum + Number(line.split(" ")[2] ?? 0), 0);
+          for (; length < sent; length = count()) {
+            assert.ok(++turns < 1000, `${length} of ${sent} bytes`);
+            // What a turn leaves behind is announced by it, or seen in the descriptor. TCP may hold the rest at
+            // the sender for a moment: only what is in the queue has been left behind.
+            const seen = () => announced || readable(engine.fileno());
+            if (!seen() && queued(mine, memory) > 0)
+              assert.ok(seen(), `${length} of ${sent} bytes`);
+            const before = told.pendings;
+            engine.turn(1);
+            announced = told.pendings > before;
+          }
+          assert.equal(length, sent);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "not receiving is silent; receiving again finds what came meanwhile",
+        run: using((bench) => {
+          const { engine, told, until, quiet } = bench;
+          const [, theirs] = stream(bench);
+          assert.ok(engine.setReceiving(0, false) >= 0);
+          theirs.write(7);
+          assert.deepEqual(quiet(), []);
+          theirs.write(2);
+          assert.deepEqual(quiet(), []);
+          assert.ok(engine.setReceiving(0, true) >= 0);
+          until(() => told.bytes.length === 9);
+          assert.ok(told.all.every((line) => line.startsWith("received 0 ")));
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "paused within received, the rest waits; nothing spins when the peer hangs up",
+        run: using((bench) => {
+          const { engine, told, until, quiet } = bench;
+          const [theirs] = tcp(bench);
+          told.on = (event) => {
+            if (event === "received") engine.setReceiving(0, false);
+          };
+          theirs.send("one");
+          until(() => told.bytes === "one");
+          theirs.send("two");
+          theirs.shutdown(1);
+          assert.deepEqual(quiet(), []);
+          engine.setReceiving(0, true);
+          until(() => told.bytes === "onetwo");
+          engine.setReceiving(0, true);
+          until(() => told.all.at(-1) === "received 0 0");
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a reset is told as failed, receiving or not",
+        run: using((bench) => {
+          for (const receiving of [true, false]) {
+            const { engine, told, until } = bench;
+            told.all.length = 0;
+            const [theirs] = tcp(bench);
+            engine.setReceiving(0, receiving);
+            engine.turn(0);
+            theirs.setsockopt(1, 13, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
+            theirs.close();
+            // select says nothing of a descriptor that it is asked nothing of.
+            if (!receiving && !hangup) engine.setReceiving(0, true);
+            until(() => told.all.length > 0);
+            assert.deepEqual(told.all, [`failed 0 ${ERRNO.ECONNRESET} recv`]);
+            engine.forget(0);
+          }
+        }),
+      },
+      {
+        name: "send takes what it can; the rest is in flight until sent has told of all of it",
+        run: using((bench) => {
+          const { engine, told, memory, until } = bench;
+          const [theirs] = tcp(bench);
+          memory.u8.fill(120);
+          const result = engine.send(0, memory.address, memory.byteLength, 0);
+          const taken = result === IN_FLIGHT ? 0 : result;
+          assert.ok(taken >= 0 && taken < memory.byteLength);
+          let read = 0;
+          const buffer = new Uint8Array(1 << 20);
+          until(() => {
+            read += theirs.recvInto(buffer) ?? 0;
+            return read === memory.byteLength;
+          });
+          engine.turn(0);
+          const sent = told.all.map((line) => Number(line.split(" ")[2]));
+          assert.equal(
+            sent.reduce((sum, length) => sum + length, taken),
+            memory.byteLength,
+          );
+          assert.ok(told.all.every((line) => line.startsWith("sent 0 ")));
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a file goes as far as the socket takes it, and returned tells when it may go on",
+        run: using((bench) => {
+          const { engine, told, opened, until, quiet } = bench;
+          const [theirs] = tcp(bench);
+          const file = opened.file().fileno();
+          const length = 12 * 1024 * 1024;
+          let taken = 0;
+          let waits = 0;
+          const go = () => {
+            const sent = engine.sendFile(0, file, 4096 + taken, length - taken);
+            assert.ok(sent >= 0 && sent <= length - taken);
+            taken += sent;
+            if (taken < length) waits++;
+          };
+          told.on = (event) => {
+            assert.equal(event, "returned");
+            go();
+          };
+          go();
+          // The peer does not read: once the socket is full, there is nothing to be told.
+          until(() => quiet().length === 0);
+          assert.ok(taken > 0 && taken < length);
+          let read = 0;
+          const buffer = new Uint8Array(1 << 20);
+          until(() => {
+            read += theirs.recvInto(buffer) ?? 0;
+            return read === length;
+          });
+          assert.equal(taken, length);
+          assert.equal(told.all.length, waits);
+          assert.deepEqual(quiet(), []);
+          told.on = () => {};
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a stream that is closed in the middle of a file hears no more, nor does the next in its slot",
+        run: using((bench) => {
+          const { engine, told, opened, until, quiet } = bench;
+          const file = opened.file().fileno();
+          for (const full of [true, false]) {
+            const [theirs] = tcp(bench);
+            engine.turn(0);
+            const length = 64 * 1024 * 1024;
+            // What does not fit, or what is more than a turn's share.
+            told.on = (event) => {
+              if (event === "returned") engine.sendFile(0, file, 0, length);
+            };
+            assert.ok(engine.sendFile(0, file, 0, length) < length);
+            if (full) until(() => quiet().length === 0);
+            told.on = () => {};
+            told.all.length = 0;
+            engine.forget(0);
+            assert.deepEqual(told.all.splice(0), ["released 0"]);
+            const [mine, other] = opened.pair();
+            assert.ok(engine.open(0, mine.fileno()) >= 0);
+            theirs.close();
+            assert.deepEqual(quiet(), []);
+            other.write(3);
+            until(() => told.all.length > 0);
+            assert.deepEqual(told.all, ["received 0 3"]);
+            engine.forget(0);
+            engine.turn(0);
+          }
+        }),
+      },
+      {
+        name: "a file that ends early, and what is no file, are errors of sendFile",
+        run: using((bench) => {
+          const { engine, opened } = bench;
+          stream(bench);
+          const file = opened.file().fileno();
+          assert.equal(engine.sendFile(0, file, 2 ** 40, 1), -ERRNO.ENODATA);
+          const { reader, writer } = opened.pipe();
+          const unfit = [-ERRNO.ESPIPE, -ERRNO.EINVAL];
+          assert.ok(unfit.includes(engine.sendFile(0, reader.fileno(), 0, 1)));
+          assert.equal(engine.sendFile(0, writer.fileno(), 0, 1), -ERRNO.EBADF);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "lent bytes that do not go at once are the owner's again; SEND_MORE loses nothing",
+        run: using((bench) => {
+          const { engine, told, until, quiet } = bench;
+          const [theirs] = tcp(bench);
+          const chunk = new Uint8Array(60_000).fill(120);
+          let returned = 0;
+          let echoed = 0;
+          let inFlight = 0;
+          // Written back from where it was received, until the peer, who does not read, is full.
+          told.onReceived = (arena, offset, length) => {
+            engine.setReceiving(0, false);
+            const flags = echoed === 0 ? SEND_LENT | SEND_MORE : SEND_LENT;
+            const result = engine.send(0, arena.address + offset, length, flags);
+            if (result === IN_FLIGHT) inFlight = length;
+            else if (result < length) returned++;
+            else engine.setReceiving(0, true);
+            if (result !== IN_FLIGHT) echoed += result;
+          };
+          told.on = (event, _slot, detail) => {
+            if (event === "sent") {
+              echoed += detail as number;
+              inFlight -= detail as number;
+              if (inFlight === 0) engine.setReceiving(0, true);
+            }
+            if (event === "returned") returned++;
+          };
+          until(() => {
+            theirs.send(chunk);
+            return returned > 0;
+          });
+          assert.equal(returned, 1);
+          assert.ok(told.all.every((line) => !line.startsWith("failed")));
+          const before = told.all.length;
+          const buffer = new Uint8Array(1 << 20);
+          let read = 0;
+          until(() => {
+            read += theirs.recvInto(buffer) ?? 0;
+            return read === echoed;
+          });
+          quiet();
+          assert.ok(!told.all.slice(before).some((line) => line.startsWith("sent")));
+          assert.equal(theirs.recvInto(buffer), null);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a send to a peer that is gone fails with its errno",
+        run: using((bench) => {
+          const { engine, told, memory, until } = bench;
+          const [, theirs] = stream(bench);
+          theirs.close();
+          const result = engine.send(0, memory.address, 1, 0);
+          if (result === IN_FLIGHT) {
+            until(() => told.all.some((line) => line === `failed 0 ${ERRNO.EPIPE} send`));
+          } else {
+            assert.equal(result, -ERRNO.EPIPE);
+          }
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "watch reports readiness, modify changes for what, forget ends it and leaves it open",
+        run: using(({ engine, told, opened, until, quiet }) => {
+          const counter = opened.counter(0);
+          assert.ok(engine.watch(5, counter.fileno(), EVENT_READ) >= 0);
+          assert.deepEqual(quiet(), []);
+          assert.ok(engine.modify(5, EVENT_WRITE) >= 0);
+          until(() => told.all.length > 0);
+          assert.equal(told.all[0], `ready 5 ${EVENT_WRITE}`);
+          engine.forget(5);
+          assert.equal(told.all.at(-1), "released 5");
+          assert.deepEqual(quiet(), []);
+          assert.equal(libc.fcntl(counter.fileno(), 1, 0), 1);
+        }),
+      },
+      {
+        name: "what cannot be watched gives -errno and takes no slot",
+        run: using(({ engine, opened }) => {
+          const counter = opened.counter(0);
+          assert.ok(engine.watch(0, counter.fileno(), EVENT_READ) >= 0);
+          assert.equal(engine.watch(1, counter.fileno(), EVENT_READ), -ERRNO.EEXIST);
+          assert.equal(engine.watch(1, -1, EVENT_READ), -ERRNO.EBADF);
+          assert.equal(engine.open(1, -1), -ERRNO.EBADF);
+          assert.equal(engine.listen(1, -1), -ERRNO.EBADF);
+          engine.close(1);
+          engine.forget(1);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a descriptor to be watched by that could not be made whole is made anew",
+        run: () => {
+          // Each call that it takes fails once, until none is left to fail.
+          for (let failing = 0, failed = true; failed; failing++) {
+            let left = -1;
+            const failsIn = (errno: number): number => (left-- === 0 ? -errno : 0);
+            const faulty = kernelWith({
+              eventfd: (...args) => failsIn(ERRNO.EMFILE) || libc.eventfd(...args),
+              epoll_create1: (...args) => failsIn(ERRNO.EMFILE) || libc.epoll_create1(...args),
+              epoll_ctl: (...args) => failsIn(ERRNO.ENOSPC) || libc.epoll_ctl(...args),
+            });
+            using(({ engine, opened, told }) => {
+              const counters = [0, 1, 2].map((slot) => {
+                const counter = opened.counter(0);
+                assert.ok(engine.watch(slot, counter.fileno(), EVENT_READ) >= 0);
+                return counter;
+              });
+              const before = descriptors();
+              left = failing;
+              let error: unknown;
+              try {
+                engine.fileno();
+              } catch (thrown) {
+                error = thrown;
+              }
+              failed = error !== undefined;
+              if (failed) {
+                assert.ok(error instanceof SysError, String(error));
+                assert.equal(descriptors(), before, `call ${failing}: a descriptor stayed open`);
+              }
+              left = -1;
+              const fd = engine.fileno();
+              for (let turns = 0; readable(fd); turns++) {
+                assert.ok(turns < 10, "readable for nothing");
+                engine.turn(0);
+              }
+              for (const [slot, counter] of counters.entries()) {
+                countUp(counter.fileno());
+                assert.ok(readable(fd), `call ${failing}: slot ${slot} is not shown`);
+                engine.turn(0);
+                assert.equal(told.all.at(-1), `ready ${slot} ${EVENT_READ}`);
+                counter.read(8);
+                for (let turns = 0; readable(fd) && turns < 10; turns++) engine.turn(0);
+              }
+              // A file is always ready: what stands for it in the descriptor may be missing too.
+              const file = opened.file().fileno();
+              left = 0;
+              const result = engine.watch(3, file, EVENT_READ);
+              left = -1;
+              if (result === -ERRNO.EMFILE || result === -ERRNO.ENOSPC)
+                engine.watch(3, file, EVENT_READ);
+              if (!name.includes("epoll")) {
+                const pendings = told.pendings;
+                assert.ok(engine.turn(0) > 0);
+                assert.ok(readable(fd) || told.pendings > pendings, "the file is not shown");
+              }
+              for (const slot of [0, 1, 2, 3]) engine.forget(slot);
+            }, faulty)();
+          }
+        },
+      },
+      {
+        name: "slots closed within a turn hear nothing more, and are released at its end",
+        run: using(({ engine, told, opened }) => {
+          const pairs = Array.from({ length: 5 }, () => opened.pair());
+          pairs.forEach(([mine], slot) => void engine.open(slot, mine.dup().fileno()));
+          for (const [, theirs] of pairs) theirs.write(1);
+          told.on = (event, at) => {
+            if (event !== "received") return;
+            assert.ok(!told.all.some((line) => line.startsWith("released")));
+            for (let slot = 0; slot < 5; slot++) if (slot !== at) engine.close(slot);
+          };
+          engine.turn(100);
+          assert.equal(told.all.filter((line) => line.startsWith("received")).length, 1);
+          assert.equal(told.all.filter((line) => line.startsWith("released")).length, 4);
+          assert.ok(told.all[0]?.startsWith("received"));
+          for (let slot = 0; slot < 5; slot++) engine.close(slot);
+        }),
+      },
+      {
+        name: "slots by the thousand, in any order",
+        run: using(({ engine, told, opened, until }) => {
+          const slots = Array.from({ length: 200 }, (_, i) => (i * 37) % 200);
+          const counters = slots.map((slot) => {
+            const counter = opened.counter(0);
+            assert.ok(engine.watch(slot, counter.fileno(), EVENT_READ) >= 0);
+            return counter;
+          });
+          for (const counter of counters) {
+            kernel.scratch.setWord(0, 1);
+            libc.write(counter.fileno(), kernel.scratch.address, 8);
+          }
+          until(() => new Set(told.all).size === 200);
+          for (const slot of slots) engine.forget(slot);
+          told.all.length = 0;
+          engine.turn(0);
+          assert.deepEqual(told.all, []);
+        }),
+      },
+      {
+        name: "fileno is readable when a turn would find something, and only then",
+        run: using((bench) => {
+          const { engine, opened, told } = bench;
+          const [, early] = stream(bench);
+          assert.ok(engine.fileno() >= 0);
+          engine.turn(0);
+          const counter = opened.counter(0);
+          engine.watch(1, counter.fileno(), EVENT_READ);
+          assert.equal(readable(engine.fileno()), false);
+          early.write(1);
+          assert.equal(readable(engine.fileno()), true);
+          engine.turn(0);
+          assert.equal(told.all.at(-1), "received 0 1");
+          assert.equal(readable(engine.fileno()), false);
+          engine.setReceiving(0, false);
+          early.close();
+          for (let i = 0; i < 3; i++) engine.turn(0);
+          assert.equal(readable(engine.fileno()), false);
+          engine.forget(1);
+          engine.forget(0);
+          assert.equal(readable(engine.fileno()), false);
+        }),
+      },
+    ],
+  };
+}
+
+/** Where the listening socket `fd` is. */
+function socketAddress(fd: number): SocketAddress {
+  const address = readLocalAddress(kernel, fd);
+  assert.ok(address !== null);
+  return address;
+}
+
+/** Whether another loop that watches `fd` would wake. */
+function readable(fd: number): boolean {
+  const { scratch } = kernel;
+  scratch.i32[0] = fd;
+  scratch.u32[1] = 1;
+  scratch.setTimespec(8, 0);
+  return libc.ppoll(scratch.address, 1, scratch.address + 8, 0) > 0;
+}
+
+/**
+ * Lowers the limit on descriptors to what is open, so that the next one is refused.
+ *
+ * @returns What puts it back.
+ */
+function leaveNoDescriptors(): () => void {
+  const { scratch } = kernel;
+  const RLIMIT_NOFILE = 7;
+  const next = libc.eventfd(0, 0);
+  libc.close(next);
+  libc.getrlimit(RLIMIT_NOFILE, scratch.address);
+  const [soft, hard] = [scratch.getWord(0), scratch.getWord(8)];
+  const set = (limit: number): void => {
+    scratch.setWord(0, limit);
+    scratch.setWord(8, hard);
+    assert.equal(libc.setrlimit(RLIMIT_NOFILE, scratch.address), 0);
+  };
+  set(next);
+  return () => set(soft);
+}

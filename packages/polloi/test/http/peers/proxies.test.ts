@@ -1,0 +1,238 @@
+/** The HTTP server behind nginx and HAProxy, which keep their connections to it: nothing is lost or mixed up. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { Agent, request } from "node:http";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { folder, noise, Program } from "../../../../../test/support/processes.ts";
+import { bytesUpTo, ENGINES, hashOf, LIMIT_MS, serving, type Told, unless } from "./rig.ts";
+
+const REQUESTS = 10_000;
+/** Requests at a time. */
+const CLIENTS = 32;
+/** At most so many of the connections that a proxy keeps to a server wait for the next request. */
+const KEPT = 32;
+
+/** A proxy on a unix socket in a folder of its own, so that no port has to be found for it. */
+interface Proxy {
+  readonly name: string;
+  readonly command: string;
+  /** @returns what it is to be started with, once its configuration is written. */
+  configure(folder: string, socket: string, port: number): readonly string[];
+}
+
+const nginx: Proxy = {
+  name: "nginx",
+  command: "nginx",
+  configure(at, socket, port) {
+    const kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    const temporary = kinds.map((kind) => `${kind}_temp_path ${join(at, kind)};`).join(" ");
+    const configuration = `
+daemon off;
+master_process off;
+pid ${join(at, "nginx.pid")};
+events { worker_connections 512; }
+http {
+  ${temporary}
+  access_log off;
+  client_max_body_size 0;
+  upstream server {
+    server 127.0.0.1:${port};
+    keepalive ${KEPT};
+    keepalive_requests 1000000;
+  }
+  server {
+    listen unix:${socket};
+    keepalive_requests 1000000;
+    location / {
+      proxy_pass http://server;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+      proxy_buffering off;
+      proxy_next_upstream off;
+    }
+  }
+}`;
+    writeFileSync(join(at, "nginx.conf"), configuration);
+    return ["-p", at, "-c", join(at, "nginx.conf"), "-e", "stderr"];
+  },
+};
+
+const haproxy: Proxy = {
+  name: "HAProxy",
+  command: "haproxy",
+  configure(at, socket, port) {
+    const configuration = `
+global
+  maxconn 512
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 20s
+  timeout server 20s
+  retries 0
+  http-reuse always
+frontend in
+  bind unix@${socket}
+  default_backend out
+backend out
+  server it 127.0.0.1:${port} pool-max-conn ${KEPT}
+`;
+    const path = join(at, "haproxy.cfg");
+    writeFileSync(path, configuration);
+    return ["-db", "-q", "-f", path];
+  },
+};
+
+/** Starts a proxy, waits until it takes connections, and ends it in the end. */
+async function behind(proxy: Proxy, port: number, body: (socket: string) => Promise<void>) {
+  using at = folder();
+  const socket = join(at.path, "in.sock");
+  await using program = new Program(proxy.command, proxy.configure(at.path, socket, port));
+  for (;;) {
+    const [event] = await new Promise<[string]>((resolve) => {
+      const one = connect(socket);
+      for (const event of ["connect", "error"]) {
+        one.once(event, () => {
+          one.destroy();
+          resolve([event]);
+        });
+      }
+    });
+    if (event === "connect") break;
+    assert.equal(program.child.exitCode, null, program.stdout + program.stderr);
+    await sleep(5);
+  }
+  await body(socket);
+}
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly body: Buffer;
+}
+
+/** What one request is, of which there are many: no two are the same. */
+interface Asked {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: Buffer;
+  readonly chunked?: boolean;
+}
+
+async function ask(agent: Agent, socketPath: string, asked: Asked): Promise<Answer> {
+  const { method, path, body, chunked = false } = asked;
+  const length = body?.length ?? 0;
+  const framing = chunked ? { "Transfer-Encoding": "chunked" } : { "Content-Length": length };
+  const headers = { Host: "server.example", ...(body === undefined ? {} : framing) };
+  const sent = request({ agent, socketPath, method, path, headers });
+  if (chunked) sent.write(body?.subarray(0, length >> 1));
+  sent.end(chunked ? body?.subarray(length >> 1) : body);
+  const [response] = await once(sent, "response");
+  const parts: Buffer[] = [];
+  response.on("data", (part: Buffer) => void parts.push(part));
+  await once(response, "end");
+  return { status: response.statusCode, body: Buffer.concat(parts) };
+}
+
+const NOISE: Buffer = noise(200_000);
+
+/** A GET, a body of known length, a body in chunks, a HEAD, in turns. */
+function asking(i: number): Asked {
+  const path = `/what/${i}?of=${(i * 7919) % 10_007}`;
+  const body = NOISE.subarray(i, i + 1 + ((i * 31) % 3000));
+  switch (i % 4) {
+    case 0:
+      return { method: "POST", path, body };
+    case 1:
+      return { method: "PUT", path, body, chunked: true };
+    case 2:
+      return { method: "GET", path };
+    default:
+      return { method: "GET", path: `/${i % 8 === 3 ? "bytes" : "stream"}/${i}` };
+  }
+}
+
+/** Has every answer be the one to its request. */
+function check(i: number, { method, path, body }: Asked, answer: Answer): void {
+  assert.equal(answer.status, 200, `request ${i}`);
+  if (i % 4 === 3) {
+    assert.ok(answer.body.equals(bytesUpTo(i)), `the body of request ${i}`);
+    return;
+  }
+  const told = JSON.parse(answer.body.toString()) as Told;
+  const seen = [told.method, told.target, told.length, told.hash];
+  const wanted = [method, path, body?.length ?? 0, hashOf(body ?? Buffer.alloc(0))];
+  assert.deepEqual(seen, wanted, `request ${i}`);
+}
+
+for (const { engine, skip } of ENGINES) {
+  // One engine behind each: what differs between the proxies does not between the engines.
+  for (const proxy of engine === "io_uring" ? [nginx] : [haproxy]) {
+    const limits = { skip: unless(skip, proxy.command), timeout: LIMIT_MS };
+    describe(`${proxy.name} in front, ${engine}`, limits, () => {
+      const behindIt = (body: Parameters<typeof behind>[2]) => (server: { port: number }) =>
+        behind(proxy, server.port, body);
+
+      test(`${REQUESTS} requests on connections that are kept: each gets its own answer`, () =>
+        serving({ engine }, async (server) => {
+          const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
+          await behindIt(async (socket) => {
+            let next = 0;
+            const client = async (): Promise<void> => {
+              while (next < REQUESTS) {
+                const i = next++;
+                const asked = asking(i);
+                check(i, asked, await ask(agent, socket, asked));
+              }
+            };
+            await Promise.all(Array.from({ length: CLIENTS }, client));
+            agent.destroy();
+          })(server);
+          const { requests, connections } = server.counts;
+          assert.equal(requests, REQUESTS, "none is lost, and none is made twice");
+          assert.ok(connections <= CLIENTS + KEPT, `${connections} connections`);
+        }));
+
+      test("what is long goes through whole, both ways at once", () =>
+        serving({ engine }, async (server) => {
+          const agent = new Agent({ keepAlive: true });
+          const body = bytesUpTo(3_000_000);
+          await behindIt(async (socket) => {
+            const echo = { method: "POST", path: "/echo", body, chunked: true };
+            const stream = { method: "GET", path: `/stream/${body.length}` };
+            const answers = await Promise.all(
+              [echo, stream, echo, stream].map((asked) => ask(agent, socket, asked)),
+            );
+            for (const { status, body } of answers) {
+              assert.equal(status, 200);
+              assert.ok(body.equals(bytesUpTo(3_000_000)));
+            }
+            agent.destroy();
+          })(server);
+        }));
+
+      test("a request that is refused costs those behind it nothing", () =>
+        serving({ engine, maxBodyBytes: 1000 }, async (server) => {
+          const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+          await behindIt(async (socket) => {
+            const statuses: (number | undefined)[] = [];
+            for (let i = 0; i < 40; i++) {
+              const body = NOISE.subarray(0, i % 2 === 0 ? 1000 : 1001);
+              const asked = { method: "POST", path: "/what", body };
+              statuses.push((await ask(agent, socket, asked)).status);
+            }
+            assert.deepEqual(
+              statuses,
+              Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? 200 : 413)),
+            );
+            agent.destroy();
+          })(server);
+          assert.deepEqual(server.counts.refused, { BODY_LARGE: 20 });
+        }));
+    });
+  }
+}

@@ -1,0 +1,407 @@
+/** What `write` returns, what becomes of the connection, and what a broken body does to its answer. */
+import assert from "node:assert/strict";
+import type { Case, Suite } from "../../../../test/support/suite.ts";
+import type { HttpHandler, HttpOptions, HttpReply } from "../../src/http/index.ts";
+import { bodyOf, GET, LAST, served } from "./client.ts";
+import { until } from "./web-case.ts";
+
+const POST = "POST / HTTP/1.1\r\nHost: a\r\n";
+const CHUNKED = `${POST}Transfer-Encoding: chunked\r\n\r\n`;
+
+const HIGH_WATER = 64 * 1024;
+/** What frames a piece in chunks: its size and two line ends. */
+const FRAMING = 16;
+
+/** How a body goes: in chunks, by its length, until the end. */
+const WAYS: readonly (readonly [name: string, request: string, length?: number])[] = [
+  ["in chunks", GET],
+  ["by its length", GET, 1_000_000_000],
+  ["until the end", GET.replace("1.1", "1.0")],
+];
+
+const PIECES: readonly (string | Uint8Array)[] = [
+  "x".repeat(10),
+  "\u20ac".repeat(1000),
+  "x".repeat(5000),
+  Buffer.alloc(10),
+  Buffer.alloc(100_000),
+];
+
+/** A case in which the handler writes until it is told to wait, at once or later, to a client that reads nothing. */
+function fills(way: (typeof WAYS)[number], atOnce: boolean): Case {
+  const [name, request, length] = way;
+  const told: string[] = [];
+  let drained = 0;
+  const handler: HttpHandler = async ({ path }, reply) => {
+    const piece = PIECES[Number(path.slice(1))] as string | Uint8Array;
+    if (!atOnce) await null;
+    if (length !== undefined) reply.header("Content-Length", length);
+    reply.begin();
+    let before = 0;
+    while (reply.write(piece)) before += Buffer.byteLength(piece);
+    const over = before + (Buffer.byteLength(piece) + FRAMING) * (1 + before / piece.length);
+    if (before > HIGH_WATER || over < HIGH_WATER) told.push(`${piece.length}: after ${before}`);
+    assert.equal(reply.write(""), false);
+    reply.whenDrained(() => drained++);
+  };
+  return served(
+    `write returns false when more than the high-water mark waits: ${name}, ${atOnce ? "at once" : "later"}`,
+    { handler, error: (error) => void told.push(String(error)) },
+    async (_, client) => {
+      told.length = 0;
+      drained = 0;
+      for (const index of PIECES.keys()) client().send(request.replace("/ ", `/${index} `));
+      await until(() => drained === PIECES.length);
+      assert.deepEqual(told, []);
+    },
+  );
+}
+
+/** A handler that returns its answer, as a fetch handler does. */
+function returned(name: string, handler: () => unknown): Case {
+  const errors: unknown[] = [];
+  return served(
+    `a handler that returns ${name} instead of replying is an error, and its client gets 500`,
+    { handler: handler as HttpHandler, error: (error) => void errors.push(error) },
+    async (_, client) => {
+      errors.length = 0;
+      assert.match(await client().send(LAST).end(), /^HTTP\/1\.1 500 /);
+      assert.equal(errors.length, 1);
+      assert.match(String(errors[0]), /^TypeError: Cannot answer with .* from handler/);
+    },
+  );
+}
+
+const SIZE = 20 * 1024 * 1024;
+
+function* pieces(piece: string | Uint8Array): Generator<string | Uint8Array> {
+  for (let sent = 0; sent < SIZE; sent += piece.length) yield piece;
+}
+
+/** Writes as long as the reply asks for more, and goes on when it is drained. */
+function writeAll(pieces: Iterator<string | Uint8Array>, reply: HttpReply): void {
+  for (;;) {
+    const { done, value } = pieces.next();
+    if (done) break;
+    if (reply.write(value)) continue;
+    reply.whenDrained(() => writeAll(pieces, reply));
+    return;
+  }
+  reply.end();
+}
+
+const filled: readonly Case[] = [
+  ...WAYS.flatMap((way) => [fills(way, true), fills(way, false)]),
+  served(
+    "a handler that writes while it is asked for more loses nothing of a long reply",
+    {
+      handler: (_, reply) => writeAll(pieces(Buffer.alloc(256 * 1024, "b")), reply.begin()),
+      error: (error) => assert.fail(String(error)),
+    },
+    async (server, client) => {
+      const one = client();
+      let bytes = 0;
+      one.socket.removeAllListeners("data");
+      one.socket.on("data", (text: string) => {
+        bytes += text.length;
+      });
+      await one.send(LAST).end();
+      assert.ok(bytes > SIZE, `${bytes} bytes came`);
+      assert.equal(server.counts.requests, 1);
+    },
+  ),
+];
+
+/** A body that is shorter than its Content-Length, by what ends it. */
+const SHORT: readonly (readonly [name: string, handler: HttpHandler])[] = [
+  ["end()", (_, reply) => reply.header("Content-Length", 5).begin().end("abc")],
+  [
+    "end() later",
+    async (_, reply) => {
+      await null;
+      reply.header("Content-Length", 5).begin().end("abc");
+    },
+  ],
+  ["end() without a byte", (_, reply) => reply.header("Content-Length", 5).begin().end()],
+  [
+    "a source",
+    (_, reply) =>
+      reply.header("Content-Length", 5).stream(
+        (async function* () {
+          yield "abc";
+        })(),
+      ),
+  ],
+];
+
+const short: readonly Case[] = SHORT.map(([name, handler]) => {
+  const errors: unknown[] = [];
+  return served(
+    `a reply that is shorter than it said is cut off, and reported: ${name}`,
+    { handler, error: (error) => void errors.push(error) },
+    async (server, client) => {
+      errors.length = 0;
+      const one = client();
+      await one.send(GET).end();
+      await until(() => server.connections === 0);
+      assert.ok(bodyOf(one.text).length < 5, one.text);
+      assert.equal(errors.length, 1);
+      const { code: errorCode, message } = errors[0] as Error & { code: string };
+      assert.equal(errorCode, "ERR_INVALID_LENGTH");
+      assert.match(message, /^Cannot end the body: [25] bytes are left of Content-Length$/);
+    },
+  );
+});
+
+/** The Connection field and its kin as a handler sets them, what the head says then, and whether the connection ends. */
+const OPTIONS: readonly (readonly [
+  fields: string[][],
+  connection: string | undefined,
+  ends: boolean,
+])[] = [
+  [[["Connection", "close"]], "close", true],
+  [[["connection", "Close"]], "close", true],
+  [[["Connection", "close, x"]], "close, x", true],
+  [[["Connection", "x , CLOSE"]], "close, x", true],
+  [[["Connection", "keep-alive"]], undefined, false],
+  [[["Connection", "Keep-Alive, close"]], "close", true],
+  [[["Connection", "x, y, X"]], "x, y", false],
+  [
+    [
+      ["Connection", "x"],
+      ["Connection", "close"],
+    ],
+    "close, x",
+    true,
+  ],
+  [[["Connection", ""]], undefined, false],
+  [[["Upgrade", "echo"]], "upgrade", false],
+  [
+    [
+      ["Connection", "Upgrade"],
+      ["Upgrade", "echo"],
+    ],
+    "upgrade",
+    false,
+  ],
+];
+
+const connection: readonly Case[] = [
+  ...[true, false].flatMap((isStream) =>
+    OPTIONS.map(([fields, expected, ends]) =>
+      served(
+        `${JSON.stringify(fields)} ${ends ? "ends" : "keeps"} the connection: ${isStream ? "a stream" : "at once"}`,
+        {
+          handler(_, reply) {
+            for (const [name = "", value = ""] of fields) reply.header(name, value);
+            if (isStream) reply.begin().end("hello");
+            else reply.send("hello");
+          },
+        },
+        async (_, client) => {
+          const one = client().send(GET);
+          await one.until(({ text }) => text.includes("hello"));
+          const lines = one.text.split("\r\n").filter((line) => /^connection:/i.test(line));
+          assert.deepEqual(lines, expected === undefined ? [] : [`Connection: ${expected}`]);
+          if (ends) await one.end();
+          else await one.send(GET).until(({ text }) => text.split("hello").length === 3);
+        },
+      ),
+    ),
+  ),
+  served(
+    "to HTTP/1.0 a connection that is kept says so, beside what the handler says",
+    { handler: (_, reply) => reply.header("Connection", "x").send("hello") },
+    async (_, client) => {
+      const one = client().send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+      await one.until(({ text }) => text.endsWith("hello"));
+      assert.match(one.text, /\r\nConnection: keep-alive, x\r\n/);
+    },
+  ),
+  served(
+    "what no head can have is refused in a header and in a trailer: VT, DEL, NUL, CR, LF, and framing",
+    {
+      handler(_, reply) {
+        const name = "X-A";
+        for (const mark of ["\x0b", "\x7f", "\0", "\r", "\n", "\x0c", "\x1b", "\u0100"]) {
+          const value = `a${mark}b`;
+          assert.throws(() => reply.header(name, value), { code: "ERR_INVALID_DATA" });
+          assert.throws(() => reply.header("Connection", value), { code: "ERR_INVALID_DATA" });
+          assert.throws(() => reply.trailer(name, value), { code: "ERR_INVALID_DATA" });
+        }
+        for (const own of ["Transfer-Encoding", "keep-alive"]) {
+          assert.throws(() => reply.header(own, "a"), { code: "ERR_INVALID_DATA" });
+        }
+        assert.throws(() => reply.header("Connection", "a b"), { code: "ERR_INVALID_DATA" });
+        reply.header(name, "a\tb \x80\xff").send("hello");
+      },
+    },
+    async (_, client) =>
+      assert.match(await client().send(LAST).end(), /X-A: a\tb \x80\xff\r\n.*hello$/s),
+  ),
+];
+
+const answers = (text: string): string[] =>
+  [...text.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status as string);
+
+/** Handlers that answer and do not read the body: at once, later, and in pieces. */
+const UNREAD: readonly (readonly [name: string, options: HttpOptions])[] = [
+  ["at once", { handler: (_, reply) => reply.send("hello") }],
+  [
+    "later",
+    {
+      handler: async (_, reply) => {
+        await null;
+        reply.send("hello");
+      },
+    },
+  ],
+  ["a stream", { handler: (_, reply) => reply.begin().end("hello") }],
+  ["a failure", { handler: () => assert.fail("broken"), error() {} }],
+  ["fetch", { fetch: () => new Response("hello") }],
+  [
+    "fetch, later",
+    {
+      fetch: async () => {
+        await null;
+        return new Response("hello");
+      },
+    },
+  ],
+];
+
+const chunk = (size: number): string => `${size.toString(16)}\r\n${"x".repeat(size)}\r\n`;
+
+/** What comes of a body in chunks, in one packet with its head, and what the client gets. */
+const BODIES: readonly (readonly [
+  name: string,
+  body: string,
+  outcome: "kept" | "refused" | "ended",
+])[] = [
+  ["an empty one", "0\r\n\r\n", "kept"],
+  ["a short one", `${chunk(5)}0\r\n\r\n`, "kept"],
+  ["with trailers", `${chunk(5)}0\r\nX-Sum: 1\r\n\r\n`, "kept"],
+  ["40 KiB of it", `${chunk(40_000)}0\r\n\r\n`, "kept"],
+  ["the size -1", "-1\r\n", "refused"],
+  ["the size -1 behind a chunk", `${chunk(5)}-1\r\n\r\n`, "refused"],
+  ["a chunk that goes on", "5\r\nhello!\r\n0\r\n\r\n", "refused"],
+  ["a bare LF", "5\nhello\r\n", "refused"],
+  ["a trailer that frames", `${chunk(5)}0\r\nContent-Length: 5\r\n\r\n`, "refused"],
+  ["nothing", "", "ended"],
+  ["60,000 bytes of it", `${chunk(30_000)}${chunk(30_000)}0\r\n\r\n`, "kept"],
+  ["more than 64 KiB of it", chunk(20_000).repeat(6), "ended"],
+  ["a chunk of 70 KiB that has begun", "11170\r\nhello", "ended"],
+];
+
+const unread: readonly Case[] = UNREAD.map(([way, options]) =>
+  served(
+    `a body in chunks that nobody reads decides what comes of the connection: ${way}`,
+    options,
+    async (_, client) => {
+      for (const [name, body, outcome] of BODIES) {
+        const status = way === "a failure" ? "500" : "200";
+        const one = client().send(`${CHUNKED}${body}`);
+        if (outcome === "kept") {
+          await one.until(({ text }) => answers(text).length === 1);
+          one.send(LAST);
+        }
+        const text = await one.end();
+        const expected = { kept: [status, status], refused: ["400"], ended: [status] }[outcome];
+        assert.deepEqual(answers(text), expected, `${name}: ${text}`);
+        if (outcome === "refused") assert.match(text, /\r\nConnection: close\r\n/);
+      }
+    },
+  ),
+);
+
+const behind: readonly Case[] = [
+  served(
+    "a body in chunks that goes on after its answer is dropped, and the connection is kept",
+    { handler: (_, reply) => reply.send("hello") },
+    async (_, client) => {
+      const one = client().send(`${CHUNKED}${chunk(5)}`);
+      await one.until(({ text }) => text.endsWith("hello"));
+      one.send(`${chunk(5)}0\r\n\r\n${LAST}`);
+      assert.deepEqual(answers(await one.end()), ["200", "200"]);
+      const broken = client().send(`${CHUNKED}${chunk(5)}`);
+      await broken.until(({ text }) => text.endsWith("hello"));
+      assert.deepEqual(answers(await broken.send(`-1\r\n${GET}`).end()), ["200"]);
+    },
+  ),
+  served(
+    "a body in chunks of which nothing has come ends the connection, as the answer says",
+    { handler: (_, reply) => reply.send("hello") },
+    async (_, client) => {
+      for (const body of [`${chunk(5)}0\r\n\r\n`, "-1\r\n"]) {
+        const one = client().send(CHUNKED);
+        await one.until(({ text }) => text.endsWith("hello"));
+        assert.match(one.text, /\r\nConnection: close\r\n/);
+        assert.deepEqual(answers(await one.send(body + GET).end()), ["200"]);
+      }
+    },
+  ),
+  served(
+    "a reply may begin before its body is read, and nothing of that is lost",
+    {
+      handler(request, reply) {
+        reply.begin();
+        request.read({ data: (bytes) => void reply.write(bytes), end: () => reply.end() });
+      },
+    },
+    async (_, client) => {
+      const one = client().send(`${CHUNKED}5\r\nhello\r\n0\r\n\r\n${LAST}`);
+      assert.match(bodyOf(await one.end()), /^5\r\nhello\r\n0\r\n\r\nHTTP/);
+    },
+  ),
+];
+
+const HOSTS = [
+  "[zz]",
+  "[:]",
+  "[1.2.3.4]",
+  "[::1%25lo]",
+  "[v1.a]",
+  "[]",
+  "1.2.3.256",
+  "a:65536",
+  "a:-1",
+  "u@a",
+  "a%zz",
+];
+
+const hosts: readonly Case[] = (["handler", "fetch"] as const).map((way) =>
+  served(
+    `a host that no URL has is refused in each place where a request names one: ${way}`,
+    way === "handler"
+      ? { handler: (_, reply) => reply.send("hello") }
+      : { fetch: () => new Response("hello") },
+    async (_, client) => {
+      for (const host of HOSTS) {
+        for (const request of [
+          `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+          `GET http://${host}/ HTTP/1.1\r\nHost: a\r\n\r\n`,
+          `CONNECT ${host.includes("a:") ? host : `${host}:80`} HTTP/1.1\r\nHost: a\r\n\r\n`,
+        ]) {
+          assert.match(await client().send(request).end(), /^HTTP\/1.1 400 /, request);
+        }
+      }
+    },
+  ),
+);
+
+export function httpRepliesConformance(): Suite {
+  return {
+    title: "HTTP replies",
+    cases: [
+      ...filled,
+      ...short,
+      ...connection,
+      ...unread,
+      ...behind,
+      ...hosts,
+      returned("a string", () => "text"),
+      returned("a Response", () => new Response("text")),
+      returned("a promise of a Response", async () => new Response("text")),
+    ],
+  };
+}

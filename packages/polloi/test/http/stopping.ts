@@ -1,0 +1,179 @@
+/** How an HTTP server stops: every request that has arrived is answered, and nothing is waited for without need. */
+import assert from "node:assert/strict";
+import type { Case, Suite } from "../../../../test/support/suite.ts";
+import type { HttpOptions, HttpServer } from "../../src/http/index.ts";
+import { Socket } from "../../src/socket/socket.ts";
+import { Peer } from "../reactor/rig.ts";
+import { ENGINES } from "../support/engines.ts";
+import { GET, served } from "./client.ts";
+import { onEngine } from "./departures.ts";
+import { until } from "./web-case.ts";
+
+/** A client that is connected, and sends, without a turn of the server. */
+function peerOf(server: HttpServer, sent = ""): Peer {
+  const socket = new Socket(2, 1);
+  socket.connect({ address: "127.0.0.1", port: server.port });
+  return new Peer(socket).send(sent);
+}
+
+async function ended(peers: readonly Peer[]): Promise<void> {
+  await until(() => {
+    for (const peer of peers) peer.pump();
+    return peers.every((peer) => peer.ended || peer.error !== undefined);
+  });
+}
+
+function statusesOf({ text }: Peer): string[] {
+  return [...text.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status as string);
+}
+
+const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+const CHUNKED =
+  "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+
+/** What has arrived when the server is stopped, and how many answers there are to it. */
+const SENT: readonly (readonly [bytes: string, answers: number])[] = [
+  [GET, 1],
+  [POST, 1],
+  [CHUNKED, 1],
+  [GET + GET + GET, 3],
+  [GET + POST + GET, 3],
+  [POST + CHUNKED, 2],
+  [GET.repeat(1000), 1000],
+];
+
+/** Ways to answer. */
+const WAYS: readonly (readonly [name: string, options: HttpOptions])[] = [
+  ["handler", { handler: (_, reply) => reply.send("hello") }],
+  [
+    "a handler that takes its time",
+    {
+      async handler(_, reply) {
+        await null;
+        reply.send("hello");
+      },
+    },
+  ],
+  [
+    "a handler that reads",
+    {
+      async handler(request, reply) {
+        await request.bytes();
+        reply.send("hello");
+      },
+    },
+  ],
+  ["fetch", { fetch: () => new Response("hello") }],
+];
+
+const answered: readonly Case[] = ENGINES.flatMap((engine) =>
+  WAYS.map(([name, options]) =>
+    onEngine(
+      engine,
+      `what has arrived when a server stops is answered, and the last answer ends the connection: ${name}`,
+      options,
+      async (server) => {
+        // Connections that have been used, new ones, and those in the backlog.
+        const used = SENT.map(() => peerOf(server, GET));
+        const fresh = SENT.map(() => peerOf(server));
+        await until(() => {
+          for (const peer of used) peer.pump();
+          return used.every(({ text }) => text.endsWith("hello")) && server.connections === 14;
+        });
+        const backlog = SENT.map(() => peerOf(server));
+        for (const peers of [used, fresh, backlog]) {
+          for (const [i, [bytes]] of SENT.entries()) peers[i]?.send(bytes);
+        }
+        const stopped = server.stop();
+        const all = [...used, ...fresh, ...backlog];
+        await ended(all);
+        for (const [i, peer] of all.entries()) {
+          const [bytes, count] = SENT[i % SENT.length] as (typeof SENT)[number];
+          const before = i < used.length ? 1 : 0;
+          const what = `${JSON.stringify(bytes.slice(0, 200))} of connection ${i}`;
+          assert.equal(peer.error, undefined, what);
+          assert.deepEqual(statusesOf(peer), Array(count + before).fill("200"), what);
+          assert.equal(peer.text.match(/\r\nConnection: close\r\n/g)?.length, 1, what);
+          assert.match(peer.text, /Connection: close\r\n(?!.*HTTP).*hello$/s, what);
+          peer.close();
+        }
+        await stopped;
+        assert.equal(server.connections, 0);
+      },
+    ),
+  ),
+);
+
+const hello: HttpOptions = { handler: (_, reply) => reply.send("hello") };
+
+const waiting: readonly Case[] = [
+  served(
+    "a request that is on the way when a server stops is answered, on a used and on a new connection",
+    hello,
+    async (server) => {
+      const peers = [peerOf(server, GET), peerOf(server)];
+      await until(() => {
+        for (const peer of peers) peer.pump();
+        return peers[0]?.text.endsWith("hello") === true && server.connections === 2;
+      });
+      peers.push(peerOf(server));
+      const stopped = server.stop();
+      setTimeout(() => {
+        for (const peer of peers) peer.send(GET);
+      }, 5);
+      await ended(peers);
+      for (const peer of peers) {
+        assert.match(peer.text, /Connection: close\r\n.*hello$/s);
+        peer.close();
+      }
+      await stopped;
+    },
+  ),
+  served(
+    "a server that stops ends connections that ask for nothing, long before its grace is over",
+    hello,
+    async (server) => {
+      const peers = [peerOf(server, GET), peerOf(server)];
+      await until(() => server.counts.requests === 1 && server.connections === 2);
+      const began = performance.now();
+      const stopped = server.stop(20_000);
+      await ended(peers);
+      for (const peer of peers) peer.close();
+      await stopped;
+      assert.ok(performance.now() - began < 10_000);
+      assert.deepEqual(server.counts.refused, {});
+    },
+  ),
+  served(
+    "a request that has begun to arrive when a server stops is waited for",
+    hello,
+    async (server) => {
+      const one = peerOf(server, GET.slice(0, 10));
+      await until(() => server.connections === 1);
+      const stopped = server.stop();
+      // Longer than a connection has that has sent nothing.
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      one.send(GET.slice(10));
+      await ended([one]);
+      assert.match(one.text, /Connection: close\r\n.*hello$/s);
+      one.close();
+      await stopped;
+    },
+  ),
+  served(
+    "a server that is stopped with no time cuts everything off",
+    { handler() {} },
+    async (server) => {
+      const peers = [peerOf(server, GET), peerOf(server)];
+      await until(() => server.connections === 2);
+      await server.stop(0);
+      assert.equal(server.connections, 0);
+      await ended(peers);
+      for (const peer of peers) peer.close();
+    },
+  ),
+];
+
+export function httpStoppingConformance(): Suite {
+  return { title: "HTTP stopping", cases: [...answered, ...waiting] };
+}

@@ -1,0 +1,44 @@
+import type { Case } from "../../../../test/support/suite.ts";
+import type { FetchHandler, HttpServer } from "../../src/http/index.ts";
+import { type Client, served } from "./client.ts";
+
+/** What a case gets: the server, clients, its address, and what was told as an error. */
+export interface Served {
+  readonly server: HttpServer;
+  readonly client: () => Client;
+  readonly url: string;
+  readonly errors: unknown[];
+}
+
+/** Makes cases of one way to serve. */
+export interface WebCase {
+  (
+    name: string,
+    fetch: FetchHandler,
+    run: (at: Served) => Promise<void>,
+    options?: { readonly maxBodyBytes?: number },
+  ): Case;
+  readonly overridesGlobals: boolean;
+}
+
+export function webCase(overrideGlobals: boolean): WebCase {
+  const make: Omit<WebCase, "overridesGlobals"> & ((...args: Parameters<WebCase>) => Case) = (
+    name,
+    fetch,
+    run,
+    options = {},
+  ) => {
+    const errors: unknown[] = [];
+    const error = (thrown: unknown): void => void errors.push(thrown);
+    return served(name, { fetch, error, overrideGlobals, ...options }, async (server, client) => {
+      errors.length = 0;
+      await run({ server, client, url: `http://127.0.0.1:${server.port}`, errors });
+    });
+  };
+  return Object.assign(make, { overridesGlobals: overrideGlobals });
+}
+
+/** Waits until something is so. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
+}

@@ -1,0 +1,292 @@
+import assert from "node:assert/strict";
+import { setImmediate as nextImmediate, setTimeout as sleep } from "node:timers/promises";
+import { kernelWith } from "../../../../test/support/descriptors.ts";
+import type { Case } from "../../../../test/support/suite.ts";
+import type { EngineName, Trigger } from "../../src/engine/engine.ts";
+import { type Listener, type ListenOptions, Reactor } from "../../src/index.ts";
+import { SO_LINGER, SOL_SOCKET } from "../../src/socket/constants.ts";
+import { Socket } from "../../src/socket/socket.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
+import type { Libc } from "../../src/sys/libc.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { assertReactorBalance } from "../support/balance.ts";
+
+/** One way in which a reactor can work. */
+export interface Variant {
+  readonly engine: EngineName;
+  /** Of an engine over readiness. */
+  readonly trigger?: Trigger;
+  readonly mode: "hosted" | "blocking";
+}
+
+/** Why a case that counts or replaces calls of libc is not for this variant. */
+export function withoutCalls({ engine }: Variant): string | undefined {
+  return engine === "io_uring" ? "io_uring makes no calls that could be counted" : undefined;
+}
+
+/** What a case needs longer than this for hangs. */
+const UNTIL_MS = 8_000;
+
+/** The calls that are counted in every rig. */
+const COUNTED = ["send", "recv", "accept4", "epoll_wait", "syscall", "ppoll", "pselect"] as const;
+
+const { libc } = kernel;
+
+/** A reactor under test, its peers, and what drives both. */
+export class Rig {
+  readonly variant: Variant;
+  readonly reactor: Reactor;
+  readonly counts: Record<(typeof COUNTED)[number], number>;
+  readonly #peers: Peer[] = [];
+  readonly #fds: number[] = [];
+
+  constructor(variant: Variant, calls: Partial<Libc> = {}) {
+    const { engine, trigger } = variant;
+    this.variant = variant;
+    const counts = Object.fromEntries(COUNTED.map((name) => [name, 0])) as typeof this.counts;
+    this.counts = counts;
+    const counting = Object.fromEntries(
+      COUNTED.map((name) => {
+        const call = (calls[name] ?? libc[name]) as (...args: number[]) => number;
+        return [
+          name,
+          (...args: number[]) => {
+            counts[name]++;
+            return call(...args);
+          },
+        ];
+      }),
+    );
+    this.reactor = new Reactor({ engine, trigger, kernel: kernelWith({ ...calls, ...counting }) });
+    // Nothing is open yet, so this returns at once; what it leaves behind is driven by `turn` alone.
+    if (variant.mode === "blocking") this.reactor.run();
+  }
+
+  /** How often the engine has waited, which it does once a turn. */
+  get turns(): number {
+    const { epoll_wait, syscall, ppoll, pselect } = this.counts;
+    return epoll_wait + syscall + ppoll + pselect;
+  }
+
+  listen<Data = unknown>(options: Partial<ListenOptions<Data>>): Listener {
+    const address = options.path === undefined ? { host: "127.0.0.1", port: 0 } : {};
+    return this.reactor.listen<Data>({ ...address, ...options });
+  }
+
+  /** A peer that is connected to `listener`, which need not have accepted it. */
+  peer(listener: Listener): Peer {
+    const { address } = listener;
+    assert.ok(address !== null);
+    const socket = new Socket(address.path === undefined ? (address.family ?? 2) : 1, 1);
+    socket.connect(address);
+    return this.pump(new Peer(socket));
+  }
+
+  /** Has `peer` send and receive whenever something is waited for. */
+  pump(peer: Peer): Peer {
+    this.#peers.push(peer);
+    return peer;
+  }
+
+  /** Closes `fd` in the end. */
+  own(fd: number): number {
+    this.#fds.push(fd);
+    return fd;
+  }
+
+  /** A counter, readable when it is not 0. */
+  eventfd(value: number): number {
+    return this.own(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK));
+  }
+
+  /** Lets reactor and peers work until `condition` holds. */
+  async until(what: string, condition: () => boolean, ms: number = UNTIL_MS): Promise<void> {
+    const deadline = performance.now() + ms;
+    while (!condition()) {
+      if (performance.now() > deadline) {
+        const { engine, trigger, mode } = this.variant;
+        assert.fail(`${engine} ${trigger ?? ""} ${mode} on ${kernel.runtime}: never ${what}`);
+      }
+      await this.step();
+    }
+  }
+
+  /** Lets reactor and peers work for so long, for what must not happen. */
+  async during(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    while (performance.now() < end) await this.step();
+  }
+
+  async step(): Promise<void> {
+    let moved = false;
+    for (const peer of this.#peers) moved = peer.pump() || moved;
+    if (this.variant.mode === "blocking") this.reactor.turn(moved ? 0 : 1);
+    else await (moved ? nextImmediate() : sleep(1));
+  }
+
+  /** @param check - Whether a reactor that has not given back all that it had in use is a failure. */
+  close(check: boolean): void {
+    try {
+      if (check) assertReactorBalance(this.reactor);
+    } finally {
+      this.#close();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close(true);
+  }
+
+  #close(): void {
+    this.reactor.close();
+    for (const peer of this.#peers) peer.close();
+    for (const fd of this.#fds) libc.close(fd);
+  }
+}
+
+const incoming = new Uint8Array(65_536);
+
+/** The other end of a connection: a bare socket that does nothing unless it is pumped. */
+export class Peer {
+  readonly socket: Socket;
+  reading = true;
+  /** How many bytes at most are received in a pump. */
+  readBytes: number = 1 << 20;
+  /** The end of the stream was seen. */
+  ended = false;
+  /** The code of what ended it instead. */
+  error: string | undefined;
+  length = 0;
+  readonly #chunks: Uint8Array[] = [];
+  #queue: Uint8Array[] = [];
+  #shutdown = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setBlocking(false);
+  }
+
+  /** Everything that came. */
+  get bytes(): Uint8Array {
+    return Buffer.concat(this.#chunks);
+  }
+
+  get text(): string {
+    return Buffer.from(this.bytes).toString();
+  }
+
+  get sending(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  send(bytes: Uint8Array | string): this {
+    const all = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
+    if (all.length > 0) this.#queue.push(all);
+    this.pump();
+    return this;
+  }
+
+  /** Sends the end of the stream after what is queued. */
+  shutdown(): this {
+    this.#shutdown = true;
+    this.pump();
+    return this;
+  }
+
+  /** Closes with a reset. */
+  reset(): void {
+    this.socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
+    this.close();
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+
+  /** @returns Whether a byte moved. */
+  pump(): boolean {
+    if (this.socket.closed) return false;
+    try {
+      const sent = this.#send();
+      return this.#receive() || sent;
+    } catch (error) {
+      this.error = (error as { code?: string }).code;
+      this.#queue = [];
+      return false;
+    }
+  }
+
+  #send(): boolean {
+    let moved = false;
+    for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
+      const sent = this.socket.send(first.subarray(0, 65_536));
+      if (sent === null) return moved;
+      moved = true;
+      if (sent === first.length) this.#queue.shift();
+      else this.#queue[0] = first.subarray(sent);
+    }
+    if (this.#shutdown) this.socket.shutdown(1);
+    this.#shutdown = false;
+    return moved;
+  }
+
+  #receive(): boolean {
+    if (!this.reading || this.ended || this.error !== undefined) return false;
+    let moved = false;
+    for (let left = this.readBytes; left > 0; ) {
+      const room = left < incoming.length ? incoming.subarray(0, left) : incoming;
+      const length = this.socket.recvInto(room);
+      if (length === null) return moved;
+      moved = true;
+      if (length === 0) {
+        this.ended = true;
+        return true;
+      }
+      this.#chunks.push(incoming.slice(0, length));
+      this.length += length;
+      left -= length;
+    }
+    return moved;
+  }
+}
+
+/** Bytes of which no two stretches are alike, so that one lost or moved shows. */
+export function pattern(length: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(Math.ceil(length / 4) * 4);
+  const words = new Uint32Array(bytes.buffer);
+  let state = seed >>> 0 || 1;
+  for (let i = 0; i < words.length; i++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    words[i] = state ^ (state >>> 15);
+  }
+  return bytes.subarray(0, length);
+}
+
+/** Fails unless both are the same bytes, without printing a megabyte of them. */
+export function assertSame(found: Uint8Array, wanted: Uint8Array): void {
+  assert.equal(found.length, wanted.length, "the number of bytes differs");
+  if (Buffer.compare(found, wanted) === 0) return;
+  const at = found.findIndex((byte, i) => byte !== wanted[i]);
+  assert.fail(`byte ${at} of ${wanted.length} is ${found[at]}, not ${wanted[at]}`);
+}
+
+/** Makes cases of bodies that get a rig, which is closed when they end. */
+export function casesOf(
+  variant: Variant,
+): (name: string, body: (rig: Rig) => void | Promise<void>, skip?: string) => Case {
+  return (name, body, skip) => ({
+    name,
+    skip,
+    run: async () => {
+      const rig = new Rig(variant);
+      let passed = false;
+      try {
+        await body(rig);
+        passed = true;
+      } finally {
+        // What a failed case leaves behind says nothing.
+        rig.close(passed);
+      }
+    },
+  });
+}

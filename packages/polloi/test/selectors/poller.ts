@@ -1,0 +1,395 @@
+import assert from "node:assert/strict";
+import {
+  closedFd,
+  interrupted,
+  type Opened,
+  opening,
+  withoutPwait2,
+} from "../../../../test/support/descriptors.ts";
+import type { Suite } from "../../../../test/support/suite.ts";
+import { ERRNO } from "../../src/base/errno.ts";
+import {
+  EVENT_ALL,
+  EVENT_ERROR,
+  EVENT_HANGUP,
+  EVENT_PEER_CLOSED,
+  EVENT_READ,
+  EVENT_WRITE,
+  MODE_EDGE,
+  MODE_ONE_SHOT,
+} from "../../src/selectors/events.ts";
+import { type Poller, ReadyBatch } from "../../src/selectors/poller.ts";
+import type { Kernel } from "../../src/sys/kernel.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { assertGivesBack } from "../support/arenas.ts";
+
+/** What is ready now, as tag to events. */
+function readyNow(poller: Poller, batch: ReadyBatch = new ReadyBatch()): Map<number, number> {
+  const count = poller.wait(batch, 0);
+  assert.ok(count >= 0, `${poller.name}: wait gave ${count}`);
+  assert.equal(batch.count, count);
+  const found = new Map<number, number>();
+  for (let i = 0; i < count; i++) {
+    assert.ok(!found.has(batch.tags[i] as number), `${poller.name}: a tag came twice`);
+    found.set(batch.tags[i] as number, batch.events[i] as number);
+  }
+  return found;
+}
+
+/** What every {@link Poller} must do. `make` gives a new one. */
+export function pollerConformance(name: string, make: (kernel: Kernel) => Poller): Suite {
+  const { capabilities, name: engine } = probe(make);
+  const using = (body: (poller: Poller, opened: Opened) => void): (() => void) =>
+    opening((opened) => {
+      const poller = make(kernel);
+      opened.own({ [Symbol.dispose]: () => poller.close() });
+      body(poller, opened);
+    });
+  const without = (capable: boolean, what: string): string | undefined =>
+    capable ? undefined : `${name} has no ${what}`;
+
+  return {
+    title: `Poller conformance: ${name} on ${kernel.runtime}`,
+    cases: [
+      {
+        name: "one that finds no memory, at whatever step, gives back all that it had",
+        run() {
+          assertGivesBack(kernel, (scarce) => {
+            const poller = make(scarce);
+            return () => poller.close();
+          });
+        },
+      },
+      {
+        name: "reports a tag of all 32 bits with what is ready, and nothing else",
+        run: using((poller, opened) => {
+          const [a, b] = opened.pair();
+          assert.equal(poller.add(a.fileno(), EVENT_READ, 0xffff_fffe), 0);
+          assert.deepEqual([...readyNow(poller)], []);
+          b.write();
+          assert.deepEqual([...readyNow(poller)], [[0xffff_fffe, EVENT_READ]]);
+          a.drain();
+          assert.deepEqual([...readyNow(poller)], []);
+        }),
+      },
+      {
+        name: "reports both directions of one descriptor as one entry",
+        run: using((poller, opened) => {
+          const [a, b] = opened.pair();
+          b.write();
+          poller.add(a.fileno(), EVENT_READ | EVENT_WRITE, 7);
+          assert.deepEqual([...readyNow(poller)], [[7, EVENT_READ | EVENT_WRITE]]);
+        }),
+      },
+      {
+        name: "keeps reporting what stays ready, until it is taken",
+        run: using((poller, opened) => {
+          const { reader, writer } = opened.pipe();
+          writer.write();
+          poller.add(reader.fileno(), EVENT_READ, 1);
+          for (let i = 0; i < 3; i++) assert.equal(readyNow(poller).get(1), EVENT_READ);
+        }),
+      },
+      {
+        name: "modify replaces the interest and the tag",
+        run: using((poller, opened) => {
+          const [a] = opened.pair();
+          poller.add(a.fileno(), EVENT_WRITE, 1);
+          assert.equal(poller.modify(a.fileno(), EVENT_READ, 2), 0);
+          assert.deepEqual([...readyNow(poller)], []);
+          poller.modify(a.fileno(), EVENT_READ | EVENT_WRITE, 3);
+          assert.deepEqual([...readyNow(poller)], [[3, EVENT_WRITE]]);
+        }),
+      },
+      {
+        name: "no interest is silent, and can be taken up again",
+        run: using((poller, opened) => {
+          const [a] = opened.pair();
+          poller.add(a.fileno(), 0, 1);
+          assert.deepEqual([...readyNow(poller)], []);
+          poller.modify(a.fileno(), EVENT_WRITE, 1);
+          assert.equal(readyNow(poller).get(1), EVENT_WRITE);
+        }),
+      },
+      {
+        name: "what is removed is not reported, and can be added again",
+        run: using((poller, opened) => {
+          const [a] = opened.pair();
+          poller.add(a.fileno(), EVENT_WRITE, 1);
+          assert.equal(poller.remove(a.fileno()), 0);
+          assert.deepEqual([...readyNow(poller)], []);
+          assert.equal(poller.add(a.fileno(), EVENT_WRITE, 2), 0);
+          assert.deepEqual([...readyNow(poller)], [[2, EVENT_WRITE]]);
+        }),
+      },
+      {
+        name: "answers EEXIST, ENOENT and EBADF as the kernel does",
+        run: using((poller, opened) => {
+          const [a, b] = opened.pair();
+          poller.add(a.fileno(), EVENT_READ, 1);
+          assert.equal(poller.add(a.fileno(), EVENT_READ, 2), -ERRNO.EEXIST);
+          assert.equal(poller.modify(b.fileno(), EVENT_READ, 2), -ERRNO.ENOENT);
+          assert.equal(poller.remove(b.fileno()), -ERRNO.ENOENT);
+          assert.equal(poller.add(closedFd(), EVENT_READ, 3), -ERRNO.EBADF);
+          assert.equal(poller.add(-1, EVENT_READ, 3), -ERRNO.EBADF);
+        }),
+      },
+      {
+        name: "a modify that fails leaves what was asked",
+        run: using((poller, opened) => {
+          const [a] = opened.pair();
+          poller.add(a.fileno(), EVENT_WRITE, 1);
+          if (capabilities.edge) {
+            // Nothing that can be asked fails on an engine that has it all: ask it of another.
+            assert.equal(poller.modify(closedFd(), EVENT_READ, 9), -ERRNO.EBADF);
+          } else {
+            assert.equal(poller.modify(a.fileno(), EVENT_READ | MODE_EDGE, 9), -ERRNO.EINVAL);
+          }
+          assert.deepEqual([...readyNow(poller)], [[1, EVENT_WRITE]]);
+        }),
+      },
+      {
+        name: "refuses the modes that its capabilities lack",
+        skip: capabilities.edge ? `${name} has them all` : undefined,
+        run: using((poller, opened) => {
+          const [a] = opened.pair();
+          assert.equal(poller.add(a.fileno(), EVENT_READ | MODE_EDGE, 1), -ERRNO.EINVAL);
+          assert.equal(poller.add(a.fileno(), EVENT_READ | MODE_ONE_SHOT, 1), -ERRNO.EINVAL);
+          assert.equal(poller.remove(a.fileno()), -ERRNO.ENOENT);
+        }),
+      },
+      {
+        name: "edge-triggered, reports what happened once",
+        skip: without(capabilities.edge, "edge"),
+        run: using((poller, opened) => {
+          const { reader, writer } = opened.pipe();
+          poller.add(reader.fileno(), EVENT_READ | MODE_EDGE, 1);
+          writer.write();
+          assert.equal(readyNow(poller).get(1), EVENT_READ);
+          assert.equal(readyNow(poller).size, 0);
+          writer.write();
+          assert.equal(readyNow(poller).get(1), EVENT_READ);
+        }),
+      },
+      {
+        name: "one-shot, is silent until modified",
+        skip: without(capabilities.oneShot, "one-shot"),
+        run: using((poller, opened) => {
+          const [a] = opened.pair();
+          poller.add(a.fileno(), EVENT_WRITE | MODE_ONE_SHOT, 1);
+          assert.equal(readyNow(poller).get(1), EVENT_WRITE);
+          assert.equal(readyNow(poller).size, 0);
+          poller.modify(a.fileno(), EVENT_WRITE | MODE_ONE_SHOT, 1);
+          assert.equal(readyNow(poller).get(1), EVENT_WRITE);
+        }),
+      },
+      {
+        name: "a hang-up reaches the owner who asked for nothing",
+        skip: without(capabilities.hangup, "report of hang-ups"),
+        run: using((poller, opened) => {
+          const [a, b] = opened.pair();
+          poller.add(a.fileno(), 0, 1);
+          b.close();
+          assert.equal((readyNow(poller).get(1) ?? 0) & EVENT_HANGUP, EVENT_HANGUP);
+        }),
+      },
+      {
+        name: "the end of a stream is readable",
+        run: using((poller, opened) => {
+          const { reader, writer } = opened.pipe();
+          const [a, b] = opened.pair();
+          poller.add(a.fileno(), EVENT_READ, 2);
+          b.close();
+          assert.equal((readyNow(poller).get(2) ?? 0) & EVENT_READ, EVENT_READ);
+          poller.add(reader.fileno(), EVENT_READ, 1);
+          writer.close();
+          const told = capabilities.hangup ? EVENT_HANGUP : EVENT_READ;
+          assert.equal((readyNow(poller).get(1) ?? 0) & told, told);
+        }),
+      },
+      {
+        name: "a peer that closed its half is told from data",
+        skip: without(capabilities.peerClosed, "EVENT_PEER_CLOSED"),
+        run: using((poller, opened) => {
+          const [a, b] = opened.pair();
+          poller.add(a.fileno(), EVENT_PEER_CLOSED, 1);
+          b.write();
+          assert.equal(readyNow(poller).size, 0);
+          const SHUT_WR = 1;
+          kernel.libc.shutdown(b.fileno(), SHUT_WR);
+          assert.equal(readyNow(poller).get(1), EVENT_PEER_CLOSED);
+        }),
+      },
+      {
+        name: "one that was closed while watched does not keep the others from being reported",
+        run: using((poller, opened) => {
+          const { reader, writer } = opened.pipe();
+          const [gone, peer] = opened.pair();
+          writer.write();
+          peer.write();
+          poller.add(reader.fileno(), EVENT_READ, 1);
+          poller.add(gone.fileno(), EVENT_READ, 2);
+          const fd = gone.fileno();
+          gone.close();
+          for (let i = 0; i < 3; i++) {
+            const found = readyNow(poller);
+            assert.equal(found.get(1), EVENT_READ);
+            // Epoll forgets a descriptor when it closes; the others must tell, or it is lost.
+            if (poller.name !== "epoll") assert.equal(found.get(2), EVENT_ERROR);
+          }
+          poller.remove(fd);
+          assert.deepEqual([...readyNow(poller)], [[1, EVENT_READ]]);
+        }),
+      },
+      {
+        name: "one that was closed ends a wait for ever",
+        skip: engine === "epoll" ? "epoll forgets a descriptor when it closes" : undefined,
+        run: using((poller, opened) => {
+          const { reader } = opened.pipe();
+          poller.add(reader.fileno(), EVENT_READ, 1);
+          reader.close();
+          const batch = new ReadyBatch();
+          assert.equal(poller.wait(batch, -1), 1);
+          assert.equal(batch.events[0], EVENT_ERROR);
+        }),
+      },
+      {
+        name: "when more are ready than a batch holds, every one has its turn",
+        run: using((poller, opened) => {
+          const many = 100;
+          for (let tag = 0; tag < many; tag++) {
+            poller.add(opened.counter(1).fileno(), EVENT_READ, tag);
+          }
+          const batch = new ReadyBatch(7);
+          const seen = new Set<number>();
+          for (let turn = 0; turn < Math.ceil(many / 7); turn++) {
+            assert.equal(readyNow(poller, batch).size, 7);
+            for (const tag of batch.tags) seen.add(tag);
+          }
+          assert.equal(seen.size, many);
+        }),
+      },
+      {
+        name: "removing any one of many leaves the others as they were",
+        run: using((poller, opened) => {
+          const many = Array.from({ length: 600 }, () => opened.counter(1));
+          many.forEach((it, tag) => {
+            poller.add(it.fileno(), tag % 2 === 0 ? EVENT_READ : EVENT_WRITE, tag);
+          });
+          const expected = new Map(
+            many.map((_, tag) => [tag, tag % 2 === 0 ? EVENT_READ : EVENT_WRITE]),
+          );
+          for (let tag = 0; tag < many.length; tag += 3) {
+            assert.equal(poller.remove((many[tag] as (typeof many)[0]).fileno()), 0);
+            expected.delete(tag);
+          }
+          const found = [...readyNow(poller)].sort(([a], [b]) => a - b);
+          assert.deepEqual(found, [...expected]);
+        }),
+      },
+      {
+        name: "watches regular files as always ready, or refuses them with EPERM",
+        run: using((poller, opened) => {
+          const result = poller.add(opened.file().fileno(), EVENT_READ | EVENT_WRITE, 1);
+          if (capabilities.regularFiles) {
+            assert.equal(result, 0);
+            assert.equal(readyNow(poller).get(1), EVENT_READ | EVENT_WRITE);
+          } else {
+            assert.equal(result, -ERRNO.EPERM);
+          }
+        }),
+      },
+      {
+        name: "a wait takes its time, and never less",
+        run: using((poller, opened) => {
+          poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+          for (const timeoutMs of [0.3, 1, 7.5, 20]) {
+            const start = performance.now();
+            assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
+            const took = performance.now() - start;
+            assert.ok(took >= timeoutMs, `${name}: waited ${took} of ${timeoutMs} ms`);
+          }
+        }),
+      },
+      {
+        name: "without epoll_pwait2, or where it is forbidden, waits are whole milliseconds and never shorter",
+        run: opening((opened) => {
+          for (const old of withoutPwait2()) {
+            const poller = make(old);
+            opened.own({ [Symbol.dispose]: () => poller.close() });
+            poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+            for (const timeoutMs of [0.2, 5.5]) {
+              const start = performance.now();
+              assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
+              const took = performance.now() - start;
+              assert.ok(took >= timeoutMs, `${name}: waited ${took} of ${timeoutMs} ms`);
+            }
+          }
+        }),
+      },
+      {
+        name: "a signal does not end a wait, and does not make it start anew",
+        run: opening((opened) => {
+          for (const timeoutMs of [20, 20.5]) {
+            const faulty = interrupted(1000, 3);
+            const poller = make(faulty.kernel);
+            opened.own({ [Symbol.dispose]: () => poller.close() });
+            poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+            const start = performance.now();
+            assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
+            const took = performance.now() - start;
+            assert.ok(took >= timeoutMs, `${name}: waited ${took} of ${timeoutMs} ms`);
+            // Started anew after each, it would have gone through all of them.
+            assert.ok(faulty.left() > 900, `${name}: ${1000 - faulty.left()} interruptions`);
+          }
+        }),
+      },
+      {
+        name: "a signal does not end a wait for ever",
+        run: opening((opened) => {
+          const faulty = interrupted(2);
+          const poller = make(faulty.kernel);
+          opened.own({ [Symbol.dispose]: () => poller.close() });
+          poller.add(opened.counter(1).fileno(), EVENT_READ, 1);
+          assert.equal(poller.wait(new ReadyBatch(), -1), 1);
+          assert.equal(faulty.left(), 0);
+        }),
+      },
+      {
+        name: "its own descriptor, where it has one, is readable when something is ready",
+        skip: ["epoll", "io_uring"].includes(engine) ? undefined : `${name} has no descriptor`,
+        run: using((inner, opened) => {
+          const outer = make(kernel);
+          opened.own({ [Symbol.dispose]: () => outer.close() });
+          const { reader, writer } = opened.pipe();
+          inner.add(reader.fileno(), EVENT_READ, 1);
+          outer.add(inner.fileno(), EVENT_READ, 2);
+          assert.equal(readyNow(outer).size, 0);
+          writer.write();
+          assert.equal(readyNow(outer).get(2), EVENT_READ);
+        }),
+      },
+      {
+        name: "after close, every call answers EBADF, and closing again does nothing",
+        run: opening((opened) => {
+          const poller = make(kernel);
+          const [a, b] = opened.pair();
+          poller.add(a.fileno(), EVENT_WRITE, 1);
+          poller.close();
+          poller.close();
+          assert.equal(poller.fileno(), -1);
+          assert.equal(poller.add(b.fileno(), EVENT_ALL, 1), -ERRNO.EBADF);
+          assert.equal(poller.modify(a.fileno(), EVENT_READ, 1), -ERRNO.EBADF);
+          assert.equal(poller.remove(a.fileno()), -ERRNO.EBADF);
+          assert.equal(poller.wait(new ReadyBatch(), 0), -ERRNO.EBADF);
+        }),
+      },
+    ],
+  };
+}
+
+function probe(make: (kernel: Kernel) => Poller): Pick<Poller, "capabilities" | "name"> {
+  const poller = make(kernel);
+  poller.close();
+  return poller;
+}

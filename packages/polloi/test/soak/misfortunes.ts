@@ -1,0 +1,199 @@
+/** What goes wrong around the soak's server: calls that fail, no descriptors, restarts, a thread that is busy. */
+import { readdirSync } from "node:fs";
+import { kernelWith } from "../../../../test/support/descriptors.ts";
+import { ERRNO } from "../../src/base/errno.ts";
+import { OP_MASK, OP_SEND } from "../../src/engine/uring-slots.ts";
+import type { Reactor } from "../../src/index.ts";
+import { SYS } from "../../src/sys/abi.ts";
+import type { Kernel } from "../../src/sys/kernel.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { IORING_OP } from "../../src/uring/constants.ts";
+import { randomFrom } from "../support/faulty-kernel.ts";
+import { faultyRings } from "../support/ring-memory.ts";
+
+const { libc, scratch } = kernel;
+
+const RLIMIT_NOFILE = 7;
+/** An episode begins so often, and lasts as long at most. */
+const EVERY_MS = 60;
+/** A handler that is slow, now and then. */
+const SLOW_MS = 3;
+const SLOW_SHARE = 0.03;
+/** How long a thread is busy with something else: longer than the server's idle timeout. */
+const STALL_MS = 400;
+
+/** Errors with which a stream's own calls end. */
+const STREAM_ERRORS = [ERRNO.ECONNRESET, ERRNO.EPIPE, ERRNO.EIO, ERRNO.ENOBUFS, ERRNO.ENOMEM];
+const ENTER_ERRORS = [ERRNO.EINTR, ERRNO.EAGAIN, ERRNO.EBUSY, ERRNO.ENOMEM];
+const ACCEPT_ERRORS = [ERRNO.EACCES, ERRNO.EPERM, ERRNO.ECONNABORTED, ERRNO.EMFILE];
+
+/** What an episode may do to the server. */
+export interface Victim {
+  /** Closes the listener, and listens on its port again. */
+  restart(): void;
+}
+
+/** The misfortunes of one server: which ones, and when, follows from the seed. */
+export class Misfortunes {
+  readonly kernel: Kernel;
+  readonly counts: Record<string, number> = {};
+  readonly #random: () => number;
+  #sends = 0;
+  #receives = 0;
+  #enters = 0;
+  #accept = 0;
+  #stalls = false;
+  #over = false;
+  #restoreLimit: (() => void) | undefined;
+
+  constructor(seed: number) {
+    this.#random = randomFrom(seed);
+    this.kernel = this.#faulty();
+  }
+
+  /** Begins: an episode after the other until {@link Misfortunes.end}. */
+  begin(reactor: Reactor, victim: Victim): void {
+    const timer = reactor.setTimer(EVERY_MS, () => {
+      if (this.#over) return;
+      this.#calm();
+      this.#episode(victim);
+      timer.refresh();
+    });
+  }
+
+  /** A handler runs: sometimes it takes its time. */
+  handled(): void {
+    if (this.#over) return;
+    if (this.#stalls) {
+      this.#stalls = false;
+      busy(STALL_MS);
+    } else if (this.#random() < SLOW_SHARE) busy(SLOW_MS);
+  }
+
+  /** Everything works again. */
+  end(): void {
+    this.#over = true;
+    this.#calm();
+    this.#sends = 0;
+    this.#receives = 0;
+    this.#enters = 0;
+    this.#stalls = false;
+  }
+
+  #calm(): void {
+    this.#accept = 0;
+    this.#restoreLimit?.();
+    this.#restoreLimit = undefined;
+  }
+
+  #episode(victim: Victim): void {
+    const episodes: Record<string, () => void> = {
+      sends: () => {
+        this.#sends = 1 + Math.floor(this.#random() * 8);
+      },
+      receives: () => {
+        this.#receives = 1 + Math.floor(this.#random() * 3);
+      },
+      enters: () => {
+        this.#enters = 1 + Math.floor(this.#random() * 3);
+      },
+      accept: () => {
+        this.#accept = this.#pick(ACCEPT_ERRORS);
+        victim.restart();
+      },
+      descriptors: () => {
+        this.#restoreLimit = leaveDescriptors(3);
+      },
+      restart: () => victim.restart(),
+      stall: () => {
+        this.#stalls = true;
+      },
+      nothing: () => {},
+    };
+    const name = this.#pick(Object.keys(episodes));
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
+    episodes[name]?.();
+  }
+
+  #pick<T>(from: readonly T[]): T {
+    return from[Math.floor(this.#random() * from.length)] as T;
+  }
+
+  #faulty(): Kernel {
+    const refused = new Map<string, number>();
+    const refuse = (words: Uint32Array, at: number, errno: number): void => {
+      refused.set(`${words[at + 8]}:${words[at + 9]}`, errno);
+      words.fill(0, at, at + 8);
+      words.fill(0, at + 10, at + 16);
+    };
+    const { arenas, syscall } = faultyRings({
+      submitting: (words, at) => {
+        const operation = (words[at] as number) & 0xff;
+        if (operation === IORING_OP.ACCEPT && this.#accept > 0) refuse(words, at, this.#accept);
+        else if (operation === IORING_OP.RECV && this.#receives > 0) {
+          this.#receives--;
+          refuse(words, at, ERRNO.ECONNRESET);
+        }
+      },
+      completed: (completion) => {
+        const [low, high, result] = completion as unknown as [number, number, number];
+        if (result === 0) {
+          const key = `${low >>> 0}:${high >>> 0}`;
+          const errno = refused.get(key);
+          if (errno === undefined) return;
+          refused.delete(key);
+          completion[2] = -errno;
+        } else if (result > 0 && (high & OP_MASK) === OP_SEND && this.#sends > 0) {
+          this.#sends--;
+          completion[2] = -this.#pick(STREAM_ERRORS);
+        }
+      },
+    });
+    const interrupted = (): boolean => !this.#over && this.#random() < 0.01;
+    const calls = kernelWith({
+      syscall: (number, ...args) => {
+        // As the seccomp profiles of old containers have it.
+        if (number === SYS.epoll_pwait2) return -ERRNO.EPERM;
+        if (number === SYS.io_uring_enter && this.#enters > 0) {
+          this.#enters--;
+          return -this.#pick(ENTER_ERRORS);
+        }
+        return syscall(number, ...args);
+      },
+      send: (...args) => {
+        if (this.#sends === 0) return libc.send(...args);
+        this.#sends--;
+        return -this.#pick(STREAM_ERRORS);
+      },
+      recv: (...args) => {
+        if (this.#receives === 0) return libc.recv(...args);
+        this.#receives--;
+        return -ERRNO.ECONNRESET;
+      },
+      accept4: (...args) => (this.#accept > 0 ? -this.#accept : libc.accept4(...args)),
+      epoll_wait: (...args) => (interrupted() ? -ERRNO.EINTR : libc.epoll_wait(...args)),
+      ppoll: (...args) => (interrupted() ? -ERRNO.EINTR : libc.ppoll(...args)),
+      pselect: (...args) => (interrupted() ? -ERRNO.EINTR : libc.pselect(...args)),
+    });
+    return { ...calls, arenas };
+  }
+}
+
+function busy(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+/** Lowers the limit on descriptors to what is open and `left` more. @returns What puts it back. */
+function leaveDescriptors(left: number): () => void {
+  libc.getrlimit(RLIMIT_NOFILE, scratch.address);
+  const [soft, hard] = [scratch.getWord(0), scratch.getWord(8)];
+  const set = (limit: number): void => {
+    scratch.setWord(0, limit);
+    scratch.setWord(8, hard);
+    libc.setrlimit(RLIMIT_NOFILE, scratch.address);
+  };
+  const highest = Math.max(...readdirSync("/proc/self/fd").map(Number));
+  set(highest + 1 + left);
+  return () => set(soft);
+}

@@ -1,0 +1,157 @@
+import {
+  type Extent,
+  type Listed,
+  listed,
+  type Suite,
+  selected,
+} from "../../../test/support/suite.ts";
+import { makeEngine } from "../src/engine/choose.ts";
+import { whyNoUring } from "../src/engine/try-uring.ts";
+import {
+  DefaultSelector,
+  EpollSelector,
+  PollSelector,
+  SelectSelector,
+  UringSelector,
+} from "../src/selectors/index.ts";
+import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
+import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
+import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
+import { UringPoller } from "../src/selectors/pollers/uring-poller.ts";
+import { kernel } from "../src/sys/open.ts";
+import { abandonedConformance } from "./api/abandoned.ts";
+import { misuseConformance } from "./api/misuse.ts";
+import { printingConformance } from "./api/printing.ts";
+import { engineConformance } from "./engine/engine.ts";
+import { uringEngineConformance } from "./engine/engine-uring.ts";
+import { httpDeparturesConformance } from "./http/departures.ts";
+import { httpEndingsConformance } from "./http/endings.ts";
+import { httpFilesConformance } from "./http/files.ts";
+import { honoConformance } from "./http/hono.ts";
+import { httpLoggingConformance } from "./http/logging.ts";
+import { httpMisfortunesConformance } from "./http/misfortunes.ts";
+import { parserConformance } from "./http/parser.ts";
+import { httpRepliesConformance } from "./http/replies.ts";
+import { httpServerConformance } from "./http/server.ts";
+import { httpSmugglingConformance } from "./http/smuggling.ts";
+import { httpStoppingConformance } from "./http/stopping.ts";
+import { webConformance } from "./http/web.ts";
+import { httpWorkersConformance } from "./http/workers.ts";
+import { modelsConformance } from "./models/models.ts";
+import { reactorConformance, VARIANTS, type Variant } from "./reactor/reactor.ts";
+import { epollConformance, pollConformance, selectConformance } from "./select/select.ts";
+import { signalsConformance } from "./select/signals.ts";
+import { pollerConformance } from "./selectors/poller.ts";
+import { selectorConformance } from "./selectors/selector.ts";
+import { uringPollerConformance } from "./selectors/uring-poller.ts";
+import { wakerConformance } from "./selectors/waker.ts";
+import { socketConformance } from "./socket/socket.ts";
+import { ENGINES, whereUringWorks } from "./support/engines.ts";
+import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/ring-memory.ts";
+import { libcConformance } from "./sys/libc.ts";
+import { watchConformance } from "./sys/watch.ts";
+import { uringConformance } from "./uring/uring.ts";
+import { workersConformance } from "./workers/workers.ts";
+
+/** The conformance suites of the library, layer by layer. A new suite is one line in {@link all}. */
+export function suites(extent: Extent = "all"): Suite[] {
+  return selected(all(extent), extent).map(whereUringWorks);
+}
+
+/**
+ * Hosting depends on the runtime, and one engine of each kind is enough to show it. A reactor that blocks its
+ * thread differs from a hosted one by who waits, so one readiness engine is enough for that in `npm test`.
+ */
+function reactorFrom({ engine, trigger, mode }: Variant): Extent {
+  const isOfItsKind = engine === "io_uring" || trigger === "edge";
+  if (mode === "hosted") return isOfItsKind ? "smoke" : "core";
+  return isOfItsKind ? "core" : "all";
+}
+
+/** What cannot even be made where io_uring does not work: then one case says so. */
+function onARing(): Suite[] {
+  const reason = whyNoUring(kernel);
+  if (reason !== undefined) {
+    const skip = `io_uring does not work here: ${reason}`;
+    return [{ title: "polloi/uring", cases: [{ name: "everything on a ring", skip, run() {} }] }];
+  }
+  return [
+    pollerConformance("io_uring", (kernel) => new UringPoller(kernel)),
+    uringPollerConformance(),
+    selectorConformance("UringSelector", (options) => new UringSelector(options)),
+    uringConformance(),
+  ];
+}
+
+function all(extent: Extent): Listed[] {
+  const [lightClasses, nativeClasses] = webConformance();
+  return [
+    ...listed(
+      "smoke",
+      libcConformance(),
+      watchConformance(),
+      selectConformance(),
+      pollConformance(),
+      epollConformance(),
+      signalsConformance(),
+      pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
+      pollerConformance("poll", (kernel) => new PollPoller(kernel)),
+      pollerConformance("select", (kernel) => new SelectPoller(kernel)),
+    ),
+    ...listed(
+      "core",
+      selectorConformance("EpollSelector", (options) => new EpollSelector(options)),
+      selectorConformance("PollSelector", (options) => new PollSelector(options)),
+      selectorConformance("SelectSelector", (options) => new SelectSelector(options)),
+    ),
+    ...listed(
+      "smoke",
+      selectorConformance("DefaultSelector", (options) => new DefaultSelector(options)),
+      wakerConformance(),
+      ...socketConformance(),
+    ),
+    ...listed("core", ...onARing()),
+    ...ENGINES.map(([engine, trigger]) => ({
+      suite: engineConformance(
+        trigger === undefined ? engine : `${engine} ${trigger}`,
+        (kernel, completions) => makeEngine(kernel, { engine, trigger }, completions),
+      ),
+      from: engine === "io_uring" || trigger === "edge" ? ("smoke" as const) : ("core" as const),
+    })),
+    ...listed("core", uringEngineConformance("buffers that are used up bit by bit")),
+    ...listed(
+      "all",
+      uringEngineConformance(
+        "an older kernel, with buffers of one receive and receives without a limit",
+        withoutReceiveLimits(withoutIncrementalBuffers(kernel)),
+      ),
+    ),
+    ...VARIANTS.map((variant) => ({
+      suite: reactorConformance(variant),
+      from: reactorFrom(variant),
+    })),
+    ...listed("core", workersConformance(extent), parserConformance()),
+    ...listed("all", modelsConformance(extent), httpWorkersConformance()),
+    ...listed("smoke", httpServerConformance()),
+    ...listed(
+      "core",
+      httpDeparturesConformance(),
+      httpStoppingConformance(),
+      httpRepliesConformance(),
+      httpSmugglingConformance(),
+      httpFilesConformance(),
+      httpEndingsConformance(),
+      httpLoggingConformance(),
+    ),
+    ...listed("smoke", lightClasses),
+    ...listed("core", nativeClasses),
+    ...listed("core", honoConformance(), httpMisfortunesConformance()),
+    // Last, since they leave descriptors to the garbage collector, and select has room for 1024.
+    ...listed(
+      "smoke",
+      ...misuseConformance(),
+      abandonedConformance(whyNoUring(kernel) === undefined),
+      printingConformance(whyNoUring(kernel) === undefined),
+    ),
+  ];
+}

@@ -1,0 +1,448 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { execPath } from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { descriptors } from "../../../../test/support/descriptors.ts";
+import type { Suite } from "../../../../test/support/suite.ts";
+import { SysError } from "../../src/base/sys-error.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
+import type { LoopWatch } from "../../src/sys/kernel.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { memory } from "./memory.ts";
+
+const { libc } = kernel;
+
+/** A descriptor that is readable from `put()` until `take()`, and its watch. */
+class Signal {
+  readonly fd: number = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  watch: LoopWatch | undefined;
+
+  put(): void {
+    memory.setWord(0, 1);
+    assert.equal(libc.write(this.fd, memory.address, 8), 8);
+  }
+
+  /** @returns Whether there was anything. */
+  take(): boolean {
+    return libc.read(this.fd, memory.address, 8) === 8;
+  }
+
+  /** Watches, and gives back what ends both. */
+  on(onReadable: () => boolean): this {
+    this.watch = kernel.watch(this.fd, onReadable);
+    return this;
+  }
+
+  /** Resolves once a watch tells that it is readable. */
+  async told(): Promise<void> {
+    let calls = 0;
+    this.put();
+    this.on(() => {
+      calls++;
+      return this.take();
+    });
+    await until(() => calls > 0);
+  }
+
+  [Symbol.dispose](): void {
+    this.watch?.stop();
+    libc.close(this.fd);
+  }
+}
+
+/** After so long without an event, whatever a runtime does for sleep is in place. */
+const ASLEEP_MS = 120;
+
+/** How many threads are terminated: a fault that ends the process when it is met at a bad moment shows by then. */
+const TERMINATED = 4;
+
+/** Resolves once `condition` holds; the case's own timeout is what ends a wait in vain. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(1);
+}
+
+/** Runs a program of this folder under this runtime. */
+function run(mode: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const program = fileURLToPath(new URL("./watch-program.js", import.meta.url));
+  const flags = kernel.runtime === "deno" ? ["run", "--allow-all"] : [];
+  const child = spawn(execPath, [...flags, program, mode], { stdio: ["ignore", "pipe", "pipe"] });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.on("data", (bytes) => {
+    output.stdout += bytes;
+  });
+  child.stderr.on("data", (bytes) => {
+    output.stderr += bytes;
+  });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, ...output }));
+  });
+}
+
+/** A descriptor in the runtime's own event loop: {@link Kernel.watch}. */
+export function watchConformance(): Suite {
+  return {
+    title: `watch() on ${kernel.runtime} ${kernel.runtimeVersion}`,
+    cases: [
+      {
+        name: "what is readable before the watch begins is reported",
+        run: async () => {
+          using signal = new Signal();
+          signal.put();
+          await new Promise<void>((resolve) => {
+            signal.on(() => {
+              resolve();
+              return signal.take();
+            });
+          });
+        },
+      },
+      {
+        name: "it is level-triggered: what was not taken is reported again, whatever is returned",
+        run: async () => {
+          for (const found of [true, false]) {
+            using signal = new Signal();
+            let calls = 0;
+            signal.put();
+            signal.on(() => {
+              calls++;
+              if (calls === 5) signal.take();
+              return found && calls < 5;
+            });
+            await until(() => calls >= 5);
+          }
+        },
+      },
+      {
+        name: "each of a thousand signals in turn wakes the loop, from sleep as from work",
+        run: async () => {
+          using signal = new Signal();
+          let taken = 0;
+          let wake = () => {};
+          signal.on(() => {
+            const found = signal.take();
+            if (found) {
+              taken++;
+              wake();
+            }
+            return found;
+          });
+          for (let i = 1; i <= 1000; i++) {
+            const woken = new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+            signal.put();
+            await woken;
+            assert.equal(taken, i);
+            // Now and then long enough for the loop to have gone to sleep.
+            if (i % 100 === 0) await sleep(2);
+          }
+        },
+      },
+      {
+        name: "nothing is reported while nothing is readable",
+        run: async () => {
+          using signal = new Signal();
+          let found = 0;
+          signal.on(() => {
+            const took = signal.take();
+            if (took) found++;
+            return took;
+          });
+          await sleep(20);
+          assert.equal(found, 0);
+          signal.put();
+          await until(() => found === 1);
+        },
+      },
+      {
+        name: "promises settled in a call go on before the next one",
+        run: async () => {
+          using signal = new Signal();
+          const order: string[] = [];
+          let calls = 0;
+          signal.put();
+          signal.on(() => {
+            const call = ++calls;
+            order.push(`call ${call}`);
+            Promise.resolve()
+              .then(() => {})
+              .then(() => order.push(`promise ${call}`));
+            if (call === 3) signal.take();
+            return call < 3;
+          });
+          await until(() => calls >= 3);
+          assert.deepEqual(order.slice(0, 6), [
+            "call 1",
+            "promise 1",
+            "call 2",
+            "promise 2",
+            "call 3",
+            "promise 3",
+          ]);
+        },
+      },
+      {
+        name: "timers and fetch go on beside a watch that is always busy",
+        run: async () => {
+          using signal = new Signal();
+          let calls = 0;
+          signal.put();
+          signal.on(() => {
+            calls++;
+            return true;
+          });
+          const server = createServer((_request, response) => response.end("fetched"));
+          await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+          const { port } = server.address() as AddressInfo;
+          const response = await fetch(`http://127.0.0.1:${port}/`, {
+            headers: { connection: "close" },
+          });
+          assert.equal(await response.text(), "fetched");
+          const before = calls;
+          await until(() => calls > before);
+          await new Promise((resolve) => server.close(resolve));
+        },
+      },
+      {
+        name: "timers go on beside a watch that is asleep",
+        run: async () => {
+          using _ = new Signal().on(() => false);
+          for (let i = 0; i < 5; i++) await sleep(1);
+        },
+      },
+      {
+        name: "two watches at once each get their own",
+        run: async () => {
+          using left = new Signal();
+          using right = new Signal();
+          const seen: string[] = [];
+          const watch = (signal: Signal, name: string) =>
+            signal.on(() => {
+              const found = signal.take();
+              if (found) seen.push(name);
+              return found;
+            });
+          watch(left, "left");
+          watch(right, "right");
+          left.put();
+          await until(() => seen.length === 1);
+          right.put();
+          await until(() => seen.length === 2);
+          left.watch?.stop();
+          left.put();
+          right.put();
+          await until(() => seen.length === 3);
+          assert.deepEqual(seen, ["left", "right", "right"]);
+        },
+      },
+      {
+        name: "stop inside the callback is the last call, and a second stop does nothing",
+        run: async () => {
+          for (const found of [true, false]) {
+            using signal = new Signal();
+            using other = new Signal();
+            let calls = 0;
+            let others = 0;
+            signal.put();
+            signal.on(() => {
+              calls++;
+              signal.watch?.stop();
+              signal.watch?.stop();
+              return found;
+            });
+            await until(() => calls === 1);
+            // Turns of the loop in which another watch is served would have served this one too.
+            other.put();
+            other.on(() => {
+              others++;
+              return others < 50;
+            });
+            await until(() => others >= 50);
+            assert.equal(calls, 1);
+          }
+        },
+      },
+      {
+        name: "after stop the descriptor can be closed, and its number watched anew",
+        run: async () => {
+          let stale = 0;
+          for (let i = 0; i < 20; i++) {
+            const signal = new Signal().on(() => {
+              stale++;
+              return false;
+            });
+            signal.put();
+            signal.watch?.stop();
+            libc.close(signal.fd);
+            using next = new Signal();
+            assert.equal(next.fd, signal.fd);
+            let fresh = 0;
+            next.put();
+            next.on(() => {
+              if (next.take()) fresh++;
+              return false;
+            });
+            await until(() => fresh === 1);
+          }
+          assert.equal(stale, 0);
+        },
+      },
+      {
+        name: "a hundred watches in turn leave no descriptor behind",
+        run: async () => {
+          const cycle = async () => {
+            using signal = new Signal();
+            await signal.told();
+          };
+          await cycle();
+          const before = descriptors();
+          for (let i = 0; i < 100; i++) await cycle();
+          await until(() => descriptors() <= before);
+        },
+      },
+      {
+        name: "a watch that has slept for long wakes, stops, and leaves neither descriptor nor thread",
+        run: async () => {
+          const held = () => [descriptors(), readdirSync("/proc/self/task").length];
+          const cycle = async () => {
+            using signal = new Signal();
+            let taken = 0;
+            signal.on(() => {
+              const found = signal.take();
+              if (found) taken++;
+              return found;
+            });
+            await sleep(ASLEEP_MS);
+            for (let i = 1; i <= 20; i++) {
+              signal.put();
+              await until(() => taken === i);
+            }
+          };
+          // The first may start what a runtime keeps: its pool of threads.
+          await Promise.all([cycle(), cycle()]);
+          const [fds, tasks] = held() as [number, number];
+          for (let i = 0; i < 3; i++) await cycle();
+          await until(() => (held()[0] as number) <= fds && (held()[1] as number) <= tasks);
+        },
+      },
+      {
+        name: "a watch that is stopped in its sleep reports nothing, nor does its descriptor's successor",
+        run: async () => {
+          let stale = 0;
+          const signal = new Signal().on(() => {
+            stale++;
+            return false;
+          });
+          await sleep(ASLEEP_MS);
+          signal.watch?.stop();
+          signal.put();
+          libc.close(signal.fd);
+          using next = new Signal();
+          using other = new Signal();
+          next.put();
+          other.put();
+          await new Promise<void>((resolve) => {
+            other.on(() => {
+              resolve();
+              return other.take();
+            });
+          });
+          assert.equal(stale, 0);
+        },
+      },
+      {
+        name: "a descriptor that cannot be watched is a SysError, and the next watch works",
+        run: async () => {
+          assert.throws(
+            () => kernel.watch(-1, () => false),
+            (error) => error instanceof SysError && error.code === "EBADF",
+          );
+          using signal = new Signal();
+          await signal.told();
+        },
+      },
+      {
+        name: "a watch keeps the process alive until it is stopped",
+        run: async () => {
+          const { code, stdout, stderr } = await run("stop");
+          assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "served\n", stderr: "" });
+        },
+      },
+      {
+        name: "after unref the process ends although it is being watched, asleep or busy",
+        run: async () => {
+          for (const mode of ["unref", "unref-later", "unref-busy", "ref-unref"]) {
+            const { code, stdout, stderr } = await run(mode);
+            assert.deepEqual(
+              { mode, code, stdout, stderr },
+              { mode, code: 0, stdout: "", stderr: "" },
+            );
+          }
+        },
+      },
+      {
+        name: "after unref and ref the process lives on",
+        run: async () => {
+          for (const mode of ["unref-ref", "ref-later"]) {
+            const { code, stdout } = await run(mode);
+            assert.deepEqual({ mode, code, stdout }, { mode, code: 0, stdout: "served\n" });
+          }
+        },
+      },
+      {
+        name: "exit ends the process at once, asleep as it is",
+        run: async () => {
+          assert.equal((await run("exit")).code, 3);
+        },
+      },
+      {
+        name: "what a callback throws fails the process loudly",
+        run: async () => {
+          const { code, stderr } = await run("throw");
+          assert.notEqual(code, 0);
+          assert.match(stderr, /thrown in the callback/);
+        },
+      },
+      {
+        name: "what a callback throws can be caught as an uncaught exception, and the watch goes on",
+        run: async () => {
+          const { code, stdout } = await run("catch");
+          assert.deepEqual({ code, stdout }, { code: 0, stdout: "caught\nserved\n" });
+        },
+      },
+      {
+        name: "a worker thread watches as well",
+        run: async () => {
+          const worker = new Worker(new URL("./watch-worker.js", import.meta.url));
+          const outcome = await new Promise((resolve, reject) => {
+            worker.once("message", resolve);
+            worker.once("error", reject);
+          });
+          assert.equal(outcome, "served");
+          await worker.terminate();
+        },
+      },
+      {
+        name: "a worker thread may be terminated while it starts and stops watches",
+        run: async () => {
+          const path = new URL("./watch-worker.js", import.meta.url);
+          for (let i = 0; i < TERMINATED; i++) {
+            const worker = new Worker(path, { workerData: "forever" });
+            const outcome = await new Promise((resolve, reject) => {
+              worker.once("message", resolve);
+              worker.once("error", reject);
+            });
+            assert.equal(outcome, "served");
+            await worker.terminate();
+          }
+        },
+      },
+    ],
+  };
+}

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { descriptors } from "../../../../test/support/descriptors.ts";
+import { ERRNO } from "../../src/base/errno.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { IORING_OP } from "../../src/uring/constants.ts";
+import { randomFrom } from "../support/faulty-kernel.ts";
+import { faultyRings } from "../support/ring-memory.ts";
+import { UringRig } from "./rig.ts";
+
+const { libc } = kernel;
+
+export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
+  "every connection is accepted although the queue of completions overflows": ({
+    kernel: from,
+  }) => {
+    using rig = new UringRig(from, { entries: 4, completionEntries: 8 });
+    const server = rig.opened.own(rig.listen(0));
+    for (let i = 0; i < 150; i++) rig.connect(server);
+    rig.until("all accepted", () => rig.told.fds.length === 150);
+    rig.engine.forget(0);
+  },
+
+  "an accept that fails for ever is told and does not spin; a connection that fails is passed over":
+    ({ kernel: from }) => {
+      for (const [errno, connections] of [
+        [ERRNO.EACCES, 1],
+        [ERRNO.EPERM, 1],
+        [ERRNO.EBADF, 1],
+        [ERRNO.ECONNABORTED, 32],
+      ] as const) {
+        let failing = true;
+        let submitted = 0;
+        const failed = new Set<string>();
+        const { arenas, syscall } = faultyRings(
+          {
+            submitting: (words, at) => {
+              if (!failing || (words[at] as number) % 256 !== IORING_OP.ACCEPT) return;
+              submitted++;
+              failed.add(`${words[at + 8]}:${words[at + 9]}`);
+              words.fill(0, at, at + 8);
+              words.fill(0, at + 10, at + 16);
+              words[at] = IORING_OP.NOP;
+            },
+            completed: (completion) => {
+              const [low, high] = new Uint32Array(completion.buffer, completion.byteOffset, 2);
+              if (failing && failed.has(`${low}:${high}`)) completion[2] = -errno;
+            },
+          },
+          from,
+        );
+        using rig = new UringRig({ ...from, arenas, libc: { ...from.libc, syscall } });
+        const told: number[] = [];
+        rig.told.onAcceptFailed = (slot, why) => {
+          told.push(why);
+          rig.engine.setAccepting(slot, false);
+        };
+        const server = rig.opened.own(rig.listen(0));
+        rig.connect(server);
+        rig.until("told", () => told.length > 0);
+        rig.turns(10);
+        assert.deepEqual(told, [errno]);
+        assert.equal(submitted, connections);
+        failing = false;
+        rig.engine.setAccepting(0, true);
+        rig.until("accepted", () => rig.told.fds.length === 1);
+        rig.engine.forget(0);
+      }
+    },
+
+  "a listener paused and resumed at any time loses no connection": (rig) => {
+    const { engine, told } = rig;
+    const server = rig.opened.own(rig.listen(0));
+    const random = randomFrom(7);
+    let accepting = true;
+    let connected = 0;
+    told.onAccepted = () => assert.ok(accepting, "accepted while paused");
+    for (let step = 0; step < 400; step++) {
+      const chance = random();
+      if (chance < 0.3) {
+        rig.connect(server);
+        connected++;
+      } else if (chance < 0.6) {
+        engine.turn(0);
+      } else if (chance < 0.7) {
+        engine.submit();
+      } else {
+        accepting = !accepting;
+        engine.setAccepting(0, accepting);
+      }
+    }
+    accepting = true;
+    engine.setAccepting(0, true);
+    rig.until("all accepted", () => told.fds.length === connected);
+    engine.forget(0);
+  },
+
+  "the port of a listener is free as soon as it is closed, whatever else goes on": (rig) => {
+    const busy = Array.from({ length: 120 }, () => rig.opened.pair());
+    busy.forEach(([mine], i) => void rig.engine.open(i + 1, mine.fileno()));
+    rig.engine.turn(0);
+    let port = 0;
+    for (let round = 0; round < 20; round++) {
+      const server = rig.listen(0, port);
+      port = server.localAddress().port ?? 0;
+      if (round % 2 === 0) rig.engine.turn(0);
+      const peer = rig.connect(server);
+      for (const [, theirs] of busy) theirs.write(1);
+      server.detach();
+      rig.engine.close(0);
+      peer.close();
+    }
+    for (let i = 0; i < busy.length; i++) rig.engine.forget(i + 1);
+  },
+
+  "connections that were accepted and not told are closed with the engine": ({ kernel: from }) => {
+    for (const completionEntries of [8, 1024]) {
+      const before = descriptors();
+      {
+        using rig = new UringRig(from, { entries: 8, completionEntries });
+        const server = rig.opened.own(rig.listen(0));
+        for (let i = 0; i < 60; i++) rig.connect(server);
+        rig.engine.submit();
+        rig.engine.submit();
+        rig.dispose();
+        assert.equal(rig.told.fds.length, 0);
+      }
+      assert.equal(descriptors(), before);
+    }
+  },
+
+  "what a closing listener had accepted is told or closed, and no descriptor is left": ({
+    kernel: from,
+  }) => {
+    for (let seed = 1; seed <= 12; seed++) {
+      const random = randomFrom(seed);
+      const before = descriptors();
+      {
+        using rig = new UringRig(from, { entries: 8, completionEntries: random() < 0.5 ? 8 : 256 });
+        const server = rig.listen(0);
+        for (let i = 0; i < 40; i++) rig.connect(server);
+        if (random() < 0.7) rig.engine.submit();
+        if (random() < 0.4) rig.engine.setAccepting(0, false);
+        if (random() < 0.4) rig.engine.submit();
+        if (random() < 0.4) rig.engine.turn(0);
+        rig.engine.close(server.detach() >= 0 ? 0 : -1);
+        rig.turns(3);
+        assert.ok(new Set(rig.told.fds).size === rig.told.fds.length);
+        for (const fd of rig.told.fds) assert.ok(libc.fcntl(fd, 1, 0) >= 0);
+      }
+      assert.equal(descriptors(), before, `seed ${seed}`);
+    }
+  },
+};

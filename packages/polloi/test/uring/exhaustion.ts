@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { ERRNO } from "../../src/base/errno.ts";
+import { SEND_LENT, SEND_MORE } from "../../src/engine/engine.ts";
+import type { Kernel } from "../../src/sys/kernel.ts";
+import { assertSame } from "../reactor/rig.ts";
+import { assertEngineBalance } from "../support/balance.ts";
+import { faultyRings } from "../support/ring-memory.ts";
+import { UringRig } from "./rig.ts";
+
+const BUFFER_BYTES = 65_536;
+/** Few, so that they run out with few streams. */
+const BUFFERS = 16;
+/** Streams whose peers always have more to send: several for each buffer. */
+const BUSY = 64;
+/** Streams whose peers say a byte, and the next once it is answered. */
+const ASKING = 8;
+/** Who waits is served within so many: far fewer do for all of them, in their order. */
+const PATIENCE_TURNS = 40;
+/** The soak does it for longer. */
+const SPAN_MS = 1000;
+
+export const exhaustion: Readonly<Record<string, (rig: UringRig) => void>> = {
+  "lent bytes that have gone give their buffer back while what stands behind them waits": ({
+    kernel,
+  }) => {
+    using rig = new UringRig(kernel, { maxBuffers: BUFFERS });
+    const { engine, told, opened } = rig;
+    const behind = rig.memory(1 << 20);
+    const pairs = Array.from({ length: 3 * BUFFERS }, () => opened.pair());
+    told.onReceived = (slot, arena, offset, length) => {
+      if (told.of(slot).received > length) return;
+      engine.send(slot, arena.address + offset, length, SEND_LENT | SEND_MORE);
+      engine.send(slot, behind.address, behind.byteLength, 0);
+    };
+    pairs.forEach(([mine, theirs], slot) => {
+      const message = new Uint8Array(BUFFER_BYTES).fill(slot + 1);
+      kernel.scratch.u8.set(message);
+      assert.equal(theirs.write(BUFFER_BYTES), BUFFER_BYTES);
+      engine.open(slot, mine.fileno());
+      rig.until(`all of stream ${slot}`, () => told.of(slot).received === BUFFER_BYTES);
+    });
+    rig.turns(2);
+    pairs.forEach(([, theirs], slot) => {
+      const { sent, returned } = told.of(slot);
+      assert.ok(sent < behind.byteLength && returned === 0, `stream ${slot} waits for nothing`);
+      assert.equal(theirs.read(BUFFER_BYTES), BUFFER_BYTES);
+      const message = new Uint8Array(BUFFER_BYTES).fill(slot + 1);
+      assertSame(kernel.scratch.u8.subarray(0, BUFFER_BYTES), message);
+    });
+    for (const slot of pairs.keys()) engine.forget(slot);
+    assertEngineBalance(engine);
+  },
+
+  "buffers that have run out for a second keep nobody from being served": ({ kernel }) => {
+    exhaust(kernel, SPAN_MS);
+  },
+};
+
+/** What came of it. */
+export interface Exhaustion {
+  readonly turns: number;
+  readonly answers: number;
+  /** For so many turns some stream had to wait. */
+  readonly longestWait: number;
+}
+
+/**
+ * Keeps the buffers exhausted for so long, by streams that send more than there is room for, while others
+ * ask for little.
+ *
+ * @throws AssertionError when a stream is not served in its turn.
+ */
+export function exhaust(from: Kernel, spanMs: number): Exhaustion {
+  let missing = 0;
+  const { arenas, syscall } = faultyRings(
+    {
+      completed: (completion) => {
+        if (completion[2] === -ERRNO.ENOBUFS) missing++;
+      },
+    },
+    from,
+  );
+  const kernel = { ...from, arenas, libc: { ...from.libc, syscall } };
+  using rig = new UringRig(kernel, { maxBuffers: BUFFERS });
+  const { engine, told, opened } = rig;
+  const answer = rig.memory(1);
+  const peers = Array.from({ length: BUSY + ASKING }, () => opened.pair());
+  const servedAt = peers.map(() => 0);
+  let [turns, shortTurns, answers, longestWait] = [0, 0, 0, 0];
+  told.onReceived = (slot) => {
+    longestWait = Math.max(longestWait, turns - (servedAt[slot] as number));
+    servedAt[slot] = turns;
+    if (slot >= BUSY) engine.send(slot, answer.address, 1, 0);
+    told.forget(slot);
+  };
+  peers.forEach(([mine], slot) => void engine.open(slot, mine.fileno()));
+  const [busy, asking] = [peers.slice(0, BUSY), peers.slice(BUSY)];
+  for (const [, theirs] of asking) theirs.write();
+  const end = performance.now() + spanMs;
+  // On a busy machine a turn takes its time, and too few of them would show nothing.
+  for (; performance.now() < end || turns < 3 * PATIENCE_TURNS; turns++) {
+    for (const [, theirs] of busy) theirs.fill();
+    missing = 0;
+    engine.turn(0);
+    if (missing > 0) shortTurns++;
+    for (const [, theirs] of asking) {
+      if (theirs.read(1) !== 1) continue;
+      answers++;
+      theirs.write();
+    }
+    const waits = servedAt.findIndex((at) => turns - at > PATIENCE_TURNS);
+    assert.equal(waits, -1, `stream ${waits} was not served in ${PATIENCE_TURNS} turns`);
+  }
+  for (const slot of peers.keys()) engine.forget(slot);
+  assertEngineBalance(engine);
+  assert.ok(
+    shortTurns > 0.9 * turns,
+    `in ${turns - shortTurns} of ${turns} turns buffers were left`,
+  );
+  return { turns, answers, longestWait };
+}

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { descriptors } from "../../../../test/support/descriptors.ts";
+import { ERRNO } from "../../src/base/errno.ts";
+import { UringEngine } from "../../src/engine/uring-engine.ts";
+import { socketpair } from "../../src/socket/index.ts";
+import { SYS } from "../../src/sys/abi.ts";
+import { IORING_REGISTER_EVENTFD, IORING_REGISTER_SYNC_CANCEL } from "../../src/uring/constants.ts";
+import { assertGivesBack } from "../support/arenas.ts";
+import { Told, type UringRig } from "./rig.ts";
+
+/** Enough that a kernel which completes twenty at a time would be asked again and again. */
+const MANY = 200;
+
+export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
+  "one that finds no memory, at whatever step, gives back all that it had": ({ kernel }) => {
+    const needed = assertGivesBack(kernel, (scarce) => {
+      const engine = new UringEngine(scarce, new Told(), { entries: 8 });
+      return () => engine.dispose();
+    });
+    // Both parts of the ring and its arguments, the buffers and the ring that they are in.
+    assert.equal(needed, 5);
+  },
+
+  "an eventfd that the ring refuses is closed, and may be asked for again": ({ kernel }) => {
+    let refusing = true;
+    const { libc } = kernel;
+    const syscall: typeof libc.syscall = (number, fd, operation, ...rest) => {
+      const asked = number === SYS.io_uring_register && operation === IORING_REGISTER_EVENTFD;
+      return asked && refusing ? -ERRNO.ENOMEM : libc.syscall(number, fd, operation, ...rest);
+    };
+    const engine = new UringEngine({ ...kernel, libc: { ...libc, syscall } }, new Told());
+    try {
+      const before = descriptors();
+      const refused = { code: "ENOMEM", syscall: "io_uring_register" };
+      for (let i = 0; i < 2; i++) assert.throws(() => engine.fileno(), refused);
+      assert.equal(descriptors(), before);
+      refusing = false;
+      assert.ok(engine.fileno() >= 0);
+    } finally {
+      engine.dispose();
+    }
+  },
+
+  "many streams are given up in a few calls, each of which looks at all that are left": ({
+    kernel,
+  }) => {
+    const { libc } = kernel;
+    let cancels = 0;
+    const syscall: typeof libc.syscall = (number, fd, operation, ...rest) => {
+      const cancel = number === SYS.io_uring_register && operation === IORING_REGISTER_SYNC_CANCEL;
+      if (cancel) cancels++;
+      return libc.syscall(number, fd, operation, ...rest);
+    };
+    const engine = new UringEngine({ ...kernel, libc: { ...libc, syscall } }, new Told());
+    const pairs = Array.from({ length: MANY }, () => socketpair());
+    try {
+      for (const [slot, [left]] of pairs.entries()) {
+        left.setBlocking(false);
+        assert.ok(engine.open(slot, left.fileno()) >= 0);
+      }
+      engine.turn(0);
+      for (const slot of pairs.keys()) engine.forget(slot);
+    } finally {
+      engine.dispose();
+      for (const each of pairs.flat()) each.close();
+    }
+    assert.ok(cancels > 0 && cancels <= 6, `${cancels} calls`);
+  },
+};

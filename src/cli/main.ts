@@ -1,9 +1,0 @@
-#!/usr/bin/env node
-import { createRequire } from "node:module";
-import { handleStreamErrors } from "./output.ts";
-import { run } from "./program.ts";
-
-const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
-
-handleStreamErrors();
-process.exitCode = await run(process.argv.slice(2), version);

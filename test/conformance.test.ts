@@ -1,5 +1,0 @@
-/** The conformance suites on the installed Node. test/all-runtimes.test.ts runs them on the other runtimes. */
-import { report, TEST_ALL } from "./suite.ts";
-import { suites } from "./suites.ts";
-
-for (const suite of suites(TEST_ALL ? "all" : "core")) report(suite);

@@ -1,0 +1,122 @@
+/** What `npm pack` makes, installed in an empty project: as someone else gets it. */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execPath, stderr } from "node:process";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { runtimes } from "./runtimes/installed.ts";
+
+const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
+const TSC: string = fileURLToPath(
+  new URL("../../node_modules/typescript/bin/tsc", import.meta.url),
+);
+const INSTALL_MS = 120_000;
+
+/** Uses every entry point, and ends by itself when its echo has come back. */
+const PROGRAM = `
+import { connect, listen } from "polloi";
+import { serve } from "polloi/http";
+import { load } from "polloi/load";
+import { serveModel } from "polloi/models";
+import { Epoll, EPOLLIN } from "polloi/select";
+import { DefaultSelector, EVENT_READ } from "polloi/selectors";
+import { socketpair } from "polloi/socket";
+import { Completion } from "polloi/uring";
+import { startWorkers } from "polloi/workers";
+
+const [left, right] = socketpair();
+using epoll = new Epoll();
+epoll.register(right, EPOLLIN);
+using selector = new DefaultSelector<string>();
+selector.register(right, EVENT_READ, "right");
+left.send("x");
+if (typeof serve !== "function") throw new Error("polloi/http is not there");
+if (typeof load !== "function") throw new Error("polloi/load is not there");
+if (typeof serveModel !== "function") throw new Error("polloi/models is not there");
+if (typeof Completion !== "function") throw new Error("polloi/uring is not there");
+const seen = [epoll.poll(1000).length, selector.select(1000)[0]?.[0].data];
+left.close();
+right.close();
+
+const pool = await startWorkers({
+  module: new URL("./worker.js", import.meta.url),
+  workers: 1,
+  listen: { host: "127.0.0.1", port: 0 },
+});
+const echoed = await new Promise<string>((resolve) => {
+  connect({
+    host: "127.0.0.1",
+    port: pool.port,
+    open: (connection) => connection.end("worker"),
+    data: (_connection, bytes) => resolve(new TextDecoder().decode(bytes)),
+  });
+});
+await pool.stop();
+seen.push(echoed);
+
+const listener = listen({ port: 0, data: (connection, bytes) => connection.write(bytes) });
+let answer = "";
+connect({
+  host: "127.0.0.1",
+  port: listener.port,
+  open: (connection) => connection.end("echo"),
+  data: (_connection, bytes) => {
+    answer += new TextDecoder().decode(bytes);
+  },
+  close: () => {
+    listener.close();
+    console.log(JSON.stringify([...seen, answer]));
+  },
+});
+`;
+
+const found = runtimes((line) => stderr.write(`# ${line}\n`));
+let project = "";
+let failure: string | undefined;
+
+before(() => {
+  project = mkdtempSync(join(tmpdir(), "polloi-package-"));
+  const options = { cwd: ROOT, encoding: "utf8" } as const;
+  // What is built is what is tested: packing does not build it again.
+  const pack = ["pack", "--silent", "--ignore-scripts", "--pack-destination", project];
+  const tarball = execFileSync("npm", pack, options).trim();
+  writeFileSync(join(project, "package.json"), '{ "name": "empty", "type": "module" }');
+  writeFileSync(join(project, "program.ts"), PROGRAM);
+  writeFileSync(join(project, "worker.js"), "export const data = (it, bytes) => it.write(bytes);");
+  const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`];
+  const result = spawnSync("npm", install, { ...options, cwd: project, timeout: INSTALL_MS });
+  const reason = result.stderr.split("\n").find((line) => line.startsWith("npm error"));
+  if (result.status !== 0) failure = `npm install failed: ${result.error?.message ?? reason}`;
+});
+
+after(() => rmSync(project, { recursive: true, force: true }));
+
+test("its types are there for whoever compiles against it", (t) => {
+  if (failure !== undefined) return t.skip(failure);
+  const args = "--target es2022 --lib es2023,esnext.disposable,dom --module nodenext --strict";
+  const options = { cwd: project, encoding: "utf8" } as const;
+  const { stdout, status } = spawnSync(execPath, [TSC, ...args.split(" "), "program.ts"], options);
+  assert.deepEqual({ status, stdout }, { status: 0, stdout: "" });
+});
+
+for (const runtime of [{ name: "the installed node", flags: [], path: execPath }, ...found]) {
+  test(`it runs on ${runtime.name}`, (t) => {
+    if (failure !== undefined) return t.skip(failure);
+    if (runtime.path === undefined) {
+      return t.skip("missing" in runtime ? runtime.missing : "not found");
+    }
+    const options = { cwd: project, encoding: "utf8", timeout: 30_000 } as const;
+    const { stdout, stderr } = spawnSync(runtime.path, [...runtime.flags, "program.js"], options);
+    assert.equal(stdout, '[1,"right","worker","echo"]\n', stderr);
+  });
+}
+
+test("its command is there", (t) => {
+  if (failure !== undefined) return t.skip(failure);
+  const command = join(project, "node_modules/.bin/polloi");
+  const { stdout, status } = spawnSync(command, ["--version"], { encoding: "utf8" });
+  assert.deepEqual({ status, stdout }, { status: 0, stdout: "0.1.0\n" });
+});

@@ -1,0 +1,102 @@
+/**
+ * Runs suites under Bun, Deno and the newest Node, each in a child process whose cases are reported as tests of
+ * their own. `POLLOI_RUNTIMES=bun,deno` selects runtimes.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { stderr } from "node:process";
+import { createInterface } from "node:readline";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { CASE_TIMEOUT_MS } from "../support/suite.ts";
+import type { Line } from "./child.ts";
+import { type Runtime, runtimes } from "./installed.ts";
+
+const CHILD: string = fileURLToPath(new URL("./child.js", import.meta.url));
+/** A child that prints nothing for this long hangs where its own timeout cannot help it. */
+const SILENCE_MS: number = CASE_TIMEOUT_MS + 5_000;
+/** Characters of a child's stderr that are kept for the report of its crash. */
+const KEPT_STDERR = 8_000;
+
+/** The runtimes, each with its path or the reason why it is missing. */
+export const RUNTIMES: Runtime[] = runtimes((line) => stderr.write(`# ${line}\n`));
+
+/** Tests the suites that the module at `suites` lists, on every runtime but the one that runs this. */
+export function testOnAllRuntimes(suites: URL): void {
+  // Two at a time: they share the machine with the other test files.
+  test("every suite passes", { concurrency: 2 }, async (t) => {
+    await Promise.all(
+      RUNTIMES.map(({ name, path, flags, version, missing }) =>
+        path === undefined
+          ? t.test(name, { skip: missing ?? true }, () => {})
+          : t.test(`under ${name} ${version}`, (t) =>
+              new Child(path, [...flags, CHILD, suites.href]).report(t),
+            ),
+      ),
+    );
+  });
+}
+
+/** A child that runs the suites, and the lines that it prints. */
+class Child {
+  readonly #process: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  #stderr = "";
+  #silent = false;
+  #next: Line | undefined;
+
+  constructor(path: string, args: readonly string[]) {
+    const child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = child;
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    child.stderr.on("data", (bytes) => {
+      this.#stderr = (this.#stderr + bytes).slice(-KEPT_STDERR);
+    });
+  }
+
+  async report(t: TestContext): Promise<void> {
+    const ended = new Promise<string>((resolve) => {
+      this.#process.once("error", (error) => resolve(error.message));
+      this.#process.once("close", (code, signal) => resolve(`exit ${signal ?? code}`));
+    });
+    await this.#read();
+    while (this.#next?.event === "begin") {
+      const { suite } = this.#next;
+      await t.test(suite, async (t) => {
+        while (this.#next?.event === "begin" && this.#next.suite === suite) {
+          await t.test(this.#next.name, (t) => this.#case(t, ended));
+          await this.#read();
+        }
+      });
+    }
+    if (this.#next?.event !== "done") throw new Error(await this.#death(ended));
+  }
+
+  async #case(t: TestContext, ended: Promise<string>): Promise<void> {
+    await this.#read();
+    if (this.#next?.event !== "end") throw new Error(await this.#death(ended));
+    const { skip, error } = this.#next;
+    if (skip !== undefined) t.skip(skip);
+    if (error !== undefined) {
+      const failure = new Error(error.split("\n")[0]);
+      failure.stack = error;
+      throw failure;
+    }
+  }
+
+  /** The next line becomes `#next`, or `undefined` when the child has printed its last. */
+  async #read(): Promise<void> {
+    const timer = setTimeout(() => {
+      this.#silent = true;
+      this.#process.kill("SIGKILL");
+    }, SILENCE_MS);
+    const { done, value } = await this.#lines.next();
+    clearTimeout(timer);
+    this.#next = done === true ? undefined : (JSON.parse(value) as Line);
+  }
+
+  async #death(ended: Promise<string>): Promise<string> {
+    const how = await ended;
+    const what = this.#silent ? `hung: killed after ${SILENCE_MS} ms of silence` : `died: ${how}`;
+    return `The child ${what}\n${this.#stderr}`.trim();
+  }
+}

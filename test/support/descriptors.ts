@@ -1,0 +1,259 @@
+import { readdirSync, readlinkSync } from "node:fs";
+import type { HasFileno } from "../../packages/polloi/src/base/descriptor.ts";
+import { ERRNO } from "../../packages/polloi/src/base/errno.ts";
+import { check } from "../../packages/polloi/src/base/sys-error.ts";
+import {
+  EFD_CLOEXEC,
+  EFD_NONBLOCK,
+  F_DUPFD_CLOEXEC,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  SYS,
+} from "../../packages/polloi/src/sys/abi.ts";
+import type { Kernel } from "../../packages/polloi/src/sys/kernel.ts";
+import type { Libc } from "../../packages/polloi/src/sys/libc.ts";
+import { kernel } from "../../packages/polloi/src/sys/open.ts";
+
+const { libc, scratch } = kernel;
+
+if (kernel.runtime === "deno") {
+  // It opens a pair of sockets for signals, once, whenever it first needs them: now, and not amid a case.
+  const nothing = (): void => {};
+  process.on("SIGUSR2", nothing);
+  process.off("SIGUSR2", nothing);
+}
+
+const ENTER: number = SYS.io_uring_enter;
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+
+/** A descriptor for tests, made through libc alone, non-blocking and close-on-exec. */
+export class Descriptor implements HasFileno {
+  #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  fileno(): number {
+    return this.#fd;
+  }
+
+  /** Writes `length` bytes. @returns How many were taken, or `-errno`. */
+  write(length = 1): number {
+    return libc.write(this.#fd, scratch.address, length);
+  }
+
+  /** Reads at most `length` bytes. @returns How many there were, or `-errno`. */
+  read(length = 4096): number {
+    return libc.read(this.#fd, scratch.address, length);
+  }
+
+  /** Writes until the descriptor would block. */
+  fill(): void {
+    while (this.write(65_536) > 0);
+    while (this.write(1) > 0);
+  }
+
+  /** Reads until the descriptor would block or is at its end. */
+  drain(): void {
+    while (this.read(65_536) > 0);
+  }
+
+  /** Another number for the same open file. */
+  dup(): Descriptor {
+    return new Descriptor(check(libc.fcntl(this.#fd, F_DUPFD_CLOEXEC, 0), "fcntl"));
+  }
+
+  close(): void {
+    if (this.#fd >= 0) libc.close(this.#fd);
+    this.#fd = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Closes what a case opened, however it ends. */
+export class Opened {
+  readonly #all: Disposable[] = [];
+
+  pipe(): { reader: Descriptor; writer: Descriptor } {
+    check(libc.pipe2(scratch.address, O_CLOEXEC | O_NONBLOCK), "pipe2");
+    const [reader, writer] = [scratch.i32[0] as number, scratch.i32[1] as number];
+    return { reader: this.own(new Descriptor(reader)), writer: this.own(new Descriptor(writer)) };
+  }
+
+  /** Two connected sockets. */
+  pair(): [Descriptor, Descriptor] {
+    const type = SOCK_STREAM | O_CLOEXEC | O_NONBLOCK;
+    check(libc.socketpair(AF_UNIX, type, 0, scratch.address), "socketpair");
+    const [a, b] = [scratch.i32[0] as number, scratch.i32[1] as number];
+    return [this.own(new Descriptor(a)), this.own(new Descriptor(b))];
+  }
+
+  /** Readable when `value` is not 0, and always writable. */
+  counter(value: number): Descriptor {
+    return this.own(
+      new Descriptor(check(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+    );
+  }
+
+  /** A regular file, opened for reading. */
+  file(): Descriptor {
+    // The runtime's own binary is a file everywhere.
+    const path = new TextEncoder().encode(`${process.execPath}\0`);
+    scratch.u8.set(path);
+    return this.own(new Descriptor(check(libc.open(scratch.address, O_CLOEXEC, 0), "open")));
+  }
+
+  /** A copy of `descriptor` at the number `fd` or the next free one above it. */
+  dupAt(descriptor: HasFileno, fd: number): Descriptor {
+    const copy = check(libc.fcntl(descriptor.fileno(), F_DUPFD_CLOEXEC, fd), "fcntl");
+    return this.own(new Descriptor(copy));
+  }
+
+  own<T extends Disposable>(it: T): T {
+    this.#all.push(it);
+    return it;
+  }
+
+  [Symbol.dispose](): void {
+    for (const it of this.#all.reverse()) it[Symbol.dispose]();
+    this.#all.length = 0;
+  }
+}
+
+/** Runs `body` and closes what it opened. */
+export function opening(body: (opened: Opened) => void): () => void {
+  return () => {
+    const opened = new Opened();
+    try {
+      body(opened);
+    } finally {
+      opened[Symbol.dispose]();
+    }
+  };
+}
+
+/** How many descriptors are open. */
+export function descriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+/**
+ * How many descriptors are open: under Deno only how many sockets there are, since it leaves an epoll set
+ * and a counter behind with each worker, and with one that it cannot end a copy of a socket of its own.
+ */
+export function held(): number {
+  const fds = readdirSync("/proc/self/fd");
+  if (kernel.runtime !== "deno") return fds.length;
+  return new Set(fds.map(target).filter((path) => path.startsWith("socket:"))).size;
+}
+
+/** What a descriptor is of: `socket:[` and its number. */
+function target(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "closed meanwhile";
+  }
+}
+
+/** Descriptors that are opened now, and must be nobody else's to read from, to write to, or to close. */
+export class Untouched implements Disposable {
+  /** How many more {@link held} tells. */
+  readonly held: number;
+  readonly #opened = new Opened();
+  readonly #counters: readonly Descriptor[];
+
+  constructor() {
+    const before = held();
+    this.#counters = Array.from({ length: 16 }, () => this.#opened.counter(1));
+    this.held = held() - before;
+  }
+
+  /** Whether nobody has touched them. */
+  get untouched(): boolean {
+    return this.#counters.every((counter) => counter.read(8) === 8);
+  }
+
+  [Symbol.dispose](): void {
+    this.#opened[Symbol.dispose]();
+  }
+}
+
+/** A number that was a descriptor's and is none's: high, so that nothing opened meanwhile has it. */
+export function closedFd(): number {
+  const low = check(libc.eventfd(0, EFD_CLOEXEC), "eventfd");
+  const high = check(libc.fcntl(low, F_DUPFD_CLOEXEC, 900), "fcntl");
+  libc.close(low);
+  libc.close(high);
+  return high;
+}
+
+/** This thread's kernel with some of its calls replaced. */
+export function kernelWith(calls: Partial<Libc>): Kernel {
+  return { ...kernel, libc: { ...libc, ...calls } };
+}
+
+/** Kernels without epoll_pwait2: an old one, and one where the seccomp profile of a container forbids it. */
+export function withoutPwait2(): Kernel[] {
+  return [ERRNO.ENOSYS, ERRNO.EPERM].map((errno) =>
+    kernelWith({
+      syscall: (number, ...rest) =>
+        number === SYS.epoll_pwait2 ? -errno : libc.syscall(number, ...rest),
+    }),
+  );
+}
+
+/**
+ * A kernel whose waits a signal ends after `afterMs`, `times` times, before they are as they are. One
+ * that does not wait is not interrupted, as in the real one.
+ */
+export function interrupted(times: number, afterMs = 0): { kernel: Kernel; left(): number } {
+  let left = times;
+  const wrap =
+    <A extends number[]>(call: (...args: A) => number, waits: (...args: A) => boolean) =>
+    (...args: A): number => {
+      if (left === 0 || !waits(...args)) return call(...args);
+      left--;
+      const until = performance.now() + afterMs;
+      while (performance.now() < until);
+      return -ERRNO.EINTR;
+    };
+  const isTime = (timespec: number): boolean => {
+    const at = timespec - scratch.address;
+    return timespec === 0 || scratch.getWord(at) + scratch.getWord(at + 8) > 0;
+  };
+  return {
+    kernel: kernelWith({
+      pselect: wrap(libc.pselect, (_n, _r, _w, _x, timespec) => isTime(timespec)),
+      ppoll: wrap(libc.ppoll, (_fds, _count, timespec) => isTime(timespec)),
+      epoll_wait: wrap(libc.epoll_wait, (_epoll, _events, _max, timeoutMs) => timeoutMs !== 0),
+      syscall: wrap(libc.syscall, (number, _fd, _submitted, wanted, timespec) =>
+        number === SYS.epoll_pwait2 ? isTime(timespec) : number === ENTER && wanted > 0,
+      ),
+    }),
+    left: () => left,
+  };
+}
+
+/**
+ * Raises the limit on descriptors to `wanted` where the system allows it.
+ *
+ * @returns Why not, or undefined.
+ */
+export function allowDescriptors(wanted: number): string | undefined {
+  const RLIMIT_NOFILE = 7;
+  libc.getrlimit(RLIMIT_NOFILE, scratch.address);
+  const [soft, hard] = [scratch.getWord(0), scratch.getWord(8)];
+  if (soft >= wanted) return undefined;
+  if (hard < wanted) return `the limit on descriptors is ${hard}, and this needs ${wanted}`;
+  scratch.setWord(0, wanted);
+  scratch.setWord(8, hard);
+  return libc.setrlimit(RLIMIT_NOFILE, scratch.address) < 0
+    ? `the limit on descriptors cannot be raised to ${wanted}`
+    : undefined;
+}
