@@ -1,4 +1,9 @@
-import { percent, spreadText, textTable, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import {
+  percent,
+  spreadText,
+  textTable,
+  whole,
+} from "../packages/polloi-tools/src/measure/table.ts";
 import { type Cell, summarize } from "./echo.ts";
 import { disturbanceOf, failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";

@@ -1,5 +1,5 @@
-import { spreadOf } from "../packages/polloi-tools/src/lab/spread.ts";
-import { spreadText, textTable, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import { spreadOf } from "../packages/polloi-tools/src/measure/spread.ts";
+import { spreadText, textTable, whole } from "../packages/polloi-tools/src/measure/table.ts";
 import type { ClientRun, ClientsResult, ClientsRound, ClientsRow } from "./clients.ts";
 import { disturbanceOf, failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";

@@ -1,10 +1,10 @@
+import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
 import { inRounds, type Published, type RowOf } from "./echo.ts";
 import { coreIdleSeconds, serverCpuSeconds } from "./load/cpu-time.ts";
 import { type Load, type LoadResult, openLoad } from "./load.ts";
 import type { Peer } from "./peers.ts";
 import { compiled } from "./places.ts";
 import { portOf, type Running, start } from "./processes.ts";
-import { orderOf } from "./rounds.ts";
 import type { Session } from "./session.ts";
 import { findHttpLoad } from "./wrk.ts";
 

@@ -1,5 +1,5 @@
-import type { BarChart, Measured } from "../packages/polloi-tools/src/lab/chart-types.ts";
-import { whole } from "../packages/polloi-tools/src/lab/table.ts";
+import type { BarChart, Measured } from "../packages/polloi-tools/src/measure/chart-types.ts";
+import { whole } from "../packages/polloi-tools/src/measure/table.ts";
 import { type EchoResult, summarize } from "./echo.ts";
 import { sizeText } from "./table.ts";
 

@@ -1,4 +1,9 @@
-import { percent, spreadText, textTable, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import {
+  percent,
+  spreadText,
+  textTable,
+  whole,
+} from "../packages/polloi-tools/src/measure/table.ts";
 import { type Cell, type RowOf, type RowSummary, summarize } from "./echo.ts";
 import type { Goal, Limit } from "./goals.ts";
 import { sizeText } from "./table.ts";

@@ -1,9 +1,10 @@
+import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
 import {
   pairedRatio,
   pairedRatios,
   type Spread,
   spreadOf,
-} from "../packages/polloi-tools/src/lab/spread.ts";
+} from "../packages/polloi-tools/src/measure/spread.ts";
 import { Field, type Outcome } from "./field.ts";
 import {
   type Load,
@@ -17,7 +18,6 @@ import { type Machine, whyNotFit } from "./machine.ts";
 import { type Peer, type SkippedPeer, thatHold } from "./peers.ts";
 import { YARDSTICK } from "./plans.ts";
 import { portOf, type Running, start } from "./processes.ts";
-import { orderOf } from "./rounds.ts";
 
 /** What of one server was measured in one round. */
 export interface Round {

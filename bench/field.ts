@@ -1,3 +1,4 @@
+import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
 import type { Bench } from "./echo.ts";
 import {
   type Load,
@@ -8,7 +9,6 @@ import {
   type Window,
 } from "./load.ts";
 import { portOf, type Running, start } from "./processes.ts";
-import { orderOf } from "./rounds.ts";
 
 /** A server that is to be measured beside others. */
 export interface Entry {

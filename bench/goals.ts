@@ -1,5 +1,5 @@
-import { spreadOf } from "../packages/polloi-tools/src/lab/spread.ts";
-import { spreadText, textTable } from "../packages/polloi-tools/src/lab/table.ts";
+import { spreadOf } from "../packages/polloi-tools/src/measure/spread.ts";
+import { spreadText, textTable } from "../packages/polloi-tools/src/measure/table.ts";
 
 /** A figure that is to be reached, and what was measured. */
 export interface Goal {

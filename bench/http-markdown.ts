@@ -1,4 +1,4 @@
-import { spreadText, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import { spreadText, whole } from "../packages/polloi-tools/src/measure/table.ts";
 import { summarize } from "./echo.ts";
 import { marksOf, notesFor } from "./echo-text.ts";
 import { type HttpCell, type HttpResult, REFERENCES } from "./http.ts";

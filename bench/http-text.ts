@@ -1,5 +1,10 @@
-import { pairedRatios, spreadOf } from "../packages/polloi-tools/src/lab/spread.ts";
-import { percent, spreadText, textTable, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import { pairedRatios, spreadOf } from "../packages/polloi-tools/src/measure/spread.ts";
+import {
+  percent,
+  spreadText,
+  textTable,
+  whole,
+} from "../packages/polloi-tools/src/measure/table.ts";
 import { type RowSummary, summarize } from "./echo.ts";
 import { disturbanceOf, doubtOf, failuresOf, marksOf, notesFor } from "./echo-text.ts";
 import type { Goal, Limit } from "./goals.ts";

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
 import {
   type Bench,
   holdConnections,
@@ -10,7 +11,6 @@ import {
 } from "./echo.ts";
 import { Field } from "./field.ts";
 import type { Peer } from "./peers.ts";
-import { orderOf } from "./rounds.ts";
 
 /** A run of the idle benchmark, as it is written to `idle.json`. */
 export interface IdleResult extends Published {

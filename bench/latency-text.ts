@@ -1,5 +1,14 @@
-import { pairedRatio, pairedRatios, spreadOf } from "../packages/polloi-tools/src/lab/spread.ts";
-import { percent, spreadText, textTable, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import {
+  pairedRatio,
+  pairedRatios,
+  spreadOf,
+} from "../packages/polloi-tools/src/measure/spread.ts";
+import {
+  percent,
+  spreadText,
+  textTable,
+  whole,
+} from "../packages/polloi-tools/src/measure/table.ts";
 import type { RowOf } from "./echo.ts";
 import { disturbanceOf, failuresOf } from "./echo-text.ts";
 import type { Goal } from "./goals.ts";

@@ -1,4 +1,4 @@
-import { spreadText, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import { spreadText, whole } from "../packages/polloi-tools/src/measure/table.ts";
 import { churnTable } from "./churn-text.ts";
 import type { ClientsResult } from "./clients.ts";
 import { CLIENTS_METHOD, clientsTable } from "./clients-text.ts";

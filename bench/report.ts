@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { openCharts } from "../packages/polloi-tools/src/lab/chart.ts";
+import { openCharts } from "../packages/polloi-tools/src/measure/chart.ts";
 import { churnGoals } from "./churn-text.ts";
 import type { ClientsResult } from "./clients.ts";
 import { clientsGoals } from "./clients-text.ts";

@@ -1,5 +1,5 @@
-import { spreadOf } from "../packages/polloi-tools/src/lab/spread.ts";
-import { spreadText, textTable, whole } from "../packages/polloi-tools/src/lab/table.ts";
+import { spreadOf } from "../packages/polloi-tools/src/measure/spread.ts";
+import { spreadText, textTable, whole } from "../packages/polloi-tools/src/measure/table.ts";
 import { failuresOf } from "./echo-text.ts";
 import type { Goal, Limit } from "./goals.ts";
 import { totalOf } from "./strace.ts";

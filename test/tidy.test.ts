@@ -31,8 +31,9 @@ const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     echo: [],
     load: [],
     trace: [],
-    lab: ["echo", "load"],
-    cli: ["echo", "load", "trace", "lab"],
+    measure: [],
+    lab: ["echo", "load", "measure"],
+    cli: ["echo", "load", "trace", "measure", "lab"],
   },
 };
 

@@ -1,17 +1,17 @@
 import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { ChartsMissing, openCharts } from "../lab/chart.ts";
-import type { Charts } from "../lab/chart-types.ts";
 import { TooFewDescriptors } from "../lab/idle.ts";
-import { reportPage } from "../lab/page.ts";
-import { ProgressLine } from "../lab/progress.ts";
+import { ChartsMissing, openCharts } from "../measure/chart.ts";
+import type { Charts } from "../measure/chart-types.ts";
+import { reportPage } from "../measure/page.ts";
+import { ProgressLine } from "../measure/progress.ts";
 import {
   type Lab,
   type LabReport,
   type LabResult,
   type LabSession,
   reportText,
-} from "../lab/report.ts";
+} from "../measure/report.ts";
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine, hintLine } from "./failure.ts";
 import { complain, OutputError, print, progressStream } from "./output.ts";

@@ -1,5 +1,5 @@
-import { timeLeftText } from "../lab/progress.ts";
 import type { LoadOptions, LoadRun, LoadSnapshot } from "../load/index.ts";
+import { timeLeftText } from "../measure/progress.ts";
 import { countText, errorsText, msText } from "./load-text.ts";
 import { progressStream } from "./output.ts";
 import { type Styler, stylerFor } from "./style.ts";

@@ -6,7 +6,7 @@
  * without which it goes on. Messages on standard error have nowhere else to go.
  */
 import { fstatSync, writeSync } from "node:fs";
-import type { ProgressStream } from "../lab/progress.ts";
+import type { ProgressStream } from "../measure/progress.ts";
 import { failureLine } from "./failure.ts";
 
 const STDOUT = 1;

@@ -1,7 +1,7 @@
 /** Whether the machine has room for as many processes or threads as a measurement would start. */
 import { readFileSync } from "node:fs";
-import { availableKiB } from "./accounts.ts";
-import { sizeText, whole } from "./table.ts";
+import { availableKiB } from "../measure/process-stats.ts";
+import { sizeText, whole } from "../measure/table.ts";
 
 /** What one process or thread, started for a connection, was seen to cost. */
 export interface ChildCost {

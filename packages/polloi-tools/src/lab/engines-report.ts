@@ -1,11 +1,11 @@
-import { growthIn } from "./grid.ts";
-import type { Lab } from "./report.ts";
+import { growthIn } from "../measure/grid.ts";
+import type { Lab } from "../measure/report.ts";
+import { growthTexts } from "../measure/verdict.ts";
 import type { ServingResult } from "./serving.ts";
 import { servingGrid, servingMeasures } from "./serving-measures.ts";
 import { priceText } from "./serving-price.ts";
 import { servingReport } from "./serving-report.ts";
 import { speedText } from "./serving-speed.ts";
-import { growthTexts } from "./verdict.ts";
 
 /** What a comparison of the engines says. */
 export const enginesLab: Lab<ServingResult> = {

@@ -3,7 +3,7 @@ import { probeEngines } from "../../../polloi/src/engine/choose.ts";
 import type { EngineName } from "../../../polloi/src/engine/engine.ts";
 import { FD_SETSIZE } from "../../../polloi/src/sys/abi.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import type { LabSession } from "./report.ts";
+import type { LabSession } from "../measure/report.ts";
 import type { ServingContender, ServingResult, ServingSettings } from "./serving.ts";
 import { measureServing } from "./serving-run.ts";
 

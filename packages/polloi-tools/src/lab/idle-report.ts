@@ -9,11 +9,11 @@ import {
   growthIn,
   hasFailed,
   type Measure,
-} from "./grid.ts";
+} from "../measure/grid.ts";
+import type { Figure, Lab } from "../measure/report.ts";
+import { percent, threeFigures, timeText, whole } from "../measure/table.ts";
+import { growthTexts, rank, rankAtLargest, rankingText } from "../measure/verdict.ts";
 import type { IdleResult, Sample } from "./idle.ts";
-import type { Figure, Lab } from "./report.ts";
-import { percent, threeFigures, timeText, whole } from "./table.ts";
-import { growthTexts, rank, rankAtLargest, rankingText } from "./verdict.ts";
 
 /** What is told of `polloi lab idle`. */
 export const idleLab: Lab<IdleResult> = {

@@ -6,11 +6,11 @@ import { SysError } from "../../../polloi/src/base/sys-error.ts";
 import { openPoller } from "../../../polloi/src/selectors/open-poller.ts";
 import { openDescriptors, raiseDescriptorLimit } from "../../../polloi/src/sys/descriptor-limit.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { describeHost, type Host, machineTicks, stolenShare } from "../measure/host.ts";
+import type { LabSession } from "../measure/report.ts";
 import { type Contender, findContenders, type Skipped } from "./contenders.ts";
 import { descriptorsFor, sizesWithin } from "./descriptor-room.ts";
-import { describeHost, type Host, machineTicks, stolenShare } from "./host.ts";
 import { type ChainTally, IdleField } from "./idle-field.ts";
-import type { LabSession } from "./report.ts";
 
 /** What to measure. */
 export interface IdleSettings {

@@ -1,11 +1,11 @@
-import { type GridCell, measuredBy } from "./grid.ts";
-import type { Lab } from "./report.ts";
+import { type GridCell, measuredBy } from "../measure/grid.ts";
+import type { Lab } from "../measure/report.ts";
+import { listed, whole } from "../measure/table.ts";
 import type { ServingResult, ServingSample } from "./serving.ts";
 import { answeredAll, servingGrid } from "./serving-measures.ts";
 import { priceText } from "./serving-price.ts";
 import { servingReport } from "./serving-report.ts";
 import { speedText } from "./serving-speed.ts";
-import { listed, whole } from "./table.ts";
 
 /** What a comparison of the five ways says. */
 export const modelsLab: Lab<ServingResult> = {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { MODELS, type ModelName } from "../../../polloi/src/models/options.ts";
 import { allowedCores } from "../../../polloi/src/sys/cores.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import type { LabSession } from "./report.ts";
+import type { LabSession } from "../measure/report.ts";
 import type { ServingContender, ServingResult, ServingSettings } from "./serving.ts";
 import { measureServing } from "./serving-run.ts";
 

@@ -1,5 +1,6 @@
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
 import { type Measured, SteeredLoad } from "../load/steered-load.ts";
+import type { Cores } from "../measure/cores.ts";
 import {
   availableKiB,
   cpuMsOf,
@@ -7,8 +8,8 @@ import {
   interruptionsOf,
   pssKiBOf,
   threadCount,
-} from "./accounts.ts";
-import type { Cores, ServingContender, ServingSample, ServingSettings } from "./serving.ts";
+} from "../measure/process-stats.ts";
+import type { ServingContender, ServingSample, ServingSettings } from "./serving.ts";
 import { ServingProcess } from "./serving-process.ts";
 
 /** How long a server is asked before its memory is looked at, so that what it compiles once is there. */

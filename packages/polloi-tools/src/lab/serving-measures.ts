@@ -1,7 +1,7 @@
 /** What is looked at in a comparison of servers, and which figures are to be doubted. */
-import type { Grid, GridCell, Measure } from "./grid.ts";
+import type { Grid, GridCell, Measure } from "../measure/grid.ts";
+import { threeFigures, whole } from "../measure/table.ts";
 import type { ServingResult, ServingSample } from "./serving.ts";
-import { threeFigures, whole } from "./table.ts";
 
 /** Others took more than this of a core that was to be free: somebody else ran there. */
 const OTHERS = 0.1;

@@ -1,5 +1,6 @@
 /** What a connection costs, in a sentence. */
-import { type Grid, isTold, type Measure, measuredBy, spreadIn } from "./grid.ts";
+import { type Grid, isTold, type Measure, measuredBy, spreadIn } from "../measure/grid.ts";
+import { listed, sizeText, spoken, timeText, whole } from "../measure/table.ts";
 import type { ServingResult, ServingSample } from "./serving.ts";
 import {
   answeredAll,
@@ -7,7 +8,6 @@ import {
   servingGrid,
   servingMeasures,
 } from "./serving-measures.ts";
-import { listed, sizeText, spoken, timeText, whole } from "./table.ts";
 
 /** With fewer connections, what the server does by itself is more than what they cost. */
 const FEW = 10;

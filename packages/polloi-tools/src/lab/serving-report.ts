@@ -1,5 +1,5 @@
 /** What a comparison of servers says; what is particular to ways or to engines is in their own files. */
-import type { Axis, LineChart } from "./chart-types.ts";
+import type { Axis, LineChart } from "../measure/chart-types.ts";
 import {
   absenceLines,
   cellAt,
@@ -8,8 +8,9 @@ import {
   hasFailed,
   type Measure,
   sizesOf,
-} from "./grid.ts";
-import type { Figure, LabReport } from "./report.ts";
+} from "../measure/grid.ts";
+import type { Figure, LabReport } from "../measure/report.ts";
+import { percent, timeText, whole } from "../measure/table.ts";
 import type { ServingResult, ServingSample } from "./serving.ts";
 import {
   answeredAll,
@@ -20,7 +21,6 @@ import {
   servingGrid,
   servingMeasures,
 } from "./serving-measures.ts";
-import { percent, timeText, whole } from "./table.ts";
 
 /** What differs between one comparison and another. */
 export interface ServingWords {

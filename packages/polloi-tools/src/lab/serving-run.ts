@@ -1,12 +1,11 @@
 /** Runs the cells of a comparison of servers, to and fro, within the time and the room that there is. */
 import { SysError } from "../../../polloi/src/base/sys-error.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type Cores, divideCores } from "../measure/cores.ts";
+import { describeHost, machineTicks, stolenShare } from "../measure/host.ts";
+import type { LabSession } from "../measure/report.ts";
 import { type ChildCost, roomNow, whyNoRoom } from "./children-room.ts";
-import { describeHost, machineTicks, stolenShare } from "./host.ts";
-import { divideCores } from "./pinning.ts";
-import type { LabSession } from "./report.ts";
 import type {
-  Cores,
   ServingCell,
   ServingContender,
   ServingResult,

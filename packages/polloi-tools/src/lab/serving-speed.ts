@@ -1,6 +1,6 @@
+import { rankAtLargest, rankingText } from "../measure/verdict.ts";
 import type { ServingResult } from "./serving.ts";
 import { answeredAll, DOUBTS, servingGrid, servingMeasures } from "./serving-measures.ts";
-import { rankAtLargest, rankingText } from "./verdict.ts";
 
 /** Who gave most at the largest size that several answered in full, as a sentence; none where there is no such. */
 export function speedText(result: ServingResult): string | undefined {

@@ -1,7 +1,8 @@
 /** What is asked of servers that are compared, and what came of it: plain data, as `--json` prints it. */
 
-import type { Absence } from "./grid.ts";
-import type { Host } from "./host.ts";
+import type { Cores } from "../measure/cores.ts";
+import type { Absence } from "../measure/grid.ts";
+import type { Host } from "../measure/host.ts";
 import type { ServerInput } from "./serving-program.ts";
 
 /** What to measure. */
@@ -73,14 +74,6 @@ export interface ServingCell {
   readonly at: number;
   readonly samples: ServingSample[];
   absent?: Absence | undefined;
-}
-
-/** Which cores were whose. */
-export interface Cores {
-  readonly server: readonly number[];
-  readonly client: readonly number[];
-  /** Whether each was kept to its own; null when it was, else why not. */
-  readonly unpinned: string | null;
 }
 
 /** A run. */

@@ -7,12 +7,12 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { folder, needs } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { openCharts } from "../../src/lab/chart.ts";
 import { enginesLab } from "../../src/lab/engines-report.ts";
 import { idleLab } from "../../src/lab/idle-report.ts";
 import { modelsLab } from "../../src/lab/models-report.ts";
-import { reportPage } from "../../src/lab/page.ts";
-import type { LabReport } from "../../src/lab/report.ts";
+import { openCharts } from "../../src/measure/chart.ts";
+import { reportPage } from "../../src/measure/page.ts";
+import type { LabReport } from "../../src/measure/report.ts";
 import { wholeEngines, wholeIdle, wholeModels } from "./results.ts";
 
 const skip = needs("chromium");

@@ -1,7 +1,8 @@
 /** Made-up results of the lab, for tests that look at what is told and drawn of them. */
-import type { Host } from "../../src/lab/host.ts";
+
 import type { IdleResult } from "../../src/lab/idle.ts";
 import type { ServingCell, ServingResult, ServingSample } from "../../src/lab/serving.ts";
+import type { Host } from "../../src/measure/host.ts";
 
 export const HOST: Host = {
   cpu: "a processor",

@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 import { allowedCores, keepToCores } from "../../../polloi/src/sys/cores.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import type { Cores } from "./serving.ts";
+
+/** Which cores were whose. */
+export interface Cores {
+  readonly server: readonly number[];
+  readonly client: readonly number[];
+  /** Whether each was kept to its own; null when it was, else why not. */
+  readonly unpinned: string | null;
+}
 
 /**
  * Keeps this process to one core, and says which are left for what it measures: those that share nothing with

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertWellFormed } from "../../../polloi/test/support/well-formed.ts";
-import { openCharts } from "../../src/lab/chart.ts";
-import type { BarChart, LineChart } from "../../src/lab/chart-types.ts";
+import { openCharts } from "../../src/measure/chart.ts";
+import type { BarChart, LineChart } from "../../src/measure/chart-types.ts";
 
 const LINES: LineChart = {
   title: "Cost <of> a wait & more",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { orderOf } from "../../bench/rounds.ts";
+import { orderOf } from "./rounds.ts";
 
 test("rounds go to and fro, so that every server is first as often as last", () => {
   assert.deepEqual(orderOf(["a", "b", "c"], 1), ["a", "b", "c"]);
