@@ -9,7 +9,7 @@ import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { IORING_OP } from "../../src/uring/constants.ts";
 import { randomFrom } from "../support/faulty-kernel.ts";
-import { faultyRings } from "../support/ring-memory.ts";
+import { faultyRings, Refusals } from "../support/ring-memory.ts";
 
 const { libc, scratch } = kernel;
 
@@ -120,30 +120,22 @@ export class Misfortunes {
   }
 
   #faulty(): Kernel {
-    const refused = new Map<string, number>();
-    const refuse = (words: Uint32Array, at: number, errno: number): void => {
-      refused.set(`${words[at + 8]}:${words[at + 9]}`, errno);
-      words.fill(0, at, at + 8);
-      words.fill(0, at + 10, at + 16);
-    };
+    const refusals = new Refusals();
     const { arenas, syscall } = faultyRings({
       submitting: (words, at) => {
         const operation = (words[at] as number) & 0xff;
-        if (operation === IORING_OP.ACCEPT && this.#accept > 0) refuse(words, at, this.#accept);
+        if (operation === IORING_OP.ACCEPT && this.#accept > 0)
+          refusals.refuse(words, at, this.#accept);
         else if (operation === IORING_OP.RECV && this.#receives > 0) {
           this.#receives--;
-          refuse(words, at, ERRNO.ECONNRESET);
+          refusals.refuse(words, at, ERRNO.ECONNRESET);
         }
       },
       completed: (completion) => {
-        const [low, high, result] = completion as unknown as [number, number, number];
-        if (result === 0) {
-          const key = `${low >>> 0}:${high >>> 0}`;
-          const errno = refused.get(key);
-          if (errno === undefined) return;
-          refused.delete(key);
-          completion[2] = -errno;
-        } else if (result > 0 && (high & OP_MASK) === OP_SEND && this.#sends > 0) {
+        refusals.complete(completion);
+        const [, high, result] = completion as unknown as [number, number, number];
+        // Its bytes have gone, and so may those of the sends that are linked behind it.
+        if (result > 0 && (high & OP_MASK) === OP_SEND && this.#sends > 0) {
           this.#sends--;
           completion[2] = -this.#pick(STREAM_ERRORS);
         }

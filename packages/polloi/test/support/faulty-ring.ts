@@ -5,7 +5,7 @@ import {
   IORING_RECV_MULTISHOT,
   IOSQE_IO_LINK,
 } from "../../src/uring/constants.ts";
-import { faultyRings, type RingFaults } from "./ring-memory.ts";
+import { faultyRings, Refusals, type RingFaults } from "./ring-memory.ts";
 
 const FLAGS_SHIFT = 8;
 const PRIORITY_SHIFT = 16;
@@ -18,22 +18,12 @@ const LIMIT = 11;
  * Faults of io_uring: operations that do not begin, multishot ones that end after one, short sends.
  *
  * @remarks
- * An operation that is not to begin is made to do nothing, and its completion, where the result would be
- * 0, gets the errno. What is linked behind it, or behind a send that was cut short, does not begin
+ * What is linked behind an operation that does not begin, or behind a send that was cut short, does not begin
  * either, as in the real kernel.
  */
 export function randomRingFaults(random: () => number): ReturnType<typeof faultyRings> {
-  /** What is to be told of operations that did not begin, by tag: more than one for a chain. */
-  const results = new Map<string, number[]>();
+  const refusals = new Refusals();
   let broken = false;
-  const nothing = (words: Uint32Array, at: number, errno: number): void => {
-    const key = `${words[at + 8]}:${words[at + 9]}`;
-    results.set(key, [...(results.get(key) ?? []), -errno]);
-    const link = (words[at] as number) & LINK;
-    words.fill(0, at, at + 8);
-    words.fill(0, at + 10, at + 16);
-    words[at] = IORING_OP.NOP | link;
-  };
   const faults: RingFaults = {
     submitting: (words, at) => {
       const word = words[at] as number;
@@ -41,17 +31,19 @@ export function randomRingFaults(random: () => number): ReturnType<typeof faulty
       switch (word & OPERATION) {
         case IORING_OP.SEND: {
           const length = words[at + LENGTH] as number;
-          if (broken) nothing(words, at, ERRNO.ECANCELED);
-          else if (chance < 0.1) nothing(words, at, random() < 0.5 ? ERRNO.EINTR : ERRNO.EAGAIN);
+          if (broken) refusals.refuse(words, at, ERRNO.ECANCELED);
+          else if (chance < 0.1)
+            refusals.refuse(words, at, random() < 0.5 ? ERRNO.EINTR : ERRNO.EAGAIN);
           else if (chance < 0.4) words[at + LENGTH] = Math.ceil(length * random() ** 3);
           const went = (words[at] as number) % 256 === IORING_OP.SEND;
           broken = (word & LINK) !== 0 && (!went || words[at + LENGTH] !== length);
-          // What is cut short is whole to the kernel, and what is behind it is told by `results`.
+          // What is cut short is whole to the kernel, and what is behind it is refused.
           if (broken) words[at] = (words[at] as number) & ~LINK;
           break;
         }
         case IORING_OP.RECV:
-          if (chance < 0.1) nothing(words, at, random() < 0.5 ? ERRNO.EINTR : ERRNO.ENOBUFS);
+          if (chance < 0.1)
+            refusals.refuse(words, at, random() < 0.5 ? ERRNO.EINTR : ERRNO.ENOBUFS);
           else if (chance < 0.5) {
             words[at] = word & ~(IORING_RECV_MULTISHOT << PRIORITY_SHIFT);
             // What is received once has no limit.
@@ -60,20 +52,14 @@ export function randomRingFaults(random: () => number): ReturnType<typeof faulty
           }
           break;
         case IORING_OP.ACCEPT:
-          if (chance < 0.2) nothing(words, at, random() < 0.5 ? ERRNO.EINTR : ERRNO.ECONNABORTED);
+          if (chance < 0.2)
+            refusals.refuse(words, at, random() < 0.5 ? ERRNO.EINTR : ERRNO.ECONNABORTED);
           else if (chance < 0.5) words[at] = word & ~(IORING_ACCEPT_MULTISHOT << PRIORITY_SHIFT);
           break;
         default:
       }
     },
-    completed: (completion) => {
-      const [low, high, result, flags] = completion as unknown as [number, number, number, number];
-      const key = `${low >>> 0}:${high >>> 0}`;
-      const told = results.get(key);
-      if (told === undefined || result !== 0 || flags !== 0) return;
-      completion[2] = told.shift() as number;
-      if (told.length === 0) results.delete(key);
-    },
+    completed: (completion) => refusals.complete(completion),
   };
   return faultyRings(faults);
 }

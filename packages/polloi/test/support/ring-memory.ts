@@ -8,6 +8,7 @@ import {
   IORING_OFF_SQ_RING,
   IORING_OP,
   IORING_REGISTER_PBUF_RING,
+  IOSQE_IO_LINK,
   IOU_PBUF_RING_INC,
 } from "../../src/uring/constants.ts";
 import { BorrowedArenas } from "./arenas.ts";
@@ -16,6 +17,7 @@ const { scratch } = kernel;
 
 const SUBMISSION_WORDS = 16;
 const COMPLETION_WORDS = 4;
+const LINK = IOSQE_IO_LINK << 8;
 
 /** Remembers what is mapped of a ring. */
 class WatchedArenas extends BorrowedArenas {
@@ -82,6 +84,32 @@ export interface RingFaults {
   completed?(completion: Int32Array): void;
 }
 
+/** Operations that a ring is made to refuse: they do nothing, and complete with an errno. */
+export class Refusals {
+  /** The results that are due, by tag: several where a chain of operations has one tag. */
+  readonly #results = new Map<string, number[]>();
+
+  /** Has a submission do nothing. What is linked behind it stays so. */
+  refuse(words: Uint32Array, at: number, errno: number): void {
+    const key = `${words[at + 8]}:${words[at + 9]}`;
+    this.#results.set(key, [...(this.#results.get(key) ?? []), -errno]);
+    const link = (words[at] as number) & LINK;
+    words.fill(0, at, at + 8);
+    words.fill(0, at + 10, at + 16);
+    words[at] = IORING_OP.NOP | link;
+  }
+
+  /** Gives the completion of a submission that was refused its errno. */
+  complete(completion: Int32Array): void {
+    const [low, high, result, flags] = completion as unknown as [number, number, number, number];
+    const key = `${low >>> 0}:${high >>> 0}`;
+    const results = this.#results.get(key);
+    if (results === undefined || result !== 0 || flags !== 0) return;
+    completion[2] = results.shift() as number;
+    if (results.length === 0) this.#results.delete(key);
+  }
+}
+
 /** The parts of a kernel that change what goes through its rings. */
 export function faultyRings(
   faults: RingFaults,
@@ -119,22 +147,14 @@ export function withoutIncrementalBuffers(from: Kernel): Kernel {
 
 /** A kernel that refuses a multishot receive with a limit, as before Linux 6.17. */
 export function withoutReceiveLimits(from: Kernel): Kernel {
-  const refused = new Set<string>();
+  const refusals = new Refusals();
   const { arenas, syscall } = faultyRings(
     {
       submitting: (words, at) => {
         const isReceive = ((words[at] as number) & 0xff) === IORING_OP.RECV;
-        if (!isReceive || words[at + 11] === 0) return;
-        refused.add(`${words[at + 8]}:${words[at + 9]}`);
-        words.fill(0, at, at + 8);
-        words.fill(0, at + 10, at + 16);
+        if (isReceive && words[at + 11] !== 0) refusals.refuse(words, at, ERRNO.EINVAL);
       },
-      completed: (completion) => {
-        const [low, high, result] = completion as unknown as [number, number, number];
-        if (result === 0 && refused.delete(`${low >>> 0}:${high >>> 0}`)) {
-          completion[2] = -ERRNO.EINVAL;
-        }
-      },
+      completed: (completion) => refusals.complete(completion),
     },
     from,
   );

@@ -4,7 +4,7 @@ import { ERRNO } from "../../src/base/errno.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { IORING_OP } from "../../src/uring/constants.ts";
 import { randomFrom } from "../support/faulty-kernel.ts";
-import { faultyRings } from "../support/ring-memory.ts";
+import { faultyRings, Refusals } from "../support/ring-memory.ts";
 import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;
@@ -30,21 +30,15 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
       ] as const) {
         let failing = true;
         let submitted = 0;
-        const failed = new Set<string>();
+        const refusals = new Refusals();
         const { arenas, syscall } = faultyRings(
           {
             submitting: (words, at) => {
               if (!failing || (words[at] as number) % 256 !== IORING_OP.ACCEPT) return;
               submitted++;
-              failed.add(`${words[at + 8]}:${words[at + 9]}`);
-              words.fill(0, at, at + 8);
-              words.fill(0, at + 10, at + 16);
-              words[at] = IORING_OP.NOP;
+              refusals.refuse(words, at, errno);
             },
-            completed: (completion) => {
-              const [low, high] = new Uint32Array(completion.buffer, completion.byteOffset, 2);
-              if (failing && failed.has(`${low}:${high}`)) completion[2] = -errno;
-            },
+            completed: (completion) => refusals.complete(completion),
           },
           from,
         );
