@@ -68,6 +68,8 @@ export class UringSends {
     }
     const sends = (slots.sends[slot] as number) - 1;
     slots.sends[slot] = sends;
+    // The stream has failed. What was linked behind is not told as returned, or an owner might send it.
+    if (slots.sendLengths[slot] === 0) return 0;
     if (result > 0) {
       const left = (slots.sendLengths[slot] as number) - result;
       slots.sendLengths[slot] = left;
@@ -77,6 +79,7 @@ export class UringSends {
       if (left === 0 || sends > 0) return 1;
     } else if (!RESENT.includes(result)) {
       // Nobody sends from there again: what was linked behind it is cancelled, and is not lent.
+      slots.sendLengths[slot] = 0;
       this.#dropLent(slot);
       this.#completions.failed(slot, -result, "send");
       return 1;

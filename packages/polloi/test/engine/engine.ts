@@ -17,7 +17,7 @@ import {
 } from "../../src/engine/engine.ts";
 import { EVENT_READ, EVENT_WRITE } from "../../src/selectors/events.ts";
 import type { SocketAddress } from "../../src/socket/address.ts";
-import { AF_INET, SOCK_STREAM } from "../../src/socket/constants.ts";
+import { AF_INET, SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "../../src/socket/constants.ts";
 import { createServer } from "../../src/socket/create.ts";
 import { readLocalAddress } from "../../src/socket/raw.ts";
 import { Socket } from "../../src/socket/socket.ts";
@@ -26,6 +26,7 @@ import type { Arena } from "../../src/sys/arena.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertEngineBalance } from "../support/balance.ts";
+import { failingSends } from "../support/faulty-ring.ts";
 
 const { libc, arenas } = kernel;
 
@@ -552,6 +553,56 @@ export function engineConformance(
           }
           engine.forget(0);
         }),
+      },
+      {
+        name: "a send that fails is told once, after those that went, and a reset instead of an end can follow",
+        run: () => {
+          const each = 16_384;
+          for (const went of [0, 1, 3]) {
+            let left = went;
+            const { arenas, ...calls } = failingSends(() => (left-- > 0 ? 0 : ERRNO.EIO));
+            const body = (bench: Bench): void => {
+              const { engine, told, memory, until, quiet } = bench;
+              const [theirs, mine] = tcp(bench);
+              let result = 0;
+              for (let i = 0; i <= 6 && (result >= 0 || result === IN_FLIGHT); i++) {
+                const flags = i < 6 ? SEND_MORE : 0;
+                result = engine.send(0, memory.address + i * each, each, flags);
+              }
+              if (result === IN_FLIGHT) {
+                until(() => told.all.some((line) => line === `failed 0 ${ERRNO.EIO} send`));
+                assert.equal(told.all.filter((line) => line === `sent 0 ${each}`).length, went);
+                assert.equal(told.all.length, went + 1);
+              } else {
+                assert.equal(result, -ERRNO.EIO);
+                assert.deepEqual(told.all, []);
+              }
+              assert.deepEqual(quiet(), []);
+              mine.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
+              mine.detach();
+              engine.close(0);
+              const buffer = new Uint8Array(1 << 20);
+              let read = 0;
+              const receive = (): string => {
+                try {
+                  const length = theirs.recvInto(buffer);
+                  read += length ?? 0;
+                  return length === 0 ? "the end" : "";
+                } catch (error) {
+                  return (error as SysError).code;
+                }
+              };
+              let seen = "";
+              until(() => {
+                seen = receive();
+                return seen !== "";
+              });
+              assert.equal(seen, "ECONNRESET");
+              assert.ok(read <= went * each, `${read} bytes came of ${went} sends`);
+            };
+            using(body, { ...kernelWith(calls), arenas })();
+          }
+        },
       },
       {
         name: "watch reports readiness, modify changes for what, forget ends it and leaves it open",

@@ -1,4 +1,6 @@
 import { ERRNO } from "../../src/base/errno.ts";
+import type { Libc } from "../../src/sys/libc.ts";
+import { kernel } from "../../src/sys/open.ts";
 import {
   IORING_ACCEPT_MULTISHOT,
   IORING_OP,
@@ -62,4 +64,34 @@ export function randomRingFaults(random: () => number): ReturnType<typeof faulty
     completed: (completion) => refusals.complete(completion),
   };
   return faultyRings(faults);
+}
+
+/**
+ * A send that fails for good, on every engine, before a byte of it has gone.
+ *
+ * @remarks
+ * On a ring, what is linked behind it does not begin, as in the real kernel.
+ *
+ * @param next - Called for each send: the errno with which it fails, or 0.
+ */
+export function failingSends(
+  next: () => number,
+): ReturnType<typeof faultyRings> & Pick<Libc, "send"> {
+  const refusals = new Refusals();
+  let broken = false;
+  const rings = faultyRings({
+    submitting: (words, at) => {
+      const word = words[at] as number;
+      if ((word & OPERATION) !== IORING_OP.SEND) return;
+      const errno = broken ? ERRNO.ECANCELED : next();
+      if (errno > 0) refusals.refuse(words, at, errno);
+      broken = (word & LINK) !== 0 && errno > 0;
+    },
+    completed: (completion) => refusals.complete(completion),
+  });
+  const send: Libc["send"] = (...args) => {
+    const errno = next();
+    return errno > 0 ? -errno : kernel.libc.send(...args);
+  };
+  return { ...rings, send };
 }
