@@ -7,6 +7,7 @@ import { type Listener, type ListenOptions, Reactor } from "../../src/index.ts";
 import { SO_LINGER, SOL_SOCKET } from "../../src/socket/constants.ts";
 import { Socket } from "../../src/socket/socket.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
+import type { Kernel } from "../../src/sys/kernel.ts";
 import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertReactorBalance } from "../support/balance.ts";
@@ -40,8 +41,10 @@ export class Rig {
   readonly #peers: Peer[] = [];
   readonly #fds: number[] = [];
 
-  constructor(variant: Variant, calls: Partial<Libc> = {}) {
+  /** @param replaced - Calls of libc, and the arenas that go with them: see `faultyRings`. */
+  constructor(variant: Variant, replaced: Partial<Libc & Pick<Kernel, "arenas">> = {}) {
     const { engine, trigger } = variant;
+    const { arenas = kernel.arenas, ...calls } = replaced;
     this.variant = variant;
     const counts = Object.fromEntries(COUNTED.map((name) => [name, 0])) as typeof this.counts;
     this.counts = counts;
@@ -57,7 +60,8 @@ export class Rig {
         ];
       }),
     );
-    this.reactor = new Reactor({ engine, trigger, kernel: kernelWith({ ...calls, ...counting }) });
+    const faulty = { ...kernelWith({ ...calls, ...counting }), arenas };
+    this.reactor = new Reactor({ engine, trigger, kernel: faulty });
     // Nothing is open yet, so this returns at once; what it leaves behind is driven by `turn` alone.
     if (variant.mode === "blocking") this.reactor.run();
   }
