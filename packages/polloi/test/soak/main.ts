@@ -158,7 +158,7 @@ const client = start("client", [
   String(milliseconds),
   values.only ?? "",
   values.repeat ?? "",
-  unlucky ? (engine === "io_uring" ? "unlucky io_uring" : "unlucky") : "",
+  unlucky ? "unlucky" : "",
 ]);
 let last: ClientState = { done: {}, bytes: 0, violations: [], counted: {} };
 client.on("message", (state: ClientState) => {

@@ -117,18 +117,23 @@ export const PLANTS: readonly Plant[] = [
     soak: ["--engine", "epoll", "--lent"],
     patches: [{ file: "reactor/timers.js", find: "isLimit: true", replace: "isLimit: false" }],
   },
-  {
-    name: "truncated: an answer that is cut off ends as if it were whole",
+  ...["poll", "io_uring"].map((engine) => ({
+    name: `truncated on ${engine}: an answer that is cut off ends as if it were whole`,
     finding: /an orderly end came after/,
-    soak: ["--engine", "poll"],
+    soak: ["--engine", engine],
     patches: [
       {
         file: "reactor/stream.js",
         find: "if (this.#fd >= 0 && !this.isEmpty)",
         replace: "if (false)",
       },
+      {
+        file: "reactor/stream.js",
+        find: "if (this.#fd >= 0) resetOnClose(this.loop.kernel, this.#fd); this.destroy(error);",
+        replace: "this.destroy(error);",
+      },
     ],
-  },
+  })),
 ];
 
 /** How often `find` is in `text`, whatever the white space. */

@@ -1,5 +1,6 @@
 /** One connection of the soak's clients: sends bytes, and reads answers as strictly as the server reads requests. */
 import { connect, type Socket } from "node:net";
+import { wasReset } from "../reset.ts";
 
 /** Something that no client may see. */
 export class Violation extends Error {}
@@ -34,6 +35,7 @@ export class Peer {
     });
     this.socket.on("end", () => {
       this.#ended = true;
+      if (wasReset(this.socket)) this.error = "ECONNRESET";
     });
     for (const event of ["readable", "end", "close"]) this.socket.on(event, () => this.#wake());
     this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));
