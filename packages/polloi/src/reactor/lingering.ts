@@ -1,6 +1,5 @@
-import { SHUT_WR, SO_LINGER, SOL_SOCKET } from "../socket/constants.ts";
+import { SHUT_WR } from "../socket/constants.ts";
 import { readUntaken } from "../socket/raw.ts";
-import type { Kernel } from "../sys/kernel.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
 
@@ -28,11 +27,4 @@ export function linger({ kernel, timers }: Loop, fd: number, giveUp: () => void)
     if ((left === 0 && before === 0) || patienceMs <= 0) giveUp();
     before = left;
   });
-}
-
-/** Has the close of `fd` send a reset instead of an end, and leave no TIME_WAIT. */
-export function resetOnClose({ libc, scratch }: Kernel, fd: number): void {
-  scratch.i32[0] = 1;
-  scratch.i32[1] = 0;
-  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, scratch.address, 8);
 }

@@ -13,11 +13,10 @@ import {
   sharesPort,
   takeListener,
 } from "../socket/listener.ts";
-import { readLocalAddress, setIntOption } from "../socket/raw.ts";
+import { readLocalAddress, resetOnClose, setIntOption } from "../socket/raw.ts";
 import { SocketFile } from "../socket/socket-file.ts";
 import { AcceptFailures, acceptHint } from "./accept-failures.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
-import { resetOnClose } from "./lingering.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkCallbacks, checkTimeout } from "./options.ts";
 import { refusal, tooLargeHint } from "./refusal.ts";

@@ -11,6 +11,7 @@ import {
   readPeerAddress,
   readPeerState,
   readUntaken,
+  resetOnClose,
 } from "../socket/raw.ts";
 import { readTcpInfo, type TcpInfo } from "../socket/tcp-info.ts";
 import type { Arena } from "../sys/arena.ts";
@@ -23,7 +24,7 @@ import type {
 } from "./connection.ts";
 import { Finishing } from "./finishing.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
-import { CLOSING_MS, linger, resetOnClose } from "./lingering.ts";
+import { CLOSING_MS, linger } from "./lingering.ts";
 import type { Loop } from "./loop.ts";
 import { checkConnectionOptions, checkData, checkError, checkTimeout } from "./options.ts";
 import { checkOutgoingFile, fileCancelled } from "./outgoing-file.ts";

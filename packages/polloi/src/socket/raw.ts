@@ -6,7 +6,7 @@ import { ERRNO } from "../base/errno.ts";
 import { F_GETFD, F_SETFD, FD_CLOEXEC, FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { decodeAddress, encodeAddress, type SocketAddress } from "./address.ts";
-import { SO_ERROR, SOL_SOCKET } from "./constants.ts";
+import { SO_ERROR, SO_LINGER, SOL_SOCKET } from "./constants.ts";
 import {
   AT_ADDRESS,
   AT_BYTES,
@@ -164,4 +164,11 @@ export function readPeerState({ libc, scratch }: Kernel, fd: number): PeerState 
 /** How many bytes the kernel has that the peer has not taken: SIOCOUTQ. 0 for what has no such number. */
 export function readUntaken({ libc, scratch }: Kernel, fd: number): number {
   return libc.ioctl(fd, SIOCOUTQ, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
+}
+
+/** Has the close of `fd` send a reset instead of an end, and leave no TIME_WAIT. */
+export function resetOnClose({ libc, scratch }: Kernel, fd: number): void {
+  scratch.i32[0] = 1;
+  scratch.i32[1] = 0;
+  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, scratch.address, 8);
 }
