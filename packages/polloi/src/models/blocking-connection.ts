@@ -4,7 +4,7 @@ import { SysError } from "../base/sys-error.ts";
 import { POLLIN, POLLOUT } from "../select/constants.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR } from "../socket/constants.ts";
-import { readPeerAddress } from "../socket/raw.ts";
+import { readPeerAddress, readUntaken, resetOnClose } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { waitBlocking } from "./blocking-wait.ts";
@@ -192,6 +192,9 @@ class BlockingConnection implements ModelConnection {
 
   #failed(syscall: string, result: number): void {
     if (result === -ERRNO.EAGAIN || result === -ERRNO.EINTR) return;
+    const { kernel } = this.#context;
     this.error = new SysError(syscall, result, { fd: this.#fd });
+    // As in a reactor: what is cut short is not to look whole, and an idle peer that has everything sees the end.
+    if (syscall !== "idle" || readUntaken(kernel, this.#fd) > 0) resetOnClose(kernel, this.#fd);
   }
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { held, Untouched } from "../../../../test/support/descriptors.ts";
 import type { Case, Extent, Suite } from "../../../../test/support/suite.ts";
+import type { SysError } from "../../src/base/sys-error.ts";
 import { whyNoUring } from "../../src/engine/try-uring.ts";
 import { type ModelOptions, serveModel, type UnresponsiveChild } from "../../src/models/index.ts";
 import { kernel } from "../../src/sys/open.ts";
@@ -374,8 +375,14 @@ function stoppedCase(name: string): Case {
         if (reads) client.resume();
         await stopped;
         await test.server.finished;
-        if (reads) await client.over();
+        if (!reads) client.resume();
+        await client.over();
         assert.ok(reads ? client.length === MUCH : client.length < MUCH, `${client.length} came`);
+        // What is cut off must not look whole.
+        assert.equal(
+          (client.error as SysError | undefined)?.code,
+          reads ? undefined : "ECONNRESET",
+        );
         client.destroy();
         assert.deepEqual([test.server.children, childrenOf()], [[], []]);
         const { port } = test.server;
