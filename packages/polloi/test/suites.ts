@@ -12,12 +12,10 @@ import {
   EpollSelector,
   PollSelector,
   SelectSelector,
-  UringSelector,
 } from "../src/selectors/index.ts";
 import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
 import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
-import { UringPoller } from "../src/selectors/pollers/uring-poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { abandonedConformance } from "./api/abandoned.ts";
 import { misuseConformance } from "./api/misuse.ts";
@@ -43,7 +41,6 @@ import { epollConformance, pollConformance, selectConformance } from "./select/s
 import { signalsConformance } from "./select/signals.ts";
 import { pollerConformance } from "./selectors/poller.ts";
 import { selectorConformance } from "./selectors/selector.ts";
-import { uringPollerConformance } from "./selectors/uring-poller.ts";
 import { wakerConformance } from "./selectors/waker.ts";
 import { socketConformance } from "./socket/socket.ts";
 import { ENGINES, whereUringWorks } from "./support/engines.ts";
@@ -75,12 +72,7 @@ function onARing(): Suite[] {
     const skip = `io_uring does not work here: ${reason}`;
     return [{ title: "polloi/uring", cases: [{ name: "everything on a ring", skip, run() {} }] }];
   }
-  return [
-    pollerConformance("io_uring", (kernel) => new UringPoller(kernel)),
-    uringPollerConformance(),
-    selectorConformance("UringSelector", (options) => new UringSelector(options)),
-    uringConformance(),
-  ];
+  return [uringConformance()];
 }
 
 function all(extent: Extent): Listed[] {

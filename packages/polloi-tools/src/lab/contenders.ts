@@ -1,5 +1,5 @@
 import { EVENT_READ, MODE_EDGE } from "../../../polloi/src/selectors/events.ts";
-import { ALL_POLLERS, openPoller, whyNot } from "../../../polloi/src/selectors/open-poller.ts";
+import { openPoller, POLLER_NAMES, whyNot } from "../../../polloi/src/selectors/open-poller.ts";
 import type { PollerName } from "../../../polloi/src/selectors/poller.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
 
@@ -30,7 +30,7 @@ export interface Skipped {
 export function findContenders(kernel: Kernel): { contenders: Contender[]; skipped: Skipped[] } {
   const contenders: Contender[] = [];
   const skipped: Skipped[] = [];
-  for (const engine of ALL_POLLERS) {
+  for (const engine of POLLER_NAMES.toReversed()) {
     const reason = whyNot(engine, kernel);
     if (reason !== undefined) {
       skipped.push({ name: engine, reason });

@@ -35,7 +35,7 @@ const WHOLE_CORE = 0.9;
 /** More than this share of the machine's time given to others is worth a word. */
 const MUCH_STOLEN = 0.01;
 /** Engines whose line may lie on that of another: select on poll, edges on levels. */
-const ALIKE: ReadonlySet<string> = new Set(["select", "epoll-edge", "io_uring-edge"]);
+const ALIKE: ReadonlySet<string> = new Set(["select", "epoll-edge"]);
 
 /** Whether something else ran in the sample's place: its waits never sleep, so all of its time is CPU. */
 export function isDisturbed({ cpuUs, wallUs }: Sample): boolean {
@@ -142,7 +142,7 @@ function meaning({ settings }: IdleResult): string[] {
   const idle = pairs ? "ends of silent socket pairs" : "silent sockets";
   return [
     `A wake-up is one socket's share of a wait that found it ready, the read of its byte, and the write that makes the next one ready: ${whole(active)} at a time, ${whole(writes)} further writes in a chain.`,
-    `Beside the active ${active === 1 ? "pair" : "pairs"}, ${idle} are watched that are never ready. select and poll are handed all of them at every wait, and look at each; epoll and io_uring leave them with the kernel, and are told what is ready.`,
+    `Beside the active ${active === 1 ? "pair" : "pairs"}, ${idle} are watched that are never ready. select and poll are handed all of them at every wait, and look at each; epoll leaves them with the kernel, and is told what is ready.`,
     "So a level line is an engine that pays for what happens, and a rising one an engine that pays for what might.",
   ];
 }

@@ -11,7 +11,7 @@ import {
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 import { EVENT_READ } from "../../../polloi/src/selectors/events.ts";
-import { ALL_POLLERS, openPoller, whyNot } from "../../../polloi/src/selectors/open-poller.ts";
+import { openPoller, POLLER_NAMES, whyNot } from "../../../polloi/src/selectors/open-poller.ts";
 import type { Poller } from "../../../polloi/src/selectors/poller.ts";
 import { kernel } from "../../../polloi/src/sys/open.ts";
 import { assertWellFormed } from "../../../polloi/test/support/well-formed.ts";
@@ -33,7 +33,7 @@ describe("the idle field", limits, () => {
     });
   }
 
-  for (const name of ALL_POLLERS) {
+  for (const name of POLLER_NAMES) {
     const skip = whyNot(name, kernel) ?? false;
     for (const pairs of [false, true]) {
       test(`${name} reports each byte of a chain once${pairs ? ", beside pairs" : ""}`, {
@@ -90,7 +90,7 @@ describe("polloi lab idle", limits, () => {
     const { code, stdout } = await polloi("lab idle --quick --json").ended;
     assert.equal(code, 0);
     const result = JSON.parse(stdout) as IdleResult;
-    for (const name of ALL_POLLERS) {
+    for (const name of POLLER_NAMES) {
       const skipped = result.skipped.find((each) => each.name === name);
       const measured = result.engines.some((each) => each.name === name);
       assert.ok(measured !== (skipped !== undefined), `${name} is neither measured nor skipped`);

@@ -1,7 +1,7 @@
 import { SysError } from "../base/sys-error.ts";
-import { type Polled, RingSignal } from "../selectors/pollers/ring-signal.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Ring } from "../uring/ring.ts";
+import { type Polled, RingSignal } from "./ring-signal.ts";
 
 /** A guest goes round for so long while there is more to do, before the other loop has its turn. */
 const GUEST_MS = 2;

@@ -33,28 +33,7 @@ export class EpollSelector<Data = unknown> extends Selector<Data> {
 }
 
 /**
- * A {@link Selector} over io_uring's polls: everything, regular files too, and any number of changes in
- * the one call that waits.
- *
- * @remarks
- * A descriptor that is watched is held open by the kernel: one that is closed before it is unregistered
- * stays open until it is. It belongs to the thread that made it.
- */
-export class UringSelector<Data = unknown> extends Selector<Data> {
-  /**
-   * @throws SysError of io_uring_setup: `EPERM` where it is forbidden, `ENOSYS` where there is none,
-   * `EINVAL` before Linux 6.1; `EMFILE`, `ENFILE`, `ENOMEM`.
-   */
-  constructor(options: SelectorOptions = {}) {
-    super(openPoller("io_uring", kernelOf(options)));
-  }
-}
-
-/**
  * A {@link Selector} over the best engine that works here: epoll, else poll, else select.
- *
- * @remarks
- * Never io_uring: for readiness epoll has less to do, and where io_uring works it does too.
  *
  * @example
  * ```ts

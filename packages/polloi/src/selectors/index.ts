@@ -1,5 +1,5 @@
 /**
- * `polloi/selectors`: one interface to wait for many descriptors, over epoll, poll, select or io_uring.
+ * `polloi/selectors`: one interface to wait for many descriptors, over epoll, poll or select.
  *
  * @module
  */
@@ -12,7 +12,6 @@ export {
   PollSelector,
   type SelectorOptions,
   SelectSelector,
-  UringSelector,
 } from "./engines.ts";
 export {
   EVENT_ALL,

@@ -7,27 +7,15 @@ import { type Poller, type PollerName, ReadyBatch } from "./poller.ts";
 import { EpollPoller } from "./pollers/epoll-poller.ts";
 import { PollPoller } from "./pollers/poll-poller.ts";
 import { SelectPoller } from "./pollers/select-poller.ts";
-import { UringPoller } from "./pollers/uring-poller.ts";
 
-/**
- * The engines that are tried where none is asked for, the best first.
- *
- * @remarks
- * Without io_uring, which is had by its name. Where it works epoll does too, and for readiness it has
- * less to do: it need not be asked again for what it has told, and does not hold a file open. What
- * io_uring is good at are completions, and the engine of the reactor takes those.
- */
+/** The pollers, the best first: the order in which they are tried where none is asked for. */
 export const POLLER_NAMES: readonly PollerName[] = ["epoll", "poll", "select"];
 
 const MAKE: Readonly<Record<PollerName, (kernel: Kernel) => Poller>> = {
   select: (kernel) => new SelectPoller(kernel),
   poll: (kernel) => new PollPoller(kernel),
   epoll: (kernel) => new EpollPoller(kernel),
-  io_uring: (kernel) => new UringPoller(kernel),
 };
-
-/** Every engine there is, the oldest first. */
-export const ALL_POLLERS: readonly PollerName[] = Object.keys(MAKE) as PollerName[];
 
 /** Errors that say that there is no room, not that the engine does not work here. */
 const NO_ROOM: readonly number[] = [-ERRNO.EMFILE, -ERRNO.ENFILE, -ERRNO.ENOMEM];

@@ -1,5 +1,5 @@
-/** The engines that report readiness. */
-export type PollerName = "select" | "poll" | "epoll" | "io_uring";
+/** The pollers by name. */
+export type PollerName = "select" | "poll" | "epoll";
 
 /** What an engine can and cannot do, as data. */
 export interface PollerCapabilities {

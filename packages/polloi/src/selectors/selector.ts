@@ -28,7 +28,6 @@ const CONTROL_CALL: Readonly<Record<PollerName, string>> = {
   select: "select",
   poll: "poll",
   epoll: "epoll_ctl",
-  io_uring: "io_uring_enter",
 };
 const WAIT_CALL: Readonly<Record<PollerName, string>> = { ...CONTROL_CALL, epoll: "epoll_wait" };
 
@@ -77,11 +76,8 @@ export class Selector<Data = unknown> {
   /** @param poller - The engine; it is closed with the selector. */
   constructor(poller: Poller) {
     this.#poller = poller;
-    // The others hold no descriptor.
-    if (poller.name !== "epoll" && poller.name !== "io_uring") return;
-    // That of io_uring is made when it is asked for.
-    const fd = poller.name === "epoll" ? poller.fileno() : undefined;
-    this.#guarded = guard(this, fd, () => poller.close());
+    // Only epoll holds a descriptor.
+    if (poller.fileno() >= 0) this.#guarded = guard(this, poller.fileno(), () => poller.close());
   }
 
   /** The engine's name. */
@@ -309,7 +305,7 @@ export class Selector<Data = unknown> {
   }
 
   #refusal(result: number, fd: number): SysError {
-    const hint = this.name === "epoll" || this.name === "io_uring" ? HINTS[-result] : undefined;
+    const hint = this.name === "epoll" ? HINTS[-result] : undefined;
     return new SysError(CONTROL_CALL[this.name], result, { fd, hint });
   }
 

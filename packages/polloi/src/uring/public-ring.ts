@@ -89,7 +89,7 @@ export class Ring extends RingOperations implements Disposable {
    *
    * @remarks
    * Do not wait for it with another selector or event loop: work that is deferred to this thread, which is most of it,
-   * does not make it readable for them. `UringSelector` and `Reactor` have a descriptor for that.
+   * does not make it readable for them. `Reactor` has a descriptor for that.
    */
   fileno(): number {
     return this.#ring.fileno();

@@ -2,16 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { type Descriptor, Opened } from "../../../../test/support/descriptors.ts";
-import { whyNoUring } from "../../src/engine/try-uring.ts";
 import { EVENT_ERROR, EVENT_HANGUP, EVENT_READ, EVENT_WRITE } from "../../src/selectors/events.ts";
 import {
   EpollSelector,
   PollSelector,
   type Selector,
   SelectSelector,
-  UringSelector,
 } from "../../src/selectors/index.ts";
-import { kernel } from "../../src/sys/open.ts";
 
 const PIPES = 4;
 const READ_WRITE = EVENT_READ | EVENT_WRITE;
@@ -53,7 +50,6 @@ class World {
     new EpollSelector<End>(),
     new PollSelector<End>(),
     new SelectSelector<End>(),
-    ...(whyNoUring(kernel) === undefined ? [new UringSelector<End>()] : []),
   ];
   readonly pipes: Pipe[] = Array.from({ length: PIPES }, () => ({
     ...this.opened.pipe(),

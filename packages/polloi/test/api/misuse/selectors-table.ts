@@ -1,7 +1,5 @@
 /** `polloi/selectors`: every function and method, and what its arguments are. */
-import { whyNoUring } from "../../../src/engine/try-uring.ts";
 import * as selectors from "../../../src/selectors/index.ts";
-import { kernel } from "../../../src/sys/open.ts";
 import { type Call, internal, made, maker, method, type Table } from "./calls.ts";
 import { FD, OWN_FD } from "./select-table.ts";
 import {
@@ -74,8 +72,7 @@ function ofSelector(name: string, Made: Made): Record<string, Call> {
   ]);
 }
 
-const { DefaultSelector, EpollSelector, PollSelector, SelectSelector, UringSelector } = selectors;
-const noUring = whyNoUring(kernel) !== undefined;
+const { DefaultSelector, EpollSelector, PollSelector, SelectSelector } = selectors;
 
 export const SELECTORS: Table = {
   functions: {
@@ -83,7 +80,6 @@ export const SELECTORS: Table = {
     EpollSelector: made(EpollSelector, OPTIONS),
     PollSelector: made(PollSelector, OPTIONS),
     SelectSelector: made(SelectSelector, OPTIONS),
-    UringSelector: made(UringSelector, OPTIONS),
     SelectorBatch: made(SelectorBatch, optional(integer(1, 65_536))),
     SysError: internal("polloi makes it"),
     Waker: made(Waker, optional(options({ fd: OWN_FD, kernel: KERNEL }))),
@@ -93,7 +89,6 @@ export const SELECTORS: Table = {
     ...ofSelector("EpollSelector", EpollSelector),
     ...ofSelector("PollSelector", PollSelector),
     ...ofSelector("SelectSelector", SelectSelector),
-    ...ofSelector("UringSelector", noUring ? EpollSelector : UringSelector),
     "SelectorBatch.keyAt": method(() => new SelectorBatch(), "keyAt", INDEX),
     "SelectorBatch.eventsAt": method(() => new SelectorBatch(), "eventsAt", INDEX),
     "SelectorBatch.take": internal("for Selector"),

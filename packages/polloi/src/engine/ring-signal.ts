@@ -10,27 +10,18 @@
  *   time, has work of which it tells nobody, and then tells of nothing that comes later either.
  * - The same holds for everything whose readers are woken by a write to an eventfd: an epoll set that has one in it.
  */
-import { ERRNO } from "../../base/errno.ts";
-import { check } from "../../base/sys-error.ts";
-import {
-  EPOLL_CTL_ADD,
-  EPOLL_CTL_DEL,
-  EPOLL_CTL_MOD,
-  EPOLLET,
-  EPOLLIN,
-} from "../../select/constants.ts";
-import { EpollSet } from "../../select/epoll-set.ts";
-import { EFD_CLOEXEC, EFD_NONBLOCK, S_IFIFO, S_IFREG, S_IFSOCK } from "../../sys/abi.ts";
-import { fileTypeOf } from "../../sys/file-type.ts";
-import type { Kernel } from "../../sys/kernel.ts";
-import type { Ring } from "../../uring/ring.ts";
-import { MODE_EDGE, MODE_ONE_SHOT } from "../events.ts";
-import { maskOf } from "./poll-mask.ts";
+import { ERRNO } from "../base/errno.ts";
+import { check } from "../base/sys-error.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN } from "../select/constants.ts";
+import { EpollSet } from "../select/epoll-set.ts";
+import { maskOf } from "../selectors/pollers/poll-mask.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK, S_IFIFO, S_IFREG, S_IFSOCK } from "../sys/abi.ts";
+import { fileTypeOf } from "../sys/file-type.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import type { Ring } from "../uring/ring.ts";
 
 /** No write to an eventfd wakes the readers of these. */
 const APART: readonly number[] = [S_IFSOCK, S_IFIFO, S_IFREG];
-/** How many events are taken out of the set at a time. */
-const MAX_TAKEN = 256;
 
 /** A descriptor that the ring polls, and the EVENT_* bits that it is polled for. */
 export type Polled = readonly [fd: number, interest: number];
@@ -48,11 +39,8 @@ export class RingSignal {
   #set: EpollSet | undefined;
   #counter = -1;
   #signalling = false;
-  /** Whether anything but the counter was ever put into the set, and whether edge-triggered. */
+  /** Whether anything but the counter was ever put into the set. */
   #mixed = false;
-  #edges = false;
-  /** Whether an edge was taken out of the set, which the ring may notice only after the look. */
-  #taken = false;
 
   constructor(kernel: Kernel, ring: Ring) {
     this.#kernel = kernel;
@@ -96,17 +84,14 @@ export class RingSignal {
   /**
    * The ring polls `fd`, or polls it for something else. To be called before the ring is asked to.
    *
-   * @param interest - EVENT_* and MODE_* bits.
+   * @param interest - EVENT_* bits.
    * @returns 0 or more, or `-errno`.
    */
   add(fd: number, interest: number): number {
     const set = this.#set;
     if (set === undefined || APART.includes(fileTypeOf(this.#kernel, fd))) return 0;
     this.#mixed = true;
-    // What is reported once would keep the set readable for as long as it stays ready.
-    const once = (interest & (MODE_EDGE | MODE_ONE_SHOT)) !== 0;
-    if (once) this.#edges = true;
-    const mask = maskOf(interest) | (once ? EPOLLET : 0);
+    const mask = maskOf(interest);
     const result = set.control(EPOLL_CTL_ADD, fd, mask, 0);
     if (result === -ERRNO.EEXIST) return set.control(EPOLL_CTL_MOD, fd, mask, 0);
     // What cannot be watched is always ready.
@@ -124,15 +109,7 @@ export class RingSignal {
     this.#signalling = false;
     this.#ring.completions.setSignalling(false);
     const { libc, scratch } = this.#kernel;
-    let result: number;
-    do result = libc.read(this.#counter, scratch.address, 8);
-    while (result === -ERRNO.EINTR);
-    if (!this.#edges || result !== -ERRNO.EAGAIN) return;
-    let count: number | undefined;
-    do {
-      count = this.#set?.wait(MAX_TAKEN, 0);
-      if (count !== undefined && count > 0) this.#taken = true;
-    } while (count === MAX_TAKEN);
+    while (libc.read(this.#counter, scratch.address, 8) === -ERRNO.EINTR);
   }
 
   /**
@@ -144,9 +121,7 @@ export class RingSignal {
     if (this.#signalling) return false;
     this.#signalling = true;
     this.#ring.completions.setSignalling(true);
-    const taken = this.#taken;
-    this.#taken = false;
-    return taken || this.#hasMore;
+    return this.#hasMore;
   }
 
   /** There is something to do already, and the ring does not say so: makes the descriptor readable. */
