@@ -16,12 +16,12 @@ import { execPath } from "node:process";
 import { type TestContext, test } from "node:test";
 import * as http from "../packages/polloi/src/http/index.ts";
 import * as face from "../packages/polloi/src/index.ts";
-import * as models from "../packages/polloi/src/models/index.ts";
+import * as models from "../packages/polloi/src/pool/models.ts";
+import * as workers from "../packages/polloi/src/pool/workers.ts";
 import * as select from "../packages/polloi/src/select/index.ts";
 import * as selectors from "../packages/polloi/src/selectors/index.ts";
 import * as socket from "../packages/polloi/src/socket/index.ts";
 import * as uring from "../packages/polloi/src/uring/index.ts";
-import * as workers from "../packages/polloi/src/workers/index.ts";
 import * as loading from "../packages/polloi-tools/src/load/index.ts";
 import { compile, type Module } from "./docs/compile.ts";
 import {
@@ -157,9 +157,9 @@ const GIVEN: Readonly<Record<string, string>> = {
     "declare const socket: import('polloi/socket').Socket;",
   "packages/polloi/src/selectors/batch.ts":
     "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",
-  "packages/polloi/src/models/module.ts":
+  "packages/polloi/src/pool/model-module.ts":
     "import type { ModelConnection, ModelLoop, Stoppable } from 'polloi/models';",
-  "packages/polloi/src/workers/module.ts":
+  "packages/polloi/src/pool/worker-module.ts":
     "import type { Connection } from 'polloi'; import type { PoolWorker } from 'polloi/workers';",
   "packages/polloi/src/selectors/waker.ts":
     "import { Worker, workerData } from 'node:worker_threads'; declare const selector: import('polloi/selectors').Selector;",

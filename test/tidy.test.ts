@@ -23,9 +23,8 @@ const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     selectors: ["base", "sys", "select", "uring"],
     engine: CALLS,
     reactor: [...CALLS, "engine"],
-    workers: LOOP,
-    models: [...LOOP, "workers"],
-    http: [...LOOP, "workers"],
+    pool: LOOP,
+    http: [...LOOP, "pool"],
   },
   "polloi-tools": {
     echo: [],

@@ -5,7 +5,7 @@
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, listen } from "../../packages/polloi/src/index.ts";
-import { startWorkers } from "../../packages/polloi/src/workers/index.ts";
+import { startWorkers } from "../../packages/polloi/src/pool/workers.ts";
 
 /** After this long without an event the runtime waits for the descriptors in another thread, if at all. */
 const ASLEEP_MS = 120;

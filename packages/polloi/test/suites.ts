@@ -35,7 +35,8 @@ import { httpSmugglingConformance } from "./http/smuggling.ts";
 import { httpStoppingConformance } from "./http/stopping.ts";
 import { webConformance } from "./http/web.ts";
 import { httpWorkersConformance } from "./http/workers.ts";
-import { modelsConformance } from "./models/models.ts";
+import { modelsConformance } from "./pool/models.ts";
+import { workersConformance } from "./pool/workers.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./reactor/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./select/select.ts";
 import { signalsConformance } from "./select/signals.ts";
@@ -48,7 +49,6 @@ import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/ring-
 import { libcConformance } from "./sys/libc.ts";
 import { watchConformance } from "./sys/watch.ts";
 import { uringConformance } from "./uring/uring.ts";
-import { workersConformance } from "./workers/workers.ts";
 
 /** The conformance suites of the library, layer by layer. A new suite is one line in {@link all}. */
 export function suites(extent: Extent = "all"): Suite[] {

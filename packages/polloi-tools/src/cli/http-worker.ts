@@ -2,7 +2,7 @@
 import type { SysError } from "../../../polloi/src/base/sys-error.ts";
 import type { HttpWorker } from "../../../polloi/src/http/options.ts";
 import { serve } from "../../../polloi/src/http/serve.ts";
-import type { PoolWorker, Stoppable } from "../../../polloi/src/workers/module.ts";
+import type { PoolWorker, Stoppable } from "../../../polloi/src/pool/worker-module.ts";
 import { type LogFlags, openLog } from "./http-log.ts";
 import { openSite, type SiteFlags, told } from "./http-site.ts";
 

@@ -1,10 +1,10 @@
-import type { SocketAddress } from "../../../polloi/src/socket/address.ts";
-import type { WorkerCrash, WorkersOptions } from "../../../polloi/src/workers/options.ts";
+import type { WorkerCrash, WorkersOptions } from "../../../polloi/src/pool/worker-options.ts";
 import {
   recoveredText,
   unresponsiveText,
   type WorkerPool,
-} from "../../../polloi/src/workers/pool.ts";
+} from "../../../polloi/src/pool/worker-pool.ts";
+import type { SocketAddress } from "../../../polloi/src/socket/address.ts";
 import { failureLine, hintLine } from "./failure.ts";
 import { complain } from "./output.ts";
 import type { ServedName, ServeFlags } from "./serve-flags.ts";

@@ -1,6 +1,6 @@
+import { workerCount } from "../../../polloi/src/pool/worker-options.ts";
+import { startWorkers, type WorkerPool } from "../../../polloi/src/pool/worker-pool.ts";
 import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import { workerCount } from "../../../polloi/src/workers/options.ts";
-import { startWorkers, type WorkerPool } from "../../../polloi/src/workers/pool.ts";
 import { type EchoInput, type EchoMessage, SharedTally } from "../echo/echo-worker.ts";
 import type { ProtocolName } from "../echo/protocols.ts";
 import { type Observer, ProtocolServer, type Tally } from "../echo/server.ts";

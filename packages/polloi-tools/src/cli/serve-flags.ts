@@ -1,7 +1,7 @@
 import type { EngineChoice } from "../../../polloi/src/engine/choose.ts";
 import type { Trigger } from "../../../polloi/src/engine/engine.ts";
 import type { AccessFormat } from "../../../polloi/src/http/access-log.ts";
-import type { AtLimit, ModelName, Sharing } from "../../../polloi/src/models/options.ts";
+import type { AtLimit, ModelName, Sharing } from "../../../polloi/src/pool/model-options.ts";
 import type { ProtocolName } from "../echo/protocols.ts";
 import type { TraceChoice } from "./trace-choice.ts";
 

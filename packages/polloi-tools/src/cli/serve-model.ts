@@ -1,6 +1,10 @@
-import type { ModelDeath, ModelName, ModelOptions } from "../../../polloi/src/models/options.ts";
-import { type ModelServer, serveModel } from "../../../polloi/src/models/server.ts";
-import { recoveredText, unresponsiveText } from "../../../polloi/src/models/way.ts";
+import type {
+  ModelDeath,
+  ModelName,
+  ModelOptions,
+} from "../../../polloi/src/pool/model-options.ts";
+import { type ModelServer, serveModel } from "../../../polloi/src/pool/model-server.ts";
+import { recoveredText, unresponsiveText } from "../../../polloi/src/pool/way.ts";
 import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
 import type { TalkInput } from "../echo/echo-handlers.ts";
 import type { ProtocolName } from "../echo/protocols.ts";

@@ -1,6 +1,6 @@
 /** `polloi lab models`: the five ways to serve, asked the same by the same client. */
 import { readFileSync } from "node:fs";
-import { MODELS, type ModelName } from "../../../polloi/src/models/options.ts";
+import { MODELS, type ModelName } from "../../../polloi/src/pool/model-options.ts";
 import { allowedCores } from "../../../polloi/src/sys/cores.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
 import type { LabSession } from "../measure/report.ts";

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { rangeError, show, typeError } from "../../../polloi/src/base/misuse.ts";
 import { MAX_TIMEOUT_MS } from "../../../polloi/src/base/timeout.ts";
 import { ENGINES, type EngineOptions } from "../../../polloi/src/engine/choose.ts";
-import { workerCount } from "../../../polloi/src/workers/options.ts";
+import { workerCount } from "../../../polloi/src/pool/worker-options.ts";
 import { type Target, targetOf } from "./target.ts";
 
 /** How much is asked of a server, and how. */

@@ -16,7 +16,7 @@ import {
   serving,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { childrenOf, runs } from "../../../polloi/test/models/rig.ts";
+import { childrenOf, runs } from "../../../polloi/test/pool/test-server.ts";
 import { until } from "../../../polloi/test/support/waiting.ts";
 
 /** Each model as it is asked for, and what the last line of `--json` tells beside connections and bytes. */

@@ -12,7 +12,7 @@ import {
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 import { ENGINES } from "../../../polloi/src/engine/choose.ts";
-import { MODELS } from "../../../polloi/src/models/options.ts";
+import { MODELS } from "../../../polloi/src/pool/model-options.ts";
 import { enginesLab } from "../../src/lab/engines-report.ts";
 import { modelsLab } from "../../src/lab/models-report.ts";
 import type { ServingCell, ServingResult } from "../../src/lab/serving.ts";

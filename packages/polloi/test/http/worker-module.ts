@@ -1,6 +1,6 @@
 /** The module of a pool that serves HTTP: who answered, and a protocol of its own on request. */
 import { serve } from "../../src/http/index.ts";
-import type { PoolWorker, Stoppable } from "../../src/workers/index.ts";
+import type { PoolWorker, Stoppable } from "../../src/pool/workers.ts";
 
 export function start(worker: PoolWorker<string>): Stoppable {
   let stopping: () => void = () => {};

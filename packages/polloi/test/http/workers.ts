@@ -1,7 +1,7 @@
 /** A pool of workers whose address is served over HTTP. */
 import assert from "node:assert/strict";
 import type { Suite } from "../../../../test/support/suite.ts";
-import { startWorkers } from "../../src/workers/index.ts";
+import { startWorkers } from "../../src/pool/workers.ts";
 import { until } from "../support/waiting.ts";
 import { bodyOf, Client, GET, LAST } from "./client.ts";
 

@@ -1,7 +1,7 @@
 /** `polloi/workers`, `polloi/models` and `polloi/load`: every function and method, and its arguments. */
 import * as loading from "../../../../polloi-tools/src/load/index.ts";
-import * as models from "../../../src/models/index.ts";
-import * as workers from "../../../src/workers/index.ts";
+import * as models from "../../../src/pool/models.ts";
+import * as workers from "../../../src/pool/workers.ts";
 import { type Call, call, internal, refusing, type Table } from "./calls.ts";
 import { ENGINE, NOTHING, WHERE } from "./reactor-table.ts";
 import {

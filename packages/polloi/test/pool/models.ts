@@ -1,0 +1,580 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { held, Untouched } from "../../../../test/support/descriptors.ts";
+import type { Case, Extent, Suite } from "../../../../test/support/suite.ts";
+import type { SysError } from "../../src/base/sys-error.ts";
+import { whyNoUring } from "../../src/engine/try-uring.ts";
+import { type ModelOptions, serveModel, type UnresponsiveChild } from "../../src/pool/models.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { Client } from "../support/client.ts";
+import { rejection, until } from "../support/waiting.ts";
+import { WaitingPeers } from "../support/waiting-peers.ts";
+import { acceptCases, limitCases, reuseCases } from "./model-limits.ts";
+import { MUCH } from "./obedient-handlers.ts";
+import {
+  assertEchoed,
+  childrenOf,
+  exists,
+  lean,
+  noise,
+  runs,
+  TestServer,
+  VARIANTS,
+  variant,
+} from "./test-server.ts";
+
+/** How many clients come at once, where each has something started. More of them: packages/polloi/test/pool/models.test.ts. */
+const CROWD: Readonly<Record<string, number>> = { process: 2, thread: 4 };
+const LARGE = 3_000_000;
+/** After how long a child in a loop counts as unresponsive: longer than one that only waits for a processor is. */
+const SILENT_MS = 600;
+
+/** What the variants of prefork have in common is shown with one of them. */
+const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
+const WITH_CHILDREN = ["blocking", "process", "thread", "prefork, one listener"] as const;
+
+const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
+  [{ model: "fork" }, "ERR_INVALID_OPTION", /"fork" as model.*"prefork"/],
+  [{ model: "event", children: 2 }, "ERR_INVALID_OPTION", /children.*"event".*prefork/],
+  [{ model: "event", maxChildren: 2 }, "ERR_INVALID_OPTION", /maxChildren.*process and thread/],
+  [{ model: "thread", engine: "epoll" }, "ERR_INVALID_OPTION", /engine.*prefork and event/],
+  [{ model: "thread", maxChildren: 0 }, "ERR_INVALID_OPTION", /0 as maxChildren.*1 to 10000/],
+  [{ model: "thread", atLimit: "refuse" }, "ERR_INVALID_OPTION", /"refuse" as atLimit/],
+  [{ model: "prefork", children: 1.5 }, "ERR_INVALID_OPTION", /1\.5 as children.*"auto"/],
+  [{ model: "prefork", sharing: "both" }, "ERR_INVALID_OPTION", /"both" as sharing/],
+  [{ model: "event", crashLoop: "end" }, "ERR_INVALID_OPTION", /crashLoop.*prefork and blocking/],
+  [{ model: "prefork", crashLoop: 1 }, "ERR_INVALID_OPTION", /1 as crashLoop/],
+  [{ model: "thread", startTimeoutMs: 0 }, "ERR_INVALID_TIMEOUT", /0 as startTimeoutMs/],
+  [{ model: "event", module: 5 }, "ERR_INVALID_OPTION", /run 5 as the model "event"/],
+  [{ model: "event", idleTimeoutMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as idleTimeoutMs/],
+];
+
+/**
+ * {@link serveModel}: the same handlers in five models.
+ *
+ * @param extent - Below `all`, only the cases that depend on the runtime: starting processes and threads, passing
+ * descriptors to them, blocking, and dying.
+ */
+export function modelsConformance(extent: Extent): Suite {
+  return {
+    title: `models on ${kernel.runtime}`,
+    cases: extent === "all" ? allCases() : coreCases(),
+  };
+}
+
+function coreCases(): Case[] {
+  return [
+    ...ONE_OF_EACH.map(servingCase),
+    killedCase("prefork, one listener"),
+    thrownCase("thread"),
+    ...(["process", "thread"] as const).map(stoppedCase),
+    ...(["thread", "prefork, one listener"] as const).map(lateCase),
+    spinningCase("thread"),
+    lastNumbersCase("process"),
+    orphanCase("prefork"),
+    ownServerCase("prefork"),
+    ...(["process", "thread"] as const).map(hangingCase),
+    ...["blocking", "prefork, SO_REUSEPORT"].map((name) => unresponsiveCase(name)),
+  ];
+}
+
+function allCases(): Case[] {
+  return [
+    ...VARIANTS.map(({ name }) => servingCase(name)),
+    ...ONE_OF_EACH.map(peerCase),
+    ...(["blocking", "process", "event"] as const).map(idleCase),
+    ...(["process", "prefork, one listener"] as const).map(killedCase),
+    ...WITH_CHILDREN.map(thrownCase),
+    ...deathLoopCases(),
+    ...livenessCases(),
+    ...reuseCases(),
+    ...acceptCases(),
+    ...limitCases(),
+    ...ONE_OF_EACH.map(stoppedCase),
+    ...ONE_OF_EACH.map(lateCase),
+    ...WITH_CHILDREN.map(spinningCase),
+    ...(["blocking", "process", "thread"] as const).map(lastNumbersCase),
+    ...(["process", "prefork"] as const).map(orphanCase),
+    ...(["prefork", "event"] as const).map(ownServerCase),
+    ...refusedCases(),
+  ];
+}
+
+function servingCase(name: string): Case {
+  const crowd = CROWD[name] ?? 100;
+  return {
+    name: `${name}: ${crowd} clients at once, each of which has its own bytes back, and its end`,
+    run: async () => {
+      await using test = await TestServer.start(variant(name));
+      const clients = Array.from({ length: crowd }, () => test.client());
+      for (const [i, client] of clients.entries()) client.send(noise(10_000, i)).end();
+      await until("all are closed", () => clients.every(({ closed }) => closed));
+      for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
+      await until("told", () => test.server.counts.bytes === crowd * 10_000);
+      const { connections, open, deaths, refusals } = test.server.counts;
+      const expected = { connections: crowd, deaths: 0, refusals: 0 };
+      assert.deepEqual({ connections, deaths, refusals }, expected);
+      if (open > 0) await until("none is open", () => test.server.counts.open === 0);
+    },
+  };
+}
+
+function peerCase(name: string): Case {
+  return {
+    name: `${name}: a large message comes back to a slow reader, and who resets or is closed costs others nothing`,
+    run: async () => {
+      await using test = await TestServer.start(lean(name));
+      const bytes = noise(LARGE, 1);
+      const slow = test.client();
+      slow.pause();
+      slow.send(bytes).end();
+      // Served one at a time, the others come after it.
+      if (name === "blocking") slow.resume();
+      else assert.equal(await test.client().ask("not held up"), "not held up");
+      const left = test.client().send("bye");
+      await left.over();
+      assert.deepEqual([left.text, left.error], ["good bye", undefined]);
+      if (name !== "blocking") test.clients[1]?.reset();
+      slow.resume();
+      await slow.over();
+      assertEchoed(slow, bytes);
+      assert.deepEqual(test.deaths, []);
+    },
+  };
+}
+
+function idleCase(name: string): Case {
+  return {
+    name: `${name}: who says nothing for the idle timeout is closed, and the observer hears of all`,
+    run: async () => {
+      const told: string[] = [];
+      await using test = await TestServer.start({
+        ...lean(name),
+        idleTimeoutMs: 60,
+        observer: {
+          opened: (peer) => told.push(`open ${peer}`),
+          received: (peer, bytes) => told.push(`${peer}: ${Buffer.from(bytes)}`),
+          closed: (peer, error) =>
+            told.push(`close ${peer}: ${(error as { code?: string })?.code}`),
+        },
+      });
+      const client = test.client();
+      assert.equal(await client.ask("hello"), "hello");
+      await client.over();
+      await until("told", () => told.length === 3);
+      const peer = /^open (127\.0\.0\.1:\d+)$/.exec(told[0] ?? "")?.[1];
+      assert.deepEqual(told, [`open ${peer}`, `${peer}: hello`, `close ${peer}: ETIMEDOUT`]);
+    },
+  };
+}
+
+function killedCase(name: string): Case {
+  return {
+    name: `${name}: a process killed by SIGKILL is reaped and told of, and others are served on`,
+    run: async () => {
+      await using test = await TestServer.start(variant(name));
+      const doomed = test.client();
+      const pid = Number(await doomed.ask("who"));
+      process.kill(pid, "SIGKILL");
+      await doomed.over();
+      await until("told", () => test.deaths.length === 1);
+      const [{ kind, id, peer, error, restartInMs } = {}] = test.deaths;
+      assert.deepEqual([kind, id], ["process", pid]);
+      assert.match(error?.message ?? "", /killed by SIGKILL/);
+      // Whose connection it had, where it had one.
+      assert.equal(peer?.startsWith("127.0.0.1:"), name === "process" ? true : undefined);
+      assert.equal(restartInMs, name === "process" ? undefined : 50);
+      await until("reaped", () => !exists(pid));
+      assert.equal(await test.client().ask("still"), "still");
+      if (name === "process") return;
+      await until("replaced", () => test.server.children.length === 2);
+      assert.ok(!test.server.children.some((child) => child.id === pid));
+      assert.equal(test.server.counts.started, 3);
+    },
+  };
+}
+
+function thrownCase(name: string): Case {
+  return {
+    name: `${name}: what a handler throws, or an exit, ends who ran it, and is told with its words`,
+    run: async () => {
+      await using test = await TestServer.start(lean(name));
+      for (const [i, [command, words]] of (
+        [
+          ["throw", /thrown in a handler/],
+          ["exit", /exit code 3/],
+        ] as const
+      ).entries()) {
+        const client = test.client().send(command);
+        await client.over();
+        await until("told", () => test.deaths.length === i + 1);
+        assert.match(test.deaths[i]?.error.message ?? "", words);
+      }
+      assert.equal(await test.client().ask("still"), "still");
+      assert.equal(test.server.counts.deaths, 2);
+      // What each had received before it died is counted: "throw", "exit".
+      await test.server.stop(0);
+      const { connections, open, messages, bytes } = test.server.counts;
+      assert.deepEqual([connections, open, messages, bytes], [3, 0, 3, 14]);
+    },
+  };
+}
+
+function deathLoopCases(): Case[] {
+  return [
+    {
+      name: "what dies again and again is replaced each time",
+      run: async () => {
+        await using test = await TestServer.start(variant("blocking"));
+        for (let deaths = 1; deaths <= 6; deaths++) {
+          test.client().send("throw");
+          await until("told", () => test.deaths.length === deaths);
+        }
+        const delays = test.deaths.map(({ restartInMs }) => restartInMs);
+        assert.deepEqual(delays, [50, 100, 200, 400, 800, 1000]);
+        assert.equal(await test.client().ask("still"), "still");
+      },
+    },
+    endedByDeathsCase(),
+  ];
+}
+
+function endedByDeathsCase(): Case {
+  return {
+    name: 'crashLoop "end": what dies again and again ends the server',
+    run: async () => {
+      await using test = await TestServer.start({ ...variant("blocking"), crashLoop: "end" });
+      const finished = rejection(test.server.finished);
+      for (let deaths = 1; deaths <= 5; deaths++) {
+        test.client().send("throw");
+        await until("told", () => test.deaths.length === deaths);
+      }
+      const delays = test.deaths.map(({ restartInMs }) => restartInMs);
+      assert.deepEqual(delays, [50, 100, 200, 400, null]);
+      assert.match((await finished).message, /died too often.*thrown in a handler/);
+      const late = test.client();
+      await late.over();
+    },
+  };
+}
+
+function livenessCases(): Case[] {
+  return [
+    ...WITH_CHILDREN.map(hangingCase),
+    ...["blocking", "prefork, one listener", "prefork, SO_REUSEPORT"].map((name) =>
+      unresponsiveCase(name),
+    ),
+    unresponsiveCase("prefork, one listener", { engine: "io_uring" }),
+    {
+      name: "whenUnresponsive: a pre-forked process in an endless loop is ended and replaced",
+      run: async () => {
+        await using test = await TestServer.start({
+          ...lean("prefork, one listener"),
+          unresponsiveAfterMs: SILENT_MS,
+          whenUnresponsive: "replace",
+          unresponsive() {},
+        });
+        const looping = test.client().send("spin");
+        await until("told", () => test.deaths.length === 1);
+        assert.match(test.deaths[0]?.error.message ?? "", /did not respond for \d+ ms/);
+        await looping.over();
+        assert.equal(await test.client().ask("again"), "again");
+      },
+    },
+  ];
+}
+
+function hangingCase(name: string): Case {
+  return {
+    name: `${name}: a child that is not ready in time is ended, with an error that says what it was doing`,
+    run: async () => {
+      const options = { ...lean(name), startTimeoutMs: 2000, data: { hangs: true } };
+      const late = /it was not ready after 2000 ms: start\(\) of its module had not returned/;
+      if (name !== "process" && name !== "thread") {
+        const error = await rejection(TestServer.start(options));
+        assert.match(error.message, late);
+        assert.deepEqual([error.code, childrenOf()], ["ETIMEDOUT", []]);
+        return;
+      }
+      await using test = await TestServer.start(options);
+      const client = test.client().send("hello");
+      await until("told", () => test.deaths.length === 1);
+      assert.match(test.deaths[0]?.error.message ?? "", late);
+      assert.match(test.deaths[0]?.peer ?? "", /^127\.0\.0\.1:/);
+      await client.over();
+      assert.equal(test.server.counts.children, 0);
+    },
+  };
+}
+
+function unresponsiveCase(name: string, engine: Pick<ModelOptions, "engine"> = {}): Case {
+  return {
+    name: `${[name, engine.engine].filter(Boolean).join(" on ")}: a child in an endless loop is reported, given no new connections, and comes back when it responds`,
+    ...(engine.engine === undefined ? {} : { skip: whyNoUring(kernel) }),
+    run: async () => {
+      const file = join(tmpdir(), `polloi-spins-${process.pid}-${Math.random()}`);
+      const reports: [string, UnresponsiveChild][] = [];
+      let looping = -1;
+      const report = (what: string, child: UnresponsiveChild): void => {
+        // A machine that is busy with other tests may be as slow.
+        if (child.id === looping) reports.push([what, child]);
+      };
+      try {
+        await using test = await TestServer.start({
+          ...variant(name),
+          ...engine,
+          data: { spinsUntil: file },
+          unresponsiveAfterMs: SILENT_MS,
+          unresponsive: (child) => report("unresponsive", child),
+          recovered: (child) => report("recovered", child),
+        });
+        const first = test.client();
+        const pid = Number(await first.ask("who"));
+        looping = name === "blocking" ? 1 : pid;
+        first.send("spin");
+        await until("reported", () => reports.length > 0);
+        const child = test.server.children.find(({ id }) => id === looping);
+        assert.equal(child?.responsive, false);
+        if (name !== "blocking") {
+          const others = Array.from({ length: 20 }, () => test.client());
+          const answers = await Promise.all(others.map((other) => other.ask("who")));
+          assert.ok(!answers.includes(String(pid)));
+        }
+        writeFileSync(file, "");
+        await until("recovered", () => reports.length > 1);
+        const told = reports.map(([what, { id, silentMs }]) => [what, id, silentMs >= SILENT_MS]);
+        assert.deepEqual(told, [
+          ["unresponsive", looping, true],
+          ["recovered", looping, true],
+        ]);
+        await until("it has answered", () => first.text.endsWith("spinning"));
+        assert.equal(await first.ask("hello"), "hello");
+        assert.deepEqual(test.deaths, []);
+      } finally {
+        rmSync(file, { force: true });
+      }
+    },
+  };
+}
+
+function stoppedCase(name: string): Case {
+  return {
+    name: `${name}: stop lets a slow reader have what is queued, cuts off who never reads, and leaves nothing`,
+    run: async () => {
+      for (const reads of [true, false]) {
+        const before = held();
+        await using test = await TestServer.start(lean(name));
+        const client = test.client().send("much");
+        await until("some has come", () => client.length > 0);
+        client.pause();
+        const stopped = test.server.stop(reads ? 10_000 : 30);
+        if (reads) client.resume();
+        await stopped;
+        await test.server.finished;
+        if (!reads) client.resume();
+        await client.over();
+        assert.ok(reads ? client.length === MUCH : client.length < MUCH, `${client.length} came`);
+        // What is cut off must not look whole.
+        assert.equal(
+          (client.error as SysError | undefined)?.code,
+          reads ? undefined : "ECONNRESET",
+        );
+        client.destroy();
+        assert.deepEqual([test.server.children, childrenOf()], [[], []]);
+        const { port } = test.server;
+        assert.equal(port, -1);
+        await until("nothing is left open", () => held() <= before);
+      }
+    },
+  };
+}
+
+function lateCase(name: string): Case {
+  const crowd = CROWD[name] ?? 20;
+  return {
+    name: `${name}: clients whose connection has been made when stop is called are answered, before and after their request`,
+    run: async () => {
+      await using test = await TestServer.start(lean(name));
+      using clients = new WaitingPeers(crowd, test.server.port);
+      const half = crowd / 2;
+      clients.send("hello", 0, half);
+      const stopped = test.server.stop(20_000);
+      clients.send("hello", half, crowd);
+      assert.deepEqual(new Set(await clients.answers()), new Set(["hello"]));
+      const begun = performance.now();
+      await stopped;
+      // Nothing is left to wait for, so the grace period is not waited for.
+      assert.ok(performance.now() - begun < 15_000);
+      assert.equal(test.server.counts.connections, crowd);
+    },
+  };
+}
+
+function spinningCase(name: string): Case {
+  return {
+    name: `${name}: stop ends a handler that is in a loop of its own, and stops the idle at once`,
+    run: async () => {
+      const before = held();
+      let spins = false;
+      const received = (_: string, bytes: Uint8Array): void => {
+        spins ||= Buffer.from(bytes).toString() === "spin";
+      };
+      const over = new SharedArrayBuffer(1);
+      await using test = await TestServer.start({
+        ...lean(name),
+        // What goes to a process goes as JSON.
+        data: /pr/.test(name) ? {} : { over },
+        observer: { opened() {}, received, closed() {} },
+      });
+      // One that is idle; served one at a time, it would keep the other from being served.
+      if (name !== "blocking") assert.equal(await test.client().ask("idle"), "idle");
+      test.client().send("spin");
+      await until("it spins", () => spins);
+      const long = test.server.stop(60_000);
+      await test.server.stop(0);
+      await long;
+      assert.deepEqual([test.deaths, childrenOf()], [[], []]);
+      for (const client of test.clients) client.destroy();
+      // Deno cannot end a thread in a loop: what that one has in its hands must not become others' meanwhile.
+      using others = new Untouched();
+      Atomics.store(new Uint8Array(over), 0, 1);
+      await until("nothing is left open", () => held() - others.held <= before);
+      assert.ok(others.untouched, "a thread has gone on, with descriptors that are others'");
+    },
+  };
+}
+
+function lastNumbersCase(name: string): Case {
+  return {
+    name: `${name}: what a child reports as it ends is counted, with an order in its channel that it never reads`,
+    run: async () => {
+      const file = join(tmpdir(), `polloi-closes-${process.pid}-${Math.random()}`);
+      try {
+        await using test = await TestServer.start({ ...lean(name), data: { closesWith: file } });
+        const clients = name === "blocking" ? [test.client()] : [test.client(), test.client()];
+        for (const client of clients) client.send("hello").end();
+        // The child of each closes its connection next, and waits there without reading its orders.
+        await until("answered", () => clients.every(({ closed }) => closed));
+        const stopped = test.server.stop(20_000);
+        writeFileSync(file, "");
+        // Nothing is read before the processes have ended, as on a busy machine.
+        const deadline = performance.now() + 10_000;
+        while (childrenOf().some(runs) && performance.now() < deadline);
+        await stopped;
+        const { connections, open, messages, bytes, deaths } = test.server.counts;
+        const expected = [clients.length, 0, clients.length, 5 * clients.length, 0];
+        assert.deepEqual([connections, open, messages, bytes, deaths], expected);
+      } finally {
+        rmSync(file, { force: true });
+      }
+    },
+  };
+}
+
+function orphanCase(model: "process" | "prefork"): Case {
+  return {
+    name: `${model}: no process outlives a parent that is killed, be it in a loop of its own or asleep`,
+    run: async () => {
+      const program = fileURLToPath(new URL("./parent-program.js", import.meta.url));
+      const args = kernel.runtime === "deno" ? ["run", "-A", program] : [program];
+      const parent = spawn(process.execPath, [...args, model], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      try {
+        let said = "";
+        parent.stdout.on("data", (text: Buffer) => {
+          said += text.toString();
+        });
+        await until("it listens", () => said.includes("\n"));
+        const { port } = JSON.parse(said) as { port: number };
+        const where = { host: "127.0.0.1", port };
+        const [asleep, spinning] = [new Client(where), new Client(where)];
+        assert.equal(await asleep.ask("hello"), "hello");
+        spinning.send("spin");
+        await until("it spins", () => said.includes("spinning"));
+        const pids = childrenOf(parent.pid);
+        assert.equal(pids.length, 2);
+        parent.kill("SIGKILL");
+        await until("all are gone", () => ![...pids, parent.pid as number].some(runs));
+        await Promise.all([asleep.over(), spinning.over()]);
+      } finally {
+        parent.kill("SIGKILL");
+      }
+    },
+  };
+}
+
+function ownServerCase(model: "prefork" | "event"): Case {
+  return {
+    name: `${model}: a module's own server on the event loop is counted, may await, posts, and is stopped gently`,
+    run: async () => {
+      const before = held();
+      const posted: unknown[] = [];
+      await using test = await TestServer.start({
+        model,
+        ...(model === "prefork" ? { children: 1 } : {}),
+        module: new URL("./own-server.js", import.meta.url),
+        data: { greeting: "hello" },
+        message: (message) => void posted.push(message),
+      });
+      const client = test.client();
+      assert.equal(await client.ask("who"), "hello who");
+      await until("counted", () => test.server.counts.bytes === 3);
+      // Answered late, and asked to stop meanwhile.
+      client.send("slow");
+      await until("heard", () => posted.length === 1);
+      await test.server.stop(10_000);
+      await client.over();
+      assert.deepEqual([client.text, client.error], ["hello whohello slow", undefined]);
+      const { connections, open, deaths } = test.server.counts;
+      assert.deepEqual([connections, open, deaths, childrenOf()], [1, 0, 0, []]);
+      assert.deepEqual(posted, [{ said: "slow" }, { ended: true }]);
+      await until("nothing is left open", () => held() <= before);
+    },
+  };
+}
+
+function refusedCases(): Case[] {
+  const module = new URL("./obedient-handlers.js", import.meta.url);
+  const listen = { host: "127.0.0.1", port: 0 };
+  const refused = async (options: object): Promise<Error & { code?: string }> => {
+    const before = held();
+    const error = await rejection(serveModel({ module, listen, ...options } as never));
+    await until("nothing is left open", () => held() <= before);
+    assert.deepEqual(childrenOf(), []);
+    return error;
+  };
+  return [
+    {
+      name: "options that are wrong, or of another model, are refused with what is allowed",
+      run: async () => {
+        for (const [options, code, names] of WRONG) {
+          const error = await refused(options);
+          assert.equal(error.code, code, error.message);
+          assert.match(error.message, names);
+        }
+      },
+    },
+    ...VARIANTS.filter(({ name }) => name !== "prefork, SO_REUSEPORT").map(({ name }) => ({
+      name: `${name}: a taken port, a module that is not there or has no handlers, and one that throws are told at once`,
+      run: async () => {
+        await using taken = await TestServer.start(variant("event"));
+        const { port } = taken.server;
+        const inUse = await refused({ ...lean(name), listen: { host: "127.0.0.1", port } });
+        assert.equal(inUse.code, "EADDRINUSE");
+        const nowhere = await refused({
+          ...lean(name),
+          module: new URL("nowhere.js", import.meta.url),
+        });
+        assert.match(nowhere.message, /nowhere/);
+        if (name === "process" || name === "thread") return;
+        const failing = await refused({ ...lean(name), data: { failing: "no database" } });
+        assert.equal(failing.message, "no database");
+      },
+    })),
+  ];
+}

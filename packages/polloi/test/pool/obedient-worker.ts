@@ -1,0 +1,105 @@
+/** The module of a pool that does what its clients say: each message is a command. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Connection } from "../../src/index.ts";
+import type { PoolWorker, Stoppable } from "../../src/pool/workers.ts";
+
+/** What the pool's `data` says. */
+export interface Orders {
+  /** Each worker starts once and never again: it is counted here, by its index. */
+  readonly starts?: SharedArrayBuffer;
+  /** A worker that starts again hangs, instead. */
+  readonly hangsAgain?: boolean;
+  /** It never becomes ready: it waits, or it is in a loop until `over` says so. */
+  readonly hangs?: "waits" | "loops";
+  /** Throws as it starts, at once. */
+  readonly failing?: string;
+  /** When it is to stop it waits until a client says "release". */
+  readonly holds?: boolean;
+  /** It stops 20 ms after its time is up, and posts that it has. */
+  readonly endsLate?: boolean;
+  /** Who spins ends when the first byte is set: Deno cannot end a thread that does. */
+  readonly over?: SharedArrayBuffer;
+}
+
+/** More than a connection's buffers in the kernel hold. */
+export const MUCH = 12_000_000;
+
+let release: () => void = () => {};
+const released = new Promise<void>((resolve) => {
+  release = resolve;
+});
+
+const decoder = new TextDecoder();
+
+export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | undefined> {
+  const { starts, failing, holds, endsLate, hangs, hangsAgain } = worker.data;
+  if (hangs === "waits") await new Promise(() => {});
+  if (hangs === "loops") spin(worker.data.over);
+  if (failing !== undefined) throw new RangeError(failing);
+  if (starts !== undefined && Atomics.add(new Int32Array(starts), worker.index, 1) > 0) {
+    if (hangsAgain === true) await new Promise(() => {});
+    throw new Error("not again");
+  }
+  await sleep(1);
+  worker.listen({
+    data(connection, bytes) {
+      obey(worker, connection, decoder.decode(bytes).trim());
+    },
+  });
+  if (endsLate === true) {
+    return { stop: (graceMs) => sleep(graceMs + 20).then(() => worker.post("ended")) };
+  }
+  return holds === true ? { stop: () => released } : undefined;
+}
+
+function obey(worker: PoolWorker<Orders>, connection: Connection, command: string): void {
+  switch (command) {
+    case "who":
+      connection.write(`${worker.index}`);
+      return;
+    case "throw":
+      throw new Error("thrown in a handler");
+    case "exit":
+      process.exit(3);
+      return;
+    case "reject":
+      void Promise.reject(new Error("rejected in a handler"));
+      return;
+    case "wait":
+      void sleep(5).then(() => connection.write("waited"));
+      return;
+    case "digest":
+      void crypto.subtle
+        .digest("SHA-256", new Uint8Array(1))
+        .then((digest) => connection.write(`${digest.byteLength}`));
+      return;
+    case "timer":
+      worker.reactor.setTimer(5, () => connection.write("timed"));
+      return;
+    case "post":
+      worker.post({ said: command, by: worker.index });
+      connection.write("posted");
+      return;
+    case "spin":
+      worker.post("spinning");
+      spin(worker.data.over);
+      return;
+    case "much":
+      connection.write(new Uint8Array(MUCH));
+      worker.post("written");
+      return;
+    case "release":
+      release();
+      return;
+    case "end":
+      connection.end("ended");
+      return;
+    default:
+      connection.write(command);
+  }
+}
+
+function spin(over: SharedArrayBuffer = new SharedArrayBuffer(1)): void {
+  const byte = new Uint8Array(over);
+  while (Atomics.load(byte, 0) === 0);
+}

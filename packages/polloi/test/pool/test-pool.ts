@@ -1,0 +1,62 @@
+/** A pool under test, and its clients. */
+import {
+  startWorkers,
+  type WorkerCrash,
+  type WorkerPool,
+  type WorkersOptions,
+} from "../../src/pool/workers.ts";
+import { Client } from "../support/client.ts";
+
+/** The URL of a module of this folder. */
+export function module(name: string): URL {
+  return new URL(`./${name}.js`, import.meta.url);
+}
+
+/** A pool of two workers that do what clients say, unless other options are given. */
+export class TestPool implements AsyncDisposable {
+  readonly crashes: WorkerCrash[] = [];
+  readonly messages: [message: unknown, index: number][] = [];
+  readonly clients: Client[] = [];
+  #pool: WorkerPool | undefined;
+
+  static async start(options: Partial<WorkersOptions> = {}): Promise<TestPool> {
+    const test = new TestPool();
+    test.#pool = await startWorkers({
+      module: module("obedient-worker"),
+      workers: 2,
+      listen: { host: "127.0.0.1", port: 0 },
+      data: {},
+      message: (message, index) => void test.messages.push([message, index]),
+      ...options,
+      crashed: (crash) => {
+        test.crashes.push(crash);
+        options.crashed?.(crash);
+      },
+    });
+    return test;
+  }
+
+  get pool(): WorkerPool {
+    return this.#pool as WorkerPool;
+  }
+
+  client(): Client {
+    const client = new Client({ host: "127.0.0.1", port: this.pool.port });
+    this.clients.push(client);
+    return client;
+  }
+
+  /** A client of worker `index`: connects until it has one. */
+  async clientOf(index: number): Promise<Client> {
+    for (;;) {
+      const client = this.client();
+      if ((await client.ask("who")) === String(index)) return client;
+      client.destroy();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.clients) client.destroy();
+    await this.pool.stop(0);
+  }
+}

@@ -1,0 +1,631 @@
+import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
+import {
+  allowDescriptors,
+  held,
+  kernelWith,
+  Untouched,
+} from "../../../../test/support/descriptors.ts";
+import { type Case, type Extent, RUNS_ALL, type Suite } from "../../../../test/support/suite.ts";
+import { ERRNO } from "../../src/base/errno.ts";
+import type { UnresponsiveWorker, WorkersOptions } from "../../src/pool/workers.ts";
+import { SO_REUSEPORT } from "../../src/socket/constants.ts";
+import { kernel } from "../../src/sys/open.ts";
+import { Client } from "../support/client.ts";
+import { READINESS_ENGINES } from "../support/engines.ts";
+import { rejection, until } from "../support/waiting.ts";
+import { WaitingPeers } from "../support/waiting-peers.ts";
+import { MUCH } from "./obedient-worker.ts";
+import { module, TestPool } from "./test-pool.ts";
+
+const { libc } = kernel;
+
+const CROWD = 1000;
+/** After how long a worker in a loop counts as unresponsive: longer than one that only waits for a processor is. */
+const SILENT_MS = 600;
+
+/** Ways for a worker to crash, and what is told of it. */
+const CRASHES: readonly (readonly [command: string, told: RegExp])[] = [
+  ["throw", /thrown in a handler/],
+  ["exit", /by itself, with exit code 3/],
+  ["reject", /rejected in a handler/],
+];
+
+const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
+  [{ workers: 0 }, "ERR_INVALID_OPTION", /0 workers.*1 to 1024/],
+  [{ workers: 1025 }, "ERR_INVALID_OPTION", /1025 workers/],
+  [{ workers: 1.5 }, "ERR_INVALID_OPTION", /1\.5 workers/],
+  [{ workers: "2" }, "ERR_INVALID_OPTION", /"2" workers/],
+  [{ module: 5 }, "ERR_INVALID_OPTION", /run 5 in workers/],
+  [{ module: "" }, "ERR_INVALID_OPTION", /run "" in workers/],
+  [{ listen: {} }, "ERR_INVALID_PORT", /undefined/],
+  [{ listen: { host: "127.0.0.1", port: -1 } }, "ERR_INVALID_PORT", /-1/],
+  [{ listen: { host: "192.0.2.1", port: 0 } }, "EADDRNOTAVAIL", /192\.0\.2\.1/],
+  [{ listen: undefined }, "ERR_INVALID_OPTION", /address of the pool: it has none/],
+  [{ crashLoop: "stop" }, "ERR_INVALID_OPTION", /"stop" as crashLoop: give "continue" or "end"/],
+  [{ startTimeoutMs: 0 }, "ERR_INVALID_TIMEOUT", /0 as startTimeoutMs: give more than 0/],
+  [{ unresponsiveAfterMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as unresponsiveAfterMs/],
+  [{ whenUnresponsive: "kill" }, "ERR_INVALID_OPTION", /"kill" as whenUnresponsive: give "wait"/],
+  [{ engine: "kqueue" }, "ERR_INVALID_OPTION", /"kqueue"/],
+];
+
+/**
+ * {@link startWorkers}: threads on one port, that crash and are replaced.
+ *
+ * @remarks
+ * A start is nearly all that a case costs, so each has no more workers than its property needs.
+ */
+export function workersConformance(extent: Extent): Suite {
+  return {
+    title: `workers on ${kernel.runtime}`,
+    cases: [
+      ...servingCases(),
+      ...crashingCases(extent),
+      ...livenessCases(),
+      ...stoppingCases(),
+      ...refusedCases(),
+    ],
+  };
+}
+
+function servingCases(): Case[] {
+  return [
+    {
+      name: "a module of handlers echoes to every client, by whichever worker; auto is one for each processor",
+      run: async () => {
+        const options = {
+          module: module("echo-worker"),
+          data: undefined,
+          workers: "auto",
+        } as const;
+        await using pool = await TestPool.start(options);
+        assert.equal(pool.pool.workers.length, availableParallelism());
+        const clients = Array.from({ length: 12 }, () => pool.client());
+        const bytes = new Uint8Array(100_000).map((_, i) => i % 251);
+        for (const client of clients) client.send(bytes);
+        await until("echoed", () => clients.every(({ length }) => length === bytes.length));
+        for (const client of clients) assert.ok(client.bytes.equals(bytes));
+      },
+    },
+    {
+      name: "a handler's promises, timers and background work of the runtime go on, and messages arrive",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1 });
+        const client = pool.client();
+        for (const [command, answer] of [
+          ["wait", "waited"],
+          ["digest", "32"],
+          ["timer", "timed"],
+          ["post", "posted"],
+        ] as const) {
+          assert.equal(await client.ask(command), answer);
+        }
+        await until("heard", () => pool.messages.length > 0);
+        assert.deepEqual(pool.messages, [[{ said: "post", by: 0 }, 0]]);
+      },
+    },
+    {
+      name: `${CROWD} connections over two workers: the most by the fewest is at most 1.3`,
+      skip: allowDescriptors(3 * CROWD),
+      run: async () => {
+        await using pool = await TestPool.start({ module: module("echo-worker"), data: undefined });
+        const clients = Array.from({ length: CROWD }, () => pool.client());
+        const open = () => pool.pool.workers.reduce((sum, each) => sum + each.connections, 0);
+        await until("all are open", () => open() === CROWD);
+        const accepted = pool.pool.workers.map((each) => each.accepted);
+        assert.equal((accepted[0] as number) + (accepted[1] as number), CROWD);
+        assert.ok(pool.pool.balance <= 1.3, `accepted ${accepted}: ${pool.pool.balance}`);
+        for (const client of clients) client.destroy();
+        await until("all are closed", () => open() === 0);
+      },
+    },
+    {
+      name: "all listen before any serves: one worker of a pool of many is never alone",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 3 });
+        assert.deepEqual(
+          pool.pool.workers.map(({ state }) => state),
+          ["running", "running", "running"],
+        );
+        const seen = new Set<string>();
+        await until("every worker has answered", async () => {
+          seen.add(await pool.client().ask("who"));
+          return seen.size === 3;
+        });
+      },
+    },
+    {
+      name: "on a unix socket all workers accept from one listener",
+      run: async () => {
+        const path = `\0polloi-workers-${process.pid}-${Math.random()}`;
+        await using pool = await TestPool.start({ listen: { path } });
+        assert.equal(pool.pool.port, -1);
+        for (let i = 0; i < 10; i++) {
+          assert.match(await new Client({ path }).ask("who"), /^[01]$/);
+        }
+      },
+    },
+    {
+      name: "engine and trigger are those that are asked for",
+      run: async () => {
+        for (const [engine, trigger] of READINESS_ENGINES) {
+          await using pool = await TestPool.start({ engine, trigger, workers: 1 });
+          assert.deepEqual([pool.pool.engine, pool.pool.trigger], [engine, trigger]);
+          assert.equal(await pool.client().ask("wait"), "waited");
+        }
+      },
+    },
+  ];
+}
+
+function crashingCases(extent: Extent): Case[] {
+  return [
+    ...[
+      ...CRASHES.map((crash) => [...crash, "auto"] as const),
+      // One over readiness as well: what is left open is closed in another way there.
+      ...(extent === "all" ? [["exit", /exit code 3/, "epoll"] as const] : []),
+    ].map(([command, told, engine]) => ({
+      name: `${engine}: a worker that crashes (${command}) is told of and replaced; its connections are closed, the others' are not`,
+      run: async () => {
+        await using pool = await TestPool.start({ engine });
+        const [doomed, witness] = [await pool.clientOf(0), await pool.clientOf(0)];
+        const spared = await pool.clientOf(1);
+        doomed.send(command);
+        await until("closed", () => doomed.closed && witness.closed);
+        assert.equal(await spared.ask("still"), "still");
+        await until("told", () => pool.crashes.length === 1);
+        await until("replaced", () => pool.pool.workers[0]?.state === "running");
+        assert.equal(pool.crashes[0]?.index, 0);
+        assert.equal(pool.crashes[0]?.restartInMs, 50);
+        assert.match(pool.crashes[0]?.error.message ?? "", told);
+        assert.equal(pool.pool.workers[0]?.crashes, 1);
+        assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
+        assert.equal(await spared.ask("still"), "still");
+      },
+    })),
+    {
+      name: "who connects while a worker is dead waits for the one that replaces it",
+      run: async () => {
+        let crowd: Client[] = [];
+        await using pool = await TestPool.start({
+          crashed: () => {
+            crowd = Array.from({ length: 30 }, () => pool.client());
+          },
+        });
+        const answers: Promise<string>[] = [];
+        (await pool.clientOf(1)).send("exit");
+        await until("crashed", () => crowd.length > 0);
+        for (const client of crowd) answers.push(client.ask("who"));
+        const by = await Promise.all(answers);
+        assert.deepEqual([...new Set(by)].sort(), ["0", "1"]);
+      },
+    },
+    {
+      name: "one that crashes at every start is given up, the others serve on; the last ends the pool",
+      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      run: async () => {
+        const starts = new SharedArrayBuffer(8);
+        await using pool = await TestPool.start({ data: { starts } });
+        const finished = rejection(pool.pool.finished);
+        (await pool.clientOf(1)).send("throw");
+        await until("given up", () => pool.pool.workers[1]?.state === "given up");
+        assert.deepEqual(
+          pool.crashes.map(({ restartInMs }) => restartInMs),
+          [50, 100, 200, 400, null],
+        );
+        assert.match(pool.crashes.at(-1)?.error.message ?? "", /not again/);
+        const answers = Array.from({ length: 20 }, () => pool.client().ask("who"));
+        assert.deepEqual(new Set(await Promise.all(answers)), new Set(["0"]));
+        (await pool.clientOf(0)).send("exit");
+        assert.match((await finished).message, /every worker crashed too often.*not again/);
+        await until("nobody listens", async () => (await pool.client().ask("who")) === "");
+      },
+    },
+    {
+      name: "a worker that crashes again and again is replaced each time, and the pool goes on",
+      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      run: async () => {
+        await using pool = await TestPool.start();
+        for (let crashes = 1; crashes <= 7; crashes++) {
+          (await pool.clientOf(1)).send("throw");
+          await until("reported", () => pool.crashes.length === crashes);
+          await until("replaced", () => pool.pool.workers[1]?.state === "running");
+        }
+        const delays = pool.crashes.map(({ restartInMs }) => restartInMs);
+        assert.deepEqual(delays, [50, 100, 200, 400, 800, 1000, 1000]);
+        assert.equal(await (await pool.clientOf(0)).ask("still"), "still");
+        assert.equal(await (await pool.clientOf(1)).ask("still"), "still");
+      },
+    },
+    {
+      name: 'crashLoop "end": one worker that crashes again and again ends the pool',
+      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      run: async () => {
+        await using pool = await TestPool.start({ crashLoop: "end" });
+        const finished = rejection(pool.pool.finished);
+        const spared = await pool.clientOf(0);
+        for (let crashes = 1; crashes <= 5; crashes++) {
+          (await pool.clientOf(1)).send("throw");
+          await until("reported", () => pool.crashes.length === crashes);
+          if (crashes < 5) await until("back", () => pool.pool.workers[1]?.state === "running");
+        }
+        assert.match((await finished).message, /worker 1 crashed too often.*thrown in a handler/);
+        await spared.over();
+        const states = pool.pool.workers.map(({ state }) => state);
+        assert.deepEqual(states, ["stopped", "given up"]);
+      },
+    },
+    {
+      name: "crashes leave no descriptor behind",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1 });
+        const crash = async (command: string): Promise<void> => {
+          const crashes = pool.crashes.length;
+          (await pool.clientOf(0)).send(command);
+          await until("crashed", () => pool.crashes.length > crashes);
+          await until("replaced", () => pool.pool.workers[0]?.state === "running");
+          await until("closed", () => pool.clients.every(({ closed }) => closed));
+        };
+        // The first may open what the runtime keeps.
+        await crash("throw");
+        const before = held();
+        for (const [command] of CRASHES) await crash(command);
+        await until("as before", () => held() <= before);
+      },
+    },
+  ];
+}
+
+/** Workers that do not become ready, and workers that do not respond. */
+function livenessCases(): Case[] {
+  return [
+    {
+      name: "a worker that is not ready in time is ended, with an error that says what it was doing",
+      run: async () => {
+        for (const hangs of ["waits", "loops"] as const) {
+          const over = new SharedArrayBuffer(1);
+          const starting = TestPool.start({
+            workers: 1,
+            startTimeoutMs: 1500,
+            data: { hangs, over },
+          });
+          const error = await rejection(starting);
+          assert.match(error.message, /not ready after 1500 ms: start\(\) of its module had not/);
+          assert.match(error.message, /obedient-worker\.js/);
+          assert.equal(error.code, "ETIMEDOUT");
+          Atomics.store(new Uint8Array(over), 0, 1);
+        }
+      },
+    },
+    {
+      name: "a replacement that is not ready in time counts as a crash, and the others serve on",
+      run: async () => {
+        const starts = new SharedArrayBuffer(8);
+        await using pool = await TestPool.start({
+          startTimeoutMs: 2000,
+          data: { starts, hangsAgain: true },
+        });
+        (await pool.clientOf(1)).send("throw");
+        await until("reported", () => pool.crashes.length === 2);
+        assert.match(pool.crashes[1]?.error.message ?? "", /not ready after 2000 ms/);
+        assert.deepEqual([pool.crashes[1]?.index, pool.crashes[1]?.restartInMs], [1, 100]);
+        assert.equal(await (await pool.clientOf(0)).ask("still"), "still");
+      },
+    },
+    ...(["a port", "a unix socket"] as const).map((where) => ({
+      name: `on ${where}: a worker in an endless loop is reported, given no new connections, and comes back when it responds`,
+      run: async () => {
+        const over = new SharedArrayBuffer(1);
+        const path = `\0polloi-workers-${process.pid}-${Math.random()}`;
+        const reports: [string, UnresponsiveWorker][] = [];
+        let index = -1;
+        await using pool = await TestPool.start({
+          ...(where === "a port" ? {} : { listen: { path } }),
+          data: { over },
+          unresponsiveAfterMs: SILENT_MS,
+          // A machine that is busy with other tests may be as slow.
+          unresponsive: (worker) => {
+            if (worker.index === index) reports.push(["unresponsive", worker]);
+          },
+          recovered: (worker) => {
+            if (worker.index === index) reports.push(["recovered", worker]);
+          },
+        });
+        const client = (): Client => (where === "a port" ? pool.client() : new Client({ path }));
+        const looping = client();
+        index = Number(await looping.ask("who"));
+        looping.send("spin");
+        await until("reported", () => reports.length > 0);
+        assert.equal(pool.pool.workers[index]?.state, "unresponsive");
+        const others = Array.from({ length: 20 }, () => client());
+        const answers = await Promise.all(others.map((other) => other.ask("who")));
+        assert.deepEqual(new Set(answers), new Set([String(1 - index)]));
+        Atomics.store(new Uint8Array(over), 0, 1);
+        await until("recovered", () => reports.length > 1);
+        assert.deepEqual(
+          reports.map(([what, worker]) => [what, worker.index, worker.silentMs >= SILENT_MS]),
+          [
+            ["unresponsive", index, true],
+            ["recovered", index, true],
+          ],
+        );
+        assert.equal(pool.pool.workers[index]?.state, "running");
+        assert.equal(await looping.ask("hello"), "hello");
+        if (where === "a port") await pool.clientOf(index);
+        for (const each of [looping, ...others]) each.destroy();
+      },
+    })),
+    {
+      name: "whenUnresponsive: a worker in an endless loop is ended and replaced",
+      run: async () => {
+        const over = new SharedArrayBuffer(1);
+        await using pool = await TestPool.start({
+          data: { over },
+          unresponsiveAfterMs: SILENT_MS,
+          whenUnresponsive: "replace",
+          unresponsive() {},
+        });
+        const looping = await pool.clientOf(0);
+        looping.send("spin");
+        await until("reported", () => pool.crashes.length > 0);
+        assert.match(pool.crashes[0]?.error.message ?? "", /did not respond for \d+ ms/);
+        await looping.over();
+        // Deno cannot end the thread: its place is taken when the loop is over.
+        if (kernel.runtime === "deno") Atomics.store(new Uint8Array(over), 0, 1);
+        await until("replaced", () => pool.pool.workers[0]?.state === "running");
+        Atomics.store(new Uint8Array(over), 0, 1);
+        assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
+      },
+    },
+  ];
+}
+
+function stoppingCases(): Case[] {
+  return [
+    {
+      name: "stop lets a slow reader have all that is queued for it",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1 });
+        const slow = pool.client();
+        slow.pause();
+        slow.send("much");
+        await until("written", () => pool.messages.length > 0);
+        const stopped = pool.pool.stop(10_000);
+        slow.resume();
+        await stopped;
+        await until("closed", () => slow.closed);
+        assert.equal(slow.length, MUCH);
+        assert.equal(slow.error, undefined);
+      },
+    },
+    {
+      name: "stop cuts off who does not read, and a second stop shortens the first",
+      run: async () => {
+        for (const [first, second] of [
+          [30, undefined],
+          [60_000, 0],
+        ] as const) {
+          const before = held();
+          await using pool = await TestPool.start({ workers: 1 });
+          const deaf = pool.client();
+          deaf.pause();
+          deaf.send("much");
+          await until("written", () => pool.messages.length > 0);
+          const stopped = pool.pool.stop(first);
+          if (second !== undefined) await pool.pool.stop(second);
+          await stopped;
+          await pool.pool.finished;
+          deaf.destroy();
+          await until("nothing is left open", () => held() <= before);
+        }
+      },
+    },
+    {
+      name: "stop asks the module first, and closes the connections that it leaves",
+      run: async () => {
+        await using pool = await TestPool.start({ data: { holds: true } });
+        const clients = [await pool.clientOf(0), await pool.clientOf(1)];
+        const stopped = pool.pool.stop(10_000);
+        for (const client of clients) assert.equal(await client.ask("on"), "on");
+        for (const client of clients) client.send("release");
+        await stopped;
+        await until("closed", () => clients.every(({ closed }) => closed));
+      },
+    },
+    {
+      name: "clients whose connection has been made when stop is called are answered, before and after their request",
+      run: async () => {
+        await using pool = await TestPool.start({ module: module("echo-worker"), data: undefined });
+        using clients = new WaitingPeers(40, pool.pool.port);
+        clients.send("hello", 0, 20);
+        const stopped = pool.pool.stop(10_000);
+        clients.send("hello", 20, 40);
+        assert.deepEqual(new Set(await clients.answers()), new Set(["hello"]));
+        await stopped;
+      },
+    },
+    {
+      name: "a pool that takes the place of another on its port loses no one-shot request",
+      run: async () => {
+        const options = { module: module("echo-worker"), data: undefined, workers: 1 };
+        await using first = await TestPool.start({
+          ...options,
+          listen: { host: "127.0.0.1", port: 0, reusePort: true },
+        });
+        const { port } = first.pool;
+        const listen = { host: "127.0.0.1", port, reusePort: true };
+        let asking = true;
+        const wrong: string[] = [];
+        const askOneByOne = async (): Promise<number> => {
+          let asked = 0;
+          for (; asking; asked++) {
+            const client = new Client({ host: "127.0.0.1", port });
+            const answer = await client.ask("hello");
+            if (answer !== "hello") wrong.push(`${answer} ${client.error}`);
+            client.destroy();
+          }
+          return asked;
+        };
+        const askers = Array.from({ length: 8 }, askOneByOne);
+        let last = first;
+        for (let restarts = 0; restarts < 3; restarts++) {
+          const next = await TestPool.start({ ...options, listen });
+          const { pool } = last;
+          await until("asked", () => pool.workers.some(({ accepted }) => accepted > 0));
+          await pool.stop(10_000);
+          last = next;
+        }
+        asking = false;
+        const asked = await Promise.all(askers);
+        await last.pool.stop(0);
+        assert.deepEqual(wrong, [], `of ${asked.reduce((sum, each) => sum + each)}`);
+      },
+    },
+    {
+      name: "stop waits for the end of the module after it has cut off connections",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1, data: { endsLate: true } });
+        const client = await pool.clientOf(0);
+        await pool.pool.stop(10);
+        await client.over();
+        assert.deepEqual(pool.messages, [["ended", 0]]);
+      },
+    },
+    {
+      name: "stop ends a worker that is in a loop of its own",
+      run: async () => {
+        {
+          // What is opened for the first thread and the first client stays open.
+          await using first = await TestPool.start({ workers: 1 });
+          await first.client().ask("who");
+        }
+        const before = held();
+        const over = new SharedArrayBuffer(1);
+        await using pool = await TestPool.start({ workers: 1, data: { over } });
+        pool.client().send("spin");
+        await until("it spins", () => pool.messages.length > 0);
+        await pool.pool.stop(0);
+        assert.deepEqual(pool.crashes, []);
+        for (const client of pool.clients) client.destroy();
+        // Deno cannot end it: what it has in its hands must not become others' meanwhile.
+        using others = new Untouched();
+        Atomics.store(new Uint8Array(over), 0, 1);
+        await until("nothing is left open", () => held() - others.held <= before);
+        assert.ok(others.untouched, "a thread has gone on, with descriptors that are others'");
+      },
+    },
+    {
+      name: "stop while a worker is replaced starts no other, and a second stop is harmless",
+      run: async () => {
+        await using pool = await TestPool.start();
+        (await pool.clientOf(0)).send("exit");
+        await until("crashed", () => pool.crashes.length > 0);
+        await Promise.all([pool.pool.stop(0), pool.pool.stop(0)]);
+        await pool.pool.stop();
+        assert.equal(pool.pool.address, null);
+        const states = pool.pool.workers.map(({ state }) => state);
+        assert.deepEqual(states, ["stopped", "stopped"]);
+      },
+    },
+    {
+      name: "start and stop leave no descriptor behind",
+      run: async () => {
+        const cycle = async (): Promise<void> => {
+          await using pool = await TestPool.start();
+          assert.equal(await pool.client().ask("hello"), "hello");
+        };
+        await cycle();
+        const before = held();
+        for (let i = 0; i < 2; i++) await cycle();
+        await until("as before", () => held() <= before);
+      },
+    },
+  ];
+}
+
+function refusedCases(): Case[] {
+  const refused = async (options: Partial<WorkersOptions>): Promise<Error & { code?: string }> => {
+    const before = held();
+    const error = await rejection(TestPool.start({ workers: 1, ...options }));
+    await until("nothing is left open", () => held() <= before);
+    return error;
+  };
+  return [
+    ...WRONG.map(([options, code, names]) => ({
+      name: `startWorkers(${shown(options)}) is ${code}`,
+      run: async () => {
+        const error = await refused(options as Partial<WorkersOptions>);
+        assert.equal(error.code, code, error.message);
+        assert.match(error.message, names);
+      },
+    })),
+    {
+      name: "a grace time that is none is refused",
+      run: async () => {
+        await using pool = await TestPool.start({ workers: 1 });
+        const error = await rejection(pool.pool.stop(-1));
+        assert.match(error.message, /-1 as graceMs/);
+      },
+    },
+    {
+      name: "what the module throws as it starts is thrown by startWorkers",
+      run: async () => {
+        const error = await refused({ data: { failing: "no database" } });
+        assert.equal(error.message, "no database");
+      },
+    },
+    {
+      name: "a module that does not exist, and data that cannot be cloned, are refused",
+      run: async () => {
+        assert.match((await refused({ module: module("nowhere") })).message, /nowhere/);
+        assert.ok((await refused({ data: { work: () => {} } })) instanceof Error);
+      },
+    },
+    {
+      name: "a port that something listens on is refused, and shared when asked for",
+      run: async () => {
+        await using first = await TestPool.start({ workers: 1 });
+        const listen = { host: "127.0.0.1", port: first.pool.port };
+        const error = await refused({ listen });
+        assert.equal(error.code, "EADDRINUSE");
+        await using second = await TestPool.start({
+          listen: { ...listen, reusePort: true },
+          workers: 1,
+        });
+        assert.equal(second.pool.port, first.pool.port);
+        assert.equal(await second.client().ask("hello"), "hello");
+      },
+    },
+    {
+      name: "a kernel that refuses SO_REUSEPORT, or a second listener, is told with what to do",
+      run: async () => {
+        const noReusePort = kernelWith({
+          setsockopt: (fd, level, option, value, length) =>
+            option === SO_REUSEPORT
+              ? -ERRNO.ENOPROTOOPT
+              : libc.setsockopt(fd, level, option, value, length),
+        });
+        let binds = 0;
+        const oneListener = kernelWith({
+          bind: (...args) => (++binds > 1 ? -ERRNO.EADDRINUSE : libc.bind(...args)),
+        });
+        for (const [refusing, code] of [
+          [noReusePort, "ENOPROTOOPT"],
+          [oneListener, "EADDRINUSE"],
+        ] as const) {
+          const error = (await refused({ kernel: refusing, workers: 2 })) as {
+            code?: string;
+            hint?: string;
+          };
+          assert.equal(error.code, code);
+          assert.match(error.hint ?? "", /SO_REUSEPORT.*do without/);
+        }
+      },
+    },
+  ];
+}
+
+function shown(options: object): string {
+  const [[name, value] = []] = Object.entries(options);
+  return `{ ${name}: ${JSON.stringify(value)} }`;
+}
