@@ -5,8 +5,8 @@
  */
 import type { Connection } from "./reactor/connection.ts";
 import type { ConnectOptions } from "./reactor/connector.ts";
-import { defaultReactor, type ReactorChoice } from "./reactor/default-reactor.ts";
 import type { Listener, ListenOptions } from "./reactor/listener.ts";
+import { defaultReactor, type ReactorChoice } from "./reactor/reactor.ts";
 
 export { ERRNO, type ErrnoCode } from "./base/errno.ts";
 export { SysError } from "./base/sys-error.ts";
@@ -20,9 +20,14 @@ export type {
   OutgoingFile,
 } from "./reactor/connection.ts";
 export type { ConnectOptions } from "./reactor/connector.ts";
-export { defaultReactor } from "./reactor/default-reactor.ts";
 export type { Listener, ListenOptions } from "./reactor/listener.ts";
-export { Reactor, type ReactorOptions } from "./reactor/reactor.ts";
+export {
+  defaultReactor,
+  Reactor,
+  type ReactorChoice,
+  type ReactorConstructor,
+  type ReactorOptions,
+} from "./reactor/reactor.ts";
 export type { Timer } from "./reactor/timers.ts";
 export type { Watch, WatchCallback } from "./reactor/watch.ts";
 

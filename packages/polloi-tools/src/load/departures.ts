@@ -1,4 +1,4 @@
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
+import { beforeSends, type Reactor } from "../../../polloi/src/reactor/reactor.ts";
 import type { Timer } from "../../../polloi/src/reactor/timers.ts";
 import type { Client } from "./client.ts";
 
@@ -24,11 +24,14 @@ export class Departures {
   readonly #written: number[] = [];
   #writtenCount = 0;
 
-  /** @param times - When each message was sent. */
-  constructor(reactor: Reactor, times: Float64Array) {
+  /**
+   * @param times - When each message was sent.
+   * @param hook - Calls back before messages are sent.
+   */
+  constructor(reactor: Reactor, times: Float64Array, hook: typeof beforeSends = beforeSends) {
     this.#reactor = reactor;
     this.#times = times;
-    reactor.beforeSends(() => this.#leave());
+    hook(reactor, () => this.#leave());
   }
 
   /** A client may send. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { probeEngines, Reactor } from "../../../polloi/src/index.ts";
+import { beforeSends } from "../../../polloi/src/reactor/reactor.ts";
 import type { Timer } from "../../../polloi/src/reactor/timers.ts";
 import { AF_UNIX, SOCK_STREAM, socketpair } from "../../../polloi/src/socket/index.ts";
 import type { Client } from "../../src/load/client.ts";
@@ -12,10 +13,6 @@ class Turns {
   timer: (() => void) | undefined;
   leave: () => void = () => {};
   #active = false;
-
-  beforeSends(callback: () => void): void {
-    this.leave = callback;
-  }
 
   setTimer(_delayMs: number, callback: () => void): Timer {
     this.timer = callback;
@@ -47,7 +44,9 @@ class Turns {
 test("those who may send do so in their order, a few in each turn, and are stamped when they leave", () => {
   const turns = new Turns();
   const times = new Float64Array(100);
-  const departures = new Departures(turns as unknown as Reactor, times);
+  const departures = new Departures(turns as unknown as Reactor, times, (_, leave) => {
+    turns.leave = leave;
+  });
   const order: number[] = [];
   const clients = Array.from(times, (_, i): Client => {
     const go = (): void => {
@@ -87,7 +86,7 @@ for (const { name, works, reason } of probeEngines()) {
     using __ = reactor;
     const connection = reactor.adopt(ours.detach());
     const seen: unknown[] = [];
-    reactor.beforeSends(() => seen.push(theirs.recv(1)));
+    beforeSends(reactor, () => seen.push(theirs.recv(1)));
     reactor.setTimer(0, () => {
       connection.write("a");
       connection.write("b");

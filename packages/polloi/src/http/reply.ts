@@ -1,7 +1,6 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
-import { checkCallback, checkData } from "../reactor/options.ts";
-import { checkOutgoingFile } from "../reactor/outgoing-file.ts";
+import { checkCallback, checkData, checkOutgoingFile } from "../reactor/options.ts";
 import type { Exchange } from "./exchange.ts";
 import { checkField, connectionOptions, encoded, shortBy, wrongLength } from "./field-check.ts";
 import { isForbiddenTrailer } from "./parser/trailers.ts";

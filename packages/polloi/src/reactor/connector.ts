@@ -19,7 +19,6 @@ import { socketError } from "../socket/socket-error.ts";
 import type { ConnectionOptions, Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
-import { refusal } from "./refusal.ts";
 import type { Stream } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 
@@ -153,7 +152,7 @@ export class Connector<Data> extends Owner {
     if (watched >= 0) return undefined;
     this.#loop.giveBack(this.#slot);
     this.#slot = -1;
-    return refusal(this.#loop, "connect", watched, fd);
+    return this.#loop.descriptorError("connect", watched, fd);
   }
 
   #succeed(): void {
@@ -165,7 +164,7 @@ export class Connector<Data> extends Owner {
     const result = this.#stream.opened(fd, slot);
     if (result >= 0) return;
     this.#loop.kernel.libc.close(fd);
-    this.#stream.destroy(refusal(this.#loop, "connect", result, fd));
+    this.#stream.destroy(this.#loop.descriptorError("connect", result, fd));
   }
 
   #failed(error: SysError): void {

@@ -19,9 +19,7 @@ import { AcceptFailures, acceptHint } from "./accept-failures.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkCallbacks, checkTimeout } from "./options.ts";
-import { refusal, tooLargeHint } from "./refusal.ts";
-import { Stream } from "./stream.ts";
-import { profileOf, type StreamListener, type StreamProfile } from "./stream-profile.ts";
+import { profileOf, Stream, type StreamListener, type StreamProfile } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 
 /** Where to listen, what to do with the connections, and how they are treated. */
@@ -160,7 +158,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       this.#file?.remove();
       if (options.fd === undefined) kernel.libc.close(this.#fd);
       loop.giveBack(this.#slot);
-      throw refusal(loop, "listen", result, this.#fd);
+      throw loop.descriptorError("listen", result, this.#fd);
     }
   }
 
@@ -285,7 +283,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     const { engine, starved, timers } = this.#loop;
     engine.setAccepting(this.#slot, false);
     this.#paused = true;
-    if (isOutOfResources(errno) || tooLargeHint(this.#loop, errno) !== undefined) starved.add(this);
+    if (isOutOfResources(errno) || this.#loop.descriptorHint(errno) !== undefined)
+      starved.add(this);
     this.#retry?.cancel();
     const { delayMs, isFirst } = this.#failures.add();
     this.#retry = timers.add(delayMs, () => this.#tryAgain(), false);
@@ -373,7 +372,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   #report(errno: number): void {
     const { acceptError } = this.#options;
-    const hint = tooLargeHint(this.#loop, errno) ?? acceptHint(errno);
+    const hint = this.#loop.descriptorHint(errno) ?? acceptHint(errno);
     const error = new SysError("accept4", errno, { fd: this.#fd, hint });
     if (acceptError === undefined) {
       process.emitWarning(`${error.message}: ${hint}`, "PolloiWarning");

@@ -1,3 +1,5 @@
+import { ERRNO } from "../base/errno.ts";
+import { SysError } from "../base/sys-error.ts";
 import type { Balance, Completions, Engine } from "../engine/engine.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -243,6 +245,17 @@ export class Loop implements Completions {
     this.timers.clear();
     this.engine.dispose();
     this.blocks.dispose();
+  }
+
+  /** The hint for a descriptor that select() refused for its number; undefined for any other error. */
+  descriptorHint(errno: number): string | undefined {
+    if (this.engine.name !== "select" || Math.abs(errno) !== ERRNO.EINVAL) return undefined;
+    return "select() holds fds below 1024; use poll or epoll";
+  }
+
+  /** The error for a descriptor that the engine refused. */
+  descriptorError(syscall: string, errno: number, fd: number): SysError {
+    return new SysError(syscall, errno, { fd, hint: this.descriptorHint(errno) });
   }
 
   /** What the loop and its engine have in use. The timers that a program has set are its own, and are not counted. */

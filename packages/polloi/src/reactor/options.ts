@@ -1,7 +1,8 @@
 import { booleanOf, optionsOf } from "../base/argument.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { filenoOf } from "../base/descriptor.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
-import type { ConnectionOptions, Handlers } from "./connection.ts";
+import type { ConnectionOptions, Handlers, OutgoingFile } from "./connection.ts";
 
 /**
  * A timeout among options: milliseconds from 0 up, or left out.
@@ -72,4 +73,22 @@ export function checkCallbacks<T extends object>(
       `Cannot use ${show(callback)} as ${name}: give a function`,
     );
   }
+}
+
+/** @throws `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`. */
+export function checkOutgoingFile(file: OutgoingFile): void {
+  const { fd, offset, length, done } = optionsOf(file, "a file");
+  filenoOf(fd);
+  checkBytes("an offset", offset);
+  checkBytes("a length", length);
+  checkBytes("an offset after the length", offset + length);
+  if (done !== undefined) checkCallback(done);
+}
+
+function checkBytes(what: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 0) return;
+  throw rangeError(
+    "ERR_INVALID_LENGTH",
+    `Cannot use ${show(value)} as ${what} in bytes: give an integer from 0 to ${Number.MAX_SAFE_INTEGER}`,
+  );
 }

@@ -1,9 +1,15 @@
+import { optionsOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { delayOf, naturalTimeoutOf } from "../base/timeout.ts";
-import { type EngineOptions, makeEngine } from "../engine/choose.ts";
-import type { EngineName, Reporting } from "../engine/engine.ts";
+import {
+  checkEngine,
+  type EngineChoice,
+  type EngineOptions,
+  makeEngine,
+} from "../engine/choose.ts";
+import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import { closeOnExec, setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
@@ -15,28 +21,24 @@ import { Hosted } from "./hosted.ts";
 import { AcceptingListener, type Listener, type ListenOptions } from "./listener.ts";
 import { Loop } from "./loop.ts";
 import { checkCallback, checkConnectionOptions } from "./options.ts";
-import { refusal } from "./refusal.ts";
-import { Stream } from "./stream.ts";
-import { profileOf } from "./stream-profile.ts";
+import { profileOf, Stream } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 import { checkEvents, DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
 
-/** The inside of a reactor, for tests that look at its {@link Loop.balance}. Not part of the public API. */
-export let loopOf: (reactor: Reactor) => Loop;
-
-/** How a reactor does its work. */
+/** Options of a reactor. */
 export interface ReactorOptions extends EngineOptions {
-  /** The kernel to use; a test may hand over one that fails. */
+  /** The kernel to call. Default: the one of this thread. Tests pass a kernel whose calls fail on command. */
   readonly kernel?: Kernel;
 }
 
 /**
- * An event loop: listeners, connections, watched descriptors and timers on one engine and one thread.
+ * An event loop on one thread: listeners, connections, watched descriptors and timers.
  *
  * @remarks
- * Left alone it is a guest in the runtime's own loop (*hosted*): the runtime's timers, promises and
- * signal handlers go on beside it, and the process lives as long as anything is open here. `run()`
- * takes the thread instead (*blocking*): for a worker, or a process that does nothing else.
+ * By default a reactor is *hosted*: it runs inside the runtime's own event loop, next to the runtime's timers,
+ * promises and signal handlers, and keeps the process alive while anything is open in it. {@link Reactor.run}
+ * makes it *blocking* instead: the reactor takes over the thread. That suits a worker, or a process that does
+ * nothing else.
  *
  * @example
  * ```ts
@@ -45,13 +47,133 @@ export interface ReactorOptions extends EngineOptions {
  * reactor.run();
  * ```
  */
-export class Reactor implements Disposable {
+export interface Reactor extends Disposable {
+  /** The engine in use. */
+  readonly engine: EngineName;
+  /**
+   * How the engine reports: `"level"` reports a descriptor in every turn in which it is ready, `"edge"` once each
+   * time that it becomes ready, `"completion"` (io_uring) reports finished operations.
+   */
+  readonly trigger: Reporting;
+  /** Whether anything is open that can call back: a listener, a connection, a watch or a timer. */
+  readonly alive: boolean;
+  /**
+   * Returns a descriptor that is readable when {@link Reactor.turn} has work to do, so that another event loop can
+   * watch the reactor. Returns -1 once the reactor is closed.
+   */
+  fileno(): number;
+  /**
+   * Listens on an address, and serves every connection with the handlers in `options`.
+   *
+   * @returns The listener, which accepts connections from the next turn on.
+   * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; TypeError or RangeError for an invalid
+   * option; TypeError `ERR_CLOSED`.
+   */
+  listen<Data = unknown>(options: ListenOptions<Data>): Listener;
+  /**
+   * Connects to an address, and serves the connection with the handlers in `options`: `open` when it is
+   * established, or `error` and then `close` when it fails.
+   *
+   * @remarks
+   * Data may be written at once; it is sent when the connection is established. If the connection fails and there
+   * is neither an `error` nor a `close` handler, the process fails, so that the failure is not lost. Names are
+   * resolved by the runtime, in the runtime's own event loop. {@link Reactor.run} blocks that loop; pass an IP
+   * address there.
+   *
+   * @returns The connection, in the state `"connecting"`.
+   * @throws TypeError or RangeError for an invalid option; TypeError `ERR_CLOSED`.
+   */
+  connect<Data = unknown>(options: ConnectOptions<Data>): Connection<Data>;
+  /**
+   * Makes a connection of a connected stream socket, such as one end of a socketpair or a socket that another
+   * process has passed. `open` is called before this returns.
+   *
+   * @param fd - The socket. It is set non-blocking and close-on-exec, and is closed with the connection. If this
+   * throws, it stays the caller's.
+   * @throws SysError `EBADF`, `EPERM`; TypeError or RangeError for an invalid argument; TypeError `ERR_CLOSED`.
+   */
+  adopt<Data = unknown>(fd: number, options?: Handlers<Data> & ConnectionOptions): Connection<Data>;
+  /**
+   * Watches a descriptor of any kind: a pipe, a terminal, a timerfd, a socket that the program reads itself.
+   *
+   * @remarks
+   * Watches are level-triggered on every engine: the callback is called in every turn in which the descriptor is
+   * ready. A callback that neither reads what is available nor changes the events (`modify`) is called again and
+   * again, and keeps the thread busy. The descriptor and its flags stay the caller's.
+   *
+   * @param events - EVENT_READ, EVENT_WRITE and the other bits of `polloi/selectors`.
+   * @param callback - Called with EVENT_* bits. EVENT_ERROR and EVENT_HANGUP are reported even if not requested.
+   * @throws SysError `EPERM` for a regular file on epoll, `EEXIST`, `EBADF`; TypeError or RangeError for an invalid
+   * argument; TypeError `ERR_CLOSED`.
+   */
+  watch(fileObject: FileObject, events: number, callback: WatchCallback): Watch;
+  /**
+   * Calls back once, after `delayMs`. The runtime's own timers do not fire under {@link Reactor.run}; these do.
+   *
+   * @param delayMs - Milliseconds, from 0 up. Fractions count where the kernel supports them. A negative delay, a
+   * time that has passed, counts as 0.
+   * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`; TypeError `ERR_INVALID_OPTION`, `ERR_CLOSED`.
+   */
+  setTimer(delayMs: number, callback: () => void): Timer;
+  /**
+   * Runs the loop on this thread until {@link Reactor.stop} is called or nothing is open any more.
+   *
+   * @remarks
+   * The runtime's own event loop does not run meanwhile: no promises, no timers, no signal handlers. To stop on
+   * Ctrl-C, watch a `SignalFd` of `polloi/select` and call {@link Reactor.stop}.
+   *
+   * @throws the error of a handler, if there was no `error` handler for it; TypeError `ERR_BLOCKING` when called from
+   * a handler; SysError when the engine's own calls fail for good, which closes the reactor and its connections with
+   * that error.
+   */
+  run(): void;
+  /** Ends {@link Reactor.run} after the current turn. What is open stays open. */
+  stop(): void;
+  /**
+   * Runs one turn of the loop, for programs that have an event loop of their own.
+   *
+   * @param timeoutMs - The longest wait in milliseconds. undefined waits without a limit, 0 does not wait.
+   * @returns The number of events that were handled.
+   * @throws as {@link Reactor.run} does.
+   */
+  turn(timeoutMs?: number): number;
+  /**
+   * Closes the reactor and everything in it at once. Connections are destroyed, and their `close` handlers called.
+   * Calling it twice is safe.
+   */
+  close(): void;
+}
+
+/** Makes a {@link Reactor}. */
+export interface ReactorConstructor {
+  /**
+   * @throws TypeError `ERR_INVALID_OPTION`; SysError `EMFILE`, or another error of the calls that set up the engine.
+   */
+  new (options?: ReactorOptions): Reactor;
+}
+
+/** The loop of a reactor, for the modules of this package that need more than a program does. */
+export let loopOf: (reactor: Reactor) => Loop;
+
+/**
+ * Calls back before written data is sent, once for all that is sent together. A second callback replaces the first.
+ *
+ * @remarks
+ * For measurements: a handler writes some time before its data is sent, as long as the other handlers of the turn
+ * take.
+ */
+export function beforeSends(reactor: Reactor, callback: () => void): void {
+  loopOf(reactor).beforeSends = callback;
+}
+
+/** A reactor: a {@link Loop}, and what lets it turn. */
+class LoopReactor implements Reactor {
   static {
-    printAs(Reactor, (it) => it.#fields());
+    printAs(LoopReactor, (it) => it.#fields(), "Reactor");
   }
 
   static {
-    loopOf = (reactor) => reactor.#loop;
+    loopOf = (reactor) => (reactor as LoopReactor).#loop;
   }
 
   readonly #loop: Loop;
@@ -59,9 +181,6 @@ export class Reactor implements Disposable {
   #stopped = false;
   #closed = false;
 
-  /**
-   * @throws TypeError `ERR_INVALID_OPTION`; SysError `EMFILE` or what else keeps the engine from working.
-   */
   constructor(options: ReactorOptions = {}) {
     const kernel = kernelOf(options);
     this.#loop = new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
@@ -70,48 +189,28 @@ export class Reactor implements Disposable {
     this.#loop.onEngineFailed = (error) => this.#close(error);
   }
 
-  /** The engine in use. */
   get engine(): EngineName {
     return this.#loop.engine.name;
   }
 
-  /**
-   * Whether it reports as long as something is ready, once each time that something happens, or, as
-   * io_uring does, what the kernel has done.
-   */
   get trigger(): Reporting {
     return this.#loop.engine.trigger;
   }
 
-  /** Whether anything is open here that could ever call back. */
   get alive(): boolean {
     return this.#loop.alive;
   }
 
-  /** A descriptor that is readable when a {@link Reactor.turn} would find something to do. */
   fileno(): number {
     return this.#closed ? -1 : this.#loop.engine.fileno();
   }
 
-  /**
-   * Listens, and serves every connection with the handlers in `options`.
-   *
-   * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; misuse of an option.
-   */
   listen<Data = unknown>(options: ListenOptions<Data>): Listener {
     this.#checkOpen("listen");
     checkConnectionOptions(options);
     return new AcceptingListener(this.#loop, options);
   }
 
-  /**
-   * Connects, and serves the connection with the handlers in `options`: `open` when it is there, else
-   * `error` and `close`. What is written before then is sent when it is.
-   *
-   * @remarks
-   * A failure is not lost when there is neither `error` nor `close`: it then fails the process. Names
-   * are resolved by the runtime, which takes its turns; under `run()` give an IP address.
-   */
   connect<Data = unknown>(options: ConnectOptions<Data>): Connection<Data> {
     this.#checkOpen("connect");
     checkConnectionOptions(options);
@@ -120,12 +219,6 @@ export class Reactor implements Disposable {
     return stream;
   }
 
-  /**
-   * Takes over a connected stream socket: one end of a socketpair, one that was received from another
-   * process. `open` is called before this returns.
-   *
-   * @param fd - Made non-blocking and close-on-exec here, and closed with the connection.
-   */
   adopt<Data = unknown>(
     fd: number,
     options: Handlers<Data> & ConnectionOptions = {},
@@ -140,23 +233,11 @@ export class Reactor implements Disposable {
     const result = flags < 0 ? flags : libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     if (result >= 0) closeOnExec(this.#loop.kernel, fd);
     const opened = result < 0 ? result : stream.opened(fd);
-    if (opened < 0) throw refusal(this.#loop, "adopt", opened, fd);
+    if (opened < 0) throw this.#loop.descriptorError("adopt", opened, fd);
     this.#loop.flush();
     return stream;
   }
 
-  /**
-   * Calls back whenever a descriptor is ready: a pipe, a terminal, a timerfd, a socket of your own.
-   *
-   * @remarks
-   * Watches are level-triggered on every engine: as long as the descriptor is ready, the callback is called in
-   * every turn. A callback that neither reads what is there nor changes what is watched for (`modify`) is called
-   * again and again, and keeps the thread busy. The descriptor stays the caller's, with its flags as they are.
-   *
-   * @param events - EVENT_READ, EVENT_WRITE and their kin, from `polloi/selectors`.
-   * @param callback - Gets EVENT_* bits, with EVENT_ERROR and EVENT_HANGUP whether asked for or not.
-   * @throws SysError `EPERM` for a regular file on epoll, `EEXIST`, `EBADF`; misuse of an argument.
-   */
   watch(fileObject: FileObject, events: number, callback: WatchCallback): Watch {
     this.#checkOpen("watch");
     checkEvents(events, 1);
@@ -164,41 +245,12 @@ export class Reactor implements Disposable {
     return new DescriptorWatch(this.#loop, filenoOf(fileObject), events, callback);
   }
 
-  /**
-   * Calls back once, after `delayMs`. Under `run()`, where the runtime's own timers stand still, this
-   * is the timer to use.
-   *
-   * @param delayMs - Milliseconds from 0 up; fractions count where the kernel can. A time that is past
-   * already, being negative, is 0.
-   */
   setTimer(delayMs: number, callback: () => void): Timer {
     this.#checkOpen("set a timer");
     checkCallback(callback);
     return this.#loop.timers.add(delayOf(delayMs), callback, true);
   }
 
-  /**
-   * Calls back each time before what was written is handed to the kernel: once for all that leaves together.
-   *
-   * @remarks
-   * For who measures: a handler writes some time before its bytes leave, as long as the others of its turn
-   * take. A second callback takes the place of the first.
-   */
-  beforeSends(callback: () => void): void {
-    checkCallback(callback);
-    this.#loop.beforeSends = callback;
-  }
-
-  /**
-   * Turns, and blocks the thread, until {@link Reactor.stop} or until nothing is open any more.
-   *
-   * @remarks
-   * The runtime's own loop stands still meanwhile: no promises, no timers, no signal handlers. To stop on
-   * Ctrl-C, watch a `SignalFd` of `polloi/select` and call {@link Reactor.stop}.
-   *
-   * @throws what a handler threw that had no `error` to go to; TypeError `ERR_BLOCKING` within a callback; SysError
-   * of the engine's own calls when they fail for good, which closes the reactor and its connections with that error.
-   */
   run(): void {
     this.#checkOpen("run");
     this.#checkIdle("run");
@@ -210,18 +262,10 @@ export class Reactor implements Disposable {
     this.#loop.submit();
   }
 
-  /** Ends {@link Reactor.run} when the current turn is over. What is open stays so. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /**
-   * One turn, for a loop of your own.
-   *
-   * @param timeoutMs - The longest to wait; undefined for ever, 0 not at all.
-   * @returns How many things happened.
-   * @throws as {@link Reactor.run} does.
-   */
   turn(timeoutMs?: number): number {
     this.#checkOpen("turn");
     this.#checkIdle("turn");
@@ -230,7 +274,6 @@ export class Reactor implements Disposable {
     return happened;
   }
 
-  /** Closes everything at once; connections hear of it by `close`. Safe to call twice. */
   close(): void {
     this.#close();
   }
@@ -264,4 +307,32 @@ export class Reactor implements Disposable {
   #checkOpen(what: string): void {
     if (this.#closed) throw typeError("ERR_CLOSED", `Cannot ${what}: the reactor is closed`);
   }
+}
+
+export const Reactor: ReactorConstructor = LoopReactor;
+
+/** Selects one of the default reactors of a thread: there is one for each engine and trigger. */
+export interface ReactorChoice {
+  readonly engine?: EngineChoice | undefined;
+  readonly trigger?: Trigger | undefined;
+}
+
+const reactors = new Map<string, Reactor>();
+
+/**
+ * Returns this thread's reactor for an engine and a trigger, which `listen`, `connect` and `serve` use. It is made
+ * by the first call.
+ *
+ * @throws TypeError `ERR_INVALID_OPTION`; SysError as `new Reactor` does.
+ */
+export function defaultReactor(choice: ReactorChoice = {}): Reactor {
+  const { engine = "auto", trigger } = optionsOf(choice);
+  checkEngine({ engine, trigger });
+  const key = `${engine} ${trigger ?? "by default"}`;
+  let reactor = reactors.get(key);
+  if (reactor === undefined) {
+    reactor = new Reactor({ engine, trigger });
+    reactors.set(key, reactor);
+  }
+  return reactor;
 }

@@ -1,9 +1,9 @@
+import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import { IN_FLIGHT, SEND_BEFORE_FILE, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
 import { type Block, SMALL_BYTES } from "./blocks.ts";
 import type { OutgoingFile } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
-import { fileHint } from "./outgoing-file.ts";
 
 /** UTF-8 has at most so many bytes for one UTF-16 code unit. */
 const MOST_PER_CHAR = 3;
@@ -370,4 +370,28 @@ function followed(next: Block | null): number {
   if (next === null) return 0;
   if (next.file === null) return SEND_MORE;
   return next.end > next.start ? SEND_BEFORE_FILE : 0;
+}
+
+/** Why a file did not go when its connection closed without an error. */
+export function fileCancelled({ fd }: OutgoingFile): SysError {
+  const hint = "the connection was closed before all of the file was sent";
+  return new SysError("sendfile", ERRNO.ECANCELED, { fd, hint });
+}
+
+/** What a person can do when sendfile(2) fails for the file's sake; undefined when it is the peer's. */
+function fileHint(errno: number, { fd }: OutgoingFile): string | undefined {
+  switch (errno) {
+    case ERRNO.ENODATA:
+      return `the file of fd ${fd} ended before the length that was to be sent: it was truncated`;
+    case ERRNO.EINVAL:
+    case ERRNO.EISDIR:
+    case ERRNO.ESPIPE:
+      return `fd ${fd} is not a regular file, or its file system cannot send: read it and write the bytes`;
+    case ERRNO.EBADF:
+      return `fd ${fd} is not open for reading: it has to stay open until done is called`;
+    case ERRNO.EIO:
+      return `the file of fd ${fd} could not be read`;
+    default:
+      return undefined;
+  }
 }

@@ -24,30 +24,66 @@ import type {
 } from "./connection.ts";
 import { Finishing } from "./finishing.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
-import { CLOSING_MS, linger } from "./lingering.ts";
 import type { Loop } from "./loop.ts";
-import { checkConnectionOptions, checkData, checkError, checkTimeout } from "./options.ts";
-import { checkOutgoingFile, fileCancelled } from "./outgoing-file.ts";
-import { SendQueue } from "./send-queue.ts";
-import { profileOf, type StreamListener, type StreamProfile } from "./stream-profile.ts";
 import {
-  CLOSED,
-  CLOSING,
-  CONNECTING,
-  DIRTY,
-  DRAINED,
-  END_OWED,
-  ENDED,
-  ENDING,
-  FULL,
-  HEARD,
-  LINGERING,
-  PAUSED,
-  PEER_ENDED,
-  STOPPING,
-  stateOf,
-} from "./stream-state.ts";
-import { tellError, tellThrown } from "./thrown.ts";
+  checkConnectionOptions,
+  checkData,
+  checkError,
+  checkOutgoingFile,
+  checkTimeout,
+} from "./options.ts";
+import { fileCancelled, SendQueue } from "./send-queue.ts";
+
+/** The listener of a connection, as the connection sees it. */
+export interface StreamListener {
+  /** Whether `stop` was called. */
+  readonly stopping: boolean;
+  /** One of its connections has closed. */
+  closed(connection: Connection): void;
+}
+
+/** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
+export interface StreamProfile<Data> {
+  readonly handlers: Handlers<Data>;
+  readonly zeroCopy: boolean;
+  readonly idleTimeoutMs: number;
+  readonly highWaterBytes: number;
+  readonly maxPendingBytes: number;
+  /** The listener that accepted them; undefined for connections that were made or adopted. */
+  readonly listener: StreamListener | undefined;
+}
+
+/** How long a closing connection waits for the end of a peer that is still sending. */
+const LINGER_MS = 1000;
+/** How long a closing connection waits for a peer that takes nothing of what there is for it. */
+const CLOSING_MS = 30_000;
+
+// The state of a stream: bits of one number, because a server holds thousands of streams.
+const CONNECTING = 1;
+/** `end` was called: after what waits comes the end. */
+const ENDING = 2;
+/** The own half is shut down. */
+const ENDED = 4;
+/** The peer's half is. */
+const PEER_ENDED = 8;
+/** `close` was called. */
+const CLOSING = 16;
+/** Closing, all sent; reading to the peer's end so that no reset overtakes what it was sent. */
+const LINGERING = 32;
+const CLOSED = 64;
+const PAUSED = 128;
+/** In the loop's list of those to be flushed. */
+const DIRTY = 256;
+/** `write` returned false. */
+const FULL = 512;
+/** Full once, and now below half: in the loop's list of those to be told. */
+const DRAINED = 1024;
+/** Bytes were received at some time. */
+const HEARD = 2048;
+/** Its listener stops, and it knows. */
+const STOPPING = 4096;
+/** The peer's half has ended, and the handlers that the stream was handed over to have not been called with it. */
+const END_OWED = 8192;
 
 /**
  * A connection from the inside: what the loop tells it, and what it does about it.
@@ -173,7 +209,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     const { handlers, listener } = this.#profile;
     listener?.closed(this);
     for (const file of files) this.fileDone(file, error ?? fileCancelled(file));
-    if (error !== undefined) tellError(this.loop, handlers, this, error);
+    if (error !== undefined) this.#tellError(handlers, error);
     try {
       handlers.close?.(this, error);
     } catch (thrown) {
@@ -517,7 +553,70 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
   }
 
-  #threw(thrown: unknown): void {
-    tellThrown(this.loop, this.#profile.handlers, this, thrown);
+  /** Calls `error`. What that throws fails the process. */
+  #tellError(handlers: Handlers<Data>, error: Error): void {
+    try {
+      handlers.error?.(this, error);
+    } catch (thrown) {
+      this.loop.fail(thrown);
+    }
   }
+
+  /** A handler threw: `error` is called, or without one the process fails. */
+  #threw(thrown: unknown): void {
+    const { handlers } = this.#profile;
+    if (handlers.error === undefined) {
+      this.loop.fail(thrown);
+      return;
+    }
+    const isError = thrown instanceof Error;
+    const error = isError
+      ? thrown
+      : new Error(`handler threw ${String(thrown)}`, { cause: thrown });
+    this.#tellError(handlers, error);
+  }
+}
+
+/** The profile that handlers and options make, with every default in its place. */
+export function profileOf<Data>(
+  options: Handlers<Data> & ConnectionOptions,
+  listener?: StreamListener,
+): StreamProfile<Data> {
+  return {
+    handlers: options,
+    zeroCopy: options.zeroCopy ?? false,
+    idleTimeoutMs: options.idleTimeoutMs ?? 0,
+    highWaterBytes: options.highWaterBytes ?? 64 * 1024,
+    maxPendingBytes: options.maxPendingBytes ?? 16 * 1024 * 1024,
+    listener,
+  };
+}
+
+/** The state that a program sees. */
+function stateOf(bits: number): ConnectionState {
+  if ((bits & CLOSED) !== 0) return "closed";
+  if ((bits & CLOSING) !== 0) return "closing";
+  if ((bits & ENDING) !== 0) return "ending";
+  return (bits & CONNECTING) !== 0 ? "connecting" : "open";
+}
+
+/**
+ * Ends the own half of a connection of which all is sent, and gives the peer time to end its own.
+ *
+ * @remarks
+ * A peer that is slow to take what the kernel has for it is waited for as `close` waits for one that is
+ * slow to take what is queued.
+ *
+ * @param giveUp - Called when the time is up.
+ */
+function linger({ kernel, timers }: Loop, fd: number, giveUp: () => void): IdleTimeout {
+  kernel.libc.shutdown(fd, SHUT_WR);
+  let before = 0;
+  let patienceMs = CLOSING_MS;
+  return new IdleTimeout(timers, LINGER_MS, () => {
+    const left = readUntaken(kernel, fd);
+    patienceMs = left < before ? CLOSING_MS : patienceMs - LINGER_MS;
+    if ((left === 0 && before === 0) || patienceMs <= 0) giveUp();
+    before = left;
+  });
 }

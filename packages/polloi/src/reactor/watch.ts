@@ -4,7 +4,6 @@ import { show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { EVENT_ALL } from "../selectors/events.ts";
 import { type Loop, Owner } from "./loop.ts";
-import { tooLargeHint } from "./refusal.ts";
 
 /**
  * A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. Level-triggered: the
@@ -95,7 +94,7 @@ function watchError(loop: Loop, result: number, fd: number): SysError {
     [ERRNO.EEXIST]: "this reactor watches that descriptor already; use modify()",
     [ERRNO.EINVAL]:
       loop.engine.name === "select"
-        ? tooLargeHint(loop, result)
+        ? loop.descriptorHint(result)
         : "that descriptor cannot be watched",
   };
   return new SysError("watch", result, { fd, hint: hints[-result] });

@@ -166,7 +166,7 @@ export function readUntaken({ libc, scratch }: Kernel, fd: number): number {
   return libc.ioctl(fd, SIOCOUTQ, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
 }
 
-/** Has the close of `fd` send a reset instead of an end, and leave no TIME_WAIT. */
+/** Makes the next close of `fd` send a reset instead of a FIN, and leave no TIME_WAIT. Source: socket(7), SO_LINGER. */
 export function resetOnClose({ libc, scratch }: Kernel, fd: number): void {
   scratch.i32[0] = 1;
   scratch.i32[1] = 0;

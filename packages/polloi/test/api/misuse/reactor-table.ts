@@ -240,7 +240,6 @@ export const REACTOR: Table = {
       ),
       optional(options(OF_CONNECTIONS)),
     ),
-    "Reactor.beforeSends": method(reactor, "beforeSends", CALLBACK),
     "Reactor.close": method(reactor, "close"),
     "Reactor.connect": method(reactor, "connect", CONNECT),
     "Reactor.fileno": method(reactor, "fileno"),
