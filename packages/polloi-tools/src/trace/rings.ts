@@ -7,7 +7,7 @@ import {
   PARAMS_BYTES,
   SQ,
   SUBMISSION_BYTES,
-} from "../../../polloi/src/uring/ring.ts";
+} from "../../../polloi/src/uring/raw-ring.ts";
 
 /** A submission as it lies in the queue. */
 export interface Submission {

@@ -18,7 +18,7 @@ import { maskOf } from "../selectors/pollers/poll-mask.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, S_IFIFO, S_IFREG, S_IFSOCK } from "../sys/abi.ts";
 import { fileTypeOf } from "../sys/file-type.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import type { Ring } from "../uring/ring.ts";
+import type { RawRing } from "../uring/raw-ring.ts";
 
 /** No write to an eventfd wakes the readers of these. */
 const APART: readonly number[] = [S_IFSOCK, S_IFIFO, S_IFREG];
@@ -35,14 +35,14 @@ export type Polled = readonly [fd: number, interest: number];
  */
 export class RingSignal {
   readonly #kernel: Kernel;
-  readonly #ring: Ring;
+  readonly #ring: RawRing;
   #set: EpollSet | undefined;
   #counter = -1;
   #signalling = false;
   /** Whether anything but the counter was ever put into the set. */
   #mixed = false;
 
-  constructor(kernel: Kernel, ring: Ring) {
+  constructor(kernel: Kernel, ring: RawRing) {
     this.#kernel = kernel;
     this.#ring = ring;
   }

@@ -1,6 +1,6 @@
 import { SysError } from "../base/sys-error.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import type { Ring } from "../uring/ring.ts";
+import type { RawRing } from "../uring/raw-ring.ts";
 import { type Polled, RingSignal } from "./ring-signal.ts";
 
 /** A guest goes round for so long while there is more to do, before the other loop has its turn. */
@@ -26,7 +26,7 @@ const MAX_SKIPS = 1023;
  * in the ring, for a moment, as long as more does come; it tries ever more rarely when it does not.
  */
 export class RingWait {
-  readonly #ring: Ring;
+  readonly #ring: RawRing;
   readonly #signal: RingSignal;
   #deadline = 0;
   #leaveAt = 0;
@@ -34,7 +34,7 @@ export class RingWait {
   #skips = 0;
   #nextSkips = 0;
 
-  constructor(kernel: Kernel, ring: Ring) {
+  constructor(kernel: Kernel, ring: RawRing) {
     this.#ring = ring;
     this.#signal = new RingSignal(kernel, ring);
   }

@@ -1,7 +1,7 @@
 import { ERRNO } from "../base/errno.ts";
 import type { Libc } from "../sys/libc.ts";
 import { IORING_CQE_F_MORE } from "../uring/constants.ts";
-import type { Ring } from "../uring/ring.ts";
+import type { RawRing } from "../uring/raw-ring.ts";
 import { isOfConnection, MAX_FAILED_CONNECTIONS } from "./calls.ts";
 import type { Completions } from "./engine.ts";
 import type { Late } from "./late.ts";
@@ -11,7 +11,7 @@ import { FLAG_ARMED, FLAG_WANTED, OP_ACCEPT, OP_NONE, type UringSlots } from "./
 /** What the io_uring engine has accepted. */
 export class UringAccepts {
   readonly #libc: Libc;
-  readonly #ring: Ring;
+  readonly #ring: RawRing;
   readonly #slots: UringSlots;
   readonly #operations: UringOperations;
   readonly #completions: Completions;
@@ -21,7 +21,7 @@ export class UringAccepts {
 
   constructor(
     libc: Libc,
-    ring: Ring,
+    ring: RawRing,
     slots: UringSlots,
     operations: UringOperations,
     { completions, late }: { readonly completions: Completions; readonly late: Late },

@@ -18,8 +18,8 @@ import { eventsOf } from "../selectors/pollers/poll-mask.ts";
 import { readUnread, takeSocketError } from "../socket/raw.ts";
 import { F_GETFD } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { BufferRing } from "../uring/buffer-ring.ts";
-import { Ring, type RingOptions } from "../uring/ring.ts";
+import { ProvidedBuffers } from "../uring/provided-buffers.ts";
+import { RawRing, type RingOptions } from "../uring/raw-ring.ts";
 import type { Balance, Completions, Engine } from "./engine.ts";
 import { FileSends } from "./file-sends.ts";
 import { Late } from "./late.ts";
@@ -63,13 +63,13 @@ export class UringEngine implements Engine {
   readonly trigger = "completion";
   readonly maxSends: number = MAX_SENDS;
   readonly #kernel: Kernel;
-  readonly #ring: Ring;
+  readonly #ring: RawRing;
   readonly #wait: RingWait;
   readonly #operations: UringOperations;
   readonly #accepts: UringAccepts;
   readonly #sends: UringSends;
   readonly #receives: UringReceives;
-  readonly #buffers: BufferRing;
+  readonly #buffers: ProvidedBuffers;
   readonly #completions: Completions;
   readonly #slots = new UringSlots();
   readonly #late: Late;
@@ -87,13 +87,13 @@ export class UringEngine implements Engine {
     this.#kernel = kernel;
     this.#completions = completions;
     this.#late = new Late(kernel.arenas);
-    this.#ring = new Ring({ ...sizes, kernel });
+    this.#ring = new RawRing({ ...sizes, kernel });
     this.#wait = new RingWait(kernel, this.#ring);
     this.#operations = new UringOperations(this.#ring, this.#slots, () => {
       if (!this.#turning) this.#announce();
     });
     try {
-      const buffers = BufferRing.register(this.#ring, kernel, {
+      const buffers = ProvidedBuffers.register(this.#ring, kernel, {
         group: GROUP,
         bufferBytes: BUFFER_BYTES,
         firstBuffers: Math.min(FIRST_BUFFERS, maxBuffers),

@@ -8,7 +8,7 @@ import {
   IORING_SQ_TASKRUN,
   IOSQE_IO_LINK,
 } from "../uring/constants.ts";
-import type { Ring } from "../uring/ring.ts";
+import type { RawRing } from "../uring/raw-ring.ts";
 import { KIND_LISTENER } from "./slots.ts";
 import {
   FLAG_ARMED,
@@ -43,13 +43,13 @@ export const GROUP = 0;
 
 /** What the io_uring engine asks of the kernel, slot by slot. */
 export class UringOperations {
-  readonly #ring: Ring;
+  readonly #ring: RawRing;
   readonly #slots: UringSlots;
   readonly #onFirst: () => void;
   #limitsReceives = false;
 
   /** @param onFirst - Called for what is asked when nothing else is yet to be submitted. */
-  constructor(ring: Ring, slots: UringSlots, onFirst: () => void) {
+  constructor(ring: RawRing, slots: UringSlots, onFirst: () => void) {
     this.#ring = ring;
     this.#slots = slots;
     this.#onFirst = onFirst;

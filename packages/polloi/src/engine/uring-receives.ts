@@ -1,7 +1,7 @@
 import { ERRNO } from "../base/errno.ts";
 import type { Arena, ArenaPool } from "../sys/arena.ts";
-import type { BufferRing } from "../uring/buffer-ring.ts";
 import { IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../uring/constants.ts";
+import type { ProvidedBuffers } from "../uring/provided-buffers.ts";
 import type { Completions } from "./engine.ts";
 import type { Late } from "./late.ts";
 import type { UringOperations } from "./uring-operations.ts";
@@ -20,7 +20,7 @@ const STREAMS_PER_BUFFER = 4;
 /** What the io_uring engine has received, and the memory that is on loan for it until `settle`. */
 export class UringReceives {
   readonly #slots: UringSlots;
-  readonly #buffers: BufferRing;
+  readonly #buffers: ProvidedBuffers;
   readonly #operations: UringOperations;
   readonly #completions: Completions;
   readonly #late: Late;
@@ -39,7 +39,7 @@ export class UringReceives {
 
   constructor(
     slots: UringSlots,
-    buffers: BufferRing,
+    buffers: ProvidedBuffers,
     operations: UringOperations,
     completions: Completions,
     { late, arenas }: { readonly late: Late; readonly arenas: ArenaPool },

@@ -1,6 +1,6 @@
 import { ERRNO } from "../base/errno.ts";
 import { MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, MSG_WAITALL } from "../socket/constants.ts";
-import type { BufferRing } from "../uring/buffer-ring.ts";
+import type { ProvidedBuffers } from "../uring/provided-buffers.ts";
 import { type Completions, IN_FLIGHT, SEND_BEFORE_FILE, SEND_LENT, SEND_MORE } from "./engine.ts";
 import type { UringOperations } from "./uring-operations.ts";
 import { FLAG_LENT, FLAG_ROOM, OP_SEND, type UringSlots } from "./uring-slots.ts";
@@ -17,7 +17,7 @@ const RESENT: readonly number[] = [0, -ERRNO.EAGAIN, -ERRNO.EINTR, -ERRNO.ECANCE
  */
 export class UringSends {
   readonly #slots: UringSlots;
-  readonly #buffers: BufferRing;
+  readonly #buffers: ProvidedBuffers;
   readonly #operations: UringOperations;
   readonly #completions: Completions;
   /** Buffers of lent sends whose slot was closed, by tag and slot. */
@@ -25,7 +25,7 @@ export class UringSends {
 
   constructor(
     slots: UringSlots,
-    buffers: BufferRing,
+    buffers: ProvidedBuffers,
     operations: UringOperations,
     completions: Completions,
   ) {

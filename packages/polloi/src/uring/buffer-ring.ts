@@ -1,223 +1,109 @@
-import { PAGE_SIZE } from "../sys/abi.ts";
-import type { Arena } from "../sys/arena.ts";
-import type { Kernel } from "../sys/kernel.ts";
-import {
-  IORING_CQE_BUFFER_SHIFT,
-  IORING_CQE_F_BUF_MORE,
-  IORING_REGISTER_PBUF_RING,
-  IORING_UNREGISTER_PBUF_RING,
-  IOU_PBUF_RING_INC,
-} from "./constants.ts";
-import type { Ring } from "./ring.ts";
+import { printAs } from "../base/inspect.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { Completion } from "./completion.ts";
+import type { ProvidedBuffers } from "./provided-buffers.ts";
 
 /** How a ring of buffers is made. */
 export interface BufferRingOptions {
-  /** The number by which submissions name it: 0 to 65,535. */
-  readonly group: number;
-  /** Bytes in a buffer: a power of two. */
-  readonly bufferBytes: number;
-  /** The most buffers that it may have: a power of two, at most 32,768. */
-  readonly maxBuffers: number;
-  /** How many it has at first; {@link BufferRing.grow} doubles them. */
-  readonly firstBuffers: number;
+  /** The number by which submissions name it: 0 to 65,535. Default 0. */
+  readonly group?: number | undefined;
+  /** How many buffers: a power of two from 1 to 32,768. Default 64. */
+  readonly count?: number | undefined;
+  /** Bytes in each: a power of two from 64 to 1 MiB. Default 4096. */
+  readonly bufferBytes?: number | undefined;
 }
 
-/** Words of 32 bits, and of 16, in an entry: address, length, number of the buffer. */
-const WORDS = 4;
-const HALVES = 8;
-const AT_NUMBER = 6;
-/** The tail lives in the padding of the first entry. */
-const AT_TAIL = 7;
+/** Bytes that were received, in the kernel's choice of a buffer. */
+export interface Received extends Disposable {
+  /** Good until `release`. */
+  readonly bytes: Uint8Array;
+  /** Where they are, to send them from there. */
+  readonly address: number;
+  /** Gives the buffer back to the kernel. Safe to call twice. */
+  release(): void;
+}
 
 /**
- * Memory that the kernel receives into, a buffer taken for each receive when its bytes are there and not
- * before, so that ten thousand idle connections need none.
- *
- * ```text
- *   ring    [ address | length | number | - ] [ ... ] ...   the kernel takes from the head,
- *   memory  [ buffer 0 ][ buffer 1 ][ buffer 2 ] ...         buffers come back at the tail
- * ```
+ * Buffers that the kernel takes from as bytes arrive, so that a receive that waits needs none.
  *
  * @remarks
- * Where the kernel can (Linux 6.12), a buffer is used up *incrementally*: small messages lie in it side
- * by side, and a large one gets all of it. Who reads it holds it ({@link hold}); it goes back to the
- * kernel when it is used up and held by nobody.
+ * Made by `Ring.addBuffers`. When all are taken, a receive ends with `-ENOBUFS`: release some and ask
+ * for it again. Where the kernel can (Linux 6.12) small messages share a buffer.
  *
- * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING; io_uring_setup_buf_ring(3).
+ * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING.
  */
 export class BufferRing {
-  /** All of its buffers, one behind another. */
-  readonly memory: Arena;
-  readonly bufferBytes: number;
-  readonly group: number;
-  /** Whether buffers are used up bit by bit. */
-  readonly incremental: boolean;
-  readonly #kernel: Kernel;
-  readonly #ring: Ring;
-  readonly #entries: Arena;
-  readonly #halves: Uint16Array;
-  readonly #mask: number;
-  readonly #shift: number;
-  /** How far each buffer is used up. */
-  readonly #used: Uint32Array;
-  /** By how many it is held: one more while the kernel may still receive into it. */
-  readonly #holders: Uint16Array;
-  #tail = 0;
-  #count = 0;
-  /** How many the kernel may receive into, by what was taken so far. */
-  #ready = 0;
-  #returned = false;
-
-  private constructor(ring: Ring, kernel: Kernel, options: BufferRingOptions, entries: Arena) {
-    const { group, bufferBytes, maxBuffers } = options;
-    this.#ring = ring;
-    this.#kernel = kernel;
-    this.group = group;
-    this.bufferBytes = bufferBytes;
-    this.#entries = entries;
-    this.#halves = new Uint16Array(entries.u8.buffer);
-    this.#mask = maxBuffers - 1;
-    this.#shift = Math.log2(bufferBytes);
-    this.#used = new Uint32Array(maxBuffers);
-    this.#holders = new Uint16Array(maxBuffers);
-    this.memory = kernel.arenas.map(maxBuffers * bufferBytes);
-    this.incremental = this.#register(IOU_PBUF_RING_INC) >= 0;
+  static {
+    printAs(BufferRing, ({ group, count, bufferBytes }) => ({ group, count, bufferBytes }));
   }
 
-  /**
-   * Registers a ring of buffers.
-   *
-   * @returns It, or `-errno`: EINVAL where the kernel has none (before Linux 5.19), ENOMEM, EEXIST.
-   * @throws SysError `ENOMEM` when there is no memory for the buffers.
-   */
-  static register(ring: Ring, kernel: Kernel, options: BufferRingOptions): BufferRing | number {
-    const { maxBuffers, firstBuffers } = options;
-    const { arenas } = kernel;
-    const entries = arenas.map(Math.max(maxBuffers * WORDS * 4, PAGE_SIZE));
-    let buffers: BufferRing;
-    try {
-      buffers = new BufferRing(ring, kernel, options, entries);
-    } catch (error) {
-      arenas.release(entries);
-      throw error;
-    }
-    if (!buffers.incremental) {
-      const result = buffers.#register(0);
-      if (result < 0) {
-        arenas.release(entries);
-        arenas.release(buffers.memory);
-        return result;
-      }
-    }
-    buffers.#add(firstBuffers);
-    buffers.publish();
-    return buffers;
+  readonly #buffers: ProvidedBuffers;
+
+  /** @internal */
+  constructor(buffers: ProvidedBuffers) {
+    this.#buffers = buffers;
   }
 
-  /** How many buffers there are, in the ring and held. */
+  /** The number by which submissions name it. */
+  get group(): number {
+    return this.#buffers.group;
+  }
+
+  /** Bytes in a buffer. */
+  get bufferBytes(): number {
+    return this.#buffers.bufferBytes;
+  }
+
+  /** How many buffers there are. */
   get count(): number {
-    return this.#count;
-  }
-
-  /** How many there are to receive into, by what was taken so far. */
-  get ready(): number {
-    return this.#ready;
-  }
-
-  /** How often buffers are held, by whoever reads or sends from them: 0 when all of them have come back. */
-  get held(): number {
-    let holders = 0;
-    for (let number = 0; number < this.#count; number++) holders += this.#holders[number] as number;
-    return holders - this.#ready;
+    return this.#buffers.count;
   }
 
   /**
-   * The place in {@link memory} of what a completion received, and the first to hold its buffer.
+   * What a completion received.
    *
-   * @param flags - The completion's, with IORING_CQE_F_BUFFER.
-   * @param length - How much was received. To be asked for every completion, in their order.
+   * @remarks
+   * To be asked once for every completion of this group that {@link Completion.hasBuffer | has a buffer},
+   * in the order in which they came: where a message lies follows from those before it.
+   *
+   * @throws TypeError `ERR_INVALID_DATA` when it has no buffer.
    */
-  take(flags: number, length: number): number {
-    const number = flags >>> IORING_CQE_BUFFER_SHIFT;
-    const used = this.#used[number] as number;
-    const offset = (number << this.#shift) + used;
-    this.#used[number] = used + length;
-    // The kernel's hold becomes the reader's when the buffer is used up.
-    if ((flags & IORING_CQE_F_BUF_MORE) !== 0) {
-      this.#holders[number] = (this.#holders[number] as number) + 1;
-    } else {
-      this.#ready--;
+  take(completion: Completion): Received {
+    if (!(completion instanceof Completion)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot take a buffer of ${show(completion)}: give a completion of the ring's wait()`,
+      );
     }
-    return offset;
+    if (!completion.hasBuffer) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot take a buffer of completion ${completion.tag}: it has none (result ${completion.result})`,
+      );
+    }
+    const buffers = this.#buffers;
+    const length = Math.max(completion.result, 0);
+    const offset = buffers.take(completion.flags, length);
+    const number = buffers.numberAt(offset);
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      buffers.drop(number);
+      buffers.publish();
+    };
+    const { memory } = buffers;
+    const bytes = memory.u8.subarray(offset, offset + length);
+    return { bytes, address: memory.address + offset, release, [Symbol.dispose]: release };
   }
+}
 
-  /** The buffer that has the byte at `offset` of {@link memory}. */
-  numberAt(offset: number): number {
-    return offset >>> this.#shift;
-  }
-
-  /** One more holds the buffer. */
-  hold(number: number): void {
-    this.#holders[number] = (this.#holders[number] as number) + 1;
-  }
-
-  /** One less does. The last one gives it back; the kernel sees it after {@link publish}. */
-  drop(number: number): void {
-    const holders = (this.#holders[number] as number) - 1;
-    this.#holders[number] = holders;
-    if (holders === 0) this.#give(number);
-  }
-
-  /** Shows the kernel the buffers that came back. */
-  publish(): void {
-    if (!this.#returned) return;
-    Atomics.store(this.#halves, AT_TAIL, this.#tail & 0xffff);
-    this.#returned = false;
-  }
-
-  /** Doubles the buffers, up to the most there may be. */
-  grow(): void {
-    this.#add(Math.min(this.#count, this.#mask + 1 - this.#count));
-  }
-
-  /** Takes the buffers from the kernel. To be called when nothing receives into them any more. */
-  close(): void {
-    const { arenas } = this.#kernel;
-    if (this.#ring.fileno() >= 0) this.#call(IORING_UNREGISTER_PBUF_RING, 0, 0, 0);
-    arenas.release(this.#entries);
-    arenas.release(this.memory);
-  }
-
-  #add(count: number): void {
-    for (let i = 0; i < count; i++) this.#give(this.#count++);
-  }
-
-  #give(number: number): void {
-    const index = this.#tail & this.#mask;
-    const { u32 } = this.#entries;
-    const address = this.memory.address + (number << this.#shift);
-    u32[index * WORDS] = address;
-    u32[index * WORDS + 1] = address / 0x1_0000_0000;
-    u32[index * WORDS + 2] = this.bufferBytes;
-    this.#halves[index * HALVES + AT_NUMBER] = number;
-    this.#used[number] = 0;
-    this.#holders[number] = 1;
-    this.#tail++;
-    this.#ready++;
-    this.#returned = true;
-  }
-
-  #register(flags: number): number {
-    return this.#call(IORING_REGISTER_PBUF_RING, this.#entries.address, this.#mask + 1, flags);
-  }
-
-  /** `struct io_uring_buf_reg`: address, entries, group in 16 bits, flags in 16, 24 bytes of zeros. */
-  #call(operation: number, address: number, entries: number, flags: number): number {
-    const { scratch } = this.#kernel;
-    scratch.u32.fill(0, 0, 10);
-    scratch.setWord(0, address);
-    scratch.u32[2] = entries;
-    scratch.u32[3] = this.group | (flags << 16);
-    return this.#ring.register(operation, scratch.address, 1);
-  }
+/** @throws RangeError `ERR_INVALID_LENGTH`. */
+export function powerOfTwo(what: string, value: number, least: number, most: number): number {
+  const good = Number.isInteger(value) && value >= least && value <= most;
+  if (good && Number.isInteger(Math.log2(value))) return value;
+  throw rangeError(
+    "ERR_INVALID_LENGTH",
+    `Cannot use ${show(value)} as ${what}: give a power of two from ${least} to ${most}`,
+  );
 }

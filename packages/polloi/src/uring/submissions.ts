@@ -45,7 +45,7 @@ const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
  *
  * @remarks
  * Entries are plain stores: only the tail is stored with `Atomics`, once for all that were pushed, and
- * nothing is seen by the kernel before {@link Ring.enter}.
+ * nothing is seen by the kernel before {@link RawRing.enter}.
  *
  * A tag is 64 bits in two halves, which come back with the completion. The memory that an entry points
  * to must stay until then.

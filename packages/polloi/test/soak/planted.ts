@@ -59,17 +59,17 @@ export const PLANTS: readonly Plant[] = [
     soak: ["--engine", "io_uring"],
     patches: [
       {
-        file: "uring/ring.js",
+        file: "uring/raw-ring.js",
         find: "#mayPass(result) {",
         replace: "#mayPass(result) { return false;",
       },
       {
-        file: "uring/ring.js",
+        file: "uring/raw-ring.js",
         find: "isWaitOver(result) {",
         replace: "isWaitOver(result) { return true;",
       },
       {
-        file: "uring/ring.js",
+        file: "uring/raw-ring.js",
         find: "submissions.restoreTaskRun();",
         replace: "",
       },
@@ -81,7 +81,7 @@ export const PLANTS: readonly Plant[] = [
     soak: ["--engine", "io_uring"],
     patches: [
       {
-        file: "uring/ring.js",
+        file: "uring/raw-ring.js",
         find: "#mayPass(result) {",
         replace: "#mayPass(result) { return false;",
       },

@@ -135,7 +135,6 @@ export const URING: Table = {
       how({ ...SUBMIT, mode: optional(integer(0, 0o7777)) }),
     ),
     "Ring.poll": method(ring, "poll", FD, integer(0, 0xffff_ffff, 1), how(REPEAT)),
-    "Ring.queue": internal("protected"),
     "Ring.read": method(ring, "read", FILE_FD, MEMORY, how(FILE)),
     "Ring.recv": method(ring, "recv", FILE_FD, MEMORY, how(WITH_FLAGS)),
     "Ring.recvBuffers": method(
