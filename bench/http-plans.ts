@@ -76,7 +76,7 @@ function polloiFiles(engine: "io_uring" | "epoll"): HttpPlan {
     collects: false,
     command: () => [
       ...NODE,
-      inRepository("dist/packages/polloi-tools/src/cli/main.js"),
+      inRepository("packages/polloi-tools/dist/main.js"),
       "serve",
       "http",
       ...flags,

@@ -3,7 +3,7 @@ import { NODE, type PeerPlan, PLANS, YARDSTICK } from "./plans.ts";
 
 /** The command line itself, as it is and traced: what it costs that it can be looked at, and to look. */
 function commandLine(name: string, label: string, flags: readonly string[]): PeerPlan {
-  const main = inRepository("dist/packages/polloi-tools/src/cli/main.js");
+  const main = inRepository("packages/polloi-tools/dist/main.js");
   const always = ["--port", "0", "--json", "--quiet"];
   return {
     ...{ name, label, collects: false },

@@ -11,7 +11,7 @@
  *   counts from when it was due.
  * - It had no figures: that everything came back says nothing about how long it took.
  */
-import { isClean, type LoadReport, load } from "polloi/load";
+import { isClean, type LoadReport, load } from "polloi-tools/load";
 
 const port = Number(process.argv[2] ?? 10_000);
 const connections = Number(process.argv[3] ?? 1000);

@@ -14,7 +14,7 @@ const ESBUILD: string = join(DIST, "../node_modules/esbuild/bin/esbuild");
 const ENTRIES: readonly string[] = [
   "test/programs/bundled.js",
   "test/programs/bundled-worker.js",
-  "packages/polloi/src/pool/thread.js",
+  "../packages/polloi/dist/thread.js",
 ].map((entry) => join(DIST, entry));
 const EXPECTED = "answered here, answered by a worker\n";
 const LONGEST_MS = 60_000;

@@ -138,7 +138,7 @@ const PUBLIC: ReadonlyMap<string, string> = new Map(
   Object.entries({
     "polloi/uring": uring,
     "polloi/http": http,
-    "polloi/load": loading,
+    "polloi-tools/load": loading,
     "polloi/models": models,
     "polloi/workers": workers,
     "polloi/socket": socket,
@@ -202,10 +202,14 @@ test("every file of the repository that the documentation names is there", () =>
   const named = pages.flatMap(codeSpansOf).filter(({ file, text }) => {
     // A changelog tells of what was, too.
     if (file === "CHANGELOG.md" || text.includes("node_modules")) return false;
-    return /^(packages|src|test|docs|examples)\/[\w./-]+$/.test(text);
+    return (
+      /^(packages|scripts|test|docs|examples)\/[\w./-]+$/.test(text) ||
+      /^\w+\/[\w./-]+\.ts$/.test(text)
+    );
   });
   assert.ok(named.length > 0, "no file is named");
-  const gone = named.filter(({ text }) => !existsSync(join(ROOT, text)));
+  const roots = ["", "packages/polloi/src", "packages/polloi-tools/src"];
+  const gone = named.filter(({ text }) => !roots.some((it) => existsSync(join(ROOT, it, text))));
   assertNone(gone.map(({ file, line, text }) => `${file}:${line} names ${text}`));
 });
 
@@ -231,7 +235,7 @@ test("every npm script that the documentation runs is in package.json", () => {
   assertNone(unknown.map(({ file, line, text }) => `${file}:${line} npm run ${text}`));
 });
 
-const CLI: string = join(ROOT, "dist/packages/polloi-tools/src/cli/main.js");
+const CLI: string = join(ROOT, "packages/polloi-tools/dist/main.js");
 const noCli: string | false = existsSync(CLI)
   ? false
   : "packages/polloi-tools/src/cli is not there";

@@ -19,7 +19,7 @@ const INSTALL_MS = 120_000;
 const PROGRAM = `
 import { connect, listen } from "polloi";
 import { serve } from "polloi/http";
-import { load } from "polloi/load";
+import { load } from "polloi-tools/load";
 import { serveModel } from "polloi/models";
 import { Epoll, EPOLLIN } from "polloi/select";
 import { DefaultSelector, EVENT_READ } from "polloi/selectors";
@@ -34,7 +34,7 @@ using selector = new DefaultSelector<string>();
 selector.register(right, EVENT_READ, "right");
 left.send("x");
 if (typeof serve !== "function") throw new Error("polloi/http is not there");
-if (typeof load !== "function") throw new Error("polloi/load is not there");
+if (typeof load !== "function") throw new Error("polloi-tools/load is not there");
 if (typeof serveModel !== "function") throw new Error("polloi/models is not there");
 if (typeof Completion !== "function") throw new Error("polloi/uring is not there");
 const seen = [epoll.poll(1000).length, selector.select(1000)[0]?.[0].data];
@@ -81,12 +81,19 @@ before(() => {
   project = mkdtempSync(join(tmpdir(), "polloi-package-"));
   const options = { cwd: ROOT, encoding: "utf8" } as const;
   // What is built is what is tested: packing does not build it again.
-  const pack = ["pack", "--silent", "--ignore-scripts", "--pack-destination", project];
-  const tarball = execFileSync("npm", pack, options).trim();
+  const packages = ["--workspace", "polloi", "--workspace", "polloi-tools"];
+  const pack = ["pack", "--silent", "--ignore-scripts", "--pack-destination", project, ...packages];
+  const tarballs = execFileSync("npm", pack, options).trim().split("\n");
   writeFileSync(join(project, "package.json"), '{ "name": "empty", "type": "module" }');
   writeFileSync(join(project, "program.ts"), PROGRAM);
   writeFileSync(join(project, "worker.js"), "export const data = (it, bytes) => it.write(bytes);");
-  const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`];
+  const install = [
+    "install",
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+    ...tarballs.map((it) => `./${it}`),
+  ];
   const result = spawnSync("npm", install, { ...options, cwd: project, timeout: INSTALL_MS });
   const reason = result.stderr.split("\n").find((line) => line.startsWith("npm error"));
   if (result.status !== 0) failure = `npm install failed: ${result.error?.message ?? reason}`;

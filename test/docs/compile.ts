@@ -48,6 +48,8 @@ export function compile(name: string, modules: readonly Module[]): Compiled {
       rootDir: ".",
       outDir: "out",
       declaration: false,
+      // As a user compiles: against the declarations of the packages, not their sources.
+      customConditions: [],
       isolatedDeclarations: false,
       sourceMap: false,
     },

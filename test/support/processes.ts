@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { run } from "../../packages/polloi-tools/src/cli/program.ts";
 
 /** The command line. */
-export const MAIN = "packages/polloi-tools/src/cli/main.ts";
+export const MAIN = "packages/polloi-tools/dist/main.js";
 
 /** How long a program may take for any one thing. */
 const PATIENCE_MS = 20_000;
@@ -65,9 +65,14 @@ export class Program implements AsyncDisposable {
     return new Program(process.execPath, [Program.file(path), ...args], options);
   }
 
-  /** Where the compiled form of a file of this repository is. @param path - From the root, with `.ts`. */
+  /**
+   * The absolute path of a file of this repository, or of the compiled form of one that ends in `.ts`.
+   *
+   * @param path - From the root.
+   */
   static file(path: string): string {
-    return fileURLToPath(new URL(`../../${path.replace(/\.ts$/, ".js")}`, import.meta.url));
+    const compiled = path.endsWith(".ts") ? `dist/${path.replace(/\.ts$/, ".js")}` : path;
+    return fileURLToPath(new URL(`../../../${compiled}`, import.meta.url));
   }
 
   /** Waits until its output matches. */

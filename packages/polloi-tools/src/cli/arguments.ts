@@ -1,6 +1,7 @@
 /** What flags may be given: each parser names what is allowed when it was given something else. */
+
 import { InvalidArgumentError } from "commander";
-import { type Endpoint, parseEndpoint } from "../../../polloi/src/socket/endpoint.ts";
+import { type Endpoint, parseEndpoint } from "polloi/internal/pure";
 import type { Asked, ServedName } from "./serve-flags.ts";
 import { didYouMean } from "./suggest.ts";
 

@@ -1,11 +1,7 @@
-import type { Connection } from "../../../polloi/src/reactor/connection.ts";
-import { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Timer } from "../../../polloi/src/reactor/timers.ts";
-import type { Watch } from "../../../polloi/src/reactor/watch.ts";
-import { EVENT_READ } from "../../../polloi/src/selectors/events.ts";
-import { formatAddress, formatPath } from "../../../polloi/src/socket/address.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
+import { type Connection, Reactor, type Timer, type Watch } from "polloi";
+import { formatPath, type Kernel, kernel } from "polloi/internal";
+import { EVENT_READ } from "polloi/selectors";
+import { formatAddress } from "polloi/socket";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { failureLine, isMisuse } from "./failure.ts";
 import { complain, writeOut } from "./output.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { release, type as systemName } from "node:os";
-import type { EngineReport } from "../../../polloi/src/engine/choose.ts";
-import { runtimeFacts } from "../../../polloi/src/sys/runtime.ts";
+import type { EngineReport } from "polloi";
+import { runtimeFacts } from "polloi/internal/pure";
 import { EXIT_FAILED, EXIT_OK } from "./exit-codes.ts";
 import { print } from "./output.ts";
 import { stylerFor } from "./style.ts";
@@ -59,8 +59,8 @@ async function diagnose(version: string): Promise<Diagnosis> {
 /** Loads the library only here: where it does not load, that is what there is to tell. */
 async function kernelAndEngines(name: string): Promise<Pick<Diagnosis, "ffi" | "engines">> {
   try {
-    const { kernel } = await import("../../../polloi/src/sys/open.ts");
-    const { probeEngines } = await import("../../../polloi/src/engine/choose.ts");
+    const { kernel } = await import("polloi/internal");
+    const { probeEngines } = await import("polloi");
     return { ffi: { name, works: true }, engines: probeEngines(kernel) };
   } catch (error) {
     return { ffi: { name, works: false, reason: (error as Error).message }, engines: [] };

@@ -1,8 +1,4 @@
-import {
-  type AccessFormat,
-  AccessLog,
-  type AccessSink,
-} from "../../../polloi/src/http/access-log.ts";
+import { type AccessFormat, AccessLog, type AccessSink } from "polloi/http";
 import { failureLine } from "./failure.ts";
 import { complain } from "./output.ts";
 

@@ -1,6 +1,6 @@
 /** The module of a process that serves HTTP: what `polloi serve http --model prefork` runs. */
-import type { ModelLoop } from "../../../polloi/src/pool/model-module.ts";
-import type { Stoppable } from "../../../polloi/src/pool/worker-module.ts";
+import type { ModelLoop } from "polloi/models";
+import type { Stoppable } from "polloi/workers";
 import type { LogFlags } from "./http-log.ts";
 import type { HttpInput, HttpMessage } from "./http-worker.ts";
 import { serveSite } from "./http-worker.ts";

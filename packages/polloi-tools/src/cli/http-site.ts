@@ -1,7 +1,6 @@
-import { type FilesHandler, files } from "../../../polloi/src/http/files/files.ts";
-import type { HttpHandler } from "../../../polloi/src/http/options.ts";
-import { formatAddress } from "../../../polloi/src/socket/address.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type FilesHandler, files, type HttpHandler } from "polloi/http";
+import type { Kernel } from "polloi/internal";
+import { formatAddress } from "polloi/socket";
 
 /** What `polloi serve http` serves: it can be handed to a worker. */
 export interface SiteFlags {

@@ -1,8 +1,8 @@
 /** The module of a worker that serves HTTP: what `polloi serve http --workers` runs. */
-import type { SysError } from "../../../polloi/src/base/sys-error.ts";
-import type { HttpWorker } from "../../../polloi/src/http/options.ts";
-import { serve } from "../../../polloi/src/http/serve.ts";
-import type { PoolWorker, Stoppable } from "../../../polloi/src/pool/worker-module.ts";
+import type { SysError } from "polloi";
+import { serve } from "polloi/http";
+import type { HttpWorker } from "polloi/internal";
+import type { PoolWorker, Stoppable } from "polloi/workers";
 import { type LogFlags, openLog } from "./http-log.ts";
 import { openSite, type SiteFlags, told } from "./http-site.ts";
 

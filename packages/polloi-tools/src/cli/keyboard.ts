@@ -1,9 +1,7 @@
 import { fstatSync } from "node:fs";
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Timer } from "../../../polloi/src/reactor/timers.ts";
-import type { Watch } from "../../../polloi/src/reactor/watch.ts";
-import { EVENT_READ } from "../../../polloi/src/selectors/events.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import type { Reactor, Timer, Watch } from "polloi";
+import type { Kernel } from "polloi/internal";
+import { EVENT_READ } from "polloi/selectors";
 import { mayRead, readReady, STDIN } from "./terminal.ts";
 
 /** In the background, how long until the terminal is looked at again. */

@@ -1,4 +1,4 @@
-import { kernel } from "../../../polloi/src/sys/open.ts";
+import { kernel } from "polloi/internal";
 import { findContenders } from "../lab/contenders.ts";
 import { type IdleSettings, measureIdle } from "../lab/idle.ts";
 import { idleLab } from "../lab/idle-report.ts";

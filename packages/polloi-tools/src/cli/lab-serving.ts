@@ -1,4 +1,4 @@
-import { kernel } from "../../../polloi/src/sys/open.ts";
+import { kernel } from "polloi/internal";
 import { enginesToCompare, measureEngines } from "../lab/engines.ts";
 import { enginesLab } from "../lab/engines-report.ts";
 import { measureModels, waysToServe } from "../lab/models.ts";

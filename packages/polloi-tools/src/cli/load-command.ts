@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { EngineChoice } from "../../../polloi/src/engine/choose.ts";
+import type { EngineChoice } from "polloi";
 import {
   DURATIONS,
   duration,

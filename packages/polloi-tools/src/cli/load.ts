@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { EngineChoice } from "../../../polloi/src/engine/choose.ts";
+import type { EngineChoice } from "polloi";
 import { isClean, type LoadOptions, type LoadReport, type LoadRun, load } from "../load/index.ts";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";

@@ -1,9 +1,8 @@
-#!/usr/bin/env node
 import { createRequire } from "node:module";
 import { handleStreamErrors } from "./output.ts";
 import { run } from "./program.ts";
 
-const { version } = createRequire(import.meta.url)("../../../../../package.json") as {
+const { version } = createRequire(import.meta.url)("polloi-tools/package.json") as {
   version: string;
 };
 

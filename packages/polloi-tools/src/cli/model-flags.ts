@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import type { ModelName, Sharing } from "../../../polloi/src/pool/model-options.ts";
+import type { ModelName, Sharing } from "polloi/models";
 import { children, maxChildren, oneOf } from "./arguments.ts";
 import type { Asked, ServeFlags } from "./serve-flags.ts";
 

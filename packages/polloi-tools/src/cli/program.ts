@@ -1,7 +1,6 @@
 import { Argument, Command, CommanderError, Option, type OutputConfiguration } from "commander";
-import type { EngineChoice } from "../../../polloi/src/engine/choose.ts";
-import type { Trigger } from "../../../polloi/src/engine/engine.ts";
-import type { AccessFormat } from "../../../polloi/src/http/access-log.ts";
+import type { EngineChoice, Trigger } from "polloi";
+import type { AccessFormat } from "polloi/http";
 import {
   type Address,
   address,

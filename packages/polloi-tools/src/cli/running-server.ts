@@ -1,10 +1,9 @@
-import type { WorkerCrash, WorkersOptions } from "../../../polloi/src/pool/worker-options.ts";
 import {
-  recoveredText,
-  unresponsiveText,
-  type WorkerPool,
-} from "../../../polloi/src/pool/worker-pool.ts";
-import type { SocketAddress } from "../../../polloi/src/socket/address.ts";
+  workerRecoveredText as recoveredText,
+  workerUnresponsiveText as unresponsiveText,
+} from "polloi/internal";
+import type { SocketAddress } from "polloi/socket";
+import type { WorkerCrash, WorkerPool, WorkersOptions } from "polloi/workers";
 import { failureLine, hintLine } from "./failure.ts";
 import { complain } from "./output.ts";
 import type { ServedName, ServeFlags } from "./serve-flags.ts";

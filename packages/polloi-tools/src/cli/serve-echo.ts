@@ -1,7 +1,8 @@
-import { workerCount } from "../../../polloi/src/pool/worker-options.ts";
-import { startWorkers, type WorkerPool } from "../../../polloi/src/pool/worker-pool.ts";
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
+import type { Reactor } from "polloi";
+import { workerCount } from "polloi/internal";
+import { startWorkers, type WorkerPool } from "polloi/workers";
 import { type EchoInput, type EchoMessage, SharedTally } from "../echo/echo-worker.ts";
+import { ECHO_WORKER } from "../echo/modules.ts";
 import type { ProtocolName } from "../echo/protocols.ts";
 import { type Observer, ProtocolServer, type Tally } from "../echo/server.ts";
 import {
@@ -48,7 +49,7 @@ export async function openEcho(
   const observed = observer !== undefined;
   const data: EchoInput = { protocol, noDelay, idleTimeoutMs: idleTimeout, observed, tallies };
   const pool = await startWorkers({
-    module: new URL("../echo/echo-worker.js", import.meta.url),
+    module: ECHO_WORKER,
     workers: count,
     ...poolOptions(where, flags),
     data,

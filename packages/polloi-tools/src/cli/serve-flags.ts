@@ -1,7 +1,6 @@
-import type { EngineChoice } from "../../../polloi/src/engine/choose.ts";
-import type { Trigger } from "../../../polloi/src/engine/engine.ts";
-import type { AccessFormat } from "../../../polloi/src/http/access-log.ts";
-import type { AtLimit, ModelName, Sharing } from "../../../polloi/src/pool/model-options.ts";
+import type { EngineChoice, Trigger } from "polloi";
+import type { AccessFormat } from "polloi/http";
+import type { AtLimit, ModelName, Sharing } from "polloi/models";
 import type { ProtocolName } from "../echo/protocols.ts";
 import type { TraceChoice } from "./trace-choice.ts";
 

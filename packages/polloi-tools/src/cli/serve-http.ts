@@ -1,9 +1,8 @@
-import { serve } from "../../../polloi/src/http/serve.ts";
-import { type ModelServer, serveModel } from "../../../polloi/src/pool/model-server.ts";
-import { workerCount } from "../../../polloi/src/pool/worker-options.ts";
-import { startWorkers } from "../../../polloi/src/pool/worker-pool.ts";
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import type { Reactor } from "polloi";
+import { serve } from "polloi/http";
+import { type Kernel, workerCount } from "polloi/internal";
+import { type ModelServer, serveModel } from "polloi/models";
+import { startWorkers } from "polloi/workers";
 import { logFlags, openLog } from "./http-log.ts";
 import type { HttpProcessInput, HttpProgress } from "./http-process.ts";
 import { openSite, type RequestObserver, type SiteFlags, told } from "./http-site.ts";

@@ -1,12 +1,14 @@
-import type {
-  ModelDeath,
-  ModelName,
-  ModelOptions,
-} from "../../../polloi/src/pool/model-options.ts";
-import { type ModelServer, serveModel } from "../../../polloi/src/pool/model-server.ts";
-import { recoveredText, unresponsiveText } from "../../../polloi/src/pool/way.ts";
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
+import type { Reactor } from "polloi";
+import { recoveredText, unresponsiveText } from "polloi/internal";
+import {
+  type ModelDeath,
+  type ModelName,
+  type ModelOptions,
+  type ModelServer,
+  serveModel,
+} from "polloi/models";
 import type { TalkInput } from "../echo/echo-handlers.ts";
+import { ECHO_HANDLERS } from "../echo/modules.ts";
 import type { ProtocolName } from "../echo/protocols.ts";
 import type { Observer } from "../echo/server.ts";
 import { failureLine } from "./failure.ts";
@@ -29,7 +31,7 @@ export async function openModel(
   const data: TalkInput = { protocol };
   const server = await serveModel({
     ...modelOptions(reactor, where, flags),
-    module: new URL("../echo/echo-handlers.js", import.meta.url),
+    module: ECHO_HANDLERS,
     data,
     idleTimeoutMs: flags.idleTimeout,
     observer,

@@ -1,5 +1,5 @@
-import type { EngineName } from "../../../polloi/src/engine/engine.ts";
-import type { ModelName } from "../../../polloi/src/pool/model-options.ts";
+import type { EngineName } from "polloi";
+import type { ModelName } from "polloi/models";
 import type { Observer } from "../echo/server.ts";
 import type { RequestObserver } from "./http-site.ts";
 import { printLog as print } from "./output.ts";

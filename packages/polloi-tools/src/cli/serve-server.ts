@@ -1,6 +1,6 @@
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import { resolve } from "../../../polloi/src/socket/resolve.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import type { Reactor } from "polloi";
+import type { Kernel } from "polloi/internal";
+import { resolve } from "polloi/socket";
 import type { RunningServer, Where } from "./running-server.ts";
 import type { Asked, ServeFlags } from "./serve-flags.ts";
 import type { ServeReport } from "./serve-report.ts";

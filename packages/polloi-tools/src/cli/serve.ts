@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
-import type { SysError } from "../../../polloi/src/base/sys-error.ts";
-import { type EngineChoice, probeEngines } from "../../../polloi/src/engine/choose.ts";
-import type { EngineName, Reporting } from "../../../polloi/src/engine/engine.ts";
-import { DEFAULT_GRACE_MS } from "../../../polloi/src/reactor/listener.ts";
-import { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
+import {
+  type EngineChoice,
+  type EngineName,
+  probeEngines,
+  Reactor,
+  type Reporting,
+  type SysError,
+} from "polloi";
+import { DEFAULT_GRACE_MS, kernel } from "polloi/internal";
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
 import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
 import { Keyboard } from "./keyboard.ts";

@@ -1,7 +1,5 @@
-import { ERRNO } from "../../../polloi/src/base/errno.ts";
-import { SysError } from "../../../polloi/src/base/sys-error.ts";
-import { TIOCGPGRP } from "../../../polloi/src/sys/abi.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { ERRNO, SysError } from "polloi";
+import { type Kernel, TIOCGPGRP } from "polloi/internal";
 
 /** The descriptor of standard input. */
 export const STDIN = 0;

@@ -1,5 +1,5 @@
 import { openSync } from "node:fs";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import type { Kernel } from "polloi/internal";
 import { Output } from "../trace/output.ts";
 import { textOf } from "../trace/text.ts";
 import { Tracer } from "../trace/tracer.ts";

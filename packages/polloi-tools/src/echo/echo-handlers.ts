@@ -1,5 +1,5 @@
 /** The module of a model that serves one of the protocols: what `polloi serve --model` runs. */
-import type { ModelHandlers } from "../../../polloi/src/pool/model-module.ts";
+import type { ModelHandlers } from "polloi/models";
 import { PROTOCOLS, type ProtocolName } from "./protocols.ts";
 
 /** What the module is given. */

@@ -1,6 +1,6 @@
 /** The module of a worker that serves one of the protocols: what `polloi serve --workers` runs. */
-import type { SysError } from "../../../polloi/src/base/sys-error.ts";
-import type { PoolWorker } from "../../../polloi/src/pool/worker-module.ts";
+import type { SysError } from "polloi";
+import type { PoolWorker } from "polloi/workers";
 import type { ProtocolName } from "./protocols.ts";
 import { type Observer, type Peer, protocolHandlers, type Tally } from "./server.ts";
 

@@ -3,7 +3,7 @@
  *
  * Source: RFC 862 (echo), RFC 863 (discard).
  */
-import type { Connection } from "../../../polloi/src/reactor/connection.ts";
+import type { Connection } from "polloi";
 
 /** The protocols by name. */
 export type ProtocolName = "echo" | "upper" | "discard";

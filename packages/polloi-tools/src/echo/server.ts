@@ -1,8 +1,12 @@
-import type { SysError } from "../../../polloi/src/base/sys-error.ts";
-import type { ConnectionOptions, Handlers } from "../../../polloi/src/reactor/connection.ts";
-import type { Listener, ListenOptions } from "../../../polloi/src/reactor/listener.ts";
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import { formatAddress } from "../../../polloi/src/socket/address.ts";
+import type {
+  ConnectionOptions,
+  Handlers,
+  Listener,
+  ListenOptions,
+  Reactor,
+  SysError,
+} from "polloi";
+import { formatAddress } from "polloi/socket";
 import { PROTOCOLS, type ProtocolName } from "./protocols.ts";
 
 /** Who is told of everything that happens. Without one, nothing is spent on telling. */

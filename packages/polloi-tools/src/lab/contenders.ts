@@ -1,7 +1,5 @@
-import { EVENT_READ, MODE_EDGE } from "../../../polloi/src/selectors/events.ts";
-import { openPoller, POLLER_NAMES, whyNot } from "../../../polloi/src/selectors/open-poller.ts";
-import type { PollerName } from "../../../polloi/src/selectors/poller.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type Kernel, MODE_EDGE, openPoller, POLLER_NAMES, whyNot } from "polloi/internal";
+import { EVENT_READ, type PollerName } from "polloi/selectors";
 
 /** An engine with the way in which it reports. */
 export interface Contender {

@@ -1,8 +1,6 @@
 /** `polloi lab engines`: one event loop on each of the engines, asked the same by the same client. */
-import { probeEngines } from "../../../polloi/src/engine/choose.ts";
-import type { EngineName } from "../../../polloi/src/engine/engine.ts";
-import { FD_SETSIZE } from "../../../polloi/src/sys/abi.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type EngineName, probeEngines } from "polloi";
+import { FD_SETSIZE, type Kernel } from "polloi/internal";
 import type { LabSession } from "../measure/report.ts";
 import type { ServingContender, ServingResult, ServingSettings } from "./serving.ts";
 import { measureServing } from "./serving-run.ts";

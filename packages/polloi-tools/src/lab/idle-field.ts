@@ -1,15 +1,13 @@
-import { ERRNO } from "../../../polloi/src/base/errno.ts";
-import { check, SysError } from "../../../polloi/src/base/sys-error.ts";
-import { type Poller, ReadyBatch } from "../../../polloi/src/selectors/poller.ts";
+import { ERRNO, SysError } from "polloi";
 import {
-  AF_UNIX,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_NONBLOCK,
-  SOCK_STREAM,
-} from "../../../polloi/src/socket/constants.ts";
-import { F_DUPFD_CLOEXEC, FD_SETSIZE } from "../../../polloi/src/sys/abi.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+  check,
+  F_DUPFD_CLOEXEC,
+  FD_SETSIZE,
+  type Kernel,
+  type Poller,
+  ReadyBatch,
+} from "polloi/internal";
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM } from "polloi/socket";
 
 /** What stands in the field. */
 export interface FieldOptions {

@@ -2,10 +2,8 @@
  * `polloi lab idle`: what one wake-up costs while more and more descriptors stay silent beside it. The
  * experiment of libevent's bench.c, at the floor of the engines: no registry, no reactor, no callbacks.
  */
-import { SysError } from "../../../polloi/src/base/sys-error.ts";
-import { openPoller } from "../../../polloi/src/selectors/open-poller.ts";
-import { openDescriptors, raiseDescriptorLimit } from "../../../polloi/src/sys/descriptor-limit.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { SysError } from "polloi";
+import { type Kernel, openDescriptors, openPoller, raiseDescriptorLimit } from "polloi/internal";
 import { describeHost, type Host, machineTicks, stolenShare } from "../measure/host.ts";
 import type { LabSession } from "../measure/report.ts";
 import { type Contender, findContenders, type Skipped } from "./contenders.ts";

@@ -1,8 +1,8 @@
 /** `polloi lab models`: the five ways to serve, asked the same by the same client. */
+
 import { readFileSync } from "node:fs";
-import { MODELS, type ModelName } from "../../../polloi/src/pool/model-options.ts";
-import { allowedCores } from "../../../polloi/src/sys/cores.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { allowedCores, type Kernel } from "polloi/internal";
+import { MODELS, type ModelName } from "polloi/models";
 import type { LabSession } from "../measure/report.ts";
 import type { ServingContender, ServingResult, ServingSettings } from "./serving.ts";
 import { measureServing } from "./serving-run.ts";

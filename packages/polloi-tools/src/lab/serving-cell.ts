@@ -1,4 +1,4 @@
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import type { Kernel } from "polloi/internal";
 import { type Measured, SteeredLoad } from "../load/steered-load.ts";
 import type { Cores } from "../measure/cores.ts";
 import {

@@ -3,8 +3,7 @@ import { once } from "node:events";
 import { execArgv, execPath } from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { keepToCores } from "../../../polloi/src/sys/cores.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type Kernel, keepToCores } from "polloi/internal";
 import type { ServerInput, ServerLine } from "./serving-program.ts";
 
 /** How long it may take to start, to answer a question, and to end by itself. */

@@ -2,17 +2,22 @@
  * The server of a measurement, as a process of its own: serves an echo in one of the five ways, says where,
  * and answers questions, a line each. It ends when its standard input does, and with whoever started it.
  */
+
 import process, { argv, stdin, stdout } from "node:process";
 import { createInterface } from "node:readline";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { EngineOptions } from "../../../polloi/src/engine/choose.ts";
-import type { ModelOptions } from "../../../polloi/src/pool/model-options.ts";
-import { type ModelServer, serveModel } from "../../../polloi/src/pool/model-server.ts";
-import { PR_SET_PDEATHSIG, SYS } from "../../../polloi/src/sys/abi.ts";
-import { openDescriptors, raiseDescriptorLimit } from "../../../polloi/src/sys/descriptor-limit.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
+import {
+  type EngineOptions,
+  kernel,
+  openDescriptors,
+  PR_SET_PDEATHSIG,
+  raiseDescriptorLimit,
+  SYS,
+} from "polloi/internal";
+import { type ModelOptions, type ModelServer, serveModel } from "polloi/models";
 import type { TalkInput } from "../echo/echo-handlers.ts";
+import { ECHO_HANDLERS } from "../echo/modules.ts";
 
 /** What the program is told, as its one argument. */
 export interface ServerInput extends EngineOptions, Pick<ModelOptions, "model" | "children"> {
@@ -43,7 +48,7 @@ function serve({ connections = 1, ...input }: ServerInput): Promise<ModelServer>
   return serveModel({
     ...input,
     ...(each ? { maxChildren: Math.min(connections + 4, MOST_CHILDREN) } : {}),
-    module: new URL("../echo/echo-handlers.js", import.meta.url),
+    module: ECHO_HANDLERS,
     listen: { host: "127.0.0.1", port: 0, backlog: BACKLOG },
     data,
     died: ({ kind, error }) => say({ trouble: `a ${kind} died: ${error.message}` }),

@@ -1,6 +1,6 @@
 /** Runs the cells of a comparison of servers, to and fro, within the time and the room that there is. */
-import { SysError } from "../../../polloi/src/base/sys-error.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { SysError } from "polloi";
+import type { Kernel } from "polloi/internal";
 import { type Cores, divideCores } from "../measure/cores.ts";
 import { describeHost, machineTicks, stolenShare } from "../measure/host.ts";
 import type { LabSession } from "../measure/report.ts";

@@ -1,7 +1,4 @@
-import type { Connection } from "../../../polloi/src/reactor/connection.ts";
-import type { ConnectOptions } from "../../../polloi/src/reactor/connector.ts";
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Timer } from "../../../polloi/src/reactor/timers.ts";
+import type { Connection, ConnectOptions, Reactor, Timer } from "polloi";
 import type { LoadPlan } from "./options.ts";
 import type { Payload } from "./payload.ts";
 import type { Share } from "./share.ts";

@@ -1,4 +1,4 @@
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
+import type { Reactor } from "polloi";
 import type { Client, ClientHost } from "./client.ts";
 import { Departures } from "./departures.ts";
 import { EchoClient } from "./echo-client.ts";

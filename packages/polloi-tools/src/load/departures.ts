@@ -1,5 +1,5 @@
-import { beforeSends, type Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Timer } from "../../../polloi/src/reactor/timers.ts";
+import type { Reactor, Timer } from "polloi";
+import { beforeSends } from "polloi/internal";
 import type { Client } from "./client.ts";
 
 /** So many messages leave before it is looked what has come meanwhile. */

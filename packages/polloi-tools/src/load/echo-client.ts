@@ -1,4 +1,4 @@
-import type { Connection } from "../../../polloi/src/reactor/connection.ts";
+import type { Connection } from "polloi";
 import { Client } from "./client.ts";
 import { DamagedMessage } from "./damaged-message.ts";
 import { STAMP_BYTES } from "./payload.ts";

@@ -1,5 +1,5 @@
-import { BAD } from "../../../polloi/src/http/parser/scan.ts";
-import type { Connection } from "../../../polloi/src/reactor/connection.ts";
+import type { Connection } from "polloi";
+import { BAD } from "polloi/internal";
 import { Client } from "./client.ts";
 import { HttpResponseReader } from "./http-response.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { BAD, SHORT } from "../../../polloi/src/http/parser/scan.ts";
+import { BAD, SHORT } from "polloi/internal";
 import { HttpResponseReader, MAX_HEAD_BYTES } from "./http-response.ts";
 
 const encoder = new TextEncoder();

@@ -1,6 +1,6 @@
-import { ChunkLine } from "../../../polloi/src/http/parser/chunk-line.ts";
-import { BAD, SHORT } from "../../../polloi/src/http/parser/scan.ts";
 import {
+  BAD,
+  ChunkLine,
   COLON,
   COMMA,
   CR,
@@ -9,11 +9,12 @@ import {
   LF,
   lowerCase,
   NINE,
+  SHORT,
   SP,
   TOKEN,
   VALUE,
   ZERO,
-} from "../../../polloi/src/http/parser/tokens.ts";
+} from "polloi/internal";
 
 /**
  * A head may be this long, and so may the trailers, in however many pieces they come. Chromium allows as much, curl

@@ -1,5 +1,5 @@
 /** What each thread of a load with workers runs. */
-import type { PoolWorker } from "../../../polloi/src/pool/worker-module.ts";
+import type { PoolWorker } from "polloi/workers";
 import { Crowd } from "./crowd.ts";
 import type { LoadPlan } from "./options.ts";
 import type { Place } from "./place.ts";

@@ -1,6 +1,4 @@
-import { optionsOf } from "../../../polloi/src/base/argument.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import { kernelOf } from "../../../polloi/src/sys/kernel-option.ts";
+import { type Kernel, kernelOf, optionsOf } from "polloi/internal";
 import { ManyThreadsRun } from "./many-threads.ts";
 import { type LoadOptions, planOf } from "./options.ts";
 import { OwnThreadRun } from "./own-thread.ts";

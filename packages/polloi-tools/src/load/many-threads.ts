@@ -1,4 +1,4 @@
-import { startWorkers, type WorkerPool } from "../../../polloi/src/pool/worker-pool.ts";
+import { startWorkers, type WorkerPool } from "polloi/workers";
 import { ASKED, type LoadInput, type LoadMessage } from "./load-worker.ts";
 import type { LoadPlan } from "./options.ts";
 import { placeOf } from "./place.ts";

@@ -1,4 +1,4 @@
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
+import type { Reactor } from "polloi";
 import { CLIENT_HANDLERS, type Client } from "./client.ts";
 import type { LoadPlan } from "./options.ts";
 import type { Place } from "./place.ts";

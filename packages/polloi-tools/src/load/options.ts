@@ -1,8 +1,13 @@
 import { isIP } from "node:net";
-import { rangeError, show, typeError } from "../../../polloi/src/base/misuse.ts";
-import { MAX_TIMEOUT_MS } from "../../../polloi/src/base/timeout.ts";
-import { ENGINES, type EngineOptions } from "../../../polloi/src/engine/choose.ts";
-import { workerCount } from "../../../polloi/src/pool/worker-options.ts";
+import {
+  ENGINES,
+  type EngineOptions,
+  MAX_TIMEOUT_MS,
+  rangeError,
+  show,
+  typeError,
+  workerCount,
+} from "polloi/internal";
 import { type Target, targetOf } from "./target.ts";
 
 /** How much is asked of a server, and how. */

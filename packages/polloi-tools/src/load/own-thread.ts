@@ -1,5 +1,5 @@
-import { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { Reactor } from "polloi";
+import type { Kernel } from "polloi/internal";
 import { Crowd } from "./crowd.ts";
 import type { LoadPlan } from "./options.ts";
 import { placeOf } from "./place.ts";

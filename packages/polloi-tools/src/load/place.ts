@@ -1,5 +1,4 @@
-import { createConnection } from "../../../polloi/src/socket/create.ts";
-import { resolve } from "../../../polloi/src/socket/resolve.ts";
+import { createConnection, resolve } from "polloi/socket";
 import type { LoadPlan } from "./options.ts";
 
 /** Where to connect: the target with its name resolved. */

@@ -1,5 +1,5 @@
-import { optionsOf } from "../../../polloi/src/base/argument.ts";
-import type { EngineName } from "../../../polloi/src/engine/engine.ts";
+import type { EngineName } from "polloi";
+import { optionsOf } from "polloi/internal";
 import type { Percentiles } from "./latency.ts";
 import type { LoadPlan } from "./options.ts";
 import type { Counts, Tally } from "./tally.ts";

@@ -1,7 +1,5 @@
-import { ERRNO } from "../../../polloi/src/base/errno.ts";
-import { SysError } from "../../../polloi/src/base/sys-error.ts";
-import { openDescriptors, raiseDescriptorLimit } from "../../../polloi/src/sys/descriptor-limit.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { ERRNO, SysError } from "polloi";
+import { type Kernel, openDescriptors, raiseDescriptorLimit } from "polloi/internal";
 
 /** For what a runtime, an engine or the output may open meanwhile; and for each worker. */
 const SPARE = 64;

@@ -1,5 +1,5 @@
-import { show, typeError } from "../../../polloi/src/base/misuse.ts";
-import { type Endpoint, parseEndpoint } from "../../../polloi/src/socket/endpoint.ts";
+import { show, typeError } from "polloi/internal";
+import { type Endpoint, parseEndpoint } from "polloi/internal/pure";
 
 /** What is asked: an echo server over TCP or a unix socket, or an HTTP server. */
 export type Target =

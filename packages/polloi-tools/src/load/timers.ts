@@ -1,5 +1,4 @@
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Timer } from "../../../polloi/src/reactor/timers.ts";
+import type { Reactor, Timer } from "polloi";
 
 /** A timer that is set for less is set for so long: one that is due at once would keep others from their turn. */
 const SHORTEST_MS = 0.05;

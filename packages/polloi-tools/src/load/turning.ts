@@ -1,5 +1,5 @@
-import type { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import type { Reactor } from "polloi";
+import type { Kernel } from "polloi/internal";
 
 /** So long the reactor has the thread, as long as there is something to do. */
 const SLICE_MS = 5;

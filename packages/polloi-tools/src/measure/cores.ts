@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
-import { allowedCores, keepToCores } from "../../../polloi/src/sys/cores.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { allowedCores, type Kernel, keepToCores } from "polloi/internal";
 
 /** Which cores were whose. */
 export interface Cores {

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
-import { fileURLToPath } from "node:url";
-import { runtimeFacts } from "../../../polloi/src/sys/runtime.ts";
+import { dirname, join } from "node:path";
+import { runtimeFacts } from "polloi/internal/pure";
 
 /** Where and with what figures were taken. */
 export interface Host {
@@ -24,8 +25,11 @@ export interface Host {
   readonly loadAverage: number;
 }
 
-/** The package's own folder: this file is `dist/packages/polloi-tools/src/lab/host.js` in it. */
-const HOME: string = fileURLToPath(new URL("../../../../../", import.meta.url));
+/** The root of the checkout, if this is one. */
+const HOME: string = join(
+  dirname(createRequire(import.meta.url).resolve("polloi-tools/package.json")),
+  "../../",
+);
 
 /** Looks at this machine. */
 export function describeHost({ polloi, command }: Pick<Host, "polloi" | "command">): Host {

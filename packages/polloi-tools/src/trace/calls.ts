@@ -1,8 +1,6 @@
 /** How the arguments of each call are shown. Addresses of buffers say nothing to a reader, and are left out. */
-import { decodeAddress, formatAddress } from "../../../polloi/src/socket/address.ts";
-import { SOL_SOCKET } from "../../../polloi/src/socket/constants.ts";
-import { FD_SET_BYTES, O_CLOEXEC, O_NONBLOCK } from "../../../polloi/src/sys/abi.ts";
-import type { Libc } from "../../../polloi/src/sys/libc.ts";
+import { decodeAddress, FD_SET_BYTES, type Libc, O_CLOEXEC, O_NONBLOCK } from "polloi/internal";
+import { formatAddress, SOL_SOCKET } from "polloi/socket";
 import type { Shown } from "./event.ts";
 import type { KnownArenas } from "./known-arenas.ts";
 import {

@@ -1,6 +1,5 @@
-import { formatAddress } from "../../../polloi/src/socket/address.ts";
-import { readLocalAddress, readPeerAddress } from "../../../polloi/src/socket/raw.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type Kernel, readLocalAddress, readPeerAddress } from "polloi/internal";
+import { formatAddress } from "polloi/socket";
 import type { Subject } from "./event.ts";
 
 /** What is known of a descriptor. It outlives its number: what is late for it is still about it. */

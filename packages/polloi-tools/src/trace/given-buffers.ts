@@ -1,7 +1,4 @@
-import {
-  IORING_REGISTER_PBUF_RING,
-  IORING_UNREGISTER_PBUF_RING,
-} from "../../../polloi/src/uring/constants.ts";
+import { IORING_REGISTER_PBUF_RING, IORING_UNREGISTER_PBUF_RING } from "polloi/uring";
 import type { KnownArenas, Place } from "./known-arenas.ts";
 
 /** In an entry of a ring of buffers: words of 32 bits, and halves of 16. io_uring_register(2) */

@@ -1,5 +1,4 @@
-import { type Arena, ArenaPool } from "../../../polloi/src/sys/arena.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { type Arena, ArenaPool, type Kernel } from "polloi/internal";
 
 /** A place in mapped memory. */
 export interface Place {

@@ -1,8 +1,10 @@
+import {
+  abi,
+  epollConstants as epoll,
+  socketConstants as sockets,
+  uringConstants as uring,
+} from "polloi/internal";
 /** The kernel's names for numbers, as a line shows them: without the prefix that all of a kind share. */
-import * as epoll from "../../../polloi/src/select/constants.ts";
-import * as sockets from "../../../polloi/src/socket/constants.ts";
-import * as abi from "../../../polloi/src/sys/abi.ts";
-import * as uring from "../../../polloi/src/uring/constants.ts";
 
 /** Names of bits, or of numbers. */
 export type Names = ReadonlyMap<number, string>;

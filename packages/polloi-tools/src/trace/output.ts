@@ -1,8 +1,7 @@
 import { closeSync, writeSync } from "node:fs";
-import { ERRNO } from "../../../polloi/src/base/errno.ts";
-import { POLLOUT } from "../../../polloi/src/select/constants.ts";
-import type { Arena } from "../../../polloi/src/sys/arena.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
+import { ERRNO } from "polloi";
+import type { Arena, Kernel } from "polloi/internal";
+import { POLLOUT } from "polloi/select";
 
 /** So much is gathered at most before it is written. */
 const GATHERED = 16_384;

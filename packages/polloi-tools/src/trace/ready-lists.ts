@@ -1,5 +1,5 @@
 /** What a wait found ready, read where the kernel left it. */
-import { EPOLL_EVENT } from "../../../polloi/src/sys/abi.ts";
+import { EPOLL_EVENT } from "polloi/internal";
 import { fdsIn } from "./calls.ts";
 import type { KnownArenas } from "./known-arenas.ts";
 import { bitNames, EPOLL_BITS, POLL_BITS } from "./names.ts";

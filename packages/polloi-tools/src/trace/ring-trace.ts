@@ -1,5 +1,4 @@
-import { errnoCode } from "../../../polloi/src/base/errno.ts";
-import type { Arena } from "../../../polloi/src/sys/arena.ts";
+import { type Arena, errnoCode } from "polloi/internal";
 import {
   IORING_ACCEPT_MULTISHOT,
   IORING_CQE_BUFFER_SHIFT,
@@ -10,7 +9,7 @@ import {
   IORING_RECV_MULTISHOT,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
-} from "../../../polloi/src/uring/constants.ts";
+} from "polloi/uring";
 import { type Descriptors, type Known, subjectOf } from "./descriptors.ts";
 import type { CompleteEvent, Shown, SubmitEvent, Untimed } from "./event.ts";
 import { excerptAt } from "./excerpt.ts";

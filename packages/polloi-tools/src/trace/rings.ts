@@ -1,13 +1,13 @@
-import type { Arena } from "../../../polloi/src/sys/arena.ts";
-import { IORING_OFF_SQ_RING, IORING_OFF_SQES } from "../../../polloi/src/uring/constants.ts";
 import {
+  type Arena,
   COMPLETION_BYTES,
   CQ,
   PARAMS,
   PARAMS_BYTES,
   SQ,
   SUBMISSION_BYTES,
-} from "../../../polloi/src/uring/raw-ring.ts";
+} from "polloi/internal";
+import { IORING_OFF_SQ_RING, IORING_OFF_SQES } from "polloi/uring";
 
 /** A submission as it lies in the queue. */
 export interface Submission {

@@ -1,7 +1,5 @@
-import { errnoCode } from "../../../polloi/src/base/errno.ts";
-import { EPOLL_CTL_DEL } from "../../../polloi/src/select/constants.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import { type Libc, type Native, SIGNATURES } from "../../../polloi/src/sys/libc.ts";
+import { errnoCode, type Kernel, type Libc, type Native, SIGNATURES } from "polloi/internal";
+import { EPOLL_CTL_DEL } from "polloi/select";
 import { fdOf, shownArgs, shownNumbered } from "./calls.ts";
 import { Descriptors, type Known, subjectOf } from "./descriptors.ts";
 import type { CallEvent, Untimed } from "./event.ts";

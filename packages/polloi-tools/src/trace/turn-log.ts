@@ -1,4 +1,4 @@
-import { ERRNO } from "../../../polloi/src/base/errno.ts";
+import { ERRNO } from "polloi";
 import type { TraceEvent, TurnEvent, Untimed } from "./event.ts";
 
 /** What is to be told, and to whom. */

@@ -1,10 +1,6 @@
 /** The calls that wait: how each is told, and what it found. */
-import { SYS } from "../../../polloi/src/sys/abi.ts";
-import type { Libc } from "../../../polloi/src/sys/libc.ts";
-import {
-  IORING_ENTER_EXT_ARG,
-  IORING_ENTER_GETEVENTS,
-} from "../../../polloi/src/uring/constants.ts";
+import { type Libc, SYS } from "polloi/internal";
+import { IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS } from "polloi/uring";
 import { fdsIn, timeAt } from "./calls.ts";
 import type { Shown } from "./event.ts";
 import type { KnownArenas } from "./known-arenas.ts";

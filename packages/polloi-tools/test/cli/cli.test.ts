@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { probeEngines } from "polloi";
 import {
   assertRefused,
   folder,
@@ -12,7 +13,6 @@ import {
   told,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { probeEngines } from "../../../polloi/src/index.ts";
 
 const limits = { timeout: SUITE_TIMEOUT_MS };
 

@@ -4,6 +4,7 @@ import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { type Listener, listen } from "polloi";
 import {
   folder,
   MAIN,
@@ -15,7 +16,6 @@ import {
   serving,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { type Listener, listen } from "../../../polloi/src/index.ts";
 
 /** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
 const MUCH = 5_000_000;

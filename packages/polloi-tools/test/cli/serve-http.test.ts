@@ -305,7 +305,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
   }, async () => {
     using at = folder();
     const log = join(at.path, "calls");
-    const main = Program.file("packages/polloi-tools/src/cli/main.ts");
+    const main = Program.file("packages/polloi-tools/dist/main.js");
     const calls = ["-f", "-qq", "-e", "trace=setsockopt", "-o", log];
     for (const [flags, on] of [
       ["", true],

@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { type EngineName, probeEngines } from "polloi";
 import {
   exchange,
   folder,
@@ -17,7 +18,6 @@ import {
   serving,
 } from "../../../../test/support/processes.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { type EngineName, probeEngines } from "../../../polloi/src/index.ts";
 import { ENGINES } from "../../../polloi/test/support/engines.ts";
 import { serveTests } from "./serve-tests.ts";
 

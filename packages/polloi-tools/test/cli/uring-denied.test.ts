@@ -1,20 +1,15 @@
 /** Where io_uring is refused, whatever the way, polloi serves on another engine and says why. */
+
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { describe, test } from "node:test";
+import { ERRNO, probeEngines, Reactor, SysError } from "polloi";
+import { type Kernel, kernel, reasonFor, SYS, whyNoUring } from "polloi/internal";
+import { IORING_REGISTER_PBUF_RING } from "polloi/uring";
 import { descriptors, kernelWith } from "../../../../test/support/descriptors.ts";
 import { exchange, MAIN, needs, Program } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { ERRNO } from "../../../polloi/src/base/errno.ts";
-import { SysError } from "../../../polloi/src/base/sys-error.ts";
-import { probeEngines } from "../../../polloi/src/engine/choose.ts";
-import { reasonFor, whyNoUring } from "../../../polloi/src/engine/try-uring.ts";
-import { Reactor } from "../../../polloi/src/index.ts";
-import { SYS } from "../../../polloi/src/sys/abi.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
-import { IORING_REGISTER_PBUF_RING } from "../../../polloi/src/uring/constants.ts";
 import { faultyRings } from "../../../polloi/test/support/ring-memory.ts";
 
 const limits = { timeout: SUITE_TIMEOUT_MS };

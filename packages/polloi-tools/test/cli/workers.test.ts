@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { availableParallelism } from "node:os";
 import { describe, test } from "node:test";
+import { type EngineName, probeEngines } from "polloi";
 import { allowDescriptors } from "../../../../test/support/descriptors.ts";
 import {
   exchange,
@@ -13,8 +14,6 @@ import {
   serving,
 } from "../../../../test/support/processes.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { probeEngines } from "../../../polloi/src/engine/choose.ts";
-import type { EngineName } from "../../../polloi/src/engine/engine.ts";
 import { serveTests } from "./serve-tests.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
@@ -141,7 +140,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
         post.call(parentPort, message);
         if (message.type === "ready") setImmediate(() => { throw new Error("planted"); });
       };`;
-    const main = Program.file("packages/polloi-tools/src/cli/main.ts");
+    const main = Program.file("packages/polloi-tools/dist/main.js");
     await using program = new Program(process.execPath, [
       "--import",
       `data:text/javascript,${encodeURIComponent(planted)}`,
@@ -165,7 +164,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     skip: noStrace,
     ...limits,
   }, async () => {
-    const main = Program.file("packages/polloi-tools/src/cli/main.ts");
+    const main = Program.file("packages/polloi-tools/dist/main.js");
     // Of the calls of setsockopt, the one after SO_REUSEADDR is for SO_REUSEPORT.
     const inject = "inject=setsockopt:error=ENOPROTOOPT:when=2";
     await using program = new Program("strace", [

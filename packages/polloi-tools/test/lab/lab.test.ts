@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { kernel, openPoller, POLLER_NAMES, type Poller, whyNot } from "polloi/internal";
+import { EVENT_READ } from "polloi/selectors";
 import {
   assertRefused,
   folder,
@@ -10,10 +12,6 @@ import {
   polloi,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { EVENT_READ } from "../../../polloi/src/selectors/events.ts";
-import { openPoller, POLLER_NAMES, whyNot } from "../../../polloi/src/selectors/open-poller.ts";
-import type { Poller } from "../../../polloi/src/selectors/poller.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
 import { assertWellFormed } from "../../../polloi/test/support/well-formed.ts";
 import type { IdleResult } from "../../src/lab/idle.ts";
 import { activePlace, IdleField } from "../../src/lab/idle-field.ts";
@@ -212,18 +210,18 @@ describe("polloi lab idle", limits, () => {
   test("without the charting library it measures, and says at once what a picture needs", async () => {
     using at = folder();
     // The package as someone else has it: with what it depends on, and nothing else.
-    cpSync(Program.file("packages"), join(at.path, "dist/packages"), { recursive: true });
-    cpSync(Program.file("../package.json"), join(at.path, "package.json"));
-    mkdirSync(join(at.path, "node_modules"));
-    for (const name of ["commander", "koffi"]) {
-      const here = Program.file(`../node_modules/${name}`);
+    const installed = join(at.path, "node_modules/polloi-tools");
+    for (const part of ["dist", "package.json"]) {
+      cpSync(Program.file(`packages/polloi-tools/${part}`), join(installed, part), {
+        recursive: true,
+      });
+    }
+    for (const name of ["commander", "hdr-histogram-js", "polloi"]) {
+      const here = realpathSync(Program.file(`node_modules/${name}`));
       symlinkSync(here, join(at.path, "node_modules", name));
     }
     const run = (args: string): Program["ended"] =>
-      new Program(process.execPath, [
-        join(at.path, "dist/packages/polloi-tools/src/cli/main.js"),
-        ...args.split(" "),
-      ]).ended;
+      new Program(process.execPath, [join(installed, "dist/main.js"), ...args.split(" ")]).ended;
     const drawn = await run(`lab idle ${SHORT} --html ${join(at.path, "a.html")}`);
     assert.match(drawn.stderr, /^polloi: [^\n]*npm install echarts@6[^\n]*\n$/);
     assert.equal(drawn.stdout, "");

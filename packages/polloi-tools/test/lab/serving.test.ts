@@ -1,8 +1,11 @@
 /** `polloi lab models` and `polloi lab engines`: what they measure, tell and leave behind. */
+
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { ENGINES } from "polloi/internal";
+import { MODELS } from "polloi/models";
 import {
   assertRefused,
   folder,
@@ -11,8 +14,6 @@ import {
   polloi,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { ENGINES } from "../../../polloi/src/engine/choose.ts";
-import { MODELS } from "../../../polloi/src/pool/model-options.ts";
 import { enginesLab } from "../../src/lab/engines-report.ts";
 import { modelsLab } from "../../src/lab/models-report.ts";
 import type { ServingCell, ServingResult } from "../../src/lab/serving.ts";

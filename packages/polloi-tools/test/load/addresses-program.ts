@@ -3,8 +3,9 @@
  *
  * Each step has addresses of its own: the ports of the one before it are still in TIME_WAIT.
  */
-import { listen } from "../../../polloi/src/index.ts";
-import { AF_INET, SOCK_STREAM, Socket } from "../../../polloi/src/socket/index.ts";
+import { listen } from "polloi";
+import { AF_INET, SOCK_STREAM } from "polloi/internal";
+import { Socket } from "polloi/socket";
 import { type LoadReport, load } from "../../src/load/index.ts";
 
 /** Not among those that connections get. */

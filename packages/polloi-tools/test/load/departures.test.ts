@@ -1,10 +1,10 @@
 /** When messages of a closed loop leave, and from when their latency counts. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { probeEngines, Reactor } from "../../../polloi/src/index.ts";
-import { beforeSends } from "../../../polloi/src/reactor/reactor.ts";
-import type { Timer } from "../../../polloi/src/reactor/timers.ts";
-import { AF_UNIX, SOCK_STREAM, socketpair } from "../../../polloi/src/socket/index.ts";
+import { probeEngines, Reactor, type Timer } from "polloi";
+import { AF_UNIX, beforeSends, SOCK_STREAM } from "polloi/internal";
+import { socketpair } from "polloi/socket";
 import type { Client } from "../../src/load/client.ts";
 import { Departures } from "../../src/load/departures.ts";
 

@@ -1,6 +1,4 @@
-import type { Connection } from "../../../polloi/src/reactor/connection.ts";
-import type { Listener } from "../../../polloi/src/reactor/listener.ts";
-import { Reactor } from "../../../polloi/src/reactor/reactor.ts";
+import { type Connection, type Listener, Reactor } from "polloi";
 
 /** What a server does with a message instead of sending it back. */
 export type Fault =

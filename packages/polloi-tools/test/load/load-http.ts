@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
+import { serve } from "polloi/http";
+import { type Kernel, kernel } from "polloi/internal";
 import type { Extent, Suite } from "../../../../test/support/suite.ts";
-import { serve } from "../../../polloi/src/http/index.ts";
-import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
 import { OwnServers } from "../../../polloi/test/support/own-servers.ts";
 import { type LoadOptions, type LoadReport, load } from "../../src/load/index.ts";
 import { assertCounts, casesFor, type LoadCase } from "./load.ts";

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
+import { Reactor } from "polloi";
+import { AF_INET, kernel, SOCK_STREAM } from "polloi/internal";
+import { createServer, IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, Socket } from "polloi/socket";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../../../../test/support/suite.ts";
-import { Reactor } from "../../../polloi/src/reactor/reactor.ts";
-import { IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP } from "../../../polloi/src/socket/constants.ts";
-import { AF_INET, createServer, SOCK_STREAM, Socket } from "../../../polloi/src/socket/index.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
 import { until } from "../../../polloi/test/support/waiting.ts";
 import type { LoadOptions, LoadReport } from "../../src/load/index.ts";
 import { isClean, load } from "../../src/load/index.ts";

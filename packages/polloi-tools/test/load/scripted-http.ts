@@ -1,6 +1,4 @@
-import type { Connection } from "../../../polloi/src/reactor/connection.ts";
-import type { Listener } from "../../../polloi/src/reactor/listener.ts";
-import { Reactor } from "../../../polloi/src/reactor/reactor.ts";
+import { type Connection, type Listener, Reactor } from "polloi";
 
 /** How long a connection that ends "late" still takes requests. */
 const LATE_MS = 100;

@@ -1,20 +1,19 @@
 /** What a trace tells of a reactor, whichever engine it has; and that the reactor does as it does untraced. */
+
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import type { Case, Suite } from "../../../../test/support/suite.ts";
-import type { EngineName, Trigger } from "../../../polloi/src/engine/engine.ts";
-import { whyNoUring } from "../../../polloi/src/engine/try-uring.ts";
-import { Reactor } from "../../../polloi/src/index.ts";
-import { formatAddress } from "../../../polloi/src/socket/address.ts";
+import { type EngineName, Reactor, type Trigger } from "polloi";
+import { kernel, whyNoUring } from "polloi/internal";
 import {
   AF_INET,
+  formatAddress,
   SHUT_WR,
   SO_LINGER,
   SOCK_STREAM,
   SOL_SOCKET,
-} from "../../../polloi/src/socket/constants.ts";
-import { Socket } from "../../../polloi/src/socket/socket.ts";
-import { kernel } from "../../../polloi/src/sys/open.ts";
+  Socket,
+} from "polloi/socket";
+import type { Case, Suite } from "../../../../test/support/suite.ts";
 import type { TraceEvent } from "../../src/trace/event.ts";
 import { Tracer } from "../../src/trace/tracer.ts";
 import type { TraceOptions } from "../../src/trace/turn-log.ts";

@@ -26,7 +26,7 @@ import { URING } from "./misuse/uring-table.ts";
 const ENTRY_POINTS: Readonly<Record<string, readonly [names: object, table: Table]>> = {
   polloi: [polloi, REACTOR],
   "polloi/http": [http, HTTP],
-  "polloi/load": [load, LOAD],
+  "polloi-tools/load": [load, LOAD],
   "polloi/models": [models, MODELS],
   "polloi/workers": [workers, WORKERS],
   "polloi/select": [select, SELECT],

@@ -52,7 +52,7 @@ describe("models", { timeout: SUITE_TIMEOUT_MS }, () => {
       ["exclusive", /EPOLL_CTL_ADD.*EPOLLEXCLUSIVE/g],
       ["reuseport", /SO_REUSEPORT, \[1\]/g],
     ] as const) {
-      const main = Program.file("packages/polloi-tools/src/cli/main.ts");
+      const main = Program.file("packages/polloi-tools/dist/main.js");
       const flags = `serve --model prefork --children 2 --share ${share} --engine epoll --port 0 --json`;
       await using program = new Program("strace", [
         ...["-f", "-qq", "-e", "trace=epoll_ctl,setsockopt"],

@@ -1,4 +1,4 @@
-/** `polloi/workers`, `polloi/models` and `polloi/load`: every function and method, and its arguments. */
+/** `polloi/workers`, `polloi/models` and `polloi-tools/load`: every function and method, and its arguments. */
 import * as loading from "../../../../polloi-tools/src/load/index.ts";
 import * as models from "../../../src/pool/models.ts";
 import * as workers from "../../../src/pool/workers.ts";

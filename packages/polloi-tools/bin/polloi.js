@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+// The entry point of the command exists before the build, so that npm can link it.
+import "../dist/main.js";

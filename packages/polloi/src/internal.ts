@@ -1,0 +1,74 @@
+/**
+ * What polloi-tools of the same version needs beside the public entry points. Not part of the public API: names
+ * here change without notice.
+ *
+ * @packageDocumentation
+ */
+export { optionsOf } from "./base/argument.ts";
+export { errnoCode } from "./base/errno.ts";
+export { rangeError, show, typeError } from "./base/misuse.ts";
+export { check } from "./base/sys-error.ts";
+export { MAX_TIMEOUT_MS } from "./base/timeout.ts";
+export { ENGINES, type EngineOptions } from "./engine/choose.ts";
+export { reasonFor, whyNoUring } from "./engine/try-uring.ts";
+export type { HttpWorker } from "./http/options.ts";
+export { ChunkLine } from "./http/parser/chunk-line.ts";
+export { BAD, SHORT } from "./http/parser/scan.ts";
+export {
+  COLON,
+  COMMA,
+  CR,
+  isBlank,
+  isText,
+  LF,
+  lowerCase,
+  NINE,
+  SP,
+  TOKEN,
+  VALUE,
+  ZERO,
+} from "./http/parser/tokens.ts";
+export { recoveredText, unresponsiveText } from "./pool/way.ts";
+export { workerCount } from "./pool/worker-options.ts";
+export {
+  recoveredText as workerRecoveredText,
+  unresponsiveText as workerUnresponsiveText,
+} from "./pool/worker-pool.ts";
+export { DEFAULT_GRACE_MS } from "./reactor/listener.ts";
+export { beforeSends } from "./reactor/reactor.ts";
+export * as epollConstants from "./select/constants.ts";
+export { MODE_EDGE } from "./selectors/events.ts";
+export { openPoller, POLLER_NAMES, whyNot } from "./selectors/open-poller.ts";
+export { type Poller, ReadyBatch } from "./selectors/poller.ts";
+export { decodeAddress, formatPath } from "./socket/address.ts";
+export * as socketConstants from "./socket/constants.ts";
+export { AF_INET, AF_UNIX, SOCK_STREAM } from "./socket/index.ts";
+export { readLocalAddress, readPeerAddress } from "./socket/raw.ts";
+export * as abi from "./sys/abi.ts";
+export {
+  EPOLL_EVENT,
+  F_DUPFD_CLOEXEC,
+  FD_SET_BYTES,
+  FD_SETSIZE,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  PR_SET_PDEATHSIG,
+  SYS,
+  TIOCGPGRP,
+} from "./sys/abi.ts";
+export { Arena, ArenaPool } from "./sys/arena.ts";
+export { allowedCores, keepToCores } from "./sys/cores.ts";
+export { openDescriptors, raiseDescriptorLimit } from "./sys/descriptor-limit.ts";
+export type { Kernel } from "./sys/kernel.ts";
+export { kernelOf } from "./sys/kernel-option.ts";
+export { type Libc, type Native, SIGNATURES } from "./sys/libc.ts";
+export { kernel } from "./sys/open.ts";
+export * as uringConstants from "./uring/constants.ts";
+export {
+  COMPLETION_BYTES,
+  CQ,
+  PARAMS,
+  PARAMS_BYTES,
+  SQ,
+  SUBMISSION_BYTES,
+} from "./uring/raw-ring.ts";
