@@ -6,8 +6,8 @@
  */
 import type { Exchange } from "../packages/polloi/src/http/exchange.ts";
 import { RequestParser } from "../packages/polloi/src/http/parser/request-parser.ts";
-import { HttpReply } from "../packages/polloi/src/http/reply.ts";
-import { HttpRequest } from "../packages/polloi/src/http/request.ts";
+import { ReplyWriter } from "../packages/polloi/src/http/reply.ts";
+import { ParsedRequest } from "../packages/polloi/src/http/request.ts";
 import {
   type FetchHandler,
   type ServedFetch,
@@ -74,8 +74,8 @@ async function costOf(handler: ServedFetch["handler"]): Promise<number> {
     while (performance.now() - began < ROUND_MS) {
       for (let i = 0; i < SOME; i++) {
         parser.read(REQUEST, 0);
-        const request = new HttpRequest(nowhere, parser.head);
-        const pending = handler(request, new HttpReply(nowhere, "GET", true));
+        const request = new ParsedRequest(nowhere, parser.head);
+        const pending = handler(request, new ReplyWriter(nowhere, "GET", true));
         if (pending !== undefined) await pending;
         parser.read(REQUEST, parser.position);
       }

@@ -59,7 +59,7 @@ export async function openHttp(
       acceptError: (_, error) => tellAcceptError(error),
     });
     return {
-      place: { ...placeOf("http", server.listener?.address ?? null), ...files },
+      place: { ...placeOf("http", server.address), ...files },
       failed: new Promise(() => {}),
       served: () => {
         const { connections, requests } = server.counts;

@@ -46,9 +46,11 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
   halfCloseTimeoutMs: 10_000,
 };
 
-/** What is needed of a `PoolWorker`. */
+/** The part of a `PoolWorker` that `serve` uses. */
 export interface HttpWorker {
+  /** The reactor of the worker. */
   readonly reactor: Reactor;
+  /** Listens on the address of the pool. */
   listen<Data>(
     options: Handlers<Data> & ConnectionOptions & Pick<ListenOptions, "acceptError">,
   ): Listener;
@@ -98,7 +100,7 @@ export interface HttpOptions
 
 /** The options of a server with nothing left out that a session looks at. */
 export interface HttpSettings extends HttpTimeouts {
-  readonly handler: HttpHandler;
+  readonly handler: ServedFetch["handler"];
   /** To be called when the server has stopped. */
   readonly release: () => void;
   readonly error: (error: unknown) => unknown;
@@ -178,7 +180,7 @@ export function checkPlace(options: HttpOptions): void {
 }
 
 /** What is logged says how long it took. */
-function timed(handler: HttpHandler): HttpHandler {
+function timed(handler: ServedFetch["handler"]): ServedFetch["handler"] {
   return (request, reply) => {
     request.began = performance.now();
     return handler(request, reply);

@@ -1,3 +1,4 @@
+import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
 import { checkCallback, checkData, checkOutgoingFile } from "../reactor/options.ts";
@@ -26,19 +27,145 @@ const OWN: ReadonlySet<string> = new Set(["transfer-encoding", "keep-alive"]);
 const TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n";
 
 /**
- * The answer to one request.
+ * The reply to one request.
+ *
+ * @remarks
+ * Set a status and headers, then call `send` once; or call `begin`, `write` any number of times, and `end`. The
+ * body of a reply to HEAD is counted and not sent. After the client has left or was refused, all of this does
+ * nothing, so a handler that replies later need not check.
  *
  * @example
  * ```ts nocheck
- * reply.status(201).header("Location", "/things/7").send("made");
+ * reply.status(201).header("Location", "/things/7").send("created");
  * ```
- *
- * @remarks
- * A status, headers, then one `send`; or `begin`, any number of `write`, and `end`. What is sent for HEAD is
- * counted and not sent. When the client has left, or was refused, all of it does nothing: a handler that
- * answers later need not look first.
  */
-export class HttpReply {
+export interface HttpReply {
+  /** The status that was or will be sent. */
+  readonly statusCode: number;
+  /** How many bytes of the body were written, without chunk sizes. */
+  readonly bodyBytes: number;
+  /** Whether the head was sent, and can no longer be changed. */
+  readonly begun: boolean;
+  /** Whether the reply is complete, or the client has left. */
+  readonly done: boolean;
+  /**
+   * Sets the status. The default is 200.
+   *
+   * @param status - From 200 to 599. A 2xx for CONNECT is sent as 501: use `upgrade` of the request.
+   * @throws RangeError `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED` after the head was sent.
+   */
+  status(status: number): this;
+  /**
+   * Adds a header. Date, Content-Length and, for a string, Content-Type are added if they were not set.
+   *
+   * @remarks
+   * `Connection: close` closes the connection after the reply. `Connection: keep-alive` has no effect: the server
+   * decides that, and says so. Other options of Connection are sent unchanged. An Upgrade header is also named in
+   * Connection, as RFC 9110 section 7.8 requires.
+   *
+   * @param name - A token of RFC 9110 section 5.6.2.
+   * @param value - Visible characters, spaces and tabs of ISO 8859-1. For Connection, a list of tokens.
+   * @throws TypeError `ERR_INVALID_DATA` for a name or value that would break the head, and for Keep-Alive and
+   * Transfer-Encoding, which the server sets; `ERR_CLOSED` after the head was sent.
+   */
+  header(name: string, value: string | number): this;
+  /**
+   * Sends the whole reply.
+   *
+   * @param body - A string is sent as UTF-8. Arrays up to 256 KiB (262,144 bytes) are copied. A larger one is sent
+   * without a copy and must not change until the client has received it, so one array can be the reply to any number
+   * of clients. Default: an empty body.
+   * @throws TypeError `ERR_CLOSED` after the head was sent, `ERR_INVALID_DATA`; RangeError `ERR_INVALID_LENGTH` if a
+   * Content-Length was set that differs.
+   */
+  send(body?: string | Uint8Array): void;
+  /**
+   * Sends the head. The body follows with {@link HttpReply.write} and {@link HttpReply.end}.
+   *
+   * @remarks
+   * With a Content-Length, the body must have that length. Without one it is chunked; to a client of HTTP/1.0 it
+   * is sent until the connection ends.
+   *
+   * @throws TypeError `ERR_CLOSED` after the head was sent.
+   */
+  begin(): this;
+  /**
+   * Sends a part of the body.
+   *
+   * @param bytes - As for {@link HttpReply.send}. An array that is not copied must not change until `whenDrained`
+   * calls back.
+   * @returns Whether to go on. false means that the client is slower than the handler: continue when
+   * {@link HttpReply.whenDrained} calls back.
+   * @throws TypeError `ERR_CLOSED` before `begin` and after the end, `ERR_INVALID_DATA`; RangeError
+   * `ERR_INVALID_LENGTH` for more bytes than Content-Length.
+   */
+  write(bytes: string | Uint8Array): boolean;
+  /**
+   * Adds a trailer field, for what is known only after the body, such as a checksum. Trailers are sent after a
+   * chunked body, and left out of any other reply.
+   *
+   * @throws TypeError `ERR_INVALID_DATA` as {@link HttpReply.header} does, and for fields that frame or route a
+   * message; `ERR_CLOSED` after the end.
+   * @source RFC 9110 section 6.5
+   */
+  trailer(name: string, value: string | number): this;
+  /**
+   * Sends a body from an asynchronous source, no faster than the client receives it: `begin`, `write` and `end` in
+   * one.
+   *
+   * @param source - A ReadableStream, a Node stream or an async generator. When the client has left, the source is
+   * stopped after its next chunk. An error of the source is an error of the handler, and the reply is cut off.
+   * @returns Resolves when the reply is complete. Never rejects because of the source or the client.
+   * @throws TypeError `ERR_INVALID_DATA`, `ERR_CLOSED`, as a rejection
+   */
+  stream(source: AsyncIterable<string | Uint8Array>): Promise<void>;
+  /**
+   * Ends the body. If it is shorter than its Content-Length, the connection is reset, because the client would wait
+   * for the rest, and `error` of `serve` is called with a RangeError `ERR_INVALID_LENGTH`.
+   *
+   * @param bytes - A last part of the body.
+   * @throws as {@link HttpReply.write} does.
+   */
+  end(bytes?: string | Uint8Array): void;
+  /**
+   * Sends a range of a file as the whole reply, from the page cache to the socket without a copy.
+   *
+   * @remarks
+   * `file.done` is always called: for HEAD, and when the client has left, before this returns. If the file is
+   * shorter than stated, the connection is reset.
+   *
+   * @param file - As for `Connection.sendFile`.
+   * @throws TypeError `ERR_CLOSED` after the head was sent; RangeError `ERR_INVALID_LENGTH` if a Content-Length was
+   * set that differs. Then `done` is not called.
+   * @source sendfile(2)
+   */
+  sendFile(file: OutgoingFile): void;
+  /**
+   * Sends a range of a file as a part of the body, as {@link HttpReply.sendFile} does.
+   *
+   * @returns Whether to go on: see {@link HttpReply.write}.
+   * @throws as {@link HttpReply.write} does; TypeError `ERR_INVALID_OPTION` for a body without a Content-Length.
+   */
+  writeFile(file: OutgoingFile): boolean;
+  /**
+   * Calls back once: when the data that waits to be sent has fallen to half of the high-water mark (64 KiB), or when
+   * the client has left.
+   *
+   * @throws TypeError `ERR_INVALID_OPTION`
+   */
+  whenDrained(callback: () => void): void;
+}
+
+/** Writes a reply: what its session, the file server and the fetch handler need of it, too. */
+export class ReplyWriter implements HttpReply {
+  static {
+    printAs(
+      ReplyWriter,
+      ({ statusCode, begun, done }) => ({ statusCode, begun, done }),
+      "HttpReply",
+    );
+  }
+
   readonly #exchange: Exchange;
   readonly #toHead: boolean;
   readonly #toConnect: boolean;
@@ -66,17 +193,14 @@ export class HttpReply {
     this.#chunks = chunks;
   }
 
-  /** What was or will be answered. */
   get statusCode(): number {
     return this.#status;
   }
 
-  /** Bytes of the body that were written, without chunk sizes. */
   get bodyBytes(): number {
     return this.#bodyBytes;
   }
 
-  /** Whether its head has gone, and nothing of that can be changed any more. */
   get begun(): boolean {
     return this.#state !== FRESH;
   }
@@ -86,17 +210,10 @@ export class HttpReply {
     return this.#toHead;
   }
 
-  /** Whether all of it has gone, or nobody is there to have it. */
   get done(): boolean {
     return this.#state >= DONE;
   }
 
-  /**
-   * Sets the status: 200 unless this is called.
-   *
-   * @param status - 200 to 599. What says 2xx to CONNECT is sent as 501: see `upgrade` of the request.
-   * @throws RangeError `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED` when the head has gone.
-   */
   status(status: number): this {
     this.#isFresh();
     if (!(Number.isInteger(status) && status >= 200 && status <= 599)) {
@@ -109,19 +226,6 @@ export class HttpReply {
     return this;
   }
 
-  /**
-   * Adds a header. Date, Content-Length and, for text, Content-Type are added if you do not.
-   *
-   * @remarks
-   * `Connection: close` closes the connection after the reply. `keep-alive` changes nothing: the server decides,
-   * and says so. Other options of Connection are sent as they are. Upgrade is named in Connection, as RFC 9110
-   * section 7.8 asks.
-   *
-   * @param name - A token of RFC 9110 section 5.6.2.
-   * @param value - Visible characters, spaces and tabs, of ISO 8859-1. For Connection, a list of tokens.
-   * @throws TypeError `ERR_INVALID_DATA` for what would break the head, and for Keep-Alive and
-   * Transfer-Encoding, which are the server's; `ERR_CLOSED` when the head has gone.
-   */
   header(name: string, value: string | number): this {
     this.#isFresh();
     checkFieldTypes(name, value);
@@ -173,14 +277,6 @@ export class HttpReply {
     this.#set |= HAS_LENGTH;
   }
 
-  /**
-   * Sends all of the answer. The bytes are yours again at once; an array of more than 256 KiB is sent without a
-   * copy and must stay as it is until the client has it, so one array can be the answer to any number of clients.
-   *
-   * @param body - A string goes as UTF-8.
-   * @throws TypeError `ERR_CLOSED` when the head has gone; `ERR_INVALID_LENGTH` when Content-Length was set
-   * to something else.
-   */
   send(body: string | Uint8Array = ""): void {
     checkData(body);
     if (!this.#isFresh() || !this.#exchange.isAnswerable()) return;
@@ -213,10 +309,6 @@ export class HttpReply {
     this.#finish();
   }
 
-  /**
-   * Sends the head, and lets the body follow: by {@link write} and {@link end}. With a Content-Length it has to
-   * come to that; without one it goes in chunks, and to HTTP/1.0 until the connection ends.
-   */
   begin(): this {
     if (!this.#isFresh() || !this.#exchange.isAnswerable()) return this;
     const bodiless = isBodiless(this.#status);
@@ -230,14 +322,6 @@ export class HttpReply {
     return this;
   }
 
-  /**
-   * Sends a piece of the body. The bytes are yours again at once; an array of more than 256 KiB is sent without a
-   * copy and must stay as it is until `whenDrained` calls back.
-   *
-   * @returns Whether to go on: false says that the peer falls behind, and `whenDrained` will tell.
-   * @throws TypeError `ERR_CLOSED` before `begin` and after the end; RangeError `ERR_INVALID_LENGTH` when it
-   * goes beyond Content-Length.
-   */
   write(bytes: string | Uint8Array): boolean {
     checkData(bytes);
     if (!this.#isStreaming()) return false;
@@ -260,13 +344,6 @@ export class HttpReply {
     return this.#exchange.write("\r\n");
   }
 
-  /**
-   * Adds a field that follows the body: something that is known only then, such as a checksum. It goes with a
-   * body in chunks, and is left out where there are none.
-   *
-   * @throws TypeError `ERR_INVALID_DATA` as `header`, and for what frames or routes a message;
-   * `ERR_CLOSED` after the end.
-   */
   trailer(name: string, value: string | number): this {
     checkFieldTypes(name, value);
     if (this.#state === FRESH || this.#isStreaming()) {
@@ -277,12 +354,6 @@ export class HttpReply {
     return this;
   }
 
-  /**
-   * Sends a body as it comes, no faster than the client takes it: `begin`, `write` and `end` in one.
-   *
-   * @param source - A ReadableStream, a Node stream, an async generator. It is told to stop with its next piece
-   * when the client has left. What it throws is the handler's failure, and the reply is cut off.
-   */
   async stream(source: AsyncIterable<string | Uint8Array>): Promise<void> {
     checkSource(source);
     this.begin();
@@ -296,10 +367,6 @@ export class HttpReply {
     }
   }
 
-  /**
-   * Ends the body. When it is shorter than its Content-Length, the connection is reset, since the client would wait
-   * for the rest, and `error` of `serve` gets a RangeError `ERR_INVALID_LENGTH`.
-   */
   end(bytes?: string | Uint8Array): void {
     if (bytes !== undefined) this.write(bytes);
     if (!this.#isStreaming()) return;
@@ -317,16 +384,6 @@ export class HttpReply {
     this.#finish();
   }
 
-  /**
-   * Sends a stretch of a file as all of the answer: from the page cache to the socket, without a copy here.
-   * `file.done` is called in any case, to a HEAD and when nobody is there any more before this returns. A file
-   * that has less than it is said to have cuts the client off.
-   *
-   * @param file - As `Connection.sendFile` takes it.
-   * @throws TypeError `ERR_CLOSED` when the head has gone; RangeError `ERR_INVALID_LENGTH` when Content-Length
-   * was set to something else. Then `done` is not called.
-   * @source sendfile(2)
-   */
   sendFile(file: OutgoingFile): void {
     checkOutgoingFile(file);
     if (!this.#isFresh()) {
@@ -340,12 +397,6 @@ export class HttpReply {
     this.#finish();
   }
 
-  /**
-   * Sends a stretch of a file as a piece of the body, as {@link sendFile} does.
-   *
-   * @returns Whether to go on: false says that `whenDrained` will tell.
-   * @throws as {@link write} does; TypeError `ERR_INVALID_OPTION` in a body without Content-Length.
-   */
   writeFile(file: OutgoingFile): boolean {
     checkOutgoingFile(file);
     if (!this.#isStreaming()) {
@@ -368,7 +419,6 @@ export class HttpReply {
     return this.#exchange.sendFile(file);
   }
 
-  /** Calls back, once, when what was written has gone down to half of the high-water mark, or the client left. */
   whenDrained(callback: () => void): void {
     checkCallback(callback);
     if (this.#state === ABANDONED) this.#exchange.soon(callback);

@@ -1,4 +1,5 @@
 import { optionsOf, stringOf } from "../base/argument.ts";
+import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { checkCallback, checkCallbacks, checkConnectionOptions } from "../reactor/options.ts";
@@ -8,13 +9,13 @@ import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
 import { type RequestError, repliedFirst, unheard } from "./refusal.ts";
 
-/** Who takes a body as it comes. */
+/** Receives a body as it arrives: see {@link HttpRequest.read}. */
 export interface BodyReader {
-  /** @param bytes - Lent: they change when this returns. */
+  /** @param bytes - The next bytes of the body. They are lent, and change after this returns: copy what you keep. */
   data(bytes: Uint8Array): void;
-  /** All of it has come. */
+  /** The body is complete. */
   end?(): void;
-  /** It will never be complete: the client has left or gone beyond a limit, or the reply was there first. */
+  /** The body will not be complete: the client left or exceeded a limit, or the reply was complete before it. */
   abort?(error: RequestError): void;
 }
 
@@ -23,15 +24,125 @@ const MAX_THROWN_AWAY = 65_536;
 const NO_TRAILERS: readonly (readonly [string, string])[] = [];
 
 /**
- * A request, as the fast path sees it: what is asked for is read from the received bytes then, and not before.
+ * A request as a `handler` receives it. Its head is decoded from the received bytes on demand.
  *
  * @remarks
- * Good until its reply is complete. Afterwards its head is gone, and asking for it throws. When the client
- * leaves before that, it stays.
+ * A request is valid until its reply is complete. After that its head is gone, and reading it throws TypeError
+ * `ERR_CLOSED`. If the client leaves before its reply is complete, the head stays.
  *
- * RFC 9110, RFC 9112.
+ * @source RFC 9110, RFC 9112
  */
-export class HttpRequest {
+export interface HttpRequest {
+  /** The method as it was sent. Methods are case-sensitive. */
+  readonly method: string;
+  /** The request target as it was sent: path and query in most requests. */
+  readonly target: string;
+  /** The path as it was sent: percent-encoding and dot segments are left as they are. */
+  readonly path: string;
+  /** The part of the target after the first `?`, as it was sent; empty if there is none. */
+  readonly query: string;
+  /** The requested host, with the port if one was sent; `undefined` if a request of HTTP/1.0 has none. */
+  readonly host: string | undefined;
+  /** The minor version of HTTP/1. */
+  readonly version: 0 | 1;
+  /** The length of the body in bytes: 0 without a body, -1 for a chunked body. */
+  readonly contentLength: number;
+  /**
+   * The trailer fields of a chunked body. They are complete when the reader's `end` is called, and empty before
+   * that.
+   *
+   * @source RFC 9110 section 6.5
+   */
+  readonly trailers: readonly (readonly [name: string, value: string])[];
+  /** The client's address; `null` when the connection is closed. */
+  readonly remoteAddress: SocketAddress | null;
+  /** The server's address of this connection; `null` when the connection is closed. */
+  readonly localAddress: SocketAddress | null;
+  /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
+  readonly tcpInfo: TcpInfo | null;
+  /**
+   * The protocols that the client asks to switch to: its Upgrade header, if Connection names it.
+   *
+   * @source RFC 9110 section 7.8
+   */
+  readonly wantedUpgrade: string | undefined;
+  /** Whether {@link HttpRequest.pause} was called, and {@link HttpRequest.resume} was not called since. */
+  readonly paused: boolean;
+  /** Whether the client has left: see {@link HttpRequest.whenLeft}. */
+  readonly hasLeft: boolean;
+  /** The connection's descriptor, to inspect; -1 when the connection is closed. */
+  fileno(): number;
+  /**
+   * The value of a header.
+   *
+   * @param name - In any case.
+   * @returns The value; `undefined` if the header is missing. The values of a repeated header are joined by `, `, those of Cookie by `; `.
+   * @throws TypeError `ERR_INVALID_DATA`, `ERR_CLOSED`
+   */
+  header(name: string): string | undefined;
+  /** All headers, in the order in which they were sent. @throws TypeError `ERR_CLOSED` */
+  headers(): [name: string, value: string][];
+  /**
+   * Passes the body to `reader` as it arrives.
+   *
+   * @remarks
+   * A body without a reader is not received; if the reply completes without one, the rest of the body is discarded.
+   * A client that sent `Expect: 100-continue` is asked for its body by this call.
+   *
+   * @throws TypeError `ERR_CLOSED` if the body has a reader, or the request is over; `ERR_INVALID_OPTION`.
+   */
+  read(reader: BodyReader): void;
+  /** Stops receiving the body. The client is slowed down, and `bodyTimeoutMs` does not run. */
+  pause(): void;
+  /** Receives the body again. */
+  resume(): void;
+  /**
+   * Receives the whole body. The limit is `maxBodyBytes` of `serve`.
+   *
+   * @returns Rejects with a {@link RequestError} if the client leaves before it has sent the whole body.
+   * @throws TypeError `ERR_CLOSED`, as a rejection
+   */
+  bytes(): Promise<Uint8Array>;
+  /** Receives the whole body and decodes it as UTF-8, as {@link HttpRequest.bytes} does. */
+  text(): Promise<string>;
+  /**
+   * Calls back when the client leaves, or its request is refused, before the reply is complete; at once if that
+   * has happened already.
+   *
+   * @remarks
+   * A client that ends its half of the connection counts as one that has left, because hardly any client waits for
+   * a reply after that. A reply that is written nevertheless is sent.
+   *
+   * @throws TypeError `ERR_INVALID_OPTION`
+   */
+  whenLeft(callback: (error: RequestError) => void): void;
+  /**
+   * Takes over the connection for another protocol. The server sends no reply.
+   *
+   * @remarks
+   * The program writes the `101 Switching Protocols` itself, or the 200 for CONNECT. Bytes that the client sent
+   * behind the request are passed to `data` first. The server no longer counts the connection. When the server
+   * stops, `stopping` of the handlers is called, as described at `Listener.stop`.
+   *
+   * @param options - The handlers and options of the connection, as for `listen`.
+   * @returns The connection.
+   * @throws TypeError `ERR_CLOSED` if the client has left, the reply has begun, or a body is still arriving.
+   *
+   * @example
+   * ```ts nocheck
+   * const socket = request.upgrade({ data: (socket, bytes) => socket.write(bytes) });
+   * socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+   * ```
+   */
+  upgrade<Data = undefined>(options: Handlers<Data> & ConnectionOptions): Connection<Data>;
+}
+
+/** A request whose head was parsed: what its session and the fetch handler need of it, too. */
+export class ParsedRequest implements HttpRequest {
+  static {
+    printAs(ParsedRequest, (it) => it.#fields(), "HttpRequest");
+  }
+
   readonly #exchange: Exchange;
   #head: RequestHead | null;
   #reader: BodyReader | null = null;
@@ -40,10 +151,6 @@ export class HttpRequest {
   #left: RequestError | null = null;
   #whenLeft: ((error: RequestError) => void)[] | null = null;
   #paused = false;
-  /**
-   * What came behind a body in chunks: good from when its reader is told of the end, and empty before that and
-   * when there is none. RFC 9110 section 6.5.
-   */
   trailers: readonly (readonly [name: string, value: string])[] = NO_TRAILERS;
 
   /** When its head had come, as `performance.now()` has it; 0 when nobody asks. */
@@ -64,83 +171,63 @@ export class HttpRequest {
     this.complete = !head.hasBody;
   }
 
-  /** The method as it was sent: methods are case-sensitive. */
   get method(): string {
     return this.head.method;
   }
 
-  /** The target as it was sent. */
   get target(): string {
     return this.head.target;
   }
 
-  /** The path as it was sent: neither decoded nor freed of its dots. */
   get path(): string {
     return this.head.path;
   }
 
-  /** What follows the first `?`, as it was sent; empty when there is none. */
   get query(): string {
     return this.head.query;
   }
 
-  /** The host and port that are asked for; `undefined` when HTTP/1.0 names none. */
   get host(): string | undefined {
     return this.head.host;
   }
 
-  /** The minor version of HTTP/1. */
   get version(): 0 | 1 {
     return this.head.version;
   }
 
-  /** The length of the body in bytes; 0 without one, -1 when it comes in chunks. */
   get contentLength(): number {
     return this.head.contentLength;
   }
 
-  /** The peer; `null` when it is gone. */
   get remoteAddress(): SocketAddress | null {
     return this.#exchange.connection.remoteAddress;
   }
 
-  /** The connection as the kernel's TCP sees it; `null` on a unix socket, or when it is gone. */
   get tcpInfo(): TcpInfo | null {
     return this.#exchange.connection.tcpInfo;
   }
 
-  /** The connection's descriptor, to look at; -1 when it is gone. */
   fileno(): number {
     return this.#exchange.connection.fileno();
   }
 
-  /** The own address, that the request was sent to; `null` when the connection is gone. */
   get localAddress(): SocketAddress | null {
     return this.#exchange.connection.localAddress;
   }
 
-  /** The value of a header, in whatever case, joined when repeated; `undefined` when there is none. */
   header(name: string): string | undefined {
     stringOf(name, "the name of a header", "ERR_INVALID_DATA");
     return this.head.header(name);
   }
 
-  /** All headers in their order. */
   headers(): [name: string, value: string][] {
     return this.head.headers();
   }
 
-  /** What the client would rather speak: its Upgrade header, where Connection names it. RFC 9110 section 7.8. */
   get wantedUpgrade(): string | undefined {
     return this.head.upgrade;
   }
 
-  /**
-   * Has the body go to `reader`, piece by piece. What nobody asks for waits, and is thrown away when the reply
-   * is complete.
-   *
-   * @throws TypeError `ERR_CLOSED` when it has a reader, or is over.
-   */
   read(reader: BodyReader): void {
     if (typeof optionsOf(reader, "a reader").data !== "function") {
       throw typeError(
@@ -162,26 +249,16 @@ export class HttpRequest {
     else this.#exchange.soon(() => this.#reader?.end?.());
   }
 
-  /** Has the rest of the body wait: the client is slowed down, and its time for the body stands still. */
   pause(): void {
     this.#paused = true;
   }
 
-  /** Goes on with the body. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#lost === null && this.#head !== null) this.#exchange.goOn();
   }
 
-  /**
-   * Calls back when the client leaves, or is refused, before the reply is complete; at once when it has left
-   * already. Otherwise never.
-   *
-   * @remarks
-   * A client that ends its own half counts as one that leaves: hardly any waits on. What is replied all the
-   * same is sent.
-   */
   whenLeft(callback: (error: RequestError) => void): void {
     checkCallback(callback);
     if (this.#left !== null) callback(this.#left);
@@ -189,24 +266,6 @@ export class HttpRequest {
     else this.#whenLeft.push(callback);
   }
 
-  /**
-   * Takes the connection out of HTTP's hands: no reply is sent but what you write.
-   *
-   * @remarks
-   * For protocols that begin as a request: write the `101 Switching Protocols` yourself, or the 200 of
-   * CONNECT. What the client has sent behind the request comes to `data` first.
-   *
-   * @param options - What happens to the connection from now on, and its options, as in `listen`.
-   * @returns the connection. The server counts it no longer. When the server stops, `stopping` of the handlers is
-   * called, as described at `Listener.stop`.
-   * @throws TypeError `ERR_CLOSED` when the client has left, the reply has begun, or a body is still coming.
-   *
-   * @example
-   * ```ts nocheck
-   * const socket = request.upgrade({ data: (socket, bytes) => socket.write(bytes) });
-   * socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
-   * ```
-   */
   upgrade<Data = undefined>(options: Handlers<Data> & ConnectionOptions): Connection<Data> {
     if (this.#lost !== null || this.#head === null) {
       throw typeError("ERR_CLOSED", "Cannot upgrade: the client has left, or has its reply");
@@ -215,7 +274,6 @@ export class HttpRequest {
     return this.#exchange.upgrade(options);
   }
 
-  /** All of the body. Rejects when the client leaves before it has sent all of it. */
   bytes(): Promise<Uint8Array> {
     const all = new Promise<Uint8Array>((resolve, reject) => {
       const pieces: Uint8Array[] = [];
@@ -228,9 +286,16 @@ export class HttpRequest {
     return unheard(all);
   }
 
-  /** All of the body, as UTF-8. */
   text(): Promise<string> {
     return unheard(this.bytes().then((bytes) => new TextDecoder().decode(bytes)));
+  }
+
+  /** The fields that `console.log` prints. */
+  #fields(): Fields {
+    const head = this.#head;
+    if (head === null) return { state: "over" };
+    const { method, target } = head;
+    return { method, target, state: this.#left === null ? "open" : "left" };
   }
 
   // What the session does with it.
@@ -304,7 +369,6 @@ export class HttpRequest {
     return this.#dropped > MAX_THROWN_AWAY;
   }
 
-  /** Whether the client has left, as far as is known. */
   get hasLeft(): boolean {
     return this.#left !== null;
   }

@@ -6,7 +6,7 @@ import type { ListenOptions } from "../reactor/listener.ts";
 import { defaultReactor } from "../reactor/reactor.ts";
 import { checkPlace, type HttpOptions, settingsOf } from "./options.ts";
 import { HIGH_WATER_BYTES } from "./sending.ts";
-import { HttpServer } from "./server.ts";
+import { type HttpServer, SessionServer } from "./server.ts";
 import type { Session } from "./session.ts";
 
 /** What calls on a connection fail with because of its peer or the network between. Source: tcp(7), accept(2). */
@@ -51,7 +51,7 @@ export function serve(options: HttpOptions): HttpServer {
   checkPlace(options);
   const reactor = worker?.reactor ?? options.reactor ?? defaultReactor(options);
   const settings = settingsOf(options);
-  const server = new HttpServer(reactor, settings);
+  const server = new SessionServer(reactor, settings);
   const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
     highWaterBytes: HIGH_WATER_BYTES,

@@ -1,16 +1,17 @@
-import { printAs } from "../base/inspect.ts";
+import { type Fields, printAs } from "../base/inspect.ts";
 import type { Connection, ConnectionState } from "../reactor/connection.ts";
 import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import { loopOf, type Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
+import type { SocketAddress } from "../socket/address.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { dateField } from "./date.ts";
 import type { HttpSettings } from "./options.ts";
 import { RequestParser } from "./parser/request-parser.ts";
 import { type RefusalCode, type RequestError, refusalOf } from "./refusal.ts";
-import type { HttpReply } from "./reply.ts";
-import type { HttpRequest } from "./request.ts";
+import type { ReplyWriter } from "./reply.ts";
+import type { ParsedRequest } from "./request.ts";
 import { Session } from "./session.ts";
 import type { Logged, SessionHost, UnfinishedHead } from "./session-host.ts";
 import { isThenable } from "./web/fetch-handler.ts";
@@ -28,24 +29,58 @@ const STOPPING_MS = 1000;
 /** Nobody is told this status. It stands in logs, as nginx has it, for a client that left. */
 const CLIENT_LEFT_STATUS = 499;
 
-/** What a server has done so far. */
+/** Counters of a server, from its start. */
 export interface HttpCounts {
-  connections: number;
-  requests: number;
-  /** What was refused, and the connections that a limit ended, by the code of the reason. */
-  refused: Partial<Record<RefusalCode, number>>;
+  /** Connections that were accepted. */
+  readonly connections: number;
+  /** Requests that were answered. */
+  readonly requests: number;
+  /** Requests that were refused and connections that a limit ended, by the code of the reason. */
+  readonly refused: Readonly<Partial<Record<RefusalCode, number>>>;
 }
 
-/** An HTTP server: what its connections have in common. */
-export class HttpServer implements SessionHost {
+/** An HTTP server: see {@link serve}. */
+export interface HttpServer {
+  /** The address that it listens on; `null` once it does not listen any more. */
+  readonly address: SocketAddress | null;
+  /** The port that it listens on; -1 for a unix socket, or once it does not listen any more. */
+  readonly port: number;
+  /** The number of open connections, without those that were upgraded. */
+  readonly connections: number;
+  /** Counters, which are kept up to date. */
+  readonly counts: HttpCounts;
+  /**
+   * Stops gracefully, as {@link Listener.stop} does.
+   *
+   * @remarks
+   * Every request that has arrived is answered, those on connections in the backlog included. The last reply on a
+   * connection says `Connection: close`. A connection between two requests is kept for 200 ms, and one that has not
+   * sent a request yet for 500 ms, for a request that is on its way. A reply to a client that has ended its half of
+   * the connection is waited for at most 1 second.
+   *
+   * @param graceMs - The longest time for this, in milliseconds, from 0 up. Connections that are left then are
+   * destroyed. A second call may shorten it. Default 10,000.
+   * @returns Resolves when all connections are closed, those that were upgraded included. Never rejects.
+   * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`, as a rejection
+   */
+  stop(graceMs?: number): Promise<void>;
+}
+
+/** A server: what its sessions have in common. */
+export class SessionServer implements HttpServer, SessionHost {
   static {
-    printAs(HttpServer, ({ port, connections, counts }) => {
+    const fieldsOf = ({ port, connections, counts }: SessionServer): Fields => {
       return { port, connections, requests: counts.requests };
-    });
+    };
+    printAs(SessionServer, fieldsOf, "HttpServer");
   }
 
   readonly settings: HttpSettings;
-  readonly counts: HttpCounts = { connections: 0, requests: 0, refused: {} };
+  readonly counts: {
+    connections: number;
+    requests: number;
+    refused: Partial<Record<RefusalCode, number>>;
+  } = { connections: 0, requests: 0, refused: {} };
   /** Reads for whoever is between two requests. */
   parser: RequestParser;
   listener: Listener | undefined;
@@ -77,7 +112,10 @@ export class HttpServer implements SessionHost {
     this.#looksMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
   }
 
-  /** The port that it listens on; -1 without one. */
+  get address(): SocketAddress | null {
+    return this.listener?.address ?? null;
+  }
+
   get port(): number {
     return this.listener?.port ?? -1;
   }
@@ -87,24 +125,10 @@ export class HttpServer implements SessionHost {
     return this.isStopping ? Math.min(halfCloseTimeoutMs, STOPPING_MS) : halfCloseTimeoutMs;
   }
 
-  /** How many connections are open. */
   get connections(): number {
     return this.#sessions.size;
   }
 
-  /**
-   * Stops gracefully: see {@link Listener.stop}.
-   *
-   * @remarks
-   * Every request that has arrived is answered, on connections in the backlog too. The last answer of a connection says
-   * `Connection: close`. A connection between two requests is kept for 200 ms, and one on which nothing has been asked
-   * for half a second, for a request that is on the way. A client that has ended its half is waited for 1 second at most.
-   *
-   * @param graceMs - How long all of that may take, in milliseconds, from 0 up. What is left then is cut off. A second
-   * call may shorten this. Default 10,000.
-   * @returns Resolves when all connections are closed, those that were upgraded included.
-   * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`
-   */
   async stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
     // Before anything is stopped.
     checkTimeout("graceMs", graceMs);
@@ -167,7 +191,7 @@ export class HttpServer implements SessionHost {
     if (this.#spare.length < SPARE_PARSERS) this.#spare.push(parser);
   }
 
-  answered(session: Logged, request: HttpRequest, reply: HttpReply): void {
+  answered(session: Logged, request: ParsedRequest, reply: ReplyWriter): void {
     this.counts.requests++;
     if (this.settings.log === undefined) return;
     const entry = entryOf(session, request, request, request.began);
@@ -177,8 +201,8 @@ export class HttpServer implements SessionHost {
   ended(
     session: Logged,
     { status, code }: RequestError,
-    request: HttpRequest | null,
-    reply: HttpReply | null,
+    request: ParsedRequest | null,
+    reply: ReplyWriter | null,
     head: UnfinishedHead | null,
   ): void {
     if (this.settings.log === undefined) return;
@@ -287,7 +311,7 @@ export class HttpServer implements SessionHost {
 
 function entryOf(
   session: Logged,
-  request: HttpRequest | null,
+  request: ParsedRequest | null,
   line: Pick<AccessEntry, "method" | "target" | "version"> | null,
   began: number = performance.now(),
 ): Omit<AccessEntry, "status" | "bytes"> {

@@ -3,8 +3,8 @@ import type { HttpSettings } from "./options.ts";
 import type { KnownLine } from "./parser/head-scanner.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
 import type { RefusalCode, RequestError } from "./refusal.ts";
-import type { HttpReply } from "./reply.ts";
-import type { HttpRequest } from "./request.ts";
+import type { ReplyWriter } from "./reply.ts";
+import type { ParsedRequest } from "./request.ts";
 
 /** What the access log needs of a session. */
 export interface Logged {
@@ -35,7 +35,7 @@ export interface SessionHost extends LookClock {
   taken(): void;
   giveBack(parser: RequestParser): void;
   /** A request was answered. */
-  answered(session: Logged, request: HttpRequest, reply: HttpReply): void;
+  answered(session: Logged, request: ParsedRequest, reply: ReplyWriter): void;
   /** One was refused, or a connection ended, for a reason with this code. */
   refused(code: RefusalCode): void;
   /**
@@ -46,8 +46,8 @@ export interface SessionHost extends LookClock {
   ended(
     session: Logged,
     error: RequestError,
-    request: HttpRequest | null,
-    reply: HttpReply | null,
+    request: ParsedRequest | null,
+    reply: ReplyWriter | null,
     head: UnfinishedHead | null,
   ): void;
   /**

@@ -9,8 +9,8 @@ import type { RequestParser } from "./parser/request-parser.ts";
 import { BODY, END, FAILED, HEAD, NEED_MORE } from "./parser/results.ts";
 import { Reading } from "./reading.ts";
 import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
-import { HttpReply } from "./reply.ts";
-import { HttpRequest } from "./request.ts";
+import { ReplyWriter } from "./reply.ts";
+import { ParsedRequest } from "./request.ts";
 import type { SessionHost, UnfinishedHead } from "./session-host.ts";
 import { answerFailure } from "./web/fetch-handler.ts";
 
@@ -44,8 +44,8 @@ export class Session extends Reading implements Exchange {
   peer = "";
   /** When the head that is waited for began, where there is a log. */
   #headBegan = 0;
-  #request: HttpRequest | null = null;
-  #reply: HttpReply | null = null;
+  #request: ParsedRequest | null = null;
+  #reply: ReplyWriter | null = null;
   /** Came behind what can be handled now. */
   #saved: Uint8Array | null = null;
   /** What is being read, from where the parser is. */
@@ -189,7 +189,7 @@ export class Session extends Reading implements Exchange {
    * client may never send it.
    */
   isAnswerable(): boolean {
-    const request = this.#request as HttpRequest;
+    const request = this.#request as ParsedRequest;
     if (!request.isUnreadInChunks) return true;
     const received = this.#chunk ?? this.#saved ?? NOTHING;
     const from = this.#chunk === null ? 0 : this.parser.position;
@@ -228,7 +228,7 @@ export class Session extends Reading implements Exchange {
 
   /** The Connection field of the reply, which is only said where it is not what the version implies. */
   connectionField(): string {
-    const request = this.#request as HttpRequest;
+    const request = this.#request as ParsedRequest;
     // The connection may be told later in this turn.
     if (this.server.isStopping) this.stopping();
     this.#last ||= request.endsConnection || (this.#isStopping && !this.#owesMore(request));
@@ -241,7 +241,7 @@ export class Session extends Reading implements Exchange {
   }
 
   /** Whether something behind this request had arrived when the server was stopped. */
-  #owesMore(request: HttpRequest): boolean {
+  #owesMore(request: ParsedRequest): boolean {
     if (this.#owed > 0) return true;
     const here =
       this.#chunk === null ? (this.#saved?.length ?? 0) : this.#chunk.length - this.parser.position;
@@ -253,7 +253,7 @@ export class Session extends Reading implements Exchange {
   }
 
   replied(): void {
-    const request = this.#request as HttpRequest;
+    const request = this.#request as ParsedRequest;
     this.#last ||= request.isLong;
     if (this.#last || request.complete) this.#exchanged();
     this.goOn();
@@ -333,8 +333,8 @@ export class Session extends Reading implements Exchange {
   #begin(head: RequestHead): void {
     const { settings } = this.server;
     this.#requests++;
-    const request = new HttpRequest(this, head);
-    const reply = new HttpReply(this, head.method, head.version === 1);
+    const request = new ParsedRequest(this, head);
+    const reply = new ReplyWriter(this, head.method, head.version === 1);
     this.#request = request;
     this.#reply = reply;
     if (!request.complete) {
@@ -358,7 +358,7 @@ export class Session extends Reading implements Exchange {
   }
 
   /** A handler answers through its reply. If it returns what a `fetch` handler would, its client waits in vain. */
-  #returned(reply: HttpReply, value: unknown): void {
+  #returned(reply: ReplyWriter, value: unknown): void {
     if (reply.begun || reply.done) return;
     if (typeof value !== "string" && !(value instanceof Response)) return;
     const message = `Cannot answer with ${show(value)} from handler: call reply.send(), or give the function as fetch`;
@@ -366,7 +366,7 @@ export class Session extends Reading implements Exchange {
   }
 
   /** Hardly any client waits for the reply any more, and one that does has a limited time. */
-  #left(request: HttpRequest): void {
+  #left(request: ParsedRequest): void {
     if (request.hasLeft) return;
     request.left(clientLeft());
     if (this.#request === request) this.#limitReply();
@@ -379,7 +379,7 @@ export class Session extends Reading implements Exchange {
   }
 
   /** Nothing is received just now, so the end of the client is looked for instead. */
-  #lookForEnd(request: HttpRequest): void {
+  #lookForEnd(request: ParsedRequest): void {
     const { connection } = this;
     const { peerState } = connection;
     if (peerState === "gone") connection.destroy();
@@ -387,9 +387,9 @@ export class Session extends Reading implements Exchange {
   }
 
   #body(bytes: Uint8Array): void {
-    const request = this.#request as HttpRequest;
+    const request = this.#request as ParsedRequest;
     request.bodyBytes += bytes.length;
-    if ((this.#reply as HttpReply).done && request.drop(bytes.length)) {
+    if ((this.#reply as ReplyWriter).done && request.drop(bytes.length)) {
       this.#last = true;
       this.#exchanged();
       return;
@@ -398,7 +398,7 @@ export class Session extends Reading implements Exchange {
       request.reader?.data(bytes);
     } catch (error) {
       request.ignoreBody();
-      this.#failed(this.#reply as HttpReply, error);
+      this.#failed(this.#reply as ReplyWriter, error);
     }
   }
 
@@ -407,7 +407,7 @@ export class Session extends Reading implements Exchange {
     // Answered already: without a body that is the rule.
     if (request === null) return;
     request.complete = true;
-    const reply = this.#reply as HttpReply;
+    const reply = this.#reply as ReplyWriter;
     const { trailers } = parser;
     if (trailers.count > 0) request.trailers = trailers.entries();
     try {
@@ -421,19 +421,19 @@ export class Session extends Reading implements Exchange {
   }
 
   /** The handler threw: 500, or the end of the connection when the reply has begun. */
-  #failed(reply: HttpReply, error: unknown): void {
+  #failed(reply: ReplyWriter, error: unknown): void {
     // What it wanted of a client that has left cannot be had: that is no failure of the handler's.
     const answer = error instanceof RequestError ? undefined : this.server.failed(error);
     if (reply.done) return;
     if (reply.begun) this.cutOff();
     else {
-      const request = this.#request as HttpRequest;
+      const request = this.#request as ParsedRequest;
       answerFailure(answer, request, reply, (thrown) => this.#failedAgain(reply, thrown));
     }
   }
 
   /** The answer for a handler that failed could not be sent. */
-  #failedAgain(reply: HttpReply, error: unknown): void {
+  #failedAgain(reply: ReplyWriter, error: unknown): void {
     if (!(error instanceof RequestError)) this.server.failed(error);
     if (reply.done) return;
     if (reply.begun) this.cutOff();
@@ -442,8 +442,8 @@ export class Session extends Reading implements Exchange {
 
   /** Request and reply are over: the next one's turn. */
   #exchanged(): void {
-    const request = this.#request as HttpRequest;
-    this.server.answered(this, request, this.#reply as HttpReply);
+    const request = this.#request as ParsedRequest;
+    this.server.answered(this, request, this.#reply as ReplyWriter);
     this.call(() => request.over());
     this.#request = null;
     this.#reply = null;

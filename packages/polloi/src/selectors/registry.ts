@@ -110,18 +110,22 @@ export class SelectorMap<Data = unknown> implements Iterable<[FileObject, Select
     return this.#registry.find(fileObject)?.key;
   }
 
+  /** Whether `fileObject` is registered. */
   has(fileObject: FileObject): boolean {
     return this.#registry.find(fileObject) !== undefined;
   }
 
+  /** The registered objects, in the order of their registration. */
   *keys(): IterableIterator<FileObject> {
     for (const { key } of this.#registry.entries()) yield key.fileObject;
   }
 
+  /** The keys, in the order of registration. */
   *values(): IterableIterator<SelectorKey<Data>> {
     for (const { key } of this.#registry.entries()) yield key;
   }
 
+  /** The registered objects and their keys, in the order of registration. */
   *entries(): IterableIterator<[FileObject, SelectorKey<Data>]> {
     for (const { key } of this.#registry.entries()) yield [key.fileObject, key];
   }

@@ -34,11 +34,6 @@ export { type Credentials, SocketOptions } from "./options.ts";
 export { type ReceivedFds, receiveFds, sendFds } from "./pass-fds.ts";
 export { ResolveError, type ResolveOptions, resolve } from "./resolve.ts";
 export { type Accepted, Socket } from "./socket.ts";
-export type { SocketHandle, SocketInit } from "./socket-handle.ts";
-export type {
-  ReceivedFrom,
-  ReceivedInto,
-  ReceivedMessage,
-  SocketTransfer,
-} from "./socket-transfer.ts";
+export type { SocketInit } from "./socket-handle.ts";
+export type { ReceivedFrom, ReceivedInto, ReceivedMessage } from "./socket-transfer.ts";
 export type { TcpInfo, TcpState } from "./tcp-info.ts";

@@ -4,8 +4,9 @@ import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { SocketAddress } from "./address.ts";
 import { ancillaryLength, MAX_FDS } from "./ancillary.ts";
 import { MSG_CTRUNC, SOCK_STREAM } from "./constants.ts";
+import { Socket } from "./socket.ts";
 import { lengthOf } from "./socket-handle.ts";
-import { bytesOf, SocketTransfer } from "./socket-transfer.ts";
+import { bytesOf } from "./socket-transfer.ts";
 
 /** What `receiveFds` gives. */
 export interface ReceivedFds {
@@ -33,11 +34,11 @@ export interface ReceivedFds {
  * @source unix(7), SCM_RIGHTS
  */
 export function sendFds(
-  socket: SocketTransfer,
+  socket: Socket,
   bytes: Uint8Array | string,
   fds: readonly FileObject[],
 ): number | null {
-  checkTransfer(socket);
+  checkSocket(socket);
   if (bytesOf(bytes).length === 0 && socket.type === SOCK_STREAM) {
     throw rangeError(
       "ERR_INVALID_LENGTH",
@@ -60,11 +61,11 @@ export function sendFds(
  * @source unix(7), SCM_RIGHTS
  */
 export function receiveFds(
-  socket: SocketTransfer,
+  socket: Socket,
   length: number,
   maxFds: number = MAX_FDS,
 ): ReceivedFds | null {
-  checkTransfer(socket);
+  checkSocket(socket);
   // Room for the descriptors to the byte: rounded up, one more than asked for could come in.
   const room = maxFds === 0 ? 0 : ancillaryLength(4 * lengthOf(maxFds, MAX_FDS));
   const message = socket.recvMsg(length, room);
@@ -74,7 +75,7 @@ export function receiveFds(
   return { bytes, fds, truncated: (flags & MSG_CTRUNC) !== 0, flags, address };
 }
 
-function checkTransfer(socket: SocketTransfer): void {
-  if (socket instanceof SocketTransfer) return;
+function checkSocket(socket: Socket): void {
+  if (socket instanceof Socket) return;
   throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(socket)} as a socket: give a Socket`);
 }

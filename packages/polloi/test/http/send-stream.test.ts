@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Exchange } from "../../src/http/exchange.ts";
-import { HttpReply } from "../../src/http/reply.ts";
-import type { HttpRequest } from "../../src/http/request.ts";
+import { ReplyWriter } from "../../src/http/reply.ts";
+import type { ParsedRequest } from "../../src/http/request.ts";
 import { sendResponse } from "../../src/http/web/send-response.ts";
 
 const HIGH_WATER = 100;
@@ -43,7 +43,7 @@ class Slow {
   }
 }
 
-const request = { whenLeft() {} } as unknown as HttpRequest;
+const request = { whenLeft() {} } as unknown as ParsedRequest;
 
 /** Lets everything happen that needs nobody's help. */
 async function settled(): Promise<void> {
@@ -67,7 +67,7 @@ for (const [name, size] of [
       { highWaterMark: 0 },
     );
     const slow = new Slow();
-    const reply = new HttpReply(slow.exchange, "GET", true);
+    const reply = new ReplyWriter(slow.exchange, "GET", true);
     const sent = sendResponse(new Response(stream), request, reply);
     let written = 0;
     // The second one is read before the first is sent: that may have been all, and then has a length.

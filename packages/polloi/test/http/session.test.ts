@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type HttpSettings, settingsOf } from "../../src/http/options.ts";
-import type { HttpReply } from "../../src/http/reply.ts";
-import { HttpServer } from "../../src/http/server.ts";
+import type { ReplyWriter } from "../../src/http/reply.ts";
+import { SessionServer } from "../../src/http/server.ts";
 import { Session } from "../../src/http/session.ts";
 import type { Connection } from "../../src/reactor/connection.ts";
 import type { Reactor } from "../../src/reactor/reactor.ts";
@@ -47,21 +47,21 @@ class SlowConnection {
 interface Streaming {
   readonly connection: SlowConnection;
   readonly session: Session;
-  readonly reply: HttpReply;
+  readonly reply: ReplyWriter;
   /** Looks after so many milliseconds. */
   readonly lookAfter: (ms: number) => void;
 }
 
 function streaming(): Streaming {
-  const replies: HttpReply[] = [];
+  const replies: ReplyWriter[] = [];
   const settings: HttpSettings = settingsOf({
     sendTimeoutMs: SEND_TIMEOUT_MS,
     handler: (_, reply) => {
-      replies.push(reply.begin());
+      replies.push(reply.begin() as ReplyWriter);
     },
   });
   const connection = new SlowConnection();
-  const server = new HttpServer({} as Reactor, settings);
+  const server = new SessionServer({} as Reactor, settings);
   server.now = 1000;
   const session = new Session(server, connection as unknown as Connection<Session>);
   session.received(Buffer.from(GET));
@@ -69,7 +69,7 @@ function streaming(): Streaming {
     server.now += ms;
     session.look();
   };
-  return { connection, session, reply: replies[0] as HttpReply, lookAfter };
+  return { connection, session, reply: replies[0] as ReplyWriter, lookAfter };
 }
 
 test("a client that acknowledges something is not cut off, though as much waits as did before", () => {

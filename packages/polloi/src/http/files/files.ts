@@ -6,6 +6,7 @@ import type { Kernel } from "../../sys/kernel.ts";
 import { checkKernel } from "../../sys/kernel-option.ts";
 import { kernel as defaultKernel } from "../../sys/open.ts";
 import type { HttpHandler } from "../options.ts";
+import type { ReplyWriter } from "../reply.ts";
 import { Site, type SiteOptions } from "./site.ts";
 
 /** What of a directory is served, and how. */
@@ -60,7 +61,10 @@ export function files(options: FilesOptions, kernel: Kernel = defaultKernel): Fi
     );
   }
   const site = new Site(pathOf(dir), { listing, dotfiles, precompressed, maxAgeMs }, kernel);
-  const handler: HttpHandler = (request, reply) => site.answer(request, reply);
+  const handler: HttpHandler = (request, reply) => {
+    // A server makes no other replies.
+    site.answer(request, reply as ReplyWriter);
+  };
   return Object.assign(handler, {
     fileno: () => site.directory.fileno(),
     close: () => site.directory.close(),

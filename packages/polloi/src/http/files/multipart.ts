@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { HttpReply } from "../reply.ts";
+import type { ReplyWriter } from "../reply.ts";
 import { contentRange } from "./content-range.ts";
 import type { ByteRange } from "./ranges.ts";
 
@@ -19,7 +19,7 @@ export interface MultipartOptions {
  * @source RFC 9110 section 14.6, RFC 2046 section 5.1
  */
 export function sendMultipart(
-  reply: HttpReply,
+  reply: ReplyWriter,
   { fd, size, type, ranges, done }: MultipartOptions,
 ): void {
   // By chance: that a file has it in it is as likely as that somebody guesses a key.

@@ -2,7 +2,7 @@ import { ERRNO } from "../../base/errno.ts";
 import { typeError } from "../../base/misuse.ts";
 import { SysError } from "../../base/sys-error.ts";
 import type { Kernel } from "../../sys/kernel.ts";
-import type { HttpReply } from "../reply.ts";
+import type { ReplyWriter } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { reasonOf } from "../status.ts";
 import { acceptedCodings, type Coding, SUFFIXES } from "./codings.ts";
@@ -68,7 +68,7 @@ export class Site {
   }
 
   /** Answers a request. @throws SysError what nobody expects of a file system: `EIO`. */
-  answer(request: HttpRequest, reply: HttpReply): void {
+  answer(request: HttpRequest, reply: ReplyWriter): void {
     if (this.directory.fileno() < 0) {
       throw typeError("ERR_CLOSED", "Cannot serve files: the handler is closed");
     }
@@ -111,7 +111,7 @@ export class Site {
     return facts;
   }
 
-  #answerWith(plain: OpenFile, path: string, request: HttpRequest, reply: HttpReply): void {
+  #answerWith(plain: OpenFile, path: string, request: HttpRequest, reply: ReplyWriter): void {
     const { libc } = this.#kernel;
     const { precompressed } = this.#options;
     const file = precompressed ? this.#negotiated(plain, path, request) : plain;
@@ -142,7 +142,7 @@ export class Site {
   }
 
   /** @returns Whether the descriptor is on its way, and will be closed. */
-  #send(file: OpenFile, path: string, request: HttpRequest, reply: HttpReply): boolean {
+  #send(file: OpenFile, path: string, request: HttpRequest, reply: ReplyWriter): boolean {
     const { fd, facts, coding } = file;
     const { size } = facts;
     const description = this.#descriptions.of(path, coding, facts);
@@ -189,7 +189,7 @@ export class Site {
     return true;
   }
 
-  #list(path: string, reply: HttpReply): void {
+  #list(path: string, reply: ReplyWriter): void {
     const fd = this.directory.open(path);
     if (typeof fd !== "number") {
       refuseFor(reply, fd);
@@ -225,19 +225,19 @@ export class Site {
 }
 
 /** To the same path with a slash, of which the names in the directory's page are relative. */
-function redirect(path: string, { query, target }: HttpRequest, reply: HttpReply): void {
+function redirect(path: string, { query, target }: HttpRequest, reply: ReplyWriter): void {
   // It has no empty segment: a second slash in front would lead to another host.
   const location = `/${encodePath(path)}/`;
   reply.status(301).header("Location", target.includes("?") ? `${location}?${query}` : location);
   reply.send(`${reasonOf(301)}\n`);
 }
 
-function refuse(reply: HttpReply, status: number): void {
+function refuse(reply: ReplyWriter, status: number): void {
   reply.status(status).send(`${status} ${reasonOf(status)}\n`);
 }
 
 /** @throws SysError when the call failed for a reason that no answer fits. */
-function refuseFor(reply: HttpReply, { syscall, errno }: FailedCall): void {
+function refuseFor(reply: ReplyWriter, { syscall, errno }: FailedCall): void {
   if (ABSENT.has(errno)) refuse(reply, 404);
   else if (errno === -EACCES || errno === -EPERM) refuse(reply, 403);
   else if ([-EMFILE, -ENFILE, -ENOMEM, -EAGAIN].includes(errno)) {

@@ -1,10 +1,10 @@
 import { show, typeError } from "../../base/misuse.ts";
 import { kernel } from "../../sys/open.ts";
 import { RequestError } from "../refusal.ts";
-import type { HttpReply } from "../reply.ts";
-import type { HttpRequest } from "../request.ts";
+import type { ReplyWriter } from "../reply.ts";
+import type { ParsedRequest } from "../request.ts";
 import { reasonOf } from "../status.ts";
-import { FetchInfo } from "./fetch-info.ts";
+import { type FetchInfo, RequestInfo } from "./fetch-info.ts";
 import { replaceGlobals } from "./globals.ts";
 import { closeBody, hasAborted, LightRequest, nativeOf } from "./light-request.ts";
 import { isResponse, sendResponse } from "./send-response.ts";
@@ -20,7 +20,7 @@ export type FetchHandler = (request: Request, info: FetchInfo) => Response | Pro
 
 /** What a fetch handler becomes: what answers, and what takes back what it needed. */
 export interface ServedFetch {
-  readonly handler: (request: HttpRequest, reply: HttpReply) => void | Promise<void>;
+  readonly handler: (request: ParsedRequest, reply: ReplyWriter) => void | Promise<void>;
   readonly release: () => void;
 }
 
@@ -51,7 +51,7 @@ function handlerOf(fetch: FetchHandler, isLight: boolean): ServedFetch["handler"
     const incoming = readIncoming(request, reply);
     if (incoming === undefined) return undefined;
     const given = isLight ? (incoming as unknown as Request) : nativeOf(incoming);
-    const response: unknown = fetch(given, new FetchInfo(request));
+    const response: unknown = fetch(given, new RequestInfo(request));
     if (isThenable(response)) return answerLater(response, incoming, request, reply);
     const sending = sendResponse(response, request, reply);
     if (sending !== undefined) return finish(sending, incoming);
@@ -63,8 +63,8 @@ function handlerOf(fetch: FetchHandler, isLight: boolean): ServedFetch["handler"
 async function answerLater(
   response: PromiseLike<unknown>,
   incoming: LightRequest,
-  request: HttpRequest,
-  reply: HttpReply,
+  request: ParsedRequest,
+  reply: ReplyWriter,
 ): Promise<void> {
   try {
     await sendResponse(await response, request, reply);
@@ -93,8 +93,8 @@ async function finish(sending: Promise<void>, incoming: LightRequest): Promise<v
  */
 export function answerFailure(
   given: unknown,
-  request: HttpRequest,
-  reply: HttpReply,
+  request: ParsedRequest,
+  reply: ReplyWriter,
   broken: (error: unknown) => void,
 ): void {
   if (isThenable(given)) {
@@ -124,7 +124,7 @@ function failureOf(error: unknown, incoming: LightRequest): unknown {
 }
 
 /** @returns `undefined` when it is none that the standard knows, and has been answered. */
-function readIncoming(request: HttpRequest, reply: HttpReply): LightRequest | undefined {
+function readIncoming(request: ParsedRequest, reply: ReplyWriter): LightRequest | undefined {
   const { head } = request;
   if (FORBIDDEN.has(head.method)) {
     refuse(reply, 501, "this method is not served");
@@ -145,7 +145,7 @@ function readIncoming(request: HttpRequest, reply: HttpReply): LightRequest | un
   return undefined;
 }
 
-function refuse(reply: HttpReply, status: number, reason: string): void {
+function refuse(reply: ReplyWriter, status: number, reason: string): void {
   reply.status(status).send(`${status} ${reasonOf(status)}: ${reason}\n`);
 }
 

@@ -1,6 +1,6 @@
 import { latin1 } from "../parser/latin1.ts";
 import { unheard } from "../refusal.ts";
-import type { HttpRequest } from "../request.ts";
+import type { ParsedRequest } from "../request.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";
 import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./light-headers.ts";
 import { defineGetter, INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
@@ -39,7 +39,7 @@ let closeIn: (request: LightRequest) => void;
  * which then has the body.
  */
 export class LightRequest {
-  readonly #request: HttpRequest;
+  readonly #request: ParsedRequest;
   readonly #head: string;
   readonly #method: string;
   readonly #origin: string;
@@ -55,7 +55,7 @@ export class LightRequest {
    * @param origin - What its URL begins with.
    * @param url - All of it, when its target is not the usual path.
    */
-  constructor(request: HttpRequest, origin: string, url?: string) {
+  constructor(request: ParsedRequest, origin: string, url?: string) {
     const { head } = request;
     const { bytes, base } = head.fields;
     this.#request = request;

@@ -1,7 +1,7 @@
 import { typeError } from "../../base/misuse.ts";
 import { checkField } from "../field-check.ts";
-import type { HttpReply } from "../reply.ts";
-import type { HttpRequest } from "../request.ts";
+import type { ReplyWriter } from "../reply.ts";
+import type { ParsedRequest } from "../request.ts";
 import { isBodiless } from "../status.ts";
 import {
   type BodySource,
@@ -40,8 +40,8 @@ const typeLines = new Map<string, string>();
  */
 export function sendResponse(
   response: unknown,
-  request: HttpRequest,
-  reply: HttpReply,
+  request: ParsedRequest,
+  reply: ReplyWriter,
 ): void | Promise<void> {
   if (typeof response === "object" && response !== null) {
     if (isLight(response)) {
@@ -79,7 +79,7 @@ export function isResponse(value: unknown): boolean {
 }
 
 /** Body and all are at hand. */
-function sendContents({ status, body, headers, type }: Contents, reply: HttpReply): void {
+function sendContents({ status, body, headers, type }: Contents, reply: ReplyWriter): void {
   if (status !== 200) reply.status(status);
   if (headers !== null) {
     // Only where nothing is sent that has a length may something else be said of it.
@@ -95,7 +95,7 @@ function sendContents({ status, body, headers, type }: Contents, reply: HttpRepl
 }
 
 /** Nothing follows. When it answers HEAD, nobody knows whether GET would have a body, and how long it would be. */
-function sendNothing(reply: HttpReply): void {
+function sendNothing(reply: ReplyWriter): void {
   if (reply.isToHead) reply.leaveLengthOut();
   reply.send();
 }
@@ -152,8 +152,8 @@ function checkStatus(status: number, type: string): void {
 
 function sendRead(
   { status, headers, body, isFetched, length, isStream }: Readable,
-  request: HttpRequest,
-  reply: HttpReply,
+  request: ParsedRequest,
+  reply: ReplyWriter,
 ): void | Promise<void> {
   if (reply.done) {
     body?.cancel(whyAborted()).catch(ignore);
@@ -201,7 +201,7 @@ interface Origin {
  * @throws TypeError `ERR_INVALID_DATA` for a name or a value that HTTP does not have: `Headers` takes more.
  */
 function addHeaders(
-  reply: HttpReply,
+  reply: ReplyWriter,
   headers: Headers | LightHeaders,
   keepsLength: boolean,
   { isFetched = false, isDecoded = false }: Origin = {},

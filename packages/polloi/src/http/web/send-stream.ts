@@ -1,7 +1,7 @@
 import { typeError } from "../../base/misuse.ts";
 import { RequestError } from "../refusal.ts";
-import type { HttpReply } from "../reply.ts";
-import type { HttpRequest } from "../request.ts";
+import type { ReplyWriter } from "../reply.ts";
+import type { ParsedRequest } from "../request.ts";
 import { bytesIn, isBuffer } from "./buffer-source.ts";
 import type { BodySource } from "./foreign-response.ts";
 import { whyAborted } from "./light-request.ts";
@@ -27,8 +27,8 @@ type Piece = Awaited<ReturnType<BodySource["read"]>>;
  */
 export async function sendStream(
   reader: BodySource,
-  request: HttpRequest,
-  reply: HttpReply,
+  request: ParsedRequest,
+  reply: ReplyWriter,
   addHeaders: (isWhole: boolean) => void,
 ): Promise<void> {
   const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
@@ -82,7 +82,7 @@ export async function sendStream(
 /** Sends a piece, and waits until the client has room for another. */
 async function write(
   bytes: string | Uint8Array,
-  reply: HttpReply,
+  reply: ReplyWriter,
   quiet: QuietWatch,
 ): Promise<void> {
   quiet.isBusy = true;

@@ -1,5 +1,5 @@
 import { hostOf, type SocketAddress } from "../../socket/address.ts";
-import type { HttpRequest } from "../request.ts";
+import type { ParsedRequest } from "../request.ts";
 
 /** Targets that a URL would not change: nothing to encode or decode, no dots to resolve. */
 const PLAIN = /^(?:\/(?!\.)|[\w\-~!$&()*+,;=:@.?])+$/;
@@ -47,7 +47,7 @@ export function listeningHost(address: SocketAddress | null): string {
  *
  * @returns `undefined` when it makes no URL.
  */
-export function unusualUrl(request: HttpRequest, origin: string): string | undefined {
+export function unusualUrl(request: ParsedRequest, origin: string): string | undefined {
   if (request.head.form === "asterisk") return `${origin}/*`;
   const { target } = request;
   return URL.canParse(target) ? new URL(target).href : undefined;

@@ -184,10 +184,6 @@ export const HTTP: Table = {
         await new http.AccessLog(given as http.AccessLogOptions).close();
       },
     },
-    FetchInfo: internal("a server makes it"),
-    HttpReply: internal("a server makes it"),
-    HttpRequest: internal("a server makes it"),
-    HttpServer: internal("serve makes it"),
     RequestError: internal("a server makes it"),
     files: maker(
       http.files,
@@ -274,16 +270,6 @@ export const HTTP: Table = {
       request("upgrade", options(OF_CONNECTIONS)),
       request("whenLeft", CALLBACK),
     ]),
-    ...Object.fromEntries(
-      [
-        ...["HttpReply.lines", "HttpReply.leaveLengthOut", "HttpReply.fail", "HttpReply.forget"],
-        ...["HttpReply.abandon", "HttpRequest.ignoreBody", "HttpRequest.drop", "HttpRequest.left"],
-        ...["HttpRequest.lost", "HttpRequest.over", "HttpServer.opened", "HttpServer.received"],
-        ...["HttpServer.closed", "HttpServer.taken", "HttpServer.giveBack", "HttpServer.answered"],
-        ...["HttpServer.ended", "HttpServer.refused", "HttpServer.failed", "HttpServer.handedOver"],
-        ...["HttpServer.soon", "HttpServer.stopping"],
-      ].map((name) => [name, internal("for the session")]),
-    ),
     "HttpServer.stop": {
       args: [MILLISECONDS],
       run: ([graceMs]) => {

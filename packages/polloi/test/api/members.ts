@@ -1,0 +1,129 @@
+/** The entry points of the library, and the members of the classes and interfaces that they export. */
+
+/** An entry point: its file below `packages/polloi/src`, and for each type its members in alphabetical order. */
+export interface Expected {
+  readonly file: string;
+  readonly types: Readonly<Record<string, string>>;
+}
+
+export const MEMBERS: Readonly<Record<string, Expected>> = {
+  polloi: {
+    file: "index.ts",
+    types: {
+      ConnectOptions:
+        "close connectTimeoutMs data drain end error highWaterBytes host idleTimeoutMs localAddress maxPendingBytes noDelay open path port stopping timeout zeroCopy",
+      Connection:
+        "[Symbol.dispose] close data destroy end fileno handOver localAddress pause paused peerState pendingBytes remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes write",
+      ConnectionOptions: "highWaterBytes idleTimeoutMs maxPendingBytes noDelay zeroCopy",
+      EngineReport: "name reason works",
+      Handlers: "close data drain end error open stopping timeout",
+      ListenOptions:
+        "acceptError address backlog close data drain dualStack end error exclusive family fd gone highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port reuseAddr reusePort stopping timeout zeroCopy",
+      Listener: "[Symbol.dispose] address close connections fileno port stop",
+      OutgoingFile: "done fd length offset",
+      Reactor:
+        "[Symbol.dispose] adopt alive close connect engine fileno listen run setTimer stop trigger turn watch",
+      ReactorChoice: "engine trigger",
+      ReactorConstructor: "",
+      ReactorOptions: "engine kernel trigger",
+      SysError: "address cause code errno fd hint message name port stack syscall",
+      Timer: "active cancel refresh",
+      Watch: "[Symbol.dispose] close fileno modify",
+    },
+  },
+  "polloi/http": {
+    file: "http/index.ts",
+    types: {
+      AccessEntry: "bytes durationMs method remoteAddress request status target version",
+      AccessLog: "close lost reopen write",
+      AccessLogOptions: "format to",
+      AccessSink: "write",
+      BodyReader: "abort data end",
+      FetchInfo: "fileno localAddress remoteAddress tcpInfo upgrade",
+      FilesHandler: "[Symbol.dispose] close fileno",
+      FilesOptions: "dir dotfiles listing maxAgeMs precompressed",
+      HttpCounts: "connections refused requests",
+      HttpOptions:
+        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port reactor reusePort sendTimeoutMs worker",
+      HttpReply:
+        "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
+      HttpRequest:
+        "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused query read remoteAddress resume target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
+      HttpServer: "address connections counts port stop",
+      HttpTimeouts: "bodyTimeoutMs halfCloseTimeoutMs headTimeoutMs idleTimeoutMs sendTimeoutMs",
+      HttpWorker: "listen reactor",
+      ParserLimits:
+        "maxBodyBytes maxChunkExtensionBytes maxHeadBytes maxHeaders maxTargetBytes maxTrailerBytes",
+      RequestError: "cause code message name stack status",
+    },
+  },
+  "polloi/select": {
+    file: "select/index.ts",
+    types: {
+      Epoll: "[Symbol.dispose] close closed fileno modify poll register unregister",
+      EpollOptions: "fd kernel",
+      HasFileno: "fileno",
+      Poll: "modify poll register unregister",
+      SignalFd: "[Symbol.dispose] close closed fileno read",
+      SignalFdOptions: "kernel",
+      SysError: "address cause code errno fd hint message name port stack syscall",
+    },
+  },
+  "polloi/selectors": {
+    file: "selectors/index.ts",
+    types: {
+      DefaultSelector:
+        "[Symbol.dispose] capabilities close closed fileno getKey getMap modify name passedOver register select unregister wait",
+      EpollSelector:
+        "[Symbol.dispose] capabilities close closed fileno getKey getMap modify name register select unregister wait",
+      HasFileno: "fileno",
+      PassedOver: "name reason",
+      PollSelector:
+        "[Symbol.dispose] capabilities close closed fileno getKey getMap modify name register select unregister wait",
+      PollerCapabilities: "edge exclusive hangup maxFd oneShot peerClosed regularFiles",
+      SelectSelector:
+        "[Symbol.dispose] capabilities close closed fileno getKey getMap modify name register select unregister wait",
+      Selector:
+        "[Symbol.dispose] capabilities close closed fileno getKey getMap modify name register select unregister wait",
+      SelectorBatch: "[Symbol.iterator] capacity count eventsAt keyAt take",
+      SelectorKey: "data events fd fileObject",
+      SelectorMap: "[Symbol.iterator] entries get has keys size values",
+      SelectorOptions: "kernel",
+      SysError: "address cause code errno fd hint message name port stack syscall",
+      Waker: "[Symbol.dispose] close drain fileno wake",
+      WakerOptions: "fd kernel",
+      WatchOptions: "exclusive oneShot trigger",
+    },
+  },
+  "polloi/socket": {
+    file: "socket/index.ts",
+    types: {
+      Accepted: "address socket",
+      CreateConnectionOptions: "family host kernel localAddress path port timeoutMs",
+      CreateServerOptions:
+        "address backlog dualStack family host kernel nonBlocking path port reuseAddr reusePort type",
+      Credentials: "gid pid uid",
+      CredentialsMessage: "credentials",
+      InetAddress: "address family flowInfo path port scopeId",
+      ListenOptions:
+        "address backlog dualStack family host nonBlocking path port reuseAddr reusePort type",
+      RawAncillaryMessage: "data level type",
+      ReceivedFds: "address bytes fds flags truncated",
+      ReceivedFrom: "address bytes",
+      ReceivedInto: "address length",
+      ReceivedMessage: "address ancillary bytes flags",
+      ResolveError: "cause code hint hostname message name stack syscall",
+      ResolveOptions: "family port",
+      RightsMessage: "fds",
+      Socket:
+        "[Symbol.dispose] accept atMark bind close closed connect connectEx detach dup family fileno getBlocking getTimeout getsockopt isInheritable listen localAddress options protocol recv recvFrom recvFromInto recvInto recvMsg remoteAddress send sendAll sendMsg sendTo setBlocking setInheritable setTimeout setsockopt shutdown type",
+      SocketInit: "fd kernel",
+      SocketOptions:
+        "broadcast congestion cork deferAcceptSeconds error fastOpen fastOpenConnect incomingCpu ipv6Only keepAlive keepCount keepIdleSeconds keepIntervalSeconds lingerSeconds listening maxSegment noDelay notSentLowAt oobInline passCredentials peerCredentials priority quickAck receiveBufferSize receiveLowAt reuseAddr reusePort sendBufferSize tcpInfo ttl typeOfService userTimeoutMs",
+      SysError: "address cause code errno fd hint message name port stack syscall",
+      TcpInfo:
+        "advMss atoUs backoff busyTimeUs bytesAcked bytesReceived bytesRetrans bytesSent caState dataSegsIn dataSegsOut delivered deliveredCe deliveryRate deliveryRateAppLimited dsackDups fackets fastOpenClientFail lastAckRecvMs lastAckSentMs lastDataRecvMs lastDataSentMs lost maxPacingRate minRttUs notSentBytes options pacingRate pmtu probes rcvMss rcvOoopack rcvRttUs rcvSpace rcvSsthresh rcvWnd rcvWscale rehash reordSeen reordering retrans retransmits rtoUs rttUs rttVarUs rwndLimitedUs sacked segsIn segsOut sndCwnd sndMss sndSsthresh sndWnd sndWscale sndbufLimitedUs state totalRetrans unacked",
+      UnixAddress: "address family path port",
+    },
+  },
+};
