@@ -37,7 +37,6 @@ export {
 export { DEFAULT_GRACE_MS } from "./reactor/listener.ts";
 export { beforeSends } from "./reactor/reactor.ts";
 export * as epollConstants from "./select/constants.ts";
-export { MODE_EDGE } from "./selectors/events.ts";
 export { openPoller, POLLER_NAMES, whyNot } from "./selectors/open-poller.ts";
 export { type Poller, ReadyBatch } from "./selectors/poller.ts";
 export { decodeAddress, formatPath } from "./socket/address.ts";

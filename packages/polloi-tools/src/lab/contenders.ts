@@ -1,5 +1,6 @@
-import { type Kernel, MODE_EDGE, openPoller, POLLER_NAMES, whyNot } from "polloi/internal";
-import { EVENT_READ, type PollerName } from "polloi/selectors";
+import { type Kernel, openPoller, POLLER_NAMES, whyNot } from "polloi/internal";
+import { EPOLLET, POLLIN } from "polloi/select";
+import type { PollerName } from "polloi/selectors";
 
 /** An engine with the way in which it reports. */
 export interface Contender {
@@ -8,7 +9,7 @@ export interface Contender {
   /** What it is called in a table or chart: `epoll, edge`. */
   readonly label: string;
   readonly engine: PollerName;
-  /** What a watch asks for: EVENT_READ, and MODE_EDGE where it is edge-triggered. */
+  /** What a watch asks for: POLLIN, and EPOLLET where it is edge-triggered. */
   readonly interest: number;
 }
 
@@ -41,14 +42,14 @@ export function findContenders(kernel: Kernel): { contenders: Contender[]; skipp
       name: engine,
       label: edge ? `${engine}, level` : engine,
       engine,
-      interest: EVENT_READ,
+      interest: POLLIN,
     });
     if (edge) {
       contenders.push({
         name: `${engine}-edge`,
         label: `${engine}, edge`,
         engine,
-        interest: EVENT_READ | MODE_EDGE,
+        interest: POLLIN | EPOLLET,
       });
     }
   }

@@ -3,7 +3,7 @@ import { cpSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { kernel, openPoller, POLLER_NAMES, type Poller, whyNot } from "polloi/internal";
-import { EVENT_READ } from "polloi/selectors";
+import { POLLIN } from "polloi/select";
 import {
   assertRefused,
   folder,
@@ -41,7 +41,7 @@ describe("the idle field", limits, () => {
         const poller = openPoller(name, kernel);
         const tally = { events: 0, waits: 0 };
         try {
-          field.watchBy(poller, EVENT_READ);
+          field.watchBy(poller, POLLIN);
           field.chain(poller, 17, tally);
         } finally {
           poller.close();

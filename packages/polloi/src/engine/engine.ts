@@ -60,8 +60,8 @@ export interface Completions {
   returned(slot: number): void;
   /** A stream failed and will do nothing more: `errno` is why, in the call named. */
   failed(slot: number, errno: number, syscall: string): void;
-  /** A watched descriptor is ready: EVENT_* bits. */
-  ready(slot: number, events: number): void;
+  /** A watched descriptor is ready: POLL* bits. */
+  ready(slot: number, mask: number): void;
   /**
    * The engine takes its memory back: whatever is to be sent from there is to be sent now. Comes after
    * every few `received`, and once more when all of a turn is told.
@@ -146,7 +146,7 @@ export interface Engine {
    * `length`, and what sendfile(2) fails with, be it the stream's fault or the file's.
    */
   sendFile(slot: number, file: number, offset: number, length: number): number;
-  /** Reports readiness of any descriptor; `interest` is EVENT_* bits. */
+  /** Reports readiness of any descriptor; `interest` is POLL* bits. */
   watch(slot: number, fd: number, interest: number): number;
   /** Changes what a watch asks for. */
   modify(slot: number, interest: number): number;

@@ -1,6 +1,6 @@
 import { ERRNO } from "../base/errno.ts";
 import { check } from "../base/sys-error.ts";
-import { EVENT_READ, MODE_EXCLUSIVE } from "../selectors/events.ts";
+import { EPOLLEXCLUSIVE, POLLIN } from "../select/constants.ts";
 import type { Poller } from "../selectors/poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Mirror } from "./mirror.ts";
@@ -71,7 +71,7 @@ export class Interests {
   unpark(slot: number): number {
     const slots = this.#slots;
     const fd = slots.fds[slot] as number;
-    const interest = EVENT_READ | ((slots.interests[slot] as number) & MODE_EXCLUSIVE);
+    const interest = POLLIN | ((slots.interests[slot] as number) & EPOLLEXCLUSIVE);
     const result = this.#ask(slot, fd, interest);
     if (result < 0) return result;
     slots.interests[slot] = interest;

@@ -1,5 +1,5 @@
 import { ERRNO } from "../base/errno.ts";
-import { EVENT_READ } from "../selectors/events.ts";
+import { POLLIN } from "../select/constants.ts";
 import { EpollPoller } from "../selectors/pollers/epoll-poller.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -73,7 +73,7 @@ export class Mirror {
       if (counter < 0) return counter;
       this.#always = counter;
     }
-    const result = this.#set.add(this.#always, EVENT_READ, 0);
+    const result = this.#set.add(this.#always, POLLIN, 0);
     return result === -ERRNO.EEXIST ? 0 : result;
   }
 }

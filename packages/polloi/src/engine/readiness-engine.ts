@@ -8,15 +8,16 @@
 import { ERRNO } from "../base/errno.ts";
 import { check } from "../base/sys-error.ts";
 import {
-  EVENT_ERROR,
-  EVENT_HANGUP,
-  EVENT_PEER_CLOSED,
-  EVENT_PRIORITY,
-  EVENT_READ,
-  EVENT_WRITE,
-  MODE_EDGE,
-  MODE_EXCLUSIVE,
-} from "../selectors/events.ts";
+  EPOLLET,
+  EPOLLEXCLUSIVE,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  POLLPRI,
+  POLLRDHUP,
+} from "../select/constants.ts";
 import { type Poller, ReadyBatch } from "../selectors/poller.ts";
 import { readUnread, takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
@@ -42,9 +43,10 @@ import {
   Slots,
 } from "./slots.ts";
 
-const HANGUP = EVENT_ERROR | EVENT_HANGUP;
+const ERROR = POLLERR | POLLNVAL;
+const HANGUP = ERROR | POLLHUP;
 // Priority is asked for because a receive stops short of an urgent byte, with more behind it.
-const EDGE_STREAM = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_PEER_CLOSED | MODE_EDGE;
+const EDGE_STREAM = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | EPOLLET;
 
 /** One reactor's I/O over select, poll or epoll. */
 export class ReadinessEngine implements Engine {
@@ -94,15 +96,15 @@ export class ReadinessEngine implements Engine {
   }
 
   listen(slot: number, fd: number, exclusive = false): number {
-    const mode = exclusive && this.#poller.capabilities.exclusive ? MODE_EXCLUSIVE : 0;
-    return this.#interests.add(slot, fd, KIND_LISTENER, EVENT_READ | mode);
+    const mode = exclusive && this.#poller.capabilities.exclusive ? EPOLLEXCLUSIVE : 0;
+    return this.#interests.add(slot, fd, KIND_LISTENER, POLLIN | mode);
   }
 
   setAccepting(slot: number, accepting: boolean): number {
     const { interests } = this.#slots;
     // What waits exclusively cannot be modified: it is taken out, and added again. epoll_ctl(2)
-    if (((interests[slot] as number) & MODE_EXCLUSIVE) === 0) {
-      return this.#interests.modify(slot, accepting ? EVENT_READ : 0);
+    if (((interests[slot] as number) & EPOLLEXCLUSIVE) === 0) {
+      return this.#interests.modify(slot, accepting ? POLLIN : 0);
     }
     if (accepting !== this.#slots.has(slot, FLAG_PARKED)) return 0;
     if (accepting) return this.#interests.unpark(slot);
@@ -111,11 +113,11 @@ export class ReadinessEngine implements Engine {
   }
 
   connect(slot: number, fd: number): number {
-    return this.#interests.add(slot, fd, KIND_CONNECTING, EVENT_WRITE);
+    return this.#interests.add(slot, fd, KIND_CONNECTING, POLLOUT);
   }
 
   open(slot: number, fd: number): number {
-    const interest = this.#edge ? EDGE_STREAM : EVENT_READ;
+    const interest = this.#edge ? EDGE_STREAM : POLLIN;
     const slots = this.#slots;
     const receiving =
       this.#edge && isUnixSocket(this.#kernel, fd)
@@ -199,8 +201,8 @@ export class ReadinessEngine implements Engine {
       const filed = this.#files.begin();
       const count = this.#poller.wait(ready, filed + again.length > 0 ? 0 : timeoutMs);
       if (count < 0) check(count, `${this.name} wait`);
-      const { tags, events } = ready;
-      for (let i = 0; i < count; i++) this.#dispatch(tags[i] as number, events[i] as number);
+      const { tags, masks } = ready;
+      for (let i = 0; i < count; i++) this.#dispatch(tags[i] as number, masks[i] as number);
       if (again.length > 0) this.#serveAgain(again);
       this.#settle();
       return count + filed + again.length;
@@ -227,10 +229,10 @@ export class ReadinessEngine implements Engine {
     this.#kernel.arenas.release(this.#received);
   }
 
-  #dispatch(slot: number, events: number): void {
+  #dispatch(slot: number, mask: number): void {
     switch (this.#slots.kinds[slot]) {
       case KIND_STREAM:
-        this.#streamReady(slot, events);
+        this.#streamReady(slot, mask);
         return;
       case KIND_LISTENER:
         this.#accept(slot);
@@ -242,7 +244,7 @@ export class ReadinessEngine implements Engine {
         );
         return;
       case KIND_WATCH:
-        this.#completions.ready(slot, events);
+        this.#completions.ready(slot, mask);
         return;
       default: // Closed earlier in this batch: a stale event.
     }
@@ -262,26 +264,25 @@ export class ReadinessEngine implements Engine {
     }
   }
 
-  #streamReady(slot: number, events: number): void {
+  #streamReady(slot: number, mask: number): void {
     const slots = this.#slots;
-    if ((events & EVENT_WRITE) !== 0) {
+    if ((mask & POLLOUT) !== 0) {
       if (slots.sendLengths[slot] !== 0) this.#sendRest(slot);
       else if (slots.has(slot, FLAG_ROOM)) this.#roomy(slot);
       if (slots.kinds[slot] !== KIND_STREAM) return;
     }
-    if ((events & ~EVENT_WRITE) === 0) return;
-    if (slots.has(slot, FLAG_RECEIVING)) this.#receive(slot, events);
-    else this.#notReceiving(slot, events);
+    if ((mask & ~POLLOUT) === 0) return;
+    if (slots.has(slot, FLAG_RECEIVING)) this.#receive(slot, mask);
+    else this.#notReceiving(slot, mask);
   }
 
-  #receive(slot: number, events: number): void {
+  #receive(slot: number, mask: number): void {
     const { libc } = this.#kernel;
     const slots = this.#slots;
     const fd = slots.fds[slot] as number;
     // A short receive has emptied the socket, but for an end that was there before it, an urgent byte
     // that it stopped at, or descriptors that came along: none of them brings an edge of its own.
-    const toEmpty =
-      (events & ~(EVENT_READ | EVENT_WRITE)) !== 0 || this.#slots.has(slot, FLAG_TO_EMPTY);
+    const toEmpty = (mask & ~(POLLIN | POLLOUT)) !== 0 || this.#slots.has(slot, FLAG_TO_EMPTY);
     for (let budget = this.#edge ? RECEIVE_BUDGET : 1; budget > 0; budget--) {
       const offset = this.#offset;
       const length = libc.recv(fd, this.#received.address + offset, RECEIVE_BYTES, 0);
@@ -313,16 +314,16 @@ export class ReadinessEngine implements Engine {
   }
 
   /** Something came for a stream whose owner does not receive. */
-  #notReceiving(slot: number, events: number): void {
+  #notReceiving(slot: number, mask: number): void {
     this.#slots.raise(slot, FLAG_UNREAD);
-    if ((events & EVENT_ERROR) !== 0) {
+    if ((mask & ERROR) !== 0) {
       const errno = takeSocketError(this.#kernel, this.#slots.fds[slot] as number);
       if (errno !== 0) {
         this.#completions.failed(slot, errno, "recv");
         return;
       }
     }
-    if ((events & HANGUP) === 0) return;
+    if ((mask & HANGUP) === 0) return;
     // Both halves are closed. What was received before can still be read, and nothing can be sent.
     if (this.#sending(slot)) this.#completions.failed(slot, ERRNO.EPIPE, "send");
     else if (!this.#edge) this.#interests.park(slot);
@@ -379,7 +380,7 @@ export class ReadinessEngine implements Engine {
       if (!slots.has(slot, FLAG_AGAIN)) continue;
       this.#slots.lower(slot, FLAG_AGAIN);
       // Why it stands here is forgotten, so it is read until it would block.
-      this.#streamReady(slot, EVENT_READ | EVENT_PEER_CLOSED);
+      this.#streamReady(slot, POLLIN | POLLRDHUP);
     }
   }
 
@@ -388,8 +389,8 @@ export class ReadinessEngine implements Engine {
     if (this.#edge) return 0;
     const slots = this.#slots;
     if (slots.has(slot, FLAG_PARKED)) return 0;
-    const read = slots.has(slot, FLAG_RECEIVING) ? EVENT_READ : 0;
-    return this.#interests.modify(slot, this.#sending(slot) ? read | EVENT_WRITE : read);
+    const read = slots.has(slot, FLAG_RECEIVING) ? POLLIN : 0;
+    return this.#interests.modify(slot, this.#sending(slot) ? read | POLLOUT : read);
   }
 
   #release(): void {

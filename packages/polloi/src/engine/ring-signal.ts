@@ -14,7 +14,6 @@ import { ERRNO } from "../base/errno.ts";
 import { check } from "../base/sys-error.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN } from "../select/constants.ts";
 import { EpollSet } from "../select/epoll-set.ts";
-import { maskOf } from "../selectors/pollers/poll-mask.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, S_IFIFO, S_IFREG, S_IFSOCK } from "../sys/abi.ts";
 import { fileTypeOf } from "../sys/file-type.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -23,7 +22,7 @@ import type { RawRing } from "../uring/raw-ring.ts";
 /** No write to an eventfd wakes the readers of these. */
 const APART: readonly number[] = [S_IFSOCK, S_IFIFO, S_IFREG];
 
-/** A descriptor that the ring polls, and the EVENT_* bits that it is polled for. */
+/** A descriptor that the ring polls, and the POLL* bits that it is polled for. */
 export type Polled = readonly [fd: number, interest: number];
 
 /**
@@ -84,16 +83,15 @@ export class RingSignal {
   /**
    * The ring polls `fd`, or polls it for something else. To be called before the ring is asked to.
    *
-   * @param interest - EVENT_* bits.
+   * @param interest - POLL* bits.
    * @returns 0 or more, or `-errno`.
    */
   add(fd: number, interest: number): number {
     const set = this.#set;
     if (set === undefined || APART.includes(fileTypeOf(this.#kernel, fd))) return 0;
     this.#mixed = true;
-    const mask = maskOf(interest);
-    const result = set.control(EPOLL_CTL_ADD, fd, mask, 0);
-    if (result === -ERRNO.EEXIST) return set.control(EPOLL_CTL_MOD, fd, mask, 0);
+    const result = set.control(EPOLL_CTL_ADD, fd, interest, 0);
+    if (result === -ERRNO.EEXIST) return set.control(EPOLL_CTL_MOD, fd, interest, 0);
     // What cannot be watched is always ready.
     return result === -ERRNO.EPERM ? 0 : result;
   }

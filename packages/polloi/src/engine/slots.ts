@@ -21,15 +21,15 @@ export const FLAG_TO_EMPTY = 32;
 export const FLAG_ROOM = 64;
 
 /**
- * What an engine knows of each slot, in columns: 23 bytes a slot and nothing for the garbage
+ * What an engine knows of each slot, in columns: 25 bytes a slot and nothing for the garbage
  * collector to walk, whether there are ten connections or a million.
  */
 export class Slots {
   kinds: Uint8Array = new Uint8Array(64);
   flags: Uint8Array = new Uint8Array(64);
   fds: Int32Array = new Int32Array(64);
-  /** What the poller was last asked for. */
-  interests: Uint16Array = new Uint16Array(64);
+  /** The mask that the poller was last asked for: POLL* bits, and EPOLLET or EPOLLEXCLUSIVE. */
+  interests: Int32Array = new Int32Array(64);
   /** Where the bytes in flight start. */
   sendAddresses: Float64Array = new Float64Array(64);
   /** How many there are. */
@@ -71,7 +71,7 @@ export class Slots {
     this.kinds = grown(this.kinds, new Uint8Array(size));
     this.flags = grown(this.flags, new Uint8Array(size));
     this.fds = grown(this.fds, new Int32Array(size));
-    this.interests = grown(this.interests, new Uint16Array(size));
+    this.interests = grown(this.interests, new Int32Array(size));
     this.sendAddresses = grown(this.sendAddresses, new Float64Array(size));
     this.sendLengths = grown(this.sendLengths, new Uint32Array(size));
   }

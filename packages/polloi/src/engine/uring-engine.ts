@@ -13,8 +13,7 @@
  */
 import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
-import { EVENT_ERROR, EVENT_HANGUP, EVENT_WRITE } from "../selectors/events.ts";
-import { eventsOf } from "../selectors/pollers/poll-mask.ts";
+import { POLLERR, POLLHUP, POLLOUT } from "../select/constants.ts";
 import { readUnread, takeSocketError } from "../socket/raw.ts";
 import { F_GETFD } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -147,7 +146,7 @@ export class UringEngine implements Engine {
   }
 
   connect(slot: number, fd: number): number {
-    return this.#take(slot, fd, KIND_CONNECTING, EVENT_WRITE, 0);
+    return this.#take(slot, fd, KIND_CONNECTING, POLLOUT, 0);
   }
 
   open(slot: number, fd: number): number {
@@ -365,8 +364,8 @@ export class UringEngine implements Engine {
         return 1;
       }
       case KIND_WATCH: {
-        const told = (slots.interests[slot] as number) | EVENT_ERROR | EVENT_HANGUP;
-        const events = result < 0 ? EVENT_ERROR : eventsOf(result) & told;
+        const told = (slots.interests[slot] as number) | POLLERR | POLLHUP;
+        const events = result < 0 ? POLLERR : result & told;
         if (events !== 0) this.#completions.ready(slot, events);
         // Asked for anew each time, which is what makes it level-triggered.
         if (slots.isCurrent(slot, tag)) this.#operations.poll(slot);

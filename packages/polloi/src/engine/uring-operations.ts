@@ -1,6 +1,5 @@
 import { ERRNO } from "../base/errno.ts";
-import { EVENT_WRITE } from "../selectors/events.ts";
-import { maskOf } from "../selectors/pollers/poll-mask.ts";
+import { POLLOUT } from "../select/constants.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../socket/constants.ts";
 import {
   IORING_CQE_F_MORE,
@@ -97,7 +96,7 @@ export class UringOperations {
     const slots = this.#slots;
     if (slots.has(slot, FLAG_POLLED)) return;
     slots.raise(slot, FLAG_POLLED);
-    const mask = maskOf(slots.interests[slot] as number);
+    const mask = slots.interests[slot] as number;
     this.#ring.submissions.poll(slots.fds[slot] as number, mask, slot, slots.tag(slot, OP_POLL));
     this.#pushed(slot);
   }
@@ -106,7 +105,7 @@ export class UringOperations {
   pollRoom(slot: number): void {
     const slots = this.#slots;
     slots.raise(slot, FLAG_ROOM);
-    const mask = maskOf(EVENT_WRITE);
+    const mask = POLLOUT;
     this.#ring.submissions.poll(slots.fds[slot] as number, mask, slot, slots.tag(slot, OP_ROOM));
     this.#pushed(slot);
   }

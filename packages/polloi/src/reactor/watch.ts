@@ -2,7 +2,7 @@ import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
-import { EVENT_ALL } from "../selectors/events.ts";
+import { EVENT_ALL, eventsOf, maskOf } from "../selectors/events.ts";
 import { type Loop, Owner } from "./loop.ts";
 
 /**
@@ -41,7 +41,7 @@ export class DescriptorWatch extends Owner implements Watch {
     this.#fd = fd;
     this.#callback = callback;
     this.#slot = loop.take(this);
-    const result = loop.engine.watch(this.#slot, fd, events);
+    const result = loop.engine.watch(this.#slot, fd, maskOf(events));
     if (result < 0) {
       loop.giveBack(this.#slot);
       throw watchError(loop, result, fd);
@@ -55,7 +55,7 @@ export class DescriptorWatch extends Owner implements Watch {
   modify(events: number): void {
     checkEvents(events, 0);
     if (this.#fd < 0) return;
-    check(this.#loop.engine.modify(this.#slot, events), "modify", { fd: this.#fd });
+    check(this.#loop.engine.modify(this.#slot, maskOf(events)), "modify", { fd: this.#fd });
   }
 
   close(): void {
@@ -66,9 +66,9 @@ export class DescriptorWatch extends Owner implements Watch {
     this.close();
   }
 
-  override ready(events: number): void {
+  override ready(mask: number): void {
     try {
-      this.#callback(events);
+      this.#callback(eventsOf(mask));
     } catch (thrown) {
       this.#loop.fail(thrown);
     }

@@ -1,6 +1,6 @@
 import { integerOf, type Range } from "../base/argument.ts";
 import { printAs } from "../base/inspect.ts";
-import { EVENT_ERROR, EVENT_HANGUP, EVENT_READ, EVENT_WRITE } from "./events.ts";
+import { EVENT_ERROR, EVENT_HANGUP, EVENT_READ, EVENT_WRITE, eventsOf } from "./events.ts";
 import type { SelectorKey } from "./key.ts";
 import { type Poller, ReadyBatch } from "./poller.ts";
 import type { Entry, Registry } from "./registry.ts";
@@ -39,6 +39,7 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
   readonly capacity: number;
   readonly #indexes: Range;
   readonly #ready: ReadyBatch;
+  readonly #events: Uint32Array;
   readonly #entries: (Entry<Data> | undefined)[];
   #count = 0;
 
@@ -51,6 +52,7 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
     this.#indexes = [0, capacity - 1];
     this.capacity = capacity;
     this.#ready = new ReadyBatch(capacity);
+    this.#events = new Uint32Array(capacity);
     this.#entries = new Array<undefined>(capacity).fill(undefined);
   }
 
@@ -77,7 +79,7 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
    */
   eventsAt(index: number): number {
     this.#checkIndex(index);
-    return index < this.#count ? (this.#ready.events[index] as number) : 0;
+    return index < this.#count ? (this.#events[index] as number) : 0;
   }
 
   #checkIndex(index: number): void {
@@ -105,10 +107,10 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
     for (let i = 0; i < found; i++) {
       const entry = registry.at(ready.tags[i] as number);
       if (entry === undefined) continue;
-      const events = ready.events[i] as number;
+      const events = eventsOf(ready.masks[i] as number);
       // Whoever only reads and writes must come to read the error or the end.
       const asked = (events & BROKEN) === 0 ? 0 : entry.key.events & READ_WRITE;
-      ready.events[count] = events | asked;
+      this.#events[count] = events | asked;
       this.#entries[count++] = entry;
     }
     for (let i = count; i < this.#count; i++) this.#entries[i] = undefined;

@@ -1,8 +1,8 @@
 import { ERRNO } from "../base/errno.ts";
 import { check, SysError } from "../base/sys-error.ts";
+import { POLLIN } from "../select/constants.ts";
 import { EFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { EVENT_READ } from "./events.ts";
 import { type Poller, type PollerName, ReadyBatch } from "./poller.ts";
 import { EpollPoller } from "./pollers/epoll-poller.ts";
 import { PollPoller } from "./pollers/poll-poller.ts";
@@ -73,7 +73,7 @@ function openTried(name: PollerName, kernel: Kernel): Poller {
     check(fd, "eventfd");
     // A number that select has no bit for says nothing of the engine.
     if (fd <= poller.capabilities.maxFd) {
-      check(poller.add(fd, EVENT_READ, 0), name);
+      check(poller.add(fd, POLLIN, 0), name);
       const found = check(poller.wait(new ReadyBatch(1), 0), name);
       check(poller.remove(fd), name);
       if (found !== 1) throw new SysError(name, ERRNO.EIO, { hint: "it did not report readiness" });

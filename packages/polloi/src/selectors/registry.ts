@@ -6,7 +6,7 @@ import type { SelectorKey } from "./key.ts";
 export interface Entry<Data> {
   /** Replaced by a modify. */
   key: SelectorKey<Data>;
-  /** EVENT_* and MODE_* bits: what was last asked of the engine. */
+  /** The mask that the poller was last asked for. */
   interest: number;
   /** What the engine reports it by. */
   readonly tag: number;

@@ -5,20 +5,18 @@ import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
+import { EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT } from "../select/constants.ts";
 import { EPOLL_HINTS } from "../select/epoll.ts";
 import { fdTooLarge } from "../select/select-sets.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
 import { SelectorBatch } from "./batch.ts";
-import {
-  EVENT_ALL,
-  EVENT_PEER_CLOSED,
-  MODE_EDGE,
-  MODE_EXCLUSIVE,
-  MODE_ONE_SHOT,
-} from "./events.ts";
+import { EVENT_ALL, EVENT_PEER_CLOSED, maskOf } from "./events.ts";
 import { type DataArguments, RegisteredKey, type SelectorKey, type WatchOptions } from "./key.ts";
 import type { Poller, PollerCapabilities, PollerName } from "./poller.ts";
 import { type Entry, Registry, SelectorMap } from "./registry.ts";
+
+/** How a descriptor is watched, beside for what. */
+const MODES = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE;
 
 /** The most that one `select` reports: what an engine gives in one call. */
 const MAX_READY = 65_536;
@@ -121,7 +119,8 @@ export class Selector<Data = unknown> {
   ): SelectorKey<Data> {
     this.#assertOpen("register");
     const [data, options] = rest as DataAndOptions<Data>;
-    const interest = this.#eventsOf(events) | this.#modesOf(options === undefined ? {} : options);
+    const interest =
+      maskOf(this.#checked(events)) | this.#modesOf(options === undefined ? {} : options);
     const fd = filenoOf(fileObject);
     if (this.#registry.find(fileObject) !== undefined || this.#registry.find(fd) !== undefined) {
       throw typeError("ERR_ALREADY_REGISTERED", `Cannot register fd ${fd}: it is registered`);
@@ -172,10 +171,10 @@ export class Selector<Data = unknown> {
     this.#assertOpen("modify");
     const entry = this.#entryOf(fileObject, "modify");
     const [data, options] = rest as DataAndOptions<Data>;
-    const modes = options === undefined ? entry.interest & ~EVENT_ALL : this.#modesOf(options);
-    const interest = this.#eventsOf(events) | modes;
+    const modes = options === undefined ? entry.interest & MODES : this.#modesOf(options);
+    const interest = maskOf(this.#checked(events)) | modes;
     const { fd } = entry.key;
-    if (interest !== entry.interest || (interest & MODE_ONE_SHOT) !== 0) {
+    if (interest !== entry.interest || (interest & EPOLLONESHOT) !== 0) {
       const result = this.#poller.modify(fd, interest, entry.tag);
       if (result < 0) throw this.#refusal(result, fd);
     }
@@ -261,7 +260,7 @@ export class Selector<Data = unknown> {
     throw typeError("ERR_NOT_REGISTERED", `Cannot ${verb} ${what}: it is not registered`);
   }
 
-  #eventsOf(events: number): number {
+  #checked(events: number): number {
     if (!Number.isInteger(events)) {
       throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
     }
@@ -274,8 +273,7 @@ export class Selector<Data = unknown> {
     if ((events & EVENT_PEER_CLOSED) !== 0 && !this.capabilities.peerClosed) {
       throw this.#unsupported("EVENT_PEER_CLOSED");
     }
-    // -0 becomes 0.
-    return events + 0;
+    return events;
   }
 
   #modesOf(options: WatchOptions): number {
@@ -293,9 +291,9 @@ export class Selector<Data = unknown> {
     if (oneShot && !capabilities.oneShot) throw this.#unsupported("oneShot");
     if (exclusive && !capabilities.exclusive) throw this.#unsupported("exclusive");
     return (
-      (trigger === "edge" ? MODE_EDGE : 0) |
-      (oneShot ? MODE_ONE_SHOT : 0) |
-      (exclusive ? MODE_EXCLUSIVE : 0)
+      (trigger === "edge" ? EPOLLET : 0) |
+      (oneShot ? EPOLLONESHOT : 0) |
+      (exclusive ? EPOLLEXCLUSIVE : 0)
     );
   }
 

@@ -15,7 +15,7 @@ import {
   SEND_LENT,
   SEND_MORE,
 } from "../../src/engine/engine.ts";
-import { EVENT_READ, EVENT_WRITE } from "../../src/selectors/events.ts";
+import { POLLIN, POLLOUT } from "../../src/select/constants.ts";
 import type { SocketAddress } from "../../src/socket/address.ts";
 import { AF_INET, SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "../../src/socket/constants.ts";
 import { createServer } from "../../src/socket/create.ts";
@@ -608,11 +608,11 @@ export function engineConformance(
         name: "watch reports readiness, modify changes for what, forget ends it and leaves it open",
         run: using(({ engine, told, opened, until, quiet }) => {
           const counter = opened.counter(0);
-          assert.ok(engine.watch(5, counter.fileno(), EVENT_READ) >= 0);
+          assert.ok(engine.watch(5, counter.fileno(), POLLIN) >= 0);
           assert.deepEqual(quiet(), []);
-          assert.ok(engine.modify(5, EVENT_WRITE) >= 0);
+          assert.ok(engine.modify(5, POLLOUT) >= 0);
           until(() => told.all.length > 0);
-          assert.equal(told.all[0], `ready 5 ${EVENT_WRITE}`);
+          assert.equal(told.all[0], `ready 5 ${POLLOUT}`);
           engine.forget(5);
           assert.equal(told.all.at(-1), "released 5");
           assert.deepEqual(quiet(), []);
@@ -623,9 +623,9 @@ export function engineConformance(
         name: "what cannot be watched gives -errno and takes no slot",
         run: using(({ engine, opened }) => {
           const counter = opened.counter(0);
-          assert.ok(engine.watch(0, counter.fileno(), EVENT_READ) >= 0);
-          assert.equal(engine.watch(1, counter.fileno(), EVENT_READ), -ERRNO.EEXIST);
-          assert.equal(engine.watch(1, -1, EVENT_READ), -ERRNO.EBADF);
+          assert.ok(engine.watch(0, counter.fileno(), POLLIN) >= 0);
+          assert.equal(engine.watch(1, counter.fileno(), POLLIN), -ERRNO.EEXIST);
+          assert.equal(engine.watch(1, -1, POLLIN), -ERRNO.EBADF);
           assert.equal(engine.open(1, -1), -ERRNO.EBADF);
           assert.equal(engine.listen(1, -1), -ERRNO.EBADF);
           engine.close(1);
@@ -648,7 +648,7 @@ export function engineConformance(
             using(({ engine, opened, told }) => {
               const counters = [0, 1, 2].map((slot) => {
                 const counter = opened.counter(0);
-                assert.ok(engine.watch(slot, counter.fileno(), EVENT_READ) >= 0);
+                assert.ok(engine.watch(slot, counter.fileno(), POLLIN) >= 0);
                 return counter;
               });
               const before = descriptors();
@@ -674,17 +674,17 @@ export function engineConformance(
                 countUp(counter.fileno());
                 assert.ok(readable(fd), `call ${failing}: slot ${slot} is not shown`);
                 engine.turn(0);
-                assert.equal(told.all.at(-1), `ready ${slot} ${EVENT_READ}`);
+                assert.equal(told.all.at(-1), `ready ${slot} ${POLLIN}`);
                 counter.read(8);
                 for (let turns = 0; readable(fd) && turns < 10; turns++) engine.turn(0);
               }
               // A file is always ready: what stands for it in the descriptor may be missing too.
               const file = opened.file().fileno();
               left = 0;
-              const result = engine.watch(3, file, EVENT_READ);
+              const result = engine.watch(3, file, POLLIN);
               left = -1;
               if (result === -ERRNO.EMFILE || result === -ERRNO.ENOSPC)
-                engine.watch(3, file, EVENT_READ);
+                engine.watch(3, file, POLLIN);
               if (!name.includes("epoll")) {
                 const pendings = told.pendings;
                 assert.ok(engine.turn(0) > 0);
@@ -719,7 +719,7 @@ export function engineConformance(
           const slots = Array.from({ length: 200 }, (_, i) => (i * 37) % 200);
           const counters = slots.map((slot) => {
             const counter = opened.counter(0);
-            assert.ok(engine.watch(slot, counter.fileno(), EVENT_READ) >= 0);
+            assert.ok(engine.watch(slot, counter.fileno(), POLLIN) >= 0);
             return counter;
           });
           for (const counter of counters) {
@@ -741,7 +741,7 @@ export function engineConformance(
           assert.ok(engine.fileno() >= 0);
           engine.turn(0);
           const counter = opened.counter(0);
-          engine.watch(1, counter.fileno(), EVENT_READ);
+          engine.watch(1, counter.fileno(), POLLIN);
           assert.equal(readable(engine.fileno()), false);
           early.write(1);
           assert.equal(readable(engine.fileno()), true);

@@ -9,16 +9,15 @@ import {
 import type { Suite } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import {
-  EVENT_ALL,
-  EVENT_ERROR,
-  EVENT_HANGUP,
-  EVENT_PEER_CLOSED,
-  EVENT_READ,
-  EVENT_WRITE,
-  MODE_EDGE,
-  MODE_ONE_SHOT,
-} from "../../src/selectors/events.ts";
-import { type Poller, ReadyBatch } from "../../src/selectors/poller.ts";
+  EPOLLET,
+  EPOLLONESHOT,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  POLLRDHUP,
+} from "../../src/select/constants.ts";
+import { INTEREST_BITS, type Poller, ReadyBatch } from "../../src/selectors/poller.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertGivesBack } from "../support/arenas.ts";
@@ -31,7 +30,7 @@ function readyNow(poller: Poller, batch: ReadyBatch = new ReadyBatch()): Map<num
   const found = new Map<number, number>();
   for (let i = 0; i < count; i++) {
     assert.ok(!found.has(batch.tags[i] as number), `${poller.name}: a tag came twice`);
-    found.set(batch.tags[i] as number, batch.events[i] as number);
+    found.set(batch.tags[i] as number, batch.masks[i] as number);
   }
   return found;
 }
@@ -64,10 +63,10 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         name: "reports a tag of all 32 bits with what is ready, and nothing else",
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
-          assert.equal(poller.add(a.fileno(), EVENT_READ, 0xffff_fffe), 0);
+          assert.equal(poller.add(a.fileno(), POLLIN, 0xffff_fffe), 0);
           assert.deepEqual([...readyNow(poller)], []);
           b.write();
-          assert.deepEqual([...readyNow(poller)], [[0xffff_fffe, EVENT_READ]]);
+          assert.deepEqual([...readyNow(poller)], [[0xffff_fffe, POLLIN]]);
           a.drain();
           assert.deepEqual([...readyNow(poller)], []);
         }),
@@ -77,8 +76,8 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
           b.write();
-          poller.add(a.fileno(), EVENT_READ | EVENT_WRITE, 7);
-          assert.deepEqual([...readyNow(poller)], [[7, EVENT_READ | EVENT_WRITE]]);
+          poller.add(a.fileno(), POLLIN | POLLOUT, 7);
+          assert.deepEqual([...readyNow(poller)], [[7, POLLIN | POLLOUT]]);
         }),
       },
       {
@@ -86,19 +85,19 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         run: using((poller, opened) => {
           const { reader, writer } = opened.pipe();
           writer.write();
-          poller.add(reader.fileno(), EVENT_READ, 1);
-          for (let i = 0; i < 3; i++) assert.equal(readyNow(poller).get(1), EVENT_READ);
+          poller.add(reader.fileno(), POLLIN, 1);
+          for (let i = 0; i < 3; i++) assert.equal(readyNow(poller).get(1), POLLIN);
         }),
       },
       {
         name: "modify replaces the interest and the tag",
         run: using((poller, opened) => {
           const [a] = opened.pair();
-          poller.add(a.fileno(), EVENT_WRITE, 1);
-          assert.equal(poller.modify(a.fileno(), EVENT_READ, 2), 0);
+          poller.add(a.fileno(), POLLOUT, 1);
+          assert.equal(poller.modify(a.fileno(), POLLIN, 2), 0);
           assert.deepEqual([...readyNow(poller)], []);
-          poller.modify(a.fileno(), EVENT_READ | EVENT_WRITE, 3);
-          assert.deepEqual([...readyNow(poller)], [[3, EVENT_WRITE]]);
+          poller.modify(a.fileno(), POLLIN | POLLOUT, 3);
+          assert.deepEqual([...readyNow(poller)], [[3, POLLOUT]]);
         }),
       },
       {
@@ -107,45 +106,45 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
           const [a] = opened.pair();
           poller.add(a.fileno(), 0, 1);
           assert.deepEqual([...readyNow(poller)], []);
-          poller.modify(a.fileno(), EVENT_WRITE, 1);
-          assert.equal(readyNow(poller).get(1), EVENT_WRITE);
+          poller.modify(a.fileno(), POLLOUT, 1);
+          assert.equal(readyNow(poller).get(1), POLLOUT);
         }),
       },
       {
         name: "what is removed is not reported, and can be added again",
         run: using((poller, opened) => {
           const [a] = opened.pair();
-          poller.add(a.fileno(), EVENT_WRITE, 1);
+          poller.add(a.fileno(), POLLOUT, 1);
           assert.equal(poller.remove(a.fileno()), 0);
           assert.deepEqual([...readyNow(poller)], []);
-          assert.equal(poller.add(a.fileno(), EVENT_WRITE, 2), 0);
-          assert.deepEqual([...readyNow(poller)], [[2, EVENT_WRITE]]);
+          assert.equal(poller.add(a.fileno(), POLLOUT, 2), 0);
+          assert.deepEqual([...readyNow(poller)], [[2, POLLOUT]]);
         }),
       },
       {
         name: "answers EEXIST, ENOENT and EBADF as the kernel does",
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
-          poller.add(a.fileno(), EVENT_READ, 1);
-          assert.equal(poller.add(a.fileno(), EVENT_READ, 2), -ERRNO.EEXIST);
-          assert.equal(poller.modify(b.fileno(), EVENT_READ, 2), -ERRNO.ENOENT);
+          poller.add(a.fileno(), POLLIN, 1);
+          assert.equal(poller.add(a.fileno(), POLLIN, 2), -ERRNO.EEXIST);
+          assert.equal(poller.modify(b.fileno(), POLLIN, 2), -ERRNO.ENOENT);
           assert.equal(poller.remove(b.fileno()), -ERRNO.ENOENT);
-          assert.equal(poller.add(closedFd(), EVENT_READ, 3), -ERRNO.EBADF);
-          assert.equal(poller.add(-1, EVENT_READ, 3), -ERRNO.EBADF);
+          assert.equal(poller.add(closedFd(), POLLIN, 3), -ERRNO.EBADF);
+          assert.equal(poller.add(-1, POLLIN, 3), -ERRNO.EBADF);
         }),
       },
       {
         name: "a modify that fails leaves what was asked",
         run: using((poller, opened) => {
           const [a] = opened.pair();
-          poller.add(a.fileno(), EVENT_WRITE, 1);
+          poller.add(a.fileno(), POLLOUT, 1);
           if (capabilities.edge) {
             // Nothing that can be asked fails on an engine that has it all: ask it of another.
-            assert.equal(poller.modify(closedFd(), EVENT_READ, 9), -ERRNO.EBADF);
+            assert.equal(poller.modify(closedFd(), POLLIN, 9), -ERRNO.EBADF);
           } else {
-            assert.equal(poller.modify(a.fileno(), EVENT_READ | MODE_EDGE, 9), -ERRNO.EINVAL);
+            assert.equal(poller.modify(a.fileno(), POLLIN | EPOLLET, 9), -ERRNO.EINVAL);
           }
-          assert.deepEqual([...readyNow(poller)], [[1, EVENT_WRITE]]);
+          assert.deepEqual([...readyNow(poller)], [[1, POLLOUT]]);
         }),
       },
       {
@@ -153,8 +152,8 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         skip: capabilities.edge ? `${name} has them all` : undefined,
         run: using((poller, opened) => {
           const [a] = opened.pair();
-          assert.equal(poller.add(a.fileno(), EVENT_READ | MODE_EDGE, 1), -ERRNO.EINVAL);
-          assert.equal(poller.add(a.fileno(), EVENT_READ | MODE_ONE_SHOT, 1), -ERRNO.EINVAL);
+          assert.equal(poller.add(a.fileno(), POLLIN | EPOLLET, 1), -ERRNO.EINVAL);
+          assert.equal(poller.add(a.fileno(), POLLIN | EPOLLONESHOT, 1), -ERRNO.EINVAL);
           assert.equal(poller.remove(a.fileno()), -ERRNO.ENOENT);
         }),
       },
@@ -163,12 +162,12 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         skip: without(capabilities.edge, "edge"),
         run: using((poller, opened) => {
           const { reader, writer } = opened.pipe();
-          poller.add(reader.fileno(), EVENT_READ | MODE_EDGE, 1);
+          poller.add(reader.fileno(), POLLIN | EPOLLET, 1);
           writer.write();
-          assert.equal(readyNow(poller).get(1), EVENT_READ);
+          assert.equal(readyNow(poller).get(1), POLLIN);
           assert.equal(readyNow(poller).size, 0);
           writer.write();
-          assert.equal(readyNow(poller).get(1), EVENT_READ);
+          assert.equal(readyNow(poller).get(1), POLLIN);
         }),
       },
       {
@@ -176,11 +175,11 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         skip: without(capabilities.oneShot, "one-shot"),
         run: using((poller, opened) => {
           const [a] = opened.pair();
-          poller.add(a.fileno(), EVENT_WRITE | MODE_ONE_SHOT, 1);
-          assert.equal(readyNow(poller).get(1), EVENT_WRITE);
+          poller.add(a.fileno(), POLLOUT | EPOLLONESHOT, 1);
+          assert.equal(readyNow(poller).get(1), POLLOUT);
           assert.equal(readyNow(poller).size, 0);
-          poller.modify(a.fileno(), EVENT_WRITE | MODE_ONE_SHOT, 1);
-          assert.equal(readyNow(poller).get(1), EVENT_WRITE);
+          poller.modify(a.fileno(), POLLOUT | EPOLLONESHOT, 1);
+          assert.equal(readyNow(poller).get(1), POLLOUT);
         }),
       },
       {
@@ -190,7 +189,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
           const [a, b] = opened.pair();
           poller.add(a.fileno(), 0, 1);
           b.close();
-          assert.equal((readyNow(poller).get(1) ?? 0) & EVENT_HANGUP, EVENT_HANGUP);
+          assert.equal((readyNow(poller).get(1) ?? 0) & POLLHUP, POLLHUP);
         }),
       },
       {
@@ -198,26 +197,26 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         run: using((poller, opened) => {
           const { reader, writer } = opened.pipe();
           const [a, b] = opened.pair();
-          poller.add(a.fileno(), EVENT_READ, 2);
+          poller.add(a.fileno(), POLLIN, 2);
           b.close();
-          assert.equal((readyNow(poller).get(2) ?? 0) & EVENT_READ, EVENT_READ);
-          poller.add(reader.fileno(), EVENT_READ, 1);
+          assert.equal((readyNow(poller).get(2) ?? 0) & POLLIN, POLLIN);
+          poller.add(reader.fileno(), POLLIN, 1);
           writer.close();
-          const told = capabilities.hangup ? EVENT_HANGUP : EVENT_READ;
+          const told = capabilities.hangup ? POLLHUP : POLLIN;
           assert.equal((readyNow(poller).get(1) ?? 0) & told, told);
         }),
       },
       {
         name: "a peer that closed its half is told from data",
-        skip: without(capabilities.peerClosed, "EVENT_PEER_CLOSED"),
+        skip: without(capabilities.peerClosed, "POLLRDHUP"),
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
-          poller.add(a.fileno(), EVENT_PEER_CLOSED, 1);
+          poller.add(a.fileno(), POLLRDHUP, 1);
           b.write();
           assert.equal(readyNow(poller).size, 0);
           const SHUT_WR = 1;
           kernel.libc.shutdown(b.fileno(), SHUT_WR);
-          assert.equal(readyNow(poller).get(1), EVENT_PEER_CLOSED);
+          assert.equal(readyNow(poller).get(1), POLLRDHUP);
         }),
       },
       {
@@ -227,18 +226,18 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
           const [gone, peer] = opened.pair();
           writer.write();
           peer.write();
-          poller.add(reader.fileno(), EVENT_READ, 1);
-          poller.add(gone.fileno(), EVENT_READ, 2);
+          poller.add(reader.fileno(), POLLIN, 1);
+          poller.add(gone.fileno(), POLLIN, 2);
           const fd = gone.fileno();
           gone.close();
           for (let i = 0; i < 3; i++) {
             const found = readyNow(poller);
-            assert.equal(found.get(1), EVENT_READ);
+            assert.equal(found.get(1), POLLIN);
             // Epoll forgets a descriptor when it closes; the others must tell, or it is lost.
-            if (poller.name !== "epoll") assert.equal(found.get(2), EVENT_ERROR);
+            if (poller.name !== "epoll") assert.equal(found.get(2), POLLNVAL);
           }
           poller.remove(fd);
-          assert.deepEqual([...readyNow(poller)], [[1, EVENT_READ]]);
+          assert.deepEqual([...readyNow(poller)], [[1, POLLIN]]);
         }),
       },
       {
@@ -246,11 +245,11 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         skip: engine === "epoll" ? "epoll forgets a descriptor when it closes" : undefined,
         run: using((poller, opened) => {
           const { reader } = opened.pipe();
-          poller.add(reader.fileno(), EVENT_READ, 1);
+          poller.add(reader.fileno(), POLLIN, 1);
           reader.close();
           const batch = new ReadyBatch();
           assert.equal(poller.wait(batch, -1), 1);
-          assert.equal(batch.events[0], EVENT_ERROR);
+          assert.equal(batch.masks[0], POLLNVAL);
         }),
       },
       {
@@ -258,7 +257,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         run: using((poller, opened) => {
           const many = 100;
           for (let tag = 0; tag < many; tag++) {
-            poller.add(opened.counter(1).fileno(), EVENT_READ, tag);
+            poller.add(opened.counter(1).fileno(), POLLIN, tag);
           }
           const batch = new ReadyBatch(7);
           const seen = new Set<number>();
@@ -274,11 +273,9 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         run: using((poller, opened) => {
           const many = Array.from({ length: 600 }, () => opened.counter(1));
           many.forEach((it, tag) => {
-            poller.add(it.fileno(), tag % 2 === 0 ? EVENT_READ : EVENT_WRITE, tag);
+            poller.add(it.fileno(), tag % 2 === 0 ? POLLIN : POLLOUT, tag);
           });
-          const expected = new Map(
-            many.map((_, tag) => [tag, tag % 2 === 0 ? EVENT_READ : EVENT_WRITE]),
-          );
+          const expected = new Map(many.map((_, tag) => [tag, tag % 2 === 0 ? POLLIN : POLLOUT]));
           for (let tag = 0; tag < many.length; tag += 3) {
             assert.equal(poller.remove((many[tag] as (typeof many)[0]).fileno()), 0);
             expected.delete(tag);
@@ -290,10 +287,10 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
       {
         name: "watches regular files as always ready, or refuses them with EPERM",
         run: using((poller, opened) => {
-          const result = poller.add(opened.file().fileno(), EVENT_READ | EVENT_WRITE, 1);
+          const result = poller.add(opened.file().fileno(), POLLIN | POLLOUT, 1);
           if (capabilities.regularFiles) {
             assert.equal(result, 0);
-            assert.equal(readyNow(poller).get(1), EVENT_READ | EVENT_WRITE);
+            assert.equal(readyNow(poller).get(1), POLLIN | POLLOUT);
           } else {
             assert.equal(result, -ERRNO.EPERM);
           }
@@ -302,7 +299,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
       {
         name: "a wait takes its time, and never less",
         run: using((poller, opened) => {
-          poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+          poller.add(opened.counter(0).fileno(), POLLIN, 1);
           for (const timeoutMs of [0.3, 1, 7.5, 20]) {
             const start = performance.now();
             assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
@@ -317,7 +314,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
           for (const old of withoutPwait2()) {
             const poller = make(old);
             opened.own({ [Symbol.dispose]: () => poller.close() });
-            poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+            poller.add(opened.counter(0).fileno(), POLLIN, 1);
             for (const timeoutMs of [0.2, 5.5]) {
               const start = performance.now();
               assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
@@ -334,7 +331,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
             const faulty = interrupted(1000, 3);
             const poller = make(faulty.kernel);
             opened.own({ [Symbol.dispose]: () => poller.close() });
-            poller.add(opened.counter(0).fileno(), EVENT_READ, 1);
+            poller.add(opened.counter(0).fileno(), POLLIN, 1);
             const start = performance.now();
             assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
             const took = performance.now() - start;
@@ -350,7 +347,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
           const faulty = interrupted(2);
           const poller = make(faulty.kernel);
           opened.own({ [Symbol.dispose]: () => poller.close() });
-          poller.add(opened.counter(1).fileno(), EVENT_READ, 1);
+          poller.add(opened.counter(1).fileno(), POLLIN, 1);
           assert.equal(poller.wait(new ReadyBatch(), -1), 1);
           assert.equal(faulty.left(), 0);
         }),
@@ -362,11 +359,11 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
           const outer = make(kernel);
           opened.own({ [Symbol.dispose]: () => outer.close() });
           const { reader, writer } = opened.pipe();
-          inner.add(reader.fileno(), EVENT_READ, 1);
-          outer.add(inner.fileno(), EVENT_READ, 2);
+          inner.add(reader.fileno(), POLLIN, 1);
+          outer.add(inner.fileno(), POLLIN, 2);
           assert.equal(readyNow(outer).size, 0);
           writer.write();
-          assert.equal(readyNow(outer).get(2), EVENT_READ);
+          assert.equal(readyNow(outer).get(2), POLLIN);
         }),
       },
       {
@@ -374,12 +371,12 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         run: opening((opened) => {
           const poller = make(kernel);
           const [a, b] = opened.pair();
-          poller.add(a.fileno(), EVENT_WRITE, 1);
+          poller.add(a.fileno(), POLLOUT, 1);
           poller.close();
           poller.close();
           assert.equal(poller.fileno(), -1);
-          assert.equal(poller.add(b.fileno(), EVENT_ALL, 1), -ERRNO.EBADF);
-          assert.equal(poller.modify(a.fileno(), EVENT_READ, 1), -ERRNO.EBADF);
+          assert.equal(poller.add(b.fileno(), INTEREST_BITS, 1), -ERRNO.EBADF);
+          assert.equal(poller.modify(a.fileno(), POLLIN, 1), -ERRNO.EBADF);
           assert.equal(poller.remove(a.fileno()), -ERRNO.EBADF);
           assert.equal(poller.wait(new ReadyBatch(), 0), -ERRNO.EBADF);
         }),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { allowDescriptors, descriptors } from "../../../../test/support/descriptors.ts";
-import { EVENT_READ } from "../../src/selectors/events.ts";
+import { POLLIN } from "../../src/select/constants.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
 import { assertEngineBalance } from "../support/balance.ts";
@@ -181,7 +181,7 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
           if (slot % 4 === 0) rig.engine.setReceiving(slot, false);
           if (slot % 5 === 0) theirs.close();
         }
-        rig.engine.watch(60, rig.opened.counter(0).fileno(), EVENT_READ);
+        rig.engine.watch(60, rig.opened.counter(0).fileno(), POLLIN);
         rig.engine.submit();
         for (let i = 0; i < 30; i++) rig.connect(server);
         rig.engine.submit();

@@ -13,19 +13,10 @@
  *
  * Source: epoll(7), epoll_ctl(2), epoll_wait(2), epoll_pwait2(2).
  */
-import {
-  EPOLL_CTL_ADD,
-  EPOLL_CTL_DEL,
-  EPOLL_CTL_MOD,
-  EPOLLET,
-  EPOLLEXCLUSIVE,
-  EPOLLONESHOT,
-} from "../../select/constants.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "../../select/constants.ts";
 import { EpollSet } from "../../select/epoll-set.ts";
 import type { Kernel } from "../../sys/kernel.ts";
-import { MODE_EDGE, MODE_EXCLUSIVE, MODE_ONE_SHOT } from "../events.ts";
 import type { Poller, PollerCapabilities, ReadyBatch } from "../poller.ts";
-import { eventsOf, maskOf } from "./poll-mask.ts";
 
 /** The engine over epoll: the cost of a wait follows the number of ready descriptors, not of watched ones. */
 export class EpollPoller implements Poller {
@@ -51,11 +42,11 @@ export class EpollPoller implements Poller {
   }
 
   add(fd: number, interest: number, tag: number): number {
-    return this.#set.control(EPOLL_CTL_ADD, fd, epollMaskOf(interest), tag);
+    return this.#set.control(EPOLL_CTL_ADD, fd, interest, tag);
   }
 
   modify(fd: number, interest: number, tag: number): number {
-    return this.#set.control(EPOLL_CTL_MOD, fd, epollMaskOf(interest), tag);
+    return this.#set.control(EPOLL_CTL_MOD, fd, interest, tag);
   }
 
   remove(fd: number): number {
@@ -66,7 +57,7 @@ export class EpollPoller implements Poller {
     const set = this.#set;
     const count = set.wait(ready.capacity, timeoutMs);
     for (let i = 0; i < count; i++) {
-      ready.events[i] = eventsOf(set.maskAt(i));
+      ready.masks[i] = set.maskAt(i);
       ready.tags[i] = set.tagAt(i);
     }
     ready.count = Math.max(count, 0);
@@ -76,14 +67,4 @@ export class EpollPoller implements Poller {
   close(): void {
     this.#set.close();
   }
-}
-
-/** EVENT_* and MODE_* as epoll's own mask. */
-function epollMaskOf(interest: number): number {
-  return (
-    maskOf(interest) |
-    ((interest & MODE_EDGE) !== 0 ? EPOLLET : 0) |
-    ((interest & MODE_ONE_SHOT) !== 0 ? EPOLLONESHOT : 0) |
-    ((interest & MODE_EXCLUSIVE) !== 0 ? EPOLLEXCLUSIVE : 0)
-  );
 }

@@ -4,7 +4,7 @@
  * - It watches *descriptors*, and knows nothing between two calls: the whole list goes in each time, so
  *   a wait costs as much as there are descriptors in it, ready or not. Changes to the list cost nothing.
  * - A descriptor that was closed while in the list does not fail the call: its entry says POLLNVAL,
- *   here EVENT_ERROR, at every wait until it is removed. One that was closed and opened anew is
+ *   at every wait until it is removed. One that was closed and opened anew is
  *   watched as whatever it is now.
  * - POLLERR and POLLHUP are always reported, asked for or not, at every wait until removed.
  * - There is no edge, no one-shot and nothing exclusive: all of it is level-triggered.
@@ -19,9 +19,7 @@ import { ERRNO } from "../../base/errno.ts";
 import { PollSet } from "../../select/poll-set.ts";
 import { F_GETFD } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
-import { EVENT_ALL } from "../events.ts";
-import type { Poller, PollerCapabilities, ReadyBatch } from "../poller.ts";
-import { eventsOf, maskOf } from "./poll-mask.ts";
+import { INTEREST_BITS, type Poller, type PollerCapabilities, type ReadyBatch } from "../poller.ts";
 
 /** The engine over poll: no limit on descriptors, and nothing the kernel must remember. */
 export class PollPoller implements Poller {
@@ -53,19 +51,19 @@ export class PollPoller implements Poller {
 
   add(fd: number, interest: number, tag: number): number {
     if (this.#closed) return -ERRNO.EBADF;
-    if ((interest & ~EVENT_ALL) !== 0) return -ERRNO.EINVAL;
+    if ((interest & ~INTEREST_BITS) !== 0) return -ERRNO.EINVAL;
     // Only the wait would say that it is closed; epoll says so at once.
     const open = this.#kernel.libc.fcntl(fd, F_GETFD, 0);
     if (open < 0) return open;
     if (this.#set.has(fd)) return -ERRNO.EEXIST;
-    return this.#set.set(fd, maskOf(interest), tag);
+    return this.#set.set(fd, interest, tag);
   }
 
   modify(fd: number, interest: number, tag: number): number {
     if (this.#closed) return -ERRNO.EBADF;
-    if ((interest & ~EVENT_ALL) !== 0) return -ERRNO.EINVAL;
+    if ((interest & ~INTEREST_BITS) !== 0) return -ERRNO.EINVAL;
     if (!this.#set.has(fd)) return -ERRNO.ENOENT;
-    return this.#set.set(fd, maskOf(interest), tag);
+    return this.#set.set(fd, interest, tag);
   }
 
   remove(fd: number): number {
@@ -97,7 +95,7 @@ export class PollPoller implements Poller {
     for (let looked = 0; looked < size && count < wanted; looked++) {
       const given = set.givenAt(index);
       if (given !== 0) {
-        ready.events[count] = eventsOf(given);
+        ready.masks[count] = given;
         ready.tags[count] = set.tagAt(index);
         count++;
       }

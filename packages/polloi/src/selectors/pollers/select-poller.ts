@@ -6,7 +6,7 @@
  *   costs as much as the highest descriptor in them.
  * - The kernel writes what is ready over what was asked.
  * - One closed descriptor fails the whole call: EBADF, without saying which. The wait then looks for it,
- *   reports it as EVENT_ERROR, and reports the others as ready as they are.
+ *   reports it as POLLNVAL, and reports the others as ready as they are.
  * - It tells neither errors nor hang-ups: both show as readable, errors as writable as well. Of a
  *   descriptor that is asked for nothing it says nothing, and of a peer that closed its half only that
  *   there is something to read.
@@ -18,11 +18,11 @@
  * Source: select(2), select_tut(2).
  */
 import { ERRNO } from "../../base/errno.ts";
+import { POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "../../select/constants.ts";
 import { EXCEPTIONAL, READERS, SelectSets, WRITERS } from "../../select/select-sets.ts";
 import { F_GETFD, FD_SETSIZE } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
-import { EVENT_ALL, EVENT_ERROR, EVENT_PRIORITY, EVENT_READ, EVENT_WRITE } from "../events.ts";
-import type { Poller, PollerCapabilities, ReadyBatch } from "../poller.ts";
+import { INTEREST_BITS, type Poller, type PollerCapabilities, type ReadyBatch } from "../poller.ts";
 
 /** Of a descriptor that is not watched. */
 const NOT_WATCHED = -1;
@@ -59,7 +59,7 @@ export class SelectPoller implements Poller {
 
   add(fd: number, interest: number, tag: number): number {
     if (this.#closed) return -ERRNO.EBADF;
-    if (fd >= FD_SETSIZE || (interest & ~EVENT_ALL) !== 0) return -ERRNO.EINVAL;
+    if (fd >= FD_SETSIZE || (interest & ~INTEREST_BITS) !== 0) return -ERRNO.EINVAL;
     // Only the wait would say that it is closed; epoll says so at once.
     const open = this.#kernel.libc.fcntl(fd, F_GETFD, 0);
     if (open < 0) return open;
@@ -69,7 +69,7 @@ export class SelectPoller implements Poller {
 
   modify(fd: number, interest: number, tag: number): number {
     if (this.#closed) return -ERRNO.EBADF;
-    if ((interest & ~EVENT_ALL) !== 0) return -ERRNO.EINVAL;
+    if ((interest & ~INTEREST_BITS) !== 0) return -ERRNO.EINVAL;
     if (this.#interestOf(fd) === NOT_WATCHED) return -ERRNO.ENOENT;
     return this.#ask(fd, interest, tag);
   }
@@ -106,9 +106,9 @@ export class SelectPoller implements Poller {
     const sets = this.#sets;
     const before = Math.max(this.#interestOf(fd), 0);
     const changed = before ^ interest;
-    if ((changed & EVENT_READ) !== 0) toggle(sets, READERS, fd, interest & EVENT_READ);
-    if ((changed & EVENT_WRITE) !== 0) toggle(sets, WRITERS, fd, interest & EVENT_WRITE);
-    if ((changed & EVENT_PRIORITY) !== 0) toggle(sets, EXCEPTIONAL, fd, interest & EVENT_PRIORITY);
+    if ((changed & POLLIN) !== 0) toggle(sets, READERS, fd, interest & POLLIN);
+    if ((changed & POLLOUT) !== 0) toggle(sets, WRITERS, fd, interest & POLLOUT);
+    if ((changed & POLLPRI) !== 0) toggle(sets, EXCEPTIONAL, fd, interest & POLLPRI);
     this.#interests[fd] = interest;
     this.#tags[fd] = tag;
     return 0;
@@ -138,7 +138,7 @@ export class SelectPoller implements Poller {
           this.#cursor = fd;
           return count;
         }
-        ready.events[count] = eventsAt(found, closed, fd);
+        ready.masks[count] = maskAt(found, closed, fd);
         ready.tags[count] = this.#tags[fd] as number;
         count++;
       }
@@ -152,14 +152,14 @@ function toggle(sets: SelectSets, set: number, fd: number, on: number): void {
   else sets.delete(set, fd);
 }
 
-/** The bits of `fd` in what a wait found, as EVENT_*. */
-function eventsAt(found: Uint32Array, closed: Uint32Array, fd: number): number {
+/** The bits of `fd` in the result of a wait, as POLL* bits. */
+function maskAt(found: Uint32Array, closed: Uint32Array, fd: number): number {
   const word = fd >>> 5;
   const bit = 1 << (fd & 31);
   return (
-    (((found[word] as number) & bit) !== 0 ? EVENT_READ : 0) |
-    (((found[word + WRITERS] as number) & bit) !== 0 ? EVENT_WRITE : 0) |
-    (((found[word + EXCEPTIONAL] as number) & bit) !== 0 ? EVENT_PRIORITY : 0) |
-    (((closed[word] as number) & bit) !== 0 ? EVENT_ERROR : 0)
+    (((found[word] as number) & bit) !== 0 ? POLLIN : 0) |
+    (((found[word + WRITERS] as number) & bit) !== 0 ? POLLOUT : 0) |
+    (((found[word + EXCEPTIONAL] as number) & bit) !== 0 ? POLLPRI : 0) |
+    (((closed[word] as number) & bit) !== 0 ? POLLNVAL : 0)
   );
 }
