@@ -74,7 +74,7 @@ export function serveSite(
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     ...(log === undefined ? {} : { log }),
     error: (error) => tell({ event: "error", message: String((error as Error).stack ?? error) }),
-    acceptError: (_, { message, code, hint = "" }: SysError) =>
+    acceptError: ({ message, code, hint = "" }: SysError) =>
       tell({ event: "acceptError", message, code, hint }),
   });
   return {

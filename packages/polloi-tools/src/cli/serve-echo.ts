@@ -34,7 +34,7 @@ export async function openEcho(
       noDelay,
       ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout }),
       observer,
-      acceptError: (_, error) => tellAcceptError(error),
+      acceptError: tellAcceptError,
     });
     return {
       place: placeOf(protocol, server.listener.address),

@@ -56,7 +56,7 @@ export async function openHttp(
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
       ...(log === undefined ? {} : { log }),
       error: tellError,
-      acceptError: (_, error) => tellAcceptError(error),
+      acceptError: tellAcceptError,
     });
     return {
       place: { ...placeOf("http", server.address), ...files },

@@ -73,7 +73,7 @@ export function start(worker: PoolWorker<EchoInput>): void {
     ...protocolHandlers(protocol, tally, observed ? observerOf(tell) : undefined),
     noDelay,
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
-    acceptError: (_, { message, code, hint = "" }: SysError) =>
+    acceptError: ({ message, code, hint = "" }: SysError) =>
       tell({ event: "acceptError", message, code, hint }),
   });
 }

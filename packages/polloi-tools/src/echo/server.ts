@@ -31,8 +31,8 @@ export interface ProtocolServerOptions
     Pick<ListenOptions, "host" | "port" | "path" | "backlog" | "dualStack"> {
   readonly protocol: ProtocolName;
   readonly observer?: Observer | undefined;
-  /** Told when it cannot accept for want of descriptors; see {@link ListenOptions.acceptError}. */
-  readonly acceptError?: ((listener: Listener, error: SysError) => void) | undefined;
+  /** See {@link ListenOptions.acceptError}. */
+  readonly acceptError?: ((error: SysError) => void) | undefined;
 }
 
 /** A connection's data: its peer's address as text, when someone is told of it. */

@@ -73,7 +73,7 @@ class ListeningChild {
   }
 
   #where(): ConstructorParameters<typeof EventServing>[0] {
-    const acceptError = (_: unknown, error: Error): void =>
+    const acceptError = (error: Error): void =>
       this.#channel.tell({ type: "cannot accept", error: toldError(error) });
     return { fd: this.#fd, exclusive: this.#input.exclusive, acceptError };
   }

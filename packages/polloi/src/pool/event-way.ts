@@ -29,7 +29,7 @@ export class EventWay implements Way {
     const served = new Served(options.observer);
     const where = {
       ...options.listen,
-      acceptError: (_: unknown, error: Error) => report.cannotAccept(error),
+      acceptError: (error: Error) => report.cannotAccept(error),
     };
     const parts = { reactor, served, treatment: input };
     if (typeof module !== "function") {

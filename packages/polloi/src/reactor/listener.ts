@@ -41,12 +41,16 @@ export interface ListenOptions<Data = unknown>
   /** Accepts no more than so many at once; the rest wait in the backlog. Default: no limit. */
   readonly maxConnections?: number;
   /**
-   * The listener could not accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left, accepting is forbidden
-   * (`EACCES`, `EPERM`), or 32 connections in a row have failed as they were accepted. It pauses, and tries again:
-   * at once when a descriptor is free, and after 50 ms to 1 s in any case. Called once until the next connection is
-   * accepted. Without this handler, a warning of the process.
+   * Called when the listener cannot accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left, accepting is
+   * forbidden (`EACCES`, `EPERM`), or 32 connections in a row failed while they were accepted.
+   *
+   * @remarks
+   * The listener pauses, and tries again when a descriptor is closed, and after 50 ms to 1 s in any case. This is
+   * called once until a connection is accepted again. Without it, the process emits a warning.
+   *
+   * @param error - Its `fd` is the listening descriptor, and its `hint` says what to do.
    */
-  acceptError?(listener: Listener, error: SysError): void;
+  acceptError?(error: SysError): void;
   /**
    * One of its connections is closed, whoever had it in the end: called before `close`, and also when that goes
    * to other handlers, because the connection was handed over.
@@ -379,7 +383,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       return;
     }
     try {
-      acceptError.call(this.#options, this, error);
+      acceptError.call(this.#options, error);
     } catch (thrown) {
       this.#loop.fail(thrown);
     }
