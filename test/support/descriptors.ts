@@ -11,6 +11,7 @@ import {
   SYS,
 } from "../../packages/polloi/src/sys/abi.ts";
 import type { Kernel } from "../../packages/polloi/src/sys/kernel.ts";
+import { proxyKernel } from "../../packages/polloi/src/sys/kernel-proxy.ts";
 import type { Libc } from "../../packages/polloi/src/sys/libc.ts";
 import { kernel } from "../../packages/polloi/src/sys/open.ts";
 
@@ -194,8 +195,8 @@ export function closedFd(): number {
 }
 
 /** This thread's kernel with some of its calls replaced. */
-export function kernelWith(calls: Partial<Libc>): Kernel {
-  return { ...kernel, libc: { ...libc, ...calls } };
+export function kernelWith(calls: Partial<Libc> | ((libc: Libc) => Partial<Libc>)): Kernel {
+  return proxyKernel(kernel, { calls: typeof calls === "function" ? calls : () => calls });
 }
 
 /** Kernels without epoll_pwait2: an old one, and one where the seccomp profile of a container forbids it. */

@@ -55,19 +55,13 @@ export {
   SYS,
   TIOCGPGRP,
 } from "./sys/abi.ts";
-export { Arena, ArenaPool } from "./sys/arena.ts";
+export { Arena, type Location, type MemoryMap } from "./sys/arena.ts";
 export { allowedCores, keepToCores } from "./sys/cores.ts";
 export { openDescriptors, raiseDescriptorLimit } from "./sys/descriptor-limit.ts";
 export type { Kernel } from "./sys/kernel.ts";
 export { kernelOf } from "./sys/kernel-option.ts";
-export { type Libc, type Native, SIGNATURES } from "./sys/libc.ts";
+export { hookCalls, proxyKernel } from "./sys/kernel-proxy.ts";
+export type { Libc, Native } from "./sys/libc.ts";
 export { kernel } from "./sys/open.ts";
 export * as uringConstants from "./uring/constants.ts";
-export {
-  COMPLETION_BYTES,
-  CQ,
-  PARAMS,
-  PARAMS_BYTES,
-  SQ,
-  SUBMISSION_BYTES,
-} from "./uring/raw-ring.ts";
+export { type CompletionEntry, RingReader, type SubmissionEntry } from "./uring/ring-reader.ts";

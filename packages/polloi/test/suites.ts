@@ -45,9 +45,11 @@ import { selectorConformance } from "./selectors/selector.ts";
 import { wakerConformance } from "./selectors/waker.ts";
 import { socketConformance } from "./socket/socket.ts";
 import { ENGINES, whereUringWorks } from "./support/engines.ts";
-import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/ring-memory.ts";
+import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/older-kernels.ts";
+import { kernelProxyConformance } from "./sys/kernel-proxy.ts";
 import { libcConformance } from "./sys/libc.ts";
 import { watchConformance } from "./sys/watch.ts";
+import { ringReaderConformance } from "./uring/ring-reader.ts";
 import { uringConformance } from "./uring/uring.ts";
 
 /** The conformance suites of the library, layer by layer. A new suite is one line in {@link all}. */
@@ -72,7 +74,7 @@ function onARing(): Suite[] {
     const skip = `io_uring does not work here: ${reason}`;
     return [{ title: "polloi/uring", cases: [{ name: "everything on a ring", skip, run() {} }] }];
   }
-  return [uringConformance()];
+  return [uringConformance(), ringReaderConformance()];
 }
 
 function all(extent: Extent): Listed[] {
@@ -81,6 +83,7 @@ function all(extent: Extent): Listed[] {
     ...listed(
       "smoke",
       libcConformance(),
+      kernelProxyConformance(),
       watchConformance(),
       selectConformance(),
       pollConformance(),

@@ -1,8 +1,14 @@
 /** How the arguments of each call are shown. Addresses of buffers say nothing to a reader, and are left out. */
-import { decodeAddress, FD_SET_BYTES, type Libc, O_CLOEXEC, O_NONBLOCK } from "polloi/internal";
+import {
+  decodeAddress,
+  FD_SET_BYTES,
+  type Libc,
+  type MemoryMap,
+  O_CLOEXEC,
+  O_NONBLOCK,
+} from "polloi/internal";
 import { formatAddress, SOL_SOCKET } from "polloi/socket";
 import type { Shown } from "./event.ts";
-import type { KnownArenas } from "./known-arenas.ts";
 import {
   bitsText,
   EPOLL_BITS,
@@ -23,7 +29,7 @@ import {
 
 /** Arguments as they went in. */
 type Args = readonly number[];
-type Show = (args: Args, memory: KnownArenas) => Shown;
+type Show = (args: Args, memory: MemoryMap) => Shown;
 
 const FILE_BITS: Names = new Map([
   [O_NONBLOCK, "NONBLOCK"],
@@ -98,13 +104,13 @@ export function fdOf(call: keyof Libc, args: Args): number {
 }
 
 /** The arguments of a call as a line shows them. */
-export function shownArgs(call: keyof Libc, args: Args, memory: KnownArenas): Shown {
+export function shownArgs(call: keyof Libc, args: Args, memory: MemoryMap): Shown {
   const show = SHOWS[call];
   return show === undefined ? args.map(plain) : show(args, memory);
 }
 
 /** The same for a call that has a number and no name in {@link Libc}. */
-export function shownNumbered(call: string, args: Args, memory: KnownArenas): Shown {
+export function shownNumbered(call: string, args: Args, memory: MemoryMap): Shown {
   const [first = 0, second = 0] = args;
   switch (call) {
     case "io_uring_setup":
@@ -128,7 +134,7 @@ function plain(argument: number): string | number {
 }
 
 /** The milliseconds of a `timespec`; null for ever, where there is none. */
-export function timeAt(memory: KnownArenas, address: number): number | null {
+export function timeAt(memory: MemoryMap, address: number): number | null {
   const place = address === 0 ? undefined : memory.find(address);
   if (place === undefined) return null;
   const { arena, offset } = place;
@@ -136,7 +142,7 @@ export function timeAt(memory: KnownArenas, address: number): number | null {
 }
 
 /** How many bits are set in an `fd_set`, which is what select is asked for, or has found. */
-export function fdsIn(memory: KnownArenas, address: number, nfds: number): number[] {
+export function fdsIn(memory: MemoryMap, address: number, nfds: number): number[] {
   const place = address === 0 ? undefined : memory.find(address);
   if (place === undefined) return [];
   const { u8 } = place.arena;
@@ -147,12 +153,12 @@ export function fdsIn(memory: KnownArenas, address: number, nfds: number): numbe
   return fds;
 }
 
-function wordAt(memory: KnownArenas, address: number): number | undefined {
+function wordAt(memory: MemoryMap, address: number): number | undefined {
   const place = memory.find(address);
   return place?.arena.u32[place.offset >> 2];
 }
 
-function intAt(memory: KnownArenas, address: number): number {
+function intAt(memory: MemoryMap, address: number): number {
   return (wordAt(memory, address) ?? 0) | 0;
 }
 
@@ -162,13 +168,13 @@ function typeText(type: number): string {
   return bits === 0 ? `${kind}` : `${kind}|${bitsText(SOCKET_TYPE_BITS, bits)}`;
 }
 
-function addressAt(memory: KnownArenas, at: number, length: number): string {
+function addressAt(memory: MemoryMap, at: number, length: number): string {
   const place = memory.find(at);
   const address = place === undefined ? null : decodeAddress(place.arena, place.offset, length);
   return address === null ? `${length} bytes` : formatAddress(address);
 }
 
-function pathAt(memory: KnownArenas, at: number): string {
+function pathAt(memory: MemoryMap, at: number): string {
   const place = memory.find(at);
   if (place === undefined) return hex(at);
   const { u8 } = place.arena;

@@ -1,4 +1,4 @@
-import type { KnownArenas } from "./known-arenas.ts";
+import type { MemoryMap } from "polloi/internal";
 
 /** As many bytes as strace shows. */
 const MOST = 32;
@@ -16,11 +16,7 @@ const UNPRINTABLE = /[^ !#-[\]-~]/g;
 const DOTS = "...";
 
 /** The first of `length` bytes at `address`, each a character; undefined for memory of somebody else's. */
-export function excerptAt(
-  memory: KnownArenas,
-  address: number,
-  length: number,
-): string | undefined {
+export function excerptAt(memory: MemoryMap, address: number, length: number): string | undefined {
   const place = length > 0 ? memory.find(address) : undefined;
   if (place === undefined) return undefined;
   const { arena, offset } = place;

@@ -1,5 +1,5 @@
+import type { Location, MemoryMap } from "polloi/internal";
 import { IORING_REGISTER_PBUF_RING, IORING_UNREGISTER_PBUF_RING } from "polloi/uring";
-import type { KnownArenas, Place } from "./known-arenas.ts";
 
 /** In an entry of a ring of buffers: words of 32 bits, and halves of 16. io_uring_register(2) */
 const WORDS = 4;
@@ -9,7 +9,7 @@ const AT_TAIL = 7;
 
 /** Buffers that the kernel was given to receive into. */
 interface Group {
-  readonly place: Place;
+  readonly place: Location;
   readonly halves: Uint16Array;
   readonly mask: number;
   /** How many of what was given were read. */
@@ -27,10 +27,10 @@ interface Group {
  * is left.
  */
 export class GivenBuffers {
-  readonly #memory: KnownArenas;
+  readonly #memory: MemoryMap;
   readonly #groups: Map<string, Group> = new Map();
 
-  constructor(memory: KnownArenas) {
+  constructor(memory: MemoryMap) {
     this.#memory = memory;
   }
 

@@ -1,7 +1,6 @@
 /** What a wait found ready, read where the kernel left it. */
-import { EPOLL_EVENT } from "polloi/internal";
+import { EPOLL_EVENT, type MemoryMap } from "polloi/internal";
 import { fdsIn } from "./calls.ts";
-import type { KnownArenas } from "./known-arenas.ts";
 import { bitNames, EPOLL_BITS, POLL_BITS } from "./names.ts";
 
 /** A descriptor, or -1 when nothing is known of what was ready, and how it is. */
@@ -15,7 +14,7 @@ export class EpollTags {
   readonly #sets: Map<number, Map<number, number>> = new Map();
 
   /** epoll_ctl added or modified `fd`, with the event at `address`. */
-  put(epoll: number, fd: number, memory: KnownArenas, address: number): void {
+  put(epoll: number, fd: number, memory: MemoryMap, address: number): void {
     const place = memory.find(address);
     if (place === undefined) return;
     const { arena, offset } = place;
@@ -33,7 +32,7 @@ export class EpollTags {
   }
 
   /** The first `count` events at `address`. */
-  ready(epoll: number, memory: KnownArenas, address: number, count: number): Ready[] {
+  ready(epoll: number, memory: MemoryMap, address: number, count: number): Ready[] {
     const place = memory.find(address);
     const tags = this.#sets.get(epoll);
     if (place === undefined) return [];
@@ -49,7 +48,7 @@ export class EpollTags {
 }
 
 /** What poll found, in a list of `count` at `address`. */
-export function readyInPoll(memory: KnownArenas, address: number, count: number): Ready[] {
+export function readyInPoll(memory: MemoryMap, address: number, count: number): Ready[] {
   const place = memory.find(address);
   if (place === undefined) return [];
   const { i32, u32 } = place.arena;
@@ -65,7 +64,7 @@ export function readyInPoll(memory: KnownArenas, address: number, count: number)
 const SELECT_NAMES = ["IN", "OUT", "PRI"] as const;
 
 /** What select found: `sets` are the addresses of the readers, the writers and the exceptional. */
-export function readyInSelect(memory: KnownArenas, sets: readonly number[], nfds: number): Ready[] {
+export function readyInSelect(memory: MemoryMap, sets: readonly number[], nfds: number): Ready[] {
   const events: Map<number, string[]> = new Map();
   for (const [i, address] of sets.entries()) {
     for (const fd of fdsIn(memory, address, nfds)) {

@@ -1,4 +1,10 @@
-import { type Arena, errnoCode } from "polloi/internal";
+import {
+  type CompletionEntry,
+  errnoCode,
+  type MemoryMap,
+  type RingReader,
+  type SubmissionEntry,
+} from "polloi/internal";
 import {
   IORING_ACCEPT_MULTISHOT,
   IORING_CQE_BUFFER_SHIFT,
@@ -14,7 +20,6 @@ import { type Descriptors, type Known, subjectOf } from "./descriptors.ts";
 import type { CompleteEvent, Shown, SubmitEvent, Untimed } from "./event.ts";
 import { excerptAt } from "./excerpt.ts";
 import { GivenBuffers } from "./given-buffers.ts";
-import type { KnownArenas } from "./known-arenas.ts";
 import {
   bitNames,
   bitsText,
@@ -25,7 +30,6 @@ import {
   POLL_BITS,
   SUBMISSION_BITS,
 } from "./names.ts";
-import { type Completion, Rings, type Submission } from "./rings.ts";
 
 /** An operation that the kernel has. */
 interface Pending {
@@ -42,29 +46,21 @@ const MAX_QUIET = 1024;
 
 /** What goes into the rings and comes out of them, told as operations of connections. */
 export class RingTrace {
-  readonly #memory: KnownArenas;
+  readonly #memory: MemoryMap;
   readonly #descriptors: Descriptors;
   readonly #buffers: GivenBuffers;
-  readonly #rings: Rings = new Rings();
+  readonly #rings: RingReader;
   /** By ring and tag. */
   readonly #pending: Map<string, Pending> = new Map();
   readonly #quiet: Map<string, Pending> = new Map();
   /** What goes with the call that is about to be made. */
   #batch: Pending[] = [];
 
-  constructor(memory: KnownArenas, descriptors: Descriptors) {
-    this.#memory = memory;
+  constructor(rings: RingReader, descriptors: Descriptors) {
+    this.#rings = rings;
+    this.#memory = rings.memory;
     this.#descriptors = descriptors;
-    this.#buffers = new GivenBuffers(memory);
-  }
-
-  /** io_uring_setup gave `fd`, and wrote its parameters at `offset`. */
-  made(fd: number, arena: Arena, offset: number): void {
-    this.#rings.made(fd, arena, offset);
-  }
-
-  mapped(fd: number, offset: number, arena: Arena): void {
-    this.#rings.mapped(fd, offset, arena);
+    this.#buffers = new GivenBuffers(rings.memory);
   }
 
   /** io_uring_register has succeeded. */
@@ -74,7 +70,6 @@ export class RingTrace {
 
   closed(fd: number): void {
     this.#buffers.closed(fd);
-    this.#rings.closed(fd);
     for (const key of this.#pending.keys()) if (key.startsWith(`${fd}:`)) this.#pending.delete(key);
   }
 
@@ -95,7 +90,7 @@ export class RingTrace {
     return this.#rings.completions(ring).map((completion) => this.#completed(ring, completion, at));
   }
 
-  #submitted(ring: number, submission: Submission, at: number): Untimed<SubmitEvent> {
+  #submitted(ring: number, submission: SubmissionEntry, at: number): Untimed<SubmitEvent> {
     const { operation, flags, fd, group } = submission;
     const target =
       operation === IORING_OP.ASYNC_CANCEL
@@ -120,7 +115,12 @@ export class RingTrace {
     return data === undefined ? {} : { data };
   }
 
-  #remember(key: string, { operation, flags, group }: Submission, known: Known, at: number): void {
+  #remember(
+    key: string,
+    { operation, flags, group }: SubmissionEntry,
+    known: Known,
+    at: number,
+  ): void {
     const isQuiet = (flags & IOSQE_CQE_SKIP_SUCCESS) !== 0;
     const map = isQuiet ? this.#quiet : this.#pending;
     if (isQuiet && map.size >= MAX_QUIET) map.clear();
@@ -133,7 +133,11 @@ export class RingTrace {
     }
   }
 
-  #completed(ring: number, { tag, result, flags }: Completion, at: number): Untimed<CompleteEvent> {
+  #completed(
+    ring: number,
+    { tag, result, flags }: CompletionEntry,
+    at: number,
+  ): Untimed<CompleteEvent> {
     const key = `${ring}:${tag}`;
     const pending = this.#pending.get(key) ?? this.#quiet.get(key);
     const more = (flags & IORING_CQE_F_MORE) !== 0;
@@ -173,13 +177,13 @@ function count(known: Known, operation: number | undefined, bytes: number): void
   if (operation === IORING_OP.SEND || operation === IORING_OP.WRITE) known.sent += bytes;
 }
 
-function isMultishot({ operation, priority, length }: Submission): boolean {
+function isMultishot({ operation, priority, length }: SubmissionEntry): boolean {
   if (operation === IORING_OP.ACCEPT) return (priority & IORING_ACCEPT_MULTISHOT) !== 0;
   if (operation === IORING_OP.RECV) return (priority & IORING_RECV_MULTISHOT) !== 0;
   return operation === IORING_OP.POLL_ADD && (length & IORING_POLL_ADD_MULTI) !== 0;
 }
 
-function shownArgs(submission: Submission, target: Pending | undefined): Shown {
+function shownArgs(submission: SubmissionEntry, target: Pending | undefined): Shown {
   const { operation, fd, length, operationFlags } = submission;
   switch (operation) {
     case IORING_OP.ACCEPT:

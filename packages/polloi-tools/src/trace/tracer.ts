@@ -1,10 +1,18 @@
-import { errnoCode, type Kernel, type Libc, type Native, SIGNATURES } from "polloi/internal";
+import {
+  errnoCode,
+  hookCalls,
+  type Kernel,
+  type Libc,
+  type MemoryMap,
+  type Native,
+  proxyKernel,
+  RingReader,
+} from "polloi/internal";
 import { EPOLL_CTL_DEL } from "polloi/select";
 import { fdOf, shownArgs, shownNumbered } from "./calls.ts";
 import { Descriptors, type Known, subjectOf } from "./descriptors.ts";
 import type { CallEvent, Untimed } from "./event.ts";
 import { excerptAt } from "./excerpt.ts";
-import { KnownArenas } from "./known-arenas.ts";
 import { nameOf, SYSCALLS } from "./names.ts";
 import { EpollTags } from "./ready-lists.ts";
 import { RingTrace } from "./ring-trace.ts";
@@ -33,7 +41,7 @@ export class Tracer {
   /** To be handed to a reactor. */
   readonly kernel: Kernel;
   readonly #log: TurnLog;
-  readonly #memory: KnownArenas;
+  readonly #memory: MemoryMap;
   readonly #descriptors: Descriptors;
   readonly #rings: RingTrace;
   readonly #tags: EpollTags = new EpollTags();
@@ -44,16 +52,13 @@ export class Tracer {
     this.#log = new TurnLog(options);
     const scratch = kernel.arenas.map(OWN_SCRATCH_BYTES);
     this.#descriptors = new Descriptors({ ...kernel, scratch });
-    this.#memory = new KnownArenas(kernel, (fd, offset, arena) =>
-      this.#rings.mapped(fd, offset, arena),
-    );
-    this.#rings = new RingTrace(this.#memory, this.#descriptors);
-    this.kernel = {
-      ...kernel,
-      libc: this.#traced(kernel.libc),
-      arenas: this.#memory,
-      watch: (fd, onReadable) =>
-        kernel.watch(fd, () => {
+    const rings = new RingReader(kernel);
+    this.#memory = rings.memory;
+    this.#rings = new RingTrace(rings, this.#descriptors);
+    this.kernel = proxyKernel(rings.kernel, {
+      calls: (libc) => hookCalls(libc, (name, args, call) => this.#call(name, args, call)),
+      watch: (watch) => (fd, onReadable) =>
+        watch(fd, () => {
           if (this.#log.over) return onReadable();
           this.#guarded(() => this.#log.begin(performance.now(), kernel.runtime));
           this.#woken = true;
@@ -64,7 +69,7 @@ export class Tracer {
             this.#guarded(() => this.#log.finish(performance.now()));
           }
         }),
-    };
+    });
   }
 
   /** Ends the trace. What is traced goes on as if nobody had looked. */
@@ -77,22 +82,14 @@ export class Tracer {
     this.#log.drop();
   }
 
-  #traced(libc: Libc): Libc {
-    const calls = Object.keys(SIGNATURES).map((name) => {
-      const call = name as keyof Libc;
-      const real: Native = libc[call];
-      const traced: Native = (...args) => {
-        if (this.#log.over) return real(...args);
-        const wait = this.#guarded(() => this.#before(call, args));
-        const start = performance.now();
-        const result = real(...args);
-        const end = performance.now();
-        this.#guarded(() => this.#after({ call, args, wait, result, start, end }));
-        return result;
-      };
-      return [call, traced];
-    });
-    return Object.fromEntries(calls) as Record<keyof Libc, Native>;
+  #call(name: keyof Libc, args: readonly number[], call: Native): number {
+    if (this.#log.over) return call(...args);
+    const wait = this.#guarded(() => this.#before(name, args));
+    const start = performance.now();
+    const result = call(...args);
+    const end = performance.now();
+    this.#guarded(() => this.#after({ call: name, args, wait, result, start, end }));
+    return result;
   }
 
   /** What goes wrong in the trace is the end of the trace, and of nothing else. */
@@ -152,7 +149,7 @@ export class Tracer {
     const { result, end } = done;
     const call = `${nameOf(SYSCALLS, number)}`;
     const [first = -1, second = 0, third = 0] = args;
-    if (call === "io_uring_setup" && result >= 0) this.#ringMade(result, second);
+    if (call === "io_uring_setup" && result >= 0) this.#descriptors.named(result, "ring");
     this.#log.tell(
       {
         event: "call",
@@ -167,13 +164,6 @@ export class Tracer {
     if (result >= 0) this.#rings.registered(first, second, third);
     // Cancelling completes too.
     this.#completions(first, end);
-  }
-
-  #ringMade(fd: number, parameters: number): void {
-    const place = this.#memory.find(parameters);
-    if (place === undefined) return;
-    this.#descriptors.named(fd, "ring");
-    this.#rings.made(fd, place.arena, place.offset);
   }
 
   #called(done: Done): void {

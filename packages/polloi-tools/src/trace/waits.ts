@@ -1,9 +1,8 @@
 /** The calls that wait: how each is told, and what it found. */
-import { type Libc, SYS } from "polloi/internal";
+import { type Libc, type MemoryMap, SYS } from "polloi/internal";
 import { IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS } from "polloi/uring";
 import { fdsIn, timeAt } from "./calls.ts";
 import type { Shown } from "./event.ts";
-import type { KnownArenas } from "./known-arenas.ts";
 import { type EpollTags, type Ready, readyInPoll, readyInSelect } from "./ready-lists.ts";
 
 /** A call that waits, or that hands submissions over. */
@@ -18,7 +17,7 @@ export interface Wait {
   readonly waits: boolean;
   readonly timeoutMs: number | null;
   /** What it found, once it has returned `count`. */
-  ready(memory: KnownArenas, tags: EpollTags, count: number): readonly Ready[];
+  ready(memory: MemoryMap, tags: EpollTags, count: number): readonly Ready[];
 }
 
 /** In `struct io_uring_getevents_arg`, in bytes: where the address of the timespec is. */
@@ -28,7 +27,7 @@ const AT_TIMEOUT = 16;
 export function waitOf(
   call: keyof Libc,
   args: readonly number[],
-  memory: KnownArenas,
+  memory: MemoryMap,
 ): Wait | undefined {
   switch (call) {
     case "epoll_wait": {
@@ -62,7 +61,7 @@ export function waitOf(
   }
 }
 
-function numberedWaitOf(args: readonly number[], memory: KnownArenas): Wait | undefined {
+function numberedWaitOf(args: readonly number[], memory: MemoryMap): Wait | undefined {
   const [number, fd = -1, second = 0, third = 0, fourth = 0, fifth = 0] = args;
   if (number === SYS.epoll_pwait2) {
     const timeoutMs = timeAt(memory, fourth);
@@ -91,7 +90,7 @@ function epollWait(
   };
 }
 
-function enterTimeout(memory: KnownArenas, flags: number, argument: number): number | null {
+function enterTimeout(memory: MemoryMap, flags: number, argument: number): number | null {
   const place = (flags & IORING_ENTER_EXT_ARG) === 0 ? undefined : memory.find(argument);
   if (place === undefined) return null;
   return timeAt(memory, place.arena.getWord(place.offset + AT_TIMEOUT));

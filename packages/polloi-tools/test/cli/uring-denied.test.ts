@@ -5,12 +5,11 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { describe, test } from "node:test";
 import { ERRNO, probeEngines, Reactor, SysError } from "polloi";
-import { type Kernel, kernel, reasonFor, SYS, whyNoUring } from "polloi/internal";
+import { type Kernel, kernel, proxyKernel, reasonFor, SYS, whyNoUring } from "polloi/internal";
 import { IORING_REGISTER_PBUF_RING } from "polloi/uring";
 import { descriptors, kernelWith } from "../../../../test/support/descriptors.ts";
 import { exchange, MAIN, needs, Program } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { faultyRings } from "../../../polloi/test/support/ring-memory.ts";
 
 const limits = { timeout: SUITE_TIMEOUT_MS };
 const { libc } = kernel;
@@ -85,14 +84,13 @@ describe("io_uring refused by the kernel", limits, () => {
   });
 
   test("no memory for its buffers leaves no descriptor open", { skip }, () => {
-    const mapping = faultyRings({});
-    const { arenas } = mapping;
-    arenas.map = (byteLength) => {
-      if (byteLength > 1_000_000) throw new SysError("mmap", ERRNO.ENOMEM);
-      return kernel.arenas.map(byteLength);
-    };
+    const scarce = proxyKernel(kernel, {
+      mapping: (byteLength) => {
+        if (byteLength > 1_000_000) throw new SysError("mmap", ERRNO.ENOMEM);
+      },
+    });
     const before = descriptors();
-    assert.match(whyNoUring({ ...kernel, arenas }) ?? "", /no memory .*mmap ENOMEM/);
+    assert.match(whyNoUring(scarce) ?? "", /no memory .*mmap ENOMEM/);
     assert.equal(descriptors(), before);
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { serve } from "polloi/http";
-import { type Kernel, kernel } from "polloi/internal";
+import { kernel, proxyKernel } from "polloi/internal";
 import type { Extent, Suite } from "../../../../test/support/suite.ts";
 import { OwnServers } from "../../../polloi/test/support/own-servers.ts";
 import { type LoadOptions, type LoadReport, load } from "../../src/load/index.ts";
@@ -136,13 +136,12 @@ function soundCases(): LoadCase[] {
       run: async () => {
         await using own = await OwnServers.open();
         let turns = 0;
-        const counting: Kernel = {
-          ...kernel,
-          soon: (callback) => {
+        const counting = proxyKernel(kernel, {
+          soon: (soon) => (callback) => {
             turns++;
-            kernel.soon(callback);
+            soon(callback);
           },
-        };
+        });
         const options = { target: own.url, connections: 1, messages: 20, timeoutMs: PATIENT_MS };
         const report = await load(options, { kernel: counting }).finished;
         assertCounts(report, { sent: 20, messages: 20 });

@@ -1,4 +1,4 @@
-import type { Arena, ArenaPool } from "../sys/arena.ts";
+import type { Arena, Arenas } from "../sys/arena.ts";
 
 /** How much of a stream one piece holds. */
 const PIECE_BYTES = 65_536;
@@ -27,10 +27,10 @@ export interface LateArrivals {
  * takes before it ends: see `RECEIVE_LIMIT`.
  */
 export class Late {
-  readonly #arenas: ArenaPool;
+  readonly #arenas: Arenas;
   readonly #slots: Map<number, LateArrivals> = new Map();
 
-  constructor(arenas: ArenaPool) {
+  constructor(arenas: Arenas) {
     this.#arenas = arenas;
   }
 

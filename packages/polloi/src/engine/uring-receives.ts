@@ -1,5 +1,5 @@
 import { ERRNO } from "../base/errno.ts";
-import type { Arena, ArenaPool } from "../sys/arena.ts";
+import type { Arena, Arenas } from "../sys/arena.ts";
 import { IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "../uring/constants.ts";
 import type { ProvidedBuffers } from "../uring/provided-buffers.ts";
 import type { Completions } from "./engine.ts";
@@ -24,7 +24,7 @@ export class UringReceives {
   readonly #operations: UringOperations;
   readonly #completions: Completions;
   readonly #late: Late;
-  readonly #arenas: ArenaPool;
+  readonly #arenas: Arenas;
   /** The first `#loanCount` are buffers that hold what was told. */
   readonly #loans: number[] = [];
   #loanCount = 0;
@@ -42,7 +42,7 @@ export class UringReceives {
     buffers: ProvidedBuffers,
     operations: UringOperations,
     completions: Completions,
-    { late, arenas }: { readonly late: Late; readonly arenas: ArenaPool },
+    { late, arenas }: { readonly late: Late; readonly arenas: Arenas },
   ) {
     this.#slots = slots;
     this.#buffers = buffers;

@@ -14,6 +14,7 @@
 import { SHUT_RDWR } from "../socket/constants.ts";
 import { F_DUPFD_CLOEXEC, RLIMIT_NOFILE, SYS } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
+import { replaceCalls } from "../sys/kernel-proxy.ts";
 import type { Board } from "./board.ts";
 
 /** The numbers of those calls without a name in libc that make a descriptor. */
@@ -69,7 +70,6 @@ export class Ledger {
    */
   keep(index: number, kernel: Kernel, board: Board): void {
     const { libc, scratch } = kernel;
-    const real = { ...libc };
     const own = (fd: number, mark?: number): number => this.add(index, fd, mark);
     const ownTwo = (result: number, fds: number): number => {
       const at = (fds - scratch.address) >> 2;
@@ -78,33 +78,35 @@ export class Ledger {
       own(scratch.i32[at + 1] as number);
       return result;
     };
-    libc.close = (fd) => {
-      this.remove(index, fd);
-      return real.close(fd);
-    };
-    libc.mmap = (address, length, protection, flags, fd, offset) => {
-      const result = real.mmap(address, length, protection, flags, fd, offset);
-      if (result >= 0 && address !== 0) board.removeMapping(result);
-      if (result >= 0 && fd >= 0) board.addMapping(result, length);
-      return result;
-    };
-    libc.socket = (a, b, c) => own(real.socket(a, b, c));
-    libc.accept4 = (a, b, c, d) => own(real.accept4(a, b, c, d));
-    libc.socketpair = (a, b, c, fds) => ownTwo(real.socketpair(a, b, c, fds), fds);
-    libc.pipe2 = (fds, flags) => ownTwo(real.pipe2(fds, flags), fds);
-    libc.open = (a, b, c) => own(real.open(a, b, c));
-    libc.dup3 = (a, b, c) => own(real.dup3(a, b, c));
-    libc.fcntl = (fd, command, argument) => {
-      const result = real.fcntl(fd, command, argument);
-      return command === F_DUPFD_CLOEXEC ? own(result) : result;
-    };
-    libc.timerfd_create = (a, b) => own(real.timerfd_create(a, b));
-    libc.epoll_create1 = (flags) => own(real.epoll_create1(flags), WAKES);
-    libc.eventfd = (a, b) => own(real.eventfd(a, b), WAKES);
-    libc.syscall = (number, a, b, c, d, e, f) => {
-      const result = real.syscall(number, a, b, c, d, e, f);
-      return OPENING.includes(number) ? own(result) : result;
-    };
+    replaceCalls(libc, (real) => ({
+      close: (fd) => {
+        this.remove(index, fd);
+        return real.close(fd);
+      },
+      mmap: (address, length, protection, flags, fd, offset) => {
+        const result = real.mmap(address, length, protection, flags, fd, offset);
+        if (result >= 0 && address !== 0) board.removeMapping(result);
+        if (result >= 0 && fd >= 0) board.addMapping(result, length);
+        return result;
+      },
+      socket: (a, b, c) => own(real.socket(a, b, c)),
+      accept4: (a, b, c, d) => own(real.accept4(a, b, c, d)),
+      socketpair: (a, b, c, fds) => ownTwo(real.socketpair(a, b, c, fds), fds),
+      pipe2: (fds, flags) => ownTwo(real.pipe2(fds, flags), fds),
+      open: (a, b, c) => own(real.open(a, b, c)),
+      dup3: (a, b, c) => own(real.dup3(a, b, c)),
+      fcntl: (fd, command, argument) => {
+        const result = real.fcntl(fd, command, argument);
+        return command === F_DUPFD_CLOEXEC ? own(result) : result;
+      },
+      timerfd_create: (a, b) => own(real.timerfd_create(a, b)),
+      epoll_create1: (flags) => own(real.epoll_create1(flags), WAKES),
+      eventfd: (a, b) => own(real.eventfd(a, b), WAKES),
+      syscall: (number, a, b, c, d, e, f) => {
+        const result = real.syscall(number, a, b, c, d, e, f);
+        return OPENING.includes(number) ? own(result) : result;
+      },
+    }));
   }
 
   /** Ends the sleep of every thread that worker `index` has had sleep for it. */

@@ -1,4 +1,4 @@
-import type { Arena, ArenaPool } from "../sys/arena.ts";
+import type { Arena, Arenas } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
 /**
@@ -31,7 +31,7 @@ export const SOCKADDR_SIZE = 128;
 export const MAX_STREAM_TRANSFER: number = 1024 * 1024;
 
 /** One large arena for each thread, kept for the next call because giving it back costs page faults. */
-const large = new WeakMap<ArenaPool, Arena>();
+const large = new WeakMap<Arenas, Arena>();
 
 /**
  * An arena with room for `length` bytes at {@link AT_BYTES}; {@link giveBack} takes it.

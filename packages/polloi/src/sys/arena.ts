@@ -61,19 +61,96 @@ export class Arena {
   }
 }
 
+/** Maps and releases the arenas of one kernel. */
+export interface Arenas {
+  /**
+   * Maps an arena of at least `byteLength` bytes, rounded up to whole pages and filled with zeros.
+   *
+   * @throws SysError `ENOMEM` when the system has no memory to map.
+   */
+  map(byteLength: number): Arena;
+  /**
+   * Maps an arena that is neither released nor unmapped by {@link unmap}, because something outside of this
+   * thread points to it.
+   *
+   * @throws SysError `ENOMEM` when the system has no memory to map.
+   */
+  mapForGood(byteLength: number): Arena;
+  /**
+   * Maps `byteLength` bytes of the file `fd`, from `offset` on, as memory that is shared with the kernel. The
+   * rings of an io_uring are mapped in this way.
+   *
+   * @throws SysError with the errors of mmap(2).
+   */
+  mapFile(fd: number, offset: number, byteLength: number): Arena;
+  /** Takes an arena back. Its pages return to the system, and their contents are lost. */
+  release(arena: Arena): void;
+  /**
+   * Unmaps all arenas of a thread that is about to end. They would otherwise stay mapped until the process ends.
+   *
+   * @remarks
+   * It is the last use of a kernel: reading or writing an arena afterwards ends the process.
+   */
+  unmap(): void;
+}
+
+/** An address in mapped memory. */
+export interface Location {
+  readonly arena: Arena;
+  /** In bytes from the start of the arena. */
+  readonly offset: number;
+}
+
 /**
- * Maps arenas and takes them back.
+ * Finds the arena at an address, for code that reads what a call was given or has returned.
  *
  * @remarks
- * Arenas are handed out again by size, so that whatever opens and closes a thousand selectors maps
- * memory once.
+ * An arena is never unmapped while its thread runs, so arenas are only added.
  */
-export class ArenaPool {
+export class MemoryMap {
+  /** By address. */
+  readonly #arenas: Arena[] = [];
+  readonly #known: Set<Arena> = new Set();
+
+  /** Adds an arena. Adding one twice has no effect. */
+  add(arena: Arena): void {
+    if (this.#known.has(arena)) return;
+    this.#known.add(arena);
+    this.#arenas.splice(this.#countUpTo(arena.address), 0, arena);
+  }
+
+  /** Finds the arena that contains `address`; undefined when none of those added does. */
+  find(address: number): Location | undefined {
+    const arena = this.#arenas[this.#countUpTo(address) - 1];
+    if (arena === undefined || address >= arena.address + arena.byteLength) return undefined;
+    return { arena, offset: address - arena.address };
+  }
+
+  /** The number of arenas that begin at `address` or below it. */
+  #countUpTo(address: number): number {
+    let low = 0;
+    let high = this.#arenas.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#arenas[middle] as Arena).address <= address) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/**
+ * The arenas of the real kernel.
+ *
+ * @remarks
+ * Released arenas are reused by size, so a program that opens and closes a thousand selectors maps memory once.
+ */
+export class ArenaPool implements Arenas {
   readonly #libc: Libc;
   readonly #viewMemory: ViewMemory;
   readonly #free: Map<number, Arena[]> = new Map();
   readonly #all: Arena[] = [];
-  /** Those whose pages are not private. */
+  /** Arenas whose pages are not private. */
   readonly #shared: Set<Arena> = new Set();
 
   constructor(libc: Libc, viewMemory: ViewMemory) {
@@ -81,13 +158,8 @@ export class ArenaPool {
     this.#viewMemory = viewMemory;
   }
 
-  /**
-   * An arena of at least `byteLength` bytes, rounded up to whole pages, filled with zeros.
-   *
-   * @throws SysError `ENOMEM` when the system has no memory to map.
-   */
   map(byteLength: number): Arena {
-    const length = pages(byteLength);
+    const length = wholePages(byteLength);
     const free = this.#free.get(length)?.pop();
     if (free !== undefined) return free;
     const arena = this.mapForGood(length);
@@ -95,28 +167,16 @@ export class ArenaPool {
     return arena;
   }
 
-  /**
-   * An arena that is neither released nor unmapped with the others, because something outside of this thread
-   * points there.
-   *
-   * @throws SysError `ENOMEM` when the system has no memory to map.
-   */
   mapForGood(byteLength: number): Arena {
-    const length = pages(byteLength);
+    const length = wholePages(byteLength);
     const flags = MAP_PRIVATE | MAP_ANONYMOUS;
     const address = this.#libc.mmap(0, length, PROT_READ | PROT_WRITE, flags, -1, 0);
     check(address, "mmap");
     return new Arena(address, this.#viewMemory(address, length));
   }
 
-  /**
-   * An arena over the first `byteLength` bytes of what `fd` offers from `offset` on: memory that is shared
-   * with the kernel, as the rings of an io_uring are.
-   *
-   * @throws SysError what mmap(2) fails with.
-   */
   mapFile(fd: number, offset: number, byteLength: number): Arena {
-    const length = pages(byteLength);
+    const length = wholePages(byteLength);
     const flags = MAP_SHARED | MAP_POPULATE;
     const address = this.#libc.mmap(0, length, PROT_READ | PROT_WRITE, flags, fd, offset);
     check(address, "mmap", { fd });
@@ -126,12 +186,10 @@ export class ArenaPool {
     return arena;
   }
 
-  /** Takes an arena back: its pages return to the system, and what was in it is gone. */
   release(arena: Arena): void {
     const { address, byteLength } = arena;
     if (this.#shared.delete(arena)) {
-      // Private pages take the place of the shared ones, which hold the file open as long as they are
-      // mapped. The addresses stay good, whoever still has a view of them.
+      // A shared mapping keeps its file open. Private pages replace it, so that existing views stay valid.
       const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
       this.#libc.mmap(address, byteLength, PROT_READ | PROT_WRITE, flags, -1, 0);
     } else {
@@ -142,13 +200,6 @@ export class ArenaPool {
     else free.push(arena);
   }
 
-  /**
-   * Unmaps every arena there ever was, for a thread that is about to end: its memory would stay mapped for
-   * as long as the process lives.
-   *
-   * @remarks
-   * The last thing that a thread does with its kernel. Whatever looks at an arena afterwards ends the process.
-   */
   unmap(): void {
     const { syscall } = this.#libc;
     for (const { address, byteLength } of this.#all.splice(0)) {
@@ -157,7 +208,7 @@ export class ArenaPool {
   }
 }
 
-/** A length rounded up to whole pages. */
-function pages(byteLength: number): number {
+/** Rounds a length up to whole pages. */
+function wholePages(byteLength: number): number {
   return Math.ceil(byteLength / PAGE_SIZE) * PAGE_SIZE;
 }

@@ -1,5 +1,5 @@
 import { EPOLL_EVENT } from "./abi.ts";
-import { ArenaPool, type ViewMemory } from "./arena.ts";
+import { ArenaPool, type Arenas, type ViewMemory } from "./arena.ts";
 import { openDenoSignals } from "./deno-signals.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
@@ -122,7 +122,7 @@ function open(deno: DenoNamespace): Kernel {
 function startThread(
   deno: DenoNamespace,
   wait: NonblockingWait,
-  arenas: ArenaPool,
+  arenas: Arenas,
   epoll: number,
   onReady: (tags: readonly number[]) => void,
 ): WaitingThread {

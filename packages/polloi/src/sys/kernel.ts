@@ -1,4 +1,4 @@
-import type { Arena, ArenaPool } from "./arena.ts";
+import type { Arena, Arenas } from "./arena.ts";
 import type { Libc } from "./libc.ts";
 
 /** The runtimes whose foreign-function interface polloi speaks. */
@@ -31,7 +31,7 @@ export interface Kernel {
   /** The runtime's version as it prints it itself, without a leading `v`. */
   readonly runtimeVersion: string;
   readonly libc: Libc;
-  readonly arenas: ArenaPool;
+  readonly arenas: Arenas;
   /**
    * 64 KiB for the arguments of one call: filled, used and read without anything between that could
    * call another floor. Never kept.

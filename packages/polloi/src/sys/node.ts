@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { isMainThread } from "node:worker_threads";
 import { typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
-import { type Arena, ArenaPool, type ViewMemory } from "./arena.ts";
+import { type Arena, ArenaPool, type Arenas, type ViewMemory } from "./arena.ts";
 import { type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
 import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 
@@ -108,7 +108,7 @@ interface WorkerLoop {
  *
  * @throws TypeError `ERR_BLOCKING` where the program that embeds Node does not export them.
  */
-function workerLoop(program: KoffiLibrary, bind: Bind, arenas: ArenaPool): WorkerLoop {
+function workerLoop(program: KoffiLibrary, bind: Bind, arenas: Arenas): WorkerLoop {
   const hook = "EPN2v87IsolateEPFvPvES3_";
   try {
     const isolate = bind("_ZN2v87Isolate10GetCurrentEv", [], "ptr")();

@@ -26,7 +26,7 @@ import type { Arena } from "../../src/sys/arena.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertEngineBalance } from "../support/balance.ts";
-import { failingSends } from "../support/faulty-ring.ts";
+import { failingSends } from "../support/faulty-kernel.ts";
 
 const { libc, arenas } = kernel;
 
@@ -560,7 +560,7 @@ export function engineConformance(
           const each = 16_384;
           for (const went of [0, 1, 3]) {
             let left = went;
-            const { arenas, ...calls } = failingSends(() => (left-- > 0 ? 0 : ERRNO.EIO));
+            const faulty = failingSends(() => (left-- > 0 ? 0 : ERRNO.EIO));
             const body = (bench: Bench): void => {
               const { engine, told, memory, until, quiet } = bench;
               const [theirs, mine] = tcp(bench);
@@ -600,7 +600,7 @@ export function engineConformance(
               assert.equal(seen, "ECONNRESET");
               assert.ok(read <= went * each, `${read} bytes came of ${went} sends`);
             };
-            using(body, { ...kernelWith(calls), arenas })();
+            using(body, faulty)();
           }
         },
       },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import type { Connection } from "../../src/index.ts";
-import { failingSends } from "../support/faulty-ring.ts";
+import { failingSends } from "../support/faulty-kernel.ts";
 import { assertSame, casesOf, type Peer, pattern, Rig, type Variant } from "./rig.ts";
 
 type Closing = Error & { code?: string };
@@ -82,6 +82,7 @@ async function cutShort(variant: Variant, errno: number, went: number): Promise<
     let left = went;
     using rig = new Rig(
       variant,
+      {},
       failingSends(() => (left-- > 0 ? 0 : errno)),
     );
     const log = new Log();

@@ -13,7 +13,7 @@ import { ERRNO } from "../../src/base/errno.ts";
 import { SysError } from "../../src/base/sys-error.ts";
 import { Reactor } from "../../src/index.ts";
 import { EVENT_READ } from "../../src/selectors/events.ts";
-import type { Kernel } from "../../src/sys/kernel.ts";
+import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { OwnServers } from "../support/own-servers.ts";
 import { until } from "../support/waiting.ts";
@@ -164,13 +164,12 @@ export function lifeCases(variant: Variant): Case[] {
       "without a descriptor to be watched by, a reactor is turned nevertheless, and watched later",
       async () => {
         let failures = 3;
-        const scarce: Kernel = {
-          ...kernel,
-          watch: (fd, onReadable) => {
+        const scarce = proxyKernel(kernel, {
+          watch: (watch) => (fd, onReadable) => {
             if (failures-- > 0) throw new SysError("epoll_create1", ERRNO.EMFILE);
-            return kernel.watch(fd, onReadable);
+            return watch(fd, onReadable);
           },
-        };
+        });
         const { engine, trigger } = variant;
         using reactor = new Reactor({ engine, trigger, kernel: scarce });
         let received = "";

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { setImmediate as nextImmediate, setTimeout as sleep } from "node:timers/promises";
-import { kernelWith } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import type { EngineName, Trigger } from "../../src/engine/engine.ts";
 import { type Listener, type ListenOptions, Reactor } from "../../src/index.ts";
@@ -8,6 +7,7 @@ import { SO_LINGER, SOL_SOCKET } from "../../src/socket/constants.ts";
 import { Socket } from "../../src/socket/socket.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
+import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertReactorBalance } from "../support/balance.ts";
@@ -41,16 +41,15 @@ export class Rig {
   readonly #peers: Peer[] = [];
   readonly #fds: number[] = [];
 
-  /** @param replaced - Calls of libc, and the arenas that go with them: see `faultyRings`. */
-  constructor(variant: Variant, replaced: Partial<Libc & Pick<Kernel, "arenas">> = {}) {
+  /** @param calls - The calls to replace in the kernel `from`. */
+  constructor(variant: Variant, calls: Partial<Libc> = {}, from: Kernel = kernel) {
     const { engine, trigger } = variant;
-    const { arenas = kernel.arenas, ...calls } = replaced;
     this.variant = variant;
     const counts = Object.fromEntries(COUNTED.map((name) => [name, 0])) as typeof this.counts;
     this.counts = counts;
     const counting = Object.fromEntries(
       COUNTED.map((name) => {
-        const call = (calls[name] ?? libc[name]) as (...args: number[]) => number;
+        const call = (calls[name] ?? from.libc[name]) as (...args: number[]) => number;
         return [
           name,
           (...args: number[]) => {
@@ -60,7 +59,7 @@ export class Rig {
         ];
       }),
     );
-    const faulty = { ...kernelWith({ ...calls, ...counting }), arenas };
+    const faulty = proxyKernel(from, { calls: () => ({ ...calls, ...counting }) });
     this.reactor = new Reactor({ engine, trigger, kernel: faulty });
     // Nothing is open yet, so this returns at once; what it leaves behind is driven by `turn` alone.
     if (variant.mode === "blocking") this.reactor.run();

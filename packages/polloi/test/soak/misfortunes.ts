@@ -1,15 +1,15 @@
 /** What goes wrong around the soak's server: calls that fail, no descriptors, restarts, a thread that is busy. */
 import { readdirSync } from "node:fs";
-import { kernelWith } from "../../../../test/support/descriptors.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import { OP_MASK, OP_SEND } from "../../src/engine/uring-slots.ts";
 import type { Reactor } from "../../src/index.ts";
 import { SYS } from "../../src/sys/abi.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
+import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { IORING_OP } from "../../src/uring/constants.ts";
+import { RingReader } from "../../src/uring/ring-reader.ts";
 import { randomFrom } from "../support/faulty-kernel.ts";
-import { faultyRings, Refusals } from "../support/ring-memory.ts";
 
 const { libc, scratch } = kernel;
 
@@ -120,54 +120,49 @@ export class Misfortunes {
   }
 
   #faulty(): Kernel {
-    const refusals = new Refusals();
-    const { arenas, syscall } = faultyRings({
-      submitting: (words, at) => {
-        const operation = (words[at] as number) & 0xff;
-        if (operation === IORING_OP.ACCEPT && this.#accept > 0)
-          refusals.refuse(words, at, this.#accept);
-        else if (operation === IORING_OP.RECV && this.#receives > 0) {
-          this.#receives--;
-          refusals.refuse(words, at, ERRNO.ECONNRESET);
-        }
-      },
-      completed: (completion) => {
-        refusals.complete(completion);
-        const [, high, result] = completion as unknown as [number, number, number];
-        // Its bytes have gone, and so may those of the sends that are linked behind it.
-        if (result > 0 && (high & OP_MASK) === OP_SEND && this.#sends > 0) {
-          this.#sends--;
-          completion[2] = -this.#pick(STREAM_ERRORS);
-        }
-      },
-    });
-    const interrupted = (): boolean => !this.#over && this.#random() < 0.01;
-    const calls = kernelWith({
-      syscall: (number, ...args) => {
-        // As the seccomp profiles of old containers have it.
-        if (number === SYS.epoll_pwait2) return -ERRNO.EPERM;
-        if (number === SYS.io_uring_enter && this.#enters > 0) {
-          this.#enters--;
-          return -this.#pick(ENTER_ERRORS);
-        }
-        return syscall(number, ...args);
-      },
-      send: (...args) => {
-        if (this.#sends === 0) return libc.send(...args);
-        this.#sends--;
-        return -this.#pick(STREAM_ERRORS);
-      },
-      recv: (...args) => {
-        if (this.#receives === 0) return libc.recv(...args);
+    const rings = new RingReader(kernel, {
+      submitting: ({ operation }) => {
+        if (operation === IORING_OP.ACCEPT && this.#accept > 0) return -this.#accept;
+        if (operation !== IORING_OP.RECV || this.#receives === 0) return undefined;
         this.#receives--;
         return -ERRNO.ECONNRESET;
       },
-      accept4: (...args) => (this.#accept > 0 ? -this.#accept : libc.accept4(...args)),
-      epoll_wait: (...args) => (interrupted() ? -ERRNO.EINTR : libc.epoll_wait(...args)),
-      ppoll: (...args) => (interrupted() ? -ERRNO.EINTR : libc.ppoll(...args)),
-      pselect: (...args) => (interrupted() ? -ERRNO.EINTR : libc.pselect(...args)),
+      completed: (completion) => {
+        const isSend = (completion.tagHigh & OP_MASK) === OP_SEND;
+        if (!isSend || completion.result <= 0 || this.#sends === 0) return;
+        // Its bytes have gone, and so may those of the sends that are linked behind it.
+        this.#sends--;
+        completion.result = -this.#pick(STREAM_ERRORS);
+      },
     });
-    return { ...calls, arenas };
+    const interrupted = (): boolean => !this.#over && this.#random() < 0.01;
+    return proxyKernel(rings.kernel, {
+      calls: ({ syscall }) => ({
+        syscall: (number, ...args) => {
+          // The seccomp profiles of old containers refuse it.
+          if (number === SYS.epoll_pwait2) return -ERRNO.EPERM;
+          if (number === SYS.io_uring_enter && this.#enters > 0) {
+            this.#enters--;
+            return -this.#pick(ENTER_ERRORS);
+          }
+          return syscall(number, ...args);
+        },
+        send: (...args) => {
+          if (this.#sends === 0) return libc.send(...args);
+          this.#sends--;
+          return -this.#pick(STREAM_ERRORS);
+        },
+        recv: (...args) => {
+          if (this.#receives === 0) return libc.recv(...args);
+          this.#receives--;
+          return -ERRNO.ECONNRESET;
+        },
+        accept4: (...args) => (this.#accept > 0 ? -this.#accept : libc.accept4(...args)),
+        epoll_wait: (...args) => (interrupted() ? -ERRNO.EINTR : libc.epoll_wait(...args)),
+        ppoll: (...args) => (interrupted() ? -ERRNO.EINTR : libc.ppoll(...args)),
+        pselect: (...args) => (interrupted() ? -ERRNO.EINTR : libc.pselect(...args)),
+      }),
+    });
   }
 }
 

@@ -1,18 +1,10 @@
 import assert from "node:assert/strict";
+import { kernelWith } from "../../../../test/support/descriptors.ts";
 import type { Suite } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import { AF_INET, createServer, SOCK_STREAM, Socket } from "../../src/socket/index.ts";
 import type { Libc } from "../../src/sys/libc.ts";
-import {
-  accepted,
-  faultyKernel,
-  LOOPBACK,
-  Opened,
-  openedSince,
-  openSockets,
-  pattern,
-  text,
-} from "./opened.ts";
+import { accepted, LOOPBACK, Opened, openedSince, openSockets, pattern, text } from "./opened.ts";
 
 /** `call`, with `-errno` instead the first `times`. */
 function failing<Args extends number[]>(
@@ -38,7 +30,7 @@ export const faults: Suite = {
         const interrupted = (
           name: "recv" | "send" | "recvfrom" | "sendmsg" | "recvmsg",
         ): object => ({
-          kernel: faultyKernel((libc) => ({
+          kernel: kernelWith((libc) => ({
             [name]: failing(libc[name] as (...args: number[]) => number, ERRNO.EINTR, 2),
           })),
         });
@@ -60,7 +52,7 @@ export const faults: Suite = {
       run() {
         using opened = new Opened();
         let waits = 0;
-        const kernel = faultyKernel((libc) => ({
+        const kernel = kernelWith((libc) => ({
           ppoll: (fds, count, timeout, signals) => {
             waits += 1;
             // Half of the waits end early, as by a signal.
@@ -80,7 +72,7 @@ export const faults: Suite = {
       name: "sendAll sends every byte in order when the kernel takes few at a time",
       run() {
         using opened = new Opened();
-        const kernel = faultyKernel((libc) => {
+        const kernel = kernelWith((libc) => {
           let turn = 0;
           return {
             send: (fd, buffer, length, flags) => {
@@ -109,7 +101,7 @@ export const faults: Suite = {
       run() {
         using opened = new Opened();
         let waits = 0;
-        const kernel = faultyKernel((libc) => ({
+        const kernel = kernelWith((libc) => ({
           send: failing(libc.send, ERRNO.EAGAIN, 2),
           ppoll: (fds, count, timeout, signals) => {
             waits += 1;
@@ -130,7 +122,7 @@ export const faults: Suite = {
           [ERRNO.EMFILE, "EMFILE"],
           [ERRNO.ENFILE, "ENFILE"],
         ] as const) {
-          const kernel = faultyKernel((libc) => ({ accept4: failing(libc.accept4, errno, 1) }));
+          const kernel = kernelWith((libc) => ({ accept4: failing(libc.accept4, errno, 1) }));
           const listener = opened.own(createServer({ host: LOOPBACK, port: 0, kernel }));
           const client = opened.socket();
           client.connect(listener.localAddress());
@@ -144,7 +136,7 @@ export const faults: Suite = {
       name: "accept passes over a connection that was gone, and a signal",
       run() {
         using opened = new Opened();
-        const kernel = faultyKernel((libc) => ({
+        const kernel = kernelWith((libc) => ({
           accept4: failing(failing(libc.accept4, ERRNO.ECONNABORTED, 2), ERRNO.EINTR, 2),
         }));
         const listener = opened.own(createServer({ host: LOOPBACK, port: 0, kernel }));
@@ -156,7 +148,7 @@ export const faults: Suite = {
       name: "a connect that a signal interrupts goes on, and ends as the kernel says",
       run() {
         using opened = new Opened();
-        const kernel = faultyKernel((libc) => ({
+        const kernel = kernelWith((libc) => ({
           connect: (fd, address, length) => {
             const result = libc.connect(fd, address, length);
             return result === 0 || result === -ERRNO.ECONNREFUSED ? -ERRNO.EINTR : result;
@@ -169,7 +161,7 @@ export const faults: Suite = {
     {
       name: "a privileged port says what would allow it",
       run() {
-        const kernel = faultyKernel(() => ({ bind: () => -ERRNO.EACCES }));
+        const kernel = kernelWith(() => ({ bind: () => -ERRNO.EACCES }));
         const before = openSockets();
         assert.throws(() => createServer({ host: LOOPBACK, port: 80, kernel }), {
           message: "bind EACCES 127.0.0.1:80",
@@ -183,7 +175,7 @@ export const faults: Suite = {
       run() {
         const calls = ["socket", "setsockopt", "bind", "listen"] satisfies (keyof Libc)[];
         for (const call of calls) {
-          const kernel = faultyKernel(() => ({ [call]: () => -ERRNO.ENOBUFS }));
+          const kernel = kernelWith(() => ({ [call]: () => -ERRNO.ENOBUFS }));
           const before = openSockets();
           const expected = { code: "ENOBUFS", syscall: call, address: LOOPBACK };
           assert.throws(() => createServer({ host: LOOPBACK, port: 0, kernel }), expected);

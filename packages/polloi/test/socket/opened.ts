@@ -1,7 +1,6 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { createServer, Socket, type SocketAddress, socketpair } from "../../src/socket/index.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
-import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
 
 export const LOOPBACK = "127.0.0.1";
@@ -54,11 +53,6 @@ export function accepted(listener: Socket): NonNullable<ReturnType<Socket["accep
   const connection = listener.accept();
   if (connection === null) throw new Error("no connection waits at the listener");
   return connection;
-}
-
-/** The kernel with some calls replaced, which are given the real ones. */
-export function faultyKernel(replace: (libc: Libc) => Partial<Libc>): Kernel {
-  return { ...kernel, libc: { ...kernel.libc, ...replace(kernel.libc) } };
 }
 
 /** The descriptors of this process that are sockets. Others are the runtime's own affair. */

@@ -3,8 +3,8 @@ import { descriptors } from "../../../../test/support/descriptors.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { IORING_OP } from "../../src/uring/constants.ts";
+import { RingReader } from "../../src/uring/ring-reader.ts";
 import { randomFrom } from "../support/faulty-kernel.ts";
-import { faultyRings, Refusals } from "../support/ring-memory.ts";
 import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;
@@ -30,19 +30,14 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
       ] as const) {
         let failing = true;
         let submitted = 0;
-        const refusals = new Refusals();
-        const { arenas, syscall } = faultyRings(
-          {
-            submitting: (words, at) => {
-              if (!failing || (words[at] as number) % 256 !== IORING_OP.ACCEPT) return;
-              submitted++;
-              refusals.refuse(words, at, errno);
-            },
-            completed: (completion) => refusals.complete(completion),
+        const { kernel: refusing } = new RingReader(from, {
+          submitting: ({ operation }) => {
+            if (!failing || operation !== IORING_OP.ACCEPT) return undefined;
+            submitted++;
+            return -errno;
           },
-          from,
-        );
-        using rig = new UringRig({ ...from, arenas, libc: { ...from.libc, syscall } });
+        });
+        using rig = new UringRig(refusing);
         const told: number[] = [];
         rig.told.onAcceptFailed = (slot, why) => {
           told.push(why);

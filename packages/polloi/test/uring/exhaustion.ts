@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { ERRNO } from "../../src/base/errno.ts";
 import { SEND_LENT, SEND_MORE } from "../../src/engine/engine.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
+import { RingReader } from "../../src/uring/ring-reader.ts";
 import { assertSame } from "../reactor/rig.ts";
 import { assertEngineBalance } from "../support/balance.ts";
-import { faultyRings } from "../support/ring-memory.ts";
 import { UringRig } from "./rig.ts";
 
 const BUFFER_BYTES = 65_536;
@@ -72,15 +72,11 @@ export interface Exhaustion {
  */
 export function exhaust(from: Kernel, spanMs: number): Exhaustion {
   let missing = 0;
-  const { arenas, syscall } = faultyRings(
-    {
-      completed: (completion) => {
-        if (completion[2] === -ERRNO.ENOBUFS) missing++;
-      },
+  const { kernel } = new RingReader(from, {
+    completed: ({ result }) => {
+      if (result === -ERRNO.ENOBUFS) missing++;
     },
-    from,
-  );
-  const kernel = { ...from, arenas, libc: { ...from.libc, syscall } };
+  });
   using rig = new UringRig(kernel, { maxBuffers: BUFFERS });
   const { engine, told, opened } = rig;
   const answer = rig.memory(1);

@@ -4,6 +4,7 @@ import { ERRNO } from "../../src/base/errno.ts";
 import { UringEngine } from "../../src/engine/uring-engine.ts";
 import { socketpair } from "../../src/socket/index.ts";
 import { SYS } from "../../src/sys/abi.ts";
+import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import { IORING_REGISTER_EVENTFD, IORING_REGISTER_SYNC_CANCEL } from "../../src/uring/constants.ts";
 import { assertGivesBack } from "../support/arenas.ts";
 import { Told, type UringRig } from "./rig.ts";
@@ -23,12 +24,15 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
 
   "an eventfd that the ring refuses is closed, and may be asked for again": ({ kernel }) => {
     let refusing = true;
-    const { libc } = kernel;
-    const syscall: typeof libc.syscall = (number, fd, operation, ...rest) => {
-      const asked = number === SYS.io_uring_register && operation === IORING_REGISTER_EVENTFD;
-      return asked && refusing ? -ERRNO.ENOMEM : libc.syscall(number, fd, operation, ...rest);
-    };
-    const engine = new UringEngine({ ...kernel, libc: { ...libc, syscall } }, new Told());
+    const faulty = proxyKernel(kernel, {
+      calls: ({ syscall }) => ({
+        syscall: (number, fd, operation, ...rest) => {
+          const asked = number === SYS.io_uring_register && operation === IORING_REGISTER_EVENTFD;
+          return asked && refusing ? -ERRNO.ENOMEM : syscall(number, fd, operation, ...rest);
+        },
+      }),
+    });
+    const engine = new UringEngine(faulty, new Told());
     try {
       const before = descriptors();
       const refused = { code: "ENOMEM", syscall: "io_uring_register" };
@@ -44,14 +48,18 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
   "many streams are given up in a few calls, each of which looks at all that are left": ({
     kernel,
   }) => {
-    const { libc } = kernel;
     let cancels = 0;
-    const syscall: typeof libc.syscall = (number, fd, operation, ...rest) => {
-      const cancel = number === SYS.io_uring_register && operation === IORING_REGISTER_SYNC_CANCEL;
-      if (cancel) cancels++;
-      return libc.syscall(number, fd, operation, ...rest);
-    };
-    const engine = new UringEngine({ ...kernel, libc: { ...libc, syscall } }, new Told());
+    const counting = proxyKernel(kernel, {
+      calls: ({ syscall }) => ({
+        syscall: (number, fd, operation, ...rest) => {
+          const cancel =
+            number === SYS.io_uring_register && operation === IORING_REGISTER_SYNC_CANCEL;
+          if (cancel) cancels++;
+          return syscall(number, fd, operation, ...rest);
+        },
+      }),
+    });
+    const engine = new UringEngine(counting, new Told());
     const pairs = Array.from({ length: MANY }, () => socketpair());
     try {
       for (const [slot, [left]] of pairs.entries()) {

@@ -4,9 +4,9 @@ import { SEND_LENT, SEND_MORE } from "../../src/engine/engine.ts";
 import { OP_MASK, OP_SEND } from "../../src/engine/uring-slots.ts";
 import { SO_LINGER, SOL_SOCKET } from "../../src/socket/constants.ts";
 import type { Socket } from "../../src/socket/socket.ts";
+import { RingReader } from "../../src/uring/ring-reader.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
 import { randomFrom } from "../support/faulty-kernel.ts";
-import { faultyRings } from "../support/ring-memory.ts";
 import { readAll, UringRig } from "./rig.ts";
 
 /** How long a chain is at most. */
@@ -126,17 +126,13 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
   }) => {
     const results = [ERRNO.ECONNRESET, ERRNO.EPIPE, ERRNO.EIO, ERRNO.ENOBUFS, ERRNO.ENOMEM];
     let errno = 0;
-    const faults = faultyRings(
-      {
-        completed: (completion) => {
-          const isSend = ((completion[1] as number) & OP_MASK) === OP_SEND;
-          if (isSend && errno > 0 && (completion[2] as number) > 0) completion[2] = -errno;
-        },
+    const { kernel: faulty } = new RingReader(kernel, {
+      completed: (completion) => {
+        const isSend = (completion.tagHigh & OP_MASK) === OP_SEND;
+        if (isSend && errno > 0 && completion.result > 0) completion.result = -errno;
       },
-      kernel,
-    );
-    const faulty = { ...kernel, arenas: faults.arenas };
-    using rig = new UringRig({ ...faulty, libc: { ...kernel.libc, syscall: faults.syscall } });
+    });
+    using rig = new UringRig(faulty);
     const { engine, told } = rig;
     const own = rig.memory(4096);
     for (const [round, failure] of [0, ...results, ERRNO.EAGAIN, ERRNO.ECANCELED].entries()) {

@@ -7,6 +7,7 @@ import { ERRNO } from "../../../src/base/errno.ts";
 import { files, serve } from "../../../src/http/index.ts";
 import { SYS } from "../../../src/sys/abi.ts";
 import type { Kernel } from "../../../src/sys/kernel.ts";
+import { proxyKernel } from "../../../src/sys/kernel-proxy.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { ask, filesCase, HELLO, SECRET, type Served, TestSite } from "./site.ts";
 
@@ -130,16 +131,11 @@ async function checkPaths({ get }: Served): Promise<void> {
 
 /** A kernel that lacks openat2, and says so with `errno`. */
 function withoutOpenat2(errno: number): Kernel {
-  const { libc } = kernel;
-  return {
-    ...kernel,
-    libc: {
-      ...libc,
-      syscall: (number, ...rest) =>
-        number === SYS.openat2 ? -errno : libc.syscall(number, ...rest),
-    },
-    watch: (fd, onReadable) => kernel.watch(fd, onReadable),
-  };
+  return proxyKernel(kernel, {
+    calls: ({ syscall }) => ({
+      syscall: (number, ...rest) => (number === SYS.openat2 ? -errno : syscall(number, ...rest)),
+    }),
+  });
 }
 
 const special: readonly Case[] = [
