@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERRNO } from "../packages/polloi/src/base/errno.ts";
-import { FAILURES } from "../packages/polloi/src/http/parser/failures.ts";
+import { FAILURES } from "../packages/polloi/src/http/parser/results.ts";
 import { anchorsOf, codeSpansOf, type Found, filesUnder, read } from "./docs/markdown.ts";
 
 const PAGE = "docs/errors.md";
@@ -51,9 +51,9 @@ test("every reason to refuse a request is in docs/errors.md, with its status and
   const refused = Object.entries(FAILURES).map(
     ([code, { status, reason }]) => `| \`${code}\` | ${status} | ${reason} |`,
   );
-  const others = [...read("packages/polloi/src/http/refusal.ts").matchAll(/\| "([A-Z_]+)"/g)].map(
-    ([, code]) => `| \`${code}\` |`,
-  );
+  const others = [
+    ...read("packages/polloi/src/http/request-error.ts").matchAll(/\| "([A-Z_]+)"/g),
+  ].map(([, code]) => `| \`${code}\` |`);
   assert.ok(others.length >= 7, `only ${others.length} codes were found`);
   const page = read(PAGE);
   assertNone([...refused, ...others].filter((row) => !page.includes(row)));

@@ -13,8 +13,8 @@ export { ENGINES, type EngineOptions } from "./engine/choose.ts";
 export { reasonFor, whyNoUring } from "./engine/try-uring.ts";
 export type { HttpWorker } from "./http/options.ts";
 export { ChunkLine } from "./http/parser/chunk-line.ts";
-export { BAD, SHORT } from "./http/parser/scan.ts";
 export {
+  BAD,
   COLON,
   COMMA,
   CR,
@@ -23,6 +23,7 @@ export {
   LF,
   lowerCase,
   NINE,
+  SHORT,
   SP,
   TOKEN,
   VALUE,

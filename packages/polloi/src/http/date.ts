@@ -15,3 +15,49 @@ export function dateField(): string {
   }
   return field;
 }
+
+const MONTHS: readonly string[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that is sent. */
+const FIXED = /^[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT$/;
+/** `Sunday, 06-Nov-94 08:49:37 GMT`, of RFC 850. */
+const OLD = /^[A-Z][a-z]{5,8}, (\d\d)-([A-Z][a-z]{2})-(\d\d) (\d\d):(\d\d):(\d\d) GMT$/;
+/** `Sun Nov  6 08:49:37 1994`, of asctime(3). */
+const ASCTIME = /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})$/;
+
+/**
+ * A date of HTTP in seconds since 1970, in any of its three forms; NaN when it is none.
+ *
+ * @source RFC 9110 section 5.6.7
+ */
+export function readHttpDate(text: string, nowMs: number = Date.now()): number {
+  const fixed = FIXED.exec(text);
+  if (fixed !== null) {
+    const [, day, month, year, hour, minute, second] = fixed;
+    return secondsOf([year, month, day, hour, minute, second]);
+  }
+  const old = OLD.exec(text);
+  if (old !== null) {
+    const [, day, month, year, hour, minute, second] = old;
+    return secondsOf([String(fullYear(Number(year), nowMs)), month, day, hour, minute, second]);
+  }
+  const [, month, day, hour, minute, second, year] = ASCTIME.exec(text) ?? [];
+  return secondsOf([year, month, day, hour, minute, second]);
+}
+
+/** A year of two digits that would be more than 50 years from now is one of the past. */
+function fullYear(year: number, nowMs: number): number {
+  const now = new Date(nowMs).getUTCFullYear();
+  const inThisCentury = now - (now % 100) + year;
+  return inThisCentury > now + 50 ? inThisCentury - 100 : inThisCentury;
+}
+
+function secondsOf(parts: readonly (string | undefined)[]): number {
+  const [year = "", month = "", day = "", hour = "", minute = "", second = ""] = parts;
+  const index = MONTHS.indexOf(month);
+  const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)];
+  if (index < 0 || h > 23 || m > 59 || s > 60) return Number.NaN;
+  const date = new Date(Date.UTC(Number(year), index, d, h, m, s));
+  // A day that its month does not have becomes one of the next.
+  return date.getUTCDate() === d || s === 60 ? date.getTime() / 1000 : Number.NaN;
+}

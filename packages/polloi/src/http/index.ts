@@ -12,11 +12,11 @@ export {
 } from "./access-log.ts";
 export { type FilesHandler, type FilesOptions, files } from "./files/files.ts";
 export type { HttpHandler, HttpOptions, HttpTimeouts, HttpWorker } from "./options.ts";
-export type { FailureCode } from "./parser/failures.ts";
 export type { ParserLimits } from "./parser/limits.ts";
-export { type RefusalCode, RequestError } from "./refusal.ts";
+export type { FailureCode } from "./parser/results.ts";
 export type { HttpReply } from "./reply.ts";
 export type { BodyReader, HttpRequest } from "./request.ts";
+export { type RefusalCode, RequestError } from "./request-error.ts";
 export { serve } from "./serve.ts";
 export type { HttpCounts, HttpServer } from "./server.ts";
 export type { FetchHandler } from "./web/fetch-handler.ts";

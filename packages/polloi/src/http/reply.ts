@@ -4,11 +4,9 @@ import type { OutgoingFile } from "../reactor/connection.ts";
 import { checkCallback, checkData, checkOutgoingFile } from "../reactor/options.ts";
 import type { Exchange } from "./exchange.ts";
 import { checkField, connectionOptions, encoded, shortBy, wrongLength } from "./field-check.ts";
-import { isForbiddenTrailer } from "./parser/trailers.ts";
-import { pour } from "./pour.ts";
-import { clientLeft } from "./refusal.ts";
+import { isForbiddenTrailer } from "./parser/fields.ts";
+import { clientLeft } from "./request-error.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
-import { utf8Length } from "./utf8-length.ts";
 
 /** What is under way: nothing yet; the head has gone and the body follows; all of it has; nobody is there. */
 const FRESH = 0;
@@ -525,4 +523,22 @@ function checkSource(source: AsyncIterable<unknown> | Iterable<unknown>): void {
   const { [Symbol.asyncIterator]: async, [Symbol.iterator]: sync } = Object(source);
   if (typeof async === "function" || typeof sync === "function") return;
   throw typeError("ERR_INVALID_DATA", `Cannot stream ${show(source)}: give an async iterable`);
+}
+
+/** The length as UTF-8, in bytes. For a short text, counting is faster than a call out of JavaScript. */
+function utf8Length(text: string): number {
+  const { length } = text;
+  if (length > 32) return Buffer.byteLength(text);
+  for (let i = 0; i < length; i++) if (text.charCodeAt(i) > 127) return Buffer.byteLength(text);
+  return length;
+}
+
+/** Writes what an asynchronous source yields, no faster than the client receives it. */
+async function pour(source: AsyncIterable<string | Uint8Array>, reply: HttpReply): Promise<void> {
+  for await (const piece of source) {
+    const goOn = reply.write(piece);
+    // This ends the iteration, and so the source.
+    if (reply.done) return;
+    if (!goOn) await new Promise<void>((resolve) => reply.whenDrained(resolve));
+  }
 }

@@ -2,9 +2,9 @@ import type { LookClock } from "./deadline.ts";
 import type { HttpSettings } from "./options.ts";
 import type { KnownLine } from "./parser/head-scanner.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
-import type { RefusalCode, RequestError } from "./refusal.ts";
 import type { ReplyWriter } from "./reply.ts";
 import type { ParsedRequest } from "./request.ts";
+import type { RefusalCode, RequestError } from "./request-error.ts";
 
 /** What the access log needs of a session. */
 export interface Logged {

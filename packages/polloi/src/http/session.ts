@@ -3,14 +3,21 @@ import type { Connection, ConnectionOptions, Handlers } from "../reactor/connect
 import { WAITS_FOR_BODY, WAITS_FOR_HEAD, WAITS_FOR_REPLY, WAITS_FOR_REQUEST } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import { BodyParser } from "./parser/body-parser.ts";
-import { FAILURES, type FailureCode } from "./parser/failures.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
-import { BODY, END, FAILED, HEAD, NEED_MORE } from "./parser/results.ts";
+import {
+  BODY,
+  END,
+  FAILED,
+  FAILURES,
+  type FailureCode,
+  HEAD,
+  NEED_MORE,
+} from "./parser/results.ts";
 import { Reading } from "./reading.ts";
-import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./refusal.ts";
 import { ReplyWriter } from "./reply.ts";
 import { ParsedRequest } from "./request.ts";
+import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./request-error.ts";
 import type { SessionHost, UnfinishedHead } from "./session-host.ts";
 import { answerFailure } from "./web/fetch-handler.ts";
 

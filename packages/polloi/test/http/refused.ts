@@ -1,6 +1,7 @@
 /** Requests that are refused, each with the reason for it. */
-import type { FailureCode } from "../../src/http/parser/failures.ts";
+
 import type { ParserLimits } from "../../src/http/parser/limits.ts";
+import type { FailureCode } from "../../src/http/parser/results.ts";
 
 /** What is refused, the code, and the limits when they are not the default. */
 export type Refused = readonly [

@@ -1,5 +1,5 @@
 /** Streams that two servers might cut into requests in different ways, beyond those of `refused.ts`. */
-import type { FailureCode } from "../../src/http/parser/failures.ts";
+import type { FailureCode } from "../../src/http/parser/results.ts";
 
 /** A request that must not be seen: it is in the body of another, or behind one that is refused. */
 export const SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -6,13 +6,11 @@ import type { ReplyWriter } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { reasonOf } from "../status.ts";
 import { acceptedCodings, type Coding, SUFFIXES } from "./codings.ts";
-import { contentRange } from "./content-range.ts";
 import { Descriptions } from "./described.ts";
 import { Directory } from "./directory.ts";
 import { type FailedCall, type FileFacts, factsOf, isFailed } from "./file-facts.ts";
 import { listingOf } from "./listing.ts";
-import { sendMultipart } from "./multipart.ts";
-import { readRanges } from "./ranges.ts";
+import { contentRange, readRanges, sendMultipart } from "./ranges.ts";
 import { encodePath, sitePath } from "./site-path.ts";
 import { rangeHolds, verdictOn } from "./validators.ts";
 

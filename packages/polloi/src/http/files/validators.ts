@@ -1,7 +1,7 @@
+import { readHttpDate } from "../date.ts";
 import type { HttpRequest } from "../request.ts";
 import type { Coding } from "./codings.ts";
 import type { FileFacts } from "./file-facts.ts";
-import { readHttpDate } from "./http-date.ts";
 
 /** By what a client can tell whether what it has is what there is. RFC 9110 section 8.8. */
 export interface Validators {

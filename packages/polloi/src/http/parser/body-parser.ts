@@ -1,13 +1,10 @@
 import { ChunkLine } from "./chunk-line.ts";
-import type { FailureCode } from "./failures.ts";
 import { FieldScanner } from "./field-scanner.ts";
-import type { Fields } from "./fields.ts";
+import { type Fields, hasForbidden } from "./fields.ts";
 import type { ParserLimits } from "./limits.ts";
-import { BODY, END, FAILED, NEED_MORE, type ReadResult } from "./results.ts";
-import { BAD, SHORT } from "./scan.ts";
+import { BODY, END, FAILED, type FailureCode, NEED_MORE, type ReadResult } from "./results.ts";
 import { OVER, Section } from "./section.ts";
-import { CR, LF } from "./tokens.ts";
-import { hasForbidden } from "./trailers.ts";
+import { BAD, CR, LF, SHORT } from "./tokens.ts";
 
 /** Where in the body the parser is. */
 const FIXED = 0;

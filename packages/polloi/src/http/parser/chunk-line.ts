@@ -1,7 +1,7 @@
-import type { FailureCode } from "./failures.ts";
-import { BAD, SHORT } from "./scan.ts";
+import type { FailureCode } from "./results.ts";
 import {
   BACKSLASH,
+  BAD,
   CR,
   EQUALS,
   HEX,
@@ -9,6 +9,7 @@ import {
   LF,
   QUOTE,
   SEMICOLON,
+  SHORT,
   TOKEN,
   VALUE,
 } from "./tokens.ts";

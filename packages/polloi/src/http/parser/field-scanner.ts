@@ -1,7 +1,6 @@
-import type { FailureCode } from "./failures.ts";
 import { Fields, OFFSETS } from "./fields.ts";
-import { BAD, pastClass, SHORT } from "./scan.ts";
-import { COLON, CR, isBlank, LF, TOKEN, VALUE } from "./tokens.ts";
+import type { FailureCode } from "./results.ts";
+import { BAD, COLON, CR, isBlank, LF, pastClass, SHORT, TOKEN, VALUE } from "./tokens.ts";
 
 /** Where in a section of fields the scanner stopped for want of bytes. */
 const LINE = 0;

@@ -1,4 +1,3 @@
-import type { FailureCode } from "./failures.ts";
 import { OFFSETS } from "./fields.ts";
 import {
   CHUNKED,
@@ -10,6 +9,7 @@ import {
 } from "./head.ts";
 import { isAuthority } from "./host.ts";
 import type { ParserLimits } from "./limits.ts";
+import type { FailureCode } from "./results.ts";
 import { COMMA, isBlank, isText, lowerCase, NINE, TOKEN, ZERO } from "./tokens.ts";
 
 /** There is no such header. */

@@ -1,12 +1,24 @@
-import type { FailureCode } from "./failures.ts";
 import { FieldScanner } from "./field-scanner.ts";
 import { readHead } from "./framing.ts";
 import { RequestHead } from "./head.ts";
 import { latin1 } from "./latin1.ts";
 import type { ParserLimits } from "./limits.ts";
-import { BAD, pastClass, SHORT, wordAt, wordOf } from "./scan.ts";
+import type { FailureCode } from "./results.ts";
 import { readTarget } from "./target.ts";
-import { CR, LF, NINE, SP, TARGET, TOKEN, ZERO } from "./tokens.ts";
+import {
+  BAD,
+  CR,
+  LF,
+  NINE,
+  pastClass,
+  SHORT,
+  SP,
+  TARGET,
+  TOKEN,
+  wordAt,
+  wordOf,
+  ZERO,
+} from "./tokens.ts";
 
 /** Where in the head the scanner stopped for want of bytes. */
 const METHOD = 0;

@@ -1,5 +1,4 @@
 import { latin1 } from "./latin1.ts";
-import { pastClass } from "./scan.ts";
 import {
   CLOSE_BRACKET,
   COLON,
@@ -12,6 +11,7 @@ import {
   OPEN_BRACKET,
   PERCENT,
   PLAIN_HOST,
+  pastClass,
   ZERO,
 } from "./tokens.ts";
 

@@ -1,14 +1,20 @@
 import { rangeError } from "../../base/misuse.ts";
 import { BodyParser } from "./body-parser.ts";
-import { FAILURES, type FailureCode } from "./failures.ts";
 import type { Fields } from "./fields.ts";
 import type { RequestHead } from "./head.ts";
 import { HeadScanner, type KnownLine } from "./head-scanner.ts";
 import { DEFAULT_LIMITS, type ParserLimits } from "./limits.ts";
-import { END, FAILED, HEAD, NEED_MORE, type ReadResult } from "./results.ts";
-import { BAD } from "./scan.ts";
+import {
+  END,
+  FAILED,
+  FAILURES,
+  type FailureCode,
+  HEAD,
+  NEED_MORE,
+  type ReadResult,
+} from "./results.ts";
 import { OVER, Section } from "./section.ts";
-import { CR, LF } from "./tokens.ts";
+import { BAD, CR, LF } from "./tokens.ts";
 
 /** What the next byte is part of. */
 const IDLE = 0;

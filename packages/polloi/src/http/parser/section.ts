@@ -1,5 +1,5 @@
 import { Gathered, NOTHING } from "./gathered.ts";
-import { SHORT } from "./scan.ts";
+import { SHORT } from "./tokens.ts";
 
 /** What finds the end of a section: `HeadScanner`, and `FieldScanner` for trailers. */
 interface Scanner {

@@ -1,8 +1,8 @@
 import { show, typeError } from "../../base/misuse.ts";
 import { kernel } from "../../sys/open.ts";
-import { RequestError } from "../refusal.ts";
 import type { ReplyWriter } from "../reply.ts";
 import type { ParsedRequest } from "../request.ts";
+import { RequestError } from "../request-error.ts";
 import { reasonOf } from "../status.ts";
 import { type FetchInfo, RequestInfo } from "./fetch-info.ts";
 import { replaceGlobals } from "./globals.ts";

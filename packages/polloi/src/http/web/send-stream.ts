@@ -1,7 +1,7 @@
 import { typeError } from "../../base/misuse.ts";
-import { RequestError } from "../refusal.ts";
 import type { ReplyWriter } from "../reply.ts";
 import type { ParsedRequest } from "../request.ts";
+import { RequestError } from "../request-error.ts";
 import { bytesIn, isBuffer } from "./buffer-source.ts";
 import type { BodySource } from "./foreign-response.ts";
 import { whyAborted } from "./light-request.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readHttpDate } from "./http-date.ts";
+import { readHttpDate } from "./date.ts";
 
 const NOW: number = Date.UTC(2026, 5, 1);
 
