@@ -9,8 +9,8 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { kernel } from "../../packages/polloi/src/sys/open.ts";
 import type { LoadReport } from "../../packages/polloi-tools/src/load/index.ts";
-import { planOf } from "../../packages/polloi-tools/src/load/options.ts";
-import { OwnThreadRun } from "../../packages/polloi-tools/src/load/own-thread.ts";
+import { SingleThreadRun } from "../../packages/polloi-tools/src/load/load.ts";
+import { configFrom } from "../../packages/polloi-tools/src/load/options.ts";
 
 const { values } = parseArgs({
   options: { t: { type: "string" }, c: { type: "string" }, e: { type: "string" } },
@@ -49,11 +49,11 @@ function told({ mismatches, errors, ...report }: LoadReport, p99AsWrkMs: number)
 
 /** As many milliseconds of load, and what came of it. */
 async function ask(durationMs: number): Promise<object> {
-  const run = new OwnThreadRun(planOf({ target, connections, durationMs, engine }), kernel);
+  const run = new SingleThreadRun(configFrom({ target, connections, durationMs, engine }), kernel);
   const report = await run.finished;
   // wrk takes it that a connection would have asked as often as it did on average.
   const intervalMs = (report.elapsedMs * connections) / Math.max(1, report.messages);
-  return told(report, run.tally.latency.corrected(intervalMs).at(99));
+  return told(report, run.statistics.latency.corrected(intervalMs).at(99));
 }
 
 console.log(JSON.stringify({ opened: connections }));

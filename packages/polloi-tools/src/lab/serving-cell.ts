@@ -1,5 +1,5 @@
 import type { Kernel } from "polloi/internal";
-import { type Measured, SteeredLoad } from "../load/steered-load.ts";
+import { ControlledLoad, type Measurement } from "../load/controlled-load.ts";
 import type { Cores } from "../measure/cores.ts";
 import {
   availableKiB,
@@ -99,9 +99,9 @@ function begin(
   { kernel, settings }: CellParts,
   server: ServingProcess,
   connections: number,
-): Promise<SteeredLoad> {
+): Promise<ControlledLoad> {
   const target = `tcp://127.0.0.1:${server.port}`;
-  return SteeredLoad.begin({ target, connections, sizeBytes: settings.sizeBytes }, kernel);
+  return ControlledLoad.start({ target, connections, sizeBytes: settings.sizeBytes }, kernel);
 }
 
 async function warmUp(parts: CellParts, server: ServingProcess): Promise<void> {
@@ -112,7 +112,7 @@ async function warmUp(parts: CellParts, server: ServingProcess): Promise<void> {
   {
     using load = await begin(parts, server, several ? WARM_UP_CONNECTIONS : 1);
     await answeredOnce(load, parts);
-    load.goOn();
+    load.resume();
     await pause(forMs, signal);
     load.pause();
   }
@@ -125,14 +125,14 @@ async function warmUp(parts: CellParts, server: ServingProcess): Promise<void> {
 
 /** @returns How long it took until each connection was answered, or the time for it was over. */
 async function answeredOnce(
-  load: SteeredLoad,
+  load: ControlledLoad,
   { openWithinMs, signal }: CellParts,
 ): Promise<number> {
   const begin = performance.now();
   let lookedAt = begin;
   for (;;) {
     const now = performance.now();
-    if (load.greeted || now - begin >= openWithinMs) return now - begin;
+    if (load.isAnswered || now - begin >= openWithinMs) return now - begin;
     if (now - lookedAt > MEMORY_LOOK_MS) {
       lookedAt = now;
       const free = availableKiB();
@@ -157,13 +157,13 @@ interface Accounts {
 }
 
 interface Counted {
-  readonly measured: Measured;
+  readonly measured: Measurement;
   readonly from: Accounts;
   readonly to: Accounts;
 }
 
 async function count(
-  load: SteeredLoad,
+  load: ControlledLoad,
   pids: readonly number[],
   { settings, cores, signal }: CellParts,
 ): Promise<Counted> {
@@ -181,20 +181,20 @@ async function count(
       },
     };
   };
-  load.goOn();
-  load.measureAnew();
+  load.resume();
+  load.resetStatistics();
   const runUpMs = Math.max(SHORTEST_RUN_UP_MS, settings.cellMs * RUN_UP_SHARE);
   await pause(runUpMs, signal);
   // With very many connections it takes longer until each has had its turn.
   const until = performance.now() + LONGEST_RUN_UP * runUpMs;
-  while (load.messages < load.standing.opened && performance.now() < until) {
+  while (load.messages < load.counts.opened && performance.now() < until) {
     await pause(LOOK_MS, signal);
   }
   const from = look();
-  load.measureAnew();
+  load.resetStatistics();
   // Who was answered while this thread was looking was not waiting for the server.
   await pause(settings.cellMs * SETTLE_SHARE, signal);
-  load.forgetTimes();
+  load.resetLatencies();
   await pause(settings.cellMs * (1 - SETTLE_SHARE), signal);
   const measured = load.pause();
   return { measured, from, to: look() };

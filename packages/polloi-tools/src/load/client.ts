@@ -1,250 +1,248 @@
 import type { Connection, ConnectOptions, Reactor, Timer } from "polloi";
-import type { LoadPlan } from "./options.ts";
+import type { LoadConfig, Shard } from "./options.ts";
 import type { Payload } from "./payload.ts";
-import type { Share } from "./share.ts";
-import type { Tally } from "./tally.ts";
+import type { Schedule, ScheduledClient } from "./schedule.ts";
+import type { Statistics } from "./statistics.ts";
 
 /** Why a connection of a load failed, where the system has no code for it. */
 export type LoadErrorCode =
-  /** The server ended it although something was out, or before anything was answered. */
+  /** The server closed the connection with a message in flight, or before its first answer. */
   | "PEER_CLOSED"
-  /** Nothing came for as long as `timeoutMs` says. */
+  /** Nothing was received for `timeoutMs`. */
   | "NO_ANSWER"
-  /** What came is no response of HTTP/1.1, or nobody had asked. */
+  /** The server sent something other than a response of HTTP/1.1, or a response without a request. */
   | "HTTP_INVALID"
-  /** The head of a response, or its trailers, are longer than 256 KiB. */
+  /** The head or the trailers of a response are longer than 256 KiB. */
   | "HTTP_HEAD_TOO_LARGE";
 
-/** What clients have in common, and whom they tell what comes of them. */
-export interface ClientHost {
+/** What the clients of a thread share, and where they report. Implemented by {@link ConnectionSet}. */
+export interface ClientContext {
   readonly reactor: Reactor;
-  readonly plan: LoadPlan;
-  readonly share: Share;
-  readonly tally: Tally;
+  readonly config: LoadConfig;
+  readonly shard: Shard;
+  readonly statistics: Statistics;
+  readonly schedule: Schedule;
   readonly payload: Payload;
-  /** Of HTTP. */
+  /** The bytes of an HTTP request. */
   readonly request: Uint8Array;
   readonly pipeline: number;
-  /** With a rate, how long from one message of a connection to the next; else 0. */
+  /** With a rate, the time between two messages of a connection; otherwise 0. */
   readonly intervalMs: number;
-  /** When each message that is out was sent: `pipeline` places for each client. */
-  readonly times: Float64Array;
-  /** Messages that are out. */
+  /** When each message in flight was sent: `pipeline` entries for each client. */
+  readonly sendTimes: Float64Array;
+  /** Messages in flight. */
   inFlight: number;
-  /** Whether messages may be sent now. */
-  readonly sends: boolean;
+  /** Whether clients may send. */
+  readonly isSending: boolean;
 
-  /** A client may send: it goes now, or when those before it have gone. */
-  wantsToSend(client: Client, now: number): void;
-  /** A message is written, whose time stands at this place of {@link ClientHost.times}. */
-  sentOne(timeAt: number): void;
-  /** Messages were sent in vain, through nobody's fault, and are to be sent again. */
-  takeBack(messages: number): void;
-  /** A message came back right. */
-  answered(sentAt: number, now: number): void;
+  /** A message was written. Its time is at this index of {@link ClientContext.sendTimes}. */
+  messageSent(timeIndex: number): void;
+  /** These messages were not processed, through no fault of the server, and will be sent again. */
+  messagesReturned(count: number): void;
+  /** A message was answered correctly. */
+  messageAnswered(sentAt: number, now: number): void;
   opened(client: Client): void;
-  /** A client is given up: its connection is not opened again. */
+  /** The client has failed: its connection is not opened again. */
   failed(client: Client, code: string): void;
-  /** A connection is gone, and another takes its place. @param code - Why, unless it ended as it may. */
+  /** The connection was lost and is opened again. @param code - Why; undefined when that was no failure. */
   lost(client: Client, code: string | undefined): void;
-  /** A unix socket whose backlog is full is no failure at first. @returns Whether it is tried again. */
-  awaits(client: Client): boolean;
-  /** Ends the load when nothing is out and nothing is to be sent. */
+  /** The backlog of a unix socket was full. @returns Whether the connect is repeated. */
+  retryConnect(client: Client): boolean;
+  /** Ends the load when nothing is in flight and nothing is left to send. */
   endIfDone(): void;
 }
 
 /**
- * One connection of a load: what is out on it, and when the next message may go.
+ * One connection of a load: its messages in flight, and when it may send the next one. There is one subclass per
+ * protocol.
  *
  * @remarks
- * A few fields, since there are thousands of these. When each message was sent stands in an array that
- * the crowd has for all of them.
+ * It has few fields, because a load has thousands of clients. The send times are in one array of all clients.
  */
-export abstract class Client {
-  readonly crowd: ClientHost;
-  /** Its number among all connections, those of other threads counted in. */
+export abstract class Client implements ScheduledClient {
+  readonly context: ClientContext;
+  /** Its index among all connections of the load. */
   readonly index: number;
-  /** Its number among those of this thread. */
-  readonly place: number;
+  /** Its index among the connections of this thread. */
+  readonly position: number;
   connection: Connection<Client> | null = null;
-  /** Whether the connection is there. */
   isOpen = false;
-  /** Whether it has failed, and is not opened again. */
-  isGone = false;
-  /** Whether a connection of it was ever open. */
+  hasFailed = false;
+  /** Whether the client has been open before. */
   wasOpen = false;
-  /** Whether a message has come back on this connection. */
+  /** Whether a message was answered on the present connection. */
   hasAnswer = false;
-  /** Whether it stands in line to send. */
-  isInLine = false;
-  // Times begin as what only a double can be: were they 0, all objects would change shape with the first time.
-  /** When its connect was begun, as long as that is under way. */
-  connectedFrom: number = Number.NEGATIVE_INFINITY;
-  /** How many messages were sent: the sequence number of the next one. */
+  /** Whether the client is in the queue of its schedule. */
+  isQueued = false;
+  // Times start as doubles that are no integers. With 0, the first time would change the shape of every object.
+  /** While a connect is in progress, when it was started. */
+  connectStartedAt: number = Number.NEGATIVE_INFINITY;
+  /** Number of messages sent, which is the sequence number of the next one. */
   sent = 0;
   inFlight = 0;
-  /** How many it may still send. */
-  left: number;
+  /** How many messages it may still send. */
+  remaining: number;
   /** With a rate, when the next message is due. */
   dueAt: number = Number.NEGATIVE_INFINITY;
-  /** When something last came, or was sent while nothing was out. */
+  /** When it last received something, or sent a message with nothing in flight. */
   waitingSince: number = Number.NEGATIVE_INFINITY;
-  /** When the first of its latest connections was lost that had no answer. */
-  fruitlessSince: number = Number.NEGATIVE_INFINITY;
-  #think: Timer | undefined;
+  /** When the first of the consecutive connections was lost that had no answer. */
+  failingSince: number = Number.NEGATIVE_INFINITY;
+  #thinkTimer: Timer | undefined;
 
-  constructor(crowd: ClientHost, place: number, left: number) {
-    this.crowd = crowd;
-    this.place = place;
-    this.index = crowd.share.first + place;
-    this.left = left;
+  constructor(context: ClientContext, position: number, quota: number) {
+    this.context = context;
+    this.position = position;
+    this.index = context.shard.first + position;
+    this.remaining = quota;
   }
 
-  /** Sends message number `sent`. */
-  protected abstract sendNext(connection: Connection<Client>): void;
+  /** Writes message number `sent`. */
+  protected abstract writeNext(connection: Connection<Client>): void;
 
-  /** Bytes came. */
+  /** Bytes were received. */
   abstract received(bytes: Uint8Array): void;
 
-  /** The peer sends no more. */
+  /** The peer has ended its half of the connection. */
   abstract ended(): void;
 
-  /** Nothing more will come: last chance to say of what is out that it came after all. */
+  /** Called before the connection is released: counts messages that can only be judged now. */
   protected settle(): void {}
 
-  /** Nothing more will come on this connection: what is half received is let go. */
-  protected abstract forget(): void;
+  /** Discards the state of the present connection. */
+  protected abstract reset(): void;
 
-  /** How many messages were overtaken and never came. */
+  /** Number of messages that have not been answered although later ones have. */
   get missing(): number {
     return 0;
   }
 
-  /** Sends what may be sent now. */
-  go(now: number): void {
-    const { crowd, connection } = this;
+  /** Sends as many messages as may be sent now. */
+  send(now: number): void {
+    const { context, connection } = this;
     if (!this.isOpen || connection === null) return;
-    while (this.inFlight < crowd.pipeline && this.left > 0 && crowd.sends) {
+    while (this.inFlight < context.pipeline && this.remaining > 0 && context.isSending) {
       let due = now;
-      if (crowd.intervalMs > 0) {
+      if (context.intervalMs > 0) {
         due = this.dueAt;
         if (due > now) return;
-        this.dueAt += crowd.intervalMs;
+        this.dueAt += context.intervalMs;
       }
-      const timeAt = this.place * crowd.pipeline + (this.sent % crowd.pipeline);
-      crowd.times[timeAt] = due;
+      const timeIndex = this.position * context.pipeline + (this.sent % context.pipeline);
+      context.sendTimes[timeIndex] = due;
       if (this.inFlight++ === 0) this.waitingSince = now;
-      this.left--;
-      crowd.sentOne(timeAt);
-      this.sendNext(connection);
+      this.remaining--;
+      context.messageSent(timeIndex);
+      this.writeNext(connection);
       this.sent++;
     }
   }
 
-  /** When a message was sent that is among the last `pipeline` ones; with a rate, when it was due. */
+  /** When one of the last `pipeline` messages was sent; with a rate, when it was due. */
   protected sentAt(sequence: number): number {
-    const { crowd } = this;
-    return crowd.times[this.place * crowd.pipeline + (sequence % crowd.pipeline)] as number;
+    const { context } = this;
+    const timeIndex = this.position * context.pipeline + (sequence % context.pipeline);
+    return context.sendTimes[timeIndex] as number;
   }
 
-  /** A message is not out any more, and another may go. */
-  protected landed(now: number): void {
+  /** A message is no longer in flight, so another may be sent. */
+  protected completed(now: number): void {
     this.inFlight--;
-    this.crowd.inFlight--;
+    this.context.inFlight--;
     this.waitingSince = now;
     this.hasAnswer = true;
   }
 
-  /** What came is told: goes on, at once or after a while. */
-  protected goOn(now: number): void {
-    const { thinkMs } = this.crowd.plan;
-    if (thinkMs === 0) this.crowd.wantsToSend(this, now);
-    else this.#pause(thinkMs);
-    this.crowd.endIfDone();
+  /** Continues after received data was processed: at once, or after the think time. */
+  protected proceed(now: number): void {
+    const { thinkMs } = this.context.config;
+    if (thinkMs === 0) this.context.schedule.ready(this, now);
+    else this.#think(thinkMs);
+    this.context.endIfDone();
   }
 
-  #pause(thinkMs: number): void {
-    if (this.#think?.active === true || !this.crowd.sends || this.left <= 0) return;
-    if (this.#think === undefined) {
-      this.#think = this.crowd.reactor.setTimer(thinkMs, () => {
-        this.crowd.wantsToSend(this, performance.now());
+  #think(thinkMs: number): void {
+    if (this.#thinkTimer?.active === true || !this.context.isSending || this.remaining <= 0) return;
+    if (this.#thinkTimer === undefined) {
+      this.#thinkTimer = this.context.reactor.setTimer(thinkMs, () => {
+        this.context.schedule.ready(this, performance.now());
       });
     } else {
-      this.#think.refresh();
+      this.#thinkTimer.refresh();
     }
   }
 
-  /** The connection is there. */
+  /** The connection was opened. */
   opened(): void {
     this.isOpen = true;
-    this.crowd.opened(this);
+    this.context.opened(this);
     this.wasOpen = true;
   }
 
-  /** The connection is gone, and not because this let go of it. */
+  /** The connection was closed, and not by this client. */
   closed(error: Error | undefined): void {
     const code = (error as { code?: string } | undefined)?.code ?? "PEER_CLOSED";
-    if (code === "EAGAIN" && !this.isOpen && this.crowd.awaits(this)) return;
+    if (code === "EAGAIN" && !this.isOpen && this.context.retryConnect(this)) return;
     this.connection = null;
     if (this.wasOpen) this.lose(code);
     else this.fail(code);
   }
 
   /**
-   * The connection is gone, and is opened again.
+   * The connection is lost, and is opened again.
    *
-   * @param code - Why; undefined when it ended after an answer with nothing out, which a server may do.
+   * @param code - Why; undefined when it was closed after an answer with nothing in flight, which is no failure.
    */
   protected lose(code: string | undefined): void {
     const { hasAnswer } = this;
     const now = performance.now();
-    if (hasAnswer) this.fruitlessSince = Number.NEGATIVE_INFINITY;
-    else if (this.fruitlessSince < 0) this.fruitlessSince = now;
+    if (hasAnswer) this.failingSince = Number.NEGATIVE_INFINITY;
+    else if (this.failingSince < 0) this.failingSince = now;
     this.release();
-    this.crowd.lost(this, code);
+    this.context.lost(this, code);
   }
 
-  /** Gives the client up. */
+  /** Gives up: the connection is closed and not opened again. */
   fail(code: string): void {
-    if (this.isGone) return;
-    this.isGone = true;
+    if (this.hasFailed) return;
+    this.hasFailed = true;
     this.release();
-    this.crowd.failed(this, code);
+    this.context.failed(this, code);
   }
 
-  /** Lets go of the connection: what is out on it is not waited for. */
+  /** Closes the connection. Its messages in flight are counted as unanswered. */
   release(): void {
     const { connection } = this;
-    const { counts } = this.crowd.tally;
-    this.#think?.cancel();
+    const { counts } = this.context.statistics;
+    this.#thinkTimer?.cancel();
     this.settle();
     if (this.isOpen) counts.open--;
     this.isOpen = false;
     this.hasAnswer = false;
     this.connection = null;
     counts.unanswered += this.inFlight;
-    this.crowd.inFlight -= this.inFlight;
+    this.context.inFlight -= this.inFlight;
     this.inFlight = 0;
-    this.forget();
+    this.reset();
     connection?.destroy();
   }
 
-  /** Looks whether it has waited too long. */
-  look(now: number, timeoutMs: number): void {
+  /** Fails if it has waited for an answer for as long as `timeoutMs`. */
+  checkTimeout(now: number, timeoutMs: number): void {
     if (this.inFlight > 0 && now - this.waitingSince >= timeoutMs) this.fail("NO_ANSWER");
   }
 }
 
-/** What is heard of a connection: the same for every one. */
+/** The handlers of every connection. */
 export const CLIENT_HANDLERS: ConnectOptions<Client> = {
   zeroCopy: true,
-  // What a pipeline may have out is the plan's to say.
+  // The pipeline limits what is in flight.
   maxPendingBytes: Number.MAX_SAFE_INTEGER,
   open: (connection) => connection.data.opened(),
   data: (connection, bytes) => connection.data.received(bytes),
   end: (connection) => connection.data.ended(),
   close: (connection, error) => {
-    // One that a client has let go of is nobody's any more.
+    // A connection that the client has released belongs to no client any more.
     if (connection.data.connection === connection) connection.data.closed(error);
   },
 };

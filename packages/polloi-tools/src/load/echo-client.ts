@@ -1,73 +1,73 @@
 import type { Connection } from "polloi";
 import { Client } from "./client.ts";
-import { DamagedMessage } from "./damaged-message.ts";
-import { STAMP_BYTES } from "./payload.ts";
+import { HEADER_BYTES } from "./payload.ts";
 
 /**
- * A connection to an echo server: compares every byte that comes back.
+ * A connection to an echo server. Compares every byte that is received.
  *
  * @remarks
- * As long as all is well, bytes are compared where they lie, with those of the message that is next. Only
- * when one differs is the message put together, to see what it is: another one, or one that was damaged.
+ * As long as bytes match, they are compared in place with those of the next message. Only after a mismatch are they
+ * collected in a buffer, to determine whether they are another message or a damaged one.
  */
 export class EchoClient extends Client {
-  /** The message that is to come next, and how much of it has come. */
+  /** Sequence number of the next message to arrive, and how many of its bytes have arrived. */
   #expected = 0;
-  #at = 0;
-  /** Where the part that is out ends. */
+  #offset = 0;
+  /** End of the part in flight. */
   #partEnd = 0;
-  #damaged: DamagedMessage | null = null;
-  /** Messages that later ones have overtaken, and when they were sent. */
-  #overtaken: Map<number, number> | null = null;
-  /** What came last was damaged: strange bytes that follow are a part of it. */
+  /** Bytes from the first mismatch on, until they are classified. */
+  #unmatched: UnmatchedBytes | null = null;
+  /** Send times of messages that have not arrived although later ones have. */
+  #missing: Map<number, number> | null = null;
+  /** Whether the last message was damaged. Unknown bytes that follow it are counted with it. */
   #afterDamage = false;
 
   override get missing(): number {
-    return this.#overtaken?.size ?? 0;
+    return this.#missing?.size ?? 0;
   }
 
-  protected override sendNext(connection: Connection<Client>): void {
-    const { payload, plan } = this.crowd;
-    this.#partEnd = plan.parts === 1 ? payload.size : Math.ceil(payload.size / plan.parts);
+  protected override writeNext(connection: Connection<Client>): void {
+    const { payload, config } = this.context;
+    this.#partEnd = config.parts === 1 ? payload.size : Math.ceil(payload.size / config.parts);
     payload.write(connection, this.index, this.sent, 0, this.#partEnd);
   }
 
   override received(bytes: Uint8Array): void {
-    const { payload, tally } = this.crowd;
+    const { payload, statistics } = this.context;
     const now = performance.now();
     const { length } = bytes;
-    tally.counts.bytes += length;
+    statistics.counts.bytes += length;
     for (let from = 0; from < length; ) {
-      if (this.#damaged !== null) {
-        from += this.#damaged.fill(bytes, from);
-        this.#judge(now);
+      if (this.#unmatched !== null) {
+        from += this.#unmatched.fill(bytes, from);
+        this.#classify(now);
         continue;
       }
-      // Nothing is out: what else may be in there does not matter.
+      // Nothing is in flight, so the rest is surplus, whatever it contains.
       if (this.#expected === this.sent && this.missing === 0) {
-        tally.counts.surplus += Math.ceil((length - from) / payload.size);
+        statistics.counts.surplus += Math.ceil((length - from) / payload.size);
         break;
       }
-      const at = this.#at;
-      const part = Math.min(payload.size - at, length - from);
-      if (payload.differs(this.index, this.#expected, at, bytes, from, part)) {
-        const start = payload.start(this.index, this.#expected, at);
-        this.#damaged = new DamagedMessage(payload.size + STAMP_BYTES, payload.size, start);
-        this.#at = 0;
+      const offset = this.#offset;
+      const part = Math.min(payload.size - offset, length - from);
+      if (payload.differs(this.index, this.#expected, offset, bytes, from, part)) {
+        const start = payload.start(this.index, this.#expected, offset);
+        this.#unmatched = new UnmatchedBytes(payload.size + HEADER_BYTES, payload.size, start);
+        this.#offset = 0;
         continue;
       }
       from += part;
-      this.#at = at + part;
-      if (this.#at === payload.size) {
-        this.#at = 0;
+      this.#offset = offset + part;
+      if (this.#offset === payload.size) {
+        this.#offset = 0;
         this.#afterDamage = false;
-        this.#answered(this.sentAt(this.#expected++), now);
-        this.landed(now);
-      } else if (this.#at === this.#partEnd) {
-        this.#sendPart(now);
+        this.context.messageAnswered(this.sentAt(this.#expected++), now);
+        this.completed(now);
+      } else if (this.#offset === this.#partEnd) {
+        this.#writePart(now);
       }
     }
-    this.goOn(now);
+    this.proceed(now);
   }
 
   override ended(): void {
@@ -75,131 +75,168 @@ export class EchoClient extends Client {
   }
 
   protected override settle(): void {
-    // As much as a message has come, and what it is can only have been told by what did not follow.
-    if ((this.#damaged?.length ?? 0) < this.crowd.payload.size || this.inFlight === 0) return;
-    this.#broken(this.#expected, performance.now());
+    // The bytes are a whole message, and only the bytes after it could have shown which one.
+    const length = this.#unmatched?.length ?? 0;
+    if (length < this.context.payload.size || this.inFlight === 0) return;
+    this.#countDamaged(this.#expected, performance.now());
   }
 
-  protected override forget(): void {
-    // What was overtaken cannot come any more, and the next connection begins with the next message.
-    this.crowd.tally.counts.lost += this.missing;
-    this.#overtaken = null;
+  protected override reset(): void {
+    // Missing messages cannot arrive on another connection, which starts with the next message.
+    this.context.statistics.counts.lost += this.missing;
+    this.#missing = null;
     this.#expected = this.sent;
-    this.#at = 0;
-    this.#damaged = null;
+    this.#offset = 0;
+    this.#unmatched = null;
     this.#afterDamage = false;
   }
 
-  #sendPart(now: number): void {
-    const { payload, plan } = this.crowd;
+  #writePart(now: number): void {
+    const { payload, config } = this.context;
     const from = this.#partEnd;
     if (this.connection === null) return;
     this.waitingSince = now;
-    this.#partEnd = Math.min(payload.size, from + Math.ceil(payload.size / plan.parts));
+    this.#partEnd = Math.min(payload.size, from + Math.ceil(payload.size / config.parts));
     payload.write(this.connection, this.index, this.#expected, from, this.#partEnd);
   }
 
-  #answered(sentAt: number, now: number): void {
-    this.crowd.answered(sentAt, now);
-  }
-
-  /** Says what the bytes are that are not those that were to come. */
-  #judge(now: number): void {
-    const { payload, tally } = this.crowd;
-    for (let damaged = this.#damaged; damaged?.isEnough === true; damaged = this.#damaged) {
+  /** Classifies unmatched bytes, as far as there are enough of them. */
+  #classify(now: number): void {
+    const { payload, statistics } = this.context;
+    for (let next = this.#unmatched; next?.isComplete === true; next = this.#unmatched) {
       if (this.#expected === this.sent && this.missing === 0) {
-        if (!this.#afterDamage) tally.counts.surplus++;
-        this.#damaged = null;
+        if (!this.#afterDamage) statistics.counts.surplus++;
+        this.#unmatched = null;
         return;
       }
-      const told = this.#judgeOne(damaged.bytes, now);
-      if (told === 0) {
-        // Where the next message begins may be in what follows.
-        damaged.wanted = payload.size + STAMP_BYTES;
+      const classified = this.#classifyOne(next.bytes, now);
+      if (classified === 0) {
+        // The next message may start within the bytes that follow.
+        next.needed = payload.size + HEADER_BYTES;
         continue;
       }
-      damaged.dropFirst(told);
-      damaged.wanted = payload.size;
-      if (damaged.length === 0) this.#damaged = null;
+      next.drop(classified);
+      next.needed = payload.size;
+      if (next.length === 0) this.#unmatched = null;
     }
   }
 
-  /** @returns How many of the bytes are told; 0 when there are too few of them. */
-  #judgeOne(bytes: Uint8Array, now: number): number {
-    const { payload, tally } = this.crowd;
+  /** @returns How many bytes are classified; 0 when more are needed. */
+  #classifyOne(bytes: Uint8Array, now: number): number {
+    const { payload, statistics } = this.context;
     const { size } = payload;
-    const stamp = payload.stampAt(this.index, bytes, 0);
-    const known = stamp >= 0 && stamp < this.sent;
-    if (known && !payload.differs(this.index, stamp, 0, bytes, 0, size)) {
+    const sequence = payload.sequenceAt(this.index, bytes, 0);
+    const known = sequence >= 0 && sequence < this.sent;
+    if (known && !payload.differs(this.index, sequence, 0, bytes, 0, size)) {
       this.#afterDamage = false;
-      this.#whole(stamp, now);
+      this.#countIntact(sequence, now);
       return size;
     }
-    const broken = known ? stamp : this.#expected;
-    const next = this.#nextStamp(bytes, known ? stamp : -1);
-    const more = payload.isStamped && broken + 1 < this.sent && bytes.length < size + STAMP_BYTES;
-    if (next === 0 && more) return 0;
-    if (!known && next > 0 && payload.stampAt(this.index, bytes, next) === this.#expected) {
-      // Bytes before a message that is there: nobody sent them, unless they are what is left of one.
-      if (!this.#afterDamage) tally.counts.surplus++;
+    const damaged = known ? sequence : this.#expected;
+    const next = this.#findNext(bytes, known ? sequence : -1);
+    const mayNeedMore =
+      payload.hasHeader && damaged + 1 < this.sent && bytes.length < size + HEADER_BYTES;
+    if (next === 0 && mayNeedMore) return 0;
+    if (!known && next > 0 && payload.sequenceAt(this.index, bytes, next) === this.#expected) {
+      // Bytes before an intact message are surplus, unless they are the rest of a damaged one.
+      if (!this.#afterDamage) statistics.counts.surplus++;
     } else {
-      this.#broken(broken, now);
+      this.#countDamaged(damaged, now);
     }
     this.#afterDamage = true;
     return next > 0 ? next : size;
   }
 
-  /** Where in `bytes` another message begins that is to come after `sequence`; 0 when none does. */
-  #nextStamp(bytes: Uint8Array, sequence: number): number {
-    const { payload } = this.crowd;
-    for (let at = 1; at <= payload.size && at + STAMP_BYTES <= bytes.length; at++) {
-      const stamp = payload.stampAt(this.index, bytes, at);
-      if (stamp > sequence && stamp >= this.#expected && stamp < this.sent) return at;
+  /** The offset in `bytes` where a message starts that is expected after `sequence`; 0 when there is none. */
+  #findNext(bytes: Uint8Array, sequence: number): number {
+    const { payload } = this.context;
+    for (let at = 1; at <= payload.size && at + HEADER_BYTES <= bytes.length; at++) {
+      const found = payload.sequenceAt(this.index, bytes, at);
+      if (found > sequence && found >= this.#expected && found < this.sent) return at;
     }
     return 0;
   }
 
-  /** A message came as it was sent, although not when it was to. */
-  #whole(sequence: number, now: number): void {
-    const { counts } = this.crowd.tally;
+  /** A message arrived intact, although another was expected. */
+  #countIntact(sequence: number, now: number): void {
+    const { counts } = this.context.statistics;
     if (sequence >= this.#expected) {
       const sentAt = this.sentAt(sequence);
-      this.#overtake(sequence, now);
-      this.#answered(sentAt, now);
+      this.#skipTo(sequence, now);
+      this.context.messageAnswered(sentAt, now);
       return;
     }
-    const sentAt = this.#overtaken?.get(sequence);
+    const sentAt = this.#missing?.get(sequence);
     if (sentAt === undefined) {
       counts.surplus++;
       return;
     }
-    this.#overtaken?.delete(sequence);
+    this.#missing?.delete(sequence);
     counts.reordered++;
-    this.#answered(sentAt, now);
+    this.context.messageAnswered(sentAt, now);
   }
 
-  #broken(sequence: number, now: number): void {
-    const { counts } = this.crowd.tally;
+  #countDamaged(sequence: number, now: number): void {
+    const { counts } = this.context.statistics;
     if (sequence >= this.sent) {
       counts.surplus++;
       return;
     }
-    if (sequence >= this.#expected) this.#overtake(sequence, now);
-    else if (this.#overtaken?.delete(sequence) !== true) {
+    if (sequence >= this.#expected) this.#skipTo(sequence, now);
+    else if (this.#missing?.delete(sequence) !== true) {
       counts.surplus++;
       return;
     }
     counts.corrupted++;
   }
 
-  /** Takes note of those before `sequence` that have not come, and of it as landed. */
-  #overtake(sequence: number, now: number): void {
+  /** Message `sequence` has arrived. Those before it that have not arrived are missing. */
+  #skipTo(sequence: number, now: number): void {
     for (; this.#expected < sequence; this.#expected++) {
-      this.#overtaken ??= new Map();
-      this.#overtaken.set(this.#expected, this.sentAt(this.#expected));
-      this.landed(now);
+      this.#missing ??= new Map();
+      this.#missing.set(this.#expected, this.sentAt(this.#expected));
+      this.completed(now);
     }
     this.#expected++;
-    this.landed(now);
+    this.completed(now);
+  }
+}
+
+/** A buffer for received bytes that do not match, until there are enough to classify them. */
+class UnmatchedBytes {
+  readonly #buffer: Uint8Array;
+  /** Number of bytes in the buffer. */
+  length: number;
+  /** Number of bytes that are needed to classify them. */
+  needed: number;
+
+  /** @param start - The bytes that were received before the first mismatch. */
+  constructor(capacity: number, needed: number, start: Uint8Array) {
+    this.#buffer = new Uint8Array(capacity);
+    this.#buffer.set(start);
+    this.length = start.length;
+    this.needed = needed;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.length);
+  }
+
+  get isComplete(): boolean {
+    return this.length >= this.needed;
+  }
+
+  /** Copies bytes up to the number needed. @returns How many were taken. */
+  fill(bytes: Uint8Array, from: number): number {
+    const length = Math.min(this.needed - this.length, bytes.length - from);
+    this.#buffer.set(bytes.subarray(from, from + length), this.length);
+    this.length += length;
+    return length;
+  }
+
+  /** Drops the first `count` bytes. */
+  drop(count: number): void {
+    this.#buffer.copyWithin(0, count, this.length);
+    this.length -= count;
   }
 }

@@ -2,37 +2,39 @@ import type { Connection } from "polloi";
 import { BAD } from "polloi/internal";
 import { Client } from "./client.ts";
 import { HttpResponseReader } from "./http-response.ts";
+import type { LoadConfig } from "./options.ts";
 
-/** How long a server may take to end a connection after it has said that it would. */
-const ENDING_MS = 1000;
+/** How long a server may take to close a connection after announcing it. */
+const CLOSE_TIMEOUT_MS = 1000;
 
-/** A connection to an HTTP server: sends the request again and again, and reads the responses. */
+/** A connection to an HTTP server. Sends the same request repeatedly and reads the responses. */
 export class HttpClient extends Client {
   readonly #reader: HttpResponseReader = new HttpResponseReader();
-  /** The oldest request that is out. */
-  #next = 0;
-  /** The server has said that it ends the connection. */
-  #ending = false;
+  /** Sequence number of the oldest request in flight. */
+  #oldest = 0;
+  /** Whether the server has announced that it closes the connection. */
+  #closing = false;
 
-  protected override sendNext(connection: Connection<Client>): void {
-    connection.write(this.crowd.request);
+  protected override writeNext(connection: Connection<Client>): void {
+    connection.write(this.context.request);
   }
 
-  /** Not on a connection that the server ends: it looks at no more requests. */
-  override go(now: number): void {
-    if (!this.#ending) super.go(now);
+  /** Sends nothing on a connection that the server closes, since it would not be processed. */
+  override send(now: number): void {
+    if (!this.#closing) super.send(now);
   }
 
   override received(bytes: Uint8Array): void {
-    const { counts } = this.crowd.tally;
+    const { counts } = this.context.statistics;
     const { length } = bytes;
     const now = performance.now();
     counts.bytes += length;
     for (let at = 0; at < length; ) {
       if (this.inFlight === 0) {
-        // After the last response there is nothing to come but the end.
-        if (!this.#ending) counts.surplus++;
-        if (!this.#ending) this.fail("HTTP_INVALID");
+        // Bytes after the last response are ignored on a connection that is being closed.
+        if (this.#closing) return;
+        counts.surplus++;
+        this.fail("HTTP_INVALID");
         return;
       }
       at = this.#reader.read(bytes, at, length);
@@ -41,64 +43,87 @@ export class HttpClient extends Client {
         return;
       }
       if (at < 0) break;
-      this.#answered(now);
+      this.#responseEnded(now);
       if (this.#reader.closes) {
-        this.#close(now);
+        this.#startClosing(now);
         break;
       }
     }
-    if (!this.#ending) this.goOn(now);
-    else this.crowd.endIfDone();
+    if (!this.#closing) this.proceed(now);
+    else this.context.endIfDone();
   }
 
   override ended(): void {
     const now = performance.now();
     if (this.#reader.end()) {
-      this.#answered(now);
-      this.#close(now);
+      this.#responseEnded(now);
+      this.#startClosing(now);
     }
-    const mayEnd = this.#ending || (this.inFlight === 0 && this.hasAnswer);
-    this.lose(mayEnd ? undefined : "PEER_CLOSED");
+    const isExpected = this.#closing || (this.inFlight === 0 && this.hasAnswer);
+    this.lose(isExpected ? undefined : "PEER_CLOSED");
   }
 
-  protected override forget(): void {
+  protected override reset(): void {
     this.#reader.reset();
-    this.#next = this.sent;
-    this.#ending = false;
+    this.#oldest = this.sent;
+    this.#closing = false;
   }
 
-  override look(now: number, timeoutMs: number): void {
-    if (!this.#ending) super.look(now, timeoutMs);
-    else if (now - this.waitingSince >= ENDING_MS) this.lose(undefined);
+  override checkTimeout(now: number, timeoutMs: number): void {
+    if (!this.#closing) super.checkTimeout(now, timeoutMs);
+    else if (now - this.waitingSince >= CLOSE_TIMEOUT_MS) this.lose(undefined);
   }
 
   override closed(error: Error | undefined): void {
     this.connection = null;
-    // A reset instead of an end, after everything was answered.
-    if (this.#ending) this.lose(undefined);
+    // A reset after the last response is as good as a normal close.
+    if (this.#closing) this.lose(undefined);
     else super.closed(error);
   }
 
-  #answered(now: number): void {
-    const { crowd } = this;
+  #responseEnded(now: number): void {
+    const { context } = this;
     const { status } = this.#reader;
-    const { statuses } = crowd.tally;
+    const { statuses } = context.statistics;
     statuses[status] = (statuses[status] ?? 0) + 1;
-    if (status >= 400) crowd.tally.error(`HTTP_${status}`);
-    crowd.answered(this.sentAt(this.#next++), now);
-    this.landed(now);
+    if (status >= 400) context.statistics.error(`HTTP_${status}`);
+    context.messageAnswered(this.sentAt(this.#oldest++), now);
+    this.completed(now);
   }
 
-  /** The server ends the connection, and has not looked at the requests that are still out. */
-  #close(now: number): void {
-    const { crowd } = this;
-    const unseen = this.inFlight;
-    this.#ending = true;
+  /** The server closes the connection and does not process the requests that are still in flight. */
+  #startClosing(now: number): void {
+    const { context } = this;
+    const unprocessed = this.inFlight;
+    this.#closing = true;
     this.waitingSince = now;
-    this.sent -= unseen;
-    this.left += unseen;
-    this.dueAt -= unseen * crowd.intervalMs;
+    this.sent -= unprocessed;
+    this.remaining += unprocessed;
+    this.dueAt -= unprocessed * context.intervalMs;
     this.inFlight = 0;
-    crowd.takeBack(unseen);
+    context.messagesReturned(unprocessed);
   }
+}
+
+const encoder = new TextEncoder();
+
+/** The bytes of every request of a load; empty for targets other than HTTP. */
+export function makeRequest({ target, data }: LoadConfig): Uint8Array {
+  if (target.kind !== "http") return new Uint8Array(0);
+  const { path, authority } = target;
+  const lines = [
+    `${data === null ? "GET" : "POST"} ${path} HTTP/1.1`,
+    `Host: ${authority}`,
+    "User-Agent: polloi",
+    "Accept: */*",
+  ];
+  if (data !== null) {
+    lines.push("Content-Type: application/octet-stream", `Content-Length: ${data.length}`);
+  }
+  const head = encoder.encode(`${lines.join("\r\n")}\r\n\r\n`);
+  if (data === null) return head;
+  const request = new Uint8Array(head.length + data.length);
+  request.set(head);
+  request.set(data, head.length);
+  return request;
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Latency } from "./latency.ts";
+import { LatencyHistogram } from "./latency.ts";
 
 test("percentiles are exact to three digits, and the largest as it was", () => {
-  const latency = new Latency();
+  const latency = new LatencyHistogram();
   for (let i = 1; i <= 10_000; i++) latency.record(i / 100);
   const { count, mean, p50, p90, p99, max, ...figures } = latency.percentiles();
   const near = (value: number, wanted: number): void => {
@@ -21,21 +21,25 @@ test("percentiles are exact to three digits, and the largest as it was", () => {
 });
 
 test("what is added, encoded or reset is as if recorded at once, or never", () => {
-  const [one, other, both] = [new Latency(), new Latency(), new Latency()];
+  const [one, other, both] = [
+    new LatencyHistogram(),
+    new LatencyHistogram(),
+    new LatencyHistogram(),
+  ];
   for (let i = 0; i < 500; i++) {
     one.record(i);
     other.record(i * i);
     both.record(i);
     both.record(i * i);
   }
-  one.add(Latency.from(other.plain()));
+  one.add(LatencyHistogram.decode(other.encode()));
   assert.deepEqual(one.percentiles(), both.percentiles());
   one.reset();
-  assert.deepEqual(one.percentiles(), new Latency().percentiles());
+  assert.deepEqual(one.percentiles(), new LatencyHistogram().percentiles());
 });
 
 test("nothing is too short or too long to be recorded", () => {
-  const latency = new Latency();
+  const latency = new LatencyHistogram();
   for (const ms of [-1, 0, 1e-9, 1e12]) latency.record(ms);
   assert.equal(latency.count, 4);
   assert.ok(Math.abs(latency.at(100) - 3.6e6) <= 3600);

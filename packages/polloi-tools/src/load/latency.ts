@@ -6,12 +6,12 @@ import {
 } from "hdr-histogram-js";
 
 const NS_PER_MS = 1e6;
-/** Finer than any clock here. */
-const LEAST_NS = 100;
-/** An hour. What takes longer is counted as that long. */
-const MOST_NS = 3.6e12;
+/** Below the resolution of every clock here. */
+const MIN_NS = 100;
+/** One hour. Longer times are recorded as an hour. */
+const MAX_NS = 3.6e12;
 
-/** How long things took, in milliseconds. Each figure is exact to three digits. */
+/** A distribution of times in milliseconds, each exact to three digits. */
 export interface Percentiles {
   readonly count: number;
   readonly mean: number;
@@ -23,15 +23,15 @@ export interface Percentiles {
   readonly max: number;
 }
 
-/** A {@link Latency} that can be sent to another thread. */
-export interface PlainLatency {
+/** A {@link LatencyHistogram} as data that can be sent to another thread. */
+export interface EncodedLatency {
   readonly histogram: string;
-  /** The histogram itself knows it to three digits only. */
+  /** Kept apart, because the histogram stores it to three digits only. */
   readonly maxNs: number;
 }
 
-/** How long things took: an HDR histogram, from 100 ns to an hour. */
-export class Latency {
+/** An HDR histogram of latencies, from 100 ns to an hour. */
+export class LatencyHistogram {
   readonly #histogram: Histogram;
   #maxNs = 0;
 
@@ -39,11 +39,15 @@ export class Latency {
     this.#histogram = histogram;
   }
 
-  /** What {@link Latency.plain} gave, from another thread. */
-  static from({ histogram, maxNs }: PlainLatency): Latency {
-    const latency = new Latency(decodeFromCompressedBase64(histogram, 64, false));
+  /** Decodes what {@link LatencyHistogram.encode} returned in another thread. */
+  static decode({ histogram, maxNs }: EncodedLatency): LatencyHistogram {
+    const latency = new LatencyHistogram(decodeFromCompressedBase64(histogram, 64, false));
     latency.#maxNs = maxNs;
     return latency;
+  }
+
+  encode(): EncodedLatency {
+    return { histogram: encodeIntoCompressedBase64(this.#histogram), maxNs: this.#maxNs };
   }
 
   get count(): number {
@@ -52,24 +56,26 @@ export class Latency {
 
   record(ms: number): void {
     const rounded = Math.round(ms * NS_PER_MS);
-    const ns = rounded < 0 ? 0 : rounded > MOST_NS ? MOST_NS : rounded;
+    const ns = rounded < 0 ? 0 : rounded > MAX_NS ? MAX_NS : rounded;
     if (ns > this.#maxNs) this.#maxNs = ns;
     this.#histogram.recordValue(ns);
   }
 
-  add(other: Latency): void {
+  add(other: LatencyHistogram): void {
     if (other.count === 0) return;
     this.#maxNs = Math.max(this.#maxNs, other.#maxNs);
     this.#histogram.add(other.#histogram);
   }
 
   /**
-   * As if something had been recorded in each interval of a connection that waited for longer: what others
-   * make of the figures of a closed loop. Only to compare with theirs.
+   * A copy with values added for the intervals that each long latency covers: the correction for coordinated
+   * omission that wrk applies to a closed loop. Use it only to compare with such figures.
    */
-  corrected(intervalMs: number): Latency {
+  corrected(intervalMs: number): LatencyHistogram {
     const intervalNs = Math.round(intervalMs * NS_PER_MS);
-    const latency = new Latency(this.#histogram.copyCorrectedForCoordinatedOmission(intervalNs));
+    const latency = new LatencyHistogram(
+      this.#histogram.copyCorrectedForCoordinatedOmission(intervalNs),
+    );
     latency.#maxNs = this.#maxNs;
     return latency;
   }
@@ -79,21 +85,17 @@ export class Latency {
     this.#histogram.reset();
   }
 
-  plain(): PlainLatency {
-    return { histogram: encodeIntoCompressedBase64(this.#histogram), maxNs: this.#maxNs };
-  }
-
   /** @param percentile - From 0 to 100. @returns Milliseconds; 0 when nothing was recorded. */
   at(percentile: number): number {
     if (this.count === 0) return 0;
-    if (percentile === 100) return rounded(this.#maxNs);
-    return rounded(Math.min(this.#histogram.getValueAtPercentile(percentile), this.#maxNs));
+    if (percentile === 100) return toMs(this.#maxNs);
+    return toMs(Math.min(this.#histogram.getValueAtPercentile(percentile), this.#maxNs));
   }
 
   percentiles(): Percentiles {
     return {
       count: this.count,
-      mean: rounded(this.count === 0 ? 0 : this.#histogram.mean),
+      mean: toMs(this.count === 0 ? 0 : this.#histogram.mean),
       p50: this.at(50),
       p90: this.at(90),
       p99: this.at(99),
@@ -108,14 +110,14 @@ function newHistogram(): Histogram {
   return build({
     bitBucketSize: 64,
     autoResize: false,
-    lowestDiscernibleValue: LEAST_NS,
-    highestTrackableValue: MOST_NS,
+    lowestDiscernibleValue: MIN_NS,
+    highestTrackableValue: MAX_NS,
     numberOfSignificantValueDigits: 3,
     useWebAssembly: false,
   });
 }
 
-/** In milliseconds, to the hundred nanoseconds that there are. */
-function rounded(ns: number): number {
-  return Math.round(ns / LEAST_NS) / (NS_PER_MS / LEAST_NS);
+/** Milliseconds, rounded to the resolution of 100 ns. */
+function toMs(ns: number): number {
+  return Math.round(ns / MIN_NS) / (NS_PER_MS / MIN_NS);
 }

@@ -1,53 +1,55 @@
-/** What each thread of a load with workers runs. */
+/** The module that each worker of a load runs. */
 import type { PoolWorker } from "polloi/workers";
-import { Crowd } from "./crowd.ts";
-import type { LoadPlan } from "./options.ts";
-import type { Place } from "./place.ts";
-import { shareOf } from "./share.ts";
-import type { LoadSnapshot } from "./snapshot.ts";
-import type { PlainTally } from "./tally.ts";
+import { ConnectionSet } from "./connection-set.ts";
+import { type LoadConfig, shardOf } from "./options.ts";
+import type { LoadSnapshot } from "./report.ts";
+import type { EncodedStatistics } from "./statistics.ts";
+import type { TargetAddress } from "./target.ts";
 
-/** What a worker is given. */
+/** The data of each worker. */
 export interface LoadInput {
-  readonly plan: LoadPlan;
-  readonly place: Place;
-  /** What is asked of the workers, in one number: see {@link ASKED}. */
-  readonly asked: SharedArrayBuffer;
+  readonly config: LoadConfig;
+  readonly address: TargetAddress;
+  /** The present request to the workers, as a number of {@link REQUESTS}. */
+  readonly request: SharedArrayBuffer;
 }
 
-/** What a worker may be asked. */
-export const ASKED = { nothing: 0, stop: 1, abort: 2 } as const;
+/** What a run may be asked, in order of urgency. */
+export type StopRequest = "none" | "stop" | "abort";
 
-/** How often a worker looks what is asked of it. */
-const LOOK_MS = 20;
+/** Requests as numbers in shared memory. */
+export const REQUESTS: Readonly<Record<StopRequest, number>> = { none: 0, stop: 1, abort: 2 };
 
-/** What a worker tells. */
+/** How often a worker reads the request. */
+const POLL_MS = 20;
+
+/** What a worker posts. */
 export type LoadMessage =
   | { readonly snapshot: LoadSnapshot }
-  | { readonly tally: PlainTally; readonly stoppedEarly?: boolean };
+  | { readonly statistics: EncodedStatistics };
 
 export function start(worker: PoolWorker<LoadInput>): void {
-  const { plan, place, asked } = worker.data;
+  const { config, address, request } = worker.data;
   const { reactor, index, count } = worker;
-  const say = (message: LoadMessage): void => worker.post(message);
-  const told = new Int32Array(asked);
-  const look = reactor.setTimer(LOOK_MS, () => {
-    const what = Atomics.load(told, 0);
-    if (what === ASKED.abort) crowd.abort();
-    else if (what === ASKED.stop) crowd.stop();
-    if (!crowd.isOver) look.refresh();
+  const post = (message: LoadMessage): void => worker.post(message);
+  const requestMemory = new Int32Array(request);
+  const poll = reactor.setTimer(POLL_MS, () => {
+    const requested = Atomics.load(requestMemory, 0);
+    if (requested === REQUESTS.abort) connections.abort();
+    else if (requested === REQUESTS.stop) connections.stop();
+    if (!connections.isOver) poll.refresh();
   });
-  const crowd = new Crowd({
+  const connections = new ConnectionSet({
     reactor,
-    plan,
-    share: shareOf(plan, index, count),
-    place,
-    ticked: () => say({ snapshot: crowd.snapshot() }),
-    over: () => {
-      look.cancel();
-      say({ snapshot: crowd.snapshot() });
-      say({ tally: crowd.tally.plain() });
+    config,
+    shard: shardOf(config, index, count),
+    address,
+    intervalEnded: () => post({ snapshot: connections.snapshot() }),
+    ended: () => {
+      poll.cancel();
+      post({ snapshot: connections.snapshot() });
+      post({ statistics: connections.statistics.encode() });
     },
   });
-  crowd.start();
+  connections.start();
 }

@@ -8,51 +8,51 @@ import {
   typeError,
   workerCount,
 } from "polloi/internal";
-import { type Target, targetOf } from "./target.ts";
+import { parseTarget, type Target } from "./target.ts";
 
-/** How much is asked of a server, and how. */
+/** Options of {@link load}. */
 export interface LoadOptions extends EngineOptions {
   /**
-   * `tcp://HOST:PORT` or `unix:PATH` (`unix:@NAME` for an abstract one), where every byte that is sent is
-   * to come back; or `http://HOST[:PORT]/PATH`, whose answers are read and counted.
+   * `tcp://HOST:PORT` or `unix:PATH` (`unix:@NAME` for an abstract socket) for an echo server, whose answers are
+   * compared with what was sent; `http://HOST[:PORT]/PATH` for an HTTP server, whose responses are read and counted.
    */
   readonly target: string;
-  /** How many connections, from 1 up. Default 100. */
+  /** Number of connections, from 1 up. Default 100. */
   readonly connections?: number | undefined;
-  /** How long messages are sent, in milliseconds, above 0. Default 10,000, unless `messages` are given. */
+  /** How long messages are sent, in milliseconds, above 0. Default 10,000, unless `messages` is given. */
   readonly durationMs?: number | undefined;
-  /** Instead of a time: how many messages are sent, evenly spread over the connections. */
+  /** Number of messages to send, spread evenly over the connections. Excludes `durationMs`. */
   readonly messages?: number | undefined;
-  /** How many bytes a message has, from 1 up. Default 64. From 16 up they carry a stamp. Not for HTTP. */
+  /** Size of a message in bytes, from 1 up. Default 64. From 16 up, messages have a header. Not for HTTP. */
   readonly sizeBytes?: number | undefined;
-  /** The bytes of every message, instead of stamped ones; for HTTP, the body of a POST. */
+  /** The content of every message, without a header; for HTTP, the body of a POST. */
   readonly data?: Uint8Array | undefined;
   /**
-   * Messages a second, above 0 and up to 1e9, on all connections together, sent when they are due whether answers have come or
-   * not. Default: each connection sends when its answer has come.
+   * Messages per second on all connections together, above 0 and up to 1e9. They are sent at fixed times,
+   * whether or not answers have arrived. Default: a connection sends when its answer has arrived.
    */
   readonly rate?: number | undefined;
-  /** Opens the connections evenly over so many milliseconds, each sending from then on. Default 0. */
+  /** Opens the connections evenly over this many milliseconds; each sends as soon as it is open. Default 0. */
   readonly rampMs?: number | undefined;
-  /** Sends each message in so many pieces, each when the one before has come back. Default 1. */
+  /** Sends each message in this many parts, each when the part before it has been echoed. Default 1. */
   readonly parts?: number | undefined;
-  /** Messages that a connection may have out at a time. Default 1. */
+  /** Number of messages that a connection may have in flight. Default 1. */
   readonly pipeline?: number | undefined;
-  /** How long a connection waits after an answer before it sends again, in milliseconds. Default 0. */
+  /** How long a connection waits between an answer and its next message, in milliseconds. Default 0. */
   readonly thinkMs?: number | undefined;
-  /** Addresses of this machine to connect from, in turn: each has ports of its own, about 28,000. */
+  /** Local addresses to connect from, in turn. Each has its own ports, about 28,000. */
   readonly from?: readonly string[] | undefined;
-  /** How long a connect or an answer may take, in milliseconds above 0, before it is given up. Default 5000. */
+  /** Time limit of a connect and of an answer, in milliseconds above 0. Default 5000. */
   readonly timeoutMs?: number | undefined;
-  /** Threads that share the connections, or `"auto"`. Default: this thread, and no other. */
+  /** Number of threads that share the connections, or `"auto"`. Default: the calling thread only. */
   readonly workers?: number | "auto" | undefined;
 }
 
-/** Options with every default in its place, as plain data: a worker is given them. */
-export interface LoadPlan extends EngineOptions {
+/** Validated options with defaults filled in, as plain data that can be passed to a worker. */
+export interface LoadConfig extends EngineOptions {
   readonly target: Target;
-  /** The target as it was written. */
-  readonly written: string;
+  /** The target as the caller wrote it. */
+  readonly targetText: string;
   readonly connections: number;
   readonly durationMs: number | null;
   readonly messages: number | null;
@@ -68,24 +68,26 @@ export interface LoadPlan extends EngineOptions {
   readonly workers: number | null;
 }
 
-const MOST_CONNECTIONS = 10_000_000;
-const MOST_BYTES = 1 << 30;
-const MOST_PIPELINED = 65_536;
-/** A message a nanosecond. Beyond it, turns within the longest load would not be counted exactly. */
-const MOST_A_SECOND = 1e9;
+const MAX_CONNECTIONS = 10_000_000;
+const MAX_BYTES = 1 << 30;
+const MAX_PIPELINE = 65_536;
+/** One message per nanosecond. Above it, the messages of the longest load could not be counted exactly. */
+const MAX_RATE = 1e9;
 
 /**
+ * Validates options and fills in the defaults.
+ *
  * @throws TypeError, RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_TIMEOUT`,
  * `ERR_INVALID_DATA`
  */
-export function planOf(options: LoadOptions): LoadPlan {
+export function configFrom(options: LoadOptions): LoadConfig {
   if (typeof options !== "object" || options === null) {
     throw typeError(
       "ERR_INVALID_OPTION",
       `Cannot load with ${show(options)} as options: give an object with a target`,
     );
   }
-  const target = targetOf(options.target);
+  const target = parseTarget(options.target);
   const { data, engine, trigger, workers, from } = options;
   checkData(data);
   checkFrom(from);
@@ -102,18 +104,18 @@ export function planOf(options: LoadOptions): LoadPlan {
     );
   }
   const messages = options.messages ?? null;
-  const plan: LoadPlan = {
+  const config: LoadConfig = {
     target,
-    written: options.target,
-    connections: count("connections", options.connections, 100, MOST_CONNECTIONS),
+    targetText: options.target,
+    connections: count("connections", options.connections, 100, MAX_CONNECTIONS),
     messages: messages === null ? null : count("messages", messages, 1, Number.MAX_SAFE_INTEGER),
     durationMs: messages === null ? time("durationMs", options.durationMs, 10_000, 1) : null,
-    sizeBytes: data?.length ?? count("sizeBytes", options.sizeBytes, 64, MOST_BYTES),
+    sizeBytes: data?.length ?? count("sizeBytes", options.sizeBytes, 64, MAX_BYTES),
     data: data ?? null,
-    rate: rateOf(options.rate),
+    rate: checkRate(options.rate),
     rampMs: time("rampMs", options.rampMs, 0),
-    parts: count("parts", options.parts, 1, MOST_BYTES),
-    pipeline: count("pipeline", options.pipeline, 1, MOST_PIPELINED),
+    parts: count("parts", options.parts, 1, MAX_BYTES),
+    pipeline: count("pipeline", options.pipeline, 1, MAX_PIPELINE),
     thinkMs: time("thinkMs", options.thinkMs, 0),
     from: from === undefined ? [] : [...from],
     timeoutMs: time("timeoutMs", options.timeoutMs, 5000, 1),
@@ -121,8 +123,8 @@ export function planOf(options: LoadOptions): LoadPlan {
     engine,
     trigger,
   };
-  checkTogether(options, plan);
-  return plan;
+  checkCombination(options, config);
+  return config;
 }
 
 function checkData(data: unknown): void {
@@ -135,62 +137,90 @@ function checkData(data: unknown): void {
   );
 }
 
-/** What cannot be had together, or not of this target. */
-function checkTogether(options: LoadOptions, plan: LoadPlan): void {
-  const { target, parts, pipeline, rate, thinkMs, sizeBytes, connections, workers, from } = plan;
-  const refuse = (what: string): void => {
+/** Rejects options that exclude each other, or that the target does not support. */
+function checkCombination(options: LoadOptions, config: LoadConfig): void {
+  const { target, parts, pipeline, rate, thinkMs, sizeBytes, connections, workers, from } = config;
+  const reject = (what: string): void => {
     throw typeError("ERR_INVALID_OPTION", `Cannot load with ${what}`);
   };
   const given = (...values: unknown[]): boolean => values.every((value) => value !== undefined);
-  if (given(options.durationMs, options.messages)) refuse("durationMs and messages: give one");
-  if (given(options.sizeBytes, options.data)) refuse("sizeBytes and data: give one");
-  if (target.kind === "http" && given(options.sizeBytes)) refuse("sizeBytes over HTTP: give data");
-  if (target.kind === "http" && parts > 1) refuse("parts over HTTP: they are for echoes");
-  if (parts > 1 && pipeline > 1) refuse("parts and a pipeline: a part waits for the one before it");
-  if (parts > sizeBytes) refuse(`${parts} parts of ${sizeBytes} bytes: a part has at least one`);
-  if (rate !== null && thinkMs > 0) refuse("a rate and thinkMs: the rate says when to send");
-  if (workers !== null && workers > connections) refuse("more workers than connections");
-  if (target.kind === "unix" && from.length > 0)
-    refuse("from over a unix socket: it has no address");
+  if (given(options.durationMs, options.messages)) reject("durationMs and messages: give one");
+  if (given(options.sizeBytes, options.data)) reject("sizeBytes and data: give one");
+  if (target.kind === "http" && given(options.sizeBytes)) reject("sizeBytes over HTTP: give data");
+  if (target.kind === "http" && parts > 1) reject("parts over HTTP: they are for echo servers");
+  if (parts > 1 && pipeline > 1) reject("parts and a pipeline: a part waits for the one before it");
+  if (parts > sizeBytes) reject(`${parts} parts of ${sizeBytes} bytes: a part has at least one`);
+  if (rate !== null && thinkMs > 0) reject("a rate and thinkMs: the rate sets the times");
+  if (workers !== null && workers > connections) reject("more workers than connections");
+  if (target.kind === "unix" && from.length > 0) {
+    reject("from over a unix socket: it has no address");
+  }
 }
 
 function checkFrom(from: unknown): void {
   if (from === undefined) return;
-  const wrong = (what: unknown): Error =>
+  const invalid = (value: unknown): Error =>
     typeError(
       "ERR_INVALID_ADDRESS",
-      `Cannot connect from ${show(what)}: give an array of IP addresses of this machine`,
+      `Cannot connect from ${show(value)}: give an array of IP addresses of this machine`,
     );
-  if (!Array.isArray(from)) throw wrong(from);
-  if (from.length === 0) throw wrong("no address");
+  if (!Array.isArray(from)) throw invalid(from);
+  if (from.length === 0) throw invalid("no address");
   for (const address of from) {
-    if (typeof address !== "string" || isIP(address) === 0) throw wrong(address);
+    if (typeof address !== "string" || isIP(address) === 0) throw invalid(address);
   }
 }
 
-function rateOf(rate: unknown): number | null {
+function checkRate(rate: unknown): number | null {
   if (rate === undefined) return null;
-  if (typeof rate === "number" && rate > 0 && rate <= MOST_A_SECOND) return rate;
+  if (typeof rate === "number" && rate > 0 && rate <= MAX_RATE) return rate;
   throw rangeError(
     "ERR_INVALID_OPTION",
-    `Cannot send ${show(rate)} messages a second: give a number above 0, up to ${MOST_A_SECOND}`,
+    `Cannot send ${show(rate)} messages a second: give a number above 0, up to ${MAX_RATE}`,
   );
 }
 
-function count(name: string, value: number | undefined, usual: number, most: number): number {
-  if (value === undefined) return usual;
-  const wrong = `Cannot use ${show(value)} as ${name}: give an integer from 1 to ${most}`;
-  if (!Number.isInteger(value)) throw typeError("ERR_INVALID_OPTION", wrong);
-  if (value < 1 || value > most) throw rangeError("ERR_INVALID_OPTION", wrong);
+function count(name: string, value: number | undefined, byDefault: number, max: number): number {
+  if (value === undefined) return byDefault;
+  const message = `Cannot use ${show(value)} as ${name}: give an integer from 1 to ${max}`;
+  if (!Number.isInteger(value)) throw typeError("ERR_INVALID_OPTION", message);
+  if (value < 1 || value > max) throw rangeError("ERR_INVALID_OPTION", message);
   return value;
 }
 
-/** @param least - A time of 0 is no time to send, or to wait for an answer. */
-function time(name: string, value: number | undefined, usual: number, least: 0 | 1 = 0): number {
-  if (value === undefined) return usual;
-  const allowed = least === 0 ? "0" : "above 0";
-  const wrong = `Cannot use ${show(value)} as ${name}: give milliseconds from ${allowed} to ${MAX_TIMEOUT_MS}`;
-  if (typeof value !== "number") throw typeError("ERR_INVALID_TIMEOUT", wrong);
-  if (value > 0 ? value <= MAX_TIMEOUT_MS : value === 0 && least === 0) return Math.abs(value);
-  throw rangeError("ERR_INVALID_TIMEOUT", wrong);
+/** @param min - 0 where a time of 0 has a meaning, else 1: the time has to be above 0. */
+function time(name: string, value: number | undefined, byDefault: number, min: 0 | 1 = 0): number {
+  if (value === undefined) return byDefault;
+  const allowed = min === 0 ? "0" : "above 0";
+  const message = `Cannot use ${show(value)} as ${name}: give milliseconds from ${allowed} to ${MAX_TIMEOUT_MS}`;
+  if (typeof value !== "number") throw typeError("ERR_INVALID_TIMEOUT", message);
+  if (value > 0 ? value <= MAX_TIMEOUT_MS : value === 0 && min === 0) return Math.abs(value);
+  throw rangeError("ERR_INVALID_TIMEOUT", message);
+}
+
+/** The part of a load that one thread generates. */
+export interface Shard {
+  /** The index of its first connection among all connections of the load. */
+  readonly first: number;
+  readonly connections: number;
+  /** Messages per second. */
+  readonly rate: number | null;
+}
+
+/** The shard of thread `index` of `count`. */
+export function shardOf(config: LoadConfig, index: number, count: number): Shard {
+  const { rate } = config;
+  const first = Math.floor((config.connections * index) / count);
+  const connections = Math.floor((config.connections * (index + 1)) / count) - first;
+  return {
+    first,
+    connections,
+    rate: rate === null ? null : (rate * connections) / config.connections,
+  };
+}
+
+/** How many messages the connection `index` sends; Infinity when the load has a duration instead. */
+export function quotaOf({ messages, connections }: LoadConfig, index: number): number {
+  if (messages === null) return Number.POSITIVE_INFINITY;
+  return Math.floor(messages / connections) + (index < messages % connections ? 1 : 0);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Payload, PlainPayload, StampedPayload } from "./payload.ts";
+import { NumberedPayload, type Payload, PlainPayload } from "./payload.ts";
 
 /** A message as it is written, in two pieces. */
 function written(payload: Payload, connection: number, sequence: number, cut = 0): Buffer {
@@ -28,7 +28,7 @@ test("a message is the same however it is written, and differs from none that is
       fc.nat(),
       fc.nat(7),
       (size, connection, sequence, at, skew) => {
-        const payload = new StampedPayload(size);
+        const payload = new NumberedPayload(size);
         const cut = at % size;
         const message = written(payload, connection, sequence, cut);
         assert.deepEqual(message, written(payload, connection, sequence));
@@ -36,7 +36,7 @@ test("a message is the same however it is written, and differs from none that is
           Buffer.from(payload.start(connection, sequence, cut)),
           message.subarray(0, cut),
         );
-        assert.equal(payload.stampAt(connection, message, 0), sequence);
+        assert.equal(payload.sequenceAt(connection, message, 0), sequence);
         // Wherever it lies, and in whatever pieces it is looked at.
         const bytes = new Uint8Array(size + 8).subarray(skew, skew + size);
         bytes.set(message);
@@ -57,7 +57,7 @@ test("one wrong bit is seen, wherever it is and however the message lies", () =>
       fc.nat(7),
       fc.nat(7),
       (size, sequence, place, bit, skew) => {
-        const payload = new StampedPayload(size);
+        const payload = new NumberedPayload(size);
         const bytes = new Uint8Array(size + 8).subarray(skew, skew + size);
         bytes.set(written(payload, 5, sequence));
         const at = place % size;
@@ -70,13 +70,13 @@ test("one wrong bit is seen, wherever it is and however the message lies", () =>
 });
 
 test("a message is no other one, of this connection or another", () => {
-  const payload = new StampedPayload(64);
+  const payload = new NumberedPayload(64);
   for (let sequence = 0; sequence < 50; sequence++) {
     const bytes = written(payload, 3, sequence);
     assert.equal(payload.differs(3, sequence + 1, 0, bytes, 0, 64), true);
     assert.equal(payload.differs(4, sequence, 0, bytes, 0, 64), true);
-    assert.equal(payload.stampAt(4, bytes, 0), -1);
-    for (let at = 1; at <= 48; at++) assert.equal(payload.stampAt(3, bytes, at), -1);
+    assert.equal(payload.sequenceAt(4, bytes, 0), -1);
+    for (let at = 1; at <= 48; at++) assert.equal(payload.sequenceAt(3, bytes, at), -1);
   }
 });
 
@@ -85,5 +85,5 @@ test("given bytes are what is sent, each time", () => {
   assert.equal(written(payload, 1, 7).toString(), "given");
   assert.equal(payload.differs(1, 7, 1, Buffer.from("xivex"), 1, 3), false);
   assert.equal(payload.differs(1, 7, 0, Buffer.from("xiven"), 0, 5), true);
-  assert.equal(payload.stampAt(), -1);
+  assert.equal(payload.sequenceAt(), -1);
 });

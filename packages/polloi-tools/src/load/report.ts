@@ -1,77 +1,150 @@
 import type { EngineName } from "polloi";
 import { optionsOf } from "polloi/internal";
 import type { Percentiles } from "./latency.ts";
-import type { LoadPlan } from "./options.ts";
-import type { Counts, Tally } from "./tally.ts";
+import type { LoadConfig } from "./options.ts";
+import { addTo, type Counts, type RecentRate, type Statistics, zeroCounts } from "./statistics.ts";
+
+/** The phase of a load. While `draining` it sends nothing and waits for the last answers. */
+export type LoadPhase = "connecting" | "sending" | "draining" | "over";
+
+/** The state of a load at one moment. */
+export interface LoadSnapshot {
+  readonly phase: LoadPhase;
+  /** Time since the start of the load. */
+  readonly elapsedMs: number;
+  readonly counts: Readonly<Counts>;
+  /** Failures by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Answers per second, over the last second. */
+  readonly messagesPerSecond: number;
+  /**
+   * Latencies of the last second; 0 when no answer arrived. With several threads, the median is the mean of theirs,
+   * weighted by messages, and the others are those of the slowest thread.
+   */
+  readonly recentMs: { readonly p50: number; readonly p99: number; readonly max: number };
+}
+
+/** The snapshot of a load that has not started. */
+export const INITIAL_SNAPSHOT: LoadSnapshot = {
+  phase: "connecting",
+  elapsedMs: 0,
+  counts: zeroCounts(),
+  errors: {},
+  messagesPerSecond: 0,
+  recentMs: { p50: 0, p99: 0, max: 0 },
+};
+
+/** In their order: a load is in the earliest phase of its threads. */
+const PHASES: readonly LoadPhase[] = ["connecting", "sending", "draining", "over"];
+
+/** Combines the snapshots of the threads of a load. */
+export function mergeSnapshots(snapshots: readonly LoadSnapshot[]): LoadSnapshot {
+  const [first, ...others] = snapshots;
+  if (first === undefined) return INITIAL_SNAPSHOT;
+  return others.reduce(mergePair, first);
+}
+
+function mergePair(one: LoadSnapshot, other: LoadSnapshot): LoadSnapshot {
+  const counts = { ...one.counts };
+  addTo(counts, other.counts);
+  const errors = { ...one.errors };
+  addTo(errors, other.errors);
+  return {
+    phase: PHASES.find((phase) => phase === one.phase || phase === other.phase) ?? one.phase,
+    elapsedMs: Math.max(one.elapsedMs, other.elapsedMs),
+    counts,
+    errors,
+    ...mergeRates(one, other),
+  };
+}
+
+function mergeRates(one: RecentRate, other: RecentRate): RecentRate {
+  const messagesPerSecond = one.messagesPerSecond + other.messagesPerSecond;
+  const weighted =
+    one.recentMs.p50 * one.messagesPerSecond + other.recentMs.p50 * other.messagesPerSecond;
+  return {
+    messagesPerSecond,
+    recentMs: {
+      p50: messagesPerSecond === 0 ? 0 : weighted / messagesPerSecond,
+      p99: Math.max(one.recentMs.p99, other.recentMs.p99),
+      max: Math.max(one.recentMs.max, other.recentMs.max),
+    },
+  };
+}
 
 /**
- * How messages were sent, and so what their latency means: `"closed"`, each connection when its answer had
- * come, so that a server which stalls is asked less often, and its stall counts once; or `"rate"`, when
- * they were due, and latency counts from then, so that nothing is omitted.
+ * How messages were scheduled, which determines what their latency means. `"closed"`: a connection sent when its
+ * answer had arrived, so a server that stalls received fewer messages and the stall counts once per connection.
+ * `"rate"`: messages were sent at fixed times and latency counts from then, so a stall counts in full.
  */
 export type LoadMode = "closed" | "rate";
 
-/** What came of a load. */
+/** The result of a load. */
 export interface LoadReport extends Omit<Counts, "open"> {
-  /** As it was given. */
+  /** The target as it was given. */
   readonly target: string;
   readonly mode: LoadMode;
-  /** How many connections were asked for. */
+  /** Number of connections that were requested. */
   readonly connections: number;
-  /** With a rate, the one that was asked for. */
+  /** The rate that was requested, or null. */
   readonly rate: number | null;
-  /** From the first message to the last answer, or to the end of the time that was asked for. */
+  /** From the first message to the last answer, or to the end of the duration that was requested. */
   readonly elapsedMs: number;
   readonly messagesPerSecond: number;
-  /** How often connections failed, each as often as it did, by code of the system or {@link LoadErrorCode}; responses as `HTTP_404`. */
+  /** Failures by code of the system or {@link LoadErrorCode}; responses from status 400 up as `HTTP_404`. */
   readonly errors: Readonly<Record<string, number>>;
-  /** Messages that did not come back as they were sent: corrupted, reordered, lost, and surplus ones. */
+  /** Messages that were not echoed as sent: the sum of corrupted, reordered, lost and surplus. */
   readonly mismatches: number;
-  /** Responses by status; empty but for HTTP. */
+  /** HTTP responses by status; empty for other targets. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** From the sending of a message to the end of its answer; with a rate, from when it was due. */
+  /** From the sending of a message to the end of its answer; with a rate, from the time when it was due. */
   readonly latencyMs: Percentiles;
-  /** From the connect to the connection. */
+  /** Duration of connects. */
   readonly connectMs: Percentiles;
-  /** Until every connection was open or had failed. */
+  /** Time until every connection was open or had failed. */
   readonly openMs: number;
   readonly engine: EngineName;
-  /** How many threads it was made by. */
+  /** Number of threads that generated the load. */
   readonly threads: number;
-  /** CPU time of this process while messages were sent; with workers, from when they were started. */
+  /** CPU time of this process while messages were sent; with workers, from their start. */
   readonly cpuMs: { readonly user: number; readonly system: number };
-  /** Whether it was stopped before its end. */
+  /** Whether the load was stopped before its end. */
   readonly stoppedEarly: boolean;
 }
 
-/** What is known of a load beside its tally. */
-export interface LoadFacts {
+/** What a report contains besides the statistics. */
+export interface RunFacts {
   readonly engine: EngineName;
   readonly threads: number;
+  /** In microseconds. */
   readonly cpu: { readonly user: number; readonly system: number };
   readonly stoppedEarly: boolean;
 }
 
-export function reportOf(plan: LoadPlan, tally: Tally, facts: LoadFacts): LoadReport {
-  const { open: _, messages, bytes, ...counts } = tally.counts;
+export function makeReport(
+  config: LoadConfig,
+  statistics: Statistics,
+  facts: RunFacts,
+): LoadReport {
+  const { open: _, messages, bytes, ...counts } = statistics.counts;
   const { corrupted, reordered, lost, surplus } = counts;
-  const { elapsedMs } = tally;
+  const { elapsedMs } = statistics;
   return {
-    target: plan.written,
-    mode: plan.rate === null ? "closed" : "rate",
-    connections: plan.connections,
-    rate: plan.rate,
+    target: config.targetText,
+    mode: config.rate === null ? "closed" : "rate",
+    connections: config.connections,
+    rate: config.rate,
     messages,
     messagesPerSecond: elapsedMs > 0 ? (1000 * messages) / elapsedMs : 0,
     bytes,
-    errors: { ...tally.errors },
+    errors: { ...statistics.errors },
     mismatches: corrupted + reordered + lost + surplus,
-    latencyMs: tally.latency.percentiles(),
-    connectMs: tally.connect.percentiles(),
-    openMs: tally.openMs,
+    latencyMs: statistics.latency.percentiles(),
+    connectMs: statistics.connect.percentiles(),
+    openMs: statistics.openMs,
     elapsedMs,
     ...counts,
-    statuses: { ...tally.statuses },
+    statuses: { ...statistics.statuses },
     engine: facts.engine,
     threads: facts.threads,
     cpuMs: { user: facts.cpu.user / 1000, system: facts.cpu.system / 1000 },
@@ -79,7 +152,7 @@ export function reportOf(plan: LoadPlan, tally: Tally, facts: LoadFacts): LoadRe
   };
 }
 
-/** Whether everything that was sent came back as it was, from everyone that was asked. */
+/** Whether nothing failed: no errors, no mismatches, and every message answered. */
 export function isClean(report: LoadReport): boolean {
   const { errors, mismatches, unanswered, failed } = optionsOf(report, "a report");
   optionsOf(errors, "the errors of a report");

@@ -1,7 +1,8 @@
 import { show, typeError } from "polloi/internal";
 import { type Endpoint, parseEndpoint } from "polloi/internal/pure";
+import { createConnection, resolve } from "polloi/socket";
 
-/** What is asked: an echo server over TCP or a unix socket, or an HTTP server. */
+/** The server under load: an echo server over TCP or a unix socket, or an HTTP server. */
 export type Target =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string }
@@ -9,63 +10,89 @@ export type Target =
       readonly kind: "http";
       readonly host: string;
       readonly port: number;
-      /** What stands in the Host field. */
+      /** The value of the Host field. */
       readonly authority: string;
       readonly path: string;
     };
+
+/** The address of a target, with its name resolved. */
+export type TargetAddress =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string };
 
 const ALLOWED = "give tcp://HOST:PORT, http://HOST[:PORT]/PATH or unix:PATH";
 const HTTP_PORT = 80;
 
 /**
- * What a target means. Without a scheme it is an echo server over TCP.
+ * Parses a target. Without a scheme it is an echo server over TCP.
  *
  * @throws TypeError `ERR_INVALID_ADDRESS`
  */
-export function targetOf(text: string): Target {
-  const wrong = (why = ALLOWED): Error =>
+export function parseTarget(text: string): Target {
+  const invalid = (why = ALLOWED): Error =>
     typeError("ERR_INVALID_ADDRESS", `Cannot load ${show(text)}: ${why}`);
-  if (typeof text !== "string") throw wrong();
+  if (typeof text !== "string") throw invalid();
   let endpoint: Endpoint;
   try {
     endpoint = parseEndpoint(text);
   } catch (error) {
     const [, why] = /^.* as an address: (.*)$/s.exec((error as Error).message) ?? [];
-    throw wrong(`${why}; ${ALLOWED}`);
+    throw invalid(`${why}; ${ALLOWED}`);
   }
   if (endpoint.path !== undefined) return { kind: "unix", path: endpoint.path };
   const { scheme = "tcp", host, port, rest } = endpoint;
-  if (port === 0) throw wrong("port 0 cannot be connected to");
+  if (port === 0) throw invalid("port 0 cannot be connected to");
   switch (scheme) {
     case "tcp":
-      if (port === undefined) throw wrong(`the port is missing; ${ALLOWED}`);
-      if (rest !== "" && rest !== "/") throw wrong(`tcp:// has no path; ${ALLOWED}`);
+      if (port === undefined) throw invalid(`the port is missing; ${ALLOWED}`);
+      if (rest !== "" && rest !== "/") throw invalid(`tcp:// has no path; ${ALLOWED}`);
       return { kind: "tcp", host, port };
     case "http": {
-      const { authority, path } = httpParts(text, rest, wrong);
+      const { authority, path } = httpParts(text, rest, invalid);
       return { kind: "http", host, port: port ?? HTTP_PORT, authority, path };
     }
     case "https":
-      throw wrong("there is no TLS here; give http:// or tcp://");
+      throw invalid("TLS is not supported; give http:// or tcp://");
     default:
-      throw wrong(`there is no ${scheme}:// here; ${ALLOWED}`);
+      throw invalid(`${scheme}:// is not supported; ${ALLOWED}`);
   }
 }
 
-/** The host as a Host field has it, and the path as a request line has it: without a fragment, which is the client's. */
+/** The host as in a Host field, and the path as in a request line, without the fragment. */
 function httpParts(
   text: string,
   rest: string,
-  wrong: (why: string) => Error,
+  invalid: (why: string) => Error,
 ): { authority: string; path: string } {
-  // URL would remove line breaks and tabs, and ask for something else than what was written.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+  // URL would remove line breaks and tabs, and so request another path than the one that was given.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is searched for.
   if (/[\x00-\x1f\x7f]/.test(rest)) {
-    throw wrong("a path has no line breaks or control characters in it; write them as %0D%0A");
+    throw invalid("a path has no line breaks or control characters; write them as %0D%0A");
   }
-  // The zone of an address is for this machine alone.
+  // The zone of an IPv6 address has a meaning on this machine only.
   const url = text.replace(/%[^/?#\]]*\]/, "]");
-  if (!URL.canParse(url)) throw wrong(`it is no URL; ${ALLOWED}`);
+  if (!URL.canParse(url)) throw invalid(`it is not a URL; ${ALLOWED}`);
   const { host, pathname, search } = new URL(url);
   return { authority: host, path: pathname + search };
+}
+
+/**
+ * Resolves a target. Of several addresses it takes the first that accepts a connection.
+ *
+ * @throws ResolveError with the code `ENOTFOUND` or `EAI_AGAIN`
+ */
+export async function resolveTarget(target: Target, timeoutMs: number): Promise<TargetAddress> {
+  if (target.kind === "unix") return { path: target.path };
+  const { host, port } = target;
+  const [{ address: first }, ...others] = await resolve(host);
+  if (others.length === 0) return { host: first, port };
+  for (const address of [first, ...others.map(({ address }) => address)]) {
+    try {
+      using _ = await createConnection({ host: address, port, timeoutMs });
+      return { host: address, port };
+    } catch {
+      // If no address accepts, the report of the load shows the failure.
+    }
+  }
+  return { host: first, port };
 }

@@ -1,10 +1,10 @@
 import type { Reactor, Timer } from "polloi";
 
-/** A timer that is set for less is set for so long: one that is due at once would keep others from their turn. */
-const SHORTEST_MS = 0.05;
+/** Shorter delays are extended to this: a timer that is due at once would starve the connections. */
+const MIN_DELAY_MS = 0.05;
 
-/** The timers of a crowd, which end with it. */
-export class CrowdTimers {
+/** Timers that are cancelled together. */
+export class TimerGroup {
   readonly #reactor: Reactor;
   readonly #timers = new Set<Timer>();
   #cancelled = false;
@@ -13,15 +13,16 @@ export class CrowdTimers {
     this.#reactor = reactor;
   }
 
+  /** Calls back once. */
   after(delayMs: number, callback: () => void): void {
-    const timer = this.#reactor.setTimer(Math.max(delayMs, SHORTEST_MS), () => {
+    const timer = this.#reactor.setTimer(Math.max(delayMs, MIN_DELAY_MS), () => {
       this.#timers.delete(timer);
       callback();
     });
     this.#timers.add(timer);
   }
 
-  /** Until they are cancelled. */
+  /** Calls back repeatedly, until the group is cancelled. */
   repeat(delayMs: number, callback: () => void): void {
     const timer = this.#reactor.setTimer(delayMs, () => {
       callback();

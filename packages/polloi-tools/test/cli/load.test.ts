@@ -17,7 +17,7 @@ import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suit
 import { errorsText, loadText, msText } from "../../src/cli/load-text.ts";
 import { openLoadView, sparkline } from "../../src/cli/load-view.ts";
 import { type LoadReport, type LoadRun, type LoadSnapshot, load } from "../../src/load/index.ts";
-import { NOT_BEGUN } from "../../src/load/snapshot.ts";
+import { INITIAL_SNAPSHOT } from "../../src/load/report.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
@@ -296,7 +296,12 @@ class Screen {
 }
 
 function runThatIs(snapshot: Partial<LoadSnapshot>): LoadRun {
-  const whole: LoadSnapshot = { ...NOT_BEGUN, phase: "sending", elapsedMs: 1000, ...snapshot };
+  const whole: LoadSnapshot = {
+    ...INITIAL_SNAPSHOT,
+    phase: "sending",
+    elapsedMs: 1000,
+    ...snapshot,
+  };
   const finished = new Promise<LoadReport>(() => {});
   return { finished, snapshot: () => whole, stop() {}, abort() {} };
 }

@@ -1,26 +1,25 @@
-/** When messages of a closed loop leave, and from when their latency counts. */
+/** When the messages of a closed loop are sent, and from when their latency counts. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { probeEngines, Reactor, type Timer } from "polloi";
 import { AF_UNIX, beforeSends, SOCK_STREAM } from "polloi/internal";
 import { socketpair } from "polloi/socket";
-import type { Client } from "../../src/load/client.ts";
-import { Departures } from "../../src/load/departures.ts";
+import { ClosedLoop, type ScheduledClient } from "../../src/load/schedule.ts";
 
-/** A reactor whose turns are made by hand. */
-class Turns {
+/** A reactor whose turns the test takes. */
+class ManualReactor {
   timer: (() => void) | undefined;
-  leave: () => void = () => {};
+  stamp: () => void = () => {};
   #active = false;
 
   setTimer(_delayMs: number, callback: () => void): Timer {
     this.timer = callback;
     this.#active = true;
-    const turns = this;
+    const reactor = this;
     return {
       get active() {
-        return turns.#active;
+        return reactor.#active;
       },
       refresh: () => {
         this.#active = true;
@@ -31,52 +30,52 @@ class Turns {
     };
   }
 
-  /** The end of a turn: the timer that is due, and then what was written leaves. */
+  /** Ends a turn: fires the timer if it is due, then sends what was written. @returns Whether it was due. */
   turn(): boolean {
     if (!this.#active) return false;
     this.#active = false;
     this.timer?.();
-    this.leave();
+    this.stamp();
     return true;
   }
 }
 
-test("those who may send do so in their order, a few in each turn, and are stamped when they leave", () => {
-  const turns = new Turns();
+test("a closed loop sends in the order of readiness, in batches, and stamps messages as they are sent", () => {
+  const reactor = new ManualReactor();
   const times = new Float64Array(100);
-  const departures = new Departures(turns as unknown as Reactor, times, (_, leave) => {
-    turns.leave = leave;
+  const schedule = new ClosedLoop(reactor as unknown as Reactor, times, (_, stamp) => {
+    reactor.stamp = stamp;
   });
   const order: number[] = [];
-  const clients = Array.from(times, (_, i): Client => {
-    const go = (): void => {
+  const clients = Array.from(times, (_, i): ScheduledClient => {
+    const send = (): void => {
       order.push(i);
-      departures.written(i);
-      assert.equal(times[i], 0, "stamped before it left");
+      schedule.written(i);
+      assert.equal(times[i], 0, "stamped before it was sent");
     };
-    return { isInLine: false, go } as unknown as Client;
+    return { isQueued: false, send } as unknown as ScheduledClient;
   });
-  for (const client of clients) departures.add(client);
-  // Who stands in line does so once.
-  for (const client of clients) departures.add(client);
+  for (const client of clients) schedule.ready(client, 0);
+  // A client is in the queue once.
+  for (const client of clients) schedule.ready(client, 0);
   const counts: number[] = [];
-  for (let before = performance.now(); turns.turn(); before = performance.now()) {
+  for (let before = performance.now(); reactor.turn(); before = performance.now()) {
     const from = counts.reduce((sum, count) => sum + count, 0);
     counts.push(order.length - from);
     for (const i of order.slice(from)) assert.ok((times[i] as number) >= before);
   }
   assert.deepEqual(counts, [32, 32, 32, 4]);
   assert.deepEqual(order, [...clients.keys()]);
-  // And again, when what has come lets them.
+  // A client is queued again when it has had an answer.
   times[7] = 0;
-  departures.add(clients[7] as Client);
-  assert.ok(turns.turn());
+  schedule.ready(clients[7] as ScheduledClient, 0);
+  assert.ok(reactor.turn());
   assert.equal(order.at(-1), 7);
-  assert.ok(!turns.turn());
+  assert.ok(!reactor.turn());
 });
 
 for (const { name, works, reason } of probeEngines()) {
-  test(`what was written has not left before beforeSends was called, and has after it: ${name}`, {
+  test(`${name}: beforeSends is called before written bytes are sent, and they are sent after it`, {
     skip: works ? false : `${name}: ${reason}`,
   }, () => {
     const [ours, theirs] = socketpair(AF_UNIX, SOCK_STREAM);
