@@ -5,14 +5,14 @@
  *     node dist/bench/fetch-cost.js        bun dist/bench/fetch-cost.js        deno run -A dist/bench/fetch-cost.js
  */
 import type { Exchange } from "../packages/polloi/src/http/exchange.ts";
-import { RequestParser } from "../packages/polloi/src/http/parser/request-parser.ts";
-import { ReplyWriter } from "../packages/polloi/src/http/reply.ts";
-import { ParsedRequest } from "../packages/polloi/src/http/request.ts";
 import {
   type FetchHandler,
   type ServedFetch,
   serveFetch,
-} from "../packages/polloi/src/http/web/fetch-handler.ts";
+} from "../packages/polloi/src/http/fetch/fetch-handler.ts";
+import { RequestParser } from "../packages/polloi/src/http/parser/request-parser.ts";
+import { ReplyWriter } from "../packages/polloi/src/http/reply.ts";
+import { ParsedRequest } from "../packages/polloi/src/http/request.ts";
 import { kernel } from "../packages/polloi/src/sys/open.ts";
 
 const ROUNDS = 15;

@@ -24,6 +24,7 @@ import { engineConformance } from "./engine/engine.ts";
 import { uringEngineConformance } from "./engine/engine-uring.ts";
 import { httpDeparturesConformance } from "./http/departures.ts";
 import { httpEndingsConformance } from "./http/endings.ts";
+import { fetchConformance } from "./http/fetch.ts";
 import { httpFilesConformance } from "./http/files.ts";
 import { honoConformance } from "./http/hono.ts";
 import { httpLoggingConformance } from "./http/logging.ts";
@@ -33,7 +34,6 @@ import { httpRepliesConformance } from "./http/replies.ts";
 import { httpServerConformance } from "./http/server.ts";
 import { httpSmugglingConformance } from "./http/smuggling.ts";
 import { httpStoppingConformance } from "./http/stopping.ts";
-import { webConformance } from "./http/web.ts";
 import { httpWorkersConformance } from "./http/workers.ts";
 import { modelsConformance } from "./pool/models.ts";
 import { workersConformance } from "./pool/workers.ts";
@@ -78,7 +78,7 @@ function onARing(): Suite[] {
 }
 
 function all(extent: Extent): Listed[] {
-  const [lightClasses, nativeClasses] = webConformance();
+  const [lightClasses, nativeClasses] = fetchConformance();
   return [
     ...listed(
       "smoke",

@@ -10,6 +10,8 @@ export {
   type AccessLogOptions,
   type AccessSink,
 } from "./access-log.ts";
+export type { FetchHandler } from "./fetch/fetch-handler.ts";
+export type { FetchInfo } from "./fetch/fetch-info.ts";
 export { type FilesHandler, type FilesOptions, files } from "./files/files.ts";
 export type { HttpHandler, HttpOptions, HttpTimeouts, HttpWorker } from "./options.ts";
 export type { ParserLimits } from "./parser/limits.ts";
@@ -19,5 +21,3 @@ export type { BodyReader, HttpRequest } from "./request.ts";
 export { type RefusalCode, RequestError } from "./request-error.ts";
 export { serve } from "./serve.ts";
 export type { HttpCounts, HttpServer } from "./server.ts";
-export type { FetchHandler } from "./web/fetch-handler.ts";
-export type { FetchInfo } from "./web/fetch-info.ts";

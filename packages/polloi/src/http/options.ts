@@ -6,10 +6,10 @@ import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import { checkCallbacks } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { AccessSink } from "./access-log.ts";
+import { type FetchHandler, type ServedFetch, serveFetch } from "./fetch/fetch-handler.ts";
 import { type ParserLimits, parserLimitsOf } from "./parser/limits.ts";
 import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
-import { type FetchHandler, type ServedFetch, serveFetch } from "./web/fetch-handler.ts";
 
 /** What answers requests, in terms of the connection: see `HttpRequest` and `HttpReply`. */
 export type HttpHandler = (request: HttpRequest, reply: HttpReply) => void | Promise<void>;

@@ -7,6 +7,7 @@ import type { Timer } from "../reactor/timers.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { dateField } from "./date.ts";
+import { isThenable } from "./fetch/fetch-handler.ts";
 import type { HttpSettings } from "./options.ts";
 import { RequestParser } from "./parser/request-parser.ts";
 import type { ReplyWriter } from "./reply.ts";
@@ -14,7 +15,6 @@ import type { ParsedRequest } from "./request.ts";
 import { type RefusalCode, type RequestError, refusalOf } from "./request-error.ts";
 import { Session } from "./session.ts";
 import type { Logged, SessionHost, UnfinishedHead } from "./session-host.ts";
-import { isThenable } from "./web/fetch-handler.ts";
 
 /** Parsers that wait for the next request in the middle of which a chunk ends. */
 const SPARE_PARSERS = 64;

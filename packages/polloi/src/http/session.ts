@@ -2,6 +2,7 @@ import { show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { WAITS_FOR_BODY, WAITS_FOR_HEAD, WAITS_FOR_REPLY, WAITS_FOR_REQUEST } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
+import { answerFailure } from "./fetch/fetch-handler.ts";
 import { BodyParser } from "./parser/body-parser.ts";
 import type { RequestHead } from "./parser/head.ts";
 import type { RequestParser } from "./parser/request-parser.ts";
@@ -19,7 +20,6 @@ import { ReplyWriter } from "./reply.ts";
 import { ParsedRequest } from "./request.ts";
 import { clientLeft, type RefusalCode, RequestError, refusalOf } from "./request-error.ts";
 import type { SessionHost, UnfinishedHead } from "./session-host.ts";
-import { answerFailure } from "./web/fetch-handler.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING = new Uint8Array(0);

@@ -48,7 +48,7 @@ const INTERFACES: Readonly<Record<string, readonly (readonly [file: string, name
     ["packages/polloi/src/http/reply.ts", "HttpReply"],
     ["packages/polloi/src/http/request.ts", "HttpRequest"],
     ["packages/polloi/src/http/server.ts", "HttpServer"],
-    ["packages/polloi/src/http/web/fetch-info.ts", "FetchInfo"],
+    ["packages/polloi/src/http/fetch/fetch-info.ts", "FetchInfo"],
   ],
 };
 

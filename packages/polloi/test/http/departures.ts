@@ -7,7 +7,7 @@ import { Reactor } from "../../src/reactor/reactor.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { ENGINES } from "../support/engines.ts";
 import { type Client, GET, served } from "./client.ts";
-import { until } from "./web-case.ts";
+import { until } from "./fetch-case.ts";
 
 type Engine = (typeof ENGINES)[number];
 

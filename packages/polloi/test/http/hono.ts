@@ -8,7 +8,7 @@ import { HTTPException } from "hono/http-exception";
 import { stream, streamSSE, streamText } from "hono/streaming";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import { type FetchInfo, serve } from "../../src/http/index.ts";
-import { until } from "./web-case.ts";
+import { until } from "./fetch-case.ts";
 
 let aborted = 0;
 

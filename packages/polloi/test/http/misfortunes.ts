@@ -14,7 +14,7 @@ import { Reactor } from "../../src/reactor/reactor.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { ENGINES } from "../support/engines.ts";
 import { bodyOf, GET, LAST, served } from "./client.ts";
-import { until } from "./web-case.ts";
+import { until } from "./fetch-case.ts";
 
 const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
 const CHUNKED = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import type { HttpHandler, HttpOptions, HttpReply } from "../../src/http/index.ts";
 import { bodyOf, GET, LAST, served } from "./client.ts";
-import { until } from "./web-case.ts";
+import { until } from "./fetch-case.ts";
 
 const POST = "POST / HTTP/1.1\r\nHost: a\r\n";
 const CHUNKED = `${POST}Transfer-Encoding: chunked\r\n\r\n`;

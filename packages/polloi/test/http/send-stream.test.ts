@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Exchange } from "../../src/http/exchange.ts";
+import { sendResponse } from "../../src/http/fetch/send-response.ts";
 import { ReplyWriter } from "../../src/http/reply.ts";
 import type { ParsedRequest } from "../../src/http/request.ts";
-import { sendResponse } from "../../src/http/web/send-response.ts";
 
 const HIGH_WATER = 100;
 const CHUNK = 10;

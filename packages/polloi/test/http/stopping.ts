@@ -7,7 +7,7 @@ import { Peer } from "../reactor/rig.ts";
 import { ENGINES } from "../support/engines.ts";
 import { GET, served } from "./client.ts";
 import { onEngine } from "./departures.ts";
-import { until } from "./web-case.ts";
+import { until } from "./fetch-case.ts";
 
 /** A client that is connected, and sends, without a turn of the server. */
 function peerOf(server: HttpServer, sent = ""): Peer {

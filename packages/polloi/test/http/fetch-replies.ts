@@ -6,7 +6,7 @@ import type { Case } from "../../../../test/support/suite.ts";
 import { type HttpHandler, serve } from "../../src/http/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { bodyOf, Client, GET, LAST, served } from "./client.ts";
-import { until, type WebCase } from "./web-case.ts";
+import { until, type WebCase } from "./fetch-case.ts";
 
 const HEAD = LAST.replace("GET", "HEAD");
 

@@ -8,11 +8,11 @@ import type { Case, Suite } from "../../../../test/support/suite.ts";
 import { type FetchHandler, serve } from "../../src/http/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { bodyOf, GET, LAST } from "./client.ts";
-import { readingConformance } from "./web-bodies.ts";
-import { type WebCase, webCase } from "./web-case.ts";
-import { leavingConformance } from "./web-leaving.ts";
-import { objectsConformance } from "./web-objects.ts";
-import { repliesConformance } from "./web-replies.ts";
+import { readingConformance } from "./fetch-bodies.ts";
+import { type WebCase, webCase } from "./fetch-case.ts";
+import { leavingConformance } from "./fetch-leaving.ts";
+import { objectsConformance } from "./fetch-objects.ts";
+import { repliesConformance } from "./fetch-replies.ts";
 
 /** The header lines of a response that are not the same in all. */
 function linesOf(response: string): string[] {
@@ -517,7 +517,7 @@ function casesOf(web: WebCase): Case[] {
   ];
 }
 
-export function webConformance(): [light: Suite, native: Suite] {
+export function fetchConformance(): [light: Suite, native: Suite] {
   const own = `with the classes of ${kernel.runtime} itself`;
   return [
     {

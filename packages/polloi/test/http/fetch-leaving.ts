@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { bodyOf, GET } from "./client.ts";
-import { until, type WebCase } from "./web-case.ts";
+import { until, type WebCase } from "./fetch-case.ts";
 
 /** What was seen to happen, in its order. */
 let seen: string[] = [];

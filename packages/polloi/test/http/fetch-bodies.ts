@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { bodyOf, GET } from "./client.ts";
-import { until, type WebCase } from "./web-case.ts";
+import { until, type WebCase } from "./fetch-case.ts";
 
 const decoder = new TextDecoder();
 

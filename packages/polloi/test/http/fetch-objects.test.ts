@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
-import { replaceGlobals } from "../../src/http/web/globals.ts";
-import { LightHeaders } from "../../src/http/web/light-headers.ts";
-import { LightResponse } from "../../src/http/web/light-response.ts";
-import { originOf, resolve } from "../../src/http/web/url.ts";
+import { replaceGlobals } from "../../src/http/fetch/globals.ts";
+import { LightHeaders } from "../../src/http/fetch/light-headers.ts";
+import { LightResponse } from "../../src/http/fetch/light-response.ts";
+import { originOf, resolve } from "../../src/http/fetch/url.ts";
 
 const Native: typeof Response = Response;
 const Light = LightResponse as unknown as typeof Response;
