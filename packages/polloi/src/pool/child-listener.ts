@@ -1,4 +1,4 @@
-import type { AcceptingListener } from "../reactor/listener.ts";
+import { acceptingOf, type Listener } from "../reactor/listener.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { EVENT_READ } from "../selectors/events.ts";
 import type { Channel } from "./channel.ts";
@@ -89,7 +89,7 @@ class ListeningChild {
       channel.hear();
       if (channel.takeAsk()) channel.tell({ type: "alive" });
       if (channel.takeAccept()) {
-        (serving.listener as AcceptingListener<unknown>).acceptWaiting();
+        acceptingOf(serving.listener as Listener).acceptWaiting();
       }
       const graceMs = channel.leftMs();
       if (graceMs !== null) serving.stop(graceMs, stopped);

@@ -1,6 +1,6 @@
 import { typeError } from "../base/misuse.ts";
 import type { Connection } from "../reactor/connection.ts";
-import type { Listener } from "../reactor/listener.ts";
+import { acceptingOf, type Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { EventListenOptions, LoopServing } from "./event-serving.ts";
@@ -82,11 +82,11 @@ export class OwnServing implements ModelLoop<never>, LoopServing {
         served.received(this.#open.get(connection) ?? "", bytes);
         options.data?.(connection, bytes);
       },
-      gone: (connection) => {
-        served.closed(this.#open.get(connection) ?? "", undefined);
-        this.#open.delete(connection);
-      },
     });
+    acceptingOf(this.#listener).onConnectionClosed = (connection) => {
+      served.closed(this.#open.get(connection) ?? "", undefined);
+      this.#open.delete(connection);
+    };
     return this.#listener;
   }
 

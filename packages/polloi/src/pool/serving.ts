@@ -1,5 +1,5 @@
 import { typeError } from "../base/misuse.ts";
-import type { AcceptingListener, Listener } from "../reactor/listener.ts";
+import { acceptingOf, type Listener } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { Board } from "./board.ts";
@@ -63,16 +63,16 @@ export class ServingWorker implements PoolWorker {
         board.open++;
         options.open?.(connection);
       },
-      gone: () => {
-        board.open--;
-      },
     });
+    acceptingOf(this.#listener).onConnectionClosed = () => {
+      board.open--;
+    };
     return this.#listener;
   }
 
   /** Accepts what waits on the listener, although the kernel has not reported it to this worker. */
   acceptWaiting(): void {
-    (this.#listener as AcceptingListener<unknown> | undefined)?.acceptWaiting();
+    if (this.#listener !== undefined) acceptingOf(this.#listener).acceptWaiting();
   }
 
   /** The module has started. @param started - What its `start` gave back. */

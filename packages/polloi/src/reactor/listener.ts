@@ -51,11 +51,6 @@ export interface ListenOptions<Data = unknown>
    * @param error - Its `fd` is the listening descriptor, and its `hint` says what to do.
    */
   acceptError?(error: SysError): void;
-  /**
-   * One of its connections is closed, whoever had it in the end: called before `close`, and also when that goes
-   * to other handlers, because the connection was handed over.
-   */
-  gone?(connection: Connection): void;
 }
 
 /** A listening socket of a reactor. */
@@ -103,6 +98,12 @@ export interface Listener extends Disposable {
 /** How long a server has to stop, when nothing else was said. */
 export const DEFAULT_GRACE_MS = 10_000;
 
+/** The inside of a listener, for a pool of workers. */
+export function acceptingOf(listener: Listener): AcceptingListener<unknown> {
+  // A reactor makes no other listeners.
+  return listener as AcceptingListener<unknown>;
+}
+
 /** A listener from the inside. */
 export class AcceptingListener<Data> extends Owner implements Listener, StreamListener {
   static {
@@ -111,6 +112,11 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   connections = 0;
   stopping = false;
+  /**
+   * For a pool: called when a connection that this listener accepted has closed, before `close` of its handlers, and
+   * also when it was handed over to other handlers.
+   */
+  onConnectionClosed: ((connection: Connection) => void) | undefined;
   #closing = false;
   /** Whether connections are served that come after the descriptor is closed, from an io_uring. */
   #servesLate = false;
@@ -138,7 +144,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   constructor(loop: Loop, options: ListenOptions<Data>) {
     super();
     checkMaxConnections(options.maxConnections);
-    checkCallbacks(options, ["acceptError", "gone"]);
+    checkCallbacks(options, ["acceptError"]);
     const exclusive = booleanOf(options.exclusive, "exclusive", false);
     const { kernel, engine } = loop;
     this.#loop = loop;
@@ -309,7 +315,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   closed(connection: Connection): void {
     this.connections--;
     try {
-      this.#options.gone?.(connection);
+      this.onConnectionClosed?.(connection);
     } catch (thrown) {
       this.#loop.fail(thrown);
     }

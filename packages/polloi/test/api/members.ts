@@ -18,7 +18,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       EngineReport: "name reason works",
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
-        "acceptError address backlog close data drain dualStack end error exclusive family fd gone highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port reuseAddr reusePort stopping timeout zeroCopy",
+        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port reuseAddr reusePort stopping timeout zeroCopy",
       Listener: "[Symbol.dispose] address close connections fileno port stop",
       OutgoingFile: "done fd length offset",
       Reactor:

@@ -93,7 +93,6 @@ const LISTEN = required(
     exclusive: optional(BOOLEAN),
     maxConnections: FROM_ONE,
     acceptError: optional(CALLBACK),
-    gone: optional(CALLBACK),
   },
   () => ({ host: "", port: 0 }),
 );
