@@ -7,9 +7,9 @@ import { stderr } from "node:process";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CASE_TIMEOUT_MS } from "../support/suite.ts";
+import { CASE_TIMEOUT_MS, type Extent, TEST_ALL } from "../support/suite.ts";
 import type { Line } from "./child.ts";
-import { type Runtime, runtimes } from "./installed.ts";
+import { olderNodes, type Runtime, runtimes } from "./installed.ts";
 
 const CHILD: string = fileURLToPath(new URL("./child.js", import.meta.url));
 /** A child that prints nothing for this long hangs where its own timeout cannot help it. */
@@ -17,21 +17,24 @@ const SILENCE_MS: number = CASE_TIMEOUT_MS + 5_000;
 /** Characters of a child's stderr that are kept for the report of its crash. */
 const KEPT_STDERR = 8_000;
 
+const say = (line: string): void => void stderr.write(`# ${line}\n`);
 /** The runtimes, each with its path or the reason why it is missing. */
-export const RUNTIMES: Runtime[] = runtimes((line) => stderr.write(`# ${line}\n`));
+export const RUNTIMES: Runtime[] = runtimes(say);
+/** Runtimes that run the smoke suites only, and only with all tests. */
+const SMOKE_ONLY: Runtime[] = TEST_ALL ? olderNodes(say) : [];
 
 /** Tests the suites that the module at `suites` lists, on every runtime but the one that runs this. */
 export function testOnAllRuntimes(suites: URL): void {
   // Two at a time: they share the machine with the other test files.
   test("every suite passes", { concurrency: 2 }, async (t) => {
     await Promise.all(
-      RUNTIMES.map(({ name, path, flags, version, missing }) =>
-        path === undefined
-          ? t.test(name, { skip: missing ?? true }, () => {})
-          : t.test(`under ${name} ${version}`, (t) =>
-              new Child(path, [...flags, CHILD, suites.href]).report(t),
-            ),
-      ),
+      [...RUNTIMES, ...SMOKE_ONLY].map((runtime) => {
+        const { name, path, flags, version, missing } = runtime;
+        if (path === undefined) return t.test(name, { skip: missing ?? true }, () => {});
+        const extent: Extent = TEST_ALL && RUNTIMES.includes(runtime) ? "all" : "smoke";
+        const args = [...flags, CHILD, suites.href, extent];
+        return t.test(`under ${name} ${version}`, (t) => new Child(path, args).report(t));
+      }),
     );
   });
 }

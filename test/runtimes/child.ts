@@ -1,11 +1,11 @@
 /**
  * Runs suites on the runtime that executes this file, and prints a line of JSON as each case begins and ends.
- * The argument is the URL of the module that lists the suites. all-runtimes.ts reads the lines.
+ * The arguments are the URL of the module that lists the suites, and the extent. all-runtimes.ts reads the lines.
  */
 import { Buffer } from "node:buffer";
 import { writeSync } from "node:fs";
 import process from "node:process";
-import { CASE_TIMEOUT_MS, type Case, type Extent, type Suite, TEST_ALL } from "../support/suite.ts";
+import { CASE_TIMEOUT_MS, type Case, type Extent, type Suite } from "../support/suite.ts";
 
 /** A line of the report. */
 export type Line =
@@ -54,9 +54,9 @@ function describe(error: unknown): string {
   return stack.includes(error.message) ? stack : `${error.name}: ${error.message}\n${stack}`;
 }
 
-const [module = ""] = process.argv.slice(2);
+const [module = "", extent = "smoke"] = process.argv.slice(2);
 const { suites } = (await import(module)) as { suites: (extent: Extent) => Suite[] };
-for (const { title, cases } of suites(TEST_ALL ? "all" : "smoke")) {
+for (const { title, cases } of suites(extent as Extent)) {
   for (const each of cases) {
     say({ event: "begin", suite: title, name: each.name });
     if (each.skip === undefined) say({ event: "end", error: await attempt(each) });

@@ -1,4 +1,4 @@
-/** The runtimes from npm that the suites run under beside the installed Node, and where they are. */
+/** The runtimes from npm that the suites run under beside the installed Node, and their paths. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { arch, env } from "node:process";
@@ -16,13 +16,31 @@ export interface Runtime {
 
 const FOLDER: string = fileURLToPath(new URL("../../../test/runtimes/", import.meta.url));
 
-const LOCK = `${FOLDER}.installing`;
 /** npm's name for the C library here, by which it chooses packages. */
 const LIBC: string = readdirSync("/lib").some((name) => name.startsWith("ld-musl-"))
   ? "musl"
   : "glibc";
 /** The longest that an installation may take. */
 const INSTALL_MS = 300_000;
+
+/** A folder with a package.json and a lock file, and the runtimes that npm installs there. */
+interface Group {
+  readonly folder: string;
+  /** What is installed, and its size, for the user who waits. */
+  readonly summary: string;
+  readonly names: readonly string[];
+}
+
+const NEWEST: Group = {
+  folder: FOLDER,
+  summary: "Bun, Deno and the newest Node from npm into test/runtimes (about 110 MB, once)",
+  names: ["node", "bun", "deno"],
+};
+const LTS: Group = {
+  folder: `${FOLDER}lts/`,
+  summary: "Node 22 and 24 from npm into test/runtimes/lts (about 90 MB, once)",
+  names: ["node22", "node24"],
+};
 
 /**
  * Where each runtime's npm package for this kind of machine keeps its binary, likeliest first.
@@ -32,6 +50,8 @@ const INSTALL_MS = 300_000;
  */
 const BINARIES: Readonly<Record<string, readonly string[]>> = {
   node: [`node-linux-${arch}/bin/node`],
+  node22: [`node22-linux-${arch}/bin/node`],
+  node24: [`node24-linux-${arch}/bin/node`],
   bun: ["", "-musl"].map((libc) => {
     return `@oven/bun-linux-${arch === "arm64" ? "aarch64" : arch}${libc}/bin/bun`;
   }),
@@ -41,18 +61,27 @@ const BINARIES: Readonly<Record<string, readonly string[]>> = {
 const FLAGS: Readonly<Record<string, readonly string[]>> = { deno: ["run", "--allow-all"] };
 
 /**
- * The runtimes of test/runtimes/package.json, installed when they are not.
+ * Bun, Deno and the newest Node: test/runtimes/package.json. They are installed if they are missing.
  *
  * @remarks
- * `POLLOI_RUNTIMES=bun,deno` limits them, and the empty string leaves none.
- * @param say - Gets a line about what takes long.
+ * `POLLOI_RUNTIMES=bun,deno` selects runtimes, and the empty string selects none.
+ * @param say - Receives a line before an installation, which takes long.
  */
 export function runtimes(say: (line: string) => void): Runtime[] {
+  return runtimesOf(NEWEST, say);
+}
+
+/** The other supported releases of Node: test/runtimes/lts/package.json. As {@link runtimes} otherwise. */
+export function olderNodes(say: (line: string) => void): Runtime[] {
+  return runtimesOf(LTS, say);
+}
+
+function runtimesOf(group: Group, say: (line: string) => void): Runtime[] {
   const wanted = env.POLLOI_RUNTIMES?.split(",").map((name) => name.trim());
-  const names = Object.keys(BINARIES).filter((name) => wanted?.includes(name) ?? true);
-  const failure = names.length === 0 ? undefined : install(say);
-  const chosen = names.map((name) => locate(name, failure));
-  const left = Object.keys(BINARIES).filter((name) => !names.includes(name));
+  const names = group.names.filter((name) => wanted?.includes(name) ?? true);
+  const failure = names.length === 0 ? undefined : install(group, say);
+  const chosen = names.map((name) => locate(group, name, failure));
+  const left = group.names.filter((name) => !names.includes(name));
   const missing = `left out by POLLOI_RUNTIMES=${env.POLLOI_RUNTIMES}`;
   return [...chosen, ...left.map((name) => ({ name, flags: [], missing }))];
 }
@@ -65,13 +94,13 @@ interface Locked {
 }
 
 /**
- * What the lock file names for this machine and npm has not brought.
+ * The packages that the lock file names for this machine and that are not there.
  *
- * npm calls an installation a success that could not fetch an optional dependency, and all of these are
- * optional, being for one kind of machine each. So what counts is what lies there.
+ * All of them are optional dependencies, since each is for one kind of machine, and npm reports success when it
+ * could not fetch an optional dependency.
  */
-function notInstalled(): string[] {
-  const lock = readFileSync(`${FOLDER}package-lock.json`, "utf8");
+function notInstalled(folder: string): string[] {
+  const lock = readFileSync(`${folder}package-lock.json`, "utf8");
   const { packages } = JSON.parse(lock) as { packages: Record<string, Locked> };
   return Object.entries(packages)
     .filter(([path, { cpu, libc }]) => {
@@ -80,7 +109,7 @@ function notInstalled(): string[] {
       );
     })
     .filter(([path, { version }]) => {
-      const manifest = `${FOLDER}${path}/package.json`;
+      const manifest = `${folder}${path}/package.json`;
       if (!existsSync(manifest)) return true;
       return (JSON.parse(readFileSync(manifest, "utf8")) as Locked).version !== version;
     })
@@ -88,51 +117,50 @@ function notInstalled(): string[] {
 }
 
 /** @returns Why it failed, in a line. */
-function install(say: (line: string) => void): string | undefined {
-  // Test files run at once, and one of them is enough to install.
-  if (!lock()) return "another installation in test/runtimes did not come to its end";
+function install({ folder, summary }: Group, say: (line: string) => void): string | undefined {
+  const lock = `${folder}.installing`;
+  // Test files run at the same time. One of them installs, the others wait.
+  if (!taken(lock)) return `another installation in ${folder} did not end`;
   try {
-    if (notInstalled().length === 0) return undefined;
-    say(
-      "installing Bun, Deno and the newest Node from npm into test/runtimes (about 110 MB, once)",
-    );
-    const args = ["ci", "--prefix", FOLDER, "--no-audit", "--no-fund", "--ignore-scripts"];
+    if (notInstalled(folder).length === 0) return undefined;
+    say(`installing ${summary}`);
+    const args = ["ci", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts"];
     const options = { encoding: "utf8", timeout: INSTALL_MS } as const;
     const { status, stderr, error } = spawnSync("npm", args, options);
-    const left = notInstalled();
+    const left = notInstalled(folder);
     if (status === 0 && left.length === 0) return undefined;
     if (status === 0) return `npm could not fetch ${left.join(", ")}`;
     const reason = stderr?.split("\n").find((line) => line.startsWith("npm error")) ?? "";
     return `npm ci failed: ${error?.message ?? reason.replace("npm error", "").trim()}`;
   } finally {
-    rmSync(LOCK, { recursive: true, force: true });
+    rmSync(lock, { recursive: true, force: true });
   }
 }
 
-/** Takes the lock, which is a folder, waiting for whoever has it; one left behind grows stale. */
-function lock(): boolean {
+/** Takes a lock, which is a folder. Waits while another process holds it; a lock left behind grows stale. */
+function taken(lock: string): boolean {
   const deadline = Date.now() + INSTALL_MS;
   const pause = new Int32Array(new SharedArrayBuffer(4));
   while (Date.now() < deadline) {
     try {
-      mkdirSync(LOCK);
+      mkdirSync(lock);
       return true;
     } catch {
-      const taken = statSync(LOCK, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-      if (Date.now() - taken > INSTALL_MS) rmSync(LOCK, { recursive: true, force: true });
+      const taken = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+      if (Date.now() - taken > INSTALL_MS) rmSync(lock, { recursive: true, force: true });
       else Atomics.wait(pause, 0, 0, 100);
     }
   }
   return false;
 }
 
-function locate(name: string, failure: string | undefined): Runtime {
+function locate({ folder }: Group, name: string, failure: string | undefined): Runtime {
   const flags = FLAGS[name] ?? [];
   let missing = failure ?? `npm has no ${name} for this machine (${arch})`;
   for (const binary of BINARIES[name] ?? []) {
-    const path = `${FOLDER}node_modules/${binary}`;
+    const path = `${folder}node_modules/${binary}`;
     if (!existsSync(path)) continue;
-    // It may be here and not run: another libc, or a processor that lacks what it was compiled for.
+    // It may be there and not start: another libc, or a processor without the instructions that it needs.
     const { status, stdout, stderr, error } = spawnSync(path, ["--version"], { encoding: "utf8" });
     const version = /\d+\.\d+\.\d+\S*/.exec(stdout ?? "")?.[0];
     if (status === 0 && version !== undefined) return { name, flags, path, version };
