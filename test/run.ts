@@ -17,7 +17,10 @@ const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/^test\/bench\//, "the benchmark, which is not part of the packages"],
   [/\/test\/lab\//, "the lab starts many processes, and a browser"],
   [/\/models\/models\.test/, "a hundred processes at once"],
-  [/\/cli\/(load|models|output|trace|workers)\.test/, "each case starts several processes"],
+  [
+    /\/cli\/(connect|load|models|output|serve-http|trace|workers)\.test/,
+    "each case starts several processes",
+  ],
   [/\/soak\.test/, "random clients for a minute"],
 ];
 /** Files that `npm test` runs in part, so that the rest runs them again in full. */

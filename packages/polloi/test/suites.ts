@@ -58,13 +58,16 @@ export function suites(extent: Extent = "all"): Suite[] {
 }
 
 /**
- * Hosting depends on the runtime, and one engine of each kind is enough to show it. A reactor that blocks its
- * thread differs from a hosted one by who waits, so one readiness engine is enough for that in `npm test`.
+ * Hosting depends on the runtime, so the default engine is hosted in the smoke suites. `npm test` hosts one engine
+ * of each kind: completions, a descriptor of its own, and select, which is hosted through a mirror. A reactor that
+ * blocks its thread differs only in who waits, so one readiness engine is enough for that.
  */
 function reactorFrom({ engine, trigger, mode }: Variant): Extent {
-  const isOfItsKind = engine === "io_uring" || trigger === "edge";
-  if (mode === "hosted") return isOfItsKind ? "smoke" : "core";
-  return isOfItsKind ? "core" : "all";
+  if (mode === "hosted") {
+    if (engine === "io_uring") return "smoke";
+    return trigger === "edge" || engine === "select" ? "core" : "all";
+  }
+  return engine === "io_uring" || trigger === "edge" ? "core" : "all";
 }
 
 /** What cannot even be made where io_uring does not work: then one case says so. */
