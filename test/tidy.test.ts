@@ -152,7 +152,9 @@ test("imports are read at all: what is known to be imported is found", () => {
   const known = imports.filter(({ file }) => file === open).map(({ to }) => to);
   assert.deepEqual(
     known.sort(),
-    ["bun", "deno", "kernel", "node"].map((name) => `packages/polloi/src/sys/${name}.ts`),
+    ["base/argument", "base/misuse", "sys/bun", "sys/deno", "sys/kernel", "sys/node"].map(
+      (name) => `packages/polloi/src/${name}.ts`,
+    ),
   );
 });
 

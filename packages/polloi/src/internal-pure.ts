@@ -5,4 +5,4 @@
  * @packageDocumentation
  */
 export { type Endpoint, parseEndpoint } from "./socket/endpoint.ts";
-export { runtimeFacts } from "./sys/runtime.ts";
+export { runtimeFacts } from "./sys/kernel.ts";

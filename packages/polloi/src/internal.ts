@@ -58,11 +58,10 @@ export {
 } from "./sys/abi.ts";
 export { Arena, type Location, type MemoryMap } from "./sys/arena.ts";
 export { allowedCores, keepToCores } from "./sys/cores.ts";
-export { openDescriptors, raiseDescriptorLimit } from "./sys/descriptor-limit.ts";
+export { openDescriptors, raiseDescriptorLimit } from "./sys/descriptors.ts";
 export type { Kernel } from "./sys/kernel.ts";
-export { kernelOf } from "./sys/kernel-option.ts";
 export { hookCalls, proxyKernel } from "./sys/kernel-proxy.ts";
 export type { Libc, Native } from "./sys/libc.ts";
-export { kernel } from "./sys/open.ts";
+export { kernel, kernelOf } from "./sys/open.ts";
 export * as uringConstants from "./uring/constants.ts";
 export { type CompletionEntry, RingReader, type SubmissionEntry } from "./uring/ring-reader.ts";

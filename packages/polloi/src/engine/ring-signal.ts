@@ -15,7 +15,7 @@ import { check } from "../base/sys-error.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN } from "../select/constants.ts";
 import { EpollSet } from "../select/epoll-set.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, S_IFIFO, S_IFREG, S_IFSOCK } from "../sys/abi.ts";
-import { fileTypeOf } from "../sys/file-type.ts";
+import { fileTypeOf } from "../sys/descriptors.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { RawRing } from "../uring/raw-ring.ts";
 

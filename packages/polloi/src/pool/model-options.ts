@@ -6,7 +6,7 @@ import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { ListenOptions } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { type LivenessOptions, livenessOf } from "./liveness.ts";
 import { type CrashLoop, checkCrashLoop } from "./restarts.ts";
 import type { ModelObserver } from "./served.ts";

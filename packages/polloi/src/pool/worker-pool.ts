@@ -3,7 +3,7 @@ import { checkEngine } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { Ledger } from "./ledger.ts";
 import { PoolListeners } from "./listeners.ts";
 import { livenessOf } from "./liveness.ts";

@@ -14,7 +14,7 @@ import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import { closeOnExec, setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { type ConnectOptions, Connector } from "./connector.ts";
 import { Hosted } from "./hosted.ts";

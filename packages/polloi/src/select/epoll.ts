@@ -6,7 +6,7 @@ import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,

@@ -5,7 +5,7 @@ import { typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { POLLIN, POLLOUT, POLLPRI } from "./constants.ts";
 import { eventMaskOf } from "./event-mask.ts";
 import { PollSet } from "./poll-set.ts";

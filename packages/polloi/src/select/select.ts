@@ -5,8 +5,7 @@ import { SysError } from "../base/sys-error.ts";
 import { naturalTimeoutOf } from "../base/timeout.ts";
 import { FD_SETSIZE } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { checkKernel } from "../sys/kernel-option.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { checkKernel, kernel as defaultKernel } from "../sys/open.ts";
 import { EXCEPTIONAL, fdTooLarge, READERS, SelectSets, WRITERS } from "./select-sets.ts";
 
 /**

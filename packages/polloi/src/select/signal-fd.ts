@@ -7,7 +7,7 @@ import { check } from "../base/sys-error.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
 import { O_CLOEXEC, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { SignalRoutes } from "../sys/signal-routes.ts";
 
 /** The name of a signal, as signal(7) spells it: `"SIGINT"`. */

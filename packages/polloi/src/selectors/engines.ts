@@ -1,5 +1,5 @@
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { openBestPoller, openPoller, type PassedOver } from "./open-poller.ts";
 import { Selector } from "./selector.ts";
 

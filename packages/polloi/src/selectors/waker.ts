@@ -6,7 +6,7 @@ import { check } from "../base/sys-error.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 
 /** How to make a {@link Waker}. */
 export interface WakerOptions {

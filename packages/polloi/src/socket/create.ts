@@ -4,7 +4,7 @@ import { ERRNO } from "../base/errno.ts";
 import { typeError } from "../base/misuse.ts";
 import { naturalTimeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { checkIpFamily, familyOf, portOf, type SocketAddress } from "./address.ts";
 import {
   type AF_INET,

@@ -2,8 +2,7 @@ import { integerOf, stringOf } from "../base/argument.ts";
 import { rangeError, show } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { checkKernel } from "../sys/kernel-option.ts";
-import { kernel as defaultKernel } from "../sys/open.ts";
+import { checkKernel, kernel as defaultKernel } from "../sys/open.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM } from "./constants.ts";
 import { AT_BYTES } from "./scratch.ts";
 

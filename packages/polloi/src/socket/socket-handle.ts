@@ -16,7 +16,7 @@ import {
   SIOCATMARK,
 } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { familyName, formatAddress, type SocketAddress } from "./address.ts";
 import {
   MSG_DONTWAIT,

@@ -4,7 +4,7 @@ import { rangeError, show } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { encodeAddress, type SocketAddress } from "./address.ts";
 import {
   AF_INET,

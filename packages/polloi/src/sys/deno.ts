@@ -1,9 +1,14 @@
 import { EPOLL_EVENT } from "./abi.ts";
 import { ArenaPool, type Arenas, type ViewMemory } from "./arena.ts";
-import { openDenoSignals } from "./deno-signals.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
-import { type Bound, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
-import { LIBC_NAMES } from "./libc-names.ts";
+import {
+  type Bound,
+  LIBC_NAMES,
+  libcFrom,
+  type Native,
+  type NativeType,
+  SIGNATURES,
+} from "./libc.ts";
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 import { Turns } from "./turns.ts";
 
@@ -30,6 +35,8 @@ interface DenoNamespace {
   readonly internal: symbol;
   readonly [key: symbol]: { readonly core?: DenoCore } | undefined;
   readonly version: { readonly deno: string };
+  addSignalListener(signal: "SIGWINCH", listener: () => void): void;
+  removeSignalListener(signal: "SIGWINCH", listener: () => void): void;
   readonly permissions: { querySync(permission: { name: "ffi" }): { readonly state: string } };
   dlopen(
     path: string,
@@ -203,6 +210,19 @@ function openLibc(
     }
   }
   throw cause;
+}
+
+/**
+ * Has Deno set up its signal handlers now.
+ *
+ * It does so when the main module has been evaluated, or when the first listener is added: it opens a pair of
+ * sockets, which panics if there is no descriptor left, and takes SIGINT, SIGTERM and SIGHUP.
+ */
+export function openDenoSignals(): void {
+  const deno = (globalThis as unknown as { Deno: DenoNamespace }).Deno;
+  const listener = () => {};
+  deno.addSignalListener("SIGWINCH", listener);
+  deno.removeSignalListener("SIGWINCH", listener);
 }
 
 /** What went wrong in Deno's FFI, in a line that says what to do. */

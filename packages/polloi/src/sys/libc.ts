@@ -1,3 +1,5 @@
+import { ARCH } from "./abi.ts";
+
 /**
  * The door to the kernel: the calls of libc that polloi makes.
  *
@@ -163,6 +165,12 @@ export const SIGNATURES: Readonly<Record<keyof Libc, Signature>> = {
 
   syscall: signature("size size size size size size size"),
 };
+
+/** The file names of libc, for runtimes that open it by name: glibc, then musl. */
+export const LIBC_NAMES: readonly string[] = [
+  "libc.so.6",
+  `libc.musl-${ARCH === "arm64" ? "aarch64" : "x86_64"}.so.1`,
+];
 
 /** A function as a runtime's FFI hands it over: it returns -1 and sets errno when the call failed. */
 export type Native = (...args: number[]) => number;

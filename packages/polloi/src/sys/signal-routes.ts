@@ -1,7 +1,7 @@
 import { check } from "../base/sys-error.ts";
 import { ARCH, PAGE_SIZE, PROT_EXEC, PROT_READ, SIGACTION, SYS } from "./abi.ts";
 import type { Arena } from "./arena.ts";
-import { openDenoSignals } from "./deno-signals.ts";
+import { openDenoSignals } from "./deno.ts";
 import type { Kernel } from "./kernel.ts";
 
 const SA_ONSTACK = 0x0800_0000;

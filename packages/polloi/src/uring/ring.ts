@@ -11,7 +11,7 @@ import { guard, unguard } from "../sys/abandoned.ts";
 import { O_CLOEXEC } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/kernel-option.ts";
+import { kernelOf } from "../sys/open.ts";
 import { BufferRing, type BufferRingOptions, powerOfTwo } from "./buffer-ring.ts";
 import { Completion } from "./completion.ts";
 import {

@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { RLIMIT_NOFILE } from "./abi.ts";
+import { AT_EMPTY_PATH, RLIMIT_NOFILE, S_IFMT, STATX, STATX_TYPE, SYS } from "./abi.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** Where the hard limit lies in a `struct rlimit`. */
@@ -25,4 +25,27 @@ export function raiseDescriptorLimit(kernel: Kernel, wanted: number): number {
 /** How many descriptors this process has open. */
 export function openDescriptors(): number {
   return readdirSync("/proc/self/fd").length;
+}
+
+/** Where the result of statx is put in the scratch memory, behind an empty path. */
+const AT_STATX = 64;
+
+/**
+ * What is open as `fd`: one of the `S_IF*` values, 0 for what has none (an eventfd, an epoll set, a timerfd), or
+ * `-errno`.
+ *
+ * @source statx(2), inode(7)
+ */
+export function fileTypeOf({ libc, scratch }: Kernel, fd: number): number {
+  scratch.u8[0] = 0;
+  const result = libc.syscall(
+    SYS.statx,
+    fd,
+    scratch.address,
+    AT_EMPTY_PATH,
+    STATX_TYPE,
+    scratch.address + AT_STATX,
+    0,
+  );
+  return result < 0 ? result : scratch.view.getUint16(AT_STATX + STATX.mode, true) & S_IFMT;
 }
