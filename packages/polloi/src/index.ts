@@ -6,7 +6,7 @@
 import type { Connection } from "./reactor/connection.ts";
 import type { ConnectOptions } from "./reactor/connector.ts";
 import type { Listener, ListenOptions } from "./reactor/listener.ts";
-import { defaultReactor, type ReactorChoice } from "./reactor/reactor.ts";
+import { connectOn, listenOn, type ReactorChoice, reactorFor } from "./reactor/reactor.ts";
 
 export { ERRNO, type ErrnoCode } from "./base/errno.ts";
 export { SysError } from "./base/sys-error.ts";
@@ -40,12 +40,12 @@ export type { Watch, WatchCallback } from "./reactor/watch.ts";
  * ```
  */
 export function listen<Data = unknown>(options: ListenOptions<Data> & ReactorChoice): Listener {
-  return defaultReactor(options).listen(options);
+  return listenOn(reactorFor(options), options);
 }
 
 /** Connects on the default reactor: see {@link Reactor.connect}. */
 export function connect<Data = unknown>(
   options: ConnectOptions<Data> & ReactorChoice,
 ): Connection<Data> {
-  return defaultReactor(options).connect(options);
+  return connectOn(reactorFor(options), options);
 }

@@ -4,5 +4,6 @@
  *
  * @packageDocumentation
  */
+export { nearestOf } from "./base/nearest.ts";
 export { type Endpoint, parseEndpoint } from "./socket/endpoint.ts";
 export { runtimeFacts } from "./sys/kernel.ts";

@@ -4,12 +4,12 @@
  *
  * @packageDocumentation
  */
-export { optionsOf } from "./base/argument.ts";
+export { type NamesOf, objectOf, optionsOf } from "./base/argument.ts";
 export { errnoCode } from "./base/errno.ts";
 export { rangeError, show, typeError } from "./base/misuse.ts";
 export { check } from "./base/sys-error.ts";
 export { MAX_TIMEOUT_MS } from "./base/timeout.ts";
-export { ENGINES, type EngineOptions } from "./engine/choose.ts";
+export { ENGINE_OPTIONS, ENGINES, type EngineOptions } from "./engine/choose.ts";
 export { reasonFor, whyNoUring } from "./engine/try-uring.ts";
 export type { HttpWorker } from "./http/options.ts";
 export { ChunkLine } from "./http/parser/chunk-line.ts";

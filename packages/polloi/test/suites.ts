@@ -19,6 +19,7 @@ import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { kernel } from "../src/sys/open.ts";
 import { abandonedConformance } from "./api/abandoned.ts";
 import { misuseConformance } from "./api/misuse.ts";
+import { optionNamesConformance } from "./api/option-names.ts";
 import { printingConformance } from "./api/printing.ts";
 import { engineConformance } from "./engine/engine.ts";
 import { uringEngineConformance } from "./engine/engine-uring.ts";
@@ -148,6 +149,7 @@ function all(extent: Extent): Listed[] {
     ...listed(
       "smoke",
       ...misuseConformance(),
+      optionNamesConformance(),
       abandonedConformance(whyNoUring(kernel) === undefined),
       printingConformance(whyNoUring(kernel) === undefined),
     ),

@@ -10,7 +10,7 @@ import { startWorkers, type WorkerPool } from "polloi/workers";
 import { ConnectionSet } from "./connection-set.ts";
 import { drive } from "./drive.ts";
 import { type LoadInput, type LoadMessage, REQUESTS, type StopRequest } from "./load-worker.ts";
-import { configFrom, type LoadConfig, type LoadOptions, shardOf } from "./options.ts";
+import { configFrom, LOAD_OPTIONS, type LoadConfig, type LoadOptions, shardOf } from "./options.ts";
 import {
   INITIAL_SNAPSHOT,
   type LoadReport,
@@ -61,8 +61,8 @@ export interface LoadRun {
  * ```
  */
 export function load(options: LoadOptions, how: { readonly kernel?: Kernel } = {}): LoadRun {
-  const kernel = kernelOf(how);
-  const config = configFrom(optionsOf(options));
+  const kernel = kernelOf(how, "load()");
+  const config = configFrom(optionsOf(options, "load()", LOAD_OPTIONS));
   requireDescriptors(kernel, config.connections, config.workers ?? 0);
   if (config.workers === null) return new SingleThreadRun(config, kernel);
   return new WorkersRun(config, config.workers);

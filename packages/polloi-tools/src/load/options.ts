@@ -1,8 +1,10 @@
 import { isIP } from "node:net";
 import {
+  ENGINE_OPTIONS,
   ENGINES,
   type EngineOptions,
   MAX_TIMEOUT_MS,
+  type NamesOf,
   rangeError,
   show,
   typeError,
@@ -47,6 +49,24 @@ export interface LoadOptions extends EngineOptions {
   /** Number of threads that share the connections, or `"auto"`. Default: the calling thread only. */
   readonly workers?: number | "auto" | undefined;
 }
+
+export const LOAD_OPTIONS: NamesOf<LoadOptions> = {
+  ...ENGINE_OPTIONS,
+  target: true,
+  connections: true,
+  durationMs: true,
+  messages: true,
+  sizeBytes: true,
+  data: true,
+  rate: true,
+  rampMs: true,
+  parts: true,
+  pipeline: true,
+  thinkMs: true,
+  from: true,
+  timeoutMs: true,
+  workers: true,
+};
 
 /** Validated options with defaults filled in, as plain data that can be passed to a worker. */
 export interface LoadConfig extends EngineOptions {

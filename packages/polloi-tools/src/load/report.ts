@@ -1,5 +1,5 @@
 import type { EngineName } from "polloi";
-import { optionsOf } from "polloi/internal";
+import { objectOf } from "polloi/internal";
 import type { Percentiles } from "./latency.ts";
 import type { LoadConfig } from "./options.ts";
 import { addTo, type Counts, type RecentRate, type Statistics, zeroCounts } from "./statistics.ts";
@@ -154,7 +154,7 @@ export function makeReport(
 
 /** Whether nothing failed: no errors, no mismatches, and every message answered. */
 export function isClean(report: LoadReport): boolean {
-  const { errors, mismatches, unanswered, failed } = optionsOf(report, "a report");
-  optionsOf(errors, "the errors of a report");
+  const { errors, mismatches, unanswered, failed } = objectOf(report, "a report");
+  objectOf(errors, "the errors of a report");
   return Object.keys(errors).length === 0 && mismatches + unanswered + failed === 0;
 }

@@ -1,4 +1,5 @@
 import { type MisuseCode, rangeError, show, typeError } from "./misuse.ts";
+import { nearestOf } from "./nearest.ts";
 
 /**
  * Checks of the arguments of public functions, made before the kernel is asked.
@@ -68,11 +69,51 @@ export function listOf<T>(value: readonly T[], name: string, code?: MisuseCode):
   throw notA(value, name, "an array", code);
 }
 
-/** `options` when it is an object to read options from. @throws TypeError `ERR_INVALID_OPTION` */
-export function optionsOf<T extends object>(options: T, name = "options"): T {
+/** `value` when it is an object. @throws TypeError `ERR_INVALID_OPTION` */
+export function objectOf<T extends object>(value: T, name: string): T {
   // A class or a function has properties of its own by other names than options have.
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return options;
-  throw notA(options, name, "an object");
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw notA(value, name, "an object");
+}
+
+/**
+ * The names of all members of an options interface, listed next to it: the compiler refuses a list that lacks one. A
+ * list of an interface that extends others is made of their lists.
+ */
+export type NamesOf<Options> = { readonly [Name in keyof Options & string]-?: true };
+
+/**
+ * `options` when it is an object to read options from, and has no others than those by these names.
+ *
+ * @remarks
+ * What is inherited is not looked at, so that `options` may be an instance of a class. A property that is undefined
+ * counts as left out. The namespace of a module may export more than options.
+ *
+ * @param of - The function that takes them, for the message: `listen()`.
+ * @throws TypeError `ERR_INVALID_OPTION`
+ */
+export function optionsOf<T extends object>(
+  options: T,
+  of: string,
+  names: Readonly<Record<string, true>>,
+): T {
+  for (const name in objectOf(options, "options")) {
+    if (names[name] === true || !Object.hasOwn(options, name) || isModule(options)) continue;
+    if (options[name] === undefined) continue;
+    throw unknownOption(name, of, Object.keys(names));
+  }
+  return options;
+}
+
+function isModule(value: object): boolean {
+  return (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === "Module";
+}
+
+function unknownOption(name: string, of: string, known: readonly string[]): TypeError {
+  const nearest = nearestOf(name, known);
+  const instead =
+    nearest === undefined ? `give ${known.join(", ")}` : `did you mean ${show(nearest)}?`;
+  return typeError("ERR_INVALID_OPTION", `Unknown option ${show(name)} of ${of}; ${instead}`);
 }
 
 function notA(

@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { openBestPoller, openPoller, POLLER_NAMES, whyNot } from "../selectors/open-poller.ts";
@@ -38,6 +39,8 @@ export interface EngineOptions {
   /** Default `"edge"` where the engine has it, since the kernel then looks at nothing twice. */
   readonly trigger?: Trigger | undefined;
 }
+
+export const ENGINE_OPTIONS: NamesOf<EngineOptions> = { engine: true, trigger: true };
 
 /**
  * Refuses what is no engine or no trigger.

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { optionsOf } from "../base/argument.ts";
+import { type NamesOf, optionsOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { show, typeError } from "../base/misuse.ts";
 import type { SysError } from "../base/sys-error.ts";
@@ -51,6 +51,8 @@ export interface AccessLogOptions {
   readonly format?: AccessFormat;
 }
 
+const ACCESS_LOG_OPTIONS: NamesOf<AccessLogOptions> = { to: true, format: true };
+
 /**
  * Writes a line for each request.
  *
@@ -79,7 +81,11 @@ export class AccessLog implements AccessSink {
    * that no process reads; what opening the file fails with.
    */
   constructor(options: AccessLogOptions = {}) {
-    const { to = 1, format = "combined" } = optionsOf(options);
+    const { to = 1, format = "combined" } = optionsOf(
+      options,
+      "new AccessLog()",
+      ACCESS_LOG_OPTIONS,
+    );
     checkDestination(to);
     const line = typeof format === "string" ? FORMATS[format] : undefined;
     if (line === undefined) {

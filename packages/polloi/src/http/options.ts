@@ -1,4 +1,4 @@
-import { booleanOf } from "../base/argument.ts";
+import { booleanOf, type NamesOf } from "../base/argument.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
@@ -97,6 +97,38 @@ export interface HttpOptions
   /** Connections at a time. Who comes when there are so many is told 503, and closed. Default: no limit. */
   readonly maxConnections?: number;
 }
+
+export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
+  handler: true,
+  fetch: true,
+  overrideGlobals: true,
+  error: true,
+  worker: true,
+  reactor: true,
+  engine: true,
+  maxRequests: true,
+  log: true,
+  maxConnections: true,
+  host: true,
+  port: true,
+  path: true,
+  fd: true,
+  backlog: true,
+  reusePort: true,
+  dualStack: true,
+  acceptError: true,
+  headTimeoutMs: true,
+  bodyTimeoutMs: true,
+  idleTimeoutMs: true,
+  sendTimeoutMs: true,
+  halfCloseTimeoutMs: true,
+  maxHeadBytes: true,
+  maxTargetBytes: true,
+  maxHeaders: true,
+  maxBodyBytes: true,
+  maxChunkExtensionBytes: true,
+  maxTrailerBytes: true,
+};
 
 /** The options of a server with nothing left out that a session looks at. */
 export interface HttpSettings extends HttpTimeouts {

@@ -1,4 +1,4 @@
-import { optionsOf, stringOf } from "../base/argument.ts";
+import { type NamesOf, optionsOf, stringOf } from "../base/argument.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
@@ -18,6 +18,8 @@ export interface BodyReader {
   /** The body will not be complete: the client left or exceeded a limit, or the reply was complete before it. */
   abort?(error: RequestError): void;
 }
+
+const BODY_READER: NamesOf<BodyReader> = { data: true, end: true, abort: true };
 
 /** What of a body that nobody reads is taken and thrown away, so that the connection can be used again. */
 const MAX_THROWN_AWAY = 65_536;
@@ -229,7 +231,7 @@ export class ParsedRequest implements HttpRequest {
   }
 
   read(reader: BodyReader): void {
-    if (typeof optionsOf(reader, "a reader").data !== "function") {
+    if (typeof optionsOf(reader, "a reader", BODY_READER).data !== "function") {
       throw typeError(
         "ERR_INVALID_OPTION",
         `Cannot read with ${show(reader)}: give a reader, with a data()`,
@@ -270,7 +272,7 @@ export class ParsedRequest implements HttpRequest {
     if (this.#lost !== null || this.#head === null) {
       throw typeError("ERR_CLOSED", "Cannot upgrade: the client has left, or has its reply");
     }
-    checkConnectionOptions(options);
+    checkConnectionOptions(options, "upgrade()");
     return this.#exchange.upgrade(options);
   }
 

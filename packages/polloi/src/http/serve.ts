@@ -3,8 +3,8 @@ import type { ErrnoCode } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
-import { defaultReactor } from "../reactor/reactor.ts";
-import { checkPlace, type HttpOptions, settingsOf } from "./options.ts";
+import { reactorFor } from "../reactor/reactor.ts";
+import { checkPlace, HTTP_OPTIONS, type HttpOptions, settingsOf } from "./options.ts";
 import { HIGH_WATER_BYTES } from "./sending.ts";
 import { type HttpServer, SessionServer } from "./server.ts";
 import type { Session } from "./session.ts";
@@ -47,9 +47,9 @@ const OF_PEER: ReadonlySet<string> = new Set<ErrnoCode>([
  * ```
  */
 export function serve(options: HttpOptions): HttpServer {
-  const { worker, acceptError } = optionsOf(options);
+  const { worker, acceptError } = optionsOf(options, "serve()", HTTP_OPTIONS);
   checkPlace(options);
-  const reactor = worker?.reactor ?? options.reactor ?? defaultReactor(options);
+  const reactor = worker?.reactor ?? options.reactor ?? reactorFor(options);
   const settings = settingsOf(options);
   const server = new SessionServer(reactor, settings);
   const handlers: Handlers<Session> & ConnectionOptions = {

@@ -2,6 +2,7 @@
  * Signs of life of a child, be it a thread or a process: that it becomes ready in time, and that it goes on
  * answering. What one does about it is in `slot.ts` of workers and in `place.ts` of models.
  */
+import type { NamesOf } from "../base/argument.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { checkTimeout } from "../reactor/options.ts";
 
@@ -26,6 +27,12 @@ export interface LivenessOptions {
    */
   readonly whenUnresponsive?: WhenUnresponsive | undefined;
 }
+
+export const LIVENESS_OPTIONS: NamesOf<LivenessOptions> = {
+  startTimeoutMs: true,
+  unresponsiveAfterMs: true,
+  whenUnresponsive: true,
+};
 
 const START_TIMEOUT_MS = 30_000;
 const UNRESPONSIVE_AFTER_MS = 5000;

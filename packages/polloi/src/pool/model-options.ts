@@ -1,15 +1,15 @@
 import { availableParallelism } from "node:os";
-import { booleanOf, listOf, optionsOf } from "../base/argument.ts";
+import { booleanOf, listOf, type NamesOf, optionsOf } from "../base/argument.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
-import { checkEngine, type EngineOptions } from "../engine/choose.ts";
+import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
-import type { ListenOptions } from "../socket/listener.ts";
+import { LISTEN_ADDRESS, type ListenOptions } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
-import { type LivenessOptions, livenessOf } from "./liveness.ts";
+import { LIVENESS_OPTIONS, type LivenessOptions, livenessOf } from "./liveness.ts";
 import { type CrashLoop, checkCrashLoop } from "./restarts.ts";
-import type { ModelObserver } from "./served.ts";
+import { MODEL_OBSERVER, type ModelObserver } from "./served.ts";
 
 /** The five ways to serve many clients. */
 export type ModelName = "blocking" | "process" | "thread" | "prefork" | "event";
@@ -115,6 +115,32 @@ export interface ModelOptions extends EngineOptions, LivenessOptions {
   readonly kernel?: Kernel | undefined;
 }
 
+export const MODEL_OPTIONS: NamesOf<ModelOptions> = {
+  ...ENGINE_OPTIONS,
+  ...LIVENESS_OPTIONS,
+  model: true,
+  module: true,
+  listen: true,
+  data: true,
+  children: true,
+  sharing: true,
+  maxChildren: true,
+  atLimit: true,
+  noDelay: true,
+  idleTimeoutMs: true,
+  execArgv: true,
+  observer: true,
+  message: true,
+  crashLoop: true,
+  unresponsive: true,
+  recovered: true,
+  died: true,
+  limitReached: true,
+  acceptError: true,
+  reactor: true,
+  kernel: true,
+};
+
 /** How many processes or threads there may be at once, when nothing is said of it. */
 export const DEFAULT_MAX_CHILDREN = 256;
 const MOST_CHILDREN = 10_000;
@@ -135,10 +161,10 @@ const ONLY_FOR: readonly (readonly [option: keyof ModelOptions, models: readonly
 
 /** @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
 export function checkModelOptions(options: ModelOptions): void {
-  kernelOf(options);
+  kernelOf(options, "serveModel()", MODEL_OPTIONS);
   checkEngine(options);
   checkCallbacks(options, ["message", "died", "limitReached", "acceptError"]);
-  optionsOf(options.listen, "listen");
+  optionsOf(options.listen, "listen of serveModel()", LISTEN_ADDRESS);
   booleanOf(options.noDelay, "noDelay", true);
   if (options.reactor !== undefined && !(options.reactor instanceof Reactor)) {
     throw typeError(
@@ -148,7 +174,7 @@ export function checkModelOptions(options: ModelOptions): void {
   }
   const { execArgv, observer } = options;
   if (execArgv !== undefined) listOf(execArgv, "execArgv");
-  if (observer !== undefined) optionsOf(observer, "observer");
+  if (observer !== undefined) optionsOf(observer, "observer of serveModel()", MODEL_OBSERVER);
   const { model, sharing, atLimit, maxChildren = 1 } = options;
   oneOf("model", model, MODELS);
   for (const [name, models] of ONLY_FOR) {

@@ -7,7 +7,7 @@ import type { EventListenOptions, LoopServing } from "./event-serving.ts";
 import type { Treatment } from "./messages.ts";
 import type { ModelLoop, StartOn } from "./model-module.ts";
 import type { Served } from "./served.ts";
-import type { ServeOptions, Stoppable } from "./worker-module.ts";
+import { type ServeOptions, type Stoppable, serveOptionsOf } from "./worker-module.ts";
 
 /** What an {@link OwnServing} is made of. */
 export interface OwnServingParts {
@@ -73,7 +73,7 @@ export class OwnServing implements ModelLoop<never>, LoopServing {
       ...this.#where,
       noDelay,
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
-      ...options,
+      ...serveOptionsOf(options),
       open: (connection) => {
         this.#open.set(connection, served.opened(connection));
         options.open?.(connection);

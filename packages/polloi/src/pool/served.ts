@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 
 /** Who is told of everything that happens. Without one, nothing is spent on telling. */
@@ -8,6 +9,12 @@ export interface ModelObserver {
   /** @param error - Why, when it did not end well. */
   closed(peer: string, error?: Error): void;
 }
+
+export const MODEL_OBSERVER: NamesOf<ModelObserver> = {
+  opened: true,
+  received: true,
+  closed: true,
+};
 
 /** What has been served so far. */
 export interface Tally {

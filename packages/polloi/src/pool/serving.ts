@@ -4,7 +4,13 @@ import type { Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { Board } from "./board.ts";
 import type { Ledger } from "./ledger.ts";
-import type { PoolWorker, ServeOptions, Stoppable, WorkerInput } from "./worker-module.ts";
+import {
+  type PoolWorker,
+  type ServeOptions,
+  type Stoppable,
+  serveOptionsOf,
+  type WorkerInput,
+} from "./worker-module.ts";
 
 /** What a {@link ServingWorker} is made of beside what its thread was given. */
 export interface WorkerParts {
@@ -111,28 +117,4 @@ export class ServingWorker implements PoolWorker {
       this.#resolveStopped();
     }
   }
-}
-
-const SERVE_OPTIONS: readonly (keyof ServeOptions)[] = [
-  "open",
-  "data",
-  "drain",
-  "end",
-  "close",
-  "error",
-  "timeout",
-  "stopping",
-  "zeroCopy",
-  "noDelay",
-  "idleTimeoutMs",
-  "highWaterBytes",
-  "maxPendingBytes",
-  "maxConnections",
-  "acceptError",
-];
-
-/** The handlers and options in `from`, which may be a module that exports much else. */
-function serveOptionsOf<Data>(from: ServeOptions<Data>): ServeOptions<Data> {
-  const known = SERVE_OPTIONS.filter((name) => from[name] !== undefined);
-  return Object.fromEntries(known.map((name) => [name, from[name]])) as ServeOptions<Data>;
 }

@@ -1,6 +1,8 @@
 /** The thread of one worker: what every worker of a pool runs, whatever its module. */
 import process, { exit } from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
+import { show, typeError } from "../base/misuse.ts";
+import { HANDLERS, type Handlers } from "../reactor/connection.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { EVENT_READ } from "../selectors/events.ts";
 import { kernel } from "../sys/open.ts";
@@ -56,6 +58,16 @@ function leave(code: number): void {
   if (!board.lingers) exit(code);
 }
 
+/** @throws TypeError `ERR_INVALID_OPTION` when a module has nothing that a worker could do. */
+function handlersIn(module: WorkerModule<unknown>): WorkerModule<unknown> {
+  const names = Object.keys(HANDLERS) as (keyof Handlers)[];
+  if (names.some((name) => typeof module[name] === "function")) return module;
+  throw typeError(
+    "ERR_INVALID_OPTION",
+    `Cannot run the module ${show(input.module)} in workers: it exports neither start nor a handler, such as data`,
+  );
+}
+
 async function serve(): Promise<void> {
   board.thread = threadNumber(kernel);
   // Before anything is opened, so that all of it is in the ledger.
@@ -69,7 +81,7 @@ async function serve(): Promise<void> {
   heed(worker);
   board.phase = IMPORTING;
   const module = (await import(input.module)) as WorkerModule<unknown>;
-  if (module.start === undefined) worker.listen(module);
+  if (module.start === undefined) worker.listen(handlersIn(module));
   board.phase = STARTING;
   worker.begun((await module.start?.(worker)) ?? undefined);
   say({ type: "ready", engine: reactor.engine, trigger: reactor.trigger });

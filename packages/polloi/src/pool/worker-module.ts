@@ -1,6 +1,11 @@
+import { type NamesOf, optionsOf } from "../base/argument.ts";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
-import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
+import {
+  CONNECTION_OPTIONS,
+  type ConnectionOptions,
+  type Handlers,
+} from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 
@@ -8,6 +13,27 @@ import type { Reactor } from "../reactor/reactor.ts";
 export type ServeOptions<Data = unknown> = Handlers<Data> &
   ConnectionOptions &
   Pick<ListenOptions<Data>, "maxConnections" | "acceptError">;
+
+const SERVE_OPTIONS: NamesOf<ServeOptions> = {
+  ...CONNECTION_OPTIONS,
+  maxConnections: true,
+  acceptError: true,
+};
+
+/**
+ * The handlers and options in `from`, which may be an instance of a class, or a module that exports much else.
+ *
+ * @throws TypeError `ERR_INVALID_OPTION`
+ */
+export function serveOptionsOf<Data>(from: ServeOptions<Data>): ServeOptions<Data> {
+  const given = optionsOf(from, "listen()", SERVE_OPTIONS) as Readonly<Record<string, unknown>>;
+  const options: Record<string, unknown> = {};
+  for (const name of Object.keys(SERVE_OPTIONS)) {
+    const value = given[name];
+    if (value !== undefined) options[name] = typeof value === "function" ? value.bind(from) : value;
+  }
+  return options;
+}
 
 /**
  * One worker of a pool, as its module sees it.

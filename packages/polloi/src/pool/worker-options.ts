@@ -1,12 +1,13 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { NamesOf } from "../base/argument.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
-import type { EngineOptions } from "../engine/choose.ts";
+import { ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import type { ListenOptions } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { MAX_WORKERS } from "./ledger.ts";
-import type { LivenessOptions } from "./liveness.ts";
+import { LIVENESS_OPTIONS, type LivenessOptions } from "./liveness.ts";
 import type { CrashLoop } from "./restarts.ts";
 
 /** Where a pool listens: host and port, or path, or address, as for `listen`. */
@@ -73,6 +74,21 @@ export interface WorkersOptions extends EngineOptions, LivenessOptions {
   /** The kernel that the main thread uses; a test may hand over one that fails. */
   readonly kernel?: Kernel | undefined;
 }
+
+export const WORKERS_OPTIONS: NamesOf<WorkersOptions> = {
+  ...ENGINE_OPTIONS,
+  ...LIVENESS_OPTIONS,
+  module: true,
+  workers: true,
+  listen: true,
+  data: true,
+  crashLoop: true,
+  crashed: true,
+  unresponsive: true,
+  recovered: true,
+  message: true,
+  kernel: true,
+};
 
 /** @throws `ERR_INVALID_OPTION` */
 export function workerCount(workers: number | "auto" = "auto"): number {

@@ -3,6 +3,7 @@ import { checkEngine } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
+import { LISTEN_ADDRESS } from "../socket/listener.ts";
 import { kernelOf } from "../sys/open.ts";
 import { Ledger } from "./ledger.ts";
 import { PoolListeners } from "./listeners.ts";
@@ -13,6 +14,7 @@ import type { WorkerEngine } from "./worker-module.ts";
 import {
   moduleUrl,
   type UnresponsiveWorker,
+  WORKERS_OPTIONS,
   type WorkerCrash,
   type WorkersOptions,
   workerCount,
@@ -65,11 +67,11 @@ export class WorkerPool implements AsyncDisposable {
   #stopping = false;
 
   private constructor(options: WorkersOptions) {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "startWorkers()", WORKERS_OPTIONS);
     checkEngine(options);
     checkCallbacks(options, ["crashed", "message"]);
     const { listen, engine, trigger, data } = options;
-    if (listen !== undefined) optionsOf(listen, "listen");
+    if (listen !== undefined) optionsOf(listen, "listen of startWorkers()", LISTEN_ADDRESS);
     const count = workerCount(options.workers);
     const module = moduleUrl(options.module);
     const liveness = livenessOf(options);

@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 
@@ -23,6 +24,13 @@ export interface OutgoingFile {
    */
   done?(error?: Error): void;
 }
+
+export const OUTGOING_FILE: NamesOf<OutgoingFile> = {
+  fd: true,
+  offset: true,
+  length: true,
+  done: true,
+};
 
 /**
  * One connection of a reactor: a stream of bytes each way, over TCP or a unix socket.
@@ -183,6 +191,9 @@ export interface Connection<Data = unknown> extends Disposable {
  *
  * A handler that throws ends neither its connection nor the others: what it threw goes to `error`.
  * Without `error` the process fails, as Node's does for an exception that nobody catches.
+ *
+ * The object may be an instance of a class. A property of its own by another name than those of handlers and options
+ * is taken for a misspelling, and refused: state goes into private fields (`#count`) or `connection.data`.
  */
 export interface Handlers<Data = unknown> {
   /** The connection is there: accepted, or connected. */
@@ -232,6 +243,17 @@ export interface Handlers<Data = unknown> {
   timeout?(connection: Connection<Data>): void;
 }
 
+export const HANDLERS: NamesOf<Handlers> = {
+  open: true,
+  data: true,
+  drain: true,
+  end: true,
+  stopping: true,
+  close: true,
+  error: true,
+  timeout: true,
+};
+
 /** What can be set for each connection, whether it is accepted or made. */
 export interface ConnectionOptions {
   /**
@@ -256,3 +278,13 @@ export interface ConnectionOptions {
    */
   readonly maxPendingBytes?: number;
 }
+
+/** The names of handlers, and of what can be set beside them. */
+export const CONNECTION_OPTIONS: NamesOf<Handlers & ConnectionOptions> = {
+  ...HANDLERS,
+  zeroCopy: true,
+  noDelay: true,
+  idleTimeoutMs: true,
+  highWaterBytes: true,
+  maxPendingBytes: true,
+};

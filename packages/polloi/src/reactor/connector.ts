@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import type { NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
@@ -16,7 +17,7 @@ import {
 import { bindRaw, connectRaw, setIntOption } from "../socket/raw.ts";
 import { resolve } from "../socket/resolve.ts";
 import { socketError } from "../socket/socket-error.ts";
-import type { ConnectionOptions, Handlers } from "./connection.ts";
+import { CONNECTION_OPTIONS, type ConnectionOptions, type Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
 import type { Stream } from "./stream.ts";
@@ -37,6 +38,15 @@ export interface ConnectOptions<Data = unknown> extends Handlers<Data>, Connecti
   /** Gives up after so long, all addresses together, with `ETIMEDOUT`. Default: the kernel's own time. */
   readonly connectTimeoutMs?: number;
 }
+
+export const CONNECT_OPTIONS: NamesOf<ConnectOptions> = {
+  ...CONNECTION_OPTIONS,
+  host: true,
+  port: true,
+  path: true,
+  localAddress: true,
+  connectTimeoutMs: true,
+};
 
 /** One connect in progress: resolves, tries each address, hands the socket to its stream. */
 export class Connector<Data> extends Owner {

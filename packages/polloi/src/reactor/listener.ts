@@ -1,4 +1,4 @@
-import { booleanOf } from "../base/argument.ts";
+import { booleanOf, type NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
@@ -7,6 +7,7 @@ import { acceptNow, isOutOfResources } from "../engine/calls.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import {
+  LISTEN_ADDRESS,
   type ListenOptions as ListenerAddress,
   openListener,
   refuseConnections,
@@ -16,7 +17,12 @@ import {
 import { readLocalAddress, resetOnClose, setIntOption } from "../socket/raw.ts";
 import { SocketFile } from "../socket/socket-file.ts";
 import { AcceptFailures, acceptHint } from "./accept-failures.ts";
-import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
+import {
+  CONNECTION_OPTIONS,
+  type Connection,
+  type ConnectionOptions,
+  type Handlers,
+} from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkCallbacks, checkTimeout } from "./options.ts";
 import { profileOf, Stream, type StreamListener, type StreamProfile } from "./stream.ts";
@@ -52,6 +58,15 @@ export interface ListenOptions<Data = unknown>
    */
   acceptError?(error: SysError): void;
 }
+
+export const LISTEN_OPTIONS: NamesOf<ListenOptions> = {
+  ...CONNECTION_OPTIONS,
+  ...LISTEN_ADDRESS,
+  fd: true,
+  exclusive: true,
+  maxConnections: true,
+  acceptError: true,
+};
 
 /** A listening socket of a reactor. */
 export interface Listener extends Disposable {

@@ -2,7 +2,14 @@ import { booleanOf, optionsOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { timeoutOf } from "../base/timeout.ts";
-import type { ConnectionOptions, Handlers, OutgoingFile } from "./connection.ts";
+import {
+  CONNECTION_OPTIONS,
+  type ConnectionOptions,
+  HANDLERS,
+  type Handlers,
+  OUTGOING_FILE,
+  type OutgoingFile,
+} from "./connection.ts";
 
 /**
  * A timeout among options: milliseconds from 0 up, or left out.
@@ -18,21 +25,20 @@ export function checkTimeout(name: string, timeoutMs: number | undefined): void 
   );
 }
 
-const HANDLERS: readonly (keyof Handlers)[] = [
-  "open",
-  "data",
-  "drain",
-  "end",
-  "stopping",
-  "close",
-  "error",
-  "timeout",
-];
+const HANDLER_NAMES = Object.keys(HANDLERS) as (keyof Handlers)[];
 
-/** @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
-export function checkConnectionOptions<Data>(options: Handlers<Data> & ConnectionOptions): void {
-  const { idleTimeoutMs, highWaterBytes, maxPendingBytes } = optionsOf(options);
-  checkCallbacks(options, HANDLERS);
+/**
+ * @param of - The function that takes the options, for a message.
+ * @param names - The names of all of its options.
+ * @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT`
+ */
+export function checkConnectionOptions<Data>(
+  options: Handlers<Data> & ConnectionOptions,
+  of: string,
+  names: Readonly<Record<string, true>> = CONNECTION_OPTIONS,
+): void {
+  const { idleTimeoutMs, highWaterBytes, maxPendingBytes } = optionsOf(options, of, names);
+  checkCallbacks(options, HANDLER_NAMES);
   booleanOf(options.zeroCopy, "zeroCopy", false);
   booleanOf(options.noDelay, "noDelay", true);
   for (const [name, value] of Object.entries({ highWaterBytes, maxPendingBytes })) {
@@ -77,7 +83,7 @@ export function checkCallbacks<T extends object>(
 
 /** @throws `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`. */
 export function checkOutgoingFile(file: OutgoingFile): void {
-  const { fd, offset, length, done } = optionsOf(file, "a file");
+  const { fd, offset, length, done } = optionsOf(file, "a file", OUTGOING_FILE);
   filenoOf(fd);
   checkBytes("an offset", offset);
   checkBytes("a length", length);

@@ -1,10 +1,11 @@
-import { optionsOf } from "../base/argument.ts";
+import { type NamesOf, objectOf, optionsOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { delayOf, naturalTimeoutOf } from "../base/timeout.ts";
 import {
   checkEngine,
+  ENGINE_OPTIONS,
   type EngineChoice,
   type EngineOptions,
   makeEngine,
@@ -16,9 +17,14 @@ import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
-import { type ConnectOptions, Connector } from "./connector.ts";
+import { CONNECT_OPTIONS, type ConnectOptions, Connector } from "./connector.ts";
 import { Hosted } from "./hosted.ts";
-import { AcceptingListener, type Listener, type ListenOptions } from "./listener.ts";
+import {
+  AcceptingListener,
+  LISTEN_OPTIONS,
+  type Listener,
+  type ListenOptions,
+} from "./listener.ts";
 import { Loop } from "./loop.ts";
 import { checkCallback, checkConnectionOptions } from "./options.ts";
 import { profileOf, Stream } from "./stream.ts";
@@ -30,6 +36,8 @@ export interface ReactorOptions extends EngineOptions {
   /** The kernel to call. Default: the one of this thread. Tests pass a kernel whose calls fail on command. */
   readonly kernel?: Kernel;
 }
+
+const REACTOR_OPTIONS: NamesOf<ReactorOptions> = { ...ENGINE_OPTIONS, kernel: true };
 
 /**
  * An event loop on one thread: listeners, connections, watched descriptors and timers.
@@ -155,6 +163,10 @@ export interface ReactorConstructor {
 /** The loop of a reactor, for the modules of this package that need more than a program does. */
 export let loopOf: (reactor: Reactor) => Loop;
 
+/** `listen` and `connect` of a reactor, with options that also select the reactor. */
+export let listenOn: <Data>(reactor: Reactor, options: ListenOptions<Data>) => Listener;
+export let connectOn: <Data>(reactor: Reactor, options: ConnectOptions<Data>) => Connection<Data>;
+
 /**
  * Calls back before written data is sent, once for all that is sent together. A second callback replaces the first.
  *
@@ -174,6 +186,12 @@ class LoopReactor implements Reactor {
 
   static {
     loopOf = (reactor) => (reactor as LoopReactor).#loop;
+    listenOn = (reactor, options) => {
+      return (reactor as LoopReactor).#listen(options, { ...LISTEN_OPTIONS, ...ENGINE_OPTIONS });
+    };
+    connectOn = (reactor, options) => {
+      return (reactor as LoopReactor).#connect(options, { ...CONNECT_OPTIONS, ...ENGINE_OPTIONS });
+    };
   }
 
   readonly #loop: Loop;
@@ -182,7 +200,7 @@ class LoopReactor implements Reactor {
   #closed = false;
 
   constructor(options: ReactorOptions = {}) {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "new Reactor()", REACTOR_OPTIONS);
     this.#loop = new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
     this.#hosted = new Hosted(this.#loop);
     this.#loop.host = this.#hosted;
@@ -206,14 +224,26 @@ class LoopReactor implements Reactor {
   }
 
   listen<Data = unknown>(options: ListenOptions<Data>): Listener {
+    return this.#listen(options, LISTEN_OPTIONS);
+  }
+
+  /** @param names - The names of all options that are allowed. */
+  #listen<Data>(options: ListenOptions<Data>, names: Readonly<Record<string, true>>): Listener {
     this.#checkOpen("listen");
-    checkConnectionOptions(options);
+    checkConnectionOptions(options, "listen()", names);
     return new AcceptingListener(this.#loop, options);
   }
 
   connect<Data = unknown>(options: ConnectOptions<Data>): Connection<Data> {
+    return this.#connect(options, CONNECT_OPTIONS);
+  }
+
+  #connect<Data>(
+    options: ConnectOptions<Data>,
+    names: Readonly<Record<string, true>>,
+  ): Connection<Data> {
     this.#checkOpen("connect");
-    checkConnectionOptions(options);
+    checkConnectionOptions(options, "connect()", names);
     const stream = new Stream<Data>(this.#loop, profileOf(options), true);
     new Connector(this.#loop, stream, options);
     return stream;
@@ -224,7 +254,7 @@ class LoopReactor implements Reactor {
     options: Handlers<Data> & ConnectionOptions = {},
   ): Connection<Data> {
     this.#checkOpen("adopt");
-    checkConnectionOptions(options);
+    checkConnectionOptions(options, "adopt()");
     const stream = new Stream<Data>(this.#loop, profileOf(options), false);
     const { libc } = this.#loop.kernel;
     const flags = libc.fcntl(filenoOf(fd), F_GETFL, 0);
@@ -326,7 +356,12 @@ const reactors = new Map<string, Reactor>();
  * @throws TypeError `ERR_INVALID_OPTION`; SysError as `new Reactor` does.
  */
 export function defaultReactor(choice: ReactorChoice = {}): Reactor {
-  const { engine = "auto", trigger } = optionsOf(choice);
+  return reactorFor(optionsOf(choice, "defaultReactor()", ENGINE_OPTIONS));
+}
+
+/** Returns the same for options that also select other things. */
+export function reactorFor(choice: ReactorChoice): Reactor {
+  const { engine = "auto", trigger } = objectOf(choice, "options");
   checkEngine({ engine, trigger });
   const key = `${engine} ${trigger ?? "by default"}`;
   let reactor = reactors.get(key);

@@ -236,7 +236,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next> {
-    checkConnectionOptions(options);
+    checkConnectionOptions(options, "handOver()");
     const next = this as unknown as Stream<Next>;
     const { listener } = next.#profile;
     next.#profile = profileOf(options, listener);

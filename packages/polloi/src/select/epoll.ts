@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { printAs } from "../base/inspect.ts";
@@ -39,6 +40,8 @@ export interface EpollOptions {
   readonly fd?: number;
 }
 
+const EPOLL_OPTIONS: NamesOf<EpollOptions> = { kernel: true, fd: true };
+
 /**
  * An epoll set.
  *
@@ -70,7 +73,7 @@ export class Epoll {
    * TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_OPTION`.
    */
   constructor(options: EpollOptions = {}) {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "new Epoll()", EPOLL_OPTIONS);
     const { fd } = options;
     const set = fd === undefined ? EpollSet.create(kernel) : new EpollSet(kernel, filenoOf(fd));
     this.#set = set;
@@ -85,7 +88,7 @@ export class Epoll {
    * SysError `EINVAL`.
    */
   static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Epoll {
-    return new Epoll({ kernel: kernelOf(options), fd: filenoOf(fd) });
+    return new Epoll({ kernel: kernelOf(options, "Epoll.fromFd()"), fd: filenoOf(fd) });
   }
 
   /** Whether it has been closed. */

@@ -43,7 +43,7 @@ export class Poll {
 
   /** @throws SysError `ENOMEM` when there is no memory for the list; TypeError `ERR_INVALID_OPTION`. */
   constructor(options: { readonly kernel?: Kernel } = {}) {
-    this.#set = new PollSet(kernelOf(options));
+    this.#set = new PollSet(kernelOf(options, "new Poll()"));
     abandoned.register(this, this.#set);
   }
 

@@ -86,7 +86,7 @@ export class SignalFd implements HasFileno, Disposable {
    * `ENFILE`, and `EACCES` where the system allows no code to be made at run time.
    */
   constructor(signals: Iterable<SignalName>, options: SignalFdOptions = {}) {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "new SignalFd()");
     this.#kernel = kernel;
     this.#signals = numbersOf(signals);
     routes ??= new SignalRoutes(kernel);

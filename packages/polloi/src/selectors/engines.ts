@@ -12,7 +12,7 @@ export interface SelectorOptions {
 /** A {@link Selector} over select(2): descriptors below 1024, level-triggered. */
 export class SelectSelector<Data = unknown> extends Selector<Data> {
   constructor(options: SelectorOptions = {}) {
-    super(openPoller("select", kernelOf(options)));
+    super(openPoller("select", kernelOf(options, "new SelectSelector()")));
   }
 }
 
@@ -20,7 +20,7 @@ export class SelectSelector<Data = unknown> extends Selector<Data> {
 export class PollSelector<Data = unknown> extends Selector<Data> {
   /** @throws SysError `ENOMEM`. */
   constructor(options: SelectorOptions = {}) {
-    super(openPoller("poll", kernelOf(options)));
+    super(openPoller("poll", kernelOf(options, "new PollSelector()")));
   }
 }
 
@@ -28,7 +28,7 @@ export class PollSelector<Data = unknown> extends Selector<Data> {
 export class EpollSelector<Data = unknown> extends Selector<Data> {
   /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it. */
   constructor(options: SelectorOptions = {}) {
-    super(openPoller("epoll", kernelOf(options)));
+    super(openPoller("epoll", kernelOf(options, "new EpollSelector()")));
   }
 }
 
@@ -48,7 +48,7 @@ export class DefaultSelector<Data = unknown> extends Selector<Data> {
 
   /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it. */
   constructor(options: SelectorOptions = {}) {
-    const { poller, passedOver } = openBestPoller(kernelOf(options));
+    const { poller, passedOver } = openBestPoller(kernelOf(options, "new DefaultSelector()"));
     super(poller);
     this.passedOver = passedOver;
   }

@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import type { FileObject } from "../base/descriptor.ts";
 import { bitNames, printAs } from "../base/inspect.ts";
 import { EVENT_PEER_CLOSED, EVENT_PRIORITY, EVENT_READ, EVENT_WRITE } from "./events.ts";
@@ -32,6 +33,12 @@ export interface WatchOptions {
   /** Of all epoll sets that watch this, wake at least one rather than all. It cannot be modified. */
   readonly exclusive?: boolean | undefined;
 }
+
+export const WATCH_OPTIONS: NamesOf<WatchOptions> = {
+  trigger: true,
+  oneShot: true,
+  exclusive: true,
+};
 
 /**
  * The last arguments of `register` and `modify`: `data` can be left out where a selector's `Data` may

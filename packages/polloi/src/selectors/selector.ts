@@ -11,7 +11,13 @@ import { fdTooLarge } from "../select/select-sets.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
 import { SelectorBatch } from "./batch.ts";
 import { EVENT_ALL, EVENT_PEER_CLOSED, maskOf } from "./events.ts";
-import { type DataArguments, RegisteredKey, type SelectorKey, type WatchOptions } from "./key.ts";
+import {
+  type DataArguments,
+  RegisteredKey,
+  type SelectorKey,
+  WATCH_OPTIONS,
+  type WatchOptions,
+} from "./key.ts";
 import type { Poller, PollerCapabilities, PollerName } from "./poller.ts";
 import { type Entry, Registry, SelectorMap } from "./registry.ts";
 
@@ -277,7 +283,7 @@ export class Selector<Data = unknown> {
   }
 
   #modesOf(options: WatchOptions): number {
-    const { trigger = "level" } = optionsOf(options);
+    const { trigger = "level" } = optionsOf(options, "a registration", WATCH_OPTIONS);
     const oneShot = booleanOf(options.oneShot, "oneShot", false);
     const exclusive = booleanOf(options.exclusive, "exclusive", false);
     if (trigger !== "level" && trigger !== "edge") {

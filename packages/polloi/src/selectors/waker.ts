@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import { filenoOf, type HasFileno } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { printAs } from "../base/inspect.ts";
@@ -15,6 +16,8 @@ export interface WakerOptions {
   /** An eventfd to take over; by default a new one is made. */
   readonly fd?: number;
 }
+
+const WAKER_OPTIONS: NamesOf<WakerOptions> = { kernel: true, fd: true };
 
 /**
  * Ends a wait from elsewhere: another thread, or a callback that runs between two waits.
@@ -51,7 +54,7 @@ export class Waker implements HasFileno {
    * RangeError `ERR_INVALID_FD`, `ERR_INVALID_OPTION`.
    */
   constructor(options: WakerOptions = {}) {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "new Waker()", WAKER_OPTIONS);
     const { fd } = options;
     this.#kernel = kernel;
     this.#fd =
@@ -72,7 +75,7 @@ export class Waker implements HasFileno {
    * @throws TypeError or RangeError `ERR_INVALID_FD`; SysError `EBADF` when it is closed, `EMFILE`.
    */
   static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Waker {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "Waker.fromFd()");
     const own = check(kernel.libc.fcntl(filenoOf(fd), F_DUPFD_CLOEXEC, 0), "fcntl", { fd });
     const waker = new Waker({ kernel, fd: own });
     waker.#guard();

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { intOf } from "../base/argument.ts";
+import { intOf, type NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { typeError } from "../base/misuse.ts";
 import { naturalTimeoutOf } from "../base/timeout.ts";
@@ -14,7 +14,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
 } from "./constants.ts";
-import { type ListenOptions, openListener } from "./listener.ts";
+import { LISTEN_ADDRESS, type ListenOptions, openListener } from "./listener.ts";
 import { readLocalAddress } from "./raw.ts";
 import { resolve } from "./resolve.ts";
 import { AT_BYTES } from "./scratch.ts";
@@ -31,6 +31,13 @@ const MAX_PAUSE_MS = 16;
 export interface CreateServerOptions extends ListenOptions {
   readonly kernel?: Kernel | undefined;
 }
+
+const CREATE_SERVER_OPTIONS: NamesOf<CreateServerOptions> = {
+  ...LISTEN_ADDRESS,
+  nonBlocking: true,
+  type: true,
+  kernel: true,
+};
 
 /** Where to connect to, and how. */
 export interface CreateConnectionOptions {
@@ -49,6 +56,16 @@ export interface CreateConnectionOptions {
   readonly kernel?: Kernel | undefined;
 }
 
+const CREATE_CONNECTION_OPTIONS: NamesOf<CreateConnectionOptions> = {
+  host: true,
+  port: true,
+  path: true,
+  family: true,
+  timeoutMs: true,
+  localAddress: true,
+  kernel: true,
+};
+
 /**
  * A listening socket.
  *
@@ -63,7 +80,7 @@ export interface CreateConnectionOptions {
  * ```
  */
 export function createServer(options: CreateServerOptions): Socket {
-  const kernel = kernelOf(options);
+  const kernel = kernelOf(options, "createServer()", CREATE_SERVER_OPTIONS);
   const fd = openListener(kernel, options);
   const file = SocketFile.of(readLocalAddress(kernel, fd));
   return Socket.fromFd(fd, { kernel, [OWNED]: true, [OWN_FILE]: file });
@@ -86,7 +103,7 @@ export function createServer(options: CreateServerOptions): Socket {
  * ```
  */
 export async function createConnection(options: CreateConnectionOptions): Promise<Socket> {
-  const kernel = kernelOf(options);
+  const kernel = kernelOf(options, "createConnection()", CREATE_CONNECTION_OPTIONS);
   const timeoutMs = naturalTimeoutOf(options.timeoutMs);
   const targets = await targetsOf(options);
   const errors: Error[] = [];
@@ -123,7 +140,7 @@ export function socketpair(
   type: number = SOCK_STREAM,
   options: { readonly kernel?: Kernel } = {},
 ): [Socket, Socket] {
-  const kernel = kernelOf(options);
+  const kernel = kernelOf(options, "socketpair()");
   const { libc, scratch } = kernel;
   const flags = intOf(type, "a type") | SOCK_CLOEXEC;
   const result = libc.socketpair(intOf(family, "a family"), flags, 0, scratch.address + AT_BYTES);

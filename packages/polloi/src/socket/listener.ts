@@ -1,4 +1,4 @@
-import { booleanOf, intOf, optionsOf } from "../base/argument.ts";
+import { booleanOf, intOf, type NamesOf, objectOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
@@ -81,6 +81,19 @@ export interface ListenOptions {
   readonly type?: number | undefined;
 }
 
+/** The names of what says where to listen. */
+export const LISTEN_ADDRESS: NamesOf<Omit<ListenOptions, "nonBlocking" | "type">> = {
+  host: true,
+  port: true,
+  path: true,
+  address: true,
+  family: true,
+  backlog: true,
+  reusePort: true,
+  reuseAddr: true,
+  dualStack: true,
+};
+
 /**
  * Opens a listening socket: socket, options, bind, listen.
  *
@@ -91,7 +104,7 @@ export interface ListenOptions {
  */
 export function openListener(kernel: Kernel, options: ListenOptions): number {
   const { libc } = kernel;
-  const { address, family } = listenAddress(optionsOf(options));
+  const { address, family } = listenAddress(objectOf(options, "options"));
   const backlog = backlogOf(options.backlog);
   const reuseAddr = booleanOf(options.reuseAddr, "reuseAddr", true);
   const reusePort = booleanOf(options.reusePort, "reusePort", false);

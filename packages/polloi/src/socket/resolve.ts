@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { optionsOf, stringOf } from "../base/argument.ts";
+import { type NamesOf, optionsOf, stringOf } from "../base/argument.ts";
 import { checkIpFamily, type InetAddress, portOf } from "./address.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
 
@@ -11,6 +11,8 @@ export interface ResolveOptions {
   /** Put into each address that is found. Default 0. */
   readonly port?: number | undefined;
 }
+
+const RESOLVE_OPTIONS: NamesOf<ResolveOptions> = { family: true, port: true };
 
 /** A name that does not resolve. Its shape is Node's: `getaddrinfo ENOTFOUND no-such.example`. */
 export class ResolveError extends Error {
@@ -53,7 +55,7 @@ export async function resolve(
   host: string,
   options: ResolveOptions = {},
 ): Promise<[InetAddress, ...InetAddress[]]> {
-  const { family, port = 0 } = optionsOf(options);
+  const { family, port = 0 } = optionsOf(options, "resolve()", RESOLVE_OPTIONS);
   portOf(port);
   checkIpFamily(family);
   stringOf(host, "a host", "ERR_INVALID_ADDRESS");

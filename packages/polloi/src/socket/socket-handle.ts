@@ -1,4 +1,4 @@
-import { booleanOf, flagsOf, integerOf, intOf } from "../base/argument.ts";
+import { booleanOf, flagsOf, integerOf, intOf, type NamesOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
@@ -44,6 +44,8 @@ export interface SocketInit {
   readonly fd?: number | undefined;
   readonly kernel?: Kernel | undefined;
 }
+
+const SOCKET_INIT: NamesOf<SocketInit> = { fd: true, kernel: true };
 
 /**
  * Set in a {@link SocketInit} whose descriptor polloi itself has opened: no one else can have its number, so
@@ -96,7 +98,7 @@ export class SocketHandle {
   #timeoutMs: number;
 
   constructor(family: number, type: number, protocol: number, init: OwnSocketInit) {
-    this.kernel = kernelOf(init);
+    this.kernel = kernelOf(init, "new Socket()", SOCKET_INIT);
     const { libc } = this.kernel;
     this.family = intOf(family, "a family");
     this.type = intOf(type, "a type") & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);

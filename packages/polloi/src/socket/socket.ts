@@ -93,7 +93,7 @@ export class Socket extends SocketTransfer {
       typeof OWNED | typeof OWN_FILE
     > = {},
   ): Socket {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "Socket.fromFd()");
     filenoOf(fd);
     const ask = (option: number): number =>
       check(readIntOption(kernel, fd, SOL_SOCKET, option), "getsockopt", { fd });

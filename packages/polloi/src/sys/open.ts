@@ -1,4 +1,4 @@
-import { optionsOf } from "../base/argument.ts";
+import { type NamesOf, optionsOf } from "../base/argument.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { openBun } from "./bun.ts";
 import { openDeno } from "./deno.ts";
@@ -33,13 +33,27 @@ export function openKernel(): Kernel {
  */
 export const kernel: Kernel = openKernel();
 
+/** Options of which a kernel is one. */
+interface WithKernel {
+  readonly kernel?: Kernel | undefined;
+}
+
+/** The names of the options of a function that takes a kernel, and nothing else. */
+const KERNEL_OPTION: NamesOf<WithKernel> = { kernel: true };
+
 /**
  * The kernel that `options` name, or that of this thread.
  *
- * @throws TypeError `ERR_INVALID_OPTION` when `options` are no object, or name what is no kernel.
+ * @param of - The function that takes the options, for a message.
+ * @param names - The names of all of its options.
+ * @throws TypeError `ERR_INVALID_OPTION` when `options` are no object, have others, or name what is no kernel.
  */
-export function kernelOf(options: { readonly kernel?: Kernel | undefined }): Kernel {
-  const { kernel: given = kernel } = optionsOf(options);
+export function kernelOf(
+  options: WithKernel,
+  of: string,
+  names: Readonly<Record<string, true>> = KERNEL_OPTION,
+): Kernel {
+  const { kernel: given = kernel } = optionsOf(options, of, names);
   return checkKernel(given);
 }
 

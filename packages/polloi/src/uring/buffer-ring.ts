@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import { printAs } from "../base/inspect.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { Completion } from "./completion.ts";
@@ -12,6 +13,12 @@ export interface BufferRingOptions {
   /** Bytes in each: a power of two from 64 to 1 MiB. Default 4096. */
   readonly bufferBytes?: number | undefined;
 }
+
+export const BUFFER_RING_OPTIONS: NamesOf<BufferRingOptions> = {
+  group: true,
+  count: true,
+  bufferBytes: true,
+};
 
 /** Bytes that were received, in the kernel's choice of a buffer. */
 export interface Received extends Disposable {

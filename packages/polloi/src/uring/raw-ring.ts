@@ -1,3 +1,4 @@
+import type { NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { check } from "../base/sys-error.ts";
 import { PAGE_SIZE, SYS } from "../sys/abi.ts";
@@ -38,6 +39,12 @@ export interface RingOptions {
   /** The kernel to call; by default the one of this thread. */
   readonly kernel?: Kernel;
 }
+
+export const RING_OPTIONS: NamesOf<RingOptions> = {
+  entries: true,
+  completionEntries: true,
+  kernel: true,
+};
 
 /**
  * `struct io_uring_params` and the structs of the two offsets at its end, in units of 4 bytes.

@@ -1,4 +1,11 @@
-import { booleanOf, flagsOf, integerOf, optionsOf } from "../base/argument.ts";
+import {
+  booleanOf,
+  flagsOf,
+  integerOf,
+  type NamesOf,
+  objectOf,
+  optionsOf,
+} from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { printAs } from "../base/inspect.ts";
@@ -12,7 +19,12 @@ import { O_CLOEXEC } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
-import { BufferRing, type BufferRingOptions, powerOfTwo } from "./buffer-ring.ts";
+import {
+  BUFFER_RING_OPTIONS,
+  BufferRing,
+  type BufferRingOptions,
+  powerOfTwo,
+} from "./buffer-ring.ts";
 import { Completion } from "./completion.ts";
 import {
   IORING_ACCEPT_MULTISHOT,
@@ -29,7 +41,7 @@ import {
 } from "./constants.ts";
 import { Mapped } from "./mapped.ts";
 import { ProvidedBuffers } from "./provided-buffers.ts";
-import { RawRing, type RingOptions } from "./raw-ring.ts";
+import { RawRing, RING_OPTIONS, type RingOptions } from "./raw-ring.ts";
 
 /** Options of every submission. */
 export interface SubmitOptions {
@@ -54,6 +66,27 @@ export interface FileOptions extends SubmitOptions {
    */
   readonly position?: number | undefined;
 }
+
+const SUBMIT_OPTIONS: NamesOf<SubmitOptions> = { tag: true, link: true, async: true, quiet: true };
+const FILE_OPTIONS: NamesOf<FileOptions> = { ...SUBMIT_OPTIONS, position: true };
+const OPEN_OPTIONS: NamesOf<SubmitOptions & { mode: number }> = { ...SUBMIT_OPTIONS, mode: true };
+const FSYNC_OPTIONS: NamesOf<SubmitOptions & { dataOnly: boolean }> = {
+  ...SUBMIT_OPTIONS,
+  dataOnly: true,
+};
+const REPEAT_OPTIONS: NamesOf<SubmitOptions & { repeat: boolean }> = {
+  ...SUBMIT_OPTIONS,
+  repeat: true,
+};
+const TIMEOUT_OPTIONS: NamesOf<SubmitOptions & { repeat: boolean; count: number }> = {
+  ...REPEAT_OPTIONS,
+  count: true,
+};
+const CALL_OPTIONS: NamesOf<SubmitOptions & { flags: number }> = { ...SUBMIT_OPTIONS, flags: true };
+const ACCEPT_OPTIONS: NamesOf<SubmitOptions & { flags: number; repeat: boolean }> = {
+  ...CALL_OPTIONS,
+  repeat: true,
+};
 
 /** Memory for the arguments that submissions point to, until the kernel has taken the submissions. */
 const ARGUMENTS_BYTES = 65_536;
@@ -120,7 +153,7 @@ export class Ring implements Disposable {
    * `EMFILE`.
    */
   constructor(options: RingOptions = {}) {
-    const kernel = kernelOf(options);
+    const kernel = kernelOf(options, "new Ring()", RING_OPTIONS);
     const { entries = 256 } = options;
     assertSize("entries", entries, 32_768);
     const { completionEntries = entries * 8 } = options;
@@ -180,7 +213,11 @@ export class Ring implements Disposable {
    */
   addBuffers(options: BufferRingOptions = {}): BufferRing {
     this.#assertOpen("add buffers");
-    const { group = 0, count = 64, bufferBytes = 4096 } = optionsOf(options);
+    const {
+      group = 0,
+      count = 64,
+      bufferBytes = 4096,
+    } = optionsOf(options, "addBuffers()", BUFFER_RING_OPTIONS);
     powerOfTwo("a number of buffers", count, 1, 32_768);
     powerOfTwo("the bytes of a buffer", bufferBytes, 64, 2 ** 20);
     if (!Number.isInteger(group) || group < 0 || group > 0xffff) {
@@ -297,19 +334,25 @@ export class Ring implements Disposable {
       throw typeError("ERR_INVALID_DATA", `Cannot open ${show(path)}: give a path without NUL`);
     }
     const bits = flagsOf(flags);
-    const { mode = 0o666 } = optionsOf(options);
+    const { mode = 0o666 } = objectOf(options, "options");
     natural("a mode", mode, 0o7777);
     const text = new TextEncoder().encode(path);
     const offset = this.#argument(verb, text.length + 1);
     const { u8, address } = this.#arguments;
     u8.set(text, offset);
     u8[offset + text.length] = 0;
-    this.#push(verb, IORING_OP.OPENAT, options, {
-      fd: AT_FDCWD,
-      address: address + offset,
-      length: mode,
-      flags: bits | O_CLOEXEC,
-    });
+    this.#push(
+      verb,
+      IORING_OP.OPENAT,
+      options,
+      {
+        fd: AT_FDCWD,
+        address: address + offset,
+        length: mode,
+        flags: bits | O_CLOEXEC,
+      },
+      OPEN_OPTIONS,
+    );
   }
 
   /** close(2). */
@@ -319,9 +362,9 @@ export class Ring implements Disposable {
 
   /** fsync(2); with `dataOnly` fdatasync(2). */
   fsync(file: FileObject, options: SubmitOptions & { readonly dataOnly?: boolean } = {}): void {
-    const dataOnly = booleanOf(optionsOf(options).dataOnly, "dataOnly", false);
+    const dataOnly = booleanOf(objectOf(options, "options").dataOnly, "dataOnly", false);
     const flags = dataOnly ? IORING_FSYNC_DATASYNC : 0;
-    this.#push("sync", IORING_OP.FSYNC, options, { fd: filenoOf(file), flags });
+    this.#push("sync", IORING_OP.FSYNC, options, { fd: filenoOf(file), flags }, FSYNC_OPTIONS);
   }
 
   /**
@@ -339,9 +382,15 @@ export class Ring implements Disposable {
     const { count = 0 } = options;
     const flags = repeat ? IORING_TIMEOUT_MULTISHOT : 0;
     const position = repeat ? 0 : natural("a count", count, 0xffff_ffff);
-    checkOptions(options);
+    checkOptions(options, TIMEOUT_OPTIONS);
     const address = this.#time("wait", timeoutMs);
-    this.#push("wait", IORING_OP.TIMEOUT, options, { address, length: 1, position, flags });
+    this.#push(
+      "wait",
+      IORING_OP.TIMEOUT,
+      options,
+      { address, length: 1, position, flags },
+      TIMEOUT_OPTIONS,
+    );
   }
 
   /**
@@ -373,7 +422,13 @@ export class Ring implements Disposable {
   ): void {
     const priority = isRepeated(options) ? IORING_ACCEPT_MULTISHOT : 0;
     const flags = callFlagsOf(options) | SOCK_CLOEXEC;
-    this.#push("accept", IORING_OP.ACCEPT, options, { fd: filenoOf(listener), priority, flags });
+    this.#push(
+      "accept",
+      IORING_OP.ACCEPT,
+      options,
+      { fd: filenoOf(listener), priority, flags },
+      ACCEPT_OPTIONS,
+    );
   }
 
   /** connect(2). The address is a literal or a path, not a host name. */
@@ -399,7 +454,7 @@ export class Ring implements Disposable {
   ): void {
     const at = this.#memory("receive", socket, memory);
     const flags = callFlagsOf(options);
-    this.#push("receive", IORING_OP.RECV, options, { ...at, flags });
+    this.#push("receive", IORING_OP.RECV, options, { ...at, flags }, CALL_OPTIONS);
   }
 
   /**
@@ -419,11 +474,17 @@ export class Ring implements Disposable {
         `Cannot receive with ${show(buffers)}: give buffers of the ring's addBuffers()`,
       );
     }
-    this.#push("receive", IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT), options, {
-      fd: filenoOf(socket),
-      priority: isRepeated(options, true) ? IORING_RECV_MULTISHOT : 0,
-      group: buffers.group,
-    });
+    this.#push(
+      "receive",
+      IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT),
+      options,
+      {
+        fd: filenoOf(socket),
+        priority: isRepeated(options, true) ? IORING_RECV_MULTISHOT : 0,
+        group: buffers.group,
+      },
+      REPEAT_OPTIONS,
+    );
   }
 
   /**
@@ -439,7 +500,7 @@ export class Ring implements Disposable {
   ): void {
     const at = this.#memory("send", socket, memory);
     const flags = callFlagsOf(options) | MSG_NOSIGNAL;
-    this.#push("send", IORING_OP.SEND, options, { ...at, flags });
+    this.#push("send", IORING_OP.SEND, options, { ...at, flags }, CALL_OPTIONS);
   }
 
   /**
@@ -465,7 +526,7 @@ export class Ring implements Disposable {
   ): void {
     const length = isRepeated(options) ? IORING_POLL_ADD_MULTI : 0;
     const at = { fd: filenoOf(file), length, flags: natural("a mask", mask, 0xffff_ffff) };
-    this.#push("poll", IORING_OP.POLL_ADD, options, at);
+    this.#push("poll", IORING_OP.POLL_ADD, options, at, REPEAT_OPTIONS);
   }
 
   /**
@@ -495,9 +556,9 @@ export class Ring implements Disposable {
     options: FileOptions,
   ): void {
     const at = this.#memory(verb, file, memory);
-    const { position } = optionsOf(options);
+    const { position } = objectOf(options, "options");
     if (position !== undefined) natural("a position", position, MAX_SAFE_INTEGER);
-    this.#push(verb, operation, options, { ...at, position: position ?? -1 });
+    this.#push(verb, operation, options, { ...at, position: position ?? -1 }, FILE_OPTIONS);
   }
 
   #memory(verb: string, file: FileObject, memory: Mapped): Partial<Fields> {
@@ -540,10 +601,17 @@ export class Ring implements Disposable {
     return offset;
   }
 
-  #push(verb: string, operation: number, options: SubmitOptions, fields: Partial<Fields>): void {
+  /** @param names - The names of all options of this submission. */
+  #push(
+    verb: string,
+    operation: number,
+    options: SubmitOptions,
+    fields: Partial<Fields>,
+    names: Readonly<Record<string, true>> = SUBMIT_OPTIONS,
+  ): void {
     this.#assertOpen(verb);
     const queue = this.#ring.submissions;
-    const { link, tag } = checkOptions(options);
+    const { link, tag } = checkOptions(options, names);
     const { fd = 0, position = 0, address = 0, length = 0, flags = 0, priority = 0 } = fields;
     const { async, quiet } = options;
     const bits =
@@ -612,11 +680,11 @@ function assertSize(what: string, value: number, most: number): void {
  *
  * @throws TypeError or RangeError `ERR_INVALID_OPTION`.
  */
-function checkOptions(options: SubmitOptions): {
-  readonly link: boolean | "hard" | undefined;
-  readonly tag: number;
-} {
-  const { link, tag = 0, async, quiet } = optionsOf(options);
+function checkOptions(
+  options: SubmitOptions,
+  names: Readonly<Record<string, true>> = SUBMIT_OPTIONS,
+): { readonly link: boolean | "hard" | undefined; readonly tag: number } {
+  const { link, tag = 0, async, quiet } = optionsOf(options, "a submission", names);
   if (link !== undefined && typeof link !== "boolean" && link !== "hard") {
     throw typeError("ERR_INVALID_OPTION", `Cannot link by ${show(link)}: give true or "hard"`);
   }
@@ -626,12 +694,12 @@ function checkOptions(options: SubmitOptions): {
 }
 
 function callFlagsOf(options: { readonly flags?: number }): number {
-  const { flags = 0 } = optionsOf(options);
+  const { flags = 0 } = objectOf(options, "options");
   return flagsOf(flags);
 }
 
 function isRepeated(options: { readonly repeat?: boolean }, usual = false): boolean {
-  return booleanOf(optionsOf(options).repeat, "repeat", usual);
+  return booleanOf(objectOf(options, "options").repeat, "repeat", usual);
 }
 
 /** @throws TypeError or RangeError `ERR_INVALID_OPTION`. */

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { booleanOf, optionsOf } from "../../base/argument.ts";
+import { booleanOf, type NamesOf, optionsOf } from "../../base/argument.ts";
 import { rangeError, show, typeError } from "../../base/misuse.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import { checkKernel, kernel as defaultKernel } from "../../sys/open.ts";
@@ -13,6 +13,14 @@ export interface FilesOptions extends Partial<SiteOptions> {
   /** The directory: a path, or a URL of a file. */
   readonly dir: string | URL;
 }
+
+const FILES_OPTIONS: NamesOf<FilesOptions> = {
+  dir: true,
+  listing: true,
+  dotfiles: true,
+  precompressed: true,
+  maxAgeMs: true,
+};
 
 /** A handler that serves files. It holds a descriptor of their directory. */
 export interface FilesHandler extends HttpHandler, Disposable {
@@ -47,7 +55,7 @@ const MOST_AGE_MS = 365 * 24 * 3600 * 1000;
  * ```
  */
 export function files(options: FilesOptions, kernel: Kernel = defaultKernel): FilesHandler {
-  const { dir, maxAgeMs } = optionsOf(options);
+  const { dir, maxAgeMs } = optionsOf(options, "files()", FILES_OPTIONS);
   checkKernel(kernel);
   const listing = booleanOf(options.listing, "listing", false);
   const dotfiles = booleanOf(options.dotfiles, "dotfiles", false);

@@ -109,6 +109,17 @@ async function tryAll(name: string, { args, run, refusalsOnly = false }: Call): 
       await attempt(`argument ${at + 1} = ${label}`, values, arg.accepts(value));
     }
     for (const [key, option] of Object.entries(arg.keys ?? {})) {
+      if (arg.isOpen !== true) {
+        const misspelt = `${key}${key.at(-1)}`;
+        const misspelling = given();
+        misspelling[at] = { ...(misspelling[at] as object), [misspelt]: 1 };
+        const unknown = await thrownBy(() => run(misspelling));
+        if (!isUnknownOption(unknown, misspelt, key)) {
+          complaints.push(`${name}({ ${misspelt}: 1 }): it threw ${unknown}`);
+        }
+        misspelling[at] = { ...(given()[at] as object), [misspelt]: undefined };
+        await attempt(`{ ${misspelt}: undefined }`, misspelling, true);
+      }
       for (const [label, value] of triedOn(option)) {
         const values = given();
         values[at] = { ...(values[at] as object), [key]: value };
@@ -143,9 +154,32 @@ async function complaintOf(run: () => unknown, accepted: boolean): Promise<strin
   }
 }
 
+async function thrownBy(run: () => unknown): Promise<unknown> {
+  try {
+    await run();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Whether an error says that an option does not exist, and which one is meant. */
+function isUnknownOption(error: unknown, misspelt: string, key: string): boolean {
+  if (!(error instanceof TypeError)) return false;
+  const { code, message } = error as TypeError & { code?: unknown };
+  return (
+    code === "ERR_INVALID_OPTION" &&
+    message.startsWith(`Unknown option "${misspelt}" of `) &&
+    message.endsWith(`; did you mean "${key}"?`)
+  );
+}
+
 function isMisuse(error: unknown): boolean {
   if (!(error instanceof TypeError) && !(error instanceof RangeError)) return false;
-  return CODES.has((error as { code?: unknown }).code) && error.message.startsWith("Cannot ");
+  return (
+    CODES.has((error as { code?: unknown }).code) &&
+    /^(?:Cannot|Unknown option) /.test(error.message)
+  );
 }
 
 function isFailure(error: unknown): boolean {

@@ -3,6 +3,7 @@ import * as socket from "../../../src/socket/index.ts";
 import { type Call, call, internal, made, maker, method, type Table } from "./calls.ts";
 import {
   ADDRESS,
+  address,
   alsoTakes,
   BOOLEAN,
   BUFFER,
@@ -155,7 +156,7 @@ export const SOCKET: Table = {
     ),
     formatAddress: call(
       socket.formatAddress,
-      required({ address: optional(STRING), port: PORT }, () => ADDRESS.good() as object),
+      address({ address: optional(STRING), port: PORT }, () => ADDRESS.good() as object),
     ),
     interfaceIndex: call(
       socket.interfaceIndex,
@@ -209,27 +210,24 @@ export const SOCKET: Table = {
     "Socket.bind": method(
       tcp,
       "bind",
-      required(
-        { address: untried(optional(STRING), "foo"), port: PORT, family: IP_FAMILY },
-        () => ({
-          address: "",
-          port: 0,
-        }),
-      ),
+      address({ address: untried(optional(STRING), "foo"), port: PORT, family: IP_FAMILY }, () => ({
+        address: "",
+        port: 0,
+      })),
     ),
     "Socket.close": method(tcp, "close"),
     "Socket.connect": method(
       tcp,
       "connect",
-      required(
-        { address: untried(optional(STRING), "foo"), port: PORT, family: IP_FAMILY },
-        () => ({ address: "", port: 1 }),
-      ),
+      address({ address: untried(optional(STRING), "foo"), port: PORT, family: IP_FAMILY }, () => ({
+        address: "",
+        port: 1,
+      })),
     ),
     "Socket.connectEx": method(
       tcp,
       "connectEx",
-      required({ port: PORT, path: optional(PATH) }, () => ({ address: "127.0.0.1", port: 1 })),
+      address({ port: PORT, path: optional(PATH) }, () => ({ address: "127.0.0.1", port: 1 })),
     ),
     "Socket.detach": method(
       () => ({ detach: () => Socket.fromFd(tcp().detach()).close() }),

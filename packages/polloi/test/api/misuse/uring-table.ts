@@ -3,6 +3,7 @@ import * as uring from "../../../src/uring/index.ts";
 import { internal, made, method, type Table } from "./calls.ts";
 import { FD } from "./select-table.ts";
 import {
+  address,
   alsoTakes,
   BOOLEAN,
   FLAGS,
@@ -13,7 +14,6 @@ import {
   like,
   optional,
   options,
-  required,
   STRING,
   TIMEOUT,
   untried,
@@ -113,7 +113,7 @@ export const URING: Table = {
       ring,
       "connect",
       FILE_FD,
-      required({ address: untried(optional(STRING), "foo"), port: integer(0, 65_535, 1) }, () => ({
+      address({ address: untried(optional(STRING), "foo"), port: integer(0, 65_535, 1) }, () => ({
         address: "127.0.0.1",
         port: 1,
       })),

@@ -50,6 +50,8 @@ export interface Kind {
   readonly untried?: readonly unknown[];
   /** Of an options object: what each option is. */
   readonly keys?: Readonly<Record<string, Kind>>;
+  /** Whether it may have properties by other names, as an address may. */
+  readonly isOpen?: boolean;
 }
 
 /** A kind that takes the values for which `accepts` is true, beside `good`. */
@@ -161,8 +163,14 @@ export function required(
   return { good: base, accepts: () => false, keys };
 }
 
+/** An address in an object, which may come from elsewhere and have more in it than is looked at. */
+export function address(keys: Readonly<Record<string, Kind>>, base: () => object): Kind {
+  return { ...required(keys, base), isOpen: true };
+}
+
 function isEmptyObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !isHostile(value);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return !isHostile(value) && Object.keys(value).length === 0;
 }
 
 export function isHostile(value: unknown): boolean {
