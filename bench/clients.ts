@@ -1,58 +1,91 @@
+/** The benchmark of load clients: `polloi load` compared with the client in C and with wrk. */
+import type { Command } from "commander";
+import type { Child } from "../packages/polloi-tools/src/measure/child.ts";
+import {
+  absenceLines,
+  type Column,
+  hasFailed,
+  medianColumn,
+  type Row,
+  rowTable,
+  type Sample,
+  spreadColumn,
+  spreadIn,
+  valuesOf,
+} from "../packages/polloi-tools/src/measure/grid.ts";
+import { cpuMsOf, idleMsOf } from "../packages/polloi-tools/src/measure/process-stats.ts";
 import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
-import { inRounds, type Published, type RowOf } from "./echo.ts";
-import { coreIdleSeconds, serverCpuSeconds } from "./load/cpu-time.ts";
-import { type Load, type LoadResult, openLoad } from "./load.ts";
-import type { Peer } from "./peers.ts";
+import { twoDecimals, whole } from "../packages/polloi-tools/src/measure/table.ts";
+import {
+  addBenchmark,
+  type CommonFlags,
+  countFrom,
+  countsFrom,
+  finish,
+  measureEach,
+  open,
+  type Published,
+  publishedBy,
+  type Report,
+  requireC,
+  type Session,
+  show,
+  type Times,
+  timesOf,
+} from "./benchmark.ts";
+import { portOf, start } from "./children.ts";
+import type { Goal } from "./goals.ts";
+import { HTTP_PLANS } from "./http-plans.ts";
+import { loadOn, withServer } from "./interleave.ts";
+import type { Load, LoadResult } from "./load.ts";
+import { findPeers, type Peer } from "./peers.ts";
 import { compiled } from "./places.ts";
-import { portOf, type Running, start } from "./processes.ts";
-import type { Session } from "./session.ts";
+import { PLANS } from "./plans.ts";
+import { disturbanceOf } from "./throughput.ts";
 import { findHttpLoad } from "./wrk.ts";
 
-/** A run of the load benchmark, as it is written to `load.json`. */
+/** A run of the client benchmark. */
 export interface ClientsResult extends Published {
   readonly benchmark: "load";
   readonly settings: ClientsSettings;
-  readonly rows: ClientsRow[];
+  readonly rows: readonly ClientsRow[];
 }
 
-/** A comparison, with what came of it in each round. */
-export interface ClientsRow extends RowOf<ClientsRound> {
+/** A comparison. */
+export interface ClientsRow extends Row<ClientsSample> {
   readonly kind: ClientsPlan["kind"];
   readonly connections: number;
 }
 
 /** What to measure. */
-export interface ClientsSettings {
+export interface ClientsSettings extends Times {
   readonly connections: readonly number[];
-  /** How many are opened at once, to see how long that takes. */
+  /** The number of connections whose opening is measured. */
   readonly opened: number;
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly warmup: number;
 }
 
 /** Two clients of one server, one after the other, in one round. */
-export interface ClientsRound {
-  readonly polloi: ClientRun;
-  /** The one in C, or wrk. */
-  readonly other: ClientRun;
+export interface ClientsSample extends Sample {
+  readonly polloi: ClientFigures;
+  /** The client in C, or wrk. */
+  readonly other: ClientFigures;
 }
 
-/** What one client did in its window. */
-export interface ClientRun {
+/** The figures of a client's window. */
+export interface ClientFigures {
   readonly messagesPerSecond: number;
   readonly cpuUs: number;
-  /** Of HTTP corrected as wrk corrects its own. */
+  /** For HTTP corrected for coordinated omission as wrk does. */
   readonly p99Us: number;
-  /** Until all connections were open; 0 where it is not told. */
+  /** Until all connections were open; 0 where it is not reported. */
   readonly openMs: number;
-  /** CPU time of the server, and idle time of its core, as shares of all the time that the client ran. */
+  /** CPU time of the server, and idle time of its core, as shares of the client's run. */
   readonly serverBusy: number;
   readonly coreIdle: number;
 }
 
-/** A comparison: of what, with whom, before which server. */
-export interface ClientsPlan {
+/** Two clients, a server and a number of connections. */
+interface ClientsPlan {
   readonly name: string;
   readonly label: string;
   readonly kind: "echo" | "http";
@@ -60,27 +93,77 @@ export interface ClientsPlan {
   readonly server: Peer;
 }
 
-/** The servers: two in C, which are quicker than a client, and one of HTTP that is not. */
-export const CLIENT_SERVERS = ["c-epoll", "c-http", "polloi-handler-uring"] as const;
-const IN_WORDS: Readonly<Record<(typeof CLIENT_SERVERS)[number], string>> = {
+// polloi's client and its HTTP server are compiled while they run.
+const TIMES = { rounds: 5, seconds: 2, warmup: 2 } as const;
+
+/** Two servers in C, which are faster than a client, and an HTTP server that is not. */
+const SERVERS = ["c-epoll", "c-http", "polloi-handler-uring"] as const;
+const LABELS: Readonly<Record<(typeof SERVERS)[number], string>> = {
   "c-epoll": "C loop",
   "c-http": "C loop",
   "polloi-handler-uring": "polloi/http",
 };
 
-/** What is compared, as far as its server and the other client can be had. */
-export function clientPlans(
-  { connections, opened }: ClientsSettings,
-  { peers, tools }: Pick<Session, "peers" | "tools">,
-): ClientsPlan[] {
-  return CLIENT_SERVERS.flatMap((name): ClientsPlan[] => {
+interface ClientsFlags extends CommonFlags {
+  readonly connections: readonly number[];
+  readonly opened: number;
+}
+
+export function addClients(program: Command): void {
+  addBenchmark(program, {
+    name: "load",
+    description: "polloi load, a client in C, and wrk: CPU time, latency, time to open connections",
+    times: TIMES,
+  })
+    .option("--connections <counts>", "connections", countsFrom, [64, 512])
+    .option("--opened <count>", "connections that are opened at once", countFrom, 10_000)
+    .action(run);
+}
+
+async function run(flags: ClientsFlags): Promise<void> {
+  const { connections, opened } = flags;
+  const settings = { connections, opened, ...timesOf(flags, TIMES) };
+  const session = await open(flags, {
+    peers: (tools) => findPeers(tools, SERVERS, [...PLANS, ...HTTP_PLANS]),
+    connections: opened,
+  });
+  requireC(session, "load");
+  const { skipped, tools } = session;
+  if (tools.wrk.missing !== undefined) {
+    skipped.push({ name: "http", label: "http : wrk", reason: tools.wrk.missing });
+    console.log(`skipped   http : wrk: ${tools.wrk.missing}`);
+  }
+  const plans = plansOf(settings, session);
+  const rows = await measureEach<ClientsSample, ClientsPlan>(
+    session,
+    plans,
+    settings.rounds,
+    (plan, round) => measureClients(session, plan, { ...settings, round }),
+  );
+  const result: ClientsResult = {
+    ...publishedBy(session, "load"),
+    settings,
+    rows: rows.map((row, i) => {
+      const { kind, connections: count } = plans[i] as ClientsPlan;
+      return { ...row, kind, connections: count };
+    }),
+  };
+  const report = clientsReport(result);
+  show(session, report.figures);
+  finish(result, report, flags);
+}
+
+/** The comparisons whose server and clients are available. */
+function plansOf({ connections, opened }: ClientsSettings, session: Session): ClientsPlan[] {
+  const { peers, tools } = session;
+  return SERVERS.flatMap((name): ClientsPlan[] => {
     const server = peers.find((peer) => peer.name === name);
     const kind = name === "c-epoll" ? "echo" : "http";
     if (server === undefined || (kind === "http" && tools.wrk.missing !== undefined)) return [];
     const counts = kind === "echo" ? [...connections, opened] : connections;
     return counts.map((count) => ({
       name: `${kind}-${name}-${count}`,
-      label: `${kind}, ${IN_WORDS[name]} : ${kind === "echo" ? "epoll in C" : "wrk"}`,
+      label: `${kind}, ${LABELS[name]} : ${kind === "echo" ? "epoll in C" : "wrk"}`,
       kind,
       connections: count,
       server,
@@ -88,101 +171,80 @@ export function clientPlans(
   });
 }
 
-/** Has both clients ask one server by turns, in each round. */
-export async function measureClients(
+/** Loads one server with one client after the other, in alternating order. */
+async function measureClients(
   session: Session,
-  settings: ClientsSettings,
-  { plans, step }: { readonly plans: readonly ClientsPlan[]; step(text: string): void },
-): Promise<ClientsRow[]> {
-  const { rounds, seconds, warmup } = settings;
-  const openers = { polloi: polloiLoad, other: otherLoad };
-  const rows = await inRounds(plans, rounds, async (plan, round) => {
-    step(`round ${round} of ${rounds}: ${plan.label}, ${plan.connections}`);
-    const { machine } = session;
-    const cores = machine.pinned ? `${machine.serverCore}` : undefined;
-    const server = await start({ command: plan.server.command, cores });
-    const runs: Partial<Record<keyof ClientsRound, ClientRun>> = {};
-    try {
-      // To and fro, since a machine that slows down would favour the first.
-      for (const who of orderOf(["polloi", "other"] as const, round)) {
-        const client = await openers[who](session, plan, server);
-        try {
-          const watch = watchServer(server, machine.serverCore);
-          const result = await client.run({ warmup, seconds });
-          runs[who] = runOf(plan, result, watch());
-        } finally {
-          await client.stop();
-        }
+  plan: ClientsPlan,
+  { seconds, warmup, round }: ClientsSettings & { readonly round: number },
+): Promise<Omit<ClientsSample, "round">> {
+  const openers = { polloi: openPolloi, other: openOther };
+  return await withServer(session, plan.server, async (server) => {
+    const figures: Partial<Record<keyof typeof openers, ClientFigures>> = {};
+    for (const name of orderOf(["polloi", "other"] as const, round)) {
+      const client = await openers[name](session, plan, server);
+      try {
+        const usage = serverUsage(server, session.machine.serverCore);
+        const result = await client.run({ warmup, seconds });
+        figures[name] = figuresOf(plan, result, usage());
+      } finally {
+        await client.stop();
       }
-      return runs as ClientsRound;
-    } finally {
-      await server.stop();
     }
-  });
-  return rows.map((row, i) => {
-    const { kind, connections } = plans[i] as ClientsPlan;
-    return { ...row, kind, connections };
+    return figures as Omit<ClientsSample, "round">;
   });
 }
 
-/** @returns What says how busy the server and its core have been since. */
-function watchServer(
-  server: Running,
+/** @returns A function that computes the server's CPU time and its core's idle time since now. */
+function serverUsage(
+  { pid }: Child,
   core: number,
-): () => Pick<ClientRun, "serverBusy" | "coreIdle"> {
-  const [from, cpu, idle] = [
-    performance.now(),
-    serverCpuSeconds(server.pid),
-    coreIdleSeconds(core),
-  ];
+): () => Pick<ClientFigures, "serverBusy" | "coreIdle"> {
+  const [from, cpu, idle] = [performance.now(), cpuMsOf([pid]), idleMsOf([core])];
   return () => {
-    const seconds = (performance.now() - from) / 1000;
+    const elapsedMs = performance.now() - from;
     return {
-      serverBusy: (serverCpuSeconds(server.pid) - cpu) / seconds,
-      coreIdle: (coreIdleSeconds(core) - idle) / seconds,
+      serverBusy: (cpuMsOf([pid]) - cpu) / elapsedMs,
+      coreIdle: (idleMsOf([core]) - idle) / elapsedMs,
     };
   };
 }
 
-/** polloi's own load, as a program that takes windows. */
-async function polloiLoad(session: Session, plan: ClientsPlan, server: Running): Promise<Load> {
-  const scheme = plan.kind === "http" ? "http" : "tcp";
-  const target = `${scheme}://127.0.0.1:${portOf(server)}${plan.kind === "http" ? "/" : ""}`;
+/** The client of `polloi load`, as a program that reads windows. */
+async function openPolloi(
+  { load: { cores } }: Session,
+  { kind, connections }: ClientsPlan,
+  server: Child,
+): Promise<Load> {
+  const address = `127.0.0.1:${portOf(server)}`;
+  const target = kind === "http" ? `http://${address}/` : `tcp://${address}`;
   const program = [process.execPath, compiled("load/polloi-load")];
-  const command = [...program, "-t", target, "-c", `${plan.connections}`];
-  const client = await start({ command, cores: session.load.cores });
+  const client = await start([...program, "-t", target, "-c", `${connections}`], cores);
   return {
     async run({ warmup, seconds }) {
       const answer = await client.ask(`${warmup} ${seconds}`, 1000 * (warmup + seconds + 60));
       return answer as unknown as LoadResult;
     },
-    stop: client.stop,
+    stop: () => client.stop(),
   };
 }
 
-function otherLoad(session: Session, plan: ClientsPlan, server: Running): Promise<Load> {
-  const { load, tools, machine } = session;
-  const side =
+function openOther(session: Session, plan: ClientsPlan, server: Child): Promise<Load> {
+  const { load, tools } = session;
+  const generator =
     plan.kind === "http"
       ? findHttpLoad(tools, load.cores, "wrk")
       : { ...load, command: [...load.command, "-e", "epoll"] };
-  return openLoad(side, {
-    port: portOf(server),
-    serverPid: server.pid,
-    serverCore: machine.serverCore,
-    connections: plan.connections,
-    idle: 0,
-    size: 64,
-    depth: 1,
-  });
+  const { connections } = plan;
+  const common = { idle: 0, size: 64, depth: 1 };
+  return loadOn({ ...session, load: generator }, server, { connections, ...common });
 }
 
-/** @throws Error when anything came back wrong: then its figures are worth nothing. */
-function runOf(
+/** @throws Error when messages were damaged or connections were lost. */
+function figuresOf(
   { kind }: ClientsPlan,
   result: LoadResult,
-  server: Pick<ClientRun, "serverBusy" | "coreIdle">,
-): ClientRun {
+  usage: Pick<ClientFigures, "serverBusy" | "coreIdle">,
+): ClientFigures {
   const { messages, seconds, cpuSeconds, latencyUs, connectMs, lost, mismatches } = result;
   if (lost + mismatches > 0) {
     throw new Error(
@@ -195,6 +257,87 @@ function runOf(
     cpuUs: (1e6 * cpuSeconds) / messages,
     p99Us: kind === "http" ? p99AsWrk : p99,
     openMs: connectMs,
-    ...server,
+    ...usage,
   };
+}
+
+/** The goals: CPU time relative to the other client, and the ratio of both p99. */
+const MOST_CPU = 1.3;
+const MOST_APART = 1.15;
+/** The number of connections that have to be open within this time. */
+const MANY = 10_000;
+const MOST_OPEN_MS = 3000;
+
+function ratioOf(of: keyof ClientFigures): (sample: ClientsSample) => number {
+  return ({ polloi, other }) => polloi[of] / other[of];
+}
+
+/** A pair of columns, one for each client. A figure of 0 was not reported. */
+function bothColumns(
+  title: string,
+  of: keyof ClientFigures,
+  unit = 1,
+  format: (value: number) => string = whole,
+): Column<ClientsSample>[] {
+  return (["polloi", "other"] as const).map((client) =>
+    medianColumn(
+      client === "polloi" ? title : client,
+      (sample) => (sample[client][of] === 0 ? undefined : sample[client][of] / unit),
+      format,
+    ),
+  );
+}
+
+export function clientsReport({ rows, settings: { rounds, seconds } }: ClientsResult): Report {
+  return {
+    method: `One server on a core of its own, and two clients on the other core, one after the other in each round: 64 B messages or requests, one in flight per connection. CPU time is the client's. p99 of HTTP is corrected as wrk corrects its own: as if each connection had sent requests at its average interval. Medians of ${rounds} rounds of ${seconds} s.`,
+    figures: [
+      {
+        title: "polloi load : other",
+        table: rowTable("polloi load : other", rows, [
+          { title: "connections", text: (row) => whole((row as ClientsRow).connections) },
+          spreadColumn("CPU us/msg", ({ polloi }) => polloi.cpuUs),
+          spreadColumn("other", ({ other }) => other.cpuUs),
+          spreadColumn("ratio", ratioOf("cpuUs")),
+          ...bothColumns("messages/s", "messagesPerSecond"),
+          ...bothColumns("p99 ms", "p99Us", 1000, twoDecimals),
+          spreadColumn("ratio", ratioOf("p99Us")),
+          ...bothColumns("all open, ms", "openMs"),
+        ]),
+        remarks: absenceLines(rows),
+      },
+    ],
+    goals: rows.flatMap(goalsOf),
+    failed: hasFailed(rows),
+  };
+}
+
+function goalsOf(row: ClientsRow): Goal[] {
+  const { kind, label, connections } = row;
+  const common = { where: `${whole(connections)} connections`, doubt: doubtOf(row) };
+  const client = `polloi load, ${label}`;
+  const cpu = { limit: { atMost: MOST_CPU }, values: valuesOf(row, ratioOf("cpuUs")) };
+  const goals: Goal[] = [{ what: `${client}, CPU per message`, ...cpu, ...common }];
+  if (kind === "http") {
+    // A client that measures less than another is as wrong as one that measures more.
+    const values = valuesOf(row, ratioOf("p99Us")).map((ratio) => Math.max(ratio, 1 / ratio));
+    goals.push({ what: `${client}, p99 apart`, limit: { atMost: MOST_APART }, values, ...common });
+  }
+  if (connections >= MANY) {
+    const values = valuesOf(row, ({ polloi }) => polloi.openMs);
+    const limit = { atMost: MOST_OPEN_MS };
+    goals.push({ what: "polloi load, ms to open", limit, values, ...common });
+  }
+  return goals;
+}
+
+/** By the median over the windows of both clients. */
+function doubtOf({ samples }: ClientsRow): string | undefined {
+  const windows = samples.flatMap(({ round, polloi, other }) => [
+    { round, ...polloi },
+    { round, ...other },
+  ]);
+  const median = (of: "serverBusy" | "coreIdle"): number | undefined =>
+    spreadIn({ samples: windows }, (window) => window[of])?.median;
+  return disturbanceOf([{ serverBusy: median("serverBusy"), coreIdle: median("coreIdle") }]);
 }

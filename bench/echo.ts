@@ -1,349 +1,332 @@
-import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
+/** The benchmarks of echo servers: echo, churn (short-lived connections) and trace. */
+import type { Command } from "commander";
+import type { BarChart, Measured } from "../packages/polloi-tools/src/measure/chart-options.ts";
 import {
-  pairedRatio,
-  pairedRatios,
-  type Spread,
-  spreadOf,
-} from "../packages/polloi-tools/src/measure/spread.ts";
-import { Field, type Outcome } from "./field.ts";
+  medianColumn,
+  type Row,
+  ratioColumn,
+  ratiosOf,
+  rowTable,
+  shareColumn,
+  spreadColumn,
+} from "../packages/polloi-tools/src/measure/grid.ts";
+import type { Figure } from "../packages/polloi-tools/src/measure/report.ts";
+import { spreadOf } from "../packages/polloi-tools/src/measure/spread.ts";
+import { bytesText, whole } from "../packages/polloi-tools/src/measure/table.ts";
 import {
-  type Load,
-  type LoadOptions,
-  type LoadResult,
-  type LoadSide,
-  openLoad,
-  type Window,
-} from "./load.ts";
-import { type Machine, whyNotFit } from "./machine.ts";
-import { type Peer, type SkippedPeer, thatHold } from "./peers.ts";
-import { YARDSTICK } from "./plans.ts";
-import { portOf, type Running, start } from "./processes.ts";
-
-/** What of one server was measured in one round. */
-export interface Round {
-  readonly messagesPerSecond: number;
-  /** In churn only. */
-  readonly connectionsPerSecond?: number;
-  /** Server CPU time per message, all threads, in microseconds. */
-  readonly serverCpuUs: number;
-  /** The server's CPU time as a share of the window: 1 is all of one core. */
-  readonly serverBusy: number;
-  /** The share of the window in which the server's core had nothing to do. */
-  readonly coreIdle: number;
-  readonly loadBusy: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly connectMs: number;
-  readonly compared: number;
-  readonly mismatches: number;
-  readonly lost: number;
-  readonly loadEngine: string;
-}
-
-/** One server in one cell. A round that failed is `null`, and `failures` says why. */
-export interface Row {
-  readonly name: string;
-  readonly label: string;
-  readonly rounds: (Round | null)[];
-  readonly failures: string[];
-}
+  addBenchmark,
+  type CommonFlags,
+  countFrom,
+  countsFrom,
+  open,
+  type Published,
+  publishedBy,
+  type Report,
+  requireC,
+  type Session,
+  type Times,
+  timesOf,
+} from "./benchmark.ts";
+import type { Goal } from "./goals.ts";
+import { findPeers } from "./peers.ts";
+import { PEER_NAMES, REFERENCE, TRACE_NAMES, TRACE_PLANS } from "./plans.ts";
+import {
+  type Aim,
+  type Case,
+  caseMatrix,
+  casesFailed,
+  cpuOf,
+  cpuRatioColumn,
+  disturbanceOf,
+  rateOf,
+  rowRemarks,
+  runCases,
+  serverColumn,
+  type Throughput,
+  throughputGoals,
+  usageOf,
+} from "./throughput.ts";
 
 /** All servers at one number of connections and one message size. */
-export interface Cell {
-  readonly connections: number;
+export interface EchoCase extends Case {
   readonly size: number;
-  readonly rows: readonly Row[];
 }
 
-/** What every result has, whatever was measured. */
-export interface Published {
-  readonly machine: Machine;
-  readonly warnings: readonly string[];
-  readonly skipped: readonly SkippedPeer[];
-}
-
-/** A whole run of the echo, the churn or the trace benchmark, as it is written to JSON. */
+/** A run of the echo, the churn or the trace benchmark. */
 export interface EchoResult extends Published {
   readonly benchmark: "echo" | "churn" | "trace";
   readonly settings: EchoSettings;
-  readonly cells: Cell[];
+  readonly cases: EchoCase[];
 }
 
-/** How often and for how long. */
-export interface Times {
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly warmup: number;
-}
-
-/** What to measure and for how long. */
+/** What to measure. */
 export interface EchoSettings extends Times {
   readonly connections: readonly number[];
   readonly sizes: readonly number[];
   readonly depth: number;
-  /** Messages of one connection's life: churn. */
+  /** Messages per connection: churn. */
   readonly life?: number;
 }
 
-/** Who is told how far it is. */
-export interface EchoProgress {
-  /** Something is measured next. */
-  step(text: string): void;
-  /** A cell is complete. */
-  cell(cell: Cell): void;
+const ECHO_TIMES = { rounds: 6, seconds: 1 } as const;
+const CHURN_TIMES = { rounds: 9, seconds: 1 } as const;
+
+/** The servers that are measured by default. */
+export const ECHO_SERVERS: readonly string[] = [
+  "c-epoll",
+  "polloi-uring-run",
+  "polloi-uring",
+  "polloi-uring-zero-copy",
+  "polloi-epoll",
+  "node-net",
+  "bun-listen",
+  "polloi-uring-bun",
+  "c-uring",
+];
+export const CHURN_SERVERS: readonly string[] = [
+  "c-epoll",
+  "polloi-uring",
+  "polloi-epoll",
+  "node-net",
+  "c-uring",
+];
+
+interface EchoFlags extends CommonFlags {
+  readonly connections: readonly number[];
+  readonly depth?: number;
+  readonly sizes?: readonly number[];
+  readonly size?: number;
+  readonly life?: number;
 }
 
-/** What a benchmark works with. */
-export interface Bench {
-  readonly machine: Machine;
-  readonly load: LoadSide;
-  readonly peers: Peer[];
+export function addEcho(program: Command): void {
+  addBenchmark(program, {
+    name: "echo",
+    description: "messages/s and CPU time of echo servers",
+    times: ECHO_TIMES,
+    servers: { usual: ECHO_SERVERS, all: PEER_NAMES },
+  })
+    .option("--connections <counts>", "connections", countsFrom, [50, 500, 5000])
+    .option("--sizes <bytes>", "message sizes", countsFrom, [64, 16384])
+    .option("--depth <count>", "messages in flight per connection", countFrom, 1)
+    .action((flags: EchoFlags) => run("echo", flags, timesOf(flags, ECHO_TIMES)));
+  addBenchmark(program, {
+    name: "churn",
+    description: "connections/s and CPU time per connection, with short-lived connections",
+    times: CHURN_TIMES,
+    servers: { usual: CHURN_SERVERS, all: PEER_NAMES },
+  })
+    .option("--connections <counts>", "connections at a time", countsFrom, [100])
+    .option("--size <bytes>", "message size", countFrom, 64)
+    .option("--life <count>", "messages per connection", countFrom, 10)
+    .action((flags: EchoFlags) => run("churn", flags, timesOf(flags, CHURN_TIMES)));
+  addBenchmark(program, {
+    name: "trace",
+    description: "the CPU time of polloi trace, and of polloi serve without it",
+    times: ECHO_TIMES,
+    servers: { usual: TRACE_NAMES, all: TRACE_NAMES },
+  })
+    .option("--connections <counts>", "connections", countsFrom, [50])
+    .option("--size <bytes>", "message size", countFrom, 64)
+    .action((flags: EchoFlags) => run("trace", flags, timesOf(flags, ECHO_TIMES)));
 }
 
-/**
- * Measures every cell: in each round every server is started anew, and all of them are loaded in turns
- * of a fraction of a second.
- */
-export async function measureEcho(
-  bench: Bench,
-  settings: EchoSettings,
-  progress: EchoProgress,
-): Promise<string[]> {
-  const warnings: string[] = [];
-  for (const size of settings.sizes) {
-    for (const connections of settings.connections) {
-      const reason = whyNotFit(bench.machine, connections);
-      if (reason === undefined) {
-        progress.cell(await measureCell(bench, settings, { size, connections, progress }));
-      } else {
-        warnings.push(`skipped: ${reason}`);
-      }
-    }
+async function run(
+  benchmark: EchoResult["benchmark"],
+  flags: EchoFlags,
+  times: Times,
+): Promise<void> {
+  const { connections, size = 64, sizes = [size], depth = 1, life } = flags;
+  const settings = { connections, sizes, depth, ...(life === undefined ? {} : { life }), ...times };
+  const usual = { echo: ECHO_SERVERS, churn: CHURN_SERVERS, trace: TRACE_NAMES }[benchmark];
+  const plans = benchmark === "trace" ? { plans: TRACE_PLANS } : {};
+  const session = await open(flags, {
+    peers: (tools) => findPeers(tools, flags.servers ?? usual, plans.plans),
+  });
+  if (benchmark === "churn") requireC(session, "churn");
+  await runCases<EchoCase, EchoResult>(session, flags, {
+    times,
+    plans: casesOf(session, settings),
+    result: { ...publishedBy(session, benchmark), settings, cases: [] },
+    figure: (each) => echoFigure(each, life),
+    report: echoReport,
+  });
+}
+
+function casesOf({ peers }: Session, { connections, sizes, depth, life }: EchoSettings) {
+  const churn = life === undefined ? {} : ({ mode: "churn", life } as const);
+  return sizes.flatMap((size) =>
+    connections.map((count) => ({
+      about: { connections: count, size },
+      title: `${bytesText(size)} x ${whole(count)}`,
+      plan: {
+        connections: count,
+        load: { ...churn, size, connections: count, depth, idle: 0 },
+        peers,
+      },
+    })),
+  );
+}
+
+function rowNamed(rows: readonly Row<Throughput>[], name: string): Row<Throughput> | undefined {
+  return rows.find((row) => row.name === name);
+}
+
+export function echoFigure({ rows, size, connections }: EchoCase, life?: number): Figure {
+  const c = rowNamed(rows, REFERENCE);
+  const load = shareColumn<Throughput>("load", ({ loadBusy }) => loadBusy);
+  if (life !== undefined) {
+    const cpuPerConnection = (sample: Throughput): number => life * cpuOf(sample);
+    const marks = (row: Row<Throughput>): string => (usageOf(row).faulty ? "!" : "");
+    return {
+      title: `${whole(connections)} at a time`,
+      table: rowTable("server", rows, [
+        spreadColumn("connections/s", (sample) => sample.connectionsPerSecond, whole),
+        medianColumn("messages/s", rateOf),
+        spreadColumn("CPU us/connection", cpuPerConnection, whole),
+        cpuRatioColumn("of C by CPU", c),
+        cpuRatioColumn("of own epoll by CPU", rowNamed(rows, "polloi-epoll")),
+        serverColumn(marks),
+        load,
+      ]),
+      remarks: rowRemarks(rows, marks),
+    };
   }
-  return warnings;
+  return {
+    title: `${bytesText(size)} messages, ${whole(connections)} connections`,
+    table: rowTable("server", rows, [
+      spreadColumn("messages/s", rateOf, whole),
+      ratioColumn("of C", rateOf, c),
+      spreadColumn("CPU us/msg", cpuOf),
+      cpuRatioColumn("of C by CPU", c),
+      serverColumn(),
+      load,
+      medianColumn("p50 us", ({ p50Us }) => p50Us),
+      medianColumn("p99 us", ({ p99Us }) => p99Us),
+    ]),
+    remarks: rowRemarks(rows),
+  };
 }
 
-interface CellPlan {
-  readonly size: number;
-  readonly connections: number;
-  readonly progress: EchoProgress;
+export function echoReport({ benchmark, settings, cases }: EchoResult): Report {
+  const { rounds, seconds, life } = settings;
+  const goals = { echo: echoGoals, churn: churnGoals, trace: () => [] }[benchmark];
+  return {
+    method:
+      life === undefined
+        ? `Each figure: messages/s as a ratio to the C loop in the same round (median, smallest and largest of ${rounds} rounds of ${seconds} s), messages/s, and server CPU time per message.`
+        : `Connections that close after ${life} messages; ${rounds} rounds of ${seconds} s. A handshake costs the connecting side more than the accepting side, so the load may be the bottleneck. The ratios are therefore of connections per second of server CPU time.`,
+    figures: cases.map((each) => echoFigure(each, life)),
+    goals: goals(cases),
+    failed: casesFailed(cases),
+  };
 }
 
-async function measureCell(
-  bench: Bench,
-  { rounds, seconds, warmup, depth, life }: EchoSettings,
-  { size, connections, progress }: CellPlan,
-): Promise<Cell> {
-  const mode = life === undefined ? {} : ({ mode: "churn", life } as const);
-  const loads = [{ ...mode, size, connections, depth, idle: 0 }];
-  const { peers, skipped } = thatHold(connections, { peers: bench.peers, skipped: [] });
-  const entries = peers.map(({ command }) => ({ command, loads }));
-  const rows = rowsOf<Round>(peers);
-  for (let round = 1; round <= rounds; round++) {
-    progress.step(`${size} B x ${connections}, round ${round} of ${rounds}`);
-    const field = await Field.open(bench, entries);
-    try {
-      await field.warmUp(warmup);
-      const results = await field.measure({ seconds, round });
-      results.forEach((result, i) => {
-        note(rows[i] as RowOf<Round>, result instanceof Error ? result : roundOf(result));
+/** The Markdown tables of the echo benchmark: one for each message size, with a column for each number of connections. */
+export function echoTables(
+  { cases }: EchoResult,
+  names?: readonly string[],
+  sizes?: readonly number[],
+): string[] {
+  const all = [...new Set(cases.map(({ size }) => size))];
+  return (sizes ?? all).map((size) => {
+    const own = cases.filter((each) => each.size === size);
+    const columns = own.map(({ connections, rows }) => {
+      return { title: `${whole(connections)} connections`, rows, reference: REFERENCE };
+    });
+    const shown = names ?? own[0]?.rows.map(({ name }) => name) ?? [];
+    return caseMatrix(`${bytesText(size)} messages`, columns, shown);
+  });
+}
+
+/** Colours by engine, as in every chart. */
+const COLOUR_KEYS: Readonly<Record<string, string>> = {
+  "polloi-uring": "io_uring",
+  "polloi-epoll": "epoll",
+};
+
+/** A chart of messages/s as ratios to the C loop, with a group for each number of connections. */
+export function echoChart(result: EchoResult, size: number, names: readonly string[]): BarChart {
+  const cases = result.cases.filter((each) => each.size === size);
+  const { cpu, kernel, commit, date } = result.machine;
+  return {
+    title: `Echo, ${bytesText(size)}: messages per second`,
+    subtitle: `as a ratio to the C epoll loop in the same round; median and spread of ${result.settings.rounds} rounds; higher is better`,
+    footer: `${cpu}, Linux ${kernel}, commit ${commit}, ${date.slice(0, 10)}`,
+    x: { label: "ratio to the C epoll loop", format: (value) => value.toFixed(2) },
+    groups: cases.map(({ connections }) => `${whole(connections)} connections`),
+    series: names.flatMap((name) => {
+      const label = cases.flatMap(({ rows }) => rowNamed(rows, name)?.label ?? [])[0];
+      if (label === undefined) return [];
+      const values = cases.map(({ rows }): Measured | undefined => {
+        const ratios = ratiosOf(rateOf, rowNamed(rows, name), rowNamed(rows, REFERENCE));
+        const ratio = spreadOf(ratios);
+        return ratio && { value: ratio.median, low: ratio.min, high: ratio.max };
       });
-    } finally {
-      await field.close();
-    }
-  }
-  const none = skipped.map(({ name, label, reason }) => ({
-    name,
-    label,
-    rounds: [],
-    failures: [reason],
-  }));
-  return { connections, size, rows: [...rows, ...none] };
-}
-
-/** What was measured of a server in each round; `null` for a round that failed. */
-export interface RowOf<T> {
-  readonly name: string;
-  readonly label: string;
-  readonly rounds: (T | null)[];
-  readonly failures: string[];
-}
-
-/** A row for each server, still empty. */
-export function rowsOf<T>(peers: readonly Pick<Peer, "name" | "label">[]): RowOf<T>[] {
-  return peers.map(({ name, label }) => ({ name, label, rounds: [], failures: [] }));
-}
-
-/** Notes what a round gave. */
-export function note<T>(row: RowOf<T>, outcome: Outcome<T>): void {
-  const failed = outcome instanceof Error;
-  row.rounds.push(failed ? null : outcome);
-  if (failed) row.failures.push(outcome.message);
-}
-
-/** Measures every server by itself once in each round, to and fro. */
-export async function inRounds<T, P extends Pick<Peer, "name" | "label"> = Peer>(
-  peers: readonly P[],
-  rounds: number,
-  measure: (peer: P, round: number) => Promise<T>,
-): Promise<RowOf<T>[]> {
-  const rows = rowsOf<T>(peers);
-  for (let round = 1; round <= rounds; round++) {
-    for (const [i, peer] of orderOf([...peers.entries()], round)) {
-      const outcome = await measure(peer, round).catch((error: Error) => error);
-      note(rows[i] as RowOf<T>, outcome);
-    }
-  }
-  return rows;
-}
-
-/** Starts a server on its core, and ends it however `use` ends. */
-export async function withServer<T>(
-  { machine }: Bench,
-  { command }: Pick<Peer, "command">,
-  use: (server: Running) => Promise<T>,
-  cores: string | undefined = machine.pinned ? `${machine.serverCore}` : undefined,
-): Promise<T> {
-  const server = await start({ command, cores });
-  try {
-    return await use(server);
-  } finally {
-    await server.stop();
-  }
-}
-
-/** One measurement of one server: all of it but where the server is. */
-export type OnceOptions = Omit<LoadOptions, "port" | "serverPid" | "serverCore"> & Window;
-
-/** Loads a server that runs, once. @throws Error when nothing came back. */
-export async function loadServer(
-  { machine: { serverCore }, load: side }: Bench,
-  { pid, first }: Running,
-  { warmup, seconds, rate = 0, ...options }: OnceOptions,
-): Promise<LoadResult> {
-  const where = { port: portOf({ first }), serverPid: pid, serverCore };
-  const load = await openLoad(side, { ...options, ...where });
-  try {
-    const result = await load.run({ warmup, seconds, rate });
-    if (result.messages > 0) return result;
-    throw new Error("not one message came back within the window");
-  } finally {
-    await load.stop();
-  }
-}
-
-/** Opens `count` connections that say hello and then nothing; they last until `stop`. */
-export async function holdConnections(
-  { machine: { serverCore }, load: side }: Bench,
-  { pid, first }: Running,
-  count: number,
-): Promise<Load> {
-  const where = { port: portOf({ first }), serverPid: pid, serverCore };
-  return await openLoad(side, { ...where, connections: 0, idle: count, size: 64, depth: 1 });
-}
-
-/**
- * One round of loads that ran at the same time, each of which has seen all of the server's CPU time
- * and its own messages.
- */
-export function roundOf(results: readonly LoadResult[]): Round {
-  return together(results.map(roundFrom));
-}
-
-/** The figures of a window. */
-export function roundFrom(result: LoadResult): Round {
-  const { messages, seconds, latencyUs, lives = 0 } = result;
-  return {
-    messagesPerSecond: messages / seconds,
-    ...(lives > 0 ? { connectionsPerSecond: lives / seconds } : {}),
-    serverCpuUs: (result.serverCpuSeconds / messages) * 1e6,
-    serverBusy: result.serverCpuSeconds / seconds,
-    coreIdle: result.coreIdleSeconds / seconds,
-    loadBusy: result.cpuSeconds / seconds,
-    p50Us: latencyUs.p50,
-    p99Us: latencyUs.p99,
-    connectMs: result.connectMs,
-    compared: result.compared,
-    mismatches: result.mismatches,
-    lost: result.lost,
-    loadEngine: `${result.side} ${result.engine}`,
+      return [{ name: label, key: COLOUR_KEYS[name] ?? name, values }];
+    }),
+    reference: 1,
   };
 }
 
-function together(rounds: readonly Round[]): Round {
-  const [first] = rounds;
-  if (first === undefined) throw new Error("no load has run");
-  const sum = (key: "messagesPerSecond" | "mismatches" | "lost" | "loadBusy"): number =>
-    rounds.reduce((total, round) => total + round[key], 0);
-  const most = (key: "p50Us" | "p99Us" | "connectMs"): number =>
-    Math.max(...rounds.map((round) => round[key]));
-  const serverBusy = rounds.reduce((total, round) => total + round.serverBusy, 0) / rounds.length;
-  const messagesPerSecond = sum("messagesPerSecond");
-  return {
-    ...first,
-    messagesPerSecond,
-    serverBusy,
-    serverCpuUs: (serverBusy / messagesPerSecond) * 1e6,
-    loadBusy: sum("loadBusy"),
-    p50Us: most("p50Us"),
-    p99Us: most("p99Us"),
-    connectMs: most("connectMs"),
-    mismatches: sum("mismatches"),
-    lost: sum("lost"),
-  };
+const SMALL = "64 B";
+const LARGE = "16 KiB";
+const URING = ["polloi-uring", "polloi-uring-zero-copy"];
+const EPOLL = ["polloi-epoll", "polloi-zero-copy"];
+
+const AIMS: readonly Aim[] = [
+  {
+    by: ["polloi-uring-run", ...URING],
+    of: "c-epoll",
+    kinds: [SMALL],
+    limit: { atLeast: 1, record: 1.08 },
+  },
+  { by: URING, of: "node-net", limit: { atLeast: 1.5, record: 1.8 } },
+  { by: URING, of: "bun-listen", limit: { atLeast: 1.15, record: 1.3 } },
+  { by: ["polloi-uring-bun"], of: "bun-listen", limit: { atLeast: 1.15, record: 1.3 } },
+  {
+    by: ["polloi-uring"],
+    of: "polloi-epoll",
+    kinds: [LARGE],
+    limit: { atLeast: 0.95, record: 1.05 },
+  },
+  {
+    by: ["polloi-uring-zero-copy"],
+    of: "polloi-zero-copy",
+    kinds: [LARGE],
+    limit: { atLeast: 0.95, record: 1.05 },
+  },
+  { by: EPOLL, of: "c-epoll", limit: { atLeast: 0.93 } },
+  { by: EPOLL, of: "node-net", limit: { atLeast: 1.35 } },
+  { by: EPOLL, of: "bun-listen", limit: { atLeast: 1 } },
+];
+
+export function echoGoals(cases: readonly EchoCase[]): Goal[] {
+  return throughputGoals(
+    AIMS,
+    cases.map(({ size, connections, rows }) => {
+      const kind = bytesText(size);
+      return { kind, where: `${kind} x ${whole(connections)}`, rows };
+    }),
+  );
 }
 
-/** The figures of a row over its rounds. */
-export interface RowSummary {
-  readonly rate: Spread | undefined;
-  readonly cpuUs: Spread | undefined;
-  /** Messages/s by those of the yardstick, round by round. */
-  readonly ratio: Spread | undefined;
-  /**
-   * Messages per second of server CPU by those of the yardstick. The same as `ratio` where every server
-   * fills its core, and all that counts where it could not, for what else ran on the machine.
-   */
-  readonly cpuRatio: Spread | undefined;
-  /** {@link ratio} and {@link cpuRatio}, a figure a round. */
-  readonly ratios: readonly number[];
-  readonly cpuRatios: readonly number[];
-  readonly connections: Spread | undefined;
-  readonly serverBusy: number | undefined;
-  readonly coreIdle: number | undefined;
-  readonly loadBusy: number | undefined;
-  readonly p50Us: number | undefined;
-  readonly p99Us: number | undefined;
-  /** Bytes came back changed, or connections were lost. */
-  readonly faulty: boolean;
-}
-
-/** Sums up a row, with ratios to `reference`: the yardstick of its cell unless another is named. */
-export function summarize(
-  cell: Pick<Cell, "rows">,
-  row: Row,
-  reference: string = YARDSTICK,
-): RowSummary {
-  const rounds = row.rounds.filter((round) => round !== null);
-  const spread = (key: keyof Round): Spread | undefined =>
-    spreadOf(rounds.flatMap((round) => (typeof round[key] === "number" ? [round[key]] : [])));
-  const yardstick = cell.rows.find(({ name }) => name === reference);
-  const rates = (of: Row | undefined): (number | undefined)[] =>
-    of?.rounds.map((round) => round?.messagesPerSecond) ?? [];
-  const costs = (of: Row | undefined): (number | undefined)[] =>
-    of?.rounds.map((round) => round?.serverCpuUs) ?? [];
-  return {
-    rate: spread("messagesPerSecond"),
-    cpuUs: spread("serverCpuUs"),
-    ratio: pairedRatio(rates(row), rates(yardstick)),
-    cpuRatio: pairedRatio(costs(yardstick), costs(row)),
-    ratios: pairedRatios(rates(row), rates(yardstick)),
-    cpuRatios: pairedRatios(costs(yardstick), costs(row)),
-    connections: spread("connectionsPerSecond"),
-    serverBusy: spread("serverBusy")?.median,
-    coreIdle: spread("coreIdle")?.median,
-    loadBusy: spread("loadBusy")?.median,
-    p50Us: spread("p50Us")?.median,
-    p99Us: spread("p99Us")?.median,
-    faulty: rounds.some((round) => round.mismatches > 0 || round.lost > 0),
-  };
+/** The goal of churn, by CPU time, since the load may be the bottleneck of connections/s. */
+export function churnGoals(cases: readonly EchoCase[]): Goal[] {
+  return cases.flatMap(({ rows, connections }) => {
+    const [row, own] = [rowNamed(rows, "polloi-uring"), rowNamed(rows, "polloi-epoll")];
+    if (row === undefined || own === undefined) return [];
+    const usages = [row, own].map(usageOf);
+    return [
+      {
+        what: `${row.label} : ${own.label}, churn by CPU`,
+        where: `${whole(connections)} at a time`,
+        limit: { atLeast: 0.95, record: 1.05 },
+        values: ratiosOf(cpuOf, own, row),
+        doubt: usages.some(({ faulty }) => faulty)
+          ? "bytes or connections were lost"
+          : disturbanceOf(usages),
+      },
+    ];
+  });
 }

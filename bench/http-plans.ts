@@ -3,36 +3,36 @@ import { compiled, inOut, inRepository } from "./places.ts";
 import { inC, NODE, type PeerPlan } from "./plans.ts";
 import { build } from "./tools.ts";
 
-/** What is measured of HTTP servers. */
-export const CELL_NAMES = ["hello", "pipelined", "file", "paced"] as const;
-export type CellName = (typeof CELL_NAMES)[number];
+/** The cases of the HTTP benchmark. */
+export const CASE_NAMES = ["hello", "pipelined", "file", "paced"] as const;
+export type CaseName = (typeof CASE_NAMES)[number];
 
-/** A server, and where it takes part. */
+/** A server, and the cases that it takes part in. */
 export interface HttpPlan extends PeerPlan {
-  readonly cells: readonly CellName[];
+  readonly cases: readonly CaseName[];
 }
 
 const FOLDER = inOut("www");
-/** What is to be answered, for the load to compare with. */
+/** The expected bodies, which the load compares with those it receives. */
 export const BODIES: Readonly<Record<"hello" | "file", string>> = {
   hello: inOut("hello.txt"),
   file: `${FOLDER}/file.bin`,
 };
 export const FILE_BYTES = 102_400;
 
-/** Writes what is served, unless it is there. */
+/** Writes the files that are served, unless they exist. */
 export function writeBodies(): void {
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(BODIES.hello, "Hello, world!");
   if (statSync(BODIES.file, { throwIfNoEntry: false })?.size === FILE_BYTES) return;
-  // Bytes without a period, so that a piece that is sent twice is seen.
+  // Bytes without a period, so that a part that is sent twice is detected.
   const bytes = Uint8Array.from({ length: FILE_BYTES }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24);
   writeFileSync(BODIES.file, bytes);
 }
 
-const HELLO: readonly CellName[] = ["hello", "pipelined", "paced"];
+const HELLO: readonly CaseName[] = ["hello", "pipelined", "paced"];
 
-interface How {
+interface Variant {
   readonly on?: "node" | "bun" | "deno";
   readonly run?: boolean;
 }
@@ -41,7 +41,7 @@ interface How {
 function polloi(
   api: "handler" | "fetch",
   engine: "io_uring" | "epoll",
-  { on = "node", run = false }: How = {},
+  { on = "node", run = false }: Variant = {},
 ): HttpPlan {
   const flags = ["--engine", engine, ...(run ? ["--run"] : [])];
   const args = [
@@ -60,19 +60,19 @@ function polloi(
   return {
     name: `polloi-${api}-${engine === "io_uring" ? "uring" : engine}${run ? "-run" : ""}${where}`,
     label: how.join(", "),
-    cells: HELLO,
+    cases: HELLO,
     ...(on === "node" ? {} : { needs: on }),
     command: (tool) => [...(on === "node" ? [] : [tool]), ...starts[on], ...args],
   };
 }
 
-/** polloi's own command line with a directory. */
+/** The polloi command with a directory of files. */
 function polloiFiles(engine: "io_uring" | "epoll"): HttpPlan {
   const flags = ["--dir", FOLDER, "--port", "0", "--engine", engine, "--json", "--quiet"];
   return {
     name: `polloi-files-${engine === "io_uring" ? "uring" : engine}`,
     label: `polloi serve http --dir, ${engine}`,
-    cells: ["file"],
+    cases: ["file"],
     collects: false,
     command: () => [
       ...NODE,
@@ -85,13 +85,12 @@ function polloiFiles(engine: "io_uring" | "epoll"): HttpPlan {
 }
 
 /**
- * Every HTTP server, in the order in which rounds go through them: what is compared with each other stands
- * together.
+ * Every HTTP server, in the order of rounds and tables. Servers that are compared with each other are neighbours.
  */
 export const HTTP_PLANS: readonly HttpPlan[] = [
   {
     ...inC({ name: "c-http", label: "C, raw epoll loop" }, ["bench/peers/http.c"]),
-    cells: HELLO,
+    cases: HELLO,
   },
   polloi("handler", "io_uring", { run: true }),
   polloi("handler", "io_uring"),
@@ -99,8 +98,8 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     name: "uws",
     label: "uWebSockets.js",
     needs: "uws",
-    // It ends a connection that is silent for ten seconds, which cannot be changed: not with 5,000 in turn.
-    cells: ["hello", "pipelined"],
+    // It closes a connection that is idle for ten seconds, which cannot be configured. So it is not in `paced`.
+    cases: ["hello", "pipelined"],
     command: (folder) => [...NODE, compiled("peers/uws"), folder],
   },
   polloi("handler", "epoll"),
@@ -110,7 +109,7 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     name: "bun-serve",
     label: "Bun.serve",
     needs: "bun",
-    cells: HELLO,
+    cases: HELLO,
     command: (bun) => [bun, compiled("peers/bun-serve")],
   },
   polloi("handler", "io_uring", { on: "bun" }),
@@ -118,7 +117,7 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
   {
     name: "node-http",
     label: "node:http",
-    cells: HELLO,
+    cases: HELLO,
     command: () => [...NODE, compiled("peers/node-http")],
   },
   polloi("fetch", "epoll"),
@@ -131,7 +130,7 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     label: "Go net/http",
     needs: "go",
     collects: false,
-    cells: HELLO,
+    cases: HELLO,
     command: (go) => [
       build({
         command: [go, "build", "-o", "OUT"],
@@ -142,7 +141,7 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
   },
   {
     ...inC({ name: "c-sendfile", label: "C, epoll and sendfile" }, ["bench/peers/http.c"]),
-    cells: ["file"],
+    cases: ["file"],
     command: (gcc, tools) => [
       ...inC({ name: "c-http", label: "" }, ["bench/peers/http.c"]).command(gcc, tools),
       BODIES.file,
@@ -155,9 +154,10 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     label: "nginx",
     needs: "nginx",
     collects: false,
-    cells: CELL_NAMES,
+    cases: CASE_NAMES,
     command(nginx, { gcc }) {
-      if (gcc.missing !== undefined) throw new Error(`${gcc.missing}: what starts it is in C`);
+      if (gcc.missing !== undefined)
+        throw new Error(`${gcc.missing}: the program that starts it is in C`);
       const starter = build({
         command: [gcc.path, "-O2", "-Wall", "-Wextra", "-o", "OUT"],
         sources: ["bench/peers/nginx.c"],
@@ -171,15 +171,15 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     name: "bun-file",
     label: "Bun.serve, Bun.file",
     needs: "bun",
-    cells: ["file"],
+    cases: ["file"],
     command: (bun) => [bun, compiled("peers/bun-serve"), BODIES.file],
   },
 ];
 
-/** The names that `--servers` takes here. */
+/** The names that `--servers` accepts. */
 export const HTTP_NAMES: readonly string[] = HTTP_PLANS.map(({ name }) => name);
 
-/** Whether a server takes part in a cell. */
-export function takesPart(name: string, cell: CellName): boolean {
-  return HTTP_PLANS.some((plan) => plan.name === name && plan.cells.includes(cell));
+/** Whether a server takes part in a case. */
+export function takesPart(name: string, of: CaseName): boolean {
+  return HTTP_PLANS.some((plan) => plan.name === name && plan.cases.includes(of));
 }

@@ -1,115 +1,301 @@
-import { type Bench, note, type Published, type Round, type Row, roundOf, rowsOf } from "./echo.ts";
-import { Field } from "./field.ts";
-import { BODIES, type CellName, takesPart } from "./http-plans.ts";
-import type { LoadOptions } from "./load.ts";
-import { whyNotFit } from "./machine.ts";
-import { thatHold } from "./peers.ts";
+/** The benchmark of HTTP servers. */
+import { type Command, Option } from "commander";
+import {
+  medianColumn,
+  type Row,
+  ratioColumn,
+  rowTable,
+  shareColumn,
+  spreadColumn,
+} from "../packages/polloi-tools/src/measure/grid.ts";
+import type { Figure } from "../packages/polloi-tools/src/measure/report.ts";
+import { bytesText, whole } from "../packages/polloi-tools/src/measure/table.ts";
+import {
+  addBenchmark,
+  type CommonFlags,
+  countFrom,
+  countsFrom,
+  namesFrom,
+  numberFrom,
+  open,
+  type Published,
+  publishedBy,
+  type Report,
+  type Session,
+  type Times,
+  timesOf,
+} from "./benchmark.ts";
+import type { Goal } from "./goals.ts";
+import {
+  BODIES,
+  CASE_NAMES,
+  type CaseName,
+  FILE_BYTES,
+  HTTP_NAMES,
+  HTTP_PLANS,
+  takesPart,
+  writeBodies,
+} from "./http-plans.ts";
+import { findPeers } from "./peers.ts";
+import {
+  type Aim,
+  type Case,
+  caseMatrix,
+  casesFailed,
+  cpuOf,
+  cpuRatioColumn,
+  marksOf,
+  rateOf,
+  rowRemarks,
+  runCases,
+  serverColumn,
+  type Throughput,
+  throughputGoals,
+  usageOf,
+} from "./throughput.ts";
+import { findHttpLoad, LOAD_NAMES, type LoadName } from "./wrk.ts";
 
-/** What is asked of every server of a cell. */
-export interface HttpCellPlan {
-  readonly name: CellName;
+/** The requests of a case. */
+export interface HttpCasePlan {
+  readonly name: CaseName;
   readonly connections: number;
-  /** Requests in flight on a connection. */
+  /** Requests in flight per connection. */
   readonly depth: number;
-  /** Requests a second of all connections in turn; 0: the next one when one is answered. */
+  /** Requests/s in an open loop; 0 for a closed loop. */
   readonly rate: number;
-  /** Bytes of the answer's body. */
+  /** Bytes of the response body. */
   readonly size: number;
 }
 
-/** All servers of a cell. */
-export interface HttpCell extends HttpCellPlan {
-  readonly rows: readonly Row[];
-}
+/** All servers of a case. */
+export interface HttpCase extends HttpCasePlan, Case {}
 
-/** A whole run, as it is written to `http.json`. */
+/** A run of the HTTP benchmark. */
 export interface HttpResult extends Published {
   readonly benchmark: "http";
-  readonly settings: HttpSettings;
-  readonly cells: HttpCell[];
+  readonly settings: Times & {
+    readonly plans: readonly HttpCasePlan[];
+    /** The load generator: `c` or `wrk`. */
+    readonly load: string;
+  };
+  readonly cases: HttpCase[];
 }
 
-/** What to measure and for how long. */
-export interface HttpSettings {
-  readonly plans: readonly HttpCellPlan[];
-  /** What made the load: `c` or `wrk`. */
-  readonly load: string;
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly warmup: number;
+// node:http takes the longest until its code is compiled: 0.75 s.
+const TIMES = { rounds: 6, seconds: 1, warmup: 1 } as const;
+
+/** The servers that are measured by default. */
+export const HTTP_SERVERS: readonly string[] = [
+  "c-http",
+  "polloi-handler-uring-run",
+  "polloi-handler-uring",
+  "uws",
+  "polloi-handler-epoll",
+  "polloi-fetch-uring",
+  "bun-serve",
+  "polloi-handler-uring-bun",
+  "polloi-fetch-uring-bun",
+  "node-http",
+  "go-http",
+  "c-sendfile",
+  "polloi-files-uring",
+  "polloi-files-epoll",
+  "nginx",
+];
+
+interface HttpFlags extends CommonFlags {
+  readonly cases?: readonly CaseName[];
+  readonly connections: readonly number[];
+  readonly depth: number;
+  readonly rate: number;
+  readonly held: number;
+  readonly load?: LoadName;
 }
 
-/** Who is told how far it is. */
-export interface HttpProgress {
-  step(text: string): void;
-  /** A cell is complete. */
-  cell(cell: HttpCell): void;
+export function addHttp(program: Command): void {
+  addBenchmark(program, {
+    name: "http",
+    description: "requests/s and CPU time of HTTP servers",
+    times: TIMES,
+    servers: { usual: HTTP_SERVERS, all: HTTP_NAMES },
+  })
+    .option("--cases <names>", `what to measure (default: ${CASE_NAMES.join(",")})`, (text) =>
+      namesFrom(text, CASE_NAMES),
+    )
+    .option("--connections <counts>", "connections of the first case", countsFrom, [64, 512])
+    .option("--depth <count>", "requests in flight per connection, pipelined", countFrom, 16)
+    .option("--rate <count>", "requests/s, paced", numberFrom, 10_000)
+    .option("--held <count>", "connections, paced", countFrom, 5000)
+    .addOption(new Option("--load <name>", "the load generator").choices(LOAD_NAMES))
+    .action(run);
 }
 
-/** The server that the ratios of a cell are taken to in its table. */
-export const REFERENCES: Readonly<Record<CellName, { name: string; label: string }>> = {
+async function run(flags: HttpFlags): Promise<void> {
+  const plans = plansOf(flags);
+  writeBodies();
+  const session = await open(flags, {
+    peers: (tools) => findPeers(tools, flags.servers ?? HTTP_SERVERS, HTTP_PLANS),
+    load: (tools, cores) => findHttpLoad(tools, cores, flags.load),
+  });
+  const load = session.load.open === undefined ? "c" : "wrk";
+  const times = timesOf(flags, TIMES);
+  await runCases<HttpCase, HttpResult>(session, flags, {
+    times,
+    plans: plans.map((plan) => caseOf(session, plan, load)),
+    result: { ...publishedBy(session, "http"), settings: { plans, load, ...times }, cases: [] },
+    figure: httpFigure,
+    report: httpReport,
+  });
+}
+
+function plansOf({ cases = CASE_NAMES, connections, ...flags }: HttpFlags): HttpCasePlan[] {
+  const least = Math.min(...connections);
+  const once = { connections: least, depth: 1, rate: 0, size: 13 };
+  const plans: Record<CaseName, HttpCasePlan[]> = {
+    hello: connections.map((count) => ({ ...once, name: "hello", connections: count })),
+    pipelined: [{ ...once, name: "pipelined", depth: flags.depth }],
+    file: [{ ...once, name: "file", size: FILE_BYTES }],
+    paced: [{ ...once, name: "paced", connections: flags.held, rate: flags.rate }],
+  };
+  return CASE_NAMES.filter((name) => cases.includes(name)).flatMap((name) => plans[name]);
+}
+
+function caseOf({ peers }: Session, about: HttpCasePlan, generator: string) {
+  const { name, connections, depth, size, rate } = about;
+  return {
+    about,
+    title: `${name} x ${whole(connections)}`,
+    plan: {
+      connections,
+      load: { ...requestOf(name), connections, depth, size, idle: 0 },
+      peers: peers.filter((peer) => takesPart(peer.name, name)),
+      ...(rate > 0 ? { rate } : {}),
+    },
+    missing: rate > 0 && generator === "wrk" ? "wrk has no rate" : undefined,
+  };
+}
+
+/** The request of a case, and the expected body. */
+export function requestOf(name: CaseName): { mode: "http"; path: string; body: string } {
+  return name === "file"
+    ? { mode: "http", path: "/file.bin", body: BODIES.file }
+    : { mode: "http", path: "/", body: BODIES.hello };
+}
+
+/** The server that the ratios of a case refer to. */
+const REFERENCES: Readonly<Record<CaseName, { readonly name: string; readonly label: string }>> = {
   hello: { name: "c-http", label: "C" },
   pipelined: { name: "c-http", label: "C" },
   file: { name: "nginx", label: "nginx" },
   paced: { name: "node-http", label: "node:http" },
 };
 
-/**
- * Measures every cell, as `measureEcho` does: in each round every server is started anew, and all of them
- * are loaded in turns.
- *
- * @returns What had to be left out.
- */
-export async function measureHttp(
-  bench: Bench,
-  settings: HttpSettings,
-  progress: HttpProgress,
-): Promise<string[]> {
-  const warnings: string[] = [];
-  for (const plan of settings.plans) {
-    const reason =
-      whyNotFit(bench.machine, plan.connections) ??
-      (plan.rate > 0 && settings.load === "wrk" ? "wrk has no rate" : undefined);
-    if (reason === undefined) progress.cell(await measureCell(bench, settings, plan, progress));
-    else warnings.push(`${plan.name} is left out: ${reason}`);
-  }
-  return warnings;
+/** `"Hello, world!", 16 requests in flight on each of 64 connections`. */
+function titleOf({ name, connections, depth, rate, size }: HttpCasePlan): string {
+  const what = name === "file" ? `a file of ${bytesText(size)}` : '"Hello, world!"';
+  if (rate > 0) return `${what}, ${whole(rate)} requests/s over ${whole(connections)} connections`;
+  return depth === 1
+    ? `${what}, ${whole(connections)} connections`
+    : `${what}, ${depth} requests in flight on each of ${whole(connections)} connections`;
 }
 
-function loadOf({ name, connections, depth, size }: HttpCellPlan): Omit<LoadOptions, Where> {
-  const asked =
-    name === "file" ? { path: "/file.bin", body: BODIES.file } : { path: "/", body: BODIES.hello };
-  return { mode: "http", ...asked, connections, depth, size, idle: 0 };
+/** The name of a case in goals: `16 pipelined x 64`. */
+function whereOf({ name, connections, depth, rate, size }: HttpCasePlan): string {
+  const kinds: Record<CaseName, string> = {
+    hello: "not pipelined",
+    pipelined: `${depth} pipelined`,
+    file: bytesText(size),
+    paced: `${whole(rate)}/s`,
+  };
+  return `${kinds[name]} x ${whole(connections)}`;
 }
 
-type Where = "port" | "serverPid" | "serverCore";
+export function httpFigure(of: HttpCase): Figure {
+  const { name, label } = REFERENCES[of.name];
+  const reference = of.rows.find((row) => row.name === name);
+  const isPaced = of.rate > 0;
+  // In an open loop no server is saturated.
+  const marks = (row: Row<Throughput>): string =>
+    isPaced ? (usageOf(row).faulty ? "!" : "") : marksOf(usageOf(row));
+  const cpu = spreadColumn("CPU us/request", cpuOf);
+  const ratios = isPaced
+    ? [cpu, ratioColumn(`ratio to ${label}`, cpuOf, reference)]
+    : [
+        ratioColumn(`of ${label}`, rateOf, reference),
+        cpu,
+        cpuRatioColumn(`of ${label} by CPU`, reference),
+      ];
+  return {
+    title: titleOf(of),
+    table: rowTable("server", of.rows, [
+      spreadColumn("requests/s", rateOf, whole),
+      ...ratios,
+      serverColumn(marks),
+      shareColumn("load", ({ loadBusy }) => loadBusy),
+      medianColumn("p50 us", ({ p50Us }) => p50Us),
+      medianColumn("p99 us", ({ p99Us }) => p99Us),
+    ]),
+    remarks: rowRemarks(of.rows, marks),
+  };
+}
 
-async function measureCell(
-  bench: Bench,
-  { rounds, seconds, warmup }: HttpSettings,
-  plan: HttpCellPlan,
-  progress: HttpProgress,
-): Promise<HttpCell> {
-  const taking = bench.peers.filter(({ name }) => takesPart(name, plan.name));
-  const { peers, skipped } = thatHold(plan.connections, { peers: taking, skipped: [] });
-  const entries = peers.map(({ command }) => ({ command, loads: [loadOf(plan)] }));
-  const rows = rowsOf<Round>(peers);
-  const rates = plan.rate > 0 ? { rates: peers.map(() => plan.rate) } : {};
-  for (let round = 1; round <= rounds && peers.length > 0; round++) {
-    progress.step(`${plan.name} x ${plan.connections}, round ${round} of ${rounds}`);
-    const field = await Field.open(bench, entries);
-    try {
-      await field.warmUp(warmup);
-      const results = await field.measure({ seconds, round, ...rates });
-      results.forEach((result, i) => {
-        note(rows[i] as Row, result instanceof Error ? result : roundOf(result));
-      });
-    } finally {
-      await field.close();
-    }
-  }
-  const none = skipped.map(({ name, label, reason }) => {
-    return { name, label, rounds: [], failures: [reason] };
+export function httpReport({ settings: { rounds, seconds }, cases }: HttpResult): Report {
+  return {
+    method: `Medians of ${rounds} rounds of ${seconds} s; ratios are computed within a round.`,
+    figures: cases.map(httpFigure),
+    goals: httpGoals(cases),
+    failed: casesFailed(cases),
+  };
+}
+
+/** A Markdown table of the "Hello, world!" cases, with a column for each. */
+export function httpMatrix({ cases }: HttpResult, names: readonly string[]): string {
+  const shown = cases.filter(({ name }) => name === "hello" || name === "pipelined");
+  const columns = shown.map((each) => {
+    return { title: whereOf(each), rows: each.rows, reference: REFERENCES[each.name].name };
   });
-  return { ...plan, rows: [...rows, ...none] };
+  return caseMatrix('"Hello, world!"', columns, names);
+}
+
+/** The engine that `serve` chooses by default, in both hosts. */
+const HANDLER = ["polloi-handler-uring-run", "polloi-handler-uring"];
+const FETCH = ["polloi-fetch-uring-run", "polloi-fetch-uring"];
+
+const AIMS: readonly Aim[] = [
+  { by: HANDLER, of: "node-http", kinds: ["hello"], limit: { atLeast: 1.8, record: 2.3 } },
+  {
+    by: [...HANDLER, "polloi-handler-uring-bun"],
+    of: "bun-serve",
+    kinds: ["hello"],
+    limit: { atLeast: 1.05, record: 1.2 },
+  },
+  { by: HANDLER, of: "uws", kinds: ["hello"], limit: { atLeast: 0.95, record: 1.1 } },
+  { by: HANDLER, of: "node-http", kinds: ["pipelined"], limit: { atLeast: 9, record: 14 } },
+  { by: HANDLER, of: "uws", kinds: ["pipelined"], limit: { atLeast: 0.9, record: 1.2 } },
+  { by: FETCH, of: "node-http", kinds: ["hello"], limit: { atLeast: 1, record: 1.4 } },
+  {
+    by: [...FETCH, "polloi-fetch-uring-bun"],
+    of: "bun-serve",
+    kinds: ["hello"],
+    limit: { atLeast: 0.7, record: 1 },
+  },
+  {
+    by: ["polloi-files-uring", "polloi-files-epoll"],
+    of: "nginx",
+    kinds: ["file"],
+    limit: { atLeast: 0.8, record: 1 },
+  },
+  { by: HANDLER, of: "node-http", kinds: ["paced"], limit: { atMost: 0.5, record: 0.35 } },
+];
+
+export function httpGoals(cases: readonly HttpCase[]): Goal[] {
+  return throughputGoals(
+    AIMS,
+    cases.map((each) => ({
+      kind: each.name,
+      where: whereOf(each),
+      rows: each.rows,
+      ...(each.rate > 0 ? { rate: each.rate } : {}),
+    })),
+  );
 }

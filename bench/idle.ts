@@ -1,123 +1,158 @@
-import { readFileSync } from "node:fs";
+/** The benchmark of idle connections: their memory, and the CPU time of active connections besides them. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
+import type { Command } from "commander";
 import {
-  type Bench,
-  holdConnections,
-  loadServer,
+  absenceLines,
+  hasFailed,
+  medianColumn,
+  type Row,
+  rowTable,
+  type Sample,
+  spreadColumn,
+  valuesOf,
+} from "../packages/polloi-tools/src/measure/grid.ts";
+import { privateBytesOf } from "../packages/polloi-tools/src/measure/process-stats.ts";
+import { twoDecimals, whole } from "../packages/polloi-tools/src/measure/table.ts";
+import {
+  addBenchmark,
+  type CommonFlags,
+  countFrom,
+  countsFrom,
+  finish,
+  measureEach,
+  open,
   type Published,
-  roundOf,
-  withServer,
-} from "./echo.ts";
-import { Field } from "./field.ts";
-import type { Peer } from "./peers.ts";
+  publishedBy,
+  type Report,
+  show,
+  type Times,
+  timesOf,
+} from "./benchmark.ts";
+import type { Goal } from "./goals.ts";
+import { type Bench, holdConnections, Interleaved, loadServer, withServer } from "./interleave.ts";
+import { findPeers, type Peer } from "./peers.ts";
+import { PEER_NAMES } from "./plans.ts";
+import { throughputOf } from "./throughput.ts";
 
-/** A run of the idle benchmark, as it is written to `idle.json`. */
+/** A run of the idle benchmark. */
 export interface IdleResult extends Published {
   readonly benchmark: "idle";
   readonly settings: IdleSettings;
-  readonly rows: IdleRow[];
+  readonly rows: readonly Row<IdleSample>[];
 }
 
 /** What to measure. */
-export interface IdleSettings {
-  /** Idle connections for the memory figure, and the most of the CPU figure. */
+export interface IdleSettings extends Times {
+  /** Idle connections whose memory is measured. */
   readonly connections: number;
-  /** Numbers of idle connections beside the active ones. */
+  /** Numbers of idle connections besides the active ones. */
   readonly steps: readonly number[];
   readonly active: number;
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly warmup: number;
 }
 
-/** One server. */
-export interface IdleRow {
-  readonly name: string;
-  readonly label: string;
-  /** Bytes of private memory per idle connection, a figure a round. */
-  readonly bytesPerConnection: number[];
-  /** Server CPU microseconds per active message: `cpuUs[step][round]`. */
-  readonly cpuUs: (number | undefined)[][];
-  readonly failures: string[];
+/** One server in one round. */
+export interface IdleSample extends Sample {
+  /** Bytes of private memory per idle connection. */
+  readonly bytesPerConnection: number;
+  /** Server CPU time per active message in microseconds, for each number of idle connections. */
+  readonly cpuUs: readonly (number | null)[];
 }
 
-/** Memory is settled when so many looks in a row differ by less than this. */
-const SETTLED_LOOKS = 4;
-const SETTLED_BYTES = 64 * 1024;
-const LOOK_MS = 250;
-const LOOKS_AT_MOST = 40;
+const TIMES = { rounds: 3, seconds: 1 } as const;
 
-/**
- * Measures every server: memory per idle connection, and whether idle connections cost the active ones.
- */
-export async function measureIdle(
-  bench: Bench,
-  settings: IdleSettings,
-  step: (text: string) => void,
-): Promise<IdleRow[]> {
-  const rows: IdleRow[] = bench.peers.map(({ name, label }) => ({
-    name,
-    label,
-    bytesPerConnection: [],
-    cpuUs: settings.steps.map(() => []),
-    failures: [],
-  }));
-  for (let round = 1; round <= settings.rounds; round++) {
-    for (const [i, peer] of orderOf([...bench.peers.entries()], round)) {
-      const row = rows[i] as IdleRow;
-      const title = `round ${round} of ${settings.rounds}: ${peer.label}`;
-      try {
-        step(`${title}, memory of ${settings.connections} idle connections`);
-        row.bytesPerConnection.push(await memoryPerConnection(bench, peer, settings.connections));
-        step(`${title}, ${settings.active} active beside ${settings.steps.join(", ")} idle`);
-        const costs = await costBesideIdle(bench, peer, settings, round);
-        costs.forEach((cpuUs, at) => {
-          (row.cpuUs[at] as (number | undefined)[])[round - 1] = cpuUs;
-        });
-      } catch (error) {
-        row.failures.push((error as Error).message);
-      }
-    }
-  }
-  return rows;
+/** The servers that are measured by default. */
+export const IDLE_SERVERS: readonly string[] = [
+  "c-epoll",
+  "polloi-uring",
+  "polloi-epoll",
+  "polloi-poll",
+  "polloi-select",
+  "node-net",
+  "bun-listen",
+];
+
+interface IdleFlags extends CommonFlags {
+  readonly connections: number;
+  readonly steps?: readonly number[];
 }
 
-/** CPU per message beside each number of idle connections, each with a server of its own. */
-async function costBesideIdle(
+export function addIdle(program: Command): void {
+  addBenchmark(program, {
+    name: "idle",
+    description: "memory and CPU time of idle connections",
+    times: TIMES,
+    servers: { usual: IDLE_SERVERS, all: PEER_NAMES },
+  })
+    .option("--connections <count>", "idle connections", countFrom, 15_000)
+    .option("--steps <counts>", "idle connections besides 50 active ones", countsFrom)
+    .action(run);
+}
+
+async function run(flags: IdleFlags): Promise<void> {
+  const { quick = false, connections } = flags;
+  const steps = flags.steps ?? (quick ? [100, connections] : [100, 1000, 5000, connections]);
+  const settings = { connections, steps, active: 50, ...timesOf(flags, TIMES) };
+  const session = await open(flags, {
+    peers: (tools) => findPeers(tools, flags.servers ?? IDLE_SERVERS),
+    connections: Math.max(connections, ...steps) + settings.active,
+  });
+  const rows = await measureEach<IdleSample>(
+    session,
+    session.peers,
+    settings.rounds,
+    async (peer, round) => ({
+      bytesPerConnection: await memoryPerConnection(session, peer, connections),
+      cpuUs: await cpuWithIdle(session, peer, settings, round),
+    }),
+  );
+  const result: IdleResult = { ...publishedBy(session, "idle"), settings, rows };
+  const report = idleReport(result);
+  show(session, report.figures);
+  finish(result, report, flags);
+}
+
+/** Server CPU time per active message for each number of idle connections, each with a server of its own. */
+async function cpuWithIdle(
   bench: Bench,
   { command }: Peer,
   { steps, active: connections, seconds, warmup }: IdleSettings,
   round: number,
 ): Promise<number[]> {
-  const loads = steps.map((idle) => [{ connections, idle, size: 64, depth: 1 }]);
-  const field = await Field.open(
-    bench,
-    loads.map((load) => ({ command, loads: load })),
-  );
+  const plans = steps.map((idle) => {
+    return { command, loads: [{ connections, idle, size: 64, depth: 1 }] };
+  });
+  const servers = await Interleaved.open(bench, plans);
   try {
-    await field.warmUp(warmup);
-    return (await field.measure({ seconds, round })).map((result) => {
+    await servers.warmUp(warmup);
+    return (await servers.measure({ seconds, round })).map((result) => {
       if (result instanceof Error) throw result;
-      return roundOf(result).serverCpuUs;
+      return throughputOf(result, round).serverCpuUs;
     });
   } finally {
-    await field.close();
+    await servers.close();
   }
 }
 
+/** Memory has settled after this many checks in a row that differ by less than this. */
+const SETTLED_CHECKS = 4;
+const SETTLED_BYTES = 64 * 1024;
+const CHECK_MS = 250;
+const MOST_CHECKS = 40;
+
 /**
- * User-space memory of one idle connection.
+ * Private memory per idle connection, in bytes.
  *
  * @remarks
- * The server first echoes for 200 connections for a second, so that its code is compiled and its pools
- * exist, and these leave. Then its garbage is collected (SIGUSR2, where the server has a collector),
- * and its private memory read: VmRSS without its file-backed and shared pages, which /proc/PID/status
- * gives as RssAnon. Then the connections come, each echoes one message and falls silent; collected and
- * read again once it stands still. The difference, by their number, is the figure. What the kernel
- * keeps for a socket is in neither.
+ * The server first echoes on 200 connections for a second, so that its code is compiled and its pools exist; they
+ * close. Its garbage is collected (SIGUSR2, where it has a collector) and its memory is read. Then the connections
+ * open, and each echoes one message. Garbage is collected and memory is read again when it no longer changes. The
+ * kernel's memory of a socket is in neither figure.
  */
-async function memoryPerConnection(bench: Bench, peer: Peer, count: number): Promise<number> {
+export async function memoryPerConnection(
+  bench: Bench,
+  peer: Pick<Peer, "command" | "collects">,
+  count: number,
+): Promise<number> {
   return await withServer(bench, peer, async (server) => {
     const warm = { connections: 200, idle: 0, size: 64, depth: 1, seconds: 1, warmup: 0 };
     await loadServer(bench, server, warm);
@@ -131,22 +166,80 @@ async function memoryPerConnection(bench: Bench, peer: Peer, count: number): Pro
   });
 }
 
-/** Private memory in bytes, once it no longer moves; or after ten seconds as it is. */
-async function settledMemory(pid: number, { collects }: Peer): Promise<number> {
-  let last = privateMemory(pid);
-  for (let looks = 0, still = 0; looks < LOOKS_AT_MOST && still < SETTLED_LOOKS; looks++) {
+/** Private memory in bytes when it no longer changes, or after ten seconds. */
+async function settledMemory(pid: number, { collects }: Pick<Peer, "collects">): Promise<number> {
+  let last = privateBytesOf(pid);
+  for (let checks = 0, equal = 0; checks < MOST_CHECKS && equal < SETTLED_CHECKS; checks++) {
     if (collects) process.kill(pid, "SIGUSR2");
-    await sleep(LOOK_MS);
-    const now = privateMemory(pid);
-    still = Math.abs(now - last) <= SETTLED_BYTES ? still + 1 : 0;
+    await sleep(CHECK_MS);
+    const now = privateBytesOf(pid);
+    equal = Math.abs(now - last) <= SETTLED_BYTES ? equal + 1 : 0;
     last = now;
   }
   return last;
 }
 
-function privateMemory(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const kB = (name: string): number =>
-    Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB`, "m"))?.[1] ?? 0);
-  return (kB("VmRSS") - kB("RssFile") - kB("RssShmem")) * 1024;
+/** CPU time per message with the most idle connections, divided by that with the fewest. */
+function growthOf({ cpuUs }: IdleSample): number | undefined {
+  const [first, last] = [cpuUs[0] ?? undefined, cpuUs.at(-1) ?? undefined];
+  return first === undefined || last === undefined ? undefined : last / first;
+}
+
+export function idleReport({ settings, rows }: IdleResult): Report {
+  const { connections, steps, active } = settings;
+  return {
+    method: `Memory: the growth of private pages (VmRSS - RssFile - RssShmem), divided by the number of connections; garbage is collected before. CPU: ${active} active connections, 64 B, besides the idle ones.`,
+    figures: [
+      {
+        title: `${whole(connections)} idle connections`,
+        table: rowTable("server", rows, [
+          spreadColumn(
+            "bytes per idle connection",
+            ({ bytesPerConnection }) => bytesPerConnection,
+            whole,
+          ),
+          ...steps.map((idle, i) =>
+            medianColumn<IdleSample>(
+              `CPU us/msg, ${whole(idle)} idle`,
+              ({ cpuUs }) => cpuUs[i] ?? undefined,
+              twoDecimals,
+            ),
+          ),
+          spreadColumn("growth", growthOf),
+        ]),
+        remarks: absenceLines(rows),
+      },
+    ],
+    goals: goalsOf(settings, rows),
+    failed: hasFailed(rows),
+  };
+}
+
+/** The engines whose CPU time should not grow; the others check every descriptor. */
+const CONSTANT = ["polloi-epoll", "polloi-uring"];
+
+/** Memory of every engine, and growth of CPU time of those that handle only ready descriptors. */
+function goalsOf({ steps, active, connections }: IdleSettings, rows: IdleResult["rows"]): Goal[] {
+  const own = rows.filter(({ name }) => name.startsWith("polloi-"));
+  const memory = own.map((row): Goal => {
+    const values = valuesOf(row, ({ bytesPerConnection }) => bytesPerConnection);
+    return {
+      what: `${row.label}, bytes per idle connection`,
+      where: `${whole(connections)} connections`,
+      limit: { atMost: 300, record: 200 },
+      values,
+      doubt: values.some((bytes) => bytes < 0) ? "memory had not settled" : undefined,
+    };
+  });
+  const growth = own
+    .filter(({ name }) => CONSTANT.includes(name))
+    .map(
+      (row): Goal => ({
+        what: `${row.label}, growth of CPU per message`,
+        where: `${active} beside ${steps.map(whole)[0]} -> ${steps.map(whole).at(-1)} idle`,
+        limit: { atMost: 1.1, record: 1.03 },
+        values: valuesOf(row, growthOf),
+      }),
+    );
+  return [...memory, ...growth];
 }

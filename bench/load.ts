@@ -1,10 +1,10 @@
+import { start } from "./children.ts";
 import { compiled } from "./places.ts";
-import { start } from "./processes.ts";
 import { build, type Tools } from "./tools.ts";
 
-/** What the load side reports of one run. */
+/** The report of a load generator: the sums of its windows. */
 export interface LoadResult {
-  /** `c` or `node`. */
+  /** The generator: `c`, `polloi` or `wrk`. */
   readonly side: string;
   readonly engine: string;
   readonly connections: number;
@@ -14,19 +14,19 @@ export interface LoadResult {
   /** The length of all measured windows. */
   readonly seconds: number;
   readonly messages: number;
-  /** Messages a second that were to be sent in the last window; 0 for as many as come back. */
+  /** The requested messages/s of the last window; 0 in a closed loop. */
   readonly rate?: number;
-  /** Connections that were opened, used and closed within the window, in churn. */
+  /** Connections that were opened, used and closed within the windows, in churn. */
   readonly lives?: number;
   readonly bytes: number;
-  /** The share of bytes that was compared; the rest was counted. */
+  /** The share of bytes that were compared; the others were counted. */
   readonly compared: number;
   readonly mismatches: number;
-  /** Connections that the server ended. */
+  /** Connections that the server closed. */
   readonly lost: number;
   readonly connectMs: number;
   readonly latencyUs: Readonly<Record<"p50" | "p90" | "p99" | "p999" | "max", number>> & {
-    /** Corrected as wrk corrects its own: of polloi's own load. */
+    /** Corrected for coordinated omission as wrk does; only from polloi's own load. */
     readonly p99AsWrk?: number;
   };
   readonly cpuSeconds: number;
@@ -34,54 +34,58 @@ export interface LoadResult {
   readonly coreIdleSeconds: number;
 }
 
-/** How long a turn lasts, and how long a server is given to get under way before it, in seconds. */
+/** The length of a turn, and of the part before it that is not counted, in seconds. */
 export interface Turn {
   readonly seconds: number;
   readonly settle: number;
 }
 
-/** The load program: in C, or in Node where there is no compiler. */
-export interface LoadSide {
+/** A load generator: the one in C, polloi's own where there is no compiler, or wrk. */
+export interface LoadGenerator {
   readonly command: readonly string[];
-  readonly cores: string | undefined;
-  /** Loads a server in another way than by {@link command}. */
+  readonly cores: readonly number[] | undefined;
+  /** Opens a load in another way than by {@link command}. */
   open?(options: LoadOptions): Load;
-  /** Turns that it can take, where it cannot take any. */
+  /** Its turns, where it cannot run shorter ones. */
   readonly turn?: Turn;
-  /** What to tell the reader when it is not the C one. */
+  /** A message for the reader when it is not the one in C. */
   readonly warning?: string;
 }
 
-/** What a load does, and to whom. */
-export interface LoadOptions {
-  readonly port: number;
-  readonly serverPid: number;
-  readonly serverCore: number;
+/** The load on a server, independent of where the server is. */
+export interface LoadPlan {
   readonly connections: number;
   readonly idle: number;
   readonly size: number;
   readonly depth: number;
-  /** `churn`: connections end after {@link life} messages and are replaced. Default: `echo`. */
+  /** `churn`: connections close after {@link life} messages and are replaced. Default: `echo`. */
   readonly mode?: "echo" | "churn" | "http";
-  /** What is asked for, in http. */
+  /** The path to request, in http. */
   readonly path?: string;
-  /** A file with the body that is to be answered, in http. */
+  /** A file with the expected body, in http. */
   readonly body?: string;
-  /** Messages of one connection, in churn. */
+  /** Messages per connection, in churn. */
   readonly life?: number;
-  /** Messages of one connection in a window, which ends with the last answer. */
+  /** Messages per connection in a window, which then ends with the last answer. */
   readonly perConnection?: number;
-  /** Where to run it instead of on the side's own core. */
-  readonly cores?: string;
+  /** The cores to run on. Default: those of the generator. */
+  readonly cores?: readonly number[];
 }
 
-/** One stretch of load. */
+/** A load and its server. */
+export interface LoadOptions extends LoadPlan {
+  readonly port: number;
+  readonly serverPid: number;
+  readonly serverCore: number;
+}
+
+/** A period of load. */
 export interface Window {
-  /** So long is not counted. */
+  /** Seconds that are not counted. */
   readonly warmup: number;
-  /** So long is. With 0, all that came before is forgotten. */
+  /** Seconds that are counted. 0 resets the counters. */
   readonly seconds: number;
-  /** Messages a second, sent when they are due; latency counts from then. */
+  /** Messages/s in an open loop: sent when they are due, and latency counts from then. */
   readonly rate?: number;
 }
 
@@ -90,60 +94,55 @@ export interface Load {
   /**
    * Runs a window, after which nothing is in flight.
    *
-   * @returns What all windows have come to together, since the last one of 0 seconds.
+   * @returns The sums of all windows since the last one of 0 seconds.
    */
   run(window: Window): Promise<LoadResult>;
   stop(): Promise<void>;
 }
 
-/** What the C side has and the fallback lacks. */
-export function whyNotInNode(side: LoadSide, what: string): string | undefined {
-  return side.warning && `${what} needs the load in C: ${side.warning}`;
-}
-
 const SOURCES = "churn epoll http load measure open pace ring uring".split(" ");
 
-/** Builds the load side, or says what it falls back to. */
-export function findLoad(tools: Pick<Tools, "gcc">, cores: string | undefined): LoadSide {
-  const fallback = [process.execPath, compiled("load/node-load")];
-  const slower = "the load side falls back to Node, which is slower than most servers here";
-  if (tools.gcc.missing !== undefined) {
-    return { command: fallback, cores, warning: `${tools.gcc.missing}: ${slower}` };
-  }
+/** Builds the load generator in C. Without a compiler it is polloi's own, with a warning. */
+export function findLoad(
+  tools: Pick<Tools, "gcc">,
+  cores: readonly number[] | undefined,
+): LoadGenerator {
+  const fallback = (reason: string): LoadGenerator => ({
+    command: [process.execPath, compiled("load/polloi-echo")],
+    cores,
+    warning: `${reason}: the load is polloi's own client, which is slower than some servers`,
+  });
+  if (tools.gcc.missing !== undefined) return fallback(tools.gcc.missing);
   try {
     const command = [tools.gcc.path, "-O2", "-Wall", "-Wextra", "-o", "OUT"];
-    const sources = [...SOURCES.map((name) => `${name}.c`), "load.h", "ring.h"].map(
-      (name) => `bench/load/${name}`,
-    );
+    const files = [...SOURCES.map((name) => `${name}.c`), "load.h", "ring.h"];
+    const sources = files.map((name) => `bench/load/${name}`);
     return { command: [build({ command, sources, binary: "load" })], cores };
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
-    const reason = `the C load side does not build (${(stderr || message).trim()})`;
-    return { command: fallback, cores, warning: `${reason}: ${slower}` };
+    return fallback(`the load generator in C does not build (${(stderr || message).trim()})`);
   }
 }
 
-/** How long answers may take to come back after a window, and a line to be printed. */
-const PATIENCE_SECONDS = 30;
+/** How long the last answers of a window and the report may take. */
+const ANSWER_SECONDS = 30;
 
 /**
  * Connects a load to a server.
  *
- * @throws Error when it cannot connect; `run` throws when an answer does not come.
+ * @throws ChildFailed when it cannot connect; `run` throws it when an answer is missing.
  */
-export async function openLoad(side: LoadSide, options: LoadOptions): Promise<Load> {
-  if (side.open !== undefined) return side.open(options);
-  const load = await start({
-    command: [...side.command, ...flagsFor(options)],
-    cores: options.cores ?? side.cores,
-  });
+export async function openLoad(generator: LoadGenerator, options: LoadOptions): Promise<Load> {
+  if (generator.open !== undefined) return generator.open(options);
+  const command = [...generator.command, ...flagsFor(options)];
+  const load = await start(command, options.cores ?? generator.cores);
   return {
     async run({ warmup, seconds, rate = 0 }) {
       const line = `${warmup} ${seconds} ${Math.round(rate)}`;
-      const result = await load.ask(line, (warmup + seconds + PATIENCE_SECONDS) * 1000);
+      const result = await load.ask(line, (warmup + seconds + ANSWER_SECONDS) * 1000);
       return result as unknown as LoadResult;
     },
-    stop: load.stop,
+    stop: () => load.stop(),
   };
 }
 

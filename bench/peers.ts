@@ -1,36 +1,36 @@
+import { start } from "./children.ts";
 import { type PeerPlan, PLANS } from "./plans.ts";
-import { start } from "./processes.ts";
 import type { Tool, Tools } from "./tools.ts";
 
-/** A server of the bench, ready to be started. */
+/** A server that can be started. */
 export interface Peer {
   readonly name: string;
   readonly label: string;
   readonly command: readonly string[];
-  /** Whether SIGUSR2 makes it collect its garbage. */
+  /** Whether it collects garbage at SIGUSR2. */
   readonly collects: boolean;
-  /** The most connections it can hold. */
+  /** The most connections that it can hold. */
   readonly holds: number;
 }
 
-/** A server that cannot run here, and why. */
+/** A server that cannot run here, and the reason. */
 export interface SkippedPeer {
   readonly name: string;
   readonly label: string;
   readonly reason: string;
 }
 
-/** What was found of what was asked for. */
+/** The servers that can run here, and the others. */
 export interface FoundPeers {
-  readonly peers: Peer[];
-  readonly skipped: SkippedPeer[];
+  readonly peers: readonly Peer[];
+  readonly skipped: readonly SkippedPeer[];
 }
 
 /**
- * Finds or builds the servers, and starts and ends each once: one that cannot run here is skipped with
- * the reason that it gives itself, and not round by round.
+ * Finds or builds the servers, and starts and stops each once. A server that fails is skipped with its own error
+ * message, instead of failing in every round.
  *
- * @param names - Which, of the plans.
+ * @param names - The names of plans.
  */
 export async function findPeers(
   tools: Tools,
@@ -48,7 +48,7 @@ export async function findPeers(
     }
     try {
       const command = plan.command(tool.path, tools);
-      await (await start({ command, cores: undefined })).stop();
+      await (await start(command)).stop();
       peers.push({ name, label, command, collects, holds });
     } catch (error) {
       const { stderr, message } = error as Error & { stderr?: string };
@@ -59,7 +59,7 @@ export async function findPeers(
   return { peers, skipped };
 }
 
-/** Those that can hold so many connections; the others are skipped by name. */
+/** Separates the servers that can hold this many connections from the others. */
 export function thatHold(connections: number, { peers, skipped }: FoundPeers): FoundPeers {
   const small = peers.filter(({ holds }) => holds < connections);
   return {
@@ -69,7 +69,7 @@ export function thatHold(connections: number, { peers, skipped }: FoundPeers): F
       ...small.map(({ name, label, holds }) => ({
         name,
         label,
-        reason: `it holds at most ${holds} connections, and ${connections} are wanted`,
+        reason: `it holds at most ${holds} connections, and ${connections} are required`,
       })),
     ],
   };

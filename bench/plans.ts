@@ -2,26 +2,26 @@ import { execPath } from "node:process";
 import { compiled, inRepository } from "./places.ts";
 import { build, type Tools } from "./tools.ts";
 
-/** How a server of the bench is had. */
+/** How a server is built and started. */
 export interface PeerPlan {
   readonly name: string;
   readonly label: string;
-  /** What it cannot do without. */
+  /** The tool that it requires. */
   readonly needs?: keyof Tools;
-  /** Whether SIGUSR2 makes it collect its garbage. It ends a server that does not expect it. */
+  /** Whether it collects garbage at SIGUSR2, which terminates a server without a handler for it. */
   readonly collects?: false;
-  /** The most connections it can hold, where it has a limit of its own. */
+  /** The most connections that it can hold, where it has a limit of its own. */
   readonly holds?: number;
   /**
-   * Builds it if it must be built.
+   * Builds the program where necessary.
    *
-   * @param tool - The path of what it cannot do without.
+   * @param tool - The path of the tool that it requires.
    */
   command(tool: string, tools: Tools): readonly string[];
 }
 
-/** What every ratio is taken to, when it can be built. */
-export const YARDSTICK = "c-epoll";
+/** The server that ratios refer to, where it can be built. */
+export const REFERENCE = "c-epoll";
 
 export const NODE: readonly string[] = [execPath, "--expose-gc"];
 const DENO = ["run", "--allow-all", "--v8-flags=--expose-gc"] as const;
@@ -45,13 +45,13 @@ function polloi(
     name: `polloi-${name}`,
     label: `polloi, ${engine}${how === "" ? "" : `, ${how}`}`,
     ...(on === "node" ? {} : { needs: on }),
-    // FD_SETSIZE is 1,024, and the server has descriptors of its own.
+    // FD_SETSIZE is 1024, and the server has descriptors of its own.
     ...(engine === "select" ? { holds: 980 } : {}),
     command: commands[on],
   };
 }
 
-/** A control in C. */
+/** A server in C. */
 export function inC(
   plan: Pick<PeerPlan, "name" | "label" | "needs">,
   sources: readonly string[],
@@ -82,11 +82,11 @@ function inPython(name: string, label: string): PeerPlan {
 }
 
 /**
- * Every server, in the order in which rounds go through them and tables show them: what is compared
- * with each other stands together, so that little time lies between.
+ * Every echo server, in the order of rounds and tables. Servers that are compared with each other are neighbours, so
+ * that they run soon after each other.
  */
 export const PLANS: readonly PeerPlan[] = [
-  inC({ name: YARDSTICK, label: "C, raw epoll loop" }, ["bench/peers/epoll.c"]),
+  inC({ name: REFERENCE, label: "C, raw epoll loop" }, ["bench/peers/epoll.c"]),
   polloi("uring-run", "io_uring", "run()", { flags: ["--run"] }),
   polloi("uring", "io_uring"),
   polloi("uring-zero-copy", "io_uring", "zeroCopy", { flags: ["--zero-copy"] }),
@@ -129,5 +129,41 @@ export const PLANS: readonly PeerPlan[] = [
   inPython("asyncio", "Python asyncio"),
 ];
 
-/** The names that `--servers` takes. */
+/** The names that `--servers` accepts. */
 export const PEER_NAMES: readonly string[] = PLANS.map((plan) => plan.name);
+
+/** The polloi command, with and without tracing. */
+function commandLine(name: string, label: string, flags: readonly string[]): PeerPlan {
+  const main = inRepository("packages/polloi-tools/dist/main.js");
+  const always = ["--port", "0", "--json", "--quiet"];
+  return {
+    ...{ name, label, collects: false },
+    command: () => [...NODE, main, ...flags, ...always],
+  };
+}
+
+function traced(engine: "io_uring" | "epoll"): PeerPlan[] {
+  const name = engine === "epoll" ? engine : "uring";
+  const serve = ["serve", "echo", "--engine", engine];
+  const nowhere = ["-o", "/dev/null"];
+  return [
+    commandLine(`serve-${name}`, `polloi serve, ${engine}`, serve),
+    commandLine(`serve-${name}-again`, `the same again, ${engine}`, serve),
+    commandLine(`trace-${name}-none`, `polloi trace serve, ${engine}, no matching events`, [
+      ...["trace", ...serve, ...nowhere, "--connection", "1000000"],
+    ]),
+    commandLine(`trace-${name}`, `polloi trace serve, ${engine}, to /dev/null`, [
+      ...["trace", ...serve, ...nowhere],
+    ]),
+  ];
+}
+
+/** The servers of the trace benchmark. */
+export const TRACE_PLANS: readonly PeerPlan[] = [
+  ...PLANS.filter(({ name }) => name === REFERENCE),
+  ...traced("epoll"),
+  ...traced("io_uring"),
+];
+
+/** The names that `--servers` of the trace benchmark accepts. */
+export const TRACE_NAMES: readonly string[] = TRACE_PLANS.map(({ name }) => name);

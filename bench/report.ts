@@ -1,43 +1,23 @@
+/** The published results as Markdown, in README.md and docs/figures.md. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { openCharts } from "../packages/polloi-tools/src/measure/chart.ts";
-import { churnGoals } from "./churn-text.ts";
-import type { ClientsResult } from "./clients.ts";
-import { clientsGoals } from "./clients-text.ts";
-import type { EchoResult, Published } from "./echo.ts";
-import { echoChart } from "./echo-chart.ts";
-import { echoGoals } from "./echo-text.ts";
-import type { Goal } from "./goals.ts";
-import type { HttpResult } from "./http.ts";
-import { httpHeadline, httpMarkdown } from "./http-markdown.ts";
-import { httpGoals } from "./http-text.ts";
-import type { IdleResult } from "./idle.ts";
-import { idleGoals } from "./idle-text.ts";
-import type { LatencyResult } from "./latency.ts";
-import { latencyGoals } from "./latency-text.ts";
-import {
-  churnMarkdown,
-  clientsMarkdown,
-  echoMarkdown,
-  goalsMarkdown,
-  HEADLINE,
-  HEADLINE_SIZE,
-  headlineMarkdown,
-  idleMarkdown,
-  latencyMarkdown,
-  missedMarkdown,
-  syscallsMarkdown,
-  workersMarkdown,
-} from "./markdown.ts";
+import { escaped, figureMarkdown } from "../packages/polloi-tools/src/measure/report.ts";
+import { markdownTable } from "../packages/polloi-tools/src/measure/table.ts";
+import type { Published, Report } from "./benchmark.ts";
+import { type ClientsResult, clientsReport } from "./clients.ts";
+import { type EchoResult, echoChart, echoReport, echoTables } from "./echo.ts";
+import { type Goal, type GoalRow, goalRows } from "./goals.ts";
+import { type HttpResult, httpMatrix, httpReport } from "./http.ts";
+import { type IdleResult, idleReport } from "./idle.ts";
+import { type LatencyResult, latencyReport } from "./latency.ts";
 import { inRepository } from "./places.ts";
-import { YARDSTICK } from "./plans.ts";
-import type { SyscallsResult } from "./syscalls.ts";
-import { syscallsGoals } from "./syscalls-text.ts";
-import type { WorkersResult } from "./workers.ts";
-import { workersGoals } from "./workers-text.ts";
+import { REFERENCE } from "./plans.ts";
+import { type SyscallsResult, syscallsReport } from "./syscalls.ts";
+import { type WorkersResult, workersReport } from "./workers.ts";
 
-/** The committed results, by the name of their benchmark; one that was not run is not there. */
+/** The published results, by benchmark; one that was not run is missing. */
 export interface Results {
   readonly echo?: EchoResult;
   readonly churn?: EchoResult;
@@ -50,13 +30,39 @@ export interface Results {
 }
 
 const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle", "http", "load"] as const;
+type Name = (typeof NAMES)[number];
 
-/** The page with every table; the README has the headline, and what was missed. */
+/** The page with every table. README.md has a selection. */
 const FIGURES = "docs/figures.md";
 
-/** The README's table as a chart. */
+/** The chart of README.md. */
 const PICTURE = "docs/pictures/echo.svg";
 const PICTURE_TEXT = `![Messages per second of echo servers as a ratio to a C epoll loop](${PICTURE})`;
+
+/** The rows of README.md, where they were measured. */
+const HEADLINE: readonly string[] = [
+  "c-epoll",
+  "polloi-uring-run",
+  "polloi-uring",
+  "polloi-epoll",
+  "node-net",
+  "bun-listen",
+  "polloi-uring-bun",
+];
+const HEADLINE_SIZE = 64;
+const HTTP_HEADLINE: readonly string[] = [
+  "c-http",
+  "polloi-handler-uring-run",
+  "polloi-handler-uring",
+  "polloi-handler-epoll",
+  "polloi-fetch-uring",
+  "uws",
+  "bun-serve",
+  "polloi-handler-uring-bun",
+  "node-http",
+  "go-http",
+  "nginx",
+];
 
 /** Reads `bench/results/*.json`. */
 function readResults(): Results {
@@ -67,64 +73,133 @@ function readResults(): Results {
   return Object.fromEntries(found) as Results;
 }
 
-/** What was to be reached, of all that was measured. */
-export function goalsOf(results: Results): Goal[] {
-  const { echo, churn, syscalls, latency, workers, idle, http, load } = results;
-  return [
-    ...(echo === undefined ? [] : echoGoals(echo.cells)),
-    ...(churn === undefined ? [] : churnGoals(churn.cells)),
-    ...(syscalls === undefined ? [] : syscallsGoals(syscalls)),
-    ...(latency === undefined ? [] : latencyGoals(latency)),
-    ...(workers === undefined ? [] : workersGoals(workers)),
-    ...(idle === undefined ? [] : idleGoals(idle)),
-    ...(http === undefined ? [] : httpGoals(http.cells)),
-    ...(load === undefined ? [] : clientsGoals(load)),
-  ];
+function reportsOf({ echo, churn, syscalls, latency, workers, idle, http, load }: Results) {
+  const reports: Record<Name, Report | undefined> = {
+    echo: echo && echoReport(echo),
+    churn: churn && echoReport(churn),
+    syscalls: syscalls && syscallsReport(syscalls),
+    latency: latency && latencyReport(latency),
+    workers: workers && workersReport(workers),
+    idle: idle && idleReport(idle),
+    http: http && httpReport(http),
+    load: load && clientsReport(load),
+  };
+  return reports;
 }
 
-/** A text and the file and marker that it belongs to. */
+/** The goals of all results. */
+export function goalsOf(results: Results): Goal[] {
+  return Object.values(reportsOf(results)).flatMap((report) => report?.goals ?? []);
+}
+
+/** A text, and the file and marker that it belongs to. */
 export interface Section {
   readonly file: string;
   readonly marker: string;
   readonly text: string;
 }
 
-/** Every table that is generated, with its place. */
+/** Every generated table, with its place. */
 export function sectionsOf(results: Results): Section[] {
-  const { echo, churn, syscalls, latency, workers, idle, http, load } = results;
-  const texts: Record<(typeof NAMES)[number], string | undefined> = {
-    echo: echo && echoMarkdown(echo),
-    churn: churn && churnMarkdown(churn),
-    syscalls: syscalls && syscallsMarkdown(syscalls),
-    latency: latency && latencyMarkdown(latency),
-    workers: workers && workersMarkdown(workers),
-    idle: idle && idleMarkdown(idle),
-    http: http && httpMarkdown(http),
-    load: load && clientsMarkdown(load),
-  };
+  const { echo, http } = results;
+  const reports = reportsOf(results);
   const goals = goalsOf(results);
-  const headline = echo === undefined ? notMeasured("echo") : headlineMarkdown(echo);
-  const httpFirst = http === undefined ? notMeasured("http") : httpHeadline(http);
   return [
-    { file: "README.md", marker: "headline", text: headline },
-    { file: "README.md", marker: "http-headline", text: httpFirst },
+    { file: "README.md", marker: "headline", text: echo ? headline(echo) : notMeasured("echo") },
+    {
+      file: "README.md",
+      marker: "http-headline",
+      text: http ? httpHeadline(http) : notMeasured("http"),
+    },
     { file: "README.md", marker: "missed", text: missedMarkdown(goals) },
-    { file: FIGURES, marker: "goals", text: goalsMarkdown(goals) },
+    { file: FIGURES, marker: "goals", text: goalsMarkdown(goalRows(goals)) },
     ...NAMES.map((name) => {
-      return { file: FIGURES, marker: name, text: texts[name] ?? notMeasured(name) };
+      const [result, report] = [results[name], reports[name]];
+      if (result === undefined || report === undefined) {
+        return { file: FIGURES, marker: name, text: notMeasured(name) };
+      }
+      const figures =
+        name === "echo" && echo !== undefined
+          ? echoTables(echo)
+          : report.figures.map(figureMarkdown);
+      const text = paragraphs([report.method, ...figures, published(result)]);
+      return { file: FIGURES, marker: name, text };
     }),
   ];
+}
+
+/** The main rows of the echo benchmark. */
+export function headline(echo: EchoResult): string {
+  const tables = echoTables(echo, HEADLINE, [HEADLINE_SIZE]);
+  return paragraphs([echoReport(echo).method, ...tables, measuredOn(echo)]);
+}
+
+/** The main rows of the HTTP benchmark. */
+export function httpHeadline(http: HttpResult): string {
+  const { rounds, seconds } = http.settings;
+  const method = `Requests/s as a ratio to a C loop that sends a constant response, in the same round (median, smallest and largest of ${rounds} rounds of ${seconds} s), requests/s, and server CPU time per request.`;
+  return paragraphs([method, httpMatrix(http, HTTP_HEADLINE), measuredOn(http)]);
 }
 
 function notMeasured(name: string): string {
   return `No figures yet: \`npm run bench -- ${name}\`.`;
 }
 
+/** The number of goals that were reached, and a table of the others. */
+export function missedMarkdown(goals: readonly Goal[]): string {
+  const rows = goalRows(goals);
+  const isReached = (row: GoalRow): boolean => row.cases.every(({ verdict }) => verdict.reached);
+  const missed = rows.filter((row) => !isReached(row));
+  const unproven = rows.filter((row) => isReached(row) && /not proven/.test(row.verdict));
+  const proven = rows.length - missed.length - unproven.length;
+  const note = unproven.length > 0 ? `, ${unproven.length} by every median but not proven` : "";
+  const reached = `${proven} of ${rows.length} goals are reached in every case${note}`;
+  if (missed.length === 0) return `${reached}.`;
+  return paragraphs([
+    `${reached}; ${missed.length} are not (bold: missed; in brackets: not proven):`,
+    goalsMarkdown(missed),
+  ]);
+}
+
+function goalsMarkdown(goals: readonly GoalRow[]): string {
+  const header = ["what", "where", "to reach", "medians", "verdict"];
+  const rows = goals.map(({ what, where, limit, cases, verdict }) => [
+    what,
+    where,
+    escaped(limit),
+    cases
+      .map(({ median, verdict: { reached, proven } }) => {
+        const figure = reached ? median : `**${median}**`;
+        return proven ? figure : `(${figure})`;
+      })
+      .join(" / "),
+    verdict.replaceAll("MISSED", "**missed**"),
+  ]);
+  return markdownTable({ header, rows });
+}
+
+function paragraphs(parts: readonly string[]): string {
+  return parts.filter((part) => part !== "").join("\n\n");
+}
+
+/** The origin of figures, and the servers that were not measured. */
+function published(result: Published): string {
+  const skipped = result.skipped.map(({ label, reason }) => `- not measured: ${label} (${reason})`);
+  return paragraphs([skipped.join("\n"), measuredOn(result)]);
+}
+
+/** The machine, the versions, the date and the command. */
+function measuredOn({ machine }: Published): string {
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+  const { cpu, cores, kernel, congestionControl, commit, date, command } = machine;
+  return `Measured on ${cpu} (${cores} cores), Linux ${kernel}, TCP ${congestionControl}, ${versions.join(", ")}; commit ${commit}, ${date.slice(0, 10)}: \`${command}\`.`;
+}
+
 /**
- * Turns the committed results into Markdown.
+ * Turns the published results into Markdown.
  *
- * @param write - Whether to put it between the markers `<!-- bench:echo -->` and
- * `<!-- /bench:echo -->` of the README and of docs/figures.md, rather than to return it only.
+ * @param write - Whether to write it between the markers `<!-- bench:echo -->` and `<!-- /bench:echo -->` of README.md
+ * and docs/figures.md, instead of returning it.
  * @throws Error when a file has no markers for a table.
  */
 export async function report({ write }: { readonly write: boolean }): Promise<string> {
@@ -137,7 +212,7 @@ export async function report({ write }: { readonly write: boolean }): Promise<st
     const text = section.marker === "headline" ? picture + section.text : section.text;
     replaceIn({ ...section, text });
   }
-  // The formatter looks at JSON too.
+  // The formatter also checks JSON.
   execFileSync(
     inRepository("node_modules/.bin/biome"),
     ["format", "--write", inRepository("bench/results")],
@@ -146,10 +221,10 @@ export async function report({ write }: { readonly write: boolean }): Promise<st
   return "";
 }
 
-/** Draws what the README shows; what cannot be drawn here leaves the picture as it was. */
+/** Draws the chart of README.md. Without the charting library the old one stays. */
 async function drawHeadline(echo: EchoResult): Promise<void> {
-  // The yardstick is the line at 1.
-  const others = HEADLINE.filter((name) => name !== YARDSTICK);
+  // The reference is the line at 1.
+  const others = HEADLINE.filter((name) => name !== REFERENCE);
   try {
     const svg = (await openCharts()).barChart(echoChart(echo, HEADLINE_SIZE, others));
     mkdirSync(dirname(inRepository(PICTURE)), { recursive: true });

@@ -1,26 +1,27 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { endWithThisProcess, errorLine } from "../packages/polloi-tools/src/measure/child.ts";
+import { textOf } from "../packages/polloi-tools/src/measure/process-stats.ts";
 import { inOut } from "./places.ts";
-import { endWithThisProcess, gist } from "./processes.ts";
 
-/** How long strace may take to attach, and to let go. */
-const PATIENCE_MS = 10_000;
-const LOOK_MS = 10;
+/** How long strace may take to attach and to detach. */
+const LIMIT_MS = 10_000;
+const CHECK_MS = 10;
 
-/** How often each system call was made. */
+/** The number of calls of each system call. */
 export type Calls = Readonly<Record<string, number>>;
 
 /** A process whose system calls are being counted. */
 export interface Traced {
-  /** Lets it go, and says what was called meanwhile. */
+  /** Stops counting. @returns The calls since it was attached. */
   detach(): Promise<Calls>;
 }
 
 /**
  * Counts the system calls of a process, all its threads, from when this returns until it is detached.
  *
- * @throws Error with strace's own line when it may not attach: strace(1), ptrace(2).
+ * @throws Error with the message of strace when it may not attach: strace(1), ptrace(2).
  */
 export async function attach(strace: string, pid: number): Promise<Traced> {
   mkdirSync(inOut(""), { recursive: true });
@@ -28,24 +29,24 @@ export async function attach(strace: string, pid: number): Promise<Traced> {
   const child = spawn(strace, ["-c", "-f", "-p", `${pid}`, "-o", out], {
     stdio: ["ignore", "ignore", "pipe"],
   });
-  let complaint = "";
+  let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    complaint += text;
+    stderr += text;
   });
-  const gone = endWithThisProcess(child);
-  // Without a listener a failed start would end the bench.
+  const closed = endWithThisProcess(child);
+  // Without a listener a failed start would end the benchmark.
   child.on("error", () => {});
   const stop = async (): Promise<void> => {
-    // strace lets go of the process at SIGINT, and writes its summary.
+    // strace detaches at SIGINT and writes its summary.
     child.kill("SIGINT");
-    const patience = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
-    await gone;
-    clearTimeout(patience);
+    const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+    await closed;
+    clearTimeout(timer);
   };
-  for (const until = Date.now() + PATIENCE_MS; !isTraced(pid); await sleep(LOOK_MS)) {
+  for (const until = Date.now() + LIMIT_MS; !isTraced(pid); await sleep(CHECK_MS)) {
     if (child.exitCode === null && Date.now() < until) continue;
     await stop();
-    throw new Error(gist(complaint) ?? "strace does not attach");
+    throw new Error(errorLine(stderr) ?? "strace does not attach");
   }
   return {
     async detach() {
@@ -57,24 +58,18 @@ export async function attach(strace: string, pid: number): Promise<Traced> {
   };
 }
 
-/** Whether every thread of a process has a tracer. */
+/** Whether every thread of a process has a tracer. A thread without a status has ended. */
 function isTraced(pid: number): boolean {
   const folder = `/proc/${pid}/task`;
-  return readdirSync(folder).every((thread) => {
-    try {
-      const status = readFileSync(`${folder}/${thread}/status`, "utf8");
-      return !/^TracerPid:\s+0$/m.test(status);
-    } catch {
-      // It has ended since.
-      return true;
-    }
-  });
+  return readdirSync(folder).every(
+    (thread) => !/^TracerPid:\s+0$/m.test(textOf(`${folder}/${thread}/status`)),
+  );
 }
 
 /**
- * The calls of a summary by `strace -c`.
+ * Parses a summary of `strace -c`.
  *
- * @remarks The last two of its columns may be an error count and a name, or a name alone:
+ * @remarks The last two columns are an error count and a name, or the name alone:
  * `% time  seconds  usecs/call  calls  errors  syscall`.
  */
 export function parseSummary(text: string): Calls {
@@ -84,7 +79,7 @@ export function parseSummary(text: string): Calls {
   return calls;
 }
 
-/** All of them together. */
+/** The number of all calls. */
 export function totalOf(calls: Calls): number {
   return Object.values(calls).reduce((sum, count) => sum + count, 0);
 }

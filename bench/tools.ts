@@ -13,21 +13,20 @@ import { delimiter, join } from "node:path";
 import { type Runtime, runtimes } from "../test/runtimes/installed.ts";
 import { inOut, inRepository } from "./places.ts";
 
-/** A program of this machine, or why there is none. */
+/** An installed program, or why it is missing. */
 export type Tool =
   | { readonly path: string; readonly version: string; readonly missing?: undefined }
   | { readonly missing: string };
 
-/** The tools that controls and load may need; what is missing costs rows, not the run. */
+/** The programs that servers and load generators need. A missing one leaves out rows, and does not fail the run. */
 export interface Tools {
   readonly gcc: Tool;
   readonly go: Tool;
   readonly python: Tool;
   readonly bun: Tool;
   readonly deno: Tool;
-  /** The C compiler, when it finds libuv. */
+  /** The C compiler, where it finds the headers of libuv. */
   readonly libuv: Tool;
-  readonly taskset: Tool;
   readonly strace: Tool;
   readonly nginx: Tool;
   readonly wrk: Tool;
@@ -35,7 +34,7 @@ export interface Tools {
   readonly uws: Tool;
 }
 
-/** Looks for every tool, and asks each for its version. */
+/** Finds every program and its version. */
 export function findTools(): Tools {
   const gcc = findCompiler();
   return {
@@ -54,21 +53,20 @@ export function findTools(): Tools {
       "console.log(Deno.execPath(), Deno.version.deno)",
     ]),
     libuv: libuvFor(gcc),
-    taskset: toolOf("taskset", onPath("taskset"), ["--version"]),
     strace: toolOf("strace", onPath("strace"), ["--version"]),
-    // Where Debian puts it, and not everybody looks.
-    nginx: talkative("nginx", onPath("nginx") ?? onPath("nginx", "/usr/sbin")),
-    wrk: talkative("wrk", onPath("wrk")),
+    // Debian installs it in a folder that is not on the path of every user.
+    nginx: toolByShell("nginx", onPath("nginx") ?? onPath("nginx", "/usr/sbin")),
+    wrk: toolByShell("wrk", onPath("wrk")),
     uws: findUws(),
   };
 }
 
-/** The C compiler alone, which is all that the load needs. */
+/** The C compiler, which the load generator needs. */
 export function findCompiler(): Tool {
   return toolOf("gcc", onPath("gcc"), ["-dumpfullversion"]);
 }
 
-/** The compiler, if it has libuv's headers, and the version that these name. */
+/** The compiler, if it finds libuv's headers, and their version. */
 function libuvFor(gcc: Tool): Tool {
   if (gcc.missing !== undefined) return gcc;
   const ask = ["-E", "-P", "-include", "uv.h", "-x", "c", "-"];
@@ -85,27 +83,27 @@ function toolOf(name: string, path: string | undefined, ask: readonly string[]):
   return { path, version: answer.match(/[0-9][0-9.]*/)?.[0] ?? answer };
 }
 
-/** One that says its version on stderr, or fails when it has said it. */
-function talkative(name: string, path: string | undefined): Tool {
+/** A program that prints its version to stderr, or exits with an error after that. */
+function toolByShell(name: string, path: string | undefined): Tool {
   if (path === undefined) return { missing: `${name} is not installed` };
   const version = run("/bin/sh", ["-c", '"$0" -v 2>&1; true', path])?.match(/[0-9][0-9.]*/)?.[0];
   return version === undefined ? { missing: `${path} does not run` } : { path, version };
 }
 
-/** uWebSockets.js, which npm has not by that name: where the environment says, or what was put in bench/out. */
+/** uWebSockets.js, which is not on npm by that name: from the environment, or in bench/out. */
 function findUws(): Tool {
   const named = process.env.POLLOI_UWS;
-  const folder = named !== undefined && named !== "" ? named : fetchedUws();
+  const folder = named !== undefined && named !== "" ? named : downloadedUws();
   if (folder === undefined) return { missing: "uWebSockets.js is not installed (bench/README.md)" };
   try {
     const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as object;
     return { path: folder, version: "version" in about ? `${about.version}` : "unknown" };
   } catch {
-    return { missing: `${folder} holds no package` };
+    return { missing: `${folder} contains no package` };
   }
 }
 
-function fetchedUws(): string | undefined {
+function downloadedUws(): string | undefined {
   const modules = inOut("uws/node_modules");
   if (!existsSync(modules)) return undefined;
   const folders = readdirSync(modules).flatMap((name) =>
@@ -116,8 +114,8 @@ function fetchedUws(): string | undefined {
 }
 
 /**
- * A runtime by its own answer to where it is: what is on the path may be a script that starts it as a
- * child, whose CPU time and memory would be looked for in vain.
+ * A runtime at the path that it reports itself: the program on the path may be a script that starts the runtime as a
+ * child process, and then CPU time and memory would be those of the script.
  */
 function runtimeOf(name: string, path: string | undefined, ask: readonly string[]): Tool {
   if (path === undefined) return { missing: `${name} is not installed` };
@@ -126,10 +124,10 @@ function runtimeOf(name: string, path: string | undefined, ask: readonly string[
   return { path: answer[1] as string, version: answer[2] as string };
 }
 
-/** Those that the tests fetch from npm, once they were asked for. */
+/** The runtimes that the tests install from npm, once they were looked up. */
 let fetched: Runtime[] | undefined;
 
-/** Where a JavaScript runtime is: named by the environment, fetched for the tests, or installed. */
+/** The path of a JavaScript runtime: from the environment, installed for the tests, or on the path. */
 function javascriptRuntime(name: string, variable: string): string | undefined {
   const named = process.env[variable];
   if (named !== undefined && named !== "") return named;
@@ -164,23 +162,23 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** What {@link build} needs to know. */
+/** The inputs of {@link build}. */
 export interface BuildOptions {
   /** The compiler and its arguments before the sources; `OUT` stands for the binary. */
   readonly command: readonly string[];
-  /** Source files, and headers whose change is one of the binary too. */
+  /** Source files, and headers that they include. */
   readonly sources: readonly string[];
-  /** What comes after them. */
+  /** Arguments after the sources. */
   readonly libraries?: readonly string[];
   /** The name of the binary in `bench/out`. */
   readonly binary: string;
 }
 
 /**
- * Builds a binary of the bench unless it is newer than its sources.
+ * Builds a program of the benchmark unless it is newer than its sources.
  *
  * @returns Its path.
- * @throws Error with what the compiler said.
+ * @throws Error with the message of the compiler.
  */
 export function build({ command, sources, libraries = [], binary }: BuildOptions): string {
   const out = inOut(binary);
@@ -189,12 +187,12 @@ export function build({ command, sources, libraries = [], binary }: BuildOptions
   if (isExecutable(out) && statSync(out).mtimeMs > newest) return out;
   mkdirSync(inOut(""), { recursive: true });
   const inputs = files.filter((file) => !file.endsWith(".h"));
-  // Whoever builds the same at the same time is not to find half of it.
+  // Another process may build the same program at the same time.
   const own = `${out}.${process.pid}`;
   const [compiler, ...args] = command.map((word) => (word === "OUT" ? own : word));
   execFileSync(compiler as string, [...args, ...inputs, ...libraries], {
     encoding: "utf8",
-    // Go looks for a module otherwise, and this repository is none.
+    // Go expects a module otherwise, and this repository is not one.
     env: { ...process.env, GO111MODULE: "off" },
     stdio: ["ignore", "ignore", "pipe"],
     timeout: 180_000,

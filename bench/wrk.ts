@@ -1,45 +1,46 @@
-/** wrk as a load: the literal reading of "requests per second by wrk", and what there is without a compiler. */
+/** wrk as a load generator: for cross-checks, and where there is no compiler. */
 import { spawn } from "node:child_process";
-import { coreIdleSeconds, serverCpuSeconds } from "./load/cpu-time.ts";
-import type { Load, LoadOptions, LoadResult, LoadSide } from "./load.ts";
+import { keepToCores, kernel } from "polloi/internal";
+import { endWithThisProcess } from "../packages/polloi-tools/src/measure/child.ts";
+import { cpuMsOf, idleMsOf } from "../packages/polloi-tools/src/measure/process-stats.ts";
+import type { Load, LoadGenerator, LoadOptions, LoadResult } from "./load.ts";
 import { findLoad } from "./load.ts";
 import { inRepository } from "./places.ts";
-import { endWithThisProcess } from "./processes.ts";
 import type { Tools } from "./tools.ts";
 
-/** What `--load` takes. */
+/** The values of `--load`. */
 export const LOAD_NAMES = ["c", "wrk"] as const;
 export type LoadName = (typeof LOAD_NAMES)[number];
 
 /**
- * The load for HTTP: the one in C, or wrk where that is asked for or there is no compiler.
+ * The load generator for HTTP: the one in C, or wrk on request or where there is no compiler.
  *
- * @throws Error when there is neither.
+ * @throws Error when neither is available.
  */
 export function findHttpLoad(
   tools: Tools,
-  cores: string | undefined,
+  cores: readonly number[] | undefined,
   name: LoadName | undefined,
-): LoadSide {
+): LoadGenerator {
   const { wrk } = tools;
   const inC = name === "wrk" ? undefined : findLoad(tools, cores);
   if (inC !== undefined && inC.warning === undefined) return inC;
-  const without = tools.gcc.missing ?? "the load in C does not build";
+  const without = tools.gcc.missing ?? "the load generator in C does not build";
   if (name === "c") throw new Error(without);
   if (wrk.missing !== undefined) {
     throw new Error(name === "wrk" ? wrk.missing : `${without}, and ${wrk.missing}`);
   }
-  const side: LoadSide = {
+  const generator: LoadGenerator = {
     command: [wrk.path],
     cores,
     turn: { seconds: 1, settle: 0 },
     open: (options) => openWrk(wrk.path, cores, options),
   };
-  const warning = `${without}: the load falls back to wrk, whose turns last a second`;
-  return inC === undefined ? side : { ...side, warning };
+  const warning = `${without}: the load is wrk, whose turns last a second`;
+  return inC === undefined ? generator : { ...generator, warning };
 }
 
-/** What wrk says of a run, without what /proc says. */
+/** The report of wrk, without CPU times of the server. */
 export type WrkReport = Pick<LoadResult, "messages" | "seconds" | "lost" | "mismatches"> & {
   readonly bytes: number;
   readonly p50Us: number;
@@ -51,13 +52,13 @@ const UNITS: Readonly<Record<string, number>> = { us: 1, ms: 1e3, s: 1e6, m: 6e7
 const BYTES: Readonly<Record<string, number>> = { B: 1, KB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30 };
 
 /**
- * Reads what `wrk --latency` and the shell's `times` have printed.
+ * Parses the output of `wrk --latency` and of the shell's `times`.
  *
- * @throws Error when it is something else.
+ * @throws Error for any other output.
  */
 export function parseWrk(text: string): WrkReport {
   const done = text.match(/(\d+) requests in ([\d.]+)(us|ms|s|m), ([\d.]+)([KMG]?B) read/);
-  if (done === null) throw new Error(`wrk said: ${text.trim().split("\n").at(-1)}`);
+  if (done === null) throw new Error(`wrk failed: ${text.trim().split("\n").at(-1)}`);
   const [, messages, time, unit = "s", amount, size = "B"] = done;
   const latency = (percent: number): number => {
     const [, value, of = "us"] = text.match(`\\s${percent}%\\s+([\\d.]+)(us|ms|s|m)`) ?? [];
@@ -68,7 +69,7 @@ export function parseWrk(text: string): WrkReport {
       .match(/Socket errors: (.*)/)?.[1]
       ?.match(/\d+/g)
       ?.map(Number) ?? [];
-  // The second line of `times` is of the children: user and system, 0m0.93s each.
+  // The second line of `times` is that of child processes: user and system time, as in 0m0.93s.
   const times = [...text.matchAll(/(\d+)m([\d.]+)s/g)].slice(-2);
   return {
     messages: Number(messages),
@@ -82,8 +83,8 @@ export function parseWrk(text: string): WrkReport {
   };
 }
 
-/** wrk connects anew in each window, and takes whole seconds only. */
-function openWrk(wrk: string, cores: string | undefined, options: LoadOptions): Load {
+/** wrk opens its connections in each window, and runs for whole seconds only. */
+function openWrk(wrk: string, cores: readonly number[] | undefined, options: LoadOptions): Load {
   const { port, serverPid, serverCore, connections, depth, path = "/" } = options;
   const script = depth > 1 ? ["-s", inRepository("bench/load/pipeline.lua")] : [];
   const url = `http://127.0.0.1:${port}${path}`;
@@ -94,7 +95,7 @@ function openWrk(wrk: string, cores: string | undefined, options: LoadOptions): 
     async run({ warmup, seconds }) {
       const time = Math.max(1, Math.round(seconds === 0 ? warmup : seconds));
       const args = [wrk, "-t1", `-c${connections}`, `-d${time}s`, "--latency", ...script, url];
-      const before = { cpu: serverCpuSeconds(serverPid), idle: coreIdleSeconds(serverCore) };
+      const [cpuMs, idleMs] = [cpuMsOf([serverPid]), idleMsOf([serverCore])];
       const report = parseWrk(await outputOf([...args, ...more], cores));
       total = {
         ...total,
@@ -103,11 +104,11 @@ function openWrk(wrk: string, cores: string | undefined, options: LoadOptions): 
         bytes: total.bytes + report.bytes,
         lost: total.lost + report.lost,
         mismatches: total.mismatches + report.mismatches,
-        // Of the last window: wrk does not say enough to add them up.
+        // Of the last window: percentiles cannot be added.
         latencyUs: { ...total.latencyUs, p50: report.p50Us, p99: report.p99Us },
         cpuSeconds: total.cpuSeconds + report.cpuSeconds,
-        serverCpuSeconds: total.serverCpuSeconds + serverCpuSeconds(serverPid) - before.cpu,
-        coreIdleSeconds: total.coreIdleSeconds + coreIdleSeconds(serverCore) - before.idle,
+        serverCpuSeconds: total.serverCpuSeconds + (cpuMsOf([serverPid]) - cpuMs) / 1000,
+        coreIdleSeconds: total.coreIdleSeconds + (idleMsOf([serverCore]) - idleMs) / 1000,
       };
       if (seconds === 0) total = { ...common, ...NOTHING };
       return total;
@@ -120,7 +121,7 @@ const NOTHING = {
   seconds: 0,
   messages: 0,
   bytes: 0,
-  // It looks at the status, and for the end of an answer.
+  // wrk checks the status and the length of an answer, and not its bytes.
   compared: 0,
   mismatches: 0,
   lost: 0,
@@ -131,18 +132,22 @@ const NOTHING = {
   coreIdleSeconds: 0,
 };
 
-/** What a command prints, and behind it the CPU time that it took. */
-async function outputOf(command: readonly string[], cores: string | undefined): Promise<string> {
-  const timed = ["/bin/sh", "-c", '"$@"; times', "sh", ...command];
-  const [program, ...args] = cores === undefined ? timed : ["taskset", "-c", cores, ...timed];
-  const child = spawn(program as string, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const gone = endWithThisProcess(child);
+/** The output of a command, followed by its CPU time. */
+async function outputOf(
+  command: readonly string[],
+  cores: readonly number[] | undefined,
+): Promise<string> {
+  const timed = ["-c", '"$@"; times', "sh", ...command];
+  const child = spawn("/bin/sh", timed, { stdio: ["ignore", "pipe", "pipe"] });
+  if (cores !== undefined && child.pid !== undefined)
+    keepToCores(kernel, { pid: child.pid, cores });
+  const closed = endWithThisProcess(child);
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (chunk: string) => {
       text += chunk;
     });
   }
-  await gone;
+  await closed;
   return text;
 }

@@ -1,13 +1,13 @@
 /**
- * polloi's own load as a load of the bench: connects, and then takes windows from stdin as `load.c` does.
+ * The client of `polloi load`, which reads windows from standard input as `load.c` does.
  *
  *     node polloi-load.js -t TARGET -c CONNECTIONS
  *
- * Each window has connections of its own, so what they cost to open is not in its CPU time.
+ * Each window opens its own connections. Its CPU time does not include opening them.
  */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { kernel } from "../../packages/polloi/src/sys/open.ts";
+import { kernel } from "polloi/internal";
 import type { LoadReport } from "../../packages/polloi-tools/src/load/index.ts";
 import { SingleThreadRun } from "../../packages/polloi-tools/src/load/load.ts";
 import { configFrom } from "../../packages/polloi-tools/src/load/options.ts";
@@ -19,8 +19,8 @@ const target = values.t ?? "";
 const connections = Number(values.c ?? 50);
 const engine = (values.e ?? "auto") as "auto";
 
-/** In the words of the bench. */
-function told({ mismatches, errors, ...report }: LoadReport, p99AsWrkMs: number): object {
+/** A report with the names of the benchmark. */
+function resultOf({ mismatches, errors, ...report }: LoadReport, p99AsWrkMs: number): object {
   const { user, system } = report.cpuMs;
   const { p50, p90, p99, max } = report.latencyMs;
   return {
@@ -47,18 +47,18 @@ function told({ mismatches, errors, ...report }: LoadReport, p99AsWrkMs: number)
   };
 }
 
-/** As many milliseconds of load, and what came of it. */
-async function ask(durationMs: number): Promise<object> {
-  const run = new SingleThreadRun(configFrom({ target, connections, durationMs, engine }), kernel);
-  const report = await run.finished;
-  // wrk takes it that a connection would have asked as often as it did on average.
+/** Runs a load and returns its result. */
+async function run(durationMs: number): Promise<object> {
+  const load = new SingleThreadRun(configFrom({ target, connections, durationMs, engine }), kernel);
+  const report = await load.finished;
+  // wrk assumes that a connection would have sent requests at its average interval.
   const intervalMs = (report.elapsedMs * connections) / Math.max(1, report.messages);
-  return told(report, run.statistics.latency.corrected(intervalMs).at(99));
+  return resultOf(report, load.statistics.latency.corrected(intervalMs).at(99));
 }
 
 console.log(JSON.stringify({ opened: connections }));
 for await (const line of createInterface({ input: process.stdin })) {
   const [warmup = 0, seconds = 1] = line.split(" ").map(Number);
-  if (warmup > 0) await ask(1000 * warmup);
-  console.log(JSON.stringify(await ask(1000 * seconds)));
+  if (warmup > 0) await run(1000 * warmup);
+  console.log(JSON.stringify(await run(1000 * seconds)));
 }

@@ -1,49 +1,60 @@
-/** From what was measured of two clients to what is said of it. */
+/** The report of the client benchmark. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ClientRun, ClientsResult, ClientsRow } from "../../bench/clients.ts";
-import { clientsGoals, clientsTable, clientsText } from "../../bench/clients-text.ts";
-import { goalsOf, sectionsOf } from "../../bench/report.ts";
+import {
+  type ClientFigures,
+  type ClientsResult,
+  type ClientsRow,
+  clientsReport,
+} from "../../bench/clients.ts";
+import type { Goal } from "../../bench/goals.ts";
+import { goalsOf as allGoals, sectionsOf } from "../../bench/report.ts";
+import { figureText } from "../../packages/polloi-tools/src/measure/report.ts";
 import { jsonFixture } from "./fixtures.ts";
 
 const load: ClientsResult = jsonFixture("load.json");
 
+/** The goals of these rows. */
+function goalsOf({ rows }: Pick<ClientsResult, "rows">): readonly Goal[] {
+  return clientsReport({ ...load, rows }).goals;
+}
+
 /** The rows of a kind, with other figures in every round. */
 function changed(
   kind: ClientsRow["kind"],
-  figures: { polloi?: Partial<ClientRun>; other?: Partial<ClientRun> },
+  figures: { polloi?: Partial<ClientFigures>; other?: Partial<ClientFigures> },
 ): ClientsRow[] {
   return load.rows
     .filter((row) => row.kind === kind)
     .map((row) => ({
       ...row,
-      rounds: row.rounds.map(
-        (round) =>
-          round && {
-            polloi: { ...round.polloi, ...figures.polloi },
-            other: { ...round.other, ...figures.other },
-          },
-      ),
+      samples: row.samples.map((sample) => ({
+        ...sample,
+        polloi: { ...sample.polloi, ...figures.polloi },
+        other: { ...sample.other, ...figures.other },
+      })),
     }));
 }
 
 test("each comparison is a row of the table, with a figure for both clients", () => {
-  const { header, rows } = clientsTable(load);
+  const [figure] = clientsReport(load).figures;
+  assert.ok(figure);
+  const { header, rows } = figure.table;
   assert.equal(rows.length, load.rows.length);
   for (const row of rows) assert.equal(row.length, header.length);
-  const text = clientsText(load);
+  const text = figureText(figure);
   assert.doesNotMatch(text, /undefined|NaN/);
   assert.match(text, /echo, C loop : epoll in C +10,000 /);
-  // wrk does not say when all are open.
+  // wrk does not report when all connections are open.
   for (const row of rows) assert.equal(row.at(-1) === "-", row[0]?.endsWith("wrk"), row[0]);
 });
 
-test("CPU per message is a ratio, p99 is as wrong above wrk's as below it, opening is a time", () => {
+test("CPU time is a ratio, p99 a ratio in either direction, opening a time", () => {
   const even = { serverBusy: 0.9, coreIdle: 0.1 };
   const other = { cpuUs: 10, p99Us: 1000, ...even };
   for (const p99Us of [800, 1250]) {
     const rows = changed("http", { polloi: { cpuUs: 12, p99Us, ...even }, other });
-    const goals = clientsGoals({ rows });
+    const goals = goalsOf({ rows });
     assert.equal(goals.length, 2 * rows.length);
     for (const { what, limit, values, doubt } of goals) {
       assert.deepEqual([...new Set(values)], [what.endsWith("apart") ? 1.25 : 1.2], what);
@@ -51,7 +62,7 @@ test("CPU per message is a ratio, p99 is as wrong above wrk's as below it, openi
       assert.equal(doubt, undefined);
     }
   }
-  const echo = clientsGoals({ rows: changed("echo", { polloi: { openMs: 900 } }) });
+  const echo = goalsOf({ rows: changed("echo", { polloi: { openMs: 900 } }) });
   const opened = echo.filter(({ what }) => what.includes("open"));
   assert.deepEqual(
     opened.map(({ where, limit, values }) => [where, limit.atMost, values[0]]),
@@ -59,9 +70,9 @@ test("CPU per message is a ratio, p99 is as wrong above wrk's as below it, openi
   );
 });
 
-test("a server that did not have its core to itself proves nothing", () => {
+test("a figure with other processes on the server's core is not proven", () => {
   const rows = changed("echo", { polloi: { serverBusy: 0.5, coreIdle: 0.2 } });
-  for (const { doubt } of clientsGoals({ rows })) assert.match(doubt ?? "", /other processes/);
+  for (const { doubt } of goalsOf({ rows })) assert.match(doubt ?? "", /other processes/);
 });
 
 test("the report has the table and the goals", () => {
@@ -69,5 +80,5 @@ test("the report has the table and the goals", () => {
   assert.equal(section?.file, "docs/figures.md");
   assert.match(section?.text ?? "", /\| polloi load : other \| connections \|/);
   assert.match(section?.text ?? "", /npm run bench -- load/);
-  assert.equal(goalsOf({ load }).length, clientsGoals(load).length);
+  assert.equal(allGoals({ load }).length, clientsReport(load).goals.length);
 });

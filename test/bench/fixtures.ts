@@ -1,4 +1,4 @@
-/** What the bench's programs really printed, short runs each; the figures themselves mean nothing. */
+/** Recorded output of the benchmark's programs from short runs. The figures have no meaning. */
 import { readFileSync } from "node:fs";
 import { inRepository } from "../../bench/places.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Goal, goalRows, goalsText, verdictOf, verdictText } from "../../bench/goals.ts";
-import { missedMarkdown } from "../../bench/markdown.ts";
+import { type Goal, goalRows, goalTable, verdictOf, verdictText } from "../../bench/goals.ts";
+import { missedMarkdown } from "../../bench/report.ts";
 
 const goal: Goal = { what: "a : b", where: "64 B x 50", limit: { atLeast: 1 }, values: [1] };
 
@@ -10,13 +10,13 @@ function verdict(more: Partial<Goal>): string | undefined {
   return found && verdictText(found);
 }
 
-test("a goal is reached by the median of its rounds, and not by the best of them", () => {
+test("a goal is reached by the median of its rounds, not by the best one", () => {
   assert.equal(verdict({ values: [0.9, 1, 1.1] }), "reached");
   assert.equal(verdict({ values: [0.9, 0.99, 7] }), "MISSED");
   assert.equal(verdictOf({ ...goal, values: [0.9, 0.99, 7] })?.rounds, 1);
 });
 
-test("a limit from above is reached from below, and exactly the limit reaches it", () => {
+test("an upper limit is reached from below, and by exactly the limit", () => {
   assert.equal(verdict({ limit: { atMost: 0.15 }, values: [0.15] }), "reached");
   assert.equal(verdict({ limit: { atMost: 0.15 }, values: [0.16] }), "MISSED");
   assert.equal(
@@ -30,20 +30,23 @@ test("a limit from above is reached from below, and exactly the limit reaches it
   assert.equal(verdict({ limit: { atLeast: 1, record: 1.08 }, values: [1.07] }), "reached");
 });
 
-test("a figure that is in doubt proves nothing either way, and says why", () => {
-  const doubtful = { ...goal, values: [2], doubt: "a server did not fill its core" };
+test("an unreliable figure is not proven, with the reason", () => {
+  const doubtful = { ...goal, values: [2], doubt: "a server did not saturate its core" };
   assert.equal(verdict(doubtful), "not proven (reached)");
   assert.equal(verdict({ ...doubtful, values: [0.5] }), "not proven (MISSED)");
-  assert.match(goalsText([doubtful]), /not proven \(reached\): a server did not fill its core/);
+  assert.match(
+    goalTable([doubtful]).rows[0]?.at(-1) ?? "",
+    /^not proven \(reached\): a server did not saturate its core$/,
+  );
 });
 
-test("a goal without a figure is left out rather than missed", () => {
+test("a goal without a figure is left out, not missed", () => {
   assert.equal(verdict({ values: [] }), undefined);
-  assert.equal(goalsText([{ ...goal, values: [] }]), "");
+  assert.deepEqual(goalTable([{ ...goal, values: [] }]).rows, []);
   assert.deepEqual(goalRows([{ ...goal, values: [] }]), []);
 });
 
-test("cases of one goal share a row, and its verdict counts those that missed it or prove nothing", () => {
+test("cases of one goal share a row, and its verdict counts those that missed it or are not proven", () => {
   const cases = ["64 B x 50", "64 B x 500", "16 KiB x 50"].map((where) => ({ ...goal, where }));
   const [row, ...more] = goalRows(cases);
   assert.deepEqual(more, []);
@@ -59,7 +62,7 @@ test("cases of one goal share a row, and its verdict counts those that missed it
   assert.equal(doubtful?.verdict, "1 not proven");
 });
 
-test("who reads only the front page is told how many are reached, how many only seem so, and which are not", () => {
+test("the summary counts the goals that are reached and not proven, and lists those that are not reached", () => {
   const named = (what: string, more: Partial<Goal> = {}): Goal => ({ ...goal, what, ...more });
   const all = [
     named("sure : b"),
@@ -70,15 +73,15 @@ test("who reads only the front page is told how many are reached, how many only 
   const text = missedMarkdown(all);
   assert.match(
     text,
-    /^1 of 4 aims are reached in every case, 1 by every median but not proven; 2 are not /,
+    /^1 of 4 goals are reached in every case, 1 by every median but not proven; 2 are not /,
   );
   assert.doesNotMatch(text, /sure : b|likely : b/);
   assert.match(text, /^\| short : b .*\*\*0\.50\*\* .*\*\*missed\*\* \|$/m);
   assert.match(text, /^\| perhaps short : b .*\(\*\*0\.50\*\*\)/m);
-  assert.equal(missedMarkdown([named("sure : b")]), "1 of 1 aims are reached in every case.");
+  assert.equal(missedMarkdown([named("sure : b")]), "1 of 1 goals are reached in every case.");
 });
 
-test("figures have the precision of what is to be reached: bytes are whole", () => {
+test("figures have the precision of the limit: bytes are whole numbers", () => {
   const [row] = goalRows([{ ...goal, limit: { atMost: 300 }, values: [289.4506] }]);
   assert.equal(row?.cases[0]?.median, "289");
 });

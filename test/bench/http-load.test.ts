@@ -1,23 +1,21 @@
-/** The load in C against HTTP servers, sound ones and others. */
+/** The load generator in C, with correct and faulty HTTP servers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Bench, loadServer, type OnceOptions, withServer } from "../../bench/echo.ts";
 import { BODIES, writeBodies } from "../../bench/http-plans.ts";
-import { findLoad, openLoad } from "../../bench/load.ts";
+import { type Bench, loadOn, loadServer, withServer } from "../../bench/interleave.ts";
+import { findLoad, type LoadPlan, type Window } from "../../bench/load.ts";
 import { compiled } from "../../bench/places.ts";
 import { findCompiler } from "../../bench/tools.ts";
 
 const load = findLoad({ gcc: findCompiler() }, undefined);
 const skip: string | false = load.warning ?? false;
-/** As much of a machine as a run that is pinned nowhere looks at. */
-const machine = { pinned: false, serverCore: 0, loadCore: 0 } as Bench["machine"];
-const bench: Bench = { machine, load, peers: [] };
+const bench: Bench = { machine: { pinned: false, serverCore: 0 }, load };
 const asked = { mode: "http", path: "/", body: BODIES.hello, size: 13, idle: 0 } as const;
-const options: OnceOptions = { ...asked, connections: 20, depth: 1, warmup: 0, seconds: 0.2 };
+const options: LoadPlan & Window = { ...asked, connections: 20, depth: 1, warmup: 0, seconds: 0.2 };
 
 writeBodies();
 
-/** A server on node:net that answers each request with what `answer`, an expression over `n`, says. */
+/** A server on node:net that answers each request with the value of an expression over `n`. */
 function answering(answer: string): { command: string[] } {
   const program = `
     let n = 0;
@@ -32,7 +30,7 @@ function answering(answer: string): { command: string[] } {
   return { command: [process.execPath, "--eval", program] };
 }
 
-/** An answer as JavaScript; `date` and `body` are expressions. */
+/** A correct answer as a JavaScript expression; `date` and `body` are expressions. */
 function sound({ head = "", status = "200 OK", date = "", length = 13, body = "" } = {}): string {
   const time = date === "" ? "new Date().toUTCString()" : date;
   const text = body === "" ? '"Hello, world!"' : body;
@@ -45,10 +43,9 @@ const peer = { command: [process.execPath, compiled("peers/node-http")] };
 test("every request is answered and every answer compared, pipelined or not", {
   skip,
 }, async () => {
-  await withServer(bench, peer, async ({ first, pid }) => {
-    const where = { port: Number(first.port), serverPid: pid, serverCore: 0 };
+  await withServer(bench, peer, async (server) => {
     for (const depth of [1, 16]) {
-      const running = await openLoad(load, { ...options, ...where, depth, perConnection: 10 });
+      const running = await loadOn(bench, server, { ...options, depth, perConnection: 10 });
       try {
         const result = await running.run({ warmup: 0, seconds: 20 });
         const { messages, lost, mismatches, compared } = result;
@@ -63,7 +60,7 @@ test("every request is answered and every answer compared, pipelined or not", {
   });
 });
 
-test("the time may change from answer to answer, and nothing else", { skip }, async () => {
+test("only the value of Date may differ between answers", { skip }, async () => {
   const days = sound({ date: "new Date(n * 1e9).toUTCString()" });
   await withServer(bench, answering(days), async (server) => {
     assert.equal((await loadServer(bench, server, options)).mismatches, 0);
@@ -74,7 +71,7 @@ test("the time may change from answer to answer, and nothing else", { skip }, as
   });
 });
 
-test("a server whose first answer is not what is to be measured is refused by what is wrong with it", {
+test("a faulty first answer is an error that names the fault", {
   skip,
 }, async () => {
   const wrong: readonly (readonly [string, RegExp])[] = [
@@ -92,10 +89,10 @@ test("a server whose first answer is not what is to be measured is refused by wh
   }
 });
 
-test("at a rate connections take turns, and go on where the last window ended", {
+test("at a rate connections send in turn, and continue where the last window ended", {
   skip,
 }, async () => {
-  // With turns for all no connection has more than two beside its greeting; this server ends at the third.
+  // In turn, no connection has more than two requests after its first; this server exits at the third.
   const program = `
     const server = require("node:http").createServer((request, response) => {
       const { socket } = request;
@@ -105,11 +102,10 @@ test("at a rate connections take turns, and go on where the last window ended", 
     });
     server.listen(0, "127.0.0.1", () => console.log(JSON.stringify(server.address())));`;
   const server = { command: [process.execPath, "--eval", program] };
-  await withServer(bench, server, async ({ first, pid }) => {
-    const where = { port: Number(first.port), serverPid: pid, serverCore: 0 };
-    const running = await openLoad(load, { ...options, ...where, connections: 100 });
+  await withServer(bench, server, async (server) => {
+    const running = await loadOn(bench, server, { ...options, connections: 100 });
     try {
-      // A greeting each, and 50 requests in each of three windows.
+      // A first request each, and 50 requests in each of three windows.
       for (const _ of [1, 2, 3]) {
         const { lost } = await running.run({ warmup: 0, seconds: 0.1, rate: 500 });
         assert.equal(lost, 0);

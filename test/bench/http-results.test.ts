@@ -1,33 +1,38 @@
-/** From what was measured of HTTP servers to what is said of it. */
+/** The report of the HTTP benchmark. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { summarize } from "../../bench/echo.ts";
-import type { HttpCell, HttpResult } from "../../bench/http.ts";
-import { httpHeadline, httpMarkdown } from "../../bench/http-markdown.ts";
+import { portOf } from "../../bench/children.ts";
+import {
+  HTTP_SERVERS,
+  type HttpCase,
+  type HttpResult,
+  httpFigure,
+  httpGoals,
+} from "../../bench/http.ts";
 import { HTTP_NAMES, takesPart } from "../../bench/http-plans.ts";
-import { httpCellText, httpGoals, httpTable } from "../../bench/http-text.ts";
-import { portOf } from "../../bench/processes.ts";
-import { SERVERS } from "../../bench/runs.ts";
+import { httpHeadline, sectionsOf } from "../../bench/report.ts";
+import { usageOf } from "../../bench/throughput.ts";
 import { parseWrk } from "../../bench/wrk.ts";
+import { figureText } from "../../packages/polloi-tools/src/measure/report.ts";
 import { fixture, jsonFixture } from "./fixtures.ts";
 
 const http: HttpResult = jsonFixture("http.json");
 
-function cellOf(name: HttpCell["name"]): HttpCell {
-  return http.cells.find((cell) => cell.name === name) as HttpCell;
+function caseOf(name: HttpCase["name"]): HttpCase {
+  return http.cases.find((cell) => cell.name === name) as HttpCase;
 }
 
-/** The same cell with other figures in every round. */
-function changed(cell: HttpCell, figures: Partial<Record<string, object>>): HttpCell {
-  const rows = cell.rows.map((row) => ({
+/** The same case with other figures in every round. */
+function changed(of: HttpCase, figures: Partial<Record<string, object>>): HttpCase {
+  const rows = of.rows.map((row) => ({
     ...row,
-    rounds: row.rounds.map((round) => round && { ...round, ...figures[row.name] }),
+    samples: row.samples.map((sample) => ({ ...sample, ...figures[row.name] })),
   }));
-  return { ...cell, rows };
+  return { ...of, rows };
 }
 
-test("every server that the benchmark takes by default exists, and has something to do", () => {
-  for (const name of SERVERS.http) assert.ok(HTTP_NAMES.includes(name), name);
+test("every server that the benchmark measures by default exists, and takes part in a case", () => {
+  for (const name of HTTP_SERVERS) assert.ok(HTTP_NAMES.includes(name), name);
   for (const name of HTTP_NAMES) {
     const cells = (["hello", "pipelined", "file", "paced"] as const).filter((cell) =>
       takesPart(name, cell),
@@ -36,22 +41,24 @@ test("every server that the benchmark takes by default exists, and has something
   }
 });
 
-test("each way to ask has its table, with the server that its ratios are taken to", () => {
-  const headers = http.cells.map((cell) => httpTable(cell).header.join(" "));
-  const expected = [/of C /, /of C /, /of nginx /, /by node:http's/];
+test("each case has a table, with ratios to the server that it names", () => {
+  const headers = http.cases.map((each) => httpFigure(each).table.header.join(" "));
+  const expected = [/of C /, /of C /, /of nginx /, /ratio to node:http /];
   expected.forEach((header, i) => {
     assert.match(headers[i] as string, header);
   });
-  for (const cell of http.cells) assert.doesNotMatch(httpCellText(cell), /undefined|NaN/);
+  for (const each of http.cases) {
+    assert.doesNotMatch(figureText(httpFigure(each)), /undefined|NaN/);
+  }
 });
 
-test("throughput is judged by requests/s, and the paced cell by CPU for each", () => {
+test("goals compare requests/s, and in the paced case CPU time per request", () => {
   const even = { serverBusy: 0.99, coreIdle: 0, mismatches: 0, lost: 0 };
-  const hello = changed(cellOf("hello"), {
+  const hello = changed(caseOf("hello"), {
     "polloi-handler-uring": { ...even, messagesPerSecond: 46_000, serverCpuUs: 1 },
     "node-http": { ...even, messagesPerSecond: 20_000, serverCpuUs: 1 },
   });
-  const paced = changed(cellOf("paced"), {
+  const paced = changed(caseOf("paced"), {
     "polloi-handler-uring": { ...even, messagesPerSecond: 10_000, serverCpuUs: 15 },
     "node-http": { ...even, messagesPerSecond: 10_000, serverCpuUs: 60 },
   });
@@ -65,35 +72,36 @@ test("throughput is judged by requests/s, and the paced cell by CPU for each", (
   assert.deepEqual([throughput?.doubt, cpu?.doubt], [undefined, undefined]);
 });
 
-test("servers that had little of their core prove nothing, however even", () => {
+test("goals of servers with little of their core are not proven", () => {
   const even = { serverBusy: 0.3, coreIdle: 0, messagesPerSecond: 1000, mismatches: 0, lost: 0 };
   const names = ["polloi-handler-uring", "node-http"];
   const figures = Object.fromEntries(names.map((name) => [name, even]));
-  const [goal] = httpGoals([changed(cellOf("hello"), figures)]);
+  const [goal] = httpGoals([changed(caseOf("hello"), figures)]);
   assert.equal(goal?.doubt, "a server had less than half of its core");
 });
 
-test("CPU at a rate that a server did not reach proves nothing", () => {
+test("CPU time at a rate that a server did not reach is not proven", () => {
   const slow = { messagesPerSecond: 9000, mismatches: 0, lost: 0 };
-  const [goal] = httpGoals([changed(cellOf("paced"), { "node-http": slow })]);
+  const [goal] = httpGoals([changed(caseOf("paced"), { "node-http": slow })]);
   assert.equal(goal?.doubt, "the rate was not reached");
 });
 
-test("answers that were not all the same mark a row, at a fixed rate too", () => {
-  const wrong = changed(cellOf("paced"), { "node-http": { mismatches: 1 } });
+test("damaged answers mark a row, also at a fixed rate", () => {
+  const wrong = changed(caseOf("paced"), { "node-http": { mismatches: 1 } });
   const row = wrong.rows.find(({ name }) => name === "node-http");
-  assert.ok(row && summarize(wrong, row).faulty);
-  assert.match(httpCellText(wrong), /bytes came back changed/);
+  assert.ok(row && usageOf(row).faulty);
+  assert.match(figureText(httpFigure(wrong)), /bytes came back changed/);
 });
 
-test("the report says what was not measured, and its headline is of Hello, world! alone", () => {
-  assert.match(httpMarkdown(http), /not measured: polloi serve http --dir, io_uring/);
+test("the report names what was not measured, and its headline has only the cases of Hello, world!", () => {
+  const section = sectionsOf({ http }).find(({ marker }) => marker === "http");
+  assert.match(section?.text ?? "", /not measured: polloi serve http --dir, io_uring/);
   const headline = httpHeadline(http);
   assert.match(headline, /\| not pipelined x 64 \| 16 pipelined x 64 \|/);
   assert.doesNotMatch(headline, /KiB|5,000|undefined|NaN/);
 });
 
-test("what wrk prints is read with its units, and the shell's times with it", () => {
+test("the output of wrk is parsed with its units, and that of the shell's times", () => {
   const report = parseWrk(fixture("wrk.txt"));
   assert.equal(report.messages, 1880);
   assert.equal(report.seconds, 1.01);
@@ -107,10 +115,10 @@ test("what wrk prints is read with its units, and the shell's times with it", ()
   );
   const { lost, mismatches } = parseWrk(faulty);
   assert.deepEqual([lost, mismatches], [7, 5]);
-  assert.throws(() => parseWrk("unable to connect to 127.0.0.1"), /wrk said: unable to connect/);
+  assert.throws(() => parseWrk("unable to connect to 127.0.0.1"), /wrk failed: unable to connect/);
 });
 
-test("a server says its port by itself, or for each listener as the command line does", () => {
+test("a server prints its port by itself, or for each listener as the polloi command does", () => {
   assert.equal(portOf({ first: { ready: true, port: 7 } }), 7);
   assert.equal(portOf({ first: { ready: true, listeners: [{ port: 8 }] } }), 8);
 });

@@ -1,25 +1,22 @@
-/** The load in C, against a real server. */
+/** The load generator in C, with a real server. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Bench, loadServer, withServer } from "../../bench/echo.ts";
-import { findLoad, openLoad } from "../../bench/load.ts";
+import { type Bench, loadOn, loadServer, withServer } from "../../bench/interleave.ts";
+import { findLoad } from "../../bench/load.ts";
 import { compiled } from "../../bench/places.ts";
 import { findCompiler } from "../../bench/tools.ts";
 
 const load = findLoad({ gcc: findCompiler() }, undefined);
 const skip: string | false = load.warning ?? false;
-/** As much of a machine as a run that is pinned nowhere looks at. */
-const machine = { pinned: false, serverCore: 0, loadCore: 0 } as Bench["machine"];
-const bench: Bench = { machine, load, peers: [] };
+const bench: Bench = { machine: { pinned: false, serverCore: 0 }, load };
 const peer = { command: [process.execPath, compiled("peers/node-net")] };
 const common = { connections: 20, size: 64, idle: 0, depth: 1, seconds: 0.3, warmup: 0 };
 
-test("a load sends exactly what each connection is to send, and sums up its windows", {
+test("a load sends the requested number of messages per connection, and sums up its windows", {
   skip,
 }, async () => {
-  await withServer(bench, peer, async ({ first, pid }) => {
-    const where = { port: Number(first.port), serverPid: pid, serverCore: 0 };
-    const running = await openLoad(load, { ...common, ...where, perConnection: 30 });
+  await withServer(bench, peer, async (server) => {
+    const running = await loadOn(bench, server, { ...common, perConnection: 30 });
     try {
       for (const times of [1, 2]) {
         const result = await running.run({ warmup: 0, seconds: 20 });
@@ -37,34 +34,36 @@ test("a load sends exactly what each connection is to send, and sums up its wind
   });
 });
 
-test("with a rate no message leaves before it is due", { skip }, async () => {
+test("at a rate no message is sent before it is due", { skip }, async () => {
   await withServer(bench, peer, async (server) => {
     const rate = 1000;
     const { messages, seconds, ...result } = await loadServer(bench, server, { ...common, rate });
     assert.equal(result.rate, rate);
-    // One is due at the very beginning. What was due just before it, and out, is answered in the window: at
-    // most one on each connection.
+    // One message is due at the start. Messages that were in flight at the start, at most one per connection, are
+    // answered in the window.
     const most = rate * seconds + 1 + common.connections;
     assert.ok(messages <= most, `${messages} in ${seconds} s`);
   });
 });
 
-test("a message that could not leave on time counts from when it was due", { skip }, async () => {
+test("the latency of a message that was sent late counts from when it was due", {
+  skip,
+}, async () => {
   await withServer(bench, peer, async (server) => {
-    // Far more than any server can do: the last messages of the window have waited for most of it.
+    // No server reaches this rate: the last messages of the window have waited for most of it.
     const options = { ...common, rate: 10_000_000 };
     const { latencyUs, seconds } = await loadServer(bench, server, options);
     assert.ok(latencyUs.max > seconds * 1e6 * 0.5, `${latencyUs.max} us in ${seconds} s`);
   });
 });
 
-test("in churn a connection ends after its messages", { skip }, async () => {
+test("in churn a connection closes after its messages", { skip }, async () => {
   await withServer(bench, peer, async (server) => {
     const options = { ...common, mode: "churn", life: 4 } as const;
     const { messages, lives = 0, lost } = await loadServer(bench, server, options);
     assert.equal(lost, 0);
     assert.ok(lives > 0);
-    // Those that are under way at either end of the window have had up to three of their four.
+    // Connections that are open at the start or the end of the window have up to three of their four messages.
     assert.ok(Math.abs(messages - lives * 4) <= common.connections * 4, `${messages} / ${lives}`);
   });
 });

@@ -12,7 +12,7 @@ test("every call of a summary is counted, whether or not some of them failed", (
   assert.deepEqual(parseSummary(fixture("strace-uring.txt")), { io_uring_enter: 201 });
 });
 
-test("the line of totals is no call", () => {
+test("the line of totals is not a call", () => {
   assert.ok(!("total" in parseSummary(fixture("strace-node.txt"))));
   assert.equal(totalOf(parseSummary("")), 0);
 });

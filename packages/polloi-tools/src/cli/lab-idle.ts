@@ -1,6 +1,5 @@
 import { kernel } from "polloi/internal";
-import { findContenders } from "../lab/contenders.ts";
-import { type IdleSettings, measureIdle } from "../lab/idle.ts";
+import { findContenders, type IdleSettings, measureIdle } from "../lab/idle.ts";
 import { idleLab } from "../lab/idle-report.ts";
 import { type LabFlags, runLab, UsageError } from "./lab.ts";
 

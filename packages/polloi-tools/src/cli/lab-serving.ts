@@ -1,8 +1,6 @@
 import { kernel } from "polloi/internal";
-import { enginesToCompare, measureEngines } from "../lab/engines.ts";
-import { enginesLab } from "../lab/engines-report.ts";
-import { measureModels, waysToServe } from "../lab/models.ts";
-import { modelsLab } from "../lab/models-report.ts";
+import { enginesLab, enginesToCompare, measureEngines } from "../lab/engines.ts";
+import { measureModels, modelsLab, modelsToCompare } from "../lab/models.ts";
 import type { ServingSettings } from "../lab/serving.ts";
 import { type LabFlags, runLab, UsageError } from "./lab.ts";
 
@@ -30,7 +28,7 @@ export function labModels(flags: ServingFlags, version: string): Promise<number>
     flags,
     version,
     measure: async (session) => {
-      const known = waysToServe(kernel).map(({ name }) => name);
+      const known = modelsToCompare(kernel).map(({ name }) => name);
       for (const name of flags.models ?? []) {
         if (known.includes(name)) continue;
         throw new UsageError(`there is no model '${name}': choose from ${known.join(", ")}`);

@@ -1,8 +1,7 @@
 import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { TooFewDescriptors } from "../lab/idle.ts";
-import { ChartsMissing, openCharts } from "../measure/chart.ts";
-import type { Charts } from "../measure/chart-types.ts";
+import { type Charts, ChartsMissing, openCharts } from "../measure/chart.ts";
 import { reportPage } from "../measure/page.ts";
 import { ProgressLine } from "../measure/progress.ts";
 import {

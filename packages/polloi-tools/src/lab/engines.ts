@@ -1,15 +1,27 @@
-/** `polloi lab engines`: one event loop on each of the engines, asked the same by the same client. */
+/** `polloi lab engines`: one event loop on each of the engines, under the same load. */
 import { type EngineName, probeEngines } from "polloi";
 import { FD_SETSIZE, type Kernel } from "polloi/internal";
-import type { LabSession } from "../measure/report.ts";
+import { growthIn } from "../measure/grid.ts";
+import type { Lab, LabSession } from "../measure/report.ts";
+import { growthTexts } from "../measure/verdict.ts";
 import type { ServingContender, ServingResult, ServingSettings } from "./serving.ts";
+import {
+  costText,
+  servingGrid,
+  servingMeasures,
+  servingReport,
+  throughputText,
+} from "./serving-report.ts";
 import { measureServing } from "./serving-run.ts";
 
-/** What select's server has open beside its connections fits in here; rounded to a number that is read. */
+/** The most connections of select beside the descriptors that its server has open, rounded down. */
 const SELECT_SIZE = 980;
 
 /** The oldest first, as in the other figures. */
 const ORDER: readonly EngineName[] = ["select", "poll", "epoll", "io_uring"];
+
+/** With fewer connections a wait finds one of them ready. The growth is that of busier loops. */
+const LEAST_CONNECTIONS = 10;
 
 /** The engines that work here, and why the others do not. */
 export function enginesToCompare(kernel: Kernel): {
@@ -40,15 +52,15 @@ export function enginesToCompare(kernel: Kernel): {
   return { contenders, skipped };
 }
 
-/** Measures the engines, or those that are named. */
+/** Measures all engines, or those in `names`. */
 export function measureEngines(
   kernel: Kernel,
   settings: ServingSettings,
-  named: readonly string[] | undefined,
+  names: readonly string[] | undefined,
   session: LabSession,
 ): Promise<ServingResult> {
   const { contenders, skipped } = enginesToCompare(kernel);
-  const isNamed = ({ name }: { readonly name: string }): boolean => named?.includes(name) ?? true;
+  const isNamed = ({ name }: { readonly name: string }): boolean => names?.includes(name) ?? true;
   const { connections } = settings;
   const most = connections.at(-1) ?? 0;
   return measureServing(
@@ -58,7 +70,7 @@ export function measureEngines(
       contenders: contenders.filter(isNamed),
       skipped: skipped.filter(isNamed),
       settings,
-      // As far as it goes, so that its line does not end at a tenth of it.
+      // select is measured up to its own limit as well.
       sizesOf: ({ maxFd }) =>
         maxFd === undefined || most <= SELECT_SIZE
           ? connections
@@ -66,4 +78,35 @@ export function measureEngines(
     },
     session,
   );
+}
+
+/** The report of a comparison of the engines. */
+export const enginesLab: Lab<ServingResult> = {
+  name: "engines",
+  format: 1,
+  report: (result) =>
+    servingReport(result, {
+      title: "polloi lab engines: one event loop on each engine",
+      findings: findings(result),
+      method: [
+        `The same echo server on one event loop, on each engine; messages of ${result.settings.sizeBytes} bytes over loopback TCP.`,
+        "Every connection is busy, so a wait finds many of them ready, and engines that check every descriptor find work at each. polloi lab idle measures what idle descriptors cost.",
+      ],
+      dashed: new Set(["select", "epoll-edge"]),
+    }),
+};
+
+/** Three sentences: throughput, the growth of CPU time, and the memory of a connection. */
+function findings(result: ServingResult): string[] {
+  const { cpu } = servingMeasures(result);
+  const growth = growthTexts(growthIn(servingGrid(result), cpu.value, LEAST_CONNECTIONS), {
+    of: "connections",
+    what: "the CPU time of a message",
+  });
+  const memory = costText(result, "memory");
+  return [
+    throughputText(result),
+    growth.length === 0 ? undefined : `${growth.join(". ")}.`,
+    memory && `Memory per connection: ${memory}.`,
+  ].filter((line) => line !== undefined);
 }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Cell, IdleResult, Sample } from "./idle.ts";
-import { cellDisturbed, idleGrowth, idleLab, remarks } from "./idle-report.ts";
+import type { IdleCell, IdleResult, IdleSample } from "./idle.ts";
+import { idleGrowth, idleLab, idleRemarks } from "./idle-report.ts";
 
-/** Samples with these CPU times, and by the clock so many times as long. */
-function samples(cpuUs: readonly number[], stretch = 1): Sample[] {
+/** Samples with these CPU times, and elapsed times that are longer by a factor. */
+function samples(cpuUs: readonly number[], stretch = 1): IdleSample[] {
   return cpuUs.map((each, i) => ({
     round: i + 1,
     events: 100,
@@ -14,7 +14,7 @@ function samples(cpuUs: readonly number[], stretch = 1): Sample[] {
   }));
 }
 
-function resultOf(cells: Cell[], more: Partial<IdleResult> = {}): IdleResult {
+function resultOf(cells: IdleCell[], more: Partial<IdleResult> = {}): IdleResult {
   return {
     lab: "idle",
     format: 1,
@@ -47,7 +47,7 @@ function resultOf(cells: Cell[], more: Partial<IdleResult> = {}): IdleResult {
   };
 }
 
-test("growth is taken round by round, from the first size that was measured to the last", () => {
+test("growth is computed round by round, from the first measured size to the last", () => {
   const result = resultOf([
     { engine: "poll", idle: 10, samples: samples([1, 2, 4]) },
     { engine: "poll", idle: 100, samples: samples([10, 10, 20]) },
@@ -73,50 +73,48 @@ test("a round that is missing at one size is not compared with another round", (
   assert.deepEqual(growth?.ratio, { median: 5, min: 4, max: 10 });
 });
 
-test("a figure of which half of the rounds were disturbed is marked, and the mark is explained", () => {
-  const quiet: Cell = { engine: "poll", idle: 10, samples: samples([1, 1]) };
-  const busy: Cell = {
+test("a figure with half of its rounds disturbed is marked, and the mark is explained", () => {
+  const quiet: IdleCell = { engine: "poll", idle: 10, samples: samples([1, 1]) };
+  const busy: IdleCell = {
     engine: "epoll",
     idle: 10,
     samples: [...samples([1], 1.2), ...samples([1])],
   };
-  assert.equal(cellDisturbed(quiet), false);
-  assert.equal(cellDisturbed(busy), true);
   const result = resultOf([quiet, busy]);
   assert.deepEqual(idleLab.report(result).figures[0]?.table.rows, [
     ["10", "1.00 (1.00-1.00)", "1.00 (1.00-1.00)~"],
   ]);
-  const said = remarks(result).join("\n");
-  assert.match(said, /^~ in half/m);
+  const said = idleRemarks(result).join("\n");
+  assert.match(said, /^~ in at least half/m);
   assert.match(said, /^disturbed: 1 of 4 samples/m);
 });
 
-test("a run is called undisturbed only when every sample was, and nothing was stolen", () => {
-  const cells: Cell[] = [{ engine: "poll", idle: 10, samples: samples([1, 1]) }];
-  assert.match(remarks(resultOf(cells)).join("\n"), /^undisturbed: each of 2 samples/m);
-  const stolen = remarks(resultOf(cells, { stolen: 0.05 })).join("\n");
-  assert.match(stolen, /^disturbed: 0 of 2 samples .* other machines took 5 %/m);
+test("a run is reported as undisturbed only when every sample was, without steal time", () => {
+  const cells: IdleCell[] = [{ engine: "poll", idle: 10, samples: samples([1, 1]) }];
+  assert.match(idleRemarks(resultOf(cells)).join("\n"), /^undisturbed: all 2 samples/m);
+  const stolen = idleRemarks(resultOf(cells, { stolen: 0.05 })).join("\n");
+  assert.match(stolen, /^disturbed: 0 of 2 samples .* other machines used 5 %/m);
 });
 
-test("what is left out, fails or is skipped is said by name, and only a failure fails the run", () => {
-  const left: Cell[] = [1000, 3000, 9000].map((idle) => ({
+test("engines that are left out, fail or are skipped are named, and only a failure fails the run", () => {
+  const left: IdleCell[] = [1000, 3000, 9000].map((idle) => ({
     engine: "select",
     idle,
     samples: [],
     absent: { reason: "too high", failed: false },
   }));
   const skipped = [{ name: "io_uring", reason: "seccomp" }];
-  const lines = remarks(resultOf(left, { skipped, notes: ["to 50 instead"] }));
+  const lines = idleRemarks(resultOf(left, { skipped, notes: ["to 50 instead"] }));
   assert.ok(lines.includes("left out: select at 1,000, 3,000 and 9,000: too high"));
   assert.ok(lines.includes("skipped: io_uring: seccomp"));
-  assert.ok(lines.includes("clipped: to 50 instead"));
+  assert.ok(lines.includes("reduced: to 50 instead"));
   assert.equal(idleLab.report(resultOf(left)).failed, false);
-  const broken: Cell = {
+  const broken: IdleCell = {
     engine: "poll",
     idle: 10,
     samples: [],
     absent: { reason: "lost", failed: true },
   };
   assert.equal(idleLab.report(resultOf([...left, broken])).failed, true);
-  assert.ok(remarks(resultOf([broken])).includes("failed: poll at 10: lost"));
+  assert.ok(idleRemarks(resultOf([broken])).includes("failed: poll at 10: lost"));
 });

@@ -1,171 +1,171 @@
-/** What a run of `polloi lab idle` says, in figures and in words; nothing here measures. */
+/** The report of `polloi lab idle`. */
 import {
-  absenceLines,
+  type Cell,
+  figureText,
   type Grid,
-  type GridCell,
   type Growth,
+  gridAbsences,
   gridChart,
   gridTable,
   growthIn,
   hasFailed,
   type Measure,
+  mostly,
 } from "../measure/grid.ts";
 import type { Figure, Lab } from "../measure/report.ts";
 import { percent, threeFigures, timeText, whole } from "../measure/table.ts";
 import { growthTexts, rank, rankAtLargest, rankingText } from "../measure/verdict.ts";
-import type { IdleResult, Sample } from "./idle.ts";
+import type { IdleResult, IdleSample } from "./idle.ts";
 
-/** What is told of `polloi lab idle`. */
 export const idleLab: Lab<IdleResult> = {
   name: "idle",
   format: 1,
   report: (result) => ({
-    title: "polloi lab idle: what silent descriptors cost",
+    title: "polloi lab idle: the cost of idle descriptors",
     findings: idleFindings(result),
-    figures: [figureOf(result, "cpuUs"), figureOf(result, "wallUs")],
-    remarks: remarks(result),
-    meaning: meaning(result),
-    failed: hasFailed(idleGrid(result)),
+    figures: [
+      figureOf(result, CPU_TIME, { y: "CPU time per wake-up", file: "lab-idle-cpu" }),
+      figureOf(result, ELAPSED_TIME, { y: "time per wake-up", file: "lab-idle-clock" }),
+    ],
+    remarks: idleRemarks(result),
+    method: method(result),
+    failed: hasFailed(result.cells),
     result,
   }),
 };
 
-/** A sample whose CPU time is less than this share of its time by the clock was kept from its core. */
+/** A sample with less CPU time than this share of its elapsed time was kept from its core. */
 const WHOLE_CORE = 0.9;
-/** More than this share of the machine's time given to others is worth a word. */
-const MUCH_STOLEN = 0.01;
-/** Engines whose line may lie on that of another: select on poll, edges on levels. */
-const ALIKE: ReadonlySet<string> = new Set(["select", "epoll-edge"]);
+/** More than this share of the machine's time given to other machines is reported. */
+const NOTABLE_STEAL = 0.01;
+/** Engines whose line may lie on that of another: select on poll, edge-triggered on level-triggered. */
+const DASHED: ReadonlySet<string> = new Set(["select", "epoll-edge", "io_uring-edge"]);
 
-/** Whether something else ran in the sample's place: its waits never sleep, so all of its time is CPU. */
-export function isDisturbed({ cpuUs, wallUs }: Sample): boolean {
+/** Whether another process used the core: the waits never sleep, so all of the elapsed time should be CPU time. */
+function isDisturbed({ cpuUs, wallUs }: IdleSample): boolean {
   return cpuUs < wallUs * WHOLE_CORE;
 }
 
-/** Whether at least half of a cell's rounds were disturbed, so that its median by the clock is as well. */
-export function cellDisturbed({ samples }: Pick<GridCell<Sample>, "samples">): boolean {
-  return samples.length > 0 && samples.filter(isDisturbed).length * 2 >= samples.length;
-}
-
-/** A result as a grid. */
-export function idleGrid({ engines, cells }: IdleResult): Grid<Sample> {
+function idleGrid({ engines, cells }: IdleResult): Grid<IdleSample> {
   return {
     of: "idle",
     contenders: engines,
-    cells: cells.map(({ engine, idle, samples, absent }) => ({
-      name: engine,
-      at: idle,
-      samples,
-      absent,
-    })),
+    cells: cells.map(({ engine, idle, ...cell }) => ({ name: engine, at: idle, ...cell })),
   };
 }
 
-const MEASURES: Readonly<Record<"cpuUs" | "wallUs", Measure<Sample>>> = {
-  cpuUs: measureOf("CPU time of one wake-up", ({ cpuUs }) => cpuUs),
-  wallUs: measureOf("Time by the clock of one wake-up", ({ wallUs }) => wallUs),
+const COMMON = {
+  unit: "µs",
+  format: threeFigures,
+  mark: (cell: Cell<IdleSample>): string => (mostly(cell, isDisturbed) ? "~" : ""),
+} as const;
+const CPU_TIME: Measure<IdleSample> = {
+  title: "CPU time per wake-up",
+  value: ({ cpuUs }) => cpuUs,
+  ...COMMON,
 };
-
-function measureOf(title: string, value: (sample: Sample) => number): Measure<Sample> {
-  const mark = (cell: GridCell<Sample>): string => (cellDisturbed(cell) ? "~" : "");
-  return { title, unit: "µs", value, format: threeFigures, mark };
-}
+const ELAPSED_TIME: Measure<IdleSample> = {
+  title: "Elapsed time per wake-up",
+  value: ({ wallUs }) => wallUs,
+  ...COMMON,
+};
 
 /** The growth of the CPU time of every engine that was measured at two sizes or more. */
 export function idleGrowth(result: IdleResult): Growth[] {
-  return growthIn(idleGrid(result), MEASURES.cpuUs);
+  return growthIn(idleGrid(result), CPU_TIME.value);
 }
 
-function figureOf(result: IdleResult, name: keyof typeof MEASURES): Figure {
-  const measure = MEASURES[name];
+function figureOf(
+  result: IdleResult,
+  measure: Measure<IdleSample>,
+  { y, file }: { readonly y: string; readonly file: string },
+): Figure {
   const grid = idleGrid(result);
   const { active, rounds, pairs } = result.settings;
   const { cpu, kernel, runtime, polloi, date } = result.host;
   const samples = result.cells.flatMap((cell) => cell.samples);
   const disturbed = samples.filter(isDisturbed).length;
-  const quiet = disturbed === 0 ? "" : `; ${disturbed} of ${samples.length} samples disturbed`;
-  const beside = active === 1 ? "One active socket" : `${whole(active)} active sockets`;
-  const chart = gridChart(grid, measure, {
-    title: `${measure.title}, beside idle descriptors`,
-    subtitle: `${beside}; median of ${rounds} rounds, shaded from the smallest to the largest; lower is better`,
-    footer: `polloi ${polloi} on ${runtime}, Linux ${kernel}, ${cpu}, ${date.slice(0, 10)}${quiet}`,
-    x: {
-      label: pairs ? "idle ends of pairs, watched" : "idle descriptors, watched",
-      scale: "log",
-      format: whole,
-    },
-    y: {
-      label: name === "cpuUs" ? "CPU time per wake-up" : "time per wake-up",
-      scale: "log",
-      format: timeText,
-    },
-    dashed: ALIKE,
-  });
+  const note = disturbed === 0 ? "" : `; ${disturbed} of ${samples.length} samples disturbed`;
+  const sockets = active === 1 ? "One active socket" : `${whole(active)} active sockets`;
   return {
     title: measure.title,
     note: ` in µs: median of ${rounds} (smallest-largest)`,
-    table: gridTable(grid, measure),
-    ...(chart.series.length === 0 ? {} : { chart }),
-    file: name === "cpuUs" ? "lab-idle-cpu" : "lab-idle-clock",
+    table: gridTable(grid, (cell) => figureText(cell, measure)),
+    chart: gridChart(grid, measure, {
+      title: `${measure.title}, with idle descriptors`,
+      subtitle: `${sockets}; median of ${rounds} rounds, shaded from the smallest to the largest; lower is better`,
+      footer: `polloi ${polloi} on ${runtime}, Linux ${kernel}, ${cpu}, ${date.slice(0, 10)}${note}`,
+      x: {
+        label: pairs ? "idle ends of pairs, watched" : "idle descriptors, watched",
+        scale: "log",
+        format: whole,
+      },
+      y: { label: y, scale: "log", format: timeText },
+      dashed: DASHED,
+    }),
+    file,
   };
 }
 
-/** Three sentences from the figures: how the cost grows, and who is cheapest beside most and beside fewest. */
+/** Three sentences: how the cost grows, and the cheapest engine at the largest and at the smallest size. */
 export function idleFindings(result: IdleResult): string[] {
   const grid = { ...idleGrid(result), of: "idle descriptors" };
   const words = {
-    measure: MEASURES.cpuUs,
-    led: "took least CPU time for a wake-up",
-    ratio: (ratio: string, label: string) => `${label} took ${ratio} times as much`,
+    measure: CPU_TIME,
+    best: "used the least CPU time per wake-up",
+    ratio: (ratio: string, label: string) => `${label} used ${ratio} times as much`,
   };
   const lines = growthTexts(idleGrowth(result), {
     of: "idle descriptors",
     what: "the CPU time of a wake-up",
   });
-  const most = rankAtLargest(grid, MEASURES.cpuUs, "less");
-  const fewest = Math.min(
-    ...grid.cells.filter(({ samples }) => samples.length > 0).map(({ at }) => at),
-  );
-  const least = rank(
-    grid.cells.filter(({ at }) => at === fewest),
-    MEASURES.cpuUs,
+  const atMost = rankAtLargest(grid, CPU_TIME, "less");
+  const measured = grid.cells.filter(({ samples }) => samples.length > 0);
+  const least = Math.min(...measured.map(({ at }) => at));
+  const atLeast = rank(
+    grid.cells.filter(({ at }) => at === least),
+    CPU_TIME,
     "less",
   );
-  if (most !== undefined) lines.push(rankingText(grid, most, words));
-  if (least !== undefined && least.at !== most?.at) lines.push(rankingText(grid, least, words));
+  if (atMost !== undefined) lines.push(rankingText(grid, atMost, words));
+  if (atLeast !== undefined && atLeast.at !== atMost?.at) {
+    lines.push(rankingText(grid, atLeast, words));
+  }
   return lines.map((line) => `${line}.`);
 }
 
-/** What a wake-up is, and what is to be expected of it, which holds whatever was measured. */
-function meaning({ settings }: IdleResult): string[] {
+function method({ settings }: IdleResult): string[] {
   const { active, writes, pairs } = settings;
-  const idle = pairs ? "ends of silent socket pairs" : "silent sockets";
+  const idle = pairs ? "ends of idle socket pairs" : "idle sockets";
   return [
-    `A wake-up is one socket's share of a wait that found it ready, the read of its byte, and the write that makes the next one ready: ${whole(active)} at a time, ${whole(writes)} further writes in a chain.`,
-    `Beside the active ${active === 1 ? "pair" : "pairs"}, ${idle} are watched that are never ready. select and poll are handed all of them at every wait, and look at each; epoll leaves them with the kernel, and is told what is ready.`,
-    "So a level line is an engine that pays for what happens, and a rising one an engine that pays for what might.",
+    `A wake-up is the share of one socket in a wait that reported it as ready, the read of its byte, and the write that makes the next socket ready: ${whole(active)} at a time, ${whole(writes)} further writes in a chain.`,
+    `Besides the active ${active === 1 ? "pair" : "pairs"}, the engine watches ${idle} that are never ready. select and poll receive all of them in every wait and check each; epoll and io_uring keep them in the kernel, which reports those that are ready.`,
+    "A flat line is an engine whose cost depends on what is ready; a rising line is one whose cost depends on what is watched.",
   ];
 }
 
-/** What a reader has to know before believing a figure: what was left out, and what was disturbed. */
-export function remarks(result: IdleResult): string[] {
+/** What limits the figures: what was left out, and what was disturbed. */
+export function idleRemarks(result: IdleResult): string[] {
   const { skipped, notes, cells, stolen } = result;
   const samples = cells.flatMap((cell) => cell.samples);
   const disturbed = samples.filter(isDisturbed).length;
   const lines = skipped.map(({ name, reason }) => `skipped: ${name}: ${reason}`);
-  lines.push(...notes.map((note) => `clipped: ${note}`));
-  if (result.interrupted !== undefined) lines.push(`cut short: ${result.interrupted}`);
-  lines.push(...absenceLines(idleGrid(result)));
-  if (cells.some(cellDisturbed)) {
-    lines.push("~ in half of its rounds or more this one had less than 90 % of a core to itself");
+  lines.push(...notes.map((note) => `reduced: ${note}`));
+  if (result.interrupted !== undefined) lines.push(`incomplete: ${result.interrupted}`);
+  lines.push(...gridAbsences(idleGrid(result)));
+  if (cells.some((cell) => mostly(cell, isDisturbed))) {
+    lines.push("~ in at least half of the rounds this engine had less than 90 % of a core");
   }
-  const share = `${disturbed} of ${samples.length} samples had less than 90 % of a core`;
-  const others =
-    (stolen ?? 0) > MUCH_STOLEN ? `, and other machines took ${percent(stolen ?? 0)}` : "";
-  if (disturbed > 0 || others !== "") {
-    lines.push(`disturbed: ${share}${others}; CPU time suffers less from it than the clock does`);
+  const steal =
+    (stolen ?? 0) > NOTABLE_STEAL
+      ? `, and other machines used ${percent(stolen ?? 0)} of this one`
+      : "";
+  if (disturbed > 0 || steal !== "") {
+    lines.push(
+      `disturbed: ${disturbed} of ${samples.length} samples had less than 90 % of a core${steal}; this affects CPU time less than elapsed time`,
+    );
   } else if (samples.length > 0) {
-    lines.push(`undisturbed: each of ${samples.length} samples had 90 % of a core or more`);
+    lines.push(`undisturbed: all ${samples.length} samples had at least 90 % of a core`);
   }
   return lines;
 }

@@ -1,10 +1,13 @@
-/** Runs the cells of a comparison of servers, to and fro, within the time and the room that there is. */
+/** Runs the cells of a comparison of servers, in alternating order, within the time and the capacity available. */
 import { SysError } from "polloi";
 import type { Kernel } from "polloi/internal";
+import { ChildFailed } from "../measure/child.ts";
 import { type Cores, divideCores } from "../measure/cores.ts";
-import { describeHost, machineTicks, stolenShare } from "../measure/host.ts";
+import { describeHost } from "../measure/host.ts";
+import { machineTicks, stolenShare } from "../measure/process-stats.ts";
 import type { LabSession } from "../measure/report.ts";
-import { type ChildCost, roomNow, whyNoRoom } from "./children-room.ts";
+import { orderOf } from "../measure/rounds.ts";
+import { type ChildCost, capacityNow, whyTooMany } from "./capacity.ts";
 import type {
   ServingCell,
   ServingContender,
@@ -18,7 +21,6 @@ import {
   TooLittleMemory,
   TooManyDescriptors,
 } from "./serving-cell.ts";
-import { ServerFailed } from "./serving-process.ts";
 
 /** What is to be compared. */
 export interface ServingPlan {
@@ -26,23 +28,23 @@ export interface ServingPlan {
   readonly contenders: readonly ServingContender[];
   readonly skipped: ServingResult["skipped"];
   readonly settings: ServingSettings;
-  /** Which contender is measured at which number; the same for all, unless one has numbers of its own. */
+  /** The numbers of connections at which a contender is measured. */
   readonly sizesOf: (contender: ServingContender) => readonly number[];
-  /** Why a contender has nothing to show at a number, whatever the machine. */
+  /** Why a contender cannot be measured at a number, independent of the machine. */
   readonly absent?: (contender: ServingContender, connections: number) => string | undefined;
 }
 
-/** So many are started first to see what one costs. */
+/** The number of processes or threads that are started first to measure the cost of one. */
 const PROBED = 4;
-/** What a cell takes beside what is counted: to start a server, to warm it up, to end it. */
+/** The time of a cell besides counting: to start the server, to warm it up, to stop it. */
 const AROUND_MS = 700;
-/** Without anything to start, connections are answered within this, and about so much for each. */
+/** Without anything to start, connections are answered within this time, plus the time for each. */
 const ANSWER_MS = 500;
 const ANSWER_EACH_MS = 0.25;
-/** Started ones may take so many times as long as was seen with fewer. */
+/** Processes and threads may take this many times as long as was measured with fewer. */
 const LENIENCE = 4;
 
-/** Measures. In each round every number of connections, and at each every contender, who goes first changing. */
+/** Measures every contender at every number of connections in each round, in alternating order. */
 export async function measureServing(
   kernel: Kernel,
   plan: ServingPlan,
@@ -96,13 +98,13 @@ class ServingRun {
     );
   }
 
-  /** @returns What a reader has to know of how it went. */
+  /** @returns Notes on the run. */
   async measure(): Promise<string[]> {
     const { rounds, limitMs } = this.#plan.settings;
     try {
       await this.#probe();
       for (let round = 1; round <= rounds; round++) {
-        for (const cell of this.#turns(round)) {
+        for (const cell of this.#order(round)) {
           if (performance.now() - this.#begin > limitMs) return this.#unfinished(round, "limit");
           await this.#measureCell(cell, round);
         }
@@ -115,22 +117,23 @@ class ServingRun {
     }
   }
 
-  /** The cells of a round: by rising number, and at each who goes first changes. */
-  #turns(round: number): ServingCell[] {
+  /** The cells of a round: by ascending size, with the contenders in alternating order. */
+  #order(round: number): ServingCell[] {
     const sizes = [...new Set(this.cells.map(({ at }) => at))].sort((a, b) => a - b);
-    return sizes.flatMap((size, row) => {
-      const cells = this.cells.filter(({ at }) => at === size);
-      const first = (round + row) % cells.length;
-      return [...cells.slice(first), ...cells.slice(0, first)];
-    });
+    return sizes.flatMap((size, row) =>
+      orderOf(
+        this.cells.filter(({ at }) => at === size),
+        round + row,
+      ),
+    );
   }
 
-  /** Finds out what a process or thread costs, before hundreds of them are started. */
+  /** Measures the cost of a process or thread before hundreds of them are started. */
   async #probe(): Promise<void> {
     for (const contender of this.#plan.contenders) {
-      const many = this.cells.some(({ name, at }) => name === contender.name && at > PROBED);
-      if (contender.starts === undefined || !many) continue;
-      this.#tell(`what one ${contender.starts} costs`);
+      const isNeeded = this.cells.some(({ name, at }) => name === contender.name && at > PROBED);
+      if (contender.starts === undefined || !isNeeded) continue;
+      this.#showStep(`the cost of one ${contender.starts}`);
       try {
         const { settings } = this.#plan;
         const parts = this.#parts(contender, PROBED, 0, settings.patienceMs);
@@ -140,7 +143,7 @@ class ServingRun {
         );
       } catch (error) {
         if (this.#session.signal.aborted) throw error;
-        // It will fail again where it is noted.
+        // It fails again in a cell, where it is recorded.
       }
     }
   }
@@ -150,14 +153,14 @@ class ServingRun {
     if (contender === undefined || cell.absent !== undefined) return;
     const { patienceMs, rounds } = this.#plan.settings;
     const at = `${cell.at} ${cell.at === 1 ? "connection" : "connections"}`;
-    this.#tell(`round ${round} of ${rounds}, ${at}: ${contender.label}`);
+    this.#showStep(`round ${round} of ${rounds}, ${at}: ${contender.label}`);
     const cost = this.#costs.get(cell.name);
     if (round > this.#roundsOf(cell)) return;
     if (contender.starts !== undefined && cell.at > PROBED) {
       const reason =
         cost === undefined
-          ? `none of the first ${PROBED} answered, so nobody knows what one ${contender.starts} costs`
-          : whyNoRoom(cell.at, cost, roomNow(patienceMs));
+          ? `none of the first ${PROBED} answered, so the cost of one ${contender.starts} is unknown`
+          : whyTooMany(cell.at, cost, capacityNow(patienceMs));
       if (reason !== undefined) {
         if (cell.samples.length === 0) cell.absent = { reason, failed: false };
         return;
@@ -189,7 +192,7 @@ class ServingRun {
     return { kernel, contender, connections, round, settings, cores, openWithinMs, signal };
   }
 
-  /** Takes note of what one process or thread has cost: a few together tell it better than one. */
+  /** Records the cost of one process or thread. Several give a better estimate than one. */
   #learn({ name, starts }: ServingContender, sample: ServingSample): void {
     const { answered, memoryKiB, openMs, processes, threads } = sample;
     if (starts === undefined || answered === 0) return;
@@ -202,21 +205,21 @@ class ServingRun {
     });
   }
 
-  /** How long so many connections are waited for: some of them are perhaps never answered. */
+  /** The time limit for answers: some connections may never be answered. */
   #openWithinMs({ name, starts }: ServingContender, connections: number): number {
     const startMs = this.#costs.get(name)?.startMs;
     if (starts !== undefined && startMs === undefined) return Number.POSITIVE_INFINITY;
     return ANSWER_MS + LENIENCE * connections * Math.max(ANSWER_EACH_MS, startMs ?? 0);
   }
 
-  /** What opening a cell is expected to take: as long as it has, or as what it starts has. */
+  /** The expected time to open a cell, from earlier rounds or from the cost of what it starts. */
   #openingMs({ name, at, samples }: ServingCell): number {
     const startMs = this.#costs.get(name)?.startMs;
     if (startMs !== undefined) return at * startMs;
     return samples.at(-1)?.openMs ?? at * ANSWER_EACH_MS;
   }
 
-  /** What takes long to open is not opened in every round: all rounds together are to take half the patience. */
+  /** Cells that take long to open have fewer rounds: all rounds together take at most half the patience. */
   #roundsOf(cell: ServingCell): number {
     const { rounds, patienceMs } = this.#plan.settings;
     const affordable = Math.floor(patienceMs / 2 / this.#openingMs(cell));
@@ -228,7 +231,7 @@ class ServingRun {
     return AROUND_MS + 1.25 * cellMs + this.#openingMs(cell);
   }
 
-  #tell(text: string): void {
+  #showStep(text: string): void {
     const { rounds, limitMs } = this.#plan.settings;
     const all = this.cells
       .filter(({ absent }) => absent === undefined)
@@ -237,20 +240,20 @@ class ServingRun {
         0,
       );
     const steps = Math.max(1, Math.min(all, limitMs));
-    // Whatever cells take, it is over when its time is.
+    // The run ends at the time limit, whatever the cells take.
     const elapsed = (steps * (performance.now() - this.#begin)) / limitMs;
     const done = Math.min(Math.max(this.#doneMs, elapsed), 0.99 * steps);
     this.#session.progress.step(text, { done, steps });
   }
 
-  /** Why some cells have fewer rounds than were asked for. */
+  /** The cells that have fewer rounds than requested. */
   #fewerRounds(): string[] {
     const { rounds } = this.#plan.settings;
     return this.cells
       .filter(({ samples }) => samples.length > 0 && samples.length < rounds)
       .map(({ name, at, samples }) => {
         const label = this.#plan.contenders.find((each) => each.name === name)?.label ?? name;
-        return `${label} at ${at} ran in ${samples.length} of ${rounds} rounds, since it takes long to open`;
+        return `${label} at ${at} has ${samples.length} of ${rounds} rounds because it takes long to open`;
       });
   }
 
@@ -258,12 +261,12 @@ class ServingRun {
     const { rounds, limitMs } = this.#plan.settings;
     const reason =
       why === "limit"
-        ? `its time was up after ${limitMs / 1000} s (--limit)`
-        : "it was interrupted";
+        ? `the time limit of ${limitMs / 1000} s was reached (--limit)`
+        : "interrupted";
     for (const cell of this.cells) {
       if (cell.samples.length === 0) cell.absent ??= { reason, failed: false };
     }
-    return [`${reason}, in round ${round} of ${rounds}: these are the rounds that there are`];
+    return [`${reason}, in round ${round} of ${rounds}`];
   }
 }
 
@@ -272,6 +275,6 @@ function absenceOf(error: unknown): ServingCell["absent"] {
     return { reason: error.message, failed: false };
   }
   if (error instanceof SysError) return { reason: error.hint ?? error.message, failed: true };
-  if (error instanceof ServerFailed) return { reason: error.message, failed: true };
+  if (error instanceof ChildFailed) return { reason: error.message, failed: true };
   return undefined;
 }

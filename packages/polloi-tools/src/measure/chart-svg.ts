@@ -1,12 +1,12 @@
 import { ALL_COLOURS } from "./palette.ts";
 
 /**
- * Turns what the library has drawn into a picture that stands on its own: no classes and ids that
- * depend on what was drawn before, a name for who cannot see it, and colours for a dark surrounding.
+ * Turns the output of the library into a self-contained document: without classes and ids that depend on what was
+ * drawn before, with a text alternative, and with colours for dark mode.
  *
  * @remarks
- * Colours are attributes, which any rule of style overrides. So a viewer that knows no media queries
- * shows the light ones, and a browser does as the person's setting says, within an `<img>` too.
+ * Colours are attributes, which any style rule overrides. A viewer without media queries shows the light ones; a
+ * browser follows the user's setting, also within an `<img>`.
  */
 export function finishSvg(
   drawn: string,
@@ -18,9 +18,9 @@ export function finishSvg(
   }: {
     readonly title: string;
     readonly subtitle?: string;
-    /** What it shows, in words and figures. */
+    /** The text alternative. */
     readonly description: string;
-    /** A page may have the same chart in both; each is its own document all the same. */
+    /** Part of its ids, since a page may contain the same chart in both shapes. */
     readonly shape: "wide" | "narrow";
   },
 ): string {
@@ -30,10 +30,10 @@ export function finishSvg(
   const body = drawn
     .replace(/<style\s*>[\s\S]*?<\/style>/g, "")
     .replace(/ (?:class="zr[^"]*"|ecmeta_\w+="[^"]*"|pointer-events="visible")/g, "")
-    // What is not drawn has a colour all the same.
+    // Colours of lines that are not drawn.
     .replace(/ stroke="[^"]*" stroke-width="0"/g, "")
     .replace(/zr\d+-/g, `${prefix}-`)
-    // Three decimals are a thousandth of a pixel.
+    // Two decimals are a hundredth of a pixel.
     .replace(/(\d\.\d{2})\d+/g, "$1")
     .replace(/\n\s*\n/g, "\n")
     .trim();
@@ -43,13 +43,13 @@ export function finishSvg(
     .replace(/^(<svg\b[^>]*>)/, `$1\n${label}`)}\n`;
 }
 
-/** Text as it may stand in XML and HTML, within an element or an attribute. */
+/** Escapes text for XML and HTML, in elements and attributes. */
 export function escaped(text: string): string {
   const names: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
   return text.replace(/[&<>]/g, (sign) => names[sign] as string).replaceAll('"', "&quot;");
 }
 
-/** A rule for each colour that is used, as what it is used for. */
+/** A rule for each colour and attribute that occurs. */
 function darkRules(body: string): string {
   const rules = ALL_COLOURS.flatMap(({ light, dark }) =>
     ["fill", "stroke"]

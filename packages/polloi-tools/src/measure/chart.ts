@@ -1,14 +1,37 @@
 /**
- * Charts as SVG text, drawn by Apache ECharts, which needs neither a browser nor a DOM for it.
+ * Charts as SVG text, drawn by Apache ECharts, which needs neither a browser nor a DOM.
  *
- * The only file that loads the charting library; `chart-lines.ts`, `chart-bars.ts` and `chart-paper.ts` say in
- * its terms what is to be drawn. It is an optional peer: see docs/decisions/0009-charts-by-an-optional-peer.md.
+ * This is the only file that loads the charting library. It is an optional peer dependency: see
+ * docs/decisions/0009-charts-by-an-optional-peer.md.
  */
-import { barHeight, barOption, describedBars } from "./chart-bars.ts";
-import { describedLines, lineOption, NARROW, narrowOption, WIDE } from "./chart-lines.ts";
-import type { Option } from "./chart-paper.ts";
+import {
+  type BarChart,
+  barHeight,
+  barOption,
+  describedBars,
+  describedLines,
+  type LineChart,
+  lineOption,
+  NARROW,
+  narrowOption,
+  type Option,
+  WIDE,
+} from "./chart-options.ts";
 import { finishSvg } from "./chart-svg.ts";
-import type { Charts } from "./chart-types.ts";
+
+/** The format of a chart. */
+export type Shape = "wide" | "narrow";
+
+/** Draws charts. */
+export interface Charts {
+  /**
+   * @param shape - `"narrow"` is for a phone, on a page that shows the title and the footer itself.
+   * @returns An SVG document, readable in light and dark; the same text for the same chart.
+   */
+  lineChart(chart: LineChart, shape?: Shape): string;
+  /** @returns An SVG document, readable in light and dark; the same text for the same chart. */
+  barChart(chart: BarChart): string;
+}
 
 /** The charting library is not installed. */
 export class ChartsMissing extends Error {}
@@ -16,7 +39,7 @@ export class ChartsMissing extends Error {}
 /**
  * Loads the charting library.
  *
- * @throws ChartsMissing with one line that says what to install.
+ * @throws ChartsMissing with the command that installs it.
  */
 export async function openCharts(): Promise<Charts> {
   try {

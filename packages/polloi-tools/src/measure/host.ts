@@ -1,28 +1,32 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { runtimeFacts } from "polloi/internal/pure";
 
-/** Where and with what figures were taken. */
-export interface Host {
+/** The machine and the checkout that figures were measured on. */
+export interface HostFacts {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryGiB: number;
   /** The kernel's release, without "Linux". */
   readonly kernel: string;
-  /** The runtime's name and version. */
-  readonly runtime: string;
-  readonly polloi: string;
-  /** The commit of a checkout, with a word when files differ from it; null for an installed package. */
+  /** The commit of a checkout, marked when files differ from it; null for an installed package. */
   readonly commit: string | null;
   /** When the run began, ISO 8601. */
   readonly date: string;
-  /** The command that takes the same figures again. */
+  /** The command that measures the same again. */
   readonly command: string;
-  /** How many wanted to run when the run began: near 0 on a machine that is otherwise idle. */
+  /** The load average when the run began: near 0 on a machine that is otherwise idle. */
   readonly loadAverage: number;
+}
+
+/** The same, with the software that was measured. */
+export interface Host extends HostFacts {
+  /** The runtime's name and version. */
+  readonly runtime: string;
+  readonly polloi: string;
 }
 
 /** The root of the checkout, if this is one. */
@@ -31,15 +35,13 @@ const HOME: string = join(
   "../../",
 );
 
-/** Looks at this machine. */
-export function describeHost({ polloi, command }: Pick<Host, "polloi" | "command">): Host {
+/** Describes this machine. */
+export function hostFacts(command: string): HostFacts {
   return {
-    cpu: cpus()[0]?.model ?? "an unknown processor",
+    cpu: cpus()[0]?.model ?? "unknown processor",
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
-    runtime: runtimeFacts().title,
-    polloi,
     commit: commitOf(HOME),
     date: new Date().toISOString(),
     command,
@@ -47,7 +49,12 @@ export function describeHost({ polloi, command }: Pick<Host, "polloi" | "command
   };
 }
 
-/** The lines that every result shows. */
+/** Describes this machine, the runtime and polloi. */
+export function describeHost({ polloi, command }: Pick<Host, "polloi" | "command">): Host {
+  return { ...hostFacts(command), runtime: runtimeFacts().title, polloi };
+}
+
+/** The lines that every result of the lab begins with. */
 export function hostLines(host: Host): string[] {
   const { cpu, cores, memoryGiB, kernel, runtime, polloi, commit, date, command } = host;
   const of = commit === null ? "" : `, commit ${commit}`;
@@ -58,8 +65,9 @@ export function hostLines(host: Host): string[] {
   ];
 }
 
-function commitOf(folder: string): string | null {
-  if (!existsSync(`${folder}.git`)) return null;
+/** The commit of a checkout in short form, with "with changes" when tracked files differ from it; null where there is none. */
+export function commitOf(folder: string): string | null {
+  if (!existsSync(`${folder}/.git`)) return null;
   const git = (...args: string[]): string =>
     execFileSync("git", args, { cwd: folder, encoding: "utf8", stdio: "pipe" }).trim();
   try {
@@ -68,34 +76,4 @@ function commitOf(folder: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** Ticks of the machine's clock, all processors together, since it started. */
-export interface Ticks {
-  readonly stolen: number;
-  readonly all: number;
-}
-
-/**
- * How the machine has spent its time so far; null where that is not told.
- *
- * @source proc_stat(5): user nice system idle iowait irq softirq steal
- */
-export function machineTicks(): Ticks | null {
-  try {
-    const [, first = ""] = /^cpu +(.+)$/m.exec(readFileSync("/proc/stat", "utf8")) ?? [];
-    // The last two, of guests, are in user and nice already.
-    const ticks = first.split(" ").slice(0, 8).map(Number);
-    const [stolen] = ticks.slice(7);
-    if (stolen === undefined || ticks.some(Number.isNaN)) return null;
-    return { stolen, all: ticks.reduce((sum, each) => sum + each, 0) };
-  } catch {
-    return null;
-  }
-}
-
-/** The share of the machine's time that its hypervisor gave to others between two looks. */
-export function stolenShare(before: Ticks | null, after: Ticks | null): number | null {
-  if (before === null || after === null || after.all <= before.all) return null;
-  return (after.stolen - before.stolen) / (after.all - before.all);
 }

@@ -1,13 +1,13 @@
-/** Colours that are read on white and on black, the same thing always in the same one. */
+/** Colours that are legible on white and on black. A name has the same colour in every chart. */
 
-/** A colour as it is in a light surrounding and in a dark one. */
+/** A colour in light mode and in dark mode. */
 export interface Colour {
   readonly light: string;
   readonly dark: string;
 }
 
-/** Everything that is not data. Each light colour is told apart by its value, so no two may be equal. */
-export const PAPER: Readonly<Record<"background" | "ink" | "muted" | "grid" | "axis", Colour>> = {
+/** Everything but the data. No two light colours may be equal: the rules for dark mode select by value. */
+export const PAGE: Readonly<Record<"background" | "ink" | "muted" | "grid" | "axis", Colour>> = {
   background: { light: "#ffffff", dark: "#0d1117" },
   ink: { light: "#1f2328", dark: "#f0f6fc" },
   muted: { light: "#59636e", dark: "#9198a1" },
@@ -15,7 +15,7 @@ export const PAPER: Readonly<Record<"background" | "ink" | "muted" | "grid" | "a
   axis: { light: "#818b98", dark: "#656c76" },
 };
 
-/** The engines, by the names that they have in polloi. */
+/** The engines, by their names in polloi. */
 const ENGINES: Readonly<Record<string, Colour>> = {
   select: { light: "#bf3989", dark: "#f778ba" },
   poll: { light: "#bc4c00", dark: "#f0883e" },
@@ -24,8 +24,8 @@ const ENGINES: Readonly<Record<string, Colour>> = {
   io_uring: { light: "#8250df", dark: "#bc8cff" },
 };
 
-/** The five ways to serve, by the names that they have in polloi. */
-const WAYS: Readonly<Record<string, Colour>> = {
+/** The five serving models, by their names in polloi. */
+const MODELS: Readonly<Record<string, Colour>> = {
   blocking: { light: "#cf222e", dark: "#ff7b72" },
   process: { light: "#953800", dark: "#ffa657" },
   thread: { light: "#9a6700", dark: "#d29922" },
@@ -33,7 +33,7 @@ const WAYS: Readonly<Record<string, Colour>> = {
   event: { light: "#1a7f37", dark: "#3fb950" },
 };
 
-/** For whatever is not an engine, in the order in which it comes. */
+/** For all other names, in the order of their appearance. */
 const OTHERS: readonly Colour[] = [
   { light: "#1a7f37", dark: "#3fb950" },
   { light: "#cf222e", dark: "#ff7b72" },
@@ -44,18 +44,18 @@ const OTHERS: readonly Colour[] = [
   { light: "#6639ba", dark: "#d2a8ff" },
 ];
 
-/** The colours of a chart's series, each by its name; names that are no engine's take what is left. */
+/** The colours of a chart's series by name; other names take the remaining colours. */
 export function coloursOf(names: readonly string[]): Colour[] {
   let others = 0;
   return names.map(
-    (name) => ENGINES[name] ?? WAYS[name] ?? (OTHERS[others++ % OTHERS.length] as Colour),
+    (name) => ENGINES[name] ?? MODELS[name] ?? (OTHERS[others++ % OTHERS.length] as Colour),
   );
 }
 
-/** Every colour that a chart may hold. */
+/** Every colour that a chart may contain. */
 export const ALL_COLOURS: readonly Colour[] = [
-  ...Object.values(PAPER),
+  ...Object.values(PAGE),
   ...Object.values(ENGINES),
-  ...Object.values(WAYS),
+  ...Object.values(MODELS),
   ...OTHERS,
 ];

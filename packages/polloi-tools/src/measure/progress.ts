@@ -1,19 +1,19 @@
-/** How far a run is and how long it will take, for whoever waits for it. */
+/** The progress of a run, and an estimate of the time left. */
 
-/** Below this there is nothing to estimate from. */
+/** No estimate before this time has passed. */
 const FIRST_ESTIMATE_MS = 500;
-/** Where lines cannot be written over, this often at most. */
+/** The shortest interval between lines where a line cannot be overwritten. */
 const LINE_EVERY_MS = 5000;
 const BAR_WIDTH = 20;
 
-/** Where progress is written; standard error fits. */
+/** The destination of progress lines, such as standard error. */
 export interface ProgressStream {
   readonly isTTY?: boolean;
   readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
-/** A line that tells how far a run is: written over on a terminal, and now and then elsewhere. */
+/** A progress line: overwritten on a terminal, printed every five seconds elsewhere. */
 export class ProgressLine {
   readonly #stream: ProgressStream;
   readonly #now: () => number;
@@ -27,7 +27,7 @@ export class ProgressLine {
     this.#lastLine = this.#begin;
   }
 
-  /** Tells that `done` of `steps` are done, and what is next. */
+  /** Shows that `done` of `steps` are finished, and the next step. */
   step(text: string, { done, steps }: { readonly done: number; readonly steps: number }): void {
     const now = this.#now();
     const left = timeLeftText({ elapsedMs: now - this.#begin, share: done / steps });
@@ -43,13 +43,13 @@ export class ProgressLine {
     }
   }
 
-  /** Takes the line away, where it can be. */
+  /** Removes the line on a terminal. */
   end(): void {
     if (this.#stream.isTTY === true) this.#stream.write("\r\u001b[K");
   }
 }
 
-/** `about 12 s left`; empty as long as nobody can know. */
+/** `about 12 s left`; empty until there is an estimate. */
 export function timeLeftText({
   elapsedMs,
   share,

@@ -1,79 +1,96 @@
-import type { LineChart } from "./chart-types.ts";
+import type { LineChart } from "./chart-options.ts";
 import { type Host, hostLines } from "./host.ts";
-import { type Table, textTable } from "./table.ts";
+import { markdownTable, type Table, textTable } from "./table.ts";
 
-/** What every run of a lab has, as `--json` prints it and `--from` reads it. */
+/** A table, and a chart of the same figures where there is one. */
+export interface Figure {
+  readonly title: string;
+  /** Follows the title: a unit, the number of rounds. */
+  readonly note?: string;
+  readonly table: Table;
+  /** Lines below the table: what its marks mean, what was left out. */
+  readonly remarks?: readonly string[];
+  readonly chart?: LineChart | undefined;
+  /** The name of the file when its chart is saved, without extension. */
+  readonly file?: string;
+}
+
+/** A figure as text. */
+export function figureText({ title, note = "", table, remarks = [] }: Figure): string {
+  return [`\n${title}${note}`, textTable(table), ...remarks].join("\n");
+}
+
+/** A figure as Markdown, with its title in the first cell of the table. */
+export function figureMarkdown({ title, note = "", table, remarks = [] }: Figure): string {
+  const header = [`${title}${note}`, ...table.header.slice(1)].map(escaped);
+  const rows = table.rows.map((row) => row.map(escaped));
+  return [markdownTable({ header, rows }), ...remarks.map(escaped)].join("\n\n");
+}
+
+/** Escapes the characters that Markdown takes for emphasis or HTML. */
+export function escaped(text: string): string {
+  return text.replace(/[*~<>]/g, "\\$&");
+}
+
+/** The common part of every result of the lab, as `--json` prints it and `--from` reads it. */
 export interface LabResult {
   readonly lab: string;
   readonly format: number;
   readonly host: Host;
 }
 
-/** One figure of a report: a table, and the chart of the same if it can be drawn. */
-export interface Figure {
-  readonly title: string;
-  /** What the figures are, below the title of the table: a unit, what of it. */
-  readonly note: string;
-  readonly table: Table;
-  readonly chart?: LineChart | undefined;
-  /** What its picture is called when it is saved, without an ending. */
-  readonly file: string;
-}
-
-/** What a run says: the same for a terminal, for a page, and for a picture. */
+/** The report of a run, from which the terminal's text, the page and the picture are made. */
 export interface LabReport {
   readonly title: string;
-  /** What it shows, from its own figures: three sentences or so. */
+  /** About three sentences about the figures. */
   readonly findings: readonly string[];
-  /** The first one is what `--svg` draws. */
+  /** `--svg` draws the first one. */
   readonly figures: readonly Figure[];
-  /** What has to be known before believing it, a line each. */
+  /** What limits the figures, a line each: disturbances, what was left out. */
   readonly remarks: readonly string[];
-  /** What exactly the figures are, whatever they say. */
-  readonly meaning: readonly string[];
+  /** What the figures are, independent of the results. */
+  readonly method: readonly string[];
   readonly failed: boolean;
   readonly result: LabResult;
 }
 
-/** An experiment, as far as it is told and drawn: what measures it is its own. */
+/** An experiment of the lab, without its measurement. */
 export interface Lab<R extends LabResult> {
   /** As on the command line: `polloi lab NAME`. */
   readonly name: R["lab"];
-  /** Raised when results of before cannot be read any more. */
+  /** Raised when older results can no longer be read. */
   readonly format: R["format"];
   report(result: R): LabReport;
 }
 
-/** What is given to whatever measures. */
+/** The surroundings of a measurement. */
 export interface LabSession {
-  /** Of polloi. */
+  /** The version of polloi. */
   readonly version: string;
   /** The command that measures the same again. */
   readonly command: string;
   readonly progress: Progress;
-  /** Once it is aborted, what is under way is ended, and what there is so far is the result. */
+  /** Aborting it ends the measurement; the samples so far are the result. */
   readonly signal: AbortSignal;
 }
 
-/** Who is told how far it is. */
+/** Receives the progress of a run. */
 export interface Progress {
-  /** What is next, with `done` of `steps` done: numbers of steps, or of milliseconds. */
+  /** Describes the next step, with `done` of `steps` finished: numbers of steps, or milliseconds. */
   step(text: string, at: { readonly done: number; readonly steps: number }): void;
 }
 
-/** A report as it is shown on a terminal. */
+/** A report as text for a terminal. */
 export function reportText(report: LabReport, dim: (line: string) => string): string {
-  const { figures, remarks, findings, meaning, result } = report;
+  const { figures, remarks, findings, method, result } = report;
   return [
     ...hostLines(result.host).map(dim),
-    ...figures.map(
-      ({ title, note, table }) => `\n${title}${note}\n${textTable(table.header, table.rows)}`,
-    ),
+    ...figures.map(figureText),
     "",
     ...findings.map((line) => `* ${line}`),
     "",
     ...remarks,
     "",
-    ...meaning.map(dim),
+    ...method.map(dim),
   ].join("\n");
 }

@@ -1,6 +1,6 @@
 /**
- * Things in the order in which a round goes through them: to and fro, so that a machine which slows
- * down steadily slows down the first as much as the last.
+ * The order of a round: forward in odd rounds and backward in even ones, so that a machine that slows down
+ * steadily slows down the first as much as the last.
  *
  * @param round - From 1.
  */

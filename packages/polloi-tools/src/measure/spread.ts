@@ -1,11 +1,11 @@
-/** A median with the smallest and the largest it was taken from. */
+/** A median with the smallest and the largest value. */
 export interface Spread {
   readonly median: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** @returns `undefined` when there is nothing to take it from. */
+/** @returns `undefined` for no values. */
 export function spreadOf(values: readonly number[]): Spread | undefined {
   if (values.length === 0) return undefined;
   const sorted = [...values].sort((a, b) => a - b);
@@ -16,8 +16,8 @@ export function spreadOf(values: readonly number[]): Spread | undefined {
 }
 
 /**
- * `values[i] / references[i]`, for each round that has both: each round is compared with its own
- * reference, so that a machine which slows down for a minute slows down both.
+ * `values[i] / references[i]` for each round that has both. Each round is compared with its own reference, because a
+ * machine that slows down for a minute slows down both.
  */
 export function pairedRatios(
   values: readonly (number | undefined)[],
@@ -31,12 +31,4 @@ export function pairedRatios(
     }
   });
   return ratios;
-}
-
-/** The spread of {@link pairedRatios}. */
-export function pairedRatio(
-  values: readonly (number | undefined)[],
-  references: readonly (number | undefined)[],
-): Spread | undefined {
-  return spreadOf(pairedRatios(values, references));
 }

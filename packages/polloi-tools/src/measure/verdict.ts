@@ -1,63 +1,66 @@
-/** Comparisons in words that say no more than the spread allows. */
-import type { Grid, GridCell, Growth, Measure, Round } from "./grid.ts";
+/** Comparisons in words that claim no more than the spread allows. */
+import type { Cell, Grid, Growth, Measure, Sample } from "./grid.ts";
 import { cellAt, ENOUGH_ROUNDS, figureText, ratioOf, sizesOf, spreadIn } from "./grid.ts";
 import type { Spread } from "./spread.ts";
-import { listed, spoken, spreadText, threeFigures, whole } from "./table.ts";
+import { inSentence, listed, spreadText, threeFigures, whole } from "./table.ts";
 
-/** A ratio within this of 1 is no difference that anybody should act on, however narrow its range. */
-const ALIKE = 0.05;
+/** Ratios this close to 1 are reported as no difference: a cache line or a new compiler changes as much. */
+const NEGLIGIBLE = 0.05;
 
-/** Whether every round found the same: the one was larger. */
-export function isApart({ min, max, median }: Spread): boolean {
-  return Math.abs(median - 1) > ALIKE && (min > 1 || max < 1);
+/** Whether the ratio is above 1 in every round, or below 1 in every round, and its median is not negligibly so. */
+export function isSignificant(
+  { min, max, median }: Spread,
+  negligible: number = NEGLIGIBLE,
+): boolean {
+  return Math.abs(median - 1) > negligible && (min > 1 || max < 1);
 }
 
-/** Which way round is better. */
+/** Which values are better. */
 export type Better = "more" | "less";
 
-/** Who came first at a size, and by how much. */
-export interface Ranking<S extends Round> {
+/** The best contender at a size, and the others compared with it. */
+export interface Ranking<S extends Sample> {
   readonly at: number;
-  readonly best: GridCell<S>;
-  /** Those of which some round found no difference. */
-  readonly alike: readonly GridCell<S>[];
-  /** The others, and the better one's figure by theirs (`"more"`) or theirs by its (`"less"`). */
-  readonly behind: readonly { readonly cell: GridCell<S>; readonly ratio: Spread }[];
-  /** Those that ran in too few of the same rounds to be compared. */
-  readonly untold: readonly GridCell<S>[];
+  readonly best: Cell<S>;
+  /** Those with no significant difference from the best. */
+  readonly similar: readonly Cell<S>[];
+  /** The others. The ratio is above 1: the best divided by theirs for `"more"`, theirs by the best for `"less"`. */
+  readonly behind: readonly { readonly cell: Cell<S>; readonly ratio: Spread }[];
+  /** Those with too few rounds in common with the best. */
+  readonly notCompared: readonly Cell<S>[];
 }
 
-/** Ranks the contenders at a size; undefined unless there are two to compare. */
-export function rank<S extends Round>(
-  cells: readonly GridCell<S>[],
-  measure: Pick<Measure<S>, "value">,
+/** Ranks the contenders at a size; undefined for fewer than two. */
+export function rank<S extends Sample>(
+  cells: readonly Cell<S>[],
+  { value }: Pick<Measure<S>, "value">,
   better: Better,
 ): Ranking<S> | undefined {
-  const median = (cell: GridCell<S>): number => spreadIn(cell, measure)?.median ?? Number.NaN;
+  const median = (cell: Cell<S>): number => spreadIn(cell, value)?.median ?? Number.NaN;
   const sorted = cells
     .filter(({ samples }) => samples.length > 0)
     .sort((one, other) => (median(other) - median(one)) * (better === "more" ? 1 : -1));
   const [best, ...others] = sorted;
   if (best === undefined || others.length === 0) return undefined;
-  const alike: GridCell<S>[] = [];
-  const untold: GridCell<S>[] = [];
-  const behind: { cell: GridCell<S>; ratio: Spread }[] = [];
+  const similar: Cell<S>[] = [];
+  const notCompared: Cell<S>[] = [];
+  const behind: { cell: Cell<S>; ratio: Spread }[] = [];
   for (const cell of others) {
     const [upper, lower] = better === "more" ? [best, cell] : [cell, best];
-    const ratio = ratioOf(measure, upper, lower);
-    if (ratio === undefined) untold.push(cell);
-    else if (!isApart(ratio)) alike.push(cell);
-    else behind.push({ cell, ratio });
+    const ratio = ratioOf(value, upper, lower);
+    if (ratio === undefined) notCompared.push(cell);
+    else if (isSignificant(ratio)) behind.push({ cell, ratio });
+    else similar.push(cell);
   }
-  return { at: best.at, best, alike, behind, untold };
+  return { at: best.at, best, similar, behind, notCompared };
 }
 
 /** The ranking at the largest size at which two or more can be compared. */
-export function rankAtLargest<S extends Round>(
+export function rankAtLargest<S extends Sample>(
   grid: Grid<S>,
   measure: Pick<Measure<S>, "value">,
   better: Better,
-  counts: (cell: GridCell<S>) => boolean = () => true,
+  counts: (cell: Cell<S>) => boolean = () => true,
 ): Ranking<S> | undefined {
   for (const at of sizesOf(grid).reverse()) {
     const cells = grid.contenders.flatMap(({ name }) => cellAt(grid, name, at) ?? []);
@@ -67,50 +70,53 @@ export function rankAtLargest<S extends Round>(
   return undefined;
 }
 
-/**
- * A ranking as a sentence, without its full stop: `At 100 connections, event gave most: 1,000 (990-1,010)
- * messages a second; prefork is not told apart from it; 2.00 (1.90-2.10) times what thread gave`.
- */
-export function rankingText<S extends Round>(
-  { of, contenders }: Pick<Grid<S>, "of" | "contenders">,
-  ranking: Ranking<S>,
-  words: {
-    readonly measure: Measure<S>;
-    /** `gave the most messages a second`. */
-    readonly led: string;
-    /** `2.00 (1.90-2.10) times what thread gave`. */
-    readonly ratio: (ratio: string, label: string) => string;
-    /** What is to be added when a figure that is compared has this mark. */
-    readonly doubts?: readonly (readonly [mark: string, doubt: string])[];
-  },
-): string {
-  const label = ({ name }: GridCell<S>): string =>
-    spoken(contenders.find((each) => each.name === name)?.label ?? name);
-  const { at, best, alike, behind, untold } = ranking;
-  const { measure, led, ratio } = words;
-  const figure = figureText(best, { ...measure, mark: () => "" });
-  const unit = measure.unit === "" ? "" : ` ${measure.unit}`;
-  const parts = [`At ${whole(at)} ${of}, ${label(best)} ${led}: ${figure}${unit}`];
-  if (alike.length > 0) {
-    const many = alike.length === 1 ? "is" : "are";
-    parts.push(`${listed(alike.map(label))} ${many} not told apart from it`);
-  }
-  const told = behind.map((each) => ratio(spreadText(each.ratio, threeFigures), label(each.cell)));
-  if (told.length > 0) parts.push(listed(told));
-  if (untold.length > 0) {
-    parts.push(
-      `fewer than ${ENOUGH_ROUNDS} rounds have both it and ${listed(untold.map(label))}, too few to compare`,
-    );
-  }
-  const ranked = [best, ...alike, ...untold, ...behind.map(({ cell }) => cell)];
-  const marks = new Set(ranked.flatMap((cell) => [...(measure.mark?.(cell) ?? "")]));
-  const doubts = (words.doubts ?? []).filter(([sign]) => marks.has(sign));
-  return [...parts, ...doubts.map(([, doubt]) => doubt)].join("; ");
+/** The words of a ranking that depend on what is measured. */
+export interface RankingWords<S extends Sample> {
+  readonly measure: Measure<S>;
+  /** What the best has: `had the highest throughput`. */
+  readonly best: string;
+  /** `2.00 (1.90-2.10) times that of thread`. */
+  readonly ratio: (ratio: string, label: string) => string;
+  /** What is added when a compared figure has this mark. */
+  readonly caveats?: readonly (readonly [mark: string, caveat: string])[];
 }
 
 /**
- * Growths as a sentence for each range of sizes, without its full stop: `From 10 to 1,000 connections, a wait
- * became so many times what it was: 9.50 (9.10-9.90) with poll; with epoll no change can be told`.
+ * A ranking as a sentence, without its full stop: `At 100 connections, event had the highest throughput: 1,000
+ * (990-1,010) messages/s; no significant difference from prefork; 2.00 (1.90-2.10) times that of thread`.
+ */
+export function rankingText<S extends Sample>(
+  { of, contenders }: Pick<Grid<S>, "of" | "contenders">,
+  { at, best, similar, behind, notCompared }: Ranking<S>,
+  words: RankingWords<S>,
+): string {
+  const label = ({ name }: Cell<S>): string =>
+    inSentence(contenders.find((each) => each.name === name)?.label ?? name);
+  const { measure, ratio } = words;
+  const figure = figureText(best, { ...measure, mark: () => "" });
+  const unit = measure.unit === "" ? "" : ` ${measure.unit}`;
+  const parts = [`At ${whole(at)} ${of}, ${label(best)} ${words.best}: ${figure}${unit}`];
+  if (similar.length > 0) {
+    parts.push(`no significant difference from ${listed(similar.map(label))}`);
+  }
+  const ratios = behind.map((each) =>
+    ratio(spreadText(each.ratio, threeFigures), label(each.cell)),
+  );
+  if (ratios.length > 0) parts.push(listed(ratios));
+  if (notCompared.length > 0) {
+    parts.push(
+      `not compared with ${listed(notCompared.map(label))}: fewer than ${ENOUGH_ROUNDS} rounds in common`,
+    );
+  }
+  const ranked = [best, ...similar, ...notCompared, ...behind.map(({ cell }) => cell)];
+  const marks = new Set(ranked.flatMap((cell) => [...(measure.mark?.(cell) ?? "")]));
+  const caveats = (words.caveats ?? []).filter(([mark]) => marks.has(mark));
+  return [...parts, ...caveats.map(([, caveat]) => caveat)].join("; ");
+}
+
+/**
+ * Growth as a sentence for each range of sizes, without its full stop: `From 10 to 1,000 connections, the CPU time of
+ * a wait grew 9.50-fold (9.10-9.90) with poll; it did not change significantly with epoll`.
  */
 export function growthTexts(
   growths: readonly Growth[],
@@ -122,14 +128,31 @@ export function growthTexts(
     ranges.set(range, [...(ranges.get(range) ?? []), growth]);
   }
   return [...ranges].map(([range, all]) => {
-    const grown = all
-      .filter(({ ratio }) => isApart(ratio))
-      .map(({ label, ratio }) => `${spreadText(ratio, threeFigures)} with ${spoken(label)}`);
-    const level = all.filter(({ ratio }) => !isApart(ratio)).map(({ label }) => spoken(label));
-    const parts =
-      grown.length === 0 ? [] : [`${what} became so many times what it was: ${listed(grown)}`];
-    const ofWhat = grown.length === 0 ? ` of ${what}` : "";
-    if (level.length > 0) parts.push(`with ${listed(level)} no change${ofWhat} can be told`);
+    const changed = all.filter(({ ratio }) => isSignificant(ratio));
+    const rising = changed.filter(({ ratio }) => ratio.median > 1);
+    const falling = changed.filter(({ ratio }) => ratio.median < 1);
+    const level = all.filter(({ ratio }) => !isSignificant(ratio));
+    const parts: string[] = [];
+    const add = (verb: string, texts: readonly string[]): void => {
+      if (texts.length === 0) return;
+      parts.push(`${parts.length === 0 ? what : "it"} ${verb} ${listed(texts)}`);
+    };
+    add("grew", rising.map(foldText));
+    add("fell", falling.map(fallText));
+    add(
+      "did not change significantly with",
+      level.map(({ label }) => inSentence(label)),
+    );
     return `${range} ${of}, ${parts.join("; ")}`;
   });
+}
+
+/** `22.4-fold (20.1-23.0) with poll`. */
+function foldText({ ratio: { median, min, max }, label }: Growth): string {
+  return `${threeFigures(median)}-fold (${threeFigures(min)}-${threeFigures(max)}) with ${inSentence(label)}`;
+}
+
+/** `to 50 % (45 %-55 %) with poll`. */
+function fallText({ ratio, label }: Growth): string {
+  return `to ${spreadText(ratio, (value) => `${threeFigures(100 * value)} %`)} with ${inSentence(label)}`;
 }

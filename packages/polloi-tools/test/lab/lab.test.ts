@@ -14,16 +14,16 @@ import {
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 import { assertWellFormed } from "../../../polloi/test/support/well-formed.ts";
 import type { IdleResult } from "../../src/lab/idle.ts";
-import { activePlace, IdleField } from "../../src/lab/idle-field.ts";
+import { activeIndex, IdleSockets } from "../../src/lab/idle-sockets.ts";
 
 const limits = { timeout: SUITE_TIMEOUT_MS };
-/** As short as it can be: these tests look at what is told, not at how fast anything is. */
+/** As short as possible: these tests check the report, not the figures. */
 const SHORT = "--sizes 5,20 --rounds 2 --sample 1ms --writes 10";
 
-describe("the idle field", limits, () => {
+describe("idle sockets", limits, () => {
   for (const active of [1, 3, 40]) {
-    test(`${active} active among 97 idle ones stand evenly spread, each in a place of its own`, () => {
-      const places = Array.from({ length: active }, (_, j) => activePlace(j, { idle: 97, active }));
+    test(`${active} active sockets are evenly distributed among 97 idle ones`, () => {
+      const places = Array.from({ length: active }, (_, j) => activeIndex(j, { idle: 97, active }));
       assert.equal(new Set(places).size, active);
       const gaps = places.slice(1).map((place, j) => place - (places[j] as number));
       if (gaps.length > 0) assert.ok(Math.max(...gaps) - Math.min(...gaps) <= 1);
@@ -34,20 +34,20 @@ describe("the idle field", limits, () => {
   for (const name of POLLER_NAMES) {
     const skip = whyNot(name, kernel) ?? false;
     for (const pairs of [false, true]) {
-      test(`${name} reports each byte of a chain once${pairs ? ", beside pairs" : ""}`, {
+      test(`${name} reports each byte of a chain once${pairs ? ", with pairs" : ""}`, {
         skip,
       }, () => {
-        using field = new IdleField(kernel, { idle: 20, active: 4, pairs });
+        using sockets = new IdleSockets(kernel, { idle: 20, active: 4, pairs });
         const poller = openPoller(name, kernel);
-        const tally = { events: 0, waits: 0 };
+        const counts = { events: 0, waits: 0 };
         try {
-          field.watchBy(poller, POLLIN);
-          field.chain(poller, 17, tally);
+          sockets.watchBy(poller, POLLIN);
+          sockets.chain(poller, 17, counts);
         } finally {
           poller.close();
         }
-        assert.equal(tally.events, 4 + 17);
-        assert.ok(tally.waits >= Math.ceil((4 + 17) / 4));
+        assert.equal(counts.events, 4 + 17);
+        assert.ok(counts.waits >= Math.ceil((4 + 17) / 4));
       });
     }
   }
@@ -64,27 +64,27 @@ describe("the idle field", limits, () => {
     ],
   ];
   for (const [what, told, wait] of wrong) {
-    test(`an engine that ${what} is found out`, () => {
-      using field = new IdleField(kernel, { idle: 3, active: 1, pairs: false });
+    test(`an engine that ${what} fails`, () => {
+      using sockets = new IdleSockets(kernel, { idle: 3, active: 1, pairs: false });
       const poller = { name: "poll", add: () => 0, wait } as unknown as Poller;
-      const run = (): void => field.chain(poller, 5, { events: 0, waits: 0 });
+      const run = (): void => sockets.chain(poller, 5, { events: 0, waits: 0 });
       assert.throws(run, (error: { hint?: string }) => told.test(error.hint ?? ""));
     });
   }
 
-  test("closing it gives back every descriptor", () => {
+  test("disposing closes every descriptor", () => {
     const open = (): number => {
-      using probe = new IdleField(kernel, { idle: 1, active: 1, pairs: false });
+      using probe = new IdleSockets(kernel, { idle: 1, active: 1, pairs: false });
       return probe.highest;
     };
     const before = open();
-    new IdleField(kernel, { idle: 50, active: 5, pairs: true })[Symbol.dispose]();
+    new IdleSockets(kernel, { idle: 50, active: 5, pairs: true })[Symbol.dispose]();
     assert.equal(open(), before);
   });
 });
 
 describe("polloi lab idle", limits, () => {
-  test("--quick --json has every engine at every size, or its name and why not", async () => {
+  test("--quick --json has every engine at every size, or the reason why not", async () => {
     const { code, stdout } = await polloi("lab idle --quick --json").ended;
     assert.equal(code, 0);
     const result = JSON.parse(stdout) as IdleResult;
@@ -106,7 +106,7 @@ describe("polloi lab idle", limits, () => {
     assert.match(result.host.runtime, /^Node \d/);
   });
 
-  test("the picture has every engine and can be drawn again, the same, from the JSON", async () => {
+  test("the picture has every engine, and the same picture is drawn from the JSON", async () => {
     using at = folder();
     const [json, svg, html] = ["a.json", "a.svg", "a.html"].map((name) => join(at.path, name));
     const first = await polloi(`lab idle ${SHORT} --json --svg ${svg} --html ${html}`).ended;
@@ -118,28 +118,28 @@ describe("polloi lab idle", limits, () => {
     for (const { label } of engines) assert.ok(picture.includes(`>${label}</text>`), label);
 
     const page = readFileSync(html as string, "utf8");
-    // Each of the two charts for a desk and for a telephone.
+    // Each of the two charts for a desktop and for a phone.
     assert.equal(page.match(/<svg\b/g)?.length, 4);
     for (const { label } of engines) {
       assert.ok(page.includes(`<th scope="col">${label}</th>`), label);
     }
     const addresses = page.match(/(?:src|href)="[^"]*"/g) ?? [];
-    assert.deepEqual(addresses, ['href="data:,"'], "the page asks for something else");
+    assert.deepEqual(addresses, ['href="data:,"'], "the page loads another file");
 
     const again = await polloi(`lab idle --from ${json} --svg ${svg}`).ended;
     assert.equal(again.code, 0, again.stderr);
-    assert.match(again.stdout, /^CPU time of one wake-up/m);
+    assert.match(again.stdout, /^CPU time per wake-up/m);
     assert.equal(readFileSync(svg as string, "utf8"), picture);
   });
 
-  test("tells a person what it ran on, both tables, and what has to be known", async () => {
+  test("prints the host, both tables, and what limits the figures", async () => {
     const { code, stdout, stderr } = await polloi(`lab idle ${SHORT}`).ended;
     for (const pattern of [
       /^machine +\S.*\d cores?/m,
       /^software +Linux \d.*Node \d.*polloi \d/m,
       /^command +polloi lab idle --sizes 5,20 --rounds 2 --sample 1ms --writes 10/m,
-      /^CPU time of one wake-up in µs/m,
-      /^Time by the clock of one wake-up in µs/m,
+      /^CPU time per wake-up in µs/m,
+      /^Elapsed time per wake-up in µs/m,
       /^(?:un)?disturbed: /m,
     ]) {
       assert.match(stdout, pattern);
@@ -175,13 +175,13 @@ describe("polloi lab idle", limits, () => {
       ...[Program.file(MAIN), ...`lab idle ${args}`.split(" ")],
     ]);
 
-  test("too low a limit of descriptors clips the sizes, and that is said", async () => {
+  test("too low a limit of descriptors reduces the sizes, with a note", async () => {
     const { code, stdout } = await withLimit(200, "--sizes 10,5000 --rounds 1 --sample 1ms").ended;
-    assert.match(stdout, /^clipped: 5000 idle .* limit of \d+, .* hard limit is 200 .*instead$/m);
+    assert.match(stdout, /^reduced: 5000 idle .* limit of \d+, .* hard limit is 200 .*instead$/m);
     assert.equal(code, 0);
   });
 
-  test("a limit with room for nothing is one line, and a failure", async () => {
+  test("a limit below the smallest size is an error in one line", async () => {
     const { code, stdout, stderr } = await withLimit(60, "--sizes 100,5000").ended;
     assert.match(stderr, /^polloi: cannot measure: 100 idle .* hard limit is 60 [^\n]*\n$/);
     assert.equal(stdout, "");
@@ -207,9 +207,9 @@ describe("polloi lab idle", limits, () => {
     test(`refuses "${args}" in one line`, () => assertRefused(polloi(args).ended, named, expected));
   }
 
-  test("without the charting library it measures, and says at once what a picture needs", async () => {
+  test("without the charting library it measures, and reports before measuring what a picture needs", async () => {
     using at = folder();
-    // The package as someone else has it: with what it depends on, and nothing else.
+    // The package as installed by a user: with its dependencies only.
     const installed = join(at.path, "node_modules/polloi-tools");
     for (const part of ["dist", "package.json"]) {
       cpSync(Program.file(`packages/polloi-tools/${part}`), join(installed, part), {
@@ -227,7 +227,7 @@ describe("polloi lab idle", limits, () => {
     assert.equal(drawn.stdout, "");
     assert.equal(drawn.code, 1);
     const plain = await run(`lab idle ${SHORT}`);
-    assert.match(plain.stdout, /^CPU time of one wake-up/m);
+    assert.match(plain.stdout, /^CPU time per wake-up/m);
     assert.equal(plain.code, 0);
   });
 });

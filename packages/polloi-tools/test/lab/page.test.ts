@@ -1,4 +1,4 @@
-/** The pages of the lab as a browser shows them: Debian's chromium, without a network. */
+/** The pages of the lab in a browser: Debian's Chromium, without a network. */
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,19 +7,19 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { folder, needs } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { enginesLab } from "../../src/lab/engines-report.ts";
+import { enginesLab } from "../../src/lab/engines.ts";
 import { idleLab } from "../../src/lab/idle-report.ts";
-import { modelsLab } from "../../src/lab/models-report.ts";
+import { modelsLab } from "../../src/lab/models.ts";
 import { openCharts } from "../../src/measure/chart.ts";
 import { reportPage } from "../../src/measure/page.ts";
 import type { LabReport } from "../../src/measure/report.ts";
 import { wholeEngines, wholeIdle, wholeModels } from "./results.ts";
 
 const skip = needs("chromium");
-/** Pictures for a person to look at; not committed. */
+/** Screenshots for review; not committed. */
 const OUT: string = fileURLToPath(new URL("../../../../../test/out/", import.meta.url));
 
-/** What a person needs to tell text, or a line, from what is behind it. Source: WCAG 2.2, 1.4.3 and 1.4.11. */
+/** The least contrast of text and of lines. Source: WCAG 2.2, 1.4.3 and 1.4.11. */
 const READABLE = 4.5;
 const SEEN = 3;
 
@@ -29,9 +29,9 @@ const REPORTS: Readonly<Record<string, LabReport>> = {
   engines: enginesLab.report(wholeEngines()),
 };
 
-/** What is found on a page. */
+/** What a page shows. */
 interface Look {
-  /** Of each chart that is shown: how large, how many marks are drawn in it, and what lies outside of it. */
+  /** The size of each visible chart, its number of lines, and elements that extend beyond it. */
   readonly charts: readonly {
     readonly width: number;
     readonly height: number;
@@ -39,13 +39,13 @@ interface Look {
     readonly lines: number;
     readonly outside: readonly string[];
   }[];
-  /** The least contrast of text, and of lines, and what has it. */
+  /** The least contrast of text and of lines, and the element that has it. */
   readonly text: { readonly contrast: number; readonly what: string };
   readonly marks: { readonly contrast: number; readonly what: string };
   readonly tooWide: readonly string[];
 }
 
-/** As much of a browser as {@link look} uses: its types would be those of every file here. */
+/** The part of the DOM that {@link look} uses: the library's types would apply to every file here. */
 interface Element {
   readonly parentElement: Element | null;
   readonly textContent: string | null;
@@ -65,7 +65,7 @@ declare function getComputedStyle(
   element: Element,
 ): Readonly<Record<"fill" | "stroke" | "strokeWidth" | "color" | "backgroundColor", string>>;
 
-/** Runs in the browser, and so stands for itself. */
+/** Runs in the browser, so it uses nothing outside itself. */
 function look(): Look {
   type Rgb = readonly [number, number, number];
   const rgb = (text: string): Rgb | null => {
@@ -96,7 +96,7 @@ function look(): Look {
     }
     return [255, 255, 255];
   };
-  // A line that lies has no height.
+  // A horizontal line has no height.
   const shown = (element: Element): boolean => {
     const { width, height } = element.getBoundingClientRect();
     return width + height > 0;
@@ -178,29 +178,27 @@ describe("the pages of the lab in a browser", { skip, timeout: SUITE_TIMEOUT_MS 
     at[Symbol.dispose]();
   });
 
-  /** Opens a page, and gives what it complains of and asks for. */
-  async function open(
-    name: string,
-  ): Promise<{ page: Page; complaints: string[]; asked: string[] }> {
+  /** Opens a page and records its errors and requests. */
+  async function open(name: string): Promise<{ page: Page; errors: string[]; requests: string[] }> {
     const page = await browser.newPage();
-    const complaints: string[] = [];
-    const asked: string[] = [];
+    const errors: string[] = [];
+    const requests: string[] = [];
     page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+      if (["error", "warning"].includes(message.type())) errors.push(message.text());
     });
-    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("pageerror", (error) => errors.push(error.message));
     const address = pathToFileURL(join(at.path, `${name}.html`)).href;
     page.on("request", (request) => {
       const url = request.url();
-      if (url !== address && !url.startsWith("data:")) asked.push(url);
+      if (url !== address && !url.startsWith("data:")) requests.push(url);
     });
     await page.goto(address);
-    return { page, complaints, asked };
+    return { page, errors, requests };
   }
 
   for (const [name, report] of Object.entries(REPORTS)) {
-    test(`lab ${name}: light and dark, on a desk and on a telephone, charts are drawn and read, and nothing overflows`, async () => {
-      const { page, complaints, asked } = await open(name);
+    test(`lab ${name}: in light and dark mode, on a desktop and on a phone, charts are legible and nothing overflows`, async () => {
+      const { page, errors, requests } = await open(name);
       const drawn = report.figures.flatMap(({ chart }) => chart ?? []);
       for (const colorScheme of ["light", "dark"] as const) {
         for (const width of [1280, 380]) {
@@ -212,7 +210,7 @@ describe("the pages of the lab in a browser", { skip, timeout: SUITE_TIMEOUT_MS 
           for (const [i, chart] of charts.entries()) {
             const what = `${where}: ${chart.name}`;
             assert.ok(chart.width > width * 0.6 && chart.height > 250, `${what} is small`);
-            // One point is a mark, and no line.
+            // A single point has no line.
             const lines = drawn[i]?.series.filter(({ points }) => points.length > 1) ?? [];
             assert.ok(lines.length > 0 && chart.lines >= lines.length, `${what} lacks a line`);
             assert.deepEqual(chart.outside, [], `${what} is cut off`);
@@ -225,13 +223,13 @@ describe("the pages of the lab in a browser", { skip, timeout: SUITE_TIMEOUT_MS 
       }
       await page.screenshot({ path: join(OUT, `lab-${name}.png`) });
       await page.close();
-      assert.deepEqual(complaints, []);
-      assert.deepEqual(asked, [], "the page asks for something else");
+      assert.deepEqual(errors, []);
+      assert.deepEqual(requests, [], "the page loads another file");
     });
   }
 
-  test("a chart is saved as a picture of twice its size, with its title", async () => {
-    const { page, complaints } = await open("models");
+  test("a chart is saved as PNG under its own name", async () => {
+    const { page, errors } = await open("models");
     const [download] = await Promise.all([
       page.waitForEvent("download"),
       page.locator("figure button").first().click(),
@@ -240,6 +238,6 @@ describe("the pages of the lab in a browser", { skip, timeout: SUITE_TIMEOUT_MS 
     const path = join(OUT, "lab-models-saved.png");
     await download.saveAs(path);
     await page.close();
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(errors, []);
   });
 });

@@ -1,5 +1,4 @@
-/** `polloi lab models` and `polloi lab engines`: what they measure, tell and leave behind. */
-
+/** `polloi lab models` and `polloi lab engines`: measurements, reports, and the end of their processes. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,16 +13,16 @@ import {
   polloi,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { enginesLab } from "../../src/lab/engines-report.ts";
-import { modelsLab } from "../../src/lab/models-report.ts";
+import { enginesLab } from "../../src/lab/engines.ts";
+import { modelsLab } from "../../src/lab/models.ts";
 import type { ServingCell, ServingResult } from "../../src/lab/serving.ts";
 import { servingCell, servingResult, wholeEngines, wholeModels } from "./results.ts";
 
 const limits = { timeout: SUITE_TIMEOUT_MS };
-/** As short as it can be: these tests look at what is told, not at how fast anything is. */
+/** As short as possible: these tests check the report, not the figures. */
 const SHORT = "--connections 2 --rounds 1 --cell 20ms --patience 20s --limit 5m";
 
-/** A lab whose processes, and theirs, can be told from all others. */
+/** A lab whose processes and their children are marked in their environment. */
 function marked(args: string): { program: Program; left(): string[] } {
   const mark = `POLLOI_TEST_MARK=${crypto.randomUUID()}`;
   const command = [mark, process.execPath, Program.file(MAIN), "lab", ...args.split(" ")];
@@ -43,7 +42,7 @@ function contents(path: string): string {
   }
 }
 
-/** What every sample has, whoever was measured. */
+/** Checks what every sample has in common. */
 function assertSamples({ cells }: ServingResult): void {
   for (const { name, at, samples, absent } of cells) {
     const who = `${name} at ${at}`;
@@ -60,7 +59,7 @@ function assertSamples({ cells }: ServingResult): void {
 }
 
 describe("polloi lab models", limits, () => {
-  test("measures the five ways, and leaves no process behind", async () => {
+  test("measures the five models, and leaves no process behind", async () => {
     const { program, left } = marked(`models ${SHORT} --json`);
     const { code, stdout, stderr } = await program.ended;
     assert.equal(code, 0, stderr);
@@ -79,11 +78,11 @@ describe("polloi lab models", limits, () => {
     assert.ok((processes("prefork") ?? 0) > 2);
   });
 
-  test("Ctrl-C ends every process, and shows what there is", async () => {
+  test("Ctrl-C ends every process, and shows the samples so far", async () => {
     const { program, left } = marked(
       "models --connections 1 --models event --rounds 900 --cell 30ms",
     );
-    // It is at its first cell or beyond once a server is there.
+    // Measuring has begun once a server is running.
     for (let i = 0; i < 1000 && !left().some((line) => line.includes("serving-program")); i++) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
@@ -93,8 +92,8 @@ describe("polloi lab models", limits, () => {
     process.kill(Number(pid), "SIGINT");
     const { code, stdout, stderr } = await program.ended;
     assert.equal(code, 130, stderr);
-    assert.match(stdout, /^Messages a second/m);
-    assert.match(stdout, /^cut short: it was interrupted, in round \d+ of 900/m);
+    assert.match(stdout, /^Messages per second/m);
+    assert.match(stdout, /^incomplete: interrupted, in round \d+ of 900/m);
     assert.deepEqual(left(), []);
   });
 
@@ -110,7 +109,7 @@ describe("polloi lab models", limits, () => {
 });
 
 describe("polloi lab engines", limits, () => {
-  test("measures every engine or says why not, and writes it to a file beside its tables", async () => {
+  test("measures every engine or reports why not, and writes JSON to a file besides its tables", async () => {
     using at = folder();
     const json = join(at.path, "a.json");
     const { program, left } = marked(`engines ${SHORT} --json ${json}`);
@@ -125,10 +124,10 @@ describe("polloi lab engines", limits, () => {
     }
     assert.ok(result.contenders.some(({ name }) => name === "epoll-edge"));
     assertSamples(result);
-    assert.match(stdout, /^CPU time of the server for a message in µs/m);
+    assert.match(stdout, /^Server CPU time per message in µs/m);
   });
 
-  test("select is measured as far as it goes, and left out by name beyond", async () => {
+  test("select is measured up to its limit, and left out by name above it", async () => {
     const { code, stdout, stderr } = await polloi(
       "lab engines --engines select --connections 2000 --rounds 1 --cell 20ms --patience 20s",
     ).ended;
@@ -138,17 +137,17 @@ describe("polloi lab engines", limits, () => {
   });
 });
 
-describe("what a comparison of servers says", () => {
+describe("the report of a comparison of servers", () => {
   const lines = (result: ServingResult): { findings: string; remarks: string } => {
     const { findings, remarks } = (result.lab === "models" ? modelsLab : enginesLab).report(result);
     return { findings: findings.join("\n"), remarks: remarks.join("\n") };
   };
 
-  test("who answered only some is told, marked, and not ranked with the others", () => {
+  test("a server that answered only some connections is reported, marked, and not ranked", () => {
     const { findings, remarks } = lines(wholeModels());
     assert.match(
       findings,
-      /blocking answered 1 of 10, 1 of 100 and 1 of 1,000; process, thread, prefork and event answered all/,
+      /^Answered connections: blocking 1 of 10, 1 of 100 and 1 of 1,000; process, thread, prefork and event all\.$/m,
     );
     assert.match(remarks, /^† not every connection was answered/m);
     const report = modelsLab.report(wholeModels());
@@ -159,10 +158,10 @@ describe("what a comparison of servers says", () => {
       servingCell("blocking", 10, [90_000, 90_000, 90_000], { answered: 1 }),
       servingCell("event", 10, [50_000, 50_000, 50_000]),
     ]);
-    assert.doesNotMatch(lines(both).findings, /gave most/);
+    assert.doesNotMatch(lines(both).findings, /highest throughput/);
   });
 
-  test("three sentences follow the figures: other figures, other sentences", () => {
+  test("the three sentences depend on the figures", () => {
     const three = (event: number, thread: number): string =>
       lines(
         servingResult("models", [
@@ -172,44 +171,47 @@ describe("what a comparison of servers says", () => {
       ).findings;
     assert.match(
       three(80_000, 20_000),
-      /^At 100 connections, event gave most: .* 4.00 .* what thread gave/,
+      /^At 100 connections, event had the highest throughput: .* 4.00 .* that of thread/,
     );
     assert.match(
       three(20_000, 80_000),
-      /^At 100 connections, thread gave most: .* what event gave/,
+      /^At 100 connections, thread had the highest throughput: .* that of event/,
     );
-    assert.match(three(50_000, 50_500), /is not told apart from it/);
+    assert.match(three(50_000, 50_500), /no significant difference from event/);
     assert.match(
       three(1, 1),
-      /9.57 MiB with thread \(at 100\); with event too little to be told, less than 10.2 KiB/,
+      /9.57 MiB with thread \(at 100\); less than 10.2 KiB \(at 100\) with event/,
     );
-    assert.match(three(1, 1), /^Every connection was answered, whichever way, up to 100\.$/m);
+    assert.match(three(1, 1), /^Every model answered every connection, up to 100\.$/m);
     assert.equal(three(1, 1).split("\n").length, 3);
     assert.equal(enginesLab.report(wholeEngines()).findings.length, 3);
   });
 
-  test("a cell that others ran in, or that the client limited, is marked, and doubted where it is compared", () => {
+  test("a disturbed cell, or one with a saturated client, is marked, and a comparison with it has a caveat", () => {
     const cells: ServingCell[] = [
       servingCell("poll", 10, [50_000, 50_000, 50_000], { othersOnClient: 0.4 }),
       servingCell("epoll", 10, [90_000, 90_000, 90_000], { clientCpuMs: 970, cpuMs: 600 }),
     ];
     const result = servingResult("engines", cells, { stolen: 0.05 });
     const { findings, remarks } = lines(result);
-    assert.match(findings, /others ran on these cores meanwhile \(~\), so take no order from it/);
-    assert.match(findings, /the client was the limit \(\*\)/);
+    assert.match(
+      findings,
+      /other processes ran on these cores \(~\), so the order is not reliable/,
+    );
+    assert.match(findings, /the client was the bottleneck \(\*\)/);
     assert.match(
       remarks,
-      /^disturbed: in 3 of 6 samples .*, and other machines took 5 % of this one/m,
+      /^disturbed: in 3 of 6 samples .*, and other machines used 5 % of this one/m,
     );
-    assert.match(remarks, /^the client was the limit in 3 of 6 samples/m);
+    assert.match(remarks, /^the client was the bottleneck in 3 of 6 samples/m);
     const [row] = enginesLab.report(result).figures[0]?.table.rows ?? [];
     assert.deepEqual(row, ["10", "50,000 (50,000-50,000)~", "90,000 (90,000-90,000)*"]);
     const quiet = lines(servingResult("engines", [servingCell("poll", 10, [1, 1, 1])]));
-    assert.match(quiet.remarks, /^undisturbed: in each of 3 samples/m);
+    assert.match(quiet.remarks, /^undisturbed: in all 3 samples/m);
     assert.doesNotMatch(quiet.findings + quiet.remarks, /^[~*†]|\(~\)/m);
   });
 
-  test("what is left out, cut short or not pinned is said by name, and only a failure fails the run", () => {
+  test("cells that are left out, incomplete or not pinned are reported, and only a failure fails the run", () => {
     const absent = (name: string, at: number, failed: boolean): ServingCell => ({
       name,
       at,
@@ -222,13 +224,13 @@ describe("what a comparison of servers says", () => {
       absent("process", 10_000, false),
     ];
     const result = servingResult("models", cells, {
-      notes: ["its time was up"],
+      notes: ["the time limit was reached"],
       skipped: [{ name: "io_uring", reason: "seccomp" }],
       cores: { server: [0], client: [0], unpinned: "there is one core for both" },
     });
     const { remarks } = lines(result);
     assert.match(remarks, /^left out: process at 1,000 and 10,000: no room$/m);
-    assert.match(remarks, /^cut short: its time was up$/m);
+    assert.match(remarks, /^incomplete: the time limit was reached$/m);
     assert.match(remarks, /^skipped: io_uring: seccomp$/m);
     assert.match(remarks, /^NOT PINNED: there is one core for both/m);
     assert.equal(modelsLab.report(result).failed, false);
@@ -239,13 +241,13 @@ describe("what a comparison of servers says", () => {
     assert.match(lines(wrong).remarks, /^wrong: event at 10: 2 messages came back changed$/m);
   });
 
-  test("a run without any figure is told all the same", () => {
+  test("a run without any figure has a report", () => {
     const nothing = servingResult("models", [
       {
         name: "event",
         at: 10,
         samples: [],
-        absent: { reason: "it was interrupted", failed: false },
+        absent: { reason: "interrupted", failed: false },
       },
     ]);
     const report = modelsLab.report(nothing);

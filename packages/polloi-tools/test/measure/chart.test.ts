@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertWellFormed } from "../../../polloi/test/support/well-formed.ts";
 import { openCharts } from "../../src/measure/chart.ts";
-import type { BarChart, LineChart } from "../../src/measure/chart-types.ts";
+import type { BarChart, LineChart } from "../../src/measure/chart-options.ts";
 
 const LINES: LineChart = {
   title: "Cost <of> a wait & more",

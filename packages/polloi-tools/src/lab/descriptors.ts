@@ -1,33 +1,30 @@
-/** What to do when the descriptors that a process may have are too few for a measurement. */
+/** The sizes of a measurement that fit into the descriptor limit. */
 
-/** Left for what the runtime, an engine or the output may open while a measurement runs. */
+/** Descriptors that the runtime, an engine or the output may open during a measurement. */
 const SPARE = 32;
 
-/** What a measurement needs of the descriptor table. */
+/** The descriptors that a measurement needs. */
 export interface Need {
-  /** Descriptors that every size needs. */
+  /** At every size. */
   readonly always: number;
-  /** Descriptors for each idle one. */
+  /** For each idle descriptor. */
   readonly perIdle: number;
 }
 
-/** The descriptors that `idle` idle ones need, all in all. */
+/** The number of descriptors that a size needs in total. */
 export function descriptorsFor(idle: number, { always, perIdle }: Need, open: number): number {
   return open + SPARE + always + idle * perIdle;
 }
 
-/** Which sizes a limit has room for. */
+/** The sizes that fit into a limit. */
 export interface Fit {
-  /** Ascending; the last one may be what the limit made of a larger one. */
+  /** Ascending; the last one may be reduced from a larger one. */
   readonly sizes: readonly number[];
   /** What was left out and why, in one line. */
   readonly note?: string;
 }
 
-/**
- * Leaves out the sizes for which there are too few descriptors. The largest that there is room for
- * stands in for them, so that a figure reaches as far as the machine lets it.
- */
+/** Leaves out the sizes that need too many descriptors. The largest size that fits is measured instead of them. */
 export function sizesWithin(
   limit: number,
   sizes: readonly number[],
@@ -41,5 +38,5 @@ export function sizesWithin(
   const [least, wanted] = [sizes[0] as number, sizes.at(-1) as number];
   if (most < least) return { sizes: [], note: tooFew(least) };
   if (fitting.at(-1) !== most) fitting.push(most);
-  return { sizes: fitting, note: `${tooFew(wanted)}: measured to ${most} instead` };
+  return { sizes: fitting, note: `${tooFew(wanted)}: measured up to ${most} instead` };
 }

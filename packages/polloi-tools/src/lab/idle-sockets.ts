@@ -9,61 +9,61 @@ import {
 } from "polloi/internal";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM } from "polloi/socket";
 
-/** What stands in the field. */
-export interface FieldOptions {
+/** The numbers and kinds of sockets. */
+export interface SocketOptions {
   /** Sockets that are watched and never ready. */
   readonly idle: number;
-  /** Socket pairs through which bytes go. */
+  /** Socket pairs that carry bytes. */
   readonly active: number;
-  /** Whether an idle socket is one end of a pair of its own, which takes two descriptors. */
+  /** Whether an idle socket is one end of a pair, which takes two descriptors. */
   readonly pairs: boolean;
 }
 
-/** What one chain of writes took. */
-export interface ChainTally {
-  /** Descriptors that were reported ready and read. */
+/** The events and waits of a chain of writes. */
+export interface ChainCounts {
+  /** Descriptors that were reported as ready and read. */
   events: number;
   /** Waits that reported them. */
   waits: number;
 }
 
-/** The tag of every idle socket; none of them is ever to be reported. */
+/** The tag of every idle socket. An engine must never report it. */
 const IDLE = 0xffff_ffff;
-/** A ready descriptor is reported at once; one that is not within this time has been lost. */
+/** An engine reports a ready descriptor at once. It has failed if it takes longer than this. */
 const LOST_AFTER_MS = 2000;
-/** A read that gives fewer bytes than this has emptied the socket, so that an edge comes again. epoll(7) */
+/** A read that returns fewer bytes than this has emptied the socket, which re-arms an edge. epoll(7) */
 const READ_BYTES = 64;
 
 /**
- * Sockets to be watched: a few through which bytes go round, evenly spread among many that stay silent.
+ * Sockets for an engine to watch: a few active ones that pass bytes around, evenly distributed among many idle ones.
  *
  * @remarks
- * An idle socket is a unix datagram socket without a name: nobody can send to it. It is never ready
- * for reading, has no hang-up to report, and takes one descriptor, where an end of a pair takes two.
+ * An idle socket is an unbound unix datagram socket, to which no process can send. It is never readable, never reports
+ * a hang-up, and takes one descriptor; one end of a pair takes two.
  *
- * Descriptors are numbered in the order in which they are watched, active ones in between, so that no
- * engine finds all that is ready at the front. What is only written to lies above select's 1,024.
+ * Descriptors are watched in the order of their numbers, with active ones in between, so that no engine finds all
+ * ready ones at the start. Descriptors that are only written to are above 1023, the limit of select.
  */
-export class IdleField implements Disposable {
+export class IdleSockets implements Disposable {
   readonly idle: number;
   readonly active: number;
-  /** The highest descriptor that is watched. */
+  /** The highest watched descriptor. */
   readonly highest: number;
   readonly #kernel: Kernel;
-  /** All that is watched, in order. */
+  /** All watched descriptors, in order. */
   readonly #watched: Int32Array;
-  /** The tag of each: its number among the active, or IDLE. */
+  /** The tag of each: its index among the active ones, or IDLE. */
   readonly #tags: Uint32Array;
   readonly #readers: Int32Array;
   readonly #writers: Int32Array;
-  /** What is held open and not watched: the far ends of pairs. */
+  /** Open descriptors that are not watched: the other ends of pairs. */
   readonly #others: number[] = [];
   readonly #batch: ReadyBatch;
-  /** By place in the batch: how many bytes were read. */
-  readonly #taken: Int32Array;
+  /** The bytes read from each descriptor of the batch. */
+  readonly #received: Int32Array;
 
-  /** @throws SysError `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM` when there is no room for the sockets. */
-  constructor(kernel: Kernel, { idle, active, pairs }: FieldOptions) {
+  /** @throws SysError `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM` when the sockets cannot be opened. */
+  constructor(kernel: Kernel, { idle, active, pairs }: SocketOptions) {
     this.#kernel = kernel;
     this.idle = idle;
     this.active = active;
@@ -71,14 +71,14 @@ export class IdleField implements Disposable {
     this.#tags = new Uint32Array(idle + active).fill(IDLE);
     this.#readers = new Int32Array(active);
     this.#writers = new Int32Array(active);
-    // Room for one more than can be ready, so that an idle one would be seen.
+    // One larger than the number of active sockets, so that a reported idle socket is noticed.
     this.#batch = new ReadyBatch(active + 1);
-    this.#taken = new Int32Array(active + 1);
+    this.#received = new Int32Array(active + 1);
     try {
-      for (let j = 0; j < active; j++) this.#tags[activePlace(j, { idle, active })] = j;
-      this.#watched.forEach((_, place) => {
-        const tag = this.#tags[place] as number;
-        this.#watched[place] = tag === IDLE ? this.#openIdle(pairs) : this.#openActive(tag);
+      for (let j = 0; j < active; j++) this.#tags[activeIndex(j, { idle, active })] = j;
+      this.#watched.forEach((_, index) => {
+        const tag = this.#tags[index] as number;
+        this.#watched[index] = tag === IDLE ? this.#openIdle(pairs) : this.#openActive(tag);
       });
     } catch (error) {
       this[Symbol.dispose]();
@@ -88,32 +88,32 @@ export class IdleField implements Disposable {
   }
 
   /**
-   * Puts all of them into an engine.
+   * Adds all of them to an engine.
    *
-   * @throws SysError of the engine's `add`, or with a hint when it reports a socket that got no byte yet.
+   * @throws SysError of the engine's `add`, or with a hint when it reports a socket to which nothing was sent.
    */
   watchBy(poller: Poller, interest: number): void {
-    this.#watched.forEach((fd, place) => {
-      check(poller.add(fd, interest, this.#tags[place] as number), poller.name, { fd });
+    this.#watched.forEach((fd, index) => {
+      check(poller.add(fd, interest, this.#tags[index] as number), poller.name, { fd });
     });
     const ready = check(poller.wait(this.#batch, 0), poller.name);
     if (ready > 0) throw unexpected(poller, "it reported a socket to which nothing was sent");
   }
 
   /**
-   * Sends a byte to each active socket, then waits, reads and writes on until `writes` more were
-   * written and all were read. A byte that was read goes to the next active socket of the ring.
+   * Sends a byte to each active socket, then waits, reads and writes until `writes` more bytes were written and all
+   * were read. Each byte that was read is written to the next active socket.
    *
    * @remarks
-   * All that a wait reports is read before anything is written, so a socket never holds two bytes, and
-   * every engine makes the same calls: per event one read, one write, and its share of a wait.
+   * Everything that a wait reports is read before anything is written, so a socket never holds two bytes, and every
+   * engine makes the same calls: per event one read, one write, and its share of a wait.
    *
-   * @throws SysError of the wait, or with a hint when a ready socket is not reported or an idle one is.
+   * @throws SysError of the wait, or with a hint when a ready socket is not reported, or an idle one is.
    */
-  chain(poller: Poller, writes: number, tally: ChainTally): void {
+  chain(poller: Poller, writes: number, counts: ChainCounts): void {
     const { active } = this;
     const batch = this.#batch;
-    const taken = this.#taken;
+    const received = this.#received;
     const { libc, scratch } = this.#kernel;
     const buffer = scratch.address;
     for (let j = 0; j < active; j++) libc.write(this.#writers[j] as number, buffer, 1);
@@ -122,18 +122,18 @@ export class IdleField implements Disposable {
     while (unread > 0) {
       const count = poller.wait(batch, LOST_AFTER_MS);
       if (count <= 0) throw this.#waitFailed(poller, count);
-      tally.waits++;
+      counts.waits++;
       for (let i = 0; i < count; i++) {
         const tag = batch.tags[i] as number;
         if (tag === IDLE) throw unexpected(poller, "it reported an idle socket");
         const bytes = this.#drain(this.#readers[tag] as number);
-        taken[i] = bytes;
+        received[i] = bytes;
         unread -= bytes;
-        if (bytes > 0) tally.events++;
+        if (bytes > 0) counts.events++;
       }
       for (let i = 0; i < count && unwritten > 0; i++) {
         const next = ((batch.tags[i] as number) + 1) % active;
-        const bytes = Math.min(taken[i] as number, unwritten);
+        const bytes = Math.min(received[i] as number, unwritten);
         if (bytes > 0) libc.write(this.#writers[next] as number, buffer, bytes);
         unwritten -= bytes;
       }
@@ -148,7 +148,7 @@ export class IdleField implements Disposable {
     this.#others.length = 0;
   }
 
-  /** Reads until nothing is left, as an edge-triggered engine demands; the same for every engine. */
+  /** Reads until the socket is empty, as edge-triggered engines require; the same for every engine. */
   #drain(fd: number): number {
     const { libc, scratch } = this.#kernel;
     let all = 0;
@@ -177,7 +177,7 @@ export class IdleField implements Disposable {
   #openActive(j: number): number {
     const [reader, writer] = this.#openPair();
     const { libc } = this.#kernel;
-    // Where the limit is too low for that, it may as well stay where it is.
+    // It keeps its number where the limit is too low.
     const high = libc.fcntl(writer, F_DUPFD_CLOEXEC, FD_SETSIZE);
     if (high >= 0) libc.close(writer);
     this.#readers[j] = reader;
@@ -194,10 +194,10 @@ export class IdleField implements Disposable {
   }
 }
 
-/** Where the `j`-th active socket stands: in the middle of its part of the row. */
-export function activePlace(
+/** The index of the `j`-th active socket among all: in the middle of its share. */
+export function activeIndex(
   j: number,
-  { idle, active }: Pick<FieldOptions, "idle" | "active">,
+  { idle, active }: Pick<SocketOptions, "idle" | "active">,
 ): number {
   return Math.floor(((j + 0.5) * (idle + active)) / active);
 }

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { descriptorsFor, sizesWithin } from "./descriptor-room.ts";
+import { descriptorsFor, sizesWithin } from "./descriptors.ts";
 
 const single = { need: { always: 3, perIdle: 1 }, open: 20 };
 
-test("sizes that all fit are measured as they were asked for, without a word", () => {
+test("sizes that fit are measured as requested, without a note", () => {
   const limit = descriptorsFor(100, single.need, single.open);
   assert.deepEqual(sizesWithin(limit, [10, 100], single), { sizes: [10, 100] });
 });
 
-test("one descriptor too few clips the largest size by one, and says so", () => {
+test("one descriptor too few reduces the largest size by one, with a note", () => {
   const limit = descriptorsFor(100, single.need, single.open) - 1;
   const { sizes, note } = sizesWithin(limit, [10, 100], single);
   assert.deepEqual(sizes, [10, 99]);
@@ -30,7 +30,7 @@ test("a size that fits exactly is not measured twice", () => {
   assert.deepEqual(sizesWithin(limit, [10, 100], single).sizes, [10]);
 });
 
-test("no room for the smallest size leaves none, and names what that one needs", () => {
+test("a limit below the smallest size leaves no sizes, and the note says what that size needs", () => {
   const limit = descriptorsFor(10, single.need, single.open) - 1;
   const { sizes, note } = sizesWithin(limit, [10, 100], single);
   assert.deepEqual(sizes, []);
