@@ -51,7 +51,6 @@ const PACKAGES: readonly Package[] = [
       "echo-handlers": "echo/echo-handlers",
       "echo-worker": "echo/echo-worker",
       "http-worker": "cli/http-worker",
-      "http-process": "cli/http-process",
       "serving-program": "lab/serving-program",
     },
     external: ["polloi", "commander", "hdr-histogram-js", "echarts"],

@@ -2,17 +2,16 @@ import { readFileSync } from "node:fs";
 import { release, type as systemName } from "node:os";
 import type { EngineReport } from "polloi";
 import { runtimeFacts } from "polloi/internal/pure";
-import { EXIT_FAILED, EXIT_OK } from "./exit-codes.ts";
-import { print } from "./output.ts";
-import { stylerFor } from "./style.ts";
+import { EXIT_FAILED, EXIT_OK } from "./errors.ts";
+import { print, stylerFor } from "./output.ts";
 
-/** How much a process may open, and how much it may ask for. Infinity is "unlimited". */
+/** A resource limit. Infinity stands for "unlimited". */
 interface Limit {
   readonly soft: number;
   readonly hard: number;
 }
 
-/** What `polloi doctor` finds. What cannot be found out is null. */
+/** The result of `polloi doctor`. Unknown values are null. */
 export interface Diagnosis {
   readonly polloi: string;
   readonly runtime: string;
@@ -27,10 +26,10 @@ export interface Diagnosis {
   readonly localPorts: { readonly first: number; readonly last: number } | null;
 }
 
-/** Fewer descriptors than this are worth a word to whoever wants thousands of connections. */
+/** A lower limit on descriptors is reported with advice, since each connection takes one. */
 const MANY_DESCRIPTORS = 10_000;
 
-/** `polloi doctor`. @returns The exit code: failed when nothing works here. */
+/** `polloi doctor`. @returns The exit code, which is a failure when no engine works. */
 export async function doctor(version: string, json: boolean): Promise<number> {
   const diagnosis = await diagnose(version);
   const text = json ? `${JSON.stringify(diagnosis, null, 2)}\n` : describe(diagnosis);
@@ -56,7 +55,7 @@ async function diagnose(version: string): Promise<Diagnosis> {
   };
 }
 
-/** Loads the library only here: where it does not load, that is what there is to tell. */
+/** Loads the library, and reports why if that fails. */
 async function kernelAndEngines(name: string): Promise<Pick<Diagnosis, "ffi" | "engines">> {
   try {
     const { kernel } = await import("polloi/internal");
@@ -71,7 +70,7 @@ async function kernelAndEngines(name: string): Promise<Pick<Diagnosis, "ffi" | "
  * The C library that this process has mapped, by name and version.
  *
  * @remarks
- * glibc has its version in its banner, which is in the file. musl tells its own only when it is run.
+ * The file of glibc contains a banner with its version. That of musl would have to be run.
  */
 function libcName(): string | null {
   const path = /\S+\/(?:libc\.so\.6|libc-2\.\d+\.so|(?:ld|libc)[.-]musl\S*)$/m.exec(
@@ -95,7 +94,7 @@ function numbersIn(path: string): number[] {
   return (contents(path).match(/\d+/g) ?? []).map(Number);
 }
 
-/** What is in a file; nothing, when it cannot be read: a container may hide any of these. */
+/** The content of a file; empty when it cannot be read, since a container may hide it. */
 function contents(path: string, encoding: "utf8" | "latin1" = "utf8"): string {
   try {
     return readFileSync(path, encoding);

@@ -1,46 +1,44 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { EngineChoice } from "polloi";
 import {
   DURATIONS,
   duration,
   durationOrNone,
+  ENGINES,
+  listOf,
   notEmpty,
   oneOf,
   wholeNumberFrom,
   workers,
-} from "./arguments.ts";
+} from "./flags.ts";
 import type { LoadFlags } from "./load.ts";
 
-const LOAD_EXAMPLES = `
+const EXAMPLES = `
 Examples:
   polloi load tcp://127.0.0.1:7788                        100 connections for 10 seconds
   polloi load tcp://127.0.0.1:7788 -c 10000 --messages 30000 --parts 3
-  polloi load http://127.0.0.1:8080/ -c 500 --rate 20000  latency counted from when each was due
+  polloi load http://127.0.0.1:8080/ -c 500 --rate 20000  latency from when each request was due
   polloi load unix:/run/echo.sock --size 16384 --pipeline 4
   polloi load tcp://127.0.0.1:7788 -c 60000 --from 127.0.0.1,127.0.0.2,127.0.0.3
-  polloi load http://127.0.0.1:8080/ --json > load.json   one object, for tools
+  polloi load http://127.0.0.1:8080/ --json > load.json   one object, for programs
 
-An echo server is to send back every byte; each is compared. ${DURATIONS}
-Ctrl-C ends it early, and it still reports. The exit code is 1 when anything was lost, wrong or refused.
-What is measured and how: docs/load.md.`;
+The answers of an echo server are compared with what was sent. ${DURATIONS}
+Ctrl-C ends the load early, with a report. The exit code is 1 when there were errors or mismatches.
+docs/load.md describes what is measured.`;
 
-const MOST_CONNECTIONS = 10_000_000;
-const MOST_MESSAGES = Number.MAX_SAFE_INTEGER;
-const MOST_BYTES = 1 << 30;
-const MOST_A_SECOND = 1_000_000_000;
-const MOST_PIPELINED = 65_536;
+// The limits of `polloi-tools/load`, which is not loaded for parsing.
+const MAX_CONNECTIONS = 10_000_000;
+const MAX_MESSAGES = Number.MAX_SAFE_INTEGER;
+const MAX_BYTES = 1 << 30;
+const MAX_RATE = 1_000_000_000;
+const MAX_PIPELINE = 65_536;
 
 /** Adds `polloi load`. */
-export function addLoad(
-  program: Command,
-  engines: readonly EngineChoice[],
-  exitWith: (code: number) => void,
-): void {
+export function addLoad(program: Command, exitWith: (code: number) => void): void {
   program
     .command("load")
-    .summary("ask a server over thousands of connections, and compare what comes back")
+    .summary("load a server over many connections, and check its answers")
     .description(
-      "Asks an echo or HTTP server over many connections at once, compares what comes back, and tells how long it took.",
+      "Loads an echo or HTTP server over many connections, checks its answers, and measures latency.",
     )
     .argument(
       "<target>",
@@ -49,8 +47,8 @@ export function addLoad(
     )
     .option(
       "-c, --connections <count>",
-      "connections (default: 100)",
-      wholeNumberFrom(1, MOST_CONNECTIONS),
+      "number of connections (default: 100)",
+      wholeNumberFrom(1, MAX_CONNECTIONS),
     )
     .addOption(
       new Option("-d, --duration <time>", "how long messages are sent (default: 10s)")
@@ -59,52 +57,52 @@ export function addLoad(
     )
     .option(
       "-n, --messages <count>",
-      "how many messages, over all connections, instead of a time",
-      wholeNumberFrom(1, MOST_MESSAGES),
+      "number of messages over all connections, instead of a duration",
+      wholeNumberFrom(1, MAX_MESSAGES),
     )
     .addOption(
       new Option("-s, --size <bytes>", "size of a message (default: 64)")
-        .argParser(wholeNumberFrom(1, MOST_BYTES))
+        .argParser(wholeNumberFrom(1, MAX_BYTES))
         .conflicts("data"),
     )
     .option(
       "--data <file>",
-      "send the bytes of this file instead; over HTTP, as the body of a POST",
+      "send the content of this file instead; over HTTP, as the body of a POST",
       notEmpty,
     )
-    .option("--rate <count>", "messages a second, sent when they are due, come what may", rate)
+    .option("--rate <count>", "messages per second, sent at fixed times", rate)
     .option("--ramp <time>", "open the connections evenly over this time", durationOrNone)
     .option(
       "--parts <count>",
-      "send each message in pieces, each when the one before is back",
-      wholeNumberFrom(1, MOST_BYTES),
+      "send each message in parts, each when the one before it was echoed",
+      wholeNumberFrom(1, MAX_BYTES),
     )
     .option(
       "--pipeline <count>",
-      "messages that a connection may have out (default: 1)",
-      wholeNumberFrom(1, MOST_PIPELINED),
+      "messages in flight per connection (default: 1)",
+      wholeNumberFrom(1, MAX_PIPELINE),
     )
-    .option("--think <time>", "wait so long after an answer (default: 0)", durationOrNone)
+    .option("--think <time>", "delay between an answer and the next message", durationOrNone)
     .option(
       "--from <addresses>",
-      "addresses to connect from, in turn, with commas between",
-      addresses,
+      "local addresses to connect from, in turn, separated by commas",
+      listOf((address) => address, "127.0.0.1,127.0.0.2"),
     )
-    .option("--timeout <time>", "how long a connect or an answer may take (default: 5s)", duration)
+    .option("--timeout <time>", "limit of a connect and of an answer (default: 5s)", duration)
     .addOption(
-      new Option("-e, --engine <engine>", "how to wait; auto is the best that works here")
-        .choices(engines)
-        .argParser(oneOf(engines))
+      new Option("-e, --engine <engine>", "I/O engine; auto is the best that works here")
+        .choices(ENGINES)
+        .argParser(oneOf(ENGINES))
         .default("auto"),
     )
     .option(
       "-w, --workers <count>",
-      "threads that share the connections; auto is one a processor",
+      "threads that share the connections; auto is one per processor",
       workers,
     )
     .option("-q, --quiet", "no progress on standard error")
     .option("--json", "print one JSON object, and no progress")
-    .addHelpText("after", LOAD_EXAMPLES)
+    .addHelpText("after", EXAMPLES)
     .action(async (target: string, flags: LoadFlags) => {
       const { runLoad } = await import("./load.ts");
       exitWith(await runLoad(target, flags));
@@ -113,12 +111,6 @@ export function addLoad(
 
 function rate(text: string): number {
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  if (value > 0 && value <= MOST_A_SECOND) return value;
-  throw new InvalidArgumentError(`Give messages a second, above 0 and up to ${MOST_A_SECOND}.`);
-}
-
-function addresses(text: string): string[] {
-  const all = text.split(",").map((address) => address.trim());
-  if (!all.includes("")) return all;
-  throw new InvalidArgumentError("Give IP addresses with commas in between: 127.0.0.1,127.0.0.2.");
+  if (value > 0 && value <= MAX_RATE) return value;
+  throw new InvalidArgumentError(`Give messages per second, above 0 and up to ${MAX_RATE}.`);
 }

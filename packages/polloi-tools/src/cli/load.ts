@@ -1,14 +1,20 @@
 import { readFileSync } from "node:fs";
 import type { EngineChoice } from "polloi";
-import { isClean, type LoadOptions, type LoadReport, type LoadRun, load } from "../load/index.ts";
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE } from "./exit-codes.ts";
-import { engineFailureLine, failureLine, hintLine, isMisuse } from "./failure.ts";
-import { loadText } from "./load-text.ts";
-import { type LoadView, openLoadView } from "./load-view.ts";
-import { complain, OutputError, print } from "./output.ts";
-import { stylerFor } from "./style.ts";
+import { isClean, type LoadOptions, type LoadReport, load } from "../load/index.ts";
+import {
+  EXIT_FAILED,
+  EXIT_OK,
+  EXIT_USAGE,
+  engineErrorLine,
+  errorLine,
+  hintLine,
+  isMisuse,
+} from "./errors.ts";
+import { reportText, showProgress } from "./load-output.ts";
+import { complain, OutputError, print, stylerFor } from "./output.ts";
+import { StopRequest } from "./signals.ts";
 
-/** The flags of `polloi load`. */
+/** The flags of `polloi load`. Times are in milliseconds. */
 export interface LoadFlags {
   readonly connections?: number;
   readonly duration?: number;
@@ -28,35 +34,46 @@ export interface LoadFlags {
   readonly json?: boolean;
 }
 
-/** A signal so soon after another is the same: npm passes on what the terminal has sent to both. */
-const SAME_SIGNAL_MS = 250;
-
-/** `polloi load`: asks a server, and reports. @returns The exit code. */
+/** `polloi load`: loads a server and prints the report. @returns The exit code. */
 export async function runLoad(target: string, flags: LoadFlags): Promise<number> {
-  let doing = `cannot read ${flags.data}`;
+  let what = `cannot read ${flags.data}`;
   try {
     const options = optionsFrom(target, flags);
-    doing = `cannot load ${target}`;
-    const run = load(options);
-    const view =
-      flags.quiet === true || flags.json === true ? undefined : openLoadView(options, run);
-    const report = await watched(run, view);
-    await tell(report, flags.json === true);
+    what = `cannot load ${target}`;
+    const report = await runUntilStopped(options, flags);
+    await printReport(report, flags.json === true);
     return isClean(report) ? EXIT_OK : EXIT_FAILED;
   } catch (error) {
     if (error instanceof OutputError) throw error;
     if (isMisuse(error)) {
-      complain(`polloi: ${withFlags(error.message)}\n`);
+      complain(`polloi: ${withFlagNames(error.message)}\n`);
       return EXIT_USAGE;
     }
     const { syscall = "" } = error as { syscall?: string };
     const isEngine = /^(io_uring|epoll_create)/.test(syscall);
     complain(
-      isEngine
-        ? engineFailureLine(flags.engine, error)
-        : failureLine(doing, error) + hintLine(error),
+      isEngine ? engineErrorLine(flags.engine, error) : errorLine(what, error) + hintLine(error),
     );
     return EXIT_FAILED;
+  }
+}
+
+/** Runs a load. Ctrl-C ends it early, a second one at once; both return a report. */
+async function runUntilStopped(
+  options: LoadOptions,
+  { quiet, json }: LoadFlags,
+): Promise<LoadReport> {
+  const run = load(options);
+  const progress = quiet === true || json === true ? undefined : showProgress(options, run);
+  const request = new StopRequest(() => run.abort());
+  request.made.then(() => {
+    progress?.stopping();
+    run.stop();
+  });
+  try {
+    return await run.finished;
+  } finally {
+    progress?.end();
   }
 }
 
@@ -67,28 +84,9 @@ const FLAGS: Readonly<Record<string, string>> = {
   thinkMs: "--think",
 };
 
-/** A message of the library in the words of the command line. */
-function withFlags(message: string): string {
+/** A message of the library with the names of flags instead of options. */
+function withFlagNames(message: string): string {
   return message.replace(/\b(?:sizeBytes|durationMs|thinkMs)\b/g, (name) => FLAGS[name] ?? name);
-}
-
-/** Waits for the end of a run, or for Ctrl-C, which is its end as well; twice, and at once. */
-async function watched(run: LoadRun, view: LoadView | undefined): Promise<LoadReport> {
-  let askedAt = Number.POSITIVE_INFINITY;
-  const onSignal = (): void => {
-    const now = performance.now();
-    if (now - askedAt > SAME_SIGNAL_MS) run.abort();
-    if (askedAt === Number.POSITIVE_INFINITY) view?.stopping();
-    askedAt = Math.min(askedAt, now);
-    run.stop();
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  try {
-    return await run.finished;
-  } finally {
-    view?.end();
-  }
 }
 
 function optionsFrom(target: string, flags: LoadFlags): LoadOptions {
@@ -111,13 +109,10 @@ function optionsFrom(target: string, flags: LoadFlags): LoadOptions {
   };
 }
 
-function tell(report: LoadReport, json: boolean): Promise<void> {
-  const text = json ? JSON.stringify(report) : personText(report);
-  return print(`${text}\n`);
-}
-
-function personText(report: LoadReport): string {
+function printReport(report: LoadReport, json: boolean): Promise<void> {
+  if (json) return print(`${JSON.stringify(report)}\n`);
   const { isTTY, columns } = process.stdout;
-  // A terminal that does not know its size has 0 columns.
-  return loadText(report, stylerFor(process.stdout), isTTY && columns > 0 ? columns : undefined);
+  // A terminal that does not know its width reports 0.
+  const width = isTTY && columns > 0 ? columns : undefined;
+  return print(`${reportText(report, stylerFor(process.stdout), width)}\n`);
 }

@@ -1,75 +1,79 @@
-import type { Reactor } from "polloi";
-import { workerCount } from "polloi/internal";
-import { startWorkers, type WorkerPool } from "polloi/workers";
-import { type EchoInput, type EchoMessage, SharedTally } from "../echo/echo-worker.ts";
-import { ECHO_WORKER } from "../echo/modules.ts";
-import type { ProtocolName } from "../echo/protocols.ts";
-import { type Observer, ProtocolServer, type Tally } from "../echo/server.ts";
+import type { EchoHandlersInput } from "../echo/echo-handlers.ts";
+import { type EchoInput, type EchoMessage, SharedCounters } from "../echo/echo-worker.ts";
+import { ECHO_HANDLERS, ECHO_WORKER } from "../echo/modules.ts";
 import {
-  placeOf,
-  pooled,
-  poolOptions,
-  type RunningServer,
-  spreadOf,
-  tellAcceptError,
-  type Where,
-} from "./running-server.ts";
-import type { ServeFlags } from "./serve-flags.ts";
-import type { Served } from "./serve-report.ts";
+  type Counters,
+  type Observer,
+  type Peer,
+  type ProtocolName,
+  protocolHandlers,
+} from "../echo/protocols.ts";
+import { reportAcceptError, type ServeFlags, type Service } from "./service.ts";
 
-/** Serves one of the oldest protocols. */
-export async function openEcho(
-  reactor: Reactor,
+/** The service of echo, upper or discard. */
+export function echoService(
   protocol: ProtocolName,
-  where: Where,
   flags: ServeFlags,
   observer: Observer | undefined,
-): Promise<RunningServer> {
+): Service {
   const noDelay = flags.delay !== true;
-  const { idleTimeout, workers } = flags;
-  if (workers === undefined) {
-    const server = new ProtocolServer(reactor, {
-      ...where,
-      protocol,
-      noDelay,
-      ...(idleTimeout === undefined ? {} : { idleTimeoutMs: idleTimeout }),
-      observer,
-      acceptError: tellAcceptError,
-    });
-    return {
-      place: placeOf(protocol, server.listener.address),
-      failed: new Promise(() => {}),
-      served: () => ({ counts: { ...server.tally } }),
-      stop: (graceMs) => server.stop(graceMs),
-      abort: () => void server.stop(0),
-    };
-  }
-  const count = workerCount(workers);
-  const tallies = SharedTally.memoryFor(count);
-  const observed = observer !== undefined;
-  const data: EchoInput = { protocol, noDelay, idleTimeoutMs: idleTimeout, observed, tallies };
-  const pool = await startWorkers({
-    module: ECHO_WORKER,
-    workers: count,
-    ...poolOptions(where, flags),
-    data,
-    message: (message) => hear(message as EchoMessage, observer),
-  });
-  return pooled(protocol, pool, () => servedBy(pool, tallies));
+  const idleTimeoutMs = flags.idleTimeout;
+  return {
+    protocol,
+    async onReactor(reactor, address) {
+      const counters: Counters = { connections: 0, messages: 0, bytes: 0 };
+      const listener = reactor.listen<Peer>({
+        ...address,
+        ...protocolHandlers(protocol, counters, observer),
+        noDelay,
+        ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+        acceptError: reportAcceptError,
+      });
+      return {
+        address: listener.address,
+        counts: () => ({ ...counters }),
+        stop: (graceMs) => listener.stop(graceMs),
+      };
+    },
+    async onWorkers(count) {
+      const counters = SharedCounters.allocate(count);
+      const isObserved = observer !== undefined;
+      const data: EchoInput = { protocol, noDelay, idleTimeoutMs, isObserved, counters };
+      return {
+        module: ECHO_WORKER,
+        data,
+        message: (message) => print(message as EchoMessage, observer),
+        counts: ({ workers }) => {
+          const all = workers.map(({ index }) => new SharedCounters(counters, index));
+          const sum = (name: keyof Counters): number =>
+            all.reduce((total, each) => total + each[name], 0);
+          return {
+            connections: sum("connections"),
+            messages: sum("messages"),
+            bytes: sum("bytes"),
+          };
+        },
+      };
+    },
+    async byModel() {
+      return {
+        module: ECHO_HANDLERS,
+        data: { protocol } satisfies EchoHandlersInput,
+        idleTimeoutMs,
+        observer,
+        counts: ({ model, counts }) => {
+          const { connections, messages, bytes, deaths, refusals } = counts;
+          if (model === "event") return { connections, messages, bytes };
+          const more = model === "process" || model === "thread" ? { refusals } : {};
+          return { connections, messages, bytes, deaths, ...more };
+        },
+      };
+    },
+  };
 }
 
-function servedBy(pool: WorkerPool, tallies: SharedArrayBuffer): Served {
-  const sum: Tally = { connections: 0, messages: 0, bytes: 0 };
-  for (const { index } of pool.workers) {
-    const { connections, messages, bytes } = new SharedTally(tallies, index);
-    sum.connections += connections;
-    sum.messages += messages;
-    sum.bytes += bytes;
-  }
-  return { counts: { ...sum }, workers: spreadOf(pool) };
-}
-
-function hear(message: EchoMessage, observer: Observer | undefined): void {
+/** Prints what a worker has posted. */
+function print(message: EchoMessage, observer: Observer | undefined): void {
   switch (message.event) {
     case "opened":
       observer?.opened(message.peer);
@@ -81,6 +85,6 @@ function hear(message: EchoMessage, observer: Observer | undefined): void {
       observer?.closed(message.peer, message.error);
       return;
     case "acceptError":
-      tellAcceptError(message);
+      reportAcceptError(message);
   }
 }

@@ -3,40 +3,47 @@ import type { Kernel } from "polloi/internal";
 import { Output } from "../trace/output.ts";
 import { textOf } from "../trace/text.ts";
 import { Tracer } from "../trace/tracer.ts";
-import { failureLine } from "./failure.ts";
-import { complain } from "./output.ts";
-import { stylerFor } from "./style.ts";
-import type { TraceChoice } from "./trace-choice.ts";
+import { errorLine } from "./errors.ts";
+import { complain, stylerFor } from "./output.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
 
-/** A trace that is under way. */
+/** What a trace contains, and where it is written. */
+export interface TraceFlags {
+  /** A path, or `-` for standard output; standard error by default. */
+  readonly output?: string | undefined;
+  readonly connection?: readonly string[] | undefined;
+  readonly calls?: RegExp | undefined;
+  readonly turns?: number | undefined;
+}
+
+/** A trace in progress. */
 export interface Tracing {
-  /** The kernel of whatever is to be traced. */
+  /** The kernel for the reactor to be traced. */
   readonly kernel: Kernel;
-  /** Resolves with a reason when the trace has come to its end by itself. */
+  /** Resolves with a reason when the trace has reached its last turn. */
   readonly ended: Promise<string>;
-  /** What happens from now on is of no interest. */
+  /** Ends the trace. */
   end(): void;
 }
 
 /**
  * Starts a trace.
  *
- * @throws Error of Node's, with its `path`, when the file cannot be written.
+ * @throws Error of Node, with its `path`, when the file cannot be written.
  */
-export function startTrace(kernel: Kernel, choice: TraceChoice, json: boolean): Tracing {
-  const { output, connection, calls, turns } = choice;
-  const fd = descriptorFor(output);
+export function startTrace(kernel: Kernel, flags: TraceFlags, json: boolean): Tracing {
+  const { output, connection, calls, turns } = flags;
+  const fd = openOutput(output);
   let resolve: (reason: string) => void = () => {};
   const ended = new Promise<string>((settle) => {
     resolve = settle;
   });
-  const style = stylerFor(streamOf(fd));
+  const style = stylerFor(streamFor(fd));
   const lines = new Output(kernel, fd, (error) => {
     tracer.drop();
-    // To whoever still listens, if this was not written to the same place.
+    // Standard error cannot report that it has failed itself.
     if (fd !== STDERR) failed(error);
   });
   const tracer = new Tracer(kernel, {
@@ -59,15 +66,15 @@ export function startTrace(kernel: Kernel, choice: TraceChoice, json: boolean): 
 }
 
 function failed(error: Error): void {
-  complain(failureLine("the trace has ended", error));
+  complain(errorLine("the trace has ended", error));
 }
 
-function descriptorFor(output: string | undefined): number {
+function openOutput(output: string | undefined): number {
   if (output === undefined) return STDERR;
   return output === "-" ? STDOUT : openSync(output, "w");
 }
 
-function streamOf(fd: number): { readonly isTTY?: boolean } {
+function streamFor(fd: number): { readonly isTTY?: boolean } {
   if (fd === STDERR) return process.stderr;
   return fd === STDOUT ? process.stdout : {};
 }

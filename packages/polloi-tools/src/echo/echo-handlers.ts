@@ -1,13 +1,13 @@
-/** The module of a model that serves one of the protocols: what `polloi serve --model` runs. */
+/** The module of `polloi serve --model`: a protocol as the handlers of a serving model. */
 import type { ModelHandlers } from "polloi/models";
 import { PROTOCOLS, type ProtocolName } from "./protocols.ts";
 
-/** What the module is given. */
-export interface TalkInput {
+/** The data of the module. */
+export interface EchoHandlersInput {
   readonly protocol: ProtocolName;
 }
 
-export function start({ protocol }: TalkInput): ModelHandlers {
+export function start({ protocol }: EchoHandlersInput): ModelHandlers {
   const answer = PROTOCOLS[protocol];
   return { data: (connection, bytes) => void answer(connection, bytes) };
 }

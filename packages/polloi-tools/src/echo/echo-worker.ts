@@ -1,45 +1,46 @@
-/** The module of a worker that serves one of the protocols: what `polloi serve --workers` runs. */
-import type { SysError } from "polloi";
+/** The module of `polloi serve --workers`: serves a protocol on a worker. */
 import type { PoolWorker } from "polloi/workers";
-import type { ProtocolName } from "./protocols.ts";
-import { type Observer, type Peer, protocolHandlers, type Tally } from "./server.ts";
+import {
+  type AcceptErrorMessage,
+  acceptErrorMessage,
+  type Counters,
+  type Observer,
+  type Peer,
+  type ProtocolName,
+  protocolHandlers,
+} from "./protocols.ts";
 
-/** What each worker is given. */
+/** The data of each worker. */
 export interface EchoInput {
   readonly protocol: ProtocolName;
   readonly noDelay: boolean;
   readonly idleTimeoutMs: number | undefined;
-  /** Whether to tell of each connection and message. */
-  readonly observed: boolean;
-  /** Where workers count: see {@link SharedTally}. */
-  readonly tallies: SharedArrayBuffer;
+  /** Whether to post a message for each connection and each message. */
+  readonly isObserved: boolean;
+  /** The memory of {@link SharedCounters}. */
+  readonly counters: SharedArrayBuffer;
 }
 
-/** What a worker tells the main thread, which is the one that prints. */
+/** What a worker posts. */
 export type EchoMessage =
   | { readonly event: "opened"; readonly peer: string }
   | { readonly event: "received"; readonly peer: string; readonly bytes: Uint8Array }
   | { readonly event: "closed"; readonly peer: string; readonly error: Error | undefined }
-  | {
-      readonly event: "acceptError";
-      readonly message: string;
-      readonly code: string;
-      hint: string;
-    };
+  | AcceptErrorMessage;
 
-/** Each worker counts on a cache line of its own: two on one would slow each other down. */
+/** Numbers per worker. Each worker has a cache line of its own, since sharing one would slow both down. */
 const STRIDE = 8;
 
-/** What one worker has done, in memory that outlives it. */
-export class SharedTally implements Tally {
+/** The counters of one worker, in shared memory that outlives it. */
+export class SharedCounters implements Counters {
   readonly #numbers: Float64Array;
 
   constructor(memory: SharedArrayBuffer, index: number) {
     this.#numbers = new Float64Array(memory, index * STRIDE * 8, STRIDE);
   }
 
-  /** Memory for the tallies of `count` workers. */
-  static memoryFor(count: number): SharedArrayBuffer {
+  /** Allocates memory for `count` workers. */
+  static allocate(count: number): SharedArrayBuffer {
     return new SharedArrayBuffer(count * STRIDE * 8);
   }
 
@@ -66,23 +67,22 @@ export class SharedTally implements Tally {
 }
 
 export function start(worker: PoolWorker<EchoInput>): void {
-  const { protocol, noDelay, idleTimeoutMs, observed, tallies } = worker.data;
-  const tell = (message: EchoMessage): void => worker.post(message);
-  const tally = new SharedTally(tallies, worker.index);
+  const { protocol, noDelay, idleTimeoutMs, isObserved, counters } = worker.data;
+  const post = (message: EchoMessage): void => worker.post(message);
+  const own = new SharedCounters(counters, worker.index);
   worker.listen<Peer>({
-    ...protocolHandlers(protocol, tally, observed ? observerOf(tell) : undefined),
+    ...protocolHandlers(protocol, own, isObserved ? postingObserver(post) : undefined),
     noDelay,
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
-    acceptError: ({ message, code, hint = "" }: SysError) =>
-      tell({ event: "acceptError", message, code, hint }),
+    acceptError: (error) => post(acceptErrorMessage(error)),
   });
 }
 
-function observerOf(tell: (message: EchoMessage) => void): Observer {
+function postingObserver(post: (message: EchoMessage) => void): Observer {
   return {
-    opened: (peer) => tell({ event: "opened", peer }),
-    // Copied: what is sent takes all of the memory that it is a view of along.
-    received: (peer, bytes) => tell({ event: "received", peer, bytes: bytes.slice() }),
-    closed: (peer, error) => tell({ event: "closed", peer, error }),
+    opened: (peer) => post({ event: "opened", peer }),
+    // Copied, because posting a view would clone all of the memory behind it.
+    received: (peer, bytes) => post({ event: "received", peer, bytes: bytes.slice() }),
+    closed: (peer, error) => post({ event: "closed", peer, error }),
   };
 }

@@ -16,7 +16,7 @@ import {
   SYS,
 } from "polloi/internal";
 import { type ModelOptions, type ModelServer, serveModel } from "polloi/models";
-import type { TalkInput } from "../echo/echo-handlers.ts";
+import type { EchoHandlersInput } from "../echo/echo-handlers.ts";
 import { ECHO_HANDLERS } from "../echo/modules.ts";
 
 /** The program's one argument. */
@@ -44,7 +44,7 @@ function print(line: ServerLine): void {
 function serve({ connections = 1, ...input }: ServerInput): Promise<ModelServer> {
   raiseDescriptorLimit(kernel, SPARE + 3 * connections);
   const each = input.model === "process" || input.model === "thread";
-  const data: TalkInput = { protocol: "echo" };
+  const data: EchoHandlersInput = { protocol: "echo" };
   return serveModel({
     ...input,
     ...(each ? { maxChildren: Math.min(connections + 4, MOST_CHILDREN) } : {}),

@@ -14,8 +14,13 @@ import {
   serving,
 } from "../../../../test/support/processes.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
-import { errorsText, loadText, msText } from "../../src/cli/load-text.ts";
-import { openLoadView, sparkline } from "../../src/cli/load-view.ts";
+import {
+  errorsText,
+  msText,
+  reportText,
+  showProgress,
+  sparkline,
+} from "../../src/cli/load-output.ts";
 import { type LoadReport, type LoadRun, type LoadSnapshot, load } from "../../src/load/index.ts";
 import { INITIAL_SNAPSHOT } from "../../src/load/report.ts";
 
@@ -70,14 +75,14 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     const args = `load tcp://127.0.0.1:${server.at} -c 3 --rate 500 --duration 300ms --quiet`;
     const { code, stdout, stderr } = await polloi(args).ended;
     assert.match(stdout, /^tcp:\/\/127\.0\.0\.1:\d+ {2}3 connections, \d\.\d\d s, \w+\n/);
-    assert.match(stdout, /\n {2}messages +\d+, \d+ a second of 500, [\d.]+ (Ki)?B came back\n/);
+    assert.match(stdout, /\n {2}messages +\d+, \d+ a second of 500, [\d.]+ (Ki)?B received\n/);
     assert.match(
       stdout,
       /\n {2}latency +p50 [\d.]+ {2}p90 .* {2}p99\.99 [\d.,]+ {2}max [\d.,]+ ms\n/,
     );
     assert.match(stdout, /\n +fixed rate: .*corrected for coordinated omission/);
     assert.match(stdout, /\n {2}connect +p50 .*; 3 opened in/);
-    assert.match(stdout, /\n {2}wrong +none\n {2}unanswered +0\n {2}errors +none\n/);
+    assert.match(stdout, /\n {2}mismatches +none\n {2}unanswered +0\n {2}errors +none\n/);
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   });
 
@@ -132,7 +137,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
       assert.equal(code, 0);
       const told = await polloi(`${args} --quiet`).ended;
       assert.match(told.stdout, /\n {2}connect +.*; 4 opened in .* ms\n/);
-      assert.match(told.stdout, /\n {2}reopened +36 connections, in place of lost ones\n/);
+      assert.match(told.stdout, /\n {2}reopened +36 connections after a loss\n/);
       server.close();
     },
   );
@@ -169,7 +174,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     await using server = await serving("upper");
     const args = `load tcp://127.0.0.1:${server.at} -c 2 --messages 10 --quiet`;
     const { code, stdout } = await polloi(args).ended;
-    assert.match(stdout, /\n {2}wrong +10 corrupted\n/);
+    assert.match(stdout, /\n {2}mismatches +10 corrupted\n/);
     assert.equal(code, 1);
   });
 
@@ -313,7 +318,7 @@ test("a view is never wider than its terminal, and shows the latest bars there i
   const options = { target: `tcp://127.0.0.1:7788`, connections: 10_000 };
   for (const columns of [200, 80, 60, 40, 24]) {
     const screen = new Screen(columns);
-    const view = openLoadView(options, run, screen);
+    const view = showProgress(options, run, screen);
     for (let i = 0; i < 60; i++) view.stopping();
     for (const line of screen.lines) assert.ok(line.length < columns, `${columns}: ${line}`);
     const latency = screen.lines.find((line) => line.startsWith("  latency")) ?? "";
@@ -328,7 +333,7 @@ test("a view is never wider than its terminal, and shows the latest bars there i
 test("without answers lately, a view says so instead of showing figures of nothing", () => {
   const screen = new Screen(80);
   const options = { target: "tcp://127.0.0.1:7788" };
-  const view = openLoadView(options, runThatIs({ messagesPerSecond: 0 }), screen);
+  const view = showProgress(options, runThatIs({ messagesPerSecond: 0 }), screen);
   const { text } = screen;
   view.end();
   assert.match(text, /latency +p50 - {2}p99 - {2}max -/);
@@ -337,7 +342,7 @@ test("without answers lately, a view says so instead of showing figures of nothi
 test("a view whose terminal is made narrower takes away all the lines that it has become", () => {
   const screen = new Screen(80);
   const run = runThatIs({ errors: { ECONNREFUSED: 12_345, ECONNRESET: 99 } });
-  const view = openLoadView({ target: "tcp://127.0.0.1:7788" }, run, screen);
+  const view = showProgress({ target: "tcp://127.0.0.1:7788" }, run, screen);
   const { lines } = screen;
   screen.columns = 30;
   view.end();
@@ -352,13 +357,13 @@ test("a report is broken at the terminal's width, and told in whole lines elsewh
   const target = `tcp://127.0.0.1:${server.at}`;
   const report = await load({ target, connections: 2, messages: 4 }).finished;
   const plain = (_: unknown, text: string): string => text;
-  assert.equal(loadText(report, plain).split("\n").length, 8);
-  const lines = loadText(report, plain, 40).split("\n");
+  assert.equal(reportText(report, plain).split("\n").length, 8);
+  const lines = reportText(report, plain, 40).split("\n");
   for (const line of lines) assert.ok(line.length <= 40, line);
   // A name and its figure stay together.
   for (const line of lines) assert.doesNotMatch(line, /p[\d.]+$/);
   const words = (text: string): string => text.replace(/\s+/g, " ");
-  assert.equal(words(lines.join("\n")), words(loadText(report, plain)));
+  assert.equal(words(lines.join("\n")), words(reportText(report, plain)));
 });
 
 test("nothing that came back has no latency", async () => {
@@ -366,7 +371,7 @@ test("nothing that came back has no latency", async () => {
   const options = { connections: 1, messages: 1, timeoutMs: 50 };
   const report = await load({ target: `tcp://127.0.0.1:${server.at}`, ...options }).finished;
   assert.match(
-    loadText(report, (_, text) => text),
+    reportText(report, (_, text) => text),
     /\n {2}latency +none\n/,
   );
 });

@@ -72,7 +72,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("tells a person how it serves, who is connected, when the limit is reached, and who died", async () => {
     await using program = polloi("serve --model process --max-children 1 --port 0");
     const [, port] = await program.says(
-      /model {4}process: a process for each connection, 1 at once; further connections wait\n {2}try it {3}nc 127\.0\.0\.1 (\d+)\n/,
+      /model {4}process: a process per connection, at most 1 at once; further connections wait\n {2}try it {3}nc 127\.0\.0\.1 (\d+)\n/,
     );
     assert.doesNotMatch(program.stdout, /engine/);
     const first = connect(Number(port), "127.0.0.1");

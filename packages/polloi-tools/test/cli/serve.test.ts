@@ -48,9 +48,9 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("tells a person the engine, why, how to try it, and what happens", async () => {
     await using program = polloi("serve --port 0");
     const [, port] = await program.says(/try it {3}nc 127\.0\.0\.1 (\d+)\n/);
-    const how = BEST === "io_uring" ? "by completions" : "edge-triggered";
+    const how = BEST === "io_uring" ? "completion-based" : "edge-triggered";
     await program.says(
-      new RegExp(`engine {3}${BEST}, ${how}: the best of those that work here( \\(not .*\\))?\n`),
+      new RegExp(`engine {3}${BEST}, ${how}: the best that works here( \\(not .*\\))?\n`),
     );
     await exchange(Number(port), "hello\u001b[2J\n");
     await program.says(/127\.0\.0\.1:\d+ connected\n/);

@@ -158,16 +158,16 @@ describe("polloi trace serve", { ...limits }, () => {
   const refusals = [
     [
       "serve --workers 2",
-      /^polloi: trace looks at one loop, in this process: leave out --workers\n$/,
+      /^polloi: trace shows one event loop in this process: leave out --workers\n$/,
     ],
     [
       "serve --turns 0",
-      /^polloi: option '--turns <count>'.*'0'.* Give a whole number from 1 on\.\n$/,
+      /^polloi: option '--turns <count>'.*'0'.* Give a whole number from 1 up\.\n$/,
     ],
     ["serve --calls (", /^polloi: option '--calls <pattern>'.* Give a regular expression, .*\n$/],
     [
       "serve --connection one",
-      /^polloi: option '--connection <which>'.* Give numbers from 1 on, .*\n$/,
+      /^polloi: option '--connection <which>'.* Give numbers from 1 up, .*\n$/,
     ],
   ] as const;
   for (const [args, said] of refusals) {

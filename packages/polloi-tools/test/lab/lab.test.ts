@@ -193,7 +193,7 @@ describe("polloi lab idle", limits, () => {
     ["lab idle now", /'now'/, 2],
     ["lab idle --active 0", /'0'.*1 to 10000/, 2],
     ["lab idle --writes many", /'many'.*whole number from 1/, 2],
-    ["lab idle --sizes 10,,20", /'10,,20'.*whole number from 1/, 2],
+    ["lab idle --sizes 10,,20", /'10,,20'.*separated by commas, such as 10,1000/, 2],
     ["lab idle --rounds 1.5", /'1.5'.*whole number from 1/, 2],
     ["lab idle --sample soon", /'soon'.*500ms/, 2],
     ["lab idle --sizes 10 --max 20", /--sizes.*--max/, 2],

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { duration, durationOrNone } from "./arguments.ts";
+import { duration, durationOrNone } from "./flags.ts";
 
-test("a bare number is seconds, and a unit is heeded", () => {
+test("a number without a unit is in seconds", () => {
   const times: Readonly<Record<string, number>> = {
     "10": 10_000,
     "10s": 10_000,
@@ -18,14 +18,14 @@ test("a bare number is seconds, and a unit is heeded", () => {
   }
 });
 
-test("zero is a duration only where nothing is a choice", () => {
+test("0 is a duration only for durationOrNone", () => {
   for (const text of ["0", "00", "0.0", "0ms", "0s", "0h"]) {
     assert.equal(durationOrNone(text), 0, text);
     assert.throws(() => duration(text), /seconds above 0/, text);
   }
 });
 
-test("what is no duration is refused, and so is one beyond what a timer takes", () => {
+test("invalid durations and those above the limit of timers are rejected", () => {
   for (const text of [
     "",
     "-1",

@@ -1,25 +1,35 @@
-/** What flags may be given: each parser names what is allowed when it was given something else. */
+/** Parsers of arguments and flags. An error names the allowed values. */
 
 import { InvalidArgumentError } from "commander";
-import { type Endpoint, parseEndpoint } from "polloi/internal/pure";
-import type { Asked, ServedName } from "./serve-flags.ts";
-import { didYouMean } from "./suggest.ts";
+import type { EngineChoice } from "polloi";
+import { type Endpoint, nearestOf, parseEndpoint } from "polloi/internal/pure";
+import type { ProtocolName } from "../echo/protocols.ts";
 
 const MAX_INT = 0x7fffffff;
 const MAX_PORT = 65535;
-/** As many as `polloi/workers` allows, which is not loaded for this. */
+/** The limit of `polloi/workers`, which is not loaded for parsing. */
 const MAX_WORKERS = 1024;
-/** As many as `polloi/models` allows. */
+/** The limit of `polloi/models`. */
 const MAX_CHILDREN = 10_000;
 
-/** Milliseconds in the units that a duration may have. */
+/** The units of durations in milliseconds. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-// Said here and not read from the library, which may fail to load: help and doctor must still work.
+/** The protocols of `polloi serve`. */
+export type ServedName = ProtocolName | "http";
+
+// Not read from the library, which may fail to load: help and doctor must still work.
+export const ENGINES: readonly EngineChoice[] = ["auto", "io_uring", "epoll", "poll", "select"];
 export const SERVED: readonly ServedName[] = ["echo", "upper", "discard", "http"];
 
-/** What to serve: one protocol, or several with commas between, each with a port of its own or without. */
-export function protocols(text: string): readonly Asked[] {
+/** A protocol to serve, and its port if the command line has one. */
+export interface RequestedProtocol {
+  readonly protocol: ServedName;
+  readonly port?: number;
+}
+
+/** One protocol or several, separated by commas, each with a port or without. */
+export function protocols(text: string): readonly RequestedProtocol[] {
   return text.split(",").map((item) => {
     const [name, port] = item.split(/:(.*)/s);
     const protocol = SERVED.find((known) => known === name);
@@ -31,7 +41,25 @@ export function protocols(text: string): readonly Asked[] {
   });
 }
 
-/** A parser of one of a few words. */
+const DEFAULT_PORTS: Readonly<Record<ServedName, number>> = {
+  echo: 7788,
+  upper: 7788,
+  discard: 7788,
+  http: 8080,
+};
+
+/** The port of each protocol: its own, otherwise that of `--port`, otherwise the default. */
+export function portsFor(
+  requested: readonly RequestedProtocol[],
+  flag: number | undefined,
+): number[] {
+  return requested.map(({ protocol, port }, i) => {
+    const given = i === 0 || flag === 0 ? flag : undefined;
+    return port ?? given ?? DEFAULT_PORTS[protocol];
+  });
+}
+
+/** A parser of one of several words. */
 export function oneOf<Word extends string>(words: readonly Word[]): (text: string) => Word {
   return (text) => {
     const found = words.find((word) => word === text);
@@ -54,47 +82,47 @@ export function portToConnect(text: string): number {
   return wholeNumber(text, 1, MAX_PORT, "A port is a whole number from 1 to 65535.");
 }
 
-/** How many connections may wait to be accepted. */
+/** The length of a backlog. */
 export function backlog(text: string): number {
   return wholeNumber(text, 0, MAX_INT, `A backlog is a whole number from 0 to ${MAX_INT}.`);
 }
 
-/** How many workers: a number, or one for each processor. */
+/** A number of workers, or one per processor. */
 export function workers(text: string): number | "auto" {
   if (text === "auto") return text;
   const allowed = "Workers are auto (one for each processor) or a whole number from 1 to 1024.";
   return wholeNumber(text, 1, MAX_WORKERS, allowed);
 }
 
-/** How many processes to start beforehand: a number, or one for each processor. */
+/** A number of processes to start, or one per processor. */
 export function children(text: string): number | "auto" {
   if (text === "auto") return text;
   const allowed = "Children are auto (one for each processor) or a whole number from 1 to 1024.";
   return wholeNumber(text, 1, MAX_WORKERS, allowed);
 }
 
-/** How many processes or threads there may be at once. */
+/** A maximum of concurrent processes or threads. */
 export function maxChildren(text: string): number {
   return wholeNumber(text, 1, MAX_CHILDREN, "Give a whole number from 1 to 10000.");
 }
 
-/** Text that is not empty: the path of a file, the target of a load. */
+/** Text that is not empty, such as a path. */
 export function notEmpty(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("It is empty.");
   return text;
 }
 
-/** A host and perhaps a port. */
+/** A host, with or without a port. */
 export interface HostAddress {
   readonly host: string;
   readonly port: number | undefined;
   readonly path?: undefined;
 }
 
-/** A host and perhaps a port, or a unix socket. */
+/** A host, with or without a port, or a unix socket. */
 export type Address = HostAddress | { readonly path: string };
 
-/** Parses what `connect` connects to: `HOST`, `HOST:PORT`, `[::1]:PORT`, `tcp://...`, `unix:PATH`. */
+/** Parses an address to connect to: `HOST`, `HOST:PORT`, `[::1]:PORT`, `tcp://...`, `unix:PATH`. */
 export function address(text: string): Address {
   if (text.trim() === "") throw new InvalidArgumentError("Give a name or an IP address.");
   const found = endpoint(text);
@@ -102,7 +130,7 @@ export function address(text: string): Address {
   const { scheme = "tcp", host, port, rest } = found;
   if (scheme !== "tcp") {
     throw new InvalidArgumentError(
-      `There is no ${scheme}:// here: give tcp://HOST:PORT, HOST:PORT or unix:PATH.`,
+      `${scheme}:// is not supported: give tcp://HOST:PORT, HOST:PORT or unix:PATH.`,
     );
   }
   if (rest !== "" && rest !== "/") {
@@ -111,14 +139,14 @@ export function address(text: string): Address {
   return { host, port };
 }
 
-/** Parses `--host`: as {@link address} does, but a unix socket has a flag of its own. */
+/** Parses `--host` as {@link address} does, without unix sockets, which have their own flag. */
 export function listenAt(text: string): HostAddress {
   const found = address(text);
   if (found.path === undefined) return found;
   throw new InvalidArgumentError("Give a name or an IP address; a unix socket is --unix.");
 }
 
-/** Parses `--unix`: a path, or `@name` for the abstract namespace; `unix:` may stand before it. */
+/** Parses `--unix`: a path, or `@name` for the abstract namespace, with `unix:` before it or without. */
 export function unixPath(text: string): string {
   const { path } = endpoint(/^unix:/i.test(text) ? text : `unix:${text}`);
   return path ?? text;
@@ -134,12 +162,12 @@ function endpoint(text: string): Endpoint {
 }
 
 /**
- * The rule for every flag that takes a duration, as the help states it.
+ * The format of durations, as the help states it.
  *
  * @remarks
- * A bare number is seconds, as in wrk, oha and autocannon.
+ * A number without a unit is in seconds, as in wrk, oha and autocannon.
  */
-export const DURATIONS = "Times are seconds, or have a unit: 10, 10s, 500ms, 2m, 1h.";
+export const DURATIONS = "Times are in seconds, or have a unit: 10, 10s, 500ms, 2m, 1h.";
 
 /** Parses a duration: `10` and `10s` are ten seconds; `500ms`, `2m`, `1.5h`. @returns Milliseconds. */
 export function duration(text: string): number {
@@ -156,14 +184,32 @@ export function durationOrNone(text: string): number {
   return /^0+(?:\.0+)?(?:ms|s|m|h)?$/.test(text) ? 0 : duration(text);
 }
 
-/** A parser of whole numbers from `least` to `most`. */
-export function wholeNumberFrom(least: number, most: number): (text: string) => number {
-  const allowed = `Give a whole number from ${least} to ${most}.`;
-  return (text) => wholeNumber(text, least, most, allowed);
+/** A parser of whole numbers from `min` to `max`. */
+export function wholeNumberFrom(min: number, max: number): (text: string) => number {
+  const allowed = `Give a whole number from ${min} to ${max}.`;
+  return (text) => wholeNumber(text, min, max, allowed);
 }
 
-function wholeNumber(text: string, least: number, most: number, allowed: string): number {
+function wholeNumber(text: string, min: number, max: number, allowed: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (number >= least && number <= most) return number;
+  if (number >= min && number <= max) return number;
   throw new InvalidArgumentError(allowed);
+}
+
+/** A parser of lists whose items are separated by commas. @param example - What to give instead of an empty item. */
+export function listOf<Item>(
+  parse: (text: string) => Item,
+  example: string,
+): (text: string) => Item[] {
+  return (text) => {
+    const items = text.split(",").map((item) => item.trim());
+    if (!items.includes("")) return items.map(parse);
+    throw new InvalidArgumentError(`Give a list separated by commas, such as ${example}.`);
+  };
+}
+
+/** ` (Did you mean echo?)` for a misspelling of a known word, in the words of commander; empty otherwise. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const nearest = nearestOf(word, known);
+  return nearest === undefined ? "" : ` (Did you mean ${nearest}?)`;
 }
