@@ -22,7 +22,6 @@ import { type Poller, ReadyBatch } from "../selectors/poller.ts";
 import { readUnread, takeSocketError } from "../socket/raw.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { ACCEPT_BUDGET, RECEIVE_BUDGET, RECEIVE_BYTES, SETTLE_AFTER } from "./budgets.ts";
 import { acceptNow, isUnixSocket, sendNow } from "./calls.ts";
 import { type Balance, type Completions, type Engine, SEND_LENT, type Trigger } from "./engine.ts";
 import { FileSends } from "./file-sends.ts";
@@ -30,8 +29,8 @@ import { Interests } from "./interests.ts";
 import {
   FLAG_AGAIN,
   FLAG_ENDED,
+  FLAG_INPUT,
   FLAG_PARKED,
-  FLAG_RECEIVING,
   FLAG_ROOM,
   FLAG_TO_EMPTY,
   FLAG_UNREAD,
@@ -42,6 +41,15 @@ import {
   KIND_WATCH,
   Slots,
 } from "./slots.ts";
+
+/** The most that one receive takes. */
+const RECEIVE_BYTES = 65_536;
+/** The number of receives after which the replies to them are sent. See docs/decisions/0007. */
+const SETTLE_AFTER = 16;
+/** The most connections that are accepted from one listener in a turn, so that others have their share. */
+const ACCEPT_BUDGET = 128;
+/** The most receives of one edge-triggered stream in a turn. */
+const RECEIVE_BUDGET = 4;
 
 const ERROR = POLLERR | POLLNVAL;
 const HANGUP = ERROR | POLLHUP;
@@ -120,9 +128,7 @@ export class ReadinessEngine implements Engine {
     const interest = this.#edge ? EDGE_STREAM : POLLIN;
     const slots = this.#slots;
     const receiving =
-      this.#edge && isUnixSocket(this.#kernel, fd)
-        ? FLAG_RECEIVING | FLAG_TO_EMPTY
-        : FLAG_RECEIVING;
+      this.#edge && isUnixSocket(this.#kernel, fd) ? FLAG_INPUT | FLAG_TO_EMPTY : FLAG_INPUT;
     if (slots.kinds[slot] !== KIND_CONNECTING) {
       const result = this.#interests.add(slot, fd, KIND_STREAM, interest);
       if (result >= 0) slots.flags[slot] = receiving;
@@ -137,7 +143,7 @@ export class ReadinessEngine implements Engine {
     const { flags } = this.#slots;
     const was = flags[slot] as number;
     if ((was & FLAG_ENDED) !== 0) return 0;
-    flags[slot] = receiving ? was | FLAG_RECEIVING : was & ~FLAG_RECEIVING;
+    flags[slot] = receiving ? was | FLAG_INPUT : was & ~FLAG_INPUT;
     if (this.#edge) {
       if (receiving && (was & FLAG_UNREAD) !== 0) this.#readAgain(slot);
       return 0;
@@ -272,7 +278,7 @@ export class ReadinessEngine implements Engine {
       if (slots.kinds[slot] !== KIND_STREAM) return;
     }
     if ((mask & ~POLLOUT) === 0) return;
-    if (slots.has(slot, FLAG_RECEIVING)) this.#receive(slot, mask);
+    if (slots.has(slot, FLAG_INPUT)) this.#receive(slot, mask);
     else this.#notReceiving(slot, mask);
   }
 
@@ -292,13 +298,13 @@ export class ReadinessEngine implements Engine {
         this.#offset = (offset + length + 63) & ~63;
         if (++this.#unsettled === SETTLE_AFTER || this.#offset > RECEIVE_BYTES) this.#settle();
         if (slots.kinds[slot] !== KIND_STREAM) return;
-        if (!slots.has(slot, FLAG_RECEIVING)) {
+        if (!slots.has(slot, FLAG_INPUT)) {
           this.#slots.raise(slot, FLAG_UNREAD);
           return;
         }
         if (length < RECEIVE_BYTES && !toEmpty) return;
       } else if (length === 0) {
-        this.#slots.lower(slot, FLAG_RECEIVING);
+        this.#slots.lower(slot, FLAG_INPUT);
         this.#slots.raise(slot, FLAG_ENDED);
         this.#streamInterest(slot);
         this.#completions.received(slot, this.#received, 0, 0);
@@ -389,7 +395,7 @@ export class ReadinessEngine implements Engine {
     if (this.#edge) return 0;
     const slots = this.#slots;
     if (slots.has(slot, FLAG_PARKED)) return 0;
-    const read = slots.has(slot, FLAG_RECEIVING) ? POLLIN : 0;
+    const read = slots.has(slot, FLAG_INPUT) ? POLLIN : 0;
     return this.#interests.modify(slot, this.#sending(slot) ? read | POLLOUT : read);
   }
 

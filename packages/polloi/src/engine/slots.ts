@@ -1,41 +1,60 @@
-/** What a slot of an engine is doing. */
+/** What a slot of an engine is used for. */
 export const KIND_FREE = 0;
 export const KIND_LISTENER = 1;
 export const KIND_CONNECTING = 2;
 export const KIND_STREAM = 3;
 export const KIND_WATCH = 4;
 
-/** The stream's owner wants bytes. */
-export const FLAG_RECEIVING = 1;
-/** The end of the stream was seen: there is nothing left to receive. */
-export const FLAG_ENDED = 2;
-/** Edge-triggered and paused: something came that nobody has read. */
-export const FLAG_UNREAD = 4;
-/** Stands in the list of streams to be read again. */
-export const FLAG_AGAIN = 8;
-/** Hung up while paused and taken out of the poller, where it would be reported at every wait. */
-export const FLAG_PARKED = 16;
-/** Edge-triggered: a receive that was short does not show that nothing is left. */
-export const FLAG_TO_EMPTY = 32;
-/** A file is to go on when the socket has room. */
-export const FLAG_ROOM = 64;
+// Flags of every engine.
+
+/** The owner wants input: the bytes of a stream, the connections of a listener. */
+export const FLAG_INPUT = 0x001;
+/** The end of the stream was received. */
+export const FLAG_ENDED = 0x002;
+/** A file is sent on when the socket has room. */
+export const FLAG_ROOM = 0x004;
+
+// Flags of the readiness engine.
+
+/** Edge-triggered and paused: an event came that was not acted on. */
+export const FLAG_UNREAD = 0x008;
+/** In the list of streams to be read again. */
+export const FLAG_AGAIN = 0x010;
+/** Removed from the poller, which would report it at every wait: a stream that hung up while it was paused. */
+export const FLAG_PARKED = 0x020;
+/** Edge-triggered: a short receive does not show that nothing is left. */
+export const FLAG_TO_EMPTY = 0x040;
+
+// Flags of the io_uring engine.
+
+/** A receive or an accept is in flight. */
+export const FLAG_ARMED = 0x080;
+/** A poll is in flight. */
+export const FLAG_POLLED = 0x100;
+/** A send of lent bytes is in flight; others may follow it. */
+export const FLAG_LENT = 0x200;
+/** The receive found no buffer. It is armed again when there is one. */
+export const FLAG_STARVED = 0x400;
+/** It was armed again after that, and has received nothing since. */
+export const FLAG_RETRIED = 0x800;
 
 /**
- * What an engine knows of each slot, in columns: 25 bytes a slot and nothing for the garbage
- * collector to walk, whether there are ten connections or a million.
+ * The state of an engine's slots, in columns: 26 bytes a slot, and nothing for the garbage collector to
+ * walk, whether there are ten connections or a million.
  */
 export class Slots {
   kinds: Uint8Array = new Uint8Array(64);
-  flags: Uint8Array = new Uint8Array(64);
+  /** FLAG_* bits. */
+  flags: Uint16Array = new Uint16Array(64);
   fds: Int32Array = new Int32Array(64);
-  /** The mask that the poller was last asked for: POLL* bits, and EPOLLET or EPOLLEXCLUSIVE. */
+  /** The mask that was last asked for: POLL* bits, and EPOLLET or EPOLLEXCLUSIVE. */
   interests: Int32Array = new Int32Array(64);
-  /** Where the bytes in flight start. */
+  /** The address of the bytes in flight. */
   sendAddresses: Float64Array = new Float64Array(64);
-  /** How many there are. */
+  /** The number of bytes in flight. */
   sendLengths: Uint32Array = new Uint32Array(64);
 
-  /** Puts `slot` to use. */
+  /** Starts to use `slot`. */
   take(slot: number, kind: number, fd: number, interest: number): void {
     this.#reserve(slot);
     this.kinds[slot] = kind;
@@ -45,7 +64,7 @@ export class Slots {
     this.sendLengths[slot] = 0;
   }
 
-  /** How many are in use. */
+  /** The number of slots in use. */
   get used(): number {
     return this.kinds.reduce((used, kind) => (kind === KIND_FREE ? used : used + 1), 0);
   }
@@ -69,7 +88,7 @@ export class Slots {
 
   protected resize(size: number): void {
     this.kinds = grown(this.kinds, new Uint8Array(size));
-    this.flags = grown(this.flags, new Uint8Array(size));
+    this.flags = grown(this.flags, new Uint16Array(size));
     this.fds = grown(this.fds, new Int32Array(size));
     this.interests = grown(this.interests, new Int32Array(size));
     this.sendAddresses = grown(this.sendAddresses, new Float64Array(size));

@@ -17,7 +17,13 @@ import {
 } from "../../src/engine/engine.ts";
 import { POLLIN, POLLOUT } from "../../src/select/constants.ts";
 import type { SocketAddress } from "../../src/socket/address.ts";
-import { AF_INET, SO_LINGER, SOCK_STREAM, SOL_SOCKET } from "../../src/socket/constants.ts";
+import {
+  AF_INET,
+  SHUT_WR,
+  SO_LINGER,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "../../src/socket/constants.ts";
 import { createServer } from "../../src/socket/create.ts";
 import { readLocalAddress } from "../../src/socket/raw.ts";
 import { Socket } from "../../src/socket/socket.ts";
@@ -388,6 +394,25 @@ export function engineConformance(
         }),
       },
       {
+        name: "a reset that follows the peer's end is reported, though the stream is paused",
+        skip: hangup ? undefined : "select reports no reset of a stream that is paused",
+        run: using((bench) => {
+          const { engine, told, until, quiet } = bench;
+          const [theirs] = tcp(bench);
+          engine.turn(0);
+          engine.setReceiving(0, false);
+          assert.deepEqual(quiet(), []);
+          theirs.shutdown(SHUT_WR);
+          assert.deepEqual(quiet(), []);
+          theirs.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
+          theirs.close();
+          until(() => told.all.length > 0);
+          // Linux reports a reset after the end in this way.
+          assert.deepEqual(told.all, [`failed 0 ${ERRNO.EPIPE} recv`]);
+          engine.forget(0);
+        }),
+      },
+      {
         name: "send takes what it can; the rest is in flight until sent has told of all of it",
         run: using((bench) => {
           const { engine, told, memory, until } = bench;
@@ -618,6 +643,56 @@ export function engineConformance(
           assert.deepEqual(quiet(), []);
           assert.equal(libc.fcntl(counter.fileno(), 1, 0), 1);
         }),
+      },
+      {
+        name: "a watched descriptor that was forgotten and closed is closed: its peer sees the end",
+        run: using(({ engine, opened, quiet }) => {
+          const [a, b] = opened.pair();
+          engine.watch(0, a.fileno(), POLLIN);
+          assert.deepEqual(quiet(), []);
+          engine.forget(0);
+          a.close();
+          engine.submit();
+          assert.equal(b.read(1), 0);
+        }),
+      },
+      {
+        name: "a watched descriptor whose peer closes its half does not spin, and hides nothing after it",
+        run: () => {
+          let calls = 0;
+          const counted = <Args extends unknown[]>(call: (...args: Args) => number) => {
+            return (...args: Args): number => {
+              calls++;
+              return call(...args);
+            };
+          };
+          const counting = kernelWith({
+            syscall: counted(libc.syscall),
+            epoll_wait: counted(libc.epoll_wait),
+            ppoll: counted(libc.ppoll),
+            pselect: counted(libc.pselect),
+          });
+          using(({ engine, told, opened, quiet }) => {
+            const [a, b] = opened.pair();
+            a.fill();
+            libc.shutdown(b.fileno(), SHUT_WR);
+            engine.watch(0, a.fileno(), POLLOUT);
+            engine.turn(0);
+            calls = 0;
+            assert.equal(engine.turn(20), 0);
+            assert.ok(calls < 10, `${calls} calls`);
+            b.drain();
+            for (let i = 0; i < 3; i++) {
+              engine.turn(1000);
+              assert.deepEqual(told.all.splice(0), [`ready 0 ${POLLOUT}`]);
+            }
+            a.fill();
+            engine.turn(0);
+            told.all.length = 0;
+            assert.deepEqual(quiet(), []);
+            engine.forget(0);
+          }, counting)();
+        },
       },
       {
         name: "what cannot be watched gives -errno and takes no slot",

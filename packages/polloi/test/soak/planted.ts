@@ -42,12 +42,12 @@ export const PLANTS: readonly Plant[] = [
     soak: ["--engine", "io_uring", "--lent"],
     patches: [
       {
-        file: "engine/uring-sends.js",
+        file: "engine/uring-engine.js",
         find: "this.#dropLent(slot); this.#completions.failed(",
         replace: "this.#completions.failed(",
       },
       {
-        file: "engine/uring-sends.js",
+        file: "engine/uring-engine.js",
         find: "if (lent >= 0) this.#buffers.drop(lent); return;",
         replace: "return;",
       },
@@ -105,7 +105,7 @@ export const PLANTS: readonly Plant[] = [
     soak: ["--engine", "io_uring"],
     patches: [
       {
-        file: "engine/uring-operations.js",
+        file: "engine/uring-engine.js",
         find: "const RECEIVE_LIMIT = 65_536;",
         replace: "const RECEIVE_LIMIT = 0;",
       },

@@ -1,45 +1,45 @@
 import type { Arena, Arenas } from "../sys/arena.ts";
 
-/** How much of a stream one piece holds. */
+/** The bytes of a stream that one piece holds. */
 const PIECE_BYTES = 65_536;
 
-/** Bytes that came late, from the start of an arena of their own. */
+/** Bytes of a stream, from the start of an arena of their own. */
 export interface Piece {
   readonly arena: Arena;
   length: number;
 }
 
-/** What came late for one slot, oldest first. */
-export interface LateArrivals {
+/** Input of one slot, oldest first. */
+export interface Input {
   readonly pieces: Piece[];
-  /** The end of the stream came too. */
+  /** Whether the end of the stream follows the pieces. */
   ended: boolean;
   /** Connections, for a listener. */
   readonly fds: number[];
 }
 
 /**
- * What the kernel had received or accepted for a slot before it was told to stop: kept until the owner
- * wants it.
+ * Input that the kernel received or accepted for a slot before it processed a pause, kept until the owner
+ * resumes.
  *
  * @remarks
- * Bytes are copied, so that a paused stream keeps nobody else's buffers. There are no more of them than a receive
- * takes before it ends: see `RECEIVE_LIMIT`.
+ * Bytes are copied, so that a paused stream holds no buffer that others need. There are at most as many as a
+ * receive takes before it ends: see `RECEIVE_LIMIT`.
  */
-export class Late {
+export class DeferredInput {
   readonly #arenas: Arenas;
-  readonly #slots: Map<number, LateArrivals> = new Map();
+  readonly #slots: Map<number, Input> = new Map();
 
   constructor(arenas: Arenas) {
     this.#arenas = arenas;
   }
 
-  /** How many slots something came late for. */
+  /** The number of slots that have input here. */
   get size(): number {
     return this.#slots.size;
   }
 
-  /** How much memory is mapped for them. */
+  /** The bytes of memory that are mapped for it. */
   get bytes(): number {
     let bytes = 0;
     for (const { pieces } of this.#slots.values()) bytes += pieces.length * PIECE_BYTES;
@@ -50,8 +50,8 @@ export class Late {
     return this.#slots.size > 0 && this.#slots.has(slot);
   }
 
-  /** What came late for `slot`, to be taken from the front. */
-  of(slot: number): LateArrivals | undefined {
+  /** The input of `slot`, to be taken from the front. */
+  of(slot: number): Input | undefined {
     return this.#slots.get(slot);
   }
 
@@ -78,27 +78,27 @@ export class Late {
     this.#at(slot).fds.push(fd);
   }
 
-  /** Forgets the slot and gives its memory back. Descriptors are the caller's. */
+  /** Drops the input of `slot` and releases its memory. The caller closes the descriptors. */
   delete(slot: number): void {
-    const arrivals = this.#slots.get(slot);
-    if (arrivals === undefined) return;
-    for (const { arena } of arrivals.pieces) this.#arenas.release(arena);
+    const input = this.#slots.get(slot);
+    if (input === undefined) return;
+    for (const { arena } of input.pieces) this.#arenas.release(arena);
     this.#slots.delete(slot);
   }
 
-  /** Forgets everything. @returns The descriptors, to be closed. */
+  /** Drops everything. @returns The descriptors, for the caller to close. */
   clear(): number[] {
-    const fds = [...this.#slots.values()].flatMap((arrivals) => arrivals.fds);
+    const fds = [...this.#slots.values()].flatMap((input) => input.fds);
     for (const slot of [...this.#slots.keys()]) this.delete(slot);
     return fds;
   }
 
-  #at(slot: number): LateArrivals {
-    let arrivals = this.#slots.get(slot);
-    if (arrivals === undefined) {
-      arrivals = { pieces: [], ended: false, fds: [] };
-      this.#slots.set(slot, arrivals);
+  #at(slot: number): Input {
+    let input = this.#slots.get(slot);
+    if (input === undefined) {
+      input = { pieces: [], ended: false, fds: [] };
+      this.#slots.set(slot, input);
     }
-    return arrivals;
+    return input;
   }
 }
