@@ -12,7 +12,12 @@ import {
 } from "../packages/polloi-tools/src/measure/grid.ts";
 import type { Figure } from "../packages/polloi-tools/src/measure/report.ts";
 import { spreadOf } from "../packages/polloi-tools/src/measure/spread.ts";
-import { bytesText, whole } from "../packages/polloi-tools/src/measure/table.ts";
+import {
+  bytesText,
+  markdownTable,
+  spreadText,
+  whole,
+} from "../packages/polloi-tools/src/measure/table.ts";
 import {
   addBenchmark,
   type CommonFlags,
@@ -237,6 +242,22 @@ export function echoTables(
     const shown = names ?? own[0]?.rows.map(({ name }) => name) ?? [];
     return caseMatrix(`${bytesText(size)} messages`, columns, shown);
   });
+}
+
+/** A table of the ratios to the C loop alone, for one message size. */
+export function echoRatios({ cases }: EchoResult, names: readonly string[], size: number): string {
+  const own = cases.filter((each) => each.size === size);
+  const rows = names.flatMap((name) => {
+    const label = own.flatMap(({ rows }) => rowNamed(rows, name)?.label ?? [])[0];
+    if (label === undefined) return [];
+    const ratios = own.map(({ rows }) => {
+      const ratio = spreadOf(ratiosOf(rateOf, rowNamed(rows, name), rowNamed(rows, REFERENCE)));
+      return ratio === undefined ? "-" : spreadText(ratio);
+    });
+    return [[label, ...ratios]];
+  });
+  const columns = own.map(({ connections }) => `${whole(connections)} connections`);
+  return markdownTable({ header: [`${bytesText(size)} messages`, ...columns], rows });
 }
 
 /** Colours by engine, as in every chart. */

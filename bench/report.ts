@@ -7,7 +7,7 @@ import { escaped, figureMarkdown } from "../packages/polloi-tools/src/measure/re
 import { markdownTable } from "../packages/polloi-tools/src/measure/table.ts";
 import type { Published, Report } from "./benchmark.ts";
 import { type ClientsResult, clientsReport } from "./clients.ts";
-import { type EchoResult, echoChart, echoReport, echoTables } from "./echo.ts";
+import { type EchoResult, echoChart, echoRatios, echoReport, echoTables } from "./echo.ts";
 import { type Goal, type GoalRow, goalRows } from "./goals.ts";
 import { type HttpResult, httpMatrix, httpReport } from "./http.ts";
 import { type IdleResult, idleReport } from "./idle.ts";
@@ -37,7 +37,6 @@ const FIGURES = "docs/figures.md";
 
 /** The chart of README.md. */
 const PICTURE = "docs/pictures/echo.svg";
-const PICTURE_TEXT = `![Messages per second of echo servers as a ratio to a C epoll loop](${PICTURE})`;
 
 /** The rows of README.md, where they were measured. */
 const HEADLINE: readonly string[] = [
@@ -106,12 +105,12 @@ export function sectionsOf(results: Results): Section[] {
   const goals = goalsOf(results);
   return [
     { file: "README.md", marker: "headline", text: echo ? headline(echo) : notMeasured("echo") },
+    { file: FIGURES, marker: "missed", text: missedMarkdown(goals) },
     {
-      file: "README.md",
+      file: FIGURES,
       marker: "http-headline",
       text: http ? httpHeadline(http) : notMeasured("http"),
     },
-    { file: "README.md", marker: "missed", text: missedMarkdown(goals) },
     { file: FIGURES, marker: "goals", text: goalsMarkdown(goalRows(goals)) },
     ...NAMES.map((name) => {
       const [result, report] = [results[name], reports[name]];
@@ -128,10 +127,14 @@ export function sectionsOf(results: Results): Section[] {
   ];
 }
 
-/** The main rows of the echo benchmark. */
+/** The main rows of the echo benchmark: messages/s as a ratio to the C loop. */
 export function headline(echo: EchoResult): string {
-  const tables = echoTables(echo, HEADLINE, [HEADLINE_SIZE]);
-  return paragraphs([echoReport(echo).method, ...tables, measuredOn(echo)]);
+  const { rounds, seconds } = echo.settings;
+  return paragraphs([
+    `Messages per second of an echo server on one core, as a ratio to an epoll loop in C in the same round: median (smallest to largest) of ${rounds} rounds of ${seconds} s.`,
+    echoRatios(echo, HEADLINE, HEADLINE_SIZE),
+    measuredOn(echo),
+  ]);
 }
 
 /** The main rows of the HTTP benchmark. */
@@ -207,11 +210,7 @@ export async function report({ write }: { readonly write: boolean }): Promise<st
   const sections = sectionsOf(results);
   if (!write) return sections.map(({ text }) => text).join("\n\n");
   if (results.echo !== undefined) await drawHeadline(results.echo);
-  const picture = existsSync(inRepository(PICTURE)) ? `${PICTURE_TEXT}\n\n` : "";
-  for (const section of sections) {
-    const text = section.marker === "headline" ? picture + section.text : section.text;
-    replaceIn({ ...section, text });
-  }
+  for (const section of sections) replaceIn(section);
   // The formatter also checks JSON.
   execFileSync(
     inRepository("node_modules/.bin/biome"),
