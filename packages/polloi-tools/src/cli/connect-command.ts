@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Destination } from "./connect.ts";
-import { type Address, address, portToConnect } from "./flags.ts";
+import { type Address, address, portToConnect, unixSuggestion } from "./flags.ts";
 
 const EXAMPLES = `
 Examples:
@@ -48,7 +48,8 @@ function destinationFrom(at: Address, port: number | undefined, command: Command
   }
   const given = at.port ?? port;
   if (given === undefined) {
-    command.error(`error: missing port: give one from 1 to 65535 after '${text}'`);
+    const suggestion = unixSuggestion(at.host);
+    command.error(`error: missing port: give one from 1 to 65535 after '${text}'${suggestion}`);
   }
   if (given === 0) {
     command.error(`error: '${text}' has port 0: a port to connect to is from 1 to 65535`);

@@ -1,5 +1,6 @@
 /** Parsers of arguments and flags. An error names the allowed values. */
 
+import { statSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import type { EngineChoice } from "polloi";
 import { type Endpoint, nearestOf, parseEndpoint } from "polloi/internal/pure";
@@ -142,8 +143,39 @@ export function address(text: string): Address {
 /** Parses `--host` as {@link address} does, without unix sockets, which have their own flag. */
 export function listenAt(text: string): HostAddress {
   const found = address(text);
-  if (found.path === undefined) return found;
-  throw new InvalidArgumentError("Give a name or an IP address; a unix socket is --unix.");
+  if (found.path !== undefined) {
+    throw new InvalidArgumentError("Give a name or an IP address; a unix socket is --unix.");
+  }
+  if (SOCKET_NAME.test(found.host)) {
+    throw new InvalidArgumentError(`A unix socket is --unix. (Did you mean --unix ${text}?)`);
+  }
+  return found;
+}
+
+/** What files of unix sockets are called, and no host is. */
+const SOCKET_NAME = /\.sock(?:et)?$/i;
+
+/**
+ * Suggests `unix:app.sock` for a name without a port that is that of a unix socket: such a file is there, or the name
+ * ends as those of sockets do. Without a slash in it, it is read as a host.
+ */
+export function unixSuggestion(name: string): string {
+  return SOCKET_NAME.test(name) || isSocketFile(name) ? ` (Did you mean unix:${name}?)` : "";
+}
+
+function isSocketFile(path: string): boolean {
+  try {
+    return statSync(path).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** The target of a load, which the library parses. Here a name that is that of a unix socket is refused. */
+export function loadTarget(text: string): string {
+  const suggestion = /[/:@]/.test(notEmpty(text)) ? "" : unixSuggestion(text);
+  if (suggestion !== "") throw new InvalidArgumentError(`The port is missing.${suggestion}`);
+  return text;
 }
 
 /** Parses `--unix`: a path, or `@name` for the abstract namespace, with `unix:` before it or without. */

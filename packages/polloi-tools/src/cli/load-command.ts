@@ -5,6 +5,7 @@ import {
   durationOrNone,
   ENGINES,
   listOf,
+  loadTarget,
   notEmpty,
   oneOf,
   wholeNumberFrom,
@@ -43,7 +44,7 @@ export function addLoad(program: Command, exitWith: (code: number) => void): voi
     .argument(
       "<target>",
       "HOST:PORT or tcp://HOST:PORT, http://HOST[:PORT]/PATH, or unix:PATH (unix:@NAME)",
-      notEmpty,
+      loadTarget,
     )
     .option(
       "-c, --connections <count>",
