@@ -1,6 +1,6 @@
 /** wrk as a load generator: for cross-checks, and where there is no compiler. */
 import { spawn } from "node:child_process";
-import { keepToCores, kernel } from "polloi/internal";
+import { kernel, pinToCores } from "polloi/internal";
 import { endWithThisProcess } from "../packages/polloi-tools/src/measure/child.ts";
 import { cpuMsOf, idleMsOf } from "../packages/polloi-tools/src/measure/process-stats.ts";
 import type { Load, LoadGenerator, LoadOptions, LoadResult } from "./load.ts";
@@ -139,8 +139,7 @@ async function outputOf(
 ): Promise<string> {
   const timed = ["-c", '"$@"; times', "sh", ...command];
   const child = spawn("/bin/sh", timed, { stdio: ["ignore", "pipe", "pipe"] });
-  if (cores !== undefined && child.pid !== undefined)
-    keepToCores(kernel, { pid: child.pid, cores });
+  if (cores !== undefined && child.pid !== undefined) pinToCores(kernel, { pid: child.pid, cores });
   const closed = endWithThisProcess(child);
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {

@@ -57,7 +57,7 @@ export {
   TIOCGPGRP,
 } from "./sys/abi.ts";
 export { Arena, type Location, type MemoryMap } from "./sys/arena.ts";
-export { allowedCores, keepToCores } from "./sys/cores.ts";
+export { allowedCores, pinToCores } from "./sys/cores.ts";
 export { openDescriptors, raiseDescriptorLimit } from "./sys/descriptors.ts";
 export type { Kernel } from "./sys/kernel.ts";
 export { hookCalls, proxyKernel } from "./sys/kernel-proxy.ts";

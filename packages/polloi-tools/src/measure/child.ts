@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { type Kernel, keepToCores } from "polloi/internal";
+import { type Kernel, pinToCores } from "polloi/internal";
 
 /** How long a program may take to print its first line. */
 const READY_MS = 60_000;
@@ -98,7 +98,7 @@ export class Child implements AsyncDisposable {
     const pin = (): void => {
       const { pid } = child.#child;
       if (cores === undefined || pid === undefined || child.#child.exitCode !== null) return;
-      keepToCores(kernel, { pid, cores });
+      pinToCores(kernel, { pid, cores });
     };
     pin();
     child.first = await child.#next(readyMs);

@@ -1,4 +1,4 @@
-import { allowedCores, type Kernel, keepToCores } from "polloi/internal";
+import { allowedCores, type Kernel, pinToCores } from "polloi/internal";
 import { textOf } from "./process-stats.ts";
 
 /** The cores of the server and of the client of a measurement. */
@@ -24,7 +24,7 @@ export function divideCores(kernel: Kernel, client?: number): Cores & { undo(): 
   if (own === undefined || others.length === 0) {
     return { ...together, unpinned: "there is one core for both" };
   }
-  if (!keepToCores(kernel, { pid: "self", cores: [own] })) {
+  if (!pinToCores(kernel, { pid: "self", cores: [own] })) {
     return { ...together, unpinned: "the kernel does not allow it" };
   }
   const siblings = siblingsOf(own);
@@ -33,7 +33,7 @@ export function divideCores(kernel: Kernel, client?: number): Cores & { undo(): 
     server: separate.length === 0 ? others : separate,
     client: [own],
     unpinned: separate.length === 0 ? "their cores are hyper-threads of one core" : null,
-    undo: () => void keepToCores(kernel, { pid: "self", cores: all }),
+    undo: () => void pinToCores(kernel, { pid: "self", cores: all }),
   };
 }
 

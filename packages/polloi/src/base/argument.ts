@@ -2,24 +2,25 @@ import { type MisuseCode, rangeError, show, typeError } from "./misuse.ts";
 import { nearestOf } from "./nearest.ts";
 
 /**
- * Checks of the arguments of public functions, made before the kernel is asked.
+ * Checks of the arguments of public functions, made before any system call.
  *
- * Each takes what a caller gave and the name by which the message calls it. JavaScript calls these
- * functions too, so a type alone proves nothing.
+ * Each function takes an argument and its name for the error message. Callers may be plain JavaScript, so the
+ * types alone prove nothing.
  */
 
-/** The least and the most of an integer, both allowed. */
+/** The smallest and the largest integer allowed. */
 export type Range = readonly [least: number, most: number];
 
-/** What the flags of a call may be: its 32 bits, written signed or unsigned. */
+/** 32 bits of flags, written as a signed or an unsigned number. */
 const BITS: Range = [-0x8000_0000, 0xffff_ffff];
 /** The kernel's `int`. */
 const INT: Range = [-0x8000_0000, 0x7fff_ffff];
 
 /**
- * `value` when it is an integer in `range`. -0 becomes 0: a foreign-function interface may not take it.
+ * Returns `value` if it is an integer in `range`. -0 becomes 0, because Deno's foreign-function interface rejects
+ * it as an integer.
  *
- * @throws TypeError of `code` when it is no number, RangeError of `code` when it is another one.
+ * @throws TypeError with `code` when it is not a number, RangeError with `code` when it is any other number.
  */
 export function integerOf(
   value: unknown,
@@ -35,61 +36,62 @@ export function integerOf(
   throw typeof value === "number" ? rangeError(code, message) : typeError(code, message);
 }
 
-/** Bits of a call's flags as the number that crosses to the kernel. @throws as {@link integerOf}. */
+/** Returns the flags of a call as a 32-bit integer. @throws as {@link integerOf}. */
 export function flagsOf(value: unknown, name = "flags"): number {
   return integerOf(value, name, BITS) | 0;
 }
 
-/** A number that the kernel takes as an `int`: a level, an option. @throws as {@link integerOf}. */
+/** Returns `value` if it fits the `int` of C, as a socket option does. @throws as {@link integerOf}. */
 export function intOf(value: unknown, name: string): number {
   return integerOf(value, name, INT);
 }
 
 /**
- * `value` when it is a boolean.
+ * Returns `value` if it is a boolean.
  *
- * @param usual - What it is when it was left out; without it, it cannot be.
+ * @param defaultValue - Returned for `undefined`. Without it, `undefined` is rejected.
  * @throws TypeError `ERR_INVALID_OPTION`
  */
-export function booleanOf(value: unknown, name: string, usual?: boolean): boolean {
-  if (value === undefined && usual !== undefined) return usual;
+export function booleanOf(value: unknown, name: string, defaultValue?: boolean): boolean {
+  if (value === undefined && defaultValue !== undefined) return defaultValue;
   if (typeof value === "boolean") return value;
   throw notA(value, name, "true or false");
 }
 
-/** `value` when it is a string. @throws TypeError of `code` */
+/** Returns `value` if it is a string. @throws TypeError with `code` */
 export function stringOf(value: unknown, name: string, code?: MisuseCode): string {
   if (typeof value === "string") return value;
   throw notA(value, name, "a string", code);
 }
 
-/** `value` when it is an array. @throws TypeError of `code` */
+/** Returns `value` if it is an array. @throws TypeError with `code` */
 export function listOf<T>(value: readonly T[], name: string, code?: MisuseCode): readonly T[] {
   if (Array.isArray(value)) return value;
   throw notA(value, name, "an array", code);
 }
 
-/** `value` when it is an object. @throws TypeError `ERR_INVALID_OPTION` */
+/** Returns `value` if it is a plain object. @throws TypeError `ERR_INVALID_OPTION` */
 export function objectOf<T extends object>(value: T, name: string): T {
-  // A class or a function has properties of its own by other names than options have.
+  // A class or a function has properties such as `name` and `length`, which are not options.
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   throw notA(value, name, "an object");
 }
 
 /**
- * The names of all members of an options interface, listed next to it: the compiler refuses a list that lacks one. A
- * list of an interface that extends others is made of their lists.
+ * The names of all members of an options interface. The list stands next to the interface, and the compiler rejects
+ * it if a name is missing. The list of an interface that extends others consists of their lists.
  */
 export type NamesOf<Options> = { readonly [Name in keyof Options & string]-?: true };
 
 /**
- * `options` when it is an object to read options from, and has no others than those by these names.
+ * Returns `options` if it is a plain object without unknown options.
  *
  * @remarks
- * What is inherited is not looked at, so that `options` may be an instance of a class. A property that is undefined
- * counts as left out. The namespace of a module may export more than options.
+ * Inherited properties are not checked, so `options` may be an instance of a class. Undefined properties count as
+ * omitted. The namespace of a module may export other names too.
  *
- * @param of - The function that takes them, for the message: `listen()`.
+ * @param of - The function that takes the options, for the error message: `listen()`.
+ * @param names - The names of all its options.
  * @throws TypeError `ERR_INVALID_OPTION`
  */
 export function optionsOf<T extends object>(

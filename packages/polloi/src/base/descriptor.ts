@@ -1,22 +1,22 @@
 import { rangeError, show, typeError } from "./misuse.ts";
 
-/** Anything that owns a file descriptor and can name it: a `Socket`, an `Epoll`, a `Selector`. */
+/** An object that owns a file descriptor, such as a `Socket`, an `Epoll` or a `Selector`. */
 export interface HasFileno {
   /** The file descriptor, or -1 once it is closed. */
   fileno(): number;
 }
 
-/** A file descriptor, or anything with a `fileno()`. */
+/** A file descriptor, or an object with a `fileno()`. */
 export type FileObject = number | HasFileno;
 
-/** The largest number a descriptor can have: the kernel's `int`. */
+/** The largest file descriptor: an `int` of C. */
 const MAX_FD = 0x7fffffff;
 
 /**
- * The descriptor of `fileObject`.
+ * Returns the descriptor of `fileObject`.
  *
- * @throws TypeError `ERR_INVALID_FD` when it is neither an integer nor has a `fileno()` that gives one;
- * RangeError `ERR_INVALID_FD` when it is negative, as it is for anything closed, or above an `int`.
+ * @throws TypeError `ERR_INVALID_FD` when it is neither an integer nor an object whose `fileno()` returns one;
+ * RangeError `ERR_INVALID_FD` when the descriptor is negative, as that of a closed object is, or too large.
  */
 export function filenoOf(fileObject: FileObject): number {
   const fd = typeof fileObject === "number" ? fileObject : askFileno(fileObject);
@@ -32,11 +32,11 @@ export function filenoOf(fileObject: FileObject): number {
       `Cannot use fd ${fd}: a descriptor is between 0 and ${MAX_FD}${fd === -1 ? "; -1 is what a closed object has" : ""}`,
     );
   }
-  // -0 becomes 0: Deno's foreign-function interface does not take it as an integer.
+  // -0 becomes 0, because Deno's foreign-function interface rejects it as an integer.
   return fd + 0;
 }
 
-/** What the `fileno()` of `fileObject` gives; undefined where it has none. */
+/** Calls `fileObject.fileno()`. Returns undefined if there is no such method. */
 export function askFileno(fileObject: HasFileno): unknown {
   const fileno: unknown = fileObject?.fileno;
   return typeof fileno === "function" ? fileno.call(fileObject) : undefined;

@@ -1,5 +1,5 @@
 /**
- * The error numbers of Linux by name. The table is asm-generic's, which x64 and arm64 share.
+ * The error numbers of Linux by name, the same on x64 and arm64.
  *
  * Source: errno(3), include/uapi/asm-generic/errno.h.
  */
@@ -92,7 +92,7 @@ export type ErrnoCode = keyof typeof ERRNO;
 const NAMES = new Map<number, string>(Object.entries(ERRNO).map(([name, n]) => [n, name]));
 
 /**
- * The name of error number `errno`, or `E` and the number where Linux has one that is not in the table.
+ * Returns the name of an error number, or `E` and the number if it is not in {@link ERRNO}.
  *
  * @param errno - A positive error number.
  */

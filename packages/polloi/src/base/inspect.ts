@@ -1,21 +1,22 @@
 /**
- * How an object prints that holds something of the kernel's: one line, on every runtime.
+ * How objects print that refer to a kernel: as one line, on every runtime.
  *
- * Without it `console.log` walks into the kernel and its functions, and `JSON.stringify` into mapped memory.
+ * By default `console.log` would print the kernel and its functions, and `JSON.stringify` mapped memory.
  */
 
-/** What is shown of an object, in this order. What is undefined is left out. */
+/** The properties to print, in this order. Undefined ones are omitted. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** By these `console.log` and its kin ask an object for its text: Node and Bun by the first, Deno by both. */
+/** The methods through which `console.log` gets the text of an object: Node and Bun use the first, Deno both. */
 const INSPECT: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 const INSPECT_DENO: unique symbol = Symbol.for("Deno.customInspect");
 
 /**
- * Has the instances of a class print as their name and `fieldsOf` them, and become the same as JSON.
+ * Makes the instances of a class print as the name of their class and the fields that `fieldsOf` returns. Their JSON
+ * has the same contents.
  *
- * @param type - A class; its subclasses print by their own names.
- * @param name - What to call them instead.
+ * @param type - A class. Its subclasses print with their own names.
+ * @param name - The name to print instead.
  */
 export function printAs<T extends object>(
   type: { readonly prototype: T },
@@ -34,7 +35,7 @@ export function printAs<T extends object>(
     [INSPECT_DENO, line],
     ["toJSON", toJSON],
   ] as const) {
-    // Not enumerable, as methods are.
+    // Not enumerable, like methods.
     Object.defineProperty(type.prototype, key, { value, configurable: true, writable: true });
   }
 }
@@ -45,7 +46,7 @@ function lineOf(name: string, fields: Fields): string {
   return `${name} { ${shown.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ")} }`;
 }
 
-/** The names of the bits that are set, as a program would write them: `"EVENT_READ | EVENT_WRITE"`. */
+/** Returns the names of the bits that are set, as source code: `"EVENT_READ | EVENT_WRITE"`. */
 export function bitNames(bits: number, names: Readonly<Record<string, number>>): string {
   const set = Object.entries(names).flatMap(([name, bit]) => ((bits & bit) !== 0 ? [name] : []));
   return set.length === 0 ? "0" : set.join(" | ");

@@ -12,7 +12,7 @@ function revoked(target: object): object {
   return proxy;
 }
 
-test("a value is shown as it prints, and strings quoted", () => {
+test("values are shown as they print, and strings are quoted", () => {
   const values = ["a\n", 5, -0, 10n, null, undefined, true, Symbol("s"), [1, 2], {}, () => 0];
   assert.deepEqual(values.map(show), [
     '"a\\n"',
@@ -29,7 +29,7 @@ test("a value is shown as it prints, and strings quoted", () => {
   ]);
 });
 
-test("an object that cannot be made a string is shown all the same", () => {
+test("an object that cannot be converted to a string is shown as an object", () => {
   const values: unknown[] = [
     Object.create(null),
     revoked({}),

@@ -1,6 +1,8 @@
 /**
- * Misuse: a caller's mistake, found before the kernel is asked. A `TypeError` or `RangeError` whose
- * `code` is stable and whose message names the value and what was allowed. docs/errors.md lists them.
+ * The codes of errors in the use of the API, which are found before any system call.
+ *
+ * Each error is a `TypeError` or a `RangeError` with a stable `code`. Its message names the value and what is
+ * allowed. docs/errors.md lists them.
  */
 export type MisuseCode =
   | "ERR_INVALID_FD"
@@ -18,32 +20,33 @@ export type MisuseCode =
   | "ERR_UNSUPPORTED"
   | "ERR_BLOCKING";
 
-/** A `TypeError` with a stable code: the value is of the wrong kind, or the call is out of place. */
+/** Makes a `TypeError` with a code: the value has the wrong type, or the call is not allowed now. */
 export function typeError(code: MisuseCode, message: string): TypeError & { code: MisuseCode } {
   return Object.assign(new TypeError(message), { code });
 }
 
-/** A `RangeError` with a stable code: the value is of the right kind and outside of what is allowed. */
+/** Makes a `RangeError` with a code: the value has the right type, and is out of range. */
 export function rangeError(code: MisuseCode, message: string): RangeError & { code: MisuseCode } {
   return Object.assign(new RangeError(message), { code });
 }
 
-/** The most characters of a value that an error message shows. */
-const SHOWN = 200;
+/** An error message shows at most this many characters of a value. */
+const MAX_SHOWN = 200;
 
 /**
- * `value` as an error message shows it: strings quoted, everything else as it prints, and cut where it is long. It
- * never throws.
+ * Formats `value` for an error message: strings are quoted, and long values are cut.
+ *
+ * It never throws.
  */
 export function show(value: unknown): string {
   const text = print(value);
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
 }
 
 function print(value: unknown): string {
   switch (typeof value) {
     case "string":
-      return JSON.stringify(value.slice(0, SHOWN + 1));
+      return JSON.stringify(value.slice(0, MAX_SHOWN + 1));
     case "bigint":
       return `${value}n`;
     case "function":
@@ -55,7 +58,7 @@ function print(value: unknown): string {
   }
 }
 
-/** An object may throw when it is made a string: one without a prototype, a proxy, one with a getter. */
+/** Converting an object to a string can throw, for example without a prototype or in a getter. */
 function printObject(value: object | null): string {
   try {
     return Array.isArray(value) ? `[${String(value)}]` : String(value);

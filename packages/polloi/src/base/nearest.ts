@@ -1,28 +1,28 @@
-/** A word is taken for a misspelling when at most this share of it differs. */
-const DIFFERING_SHARE = 0.4;
+/** A word is a misspelling of another one if at most this share of it differs. */
+const MAX_DIFFERENCE = 0.4;
 
-/** The one of the known words that is meant by `word`, which is none of them; undefined when none is like it. */
+/** Returns the known word that is most similar to a misspelt one; undefined if none is similar. */
 export function nearestOf(word: string, known: readonly string[]): string | undefined {
   const lower = word.toLowerCase();
   const [best] = known
     .map((each) => {
       const other = each.toLowerCase();
-      return { each, distance: distance(lower, other), isBegun: begins(lower, other) };
+      return { each, distance: distance(lower, other), isPrefix: isPrefixOfEither(lower, other) };
     })
-    .filter(({ each, distance, isBegun }) => {
-      return isBegun || distance <= DIFFERING_SHARE * Math.max(word.length, each.length);
+    .filter(({ each, distance, isPrefix }) => {
+      return isPrefix || distance <= MAX_DIFFERENCE * Math.max(word.length, each.length);
     })
-    .sort((a, b) => a.distance - b.distance || Number(b.isBegun) - Number(a.isBegun));
+    .sort((a, b) => a.distance - b.distance || Number(b.isPrefix) - Number(a.isPrefix));
   return best?.each;
 }
 
-/** Whether one of them is the beginning of the other, and at least half of it. */
-function begins(a: string, b: string): boolean {
+/** Whether one word is a prefix of the other, and at least half as long. */
+function isPrefixOfEither(a: string, b: string): boolean {
   const [short, long] = a.length < b.length ? [a, b] : [b, a];
   return long.startsWith(short) && short.length * 2 >= long.length;
 }
 
-/** How many letters are to be inserted, removed, replaced or swapped with the next to make `b` of `a`. */
+/** Returns the edit distance: insertions, deletions, substitutions and transpositions of letters. */
 function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   const at = (i: number, j: number): number => rows[i]?.[j] ?? Number.POSITIVE_INFINITY;

@@ -1,43 +1,43 @@
 import { errnoCode } from "./errno.ts";
 
-/** What is known of a failed call beside its error number. */
+/** Details of a failed call. */
 export interface SysErrorDetails {
-  /** The address that was bound, listened on or connected to: an IP address or a socket's path. */
+  /** The address of the socket or of its peer: an IP address or a path. */
   readonly address?: string | undefined;
   readonly port?: number | undefined;
   readonly fd?: number | undefined;
-  /** What a person can do about it, in one sentence. */
+  /** One sentence that says how to solve the problem. */
   readonly hint?: string | undefined;
 }
 
 /**
- * A call to the kernel that failed.
+ * A system call failed.
  *
  * @remarks
- * The shape and the message are those of Node's system errors, so that whoever handles Node's can
- * handle these: `connect ECONNREFUSED 127.0.0.1:80`. As in Node, `errno` is negative.
+ * Properties and message are those of Node's system errors, such as `connect ECONNREFUSED 127.0.0.1:80`, so that the
+ * same code can handle both. As in Node, `errno` is negative.
  */
 export class SysError extends Error {
   override readonly name = "SysError";
-  /** The error's name: `"ECONNREFUSED"`. */
+  /** The name of the error, such as `"ECONNREFUSED"`. */
   readonly code: string;
-  /** The error's number, negative as in Node: `-111`. */
+  /** The error number, negative as in Node: `-111`. */
   readonly errno: number;
-  /** The call that failed: `"connect"`. */
+  /** The call that failed, such as `"connect"`. */
   readonly syscall: string;
   declare readonly address?: string;
   declare readonly port?: number;
   declare readonly fd?: number;
   declare readonly hint?: string;
 
-  /** @param errno - The error number, of either sign. */
+  /** @param errno - The error number, positive or negative. */
   constructor(syscall: string, errno: number, details: SysErrorDetails = {}) {
     const code = errnoCode(Math.abs(errno));
     super(describe(syscall, code, details));
     this.code = code;
     this.errno = -Math.abs(errno);
     this.syscall = syscall;
-    // Only what is known becomes a property, so that an error prints without a row of undefined.
+    // Undefined details become no properties, so that they do not print.
     for (const [key, value] of Object.entries(details)) {
       if (value !== undefined) Object.defineProperty(this, key, { value, enumerable: true });
     }
@@ -54,9 +54,9 @@ function describe(syscall: string, code: string, { address, port, fd }: SysError
 }
 
 /**
- * `result` when a call succeeded, and a thrown {@link SysError} when it did not.
+ * Returns the result of a call that succeeded.
  *
- * @param result - What a {@link Libc} call returned: `>= 0`, or `-errno`.
+ * @param result - The result of a {@link Libc} call: `>= 0`, or `-errno`.
  * @throws SysError when `result` is negative.
  */
 export function check(result: number, syscall: string, details?: SysErrorDetails): number {

@@ -1,18 +1,19 @@
 import { type MisuseCode, rangeError, show, typeError } from "./misuse.ts";
 
-/** Waits for ever: what `undefined` becomes on its way to the kernel. */
+/** The timeout of a wait without end. `undefined` is converted to it. */
 export const FOREVER = -1;
 
-/** The longest wait that is not for ever: what fits the `int` of milliseconds that the kernel takes. */
+/** The longest timeout, in milliseconds: an `int` of C. */
 export const MAX_TIMEOUT_MS = 0x7fffffff;
 
 /**
- * A timeout as the calls of this library take it: {@link FOREVER}, or milliseconds from 0 up.
+ * Checks a timeout.
  *
- * @param timeoutMs - Milliseconds, fractions allowed; `undefined`, `null` or a negative number waits
- * for ever, as in Python.
- * @throws TypeError `ERR_INVALID_TIMEOUT` when it is not a number; RangeError `ERR_INVALID_TIMEOUT`
- * when it is NaN or beyond {@link MAX_TIMEOUT_MS}.
+ * @param timeoutMs - Milliseconds, fractions allowed. `undefined`, `null` and negative numbers mean no timeout, as
+ * in Python.
+ * @returns Milliseconds from 0 up, or {@link FOREVER}.
+ * @throws TypeError `ERR_INVALID_TIMEOUT` when it is not a number; RangeError `ERR_INVALID_TIMEOUT` when it is NaN or
+ * above {@link MAX_TIMEOUT_MS}.
  */
 export function timeoutOf(timeoutMs: number | null | undefined): number {
   if (timeoutMs === undefined || timeoutMs === null) return FOREVER;
@@ -20,12 +21,12 @@ export function timeoutOf(timeoutMs: number | null | undefined): number {
     throw typeError("ERR_INVALID_TIMEOUT", `Cannot wait for ${show(timeoutMs)}: give milliseconds`);
   }
   if (Number.isNaN(timeoutMs) || timeoutMs > MAX_TIMEOUT_MS) throw outOfRange(timeoutMs);
-  // -0 becomes 0: Deno's foreign-function interface does not take it as an integer.
+  // -0 becomes 0, because Deno's foreign-function interface rejects it as an integer.
   return timeoutMs < 0 ? FOREVER : timeoutMs + 0;
 }
 
 /**
- * A timeout of a call that takes no negative one, where Python raises ValueError.
+ * Checks the timeout of a call that accepts no negative one. Python raises ValueError there.
  *
  * @throws As {@link timeoutOf}; RangeError `ERR_INVALID_TIMEOUT` also when it is negative.
  */
@@ -36,7 +37,7 @@ export function naturalTimeoutOf(timeoutMs: number | null | undefined): number {
 }
 
 /**
- * A delay: milliseconds, which cannot be left out. One that is past already, being negative, is 0.
+ * Checks a delay in milliseconds, which is required. A negative delay becomes 0.
  *
  * @throws As {@link timeoutOf}.
  */

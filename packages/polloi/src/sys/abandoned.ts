@@ -1,11 +1,10 @@
 /**
- * Descriptors whose owner was garbage-collected without having been closed.
+ * Closes descriptors whose owner was garbage-collected without `close()`, and warns, as Node does for a FileHandle.
  *
- * As Node does for a FileHandle: they are closed, and a warning says so. When that happens is the garbage
- * collector's to decide, and it may be never, so a program must not rely on it.
+ * The garbage collector may do so late or never, so a program must not rely on it.
  */
 
-/** What is known of an owner that is gone. It must not lead to the owner, which would then never go. */
+/** The facts about an owner that are kept. A reference to the owner would keep it alive. */
 interface Abandoned {
   readonly name: string;
   readonly fd: number | undefined;
@@ -22,11 +21,11 @@ const registry = new FinalizationRegistry<Abandoned>(({ name, fd, close }) => {
 });
 
 /**
- * Has `close` called when `owner` is garbage-collected before {@link unguard}.
+ * Calls `close` if `owner` is garbage-collected before {@link unguard}.
  *
- * @param fd - For the warning.
- * @param close - Must not lead to `owner`.
- * @returns What {@link unguard} takes.
+ * @param fd - The descriptor that the warning names.
+ * @param close - Must not refer to `owner`.
+ * @returns The argument for {@link unguard}.
  */
 export function guard(owner: object, fd: number | undefined, close: () => void): object {
   const abandoned: Abandoned = { name: owner.constructor.name, fd, close };
@@ -34,7 +33,7 @@ export function guard(owner: object, fd: number | undefined, close: () => void):
   return abandoned;
 }
 
-/** The owner was closed, or has given its descriptor away. */
+/** Ends the guard: the owner was closed, or no longer owns its descriptor. */
 export function unguard(guarded: object): void {
   registry.unregister(guarded);
 }

@@ -1,15 +1,15 @@
 /**
- * The kernel's binary interface: the numbers and struct layouts that everything above needs.
+ * The kernel's binary interface: constants and struct layouts.
  *
- * x64 and arm64 are both 64-bit and little-endian and agree on nearly everything; what differs is
- * chosen by {@link ARCH} and said where it stands. glibc and musl agree on all of it.
+ * x64 and arm64 are 64-bit and little-endian, and agree on nearly everything. Values that differ depend on
+ * {@link ARCH}. glibc and musl agree on all of them.
  */
 
 /**
- * The processor's name as every runtime gives it.
+ * The processor architecture.
  *
- * Of the global `process`: whoever imports node:process has Node read every property of it, which makes
- * stdin, stdout and stderr, and that is a good part of what a process takes to start.
+ * It is read from the global `process`, because an import of node:process makes Node read every property of it. This
+ * opens stdin, stdout and stderr, which takes a considerable part of the start of a process.
  */
 export const ARCH: string = process.arch;
 
@@ -43,20 +43,16 @@ export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const O_NOCTTY = 0o400;
 export const O_PATH = 0o10000000;
-/** Processors that came to Linux after x86 have these two elsewhere. */
+/** These two differ between x64 and arm64. */
 export const O_DIRECTORY: number = X64 ? 0o200000 : 0o40000;
 export const O_NOFOLLOW: number = X64 ? 0o400000 : 0o100000;
 
-/**
- * `struct open_how`: flags, mode, and how far a path may lead, 64 bits each. openat2(2).
- */
+/** `struct open_how`: flags, mode and resolve, 64 bits each. openat2(2). */
 export const OPEN_HOW_SIZE = 24;
 export const RESOLVE_NO_MAGICLINKS = 0x02;
 export const RESOLVE_BENEATH = 0x08;
 
-/**
- * `struct statx`, of which these are the offsets in bytes: the parts that anything here looks at. statx(2).
- */
+/** `struct statx`: the offsets, in bytes, of the fields that polloi reads. statx(2). */
 export const STATX = { mode: 28, ino: 32, length: 40, mtime: 112, device: 136 } as const;
 export const STATX_TYPE = 0x001;
 export const STATX_MTIME = 0x040;
@@ -73,31 +69,31 @@ export const S_IFIFO = 0o010000;
 export const S_IFSOCK = 0o140000;
 export const S_IFLNK = 0o120000;
 
-/** `struct linux_dirent64`, offsets in bytes: how long it is, and the name, which ends with a NUL. getdents(2). */
+/** `struct linux_dirent64`: the offsets, in bytes, of the record length and of the NUL-terminated name. getdents(2). */
 export const DIRENT64 = { length: 16, name: 19 } as const;
 
 // ioctl(2)
 export const FIONREAD = 0x541b;
-/** Bytes that the peer has not acknowledged, or of a unix socket, not read. tcp(7), unix(7) */
+/** Bytes that the peer has not acknowledged or, on a unix socket, not read. tcp(7), unix(7) */
 export const SIOCOUTQ = 0x5411;
 export const TIOCGPGRP = 0x540f;
-/** Whether the next byte of a stream is the urgent one. sockatmark(3) */
+/** Whether the next byte of a stream is the urgent byte. sockatmark(3) */
 export const SIOCATMARK = 0x8905;
 
-// eventfd(2), timerfd_create(2), epoll_create1(2): all of them reuse O_CLOEXEC and O_NONBLOCK.
+// eventfd(2), timerfd_create(2): the values of O_CLOEXEC and O_NONBLOCK.
 export const EFD_CLOEXEC: number = O_CLOEXEC;
 export const EFD_NONBLOCK: number = O_NONBLOCK;
 export const TFD_CLOEXEC: number = O_CLOEXEC;
 export const TFD_NONBLOCK: number = O_NONBLOCK;
 export const CLOCK_MONOTONIC = 1;
 
-// prctl(2): which signal the kernel sends when the parent has died.
+// prctl(2): the signal that the kernel sends when the parent dies.
 export const PR_SET_PDEATHSIG = 1;
 
 // getrlimit(2)
 export const RLIMIT_NOFILE = 7;
 
-/** Call numbers for {@link Libc.syscall}. Only calls added since 2019 have one number everywhere. */
+/** System call numbers for {@link Libc.syscall}. Only calls added since 2019 have the same number everywhere. */
 export const SYS = {
   getdents64: (X64 ? 217 : 61) as number,
   mprotect: (X64 ? 10 : 226) as number,
@@ -117,28 +113,25 @@ export const SYS = {
 } as const;
 
 /**
- * `struct epoll_event`: a 32-bit mask and 64 bits of the caller's own. On x64 alone it is packed.
+ * `struct epoll_event`: a mask of 32 bits and 64 bits for the caller. It is packed on x64 only.
  *
  * ```text
  *   x64    | events | data.lo | data.hi |             12 bytes
  *   arm64  | events | (pad)   | data.lo | data.hi |   16 bytes
  * ```
  *
- * In units of 4 bytes, as typed arrays index it. Source: epoll_ctl(2), EPOLL_PACKED in eventpoll.h.
+ * In units of 4 bytes, the index of typed arrays. Source: epoll_ctl(2), EPOLL_PACKED in eventpoll.h.
  */
 export const EPOLL_EVENT: { readonly stride: number; readonly data: number } = X64
   ? { stride: 3, data: 1 }
   : { stride: 4, data: 2 };
 
-/**
- * `struct sigaction` of libc, offsets in bytes: the handler, then a mask of 128 bytes, then the flags.
- * sigaction(2).
- */
+/** `struct sigaction` of libc, in bytes: the handler, a mask of 128 bytes, the flags. sigaction(2). */
 export const SIGACTION = { handler: 0, flags: 136, size: 152 } as const;
 
-/** `struct pollfd`: fd, then the asked events in 16 bits and the given ones in 16. poll(2). */
+/** `struct pollfd`: fd, then 16 bits of requested events and 16 bits of returned events. poll(2). */
 export const POLLFD_SIZE = 8;
 
-/** `fd_set`: one bit for each descriptor below {@link FD_SETSIZE}, in words of 64. select(2). */
+/** `fd_set`: one bit for each descriptor below {@link FD_SETSIZE}, in words of 64 bits. select(2). */
 export const FD_SETSIZE = 1024;
 export const FD_SET_BYTES: number = FD_SETSIZE / 8;

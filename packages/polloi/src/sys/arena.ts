@@ -13,15 +13,15 @@ import {
 } from "./abi.ts";
 import type { Libc } from "./libc.ts";
 
-/** How an arena comes to be seen from JavaScript: the memory at an address as an `ArrayBuffer`. */
+/** Returns an `ArrayBuffer` over the memory at an address. */
 export type ViewMemory = (address: number, byteLength: number) => ArrayBuffer;
 
 /**
- * Mapped memory that the kernel and TypeScript both see, at an address known as a number.
+ * Mapped memory that the kernel and TypeScript share, at a known address.
  *
  * @remarks
- * An arena is never unmapped, because a view of it may live on in JavaScript and would then point at
- * nothing. {@link ArenaPool.release} gives its pages back to the system and keeps the addresses.
+ * An arena is not unmapped while its thread runs, because JavaScript may still have a view of it.
+ * {@link Arenas.release} returns its pages to the system and keeps its addresses.
  */
 export class Arena {
   readonly address: number;
@@ -40,23 +40,23 @@ export class Arena {
     this.view = new DataView(buffer);
   }
 
-  /** Writes a pointer or a `size_t` at `offset`, which is in bytes and a multiple of 4. */
+  /** Writes a pointer or a `size_t` at `offset`, in bytes, a multiple of 4. */
   setWord(offset: number, value: number): void {
     this.u32[offset >> 2] = value >>> 0;
     this.u32[(offset >> 2) + 1] = Math.floor(value / 0x1_0000_0000);
   }
 
-  /** Reads a `size_t` at `offset`, which is in bytes and a multiple of 4; exact up to 2 ** 53. */
+  /** Reads a `size_t` at `offset`, in bytes, a multiple of 4. It is exact up to 2 ** 53. */
   getWord(offset: number): number {
     const low = this.u32[offset >> 2] as number;
     return (this.u32[(offset >> 2) + 1] as number) * 0x1_0000_0000 + low;
   }
 
-  /** Writes a `timespec` of `ms` milliseconds, fractions included, at `offset`. */
+  /** Writes a `timespec` of `ms` milliseconds, fractions allowed, at `offset`. */
   setTimespec(offset: number, ms: number): void {
     const seconds = Math.floor(ms / 1000);
     this.setWord(offset, seconds);
-    // Rounded up, so that a wait never ends before its time.
+    // Rounded up, so that a wait never ends early.
     this.setWord(offset + 8, Math.min(Math.ceil((ms - seconds * 1000) * 1e6), 999_999_999));
   }
 }
@@ -75,7 +75,7 @@ export interface Arenas {
    *
    * @throws SysError `ENOMEM` when the system has no memory to map.
    */
-  mapForGood(byteLength: number): Arena;
+  mapPermanent(byteLength: number): Arena;
   /**
    * Maps `byteLength` bytes of the file `fd`, from `offset` on, as memory that is shared with the kernel. The
    * rings of an io_uring are mapped in this way.
@@ -162,12 +162,12 @@ export class ArenaPool implements Arenas {
     const length = wholePages(byteLength);
     const free = this.#free.get(length)?.pop();
     if (free !== undefined) return free;
-    const arena = this.mapForGood(length);
+    const arena = this.mapPermanent(length);
     this.#all.push(arena);
     return arena;
   }
 
-  mapForGood(byteLength: number): Arena {
+  mapPermanent(byteLength: number): Arena {
     const length = wholePages(byteLength);
     const flags = MAP_PRIVATE | MAP_ANONYMOUS;
     const address = this.#libc.mmap(0, length, PROT_READ | PROT_WRITE, flags, -1, 0);

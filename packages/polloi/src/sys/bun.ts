@@ -15,7 +15,7 @@ import {
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 import { Turns } from "./turns.ts";
 
-// The part of bun:ffi that is used. Its own types would have to be installed under Node and Deno too.
+// The part of bun:ffi that is used. The types of Bun would have to be installed for Node and Deno too.
 interface BunFunction {
   readonly args: readonly string[];
   readonly returns: string;
@@ -29,8 +29,8 @@ interface BunFfi {
 }
 
 /**
- * bun:ffi's names for what crosses. `i64` takes any number for an address or a length, and
- * `i64_fast` gives a number back where `i64` would give a BigInt.
+ * The types of bun:ffi. `i64` accepts any number as an address or a length, and `i64_fast` returns a number where
+ * `i64` would return a BigInt.
  */
 const BUN_TYPES: Readonly<Record<NativeType, string>> = {
   i32: "i32",
@@ -91,15 +91,15 @@ function openLibc(
   );
 }
 
-/** How often the set is looked at before there is a worker, and how many looks it takes to get one. */
-const LOOK_EVERY_MS = 1;
-const LOOKS_BEFORE_WORKER = 20;
-/** Descriptors kept for the worker. Bun opens an epoll set, an eventfd and a file to start one. */
+/** Before there is a worker, a timer polls the set at this interval, this many times. */
+const POLL_INTERVAL_MS = 1;
+const POLLS_BEFORE_WORKER = 20;
+/** Descriptors reserved for the worker. Bun opens an epoll set, an eventfd and a file to start one. */
 const RESERVED = 6;
-/** How long this thread waits at most for the worker to start: about 30 ms, more on a busy machine. */
-const STARTING_MS = 2_000;
+/** The longest time to wait for the worker to start. It takes about 30 ms, more on a busy machine. */
+const START_TIMEOUT_MS = 2_000;
 
-/** What the worker is given. */
+/** The data passed to the worker. */
 interface WaiterData {
   readonly epoll: number;
   readonly libcNames: readonly string[];
@@ -107,15 +107,15 @@ interface WaiterData {
   readonly stride: number;
   readonly data: number;
   readonly end: number;
-  /** Becomes 1 once the worker has opened all that it needs. */
+  /** Becomes 1 once the worker has opened its descriptors. */
   readonly started: Int32Array;
 }
 
 /**
- * The program of the worker, which sleeps in epoll_wait and posts the tags of what is ready.
+ * The program of the worker. It sleeps in epoll_wait and posts the tags of ready descriptors.
  *
- * A string, because a file beside this module is lost when a bundler makes one file of a program, and because
- * opening it takes a descriptor, of which there may be none left.
+ * It is a string, because a bundler that makes one file of a program loses other files, and because opening a file
+ * takes a descriptor, of which there may be none left.
  */
 const WAITER = `
 import { dlopen, ptr } from "bun:ffi";
@@ -146,19 +146,19 @@ exit();
 `;
 
 /**
- * A worker that sleeps in epoll_wait and posts what is ready.
+ * A worker thread that sleeps in epoll_wait and posts the tags of ready descriptors.
  *
  * @remarks
- * Bun's loop takes no foreign descriptor, and its `uv_poll_*` are stubs. What wakes it from another
- * thread costs about the same whatever it is (docs/decisions/0002), so this is the documented way.
+ * Bun's loop accepts no foreign descriptor, and its `uv_poll_*` functions are stubs. All ways to wake it from another
+ * thread cost about the same (docs/decisions/0002). A worker is the documented one.
  *
- * A worker takes some 30 ms to start, a core busy with it. So a watch begins without one: a timer looks
- * at the set each millisecond, and what is watched for a short time only never costs more than that.
- * Both may look at the set at once, as its one-shot entries are given to one of them.
+ * A worker takes about 30 ms of CPU time to start. A watch therefore begins without one: a timer polls the set each
+ * millisecond, so a short watch starts no worker. The timer and the worker can poll the set at the same time,
+ * because the kernel reports a one-shot entry to only one of them.
  *
- * Bun ends the process when a worker finds no descriptor to start with. So some are reserved from the start
- * of the watch, and this thread waits while the worker takes them: it cannot accept a connection meanwhile.
- * While the reserve cannot be filled, the timer goes on looking.
+ * Bun ends the process when a worker finds no free descriptor at its start. Some are therefore reserved when the
+ * watch begins. They are closed right before the start, and this thread waits until the worker has opened its own,
+ * so that no connection is accepted in between. While descriptors cannot be reserved, the timer goes on.
  */
 class BunThread implements WaitingThread {
   readonly #epoll: number;
@@ -168,7 +168,7 @@ class BunThread implements WaitingThread {
   readonly #timer: NodeJS.Timeout;
   readonly #reserved: number[] = [];
   #worker: Worker | undefined;
-  #looks = 0;
+  #polls = 0;
   #referenced = true;
 
   constructor(
@@ -180,7 +180,7 @@ class BunThread implements WaitingThread {
     this.#scratch = scratch;
     this.#epoll = epoll;
     this.#onReady = onReady;
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => this.#poll(), POLL_INTERVAL_MS);
     this.#reserve();
   }
 
@@ -196,12 +196,12 @@ class BunThread implements WaitingThread {
     this.#worker?.unref();
   }
 
-  #look(): void {
+  #poll(): void {
     const { address, u32 } = this.#scratch;
     const count = this.#libc.epoll_wait(this.#epoll, address, MAX_READY, 0);
     const tags = tagsOf(u32, Math.max(count, 0));
     if (this.#worker !== undefined) {
-      // The end is the worker's to see: it must be out of the set before that is closed.
+      // The end is for the worker, which must have left the set before the set is closed.
       this.#onReady(tags.filter((tag) => tag !== END));
     } else if (tags.includes(END)) {
       clearInterval(this.#timer);
@@ -209,11 +209,11 @@ class BunThread implements WaitingThread {
       this.#onReady(tags);
     } else {
       this.#onReady(tags);
-      if (++this.#looks % LOOKS_BEFORE_WORKER === 0 && this.#reserve()) this.#startWorker();
+      if (++this.#polls % POLLS_BEFORE_WORKER === 0 && this.#reserve()) this.#startWorker();
     }
   }
 
-  /** @returns Whether there are as many descriptors as a worker needs. */
+  /** @returns Whether enough descriptors for a worker are reserved. */
   #reserve(): boolean {
     while (this.#reserved.length < RESERVED) {
       const fd = this.#libc.fcntl(this.#epoll, F_DUPFD_CLOEXEC, 0);
@@ -240,13 +240,13 @@ class BunThread implements WaitingThread {
     };
     this.#release();
     const worker = new Worker(WAITER, { eval: true, workerData });
-    // The first message says no more than that it is there.
+    // The first message only tells that it has started.
     worker.once("message", () => {
       clearInterval(this.#timer);
       worker.on("message", this.#onReady);
     });
     if (!this.#referenced) worker.unref();
     this.#worker = worker;
-    Atomics.wait(started, 0, 0, STARTING_MS);
+    Atomics.wait(started, 0, 0, START_TIMEOUT_MS);
   }
 }

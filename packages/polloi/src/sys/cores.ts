@@ -2,11 +2,11 @@ import { readdirSync } from "node:fs";
 import { SYS } from "./abi.ts";
 import type { Kernel } from "./kernel.ts";
 
-/** Room for 8192 cores, which is the most that Linux is built for. */
+/** A bit for each of 8192 cores, the most that Linux supports. */
 const MASK_BYTES = 1024;
 
 /**
- * The cores that this thread may run on, ascending; none where the kernel does not tell.
+ * Returns the cores that this thread may run on, in ascending order. The list is empty if the call fails.
  *
  * @source sched_getaffinity(2)
  */
@@ -20,12 +20,12 @@ export function allowedCores({ libc, scratch }: Kernel): number[] {
 }
 
 /**
- * Keeps every thread of a process to these cores; threads and processes that they start inherit it.
+ * Pins all threads of a process to some cores. Threads and processes that they start inherit this.
  *
- * @returns Whether the kernel did so for all of them.
- * @source sched_setaffinity(2), which is of a thread, and not of a process
+ * @returns Whether the kernel pinned all of them.
+ * @source sched_setaffinity(2), which is for one thread
  */
-export function keepToCores(
+export function pinToCores(
   { libc, scratch }: Kernel,
   { pid, cores }: { readonly pid: number | "self"; readonly cores: readonly number[] },
 ): boolean {

@@ -12,7 +12,7 @@ import {
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 import { Turns } from "./turns.ts";
 
-// The part of Deno's FFI that is used. Its own types would have to be installed under Node and Bun too.
+// The part of Deno's FFI that is used. The types of Deno would have to be installed for Node and Bun too.
 type DenoPointer = object;
 interface DenoFunction {
   readonly parameters: readonly string[];
@@ -31,7 +31,7 @@ interface DenoCore {
   unrefOpPromise(promise: Promise<unknown>): void;
 }
 interface DenoNamespace {
-  /** The key of what Deno keeps to itself. */
+  /** The key of the internals of Deno. */
   readonly internal: symbol;
   readonly [key: symbol]: { readonly core?: DenoCore } | undefined;
   readonly version: { readonly deno: string };
@@ -48,7 +48,7 @@ interface DenoNamespace {
   };
 }
 
-/** Deno's names for what crosses. */
+/** The types of Deno's FFI. */
 const DENO_TYPES: Readonly<Record<NativeType, string>> = {
   i32: "i32",
   u32: "u32",
@@ -75,7 +75,7 @@ function open(deno: DenoNamespace): Kernel {
       result: "i32",
       nonblocking: true,
     },
-    leave_to_runtime: { name: "sched_yield", parameters: [], result: "i32", nonblocking: true },
+    yield_to_runtime: { name: "sched_yield", parameters: [], result: "i32", nonblocking: true },
   };
   for (const [name, { args, returns }] of Object.entries(SIGNATURES)) {
     functions[name] = {
@@ -88,15 +88,15 @@ function open(deno: DenoNamespace): Kernel {
     deno.UnsafePointerView.getArrayBuffer(deno.UnsafePointer.create(BigInt(address)), byteLength);
   const errnoAddress = (symbols.__errno_location as unknown as () => bigint)();
   const errno = new Int32Array(viewMemory(Number(errnoAddress), 4));
-  const bound = { ...symbols, mmap: surely(symbols.mmap as Native, errno) } as Bound;
-  const libc = libcFrom(bound, errno, wordPasser());
+  const bound = { ...symbols, mmap: withReliableErrno(symbols.mmap as Native, errno) } as Bound;
+  const libc = libcFrom(bound, errno, wordConverter());
   const arenas = new ArenaPool(libc, viewMemory);
   const scratch = arenas.map(64 * 1024);
   const wait = symbols.wait_on_thread as unknown as NonblockingWait;
-  const leave = symbols.leave_to_runtime as unknown as () => Promise<number>;
-  // A call in another thread: this one has nothing to run until it returns, so Deno polls its I/O. The first call
-  // may return before the turn that made it has ended; nothing else is left to run beside the second.
-  const turns = new Turns(() => leave().then(leave));
+  const yieldToRuntime = symbols.yield_to_runtime as unknown as () => Promise<number>;
+  // A call in another thread leaves this thread without work, so Deno polls its I/O. The first call may return in the
+  // turn that made it; the second then runs when nothing else is left to do.
+  const turns = new Turns(() => yieldToRuntime().then(yieldToRuntime));
   const watches = new ThreadWatches({ libc, scratch, turns }, (epoll, onReady) =>
     startThread(deno, wait, arenas, epoll, (tags) => {
       turns.polled();
@@ -111,7 +111,7 @@ function open(deno: DenoNamespace): Kernel {
     arenas,
     scratch,
     watch: (fd, onReadable) => {
-      // A server that is overrun right after its start would leave no descriptor for them.
+      // Later, a server with many connections might have no descriptor left for them.
       if (!hasWatched) openDenoSignals();
       hasWatched = true;
       return watches.watch(fd, onReadable);
@@ -121,10 +121,10 @@ function open(deno: DenoNamespace): Kernel {
 }
 
 /**
- * Waits in one of the threads that Deno keeps for blocking calls.
+ * Waits in one of the threads that Deno has for blocking calls.
  *
- * A call in flight keeps the process alive. What lets go of it is not in Deno's documented interface;
- * where it should be missing one day, a watch keeps the process alive whatever is asked.
+ * A pending call keeps the process alive. The functions that change this are internals of Deno. In a version without
+ * them, a watch always keeps the process alive.
  */
 function startThread(
   deno: DenoNamespace,
@@ -162,31 +162,31 @@ function startThread(
 }
 
 /**
- * Passes 64 bits as Deno's fast calls take them.
+ * Returns a function that converts 64-bit arguments for Deno's fast calls.
  *
- * A number for a 64-bit parameter sends the call down the slow path (about 250 ns); a BigInt does not,
- * but has to be made (about 80 ns). Read from a typed array, it is never made: the compiled code loads
- * the word and hands it on as it is (about 10 ns).
+ * A number as a 64-bit argument makes a call slow (about 250 ns). A BigInt does not, but its allocation takes about
+ * 80 ns. If the BigInt is read from a typed array right at the call, compiled code passes the word without allocating
+ * one (about 10 ns).
  */
-function wordPasser(): (value: number) => number {
+function wordConverter(): (value: number) => number {
   const halves = new Uint32Array(2);
   const word = new BigUint64Array(halves.buffer);
   return (value) => {
     halves[0] = value;
     halves[1] = Math.floor(value / 0x1_0000_0000);
-    // Declared as the number that it stands for: only Deno's FFI ever sees it.
+    // Declared as a number, because only Deno's FFI receives it.
     return word[0] as unknown as number;
   };
 }
 
 /**
- * mmap, and what it failed with.
+ * Returns mmap with a reliable errno.
  *
- * Deno gives 64 bits back as a BigInt only, and making one is a chance for the collector to run, whose own
- * failing calls would then be what errno says. So what has failed is asked again until it fails twice in the
- * same way. Only mmap gives 64 bits back, and it is rare.
+ * Deno returns 64 bits as a BigInt only. Allocating one may run the garbage collector, whose own failing calls change
+ * errno. A call that failed is therefore repeated until it fails twice with the same errno. Only mmap returns 64
+ * bits, and it is rare.
  */
-function surely(mmap: Native, errno: Int32Array): (...args: number[]) => number {
+function withReliableErrno(mmap: Native, errno: Int32Array): (...args: number[]) => number {
   return (...args) => {
     for (let before = 0; ; ) {
       const address = Number(mmap(...args));
@@ -213,10 +213,10 @@ function openLibc(
 }
 
 /**
- * Has Deno set up its signal handlers now.
+ * Makes Deno set up its signal handlers now.
  *
- * It does so when the main module has been evaluated, or when the first listener is added: it opens a pair of
- * sockets, which panics if there is no descriptor left, and takes SIGINT, SIGTERM and SIGHUP.
+ * Otherwise Deno does so when the main module has been evaluated, or when the first listener is added. It opens a pair
+ * of sockets, panics if no descriptor is left, and replaces the handlers of SIGINT, SIGTERM and SIGHUP.
  */
 export function openDenoSignals(): void {
   const deno = (globalThis as unknown as { Deno: DenoNamespace }).Deno;
@@ -225,10 +225,10 @@ export function openDenoSignals(): void {
   deno.removeSignalListener("SIGWINCH", listener);
 }
 
-/** What went wrong in Deno's FFI, in a line that says what to do. */
+/** Explains in one line why Deno's FFI failed, and what to do. */
 function unsupported(deno: DenoNamespace, cause: unknown): UnsupportedError {
-  // Asked only now, so that Deno may ask the person at the terminal first. A permission for one library
-  // is not enough: looking at memory needs the whole.
+  // Checked after the failure, so that Deno can prompt the user first. The permission for one library is not enough:
+  // access to memory by address needs all of it.
   if (deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
     return new UnsupportedError(
       "polloi calls libc through Deno's FFI, which is not permitted here; run deno with --allow-ffi",

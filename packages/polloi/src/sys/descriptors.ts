@@ -2,13 +2,13 @@ import { readdirSync } from "node:fs";
 import { AT_EMPTY_PATH, RLIMIT_NOFILE, S_IFMT, STATX, STATX_TYPE, SYS } from "./abi.ts";
 import type { Kernel } from "./kernel.ts";
 
-/** Where the hard limit lies in a `struct rlimit`. */
+/** The offset of the hard limit in a `struct rlimit`. */
 const HARD = 8;
 
 /**
- * Raises the soft limit of descriptors to `wanted`, or as far as the hard limit lets it.
+ * Raises the soft limit on descriptors to `wanted`, or to the hard limit if that is lower.
  *
- * @returns The limit from now on.
+ * @returns The new soft limit.
  * @source getrlimit(2)
  */
 export function raiseDescriptorLimit(kernel: Kernel, wanted: number): number {
@@ -22,16 +22,16 @@ export function raiseDescriptorLimit(kernel: Kernel, wanted: number): number {
   return libc.setrlimit(RLIMIT_NOFILE, address) < 0 ? soft : raised;
 }
 
-/** How many descriptors this process has open. */
+/** Returns the number of open descriptors of this process. */
 export function openDescriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
-/** Where the result of statx is put in the scratch memory, behind an empty path. */
+/** The offset of the result of statx in scratch memory, after an empty path. */
 const AT_STATX = 64;
 
 /**
- * What is open as `fd`: one of the `S_IF*` values, 0 for what has none (an eventfd, an epoll set, a timerfd), or
+ * Returns the type of the file `fd`: one of the `S_IF*` values, 0 for an eventfd, an epoll set or a timerfd, or
  * `-errno`.
  *
  * @source statx(2), inode(7)

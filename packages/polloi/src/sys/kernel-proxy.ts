@@ -103,7 +103,7 @@ function proxyArenas(arenas: Arenas, { mapping, mapped, released }: KernelHooks)
   };
   return {
     map: (byteLength) => hooked(byteLength, () => arenas.map(byteLength)),
-    mapForGood: (byteLength) => hooked(byteLength, () => arenas.mapForGood(byteLength)),
+    mapPermanent: (byteLength) => hooked(byteLength, () => arenas.mapPermanent(byteLength)),
     mapFile: (fd, offset, byteLength) =>
       hooked(byteLength, () => arenas.mapFile(fd, offset, byteLength), { fd, offset }),
     release(arena) {

@@ -1,76 +1,78 @@
 import type { Arena, Arenas } from "./arena.ts";
 import type { Libc } from "./libc.ts";
 
-/** The runtimes whose foreign-function interface polloi speaks. */
+/** The supported runtimes. */
 export type RuntimeName = "node" | "bun" | "deno";
 
 /**
- * A descriptor watched by the runtime's own event loop.
+ * A descriptor that the runtime's own event loop watches.
  *
  * @remarks
- * Whoever made it must {@link LoopWatch.stop} it before the descriptor is closed.
+ * Call {@link LoopWatch.stop} before closing the descriptor.
  */
 export interface LoopWatch {
-  /** Lets the process end although this is being watched. */
+  /** Allows the process to end while the watch is active. */
   unref(): void;
-  /** Keeps the process alive while this is being watched; as it is from the start. */
+  /** Keeps the process alive while the watch is active. This is the default. */
   ref(): void;
   /** Ends the watch. No callback comes after it returns. Safe to call twice. */
   stop(): void;
 }
 
 /**
- * The kernel as one runtime gives it: libc, mapped memory, and a place in the runtime's event loop.
+ * Access to the kernel: system calls, mapped memory, and the runtime's event loop.
  *
  * @remarks
- * This is the only thing the floors above know of the outside, and it is handed to them, so that a
- * test can hand over one that fails on command. It belongs to one thread: a worker opens its own.
+ * All other layers reach the kernel and the runtime through this interface, and take it as an argument. A test, a
+ * tracer or a simulation passes another implementation; {@link proxyKernel} wraps one in another. A kernel belongs to
+ * one thread, and a worker opens its own.
  */
 export interface Kernel {
   readonly runtime: RuntimeName;
-  /** The runtime's version as it prints it itself, without a leading `v`. */
+  /** The version of the runtime, without a leading `v`. */
   readonly runtimeVersion: string;
   readonly libc: Libc;
   readonly arenas: Arenas;
   /**
-   * 64 KiB for the arguments of one call: filled, used and read without anything between that could
-   * call another floor. Never kept.
+   * 64 KiB for the arguments and results of one call. Its contents are valid only until other code runs that may make
+   * a call.
    */
   readonly scratch: Arena;
   /**
-   * Calls `onReadable` from the runtime's own event loop whenever `fd` is readable
-   * (level-triggered), as a task of its own: promises settled in it go on before the next one.
+   * Calls `onReadable` from the runtime's own event loop while `fd` is readable (level-triggered). Each call is a task
+   * of its own: promise reactions run before the next one.
    *
-   * @param onReadable - Returns whether it found anything to do; a runtime that waits on another
-   * thread uses that to look again at once instead of going back to sleep. So it may be called when
-   * nothing is readable, and must not block.
+   * @param onReadable - Returns whether it found anything to do. If so, a runtime that waits in another thread calls
+   * it again at once instead of going back to sleep. It may thus be called when nothing is readable, and must not
+   * block.
    * @throws Error with code `ERR_BLOCKING` where the runtime's loop cannot be reached, as in a worker thread of a
-   * program that embeds Node without its functions for addons: there a reactor blocks with `run()`.
+   * program that embeds Node without its functions for addons. A reactor can block there with `run()`.
    */
   watch(fd: number, onReadable: () => boolean): LoopWatch;
   /**
-   * Calls back in the next turn of the runtime's loop, as a task of its own, and keeps the process alive until
-   * then. It is fair: callbacks that schedule each other without end do not keep the runtime from its own I/O
-   * and timers, as they do with Deno's `setImmediate`.
+   * Calls back in the next turn of the runtime's loop, as a task of its own, and keeps the process alive until then.
+   *
+   * It is fair: callbacks that always schedule another one do not starve the runtime's own I/O and timers, as they do
+   * with Deno's `setImmediate`.
    */
   soon(callback: () => void): void;
 }
 
-/** Opening failed: not Linux, a processor whose ABI is not known, or no FFI. */
+/** The kernel cannot be opened: not Linux, an unknown processor, or no foreign-function interface. */
 export class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";
   readonly code = "ERR_UNSUPPORTED_PLATFORM";
 }
 
-/** What can be said of the runtime without calling anything through its foreign-function interface. */
+/** Facts about the runtime that need no call through its foreign-function interface. */
 export interface RuntimeFacts {
-  /** Its name and version as people write them: `"Node 20.20.2"`. */
+  /** Its name and version, such as `"Node 20.20.2"`. */
   readonly title: string;
-  /** The foreign-function interface through which libc is called there. */
+  /** The foreign-function interface through which libc is called. */
   readonly ffi: string;
 }
 
-/** The runtime that this is. */
+/** Returns facts about this runtime. */
 export function runtimeFacts(): RuntimeFacts {
   const { bun, deno, node } = process.versions;
   if (bun !== undefined) return { title: `Bun ${bun}`, ffi: "bun:ffi" };

@@ -1,16 +1,17 @@
 import { ARCH } from "./abi.ts";
 
 /**
- * The door to the kernel: the calls of libc that polloi makes.
+ * The calls of libc that polloi makes.
  *
  * @remarks
- * Integers go in: descriptors, flags, lengths, and addresses of mapped memory (see {@link Arena}).
- * One number comes out: what the call returned when that is `>= 0`, else `-errno`. A call never
- * throws and never allocates, so would-block costs no more than success. Nothing marshals a buffer
- * or builds a struct: structs are written into an arena by whoever makes the call.
+ * Arguments are integers: descriptors, flags, lengths, and addresses of mapped memory (see {@link Arena}). The result
+ * is one number: `>= 0`, or `-errno` if the call failed. A call never throws and never allocates, so would-block costs
+ * no more than success. Buffers are not copied and structs are not converted: the caller writes a struct into an arena
+ * and passes its address.
  *
- * To add a call: a line here, a line in {@link SIGNATURES}, a line in {@link libcFrom}, and nothing
- * else; every runtime binds what the table says.
+ * The calls are functions that need no `this`, so they can be read from the object and called alone.
+ *
+ * To add a call, add a line here, in {@link SIGNATURES} and in {@link libcFrom}. All runtimes bind from the table.
  *
  * Source of each call: section 2 of the man pages, under the same name.
  */
@@ -58,10 +59,10 @@ export interface Libc {
   recvmsg(fd: number, message: number, flags: number): number;
   sendmsg(fd: number, message: number, flags: number): number;
   shutdown(fd: number, how: number): number;
-  /** `offset` is the address of a 64-bit word: where to read from, moved on by what was sent. */
+  /** @param offset - The address of a 64-bit word with the position in the file, which the call advances. */
   sendfile(socket: number, file: number, offset: number, length: number): number;
 
-  // Readiness. Times are timespecs, so that fractions of a millisecond count.
+  // Readiness. Timeouts are timespecs, which allow fractions of a millisecond.
   pselect(
     nfds: number,
     readers: number,
@@ -75,7 +76,7 @@ export interface Libc {
   epoll_ctl(epoll: number, operation: number, fd: number, event: number): number;
   epoll_wait(epoll: number, events: number, maxEvents: number, timeoutMs: number): number;
 
-  // Descriptors made of other things.
+  // Descriptors for events and timers.
   eventfd(value: number, flags: number): number;
   timerfd_create(clock: number, flags: number): number;
   timerfd_settime(fd: number, flags: number, value: number, oldValue: number): number;
@@ -95,17 +96,17 @@ export interface Libc {
   getpgrp(): number;
   sigaction(signal: number, action: number, oldAction: number): number;
 
-  /** Any call that libc may lack a name for, by its number on this machine ({@link SYS} in abi.ts). */
+  /** A system call without a function in libc, by its number ({@link SYS}). */
   syscall(number: number, a: number, b: number, c: number, d: number, e: number, f: number): number;
 }
 
 /**
- * How a value crosses: `i32` and `u32` are C's int and unsigned int, `size` is a length or an offset,
- * `ptr` is an address. A length that comes back is read as `i32`: nothing here moves 2 GiB in one call.
+ * The type of an argument or a result: `i32` and `u32` are `int` and `unsigned int` of C, `size` is a length or an
+ * offset, `ptr` is an address. A length that is returned is read as `i32`, because no call here moves 2 GiB.
  */
 export type NativeType = "i32" | "u32" | "size" | "ptr";
 
-/** What a call takes and what it returns. */
+/** The types of the arguments and of the result of a call. */
 export interface Signature {
   readonly args: readonly NativeType[];
   readonly returns: "i32" | "ptr";
@@ -115,7 +116,7 @@ function signature(args: string, returns: "i32" | "ptr" = "i32"): Signature {
   return { args: args === "" ? [] : (args.split(" ") as NativeType[]), returns };
 }
 
-/** The signature of each call: the one table from which every runtime binds libc. */
+/** The signature of each call. Every runtime binds libc from this table. */
 export const SIGNATURES: Readonly<Record<keyof Libc, Signature>> = {
   read: signature("i32 ptr size"),
   write: signature("i32 ptr size"),
@@ -172,24 +173,23 @@ export const LIBC_NAMES: readonly string[] = [
   `libc.musl-${ARCH === "arm64" ? "aarch64" : "x86_64"}.so.1`,
 ];
 
-/** A function as a runtime's FFI hands it over: it returns -1 and sets errno when the call failed. */
+/** A function of a runtime's FFI. It returns -1 and sets errno when the call failed. */
 export type Native = (...args: number[]) => number;
 
-/** Each function of {@link SIGNATURES} as a runtime bound it. */
+/** The functions of {@link SIGNATURES}, bound by a runtime. */
 export type Bound = Readonly<Record<keyof Libc, Native>>;
 
 /**
- * Turns what a runtime bound into a {@link Libc}: -1 becomes `-errno`.
+ * Makes a {@link Libc} of bound functions: -1 becomes `-errno`.
  *
  * @remarks
- * Every call is written out, because V8 and JavaScriptCore learn per function *literal*: behind one
- * closure per arity each call site would see many targets, and none of them would be called directly.
- * Under Deno that is the difference between 50 ns and 250 ns above the call itself.
+ * Every call is written out, because V8 and JavaScriptCore optimize each function literal by itself. With one closure
+ * for each number of arguments, the call in it would have many targets and would not be inlined. Under Deno a call
+ * would then take 250 ns instead of 50 ns beyond the system call.
  *
- * @param bound - Called with numbers (or what `word` makes of them), returning a number.
- * @param errno - The thread's errno, mapped: reading it is a load, not a call, so nothing that the
- * runtime does between the call and the look can change it unless it makes a failing call itself.
- * @param word - How a 64-bit argument (`size`, `ptr`) crosses, where a number is not the best way.
+ * @param errno - The errno of this thread, mapped. Reading it is a load and not a call, so only a failing call of the
+ * runtime itself could change it before it is read.
+ * @param word - Converts 64-bit arguments (`size`, `ptr`) where a number is not the fastest type.
  */
 export function libcFrom(
   bound: Bound,

@@ -6,7 +6,7 @@ import { type Arena, ArenaPool, type Arenas, type ViewMemory } from "./arena.ts"
 import { type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
 import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 
-// The part of koffi that is used. Its own types would have to be installed under Bun and Deno too.
+// The part of koffi that is used. The types of koffi would have to be installed for Bun and Deno too.
 type KoffiType = object;
 type Bind = (name: string, args: readonly NativeType[], returns: NativeType) => Native;
 interface KoffiLibrary {
@@ -21,7 +21,7 @@ interface Koffi {
   register(callback: (...args: never[]) => void, type: KoffiType): bigint;
 }
 
-/** koffi's names for what crosses. An address goes in and comes out as a number: it fits 53 bits. */
+/** The types of koffi. An address is passed and returned as a number, because it fits 53 bits. */
 const KOFFI_TYPES: Readonly<Record<NativeType, string>> = {
   i32: "int32_t",
   u32: "uint32_t",
@@ -82,11 +82,11 @@ function loadKoffi(): Koffi {
   }
 }
 
-/** The event loop of a worker thread, and the native functions by which a handle of ours leaves it when the thread ends. */
+/** The event loop of a worker thread, and the native functions that remove our handles from it when the thread ends. */
 interface WorkerLoop {
   readonly loop: number;
   readonly isolate: number;
-  /** The address of uv_poll_stop, to be given to {@link addHook} and {@link removeHook}. */
+  /** The address of uv_poll_stop, an argument of {@link addHook} and {@link removeHook}. */
   readonly pollStop: number;
   readonly addHook: Native;
   readonly removeHook: Native;
@@ -95,18 +95,17 @@ interface WorkerLoop {
 }
 
 /**
- * The event loop of this worker thread.
+ * Returns the event loop of this worker thread.
  *
  * @remarks
- * A worker can be terminated at any time, without a call of anything in JavaScript. Node then aborts the process
- * if a handle is left in the loop. So the environment of the thread is given a clean-up hook for each handle:
- * uv_poll_stop itself, with the handle as its argument. The functions are those for addons and embedders of
- * node.h, under their C++ names.
+ * A worker can be terminated at any time, without running any JavaScript. Node then aborts the process if a handle is
+ * left in the loop. The environment of the thread therefore gets a clean-up hook for each handle: uv_poll_stop, with
+ * the handle as its argument. The functions are those of node.h for addons and embedders, under their C++ names.
  *
- * Handles are written with memcpy, not through a view. While `terminate()` stops a thread, Node refuses to make an
- * external ArrayBuffer, and koffi ends the process when it is refused. A view for each handle made that likely.
+ * Handles are written with memcpy and not through a view. While `terminate()` stops a thread, Node refuses to make an
+ * external ArrayBuffer, and koffi then ends the process. A view for each handle made that likely.
  *
- * @throws TypeError `ERR_BLOCKING` where the program that embeds Node does not export them.
+ * @throws TypeError `ERR_BLOCKING` where the program that embeds Node does not export these functions.
  */
 function workerLoop(program: KoffiLibrary, bind: Bind, arenas: Arenas): WorkerLoop {
   const hook = "EPN2v87IsolateEPFvPvES3_";
@@ -131,7 +130,7 @@ function workerLoop(program: KoffiLibrary, bind: Bind, arenas: Arenas): WorkerLo
   }
 }
 
-/** The address of a function of the program or of libc. */
+/** Returns the address of a function of the program or of libc. */
 function addressOf(program: KoffiLibrary, symbol: string): number {
   return program.func("dlsym", "int64_t", ["int64_t", "str"])(0, symbol);
 }
@@ -139,28 +138,28 @@ function addressOf(program: KoffiLibrary, symbol: string): number {
 const UV_READABLE = 1;
 const UV_POLL = 8;
 /**
- * Where `flags` lies in a `uv_handle_t`, whose layout libuv keeps within its version 1, and the flag of handles
- * that may be left in a loop that is closed.
+ * The offset of `flags` in a `uv_handle_t`, whose layout does not change within version 1 of libuv, and the flag of
+ * handles that may be left in a loop when it is closed.
  */
 const UV_HANDLE_FLAGS = 88;
 const FLAGS_BYTES = 4;
 const UV_HANDLE_INTERNAL = 0x10;
 
 /**
- * libuv's loop of this thread, reached through the symbols that the node binary exports.
+ * The libuv loop of this thread, reached through the symbols that the node binary exports.
  *
- * A handle's memory comes from malloc: libuv links handles into lists of its own, and memory of
- * JavaScript's may move or be collected.
+ * Handles are allocated with malloc, because libuv links them into lists, and memory of JavaScript may move or be
+ * collected.
  */
 class UvLoop {
   readonly #uv;
   readonly #loop: number;
   readonly #handleSize: number;
   readonly #worker: WorkerLoop | undefined;
-  /** Watches by the address of their handle: one native callback serves all of them. */
+  /** By the address of the handle. One native callback serves all of them. */
   readonly #callbacks = new Map<number, () => void>();
   readonly #onPoll: number;
-  /** libuv calls it when it has let go of a handle: free itself, which needs no JavaScript in a thread that ends. */
+  /** The close callback of handles is free(3), which runs no JavaScript in a thread that is ending. */
   readonly #free: number;
 
   constructor(koffi: Koffi, program: KoffiLibrary, bind: Bind, worker: WorkerLoop | undefined) {
@@ -191,9 +190,9 @@ class UvLoop {
     const uv = this.#uv;
     const worker = this.#worker;
     const handle = uv.malloc(this.#handleSize);
-    // A thread can be terminated wherever JavaScript enters a function or goes round a loop. From uv_poll_init to the
-    // clean-up hook there is neither, only native calls: a handle is never left in the loop without its flag.
-    // libuv returns -errno by itself.
+    // A thread can be terminated wherever JavaScript enters a function or repeats a loop. From uv_poll_init to the
+    // clean-up hook there are only native calls, so no handle is left in the loop without its flag. libuv returns
+    // -errno itself.
     const initialised = uv.pollInit(this.#loop, handle, fd);
     if (worker !== undefined && initialised >= 0) {
       const { address, u32 } = worker.flags;
@@ -211,8 +210,8 @@ class UvLoop {
       scheduled = false;
       if (!stopped) onReadable();
     };
-    // Not called from libuv's callback but from an immediate, which Node runs later in the same turn
-    // of its loop: only there does Node drain promises and report what a handler throws.
+    // The callback of libuv only schedules an immediate, which Node runs later in the same turn of its loop. Node
+    // drains promises and reports exceptions only there.
     this.#callbacks.set(handle, () => {
       if (scheduled) return;
       scheduled = true;
@@ -227,7 +226,7 @@ class UvLoop {
         if (stopped) return;
         stopped = true;
         this.#callbacks.delete(handle);
-        // Native calls only, for the same reason.
+        // Only native calls, for the same reason as above.
         uv.pollStop(handle);
         worker?.removeHook(worker.isolate, worker.pollStop, handle);
         uv.close(handle, this.#free);

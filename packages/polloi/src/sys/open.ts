@@ -6,9 +6,9 @@ import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { openNode } from "./node.ts";
 
 /**
- * Opens the kernel through the FFI of whichever runtime this is.
+ * Opens the kernel through the foreign-function interface of this runtime.
  *
- * @throws UnsupportedError with one line that says what is missing and what to do about it.
+ * @throws UnsupportedError with one line that says what is missing and what to do.
  */
 export function openKernel(): Kernel {
   const { arch, platform } = process;
@@ -26,10 +26,10 @@ export function openKernel(): Kernel {
 }
 
 /**
- * The kernel of this thread: what every public function uses unless it is given another.
+ * The kernel of this thread. Public functions use it unless another one is passed.
  *
  * @remarks
- * Opened when the first module that needs it is imported, so that what cannot work says so at once.
+ * It is opened when the first module that needs it is imported, so that an unsupported platform is reported at once.
  */
 export const kernel: Kernel = openKernel();
 
@@ -42,11 +42,12 @@ interface WithKernel {
 const KERNEL_OPTION: NamesOf<WithKernel> = { kernel: true };
 
 /**
- * The kernel that `options` name, or that of this thread.
+ * Returns the kernel in `options`, or that of this thread.
  *
- * @param of - The function that takes the options, for a message.
+ * @param of - The function that takes the options, for the error message.
  * @param names - The names of all of its options.
- * @throws TypeError `ERR_INVALID_OPTION` when `options` are no object, have others, or name what is no kernel.
+ * @throws TypeError `ERR_INVALID_OPTION` when `options` is not an object or has unknown options, or when `kernel` is
+ * not a kernel.
  */
 export function kernelOf(
   options: WithKernel,
@@ -57,7 +58,7 @@ export function kernelOf(
   return checkKernel(given);
 }
 
-/** `given` when it can be a kernel. @throws TypeError `ERR_INVALID_OPTION` */
+/** Returns `given` if it is a kernel. @throws TypeError `ERR_INVALID_OPTION` */
 export function checkKernel(given: Kernel): Kernel {
   if (typeof given === "object" && given !== null && typeof given.libc === "object") return given;
   throw typeError(

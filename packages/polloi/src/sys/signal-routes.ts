@@ -8,22 +8,22 @@ const SA_ONSTACK = 0x0800_0000;
 const SA_RESTART = 0x1000_0000;
 /** Signals are numbered from 1 to 64. */
 const SIGNALS = 65;
-/** Where `struct sigaction` lies in scratch memory: the new one, and the old one. */
+/** The offset of the old `struct sigaction` in scratch memory, after the new one. */
 const OLD = 256;
 
 /**
- * Signals that are written to descriptors.
+ * Writes signals to descriptors.
  *
  * @remarks
- * The handlers of a runtime run in its event loop, so never while a loop of one's own waits in the kernel.
- * signalfd(2) needs the signal blocked in every thread, which no library can bring about in a process that
- * runs already. So this is the self-pipe trick: a signal handler that writes the signal's number to a pipe.
+ * A runtime runs its signal handlers in its event loop, so never while a reactor waits in the kernel. signalfd(2)
+ * needs the signal blocked in every thread, which a library cannot do in a running process. This is the self-pipe
+ * trick: a signal handler writes the number of the signal to a pipe.
  *
- * A handler can interrupt any thread at any instruction, where no JavaScript may run. This one is a dozen machine
- * instructions, the same under every runtime: it looks up the descriptor of the signal in a table and calls
- * write(2), which changes neither errno nor anything else.
+ * A signal handler can interrupt any thread at any instruction, where no JavaScript can run. This one consists of a
+ * dozen machine instructions, the same under every runtime. It looks up the descriptor of the signal in a table and
+ * makes the system call write(2), which does not change errno.
  *
- * The memory of both is never unmapped: a thread may be in the handler at any time.
+ * The code and the table are never unmapped, because a thread may run the handler at any time.
  *
  * @source signal-safety(7), sigaction(2)
  */
@@ -32,18 +32,18 @@ export class SignalRoutes {
   readonly #handler: number;
   /** The descriptor of each signal, or -1. */
   readonly #table: Arena;
-  /** What handled a signal before. */
+  /** The previous handler of each signal, as `struct sigaction`. */
   readonly #before: Map<number, Uint8Array> = new Map();
 
   /** @throws SysError `ENOMEM`; `EACCES` where memory must not be executable. */
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
-    // Later it would take the signals back.
+    // Otherwise Deno would replace the handlers later.
     if (kernel.runtime === "deno") openDenoSignals();
     const { arenas, libc } = kernel;
-    this.#table = arenas.mapForGood(SIGNALS * 4);
+    this.#table = arenas.mapPermanent(SIGNALS * 4);
     this.#table.i32.fill(-1);
-    const code = arenas.mapForGood(PAGE_SIZE);
+    const code = arenas.mapPermanent(PAGE_SIZE);
     code.u8.set(handlerCode(this.#table.address));
     this.#handler = code.address;
     check(
@@ -57,9 +57,9 @@ export class SignalRoutes {
   }
 
   /**
-   * Has the number of `signal` written to `fd`, as 4 bytes, each time that it comes.
+   * Writes the number of `signal` to `fd`, as 4 bytes, each time that it is delivered.
    *
-   * @returns 0, or `-errno`: EINVAL of a signal that cannot be handled.
+   * @returns 0, or `-errno`: EINVAL for a signal that cannot be handled.
    */
   add(signal: number, fd: number): number {
     const { libc, scratch } = this.#kernel;
@@ -72,7 +72,7 @@ export class SignalRoutes {
     return result;
   }
 
-  /** Gives a signal back to what handled it before, unless something else has taken it since. */
+  /** Restores the previous handler of a signal, unless another one has been set since. */
   remove(signal: number): void {
     const before = this.#before.get(signal);
     if (before === undefined) return;
@@ -87,7 +87,7 @@ export class SignalRoutes {
   }
 }
 
-/** The machine code of `void handler(int signal) { write(table[signal], &signal, 4); }`. */
+/** Returns the machine code of `void handler(int signal) { write(table[signal], &signal, 4); }`. */
 function handlerCode(table: number): Uint8Array {
   return ARCH === "x64" ? x64Code(table) : arm64Code(table);
 }
@@ -111,7 +111,7 @@ function x64Code(table: number): Uint8Array {
 
 function arm64Code(table: number): Uint8Array {
   const bits = BigInt(table);
-  /** 16 bits of the address, where the instruction has its immediate value. */
+  /** Returns 16 bits of the address at the position of the immediate value in an instruction. */
   const part = (shift: bigint): number => Number((bits >> shift) & 0xffffn) << 5;
   const instructions = [
     0xd10043ff, //               sub  sp, sp, #16

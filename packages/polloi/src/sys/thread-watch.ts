@@ -1,33 +1,33 @@
 /**
- * Watching descriptors from a runtime whose own event loop cannot be given any: Bun's and Deno's.
+ * Watches descriptors from a runtime whose event loop accepts none: Bun and Deno.
  *
- * Another thread waits in the kernel while there is nothing to do, and wakes this one. While there is
- * something to do that thread is left alone: the loop is asked for one turn after another (turns.ts).
+ * Another thread waits in the kernel while there is nothing to do, and wakes this one. While there is work, that thread
+ * sleeps on, and one turn of the runtime's loop after another is scheduled (turns.ts).
  *
  * ```text
  *   this thread                            the waiting thread
  *   onReadable() -> true                   asleep in epoll_wait
  *     next turn: onReadable() -> true
  *     next turn: onReadable() -> false
- *     epoll_ctl(MOD, EPOLLONESHOT) ------> (armed: no call, no hand-over)
+ *     epoll_ctl(MOD, EPOLLONESHOT) ------> (armed; no other call is needed)
  *   asleep in the runtime's loop           fd is readable
- *   a task: onReadable() <---------------- tags of what is ready
+ *   a task: onReadable() <---------------- tags of ready descriptors
  * ```
  *
- * The descriptors sit in an epoll set of one-shot entries. So the kernel itself hands over: to arm one
- * is a call on this thread, to stop one is a removal that no wait in flight can miss.
+ * The descriptors are one-shot entries of an epoll set. This thread arms an entry with one call while the other thread
+ * waits, and a removal takes effect for a wait that is already under way.
  */
 import { check } from "../base/sys-error.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_EVENT, O_CLOEXEC } from "./abi.ts";
 import type { Kernel, LoopWatch } from "./kernel.ts";
 import type { Turns } from "./turns.ts";
 
-/** What watches need: calls, memory for their arguments, and turns of the runtime's loop. */
+/** The parts of a kernel that watches need, and the turns of the runtime's loop. */
 export type WatchNeeds = Pick<Kernel, "libc" | "scratch"> & { readonly turns: Turns };
 
-/** A thread that waits for an epoll set, again and again, until {@link END} is among what is ready. */
+/** A thread that waits for an epoll set again and again, until the tag {@link END} is ready. */
 export interface WaitingThread {
-  /** Keeps the process alive for as long as it waits; as it does from the start. */
+  /** Keeps the process alive while it waits. This is the default. */
   ref(): void;
   unref(): void;
 }
@@ -35,7 +35,7 @@ export interface WaitingThread {
 /**
  * Starts a {@link WaitingThread} on the set `epoll`.
  *
- * @param onReady - Called on this thread with the tags of what is ready, at most {@link MAX_READY}.
+ * @param onReady - Called on this thread with the tags of ready descriptors, at most {@link MAX_READY}.
  */
 export type StartThread = (
   epoll: number,
@@ -45,29 +45,29 @@ export type StartThread = (
 /** The tag that ends the thread. */
 export const END = 0;
 
-/** How many tags a thread takes in one wait. */
+/** The most tags that a thread takes in one wait. */
 export const MAX_READY = 64;
 
 /**
- * Turns of the loop that find nothing before the thread is asked: about 60 µs, which is what a sleep and
- * a wake cost both threads together. A single connection is served twice as fast for it.
+ * After this many turns without work the entry is armed and this thread may sleep. They take about 60 µs, the time
+ * that sleeping and waking costs both threads together. A single connection is served twice as fast in this way.
  */
 const IDLE_TURNS = 32;
 
-// epoll_ctl(2). The constants of the floor above are not for here.
+// epoll_ctl(2). `select` defines them too, but a layer imports nothing from above.
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const EPOLLIN = 0x001;
 const EPOLLONESHOT = 0x40000000;
 
-/** The tags of the first `count` events in `words`, an array of `struct epoll_event`. */
+/** Returns the tags of the first `count` events in `words`, an array of `struct epoll_event`. */
 export function tagsOf(words: Uint32Array, count: number): number[] {
   const { stride, data } = EPOLL_EVENT;
   return Array.from({ length: count }, (_, i) => words[i * stride + data] as number);
 }
 
-/** The watches of one kernel, and the thread that waits for them while there are any. */
+/** The watches of one kernel. A thread exists while there are any. */
 export class ThreadWatches {
   readonly #kernel: WatchNeeds;
   readonly #start: StartThread;
@@ -86,14 +86,14 @@ export class ThreadWatches {
   }
 }
 
-/** One epoll set with its thread: from the first watch until the last is stopped. */
+/** One epoll set and its thread, from the first watch until the last one is stopped. */
 class WatchSet {
   readonly #kernel: WatchNeeds;
   readonly #epoll: number;
-  /** Readable once, at the end: a thread in the kernel cannot be stopped in another way. */
+  /** An eventfd that ends the thread: nothing else can wake a thread in the kernel. */
   readonly #endSignal: number;
   readonly #thread: WaitingThread;
-  /** What to run when a tag is ready. A tag is never used twice, so a late one finds nothing. */
+  /** By tag. Tags are not reused, so a late event of a stopped watch finds no entry. */
   readonly #turns = new Map<number, () => void>();
   #lastTag: number = END;
   #referenced = 0;
@@ -128,7 +128,7 @@ class WatchSet {
       try {
         found = onReadable();
       } finally {
-        // Also after a throw: whoever catches it as an uncaught exception goes on being served.
+        // Also after an exception: a program that handles uncaught exceptions goes on.
         idleTurns = found ? 0 : idleTurns + 1;
         if (!stopped) {
           if (idleTurns <= IDLE_TURNS) schedule();
@@ -157,7 +157,7 @@ class WatchSet {
         if (stopped) return;
         stopped = true;
         this.#turns.delete(tag);
-        // Fails when the descriptor was closed already, which took it out of the set.
+        // Fails if the descriptor was closed before, which removed it from the set.
         this.#control(EPOLL_CTL_DEL, fd, 0, END);
         if (referenced) this.#reference(-1);
         if (this.#turns.size === 0) this.#end();
@@ -183,7 +183,7 @@ class WatchSet {
     else if (this.#referenced === 0) this.#thread.unref();
   }
 
-  /** Wakes the thread for the last time. The set is closed when it has said that it will not wait again. */
+  /** Ends the thread. The set is closed when the thread has reported {@link END} and waits no longer. */
   #end(): void {
     const { libc, scratch } = this.#kernel;
     this.ended = true;
