@@ -3,10 +3,10 @@ import { MAP_ANONYMOUS, MAP_PRIVATE, O_CLOEXEC, PROT_READ } from "../../src/sys/
 import type { Kernel } from "../../src/sys/kernel.ts";
 
 /**
- * Makes failing calls of many kinds in turn, and garbage beside them, and counts what came back wrong.
+ * Makes failing calls of many kinds and allocates garbage between them, and counts the wrong results.
  *
- * A runtime that made a failing call of its own between ours and our look at errno, as a collector that
- * gives memory back might, would be found out here.
+ * This finds a runtime that makes a failing call of its own before errno is read, as a garbage collector that unmaps
+ * memory might.
  */
 export async function countErrnoMistakes(
   { libc, arenas }: Kernel,

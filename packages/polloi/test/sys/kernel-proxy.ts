@@ -14,7 +14,7 @@ const { libc, arenas } = kernel;
 
 const CALLS: readonly Case[] = [
   {
-    name: "a call without a hook is the kernel's own function, and so is everything else",
+    name: "calls without a hook, and all else of a proxy, are the kernel's own",
     run: () => {
       const proxy = proxyKernel(kernel, { calls: () => ({ getpgrp: () => 7 }) });
       assert.equal(proxy.libc.getpgrp(), 7);
@@ -39,7 +39,7 @@ const CALLS: readonly Case[] = [
       }),
   },
   {
-    name: "every call goes through one hook, which sees arguments and result or answers by itself",
+    name: "one hook for every call sees arguments and results, and can answer without the kernel",
     run: () =>
       withFds((open) => {
         const seen: string[] = [];
@@ -65,7 +65,7 @@ const CALLS: readonly Case[] = [
       }),
   },
   {
-    name: "a proxy of a proxy calls through both, the outer one first",
+    name: "a call through a proxy of a proxy runs both hooks, the outer one first",
     run: () => {
       const order: string[] = [];
       const around = (from: Kernel, name: string): Kernel =>
@@ -82,7 +82,7 @@ const CALLS: readonly Case[] = [
     },
   },
   {
-    name: "calls replaced in place are replaced for all code that has the kernel",
+    name: "a call replaced in place is replaced for all code that uses the kernel",
     run: () => {
       const own = openKernel();
       const before = own.libc;
@@ -104,7 +104,7 @@ const CALLS: readonly Case[] = [
 
 const MEMORY: readonly Case[] = [
   {
-    name: "each mapping and each release is seen, also of an arena that comes again",
+    name: "a hook sees each mapping and each release, also of an arena that is reused",
     run: () => {
       const seen: [what: string, arena: Arena, file?: unknown][] = [];
       const proxy = proxyKernel(kernel, {
@@ -115,7 +115,6 @@ const MEMORY: readonly Case[] = [
       proxy.arenas.release(first);
       const again = proxy.arenas.map(5 * PAGE_SIZE);
       assert.equal(again, first);
-      // The pool behind it has the arena back.
       proxy.arenas.release(again);
       assert.equal(arenas.map(5 * PAGE_SIZE), first);
       arenas.release(first);
@@ -131,7 +130,7 @@ const MEMORY: readonly Case[] = [
     },
   },
   {
-    name: "a mapped file is seen with its descriptor and offset",
+    name: "a file mapping that fails is not reported as mapped",
     run: () =>
       withFds((open) => {
         const path = new TextEncoder().encode(`${process.execPath}\0`);
@@ -148,7 +147,7 @@ const MEMORY: readonly Case[] = [
       }),
   },
   {
-    name: "a mapping can be refused before the kernel is asked",
+    name: "a hook can refuse a mapping before any call",
     run: () => {
       const refused = new SysError("mmap", -ERRNO.ENOMEM);
       const mapped: Arena[] = [];
@@ -169,7 +168,7 @@ const MEMORY: readonly Case[] = [
     },
   },
   {
-    name: "an address is found in its arena, and in no other",
+    name: "a memory map finds an address in its arena only",
     run: () => {
       const map = new MemoryMap();
       const added = [7, 1, 3, 2].map((count) => arenas.map(count * PAGE_SIZE));
@@ -191,7 +190,7 @@ const MEMORY: readonly Case[] = [
 
 const WATCH: readonly Case[] = [
   {
-    name: "a watch goes through its hook",
+    name: "a hook can wrap the callback of a watch",
     run: async () => {
       const fd = libc.eventfd(1, EFD_NONBLOCK);
       try {
@@ -221,7 +220,7 @@ const WATCH: readonly Case[] = [
   },
 ];
 
-/** The proxy of a kernel, on the real one. */
+/** {@link proxyKernel} on the real kernel. */
 export function kernelProxyConformance(): Suite {
   return { title: "proxyKernel", cases: [...CALLS, ...MEMORY, ...WATCH] };
 }

@@ -1,4 +1,4 @@
-/** One case for each call of libc: what it does when it works, and what it says when it does not. */
+/** One case for each call of libc: its effect, and an error that it returns. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,7 +35,7 @@ const MSG_PEEK = 0x02;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
-/** Where bytes go and come from, away from the structs at the start of the memory. */
+/** The offset of a buffer, after the structs at the start of the memory. */
 const DATA = 8192;
 const data: number = memory.address + DATA;
 
@@ -63,7 +63,7 @@ function datagram(open: (fd: number) => number): { fd: number; port: number } {
   return { fd, port: portOf(fd) };
 }
 
-/** Writes a `msghdr` at 256 whose one part is `length` bytes of data, addressed to `port` or nobody. */
+/** Writes a `msghdr` at 256 with one part of `length` bytes, addressed to `port` if there is one. */
 function message(length: number, port?: number): number {
   memory.u8.fill(0, 256, 512);
   memory.setWord(384, data);
@@ -82,7 +82,7 @@ function epollEvent(mask: number, tag: number): number {
   return memory.address + 1024;
 }
 
-/** Every call of the table; the compiler sees to it that none is missing. */
+/** Every call of the table. The compiler rejects it if one is missing. */
 export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
   read: () =>
     withFds((open) => {
@@ -308,7 +308,7 @@ export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
       assert.equal(memory.getWord(64), 7);
       assert.equal(libc.read(right, data, 16), 4);
       assert.equal(got(4), "3456");
-      // Less than was asked for at the end of the file, and nothing past it.
+      // A short result at the end of the file, and 0 past it.
       assert.equal(libc.sendfile(left, file, memory.address + 64, 100), 3);
       assert.equal(libc.sendfile(left, file, memory.address + 64, 100), 0);
       memory.setWord(64, 2 ** 40);
@@ -509,7 +509,7 @@ export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
     assert.equal(libc.setrlimit(-1, memory.address), -EINVAL);
   },
   getpgrp: () => {
-    // The command's name, in parentheses, may hold anything; behind it come state, parent, group.
+    // The name of the command, in parentheses, can contain anything. State, parent and group follow it.
     const stat = readFileSync("/proc/self/stat", "utf8");
     const group = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2];
     assert.equal(libc.getpgrp(), Number(group));

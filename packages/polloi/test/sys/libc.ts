@@ -13,14 +13,14 @@ import { cString, memory, pipe, withFds } from "./memory.ts";
 
 const { libc, arenas } = kernel;
 
-/** The door to the kernel: every call of {@link Libc}, the errors it gives, and the memory it works on. */
+/** Every call of {@link Libc}, its errors, and mapped memory. */
 export function libcConformance(): Suite {
   const calls = Object.keys(SIGNATURES) as (keyof Libc)[];
   return {
     title: `libc on ${kernel.runtime} ${kernel.runtimeVersion}`,
     cases: [
       ...calls.map((name) => ({
-        name: `${name}() returns what it gives, or -errno`,
+        name: `${name}() returns its result, or -errno`,
         run: CALLS[name],
       })),
       ...PASSING,
@@ -29,14 +29,14 @@ export function libcConformance(): Suite {
   };
 }
 
-/** How numbers cross, and errors come back. */
+/** Arguments and errors. */
 const PASSING: readonly Case[] = [
   {
-    name: "a number crosses the same however the engine holds it",
+    name: "a number is passed the same, as an integer or as a double of the JavaScript engine",
     run: () =>
       withFds((open) => {
         const [reader, writer] = pipe(open, abi.O_NONBLOCK | abi.O_CLOEXEC);
-        // Whole numbers that an engine holds as doubles: what comes out of such an array or a division.
+        // Whole numbers that an engine represents as doubles: elements of such an array, results of a division.
         const doubles = new Float64Array([reader, writer, memory.address + 8192, 3]);
         const [r, w, address, length] = [...doubles] as [number, number, number, number];
         for (let i = 0; i < 2000; i++) {
@@ -46,7 +46,7 @@ const PASSING: readonly Case[] = [
       }),
   },
   {
-    name: "memory above 4 GiB is reached, before and after the call is compiled",
+    name: "addresses above 4 GiB work, before and after the call is compiled",
     run: () =>
       withFds((open) => {
         const arena = arenas.map(4096);
@@ -62,7 +62,7 @@ const PASSING: readonly Case[] = [
       }),
   },
   {
-    name: "an address that is not mapped is EFAULT, not a crash",
+    name: "an address that is not mapped returns EFAULT and does not crash",
     run: () =>
       withFds((open) => {
         const [, writer] = pipe(open, abi.O_NONBLOCK | abi.O_CLOEXEC);
@@ -72,13 +72,13 @@ const PASSING: readonly Case[] = [
       }),
   },
   {
-    name: "errno is the one of the call before it, in 200,000 calls with collections between them",
+    name: "errno is that of the last call, in 200,000 calls with garbage collections between them",
     run: async () => {
       assert.deepEqual(await countErrnoMistakes(kernel, 200_000), {});
     },
   },
   {
-    name: "a worker opens a kernel of its own, and neither thread sees the other's errno",
+    name: "a worker opens its own kernel, and neither thread sees the errno of the other",
     run: async () => {
       const url = new URL("./errno-mix-worker.js", import.meta.url);
       const worker = new Worker(url, { workerData: 100_000 });
@@ -92,7 +92,7 @@ const PASSING: readonly Case[] = [
     },
   },
   {
-    name: "the kernel names the runtime it was opened in",
+    name: "the kernel names its runtime",
     run: () => {
       const { versions } = process;
       const expected = versions.bun ? "bun" : versions.deno ? "deno" : "node";
@@ -105,7 +105,7 @@ const PASSING: readonly Case[] = [
 /** Arenas and their pool. */
 const MEMORY: readonly Case[] = [
   {
-    name: "an arena is whole pages of zeros, seen alike by the kernel and through every view",
+    name: "an arena consists of whole pages of zeros, which the kernel and all views share",
     run: () =>
       withFds((open) => {
         const arena = arenas.map(5000);
@@ -124,7 +124,7 @@ const MEMORY: readonly Case[] = [
   {
     name: "a thread that ends can unmap all of its arenas, once",
     run() {
-      // A kernel of its own, as another thread would have it.
+      // Another kernel, as another thread would open it.
       const ending = openKernel();
       const { syscall } = ending.libc;
       const unmapped: number[][] = [];
@@ -144,7 +144,7 @@ const MEMORY: readonly Case[] = [
     },
   },
   {
-    name: "a released arena comes back for the same size, filled with zeros",
+    name: "a released arena is reused for the same size, filled with zeros",
     run: () => {
       const first = arenas.map(3 * abi.PAGE_SIZE);
       first.u8.fill(0xaa);
@@ -168,7 +168,7 @@ const MEMORY: readonly Case[] = [
     },
   },
   {
-    name: "an arena that there is no memory for is a SysError ENOMEM",
+    name: "mapping without enough memory throws SysError ENOMEM",
     run: () => {
       assert.throws(
         () => arenas.map(2 ** 50),
@@ -177,7 +177,7 @@ const MEMORY: readonly Case[] = [
     },
   },
   {
-    name: "a word comes back as it was written, up to 2 ** 53 - 1",
+    name: "a word is read as it was written, up to 2 ** 53 - 1",
     run: () => {
       for (const value of [0, 1, 0xffff_ffff, 2 ** 32, 2 ** 47 + 12_345, Number.MAX_SAFE_INTEGER]) {
         memory.setWord(16, value);
@@ -187,7 +187,7 @@ const MEMORY: readonly Case[] = [
     },
   },
   {
-    name: "a timespec holds milliseconds with their fraction, and never less than asked",
+    name: "a timespec keeps fractions of milliseconds, and is never shorter",
     run: () => {
       const expected: readonly (readonly [number, number, number])[] = [
         [0, 0, 0],

@@ -1,11 +1,11 @@
-/** What the suites of the lowest floor need: descriptors that are closed again, and structs in memory. */
+/** Descriptors that are closed again and structs in memory, for the suites of `sys`. */
 import { check } from "../../src/base/sys-error.ts";
 import type { Arena } from "../../src/sys/arena.ts";
 import { kernel } from "../../src/sys/open.ts";
 
 const { libc } = kernel;
 
-/** Memory of the suites' own: the calls under test must not share the kernel's scratch. */
+/** Memory for arguments. The calls under test must not use the scratch memory of the kernel. */
 export const memory: Arena = kernel.arenas.map(64 * 1024);
 
 export const AF_UNIX = 1;
@@ -15,13 +15,13 @@ export const SOCK_DGRAM = 2;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 
-/** Puts a C string at `offset` and gives its address. */
+/** Writes a C string at `offset` and returns its address. */
 export function cString(text: string, offset: number): number {
   memory.u8.set(new TextEncoder().encode(`${text}\0`), offset);
   return memory.address + offset;
 }
 
-/** Puts a `sockaddr_in` of 127.0.0.1 at `offset`, and gives its address. It is 16 bytes long. */
+/** Writes a `sockaddr_in` of 127.0.0.1, 16 bytes, at `offset` and returns its address. */
 export function loopback(port: number, offset: number): number {
   memory.u8.fill(0, offset, offset + 16);
   memory.view.setUint16(offset, AF_INET, true);
@@ -30,7 +30,7 @@ export function loopback(port: number, offset: number): number {
   return memory.address + offset;
 }
 
-/** Runs `use` with descriptors that `open` takes from the kernel, and closes them whatever happens. */
+/** Runs `use` and closes the descriptors that it passed to `open`, even if it throws. */
 export function withFds<T>(use: (open: (fd: number) => number) => T): T {
   const fds: number[] = [];
   const open = (fd: number): number => {
@@ -64,7 +64,7 @@ export function pair(open: (fd: number) => number, flags = 0): readonly [number,
   return [open(memory.i32[0] as number), open(memory.i32[1] as number)];
 }
 
-/** The port that a bound socket has, read with getsockname. */
+/** Returns the port of a bound socket, read with getsockname. */
 export function portOf(fd: number): number {
   memory.u32[1020] = 16;
   check(libc.getsockname(fd, memory.address + 4000, memory.address + 4080), "getsockname");

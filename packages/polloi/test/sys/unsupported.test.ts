@@ -1,4 +1,4 @@
-/** Where polloi cannot work, the import says so in one line. */
+/** On an unsupported platform the import fails with one line that says why. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 const OPEN: string = fileURLToPath(new URL("../../src/sys/open.js", import.meta.url));
 
-/** Imports `module` in a process of its own that begins with `prelude`. */
+/** Imports `module` in a new process that runs `prelude` first. */
 function importing(module: string, prelude: string): { line: string; status: number | null } {
   const code = `
     import process from "node:process";
@@ -26,7 +26,7 @@ function importing(module: string, prelude: string): { line: string; status: num
   return { line: stdout.trimEnd(), status };
 }
 
-test("the same import works where it can", () => {
+test("the same import works on this platform", () => {
   assert.deepEqual(importing(OPEN, ""), { line: "imported", status: 0 });
 });
 
@@ -49,7 +49,7 @@ test("on a processor whose ABI is not known, the line names it", () => {
 test("without koffi under Node, the line says what to install", () => {
   const folder = mkdtempSync(join(tmpdir(), "polloi-"));
   try {
-    // The same files where no node_modules is above them.
+    // The same files, in a folder without node_modules above it.
     cpSync(fileURLToPath(new URL("../../src", import.meta.url)), join(folder, "src"), {
       recursive: true,
     });

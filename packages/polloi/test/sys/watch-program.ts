@@ -1,9 +1,9 @@
-/** A process whose end shows what a watch does to its life. The first argument says which. */
+/** A process that ends or stays alive depending on its watches. The first argument selects the case. */
 import process from "node:process";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";
 
-/** After so long without an event, whatever a runtime does for sleep is in place. */
+/** After this time without an event, a runtime sleeps in its final way. */
 const ASLEEP_MS = 120;
 
 const { libc, scratch } = kernel;
@@ -39,7 +39,7 @@ switch (mode) {
     watch.unref();
     break;
   case "unref-later":
-    // Once the loop has had the time to fall asleep with the watch in it.
+    // After the loop had time to fall asleep with the watch active.
     setTimeout(() => watch.unref(), ASLEEP_MS);
     break;
   case "unref-busy":

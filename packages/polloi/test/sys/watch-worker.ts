@@ -1,4 +1,4 @@
-/** A worker thread that is woken by a watch once, or that starts and stops watches until it is terminated. */
+/** A worker thread that a watch wakes once, or that starts and stops watches until it is terminated. */
 import { parentPort, workerData } from "node:worker_threads";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";

@@ -27,18 +27,18 @@ class Signal {
     assert.equal(libc.write(this.fd, memory.address, 8), 8);
   }
 
-  /** @returns Whether there was anything. */
+  /** @returns Whether it was readable. */
   take(): boolean {
     return libc.read(this.fd, memory.address, 8) === 8;
   }
 
-  /** Watches, and gives back what ends both. */
+  /** Starts a watch, which ends with this signal. */
   on(onReadable: () => boolean): this {
     this.watch = kernel.watch(this.fd, onReadable);
     return this;
   }
 
-  /** Resolves once a watch tells that it is readable. */
+  /** Resolves once a watch reports that it is readable. */
   async told(): Promise<void> {
     let calls = 0;
     this.put();
@@ -55,18 +55,18 @@ class Signal {
   }
 }
 
-/** After so long without an event, whatever a runtime does for sleep is in place. */
+/** After this time without an event, a runtime sleeps in its final way. */
 const ASLEEP_MS = 120;
 
-/** How many threads are terminated: a fault that ends the process when it is met at a bad moment shows by then. */
+/** The number of threads to terminate. A fault that depends on the moment shows with this many. */
 const TERMINATED = 4;
 
-/** Resolves once `condition` holds; the case's own timeout is what ends a wait in vain. */
+/** Resolves once `condition` holds. The timeout of the case ends the wait otherwise. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(1);
 }
 
-/** Runs a program of this folder under this runtime. */
+/** Runs a program of this folder on this runtime. */
 function run(mode: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const program = fileURLToPath(new URL("./watch-program.js", import.meta.url));
   const flags = kernel.runtime === "deno" ? ["run", "--allow-all"] : [];
@@ -84,13 +84,13 @@ function run(mode: string): Promise<{ code: number | null; stdout: string; stder
   });
 }
 
-/** A descriptor in the runtime's own event loop: {@link Kernel.watch}. */
+/** Watching a descriptor in the runtime's own event loop: {@link Kernel.watch}. */
 export function watchConformance(): Suite {
   return {
     title: `watch() on ${kernel.runtime} ${kernel.runtimeVersion}`,
     cases: [
       {
-        name: "what is readable before the watch begins is reported",
+        name: "a descriptor that is readable before the watch begins is reported",
         run: async () => {
           using signal = new Signal();
           signal.put();
@@ -103,7 +103,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "it is level-triggered: what was not taken is reported again, whatever is returned",
+        name: "it is level-triggered: unread data is reported again, whatever the callback returns",
         run: async () => {
           for (const found of [true, false]) {
             using signal = new Signal();
@@ -119,7 +119,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "each of a thousand signals in turn wakes the loop, from sleep as from work",
+        name: "each of a thousand signals wakes the loop, whether it sleeps or works",
         run: async () => {
           using signal = new Signal();
           let taken = 0;
@@ -139,7 +139,7 @@ export function watchConformance(): Suite {
             signal.put();
             await woken;
             assert.equal(taken, i);
-            // Now and then long enough for the loop to have gone to sleep.
+            // Sometimes long enough for the loop to fall asleep.
             if (i % 100 === 0) await sleep(2);
           }
         },
@@ -161,7 +161,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "promises settled in a call go on before the next one",
+        name: "promise reactions run before the next callback",
         run: async () => {
           using signal = new Signal();
           const order: string[] = [];
@@ -188,7 +188,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "timers and fetch go on beside a watch that is always busy",
+        name: "timers and fetch are not starved by a watch that is always readable",
         run: async () => {
           using signal = new Signal();
           let calls = 0;
@@ -210,14 +210,14 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "timers go on beside a watch that is asleep",
+        name: "timers fire while a watch is asleep",
         run: async () => {
           using _ = new Signal().on(() => false);
           for (let i = 0; i < 5; i++) await sleep(1);
         },
       },
       {
-        name: "two watches at once each get their own",
+        name: "two watches report their own descriptors only",
         run: async () => {
           using left = new Signal();
           using right = new Signal();
@@ -269,7 +269,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "after stop the descriptor can be closed, and its number watched anew",
+        name: "after stop the descriptor can be closed, and its number watched again",
         run: async () => {
           let stale = 0;
           for (let i = 0; i < 20; i++) {
@@ -294,7 +294,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "a hundred watches in turn leave no descriptor behind",
+        name: "a hundred watches leave no descriptor open",
         run: async () => {
           const cycle = async () => {
             using signal = new Signal();
@@ -307,7 +307,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "a watch that has slept for long wakes, stops, and leaves neither descriptor nor thread",
+        name: "a watch that has slept for a long time wakes and stops, and leaves no descriptor or thread",
         run: async () => {
           const held = () => [descriptors(), readdirSync("/proc/self/task").length];
           const cycle = async () => {
@@ -324,7 +324,7 @@ export function watchConformance(): Suite {
               await until(() => taken === i);
             }
           };
-          // The first may start what a runtime keeps: its pool of threads.
+          // The first watch may start the thread pool of the runtime, which stays.
           await Promise.all([cycle(), cycle()]);
           const [fds, tasks] = held() as [number, number];
           for (let i = 0; i < 3; i++) await cycle();
@@ -332,7 +332,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "a watch that is stopped in its sleep reports nothing, nor does its descriptor's successor",
+        name: "a watch that is stopped while it sleeps reports nothing, also for a new descriptor with the same number",
         run: async () => {
           let stale = 0;
           const signal = new Signal().on(() => {
@@ -357,7 +357,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "a descriptor that cannot be watched is a SysError, and the next watch works",
+        name: "watching an unsuitable descriptor throws SysError, and the next watch works",
         run: async () => {
           assert.throws(
             () => kernel.watch(-1, () => false),
@@ -375,7 +375,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "after unref the process ends although it is being watched, asleep or busy",
+        name: "after unref the process ends while the watch is active, asleep or busy",
         run: async () => {
           for (const mode of ["unref", "unref-later", "unref-busy", "ref-unref"]) {
             const { code, stdout, stderr } = await run(mode);
@@ -387,7 +387,7 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "after unref and ref the process lives on",
+        name: "after unref and ref the process stays alive",
         run: async () => {
           for (const mode of ["unref-ref", "ref-later"]) {
             const { code, stdout } = await run(mode);
@@ -396,13 +396,13 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "exit ends the process at once, asleep as it is",
+        name: "exit ends the process at once while a watch sleeps",
         run: async () => {
           assert.equal((await run("exit")).code, 3);
         },
       },
       {
-        name: "what a callback throws fails the process loudly",
+        name: "an exception of a callback ends the process with a message",
         run: async () => {
           const { code, stderr } = await run("throw");
           assert.notEqual(code, 0);
@@ -410,14 +410,14 @@ export function watchConformance(): Suite {
         },
       },
       {
-        name: "what a callback throws can be caught as an uncaught exception, and the watch goes on",
+        name: "an exception of a callback can be handled as an uncaught exception, and the watch continues",
         run: async () => {
           const { code, stdout } = await run("catch");
           assert.deepEqual({ code, stdout }, { code: 0, stdout: "caught\nserved\n" });
         },
       },
       {
-        name: "a worker thread watches as well",
+        name: "a worker thread can watch",
         run: async () => {
           const worker = new Worker(new URL("./watch-worker.js", import.meta.url));
           const outcome = await new Promise((resolve, reject) => {
