@@ -181,3 +181,14 @@ function pathAt(memory: MemoryMap, at: number): string {
   const end = u8.indexOf(0, place.offset);
   return JSON.stringify(new TextDecoder().decode(u8.subarray(place.offset, end)));
 }
+
+/** As many bytes as strace shows. */
+const MOST = 32;
+
+/** The first of `length` bytes at `address`, each a character; undefined for memory of somebody else's. */
+export function excerptAt(memory: MemoryMap, address: number, length: number): string | undefined {
+  const place = length > 0 ? memory.find(address) : undefined;
+  if (place === undefined) return undefined;
+  const { arena, offset } = place;
+  return String.fromCharCode(...arena.u8.subarray(offset, offset + Math.min(length, MOST)));
+}

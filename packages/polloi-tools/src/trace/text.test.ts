@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TraceEvent } from "./event.ts";
-import { type Styler, textOf } from "./text.ts";
+import { quoted, type Styler, textOf } from "./text.ts";
 
 const plain: Styler = (_, text) => text;
 const coloured: Styler = (style, text) => `\u001b[${style.length}m${text}\u001b[0m`;
@@ -111,4 +111,24 @@ test("what does not fit its column moves what follows, and is not cut", () => {
     plain,
   );
   assert.match(line, /^ {2}#12345 {4}epoll_ctl\(.*ET\) = -1 EEXIST {2,}1\.0 us\n$/);
+});
+
+test("an excerpt is one line that no terminal takes for a command", () => {
+  assert.equal(quoted("hello\n", 6, 30), '"hello\\n"');
+  assert.equal(quoted('a"b\\c', 5, 30), '"a\\"b\\\\c"');
+  assert.equal(quoted("\u001b[2J\u0000\u00e4", 6, 30), '"\\x1b[2J\\x00\\xe4"');
+});
+
+test("an excerpt that is not all says so, and never takes more room than it has", () => {
+  assert.equal(quoted("abc", 100, 30), '"abc"...');
+  assert.equal(quoted("abcdefghijkl", 12, 14), '"abcdefghijkl"');
+  assert.equal(quoted("abcdefghijkl", 12, 13), '"abcdefgh"...');
+  for (let width = 8; width < 20; width++) {
+    for (const text of ["abcdefghijkl", "\n".repeat(12), "\u0000".repeat(12)]) {
+      for (const length of [12, 13]) {
+        const line = quoted(text, length, width);
+        assert.ok(line.length <= width, `${line} in ${width}`);
+      }
+    }
+  }
 });

@@ -8,7 +8,6 @@ import type {
   TurnEvent,
   WaitEvent,
 } from "./event.ts";
-import { quoted } from "./excerpt.ts";
 
 /** Styles a text where it is looked at by a person on a terminal. */
 export type Styler = (
@@ -191,4 +190,38 @@ function newcomer({ connection, peer, result }: CallEvent | CompleteEvent): stri
 function timeText(us: number): string {
   if (us < 1000) return `${us.toFixed(1)} us`;
   return us < 1e6 ? `${(us / 1000).toFixed(3)} ms` : `${(us / 1e6).toFixed(3)} s`;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  '"': '\\"',
+  "\\": "\\\\",
+};
+// Everything but what any terminal prints as it is.
+const UNPRINTABLE = /[^ !#-[\]-~]/g;
+
+const DOTS = "...";
+
+/**
+ * An excerpt in quotes, as C would write it, in `width` columns at most.
+ *
+ * @param length - How many bytes there are in all: dots tell that not all of them are shown.
+ */
+export function quoted(excerpt: string, length: number, width: number): string {
+  const shown = Array.from(excerpt, (character) => character.replace(UNPRINTABLE, escaped));
+  const whole = shown.join("");
+  if (excerpt.length === length && whole.length + 2 <= width) return `"${whole}"`;
+  let text = "";
+  for (const character of shown) {
+    if (text.length + character.length + DOTS.length + 2 > width) break;
+    text += character;
+  }
+  return `"${text}"${DOTS}`;
+}
+
+function escaped(character: string): string {
+  const code = character.charCodeAt(0).toString(16).padStart(2, "0");
+  return ESCAPES[character] ?? `\\x${code}`;
 }

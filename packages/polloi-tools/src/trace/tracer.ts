@@ -9,15 +9,13 @@ import {
   RingReader,
 } from "polloi/internal";
 import { EPOLL_CTL_DEL } from "polloi/select";
-import { fdOf, shownArgs, shownNumbered } from "./calls.ts";
+import { excerptAt, fdOf, shownArgs, shownNumbered } from "./calls.ts";
 import { Descriptors, type Known, subjectOf } from "./descriptors.ts";
 import type { CallEvent, Untimed } from "./event.ts";
-import { excerptAt } from "./excerpt.ts";
 import { nameOf, SYSCALLS } from "./names.ts";
-import { EpollTags } from "./ready-lists.ts";
 import { RingTrace } from "./ring-trace.ts";
 import { type TraceOptions, TurnLog } from "./turn-log.ts";
-import { type Wait, waitOf } from "./waits.ts";
+import { EpollTags, type Wait, waitOf } from "./waits.ts";
 
 /** Room for an address of a peer. */
 const OWN_SCRATCH_BYTES = 4096;
