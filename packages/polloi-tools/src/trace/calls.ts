@@ -1,4 +1,4 @@
-/** How the arguments of each call are shown. Addresses of buffers say nothing to a reader, and are left out. */
+/** Formats the arguments of each call. Addresses of buffers are omitted. */
 import {
   decodeAddress,
   FD_SET_BYTES,
@@ -27,7 +27,7 @@ import {
   SOCKET_TYPES,
 } from "./names.ts";
 
-/** Arguments as they went in. */
+/** The arguments of a call. */
 type Args = readonly number[];
 type Show = (args: Args, memory: MemoryMap) => Shown;
 
@@ -82,7 +82,7 @@ const SHOWS: Partial<Record<keyof Libc, Show>> = {
   eventfd: ([value = 0, flags = 0]) => [value, bitsText(FILE_BITS, flags)],
 };
 
-/** Calls whose first argument is no descriptor, and which are about none. */
+/** Calls that have no descriptor to report. */
 const WITHOUT_FD: ReadonlySet<string> = new Set<keyof Libc>([
   ...(["socket", "socketpair", "pipe2", "open", "unlink", "epoll_create1", "eventfd"] as const),
   ...([
@@ -97,19 +97,19 @@ const WITHOUT_FD: ReadonlySet<string> = new Set<keyof Libc>([
   ...(["ppoll", "pselect", "syscall"] as const),
 ]);
 
-/** The descriptor that a call is about, or -1. */
+/** Returns the descriptor that a call is about, or -1. */
 export function fdOf(call: keyof Libc, args: Args): number {
   if (WITHOUT_FD.has(call)) return -1;
   return (call === "epoll_ctl" ? args[2] : args[0]) as number;
 }
 
-/** The arguments of a call as a line shows them. */
+/** Formats the arguments of a call. */
 export function shownArgs(call: keyof Libc, args: Args, memory: MemoryMap): Shown {
   const show = SHOWS[call];
   return show === undefined ? args.map(plain) : show(args, memory);
 }
 
-/** The same for a call that has a number and no name in {@link Libc}. */
+/** Formats the arguments of a call that was made by its number. */
 export function shownNumbered(call: string, args: Args, memory: MemoryMap): Shown {
   const [first = 0, second = 0] = args;
   switch (call) {
@@ -128,34 +128,34 @@ export function shownNumbered(call: string, args: Args, memory: MemoryMap): Show
   }
 }
 
-/** An argument of which nothing is known: what could be an address is shown as one. */
+/** Formats an argument of unknown type. Large numbers may be addresses, and are shown in hexadecimal. */
 function plain(argument: number): string | number {
   return Math.abs(argument) > 0xffff ? hex(argument) : argument;
 }
 
-/** The milliseconds of a `timespec`; null for ever, where there is none. */
+/** Returns the milliseconds of a `timespec`, or null if the address is 0. */
 export function timeAt(memory: MemoryMap, address: number): number | null {
-  const place = address === 0 ? undefined : memory.find(address);
-  if (place === undefined) return null;
-  const { arena, offset } = place;
+  const location = address === 0 ? undefined : memory.find(address);
+  if (location === undefined) return null;
+  const { arena, offset } = location;
   return arena.getWord(offset) * 1000 + arena.getWord(offset + 8) / 1e6;
 }
 
-/** How many bits are set in an `fd_set`, which is what select is asked for, or has found. */
+/** Returns the descriptors in an `fd_set`. */
 export function fdsIn(memory: MemoryMap, address: number, nfds: number): number[] {
-  const place = address === 0 ? undefined : memory.find(address);
-  if (place === undefined) return [];
-  const { u8 } = place.arena;
+  const location = address === 0 ? undefined : memory.find(address);
+  if (location === undefined) return [];
+  const { u8 } = location.arena;
   const fds: number[] = [];
   for (let fd = 0; fd < Math.min(nfds, FD_SET_BYTES * 8); fd++) {
-    if (((u8[place.offset + (fd >> 3)] as number) & (1 << (fd & 7))) !== 0) fds.push(fd);
+    if (((u8[location.offset + (fd >> 3)] as number) & (1 << (fd & 7))) !== 0) fds.push(fd);
   }
   return fds;
 }
 
 function wordAt(memory: MemoryMap, address: number): number | undefined {
-  const place = memory.find(address);
-  return place?.arena.u32[place.offset >> 2];
+  const location = memory.find(address);
+  return location?.arena.u32[location.offset >> 2];
 }
 
 function intAt(memory: MemoryMap, address: number): number {
@@ -169,26 +169,29 @@ function typeText(type: number): string {
 }
 
 function addressAt(memory: MemoryMap, at: number, length: number): string {
-  const place = memory.find(at);
-  const address = place === undefined ? null : decodeAddress(place.arena, place.offset, length);
+  const location = memory.find(at);
+  const address =
+    location === undefined ? null : decodeAddress(location.arena, location.offset, length);
   return address === null ? `${length} bytes` : formatAddress(address);
 }
 
 function pathAt(memory: MemoryMap, at: number): string {
-  const place = memory.find(at);
-  if (place === undefined) return hex(at);
-  const { u8 } = place.arena;
-  const end = u8.indexOf(0, place.offset);
-  return JSON.stringify(new TextDecoder().decode(u8.subarray(place.offset, end)));
+  const location = memory.find(at);
+  if (location === undefined) return hex(at);
+  const { u8 } = location.arena;
+  const end = u8.indexOf(0, location.offset);
+  return JSON.stringify(new TextDecoder().decode(u8.subarray(location.offset, end)));
 }
 
 /** As many bytes as strace shows. */
-const MOST = 32;
+const MAX_EXCERPT_BYTES = 32;
 
-/** The first of `length` bytes at `address`, each a character; undefined for memory of somebody else's. */
+/** Returns the first of `length` bytes at `address`, each as a character; undefined for unknown memory. */
 export function excerptAt(memory: MemoryMap, address: number, length: number): string | undefined {
-  const place = length > 0 ? memory.find(address) : undefined;
-  if (place === undefined) return undefined;
-  const { arena, offset } = place;
-  return String.fromCharCode(...arena.u8.subarray(offset, offset + Math.min(length, MOST)));
+  const location = length > 0 ? memory.find(address) : undefined;
+  if (location === undefined) return undefined;
+  const { arena, offset } = location;
+  return String.fromCharCode(
+    ...arena.u8.subarray(offset, offset + Math.min(length, MAX_EXCERPT_BYTES)),
+  );
 }

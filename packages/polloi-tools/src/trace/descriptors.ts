@@ -2,7 +2,7 @@ import { type Kernel, readLocalAddress, readPeerAddress } from "polloi/internal"
 import { formatAddress } from "polloi/socket";
 import type { Subject } from "./event.ts";
 
-/** What is known of a descriptor. It outlives its number: what is late for it is still about it. */
+/** The facts about a descriptor. Late events still refer to them after the number was reused. */
 export interface Known extends Subject {
   readonly fd: number;
   received: number;
@@ -10,11 +10,10 @@ export interface Known extends Subject {
 }
 
 /**
- * Whose each descriptor is, learned from the calls that make and close them.
+ * Knows what each descriptor is, from the calls that open and close it.
  *
  * @remarks
- * A number that is closed and given out again is another's from then on. A connection's own number is
- * never used twice.
+ * The kernel reuses the number of a closed descriptor. The number of a connection is never reused.
  */
 export class Descriptors {
   readonly #kernel: Kernel;
@@ -22,13 +21,13 @@ export class Descriptors {
   #connections = 0;
   #listeners = 0;
 
-  /** @param kernel - Asked for the address of a peer: one whose scratch nobody else is using. */
+  /** @param kernel - For the addresses of sockets. No other code may use its scratch memory. */
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.named(0, "stdin");
   }
 
-  /** What `fd` is; only its number, when it came before the trace began. */
+  /** Returns what is known of `fd`: only its number, if it was opened before the trace began. */
   of(fd: number): Known {
     return this.#known.get(fd) ?? { fd, received: 0, sent: 0 };
   }
@@ -40,19 +39,19 @@ export class Descriptors {
     return this.#put({
       fd,
       connection: ++this.#connections,
-      // Whoever connects to a unix socket has no name.
+      // The peer of a unix socket has no address.
       ...(text === "" ? {} : { peer: text }),
       ...{ received: 0, sent: 0 },
     });
   }
 
-  /** A socket listens: the first is the listener, others have a number. */
+  /** A socket listens. The first is `listener`, the others are numbered. */
   listening(fd: number): Known {
     const at = ++this.#listeners;
     return this.named(fd, at === 1 ? "listener" : `listener${at}`);
   }
 
-  /** Where a socket is bound, as text. */
+  /** Returns the address of a socket as text. */
   localAddress(fd: number): string {
     const address = readLocalAddress(this.#kernel, fd);
     return address === null ? "" : formatAddress(address);
@@ -62,7 +61,7 @@ export class Descriptors {
     return this.#put({ fd, name, received: 0, sent: 0 });
   }
 
-  /** `fd` was closed, and its number may be another's from now on. */
+  /** `fd` was closed, and its number may be reused. */
   closed(fd: number): void {
     this.#known.delete(fd);
   }
@@ -73,7 +72,7 @@ export class Descriptors {
   }
 }
 
-/** What an event says of it. */
+/** Returns the part of it that events contain. */
 export function subjectOf({ fd, connection, peer, name }: Known): Subject {
   return {
     fd,

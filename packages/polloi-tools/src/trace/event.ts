@@ -1,111 +1,112 @@
-/** What a trace tells, one event at a time. The shapes are those of its lines of JSON: docs/trace.md. */
+/** The events of a trace. They are also its lines of JSON, which docs/trace.md describes. */
 
-/** What every event has. */
+/** The fields of every event. */
 interface Moment {
-  /** The turn it belongs to: 0 before the first one. */
+  /** The number of the turn, 0 before the first one. */
   readonly turn: number;
   /** Milliseconds since the trace began. */
   readonly ms: number;
 }
 
-/** Whose descriptor an event is about, as far as the trace has seen it come. */
+/** The descriptor that an event is about, as far as the trace has seen it being opened. */
 export interface Subject {
   readonly fd?: number;
-  /** The number of the connection, in the order in which they were accepted, from 1. */
+  /** The number of the connection, from 1, in the order of accept. */
   readonly connection?: number;
-  /** The address of its peer; none on a unix socket. */
+  /** The address of its peer. Absent on a unix socket. */
   readonly peer?: string;
-  /** What it is when it is no connection: `listener`, `epoll`, `ring`, `eventfd`, `stdin`. */
+  /** What it is, if not a connection: `listener`, `epoll`, `ring`, `eventfd`, `stdin`. */
   readonly name?: string;
 }
 
-/** What came of a call or an operation. */
+/** The result of a call or an operation. */
 interface Outcome {
-  /** What it returned; `-errno` when it failed. */
+  /** The result, `-errno` if it failed. */
   readonly result: number;
-  /** The name of the error, when it failed: `EAGAIN` is would-block. */
+  /** The name of the error, if it failed. `EAGAIN` means that it would block. */
   readonly errno?: string;
 }
 
-/** What moved, where bytes did. */
+/** The bytes that were transferred. */
 interface Contents {
-  /** Its first bytes, 32 at most, each as the character with that number. */
+  /** At most the first 32 bytes, each as the character with its number. */
   readonly data?: string;
 }
 
-/** Arguments as a line shows them, in their order; those of no interest to a reader are left out. */
+/** Formatted arguments, in order. Some are omitted, such as addresses of buffers. */
 export type Shown = readonly (string | number)[];
 
 /**
- * A turn begins: before the first event of a turn that has any to show. Or something is called outside of
- * a turn, and the events that follow have the number of the last one.
+ * The beginning of a turn. It precedes the first event of a turn that has any events to show.
+ *
+ * With `outside`, no turn begins. Calls outside of a turn follow, with the number of the last turn.
  */
 export interface TurnEvent extends Moment {
   readonly event: "turn";
-  /** How long nothing was called before it: the thread was elsewhere, or asleep in the runtime's loop. */
+  /** The time without a call before it. The thread ran other code or slept in the runtime's loop. */
   readonly idleMs: number;
-  /** The runtime whose loop found the engine's descriptor readable. None when the turn came by itself. */
+  /** The runtime whose loop found the engine's descriptor readable. Absent if the program began the turn. */
   readonly wokenBy?: string;
-  /** Set when what follows is called outside of a turn: by a timer of the runtime's, a promise, a signal. */
+  /** Set when the calls that follow are made outside of a turn, by a timer of the runtime, a promise or a signal. */
   readonly outside?: true;
-  /** How many turns before it had nothing to show. */
+  /** The number of turns before it that had no events to show. */
   readonly unshown: number;
 }
 
-/** A call that is not the wait of a turn. */
+/** A call, except the wait of a turn. */
 export interface CallEvent extends Moment, Subject, Outcome, Contents {
   readonly event: "call";
   readonly call: string;
   readonly args: Shown;
-  /** How long it took, in microseconds. */
+  /** The duration in microseconds. */
   readonly us: number;
-  /** Where a socket listens from now on. */
+  /** The address on which a socket now listens. */
   readonly address?: string;
-  /** A connection came to its end with it: how many bytes came and went in all. */
+  /** The total bytes of a connection that was closed. */
   readonly received?: number;
   readonly sent?: number;
 }
 
-/** The call that waits. */
+/** A call that waits. */
 export interface WaitEvent extends Moment, Subject, Outcome {
   readonly event: "wait";
   readonly call: string;
   readonly args: Shown;
   readonly us: number;
-  /** How long it would have waited: 0 not at all, null for ever. */
+  /** The timeout, null for none. */
   readonly timeoutMs: number | null;
 }
 
-/** A descriptor that the wait found ready. */
+/** A descriptor that a wait reported as ready. */
 export interface ReadyEvent extends Moment, Subject {
   readonly event: "ready";
-  /** The kernel's names without their prefix: `IN`, `OUT`, `RDHUP`, and their kin. */
+  /** The kernel's names without their prefix, such as `IN`, `OUT` or `RDHUP`. */
   readonly events: readonly string[];
 }
 
-/** A submission that goes to the kernel with the next io_uring_enter. */
+/** A submission that the next io_uring_enter passes to the kernel. */
 export interface SubmitEvent extends Moment, Subject, Contents {
   readonly event: "submit";
-  /** The operation: `ACCEPT`, `RECV`, `SEND`. */
+  /** The operation, such as `ACCEPT`, `RECV` or `SEND`. */
   readonly call: string;
   readonly args: Shown;
   readonly flags: readonly string[];
-  /** The group of buffers that it receives into. */
+  /** The group of provided buffers that it receives into. */
   readonly group?: number;
 }
 
-/** A completion that io_uring_enter brought. */
+/** A completion that appeared during io_uring_enter. */
 export interface CompleteEvent extends Moment, Subject, Outcome, Contents {
   readonly event: "complete";
   readonly call: string;
   readonly flags: readonly string[];
-  /** The number of the buffer that has what was received. */
+  /** The number of the buffer with the received bytes. */
   readonly buffer?: number;
-  /** Since it was submitted, in microseconds; none for what completes again and again. */
+  /** The time since its submission, in microseconds. Absent for multishot operations. */
   readonly us?: number;
 }
 
-/** The trace is over, and why. */
+/** The end of the trace. */
 export interface EndEvent extends Moment {
   readonly event: "end";
   readonly reason: string;
@@ -120,7 +121,7 @@ export type TraceEvent =
   | CompleteEvent
   | EndEvent;
 
-/** An event before it is put into its turn. */
+/** An event without its turn and time. */
 export type Untimed<Event extends TraceEvent = TraceEvent> = Event extends TraceEvent
   ? Omit<Event, "turn" | "ms">
   : never;

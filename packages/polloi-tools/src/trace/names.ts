@@ -4,12 +4,12 @@ import {
   socketConstants as sockets,
   uringConstants as uring,
 } from "polloi/internal";
-/** The kernel's names for numbers, as a line shows them: without the prefix that all of a kind share. */
+/** The kernel's names for numbers, without the prefix that all names of a kind share. */
 
 /** Names of bits, or of numbers. */
 export type Names = ReadonlyMap<number, string>;
 
-/** The constants with this prefix, the lowest first. Of two names for one number the first is taken. */
+/** Returns the names of the constants with a prefix, by number, in ascending order. The first name of a number counts. */
 function named(constants: Readonly<Record<string, unknown>>, prefix: RegExp): Names {
   const names = new Map<number, string>();
   for (const [name, number] of Object.entries(constants)) {
@@ -42,7 +42,7 @@ const SOCKET_OPTIONS: Names = named(sockets, /^(?=SO_)/);
 const TCP_OPTIONS: Names = named(sockets, /^(?=TCP_)/);
 const IPV6_OPTIONS: Names = named(sockets, /^(?=IPV6_)/);
 
-/** An option of a socket by its name, with the level in front where that has no names here. */
+/** Returns the name of a socket option, or level and number if it is unknown. */
 export function optionName(level: number, option: number): string {
   const names: Readonly<Record<number, Names>> = {
     [sockets.SOL_SOCKET]: SOCKET_OPTIONS,
@@ -70,7 +70,7 @@ export const COMPLETION_BITS: Names = new Map([
   [uring.IORING_CQE_F_BUF_MORE, "BUF_MORE"],
 ]);
 
-/** The names of the bits of `mask`, and what is left over as a number. */
+/** Returns the names of the bits of `mask`. Bits without a name are the last element, as a number. */
 export function bitNames(names: Names, mask: number): string[] {
   let left = mask >>> 0;
   const found: string[] = [];
@@ -82,12 +82,12 @@ export function bitNames(names: Names, mask: number): string[] {
   return left === 0 ? found : [...found, hex(left)];
 }
 
-/** The bits of `mask` as C writes them; `0` when there is none. */
+/** Formats the bits of `mask` as in C: `A|B`, or `0`. */
 export function bitsText(names: Names, mask: number): string {
   return bitNames(names, mask).join("|") || "0";
 }
 
-/** The name of a number, or the number. */
+/** Returns the name of a number, or the number if it has none. */
 export function nameOf(names: Names, number: number): string | number {
   return names.get(number) ?? number;
 }

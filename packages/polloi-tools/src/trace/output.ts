@@ -3,41 +3,41 @@ import { ERRNO } from "polloi";
 import type { Arena, Kernel } from "polloi/internal";
 import { POLLOUT } from "polloi/select";
 
-/** So much is gathered at most before it is written. */
-const GATHERED = 16_384;
+/** Lines are written at the latest when this many characters are buffered. */
+const MAX_BUFFERED = 16_384;
 
 /**
- * Lines to a descriptor, written before the next turn begins.
+ * Writes lines to a descriptor, before the next turn begins.
  *
  * @remarks
- * As strace does, it waits for a reader who is slow: lines are neither dropped nor piled up. When the
- * reader is gone, or there is no room left on the disk, nothing is written any more.
+ * Like strace, it waits for a slow reader and drops no lines. After a failed write, because the reader is gone or the
+ * disk is full, it writes nothing more.
  */
 export class Output {
   readonly #kernel: Kernel;
   readonly #fd: number;
-  readonly #onGone: (error: Error) => void;
+  readonly #onError: (error: Error) => void;
   readonly #pollfd: Arena;
   #text = "";
-  #gone = false;
+  #closed = false;
 
-  /** @param onGone - Told once, when what was written could not be. */
-  constructor(kernel: Kernel, fd: number, onGone: (error: Error) => void) {
+  /** @param onError - Called once, when a write failed. */
+  constructor(kernel: Kernel, fd: number, onError: (error: Error) => void) {
     this.#kernel = kernel;
     this.#fd = fd;
-    this.#onGone = onGone;
+    this.#onError = onError;
     this.#pollfd = kernel.arenas.map(8);
   }
 
-  /** Writes `line` by the next {@link flush} at the latest. */
+  /** Writes `line` at the next {@link flush} at the latest. */
   put(line: string): void {
-    if (this.#gone) return;
+    if (this.#closed) return;
     this.#text += line;
-    if (this.#text.length >= GATHERED) this.flush();
+    if (this.#text.length >= MAX_BUFFERED) this.flush();
   }
 
   flush(): void {
-    if (this.#text === "" || this.#gone) return;
+    if (this.#text === "" || this.#closed) return;
     const bytes = Buffer.from(this.#text);
     this.#text = "";
     for (let written = 0; written < bytes.length; ) {
@@ -50,8 +50,8 @@ export class Output {
           this.#waitForRoom();
           continue;
         }
-        this.#gone = true;
-        this.#onGone(error as Error);
+        this.#closed = true;
+        this.#onError(error as Error);
         return;
       }
     }
@@ -60,11 +60,11 @@ export class Output {
   /** Closes the descriptor, unless it is one of the standard ones. */
   close(): void {
     this.flush();
-    this.#gone = true;
+    this.#closed = true;
     if (this.#fd > 2) closeSync(this.#fd);
   }
 
-  /** A pipe or a terminal that somebody else has made non-blocking is full. */
+  /** Waits for a pipe or a terminal that is full, and that another program has made non-blocking. */
   #waitForRoom(): void {
     const { libc } = this.#kernel;
     this.#pollfd.i32[0] = this.#fd;

@@ -33,36 +33,36 @@ import {
   SUBMISSION_BITS,
 } from "./names.ts";
 
-/** An operation that the kernel has. */
+/** An operation that was submitted and has not completed. */
 interface Pending {
   readonly operation: number;
   readonly known: Known;
   readonly group: number;
   submittedAt: number;
-  /** How many have this tag: sends of one stream share theirs. */
+  /** The number of operations with this tag, which the sends of one stream share. */
   count: number;
 }
 
-/** Whoever asked not to hear of a success may never be heard of: no more of them are remembered than this. */
+/** The most operations without a completion on success that are remembered. Most of them never complete. */
 const MAX_QUIET = 1024;
 
-/** What goes into the rings and comes out of them, told as operations of connections. */
+/** Makes events of the submissions and completions of rings. */
 export class RingTrace {
   readonly #memory: MemoryMap;
   readonly #descriptors: Descriptors;
-  readonly #buffers: GivenBuffers;
+  readonly #buffers: BufferAddresses;
   readonly #rings: RingReader;
-  /** By ring and tag. */
+  /** Pending operations, by ring and tag. */
   readonly #pending: Map<string, Pending> = new Map();
   readonly #quiet: Map<string, Pending> = new Map();
-  /** What goes with the call that is about to be made. */
+  /** The operations that the next call submits. */
   #batch: Pending[] = [];
 
   constructor(rings: RingReader, descriptors: Descriptors) {
     this.#rings = rings;
     this.#memory = rings.memory;
     this.#descriptors = descriptors;
-    this.#buffers = new GivenBuffers(rings.memory);
+    this.#buffers = new BufferAddresses(rings.memory);
   }
 
   /** io_uring_register has succeeded. */
@@ -75,19 +75,19 @@ export class RingTrace {
     for (const key of this.#pending.keys()) if (key.startsWith(`${fd}:`)) this.#pending.delete(key);
   }
 
-  /** What the kernel is about to be given. */
+  /** Returns the new submissions, before the kernel is entered. */
   submitted(ring: number, at: number): Untimed<SubmitEvent>[] {
-    this.#buffers.look(ring);
+    this.#buffers.read(ring);
     return this.#rings.submissions(ring).map((submission) => this.#submitted(ring, submission, at));
   }
 
-  /** The call by which it was given that began at `at`. */
+  /** The call that submitted them began at `at`. */
   entered(at: number): void {
     for (const pending of this.#batch) pending.submittedAt = at;
     this.#batch = [];
   }
 
-  /** What it has done. */
+  /** Returns the new completions, after the kernel was entered. */
   completed(ring: number, at: number): Untimed<CompleteEvent>[] {
     return this.#rings.completions(ring).map((completion) => this.#completed(ring, completion, at));
   }
@@ -163,7 +163,7 @@ export class RingTrace {
       ...(peer === undefined ? {} : { peer }),
       result,
       ...(result < 0 ? { errno: errnoCode(-result) } : {}),
-      // The upper half is the number of the buffer.
+      // The upper 16 bits are the number of the buffer.
       flags: bitNames(COMPLETION_BITS, flags & ((1 << IORING_CQE_BUFFER_SHIFT) - 1)),
       ...(hasBuffer ? { buffer } : {}),
       ...this.#contents(address ?? 0, length),
@@ -192,7 +192,7 @@ function shownArgs(submission: SubmissionEntry, target: Pending | undefined): Sh
       return [fd];
     case IORING_OP.RECV:
     case IORING_OP.SEND: {
-      // A receive into buffers of the kernel's choice is as long as what there is.
+      // A receive into provided buffers has no length.
       const shown = length === 0 ? [fd] : [fd, length];
       return operationFlags === 0 ? shown : [...shown, bitsText(MESSAGE_BITS, operationFlags)];
     }
@@ -205,32 +205,31 @@ function shownArgs(submission: SubmissionEntry, target: Pending | undefined): Sh
   }
 }
 
-/** In an entry of a ring of buffers: words of 32 bits, and halves of 16. io_uring_register(2) */
+/** The layout of a ring of provided buffers, in words of 32 bits and in halves of 16. io_uring_register(2) */
 const WORDS = 4;
 const HALVES = 8;
 const AT_NUMBER = 6;
 const AT_TAIL = 7;
 
-/** Buffers that the kernel was given to receive into. */
+/** A group of buffers that was provided to the kernel. */
 interface Group {
-  readonly place: Location;
+  readonly entries: Location;
   readonly halves: Uint16Array;
   readonly mask: number;
-  /** How many of what was given were read. */
+  /** The number of entries that were read. */
   seen: number;
-  /** Where each buffer begins, by its number, and how far it is used up. */
+  /** The address of each buffer, by its number, and the bytes that are used. */
   readonly starts: Map<number, number>;
   readonly used: Map<number, number>;
 }
 
 /**
- * Where the kernel puts what it receives: a completion says which buffer, and not where that is.
+ * Finds received bytes. A completion has the number of a provided buffer, but not its address.
  *
  * @remarks
- * An entry is read before the kernel sees it. Afterwards the kernel writes into it, how much of the buffer
- * is left.
+ * Entries are read before the kernel sees them, because it overwrites them with the remaining length of the buffer.
  */
-class GivenBuffers {
+class BufferAddresses {
   readonly #memory: MemoryMap;
   readonly #groups: Map<string, Group> = new Map();
 
@@ -238,39 +237,39 @@ class GivenBuffers {
     this.#memory = memory;
   }
 
-  /** io_uring_register was called, and has succeeded. `struct io_uring_buf_reg` is at `address`. */
+  /** io_uring_register has succeeded, with a `struct io_uring_buf_reg` at `address`. */
   registered(ring: number, operation: number, address: number): void {
-    const place = this.#memory.find(address);
-    if (place === undefined) return;
-    const { arena, offset } = place;
+    const location = this.#memory.find(address);
+    if (location === undefined) return;
+    const { arena, offset } = location;
     const entries = this.#memory.find(arena.getWord(offset));
     const count = arena.u32[(offset >> 2) + 2] as number;
     const key = `${ring}:${(arena.u32[(offset >> 2) + 3] as number) & 0xffff}`;
     if (operation === IORING_UNREGISTER_PBUF_RING) this.#groups.delete(key);
     if (operation !== IORING_REGISTER_PBUF_RING || entries === undefined) return;
     this.#groups.set(key, {
-      place: entries,
+      entries,
       halves: new Uint16Array(entries.arena.u8.buffer),
       ...{ mask: count - 1, seen: 0, starts: new Map(), used: new Map() },
     });
   }
 
-  /** Reads what was given since the last time. To be called before the kernel is entered. */
-  look(ring: number): void {
+  /** Reads the entries that were added. To be called before the kernel is entered. */
+  read(ring: number): void {
     for (const [key, group] of this.#groups) {
       if (!key.startsWith(`${ring}:`)) continue;
-      const { place, halves, mask, starts, used } = group;
-      const tail = halves[(place.offset >> 1) + AT_TAIL] as number;
+      const { entries, halves, mask, starts, used } = group;
+      const tail = halves[(entries.offset >> 1) + AT_TAIL] as number;
       for (; (group.seen & 0xffff) !== tail; group.seen++) {
         const index = group.seen & mask;
-        const number = halves[(place.offset >> 1) + index * HALVES + AT_NUMBER] as number;
-        starts.set(number, place.arena.getWord(place.offset + index * WORDS * 4));
+        const number = halves[(entries.offset >> 1) + index * HALVES + AT_NUMBER] as number;
+        starts.set(number, entries.arena.getWord(entries.offset + index * WORDS * 4));
         used.set(number, 0);
       }
     }
   }
 
-  /** Where the next `length` bytes of a buffer are. To be asked for each completion, in their order. */
+  /** Returns the address of the next `length` bytes of a buffer. To be called for each completion, in order. */
   take(ring: number, group: number, number: number, length: number): number | undefined {
     const given = this.#groups.get(`${ring}:${group}`);
     const start = given?.starts.get(number);

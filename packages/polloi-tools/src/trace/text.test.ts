@@ -5,7 +5,7 @@ import { quoted, type Styler, textOf } from "./text.ts";
 
 const plain: Styler = (_, text) => text;
 const coloured: Styler = (style, text) => `\u001b[${style.length}m${text}\u001b[0m`;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it is what colours.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it matches the colours.
 const COLOURS = /\u001b\[\d+m/g;
 
 const moment = { turn: 17, ms: 12.5 };
@@ -70,29 +70,29 @@ const EVENTS: readonly TraceEvent[] = [
   { event: "end", ...moment, reason: "2 turns were traced" },
 ];
 
-test("each kind of event is a line that says what happened and what it means", () => {
+test("each event is a line with a call and its meaning", () => {
   const text = EVENTS.map((event) => textOf(event, plain)).join("");
   assert.equal(
     text,
     `turn 17  3.214 ms later, woken by node's loop
   epoll     epoll_wait(6, 1024, 0 ms) = 2                2 ready                           1.9 us
-  listener  ready  IN                                    somebody connects
-  #3        ready  IN|RDHUP                              the peer sends no more
+  listener  ready  IN                                    a connection is waiting
+  #3        ready  IN|RDHUP                              the peer has ended the stream
   listener  accept4(5, NONBLOCK|CLOEXEC) = 10            is #4, 127.0.0.1:40122           12.0 us
-  #3        recv(9, 65536) = -1 EAGAIN                   would block: all is read          1.0 us
-  #3        send(9, 100, NOSIGNAL) = 60                  40 bytes did not fit            1.235 ms
+  #3        recv(9, 65536) = -1 EAGAIN                   would block: no more data         1.0 us
+  #3        send(9, 100, NOSIGNAL) = 60                  40 bytes were not sent          1.235 ms
   #3        recv(9, 65536) = -1 ECONNRESET                                                 1.0 us
   #3        close(9) = 0                                 #3: 64 bytes in, 60 out           9.0 us
-  #3        submit RECV(9)                               stays, tells each time, buffers 0
+  #3        submit RECV(9)                               multishot, buffer group 0
   #3        done   RECV(9) = 64                          "GET / HTTP/1.1\\r\\nHost:"... in buffer 2
 after turn 17  1.500 s later, outside of a turn
-turn 17  50.0 us later; 32 turns in between had nothing to show
+turn 17  50.0 us later; 32 turns without events in between
 the trace has ended: 2 turns were traced
 `,
   );
 });
 
-test("colours take no room", () => {
+test("colours do not change the layout", () => {
   for (const event of EVENTS) {
     const line = textOf(event, coloured);
     assert.notEqual(line, textOf(event, plain));
@@ -100,7 +100,7 @@ test("colours take no room", () => {
   }
 });
 
-test("what does not fit its column moves what follows, and is not cut", () => {
+test("a text that is too long for its column is not cut", () => {
   const line = textOf(
     {
       event: "call",
@@ -113,13 +113,13 @@ test("what does not fit its column moves what follows, and is not cut", () => {
   assert.match(line, /^ {2}#12345 {4}epoll_ctl\(.*ET\) = -1 EEXIST {2,}1\.0 us\n$/);
 });
 
-test("an excerpt is one line that no terminal takes for a command", () => {
+test("an excerpt is one line without control characters", () => {
   assert.equal(quoted("hello\n", 6, 30), '"hello\\n"');
   assert.equal(quoted('a"b\\c', 5, 30), '"a\\"b\\\\c"');
   assert.equal(quoted("\u001b[2J\u0000\u00e4", 6, 30), '"\\x1b[2J\\x00\\xe4"');
 });
 
-test("an excerpt that is not all says so, and never takes more room than it has", () => {
+test("an incomplete excerpt ends in dots, and never exceeds its width", () => {
   assert.equal(quoted("abc", 100, 30), '"abc"...');
   assert.equal(quoted("abcdefghijkl", 12, 14), '"abcdefghijkl"');
   assert.equal(quoted("abcdefghijkl", 12, 13), '"abcdefgh"...');

@@ -9,7 +9,7 @@ import type {
   WaitEvent,
 } from "./event.ts";
 
-/** Styles a text where it is looked at by a person on a terminal. */
+/** Styles a text for a terminal. */
 export type Styler = (
   style: "bold" | "dim" | "red" | "green" | "yellow" | "cyan",
   text: string,
@@ -18,15 +18,15 @@ export type Styler = (
 /**
  * ```text
  *   0 2          12                                       56                      90       100
- *   | | who      | what, as strace writes it               | what it means         |   time |
+ *   | | subject  | call or operation, as in strace         | meaning               |   time |
  * ```
  */
-const WHO = 9;
-const WHAT = 45;
-const MEANING = 30;
-const TIME = 10;
+const SUBJECT_WIDTH = 9;
+const CALL_WIDTH = 45;
+const MEANING_WIDTH = 30;
+const TIME_WIDTH = 10;
 
-/** One event as a line for a person, at most 100 columns wide where what it says is not longer. */
+/** Formats an event as a line of about 100 columns. A long call makes it longer. */
 export function textOf(event: TraceEvent, style: Styler): string {
   switch (event.event) {
     case "turn":
@@ -77,15 +77,17 @@ function line(
   const failed = event.errno !== undefined && event.errno !== "EAGAIN";
   const styled =
     verb === "" ? what : `${style(VERB_STYLES[verb], verb)}${shown.slice(verb.length)}`;
-  // Widths are of what is seen: what colours it takes no room.
-  const column = Math.max(WHAT, shown.length + 2);
-  const who = whoText(event);
-  const time = event.us === undefined ? "" : timeText(event.us).padStart(TIME);
+  // Widths are those of the text without styles.
+  const column = Math.max(CALL_WIDTH, shown.length + 2);
+  const subject = subjectText(event);
+  const time = event.us === undefined ? "" : timeText(event.us).padStart(TIME_WIDTH);
   const line = [
-    `  ${who === "" ? "" : style("bold", who)}${" ".repeat(Math.max(1, WHO + 1 - who.length))}`,
+    `  ${subject === "" ? "" : style("bold", subject)}${" ".repeat(Math.max(1, SUBJECT_WIDTH + 1 - subject.length))}`,
     `${failed ? style("red", shown) : styled}${" ".repeat(column - shown.length)}`,
     meaning === "" ? "" : style("dim", meaning),
-    time === "" ? "" : " ".repeat(Math.max(0, WHAT + MEANING - column - meaning.length)),
+    time === ""
+      ? ""
+      : " ".repeat(Math.max(0, CALL_WIDTH + MEANING_WIDTH - column - meaning.length)),
     time === "" ? "" : style("dim", time),
   ];
   return `${line.join("").trimEnd()}\n`;
@@ -101,12 +103,12 @@ function turnText(event: TurnEvent, style: Styler): string {
   const before =
     unshown === 0
       ? ""
-      : `; ${unshown} ${unshown === 1 ? "turn" : "turns"} in between had nothing to show`;
+      : `; ${unshown} ${unshown === 1 ? "turn" : "turns"} without events in between`;
   return `${style("bold", `turn ${turn}`)}  ${style("dim", `${woken}${before}`)}`;
 }
 
-/** A connection by its number, anything else by what it is. */
-function whoText({ connection, name }: Subject): string {
+/** The number of a connection, or the name of anything else. */
+function subjectText({ connection, name }: Subject): string {
   return name ?? (connection === undefined ? "" : `#${connection}`);
 }
 
@@ -125,64 +127,64 @@ function waitMeaning({ call, result }: WaitEvent): string {
 }
 
 function readyMeaning({ name, events }: ReadyEvent): string {
-  if (name === "listener" || name?.startsWith("listener")) return "somebody connects";
-  if (events.includes("ERR")) return "an error waits";
-  if (events.includes("HUP")) return "hung up, both ways";
-  if (events.includes("RDHUP")) return "the peer sends no more";
-  if (events.includes("IN")) return "something to receive";
+  if (name === "listener" || name?.startsWith("listener")) return "a connection is waiting";
+  if (events.includes("ERR")) return "an error is pending";
+  if (events.includes("HUP")) return "closed in both directions";
+  if (events.includes("RDHUP")) return "the peer has ended the stream";
+  if (events.includes("IN")) return "data to receive";
   return events.includes("OUT") ? "room to send" : "";
 }
 
 function callMeaning(event: CallEvent): string {
   const { call, result, errno, args, connection, address } = event;
-  if (call === "accept4") return errno === "EAGAIN" ? "nobody else waits" : newcomer(event);
+  if (call === "accept4") return errno === "EAGAIN" ? "no more connections" : acceptedText(event);
   if (event.name === "eventfd" && call === "read") {
-    return errno === undefined ? "what woke the loop" : "nobody has signalled";
+    return errno === undefined ? "wakes the loop" : "no signal";
   }
   if (address !== undefined) return `${event.name} is ${address}`;
   if (call === "close" && connection !== undefined) {
     return `#${connection}: ${event.received} bytes in, ${event.sent} out`;
   }
   if (call === "recv") {
-    if (errno === "EAGAIN") return "would block: all is read";
-    if (result === 0) return "the peer sends no more";
+    if (errno === "EAGAIN") return "would block: no more data";
+    if (result === 0) return "end of stream";
   }
   if (call === "send" || call === "sendfile") {
     const asked = args[call === "send" ? 1 : 2] as number;
-    if (errno === "EAGAIN") return "would block: the peer is slow";
-    if (result >= 0 && result < asked) return `${asked - result} bytes did not fit`;
+    if (errno === "EAGAIN") return "would block: the buffer is full";
+    if (result >= 0 && result < asked) return `${asked - result} bytes were not sent`;
   }
-  return dataText(event, result, MEANING - 1);
+  return dataText(event, result, MEANING_WIDTH - 1);
 }
 
 function submitMeaning(event: SubmitEvent): string {
   const { call, flags, group, args } = event;
-  const said: string[] = [];
-  if (flags.includes("MULTISHOT")) said.push("stays, tells each time");
-  if (flags.includes("LINK")) said.push("the next waits for it");
-  if (group !== undefined) said.push(`buffers ${group}`);
-  if (call === "POLL_ADD" && said.length === 0) said.push("tells once");
-  return said.join(", ") || dataText(event, Number(args[1]), MEANING - 1);
+  const facts: string[] = [];
+  if (flags.includes("MULTISHOT")) facts.push("multishot");
+  if (flags.includes("LINK")) facts.push("linked to the next");
+  if (group !== undefined) facts.push(`buffer group ${group}`);
+  if (call === "POLL_ADD" && facts.length === 0) facts.push("one-shot");
+  return facts.join(", ") || dataText(event, Number(args[1]), MEANING_WIDTH - 1);
 }
 
 function completeMeaning(event: CompleteEvent): string {
   const { call, result, flags, buffer, errno } = event;
-  if (call === "ACCEPT" && result >= 0) return newcomer(event);
-  if (errno === "ENOBUFS") return "no buffer was free";
-  if (call === "RECV" && result === 0) return "the peer sends no more";
-  const stays = flags.includes("MORE") ? "it stays" : "";
-  if (buffer === undefined) return stays;
+  if (call === "ACCEPT" && result >= 0) return acceptedText(event);
+  if (errno === "ENOBUFS") return "no free buffer";
+  if (call === "RECV" && result === 0) return "end of stream";
+  const more = flags.includes("MORE") ? "more will follow" : "";
+  if (buffer === undefined) return more;
   const where = `in buffer ${buffer}`;
-  const data = dataText(event, result, MEANING + TIME - where.length - 1);
-  return data === "" ? `${where}, ${stays}` : `${data} ${where}`;
+  const data = dataText(event, result, MEANING_WIDTH + TIME_WIDTH - where.length - 1);
+  return data === "" ? `${where}, ${more}` : `${data} ${where}`;
 }
 
-/** What moved, in so many columns. */
+/** An excerpt of the bytes that were transferred. */
 function dataText({ data }: { readonly data?: string }, length: number, width: number): string {
   return data === undefined ? "" : quoted(data, length, width);
 }
 
-function newcomer({ connection, peer, result }: CallEvent | CompleteEvent): string {
+function acceptedText({ connection, peer, result }: CallEvent | CompleteEvent): string {
   if (result < 0 || connection === undefined) return "";
   return peer === undefined ? `is #${connection}` : `is #${connection}, ${peer}`;
 }
@@ -199,15 +201,15 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '"': '\\"',
   "\\": "\\\\",
 };
-// Everything but what any terminal prints as it is.
+// Characters that a terminal may not print as they are, and the quote and the backslash.
 const UNPRINTABLE = /[^ !#-[\]-~]/g;
 
 const DOTS = "...";
 
 /**
- * An excerpt in quotes, as C would write it, in `width` columns at most.
+ * Quotes an excerpt as a string of C, in at most `width` columns.
  *
- * @param length - How many bytes there are in all: dots tell that not all of them are shown.
+ * @param length - The number of bytes in all. If not all are shown, dots follow.
  */
 export function quoted(excerpt: string, length: number, width: number): string {
   const shown = Array.from(excerpt, (character) => character.replace(UNPRINTABLE, escaped));

@@ -17,17 +17,16 @@ import { RingTrace } from "./ring-trace.ts";
 import { type TraceOptions, TurnLog } from "./turn-log.ts";
 import { EpollTags, type Wait, waitOf } from "./waits.ts";
 
-/** Room for an address of a peer. */
-const OWN_SCRATCH_BYTES = 4096;
+/** Enough for the address of a peer. */
+const SCRATCH_BYTES = 4096;
 
 /**
- * A kernel that tells of every call that is made through it.
+ * Makes events of all calls through a kernel.
  *
  * @remarks
- * Whoever is given {@link Tracer.kernel} is traced, and nobody else: a reactor that has the kernel itself
- * has nothing in its way. What a call was given and gave back is read from the memory that both sides see,
- * when it has returned; nothing of the caller's is touched, and the few calls that the trace makes itself
- * go past it. It never throws into the loop.
+ * Only programs that use {@link Tracer.kernel} are traced. The tracer reads the arguments and results of a call from
+ * the memory that is shared with the kernel, and changes none of it. Its own calls are not traced. It never throws into
+ * the program: an error ends the trace only.
  *
  * @example
  * ```ts nocheck
@@ -36,19 +35,19 @@ const OWN_SCRATCH_BYTES = 4096;
  * ```
  */
 export class Tracer {
-  /** To be handed to a reactor. */
+  /** The kernel to pass to a reactor. */
   readonly kernel: Kernel;
   readonly #log: TurnLog;
   readonly #memory: MemoryMap;
   readonly #descriptors: Descriptors;
   readonly #rings: RingTrace;
   readonly #tags: EpollTags = new EpollTags();
-  /** Within a turn that the runtime's loop has called for: all that is waited for in it belongs to it. */
+  /** Whether the runtime's loop has called. All waits until the callback returns belong to its turn. */
   #woken = false;
 
   constructor(kernel: Kernel, options: TraceOptions) {
     this.#log = new TurnLog(options);
-    const scratch = kernel.arenas.map(OWN_SCRATCH_BYTES);
+    const scratch = kernel.arenas.map(SCRATCH_BYTES);
     this.#descriptors = new Descriptors({ ...kernel, scratch });
     const rings = new RingReader(kernel);
     this.#memory = rings.memory;
@@ -70,12 +69,12 @@ export class Tracer {
     });
   }
 
-  /** Ends the trace. What is traced goes on as if nobody had looked. */
+  /** Ends the trace. The traced program continues. */
   end(reason: string): void {
     this.#log.end(reason);
   }
 
-  /** Ends the trace when there is nobody left to tell it to. */
+  /** Ends the trace without an event, because nothing reads it any more. */
   drop(): void {
     this.#log.drop();
   }
@@ -90,7 +89,7 @@ export class Tracer {
     return result;
   }
 
-  /** What goes wrong in the trace is the end of the trace, and of nothing else. */
+  /** An error in the trace ends the trace, and nothing else. */
   #guarded<T>(step: () => T): T | undefined {
     try {
       return step();
@@ -104,10 +103,10 @@ export class Tracer {
     const wait = waitOf(call, args, this.#memory);
     if (wait === undefined) return undefined;
     const now = performance.now();
-    // What came before is over, however long this one waits.
+    // A wait begins a new turn.
     if (wait.waits && !this.#woken) this.#log.begin(now);
     if (wait.ring >= 0) {
-      for (const event of this.#rings.submitted(wait.ring, now)) this.#log.tell(event, now);
+      for (const event of this.#rings.submitted(wait.ring, now)) this.#log.add(event, now);
       if (!this.#woken) this.#log.flush();
     }
     return wait;
@@ -125,30 +124,30 @@ export class Tracer {
     const { start, end } = done;
     if (wait.ring >= 0) this.#rings.entered(start);
     const subject = fd < 0 ? {} : subjectOf(this.#descriptors.of(fd));
-    const told = { call, ...subject, args, ...outcomeOf(done) };
-    if (waits) this.#log.tell({ event: "wait", ...told, timeoutMs }, end);
-    else this.#log.tell({ event: "call", ...told }, end);
+    const common = { call, ...subject, args, ...outcomeOf(done) };
+    if (waits) this.#log.add({ event: "wait", ...common, timeoutMs }, end);
+    else this.#log.add({ event: "call", ...common }, end);
     const count = Math.max(done.result, 0);
     for (const { fd: ready, events } of wait.ready(this.#memory, this.#tags, count)) {
       const known = ready < 0 ? {} : subjectOf(this.#descriptors.of(ready));
-      this.#log.tell({ event: "ready", ...known, events }, end);
+      this.#log.add({ event: "ready", ...known, events }, end);
     }
     this.#completions(wait.ring, end);
   }
 
   #completions(ring: number, at: number): void {
     if (ring < 0) return;
-    for (const event of this.#rings.completed(ring, at)) this.#log.tell(event, at);
+    for (const event of this.#rings.completed(ring, at)) this.#log.add(event, at);
   }
 
-  /** A call that has a number only, and is no wait. */
+  /** A call by its number that is not a wait. */
   #numbered(done: Done): void {
     const [number = 0, ...args] = done.args;
     const { result, end } = done;
     const call = `${nameOf(SYSCALLS, number)}`;
     const [first = -1, second = 0, third = 0] = args;
     if (call === "io_uring_setup" && result >= 0) this.#descriptors.named(result, "ring");
-    this.#log.tell(
+    this.#log.add(
       {
         event: "call",
         call,
@@ -160,7 +159,7 @@ export class Tracer {
     );
     if (call !== "io_uring_register") return;
     if (result >= 0) this.#rings.registered(first, second, third);
-    // Cancelling completes too.
+    // A cancellation completes operations.
     this.#completions(first, end);
   }
 
@@ -169,7 +168,7 @@ export class Tracer {
     const fd = fdOf(call, args);
     const known = this.#descriptors.of(fd);
     const learned = result < 0 ? {} : this.#learn(done, known);
-    this.#log.tell(
+    this.#log.add(
       {
         event: "call",
         call,
@@ -182,13 +181,13 @@ export class Tracer {
     );
   }
 
-  /** Of connections only: a counter's bytes say nothing. */
+  /** Excerpts are made of connections only, not of an eventfd. */
   #contents({ connection }: Known, address: number, length: number): { readonly data?: string } {
     const data = connection === undefined ? undefined : excerptAt(this.#memory, address, length);
     return data === undefined ? {} : { data };
   }
 
-  /** What is known from now on, since a call has succeeded. @returns What it adds to the event. */
+  /** Learns from a call that succeeded. @returns Additional fields of its event. */
   #learn({ call, args, result }: Done, known: Known): Partial<Untimed<CallEvent>> {
     const [first = -1, second = 0, third = -1, fourth = 0] = args;
     const descriptors = this.#descriptors;
@@ -234,13 +233,13 @@ export class Tracer {
   }
 }
 
-/** A call that was made. */
+/** A call that has returned. */
 interface Done {
   readonly call: keyof Libc;
   readonly args: readonly number[];
   readonly wait: Wait | undefined;
   readonly result: number;
-  /** When it began and ended. */
+  /** The times at which it began and ended. */
   readonly start: number;
   readonly end: number;
 }

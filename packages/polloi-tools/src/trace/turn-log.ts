@@ -1,35 +1,35 @@
 import { ERRNO } from "polloi";
 import type { TraceEvent, TurnEvent, Untimed } from "./event.ts";
 
-/** What is to be told, and to whom. */
+/** Selects events and receives them. */
 export interface TraceOptions {
-  /** Only of these connections: numbers, with or without a `#`, or addresses of peers, with or without a port. */
+  /** Only these connections: numbers, with or without a `#`, or addresses of peers, with or without a port. */
   readonly connections?: readonly string[];
-  /** Only calls and operations whose name has this in it. */
+  /** Only calls and operations whose name matches. */
   readonly calls?: RegExp;
-  /** The trace ends after so many turns that had anything to show. */
+  /** The trace ends after this number of turns with events. */
   readonly turns?: number;
-  /** Told of each event. */
+  /** Called with each event. */
   event(event: TraceEvent): void;
-  /** What was told so far is a whole: it may be written now. */
+  /** Called when the events so far should be written. */
   flush(): void;
-  /** Told once, when the trace has come to its end by itself. */
+  /** Called once, when the trace has ended by itself. */
   ended(reason: string): void;
-  /** Told once, when the trace itself has failed and is over. What is traced goes on. */
+  /** Called once, when the trace has failed. The traced program continues. */
   failed(error: Error): void;
 }
 
-/** Results of a wait that found nothing: the time ran out, or a signal came. */
+/** Results of a wait that reported nothing: a timeout or a signal. */
 const FOUND_NOTHING: ReadonlySet<number> = new Set([0, -ERRNO.EINTR, -ERRNO.ETIME]);
-/** A turn may look several times, and has nothing to show for it: only the last looks are of interest then. */
+/** A turn may wait several times without a result. Only this many of the last events are held back. */
 const MAX_HELD = 4;
 
 /**
- * Puts events into turns, and leaves out what nobody asked for.
+ * Groups events into turns, and drops those that were not selected.
  *
  * @remarks
- * A turn's head, a wait that found nothing, and what only tells that a ring has something to say are held
- * back until something follows them in the same turn, so that a loop which only looks around is not to be read about a thousand times.
+ * The beginning of a turn, waits without a result and reads of the eventfd of a ring are held back until another event
+ * follows in the same turn. Turns without events are thus not shown.
  */
 export class TurnLog {
   readonly #options: TraceOptions;
@@ -39,9 +39,9 @@ export class TurnLog {
   #held: { readonly event: Untimed; readonly at: number }[] = [];
   #shown = 0;
   #unshown = 0;
-  /** When something was called last. */
+  /** The time of the last call. */
   #lastAt: number = this.#began;
-  /** The last turn has returned to the runtime's loop. */
+  /** Whether the last turn has returned to the runtime's loop. */
   #isOutside = false;
   #over = false;
 
@@ -49,15 +49,15 @@ export class TurnLog {
     this.#options = options;
   }
 
-  /** Whether nothing is told any more. */
+  /** Whether the trace has ended. */
   get over(): boolean {
     return this.#over;
   }
 
-  /** @param wokenBy - The runtime whose loop calls, when it does. */
+  /** Begins a turn. @param wokenBy - The runtime, if its loop calls. */
   begin(at: number, wokenBy?: string): void {
     if (this.#isEnough()) return;
-    this.#letGo();
+    this.#dropHeld();
     this.#turn++;
     this.#isOutside = false;
     const woken = wokenBy === undefined ? {} : { wokenBy };
@@ -65,25 +65,25 @@ export class TurnLog {
     this.#head = { event: "turn", idleMs, ...woken, unshown: 0, at };
   }
 
-  /** What was told may be written now: nobody knows how long the next call takes. */
+  /** Has the events written, because the next call may take long. */
   flush(): void {
     if (!this.#over) this.#options.flush();
   }
 
-  /** Nothing more is called before the next turn begins. */
+  /** Ends a turn. */
   finish(at: number): void {
     this.#lastAt = at;
     this.#isOutside = true;
-    this.#letGo();
+    this.#dropHeld();
     if (!this.#isEnough()) this.#options.flush();
   }
 
-  /** @param at - When it was: of a call, when it returned. */
-  tell(event: Untimed, at: number): void {
+  /** Adds an event. @param at - Its time: of a call, when it returned. */
+  add(event: Untimed, at: number): void {
     const idleMs = rounded(Math.max(0, at - this.#lastAt));
     this.#lastAt = at;
     if (this.#over || !this.#isWanted(event)) return;
-    if (saysNothing(event)) {
+    if (isIdle(event)) {
       if (this.#held.length === MAX_HELD) this.#held.shift();
       this.#held.push({ event, at });
       return;
@@ -96,7 +96,7 @@ export class TurnLog {
     this.#emit(event, at);
   }
 
-  /** Ends the trace, and says so. */
+  /** Ends the trace with an event. */
   end(reason: string): void {
     if (this.#over) return;
     this.#emit({ event: "end", reason }, performance.now());
@@ -105,7 +105,7 @@ export class TurnLog {
     this.#options.ended(reason);
   }
 
-  /** Ends the trace when there is nobody left to tell it to. */
+  /** Ends the trace without an event, because nothing reads it any more. */
   drop(): void {
     this.#over = true;
   }
@@ -139,7 +139,7 @@ export class TurnLog {
       const { at, ...head } = this.#head;
       this.#head = undefined;
       this.#shown++;
-      // Where nobody says when a turn is over, it is when the runtime's loop goes on.
+      // A turn that the program took ends when the runtime's loop continues.
       if (this.#shown === this.#options.turns) setImmediate(() => this.#isEnough());
       this.#emit({ ...head, unshown: this.#unshown }, at);
       this.#unshown = 0;
@@ -147,8 +147,8 @@ export class TurnLog {
     for (const { event, at } of this.#held.splice(0)) this.#emit(event, at);
   }
 
-  /** A turn is over: what is still held back of it has nothing to follow it. */
-  #letGo(): void {
+  /** A turn has ended: drops its events that are held back. */
+  #dropHeld(): void {
     if (this.#head !== undefined) this.#unshown++;
     this.#head = undefined;
     this.#held = [];
@@ -161,13 +161,13 @@ export class TurnLog {
   }
 }
 
-/** Whether an event is of no interest by itself. */
-function saysNothing(event: Untimed): boolean {
+/** Whether an event is shown only if another one follows. */
+function isIdle(event: Untimed): boolean {
   if (event.event === "wait") return FOUND_NOTHING.has(event.result);
   return event.event === "call" && event.call === "read" && event.name === "eventfd";
 }
 
-/** Milliseconds to the microsecond. */
+/** Rounds milliseconds to microseconds. */
 function rounded(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }

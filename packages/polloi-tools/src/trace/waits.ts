@@ -1,11 +1,11 @@
-/** The calls that wait: how each is told, and what it found. */
+/** The calls that wait: their arguments, and the descriptors that they reported as ready. */
 import { EPOLL_EVENT, type Libc, type MemoryMap, SYS } from "polloi/internal";
 import { IORING_ENTER_EXT_ARG, IORING_ENTER_GETEVENTS } from "polloi/uring";
 import { fdsIn, timeAt } from "./calls.ts";
 import type { Shown } from "./event.ts";
 import { bitNames, EPOLL_BITS, POLL_BITS } from "./names.ts";
 
-/** A call that waits, or that hands submissions over. */
+/** A call that waits, or that submits to a ring. */
 export interface Wait {
   readonly call: string;
   readonly args: Shown;
@@ -13,17 +13,17 @@ export interface Wait {
   readonly fd: number;
   /** The ring that it enters, or -1. */
   readonly ring: number;
-  /** Whether it lets things happen: an io_uring_enter may only submit. */
+  /** Whether it waits. An io_uring_enter may only submit. */
   readonly waits: boolean;
   readonly timeoutMs: number | null;
-  /** What it found, once it has returned `count`. */
+  /** Returns the ready descriptors, after the call has returned `count`. */
   ready(memory: MemoryMap, tags: EpollTags, count: number): readonly Ready[];
 }
 
-/** In `struct io_uring_getevents_arg`, in bytes: where the address of the timespec is. */
+/** The offset of the address of the timespec in `struct io_uring_getevents_arg`, in bytes. */
 const AT_TIMEOUT = 16;
 
-/** The wait that a call is; undefined for any other. To be asked before it is made: some write over their arguments. */
+/** Returns the wait that a call is, or undefined. To be called before the call, since some overwrite their arguments. */
 export function waitOf(
   call: keyof Libc,
   args: readonly number[],
@@ -47,10 +47,10 @@ export function waitOf(
       const [nfds = 0, readers = 0, writers = 0, exceptional = 0, timeout = 0] = args;
       const timeoutMs = timeAt(memory, timeout);
       const sets = [readers, writers, exceptional];
-      const asked = sets.map((set) => fdsIn(memory, set, nfds));
+      const requested = sets.map((set) => fdsIn(memory, set, nfds));
       return {
         ...{ call, fd: -1, ring: -1, waits: true, timeoutMs },
-        args: [nfds, ...asked.map(setText), timeText(timeoutMs)],
+        args: [nfds, ...requested.map(setText), timeText(timeoutMs)],
         ready: (found) => readyInSelect(found, sets, nfds),
       };
     }
@@ -91,35 +91,35 @@ function epollWait(
 }
 
 function enterTimeout(memory: MemoryMap, flags: number, argument: number): number | null {
-  const place = (flags & IORING_ENTER_EXT_ARG) === 0 ? undefined : memory.find(argument);
-  if (place === undefined) return null;
-  return timeAt(memory, place.arena.getWord(place.offset + AT_TIMEOUT));
+  const location = (flags & IORING_ENTER_EXT_ARG) === 0 ? undefined : memory.find(argument);
+  if (location === undefined) return null;
+  return timeAt(memory, location.arena.getWord(location.offset + AT_TIMEOUT));
 }
 
 function timeText(timeoutMs: number | null): string {
   return timeoutMs === null ? "for ever" : `${Math.round(timeoutMs * 1000) / 1000} ms`;
 }
 
-/** A set of select's as it was asked. */
+/** Formats a set of select. */
 function setText(fds: readonly number[]): string {
   return `{${fds.join(" ")}}`;
 }
 
-/** A descriptor, or -1 when nothing is known of what was ready, and how it is. */
+/** A ready descriptor, -1 if it is unknown, and its events. */
 interface Ready {
   readonly fd: number;
   readonly events: readonly string[];
 }
 
-/** Which descriptor has which tag in each epoll set: an event brings back the tag only. epoll_ctl(2) */
+/** The descriptors by their tags in each epoll set. An event contains only the tag. epoll_ctl(2) */
 export class EpollTags {
   readonly #sets: Map<number, Map<number, number>> = new Map();
 
   /** epoll_ctl added or modified `fd`, with the event at `address`. */
   put(epoll: number, fd: number, memory: MemoryMap, address: number): void {
-    const place = memory.find(address);
-    if (place === undefined) return;
-    const { arena, offset } = place;
+    const location = memory.find(address);
+    if (location === undefined) return;
+    const { arena, offset } = location;
     const tag = arena.u32[(offset >> 2) + EPOLL_EVENT.data] as number;
     let tags = this.#sets.get(epoll);
     if (tags === undefined) {
@@ -133,14 +133,14 @@ export class EpollTags {
     this.#sets.delete(epoll);
   }
 
-  /** The first `count` events at `address`. */
+  /** Returns the first `count` events at `address`. */
   ready(epoll: number, memory: MemoryMap, address: number, count: number): Ready[] {
-    const place = memory.find(address);
+    const location = memory.find(address);
     const tags = this.#sets.get(epoll);
-    if (place === undefined) return [];
-    const { u32 } = place.arena;
+    if (location === undefined) return [];
+    const { u32 } = location.arena;
     return Array.from({ length: count }, (_, i) => {
-      const at = (place.offset >> 2) + i * EPOLL_EVENT.stride;
+      const at = (location.offset >> 2) + i * EPOLL_EVENT.stride;
       return {
         fd: tags?.get(u32[at + EPOLL_EVENT.data] as number) ?? -1,
         events: bitNames(EPOLL_BITS, u32[at] as number),
@@ -149,14 +149,14 @@ export class EpollTags {
   }
 }
 
-/** What poll found, in a list of `count` at `address`. */
+/** Returns the ready descriptors of a list of poll with `count` entries. */
 function readyInPoll(memory: MemoryMap, address: number, count: number): Ready[] {
-  const place = memory.find(address);
-  if (place === undefined) return [];
-  const { i32, u32 } = place.arena;
+  const location = memory.find(address);
+  if (location === undefined) return [];
+  const { i32, u32 } = location.arena;
   const found: Ready[] = [];
   for (let i = 0; i < count; i++) {
-    const at = (place.offset >> 2) + i * 2;
+    const at = (location.offset >> 2) + i * 2;
     const given = (u32[at + 1] as number) >>> 16;
     if (given !== 0) found.push({ fd: i32[at] as number, events: bitNames(POLL_BITS, given) });
   }
@@ -165,7 +165,7 @@ function readyInPoll(memory: MemoryMap, address: number, count: number): Ready[]
 
 const SELECT_NAMES = ["IN", "OUT", "PRI"] as const;
 
-/** What select found: `sets` are the addresses of the readers, the writers and the exceptional. */
+/** Returns the descriptors in the sets of select, given their addresses. */
 function readyInSelect(memory: MemoryMap, sets: readonly number[], nfds: number): Ready[] {
   const events: Map<number, string[]> = new Map();
   for (const [i, address] of sets.entries()) {

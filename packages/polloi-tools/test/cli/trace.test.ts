@@ -58,7 +58,7 @@ describe("polloi trace serve", { ...limits }, () => {
       /^ {2}listener {2}listen\(\d+, 4096\) = 0 +listener is 127\.0\.0\.1:\d+ +[\d.]+ us$/m,
       /^turn 1 {2}[\d.]+ m?s later, woken by node's loop$/m,
       /^ {2}epoll {5}epoll_wait\(\d+, 1024, 0 ms\) = 1 +1 ready +[\d.]+ us$/m,
-      /^ {2}listener {2}ready {2}IN +somebody connects$/m,
+      /^ {2}listener {2}ready {2}IN +a connection is waiting$/m,
       /^ {2}listener {2}accept4\(.*\) = \d+ +is #1, 127\.0\.0\.1:\d+ +[\d.]+ .s$/m,
       /^ {2}#1 {8}recv\(\d+, 65536\) = 6 +"hello\\n" +[\d.]+ .s$/m,
       /^ {2}#1 {8}send\(\d+, 6, NOSIGNAL\) = 6 +"hello\\n" +[\d.]+ .s$/m,

@@ -1,4 +1,4 @@
-/** What a trace tells of a reactor, whichever engine it has; and that the reactor does as it does untraced. */
+/** The events of a traced reactor on each engine. Tracing must not change what the reactor does. */
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
@@ -18,12 +18,12 @@ import type { TraceEvent } from "../../src/trace/event.ts";
 import { Tracer } from "../../src/trace/tracer.ts";
 import type { TraceOptions } from "../../src/trace/turn-log.ts";
 
-/** A turn waits no longer than this: what is to come is there already. */
+/** The longest time to wait for an event. */
 const TURN_MS = 2000;
 
 type Choice = readonly [engine: EngineName, trigger: Trigger | undefined];
 
-/** An echo server that is traced, and blocking clients of it in the same thread. */
+/** A traced echo server, and its clients in the same thread. */
 class Rig implements Disposable {
   readonly events: TraceEvent[] = [];
   readonly reasons: string[] = [];
@@ -61,7 +61,7 @@ class Rig implements Disposable {
     return client;
   }
 
-  /** Sends, and turns until as much came back. */
+  /** Sends, and takes turns until the echo is complete. */
   echo(client: Socket, text: string): string {
     assert.equal(client.send(text), text.length);
     let back = "";
@@ -73,7 +73,7 @@ class Rig implements Disposable {
     return back;
   }
 
-  /** Ends what is sent, and turns until the server has ended too. */
+  /** Ends the stream, and takes turns until the server has ended its own. */
   end(client: Socket): void {
     client.shutdown(SHUT_WR);
     this.until(() => client.recv(1)?.length === 0);
@@ -82,12 +82,12 @@ class Rig implements Disposable {
 
   until(done: () => boolean): void {
     for (let turns = 0; !done(); turns++) {
-      assert.ok(turns < 200, "nothing came of it in 200 turns");
+      assert.ok(turns < 200, "the condition does not hold after 200 turns");
       this.reactor.turn(turns < 3 ? 5 : TURN_MS / 200);
     }
   }
 
-  /** What connection `number` went through, as any engine has it. */
+  /** Returns the steps of connection `number`, in the same form for all engines. */
   life(number: number): string[] {
     return this.events.flatMap((event) => {
       if (!("connection" in event) || event.connection !== number) return [];
@@ -96,21 +96,21 @@ class Rig implements Disposable {
   }
 }
 
-/** A call or a completion as a step in the life of a connection. */
+/** Returns the step of a connection that a call or a completion is. */
 function stepOf(event: TraceEvent): string | undefined {
   if (event.event !== "call" && event.event !== "complete") return undefined;
   const { call, result, errno } = event;
   if (errno === "EAGAIN" || errno === "ECANCELED") return undefined;
-  const came = errno ?? result;
+  const outcome = errno ?? result;
   switch (call.toLowerCase()) {
     case "accept4":
     case "accept":
       return result >= 0 ? "accept" : undefined;
     case "recv":
     case "send":
-      return `${call.toLowerCase()} ${came}`;
+      return `${call.toLowerCase()} ${outcome}`;
     case "close":
-      return `close ${came}`;
+      return `close ${outcome}`;
     default:
       return undefined;
   }
@@ -130,7 +130,7 @@ function onEach(choice: Choice): Case[] {
   return [
     {
       skip,
-      name: `${on}, a connection is accepted, receives, sends, hears the end, and is closed`,
+      name: `${on}, a connection is accepted, receives, sends, reaches the end of the stream, and is closed`,
       run() {
         using rig = new Rig(choice);
         const client = rig.client();
@@ -150,14 +150,18 @@ function onEach(choice: Choice): Case[] {
             ? [it.data]
             : [],
         );
-        assert.deepEqual(contents, ["x".repeat(32), "hello"], "what came, as far as it is shown");
+        assert.deepEqual(
+          contents,
+          ["x".repeat(32), "hello"],
+          "the received bytes, as far as they are shown",
+        );
         const named = rig.events.filter((it) => "connection" in it && it.connection === 1);
         assert.ok(named.every((it) => "peer" in it && it.peer === peer));
       },
     },
     {
       skip,
-      name: `${on}, a descriptor that is used again is another connection's`,
+      name: `${on}, a reused descriptor belongs to another connection`,
       run() {
         using rig = new Rig(choice);
         for (const text of ["one", "three"]) {
@@ -171,17 +175,17 @@ function onEach(choice: Choice): Case[] {
               ({ call, connection }) => call === "close" && connection === number,
             )?.fd,
         );
-        assert.equal(fds[0], fds[1], "the number was not given out again");
+        assert.equal(fds[0], fds[1], "the number was not reused");
         assert.deepEqual(rig.life(1).slice(1, 3), ["recv 3", "send 3"]);
         assert.deepEqual(rig.life(2).slice(1, 3), ["recv 5", "send 5"]);
         if (engine === "io_uring") return;
-        const knocks = of(rig, "ready").filter(({ name }) => name === "listener");
-        assert.equal(knocks.length, 2, "what is ready was taken for another");
+        const accepts = of(rig, "ready").filter(({ name }) => name === "listener");
+        assert.equal(accepts.length, 2, "a ready descriptor was taken for another one");
       },
     },
     {
       skip,
-      name: `${on}, each turn has its wait, what it brought, and a time that grows`,
+      name: `${on}, each turn has a wait, its results, and increasing times`,
       run() {
         using rig = new Rig(choice);
         const client = rig.client();
@@ -205,7 +209,7 @@ function onEach(choice: Choice): Case[] {
         const ready = of(rig, "ready");
         assert.ok(ready.some(({ name, events }) => name === "listener" && events[0] === "IN"));
         assert.ok(ready.some((it) => it.connection === 1 && it.events.includes("IN")));
-        // As many as the wait said.
+        // As many as the wait returned.
         for (const { turn, result } of of(rig, "wait")) {
           assert.equal(ready.filter((it) => it.turn === turn).length, Math.max(0, result));
         }
@@ -218,7 +222,7 @@ const READINESS: Choice = ["epoll", "edge"];
 
 const CASES: readonly Case[] = [
   {
-    name: "would-block is EAGAIN, and a reset has its name",
+    name: "would-block is EAGAIN, and a reset is ECONNRESET",
     run() {
       using rig = new Rig(READINESS);
       const client = rig.client();
@@ -228,7 +232,7 @@ const CASES: readonly Case[] = [
         accepts.map(({ result, errno }) => (result < 0 ? errno : "")),
         ["", "EAGAIN"],
       );
-      // With bytes that nobody has read, and no time to linger.
+      // SO_LINGER with a timeout of 0 makes close reset the connection.
       client.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
       client.close();
       rig.until(() => rig.errors === 1);
@@ -236,7 +240,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "only the connections asked for are told of, by number, peer or the peer's host",
+    name: "only the selected connections have events: by number, peer, or host of the peer",
     run() {
       for (const connections of [["2"], ["#2"], []]) {
         using rig = new Rig(READINESS, { connections });
@@ -256,7 +260,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "only the calls asked for are told of, whatever the engine calls them",
+    name: "only the selected calls have events, on every engine",
     run() {
       using rig = new Rig(READINESS, { calls: /^(recv|send)$/i });
       const client = rig.client();
@@ -267,7 +271,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "after so many turns the trace ends, and the server does not",
+    name: "the trace ends after the given number of turns, and the server continues",
     run() {
       using rig = new Rig(READINESS, { turns: 2 });
       const client = rig.client();
@@ -279,7 +283,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "who is told and throws ends the trace, and nothing else",
+    name: "an exception of the receiver of events ends the trace, and nothing else",
     run() {
       using rig = new Rig(READINESS, {
         event(event) {
@@ -296,7 +300,7 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "hosted, a turn tells who woke it, and what was called outside of one says so",
+    name: "hosted, a turn names the runtime that woke it, and calls outside of a turn are marked",
     async run() {
       using rig = new Rig(READINESS);
       const client = connect({ port: rig.port, host: "127.0.0.1" });
@@ -316,7 +320,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** @param choices - The engines to look at. */
+/** @param choices - The engines to test. */
 export function traceConformance(choices: readonly Choice[]): Suite {
   return {
     title: `Tracer on ${kernel.runtime}`,
