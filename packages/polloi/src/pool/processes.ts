@@ -112,7 +112,7 @@ export class Processes {
           this.#meet(met.socket);
         }
       } catch (error) {
-        // No descriptor is left, or a security policy forbids to accept. The children wait, until their start is late.
+        // No descriptor is left, or a security policy forbids accepting. The children wait, until their start is late.
         this.#watch?.close();
         this.#whyUnmet = error as Error;
         this.#retry = setTimeout(() => this.#meetChildren(), this.#failures.add().delayMs);

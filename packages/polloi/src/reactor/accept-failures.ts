@@ -1,18 +1,19 @@
 import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 
-/** The delay before the next accept after one that failed, doubled with each up to the last. */
+/** The delay before the next accept after a failed one. It doubles with each failure, up to the second value. */
 const FIRST_BACKOFF_MS = 50;
 const LAST_BACKOFF_MS = 1000;
 
-/** Failures of accept in a row: when to try again, and whether the failure is to be reported. */
+/** Consecutive failures of accept: the delay before the next attempt, and whether to report the failure. */
 export class AcceptFailures {
   #delayMs = 0;
 
   /**
-   * An accept has failed with an error that the next one would have too.
+   * An accept has failed with an error that the next one is likely to have too.
    *
-   * @returns The delay before the next, in milliseconds; and whether it is the first in a row, which is reported.
+   * @returns The delay before the next attempt in milliseconds; and whether the failure is the first in a row, which is
+   * reported.
    */
   add(): { readonly delayMs: number; readonly isFirst: boolean } {
     const isFirst = this.#delayMs === 0;
@@ -26,12 +27,12 @@ export class AcceptFailures {
   }
 }
 
-/** The error that is reported. @param result - `-errno` of the accept on `fd`. */
+/** The error to report. @param result - `-errno` of the accept on `fd`. */
 export function acceptError(result: number, fd: number): SysError {
   return new SysError("accept4", result, { fd, hint: acceptHint(Math.abs(result)) });
 }
 
-/** What a person can do about an accept that fails. */
+/** The hint for an accept that failed. */
 export function acceptHint(errno: number): string {
   switch (errno) {
     case ERRNO.EMFILE:
@@ -43,12 +44,12 @@ export function acceptHint(errno: number): string {
       return "accepting is paused until the kernel has memory; set maxConnections or smaller socket buffers";
     case ERRNO.EACCES:
     case ERRNO.EPERM:
-      return "a security policy forbids to accept (seccomp, an LSM, a firewall); it is tried again every second";
+      return "a security policy forbids accepting (seccomp, an LSM, a firewall); it is retried every second";
     case ERRNO.EBADF:
     case ERRNO.EINVAL:
     case ERRNO.ENOTSOCK:
-      return "the socket does not listen any more: something else has shut it down or closed its descriptor";
+      return "the socket no longer listens: it was shut down, or its descriptor was closed, by other code";
     default:
-      return "accepting is paused, and tried again every second";
+      return "accepting is paused, and retried every second";
   }
 }

@@ -3,18 +3,17 @@ import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { OutgoingFile } from "./connection.ts";
 
-/** How much one block holds. */
+/** The size of a block. */
 const BLOCK_BYTES = 16_384;
-/** And a small one. */
+/** The size of a small block. */
 export const SMALL_BYTES = 1024;
-/** Blocks are mapped so many bytes at a time. */
+/** The size of a mapping, which is divided into blocks. */
 const SLAB_BYTES = 1024 * 1024;
-/** Free blocks that keep their pages: 4 MiB. The pages of any more go back to the system. */
+/** The number of free blocks that keep their pages (4 MiB). The pages of further ones are returned to the system. */
 const WARM_BLOCKS = 256;
 
 /**
- * Bytes that wait to be sent, from `start` to `end`: in mapped memory, in a file, or still in the array or the
- * string that was written.
+ * Bytes to send, from `start` to `end`: in mapped memory, in a file, or in the array or the string that was written.
  */
 export interface Block {
   address: number;
@@ -23,26 +22,26 @@ export interface Block {
   end: number;
   /** The block whose bytes follow these. */
   next: Block | null;
-  /** Whether it is a piece of the engine's own memory, good until the engine settles. */
+  /** Whether it is a part of the engine's receive buffer, which is valid until the engine settles. */
   readonly lent: boolean;
-  /** The file that they are in, instead of memory. */
+  /** The file with the bytes; null if they are not in a file. */
   readonly file: OutgoingFile | null;
-  /** What was written and is not copied into memory yet; then `start` and `end` only count the bytes left. */
+  /** What was written, if it is not copied into memory yet. Then `start` and `end` only count the bytes left. */
   readonly source: Uint8Array | string | null;
-  /** Where in `source` the bytes left begin: a byte of an array, a UTF-16 code unit of a string. */
+  /** The position of the bytes left in `source`: a byte of an array, a UTF-16 code unit of a string. */
   sourceAt: number;
 }
 
 /**
- * The blocks of one reactor, lent to whoever has bytes to send.
+ * The send buffers of one reactor.
  *
  * @remarks
- * Bytes are copied here once, when they are written or, if they are many, when it is their turn, and the kernel
- * takes them from here. The block
- * given back last is lent first, so a server whose peers keep up works in a few warm blocks.
+ * Data is copied into a block once, when it is written, or when it is about to be sent if it is large; the kernel sends
+ * it from there. The block that was freed last is used first, so a server whose peers keep up works in a few blocks that
+ * are in the cache.
  *
- * Small ones are for messages: a ring has dozens under way at a time, and what begins at a multiple of
- * many KiB competes for the same few lines of the processor's caches.
+ * Small blocks are for messages. io_uring has dozens in flight at a time, and blocks that begin at multiples of many KiB
+ * would compete for the same cache lines.
  */
 export class Blocks {
   readonly #kernel: Kernel;
@@ -57,7 +56,7 @@ export class Blocks {
     this.#kernel = kernel;
   }
 
-  /** How many are in use: mapped ones, lent ones, those of files and those not copied yet. */
+  /** The number of blocks in use, of all kinds. */
   get used(): number {
     return this.#used;
   }
@@ -76,7 +75,7 @@ export class Blocks {
     return block;
   }
 
-  /** A block that is a piece of `arena`: bytes that are sent from where they were received. */
+  /** A block that is a part of `arena`: bytes that are sent from the receive buffer. */
   lend(arena: Arena, start: number, length: number): Block {
     const block = this.#lent.pop() ?? newBlock(0, NOTHING, true);
     block.address = arena.address;
@@ -87,7 +86,7 @@ export class Blocks {
     return block;
   }
 
-  /** A block that is a stretch of a file. */
+  /** A block that is a range of a file. */
   ofFile(file: OutgoingFile): Block {
     const block = newBlock(0, NOTHING, false, file);
     block.start = file.offset;
@@ -96,7 +95,7 @@ export class Blocks {
     return block;
   }
 
-  /** A block of bytes that are copied piece by piece as they are sent. @param length - In bytes. */
+  /** A block of bytes that are copied in parts as they are sent. @param length - In bytes. */
   ofSource(source: Uint8Array | string, length: number): Block {
     const block = newBlock(0, NOTHING, false, null, source);
     block.end = length;

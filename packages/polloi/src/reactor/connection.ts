@@ -2,25 +2,28 @@ import type { NamesOf } from "../base/argument.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 
-/** Where a connection is in its life. */
+/**
+ * The state of a connection: `"connecting"`; `"open"`; `"ending"` after `end`, until the peer ends its half too;
+ * `"closing"` after `close`, until everything is sent; `"closed"`.
+ */
 export type ConnectionState = "connecting" | "open" | "ending" | "closing" | "closed";
 
-/** A stretch of a file that is to be sent: see {@link Connection.sendFile}. */
+/** A range of a file to send: see {@link Connection.sendFile}. */
 export interface OutgoingFile {
   /**
-   * A descriptor of a regular file, open for reading. It stays yours, and has to stay open until `done`.
-   * Its own position is neither used nor moved, so one descriptor does for any number of connections.
+   * A descriptor of a regular file that is open for reading. It stays the caller's, and must stay open until `done`
+   * is called. Its file offset is neither used nor changed, so one descriptor can serve any number of connections.
    */
   readonly fd: number;
-  /** Where in the file to begin, in bytes from 0 up. */
+  /** The offset of the first byte in the file, from 0 up. */
   readonly offset: number;
-  /** How many bytes to send, from 0 up. The file has to have them when it is their turn. */
+  /** The number of bytes to send, from 0 up. The file must have them when they are sent. */
   readonly length: number;
   /**
-   * Called once, and never from within `sendFile`: the descriptor is not needed any more.
+   * Called once, when the descriptor is no longer needed. Never called from within `sendFile`.
    *
-   * @param error - Why not all of it went; then the connection is closed. Without it the kernel has taken
-   * all of it, which does not say that the peer has it.
+   * @param error - The reason if not everything was sent; the connection is closed then. Without it, the kernel has
+   * taken all bytes, which does not mean that the peer has received them.
    */
   done?(error?: Error): void;
 }
@@ -33,97 +36,98 @@ export const OUTGOING_FILE: NamesOf<OutgoingFile> = {
 };
 
 /**
- * One connection of a reactor: a stream of bytes each way, over TCP or a unix socket.
+ * A connection of a reactor: a stream of bytes in each direction, over TCP or a unix socket.
  *
  * @remarks
- * Made by `listen`, `connect` or `adopt`. Everything that happens to it goes to its {@link Handlers}.
+ * `listen`, `connect` and `adopt` make connections. Their events are passed to {@link Handlers}.
  */
 export interface Connection<Data = unknown> extends Disposable {
-  /** Yours: whatever the program keeps for this connection. `undefined` until you set it. */
+  /** A value of the program for this connection. `undefined` until the program sets it. */
   data: Data;
+  /** The state of the connection. */
   readonly state: ConnectionState;
   /**
-   * How many written bytes have not been taken by the kernel, those of files among them. Those of files
-   * take no memory, and do not count towards `maxPendingBytes`.
+   * The number of written bytes that the kernel has not taken, those of files included. Bytes of files occupy no
+   * memory and do not count towards `maxPendingBytes`.
    */
   readonly pendingBytes: number;
   /**
-   * How many bytes the peer has not acknowledged: `pendingBytes`, and what the kernel has taken and the peer's
-   * kernel has not (SIOCOUTQ). Each look at it is a system call.
+   * The number of bytes that the peer has not acknowledged: `pendingBytes`, and the bytes in the kernel's send queue
+   * (SIOCOUTQ). Each access is a system call.
    *
    * @remarks
-   * A peer makes progress as long as this falls, or as long as it rises by less than was written. `pendingBytes`
-   * alone stands still while the kernel sends MiBs that it has taken. On a unix socket these are the bytes that
-   * the peer has not read, with the kernel's own overhead. On io_uring a block of 16 KiB that the kernel has taken
-   * in part may count twice.
+   * A peer makes progress as long as this falls, or rises by less than was written. `pendingBytes` alone does not
+   * change while the kernel sends MiBs that it has taken. On a unix socket these are the bytes that the peer has not
+   * read, plus the kernel's overhead. On io_uring, a block of 16 KiB that the kernel has taken in part may count
+   * twice.
    *
    * @source tcp(7), unix(7)
    */
   readonly unacknowledgedBytes: number;
   /**
-   * How many bytes have arrived that `data` was not called with yet; 0 when it is closed. Each look at it is a
-   * system call.
+   * The number of received bytes that `data` was not called with yet; 0 when the connection is closed. Each access
+   * is a system call.
    *
    * @source FIONREAD in tcp(7)
    */
   readonly unreadBytes: number;
   /**
-   * What the peer has done, also when `pause` keeps that from being received: `"ended"` when it has ended its
-   * half, `"gone"` when it has reset the connection or is not connected. A system call.
+   * What the peer has done, even if `pause` keeps it from being received: `"ended"` when it has ended its half,
+   * `"gone"` when it has reset the connection or is not connected. Each access is a system call.
    */
   readonly peerState: "open" | "ended" | "gone";
-  /** Whether `pause` was called, and not `resume` since. */
+  /** Whether `pause` was called, and `resume` was not called since. */
   readonly paused: boolean;
-  /** The peer's address; `null` when it is not connected, or no longer. */
+  /** The peer's address; `null` before the connection is established and after it is closed. */
   readonly remoteAddress: SocketAddress | null;
-  /** The own address; `null` when it is not connected, or no longer. */
+  /** The local address; `null` before the connection is established and after it is closed. */
   readonly localAddress: SocketAddress | null;
 
-  /** The connection as the kernel's TCP sees it; `null` on a unix socket, or when it is closed. */
+  /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
   readonly tcpInfo: TcpInfo | null;
 
-  /** The descriptor, or -1 when there is none. It is the reactor's: look at it, set options, no more. */
+  /** The descriptor, or -1 if there is none. It belongs to the reactor: use it to read and set options only. */
   fileno(): number;
   /**
    * Writes bytes, or a string as UTF-8.
    *
    * @remarks
-   * Nothing is lost and nothing overtakes: what the kernel does not take waits here. Up to 256 KiB
-   * (262,144 bytes) are copied, and are yours again at once. A larger array is not copied, so that a thousand
-   * connections can be sent the same one: it must stay as it is until `drain` or `close` of the handlers is called,
-   * and the result is false even if nothing else waits. Sent soon after the current handler returns, in the same turn, together
-   * with all else that was written here; outside of handlers, when the current task's promises have run.
+   * Data is never lost or reordered: what the kernel does not take is queued. It is sent when the current handler
+   * and a few others have returned, in the same turn, together with everything else that was written to this
+   * connection. Outside of handlers it is sent when the promises of the current task have run.
    *
-   * A connection that is ending, closing or closed sends nothing more: the bytes are dropped, and the result is
-   * false. That is no error of the caller, since the peer's end may have ended the connection a moment ago, so a
-   * broadcast needs no check. `state` tells it from a full connection, for which `drain` follows.
+   * On a connection that is ending, closing or closed, the data is dropped and the result is false. That is not an
+   * error, because the peer may have ended the connection a moment ago; so a broadcast needs no check. `state`
+   * tells this from a full connection, for which `drain` follows.
    *
-   * @returns Whether to go on: false says that more than `highWaterBytes` wait, or a file or a large array does, and
-   * `drain` follows; or that the connection is not open.
+   * @param bytes - Up to 256 KiB (262,144 bytes) are copied, and may be changed at once. A larger array is not
+   * copied, so that it can be sent to any number of connections: it must not change until `drain` or `close` of the
+   * handlers is called.
+   * @returns Whether to go on writing. false means that more than `highWaterBytes` are queued, or a file or an array
+   * that was not copied, and that `drain` follows; or that the connection is not open.
    * @throws TypeError `ERR_INVALID_DATA`
    */
   write(bytes: Uint8Array | string): boolean;
   /**
-   * Sends a stretch of a file, straight from the page cache.
+   * Sends a range of a file from the page cache.
    *
    * @remarks
-   * In order with everything that is written before and after. What was written just before it, such as
-   * the head of a response, shares its first packet. Files that wait cost no memory, but a descriptor
-   * each; so the answer is false until all of them have gone, whatever their size, and `drain` tells. A
-   * long file is sent piece by piece, so that other connections have their turns in between.
+   * The file is sent in order with everything that is written before and after it. Data that was written just
+   * before, such as the head of a response, shares its first packet. A queued file occupies a descriptor but no
+   * memory, so the result is false until all files are sent, whatever their size; `drain` follows. A long file is
+   * sent in parts, so that other connections are served in between.
    *
-   * A file that cannot be sent closes the connection, since whatever follows would stand in its place.
-   * The error, for `done` and for the handlers, says so in its `syscall`, `"sendfile"`: `ENODATA` when
-   * the file ended before `length` bytes of it were sent, `EINVAL`, `ESPIPE` or `EISDIR` when it is no
-   * regular file, `EBADF`, `EIO`. When the connection closes for another reason, `done` has the error of
-   * that, or `ECANCELED` when there is none.
+   * If a file cannot be sent, the connection is reset, because the data after it would be taken for the file's. The
+   * error has the `syscall` `"sendfile"` and the code `ENODATA` if the file ended before `length` bytes; `EINVAL`,
+   * `ESPIPE` or `EISDIR` if it is not a regular file; `EBADF`; or `EIO`. It is passed to `done` and to the handlers. If
+   * the connection closes for another reason, `done` is called with that error, or with `ECANCELED` if there is none.
    *
-   * The kernel reads what is not in its cache while the thread waits for the disk.
+   * Data that is not in the page cache is read from the disk while the thread waits.
    *
-   * @returns False, as `write` does: the file waits, and `drain` follows. On a connection that is ending, closing
-   * or closed nothing is sent, and `done` has `ECANCELED`.
-   * @throws TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`. Then `done` is
-   * not called.
+   * @returns false: the file is queued, and `drain` follows. On a connection that is ending, closing or closed,
+   * nothing is sent, and `done` is called with `ECANCELED`.
+   * @throws TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`. Then `done` is not
+   * called.
    * @example
    * ```ts
    * import { closeSync, fstatSync, openSync } from "node:fs";
@@ -142,103 +146,127 @@ export interface Connection<Data = unknown> extends Disposable {
    */
   sendFile(file: OutgoingFile): boolean;
   /**
-   * Says that nothing more will be written: what waits is sent, then the peer sees the end of the
-   * stream. Receiving goes on until the peer ends too; then the connection closes. A peer that takes nothing of
-   * what it has been sent for 30 seconds, or for the idle timeout where there is one, is given up with
-   * `ETIMEDOUT`, whatever it sends. A peer that has taken everything may end its own half when it likes. Safe to
-   * call twice.
+   * Ends the local half of the connection after everything that was written: the peer sees the end of the stream.
+   *
+   * @remarks
+   * The connection goes on receiving until the peer ends its half too, and then closes. A peer that acknowledges
+   * nothing of what it is sent for 30 seconds, or for the idle timeout if there is one, fails the connection with
+   * `ETIMEDOUT`, even if it sends data. A peer that has received everything may end its half at any time. Calling it
+   * twice is safe.
+   *
+   * @param bytes - A last part to write.
+   * @throws TypeError `ERR_INVALID_DATA`
+   * @source shutdown(2), SHUT_WR
    */
   end(bytes?: Uint8Array | string): void;
   /**
-   * Closes as soon as everything that was written is sent. Nothing more is received. The peer sees the
-   * end at once, and has a second to end its own half: what it went on sending to a closed socket would
-   * reset the connection, and it might lose what it was sent. A peer that acknowledges nothing for 30
-   * seconds, or for the idle timeout where there is one, is given up with `ETIMEDOUT`. Safe to call
-   * twice.
+   * Closes the connection when everything that was written is sent. Nothing more is received.
+   *
+   * @remarks
+   * The peer sees the end of the stream, and has one second to end its half. During this *lingering close*, data that
+   * the peer still sends is received and discarded, because the kernel would answer it with a reset, and the peer
+   * might lose data that it has not read. A peer that acknowledges nothing for 30 seconds, or for the idle timeout if
+   * there is one, fails the connection with `ETIMEDOUT`. Calling it twice is safe.
    */
   close(): void;
   /**
-   * Closes at once; what waits to be sent is dropped. If anything was, the peer sees a reset, so that what it has
-   * received does not look whole; else an end. On a unix socket, which has no reset, it sees an end.
+   * Closes the connection at once, and drops data that is not sent.
    *
-   * @param error - Goes to `error` and `close`.
+   * @remarks
+   * If data is dropped, the peer sees a reset, so that it does not take what it has received for everything;
+   * otherwise it sees the end of the stream. A unix socket has no reset, and the peer always sees the end.
+   *
+   * @param error - Passed to the handlers `error` and `close`.
+   * @throws TypeError `ERR_INVALID_OPTION`
    */
   destroy(error?: Error): void;
-  /** Closes at once with a reset instead of an end (SO_LINGER of 0); no TIME_WAIT is left behind. */
+  /**
+   * Closes the connection at once with a reset, which leaves no TIME_WAIT. Data that is not sent is dropped.
+   *
+   * @source socket(7), SO_LINGER of 0 seconds
+   */
   reset(): void;
-  /** Stops receiving: the kernel's buffers fill, and the peer is slowed down. */
+  /** Stops receiving. The kernel's buffers fill up, which slows the peer down. */
   pause(): void;
-  /** Goes on receiving. */
+  /** Continues receiving. */
   resume(): void;
   /**
-   * Has everything that happens from now on go to other handlers, with other options than those it was made
-   * with: one protocol ends, and another begins. `open` is not called.
+   * Replaces the handlers and options of the connection, when one protocol ends and another begins. `open` is not
+   * called.
    *
-   * @returns the same connection, whose `data` is `undefined` again.
+   * @returns The same connection. Its `data` is `undefined` again.
+   * @throws TypeError or RangeError for an invalid option
    */
   handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next>;
-  /** Sets or, with 0, ends the idle timeout; it starts from now. */
+  /**
+   * Sets the idle timeout, which starts from now. See `idleTimeoutMs` of {@link ConnectionOptions}.
+   *
+   * @param timeoutMs - Milliseconds. 0 removes the timeout.
+   * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`
+   */
   setIdleTimeout(timeoutMs: number): void;
 }
 
 /**
- * What a program does when something happens to its connections: one object for all of them, so that a
- * connection costs no closures.
+ * Handlers for the events of connections. One object serves all connections of a listener, so a connection costs no
+ * closures.
  *
  * @remarks
- * Every handler is optional, and gets the connection first. Whatever handlers write, to this connection
- * or another, leaves in the same turn, once they and a few others have returned: as one send a connection.
+ * Every handler is optional, and receives the connection as its first argument. Data that handlers write, to any
+ * connection, is sent in the same turn, with one send per connection.
  *
- * A handler that throws ends neither its connection nor the others: what it threw goes to `error`.
- * Without `error` the process fails, as Node's does for an exception that nobody catches.
+ * If a handler throws, its connection and all others go on, and `error` is called. Without an `error` handler the
+ * process fails, as for any uncaught exception.
  *
- * The object may be an instance of a class. A property of its own by another name than those of handlers and options
- * is taken for a misspelling, and refused: state goes into private fields (`#count`) or `connection.data`.
+ * The object may be an instance of a class. Its own properties must have the names of handlers and options: another name
+ * is taken for a misspelling and refused. Keep state in private fields (`#count`) or in `connection.data`.
  */
 export interface Handlers<Data = unknown> {
-  /** The connection is there: accepted, or connected. */
+  /** The connection was accepted or established. */
   open?(connection: Connection<Data>): void;
   /**
-   * Bytes came.
+   * Bytes were received.
    *
-   * @param bytes - Yours to keep. A small message may share its `ArrayBuffer` with others, as Node's
-   * buffers do: mind `byteOffset`, and `slice()` what you keep for long. With `zeroCopy` they are lent
-   * instead: they change when this returns.
+   * @param bytes - The handler's to keep. A small message may share its `ArrayBuffer` with others, as Node's buffers
+   * do: respect `byteOffset`, and use `slice()` for what is kept for long. With `zeroCopy` the bytes are lent, and
+   * change after the handler returns.
    */
   data?(connection: Connection<Data>, bytes: Uint8Array): void;
   /**
-   * After `write` or `sendFile` returned false: no file and no large array waits, and what waited in memory has gone
-   * down to half of the high-water mark.
+   * The connection can be written to again, after `write` or `sendFile` returned false: all files and large arrays
+   * are sent, and at most half of `highWaterBytes` is queued.
    */
   drain?(connection: Connection<Data>): void;
   /**
-   * The peer sends no more, and may still read. Without this handler the connection ends its own half
-   * as soon as everything is sent; with it, that is yours to do, by `end` or `close`.
+   * The peer has ended its half: it sends nothing more, and may still receive. Without this handler the connection
+   * ends its own half after everything is sent. With it, the handler must call `end` or `close`.
    */
   end?(connection: Connection<Data>): void;
   /**
-   * The listener of the connection stops ({@link Listener.stop}): the protocol finishes what it has begun, answers
-   * what has arrived (`unreadBytes` says whether more is there), and ends the connection. What is left after the
-   * grace period is destroyed. Called at once for open connections, and after `open` for those that are accepted
-   * later, from the backlog.
+   * The listener of the connection stops ({@link Listener.stop}). The protocol completes what it has begun, replies
+   * to what has arrived (`unreadBytes` says whether there is more), and ends the connection. Connections that are left
+   * after the grace period are destroyed.
    *
-   * Without this handler, bytes that have arrived are delivered to `data`, and so is what follows them without a pause
-   * of 100 ms, for at most a second. Then the connection ends, as by `end`. A connection on which nothing was ever received gets half a second to send its first bytes.
-   * Once the peer has taken everything and is silent for a second, the connection is closed.
+   * @remarks
+   * Called at once for open connections, and after `open` for connections that are accepted later, from the backlog.
+   *
+   * Without this handler, bytes that have arrived are passed to `data`, and so are bytes that follow within 100 ms, for
+   * at most one second. Then the connection is ended, as by `end`. A connection on which nothing was received yet has
+   * half a second to send its first bytes. When the peer has acknowledged everything and sends nothing for a second,
+   * the connection is closed.
    */
   stopping?(connection: Connection<Data>): void;
   /**
-   * The connection is closed; the last that is heard of it.
+   * The connection is closed. This is its last event.
    *
-   * @param error - Why, when it did not end well: `ECONNRESET`, `ETIMEDOUT`, `ENOBUFS` (see
-   * docs/errors.md).
+   * @param error - The reason, if the connection failed: `ECONNRESET`, `ETIMEDOUT`, `ENOBUFS` and others of
+   * docs/errors.md.
    */
   close?(connection: Connection<Data>, error?: Error): void;
   /** The connection failed, and `close` follows; or a handler threw, and the connection goes on. */
   error?(connection: Connection<Data>, error: Error): void;
   /**
-   * Nothing came, and the peer acknowledged nothing, for the idle timeout. Without this handler the connection is
-   * closed.
+   * The connection was idle for the idle timeout. Without this handler it fails with `ETIMEDOUT`.
    */
   timeout?(connection: Connection<Data>): void;
 }
@@ -254,27 +282,29 @@ export const HANDLERS: NamesOf<Handlers> = {
   timeout: true,
 };
 
-/** What can be set for each connection, whether it is accepted or made. */
+/** Options of a connection, whether it is accepted, made or adopted. */
 export interface ConnectionOptions {
   /**
-   * Lends `data` the bytes in the kernel's own buffer instead of a copy. They
-   * are good until the handler returns, and written back from there they are not copied at all.
+   * Passes received bytes to `data` in the receive buffer, without a copy. They are valid until the handler returns.
+   * If they are written from there, they are not copied either. Default false.
    */
   readonly zeroCopy?: boolean;
-  /** Sends at once instead of waiting to fill a packet: TCP_NODELAY. Default true. */
+  /** Sends data at once instead of waiting for a full packet: TCP_NODELAY. Default true. */
   readonly noDelay?: boolean;
   /**
-   * Ends a connection on which nothing came, and the peer acknowledged nothing, for so long, in milliseconds. Bytes
-   * that arrived in time count, even if the thread was busy and reads them after the timeout. A peer that reads
-   * slowly what the kernel holds for it is not idle. Noticed up to a quarter later where something was sent.
-   * Default: never.
+   * Milliseconds in which nothing is received and the peer acknowledges nothing, after which the connection is idle.
+   *
+   * @remarks
+   * Bytes that arrived before the timeout count, even if the thread was busy and reads them later. A peer that reads
+   * slowly what the kernel holds for it is not idle. If data was sent, the timeout fires up to a quarter later.
+   * Default: no timeout.
    */
   readonly idleTimeoutMs?: number;
-  /** `write` returns false while more than this waits to be sent, or a file or a large array does. Default 64 KiB. */
+  /** `write` returns false while more bytes than this are queued, or a file or a large array. Default 65,536 (64 KiB). */
   readonly highWaterBytes?: number;
   /**
-   * A write to a connection of which more than this still waits in memory closes it with `ENOBUFS`: its
-   * peer does not read. Files are not in memory. Default 16 MiB.
+   * The most bytes that may be queued in memory. A write to a connection with more than this fails the connection
+   * with `ENOBUFS`: its peer does not read. Files do not count. Default 16,777,216 (16 MiB).
    */
   readonly maxPendingBytes?: number;
 }

@@ -23,19 +23,21 @@ import { checkTimeout } from "./options.ts";
 import type { Stream } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 
-/** Where to connect, what to do with the connection, and how it is treated. */
+/** The address to connect to, the handlers of the connection, and its options. */
 export interface ConnectOptions<Data = unknown> extends Handlers<Data>, ConnectionOptions {
-  /** An IP literal, or a name for the runtime's resolver; every address it has is tried in turn. */
+  /** An IP address, or a name for the runtime's resolver. All addresses of a name are tried in turn. Default "localhost". */
   readonly host?: string;
+  /** The port, from 0 to 65,535. */
   readonly port?: number;
-  /** Instead of host and port: the path of a unix socket, or an abstract name with a leading NUL. */
+  /** Instead of `host` and `port`: the path of a unix socket, or an abstract name with a leading NUL. */
   readonly path?: string | Uint8Array;
   /**
-   * Binds the socket to this address first. With port 0 the address alone is bound, and its ports are
-   * counted for each destination: that is how one machine has more than 28,000 connections to one port.
+   * The local address to bind the socket to. With port 0, only the address is bound, and the kernel chooses a port that
+   * is free for this destination (IP_BIND_ADDRESS_NO_PORT). With several local addresses, one machine can have more
+   * than 28,000 connections to one port.
    */
   readonly localAddress?: SocketAddress;
-  /** Gives up after so long, all addresses together, with `ETIMEDOUT`. Default: the kernel's own time. */
+  /** Milliseconds for all addresses together, after which `connect` fails with `ETIMEDOUT`. Default: the kernel's timeout. */
   readonly connectTimeoutMs?: number;
 }
 
@@ -48,7 +50,7 @@ export const CONNECT_OPTIONS: NamesOf<ConnectOptions> = {
   connectTimeoutMs: true,
 };
 
-/** One connect in progress: resolves, tries each address, hands the socket to its stream. */
+/** A connect in progress: resolves the name, tries each address, and passes the socket to its stream. */
 export class Connector<Data> extends Owner {
   readonly #loop: Loop;
   readonly #stream: Stream<Data>;
@@ -106,7 +108,7 @@ export class Connector<Data> extends Owner {
     }
   }
 
-  /** Whatever comes of it comes after `connect` has returned its connection. */
+  /** Starts in the next turn, so that every event follows the return of `connect`. */
   #soon(addresses: SocketAddress[]): void {
     this.#start = this.#loop.timers.add(0, () => this.#tryAll(addresses), false);
   }
@@ -140,9 +142,9 @@ export class Connector<Data> extends Owner {
       setIntOption(kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
     if (localAddress !== undefined) {
-      // An address of the other family is for another of the addresses that the name has.
+      // A local address of the other family fits another address of the name.
       const fits = familyOf(localAddress) === family;
-      // The port is then chosen by connect, among those that are free for this very destination.
+      // connect(2) then chooses a port that is free for this destination.
       if (localAddress.port === 0) {
         setIntOption(kernel, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
       }
@@ -192,7 +194,7 @@ export class Connector<Data> extends Owner {
     this.#end();
     const { error: onError, close } = this.#options;
     this.#stream.destroy(error);
-    // Nobody would ever know.
+    // No handler reports the failure.
     if (onError === undefined && close === undefined) this.#loop.fail(error);
   }
 
@@ -208,11 +210,11 @@ export class Connector<Data> extends Owner {
     this.#ended = true;
     this.#timeout?.cancel();
     this.#start?.cancel();
-    this.#loop.letGo(this);
+    this.#loop.release(this);
   }
 }
 
-/** Encodes the addresses, for nothing but the complaint: it is to come from `connect` itself. */
+/** Encodes the addresses only to check them, so that `connect` itself throws for an invalid one. */
 function checkDestination<Data>(loop: Loop, options: ConnectOptions<Data>): void {
   const { host, port, path, localAddress, connectTimeoutMs } = options;
   if (path !== undefined && (host !== undefined || port !== undefined)) {

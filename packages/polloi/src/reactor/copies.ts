@@ -1,10 +1,10 @@
 import type { Arena } from "../sys/arena.ts";
 
-/** Up to so many bytes a V8 array holds by itself; what is larger is memory to be allocated and freed. */
+/** V8 stores arrays up to this size in the object itself. Larger ones are allocated and freed separately. */
 const INLINE_BYTES = 64;
-/** Up to so many bytes a loop beats a call of `set`, which needs a view of what is copied besides. */
+/** Up to this size a loop is faster than `set`, which also needs a view of the source. */
 const LOOP_BYTES = 128;
-/** Copies of more than this have memory of their own. */
+/** Larger copies have their own `ArrayBuffer`. */
 const SHARED_BYTES = 16_384;
 const SLAB_BYTES = 65_536;
 
@@ -12,8 +12,8 @@ const SLAB_BYTES = 65_536;
  * Copies of received bytes, for handlers to keep.
  *
  * @remarks
- * Allocating memory for each costs several times what copying does, so copies up to 16 KiB lie side by
- * side in slabs of 64 KiB, as Node's own buffers do in its pool. A slab lives as long as any of them.
+ * Allocating memory costs several times as much as copying, so copies up to 16 KiB share slabs of 64 KiB, as Node's
+ * buffers share a pool. A slab lives as long as any copy in it.
  */
 export class Copies {
   #slab: ArrayBuffer = new ArrayBuffer(0);
@@ -22,13 +22,13 @@ export class Copies {
   /** Copies `length` bytes at `offset` of an arena. */
   copy({ u8 }: Arena, offset: number, length: number): Uint8Array {
     if (length <= INLINE_BYTES || length > SHARED_BYTES) return u8.slice(offset, offset + length);
-    // Also when it has shrunk to nothing, because somebody gave a copy's buffer away (`postMessage`).
+    // The slab is empty if a program has transferred the buffer of a copy (`postMessage`).
     if (this.#used + length > this.#slab.byteLength) {
       this.#slab = new ArrayBuffer(SLAB_BYTES);
       this.#used = 0;
     }
     const copy = new Uint8Array(this.#slab, this.#used, length);
-    // The next one begins where numbers of every size may.
+    // The next copy is aligned for numbers of every size.
     this.#used += (length + 7) & ~7;
     if (length > LOOP_BYTES) copy.set(u8.subarray(offset, offset + length));
     else for (let i = 0; i < length; i++) copy[i] = u8[offset + i] as number;

@@ -2,13 +2,13 @@ import type { Connection } from "./connection.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Timer, Timers } from "./timers.ts";
 
-/** How long a connection on which nothing was ever received has to send its first bytes. */
+/** How long a connection that has not received anything has to send its first bytes. */
 const FIRST_BYTES_MS = 500;
-/** A peer that pauses for this long has sent what it was sending when the stop came. */
+/** A peer that pauses for this long has finished the message that it was sending. */
 const PAUSE_MS = 100;
-/** A peer that never pauses is received from for this long. */
+/** A peer that does not pause is received from for this long. */
 const LATEST_MS = 1000;
-/** How long a peer that has seen the end may stay silent before the connection is closed. */
+/** How long a peer may send nothing after the local half ended, before the connection is closed. */
 const SILENCE_MS = 1000;
 
 /** What {@link Finishing} needs of its connection. */
@@ -18,27 +18,27 @@ type FinishingConnection = Pick<
 >;
 
 /**
- * Brings one connection of a listener that stops to its end, where no `stopping` handler does.
+ * Ends a connection of a listener that stops, if it has no `stopping` handler.
  *
  * @remarks
- * Bytes that had arrived are delivered first, and what follows them without a pause, for at most a second: the rest
- * of a message that was on its way. Then the connection ends its own half, and closes when the peer has ended its
- * half, or has been silent for a second after it took everything.
+ * Bytes that have arrived are delivered first, and for at most a second also bytes that follow without a pause: the rest
+ * of a message that is on its way. Then the connection ends its local half. It closes when the peer has ended its half,
+ * or has acknowledged everything and sent nothing for a second.
  */
 export class Finishing {
   readonly #timers: Timers;
   readonly #connection: FinishingConnection;
-  /** How many of the bytes that had arrived are not delivered yet. */
+  /** The number of bytes that had arrived and are not delivered yet. */
   #unread: number;
   #endBy = Number.POSITIVE_INFINITY;
   #timer: Timer | IdleTimeout | undefined;
 
-  /** @param heard - Whether bytes were ever received. */
-  constructor(timers: Timers, connection: FinishingConnection, heard: boolean) {
+  /** @param hasReceived - Whether bytes were received before. */
+  constructor(timers: Timers, connection: FinishingConnection, hasReceived: boolean) {
     this.#timers = timers;
     this.#connection = connection;
     this.#unread = connection.unreadBytes;
-    if (heard || this.#unread > 0) this.#awaitPause();
+    if (hasReceived || this.#unread > 0) this.#awaitPause();
     else this.#timer = timers.limit(FIRST_BYTES_MS, () => this.#end());
   }
 
@@ -60,7 +60,7 @@ export class Finishing {
     this.#timer?.cancel();
     const pauseMs = Math.min(PAUSE_MS, Math.max(this.#endBy - now, 0));
     this.#timer = this.#timers.limit(pauseMs, () => {
-      // A program that has paused the connection is still owed what has arrived.
+      // If the program has paused the connection, bytes that have arrived are still to be delivered.
       if (this.#unread <= 0) this.#end();
     });
   }

@@ -3,16 +3,15 @@ import { isOutOfResources } from "../engine/calls.ts";
 import type { LoopWatch } from "../sys/kernel.ts";
 import type { Host, Loop } from "./loop.ts";
 
-/** Without a descriptor to be watched by, the reactor takes a turn this often, and tries again. */
+/** If there is no free descriptor for the watch, the reactor takes a turn this often and tries again. */
 const STARVED_MS = 20;
 
 /**
- * The reactor as a guest in the runtime's own event loop, so that timers, promises, fetch and signal
- * handlers live beside it.
+ * Runs a reactor inside the runtime's event loop, next to timers, promises, fetch and signal handlers.
  *
  * @remarks
- * The runtime watches one descriptor, the engine's; when it is readable the reactor takes a turn that
- * does not wait. The reactor's timers are one timer of the runtime's, set for the earliest.
+ * The runtime watches one descriptor, the engine's. When it is readable, the reactor takes a turn that does not wait. One
+ * timer of the runtime, set for the earliest deadline, serves all timers of the reactor.
  */
 export class Hosted implements Host {
   readonly #loop: Loop;
@@ -47,7 +46,7 @@ export class Hosted implements Host {
     this.#armTimeout();
   }
 
-  /** Leaves the runtime's loop. */
+  /** Stops running inside the runtime's loop. */
   end(): void {
     this.#ended = true;
     this.#watch?.stop();
@@ -56,7 +55,7 @@ export class Hosted implements Host {
     clearTimeout(this.#starving);
   }
 
-  /** Not at once: a program that calls `run()` next has no use for a place in the runtime's loop. */
+  /** Starts after the current task, because a program that calls `run()` next needs no watch. */
   #startSoon(): void {
     if (this.#starting || this.#starving !== undefined) return;
     this.#starting = true;
@@ -95,12 +94,12 @@ export class Hosted implements Host {
     const { deadline } = this.#loop.timers;
     if (this.#ended) return;
     const leftMs = deadline - performance.now();
-    // The runtime's own timers take a millisecond at the least.
+    // A timer of the runtime takes at least a millisecond.
     if (leftMs <= 0) {
       this.wake();
       return;
     }
-    // One that is set earlier stays: it fires for nothing, which costs less than setting it anew.
+    // A timer that is set for an earlier time stays: a turn without work costs less than setting it again.
     if (deadline < this.#timeoutAt) {
       clearTimeout(this.#timeout);
       this.#timeoutAt = deadline;

@@ -1,31 +1,31 @@
 import type { Timer, Timers } from "./timers.ts";
 
-/** How often the progress of a peer is looked at while bytes for it are on their way, at the most. */
-const LOOK_MS = 1000;
+/** The longest interval between two checks of a peer with unacknowledged bytes. */
+const CHECK_MS = 1000;
 
-/** What has been written for a peer, and not taken by it. */
+/** What was written and is not acknowledged. */
 export interface Outgoing {
   readonly pendingBytes: number;
-  /** A system call. */
+  /** Each access is a system call. */
   readonly unacknowledgedBytes: number;
 }
 
 /**
- * Calls back when nothing came and the peer took nothing for a time.
+ * Calls back when nothing was received and the peer acknowledged nothing for a time.
  *
  * @remarks
- * A touch only notes the time: the timer is looked at when it fires, not each time that a byte moves.
+ * A touch only stores the time. The timer is not reset for each byte; when it fires, it is set for the time that is left.
  *
- * The kernel takes MiBs at once for a peer that reads a few KiB a second. So what counts is not when the kernel
- * took bytes, but that the peer has acknowledged some since the last look. Looks are a quarter of the time
- * apart, and a second at most while bytes are on their way: a peer that takes nothing is noticed so much later.
+ * The kernel takes MiBs at once for a peer that reads a few KiB per second. Progress is therefore not that the kernel took
+ * bytes, but that the peer has acknowledged some since the last check. Checks are a quarter of the timeout apart, and at
+ * most a second while bytes are unacknowledged. The callback is late by at most that interval.
  */
 export class IdleTimeout {
   readonly #timers: Timers;
   readonly #timeoutMs: number;
   readonly #onIdle: () => void;
   readonly #outgoing: Outgoing | null;
-  /** How many bytes the kernel has taken since this began, and how many of them the peer had at the last look. */
+  /** The bytes that the kernel has taken from the start, and those of them that were acknowledged at the last check. */
   #sent = 0;
   #acknowledged = 0;
   #outgoingOnly = false;
@@ -33,7 +33,7 @@ export class IdleTimeout {
   #progressAt: number = this.#receivedAt;
   #timer: Timer;
 
-  /** @param outgoing - Whose progress counts; without it only touches do. */
+  /** @param outgoing - The data whose progress counts. Without it only touches count. */
   constructor(
     timers: Timers,
     timeoutMs: number,
@@ -44,11 +44,11 @@ export class IdleTimeout {
     this.#timeoutMs = timeoutMs;
     this.#onIdle = onIdle;
     this.#outgoing = outgoing;
-    if (outgoing !== null) this.#acknowledged = -untaken(outgoing);
+    if (outgoing !== null) this.#acknowledged = -unacknowledged(outgoing);
     this.#timer = this.#wait(outgoing === null ? timeoutMs : timeoutMs / 4);
   }
 
-  /** Bytes came. */
+  /** Bytes were received. */
   touch(): void {
     this.#receivedAt = performance.now();
   }
@@ -58,7 +58,7 @@ export class IdleTimeout {
     this.#sent += length;
   }
 
-  /** As long as bytes are on their way, only progress with them counts, and not what comes. */
+  /** While bytes are unacknowledged, only acknowledgements count, and received bytes do not. */
   outgoingOnly(): void {
     this.#outgoingOnly = true;
   }
@@ -73,41 +73,41 @@ export class IdleTimeout {
 
   #fired(): void {
     const now = performance.now();
-    const isOutgoing = this.#look(now);
+    const isOutgoing = this.#check(now);
     const lastAt =
       isOutgoing && this.#outgoingOnly
         ? this.#progressAt
         : Math.max(this.#progressAt, this.#receivedAt);
     const left = lastAt + this.#timeoutMs - now;
     if (left > 0) {
-      const look = isOutgoing ? LOOK_MS : this.#timeoutMs;
-      this.#timer = this.#wait(Math.min(left, look, this.#nextLookMs));
+      const checkMs = isOutgoing ? CHECK_MS : this.#timeoutMs;
+      this.#timer = this.#wait(Math.min(left, checkMs, this.#nextCheckMs));
       return;
     }
     this.#receivedAt = now;
     this.#progressAt = now;
-    // Waits again before it is told: who is told may cancel.
-    this.#timer = this.#wait(this.#nextLookMs);
+    // Set before the callback, which may cancel it.
+    this.#timer = this.#wait(this.#nextCheckMs);
     this.#onIdle();
   }
 
-  get #nextLookMs(): number {
+  get #nextCheckMs(): number {
     return this.#outgoing === null ? this.#timeoutMs : this.#timeoutMs / 4;
   }
 
-  /** Notes what progress the peer has made. @returns Whether bytes are on their way to it. */
-  #look(now: number): boolean {
+  /** Stores the progress of the peer. @returns Whether bytes are queued or unacknowledged. */
+  #check(now: number): boolean {
     const outgoing = this.#outgoing;
     if (outgoing === null) return false;
     if (this.#acknowledged === this.#sent) return outgoing.pendingBytes > 0;
-    const acknowledged = this.#sent - untaken(outgoing);
+    const acknowledged = this.#sent - unacknowledged(outgoing);
     if (acknowledged > this.#acknowledged) this.#progressAt = now;
     this.#acknowledged = acknowledged;
     return acknowledged < this.#sent || outgoing.pendingBytes > 0;
   }
 }
 
-/** How many bytes the kernel has that the peer has not. */
-function untaken({ pendingBytes, unacknowledgedBytes }: Outgoing): number {
+/** The number of bytes in the kernel's send queue. */
+function unacknowledged({ pendingBytes, unacknowledgedBytes }: Outgoing): number {
   return unacknowledgedBytes - pendingBytes;
 }

@@ -28,23 +28,25 @@ import { checkCallbacks, checkTimeout } from "./options.ts";
 import { profileOf, Stream, type StreamListener, type StreamProfile } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 
-/** Where to listen, what to do with the connections, and how they are treated. */
+/** The address of a listener, the handlers of its connections, and their options. */
 export interface ListenOptions<Data = unknown>
   extends Handlers<Data>,
     ConnectionOptions,
     Omit<ListenerAddress, "nonBlocking" | "type"> {
   /**
-   * Instead of an address: a socket that listens already, opened by another thread, or handed down by
-   * whoever started this process. It is made non-blocking and close-on-exec here, and closed with the listener; the
-   * file of a unix socket stays. Options on how to open a socket say nothing then.
+   * Instead of an address: a listening socket that another thread opened or that was inherited from the parent
+   * process. It is set non-blocking and close-on-exec, and closed with the listener. The file of a unix socket is not
+   * removed. The options for opening a socket have no effect.
    */
   readonly fd?: number;
   /**
-   * Other processes or threads accept from the same socket, and each connection is to wake one of them:
-   * EPOLLEXCLUSIVE. Default false; poll and select wake all of them in any case, an io_uring one.
+   * Whether a connection wakes only one of the processes or threads that accept from the same socket. Default false.
+   *
+   * @remarks
+   * On epoll this is EPOLLEXCLUSIVE. poll and select always wake all of them, io_uring always wakes one.
    */
   readonly exclusive?: boolean;
-  /** Accepts no more than so many at once; the rest wait in the backlog. Default: no limit. */
+  /** The most open connections, from 1 up. Further connections wait in the backlog. Default: no limit. */
   readonly maxConnections?: number;
   /**
    * Called when the listener cannot accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left, accepting is
@@ -70,11 +72,11 @@ export const LISTEN_OPTIONS: NamesOf<ListenOptions> = {
 
 /** A listening socket of a reactor. */
 export interface Listener extends Disposable {
-  /** Where it listens; `null` once it is closed. */
+  /** The address that it listens on; `null` once it is closed. */
   readonly address: SocketAddress | null;
-  /** The port it listens on; -1 for a unix socket or once it is closed. */
+  /** The port that it listens on; -1 for a unix socket, or once it is closed. */
   readonly port: number;
-  /** How many of its connections are open. */
+  /** The number of open connections that it accepted. */
   readonly connections: number;
   /** The descriptor, or -1 once it is closed. */
   fileno(): number;
@@ -82,35 +84,36 @@ export interface Listener extends Disposable {
    * Stops the server gracefully.
    *
    * @remarks
-   * 1. New connections are refused. Connections that the kernel has already accepted, those in the backlog
-   *    included, are accepted and served; those that `maxConnections` or a missing descriptor keeps waiting are
-   *    accepted as others close. A client of TCP whose first packet arrives just then asks again after a second.
-   * 2. The listening descriptor is closed: as a rule before this returns.
+   * 1. New connections are refused. Connections in the backlog are accepted and served; those that `maxConnections`
+   *    or a missing descriptor holds up are accepted as others close. A TCP client whose first packet arrives at this
+   *    moment retries after a second.
+   * 2. The listening descriptor is closed, usually before this returns.
    * 3. Each connection finishes: bytes that have arrived are delivered, and then its protocol ends it (see
    *    {@link Handlers.stopping}).
    * 4. Connections that are left after `graceMs` are destroyed.
    *
-   * A second call may shorten the grace period, and never extends it. A listener given by `fd` does not refuse
-   * connections for the other processes that have it: it accepts what waits, and closes its own descriptor.
+   * A second call may shorten the grace period, and never extends it. A listener that was given by `fd` does not
+   * refuse connections on behalf of the other processes that have the socket: it accepts the backlog and closes its own
+   * descriptor.
    *
-   * @param graceMs - Milliseconds, from 0 up. 0 destroys every connection at once, and accepts none.
+   * @param graceMs - Milliseconds, from 0 up. 0 destroys every connection at once, and accepts none. Default 10,000.
    * @returns Resolves when the descriptor and all connections that this listener accepted are closed. Never
    * rejects.
    * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`
    */
   stop(graceMs?: number): Promise<void>;
   /**
-   * Stops listening at once, and leaves the connections that it accepted alone: they go on, without a limit.
+   * Stops listening at once. Connections that were accepted go on without a limit.
    *
    * @remarks
-   * Connections that wait in the backlog are reset by the kernel: their clients see `ECONNRESET`, and none is
-   * closed as if it had been served. {@link Listener.stop} serves them. Closing a `reusePort` listener serves them
-   * too, since its port goes on to be served by others. Safe to call twice.
+   * The kernel resets connections in the backlog: their clients see `ECONNRESET`, and cannot mistake this for an empty
+   * reply. {@link Listener.stop} serves them. A listener with `reusePort` serves them too, because others go on to
+   * serve its port. Calling it twice is safe.
    */
   close(): void;
 }
 
-/** How long a server has to stop, when nothing else was said. */
+/** The default grace period of a server that stops, in milliseconds. */
 export const DEFAULT_GRACE_MS = 10_000;
 
 /** The inside of a listener, for a pool of workers. */
@@ -119,7 +122,7 @@ export function acceptingOf(listener: Listener): AcceptingListener<unknown> {
   return listener as AcceptingListener<unknown>;
 }
 
-/** A listener from the inside. */
+/** A listener: it accepts connections, counts them, and stops. */
 export class AcceptingListener<Data> extends Owner implements Listener, StreamListener {
   static {
     printAs<AcceptingListener<unknown>>(AcceptingListener, (it) => it.#fields(), "Listener");
@@ -133,15 +136,15 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
    */
   onConnectionClosed: ((connection: Connection) => void) | undefined;
   #closing = false;
-  /** Whether connections are served that come after the descriptor is closed, from an io_uring. */
+  /** Whether connections are served that io_uring reports after the descriptor was closed. */
   #servesLate = false;
   #stopped: Promise<void> | undefined;
   #resolveStopped: () => void = () => {};
   #cutOffAt = Number.POSITIVE_INFINITY;
   #cutOffTimer: Timer | undefined;
-  /** Asks the connections to finish, in the next turn. */
+  /** Makes the connections finish, in the next turn. */
   #finishTimer: Timer | undefined;
-  /** Accepted by an io_uring while the listener stops, beyond `maxConnections`. */
+  /** Descriptors that io_uring accepted beyond `maxConnections` while the listener stops. */
   readonly #waiting: number[] = [];
   readonly #maxConnections: number;
   readonly #loop: Loop;
@@ -153,7 +156,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   readonly #file: SocketFile | undefined;
   #retry: Timer | undefined;
   readonly #failures = new AcceptFailures();
-  /** Accepting has failed, and is tried again by and by. */
+  /** Accepting has failed, and is retried after a delay. */
   #paused = false;
 
   constructor(loop: Loop, options: ListenOptions<Data>) {
@@ -171,9 +174,9 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
         ? openListener(kernel, { ...options, nonBlocking: true })
         : takeListener(kernel, options.fd, options);
     this.#address = readLocalAddress(kernel, this.#fd);
-    // A socket that was handed over is others' too, and its file theirs to remove.
+    // A socket that was given is shared with others, who remove its file.
     if (options.fd === undefined) this.#file = SocketFile.of(this.#address);
-    // Accepted sockets inherit it, which saves a call for each.
+    // Accepted sockets inherit the option, which saves a call for each.
     if (this.#address?.path === undefined && options.noDelay !== false) {
       setIntOption(kernel, this.#fd, IPPROTO_TCP, TCP_NODELAY, 1);
     }
@@ -191,7 +194,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     return this.#address;
   }
 
-  /** What is shown of it. */
+  /** The fields that `console.log` prints. */
   #fields(): Fields {
     const { address, connections } = this;
     return {
@@ -227,7 +230,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     if (graceMs === 0) {
       this.#cutOff();
     } else if (first) {
-      // Later, so that a handler that stops its own listener can still answer.
+      // In the next turn, so that a handler that stops its own listener can still reply.
       const finish = () => this.#eachConnection((stream) => stream.stop());
       this.#finishTimer = timers.add(0, finish, false);
       if (this.#fd >= 0) {
@@ -241,11 +244,11 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   }
 
   close(): void {
-    // Within a handler of a connection that is accepted just now, the first call goes on after it.
+    // acceptBacklog() calls handlers, which may call this again.
     if (this.#fd < 0 || this.#closing || this.stopping) return;
     this.#closing = true;
     const shares = sharesPort(this.#loop.kernel, this.#fd);
-    // Others go on to accept from the same port or socket: what was accepted here is not to be missing there.
+    // Others go on to serve the same port or socket, so connections that were accepted here must be served.
     this.#servesLate = shares || this.#options.fd !== undefined;
     if (shares) this.#acceptBacklog(Number.POSITIVE_INFINITY);
     this.abandon();
@@ -256,11 +259,11 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   }
 
   /**
-   * Accepts what waits, although the kernel has not reported it here.
+   * Accepts the backlog, although the kernel has not reported it to this listener.
    *
    * @remarks
-   * For a listener that another thread or process shares and does not look after: the kernel wakes one of them for
-   * each connection.
+   * For a listener that is shared with a thread or process that does not respond: the kernel wakes only one of them
+   * for each connection.
    */
   acceptWaiting(): void {
     if (!this.stopping && !this.#paused) this.#acceptBacklog(this.#maxConnections);
@@ -279,7 +282,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   override accepted(fd: number): void {
     if (this.#fd < 0 && !this.#servesLate) {
-      // An io_uring had accepted it already. On any other engine it would be in the backlog, and reset.
+      // io_uring had accepted it already. On any other engine it would be in the backlog, and be reset.
       this.#refuse(fd);
       return;
     }
@@ -345,7 +348,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     }
   }
 
-  /** Accepts what waits for a listener that stops, and closes the descriptor when nothing is left. */
+  /** Accepts the backlog while the listener stops, and closes the descriptor when it is empty. */
   #acceptRest(): void {
     if (!this.#acceptBacklog(this.#maxConnections)) return;
     this.#servesLate = true;
@@ -361,7 +364,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     while (this.#fd >= 0) {
       if (this.connections >= maxConnections) return false;
       const fd = acceptNow(libc, this.#fd);
-      // It has no backlog when it does not listen any more.
+      // EINVAL and EBADF: it does not listen any more, and has no backlog.
       if (fd === -ERRNO.EAGAIN || fd === -ERRNO.EINVAL || fd === -ERRNO.EBADF) return true;
       if (fd < 0) this.acceptFailed(-fd);
       else this.accepted(fd);

@@ -7,12 +7,12 @@ import { Blocks } from "./blocks.ts";
 import { Copies } from "./copies.ts";
 import { Timers } from "./timers.ts";
 
-/** An engine reports at least this many events in a turn, if there are as many: io_uring completes twenty. */
+/** An engine reports at least this many events in a turn, if it has that many: io_uring completes twenty. */
 const REPORTED_PER_TURN = 16;
-/** Turns that a limit waits for at most, beside those that all owners need. */
+/** The most turns that a limit waits for, in addition to those that all owners need. */
 const MIN_TURNS = 4;
 
-/** Whoever has a slot. It overrides what can happen to it. */
+/** The owner of a slot of the engine. It overrides the methods for the events that it can have. */
 export abstract class Owner {
   accepted(_fd: number): void {}
   acceptFailed(_errno: number): void {}
@@ -22,35 +22,35 @@ export abstract class Owner {
   returned(): void {}
   failed(_errno: number, _syscall: string): void {}
   ready(_events: number): void {}
-  /** A descriptor was closed, and this owner is among the starved. */
+  /** A descriptor was closed, and this owner is one of {@link Loop.starved}. */
   descriptorFreed(): void {}
-  /** Sends what was written since the last flush. */
+  /** Sends the data that was written since the last flush. */
   flush(): void {}
-  /** Tells that what was written has gone down below the high-water mark. */
+  /** Calls `drain`: the queued data has fallen to half of the high-water mark. */
   drain(): void {}
-  /** Gives up its slot and all else that it holds, and tells nobody. */
+  /** Releases its slot and everything else that it holds, without calling a handler. */
   abstract abandon(): void;
-  /** The reactor closes; `error` is why, if it did not do so by itself. */
+  /** The reactor closes. @param error - The reason, if the engine has failed. */
   shut(_error?: Error): void {
     this.abandon();
   }
 }
 
-/** Who lets the loop turn: the runtime's own event loop, or nobody but `run()`. */
+/** What makes the loop turn, if `run()` does not: the runtime's event loop. */
 export interface Host {
-  /** Something is to be done, although nothing is ready: turn soon. */
+  /** There is work although no descriptor is ready: the loop must turn soon. */
   wake(): void;
-  /** The first slot or timer that keeps the process alive came, or the last one went. */
+  /** The first slot or timer that keeps the process alive was added, or the last one was removed. */
   keepAlive(alive: boolean): void;
 }
 
 /**
- * The inside of a reactor: who owns which slot, what happens in a turn and in which order.
+ * The event loop of a reactor: the owners of the engine's slots, and the order of a turn.
  *
  * @remarks
- * One turn: wait; tell the owners what came, and every few call-backs send what they wrote; fire the
- * timers that are due, limits after the engine has had a turn in which it reported nothing; tell those who may write again; send. What a handler throws is kept until the turn
- * is over, so that one bad handler takes nothing from the others.
+ * One turn: wait; report events to the owners, and after every few callbacks send what they wrote; fire the timers that
+ * are due, and limits after a turn of the engine that reported nothing; call `drain`; send. An exception of a handler is
+ * kept until the turn is over, so that it does not affect other connections.
  */
 export class Loop implements Completions {
   readonly kernel: Kernel;
@@ -58,23 +58,23 @@ export class Loop implements Completions {
   readonly blocks: Blocks;
   readonly copies: Copies = new Copies();
   readonly timers: Timers;
-  /** The engine's memory, while a `data` handler has bytes of it on loan. */
+  /** The arena of the engine whose bytes are lent to a `data` handler that runs now. */
   lending: Arena | null = null;
-  /** Who could not accept for want of descriptors, and tries again when one is free. */
+  /** Owners that could not accept for lack of a descriptor. They retry when one is closed. */
   readonly starved: Set<Owner> = new Set();
   host: Host | undefined;
-  /** Whether everything is given back, and nothing may be called any more. */
+  /** Whether everything is released. Nothing may be called any more. */
   disposed = false;
-  /** Called before what was written leaves: once for all that leaves together. */
+  /** Called before written data is sent, once for all that is sent together. */
   beforeSends: (() => void) | undefined;
-  /** Called when the engine has failed, which it does for good: closes the reactor. */
+  /** Called when the engine has failed for good. Closes the reactor. */
   onEngineFailed: ((error: Error) => void) | undefined;
 
   #owners: (Owner | undefined)[] = [];
-  /** Who is at work without a slot. */
+  /** Owners without a slot that keep the process alive. */
   readonly #held: Set<Owner> = new Set();
   #freeSlots: number[] = [];
-  /** Who is to be flushed: the first `#dirtyCount` of them. Emptying an array costs more than counting. */
+  /** The owners to flush are the first `#dirtyCount`. Emptying an array costs more than counting. */
   readonly #dirty: Owner[] = [];
   #dirtyCount = 0;
   #drained: Owner[] = [];
@@ -83,7 +83,7 @@ export class Loop implements Completions {
   #flushScheduled = false;
   /** Slots and timers that keep the process alive. */
   #references = 0;
-  /** Turns in which the engine reported something while limits were overdue. */
+  /** The number of turns in which the engine reported something while limits were overdue. */
   #turnsOverdue = 0;
 
   constructor(kernel: Kernel, makeEngine: (completions: Completions) => Engine) {
@@ -98,26 +98,28 @@ export class Loop implements Completions {
     );
   }
 
-  /** Whether it is within a turn, and calls back. */
+  /** Whether a turn is in progress. */
   get turning(): boolean {
     return this.#turning;
   }
 
-  /** Whether anything is left that could ever happen. */
+  /** Whether anything is open that can have an event. */
   get alive(): boolean {
     return this.#references > 0 || this.#drained.length > 0;
   }
 
-  /** Keeps the process alive for `owner`, which has no slot yet, and closes it with the reactor. */
+  /** Keeps the process alive for `owner`, which has no slot yet, and shuts it when the reactor closes. */
   hold(owner: Owner): void {
     this.#held.add(owner);
     this.reference(1);
   }
 
-  letGo(owner: Owner): void {
+  /** Undoes {@link Loop.hold}. */
+  release(owner: Owner): void {
     if (this.#held.delete(owner)) this.reference(-1);
   }
 
+  /** Allocates a slot. */
   take(owner: Owner): number {
     const slot = this.#freeSlots.pop() ?? this.#owners.length;
     this.#owners[slot] = owner;
@@ -125,25 +127,25 @@ export class Loop implements Completions {
     return slot;
   }
 
-  /** Takes a slot back that the engine never had, or has no more. */
+  /** Frees a slot that the engine does not use. */
   giveBack(slot: number): void {
     this.#owners[slot] = undefined;
     this.#freeSlots.push(slot);
     this.reference(-1);
   }
 
-  /** Every owner of a slot. Owners that come meanwhile are not visited. */
+  /** Visits every owner of a slot. Owners that are added meanwhile are not visited. */
   forEach(visit: (owner: Owner) => void): void {
     for (const owner of [...this.#owners]) if (owner !== undefined) visit(owner);
   }
 
-  /** Hands a slot on to another owner. */
+  /** Gives a slot to another owner. */
   give(slot: number, owner: Owner): number {
     this.#owners[slot] = owner;
     return slot;
   }
 
-  /** Keeps the process alive for one thing more (`1`), or for one less (`-1`). */
+  /** Counts the things that keep the process alive: one more (`1`), or one less (`-1`). */
   reference(change: 1 | -1): void {
     const before = this.#references;
     this.#references += change;
@@ -151,11 +153,11 @@ export class Loop implements Completions {
     else if (this.#references === 0) this.host?.keepAlive(false);
   }
 
-  /** `owner` has something to send: it will be flushed when the engine settles. */
+  /** Flushes `owner` when the engine settles. */
   markDirty(owner: Owner): void {
     this.#dirty[this.#dirtyCount++] = owner;
     if (this.#turning || this.#flushScheduled) return;
-    // Written from outside of a turn, by a promise or a timer: all it writes leaves as one send.
+    // Written outside a turn, by a promise or a timer: everything it writes leaves in one send.
     this.#flushScheduled = true;
     queueMicrotask(() => {
       this.#flushScheduled = false;
@@ -163,19 +165,19 @@ export class Loop implements Completions {
     });
   }
 
-  /** Calls back when what is under way has returned, also in `run()`, which leaves no time for microtasks. */
+  /** Calls back when the current callback has returned, also under `run()`, where microtasks do not run. */
   soon(callback: () => void): void {
     if (this.#turning) this.timers.add(0, callback, true);
     else queueMicrotask(callback);
   }
 
-  /** `owner` may write again: it will hear of it once, at the end of this turn or of the next. */
+  /** Calls `drain` of `owner` once, at the end of this turn or of the next. */
   markDrained(owner: Owner): void {
     this.#drained.push(owner);
     if (!this.#turning) this.host?.wake();
   }
 
-  /** A handler threw and nobody caught it: the process is to fail, once this turn is over. */
+  /** Fails the process with an exception of a handler, once this turn is over. */
   fail(error: unknown): void {
     if (this.#turning) this.#failures.push(error);
     else
@@ -187,7 +189,7 @@ export class Loop implements Completions {
   flush(): void {
     const dirty = this.#dirty;
     if (this.beforeSends !== undefined) this.#invoke(this.beforeSends);
-    // Not for-of over a copy: a flush that fails closes, and what is called then may write to others.
+    // An index and no copy: a flush that fails calls handlers, which may write to other connections.
     for (let i = 0; i < this.#dirtyCount; i++) (dirty[i] as Owner).flush();
     this.#dirtyCount = 0;
   }
@@ -195,10 +197,10 @@ export class Loop implements Completions {
   /**
    * One turn.
    *
-   * @param timeoutMs - The longest to wait, -1 for ever; timers shorten it.
-   * @returns How many things happened.
-   * @throws what a handler threw that had no `error` to go to; an AggregateError when there are several; what the
-   * engine fails with, after which the reactor is closed.
+   * @param timeoutMs - The longest wait in milliseconds; -1 waits without a limit. Timers shorten it.
+   * @returns The number of events that were handled.
+   * @throws the exception of a handler if there was no `error` handler for it; an AggregateError of several; the error of
+   * an engine that fails, after which the reactor is closed.
    */
   turn(timeoutMs: number): number {
     if (this.#turning) return 0;
@@ -216,13 +218,13 @@ export class Loop implements Completions {
     } finally {
       this.#turning = false;
     }
-    // What was written on being told of room may have gone just now, and nothing else may ever happen.
+    // Data that a `drain` handler wrote may be sent by now, and then no event of the engine follows.
     if (this.#drained.length > 0 || this.timers.overdue > 0) this.host?.wake();
     if (this.#failures.length > 0) this.#throw();
     return happened;
   }
 
-  /** Has the engine start what was asked for, before the loop may not turn for a while. */
+  /** Submits pending operations to the engine, because the loop may not turn for a while. */
   submit(): void {
     try {
       this.engine.submit();
@@ -231,14 +233,14 @@ export class Loop implements Completions {
     }
   }
 
-  /** Ends whatever has a slot, or waits for one. */
+  /** Shuts every owner. */
   shut(error?: Error): void {
     for (const owner of this.#held) owner.shut(error);
     for (const owner of this.#owners) owner?.shut(error);
     this.#drained = [];
   }
 
-  /** Ends everything at once. */
+  /** Shuts every owner and releases everything at once. */
   dispose(error?: Error): void {
     this.shut(error);
     this.disposed = true;
@@ -258,7 +260,7 @@ export class Loop implements Completions {
     return new SysError(syscall, errno, { fd, hint: this.descriptorHint(errno) });
   }
 
-  /** What the loop and its engine have in use. The timers that a program has set are its own, and are not counted. */
+  /** What the loop and its engine have in use. The program's own timers are not counted. */
   balance(): Balance {
     return {
       ...this.engine.balance(),
@@ -271,7 +273,7 @@ export class Loop implements Completions {
     };
   }
 
-  // What the engine tells, in the order of Completions.
+  // The reports of the engine, in the order of Completions.
 
   accepted(slot: number, fd: number): void {
     this.#owners[slot]?.accepted(fd);
@@ -334,7 +336,7 @@ export class Loop implements Completions {
     }
   }
 
-  /** Whatever is open would never be heard of again. */
+  /** Nothing that is open can have an event any more. */
   #engineFailed(error: unknown): never {
     this.#turning = false;
     this.onEngineFailed?.(error as Error);
@@ -342,11 +344,11 @@ export class Loop implements Completions {
   }
 
   /**
-   * Fires limits that were overdue before the engine's last turn, once it reports nothing that has arrived by then.
+   * Fires limits that were overdue before the engine's last turn, if nothing that arrived before is unreported.
    *
    * @remarks
-   * An engine reports a few of those that are ready in a turn, the ones that have waited for longest first. Those
-   * that are always ready again do not delay a limit for more turns than all owners need.
+   * An engine reports some of the ready descriptors in a turn, those first that have waited longest. Descriptors that
+   * are always ready do not delay a limit for more turns than all owners need.
    */
   #fireLimits(overdue: number, reported: number): number {
     const owners = this.#owners.length - this.#freeSlots.length;
@@ -367,7 +369,7 @@ export class Loop implements Completions {
   #drain(): number {
     const drained = this.#drained;
     this.#drained = [];
-    // Who can write more at once, and is drained at once, has its turn after all the others.
+    // An owner that fills and drains again meanwhile waits for the next turn.
     for (const owner of drained) owner.drain();
     return drained.length;
   }

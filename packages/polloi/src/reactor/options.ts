@@ -12,9 +12,9 @@ import {
 } from "./connection.ts";
 
 /**
- * A timeout among options: milliseconds from 0 up, or left out.
+ * Checks a timeout in milliseconds, from 0 up; undefined passes.
  *
- * @throws `ERR_INVALID_TIMEOUT`
+ * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`
  */
 export function checkTimeout(name: string, timeoutMs: number | undefined): void {
   if (timeoutMs === undefined) return;
@@ -28,9 +28,11 @@ export function checkTimeout(name: string, timeoutMs: number | undefined): void 
 const HANDLER_NAMES = Object.keys(HANDLERS) as (keyof Handlers)[];
 
 /**
- * @param of - The function that takes the options, for a message.
- * @param names - The names of all of its options.
- * @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT`
+ * Checks handlers and the options of a connection.
+ *
+ * @param of - The name of the function that takes the options, for the message.
+ * @param names - The names of all options of that function.
+ * @throws TypeError `ERR_INVALID_OPTION`; TypeError or RangeError `ERR_INVALID_TIMEOUT`
  */
 export function checkConnectionOptions<Data>(
   options: Handlers<Data> & ConnectionOptions,
@@ -54,19 +56,19 @@ export function checkData(bytes: Uint8Array | string): void {
   throw typeError("ERR_INVALID_DATA", `Cannot write ${show(bytes)}: give a string or a Uint8Array`);
 }
 
-/** Of another realm it may be, so what it is made of decides. @throws TypeError `ERR_INVALID_OPTION` */
+/** Accepts errors of other realms, so `instanceof` cannot decide. @throws TypeError `ERR_INVALID_OPTION` */
 export function checkError(error: Error): void {
   if (typeof error === "object" && error !== null && typeof error.message === "string") return;
   throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(error)} as an error: give an Error`);
 }
 
-/** @throws `ERR_INVALID_OPTION` when it is no function. */
+/** @throws TypeError `ERR_INVALID_OPTION` unless it is a function. */
 export function checkCallback(callback: unknown): void {
   if (typeof callback === "function") return;
   throw typeError("ERR_INVALID_OPTION", `Cannot call back ${show(callback)}: give a function`);
 }
 
-/** @throws `ERR_INVALID_OPTION` when one of `names` in `options` is there and is no function. */
+/** @throws TypeError `ERR_INVALID_OPTION` if one of `names` in `options` is set and is not a function. */
 export function checkCallbacks<T extends object>(
   options: T,
   names: readonly (keyof T & string)[],

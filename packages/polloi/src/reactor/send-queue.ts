@@ -5,11 +5,11 @@ import { type Block, SMALL_BYTES } from "./blocks.ts";
 import type { OutgoingFile } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 
-/** UTF-8 has at most so many bytes for one UTF-16 code unit. */
+/** The most bytes that UTF-8 has for one UTF-16 code unit. */
 const MOST_PER_CHAR = 3;
-/** What half a pair of surrogates is encoded as: U+FFFD. */
+/** The length of U+FFFD, which a lone surrogate is encoded as. */
 const REPLACEMENT_BYTES = 3;
-/** Text up to here is encoded where it is sent from, which saves an array and a copy. */
+/** Text up to this length is encoded into the block that it is sent from, which saves an array and a copy. */
 const IN_PLACE_CHARS = 2048;
 
 /** Arrays of more bytes, and strings of more UTF-16 code units, are not copied when they are written. */
@@ -18,31 +18,31 @@ export const COPIED_BYTES = 262_144;
 const encoder = new TextEncoder();
 
 /**
- * Bytes that wait to be sent by one slot: the half of a stream that writes.
+ * The bytes that a stream has to send.
  *
  * @remarks
- * A base class rather than an object of its own, since there are thousands of these.
+ * A base class of the stream instead of an object of its own, because a server holds thousands.
  *
  * ```text
  *   head                        tail
  *   [ sent | in flight | waiting ] -> [ waiting ]
  * ```
  *
- * Bytes that are written back from where they were received stand in a lent block, which can only be the
- * head: they are sent from there, or copied when they cannot all go at once.
+ * Bytes that are written from the receive buffer are a lent block, which can only be the head: they are sent from
+ * there, or copied if they cannot all be sent at once.
  *
- * Large arrays and strings stand in the chain as blocks without memory. When one is the next to be sent, a piece
- * of it is copied into a block before it; so a peer that does not read costs a few blocks, whatever waits for it.
+ * Large arrays and strings are blocks without memory. When one is the next to be sent, a part of it is copied into a block
+ * before it, so a peer that does not read occupies a few blocks, however much is queued for it.
  *
- * A file stands in the chain as a block without memory. It is sent when it is the head and nothing is in
- * flight; what the engine leaves of it counts as in flight until it may go on.
+ * A file is a block without memory. It is sent when it is the head and nothing is in flight. What the engine has not sent
+ * of it counts as in flight until the engine can go on.
  */
 export abstract class SendQueue extends Owner {
   pendingBytes = 0;
-  /** How many of the bytes are in files, and how many files there are. */
+  /** The number of bytes in files, and the number of files. */
   protected fileBytes = 0;
   protected files = 0;
-  /** How many arrays and strings are not copied whole yet. */
+  /** The number of arrays and strings that are not copied completely yet. */
   protected sources = 0;
   protected readonly loop: Loop;
   #head: Block | null = null;
@@ -54,17 +54,17 @@ export abstract class SendQueue extends Owner {
     this.loop = loop;
   }
 
-  /** The kernel has taken so many bytes; `pendingBytes` says how many are left. */
-  protected abstract went(length: number): void;
+  /** The kernel has taken `length` bytes. `pendingBytes` says how many are left. */
+  protected abstract onSent(length: number): void;
 
-  /** An array that was written has no bytes left where there were some: it was detached. */
-  protected abstract sourceLost(): void;
+  /** The buffer of an array was detached or shrunk before the array was sent. */
+  protected abstract onSourceDetached(): void;
 
-  /** A file has gone, or never will, because of `error`. May do anything to the stream. */
+  /** A file was sent, or cannot be because of `error`. Calls the program, which may do anything to the stream. */
   protected abstract fileDone(file: OutgoingFile, error?: Error): void;
 
-  /** The files that have not gone, in order; the first of them perhaps in part. */
-  protected filesLeft(): OutgoingFile[] {
+  /** The files that are not sent, in order; the first may be sent in part. */
+  protected unsentFiles(): OutgoingFile[] {
     const left: OutgoingFile[] = [];
     if (this.files === 0) return left;
     for (let block = this.#head; block !== null; block = block.next) {
@@ -73,13 +73,13 @@ export abstract class SendQueue extends Owner {
     return left;
   }
 
-  /** What a person can do about a call that failed, if it is the fault of the file whose turn it is. */
+  /** The hint for a call that failed because of the file that is being sent; otherwise undefined. */
   protected hintOf(errno: number, syscall: string): string | undefined {
     const file = this.#head === null ? null : this.#head.file;
     return file === null || syscall !== "sendfile" ? undefined : fileHint(errno, file);
   }
 
-  /** Puts bytes at the end: borrowed where they were lent to a handler, copied from anywhere else. */
+  /** Appends bytes. They are sent without a copy if they are lent to a handler, and otherwise copied. */
   protected append(bytes: Uint8Array): void {
     const { lending, blocks } = this.loop;
     this.pendingBytes += bytes.length;
@@ -93,7 +93,7 @@ export abstract class SendQueue extends Owner {
     }
   }
 
-  /** Puts text at the end, as UTF-8. */
+  /** Appends text as UTF-8. */
   protected appendText(text: string): void {
     const { length } = text;
     if (length > COPIED_BYTES) {
@@ -112,7 +112,7 @@ export abstract class SendQueue extends Owner {
     this.pendingBytes += written;
   }
 
-  /** Puts a file at the end. */
+  /** Appends a file. */
   protected appendFile(file: OutgoingFile): void {
     const block = this.loop.blocks.ofFile(file);
     this.pendingBytes += file.length;
@@ -132,7 +132,7 @@ export abstract class SendQueue extends Owner {
     this.#tail = block;
   }
 
-  /** Nothing waits to be sent, not even a file of no bytes. */
+  /** Whether the queue is empty, without even a file of 0 bytes. */
   protected get isEmpty(): boolean {
     return this.pendingBytes === 0 && this.files === 0 && this.sources === 0;
   }
@@ -177,7 +177,7 @@ export abstract class SendQueue extends Owner {
       }
       block.start += taken;
       if (taken === length) this.#dropHead(block);
-      else if (lent) this.keepLent();
+      else if (lent) this.copyLent();
       else this.#inFlight = length - taken;
       this.#took(taken);
       if (this.#inFlight > 0) return;
@@ -186,9 +186,9 @@ export abstract class SendQueue extends Owner {
   }
 
   /**
-   * Copies the next piece of an array or a string into memory, before what is left of it.
+   * Copies the next part of an array or a string into a block before what is left of it.
    *
-   * @returns The block with the piece; null when the stream has failed.
+   * @returns The block with the part; null if the stream has failed.
    */
   #copyPiece(before: Block | null, block: Block, source: Uint8Array | string): Block | null {
     const { blocks } = this.loop;
@@ -204,7 +204,7 @@ export abstract class SendQueue extends Owner {
     const room = piece.bytes.length;
     if (typeof source === "string") {
       const { read, written } = encoder.encodeInto(source.slice(at, at + room), piece.bytes);
-      // A pair of surrogates that the slice has cut is one character, and left for the next piece.
+      // A surrogate pair that the slice has split is left for the next part.
       const cut =
         read === room && at + read < source.length && isHighSurrogate(source, at + read - 1);
       block.sourceAt += cut ? read - 1 : read;
@@ -217,7 +217,7 @@ export abstract class SendQueue extends Owner {
     }
     if (piece.end === 0) {
       blocks.give(piece);
-      this.sourceLost();
+      this.onSourceDetached();
       return null;
     }
     block.start += piece.end;
@@ -228,7 +228,7 @@ export abstract class SendQueue extends Owner {
     else before.next = piece;
     if (isLast) {
       this.sources--;
-      // Runtimes count lone surrogates differently from what they encode them as.
+      // The length that runtimes count for a lone surrogate differs from its encoding.
       this.pendingBytes -= block.end - block.start;
       piece.next = block.next;
       if (this.#tail === block) this.#tail = piece;
@@ -237,7 +237,7 @@ export abstract class SendQueue extends Owner {
     return piece;
   }
 
-  /** Sends what goes of a file. @returns Whether all of it went, and the stream is still there. */
+  /** Sends a file as far as the socket takes it. @returns Whether it is sent, and the stream is still open. */
   #sendFile(slot: number, block: Block, file: OutgoingFile): boolean {
     const length = block.end - block.start;
     // -0 becomes 0: Deno's foreign-function interface does not take it.
@@ -257,7 +257,7 @@ export abstract class SendQueue extends Owner {
     this.#dropHead(block);
     this.files--;
     this.pendingBytes -= taken;
-    this.went(taken);
+    this.onSent(taken);
     this.fileDone(file);
     return this.#head !== null;
   }
@@ -277,12 +277,12 @@ export abstract class SendQueue extends Owner {
 
   override returned(): void {
     this.#inFlight = 0;
-    this.keepLent();
+    this.copyLent();
     this.flush();
   }
 
-  /** Copies what is lent, because it cannot be sent before the engine settles. */
-  protected keepLent(): void {
+  /** Copies a lent block, because it cannot be sent before the engine settles. */
+  protected copyLent(): void {
     const lent = this.#head;
     if (lent === null || !lent.lent) return;
     const rest = lent.next;
@@ -297,7 +297,7 @@ export abstract class SendQueue extends Owner {
     this.#tail = tail;
   }
 
-  /** Drops everything. To be called once the engine sends nothing of it any more. */
+  /** Drops everything. Must be called after the engine has stopped sending from the blocks. */
   protected drop(): void {
     while (this.#head !== null) this.#dropHead(this.#head);
     this.#inFlight = 0;
@@ -316,7 +316,7 @@ export abstract class SendQueue extends Owner {
   #took(length: number): void {
     if (length === 0) return;
     this.pendingBytes -= length;
-    this.went(length);
+    this.onSent(length);
   }
 
   #copy(bytes: Uint8Array): void {
@@ -331,7 +331,7 @@ export abstract class SendQueue extends Owner {
     }
   }
 
-  /** The block that the next bytes go to, which has room for some of them if not for all. */
+  /** The block to append the next bytes to. It has room for at least some of them. */
   #blockFor(length: number): Block {
     const { blocks } = this.loop;
     const tail = this.#tail;
@@ -343,7 +343,7 @@ export abstract class SendQueue extends Owner {
     const isMemory = !tail.lent && tail.file === null && tail.source === null;
     const room = isMemory ? tail.bytes.length - tail.end : 0;
     if (room >= length) return tail;
-    // A small one is alone. What is written piece by piece moves on into a large one, to be one send.
+    // A small block is used alone. Several writes move to a large block, so that they leave in one send.
     if (tail.bytes.length === SMALL_BYTES && !tail.lent && this.#inFlight === 0) {
       const large = blocks.take();
       large.bytes.set(tail.bytes.subarray(tail.start, tail.end));
@@ -365,20 +365,20 @@ function isHighSurrogate(text: string, at: number): boolean {
   return unit >= 0xd800 && unit < 0xdc00;
 }
 
-/** What a send is told of the block behind it: SEND_* bits. */
+/** SEND_* bits that describe the next block to the engine. */
 function followed(next: Block | null): number {
   if (next === null) return 0;
   if (next.file === null) return SEND_MORE;
   return next.end > next.start ? SEND_BEFORE_FILE : 0;
 }
 
-/** Why a file did not go when its connection closed without an error. */
+/** The error of a file that is not sent because its connection closed without an error. */
 export function fileCancelled({ fd }: OutgoingFile): SysError {
   const hint = "the connection was closed before all of the file was sent";
   return new SysError("sendfile", ERRNO.ECANCELED, { fd, hint });
 }
 
-/** What a person can do when sendfile(2) fails for the file's sake; undefined when it is the peer's. */
+/** The hint if sendfile(2) fails because of the file; undefined if it fails because of the peer. */
 function fileHint(errno: number, { fd }: OutgoingFile): string | undefined {
   switch (errno) {
     case ERRNO.ENODATA:

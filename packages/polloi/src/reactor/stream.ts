@@ -34,7 +34,7 @@ import {
 } from "./options.ts";
 import { fileCancelled, SendQueue } from "./send-queue.ts";
 
-/** The listener of a connection, as the connection sees it. */
+/** What a connection needs of its listener. */
 export interface StreamListener {
   /** Whether `stop` was called. */
   readonly stopping: boolean;
@@ -42,7 +42,7 @@ export interface StreamListener {
   closed(connection: Connection): void;
 }
 
-/** What connections of one listener, or one connect, have in common; shared, so that each costs less. */
+/** What the connections of one listener, or of one connect, share, so that each one takes less memory. */
 export interface StreamProfile<Data> {
   readonly handlers: Handlers<Data>;
   readonly zeroCopy: boolean;
@@ -53,58 +53,61 @@ export interface StreamProfile<Data> {
   readonly listener: StreamListener | undefined;
 }
 
-/** How long a closing connection waits for the end of a peer that is still sending. */
-const LINGER_MS = 1000;
-/** How long a closing connection waits for a peer that takes nothing of what there is for it. */
+/** How long a lingering close waits for the peer to end its half. */
+const LINGERING_CLOSE_MS = 1000;
+/** How long a closing connection waits for a peer that acknowledges nothing. */
 const CLOSING_MS = 30_000;
 
 // The state of a stream: bits of one number, because a server holds thousands of streams.
 const CONNECTING = 1;
-/** `end` was called: after what waits comes the end. */
+/** `end` was called: the local half ends after the queued data. */
 const ENDING = 2;
-/** The own half is shut down. */
+/** The local half is shut down. */
 const ENDED = 4;
-/** The peer's half is. */
+/** The peer's half is shut down. */
 const PEER_ENDED = 8;
 /** `close` was called. */
 const CLOSING = 16;
-/** Closing, all sent; reading to the peer's end so that no reset overtakes what it was sent. */
+/**
+ * In a lingering close: everything is sent, and what the peer still sends is discarded until it ends its half. A reset
+ * would make the peer lose data that it has not read.
+ */
 const LINGERING = 32;
 const CLOSED = 64;
 const PAUSED = 128;
-/** In the loop's list of those to be flushed. */
+/** In the loop's list of streams to flush. */
 const DIRTY = 256;
 /** `write` returned false. */
 const FULL = 512;
-/** Full once, and now below half: in the loop's list of those to be told. */
+/** Was full, and is below half of the high-water mark: in the loop's list of streams to call `drain` of. */
 const DRAINED = 1024;
-/** Bytes were received at some time. */
-const HEARD = 2048;
-/** Its listener stops, and it knows. */
+/** Bytes were received. */
+const HAS_RECEIVED = 2048;
+/** Its listener stops, and the stream was notified. */
 const STOPPING = 4096;
-/** The peer's half has ended, and the handlers that the stream was handed over to have not been called with it. */
-const END_OWED = 8192;
+/** The peer's half ended before `handOver`, and the new handlers were not called with it yet. */
+const END_PENDING = 8192;
 
 /**
- * A connection from the inside: what the loop tells it, and what it does about it.
+ * A connection: it handles the events of its slot, and calls the handlers.
  *
  * @remarks
- * Few fields, since there are thousands of these: bits instead of booleans, bytes in a chain of blocks
- * that is empty for all but the busy ones, everything shared in the profile.
+ * A server holds thousands of streams, so a stream has few fields: bits instead of booleans, queued data in a chain of
+ * blocks that is empty for most, and everything shared in the profile.
  */
 export class Stream<Data> extends SendQueue implements Connection<Data> {
   static {
     printAs<Stream<unknown>>(Stream, (it) => it.#fields(), "Connection");
   }
 
-  // Undefined until its owner sets it, whatever the type says: so it is documented.
+  // Undefined until the program sets it, as documented, although the type does not say so.
   data: Data = undefined as Data;
   #profile: StreamProfile<Data>;
   #slot = -1;
   #fd = -1;
   #bits = 0;
   #idle: IdleTimeout | null = null;
-  /** What it is part of while it connects, or while its listener stops; given up when it closes. */
+  /** Its connector while it connects, or its {@link Finishing} while its listener stops. Abandoned when it closes. */
   #attached: { abandon(): void } | null = null;
 
   constructor(loop: Loop, profile: StreamProfile<Data>, connecting: boolean) {
@@ -153,7 +156,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   write(bytes: Uint8Array | string): boolean {
     checkData(bytes);
-    // What the peer has done is no fault of the caller, who may be writing to many connections.
+    // No error: the peer may have ended the connection, and the caller may be writing to many.
     if (this.#is(ENDING | CLOSING | CLOSED) || this.#isStuck()) return false;
     if (typeof bytes === "string") this.appendText(bytes);
     else this.append(bytes);
@@ -167,7 +170,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   sendFile(file: OutgoingFile): boolean {
     checkOutgoingFile(file);
     if (this.#is(ENDING | CLOSING | CLOSED) || this.#isStuck()) {
-      // Not at once, so that it is the same whatever became of the connection.
+      // Not at once, so that `done` is never called from within sendFile.
       this.loop.soon(() => this.fileDone(file, fileCancelled(file)));
     } else {
       this.appendFile(file);
@@ -189,7 +192,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSING | CLOSED)) return;
     this.#bits |= CLOSING;
     if (!this.isEmpty) {
-      // While it connects, it goes on to do so: what was written is to be sent.
+      // A stream that connects goes on to do so, since its data must be sent.
       if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
       this.#idle ??= this.#idleTimeout(CLOSING_MS, () => this.#timedOut());
     } else if (this.#is(CONNECTING)) {
@@ -202,8 +205,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   destroy(error?: Error): void {
     if (error !== undefined) checkError(error);
     if (this.#is(CLOSED)) return;
-    const files = this.filesLeft();
-    // What is cut short is not to look whole. A unix socket has no reset, and ends.
+    const files = this.unsentFiles();
+    // A reset, so that the peer does not take its data for complete. A unix socket has no reset, and ends.
     if (this.#fd >= 0 && !this.isEmpty) resetOnClose(this.loop.kernel, this.#fd);
     this.abandon();
     const { handlers, listener } = this.#profile;
@@ -232,7 +235,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (!this.#is(PAUSED) || this.#is(CLOSED | CLOSING)) return;
     this.#bits &= ~PAUSED;
     if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, true);
-    if (this.#is(END_OWED)) this.loop.soon(() => this.#deliverEnd());
+    if (this.#is(END_PENDING)) this.loop.soon(() => this.#deliverEnd());
   }
 
   handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next> {
@@ -243,14 +246,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     next.data = undefined as Next;
     this.setIdleTimeout(next.#profile.idleTimeoutMs);
     if (this.#is(STOPPING)) {
-      // The protocol that it is handed to does not know yet.
+      // The new protocol has not been notified yet.
       this.#attached?.abandon();
       this.#attached = null;
       this.#bits &= ~STOPPING;
       this.loop.timers.add(0, () => this.stop(), false);
     }
     if (this.#is(PEER_ENDED)) {
-      this.#bits |= END_OWED;
+      this.#bits |= END_PENDING;
       this.loop.timers.add(0, () => this.#deliverEnd(), false);
     }
     return next;
@@ -259,7 +262,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   setIdleTimeout(timeoutMs: number): void {
     delayOf(timeoutMs);
     checkTimeout("the idle timeout", timeoutMs);
-    // What closes has a time of its own.
+    // A closing stream has its own timeout.
     if (this.#is(CLOSING | CLOSED)) return;
     this.#idle?.cancel();
     this.#idle = null;
@@ -271,14 +274,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.close();
   }
 
-  // What the rest of the reactor tells it.
+  // Called by the rest of the reactor.
 
   /** The listener that accepted it, if one did. */
   get listener(): StreamListener | undefined {
     return this.#profile.listener;
   }
 
-  /** What is to be given up when the stream is, as long as it is connecting. */
+  /** Sets the connector to abandon if the stream is closed while it connects. */
   connecting(connector: { abandon(): void }): void {
     this.#attached = connector;
   }
@@ -288,11 +291,11 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSING | CLOSED | STOPPING)) return;
     this.#bits |= STOPPING;
     if (this.#profile.handlers.stopping !== undefined) {
-      this.#tell("stopping");
+      this.#call("stopping");
       return;
     }
-    const finishing = new Finishing(this.loop.timers, this, this.#is(HEARD));
-    // It may have ended the connection already.
+    const finishing = new Finishing(this.loop.timers, this, this.#is(HAS_RECEIVED));
+    // Finishing may have closed the connection already.
     if (this.#is(CLOSED)) finishing.abandon();
     else this.#attached = finishing;
   }
@@ -300,8 +303,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   /**
    * Its descriptor is connected.
    *
-   * @param slot - The slot that the descriptor has already, or -1.
-   * @returns 0, or `-errno` when the engine cannot have it; then the descriptor is the caller's still.
+   * @param slot - The slot that the descriptor already has, or -1.
+   * @returns 0, or `-errno` if the engine refuses the descriptor, which stays the caller's then.
    */
   opened(fd: number, slot = -1): number {
     const loop = this.loop;
@@ -321,8 +324,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     const { idleTimeoutMs } = this.#profile;
     if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
     else if (this.#is(ENDING)) this.#limitEnding();
-    this.#tell("open");
-    // What was written, and perhaps ended, while it was connecting.
+    this.#call("open");
+    // Sends what was written while it was connecting.
     if (wasConnecting) this.flush();
     return 0;
   }
@@ -333,7 +336,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.#peerEnded();
       return;
     }
-    this.#bits |= HEARD;
+    this.#bits |= HAS_RECEIVED;
     const { handlers, zeroCopy } = this.#profile;
     if (this.#is(CLOSING)) return;
     if (handlers.data !== undefined) {
@@ -355,14 +358,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   override failed(errno: number, syscall: string): void {
-    // All was sent and the connection is only kept for the peer's sake: then this is no failure.
     const hint = this.hintOf(errno, syscall);
     const error = new SysError(syscall, errno, { fd: this.#fd, hint });
+    // In a lingering close everything was sent: this is no failure.
     if (this.#is(LINGERING)) {
       this.destroy();
       return;
     }
-    // Whatever failed, the peer must not take what it has received for all of it.
+    // A reset, so that the peer does not take what it has received for complete.
     if (this.#fd >= 0) resetOnClose(this.loop.kernel, this.#fd);
     this.destroy(error);
   }
@@ -370,14 +373,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   override flush(): void {
     this.#bits &= ~DIRTY;
     if ((this.#bits & (CONNECTING | CLOSED)) !== 0) {
-      this.keepLent();
+      this.copyLent();
       return;
     }
     this.sendFrom(this.#slot);
     if (this.isEmpty && !this.#is(CLOSED)) this.#allSent();
   }
 
-  protected override sourceLost(): void {
+  protected override onSourceDetached(): void {
     this.destroy(
       typeError(
         "ERR_INVALID_DATA",
@@ -394,7 +397,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
   }
 
-  protected override went(length: number): void {
+  protected override onSent(length: number): void {
     if (this.#idle !== null) this.#idle.sent(length);
     if (!this.#is(FULL) || this.#is(DRAINED) || !this.#isLow()) return;
     this.#bits |= DRAINED;
@@ -403,10 +406,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   override drain(): void {
     this.#bits &= ~DRAINED;
-    // Written to since, and full again: told when that has gone too. After the end there is nobody to tell.
+    // If it is full again, `drain` follows later. After the end of the local half there is nothing to write.
     if (!this.#isLow() || this.#is(ENDING | CLOSING | CLOSED)) return;
     this.#bits &= ~FULL;
-    this.#tell("drain");
+    this.#call("drain");
   }
 
   override shut(error?: Error): void {
@@ -422,12 +425,12 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     const slot = this.#slot;
     this.#slot = -1;
     this.#fd = -1;
-    // Closed before the blocks go: until then an engine may still be sending from them.
+    // Before the blocks are freed: until the slot is closed, the engine may be sending from them.
     if (slot >= 0) this.loop.engine.close(slot);
     this.drop();
   }
 
-  /** What is shown of it. */
+  /** The fields that `console.log` prints. */
   #fields(): Fields {
     const shown = (address: SocketAddress | null) =>
       address === null ? null : formatAddress(address);
@@ -449,7 +452,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     return isWhole && this.pendingBytes <= this.#profile.highWaterBytes / 2;
   }
 
-  /** Whether the peer does not read: too much waits in memory. Then the connection is closed. */
+  /** Fails the connection if more than `maxPendingBytes` are queued in memory. @returns Whether it did. */
   #isStuck(): boolean {
     const { maxPendingBytes } = this.#profile;
     const waiting = this.pendingBytes - this.fileBytes;
@@ -465,7 +468,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.loop.markDirty(this);
   }
 
-  /** Nothing waits to be sent. */
+  /** The queue is empty. */
   #allSent(): void {
     if (this.#is(CLOSING)) {
       if (this.#is(LINGERING)) return;
@@ -493,14 +496,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
     if (this.#is(CLOSING)) return;
     if (this.#profile.handlers.end === undefined) this.end();
-    else this.#tell("end");
+    else this.#call("end");
     if (this.#is(ENDED)) this.destroy();
   }
 
-  /** Calls the handlers that it was handed over to with an end that came before that. */
+  /** Calls `end` of the handlers that were set by `handOver`, if the peer's half ended before that. */
   #deliverEnd(): void {
-    if (!this.#is(END_OWED) || this.#is(PAUSED | CLOSING | CLOSED)) return;
-    this.#bits &= ~END_OWED;
+    if (!this.#is(END_PENDING) || this.#is(PAUSED | CLOSING | CLOSED)) return;
+    this.#bits &= ~END_PENDING;
     this.#peerEnded();
   }
 
@@ -508,14 +511,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     return new IdleTimeout(this.loop.timers, timeoutMs, onIdle, this);
   }
 
-  /** Gives up a peer that does not take what it is sent before the end. */
+  /** Limits how long the peer may take to acknowledge the data before the end. */
   #limitEnding(): void {
     if (this.#is(CONNECTING | CLOSING)) return;
     this.#idle ??= this.#idleTimeout(CLOSING_MS, () => {
       if (this.unacknowledgedBytes > 0) {
         this.#timedOut();
       } else {
-        // It has everything, and ends its own half when it likes.
+        // The peer has received everything, and may end its half at any time.
         this.#idle?.cancel();
         this.#idle = null;
       }
@@ -530,14 +533,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.#is(CLOSING) ||
       (this.#is(ENDING) && this.unacknowledgedBytes > 0);
     if (givesUp) this.#timedOut();
-    else this.#tell("timeout");
+    else this.#call("timeout");
   }
 
   #timedOut(): void {
     this.#giveUp(new SysError("idle", ERRNO.ETIMEDOUT, { fd: this.#fd }));
   }
 
-  /** Closes what a peer has taken too long for. The kernel is not to keep for minutes what the peer does not take. */
+  /** Closes after a timeout. A reset, so that the kernel does not keep unacknowledged data for minutes. */
   #giveUp(error?: Error): void {
     if (this.#fd >= 0 && readUntaken(this.loop.kernel, this.#fd) > 0) {
       resetOnClose(this.loop.kernel, this.#fd);
@@ -545,7 +548,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.destroy(error);
   }
 
-  #tell(what: "open" | "drain" | "end" | "timeout" | "stopping"): void {
+  #call(what: "open" | "drain" | "end" | "timeout" | "stopping"): void {
     try {
       this.#profile.handlers[what]?.(this);
     } catch (thrown) {
@@ -577,7 +580,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 }
 
-/** The profile that handlers and options make, with every default in its place. */
+/** The profile of handlers and options, with all defaults. */
 export function profileOf<Data>(
   options: Handlers<Data> & ConnectionOptions,
   listener?: StreamListener,
@@ -601,22 +604,21 @@ function stateOf(bits: number): ConnectionState {
 }
 
 /**
- * Ends the own half of a connection of which all is sent, and gives the peer time to end its own.
+ * Begins a lingering close: ends the local half, and gives the peer time to end its own.
  *
  * @remarks
- * A peer that is slow to take what the kernel has for it is waited for as `close` waits for one that is
- * slow to take what is queued.
+ * A peer that is slow to acknowledge data in the kernel has as much time as one that is slow to take queued data.
  *
  * @param giveUp - Called when the time is up.
  */
 function linger({ kernel, timers }: Loop, fd: number, giveUp: () => void): IdleTimeout {
   kernel.libc.shutdown(fd, SHUT_WR);
   let before = 0;
-  let patienceMs = CLOSING_MS;
-  return new IdleTimeout(timers, LINGER_MS, () => {
+  let leftMs = CLOSING_MS;
+  return new IdleTimeout(timers, LINGERING_CLOSE_MS, () => {
     const left = readUntaken(kernel, fd);
-    patienceMs = left < before ? CLOSING_MS : patienceMs - LINGER_MS;
-    if ((left === 0 && before === 0) || patienceMs <= 0) giveUp();
+    leftMs = left < before ? CLOSING_MS : leftMs - LINGERING_CLOSE_MS;
+    if ((left === 0 && before === 0) || leftMs <= 0) giveUp();
     before = left;
   });
 }

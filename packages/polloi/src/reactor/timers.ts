@@ -1,16 +1,16 @@
 import { printAs } from "../base/inspect.ts";
 
-/** Something that happens at a time: see {@link Reactor.setTimer}. */
+/** A timer of a reactor: see {@link Reactor.setTimer}. */
 export interface Timer {
-  /** Whether it has still to fire. */
+  /** Whether it will still fire. */
   readonly active: boolean;
-  /** Starts its time again from now, whether it has fired or not. */
+  /** Restarts the delay from now, whether the timer has fired or not. */
   refresh(): void;
-  /** It will not fire. Safe to call twice. */
+  /** Stops the timer. Calling it twice is safe. */
   cancel(): void;
 }
 
-/** Not in the heap. */
+/** The index of a timer that is not in the heap. */
 const NOWHERE = -1;
 
 class HeapTimer implements Timer {
@@ -56,19 +56,19 @@ class HeapTimer implements Timer {
  * The timers of one reactor: a binary heap, earliest first.
  *
  * @remarks
- * Each timer knows its place, so cancelling and refreshing cost O(log n) and leave nothing behind.
+ * Each timer stores its index, so cancelling and refreshing cost O(log n) and leave no entry behind.
  */
 export class Timers {
   readonly #heap: HeapTimer[] = [];
-  /** Those that are being called back. */
+  /** The timers that are being called back. */
   #due: HeapTimer[] = [];
-  /** Limits whose time is up, in the order of their deadlines. */
+  /** Limits that have expired, in the order of their deadlines. */
   #overdue: HeapTimer[] = [];
   readonly #onEarlier: () => void;
   readonly #reference: (change: 1 | -1) => void;
 
   /**
-   * @param onEarlier - Called when the first deadline has come nearer: who waits must wait less.
+   * @param onEarlier - Called when the first deadline moves closer, so that a wait must be shortened.
    * @param reference - Called when a timer that keeps the process alive starts (`1`) or ends (`-1`).
    */
   constructor(onEarlier: () => void, reference: (change: 1 | -1) => void) {
@@ -76,33 +76,33 @@ export class Timers {
     this.#reference = reference;
   }
 
-  /** How many have still to fire, without the limits that are {@link Timers.overdue}. */
+  /** The number of timers that will fire, without the limits that are {@link Timers.overdue}. */
   get size(): number {
     return this.#heap.length;
   }
 
-  /** How many limits wait for {@link Timers.fireLimits}. */
+  /** The number of limits that wait for {@link Timers.fireLimits}. */
   get overdue(): number {
     return this.#overdue.length;
   }
 
-  /** How many of them keep the process alive. */
+  /** The number of timers that keep the process alive. */
   get keepingAlive(): number {
     return this.#heap.reduce((count, { keepsAlive }) => (keepsAlive ? count + 1 : count), 0);
   }
 
-  /** How many do not, and have still to fire: those of the reactor itself, limits above all. */
+  /** The number of timers that do not keep it alive and will fire: those of the reactor itself, mostly limits. */
   get internal(): number {
     const overdue = this.#overdue.filter((timer) => isOverdue(timer));
     return this.#heap.length - this.keepingAlive + overdue.length;
   }
 
-  /** When the first one fires; `Infinity` when there is none. */
+  /** The first deadline, in the time of `performance.now()`; `Infinity` if there is none. */
   get deadline(): number {
     return this.#heap[0]?.deadline ?? Number.POSITIVE_INFINITY;
   }
 
-  /** @param keepsAlive - Whether the process must not end before it has fired. */
+  /** @param keepsAlive - Whether the timer keeps the process alive until it has fired. */
   add(delayMs: number, callback: () => void, keepsAlive: boolean): Timer {
     const timer = new HeapTimer(this, delayMs, callback, { keepsAlive, isLimit: false });
     this.schedule(timer);
@@ -110,11 +110,11 @@ export class Timers {
   }
 
   /**
-   * Adds a limit: how long a peer may take for something. It does not keep the process alive.
+   * Adds a limit: a timeout for a peer. It does not keep the process alive.
    *
    * @remarks
-   * What has arrived before the deadline counts, even if nobody has looked at it: after a stall the engine reports
-   * first. So a limit that is due only waits for {@link Timers.fireLimits}, and the call-backs of what is reported
+   * Data that arrived before the deadline counts, even if it was not received yet: after a stall the engine reports
+   * first. Therefore an expired limit waits for {@link Timers.fireLimits}, and the callbacks of what is reported
    * meanwhile may cancel or refresh it.
    */
   limit(delayMs: number, callback: () => void): Timer {
@@ -123,7 +123,7 @@ export class Timers {
     return timer;
   }
 
-  /** Calls back every timer that is due and is not a limit, and none that is added meanwhile. */
+  /** Fires the timers that are due, without the limits and the timers that are added meanwhile. @returns How many. */
   fire(invoke: (callback: () => void) => void): number {
     const now = performance.now();
     const due: HeapTimer[] = [];
@@ -138,9 +138,9 @@ export class Timers {
   }
 
   /**
-   * Calls back the first `count` limits that are overdue.
+   * Fires the first `count` limits that are overdue.
    *
-   * @returns How many were called back.
+   * @returns The number of limits that fired.
    */
   fireLimits(count: number, invoke: (callback: () => void) => void): number {
     return this.#invoke(this.#overdue.splice(0, count), performance.now(), invoke);
@@ -165,7 +165,7 @@ export class Timers {
     timer.deadline = Number.POSITIVE_INFINITY;
   }
 
-  /** Cancels all. */
+  /** Cancels all timers. */
   clear(): void {
     for (const timer of [...this.#due, ...this.#overdue]) this.cancel(timer);
     this.#overdue = [];
@@ -228,7 +228,7 @@ export class Timers {
   }
 }
 
-/** Whether a timer that was taken out of the heap has still to fire: it was neither cancelled nor refreshed since. */
+/** Whether a timer that was removed from the heap must still fire: it was neither cancelled nor refreshed since. */
 function isOverdue({ index, deadline }: HeapTimer): boolean {
   return index === NOWHERE && deadline !== Number.POSITIVE_INFINITY;
 }

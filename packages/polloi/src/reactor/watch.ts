@@ -6,22 +6,27 @@ import { EVENT_ALL, eventsOf, maskOf } from "../selectors/events.ts";
 import { type Loop, Owner } from "./loop.ts";
 
 /**
- * A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. Level-triggered: the
+ * A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. It is level-triggered: the
  * callback is called in every turn in which the descriptor is ready.
  */
 export interface Watch extends Disposable {
-  /** The descriptor that is watched, or -1 once this is closed. */
+  /** The watched descriptor, or -1 once the watch is closed. */
   fileno(): number;
-  /** Changes what is watched for: EVENT_* bits, or 0 to hear of errors and hang-ups at most. */
+  /**
+   * Changes the watched events.
+   *
+   * @param events - EVENT_* bits. 0 reports errors and hang-ups only.
+   * @throws TypeError `ERR_INVALID_EVENTS`; SysError
+   */
   modify(events: number): void;
-  /** Stops watching. The descriptor stays open: it is yours. Safe to call twice. */
+  /** Stops watching. The descriptor stays open, since it is the caller's. Calling it twice is safe. */
   close(): void;
 }
 
-/** What is called when a watched descriptor is ready, with EVENT_* bits. */
+/** Called with EVENT_* bits when a watched descriptor is ready. */
 export type WatchCallback = (events: number) => void;
 
-/** A watch from the inside. */
+/** A watch: the owner of its slot in the engine. */
 export class DescriptorWatch extends Owner implements Watch {
   static {
     const fieldsOf = (it: DescriptorWatch): Fields => {

@@ -12,7 +12,7 @@ import { lean, PER_CONNECTION, TestServer, VARIANTS, variant } from "./test-serv
 const FAILURES = [
   ["EMFILE", /ulimit -n/],
   ["EPERM", /security policy/],
-  ["EIO", /tried again every second/],
+  ["EIO", /retried every second/],
 ] as const;
 
 /** What becomes of a child when its connection is over. */

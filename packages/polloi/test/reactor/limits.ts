@@ -80,9 +80,9 @@ export function limitCases(variant: Variant): Case[] {
         for (const [errno, hint] of [
           [ERRNO.EACCES, /forbids/],
           [ERRNO.EPERM, /forbids/],
-          [ERRNO.ENOSYS, /tried again/],
-          [ERRNO.ENETDOWN, /tried again/],
-          [ERRNO.ECONNABORTED, /tried again/],
+          [ERRNO.ENOSYS, /retried/],
+          [ERRNO.ENETDOWN, /retried/],
+          [ERRNO.ECONNABORTED, /retried/],
         ] as const) {
           let left = 1;
           const rig = new Rig(variant, {
