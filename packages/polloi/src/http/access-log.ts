@@ -6,48 +6,48 @@ import type { SysError } from "../base/sys-error.ts";
 import { LogFile } from "./log-file.ts";
 import type { HttpRequest } from "./request.ts";
 
-/** One request that has come to its end, answered or not. */
+/** A request that has ended, answered or not. */
 export interface AccessEntry {
-  /** `null` when it was refused, or its client left, before its head was complete. */
+  /** The request; `null` if it was refused or its client left before the head was complete. */
   readonly request: HttpRequest | null;
-  /** What is known of the request line, also of a request that was refused; `undefined` for what is not. */
+  /** The method; `undefined` if it had not arrived. */
   readonly method: string | undefined;
+  /** The request target; `undefined` if it had not arrived. */
   readonly target: string | undefined;
-  /** The minor version of HTTP/1. */
+  /** The minor version of HTTP/1; `undefined` if it had not arrived. */
   readonly version: 0 | 1 | undefined;
-  /** The peer's address; `-` on a unix socket. */
+  /** The client's address; `-` on a unix socket. */
   readonly remoteAddress: string;
-  /** What was answered; 499 when the client left before it was. */
+  /** The status of the reply; 499 if the client left before it. */
   readonly status: number;
-  /** How many bytes of a body were sent, without chunk sizes. */
+  /** The number of body bytes sent, without chunk sizes. */
   readonly bytes: number;
   /**
-   * From the end of its head to the end of its reply, in milliseconds. Of a request whose head was never complete, from
-   * the first of it.
+   * Milliseconds from the end of the head to the end of the reply. If the head was not complete, from the first byte.
    */
   readonly durationMs: number;
 }
 
-/** Who is told of every request. */
+/** Receives an entry for every request: see `log` of {@link HttpOptions}. */
 export interface AccessSink {
-  /** @param entry - Good until this returns. */
+  /** @param entry - Valid until this returns. */
   write(entry: AccessEntry): void;
 }
 
 /**
- * How a line looks.
+ * The format of a line.
  *
- * - `common`: the Common Log Format of NCSA's server: host, two dashes, time, request line, status, bytes.
- * - `combined`: that, and the Referer and User-Agent headers, as Apache and nginx have it.
- * - `json`: an object a line, with the duration.
+ * - `common`: the Common Log Format of NCSA httpd: host, two dashes, time, request line, status, bytes.
+ * - `combined`: the same with the Referer and User-Agent headers, as of Apache and nginx.
+ * - `json`: one object per line, with the duration.
  */
 export type AccessFormat = "common" | "combined" | "json";
 
-/** What an {@link AccessLog} writes, and where to. */
+/** Options of an {@link AccessLog}. */
 export interface AccessLogOptions {
-  /** A file, which is appended to and made when it is not there; or a descriptor. Default 1, stdout. */
+  /** The path of a file, which is created if needed and appended to; or a descriptor. Default 1, stdout. */
   readonly to?: string | number;
-  /** Default `combined`. */
+  /** The format of the lines. Default `combined`. */
   readonly format?: AccessFormat;
 }
 
@@ -57,10 +57,10 @@ const ACCESS_LOG_OPTIONS: NamesOf<AccessLogOptions> = { to: true, format: true }
  * Writes a line for each request.
  *
  * @remarks
- * Lines are gathered, and written every half a second, when there are 8 KiB of them, and when the process exits. A
- * pipe whose reader is slow does not slow the server down: up to 16 MiB of lines are kept for it. What came from the
- * client is escaped, so that a line stays a line. A worker thread that is ended by its process loses what it has
- * gathered: stop the pool first.
+ * Lines are collected, and written every half second, when there are 8 KiB of them, and when the process exits. A pipe
+ * with a slow reader does not slow the server down: up to 16 MiB of lines are kept for it. Data from the client is
+ * escaped, so that it cannot break a line. A worker thread that is ended by its process loses the lines that it has
+ * collected: stop the pool first.
  *
  * @example
  * ```ts
@@ -77,8 +77,8 @@ export class AccessLog implements AccessSink {
   #hasFailed = false;
 
   /**
-   * @throws TypeError `ERR_INVALID_OPTION`, TypeError or RangeError `ERR_INVALID_FD`; SysError `ENXIO` for a FIFO
-   * that no process reads; what opening the file fails with.
+   * @throws TypeError `ERR_INVALID_OPTION`; TypeError or RangeError `ERR_INVALID_FD`; SysError `ENXIO` for a FIFO that no
+   * process reads; any other error of opening the file.
    */
   constructor(options: AccessLogOptions = {}) {
     const { to = 1, format = "combined" } = optionsOf(
@@ -99,12 +99,12 @@ export class AccessLog implements AccessSink {
     this.#file = this.#open();
   }
 
-  /** How many lines were lost, because the file could not be written, or took nothing for too long. */
+  /** The number of lines that were lost because the file could not be written. */
   get lost(): number {
     return this.#lostBefore + this.#file.lost;
   }
 
-  /** @throws TypeError `ERR_INVALID_DATA` for what is no entry. */
+  /** Adds a line. @throws TypeError `ERR_INVALID_DATA` unless it is an entry. */
   write(entry: AccessEntry): void {
     if (typeof entry !== "object" || entry === null || entry.request === undefined) {
       throw typeError("ERR_INVALID_DATA", `Cannot log ${show(entry)}: give an AccessEntry`);
@@ -113,9 +113,9 @@ export class AccessLog implements AccessSink {
   }
 
   /**
-   * Opens the file anew, after it was moved away: for SIGHUP, and logrotate.
+   * Opens the file again after it was renamed: for SIGHUP and logrotate.
    *
-   * @throws What opening it fails with; then the lines go where they went.
+   * @throws the error of opening the file. Then the log goes on writing to the file that it has.
    */
   reopen(): void {
     if (typeof this.#to === "number") return;
@@ -126,7 +126,7 @@ export class AccessLog implements AccessSink {
     });
   }
 
-  /** Writes what was gathered, and closes the file. Resolves also when it cannot be written: see {@link lost}. */
+  /** Writes the collected lines and closes the file. Resolves even if they cannot be written: see {@link lost}. */
   close(): Promise<void> {
     return this.#file.close();
   }
@@ -135,7 +135,7 @@ export class AccessLog implements AccessSink {
     return new LogFile(this.#to, (error) => this.#failed(error));
   }
 
-  /** A full disk is no reason to stop serving. Reported once. */
+  /** The log cannot be written, for example because the disk is full. Reported once; the server goes on. */
   #failed({ message, hint }: SysError): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
@@ -187,7 +187,7 @@ function commonOf({ method, target, version, remoteAddress, status, bytes }: Acc
 let second = Number.NaN;
 let field = "";
 
-/** The time as the Common Log Format has it, of this second. */
+/** The current time in the Common Log Format. */
 function timeField(): string {
   const now = Math.floor(Date.now() / 1000);
   if (now !== second) {
@@ -200,10 +200,10 @@ function timeField(): string {
 }
 
 const UNSAFE = /["\\]|[^ -~]/g;
-/** What JSON may have in a string, and a terminal or a reader of lines may take for more: DEL, C1 controls, line ends. */
+/** Characters that JSON allows in a string, and that terminals or line readers interpret: DEL, C1 controls, separators. */
 const UNSAFE_IN_JSON = /[\x7f-\x9f\u2028\u2029]/g;
 
-/** What would end the quotes or the line, or control a terminal, as `\xHH`, or as `\uHHHH` beyond ISO 8859-1. */
+/** Escapes quotes, line ends and control characters as `\xHH`, or as `\uHHHH` beyond ISO 8859-1. */
 function escaped(text: string): string {
   if (text.search(UNSAFE) < 0) return text;
   return text.replace(UNSAFE, (mark) => {

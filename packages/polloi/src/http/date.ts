@@ -2,10 +2,10 @@ let second = Number.NaN;
 let field = "";
 
 /**
- * The Date field of this second, with its CRLF: made once for all responses of it. RFC 9110 section 6.6.1.
+ * The Date field of the current second, with its CRLF. RFC 9110 section 6.6.1.
  *
  * @remarks
- * Reading the clock takes as long as reading a short head, so a server does that from time to time.
+ * Reading the clock takes as long as parsing a short head, so a server calls this twice a second.
  */
 export function dateField(): string {
   const now = Math.floor(Date.now() / 1000);
@@ -18,7 +18,7 @@ export function dateField(): string {
 
 const MONTHS: readonly string[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 
-/** `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that is sent. */
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that servers send. */
 const FIXED = /^[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT$/;
 /** `Sunday, 06-Nov-94 08:49:37 GMT`, of RFC 850. */
 const OLD = /^[A-Z][a-z]{5,8}, (\d\d)-([A-Z][a-z]{2})-(\d\d) (\d\d):(\d\d):(\d\d) GMT$/;
@@ -26,8 +26,9 @@ const OLD = /^[A-Z][a-z]{5,8}, (\d\d)-([A-Z][a-z]{2})-(\d\d) (\d\d):(\d\d):(\d\d
 const ASCTIME = /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})$/;
 
 /**
- * A date of HTTP in seconds since 1970, in any of its three forms; NaN when it is none.
+ * Parses a date of HTTP in any of its three forms.
  *
+ * @returns Seconds since 1970; NaN if it is invalid.
  * @source RFC 9110 section 5.6.7
  */
 export function readHttpDate(text: string, nowMs: number = Date.now()): number {
@@ -45,7 +46,7 @@ export function readHttpDate(text: string, nowMs: number = Date.now()): number {
   return secondsOf([year, month, day, hour, minute, second]);
 }
 
-/** A year of two digits that would be more than 50 years from now is one of the past. */
+/** A two-digit year that would be more than 50 years in the future is in the past. */
 function fullYear(year: number, nowMs: number): number {
   const now = new Date(nowMs).getUTCFullYear();
   const inThisCentury = now - (now % 100) + year;
@@ -58,6 +59,6 @@ function secondsOf(parts: readonly (string | undefined)[]): number {
   const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)];
   if (index < 0 || h > 23 || m > 59 || s > 60) return Number.NaN;
   const date = new Date(Date.UTC(Number(year), index, d, h, m, s));
-  // A day that its month does not have becomes one of the next.
+  // Date.UTC carries a day that the month does not have into the next month.
   return date.getUTCDate() === d || s === 60 ? date.getTime() / 1000 : Number.NaN;
 }

@@ -3,12 +3,12 @@ import { TOKEN, VALUE } from "./parser/tokens.ts";
 
 const BEYOND_ASCII = /[^\0-\x7f]/;
 
-/** A head as it is sent: fields are ISO 8859-1, so those with more than ASCII in them do not go as UTF-8. */
+/** Encodes a head. Fields are ISO 8859-1, so a head with other characters than ASCII is not sent as UTF-8. */
 export function encoded(head: string, fields: string): string | Uint8Array {
   return fields !== "" && BEYOND_ASCII.test(fields) ? Buffer.from(head, "latin1") : head;
 }
 
-/** Whether a field can be set like this. @throws TypeError `ERR_INVALID_DATA`. */
+/** Checks a field. @throws TypeError `ERR_INVALID_DATA` */
 export function checkField(name: string, value: string, reserved: boolean): void {
   if (!consistsOf(name, TOKEN) || name === "" || reserved) {
     throw typeError(
@@ -23,7 +23,7 @@ export function checkField(name: string, value: string, reserved: boolean): void
   );
 }
 
-/** The options of a Connection field, in lower case. @throws TypeError `ERR_INVALID_DATA`. */
+/** The options of a Connection field, in lower case. @throws TypeError `ERR_INVALID_DATA` */
 export function connectionOptions(value: string): string[] {
   const options = value.split(",").map((option) => option.replace(/^[ \t]+|[ \t]+$/g, ""));
   for (const option of options) {
@@ -36,7 +36,7 @@ export function connectionOptions(value: string): string[] {
   return options.filter((option) => option !== "").map((option) => option.toLowerCase());
 }
 
-/** A body that ended before its Content-Length. */
+/** The error of a body that ended before its Content-Length. */
 export function shortBy(left: number): RangeError {
   return rangeError(
     "ERR_INVALID_LENGTH",
@@ -44,7 +44,7 @@ export function shortBy(left: number): RangeError {
   );
 }
 
-/** A file that is not as long as the body, or what is left of it. */
+/** The error of a file whose length differs from what is left of Content-Length. */
 export function wrongLength(length: number, left: number): RangeError {
   return rangeError(
     "ERR_INVALID_LENGTH",

@@ -7,23 +7,23 @@ import { O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_WRONLY } from "../sys/abi.t
 import type { Kernel } from "../sys/kernel.ts";
 import { kernel as threadKernel } from "../sys/open.ts";
 
-/** Lines are kept until there are this many bytes of them, or this many milliseconds have passed. */
+/** Lines are collected until they have this many bytes, or this many milliseconds have passed. */
 const BUFFER_BYTES = 8192;
 const FLUSH_MS = 500;
-/** A pipe that is full is tried again after this long. */
+/** The delay in milliseconds before a full pipe is tried again. */
 const RETRY_MS = 10;
-/** More than this is not kept for a file that takes nothing: lines are lost, and counted. In bytes. */
+/** The most bytes to keep for a file that cannot be written. Further lines are lost and counted. */
 const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
-/** How long a file that takes nothing is waited for, since it took something, when it is closed or the process exits. */
+/** When the log is closed or the process exits: how long to wait for a file that makes no progress, in milliseconds. */
 const PATIENCE_MS = 1000;
-/** How long the exit of the process waits in all for a file that takes something now and then. */
+/** When the process exits: how long to wait in all for a file that makes slow progress, in milliseconds. */
 const LONGEST_EXIT_MS = 10_000;
-/** A pipe that is writable takes this much without blocking: PIPE_BUF. See pipe(7). */
+/** A writable pipe takes this many bytes without blocking: PIPE_BUF. See pipe(7). */
 const PIPE_BUF = 4096;
 /** No path is longer, its NUL included: PATH_MAX. See limits.h(0p). */
 const PATH_MAX = 4096;
 
-/** Errors that go away when there is room on the disk: until then lines are kept. */
+/** Errors that end when there is space on the disk. Lines are kept until then. */
 const NO_ROOM: ReadonlySet<number> = new Set([ERRNO.ENOSPC, ERRNO.EDQUOT]);
 
 const HINTS: Readonly<Record<number, string>> = {
@@ -33,13 +33,13 @@ const HINTS: Readonly<Record<number, string>> = {
 };
 
 /**
- * A file that lines are appended to, in large pieces.
+ * A file that lines are appended to, many at a time.
  *
  * @remarks
- * Writes are synchronous, so nothing is in flight when the process exits, and what is left is written then. A regular
- * file takes 4 KiB into the page cache in some microseconds. A pipe, whose reader may be slow, is asked first whether it
- * takes as much, so that it never blocks the thread. Only the exit of the process waits: for a pipe that takes nothing a
- * second, for one that is read slowly up to ten.
+ * Writes are synchronous, so nothing is in flight when the process exits, and the rest is written then. A write of 4 KiB
+ * to a regular file goes to the page cache and takes a few microseconds. A pipe may have a slow reader, so it is polled
+ * first, and never blocks the thread. Only the exit of the process waits: one second for a pipe that makes no progress,
+ * and up to ten for one that is read slowly.
  */
 export class LogFile {
   readonly #kernel: Kernel;
@@ -47,20 +47,20 @@ export class LogFile {
   readonly #path: string | undefined;
   readonly #failed: (error: SysError) => void;
   readonly #onExit: () => void = () => this.#flushForGood();
-  /** What was being written when the file took no more. */
+  /** The rest of a write that the file took in part. */
   #rest: Uint8Array = new Uint8Array(0);
   #text = "";
   #lines = 0;
   #lost = 0;
-  /** How many bytes have been written. */
+  /** The number of bytes written. */
   #written = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed: Promise<void> | undefined;
 
   /**
    * @param to - A path, or a descriptor, which stays the caller's.
-   * @param failed - Called each time that it cannot be written.
-   * @throws SysError `ENXIO` for a FIFO that no process reads; what opening the file fails with.
+   * @param failed - Called each time that a write fails.
+   * @throws SysError `ENXIO` for a FIFO that no process reads; any other error of opening the file.
    */
   constructor(
     to: string | number,
@@ -74,7 +74,7 @@ export class LogFile {
     process.on("exit", this.#onExit);
   }
 
-  /** How many lines were not written. */
+  /** The number of lines that were lost. */
   get lost(): number {
     return this.#lost;
   }
@@ -94,7 +94,7 @@ export class LogFile {
     this.#flushLater(FLUSH_MS);
   }
 
-  /** Writes what is left, and closes the file. When it has taken nothing for a second, the lines that are left are lost. */
+  /** Writes the rest and closes the file. If there is no progress for a second, the rest is lost. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -113,14 +113,14 @@ export class LogFile {
     if (this.#path !== undefined) this.#kernel.libc.close(this.#fd);
   }
 
-  /** The process exits: nothing can be waited for but by blocking the thread. */
+  /** The process exits: waiting is only possible by blocking the thread. */
   #flushForGood(): void {
     const end = new Deadline(LONGEST_EXIT_MS);
     const waits = (): boolean => {
       const patience = new Deadline(Math.min(PATIENCE_MS, end.leftMs()));
       return waitFor(this.#kernel, this.#fd, POLLOUT, patience);
     };
-    // It is writable when it has room, so each wait begins after some progress.
+    // A writable pipe takes bytes, so each wait begins after some progress.
     while (!this.#flush() && end.leftMs() > 0 && waits());
     this.#lose();
   }
@@ -132,7 +132,7 @@ export class LogFile {
     }, ms).unref();
   }
 
-  /** Writes what the file takes. @returns Whether there is no reason to try again. */
+  /** Writes as much as the file takes. @returns Whether it need not be retried soon: all is written, or a write failed. */
   #flush(): boolean {
     const { libc, scratch } = this.#kernel;
     while (this.#take()) {
@@ -155,7 +155,7 @@ export class LogFile {
     return true;
   }
 
-  /** Lines that are not written never will be. */
+  /** Drops the lines that are not written. */
   #lose(): void {
     if (this.#rest.length > 0 || this.#text !== "") this.#lost += this.#lines;
     this.#rest = this.#rest.subarray(0, 0);
@@ -163,7 +163,7 @@ export class LogFile {
     this.#lines = 0;
   }
 
-  /** The lines that came meanwhile are next. @returns Whether there is anything to write. */
+  /** Takes the lines that were added meanwhile. @returns Whether there is anything to write. */
   #take(): boolean {
     if (this.#rest.length > 0) return true;
     if (this.#text === "") {
@@ -176,7 +176,7 @@ export class LogFile {
   }
 }
 
-/** Without O_NONBLOCK, a FIFO is opened when somebody opens its other end, and not before. See fifo(7). */
+/** Without O_NONBLOCK, opening a FIFO blocks until its other end is opened. See fifo(7). */
 function openLog({ libc, scratch }: Kernel, path: string): number {
   const bytes = Buffer.from(path);
   if (bytes.includes(0)) {

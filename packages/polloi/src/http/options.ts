@@ -11,29 +11,36 @@ import { type ParserLimits, parserLimitsOf } from "./parser/limits.ts";
 import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
 
-/** What answers requests, in terms of the connection: see `HttpRequest` and `HttpReply`. */
+/** A function that answers requests: see {@link HttpRequest} and {@link HttpReply}. */
 export type HttpHandler = (request: HttpRequest, reply: HttpReply) => void | Promise<void>;
 
-/** How long things may take. Each is in milliseconds; `Infinity` waits for ever. */
+/**
+ * The timeouts of a server, in milliseconds above 0. `Infinity` disables one.
+ *
+ * @remarks
+ * A timeout never fires early, and fires at most one second late.
+ */
 export interface HttpTimeouts {
-  /** From the first byte of a request to the end of its head. 408. Default 10 s. */
+  /** From the first byte of a request to the end of its head. The reply is 408. Default 10,000. */
   readonly headTimeoutMs: number;
   /**
-   * For the body: this long, and a second more for each 500 bytes that have come, so that who sends a byte
-   * now and then does not hold a connection for ever. 408. Default 20 s.
+   * For the body, plus a second for each 500 bytes that were received, so that a client that sends a byte now and then
+   * cannot hold a connection for ever. Also the longest time between two parts of it. The reply is 408. Default 20,000.
    */
   readonly bodyTimeoutMs: number;
-  /** Between two requests, and before the first. The connection is closed. Default 60 s. */
+  /** Between two requests, and before the first. The connection is closed. Default 60,000. */
   readonly idleTimeoutMs: number;
   /**
-   * While a reply waits to be read, and the peer acknowledges nothing of it. A peer that is slow, and takes a
-   * little of it now and then, is served to the end. At most 16 KiB that only the kernel holds are not looked for, and
-   * wait for the idle timeout. Reset. Default 30 s.
+   * For a client that acknowledges nothing of a reply. The connection is reset. Default 30,000.
+   *
+   * @remarks
+   * A slow client that acknowledges a part now and then is served to the end. Up to 16 KiB that only the kernel holds are
+   * not checked, and are subject to the idle timeout.
    */
   readonly sendTimeoutMs: number;
   /**
-   * For a reply to begin, or go on, when the client has ended its half of the connection: most such clients have
-   * left, and some wait for their answer. Reset. Default 10 s, and 1 s at most when the server stops.
+   * For the next part of a reply to a client that has ended its half of the connection. Most such clients have left, and
+   * some wait for the reply. The connection is reset. Default 10,000, and at most 1,000 when the server stops.
    */
   readonly halfCloseTimeoutMs: number;
 }
@@ -56,7 +63,7 @@ export interface HttpWorker {
   ): Listener;
 }
 
-/** What `serve` takes. */
+/** The options of {@link serve}. */
 export interface HttpOptions
   extends Partial<ParserLimits>,
     Partial<HttpTimeouts>,
@@ -64,37 +71,34 @@ export interface HttpOptions
       ListenOptions,
       "host" | "port" | "path" | "fd" | "backlog" | "reusePort" | "dualStack" | "acceptError"
     > {
-  /** Answers requests, in terms of the connection. Either this or `fetch`. */
+  /** Answers requests with the methods of a reply. Give either this or `fetch`. */
   readonly handler?: HttpHandler | undefined;
-  /** Answers requests, in terms of the Fetch standard. Either this or `handler`. */
+  /** Answers requests with a `Response` of the Fetch standard. Give either this or `handler`. */
   readonly fetch?: FetchHandler | undefined;
   /**
-   * Whether classes that do the same with less stand in for `Response`, and on Node for `Request` and `fetch`,
-   * while a fetch handler is served. On Node that makes it several times as fast. Default true.
+   * Whether faster classes replace the global `Response`, and on Node also `Request` and `fetch`, while a server with a
+   * fetch handler runs. On Node such a server is several times as fast with them. Default true.
    */
   readonly overrideGlobals?: boolean | undefined;
   /**
-   * Called with what a handler threw, or with why its answer could not be sent. Default: prints it to stderr.
+   * Called with the error of a handler, or with the reason why its reply could not be sent. Default: prints it to stderr.
    *
    * @remarks
-   * A `Response` that it returns, or a promise of one, is the answer, unless the handler's own has begun. Otherwise
-   * the client is sent 500. Any other value is ignored. When `error` itself throws, the client is sent 500 and the
-   * process fails.
+   * If it returns a `Response`, or a promise of one, and the reply has not begun, that is sent. Otherwise the client
+   * receives 500. Any other value is ignored. If `error` itself throws, the client receives 500 and the process fails.
    */
   readonly error?: (error: unknown) => unknown;
-  /**
-   * A worker of a pool: the pool's address is served, and nothing here says where. See `polloi/workers`.
-   */
+  /** A worker of a pool (`polloi/workers`), whose address is served. No option for an address may be set then. */
   readonly worker?: HttpWorker;
-  /** Where to serve. Default: the reactor of this thread, hosted by the runtime. */
+  /** The reactor to serve on. Default: the default reactor of this thread. */
   readonly reactor?: Reactor;
-  /** The engine of that reactor. */
+  /** The engine of the default reactor. Not with `reactor` or `worker`. Default "auto". */
   readonly engine?: EngineChoice;
-  /** Requests after which a connection is closed. Default: no limit. */
+  /** The number of requests after which a connection is closed, from 1 up. Default: no limit. */
   readonly maxRequests?: number;
-  /** Told of every request when it has come to its end: an `AccessLog`, or one of your own. */
+  /** Receives an entry for every request that has ended: an {@link AccessLog}, or an object with a `write` method. */
   readonly log?: AccessSink;
-  /** Connections at a time. Who comes when there are so many is told 503, and closed. Default: no limit. */
+  /** The most open connections, from 1 up. Further connections receive 503 and are closed. Default: no limit. */
   readonly maxConnections?: number;
 }
 
@@ -130,10 +134,10 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
   maxTrailerBytes: true,
 };
 
-/** The options of a server with nothing left out that a session looks at. */
+/** The options that a session uses, with all defaults. */
 export interface HttpSettings extends HttpTimeouts {
   readonly handler: ServedFetch["handler"];
-  /** To be called when the server has stopped. */
+  /** Called when the server has stopped. */
   readonly release: () => void;
   readonly error: (error: unknown) => unknown;
   readonly maxRequests: number;
@@ -167,7 +171,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   const maxRequests = countOf("maxRequests", options.maxRequests);
   const maxConnections = countOf("maxConnections", options.maxConnections);
   const limits = parserLimitsOf(options);
-  // The last, since it is to be released.
+  // Last, because what it holds must be released.
   const { handler, release } = handlerOf(options);
   return {
     ...timeouts,
@@ -184,7 +188,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
 const OF_LISTENER = ["host", "port", "path", "fd", "backlog", "reusePort", "dualStack"] as const;
 
 /**
- * Where to serve, said once.
+ * Checks that the options name one reactor and one address.
  *
  * @throws TypeError `ERR_INVALID_OPTION`
  */
@@ -211,7 +215,7 @@ export function checkPlace(options: HttpOptions): void {
   if (engine !== undefined && reactor !== undefined) refuse("a reactor", "an engine");
 }
 
-/** What is logged says how long it took. */
+/** Stores the time at which the handler was called, for the duration in the log. */
 function timed(handler: ServedFetch["handler"]): ServedFetch["handler"] {
   return (request, reply) => {
     request.began = performance.now();

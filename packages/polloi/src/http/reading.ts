@@ -2,17 +2,17 @@ import type { RequestParser } from "./parser/request-parser.ts";
 import { Sending } from "./sending.ts";
 
 /**
- * The half of a session that reads: which parser it reads with.
+ * The parser of a session.
  *
  * @remarks
- * Most connections are between two requests, and whole requests come in one piece, so one parser of the server's
- * does for nearly all. Who is in the middle of a request keeps the parser that it began with.
+ * Most connections are between two requests, and most requests arrive in one piece, so one parser of the server serves
+ * nearly all of them. A session in the middle of a request keeps the parser that began it.
  */
 export abstract class Reading extends Sending {
-  /** Its own, while it is in the middle of a request. */
+  /** Its own parser, while it is in the middle of a request. */
   #parser: RequestParser | null = null;
 
-  /** The one to read with: its own, or else the server's. */
+  /** The parser to use: its own, or else the server's. */
   protected get parser(): RequestParser {
     return this.#parser ?? this.server.parser;
   }
@@ -21,7 +21,7 @@ export abstract class Reading extends Sending {
     return this.#parser !== null;
   }
 
-  /** From here on the parser is this session's, and the head stays where it is. */
+  /** Keeps the parser for this session, and the head in it. */
   protected keepParser(): void {
     const { parser } = this;
     if (this.#parser === null) {
@@ -31,13 +31,13 @@ export abstract class Reading extends Sending {
     parser.keepHead();
   }
 
-  /** Nothing of what it has read is needed any more. */
+  /** Returns its own parser to the server: the head in it is no longer needed. */
   protected giveParserBack(): void {
     if (this.#parser !== null) this.server.giveBack(this.#parser);
     this.#parser = null;
   }
 
-  /** The head in it is a request's, for as long as somebody keeps that. */
+  /** Gives up its own parser, whose head stays with the request. */
   protected leaveParser(): void {
     this.#parser = null;
   }

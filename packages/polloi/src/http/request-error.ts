@@ -2,12 +2,12 @@ import type { FailureCode } from "./parser/results.ts";
 import { reasonOf, statusLine } from "./status.ts";
 
 /**
- * Why a request came to an end before it was complete, or was never begun: what of it the parser refused, or
- * what a limit of the server did.
+ * The code of the reason why a request was refused or ended before it was complete.
  *
  * @remarks
- * `CONNECTIONS` and `REQUESTS` are the limits of a server and of a connection. `CLIENT_LEFT` is
- * nobody's, and `REPLIED_FIRST` the handler's own, which had no use for the rest of a body.
+ * Most are reasons of the parser to refuse a request, and limits of the server. `CONNECTIONS` is the limit of a server,
+ * `REQUESTS` that of a connection. `CLIENT_LEFT`: the client left. `REPLIED_FIRST`: the reply was complete before the
+ * body of the request.
  */
 export type RefusalCode =
   | FailureCode
@@ -22,12 +22,13 @@ export type RefusalCode =
   | "REPLIED_FIRST";
 
 /**
- * What a handler hears that waits for more of a request, or for its reply to go, when that will not be: the
- * client has left, or was refused what it went on to send.
+ * The error of a handler that waits for a body, or for its reply to be sent, when the client has left or its request was
+ * refused.
  */
 export class RequestError extends Error {
+  /** The code of the reason. */
   readonly code: RefusalCode;
-  /** The status that the client was told; 0 when it was told none. */
+  /** The status that the client received; 0 if it received none. */
   readonly status: number;
 
   constructor(code: RefusalCode, status: number, reason: string) {
@@ -47,15 +48,15 @@ export function repliedFirst(): RequestError {
 }
 
 /**
- * A promise that may be rejected before anybody waits for it, or though nobody ever does: as when a client leaves
- * in the middle of its body. That is not to end the process.
+ * Marks a promise as handled. It may be rejected although the program does not await it, when a client leaves in the
+ * middle of its body, and that must not end the process.
  */
 export function unheard<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-/** An answer that is not a handler's, after which the connection ends. */
+/** A reply of the server itself, after which the connection is closed. */
 export function refusalOf(status: number, reason: string, date: string): string {
   const body = `${status} ${reasonOf(status)}: ${reason}\n`;
   return (

@@ -2,42 +2,43 @@ import type { Connection, OutgoingFile } from "../reactor/connection.ts";
 import { Deadline, WAITS_FOR_REPLY } from "./deadline.ts";
 import type { SessionHost } from "./session-host.ts";
 
-/** Text is gathered up to about this many characters. */
+/** Text is collected up to about this many characters. */
 const MOST_GATHERED = 4096;
 /** UTF-8 has at most this many bytes for one UTF-16 code unit. */
 const MOST_PER_CHAR = 3;
 /** The high-water mark of the connections of a server, in bytes. */
 export const HIGH_WATER_BYTES: number = 64 * 1024;
 /**
- * A peer whose kernel has not acknowledged this much is not looked for: each look is a system call, and any peer but
- * one that is gone has room for it. In bytes.
+ * Acknowledgements are not checked while no more than this many bytes are unacknowledged: each check is a system call,
+ * and every peer that is still there has room for them.
  */
 const UNWATCHED_BYTES = 16 * 1024;
-/** Who writes more than this to a client that has enough has lost count: bytes. */
+/** The most bytes that a handler may write beyond the high-water mark. */
 const MOST_BEYOND = 16 * 1024 * 1024;
 
 /**
- * The half of a session that sends.
+ * What a session sends.
  *
  * @remarks
- * Text that is written while requests are read is gathered, and written in one piece: encoding sixteen answers at
- * once costs less than half of encoding each. A base class, as its own base is, since there are thousands of these.
+ * Text that is written while requests are parsed is collected and written in one piece: encoding sixteen replies at once
+ * costs less than half of encoding each. A base class instead of an object of its own, because a server holds
+ * thousands.
  */
 export abstract class Sending extends Deadline {
-  /** More than enough waits to be sent. */
+  /** Whether the high-water mark is exceeded. */
   isFull = false;
-  /** Requests are being read, and what is written can wait for the end of that. */
+  /** Whether requests are being parsed, after which collected text is written. */
   protected reading = false;
   protected readonly server: SessionHost;
   #text = "";
-  /** What was written while it was full. */
+  /** The bytes written while it was full. */
   #beyond = 0;
   #waiting: (() => void)[] | null = null;
-  /** How many bytes have been written in all. */
+  /** The number of bytes written. */
   #written = 0;
-  /** How many had been written when the peer had last acknowledged all of them. */
+  /** The number of bytes written when the peer had last acknowledged all. */
   #acknowledged = 0;
-  /** How many of them the peer had acknowledged at the last look; -1 when all of them, or before the first look. */
+  /** The bytes that were acknowledged at the last check; -1 if all, or before the first check. */
   #taken = -1;
 
   constructor(server: SessionHost) {
@@ -50,7 +51,7 @@ export abstract class Sending extends Deadline {
     "write" | "sendFile" | "reset" | "state" | "pendingBytes" | "unacknowledgedBytes"
   >;
 
-  /** Calls a function of the program's. */
+  /** Calls a callback of the program. */
   abstract call(callback: () => void): void;
 
   soon(callback: () => void): void {
@@ -83,14 +84,14 @@ export abstract class Sending extends Deadline {
     return goOn;
   }
 
-  /** Calls back when there is room again, or nobody to write to. */
+  /** Calls back when the queue has drained, or the connection is closed. */
   whenDrained(callback: () => void): void {
     if (!this.isFull || this.connection.state === "closed") this.soon(callback);
     else if (this.#waiting === null) this.#waiting = [callback];
     else this.#waiting.push(callback);
   }
 
-  /** What waited has gone, or never will. */
+  /** The queue has drained, or is dropped. */
   protected hasRoom(): void {
     const waiting = this.#waiting;
     this.isFull = false;
@@ -99,9 +100,9 @@ export abstract class Sending extends Deadline {
     if (waiting !== null) for (const callback of waiting) this.call(callback);
   }
 
-  /** Waits for the reply: for the handler to write it, and for the peer to take it. */
+  /** Waits for the handler to write the reply, and for the peer to acknowledge it. */
   protected waitForReply(isLeft: boolean): void {
-    // The time that a peer has does not start again because it sends something.
+    // Data from the peer does not restart its timeout.
     if (this.waits === WAITS_FOR_REPLY) return;
     this.#taken = -1;
     this.waitFor(
@@ -110,7 +111,7 @@ export abstract class Sending extends Deadline {
     );
   }
 
-  /** Whether much was written that the peer may not have acknowledged. */
+  /** Whether enough may be unacknowledged to be checked. */
   protected get isUnacknowledged(): boolean {
     return this.#written - this.#acknowledged > UNWATCHED_BYTES;
   }
@@ -146,7 +147,7 @@ export abstract class Sending extends Deadline {
     return waiting === 0;
   }
 
-  /** To be called before the connection is told anything else. */
+  /** Writes the collected text. Must be called before anything else is done with the connection. */
   protected sendGathered(): boolean {
     const text = this.#text;
     if (text === "") return !this.isFull;
@@ -154,7 +155,7 @@ export abstract class Sending extends Deadline {
     return this.#send(text);
   }
 
-  /** Whether the connection would ask for more after the text that is gathered. */
+  /** Whether the collected text stays below the high-water mark. */
   #canGather(): boolean {
     const { length } = this.#text;
     if (this.isFull || length >= MOST_GATHERED) return false;

@@ -9,7 +9,7 @@ import { HIGH_WATER_BYTES } from "./sending.ts";
 import { type HttpServer, SessionServer } from "./server.ts";
 import type { Session } from "./session.ts";
 
-/** What calls on a connection fail with because of its peer or the network between. Source: tcp(7), accept(2). */
+/** Codes of calls on a connection that fail because of the peer or the network. Source: tcp(7), accept(2). */
 const OF_PEER: ReadonlySet<string> = new Set<ErrnoCode>([
   "EPIPE",
   "ECONNRESET",
@@ -32,8 +32,13 @@ const OF_PEER: ReadonlySet<string> = new Set<ErrnoCode>([
 /**
  * Serves HTTP/1.1 and HTTP/1.0.
  *
- * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; TypeError, RangeError
- * `ERR_INVALID_OPTION`.
+ * @remarks
+ * The server is hosted in the runtime's event loop unless `reactor` is run with `run()`. It keeps the process alive until
+ * it is stopped.
+ *
+ * @returns The server, which listens already.
+ * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; TypeError or RangeError `ERR_INVALID_OPTION`.
+ * @source RFC 9110, RFC 9112
  *
  * @example
  * ```ts
@@ -55,7 +60,7 @@ export function serve(options: HttpOptions): HttpServer {
   const handlers: Handlers<Session> & ConnectionOptions = {
     zeroCopy: true,
     highWaterBytes: HIGH_WATER_BYTES,
-    // A piece of a reply may be of any size. What is written beyond it is counted by the session.
+    // A part of a reply may have any size. The session limits what is written beyond the high-water mark.
     maxPendingBytes: Number.POSITIVE_INFINITY,
     open: (connection) => server.opened(connection),
     data: (connection, bytes) => server.received(connection.data, bytes),
@@ -63,7 +68,7 @@ export function serve(options: HttpOptions): HttpServer {
     end: (connection) => connection.data.ended(),
     stopping: (connection) => server.stopping(connection.data),
     close: (connection) => server.closed(connection.data),
-    // A peer or a network that fails is no failure of the server. A file that cannot be read, or no memory, is one.
+    // A failure of the peer or the network is no error of the server. A file that cannot be read, or ENOMEM, is one.
     error: (_, error) => {
       if (!(error instanceof SysError && OF_PEER.has(error.code))) server.failed(error);
     },
@@ -83,7 +88,7 @@ export function serve(options: HttpOptions): HttpServer {
   return server;
 }
 
-/** What of the options says where to listen. */
+/** The options of the listener. */
 function whereOf(options: HttpOptions): Partial<ListenOptions> {
   const { host, port, path, fd, backlog, reusePort, dualStack, acceptError } = options;
   const where = { host, port, path, fd, backlog, reusePort, dualStack, acceptError };

@@ -16,17 +16,17 @@ import { type RefusalCode, type RequestError, refusalOf } from "./request-error.
 import { Session } from "./session.ts";
 import type { Logged, SessionHost, UnfinishedHead } from "./session-host.ts";
 
-/** Parsers that wait for the next request in the middle of which a chunk ends. */
+/** The most unused parsers to keep. A connection needs its own parser while a request is incomplete. */
 const SPARE_PARSERS = 64;
-/** How often deadlines are looked at, by the shortest of the timeouts. */
-const LOOKS_PER_TIMEOUT = 16;
+/** Deadlines are checked this often within the shortest timeout. */
+const CHECKS_PER_TIMEOUT = 16;
 const SHORTEST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 500;
 const STOPPING_LOOK_MS = 50;
-/** What a client that has ended its half is given to get its reply when the server stops. */
+/** The longest `halfCloseTimeoutMs` while the server stops. */
 const STOPPING_MS = 1000;
 
-/** Nobody is told this status. It stands in logs, as nginx has it, for a client that left. */
+/** The status in the log for a client that left, as in nginx. It is never sent. */
 const CLIENT_LEFT_STATUS = 499;
 
 /** Counters of a server, from its start. */
@@ -66,7 +66,7 @@ export interface HttpServer {
   stop(graceMs?: number): Promise<void>;
 }
 
-/** A server: what its sessions have in common. */
+/** A server: what its sessions share. */
 export class SessionServer implements HttpServer, SessionHost {
   static {
     const fieldsOf = ({ port, connections, counts }: SessionServer): Fields => {
@@ -81,7 +81,7 @@ export class SessionServer implements HttpServer, SessionHost {
     requests: number;
     refused: Partial<Record<RefusalCode, number>>;
   } = { connections: 0, requests: 0, refused: {} };
-  /** Reads for whoever is between two requests. */
+  /** The parser of all connections that are between two requests. */
   parser: RequestParser;
   listener: Listener | undefined;
   now = 0;
@@ -89,7 +89,7 @@ export class SessionServer implements HttpServer, SessionHost {
   lateMs = 0;
   date = "";
   isStopping = false;
-  /** How often deadlines are looked at. */
+  /** The interval between two checks of the deadlines. */
   readonly #looksMs: number;
   readonly #reactor: Reactor;
   readonly #spare: RequestParser[] = [];
@@ -108,7 +108,7 @@ export class SessionServer implements HttpServer, SessionHost {
       sendTimeoutMs,
       settings.halfCloseTimeoutMs,
     );
-    const wanted = shortest / LOOKS_PER_TIMEOUT;
+    const wanted = shortest / CHECKS_PER_TIMEOUT;
     this.#looksMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
   }
 
@@ -130,14 +130,14 @@ export class SessionServer implements HttpServer, SessionHost {
   }
 
   async stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
-    // Before anything is stopped.
+    // Before anything is changed.
     checkTimeout("graceMs", graceMs);
     this.#beginStopping();
     await this.listener?.stop(graceMs);
     this.settings.release();
   }
 
-  // What happens to its connections.
+  // Events of the connections.
 
   opened(connection: Connection<Session>): void {
     this.counts.connections++;
@@ -166,7 +166,7 @@ export class SessionServer implements HttpServer, SessionHost {
     }
   }
 
-  /** The listener of a connection stops: also when a pool of workers stops it. */
+  /** The listener of a connection stops, also when a pool of workers stops it. */
   stopping(session: Session | undefined): void {
     this.#beginStopping();
     session?.stopping();
@@ -207,7 +207,7 @@ export class SessionServer implements HttpServer, SessionHost {
   ): void {
     if (this.settings.log === undefined) return;
     const line = request ?? head?.line ?? null;
-    // A client that leaves between two requests leaves nothing to be logged.
+    // A client that leaves between two requests is not logged.
     if (line === null && code === "CLIENT_LEFT") return;
     this.#log({
       ...entryOf(session, request, line, request?.began ?? head?.began),
@@ -216,7 +216,7 @@ export class SessionServer implements HttpServer, SessionHost {
     });
   }
 
-  /** A log that fails is no reason for anything else to. */
+  /** Writes to the log. An error of the log does not affect the request. */
   #log(entry: AccessEntry): void {
     try {
       this.settings.log?.write(entry);
@@ -240,7 +240,7 @@ export class SessionServer implements HttpServer, SessionHost {
     }
   }
 
-  /** `error` itself threw: the process is to fail, and not the connection that is being served. */
+  /** `error` itself threw: the process fails, and the connection is served. */
   #failedToReport(thrown: unknown): undefined {
     this.soon(() => {
       throw thrown;
@@ -252,12 +252,12 @@ export class SessionServer implements HttpServer, SessionHost {
   }
 
   soon(callback: () => void): void {
-    // No timer of a closed reactor fires, and a handler may be at work still.
+    // The timers of a closed reactor do not fire, and a handler may still be running.
     if (this.#reactor.fileno() < 0) queueMicrotask(callback);
     else this.#reactor.setTimer(0, callback);
   }
 
-  /** From here on deadlines are short, and looked at more often. */
+  /** From now on deadlines are short, and are checked more often. */
   #beginStopping(): void {
     if (this.isStopping) return;
     this.isStopping = true;
@@ -267,13 +267,13 @@ export class SessionServer implements HttpServer, SessionHost {
     this.#lookLater();
   }
 
-  /** A connection ended in the middle of a request, and what comes on another is not the rest of that. */
+  /** A connection was closed in the middle of a request, whose state must not affect another connection. */
   #take(parser: RequestParser, state: ConnectionState): void {
     if (state === "closing") {
       parser.reset();
       return;
     }
-    // Whoever handles the request finds it as it was.
+    // The handler of the request may still read its head.
     parser.keepHead();
     this.taken();
   }
@@ -287,7 +287,7 @@ export class SessionServer implements HttpServer, SessionHost {
 
   #lookLater(): void {
     const ms = this.isStopping ? Math.min(this.#looksMs, STOPPING_LOOK_MS) : this.#looksMs;
-    // A limit of the loop: what has arrived by then is received first.
+    // A limit of the loop: bytes that have arrived by then are received first.
     this.#look = loopOf(this.#reactor).timers.limit(ms, () => this.#lookAround(ms));
   }
 
@@ -296,7 +296,7 @@ export class SessionServer implements HttpServer, SessionHost {
     this.date = dateField();
   }
 
-  /** Looks at all deadlines. @param ms - How long after the look before this one was to be. */
+  /** Checks all deadlines. @param ms - The intended interval since the previous check. */
   #lookAround(ms: number): void {
     const before = this.now;
     this.#readClock();

@@ -8,40 +8,40 @@ import type { RefusalCode, RequestError } from "./request-error.ts";
 
 /** What the access log needs of a session. */
 export interface Logged {
-  /** The peer's address, where there is a log. */
+  /** The client's address, if there is a log. */
   readonly peer: string;
 }
 
-/** A request whose head was never complete. */
+/** A request whose head is not complete. */
 export interface UnfinishedHead {
-  /** What is known of its first line; null when nothing of it has come. */
+  /** The parts of the request line that have arrived; null if nothing of it has. */
   readonly line: KnownLine | null;
-  /** When the first of it came, by `performance.now()`. */
+  /** The time of its first byte, as of `performance.now()`. */
   readonly began: number;
 }
 
-/** What a session asks of its server. */
+/** What a session needs of its server. */
 export interface SessionHost extends LookClock {
   readonly settings: HttpSettings;
-  /** Whether no more is answered than what has arrived. */
+  /** Whether the server stops, and only requests that have arrived are answered. */
   readonly isStopping: boolean;
-  /** How long a client that has ended its half waits for more of its reply, in milliseconds. */
+  /** The timeout for a client that has ended its half, in milliseconds. */
   readonly halfCloseTimeoutMs: number;
-  /** The Date field, half a second old at most. */
+  /** The Date field, at most half a second old. */
   readonly date: string;
-  /** Reads for whoever is between two requests. */
+  /** The parser of all connections that are between two requests. */
   readonly parser: RequestParser;
-  /** A session keeps that parser: the others get another. */
+  /** A session keeps that parser, so the others need a new one. */
   taken(): void;
   giveBack(parser: RequestParser): void;
   /** A request was answered. */
   answered(session: Logged, request: ParsedRequest, reply: ReplyWriter): void;
-  /** One was refused, or a connection ended, for a reason with this code. */
+  /** A request was refused, or a limit ended a connection: counts it by the code. */
   refused(code: RefusalCode): void;
   /**
-   * A request has come to its end, or what was none, without a reply of its own.
+   * A request, complete or not, has ended without the reply of its handler.
    *
-   * @param head - What is known of it when its head was not complete, and anything is.
+   * @param head - What is known of a request whose head is not complete.
    */
   ended(
     session: Logged,
@@ -51,13 +51,13 @@ export interface SessionHost extends LookClock {
     head: UnfinishedHead | null,
   ): void;
   /**
-   * Something threw that the program gave.
+   * A callback of the program threw.
    *
-   * @returns what `error` of the options returned.
+   * @returns The value that `error` of the options returned.
    */
   failed(error: unknown): unknown;
-  /** The connection is the program's now. */
+  /** The program has taken over the connection. */
   handedOver(session: object): void;
-  /** Calls back when what is under way has returned. */
+  /** Calls back when the current callback has returned. */
   soon(callback: () => void): void;
 }

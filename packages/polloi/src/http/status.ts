@@ -1,4 +1,4 @@
-/** What stands beside the number in a status line. RFC 9110 section 15, and the registry of IANA. */
+/** Reason phrases. RFC 9110 section 15, and the IANA registry. */
 const REASONS: Readonly<Record<number, string>> = {
   100: "Continue",
   101: "Switching Protocols",
@@ -54,13 +54,13 @@ const REASONS: Readonly<Record<number, string>> = {
 
 const lines: string[] = [];
 
-/** The status line with its CRLF. A reason that is not known is left empty, which RFC 9112 section 4 allows. */
+/** The status line with its CRLF. An unknown reason is empty, which RFC 9112 section 4 allows. */
 export function statusLine(status: number): string {
   lines[status] ??= `HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n`;
   return lines[status];
 }
 
-/** The reason phrase, empty when there is none. */
+/** The reason phrase; empty if it is unknown. */
 export function reasonOf(status: number): string {
   return REASONS[status] ?? "";
 }
