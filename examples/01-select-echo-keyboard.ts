@@ -13,11 +13,12 @@
 import { readSync } from "node:fs";
 import { SysError, select } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 const KEYBOARD = 0;
 
-const port = Number(process.argv[2] ?? 7788);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(7788);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 /** Who is waited for to send something. */

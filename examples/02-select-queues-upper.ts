@@ -17,6 +17,7 @@
  */
 import { SysError, select } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 /** Nothing more is read from a peer that lets so many messages wait. */
 const FULL = 64;
@@ -27,8 +28,8 @@ interface Connection {
   ended: boolean;
 }
 
-const port = Number(process.argv[2] ?? 10_000);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(10_000);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const connections = new Map<Socket, Connection>();

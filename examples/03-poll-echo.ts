@@ -11,6 +11,7 @@
  */
 import { POLLERR, POLLIN, POLLOUT, Poll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 interface Connection {
   readonly socket: Socket;
@@ -18,8 +19,8 @@ interface Connection {
   unsent: Uint8Array;
 }
 
-const port = Number(process.argv[2] ?? 7788);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(7788);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const connections = new Map<number, Connection>();

@@ -13,6 +13,7 @@
  */
 import { EPOLLERR, EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 interface Connection {
   readonly socket: Socket;
@@ -21,8 +22,8 @@ interface Connection {
   unsent: Uint8Array;
 }
 
-const port = Number(process.argv[2] ?? 7788);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(7788);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const connections = new Map<number, Connection>();

@@ -12,6 +12,7 @@
  */
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 /** So many receives, and the others have their turn: a peer that never stops must not starve them. */
 const BUDGET = 16;
@@ -22,8 +23,8 @@ interface Connection {
   unsent: Uint8Array;
 }
 
-const port = Number(process.argv[2] ?? 7788);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(7788);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const connections = new Map<number, Connection>();

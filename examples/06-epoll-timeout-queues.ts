@@ -14,6 +14,7 @@
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 const TIMEOUT_MS = 10_000;
 /** Nothing more is read from a peer that lets so many messages wait. */
@@ -28,8 +29,8 @@ interface Connection {
   interest: number;
 }
 
-const port = Number(process.argv[2] ?? 8888);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(8888);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const connections = new Map<number, Connection>();

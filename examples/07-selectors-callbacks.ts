@@ -11,11 +11,12 @@
  */
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, SysError } from "polloi/selectors";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 type Callback = (events: number) => void;
 
-const port = Number(process.argv[2] ?? 10_000);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(10_000);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 using selector = new DefaultSelector<Callback>();

@@ -11,6 +11,7 @@
  * - A request that is not UTF-8 ended it when it was printed.
  */
 import { createServer, formatAddress, SHUT_WR, type Socket, SysError } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 const TIMEOUT_MS = 5_000;
 const MAX_REQUEST_BYTES = 16_384;
@@ -25,8 +26,8 @@ const RESPONSE = [
   BODY,
 ].join("\r\n");
 
-const port = Number(process.argv[2] ?? 8080);
-using server = createServer({ host: "127.0.0.1", port });
+const port = portArgument(8080);
+using server = orExit(() => createServer({ host: "127.0.0.1", port }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 while (true) {

@@ -13,6 +13,7 @@
  */
 import { EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, SHUT_WR, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 const PATIENCE_MS = 5_000;
 const MAX_REQUEST_BYTES = 16_384;
@@ -38,8 +39,8 @@ interface Connection {
   readonly deadline: number;
 }
 
-const port = Number(process.argv[2] ?? 8080);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(8080);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const connections = new Map<number, Connection>();

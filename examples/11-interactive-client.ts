@@ -16,11 +16,12 @@
 import { readSync, writeSync } from "node:fs";
 import { type FileObject, select } from "polloi/select";
 import { createConnection, SHUT_WR, type Socket } from "polloi/socket";
+import { portArgument } from "./command-line.ts";
 
 const KEYBOARD = 0;
 const SCREEN = 1;
 
-const port = Number(process.argv[2] ?? 9000);
+const port = portArgument(9000, 1);
 const host = process.argv[3] ?? "localhost";
 using socket = await connect();
 socket.setBlocking(false);

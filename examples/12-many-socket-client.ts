@@ -16,13 +16,14 @@
 import { readFileSync } from "node:fs";
 import { EPOLLIN, Epoll } from "polloi/select";
 import { createConnection, type Socket } from "polloi/socket";
+import { numberArgument, portArgument } from "./command-line.ts";
 
 const MESSAGES = ["This is the message. ", "It will be sent ", "in parts."];
 /** What a runtime has open for itself, generously. */
 const OTHER_DESCRIPTORS = 100;
 
-const port = Number(process.argv[2] ?? 10_000);
-const count = Number(process.argv[3] ?? 10_000);
+const port = portArgument(10_000, 1);
+const count = numberArgument({ at: 2, usual: 10_000, least: 1 });
 const host = process.argv[4] ?? "127.0.0.1";
 
 if (descriptorLimit() < count + OTHER_DESCRIPTORS) {

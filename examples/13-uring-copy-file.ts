@@ -9,10 +9,12 @@
  * - A write that comes short means that the disk is full, and a read that the file has become shorter:
  *   neither is to be counted as a piece.
  * - Memory is the kernel's until the completion is there: each piece has its own.
+ * - A file that is opened to be written is empty from then on: to copy one to itself would be its end.
  * - Completions come in any order: the tag says whose one is.
  */
-import { statSync } from "node:fs";
+import { fstatSync, statSync } from "node:fs";
 import { Ring } from "polloi/uring";
+import { exit, orExit } from "./command-line.ts";
 
 const PIECES = 8;
 const PIECE_BYTES = 65_536;
@@ -20,16 +22,18 @@ const O_WRONLY = 1;
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 
-const [from, to] = process.argv.slice(2);
-if (from === undefined || to === undefined) {
-  console.error("usage: 13-uring-copy-file FROM TO");
-  process.exit(2);
+const [from, to, ...more] = process.argv.slice(2);
+if (from === undefined || to === undefined || more.length > 0) {
+  exit(2, "usage: 13-uring-copy-file FROM TO");
 }
 
-using ring = new Ring({ entries: PIECES * 2 });
+using ring = orExit(() => new Ring({ entries: PIECES * 2 }));
 const source = openFile(from, 0);
+const { size, ino, dev } = fstatSync(source);
+if (!fstatSync(source).isFile()) exit(1, `Cannot copy ${from}: it is not a regular file`);
+const there = statSync(to, { throwIfNoEntry: false });
+if (there?.ino === ino && there.dev === dev) exit(1, `Cannot copy ${from} to itself`);
 const target = openFile(to, O_WRONLY | O_CREAT | O_TRUNC);
-const { size } = statSync(from);
 const memory = ring.map(PIECES * PIECE_BYTES);
 
 /** How long each piece is. */
@@ -65,5 +69,5 @@ function openFile(path: string, flags: number): number {
   ring.open(path, flags);
   const [opened] = ring.wait();
   if (opened === undefined) throw new Error(`nothing was heard of ${path}`);
-  return opened.check("open");
+  return orExit(() => opened.check("open"), `Cannot open ${path}`);
 }

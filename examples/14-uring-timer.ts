@@ -8,16 +8,17 @@
  *   Here a timer runs by itself, whatever else completes.
  */
 import { Ring } from "polloi/uring";
+import { numberArgument, orExit } from "./command-line.ts";
 
 const TICK = 1;
 const STOP = 2;
 const ETIME = -62;
 
-const interval = Number(process.argv[2] ?? 500);
-const ticks = Number(process.argv[3] ?? 5);
+const interval = numberArgument({ at: 1, usual: 500, least: 1, most: 86_400_000 });
+const ticks = numberArgument({ at: 2, usual: 5, least: 1, most: 1_000_000 });
 const start = performance.now();
 
-using ring = new Ring();
+using ring = orExit(() => new Ring());
 ring.timeout(interval, { tag: TICK });
 // Half an interval more, so that the last tick is not in doubt.
 ring.timeout(interval * (ticks + 0.5), { tag: STOP });

@@ -13,6 +13,7 @@
  */
 import { createServer, formatAddress, MSG_WAITALL } from "polloi/socket";
 import { type Completion, type Mapped, Ring } from "polloi/uring";
+import { orExit, portArgument } from "./command-line.ts";
 
 const ACCEPT = 0;
 const RECEIVE = 1;
@@ -41,11 +42,11 @@ interface Connection {
   broken: boolean;
 }
 
-const port = Number(process.argv[2] ?? 7788);
-using server = createServer({ host: "127.0.0.1", port });
+const port = portArgument(7788);
+using server = orExit(() => createServer({ host: "127.0.0.1", port }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
-using ring = new Ring({ entries: 1024 });
+using ring = orExit(() => new Ring({ entries: 1024 }));
 const buffers = ring.addBuffers({ count: 256, bufferBytes: 16_384 });
 const connections = new Map<number, Connection>();
 /** Memory of connections that are gone. */

@@ -12,6 +12,7 @@
 import { isMainThread } from "node:worker_threads";
 import type { Connection } from "polloi";
 import { startWorkers } from "polloi/workers";
+import { orExit, portArgument } from "./command-line.ts";
 
 export function data(connection: Connection, bytes: Uint8Array): void {
   // Who does not read is not read from either.
@@ -23,11 +24,13 @@ export function drain(connection: Connection): void {
 }
 
 if (isMainThread) {
-  const pool = await startWorkers({
-    module: import.meta.url,
-    listen: { host: "127.0.0.1", port: Number(process.argv[2] ?? 10_000) },
-    crashed: ({ index, error }) => console.error(`worker ${index} crashed: ${error.message}`),
-  });
+  const pool = await orExit(() =>
+    startWorkers({
+      module: import.meta.url,
+      listen: { host: "127.0.0.1", port: portArgument(10_000) },
+      crashed: ({ index, error }) => console.error(`worker ${index} crashed: ${error.message}`),
+    }),
+  );
   console.log(`listening on 127.0.0.1:${pool.port} with ${pool.workers.length} workers`);
   process.once("SIGINT", () => pool.stop());
   process.once("SIGTERM", () => pool.stop());

@@ -13,6 +13,7 @@
  * - Nobody tells what makes the response that its client has left.
  */
 import { serve } from "polloi/http";
+import { orExit, portArgument } from "./command-line.ts";
 
 const TICK_MS = 100;
 
@@ -41,19 +42,21 @@ function capitals(request: Request): Response {
   return new Response(body ?? null);
 }
 
-const server = serve({
-  host: "127.0.0.1",
-  port: Number(process.argv[2] ?? 8080),
-  maxBodyBytes: 100_000_000,
-  fetch(request, info) {
-    const { pathname } = new URL(request.url);
-    if (pathname === "/clock") return clock(request.signal);
-    if (pathname === "/capitals") return capitals(request);
-    if (pathname === "/whoami") return Response.json(info.remoteAddress);
-    if (pathname === "/") return new Response("Hello, world!");
-    return new Response("not here\n", { status: 404 });
-  },
-});
+const server = orExit(() =>
+  serve({
+    host: "127.0.0.1",
+    port: portArgument(8080),
+    maxBodyBytes: 100_000_000,
+    fetch(request, info) {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/clock") return clock(request.signal);
+      if (pathname === "/capitals") return capitals(request);
+      if (pathname === "/whoami") return Response.json(info.remoteAddress);
+      if (pathname === "/") return new Response("Hello, world!");
+      return new Response("not here\n", { status: 404 });
+    },
+  }),
+);
 
 console.log(`listening on 127.0.0.1:${server.port}`);
 process.once("SIGINT", () => server.stop());

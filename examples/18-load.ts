@@ -12,13 +12,14 @@
  * - It had no figures: that everything came back says nothing about how long it took.
  */
 import { isClean, type LoadReport, load } from "polloi-tools/load";
+import { numberArgument, orExit, portArgument } from "./command-line.ts";
 
-const port = Number(process.argv[2] ?? 10_000);
-const connections = Number(process.argv[3] ?? 1000);
-const durationMs = Number(process.argv[4] ?? 3000);
+const port = portArgument(10_000, 1);
+const connections = numberArgument({ at: 2, usual: 1000, least: 1 });
+const durationMs = numberArgument({ at: 3, usual: 3000, least: 1, most: 86_400_000 });
 const target = `tcp://127.0.0.1:${port}`;
 
-const closed = await load({ target, connections, durationMs }).finished;
+const closed = await orExit(() => load({ target, connections, durationMs })).finished;
 tell("as fast as it goes", closed);
 if (isClean(closed)) {
   const rate = Math.max(1, closed.messagesPerSecond / 2);

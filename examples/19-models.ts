@@ -12,6 +12,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { type ModelConnection, type ModelName, serveModel } from "polloi/models";
+import { orExit, portArgument, wordArgument } from "./command-line.ts";
 
 // What every process and thread runs: this same file is their module.
 export function data(connection: ModelConnection, bytes: Uint8Array): void {
@@ -19,13 +20,15 @@ export function data(connection: ModelConnection, bytes: Uint8Array): void {
 }
 
 async function main(port: number, model: ModelName): Promise<void> {
-  const server = await serveModel({
-    model,
-    module: import.meta.url,
-    listen: { host: "127.0.0.1", port },
-    died: ({ kind, id, error }) => console.error(`${kind} ${id} died: ${error.message}`),
-    limitReached: (most) => console.error(`all ${most} are busy: the next ones wait`),
-  });
+  const server = await orExit(() =>
+    serveModel({
+      model,
+      module: import.meta.url,
+      listen: { host: "127.0.0.1", port },
+      died: ({ kind, id, error }) => console.error(`${kind} ${id} died: ${error.message}`),
+      limitReached: (most) => console.error(`all ${most} are busy: the next ones wait`),
+    }),
+  );
   console.log(`listening on 127.0.0.1:${server.port}`);
   for (const { kind, id } of server.children) console.log(`${kind} ${id}`);
   process.once("SIGINT", () => server.stop());
@@ -36,7 +39,8 @@ async function main(port: number, model: ModelName): Promise<void> {
 
 // In the processes that it starts, and in threads, the program is another file.
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [, , port = "7788", model = "prefork"] = process.argv;
+  const port = portArgument(7788);
+  const model = wordArgument(2, ["prefork", "blocking", "process", "thread", "event"]);
   // Not awaited here: where the handlers run in this process, they are imported from this module.
-  void main(Number(port), model as ModelName);
+  void main(port, model);
 }

@@ -12,6 +12,7 @@
  */
 import { EPOLLIN, EPOLLOUT, Epoll, SignalFd, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
+import { orExit, portArgument } from "./command-line.ts";
 
 interface Connection {
   readonly socket: Socket;
@@ -19,8 +20,8 @@ interface Connection {
   unsent: Uint8Array;
 }
 
-const port = Number(process.argv[2] ?? 7788);
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(7788);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 using signals = new SignalFd(["SIGINT", "SIGTERM"]);
 using epoll = new Epoll();
 epoll.register(server, EPOLLIN);

@@ -18,15 +18,16 @@
  */
 import { EPOLLIN, EPOLLPRI, Epoll, SysError, select } from "polloi/select";
 import { createServer, formatAddress, MSG_OOB, type Socket } from "polloi/socket";
+import { orExit, portArgument, wordArgument } from "./command-line.ts";
 
 interface Client {
   readonly socket: Socket;
   received: number;
 }
 
-const port = Number(process.argv[2] ?? 7788);
-const mode = process.argv[3] ?? "select";
-using server = createServer({ host: "127.0.0.1", port, nonBlocking: true });
+const port = portArgument(7788);
+const mode = wordArgument(2, ["select", "epoll", "inline"]);
+using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const clients = new Map<number, Client>();

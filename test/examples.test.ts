@@ -94,7 +94,7 @@ async function said(socket: Socket, length: number): Promise<string> {
 
 describe("examples", limits, () => {
   const folder = new URL("../../examples/", import.meta.url);
-  const files = readdirSync(fileURLToPath(folder)).filter((file) => file.endsWith(".ts"));
+  const files = readdirSync(fileURLToPath(folder)).filter((file) => /^\d.*\.ts$/.test(file));
 
   test("every one is run here, and in the list of the README", () => {
     const servers = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...FETCH_SERVERS];
@@ -114,7 +114,9 @@ describe("examples", limits, () => {
       assert.match(essay, /Follows ((the clients of )?text \d|no text)/, file);
       assert.match(essay, /wrong|Points to get/, file);
       const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from);
-      for (const from of imports) assert.match(from as string, /^(polloi|node:)/, file);
+      for (const from of imports) {
+        assert.match(from as string, /^(polloi|node:|\.\/command-line\.ts$)/, file);
+      }
     }
   });
 });
@@ -519,3 +521,73 @@ function cpuTicksOf({ child }: Program): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[11]) + Number(fields[12]);
 }
+
+/** Arguments that are wrong, for every example that takes a port first, and for the others. */
+const WITH_PORT = [
+  ...Object.keys(ECHO_SERVERS),
+  ...HTTP_SERVERS,
+  ...FETCH_SERVERS,
+  ...URGENT,
+  ...CLIENTS,
+];
+const NO_PORT = /^Cannot use "[^"]*": give an integer from [01] to 65535$/;
+const WRONG: readonly (readonly [name: string, args: readonly string[], line: RegExp])[] = [
+  ...WITH_PORT.map((name) => [name, ["abc"], NO_PORT] as const),
+  ...["70000", "-1", "1.5", ""].map((port) => [WITH_PORT[0] as string, [port], NO_PORT] as const),
+  ["12-many-socket-client", ["9", "many"], /^Cannot use "many": give an integer from 1 up$/],
+  ["14-uring-timer", ["soon"], /^Cannot use "soon": give an integer from 1 to 86400000$/],
+  ["14-uring-timer", ["5", "0"], /^Cannot use "0": give an integer from 1 to 1000000$/],
+  ["18-load", ["9", "0"], /^Cannot use "0": give an integer from 1 up$/],
+  ["18-load", ["9", "1", "-5"], /^Cannot use "-5": give an integer from 1 to 86400000$/],
+  [
+    "19-models",
+    ["0", "fork"],
+    /^Cannot use "fork": give prefork, blocking, process, thread, event$/,
+  ],
+  ["21-urgent-data", ["0", "poll"], /^Cannot use "poll": give select, epoll, inline$/],
+  ["13-uring-copy-file", [], /^usage: 13-uring-copy-file FROM TO$/],
+  ["13-uring-copy-file", ["a"], /^usage: /],
+  ["13-uring-copy-file", ["a", "b", "c"], /^usage: /],
+  ["13-uring-copy-file", ["/no/such/file", "/tmp"], /^Cannot open \/no\/such\/file: open ENOENT/],
+  ["13-uring-copy-file", ["/", "/no/such/file"], /^Cannot copy \/: it is not a regular file$/],
+  ["13-uring-copy-file", ["/etc/passwd", "/etc/passwd"], /^Cannot copy \/etc\/passwd to itself$/],
+  [
+    "13-uring-copy-file",
+    ["/etc/passwd", "/no/such/file"],
+    /^Cannot open \/no\/such\/file: open ENOENT/,
+  ],
+];
+
+describe("examples with wrong arguments", limits, () => {
+  const names = [...new Set(WRONG.map(([name]) => name))];
+  for (const name of names) {
+    test(`${name} ends with one line and no stack`, { skip: skipOf(name) }, async () => {
+      const cases = WRONG.filter(([of]) => of === name);
+      await Promise.all(
+        cases.map(async ([, args, line]) => {
+          const { code, stdout, stderr } = await example(name, ...args).ended;
+          const said = `${name} ${args.join(" ")}: ${stdout}${stderr}`;
+          assert.ok(code === 1 || code === 2, `${said} ended with ${code}`);
+          assert.match(stderr, /^[^\n]+\n$/, said);
+          assert.match(stderr.trimEnd(), line, said);
+        }),
+      );
+    });
+  }
+
+  const servers = WITH_PORT.filter((name) => !CLIENTS.includes(name));
+  for (const name of servers) {
+    test(`${name} on a port that is taken ends with one line`, { skip: skipOf(name) }, async () => {
+      const server = createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as { port: number };
+      try {
+        const { code, stderr } = await example(name, port).ended;
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, /^Cannot start: [^\n]*EADDRINUSE[^\n]*\n$/);
+      } finally {
+        server.close();
+      }
+    });
+  }
+});
