@@ -153,7 +153,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   "packages/polloi/src/select/epoll.ts": "declare const socket: import('polloi/socket').Socket;",
   "packages/polloi/src/select/poll.ts": "declare const socket: import('polloi/socket').Socket;",
   "packages/polloi/src/select/select.ts": "declare const socket: import('polloi/socket').Socket;",
-  "packages/polloi/src/selectors/engines.ts":
+  "packages/polloi/src/selectors/selector.ts":
     "declare const socket: import('polloi/socket').Socket;",
   "packages/polloi/src/selectors/batch.ts":
     "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",

@@ -22,7 +22,7 @@ import { misuseConformance } from "./api/misuse.ts";
 import { optionNamesConformance } from "./api/option-names.ts";
 import { printingConformance } from "./api/printing.ts";
 import { engineConformance } from "./engine/engine.ts";
-import { uringEngineConformance } from "./engine/engine-uring.ts";
+import { uringEngineConformance } from "./engine/uring/uring-engine.ts";
 import { httpDeparturesConformance } from "./http/departures.ts";
 import { httpEndingsConformance } from "./http/endings.ts";
 import { fetchConformance } from "./http/fetch.ts";

@@ -5,14 +5,14 @@ import type { SelectorKey } from "./key.ts";
 import { type Poller, ReadyBatch } from "./poller.ts";
 import type { Entry, Registry } from "./registry.ts";
 
-/** As many as the engines report in one call. */
+/** The most that a poller reports in one call. */
 const MAX_CAPACITY = 65_536;
 
 const BROKEN: number = EVENT_ERROR | EVENT_HANGUP;
 const READ_WRITE: number = EVENT_READ | EVENT_WRITE;
 
 /**
- * What a wait found, in memory that is used again by the next one.
+ * The result of a wait, in memory that the next wait reuses.
  *
  * @remarks
  * For `Selector.wait`, which allocates nothing. An event of something that was unregistered after the
@@ -56,13 +56,13 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
     this.#entries = new Array<undefined>(capacity).fill(undefined);
   }
 
-  /** How many the last wait found. */
+  /** The number of keys that the last wait found. */
   get count(): number {
     return this.#count;
   }
 
   /**
-   * The key of the `index`-th, as it is now; undefined when it was unregistered since the wait.
+   * The present key of the `index`-th registration; undefined if it was unregistered since the wait.
    *
    * @throws TypeError, RangeError `ERR_INVALID_LENGTH` for an index beyond the capacity.
    */
@@ -73,7 +73,7 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
   }
 
   /**
-   * The EVENT_* bits of the `index`-th; 0 when the last wait found fewer.
+   * The EVENT_* bits of the `index`-th registration; 0 when the last wait found fewer.
    *
    * @throws TypeError, RangeError `ERR_INVALID_LENGTH` for an index beyond the capacity.
    */
@@ -86,7 +86,7 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
     integerOf(index, "an index", this.#indexes, "ERR_INVALID_LENGTH");
   }
 
-  /** Those that are registered still. Unlike `keyAt` and `eventsAt`, this allocates. */
+  /** The keys that are still registered, with their events. Unlike `keyAt` and `eventsAt`, this allocates. */
   *[Symbol.iterator](): IterableIterator<[SelectorKey<Data>, number]> {
     for (let i = 0; i < this.#count; i++) {
       const key = this.keyAt(i);
@@ -95,9 +95,9 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
   }
 
   /**
-   * Waits and takes in what `poller` finds; for `Selector`.
+   * Waits with `poller` and stores the result; for `Selector`.
    *
-   * @returns How many there are that `registry` knows, or `-errno`.
+   * @returns The number of ready registrations in `registry`, or `-errno`.
    * @internal
    */
   take(poller: Poller, registry: Registry<Data>, timeoutMs: number): number {
@@ -108,7 +108,7 @@ export class SelectorBatch<Data = unknown> implements Iterable<[SelectorKey<Data
       const entry = registry.at(ready.tags[i] as number);
       if (entry === undefined) continue;
       const events = eventsOf(ready.masks[i] as number);
-      // Whoever only reads and writes must come to read the error or the end.
+      // A program that only reads and writes finds the error or the end by doing so.
       const asked = (events & BROKEN) === 0 ? 0 : entry.key.events & READ_WRITE;
       this.#events[count] = events | asked;
       this.#entries[count++] = entry;

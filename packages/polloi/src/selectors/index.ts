@@ -1,18 +1,11 @@
 /**
- * `polloi/selectors`: one interface to wait for many descriptors, over epoll, poll or select.
+ * `polloi/selectors`: waiting for readiness of many descriptors, over epoll, poll or select.
  *
  * @module
  */
 export type { FileObject, HasFileno } from "../base/descriptor.ts";
 export { SysError } from "../base/sys-error.ts";
 export { SelectorBatch } from "./batch.ts";
-export {
-  DefaultSelector,
-  EpollSelector,
-  PollSelector,
-  type SelectorOptions,
-  SelectSelector,
-} from "./engines.ts";
 export {
   EVENT_ALL,
   EVENT_ERROR,
@@ -26,5 +19,12 @@ export type { DataArguments, SelectorKey, WatchOptions } from "./key.ts";
 export type { PassedOver } from "./open-poller.ts";
 export type { PollerCapabilities, PollerName } from "./poller.ts";
 export type { SelectorMap } from "./registry.ts";
-export type { Selector } from "./selector.ts";
+export {
+  DefaultSelector,
+  EpollSelector,
+  PollSelector,
+  type Selector,
+  type SelectorOptions,
+  SelectSelector,
+} from "./selector.ts";
 export { Waker, type WakerOptions } from "./waker.ts";

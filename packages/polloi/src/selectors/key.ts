@@ -4,33 +4,32 @@ import { bitNames, printAs } from "../base/inspect.ts";
 import { EVENT_PEER_CLOSED, EVENT_PRIORITY, EVENT_READ, EVENT_WRITE } from "./events.ts";
 
 /**
- * One registration: what is watched, for what, and what the caller keeps with it.
+ * One registration: the descriptor, the events it is watched for, and a value of the caller.
  *
  * @remarks
- * It never changes. A modify makes a new one, so that one that was handed out goes on saying what was
- * true then.
+ * A key never changes. `modify` makes a new one, and keys that were returned before keep their values.
  */
 export interface SelectorKey<Data = unknown> {
-  /** What was registered: the very object, or the number. */
+  /** The object or number that was registered. */
   readonly fileObject: FileObject;
   /** Its descriptor when it was registered. */
   readonly fd: number;
-  /** The EVENT_* bits that are asked for. */
+  /** The EVENT_* bits that it is watched for. */
   readonly events: number;
-  /** What was handed in with it. */
+  /** The value that was registered with it. */
   readonly data: Data;
 }
 
-/** How to watch, where the engine can: see `Selector.capabilities`. */
+/** How to watch a descriptor. `Selector.capabilities` says which of these the poller supports. */
 export interface WatchOptions {
   /**
-   * `"level"`, the default: reported at every wait for as long as it is ready. `"edge"`: reported when
-   * something new happened; read and write until would-block, or it is lost.
+   * `"level"`, the default: reported at every wait for as long as it is ready. `"edge"`: reported once per
+   * change; read and write until would-block, or no further event comes.
    */
   readonly trigger?: "level" | "edge" | undefined;
-  /** Reported once, then silent until modified. */
+  /** Reported once, then disabled until modified. */
   readonly oneShot?: boolean | undefined;
-  /** Of all epoll sets that watch this, wake at least one rather than all. It cannot be modified. */
+  /** Wakes at least one of the epoll sets that watch the descriptor, instead of all. It cannot be modified. */
   readonly exclusive?: boolean | undefined;
 }
 
@@ -40,17 +39,14 @@ export const WATCH_OPTIONS: NamesOf<WatchOptions> = {
   exclusive: true,
 };
 
-/**
- * The last arguments of `register` and `modify`: `data` can be left out where a selector's `Data` may
- * be undefined.
- */
+/** The last arguments of `register` and `modify`. `data` is optional if the selector's `Data` may be undefined. */
 export type DataArguments<Data> = undefined extends Data
   ? [data?: Data, options?: WatchOptions]
   : [data: Data, options?: WatchOptions];
 
 const EVENT_NAMES = { EVENT_READ, EVENT_WRITE, EVENT_PRIORITY, EVENT_PEER_CLOSED };
 
-/** A {@link SelectorKey}, which nobody can change. */
+/** A {@link SelectorKey}, frozen. */
 export class RegisteredKey<Data> implements SelectorKey<Data> {
   static {
     printAs<RegisteredKey<unknown>>(
@@ -74,7 +70,7 @@ export class RegisteredKey<Data> implements SelectorKey<Data> {
   }
 }
 
-/** What is kept with a key, in a word: it may be of any size. */
+/** A short form of the value of a key, which may be of any size. */
 function shown(data: unknown): unknown {
   if (typeof data === "function") return `[function ${data.name}]`;
   if (typeof data === "object" && data !== null) return `[${data.constructor?.name ?? "object"}]`;

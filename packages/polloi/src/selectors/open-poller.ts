@@ -17,26 +17,26 @@ const MAKE: Readonly<Record<PollerName, (kernel: Kernel) => Poller>> = {
   epoll: (kernel) => new EpollPoller(kernel),
 };
 
-/** Errors that say that there is no room, not that the engine does not work here. */
+/** Errors that report a lack of descriptors or memory, not that the poller does not work on this system. */
 const NO_ROOM: readonly number[] = [-ERRNO.EMFILE, -ERRNO.ENFILE, -ERRNO.ENOMEM];
 
-/** @throws SysError when the engine cannot be had. */
+/** @throws SysError of the poller's first call. */
 export function openPoller(name: PollerName, kernel: Kernel): Poller {
   return MAKE[name](kernel);
 }
 
-/** An engine that does not work here, and why. */
+/** A poller that does not work on this system, and the reason. */
 export interface PassedOver {
   readonly name: PollerName;
   readonly reason: string;
 }
 
 /**
- * Opens the best engine that works here, found by trying.
+ * Opens the best poller that works on this system, found by trying.
  *
- * @returns The engine, and those that were passed over for it.
- * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no room for any; the error of the last
- * one when none works.
+ * @returns The poller, and those that were tried before it.
+ * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there are no descriptors or no memory; the error of
+ * the last poller when none works.
  */
 export function openBestPoller(kernel: Kernel): { poller: Poller; passedOver: PassedOver[] } {
   const passedOver: PassedOver[] = [];
@@ -53,7 +53,7 @@ export function openBestPoller(kernel: Kernel): { poller: Poller; passedOver: Pa
   throw last;
 }
 
-/** Why an engine does not work here, found by trying; undefined when it does. */
+/** Why a poller does not work on this system, found by trying; undefined when it does. */
 export function whyNot(name: PollerName, kernel: Kernel): string | undefined {
   try {
     openTried(name, kernel).close();
@@ -64,14 +64,14 @@ export function whyNot(name: PollerName, kernel: Kernel): string | undefined {
   }
 }
 
-/** Opens an engine and has it report a counter that is readable. */
+/** Opens a poller and checks that it reports a readable descriptor. */
 function openTried(name: PollerName, kernel: Kernel): Poller {
   const { libc } = kernel;
   const poller = openPoller(name, kernel);
   const fd = libc.eventfd(1, EFD_CLOEXEC);
   try {
     check(fd, "eventfd");
-    // A number that select has no bit for says nothing of the engine.
+    // select has no bit for a higher number, which says nothing about the poller.
     if (fd <= poller.capabilities.maxFd) {
       check(poller.add(fd, POLLIN, 0), name);
       const found = check(poller.wait(new ReadyBatch(1), 0), name);

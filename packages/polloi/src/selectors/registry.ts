@@ -4,18 +4,18 @@ import type { SelectorKey } from "./key.ts";
 
 /** A registration as a selector keeps it. */
 export interface Entry<Data> {
-  /** Replaced by a modify. */
+  /** Replaced by `modify`. */
   key: SelectorKey<Data>;
   /** The mask that the poller was last asked for. */
   interest: number;
-  /** What the engine reports it by. */
+  /** The number by which the poller reports it. */
   readonly tag: number;
-  /** Until it is unregistered. */
+  /** False once it is unregistered. */
   live: boolean;
 }
 
-// A tag is a slot, and how often the slot was given away before. An event of a registration that is
-// gone, such as epoll has of a dup'ed descriptor, finds another generation there, and no one.
+// A tag is a slot, and the number of times that the slot was used before. A late event of an earlier
+// registration, such as epoll reports for a duplicated descriptor, has another generation and is dropped.
 //
 //   31            22 21                     0
 //   |  generation   |          slot          |
@@ -23,7 +23,7 @@ const SLOT_BITS = 22;
 const SLOT_MASK: number = 2 ** SLOT_BITS - 1;
 const GENERATIONS: number = 2 ** (32 - SLOT_BITS);
 
-/** Who is registered: by descriptor, by object and by tag. It asks the kernel nothing. */
+/** Registrations by descriptor, by object and by tag. It makes no system calls. */
 export class Registry<Data> {
   readonly #byFd: Map<number, Entry<Data>> = new Map();
   readonly #byObject: Map<HasFileno, Entry<Data>> = new Map();
@@ -43,15 +43,15 @@ export class Registry<Data> {
    * The registration of `fileObject`, or undefined.
    *
    * @remarks
-   * An object is known by itself first, since one that was closed has no number any more; then by its
-   * number, so that a descriptor can be found by it whatever object it was registered with.
+   * An object is looked up by identity first, because a closed object has no number any more; then by its
+   * number, so that a descriptor is found whatever object it was registered with.
    */
   find(fileObject: FileObject): Entry<Data> | undefined {
     if (typeof fileObject === "number") return this.#byFd.get(fileObject);
     return this.#byObject.get(fileObject) ?? this.#byFd.get(askFileno(fileObject) as number);
   }
 
-  /** The registration with `tag`, or undefined when it is gone. */
+  /** The registration with `tag`, or undefined if it was unregistered. */
   at(tag: number): Entry<Data> | undefined {
     const entry = this.#slots[tag & SLOT_MASK];
     return entry?.tag === tag ? entry : undefined;
@@ -88,7 +88,7 @@ export class Registry<Data> {
   }
 }
 
-/** A live, read-only view of what is registered, by what it was registered with. */
+/** A live, read-only view of the registrations, by the object or number that was registered. */
 export class SelectorMap<Data = unknown> implements Iterable<[FileObject, SelectorKey<Data>]> {
   static {
     printAs<SelectorMap<unknown>>(SelectorMap, ({ size }) => ({ size }));
@@ -100,7 +100,7 @@ export class SelectorMap<Data = unknown> implements Iterable<[FileObject, Select
     this.#registry = registry;
   }
 
-  /** How many are registered. */
+  /** The number of registrations. */
   get size(): number {
     return this.#registry.size;
   }

@@ -9,6 +9,8 @@ import { EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT } from "../select/constants.ts";
 import { EPOLL_HINTS } from "../select/epoll.ts";
 import { fdTooLarge } from "../select/select-sets.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { kernelOf } from "../sys/open.ts";
 import { SelectorBatch } from "./batch.ts";
 import { EVENT_ALL, EVENT_PEER_CLOSED, maskOf } from "./events.ts";
 import {
@@ -18,16 +20,17 @@ import {
   WATCH_OPTIONS,
   type WatchOptions,
 } from "./key.ts";
+import { openBestPoller, openPoller, type PassedOver } from "./open-poller.ts";
 import type { Poller, PollerCapabilities, PollerName } from "./poller.ts";
 import { type Entry, Registry, SelectorMap } from "./registry.ts";
 
-/** How a descriptor is watched, beside for what. */
+/** The bits of a mask that say how to watch, not for what. */
 const MODES = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE;
 
-/** The most that one `select` reports: what an engine gives in one call. */
+/** The most that one `select` reports: the most that a poller reports in one call. */
 const MAX_READY = 65_536;
 
-/** The call that an engine's refusal comes from. */
+/** The system call that reports an error of a poller, by poller. */
 const CONTROL_CALL: Readonly<Record<PollerName, string>> = {
   select: "select",
   poll: "poll",
@@ -41,30 +44,36 @@ const HINTS: typeof EPOLL_HINTS = {
     "a watch that is exclusive takes EVENT_READ, EVENT_WRITE and edge triggering only, and cannot be modified; and a selector cannot watch itself",
 };
 
+/** Options of a selector. */
+export interface SelectorOptions {
+  /** The kernel to call. Default: the kernel of this thread. */
+  readonly kernel?: Kernel;
+}
+
 /**
- * Watches any number of descriptors, and tells which of them are ready.
+ * Waits for readiness of any number of descriptors.
  *
  * @remarks
- * One registry of keys over one engine; the subclasses choose the engine. Level-triggered unless a
- * registration says otherwise.
+ * A selector has a registry of keys and a poller; the subclasses choose the poller. It is level-triggered
+ * unless a registration says otherwise.
  *
- * Errors and hang-ups are always reported: with EVENT_ERROR or EVENT_HANGUP, and as EVENT_READ and
- * EVENT_WRITE where those are asked for, so that whoever reads comes upon them. The select engine does
- * not tell them apart, see `capabilities`. One that is not taken care of is reported again at every
- * wait: unregister the descriptor and close it.
+ * Errors and hang-ups are always reported: as EVENT_ERROR or EVENT_HANGUP, and as EVENT_READ and
+ * EVENT_WRITE where those are asked for, so that a program which only reads and writes finds them. select(2)
+ * does not distinguish them, see `capabilities`. They are reported at every wait until the descriptor is
+ * unregistered, so unregister it and close it.
  *
- * Unregister first and close then. The other way round works too, but a descriptor that was dup'ed
- * stays in an epoll set after it is closed; its events are dropped here, yet each ends a wait.
+ * Unregister a descriptor before closing it. The reverse order works too, but a descriptor that was
+ * duplicated stays in an epoll set after it is closed. Its events are dropped, yet each ends a wait.
  *
  * Close the selector: one with a descriptor that is garbage-collected first is closed then, with a warning of
  * the process.
  *
- * @typeParam Data - What is kept with each key.
+ * @typeParam Data - The type of the value that is stored with each key.
  */
 export class Selector<Data = unknown> {
   static {
     printAs<Selector<unknown>>(Selector, (it) => ({
-      engine: it.name,
+      poller: it.name,
       registered: it.#registry.size,
       state: it.closed ? "closed" : "open",
     }));
@@ -74,22 +83,22 @@ export class Selector<Data = unknown> {
   readonly #registry: Registry<Data> = new Registry();
   #batch: SelectorBatch<Data> = new SelectorBatch();
   #closed = false;
-  /** Of {@link guard}. */
+  /** The token of {@link guard}. */
   readonly #guarded: object | undefined;
 
-  /** @param poller - The engine; it is closed with the selector. */
+  /** @param poller - Closed with the selector. */
   constructor(poller: Poller) {
     this.#poller = poller;
     // Only epoll holds a descriptor.
     if (poller.fileno() >= 0) this.#guarded = guard(this, poller.fileno(), () => poller.close());
   }
 
-  /** The engine's name. */
+  /** The name of its poller. */
   get name(): PollerName {
     return this.#poller.name;
   }
 
-  /** What the engine can and cannot do. */
+  /** The capabilities of its poller. */
   get capabilities(): PollerCapabilities {
     return this.#poller.capabilities;
   }
@@ -100,8 +109,8 @@ export class Selector<Data = unknown> {
   }
 
   /**
-   * The engine's own descriptor, readable when something is ready: a selector can be watched by
-   * another. -1 where the engine has none, and once it is closed.
+   * The descriptor of the epoll set, which is readable when a registered descriptor is ready, so that
+   * another selector can watch this one. -1 for poll and select, and once it is closed.
    */
   fileno(): number {
     return this.#poller.fileno();
@@ -112,9 +121,9 @@ export class Selector<Data = unknown> {
    *
    * @param fileObject - A descriptor or anything with a `fileno()`, such as a `Socket` or a `Waker`.
    * @param events - EVENT_READ, EVENT_WRITE, EVENT_PRIORITY, EVENT_PEER_CLOSED, or 0 for hang-ups only.
-   * @param rest - `data`, to be kept with the key; and how to watch, see {@link WatchOptions}.
-   * @throws TypeError `ERR_ALREADY_REGISTERED`; TypeError `ERR_UNSUPPORTED` for what the engine lacks;
-   * RangeError `ERR_FD_TOO_LARGE` on the select engine from 1024 up; TypeError or RangeError
+   * @param rest - `data`, which is stored with the key; and how to watch, see {@link WatchOptions}.
+   * @throws TypeError `ERR_ALREADY_REGISTERED`; TypeError `ERR_UNSUPPORTED` for what the poller does not
+   * support; RangeError `ERR_FD_TOO_LARGE` for select from 1024 up; TypeError or RangeError
    * `ERR_INVALID_FD`, `ERR_INVALID_EVENTS`, `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED`; SysError
    * `EBADF` when it is closed, `EPERM` for a regular file on epoll, `EINVAL`, `ENOSPC`, `ENOMEM`.
    */
@@ -147,7 +156,7 @@ export class Selector<Data = unknown> {
    *
    * @remarks
    * It works when the descriptor was closed before, when its object no longer knows its number, and
-   * when the number has been given to another since.
+   * when the number has been reused since.
    *
    * @returns The key that it had.
    * @throws TypeError `ERR_NOT_REGISTERED`, `ERR_CLOSED`.
@@ -156,22 +165,21 @@ export class Selector<Data = unknown> {
     this.#assertOpen("unregister");
     const entry = this.#entryOf(fileObject, "unregister");
     this.#registry.remove(entry);
-    // Nothing to be done when that fails: the descriptor was closed, and is out of the set already.
+    // A failure means that the descriptor was closed, and has left the set already.
     this.#poller.remove(entry.key.fd);
     return entry.key;
   }
 
   /**
-   * Changes what is asked of a descriptor, and what is kept with it.
+   * Changes the events that a descriptor is watched for, and the value stored with it.
    *
    * @remarks
-   * When only `data` differs, the kernel is not called; except to re-arm one that is one-shot.
+   * When only `data` differs, the kernel is not called, except to enable a one-shot watch again.
    *
-   * @param rest - `data`: what is kept from now on, undefined when left out; and how to watch: as it
-   * was when left out.
+   * @param rest - `data`, undefined by default; and how to watch, unchanged by default.
    * @returns The new key.
-   * @throws As {@link Selector.register}, and TypeError `ERR_NOT_REGISTERED`. Then the key is as it was,
-   * and so is what is watched.
+   * @throws As {@link Selector.register}, and TypeError `ERR_NOT_REGISTERED`. The registration is then
+   * unchanged.
    */
   modify(fileObject: FileObject, events: number, ...rest: DataArguments<Data>): SelectorKey<Data> {
     this.#assertOpen("modify");
@@ -193,8 +201,8 @@ export class Selector<Data = unknown> {
    * Waits until a descriptor is ready. It blocks the thread.
    *
    * @param timeoutMs - Milliseconds, fractions count; 0 or a negative number does not wait, `undefined`
-   * waits for ever. A signal does not end the wait.
-   * @returns Those that are ready, each with its EVENT_* bits, in a new array; empty when the time was up.
+   * means no timeout. A signal does not end the wait.
+   * @returns The ready keys, each with its EVENT_* bits, in a new array; empty after a timeout.
    * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`, TypeError `ERR_CLOSED`.
    */
   select(timeoutMs?: number | null): [key: SelectorKey<Data>, events: number][] {
@@ -207,10 +215,10 @@ export class Selector<Data = unknown> {
   }
 
   /**
-   * Waits as {@link Selector.select} does, into memory of the caller's, and allocates nothing.
+   * Waits as {@link Selector.select} does, with memory that the caller provides, and allocates nothing.
    *
-   * @param batch - What it finds. When more are ready than it holds, the others come with the next wait.
-   * @returns How many there are in `batch`; 0 when the time was up.
+   * @param batch - Filled with the ready keys. When it cannot hold all of them, the next wait reports the others.
+   * @returns The number of keys in `batch`; 0 after a timeout.
    * @throws As {@link Selector.select}.
    */
   wait(batch: SelectorBatch<Data>, timeoutMs?: number | null): number {
@@ -238,7 +246,7 @@ export class Selector<Data = unknown> {
   }
 
   /**
-   * What is registered: a read-only view that follows every change.
+   * A read-only view of the registrations, which follows every change.
    *
    * @throws TypeError `ERR_CLOSED`.
    */
@@ -247,7 +255,7 @@ export class Selector<Data = unknown> {
     return new SelectorMap(this.#registry);
   }
 
-  /** Closes the engine and forgets the keys; what was watched stays open. Safe to call twice. */
+  /** Closes the poller and drops the keys. Registered descriptors stay open. Safe to call twice. */
   close(): void {
     this.#closed = true;
     if (this.#guarded !== undefined) unguard(this.#guarded);
@@ -304,7 +312,7 @@ export class Selector<Data = unknown> {
   }
 
   #unsupported(what: string): TypeError {
-    const message = `Cannot watch with ${what}: the ${this.name} engine does not have it; use epoll`;
+    const message = `Cannot watch with ${what}: ${this.name} does not support it; use epoll`;
     return typeError("ERR_UNSUPPORTED", message);
   }
 
@@ -318,5 +326,50 @@ export class Selector<Data = unknown> {
   }
 }
 
-/** {@link DataArguments} as they arrive: the type checker cannot see into it while `Data` is open. */
+/** A {@link Selector} over select(2): descriptors below 1024, level-triggered. A wait costs as much as the highest. */
+export class SelectSelector<Data = unknown> extends Selector<Data> {
+  constructor(options: SelectorOptions = {}) {
+    super(openPoller("select", kernelOf(options, "new SelectSelector()")));
+  }
+}
+
+/** A {@link Selector} over poll(2): any descriptor, level-triggered. A wait costs as much as there are registrations. */
+export class PollSelector<Data = unknown> extends Selector<Data> {
+  /** @throws SysError `ENOMEM`. */
+  constructor(options: SelectorOptions = {}) {
+    super(openPoller("poll", kernelOf(options, "new PollSelector()")));
+  }
+}
+
+/** A {@link Selector} over epoll(7): all capabilities. A wait costs as much as there are ready descriptors. */
+export class EpollSelector<Data = unknown> extends Selector<Data> {
+  /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it. */
+  constructor(options: SelectorOptions = {}) {
+    super(openPoller("epoll", kernelOf(options, "new EpollSelector()")));
+  }
+}
+
+/**
+ * A {@link Selector} over the best poller that works on this system: epoll, else poll, else select.
+ *
+ * @example
+ * ```ts
+ * using selector = new DefaultSelector<() => void>();
+ * selector.register(socket, EVENT_READ, () => console.log("readable"));
+ * for (const [key] of selector.select(1000)) key.data();
+ * ```
+ */
+export class DefaultSelector<Data = unknown> extends Selector<Data> {
+  /** The pollers that were tried before and do not work on this system, with the reasons. */
+  readonly passedOver: readonly PassedOver[];
+
+  /** @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it. */
+  constructor(options: SelectorOptions = {}) {
+    const { poller, passedOver } = openBestPoller(kernelOf(options, "new DefaultSelector()"));
+    super(poller);
+    this.passedOver = passedOver;
+  }
+}
+
+/** {@link DataArguments} in a method, where the type checker cannot resolve the condition on `Data`. */
 type DataAndOptions<Data> = [data: Data, options?: WatchOptions];

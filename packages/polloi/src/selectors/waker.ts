@@ -9,22 +9,22 @@ import { EFD_CLOEXEC, EFD_NONBLOCK, F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
 
-/** How to make a {@link Waker}. */
+/** Options of a {@link Waker}. */
 export interface WakerOptions {
-  /** The kernel to call; by default the one of this thread. */
+  /** The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
-  /** An eventfd to take over; by default a new one is made. */
+  /** An eventfd to take over. Default: a new one. */
   readonly fd?: number;
 }
 
 const WAKER_OPTIONS: NamesOf<WakerOptions> = { kernel: true, fd: true };
 
 /**
- * Ends a wait from elsewhere: another thread, or a callback that runs between two waits.
+ * Ends a wait from another thread, or from a callback that runs between two waits.
  *
  * @remarks
- * An eventfd: a counter that is readable when it is not 0. Register it like anything else, and
- * `drain` it when it is reported. Any number of wakes before that are reported as one. Close it: one that is
+ * It is an eventfd: a counter that is readable when it is not 0. Register it like any descriptor, and
+ * `drain` it when it is reported. Several wakes before that are reported as one. Close it: a waker that is
  * garbage-collected first is closed then, with a warning of the process.
  *
  * @example
@@ -46,7 +46,7 @@ export class Waker implements HasFileno {
 
   readonly #kernel: Kernel;
   #fd: number;
-  /** Of {@link guard}; undefined for an eventfd that was adopted. */
+  /** The token of {@link guard}; undefined for an eventfd that was taken over. */
   #guarded: object | undefined;
 
   /**
@@ -65,11 +65,11 @@ export class Waker implements HasFileno {
   }
 
   /**
-   * A waker of the same counter, to be used and closed by another thread.
+   * Makes a waker for the same counter, to be used and closed by another thread.
    *
    * @remarks
-   * It has a descriptor of its own: were the first closed and its number given to a socket, waking
-   * would write to that. So the first must be open while this is made, and not any longer.
+   * It has a descriptor of its own, because the number of the first waker may be reused by a socket after
+   * that waker is closed. The first waker must be open until this returns.
    *
    * @param fd - The `fileno()` of a waker that is open.
    * @throws TypeError or RangeError `ERR_INVALID_FD`; SysError `EBADF` when it is closed, `EMFILE`.
@@ -94,7 +94,7 @@ export class Waker implements HasFileno {
   }
 
   /**
-   * Makes the waker readable, whichever thread waits for it.
+   * Makes the waker readable, in whichever thread waits for it.
    *
    * @throws TypeError `ERR_CLOSED`.
    */
@@ -103,14 +103,14 @@ export class Waker implements HasFileno {
     const { libc, scratch } = this.#kernel;
     scratch.setWord(0, 1);
     const result = libc.write(this.#fd, scratch.address, 8);
-    // The counter is full: it is as readable as it can be.
+    // The counter has its highest value, so it is readable already.
     if (result !== -ERRNO.EAGAIN) check(result, "write", { fd: this.#fd });
   }
 
   /**
    * Makes the waker unreadable again.
    *
-   * @returns How often it was woken since the last drain; 0 when it was not.
+   * @returns The number of wakes since the last drain.
    * @throws TypeError `ERR_CLOSED`.
    */
   drain(): number {

@@ -114,8 +114,8 @@ export function printingConformance(withRing: boolean): Suite {
           for (const Made of [DefaultSelector, PollSelector, SelectSelector]) {
             using selector = new Made<unknown>();
             const key = selector.register(waker, EVENT_READ | EVENT_WRITE, { large: poll });
-            const engine = `${Made.name} { engine: "${selector.name}"`;
-            assert.equal(printed(selector), `${engine}, registered: 1, state: "open" }`);
+            const poller = `${Made.name} { poller: "${selector.name}"`;
+            assert.equal(printed(selector), `${poller}, registered: 1, state: "open" }`);
             const events = 'events: "EVENT_READ | EVENT_WRITE"';
             assert.equal(printed(key), `SelectorKey { fd: ${fd}, ${events}, data: "[Object]" }`);
             assert.equal(printed(selector.getMap()), "SelectorMap { size: 1 }");

@@ -31,12 +31,12 @@ export function selectorConformance(
   make: (options?: SelectorOptions) => Selector<unknown>,
 ): Suite {
   const probe = make();
-  const { capabilities, name: engine } = probe;
+  const { capabilities, name: poller } = probe;
   probe.close();
   const using = (body: (selector: Selector<unknown>, opened: Opened) => void): (() => void) =>
     opening((opened) => body(opened.own(make()), opened));
   const without = (capable: boolean, what: string): string | undefined =>
-    capable ? undefined : `${engine} has no ${what}`;
+    capable ? undefined : `${poller} has no ${what}`;
 
   return {
     title: `Selector conformance: ${name} on ${kernel.runtime}`,
@@ -180,7 +180,7 @@ export function selectorConformance(
           const [a] = opened.pair();
           const key = selector.register(a, EVENT_WRITE, "kept");
           assert.throws(() => selector.modify(a, 999_999, "lost"), { code: "ERR_INVALID_EVENTS" });
-          if (engine === "epoll") {
+          if (poller === "epoll") {
             const error = { name: "SysError", code: "ENOMEM", syscall: "epoll_ctl" };
             assert.throws(() => selector.modify(a, EVENT_READ, "lost"), error);
           } else {
@@ -281,7 +281,7 @@ export function selectorConformance(
             const start = performance.now();
             assert.deepEqual(selector.select(timeoutMs), []);
             const took = performance.now() - start;
-            assert.ok(took >= timeoutMs, `${engine} waited ${took} of ${timeoutMs} ms`);
+            assert.ok(took >= timeoutMs, `${poller} waited ${took} of ${timeoutMs} ms`);
           }
           const code = "ERR_INVALID_TIMEOUT";
           for (const wrong of [Number.NaN, 2 ** 31, "1" as never]) {
@@ -298,7 +298,7 @@ export function selectorConformance(
           const start = performance.now();
           assert.deepEqual(selector.select(20), []);
           assert.ok(performance.now() - start >= 20);
-          assert.ok(faulty.left() > 900, `${engine}: ${1000 - faulty.left()} interruptions`);
+          assert.ok(faulty.left() > 900, `${poller}: ${1000 - faulty.left()} interruptions`);
         }),
       },
       {
@@ -315,7 +315,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "the other end's close is readable, and told as a hang-up where the engine tells",
+        name: "the other end's close is readable, and told as a hang-up where the poller tells",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           selector.register(a, READ_WRITE);
@@ -375,8 +375,8 @@ export function selectorConformance(
         }),
       },
       {
-        name: "modes that the engine lacks are refused by name",
-        skip: capabilities.edge ? `${engine} has them all` : undefined,
+        name: "modes that the poller does not support are refused by name",
+        skip: capabilities.edge ? `${poller} has them all` : undefined,
         run: using((selector, opened) => {
           const it = opened.counter(1);
           const watch = [{ trigger: "edge" }, { oneShot: true }, { exclusive: true }] as const;
@@ -384,7 +384,7 @@ export function selectorConformance(
             assert.throws(() => selector.register(it, EVENT_READ, null, options), {
               name: "TypeError",
               code: "ERR_UNSUPPORTED",
-              message: new RegExp(`${Object.keys(options)[0]}.*${engine} engine`),
+              message: new RegExp(`${Object.keys(options)[0]}.*${poller} does not support`),
             });
           }
           const wrong = { trigger: "Edge" } as never;
@@ -493,7 +493,7 @@ export function selectorConformance(
             selector.select(0).map(([key, events]) => [key.fileObject, events]),
           );
           assert.equal(found.get(ready), EVENT_READ);
-          if (engine !== "epoll") assert.equal(found.get(gone), EVENT_READ | EVENT_ERROR);
+          if (poller !== "epoll") assert.equal(found.get(gone), EVENT_READ | EVENT_ERROR);
           selector.unregister(gone);
           assert.equal(selector.select(0).length, 1);
         }),
@@ -577,7 +577,7 @@ export function selectorConformance(
       },
       {
         name: "its descriptor, where it has one, is not inherited and can be watched",
-        skip: engine === "epoll" ? undefined : `${engine} has no descriptor`,
+        skip: poller === "epoll" ? undefined : `${poller} has no descriptor`,
         run: using((selector, opened) => {
           const flags = kernel.libc.fcntl(selector.fileno(), F_GETFD, 0);
           assert.equal(flags & FD_CLOEXEC, FD_CLOEXEC);

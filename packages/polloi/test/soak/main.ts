@@ -24,7 +24,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { kernel } from "../../src/sys/open.ts";
-import { exhaust } from "../uring/exhaustion.ts";
+import { exhaust } from "../engine/uring/exhaustion.ts";
 import type { ClientState, ServerState } from "./state.ts";
 
 interface SoakFlags {

@@ -1,15 +1,16 @@
 /**
- * What epoll does that you must know.
+ * Properties of epoll that its users must know:
  *
- * - It watches *open file descriptions*, not descriptors. A descriptor that was dup'ed stays in the set
- *   after it is closed, and then reports under a number that is no longer yours. So: remove, then close.
- * - The 64 bits that come back with an event are whatever was put in. Here: the caller's tag.
- * - EPOLLERR and EPOLLHUP are always reported, asked for or not. Level-triggered, with no interest left,
- *   they come back at every wait until the descriptor is closed or removed.
- * - Edge-triggered, an event means that something *happened*; read until would-block or it is lost.
- * - A regular file is always ready, which epoll expresses by refusing it: EPERM.
- * - EPOLLEXCLUSIVE can be given when adding only; modify refuses such a descriptor: EINVAL.
- * - An epoll set can be watched itself. That is how the reactor sits in another event loop.
+ * - It watches *open file descriptions*, not descriptors. A descriptor that was duplicated stays in the set
+ *   after it is closed, and then reports under a number that may belong to another file. So remove a
+ *   descriptor before closing it.
+ * - The 64 bits that come back with an event are those that were passed in: here the caller's tag.
+ * - EPOLLERR and EPOLLHUP are always reported. When level-triggered, they are reported at every wait until
+ *   the descriptor is closed or removed, even with an empty interest.
+ * - When edge-triggered, an event reports a change. Read until would-block, or no further event comes.
+ * - epoll refuses regular files with EPERM, because they are always ready.
+ * - EPOLLEXCLUSIVE can only be given when adding. Modifying such a descriptor fails with EINVAL.
+ * - An epoll set can be watched itself. The reactor uses that to run in another event loop.
  *
  * Source: epoll(7), epoll_ctl(2), epoll_wait(2), epoll_pwait2(2).
  */
@@ -18,7 +19,7 @@ import { EpollSet } from "../../select/epoll-set.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import type { Poller, PollerCapabilities, ReadyBatch } from "../poller.ts";
 
-/** The engine over epoll: the cost of a wait follows the number of ready descriptors, not of watched ones. */
+/** The poller over epoll. A wait costs as much as there are ready descriptors, however many are watched. */
 export class EpollPoller implements Poller {
   readonly name = "epoll";
   readonly capabilities: PollerCapabilities = {

@@ -1,16 +1,16 @@
 /**
- * What poll does that you must know.
+ * Properties of poll that its users must know:
  *
- * - It watches *descriptors*, and knows nothing between two calls: the whole list goes in each time, so
+ * - It watches *descriptors*, and keeps no state between two calls. The whole list is passed each time, so
  *   a wait costs as much as there are descriptors in it, ready or not. Changes to the list cost nothing.
- * - A descriptor that was closed while in the list does not fail the call: its entry says POLLNVAL,
+ * - A descriptor that was closed while in the list does not fail the call: its entry reports POLLNVAL,
  *   at every wait until it is removed. One that was closed and opened anew is
  *   watched as whatever it is now.
  * - POLLERR and POLLHUP are always reported, asked for or not, at every wait until removed.
- * - There is no edge, no one-shot and nothing exclusive: all of it is level-triggered.
+ * - It is level-triggered, without one-shot or exclusive watches.
  * - A regular file is always ready, for reading and writing.
- * - The list may be no longer than the limit on open descriptors: else EINVAL.
- * - The kernel says how many are ready, not which. The scan starts where the last one stopped, so that
+ * - The call fails with EINVAL if the list is longer than the limit on open descriptors.
+ * - The kernel returns how many are ready, not which. The scan starts where the last one stopped, so that
  *   none starves when more are ready than one batch holds.
  *
  * Source: poll(2).
@@ -21,7 +21,7 @@ import { F_GETFD } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import { INTEREST_BITS, type Poller, type PollerCapabilities, type ReadyBatch } from "../poller.ts";
 
-/** The engine over poll: no limit on descriptors, and nothing the kernel must remember. */
+/** The poller over poll: no limit on descriptors, and no state in the kernel. */
 export class PollPoller implements Poller {
   readonly name = "poll";
   readonly capabilities: PollerCapabilities = {
@@ -52,7 +52,7 @@ export class PollPoller implements Poller {
   add(fd: number, interest: number, tag: number): number {
     if (this.#closed) return -ERRNO.EBADF;
     if ((interest & ~INTEREST_BITS) !== 0) return -ERRNO.EINVAL;
-    // Only the wait would say that it is closed; epoll says so at once.
+    // poll would report only at the wait that it is closed; epoll_ctl reports it at once.
     const open = this.#kernel.libc.fcntl(fd, F_GETFD, 0);
     if (open < 0) return open;
     if (this.#set.has(fd)) return -ERRNO.EEXIST;
@@ -86,7 +86,7 @@ export class PollPoller implements Poller {
     this.#set.close();
   }
 
-  /** Fills `ready` with the next `wanted` that are ready, of which there are at least so many. */
+  /** Fills `ready` with the next `wanted` ready descriptors. There are at least this many. */
   #collect(ready: ReadyBatch, wanted: number): number {
     const set = this.#set;
     const { size } = set;

@@ -1,16 +1,16 @@
 /**
- * What select does that you must know.
+ * Properties of select that its users must know:
  *
- * - Its sets have 1,024 bits. A higher descriptor has none, however few are watched.
- * - It watches *descriptors*, and knows nothing between two calls: the sets go in each time, and a wait
- *   costs as much as the highest descriptor in them.
- * - The kernel writes what is ready over what was asked.
- * - One closed descriptor fails the whole call: EBADF, without saying which. The wait then looks for it,
- *   reports it as POLLNVAL, and reports the others as ready as they are.
- * - It tells neither errors nor hang-ups: both show as readable, errors as writable as well. Of a
- *   descriptor that is asked for nothing it says nothing, and of a peer that closed its half only that
- *   there is something to read.
- * - There is no edge, no one-shot and nothing exclusive: all of it is level-triggered.
+ * - Its sets have 1,024 bits. A descriptor above 1,023 has no bit, however few are watched.
+ * - It watches *descriptors*, and keeps no state between two calls. The sets are passed each time, and a
+ *   wait costs as much as the highest descriptor in them.
+ * - The kernel overwrites the sets with the result.
+ * - One closed descriptor fails the whole call with EBADF, which does not say which one it is. The wait then
+ *   searches for it, reports it as POLLNVAL, and reports the others as usual.
+ * - Errors and hang-ups are not distinguished: both appear as readable, errors as writable as well. A
+ *   descriptor with an empty interest is not reported at all, and a peer that closed its half appears as
+ *   readable.
+ * - It is level-triggered, without one-shot or exclusive watches.
  * - A regular file is always ready, for reading and writing.
  * - The scan starts where the last one stopped, so that none starves when more are ready than one batch
  *   holds.
@@ -24,10 +24,10 @@ import { F_GETFD, FD_SETSIZE } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import { INTEREST_BITS, type Poller, type PollerCapabilities, type ReadyBatch } from "../poller.ts";
 
-/** Of a descriptor that is not watched. */
+/** The interest of a descriptor that is not watched. */
 const NOT_WATCHED = -1;
 
-/** The engine over select: what every kernel has had since 1983. */
+/** The poller over select, which every kernel has had since 1983. */
 export class SelectPoller implements Poller {
   readonly name = "select";
   readonly capabilities: PollerCapabilities = {
@@ -41,7 +41,7 @@ export class SelectPoller implements Poller {
   };
   readonly #kernel: Kernel;
   readonly #sets: SelectSets;
-  /** By descriptor: what is asked of it, which may be nothing, and its tag. */
+  /** By descriptor: the interest, which may be empty, and the tag. */
   readonly #interests: Int16Array = new Int16Array(FD_SETSIZE).fill(NOT_WATCHED);
   readonly #tags: Uint32Array = new Uint32Array(FD_SETSIZE);
   /** The descriptor at which the next scan starts. */
@@ -60,7 +60,7 @@ export class SelectPoller implements Poller {
   add(fd: number, interest: number, tag: number): number {
     if (this.#closed) return -ERRNO.EBADF;
     if (fd >= FD_SETSIZE || (interest & ~INTEREST_BITS) !== 0) return -ERRNO.EINVAL;
-    // Only the wait would say that it is closed; epoll says so at once.
+    // select would report only at the wait that it is closed; epoll_ctl reports it at once.
     const open = this.#kernel.libc.fcntl(fd, F_GETFD, 0);
     if (open < 0) return open;
     if (this.#interestOf(fd) !== NOT_WATCHED) return -ERRNO.EEXIST;
@@ -114,7 +114,7 @@ export class SelectPoller implements Poller {
     return 0;
   }
 
-  /** Fills `ready` from the sets as the wait left them, a word of 32 descriptors at a time. */
+  /** Fills `ready` from the result of a wait, a word of 32 descriptors at a time. */
   #collect(ready: ReadyBatch): number {
     const { ready: found, closed, nfds } = this.#sets;
     const words = (nfds + 31) >>> 5;

@@ -1,16 +1,16 @@
 /** What the io_uring engine must do beyond what every engine must: its queues and buffers at their ends. */
 
-import type { Suite } from "../../../../test/support/suite.ts";
-import { whyNoUring } from "../../src/engine/try-uring.ts";
-import type { Kernel } from "../../src/sys/kernel.ts";
-import { kernel } from "../../src/sys/open.ts";
-import { assertEngineBalance } from "../support/balance.ts";
-import { accepts } from "../uring/accepts.ts";
-import { exhaustion } from "../uring/exhaustion.ts";
-import { making } from "../uring/making.ts";
-import { receives } from "../uring/receives.ts";
-import { UringRig } from "../uring/rig.ts";
-import { sends } from "../uring/sends.ts";
+import type { Suite } from "../../../../../test/support/suite.ts";
+import { whyNoUring } from "../../../src/engine/try-uring.ts";
+import type { Kernel } from "../../../src/sys/kernel.ts";
+import { kernel } from "../../../src/sys/open.ts";
+import { assertEngineBalance } from "../../support/balance.ts";
+import { accepts } from "./accepts.ts";
+import { exhaustion } from "./exhaustion.ts";
+import { making } from "./making.ts";
+import { receives } from "./receives.ts";
+import { UringRig } from "./rig.ts";
+import { sends } from "./sends.ts";
 
 /** The cases of the io_uring engine alone, over `from`. */
 export function uringEngineConformance(what: string, from: Kernel = kernel): Suite {

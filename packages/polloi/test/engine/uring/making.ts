@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { descriptors } from "../../../../test/support/descriptors.ts";
-import { ERRNO } from "../../src/base/errno.ts";
-import { UringEngine } from "../../src/engine/uring-engine.ts";
-import { socketpair } from "../../src/socket/index.ts";
-import { SYS } from "../../src/sys/abi.ts";
-import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
-import { IORING_REGISTER_EVENTFD, IORING_REGISTER_SYNC_CANCEL } from "../../src/uring/constants.ts";
-import { assertGivesBack } from "../support/arenas.ts";
+import { descriptors } from "../../../../../test/support/descriptors.ts";
+import { ERRNO } from "../../../src/base/errno.ts";
+import { UringEngine } from "../../../src/engine/uring-engine.ts";
+import { socketpair } from "../../../src/socket/index.ts";
+import { SYS } from "../../../src/sys/abi.ts";
+import { proxyKernel } from "../../../src/sys/kernel-proxy.ts";
+import {
+  IORING_REGISTER_EVENTFD,
+  IORING_REGISTER_SYNC_CANCEL,
+} from "../../../src/uring/constants.ts";
+import { assertGivesBack } from "../../support/arenas.ts";
 import { Told, type UringRig } from "./rig.ts";
 
 /** Enough that a kernel which completes twenty at a time would be asked again and again. */

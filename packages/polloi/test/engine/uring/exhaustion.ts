@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { ERRNO } from "../../src/base/errno.ts";
-import { SEND_LENT, SEND_MORE } from "../../src/engine/engine.ts";
-import type { Kernel } from "../../src/sys/kernel.ts";
-import { RingReader } from "../../src/uring/ring-reader.ts";
-import { assertSame } from "../reactor/rig.ts";
-import { assertEngineBalance } from "../support/balance.ts";
+import { ERRNO } from "../../../src/base/errno.ts";
+import { SEND_LENT, SEND_MORE } from "../../../src/engine/engine.ts";
+import type { Kernel } from "../../../src/sys/kernel.ts";
+import { RingReader } from "../../../src/uring/ring-reader.ts";
+import { assertSame } from "../../reactor/rig.ts";
+import { assertEngineBalance } from "../../support/balance.ts";
 import { UringRig } from "./rig.ts";
 
 const BUFFER_BYTES = 65_536;

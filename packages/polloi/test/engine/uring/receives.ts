@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { allowDescriptors, descriptors } from "../../../../test/support/descriptors.ts";
-import { POLLIN } from "../../src/select/constants.ts";
-import { kernel } from "../../src/sys/open.ts";
-import { assertSame, pattern } from "../reactor/rig.ts";
-import { assertEngineBalance } from "../support/balance.ts";
-import { randomFrom } from "../support/faulty-kernel.ts";
+import { allowDescriptors, descriptors } from "../../../../../test/support/descriptors.ts";
+import { POLLIN } from "../../../src/select/constants.ts";
+import { kernel } from "../../../src/sys/open.ts";
+import { assertSame, pattern } from "../../reactor/rig.ts";
+import { assertEngineBalance } from "../../support/balance.ts";
+import { randomFrom } from "../../support/faulty-kernel.ts";
 import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { Opened } from "../../../../test/support/descriptors.ts";
-import type { Completions } from "../../src/engine/engine.ts";
-import { UringEngine, type UringEngineOptions } from "../../src/engine/uring-engine.ts";
-import { AF_INET, SOCK_STREAM } from "../../src/socket/constants.ts";
-import { createServer } from "../../src/socket/create.ts";
-import { Socket } from "../../src/socket/socket.ts";
-import type { Arena } from "../../src/sys/arena.ts";
-import type { Kernel } from "../../src/sys/kernel.ts";
-import { kernel } from "../../src/sys/open.ts";
+import { Opened } from "../../../../../test/support/descriptors.ts";
+import type { Completions } from "../../../src/engine/engine.ts";
+import { UringEngine, type UringEngineOptions } from "../../../src/engine/uring-engine.ts";
+import { AF_INET, SOCK_STREAM } from "../../../src/socket/constants.ts";
+import { createServer } from "../../../src/socket/create.ts";
+import { Socket } from "../../../src/socket/socket.ts";
+import type { Arena } from "../../../src/sys/arena.ts";
+import type { Kernel } from "../../../src/sys/kernel.ts";
+import { kernel } from "../../../src/sys/open.ts";
 
 const { libc, arenas } = kernel;
 

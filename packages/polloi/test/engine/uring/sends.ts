@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { ERRNO } from "../../src/base/errno.ts";
-import { SEND_LENT, SEND_MORE } from "../../src/engine/engine.ts";
-import { OP_MASK, OP_SEND } from "../../src/engine/uring-slots.ts";
-import { SO_LINGER, SOL_SOCKET } from "../../src/socket/constants.ts";
-import type { Socket } from "../../src/socket/socket.ts";
-import { RingReader } from "../../src/uring/ring-reader.ts";
-import { assertSame, pattern } from "../reactor/rig.ts";
-import { randomFrom } from "../support/faulty-kernel.ts";
+import { ERRNO } from "../../../src/base/errno.ts";
+import { SEND_LENT, SEND_MORE } from "../../../src/engine/engine.ts";
+import { OP_MASK, OP_SEND } from "../../../src/engine/uring-slots.ts";
+import { SO_LINGER, SOL_SOCKET } from "../../../src/socket/constants.ts";
+import type { Socket } from "../../../src/socket/socket.ts";
+import { RingReader } from "../../../src/uring/ring-reader.ts";
+import { assertSame, pattern } from "../../reactor/rig.ts";
+import { randomFrom } from "../../support/faulty-kernel.ts";
 import { readAll, UringRig } from "./rig.ts";
 
 /** How long a chain is at most. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { descriptors } from "../../../../test/support/descriptors.ts";
-import { ERRNO } from "../../src/base/errno.ts";
-import { kernel } from "../../src/sys/open.ts";
-import { IORING_OP } from "../../src/uring/constants.ts";
-import { RingReader } from "../../src/uring/ring-reader.ts";
-import { randomFrom } from "../support/faulty-kernel.ts";
+import { descriptors } from "../../../../../test/support/descriptors.ts";
+import { ERRNO } from "../../../src/base/errno.ts";
+import { kernel } from "../../../src/sys/open.ts";
+import { IORING_OP } from "../../../src/uring/constants.ts";
+import { RingReader } from "../../../src/uring/ring-reader.ts";
+import { randomFrom } from "../../support/faulty-kernel.ts";
 import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;
