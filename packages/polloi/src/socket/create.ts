@@ -24,11 +24,12 @@ import { SocketFile } from "./socket-file.ts";
 import { OWN_FILE, OWNED, type OwnSocketInit } from "./socket-handle.ts";
 import { Deadline, POLLOUT, waitFor } from "./wait.ts";
 
-/** The longest pause between two looks at a connect. */
+/** The longest interval between two checks of a connect, in milliseconds. */
 const MAX_PAUSE_MS = 16;
 
-/** Where to listen, and how; `kernel` for tests. */
+/** Options of {@link createServer}. */
 export interface CreateServerOptions extends ListenOptions {
+  /** The kernel to call. Default: the one of this thread. */
   readonly kernel?: Kernel | undefined;
 }
 
@@ -39,20 +40,21 @@ const CREATE_SERVER_OPTIONS: NamesOf<CreateServerOptions> = {
   kernel: true,
 };
 
-/** Where to connect to, and how. */
+/** Options of {@link createConnection}. */
 export interface CreateConnectionOptions {
-  /** A name, an IP literal; `"localhost"` when left out. */
+  /** A name or an IP address. Default "localhost". */
   readonly host?: string | undefined;
-  /** 1 to 65535. Only a path goes without. */
+  /** The port, from 1 to 65,535. Required unless `path` is set. */
   readonly port?: number | undefined;
-  /** Instead of host and port: the path of a unix socket, or a name with a leading NUL. */
+  /** Instead of `host` and `port`: the path of a unix socket, or an abstract name with a leading NUL. */
   readonly path?: string | Uint8Array | undefined;
-  /** AF_INET or AF_INET6, to try only the addresses of that family. */
+  /** AF_INET or AF_INET6: tries only the addresses of this family. Default: both. */
   readonly family?: typeof AF_INET | typeof AF_INET6 | undefined;
-  /** How long each address may take, and then the timeout of the socket. Default: the system's. */
+  /** Milliseconds for each address, and then the timeout of the socket. Default: the kernel's timeout, and none. */
   readonly timeoutMs?: number | undefined;
-  /** Where to connect from. */
+  /** The local address to bind the socket to. Default: the kernel chooses. */
   readonly localAddress?: SocketAddress | undefined;
+  /** The kernel to call. Default: the one of this thread. */
   readonly kernel?: Kernel | undefined;
 }
 
@@ -67,12 +69,12 @@ const CREATE_CONNECTION_OPTIONS: NamesOf<CreateConnectionOptions> = {
 };
 
 /**
- * A listening socket.
+ * Creates a listening socket.
  *
  * @param options - `host` and `port`, or `path`, or `address`; see {@link ListenOptions}.
  * @returns A socket in blocking mode, unless `nonBlocking` is set.
- * @throws SysError `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, ... with the address and what to do;
- * `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`
+ * @throws SysError `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES` and others, with the address and a hint; TypeError or
+ * RangeError `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`
  * @example
  * ```ts
  * using server = createServer({ host: "127.0.0.1", port: 0 });
@@ -87,16 +89,16 @@ export function createServer(options: CreateServerOptions): Socket {
 }
 
 /**
- * Connects to a host by name, trying each of its addresses until one answers.
+ * Connects to a host by name, and tries each of its addresses until one accepts.
  *
  * @remarks
- * The thread is not blocked: between two looks at the connect, timers and promises go on.
+ * The thread is not blocked: the connect is checked every few milliseconds, and timers and promises run in between.
  *
- * @returns A connected socket: with the timeout that was given, blocking without one.
- * @throws SysError `ECONNREFUSED`, `ETIMEDOUT`, ... when there was one address to try; an AggregateError
- * with the `errors` of all, the `code` of the first, and every failure in its message, when there were
- * several; ResolveError when the name has none; `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`,
- * `ERR_INVALID_TIMEOUT`, `ERR_INVALID_OPTION`
+ * @returns A connected socket with the given timeout, or in blocking mode without one.
+ * @throws SysError `ECONNREFUSED`, `ETIMEDOUT` and others if there was one address; an AggregateError with the `errors` of
+ * all addresses, the `code` of the first, and every failure in its message, if there were several; ResolveError if the
+ * name has no address; TypeError or RangeError `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_TIMEOUT`,
+ * `ERR_INVALID_OPTION`. All as a rejection.
  * @example
  * ```ts
  * using socket = await createConnection({ host: "localhost", port: 7788, timeoutMs: 1000 });

@@ -46,36 +46,36 @@ import { AT_ADDRESS, AT_BYTES } from "./scratch.ts";
 import { checkSocket } from "./socket-error.ts";
 import { isSocketFile } from "./socket-file.ts";
 
-/** Where to listen, and how. */
+/** The address of a listening socket, and its options. */
 export interface ListenOptions {
   /**
-   * An IP literal or `"localhost"`. Left out or `""`, every IPv4 address of the machine; every IPv6 address with
-   * `family: AF_INET6`, and both with `dualStack: true` (Node's default).
+   * An IP address or `"localhost"`. Default, also for `""`: every IPv4 address of the machine; every IPv6 address with
+   * `family: AF_INET6`; both with `dualStack: true` (Node's default).
    */
   readonly host?: string | undefined;
-  /** 0 to 65535; 0 picks a free one. Only a path goes without. */
+  /** The port, from 0 to 65,535. 0 chooses a free one. Required unless `path` is set. */
   readonly port?: number | undefined;
   /**
-   * Instead of host and port: the path of a unix socket, or a name with a leading NUL. The file is removed when the
-   * listener is closed, unless another has taken its place.
+   * Instead of `host` and `port`: the path of a unix socket, or an abstract name with a leading NUL. The file is removed
+   * when the listener is closed, unless it has been replaced.
    */
   readonly path?: string | Uint8Array | undefined;
-  /** Instead of all three: an address as a whole. */
+  /** Instead of `host`, `port` and `path`: an address object. */
   readonly address?: SocketAddress | undefined;
-  /** AF_INET or AF_INET6, for the wildcard and `"localhost"`; a literal has a family of its own. */
+  /** AF_INET or AF_INET6, for the wildcard address and `"localhost"`. An IP address has its own family. */
   readonly family?: AddressFamily | undefined;
-  /** How many connections may wait to be accepted; the kernel cuts it to net.core.somaxconn. */
+  /** The most connections that wait to be accepted. The kernel limits it to net.core.somaxconn. Default SOMAXCONN (4,096). */
   readonly backlog?: number | undefined;
-  /** Lets several sockets listen on one port, the kernel spreading connections over them. Default false. */
+  /** Allows several sockets to listen on one port; the kernel distributes connections among them. Default false. */
   readonly reusePort?: boolean | undefined;
-  /** Takes a port over whose last owner's connections are still in TIME_WAIT. Default true. */
+  /** Allows a port whose former connections are still in TIME_WAIT. Default true. */
   readonly reuseAddr?: boolean | undefined;
   /**
-   * Accepts IPv4 on an IPv6 listener as well, as v4-mapped addresses. Not with AF_INET, an IPv4 literal or a
-   * path. Default false.
+   * Accepts IPv4 connections on an IPv6 listener as well, with IPv4-mapped addresses. Not with AF_INET, an IPv4 address
+   * or a path. Default false.
    */
   readonly dualStack?: boolean | undefined;
-  /** Makes the descriptor non-blocking. Default false. */
+  /** Sets the descriptor non-blocking. Default false. */
   readonly nonBlocking?: boolean | undefined;
   /** SOCK_STREAM (the default), or SOCK_SEQPACKET for a unix socket. */
   readonly type?: number | undefined;

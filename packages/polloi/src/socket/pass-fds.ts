@@ -28,7 +28,7 @@ export interface ReceivedFds {
  * be closed as soon as this returns.
  *
  * @param fds - At most 253 descriptors, or objects with a `fileno()`.
- * @returns How many bytes were sent; null when none could be, and then no descriptor was either.
+ * @returns The number of bytes sent; null if none could be sent, and then no descriptor was sent either.
  * @throws SysError `EBADF`, `EINVAL`, `EPIPE`, `ETOOMANYREFS`; RangeError `ERR_INVALID_LENGTH` for more than 253,
  * or for no byte on a stream; `ERR_INVALID_DATA`, `ERR_INVALID_FD`, `ERR_INVALID_OPTION`
  * @source unix(7), SCM_RIGHTS
@@ -52,11 +52,11 @@ export function sendFds(
 }
 
 /**
- * Receives bytes, and the descriptors that {@link sendFds} sent beside them.
+ * Receives bytes, and the descriptors that {@link sendFds} sent with them.
  *
- * @param length - Room for bytes; at least 1 on a stream.
- * @param maxFds - How many descriptors to take, 0 to 253.
- * @returns Null when nothing is there yet.
+ * @param length - The most bytes to receive; at least 1 on a stream.
+ * @param maxFds - The most descriptors to receive, from 0 to 253.
+ * @returns null if nothing has arrived.
  * @throws SysError; RangeError `ERR_INVALID_LENGTH`
  * @source unix(7), SCM_RIGHTS
  */

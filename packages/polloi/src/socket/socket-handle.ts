@@ -38,61 +38,64 @@ import { checkSocket, socketError } from "./socket-error.ts";
 import type { SocketFile } from "./socket-file.ts";
 import { Deadline, waitFor } from "./wait.ts";
 
-/** How a socket comes to its descriptor. */
+/** The descriptor and the kernel of a new {@link Socket}. */
 export interface SocketInit {
-  /** A socket that is open already and becomes this one's to close. Left out, a new one is made. */
+  /** An open socket, which is closed with the new one. Default: a new socket is created. */
   readonly fd?: number | undefined;
+  /** The kernel to call. Default: the one of this thread. */
   readonly kernel?: Kernel | undefined;
 }
 
 const SOCKET_INIT: NamesOf<SocketInit> = { fd: true, kernel: true };
 
 /**
- * Set in a {@link SocketInit} whose descriptor polloi itself has opened: no one else can have its number, so
- * it may be closed when the socket is garbage-collected.
+ * Set in a {@link SocketInit} with a descriptor that polloi opened itself. No other code can use it, so it may be closed
+ * when the socket is garbage-collected.
  */
 export const OWNED: unique symbol = Symbol("owned");
 
-/** Gives a socket the file that bind(2) has made for it. */
+/** The file that bind(2) has created for a unix socket. */
 export const OWN_FILE: unique symbol = Symbol("own file");
 
-/** How polloi itself makes sockets. */
+/** The options with which polloi itself creates sockets. */
 export interface OwnSocketInit extends SocketInit {
   readonly [OWNED]?: true;
   readonly [OWN_FILE]?: SocketFile | undefined;
 }
 
-/** The longest value of an option: a page less what else lies in the scratch. */
+/** The longest value of an option, in bytes. */
 const MAX_OPTION_LENGTH = 4096;
 
 /**
- * What every socket is, whatever it does: a descriptor, its mode, its options and its addresses.
+ * A descriptor, its mode, its options and its addresses: the part of a socket that does not transfer data.
  *
  * @remarks
- * A socket is in one of three modes, as in Python. *Blocking*, as it is made: a call returns when it is
- * done, and the thread does nothing else until then. *Non-blocking*: a call that cannot go on returns
- * null. *With a timeout*: a call blocks that long at most, then throws `ETIMEDOUT`; underneath, the
- * descriptor is non-blocking.
+ * A socket has one of three modes, as in Python. *Blocking*, the default: a call returns when it is complete, and blocks
+ * the thread until then. *Non-blocking*: a call that cannot complete returns null. *With a timeout*: a call blocks at
+ * most that long and then throws `ETIMEDOUT`; the descriptor itself is non-blocking.
  *
- * Close a socket, or declare it with `using`. One that polloi opened and that is garbage-collected without
- * having been closed or detached is closed then, and a warning of the process says so; nothing says when, or
- * whether, that happens. A socket that was adopted is left open.
+ * Close a socket, or declare it with `using`. If a socket that polloi opened is garbage-collected before it is closed or
+ * detached, it is closed then, and the process emits a warning. When that happens, and whether it does, is not defined.
+ * A socket that was adopted stays open.
  */
 export class SocketHandle {
   static {
     printAs(SocketHandle, (it) => it.#fields());
   }
 
+  /** The address family: AF_INET, AF_INET6, AF_UNIX or another. */
   readonly family: number;
+  /** The type: SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or another. */
   readonly type: number;
+  /** The protocol: IPPROTO_*, or 0 for the default of family and type. */
   readonly protocol: number;
-  /** The usual options by name. */
+  /** The socket options by name. */
   readonly options: SocketOptions;
   protected readonly kernel: Kernel;
   #fd: number;
-  /** Removed when this is closed; it goes with the descriptor when that is detached. */
+  /** Removed when the socket is closed. If the descriptor is detached, the file stays. */
   #file: SocketFile | undefined;
-  /** Of {@link guard}; undefined for a descriptor that was adopted. */
+  /** The result of {@link guard}; undefined for a descriptor that was adopted. */
   readonly #guarded: object | undefined;
   /** {@link FOREVER} is blocking, 0 non-blocking. */
   #timeoutMs: number;
@@ -122,7 +125,7 @@ export class SocketHandle {
     this.#guarded = guard(this, fd, () => void libc.close(fd));
   }
 
-  /** The descriptor, or -1 once closed or detached. */
+  /** The descriptor, or -1 once the socket is closed or detached. */
   fileno(): number {
     return this.#fd;
   }
@@ -133,12 +136,12 @@ export class SocketHandle {
   }
 
   /**
-   * Closes the socket. Safe to call twice.
+   * Closes the socket. Calling it twice is safe.
    *
    * @remarks
-   * What was sent is still delivered, unless `lingerSeconds` is 0. A selector that watches the socket
-   * has to be told first.
-   * @throws SysError `EBADF` when someone else closed the descriptor: its number may be another's now.
+   * Data that was sent is still delivered, unless `lingerSeconds` is 0. Unregister the socket from selectors first.
+   *
+   * @throws SysError `EBADF` if other code has closed the descriptor. Its number may be in use again.
    * @source close(2)
    */
   close(): void {
@@ -147,7 +150,7 @@ export class SocketHandle {
     this.#file?.remove();
     this.#letGo();
     const result = this.kernel.libc.close(fd);
-    // Whatever else is reported, Linux has closed it.
+    // On any other error, Linux has closed the descriptor.
     if (result === -ERRNO.EBADF) throw new SysError("close", result, { fd });
   }
 
@@ -156,9 +159,9 @@ export class SocketHandle {
   }
 
   /**
-   * Gives the descriptor away: this object counts as closed, the descriptor stays open.
+   * Releases the descriptor without closing it. This object counts as closed.
    *
-   * @returns The descriptor, the caller's to close.
+   * @returns The descriptor, which the caller must close.
    * @throws TypeError `ERR_CLOSED`
    */
   detach(): number {
@@ -173,7 +176,7 @@ export class SocketHandle {
     if (this.#guarded !== undefined) unguard(this.#guarded);
   }
 
-  /** What is shown of it. */
+  /** The fields that `console.log` prints. */
   #fields(): Fields {
     const { kernel } = this;
     const fd = this.#fd;
@@ -194,7 +197,7 @@ export class SocketHandle {
   }
 
   /**
-   * Where the socket is bound; `{ path: "" }` for a unix socket that is not.
+   * The address that the socket is bound to; `{ path: "" }` for an unbound unix socket.
    *
    * @throws SysError `ENOTSOCK`; TypeError `ERR_CLOSED`, `ERR_UNSUPPORTED` for families other than AF_INET, AF_INET6
    * and AF_UNIX.
@@ -214,7 +217,7 @@ export class SocketHandle {
   }
 
   /**
-   * What the socket is connected to; null when it is not.
+   * The address that the socket is connected to; null if it is not connected.
    *
    * @throws TypeError `ERR_CLOSED`
    * @source getpeername(2)
@@ -223,24 +226,24 @@ export class SocketHandle {
     return readPeerAddress(this.kernel, this.openFd("getpeername"));
   }
 
-  /** Blocking without a timeout, or non-blocking. */
+  /** Sets the mode: true is blocking without a timeout, false is non-blocking. @throws TypeError `ERR_INVALID_OPTION`, `ERR_CLOSED` */
   setBlocking(blocking: boolean): void {
     this.setTimeout(booleanOf(blocking, "blocking") ? undefined : 0);
   }
 
-  /** Whether calls wait at all: true in blocking mode and with a timeout. */
+  /** Whether calls may block: true in blocking mode and with a timeout. */
   getBlocking(): boolean {
     return this.#timeoutMs !== 0;
   }
 
   /**
-   * Sets the mode.
+   * Sets the timeout, and so the mode.
    *
    * @remarks
-   * The descriptor's O_NONBLOCK goes with it, which a duplicate of the descriptor shares.
+   * This sets O_NONBLOCK, which duplicates of the descriptor share.
    *
-   * @param timeoutMs - How long a call may block; 0 is non-blocking, undefined blocking.
-   * @throws RangeError `ERR_INVALID_TIMEOUT`, also for a negative one; TypeError `ERR_INVALID_TIMEOUT`,
+   * @param timeoutMs - The longest time that a call blocks, in milliseconds. 0 is non-blocking, undefined blocking.
+   * @throws RangeError `ERR_INVALID_TIMEOUT`, also for a negative timeout; TypeError `ERR_INVALID_TIMEOUT`,
    * `ERR_CLOSED`
    */
   setTimeout(timeoutMs: number | undefined): void {
@@ -253,18 +256,18 @@ export class SocketHandle {
     this.#timeoutMs = timeout;
   }
 
-  /** How long a call may block in milliseconds; 0 is non-blocking, undefined blocking. */
+  /** The longest time that a call blocks, in milliseconds. 0 is non-blocking, undefined blocking. */
   getTimeout(): number | undefined {
     return this.#timeoutMs === FOREVER ? undefined : this.#timeoutMs;
   }
 
-  /** Whether a program that this process starts gets the descriptor. It does not, unless told so. */
+  /** Whether programs that this process starts inherit the descriptor. Default false. @throws TypeError `ERR_CLOSED` */
   isInheritable(): boolean {
     const fd = this.openFd("isInheritable");
     return (check(this.kernel.libc.fcntl(fd, F_GETFD, 0), "fcntl", { fd }) & FD_CLOEXEC) === 0;
   }
 
-  /** Lets the programs that this process starts have the descriptor, or not. */
+  /** Sets whether programs that this process starts inherit the descriptor. @throws TypeError `ERR_INVALID_OPTION`, `ERR_CLOSED` */
   setInheritable(inheritable: boolean): void {
     const fd = this.openFd("setInheritable");
     const flag = booleanOf(inheritable, "inheritable") ? 0 : FD_CLOEXEC;
@@ -272,14 +275,13 @@ export class SocketHandle {
   }
 
   /**
-   * Whether the next byte to be received is the urgent one, or stood where it was taken out: see MSG_OOB.
+   * Whether the next byte to receive is the urgent one, or follows it if it was received separately: see MSG_OOB.
    *
    * @remarks
-   * A receive stops before the urgent byte, so what comes before it is received first. With `oobInline` the
-   * byte itself comes next: receive exactly one.
+   * A receive stops before the urgent byte, so the data before it is received first. With `oobInline` the urgent byte is
+   * received next: receive exactly one byte.
    *
-   * @throws SysError `EOPNOTSUPP`, `EINVAL` or `ENOTTY` where the socket has no urgent data; TypeError
-   * `ERR_CLOSED`
+   * @throws SysError `EOPNOTSUPP`, `EINVAL` or `ENOTTY` if the socket cannot have urgent data; TypeError `ERR_CLOSED`
    * @source sockatmark(3)
    */
   atMark(): boolean {
@@ -289,15 +291,15 @@ export class SocketHandle {
     return scratch.i32[AT_BYTES >> 2] !== 0;
   }
 
-  /** The value of an option that is an int. */
+  /** Returns the value of an option that is an int. */
   getsockopt(level: number, option: number): number;
-  /** The value of any option, as at most `length` bytes. */
+  /** Returns the value of any option, as at most `length` bytes. */
   getsockopt(level: number, option: number, length: number): Uint8Array;
   /**
    * Reads an option.
    *
-   * @param level - SOL_SOCKET, or the protocol whose option it is.
-   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`; `ERR_INVALID_OPTION`, `ERR_INVALID_LENGTH`, `ERR_CLOSED`
+   * @param level - SOL_SOCKET, or the protocol of the option.
+   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`; TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_LENGTH`, `ERR_CLOSED`
    * @source getsockopt(2)
    */
   getsockopt(level: number, option: number, length?: number): number | Uint8Array {
@@ -317,9 +319,9 @@ export class SocketHandle {
   /**
    * Sets an option.
    *
-   * @param level - SOL_SOCKET, or the protocol whose option it is.
-   * @param value - An int, or the bytes of whatever struct the option takes.
-   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`, `EINVAL`, `EPERM`; `ERR_INVALID_OPTION`, `ERR_CLOSED`
+   * @param level - SOL_SOCKET, or the protocol of the option.
+   * @param value - An int, or the bytes of a struct.
+   * @throws SysError `ENOPROTOOPT`, `EOPNOTSUPP`, `EINVAL`, `EPERM`; TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_CLOSED`
    * @source setsockopt(2)
    */
   setsockopt(level: number, option: number, value: number | Uint8Array): void {
@@ -341,7 +343,7 @@ export class SocketHandle {
     checkSocket(result, "setsockopt", null, fd);
   }
 
-  /** The descriptor, for the call named `operation`. */
+  /** The descriptor, for the call named `operation`. @throws TypeError `ERR_CLOSED` */
   protected openFd(operation: string): number {
     if (this.#fd >= 0) return this.#fd;
     throw typeError(
@@ -350,21 +352,20 @@ export class SocketHandle {
     );
   }
 
-  /** The deadline of a call that begins now. */
+  /** The deadline of a call that starts now. */
   protected deadline(): Deadline {
     return new Deadline(this.#timeoutMs);
   }
 
   /**
-   * Makes a call as the mode says: again after a signal, and again when the socket is ready as long as
-   * there is time.
+   * Makes a call in the mode of the socket: repeats it after a signal, and when the socket is ready before the deadline.
    *
-   * @param events - What the call waits for: POLLIN or POLLOUT.
-   * @param call - Makes the call; `>= 0`, or `-errno`.
-   * @param deadline - When several calls share one timeout.
-   * @param address - What to name in an error.
-   * @returns What it returned, or WOULD_BLOCK.
-   * @throws SysError, `ETIMEDOUT` when time is up.
+   * @param events - The event that the call waits for: POLLIN or POLLOUT.
+   * @param call - Makes the call. Returns a number `>= 0`, or `-errno`.
+   * @param deadline - A deadline that several calls share.
+   * @param address - The address for an error.
+   * @returns The result of the call, or WOULD_BLOCK.
+   * @throws SysError; `ETIMEDOUT` when the timeout has expired.
    */
   protected attempt(
     syscall: string,
@@ -387,14 +388,14 @@ export class SocketHandle {
     }
   }
 
-  /** The error of a call whose time is up. */
+  /** The error of a call whose timeout has expired. */
   protected timedOut(syscall: string, address?: SocketAddress): SysError {
     return socketError(syscall, ERRNO.ETIMEDOUT, address, this.#fd);
   }
 }
 
 /**
- * `length` when a call can take it.
+ * Checks a length in bytes.
  *
  * @throws TypeError, RangeError `ERR_INVALID_LENGTH`
  */

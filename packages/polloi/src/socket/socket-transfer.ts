@@ -30,47 +30,47 @@ import {
 import { lengthOf, SocketHandle } from "./socket-handle.ts";
 import { POLLIN, POLLOUT, waitFor } from "./wait.ts";
 
-/** What `recvFrom` gives. */
+/** The result of `recvFrom`. */
 export interface ReceivedFrom {
   readonly bytes: Uint8Array;
-  /** The sender; null on a connected stream, which does not say. */
+  /** The sender; null on a connected stream, where the kernel does not report it. */
   readonly address: SocketAddress | null;
 }
 
-/** What `recvFromInto` gives. */
+/** The result of `recvFromInto`. */
 export interface ReceivedInto {
   readonly length: number;
   readonly address: SocketAddress | null;
 }
 
-/** What `recvMsg` gives. */
+/** The result of `recvMsg`. */
 export interface ReceivedMessage extends ReceivedFrom {
   readonly ancillary: readonly AncillaryMessage[];
-  /** MSG_TRUNC: the message was longer. MSG_CTRUNC: its ancillary data were. MSG_EOR, MSG_OOB. */
+  /** MSG_* bits. MSG_TRUNC: the message was longer. MSG_CTRUNC: its ancillary data was longer. MSG_EOR, MSG_OOB. */
   readonly flags: number;
 }
 
 const encoder = new TextEncoder();
 
 /**
- * How a socket receives and sends.
+ * The calls of a socket that receive and send.
  *
  * @remarks
- * Bytes are copied once between the caller's memory and memory that the kernel can be given the
- * address of. A stream moves at most 1 MiB in one call, which `MSG_WAITALL` lifts. Nothing sent raises
- * SIGPIPE: a peer that is gone is `EPIPE`.
+ * Bytes are copied once, between the caller's memory and memory whose address the kernel receives. A call on a stream
+ * transfers at most 1 MiB, or more with `MSG_WAITALL`. Sending never raises SIGPIPE: if the peer has closed, it fails with
+ * `EPIPE`.
  *
- * Each call throws SysError with the code of the kernel (`ECONNRESET`, `ENOTCONN`, `EPIPE`, ...),
- * `ETIMEDOUT` when the socket's timeout is up, TypeError `ERR_CLOSED` after close, and TypeError or
- * RangeError `ERR_INVALID_DATA`, `ERR_INVALID_LENGTH` or `ERR_INVALID_OPTION` for an argument.
+ * Each call throws SysError with the code of the kernel (`ECONNRESET`, `ENOTCONN`, `EPIPE` and others), `ETIMEDOUT` when
+ * the socket's timeout has expired, TypeError `ERR_CLOSED` after close, and TypeError or RangeError `ERR_INVALID_DATA`,
+ * `ERR_INVALID_LENGTH` or `ERR_INVALID_OPTION` for an argument.
  */
 export class SocketTransfer extends SocketHandle {
   /**
    * Receives at most `length` bytes.
    *
-   * @param length - 0 to 2 ** 31 - 1. What is left of a longer datagram is lost.
+   * @param length - From 0 to 2 ** 31 - 1. The rest of a longer datagram is lost.
    * @param flags - MSG_* bits.
-   * @returns Bytes of the caller's own; empty at the end of the stream, null when none are there yet.
+   * @returns The bytes, which are the caller's; empty at the end of the stream; null if none have arrived.
    * @throws RangeError `ERR_INVALID_LENGTH`
    * @source recv(2)
    */
@@ -86,8 +86,8 @@ export class SocketTransfer extends SocketHandle {
   /**
    * Receives into `buffer`.
    *
-   * @returns How many bytes; 0 at the end of the stream, null when none are there yet. With MSG_TRUNC in
-   * `flags` the length of the datagram, which may exceed the buffer.
+   * @returns The number of bytes; 0 at the end of the stream; null if none have arrived. With MSG_TRUNC in `flags` the length
+   * of the datagram, which may exceed the buffer.
    * @source recv(2)
    */
   recvInto(buffer: Uint8Array, flags: number = 0): number | null {
@@ -102,9 +102,9 @@ export class SocketTransfer extends SocketHandle {
   }
 
   /**
-   * Receives at most `length` bytes and says from whom.
+   * Receives at most `length` bytes, with the address of the sender.
    *
-   * @returns Null when none are there yet.
+   * @returns null if no bytes have arrived.
    * @throws RangeError `ERR_INVALID_LENGTH`
    * @source recvfrom(2)
    */
@@ -120,9 +120,9 @@ export class SocketTransfer extends SocketHandle {
   }
 
   /**
-   * Receives into `buffer` and says from whom.
+   * Receives into `buffer`, with the address of the sender.
    *
-   * @returns Null when nothing is there yet.
+   * @returns null if nothing has arrived.
    * @source recvfrom(2)
    */
   recvFromInto(buffer: Uint8Array, flags: number = 0): ReceivedInto | null {
@@ -137,14 +137,14 @@ export class SocketTransfer extends SocketHandle {
   }
 
   /**
-   * Receives a message with what travels beside its bytes.
+   * Receives a message with its ancillary data.
    *
    * @remarks
-   * Descriptors that arrive are close-on-exec and the caller's to close, also when MSG_CTRUNC says that
-   * there were more: those that did not fit were dropped by the kernel and are open nowhere.
+   * Received descriptors are close-on-exec, and the caller must close them. MSG_CTRUNC means that there were more; the
+   * kernel has closed those that did not fit.
    *
-   * @param ancillaryLength - Room for ancillary data in bytes; the function of that name says how much.
-   * @returns Null when nothing is there yet.
+   * @param ancillaryLength - The size of the buffer for ancillary data in bytes: see the function of this name.
+   * @returns null if nothing has arrived.
    * @throws RangeError `ERR_INVALID_LENGTH`
    * @source recvmsg(2), cmsg(3)
    */
@@ -171,7 +171,7 @@ export class SocketTransfer extends SocketHandle {
       return {
         bytes: area.u8.slice(AT_BYTES, AT_BYTES + Math.min(got, room)),
         ancillary,
-        // The kernel hands back what was asked for with what it has to say.
+        // The kernel returns the requested flags together with its own.
         flags: received & ~MSG_CMSG_CLOEXEC,
         address: this.#sender(),
       };
@@ -181,8 +181,7 @@ export class SocketTransfer extends SocketHandle {
   /**
    * Sends `data`, a string as UTF-8.
    *
-   * @returns How many bytes the kernel took, which may be fewer than there are; null when it takes none
-   * at the moment.
+   * @returns The number of bytes that the kernel took, which may be fewer than given; null if it takes none now.
    * @source send(2)
    */
   send(data: Uint8Array | string, flags: number = 0): number | null {
@@ -200,12 +199,12 @@ export class SocketTransfer extends SocketHandle {
   }
 
   /**
-   * Sends all of `data`, waiting as often as it takes.
+   * Sends all of `data`, and waits as often as needed.
    *
    * @remarks
-   * The socket's timeout is for the whole. When it fails, how much has gone is not known.
+   * The socket's timeout applies to the whole. If it fails, the number of bytes sent is unknown.
    *
-   * @throws TypeError `ERR_BLOCKING` on a non-blocking socket: there, use `send` and keep what is left.
+   * @throws TypeError `ERR_BLOCKING` on a non-blocking socket: use `send` there, and keep the rest.
    * @source send(2)
    */
   sendAll(data: Uint8Array | string, flags: number = 0): void {
@@ -236,7 +235,7 @@ export class SocketTransfer extends SocketHandle {
             deadline,
           );
           if (sent !== WOULD_BLOCK) gone += sent;
-          // A duplicate of the descriptor has made it non-blocking, or MSG_DONTWAIT is set.
+          // A duplicate of the descriptor was set non-blocking, or MSG_DONTWAIT is set.
           else if (!waitFor(this.kernel, this.openFd("sendAll"), POLLOUT, deadline)) {
             throw this.timedOut("send");
           }
@@ -247,9 +246,9 @@ export class SocketTransfer extends SocketHandle {
   }
 
   /**
-   * Sends `data` to `address`, from a socket that need not be connected.
+   * Sends `data` to `address`. The socket need not be connected.
    *
-   * @returns How many bytes the kernel took, null when it takes none at the moment.
+   * @returns The number of bytes that the kernel took; null if it takes none now.
    * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
    * @source sendto(2)
    */
@@ -259,7 +258,7 @@ export class SocketTransfer extends SocketHandle {
     const length = this.#room(bytes.length, 0);
     this.openFd("sendto");
     const { libc, scratch } = this.kernel;
-    // First, because looking up the zone of an address writes where the bytes go.
+    // First, because looking up the zone of an address uses the memory of the bytes.
     const addressLength = encodeAddress(scratch, AT_ADDRESS, address, this.family, this.kernel);
     return this.#lend(length, (area) => {
       area.u8.set(bytes.subarray(0, length), AT_BYTES);
@@ -284,13 +283,13 @@ export class SocketTransfer extends SocketHandle {
   }
 
   /**
-   * Sends `buffers` as one message, and `ancillary` beside it.
+   * Sends `buffers` as one message, with `ancillary` data.
    *
    * @remarks
-   * On a stream, ancillary data need at least one byte to travel with, and go with the first.
+   * On a stream, ancillary data needs at least one byte, and is sent with the first one.
    *
-   * @param address - Where to, when the socket is not connected.
-   * @returns How many bytes the kernel took, null when it takes none at the moment.
+   * @param address - The destination, if the socket is not connected.
+   * @returns The number of bytes that the kernel took; null if it takes none now.
    * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`
    * @source sendmsg(2), cmsg(3)
    */
@@ -330,7 +329,7 @@ export class SocketTransfer extends SocketHandle {
     });
   }
 
-  /** How many of `length` bytes one call moves. */
+  /** The number of bytes, up to `length`, that one call transfers. */
   #room(length: number, flags: number): number {
     if (this.type !== SOCK_STREAM || (flags & MSG_WAITALL) !== 0) return length;
     return Math.min(length, MAX_STREAM_TRANSFER);
@@ -367,7 +366,7 @@ export class SocketTransfer extends SocketHandle {
     });
   }
 
-  /** The address that came with what was received. An unnamed unix socket sends none. */
+  /** The address of the sender. An unnamed unix socket has none. */
   #sender(): SocketAddress | null {
     const address = readAddress(this.kernel);
     if (address !== null || this.family !== AF_UNIX || this.type === SOCK_STREAM) return address;

@@ -36,17 +36,17 @@ import { type OWN_FILE, OWNED, type OwnSocketInit, type SocketInit } from "./soc
 import { SocketTransfer } from "./socket-transfer.ts";
 import { Deadline, POLLIN, POLLOUT, waitFor } from "./wait.ts";
 
-/** What `accept` gives: the connection and who made it. */
+/** The result of `accept`: the connection and the address of its peer. */
 export interface Accepted {
   readonly socket: Socket;
   readonly address: SocketAddress;
 }
 
-/** How long to sleep before a full backlog is asked again. */
+/** The delay before a connect to a full backlog is retried, in milliseconds. */
 const BACKLOG_RETRY_MS = 1;
 
 /**
- * A BSD socket: Python's `socket.socket`, with would-block as a value.
+ * A BSD socket, like Python's `socket.socket`. An operation that would block returns null instead of throwing.
  *
  * @example
  * ```ts
@@ -59,12 +59,12 @@ const BACKLOG_RETRY_MS = 1;
  */
 export class Socket extends SocketTransfer {
   /**
-   * Makes a socket, blocking and close-on-exec.
+   * Creates a socket in blocking mode, close-on-exec.
    *
-   * @param family - AF_INET, AF_INET6, AF_UNIX, or any other that the kernel has.
-   * @param type - SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, ...; with SOCK_NONBLOCK it is non-blocking.
-   * @param protocol - IPPROTO_*; 0 is the usual one of family and type.
-   * @param init - `fd` adopts a socket that is open already, whose family, type and protocol these are.
+   * @param family - AF_INET, AF_INET6, AF_UNIX, or any other family of the kernel.
+   * @param type - SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET and others. SOCK_NONBLOCK may be added.
+   * @param protocol - IPPROTO_*. 0 is the default protocol of the family and type.
+   * @param init - `fd` adopts an open socket with this family, type and protocol.
    * @throws SysError `EAFNOSUPPORT`, `EPROTONOSUPPORT`, `EMFILE`, `ENFILE`, `EACCES`; `EBADF` for `fd`.
    */
   constructor(
@@ -77,12 +77,12 @@ export class Socket extends SocketTransfer {
   }
 
   /**
-   * Adopts a descriptor that is a socket: closing the result closes it.
+   * Adopts a descriptor of a socket, which is closed with the result.
    *
    * @remarks
-   * Family, type and protocol are asked of the kernel, and the mode is the descriptor's. Unlike a socket that
-   * polloi opened, it is not closed when it is garbage-collected: its descriptor may also be someone else's. It
-   * becomes close-on-exec, as every descriptor here; `setInheritable(true)` changes that.
+   * Family, type and protocol are read from the kernel, and the mode from the descriptor. Unlike a socket that polloi
+   * opened, it is not closed when it is garbage-collected, because other code may use the descriptor. It is set
+   * close-on-exec; `setInheritable(true)` changes that.
    *
    * @throws SysError `EBADF`, `ENOTSOCK`; TypeError or RangeError `ERR_INVALID_FD`
    */
@@ -102,7 +102,7 @@ export class Socket extends SocketTransfer {
   }
 
   /**
-   * Gives the socket its address.
+   * Binds the socket to an address.
    *
    * @throws SysError `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`, `EINVAL` (bound already);
    * `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
@@ -114,9 +114,9 @@ export class Socket extends SocketTransfer {
   }
 
   /**
-   * Lets others connect.
+   * Starts listening for connections.
    *
-   * @param backlog - How many may wait to be accepted; the kernel cuts it to net.core.somaxconn.
+   * @param backlog - The most connections that wait to be accepted. The kernel limits it to net.core.somaxconn.
    * @throws SysError `EADDRINUSE`, `EOPNOTSUPP`; `ERR_INVALID_OPTION`
    * @source listen(2)
    */
@@ -127,14 +127,13 @@ export class Socket extends SocketTransfer {
   }
 
   /**
-   * Takes a connection that waits.
+   * Accepts a connection.
    *
    * @remarks
-   * The new socket has the mode of this one. A connection that was gone before it could be taken is
-   * passed over.
+   * The new socket has the mode of this one. A connection that was reset before it was accepted is skipped.
    *
-   * @returns Null when none waits.
-   * @throws SysError `EMFILE`, `ENFILE`: the connection goes on waiting. `EINVAL`: not listening.
+   * @returns null if no connection waits.
+   * @throws SysError `EMFILE`, `ENFILE`: the connection stays in the backlog. `EINVAL`: the socket does not listen.
    * `ETIMEDOUT`
    * @source accept4(2)
    */
@@ -162,10 +161,10 @@ export class Socket extends SocketTransfer {
   /**
    * Connects to `address`.
    *
-   * @returns True once connected; false when a non-blocking connect has begun and goes on by itself: it
-   * is over when the socket is writable, and `options.error` says how.
-   * @throws SysError `ECONNREFUSED`, `ETIMEDOUT`, `EHOSTUNREACH`, `ENOENT` (no such path), `EISCONN`, ...;
-   * `EAGAIN` when a unix listener's backlog is full; `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
+   * @returns true if the socket is connected; false if a non-blocking connect is in progress. It is finished when the
+   * socket is writable; `options.error` has the result.
+   * @throws SysError `ECONNREFUSED`, `ETIMEDOUT`, `EHOSTUNREACH`, `ENOENT` (no such path), `EISCONN` and others; `EAGAIN`
+   * if the backlog of a unix listener is full; TypeError or RangeError `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
    * @source connect(2)
    */
   connect(address: SocketAddress): boolean {
@@ -176,11 +175,11 @@ export class Socket extends SocketTransfer {
   }
 
   /**
-   * Connects to `address`, with the outcome as a number: Python's `connect_ex`.
+   * Connects to `address` and returns the result as an error number, like Python's `connect_ex`.
    *
-   * @returns 0 once connected, else a positive error number: `EINPROGRESS` when a non-blocking connect
-   * has begun, `ETIMEDOUT` when the socket's timeout is up.
-   * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_CLOSED`: what never reaches the kernel.
+   * @returns 0 if the socket is connected, or a positive error number: `EINPROGRESS` if a non-blocking connect is in
+   * progress, `ETIMEDOUT` if the timeout of the socket has expired.
+   * @throws TypeError or RangeError `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_CLOSED`
    * @source connect(2)
    */
   connectEx(address: SocketAddress): number {
@@ -196,14 +195,14 @@ export class Socket extends SocketTransfer {
     const inProgress = result === -ERRNO.EINPROGRESS || result === -ERRNO.EINTR;
     // Not -result, which would be -0 for success.
     if (!inProgress || !this.getBlocking()) return Math.abs(result);
-    // The kernel goes on by itself, also after a signal; asking again would be answered EALREADY.
+    // The connect continues in the kernel, also after a signal; another call would fail with EALREADY.
     if (!waitFor(this.kernel, fd, POLLOUT, deadline)) return ERRNO.ETIMEDOUT;
     return takeSocketError(this.kernel, fd);
   }
 
   /**
-   * Whether a connect has to be asked again. That is for unix sockets, where nothing goes on by itself:
-   * a signal ends the call, and a full backlog cannot be waited for by polling.
+   * Whether a connect must be repeated. Only for unix sockets, whose connect does not continue in the kernel: a signal ends
+   * the call, and poll(2) does not report that a full backlog has room.
    */
   #mustRepeat(result: number, deadline: Deadline): boolean {
     if (this.family !== AF_UNIX) return false;
@@ -221,9 +220,9 @@ export class Socket extends SocketTransfer {
   }
 
   /**
-   * Ends one direction of a connection, or both, while the descriptor stays open.
+   * Ends one direction of a connection or both. The descriptor stays open.
    *
-   * @param how - SHUT_RD, SHUT_WR (the peer reads the end of the stream) or SHUT_RDWR.
+   * @param how - SHUT_RD, SHUT_WR (the peer sees the end of the stream) or SHUT_RDWR.
    * @throws SysError `ENOTCONN`; RangeError `ERR_INVALID_OPTION`
    * @source shutdown(2)
    */
@@ -240,10 +239,10 @@ export class Socket extends SocketTransfer {
   }
 
   /**
-   * A second descriptor of the same socket, close-on-exec, in the same mode.
+   * Duplicates the descriptor. The new one is close-on-exec and has the same mode.
    *
    * @remarks
-   * The two share everything in the kernel, O_NONBLOCK too: `setBlocking` on one is felt by both.
+   * Both share the socket in the kernel and O_NONBLOCK: `setBlocking` on one affects the other.
    *
    * @throws SysError `EMFILE`
    * @source fcntl(2), F_DUPFD_CLOEXEC

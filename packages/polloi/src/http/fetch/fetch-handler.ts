@@ -11,26 +11,26 @@ import { isResponse, sendResponse } from "./send-response.ts";
 import { listeningHost, originOf, unusualUrl } from "./url.ts";
 
 /**
- * What answers requests, in terms of the Fetch standard.
+ * A function that answers a `Request` with a `Response` or a promise of one, as in the Fetch standard.
  *
- * @param request - What is asked for. Its signal aborts when the client leaves before the answer is complete.
- * @param info - Where it came from.
+ * @param request - The request. Its signal aborts when the client leaves before the response is complete.
+ * @param info - The connection of the request.
  */
 export type FetchHandler = (request: Request, info: FetchInfo) => Response | Promise<Response>;
 
-/** What a fetch handler becomes: what answers, and what takes back what it needed. */
+/** A fetch handler as a handler of the server, and the function that restores the globals. */
 export interface ServedFetch {
   readonly handler: (request: ParsedRequest, reply: ReplyWriter) => void | Promise<void>;
   readonly release: () => void;
 }
 
-/** Methods that the standard lets nobody use. */
+/** Methods that the Fetch standard forbids. */
 const FORBIDDEN: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
 /**
- * Has a fetch handler answer requests.
+ * Makes a handler of the server from a fetch handler.
  *
- * @param overrideGlobals - Whether other classes may stand in for those of the runtime.
+ * @param overrideGlobals - Whether faster classes may replace the global ones of the runtime.
  * @throws TypeError `ERR_INVALID_OPTION`.
  */
 export function serveFetch(fetch: FetchHandler, overrideGlobals: boolean = true): ServedFetch {
@@ -40,7 +40,7 @@ export function serveFetch(fetch: FetchHandler, overrideGlobals: boolean = true)
       `Cannot serve with ${show(fetch)} as fetch: give a function`,
     );
   }
-  // The requests of Bun and Deno cost little as they are.
+  // The own `Request` of Bun and Deno is fast enough.
   const isLight = overrideGlobals && kernel.runtime === "node";
   const release = overrideGlobals ? replaceGlobals(isLight) : () => {};
   return { handler: handlerOf(fetch, isLight), release };
@@ -86,10 +86,10 @@ async function finish(sending: Promise<void>, incoming: LightRequest): Promise<v
 }
 
 /**
- * Answers for a handler that failed before it had begun to: with what `error` of the options returned, when that is
- * a `Response` or a promise of one, and with 500 otherwise.
+ * Replies for a handler that failed before its reply began: with the value of `error` of the options if it is a `Response`
+ * or a promise of one, and with 500 otherwise.
  *
- * @param broken - Called when that answer cannot be sent either.
+ * @param broken - Called if that response cannot be sent either.
  */
 export function answerFailure(
   given: unknown,
@@ -101,7 +101,7 @@ export function answerFailure(
     Promise.resolve(given).then((later) => answerFailure(later, request, reply, broken), broken);
     return;
   }
-  // The handler may have answered while that was waited for.
+  // The handler may have replied in the meantime.
   if (reply.begun || reply.done) return;
   if (!isResponse(given)) {
     reply.fail();
@@ -115,7 +115,7 @@ export function answerFailure(
   }
 }
 
-/** To give up when the signal says so is no failure of a handler's. */
+/** The error to report. A handler that gave up because of the signal has not failed. */
 function failureOf(error: unknown, incoming: LightRequest): unknown {
   const gaveUp = hasAborted(incoming) && error instanceof Error && error.name === "AbortError";
   return gaveUp
@@ -123,7 +123,7 @@ function failureOf(error: unknown, incoming: LightRequest): unknown {
     : error;
 }
 
-/** @returns `undefined` when it is none that the standard knows, and has been answered. */
+/** @returns `undefined` if the standard has no such request; it has been answered then. */
 function readIncoming(request: ParsedRequest, reply: ReplyWriter): LightRequest | undefined {
   const { head } = request;
   if (FORBIDDEN.has(head.method)) {

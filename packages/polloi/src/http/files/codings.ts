@@ -1,27 +1,27 @@
-/** How a file may be encoded, and what is put behind the name of the file that holds it so. */
+/** Content codings, and the suffixes of files that are encoded with them. */
 export const SUFFIXES = { br: ".br", gzip: ".gz", identity: "" } as const;
 
 /** A content coding. */
 export type Coding = keyof typeof SUFFIXES;
 
-/** Best first, where a client likes them equally. */
+/** In the order of preference for a client that weights them equally. */
 const CODINGS: readonly Coding[] = ["br", "gzip", "identity"];
 const PLAIN: readonly Coding[] = ["identity"];
-/** What a client that names others thinks of what it did not name: to be had when there is nothing else. */
+/** The weight of `identity` if a client does not name it: acceptable if there is nothing else. */
 const LEAST = 0.0001;
 
 let lastField: string | undefined;
 let lastCodings: readonly Coding[] = PLAIN;
 
 /**
- * The codings that a client takes, the one it likes best first.
+ * The codings that a client accepts, in the order of its preference.
  *
- * @param field - Accept-Encoding; `undefined` when there is none, which is taken for a client that knows none.
+ * @param field - Accept-Encoding. `undefined`, no field, means a client that accepts no coding.
  * @source RFC 9110 section 12.5.3
  */
 export function acceptedCodings(field: string | undefined): readonly Coding[] {
   if (field === undefined) return PLAIN;
-  // Clients of one kind come one after the other.
+  // Consecutive requests often have the same field.
   if (field === lastField) return lastCodings;
   const weights = weightsOf(field);
   const weight = (coding: Coding): number =>
@@ -38,7 +38,7 @@ function weightsOf(field: string): Map<string, number> {
     const [name = "", ...parameters] = element.split(";").map((part) => part.trim().toLowerCase());
     if (name === "") continue;
     const weight = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? "1";
-    // What is no weight says nothing of how much it is liked.
+    // An invalid weight counts as 0.
     const value = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/.test(weight) ? Number(weight) : 0;
     weights.set(name === "x-gzip" ? "gzip" : name, value);
   }

@@ -19,31 +19,30 @@ import type { Kernel } from "../../sys/kernel.ts";
 import { AT_HOW, AT_PATH, type FailedCall, factsOf, isFailed, putPath } from "./file-facts.ts";
 
 /**
- * To read. A FIFO without a writer would otherwise hold the thread until there is one, and a terminal would
- * become that of the process.
+ * For reading. O_NONBLOCK, because opening a FIFO without a writer would block the thread; O_NOCTTY, because a terminal
+ * would become the controlling terminal of the process.
  */
 const TO_READ: number = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-/** Only to know what it is: nothing happens to it. */
+/** For inspecting a file without opening it. */
 const TO_KNOW: number = O_PATH | O_CLOEXEC;
 
-/** Somebody renamed a directory on the way while a link was followed. */
+/** The error when a directory of the path was renamed while a link was followed. */
 const MOST_TRIES = 4;
-/** How often the name of the directory is looked at, whether it means another one now. */
+/** The interval at which the path of the directory is resolved again, in milliseconds. */
 const LOOK_MS = 1000;
 
 const { EAGAIN, EINTR, ENOENT, ENOSYS, EPERM, EXDEV } = ERRNO;
 
 /**
- * A directory, and the opening of what is in it, and of nothing else.
+ * A directory that opens files inside it, and no others.
  *
  * @remarks
- * The kernel itself holds a path below the directory, with openat2 (Linux 5.6): links that stay inside are
- * followed, and one that leads out is refused, also when it is put there between two calls. That refuses
- * absolute links too, though they may lead back in. So they, and every path where there is no openat2, are
- * opened by what they really are: the links are resolved, the result has to lie inside, and each directory
- * on the way is opened by its name, following none.
+ * openat2 (Linux 5.6) confines a path to the directory in the kernel: links that stay inside are followed, and one that
+ * leads out is refused, also if it is created between two calls. It refuses absolute links as well, although they may
+ * lead back inside. Such links, and every path without openat2, are resolved first: the result must be inside, and each
+ * directory of the path is opened by its name without following links.
  *
- * Its name is looked at again each second: a deployment may put another directory in the place of this one.
+ * The path of the directory is resolved again every second, because a deployment may replace it.
  *
  * @source openat2(2)
  */
@@ -63,7 +62,7 @@ export class Directory implements Disposable {
     this.#kernel = kernel;
     this.#fd = check(this.#openSelf(), "open", { address: path });
     const fd = this.#openat2(".", TO_KNOW);
-    // EPERM is what seccomp says in a container that knows no such call.
+    // EPERM: a seccomp profile of a container that does not know the call.
     this.#beneath = fd !== -ENOSYS && fd !== -EPERM;
     if (fd >= 0) kernel.libc.close(fd);
     this.#lookAt = performance.now() + LOOK_MS;
@@ -84,17 +83,17 @@ export class Directory implements Disposable {
   }
 
   /**
-   * Opens a file or a directory inside, to be read. Its descriptor is the caller's to close.
+   * Opens a file or a directory inside for reading. The caller must close the descriptor.
    *
-   * @param path - Of bytes, without `..` and without a slash in front.
-   * @returns the descriptor, or the call that failed; `EXDEV` when the path leads out.
+   * @param path - A path of bytes, without `..` and without a leading slash.
+   * @returns The descriptor, or the call that failed; `EXDEV` if the path leads out.
    */
   open(path: string): number | FailedCall {
     this.#lookAgain();
     return this.#open(path, TO_READ);
   }
 
-  /** Opens it without anything happening to it: only to be looked at. */
+  /** Opens a path only to inspect it. */
   openToKnow(path: string): number | FailedCall {
     return this.#open(path, TO_KNOW);
   }
@@ -140,7 +139,7 @@ export class Directory implements Disposable {
     if (isAbsolute(real) || real.split("/").includes("..")) {
       return { syscall: "realpath", errno: -EXDEV };
     }
-    // A link that has come to be there since is not followed.
+    // A link that was created meanwhile is not followed.
     const names = Buffer.from(real).toString("latin1").split("/");
     const last = names.pop() as string;
     let at = this.#fd;
@@ -166,7 +165,7 @@ export class Directory implements Disposable {
     if (now < this.#lookAt || this.#fd < 0) return;
     this.#lookAt = now + LOOK_MS;
     const fd = this.#openSelf();
-    // While there is none, this one goes on.
+    // While the path does not exist, this directory stays in use.
     if (fd < 0) return;
     const [held, named] = [factsOf(this.#kernel, this.#fd), factsOf(this.#kernel, fd)];
     const same =

@@ -8,7 +8,7 @@ import type { HttpHandler } from "../options.ts";
 import type { ReplyWriter } from "../reply.ts";
 import { Site, type SiteOptions } from "./site.ts";
 
-/** What of a directory is served, and how. */
+/** Options of {@link files}. */
 export interface FilesOptions extends Partial<SiteOptions> {
   /** The directory: a path, or a URL of a file. */
   readonly dir: string | URL;
@@ -22,31 +22,31 @@ const FILES_OPTIONS: NamesOf<FilesOptions> = {
   maxAgeMs: true,
 };
 
-/** A handler that serves files. It holds a descriptor of their directory. */
+/** A handler that serves files. It holds a descriptor of the directory. */
 export interface FilesHandler extends HttpHandler, Disposable {
   /** The descriptor of the directory, or -1 once it is closed. */
   fileno(): number;
-  /** Serves no more. What is being sent goes on. Safe to call twice. */
+  /** Closes the directory. Files that are being sent are completed. Calling it twice is safe. */
   close(): void;
 }
 
-/** A year. */
+/** One year. */
 const MOST_AGE_MS = 365 * 24 * 3600 * 1000;
 
 /**
- * A handler that answers with the files of a directory.
+ * Creates a handler that serves the files of a directory.
  *
  * @remarks
- * It answers GET and HEAD: with types, tags and dates, with 304 to who has the file already, in ranges, and
- * with `index.html` for a directory. `app.js.br` and `app.js.gz` beside `app.js` are sent in its place to who
- * takes them. Nothing outside of the directory can be had, whatever the path and wherever links lead; names
- * that begin with a dot are hidden.
+ * It answers GET and HEAD, with Content-Type, ETag and Last-Modified, conditional requests, byte ranges, and `index.html`
+ * for a directory. `app.js.br` or `app.js.gz` is sent instead of `app.js` to clients that accept it. Nothing outside the
+ * directory is served, whatever the path and the links. Names that begin with a dot are not served.
  *
- * A file is looked up when it is asked for, on this thread. What changes while it is sent arrives as a mixture,
- * as everywhere: put another file in its place with rename(2).
+ * A file is looked up for every request, on this thread. A file that is overwritten while it is sent arrives mixed:
+ * replace it with rename(2).
  *
- * @param kernel - The kernel to ask; a test may hand over one that fails.
- * @throws SysError `ENOENT`, `ENOTDIR`, `EACCES`, `EMFILE`; TypeError, RangeError `ERR_INVALID_OPTION`.
+ * @param kernel - The kernel to call. Default: the one of this thread.
+ * @returns The handler. Close it when its server has stopped.
+ * @throws SysError `ENOENT`, `ENOTDIR`, `EACCES`, `EMFILE`; TypeError or RangeError `ERR_INVALID_OPTION`.
  *
  * @example
  * ```ts

@@ -7,14 +7,14 @@ import { encodePath, isHidden, shownPath } from "./site-path.ts";
 
 /** The directory that is listed. */
 export interface ListedDirectory {
-  /** It, open to be read from its beginning. */
+  /** The open directory, at its beginning. */
   readonly fd: number;
-  /** Its path within the site: empty, or with a slash at its end. */
+  /** The path within the site: empty, or with a slash at its end. */
   readonly path: string;
   readonly dotfiles: boolean;
 }
 
-/** A page of more would be of no use to anybody, and keeps the thread for too long. */
+/** The most entries of a page. More would keep the thread busy for too long. */
 const MOST_ENTRIES = 5000;
 const ENTRY_BYTES = 32_768;
 
@@ -27,9 +27,9 @@ const STYLE =
 const byName = new Intl.Collator("en", { numeric: true });
 
 /**
- * The page of HTML that shows what is in a directory: directories first, then files, each by name.
+ * The HTML page that lists a directory: first directories, then files, each by name.
  *
- * @returns the call that failed when the directory could not be read.
+ * @returns The page, or the call that failed if the directory cannot be read.
  */
 export function listingOf(
   kernel: Kernel,
@@ -61,7 +61,7 @@ export function listingOf(
   );
 }
 
-/** The names in a directory, hidden ones left out, and of a huge one no more than tell that it is. */
+/** The names in a directory without the hidden ones, and at most one more than a page can show. */
 function namesIn(
   { libc, scratch }: Kernel,
   { fd, dotfiles }: ListedDirectory,
@@ -71,7 +71,7 @@ function namesIn(
   while (names.length <= MOST_ENTRIES) {
     const length = libc.syscall(SYS.getdents64, fd, address + AT_ENTRIES, ENTRY_BYTES, 0, 0, 0);
     if (length === -ERRNO.EINTR) continue;
-    // A page without the rest of the names would look complete.
+    // A page without the other names would look complete.
     if (length < 0) return { syscall: "getdents64", errno: length };
     if (length === 0) break;
     for (let at = AT_ENTRIES; at < AT_ENTRIES + length; ) {
@@ -84,7 +84,7 @@ function namesIn(
   return names;
 }
 
-/** What an entry is, for a link what it leads to; `undefined` when it could not be had. */
+/** The kind of an entry, for a link the kind of its target; `undefined` if it cannot be served. */
 function entryFacts(
   kernel: Kernel,
   root: Directory,
@@ -106,7 +106,7 @@ function row(name: string, url: string, { kind, size, seconds }: FileFacts): str
   const slash = kind === "directory" ? "/" : "";
   const changed = new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
   const length = kind === "directory" ? "" : sizeText(size);
-  // A name may be written from right to left, and is not to turn its neighbours round.
+  // A right-to-left name must not affect the direction of the text around it.
   const link = `<a href="${url}${slash}"><bdi>${escapeHtml(name)}</bdi>${slash}</a>`;
   return `<tr><td>${link}<td>${length}<td>${changed}\n`;
 }

@@ -14,22 +14,22 @@ import { contentRange, readRanges, sendMultipart } from "./ranges.ts";
 import { encodePath, sitePath } from "./site-path.ts";
 import { rangeHolds, verdictOn } from "./validators.ts";
 
-/** How a directory is served. */
+/** Options of a directory that is served. */
 export interface SiteOptions {
-  /** Whether a directory without `index.html` is answered with a page of what is in it. Default false. */
+  /** Whether a directory without `index.html` is answered with a list of its files. Default false. */
   readonly listing: boolean;
-  /** Whether names that begin with a dot can be had; `.well-known` always can. Default false. */
+  /** Whether names that begin with a dot are served. `.well-known` always is. Default false. */
   readonly dotfiles: boolean;
-  /** Whether `.br` and `.gz` files are sent in the place of those that they are made of. Default true. */
+  /** Whether `app.js.br` or `app.js.gz` is sent instead of `app.js` to clients that accept it. Default true. */
   readonly precompressed: boolean;
   /**
-   * For how long a client may use a file without asking whether it has changed, in milliseconds; sent in whole
-   * seconds as Cache-Control. Default: nothing is said, and clients guess.
+   * How long a client may use a file without asking whether it has changed, in milliseconds from 0 to a year. Sent as
+   * Cache-Control in whole seconds. Default: no Cache-Control is sent.
    */
   readonly maxAgeMs: number | undefined;
 }
 
-/** A file that is open, and what it is. */
+/** An open file. */
 interface OpenFile {
   readonly fd: number;
   readonly facts: FileFacts;
@@ -40,14 +40,14 @@ const INDEX = "index.html";
 const METHODS = "GET, HEAD, OPTIONS";
 
 const { EACCES, EAGAIN, EMFILE, ENFILE, ENOMEM, EPERM } = ERRNO;
-/** There is no such thing there, or not as the path has it, or it lies outside. */
+/** Errors of a path that does not exist, is of another kind, or leads out of the directory. */
 const ABSENT: ReadonlySet<number> = new Set(
   (
     ["ENOENT", "ENOTDIR", "EXDEV", "ELOOP", "ENAMETOOLONG", "ENXIO", "ENODEV", "EINVAL"] as const
   ).map((code) => -ERRNO[code]),
 );
 
-/** The files of a directory as what HTTP calls resources. */
+/** Serves the files of a directory as resources of HTTP. */
 export class Site {
   readonly directory: Directory;
   readonly #options: SiteOptions;
@@ -65,7 +65,7 @@ export class Site {
     this.#descriptions = new Descriptions(precompressed, cacheControl);
   }
 
-  /** Answers a request. @throws SysError what nobody expects of a file system: `EIO`. */
+  /** Answers a request. @throws SysError an unexpected error of the file system, such as `EIO`. */
   answer(request: HttpRequest, reply: ReplyWriter): void {
     if (this.directory.fileno() < 0) {
       throw typeError("ERR_CLOSED", "Cannot serve files: the handler is closed");
@@ -127,7 +127,7 @@ export class Site {
     }
   }
 
-  /** The file in the coding that the client likes best of those that are there. */
+  /** The file in the best coding that exists and that the client accepts. */
   #negotiated(plain: OpenFile, path: string, request: HttpRequest): OpenFile | undefined {
     for (const coding of acceptedCodings(request.header("accept-encoding"))) {
       if (coding === "identity") return plain;
@@ -139,7 +139,7 @@ export class Site {
     return undefined;
   }
 
-  /** @returns Whether the descriptor is on its way, and will be closed. */
+  /** @returns Whether the file is being sent, after which its descriptor is closed. */
   #send(file: OpenFile, path: string, request: HttpRequest, reply: ReplyWriter): boolean {
     const { fd, facts, coding } = file;
     const { size } = facts;
@@ -199,7 +199,7 @@ export class Site {
         refuseFor(reply, facts);
         return;
       }
-      // What a link leads to may be a file, however the path ends.
+      // A path with a slash at its end may be a link to a file.
       if (facts.kind !== "directory") {
         refuse(reply, 404);
         return;
@@ -222,9 +222,9 @@ export class Site {
   }
 }
 
-/** To the same path with a slash, of which the names in the directory's page are relative. */
+/** Redirects to the same path with a slash, which relative links of the page need. */
 function redirect(path: string, { query, target }: HttpRequest, reply: ReplyWriter): void {
-  // It has no empty segment: a second slash in front would lead to another host.
+  // The path has no empty segment, so it cannot begin with two slashes, which would name another host.
   const location = `/${encodePath(path)}/`;
   reply.status(301).header("Location", target.includes("?") ? `${location}?${query}` : location);
   reply.send(`${reasonOf(301)}\n`);
@@ -234,7 +234,7 @@ function refuse(reply: ReplyWriter, status: number): void {
   reply.status(status).send(`${status} ${reasonOf(status)}\n`);
 }
 
-/** @throws SysError when the call failed for a reason that no answer fits. */
+/** Answers for a failed call. @throws SysError for an error without a matching status. */
 function refuseFor(reply: ReplyWriter, { syscall, errno }: FailedCall): void {
   if (ABSENT.has(errno)) refuse(reply, 404);
   else if (errno === -EACCES || errno === -EPERM) refuse(reply, 403);

@@ -3,27 +3,27 @@ import type { HttpRequest } from "../request.ts";
 import type { Coding } from "./codings.ts";
 import type { FileFacts } from "./file-facts.ts";
 
-/** By what a client can tell whether what it has is what there is. RFC 9110 section 8.8. */
+/** The validators of a file, by which a client knows whether its copy is current. RFC 9110 section 8.8. */
 export interface Validators {
   readonly etag: string;
-  /** Last-Modified in seconds since 1970, which is never later than now. */
+  /** Last-Modified in seconds since 1970; never later than now. */
   readonly seconds: number;
 }
 
-/** What is to become of a request, by what it says of what the client has. */
+/** The result of the preconditions of a request. */
 export type Verdict = "go on" | "not modified" | "failed";
 
-/** Two changes of a file this close together may leave it with one time: the kernel's clock ticks. */
+/** Two changes of a file within this time may have the same timestamp: a tick of the kernel's clock. */
 const TICK_MS = 20;
-/** File systems that keep whole seconds, or even ones. */
+/** The same for file systems that store whole seconds, or even seconds. */
 const COARSE_TICK_MS = 2000;
 
 /**
- * The validators of a file, by its length and the nanosecond in which it changed last.
+ * The validators of a file, from its length and its modification time in nanoseconds.
  *
  * @remarks
- * The tag is weak until the last change is a tick of the clock old: before that, another change may leave the time
- * as it is. A change in the future counts as younger than a tick. The system clock is read in whole milliseconds
+ * The tag is weak until the last change is older than a tick of the clock, because another change may have the same time.
+ * A change in the future counts as younger than a tick. The system clock is read in whole milliseconds
  * and the file's time in nanoseconds, so every file that was just written is up to 1 ms in the future; clocks that
  * are set back and file servers with a clock of their own make it more. Each coding has its own tag, because its
  * bytes differ.
@@ -43,7 +43,7 @@ export function validatorsOf(
   };
 }
 
-/** Whether the validators of a file stay as they are for as long as the file does. */
+/** Whether the validators change whenever the file changes. */
 export function isSettled(facts: FileFacts, nowMs: number): boolean {
   const { seconds, nanoseconds } = facts;
   return nowMs - (seconds * 1000 + nanoseconds / 1e6) >= tickOf(facts);
@@ -54,7 +54,7 @@ function tickOf({ nanoseconds }: FileFacts): number {
 }
 
 /**
- * Heeds the preconditions of a request, in the order they have. If-Range is apart: {@link rangeHolds}.
+ * Evaluates the preconditions of a request in their order. {@link rangeHolds} evaluates If-Range.
  *
  * @source RFC 9110 section 13.2.2
  */
@@ -64,7 +64,7 @@ export function verdictOn(request: HttpRequest, { etag, seconds }: Validators): 
     if (!names(ifMatch, etag, "strong")) return "failed";
   } else {
     const since = request.header("if-unmodified-since");
-    // A date that is none is as if it were not there; so it is below.
+    // An invalid date is ignored, here and below.
     if (since !== undefined && seconds > readHttpDate(since)) return "failed";
   }
   const ifNoneMatch = request.header("if-none-match");
@@ -76,11 +76,10 @@ export function verdictOn(request: HttpRequest, { etag, seconds }: Validators): 
 }
 
 /**
- * Whether a client that has a part of a file has it of this one, so that Range is to be heeded.
+ * Whether If-Range holds, so that Range applies.
  *
  * @remarks
- * A date has to be the very one. It is a second long, and a file could change twice in it, so clients had
- * better go by the tag; but it is what those go by that know nothing else.
+ * A date must be equal. A file can change twice within its second, so a tag is safer, but some clients only send a date.
  *
  * @source RFC 9110 section 13.1.5
  */
@@ -91,7 +90,7 @@ export function rangeHolds(request: HttpRequest, { etag, seconds }: Validators):
   return readHttpDate(condition) === seconds;
 }
 
-/** Whether a list of tags has this one, or is the asterisk, which stands for all there are. */
+/** Whether a list of tags contains this one, or is an asterisk, which matches every tag. */
 function names(list: string, etag: string, comparison: "strong" | "weak"): boolean {
   if (list.trim() === "*") return true;
   const opaque = etag.replace(/^W\//, "");

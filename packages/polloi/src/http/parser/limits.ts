@@ -1,29 +1,28 @@
 import { rangeError, show } from "../../base/misuse.ts";
 
 /**
- * How much of everything a request may have. What goes beyond is refused, with the status given here.
+ * The limits of a request. A request that exceeds one is refused with the status given here.
  *
  * @remarks
- * Each is an integer from 0 up, or `Infinity` for no limit; 0 allows none at all, and what is left out
- * or `undefined` is the default of {@link DEFAULT_LIMITS}. `maxHeadBytes`, `maxTargetBytes` and
- * `maxTrailerBytes` bound memory, so they have to be finite, and at most {@link LARGEST_HEAD}.
+ * Each is an integer from 0 up, or `Infinity` for no limit. `maxHeadBytes`, `maxTargetBytes` and `maxTrailerBytes` bound
+ * memory, so they must be finite, and at most 16,777,216 (16 MiB).
  */
 export interface ParserLimits {
-  /** The request line, all headers and the empty line, in bytes. 431. 16 KiB, as in Node. */
+  /** The request line, all headers and the empty line, in bytes. The reply is 431. Default 16,384 (16 KiB), as in Node. */
   readonly maxHeadBytes: number;
-  /** The target in the request line, in bytes. 414. 8 KiB: RFC 9112 section 3 asks for 8000 or more. */
+  /** The request target in bytes. The reply is 414. Default 8,192: RFC 9112 section 3 asks for 8,000 or more. */
   readonly maxTargetBytes: number;
-  /** Header lines of a head, and again those of a trailer section. 431. 100, as in Apache. */
+  /** The number of header lines, and of trailer lines. The reply is 431. Default 100, as in Apache. */
   readonly maxHeaders: number;
-  /** The body without its framing, in bytes: what is announced, or what came. 413. 1 MiB, as in nginx. */
+  /** The body in bytes without its framing: as announced, or as received. The reply is 413. Default 1,048,576 (1 MiB), as in nginx. */
   readonly maxBodyBytes: number;
-  /** Chunk extensions of one whole body, in bytes. 413. 16 KiB, as in Node. */
+  /** All chunk extensions of a body, in bytes. The reply is 413. Default 16,384 (16 KiB), as in Node. */
   readonly maxChunkExtensionBytes: number;
-  /** The trailer section with the empty line that ends it, in bytes. 431. 8 KiB. */
+  /** The trailer section and the empty line that ends it, in bytes. The reply is 431. Default 8,192 (8 KiB). */
   readonly maxTrailerBytes: number;
 }
 
-/** What holds where nothing else is said. */
+/** The default limits. */
 export const DEFAULT_LIMITS: ParserLimits = {
   maxHeadBytes: 16_384,
   maxTargetBytes: 8192,
@@ -33,7 +32,7 @@ export const DEFAULT_LIMITS: ParserLimits = {
   maxTrailerBytes: 8192,
 };
 
-/** What a head can be allowed to have at most, in bytes. Offsets into it are 32-bit numbers. */
+/** The largest limit of a head, in bytes. */
 export const LARGEST_HEAD = 16_777_216;
 
 const BUFFERED: ReadonlySet<string> = new Set([
@@ -43,9 +42,9 @@ const BUFFERED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The limits that an options object asks for, with the defaults for what it leaves out.
+ * The limits in an options object, with the defaults.
  *
- * @throws RangeError `ERR_INVALID_OPTION` for what is no integer from 0 up, or too large.
+ * @throws RangeError `ERR_INVALID_OPTION` for a value that is not an integer from 0 up, or is too large.
  */
 export function parserLimitsOf(
   options: { readonly [Name in keyof ParserLimits]?: number | undefined } = {},
