@@ -131,8 +131,9 @@ export function addBenchmark(
 export function timesOf(
   { rounds, seconds, warmup, quick = false }: CommonFlags,
   defaults: BenchmarkCommand["times"],
+  quickTimes: Times = QUICK,
 ): Times {
-  const usual = quick ? QUICK : { seconds: 1, warmup: DEFAULT_WARMUP, ...defaults };
+  const usual = quick ? quickTimes : { seconds: 1, warmup: DEFAULT_WARMUP, ...defaults };
   return {
     rounds: rounds ?? usual.rounds,
     seconds: seconds ?? usual.seconds,
@@ -178,11 +179,11 @@ export class Refusal extends Error {}
  */
 export async function open(flags: CommonFlags, needs: Requirements): Promise<Session> {
   const tools = findTools();
+  // The number of cores is that of this process, so it is read before the process is pinned.
+  const facts = describeMachine(tools);
   const { server, client } = divideCores(kernel, flags.loadCore);
-  const machine = describeMachine(tools, {
-    server: flags.serverCore === undefined ? server : [flags.serverCore],
-    client,
-  });
+  const { serverCore = server[0] ?? 0, loadCore = client[0] ?? 0 } = flags;
+  const machine = { ...facts, serverCore, loadCore, pinned: serverCore !== loadCore };
   const load = (needs.load ?? findLoad)(tools, machine.pinned ? [machine.loadCore] : undefined);
   const { connections = 0 } = needs;
   const reason = whyNotFit(machine, connections);

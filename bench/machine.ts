@@ -1,4 +1,3 @@
-import type { Cores } from "../packages/polloi-tools/src/measure/cores.ts";
 import { type HostFacts, hostFacts } from "../packages/polloi-tools/src/measure/host.ts";
 import { textOf } from "../packages/polloi-tools/src/measure/process-stats.ts";
 import type { Tool, Tools } from "./tools.ts";
@@ -15,11 +14,8 @@ export interface Machine extends HostFacts {
   readonly somaxconn: number;
 }
 
-/** Describes this machine. */
-export function describeMachine(
-  tools: Tools,
-  { server: [serverCore = 0], client: [loadCore = 0] }: Pick<Cores, "server" | "client">,
-): Machine {
+/** Describes this machine, without the cores that are used. */
+export function describeMachine(tools: Tools): Omit<Machine, "serverCore" | "loadCore" | "pinned"> {
   const found = Object.entries(tools as unknown as Record<string, Tool>).flatMap(([name, tool]) =>
     tool.missing === undefined ? [[name, tool.version]] : [],
   );
@@ -30,9 +26,6 @@ export function describeMachine(
     ...hostFacts(`npm run bench -- ${process.argv.slice(2).join(" ")}`),
     congestionControl: sysctl("ipv4/tcp_congestion_control"),
     versions: { node: process.versions.node, ...Object.fromEntries(found) },
-    serverCore,
-    loadCore,
-    pinned: serverCore !== loadCore,
     descriptorLimit: Number(limit ?? 1024),
     portRange: sysctl("ipv4/ip_local_port_range").replace(/\s+/, "-"),
     somaxconn: Number(sysctl("core/somaxconn")),

@@ -6,6 +6,7 @@
 import { Command, CommanderError } from "commander";
 import { exitOnSignals } from "./children.ts";
 import { addClients } from "./clients.ts";
+import { addCompare } from "./compare.ts";
 import { addEcho } from "./echo.ts";
 import { addHttp } from "./http.ts";
 import { addIdle } from "./idle.ts";
@@ -40,6 +41,7 @@ function buildProgram(): Command {
   addClients(program);
   addIdle(program);
   addHttp(program);
+  addCompare(program);
   program
     .command("report")
     .description("published results as Markdown")

@@ -1,7 +1,7 @@
 /** Comparisons in words that claim no more than the spread allows. */
 import type { Cell, Grid, Growth, Measure, Sample } from "./grid.ts";
 import { cellAt, ENOUGH_ROUNDS, figureText, ratioOf, sizesOf, spreadIn } from "./grid.ts";
-import type { Spread } from "./spread.ts";
+import { type Spread, spreadOf } from "./spread.ts";
 import { inSentence, listed, spreadText, threeFigures, whole } from "./table.ts";
 
 /** Ratios this close to 1 are reported as no difference: a cache line or a new compiler changes as much. */
@@ -17,6 +17,20 @@ export function isSignificant(
 
 /** Which values are better. */
 export type Better = "more" | "less";
+
+/** How a figure differs from a reference. */
+export type Change = "better" | "worse" | "similar" | "too few rounds";
+
+/** A smaller change of the median is similar, even if all rounds agree. */
+const NEGLIGIBLE_CHANGE = 0.02;
+
+/** Compares a figure with a reference by the ratios of its rounds: a change exceeds the spread if all rounds agree. */
+export function changeOf(ratios: readonly number[], better: Better): Change {
+  const spread = spreadOf(ratios);
+  if (spread === undefined || ratios.length < ENOUGH_ROUNDS) return "too few rounds";
+  if (!isSignificant(spread, NEGLIGIBLE_CHANGE)) return "similar";
+  return spread.median > 1 === (better === "more") ? "better" : "worse";
+}
 
 /** The best contender at a size, and the others compared with it. */
 export interface Ranking<S extends Sample> {
