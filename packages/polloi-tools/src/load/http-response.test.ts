@@ -33,26 +33,26 @@ function read(pieces: readonly Uint8Array[]): number[] {
   return statuses;
 }
 
-/** `bytes` cut at each of these places. */
-function cutAt(bytes: Uint8Array, places: readonly number[]): Uint8Array[] {
-  const sorted = [...new Set(places.map((place) => place % bytes.length))].sort((a, b) => a - b);
+/** `bytes` cut at each of these offsets. */
+function cutAt(bytes: Uint8Array, offsets: readonly number[]): Uint8Array[] {
+  const sorted = [...new Set(offsets.map((offset) => offset % bytes.length))].sort((a, b) => a - b);
   return [...sorted, bytes.length].map((end, i) => bytes.slice(sorted[i - 1] ?? 0, end));
 }
 
-test("responses that follow one another are found, wherever they are cut", () => {
+test("consecutive responses are found in whatever pieces they arrive", () => {
   const bytes = encoder.encode(RESPONSES.join(""));
   assert.deepEqual(read([bytes]), STATUSES);
-  for (let place = 0; place < bytes.length; place++) {
-    assert.deepEqual(read(cutAt(bytes, [place])), STATUSES);
+  for (let offset = 0; offset < bytes.length; offset++) {
+    assert.deepEqual(read(cutAt(bytes, [offset])), STATUSES);
   }
   assert.deepEqual(read([...bytes].map((byte) => Uint8Array.of(byte))), STATUSES);
-  const places = fc.array(fc.nat(bytes.length - 1), { maxLength: 12 });
+  const offsets = fc.array(fc.nat(bytes.length - 1), { maxLength: 12 });
   fc.assert(
-    fc.property(places, (cuts) => void assert.deepEqual(read(cutAt(bytes, cuts)), STATUSES)),
+    fc.property(offsets, (cuts) => void assert.deepEqual(read(cutAt(bytes, cuts)), STATUSES)),
   );
 });
 
-test("whatever comes, it says where it is and takes no byte twice", () => {
+test("the returned position is after the bytes that were read, for any input", () => {
   const grammar = fc.constantFrom(
     ...["HTTP/1.1 ", "200 OK", "\r\n", "\r", "\n", "Content-Length: ", "3", "x", ": ", "0\r\n"],
     ...[
@@ -82,7 +82,7 @@ test("whatever comes, it says where it is and takes no byte twice", () => {
   );
 });
 
-/** Reads `text` in pieces of so many bytes. @returns What the last read returned. */
+/** Reads `text` in pieces. @returns The result of the last read. */
 function readInPieces(reader: HttpResponseReader, text: string, pieceBytes: number): number {
   const bytes = encoder.encode(text);
   let at = 0;
@@ -94,7 +94,7 @@ function readInPieces(reader: HttpResponseReader, text: string, pieceBytes: numb
   return at;
 }
 
-/** A head of so many bytes, in one field or in many. */
+/** A head of `bytes` bytes, in fields of `fieldBytes` bytes. */
 function headOf(bytes: number, fieldBytes: number): string {
   const start = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
   let left = bytes - start.length - 2;
@@ -107,7 +107,7 @@ function headOf(bytes: number, fieldBytes: number): string {
   return `${start}${fields}\r\n`;
 }
 
-test("a head has one limit, in whatever pieces it comes", () => {
+test("the limit of a head does not depend on the pieces in which it arrives", () => {
   for (const fieldBytes of [100, 5000, MAX_HEAD_BYTES]) {
     for (const pieceBytes of [97, 4096, 65_536, 10 * MAX_HEAD_BYTES]) {
       for (const [bytes, fits] of [
@@ -130,7 +130,7 @@ test("a head has one limit, in whatever pieces it comes", () => {
   }
 });
 
-test("a head or trailers without end are refused, and not kept", () => {
+test("a head or trailers without end are rejected", () => {
   const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
   for (const text of [
     `HTTP/1.1 200 OK\r\nX: ${"y".repeat(MAX_HEAD_BYTES)}`,
@@ -146,7 +146,7 @@ test("a head or trailers without end are refused, and not kept", () => {
   }
 });
 
-test("a body to the end of the connection is complete there, and nowhere before", () => {
+test("a body without a length is complete at the end of the connection", () => {
   const reader = new HttpResponseReader();
   const bytes = encoder.encode("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
   assert.equal(reader.read(bytes, 0, bytes.length), SHORT);

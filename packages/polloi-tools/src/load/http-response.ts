@@ -16,10 +16,7 @@ import {
   ZERO,
 } from "polloi/internal";
 
-/**
- * A head may be this long, and so may the trailers, in however many pieces they come. Chromium allows as much, curl
- * somewhat more.
- */
+/** Limit of a head, and of the trailers. That of Chromium is the same, that of curl somewhat higher. */
 export const MAX_HEAD_BYTES = 262_144;
 const MAX_CHUNK_EXTENSION_BYTES = 16_384;
 
@@ -31,7 +28,7 @@ const CLOSE = lowerCase("close");
 const KEEP_ALIVE = lowerCase("keep-alive");
 const VERSION = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e] as const;
 
-/** What comes next. */
+/** States: what the next byte belongs to. */
 const HEAD = 0;
 const BODY = 1;
 const CHUNK_LINE = 2;
@@ -41,29 +38,29 @@ const TRAILERS = 5;
 const UNTIL_END = 6;
 
 /**
- * Reads the responses of one connection, one after the other, as far as it takes to know where each ends.
+ * Reads the consecutive responses of a connection, as far as needed to find the end of each.
  *
  * @remarks
- * Strict, since a response that is misread makes all that follow wrong: what RFC 9112 does not have is
- * refused. Bodies are counted and let go. Nothing is kept of a chunk but a head that it cuts in two.
+ * It is strict and rejects what RFC 9112 does not allow, since a response that is misread makes all later ones wrong.
+ * Bodies are counted and discarded. Between calls it keeps only an incomplete line of a head.
  */
 export class HttpResponseReader {
   status = 0;
-  /** Whether the connection ends with this response. */
+  /** Whether the server closes the connection after this response. */
   closes = false;
-  /** Whether a head, or trailers, were longer than {@link MAX_HEAD_BYTES}: the reason for a `BAD`. */
+  /** Whether the last `BAD` was a head or trailers above {@link MAX_HEAD_BYTES}. */
   isTooLarge = false;
   #state = HEAD;
-  /** Bytes of the body, or of the chunk, that are to come. */
+  /** Remaining bytes of the body or of the chunk. */
   #left = 0;
   #chunkLine: ChunkLine | null = null;
-  /** Whether the status line was read, and fields follow. */
+  /** Whether the status line was read and fields follow. */
   #inFields = false;
-  /** Bytes of the lines of this head that were read. */
+  /** Bytes of the complete lines of this head. */
   #headBytes = 0;
-  /** A line of the head that is not complete. */
+  /** An incomplete line of the head. */
   #cut: Uint8Array | null = null;
-  /** Bytes of trailers so far, and of the line in which they are. */
+  /** Bytes of the trailers so far, and of their current line. */
   #trailers = 0;
   #line = 0;
   #length = -1;
@@ -71,33 +68,33 @@ export class HttpResponseReader {
   #coded = false;
   #keepsAlive = false;
 
-  /** Whether a response has begun and not ended. */
+  /** Whether a response has started and not ended. */
   get within(): boolean {
     return this.#state !== HEAD || this.#inFields || this.#cut !== null;
   }
 
   /**
-   * @returns The position after the response when it is complete; `SHORT` when all was taken and more is
-   * to come; `BAD` when this is no HTTP.
+   * @returns The position after the response when it is complete; `SHORT` when everything was read and the response is
+   * incomplete; `BAD` when it is invalid.
    */
   read(bytes: Uint8Array, from: number, to: number): number {
     let at = from;
     if (this.#state === HEAD) {
-      at = this.#cut === null ? this.#readHead(bytes, at, to) : this.#goOn(bytes, at, to);
+      at = this.#cut === null ? this.#readHead(bytes, at, to) : this.#resume(bytes, at, to);
       if (at < 0) return at;
       if (this.#state === HEAD) return at;
     }
     return this.#readBody(bytes, at, to);
   }
 
-  /** The peer has ended. @returns Whether that completes a response. */
+  /** The peer has ended its half. @returns Whether that completes a response. */
   end(): boolean {
     if (this.#state !== UNTIL_END) return false;
     this.#state = HEAD;
     return true;
   }
 
-  /** Forgets everything: the next bytes are those of another connection. */
+  /** Resets the state for another connection. */
   reset(): void {
     this.#state = HEAD;
     this.#inFields = false;
@@ -106,20 +103,20 @@ export class HttpResponseReader {
     this.closes = false;
   }
 
-  /** Puts together a line of which a part came before, and reads on. */
-  #goOn(bytes: Uint8Array, from: number, to: number): number {
+  /** Joins an incomplete line with the bytes that follow, and continues. */
+  #resume(bytes: Uint8Array, from: number, to: number): number {
     const cut = this.#cut as Uint8Array;
-    const room = Math.min(to - from, MAX_HEAD_BYTES);
-    const whole = new Uint8Array(cut.length + room);
+    const length = Math.min(to - from, MAX_HEAD_BYTES);
+    const whole = new Uint8Array(cut.length + length);
     whole.set(cut);
-    whole.set(bytes.subarray(from, from + room), cut.length);
+    whole.set(bytes.subarray(from, from + length), cut.length);
     this.#cut = null;
     const end = this.#readHead(whole, 0, whole.length);
-    // What was there before was no line by itself, so the end of the head lies within what came now.
+    // The incomplete line was no end of a head, so the end is within the new bytes.
     return end < 0 ? end : from + end - cut.length;
   }
 
-  /** Reads heads up to the end of the one that is final. */
+  /** Reads heads up to the end of the final one. */
   #readHead(bytes: Uint8Array, from: number, to: number): number {
     let at = from;
     for (;;) {
@@ -139,7 +136,7 @@ export class HttpResponseReader {
       this.#inFields = false;
       this.#headBytes = 0;
       if (this.status >= 200) return this.#frame() ? at : BAD;
-      // 101 would be another protocol, which nobody has asked for.
+      // 101 switches to another protocol, which was not requested.
       if (this.status === 101) return BAD;
     }
   }
@@ -157,7 +154,7 @@ export class HttpResponseReader {
       if (from + i >= to) return SHORT;
       if (bytes[from + i] !== VERSION[i]) return BAD;
     }
-    // "HTTP/1.x ddd " at the least.
+    // At least "HTTP/1.x ddd ".
     if (from + 12 >= to) return SHORT;
     const minor = (bytes[from + 7] as number) - ZERO;
     if ((minor !== 0 && minor !== 1) || bytes[from + 8] !== SP) return BAD;
@@ -175,7 +172,7 @@ export class HttpResponseReader {
     this.closes = false;
     this.#keepsAlive = minor === 1;
     let at = from + 12;
-    // Some leave out the space before a reason that is not there.
+    // Some servers omit the space before an empty reason phrase.
     if (bytes[at] === SP) at = pastValue(bytes, at + 1, to);
     return pastLineEnd(bytes, at, to);
   }
@@ -191,7 +188,7 @@ export class HttpResponseReader {
     at = pastValue(bytes, at, to);
     const end = pastLineEnd(bytes, at, to);
     if (end < 0) return end;
-    // Only three fields frame, and no other has their lengths and first letters, of either case.
+    // Three fields determine the framing. A first comparison of letter and length excludes most others.
     const first = (bytes[from] as number) | 0x20;
     if (first !== 0x63 && first !== 0x74) return end;
     if (nameLength === CONTENT_LENGTH.length && isText(bytes, from, CONTENT_LENGTH)) {
@@ -237,12 +234,12 @@ export class HttpResponseReader {
     });
   }
 
-  /** How long the body is: RFC 9112 section 6.3. @returns False when nobody can know. */
+  /** Determines the length of the body: RFC 9112 section 6.3. @returns False when it is ambiguous. */
   #frame(): boolean {
     if (!this.#keepsAlive) this.closes = true;
     if (this.status === 204 || this.status === 304) return true;
     if (this.#coded) {
-      // Both are a way to smuggle, and a server that sends both is broken.
+      // A response with both is invalid, and a way to smuggle responses.
       if (this.#length >= 0) return false;
       if (this.#chunked) {
         this.#chunkLine ??= new ChunkLine(MAX_CHUNK_EXTENSION_BYTES);
@@ -303,7 +300,7 @@ export class HttpResponseReader {
     }
   }
 
-  /** Past the empty line that ends the trailers, whatever they say. */
+  /** The position after the empty line that ends the trailers, which are ignored. */
   #skipTrailers(bytes: Uint8Array, from: number, to: number): number {
     for (let at = from; at < to; at++) {
       const code = bytes[at] as number;
@@ -311,7 +308,7 @@ export class HttpResponseReader {
       if (this.isTooLarge) return BAD;
       if (this.#line < 0) {
         if (code !== LF) return BAD;
-        // -1 after the CR of an empty line, -2 after that of a trailer.
+        // -1 after the CR of an empty line, -2 after the CR of a trailer.
         if (this.#line === -1) return at + 1;
         this.#line = 0;
       } else if (code === CR) {
@@ -344,7 +341,7 @@ function pastLineEnd(bytes: Uint8Array, at: number, to: number): number {
   return bytes[at + 1] === LF ? at + 2 : BAD;
 }
 
-/** Each item of a list between commas, without the blanks around it. */
+/** Calls back with each item of a list separated by commas, without surrounding blanks. */
 function eachItem(
   bytes: Uint8Array,
   from: number,

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LatencyHistogram } from "./latency.ts";
 
-test("percentiles are exact to three digits, and the largest as it was", () => {
+test("percentiles are exact to three digits, and the maximum is exact", () => {
   const latency = new LatencyHistogram();
   for (let i = 1; i <= 10_000; i++) latency.record(i / 100);
   const { count, mean, p50, p90, p99, max, ...figures } = latency.percentiles();
-  const near = (value: number, wanted: number): void => {
-    assert.ok(Math.abs(value - wanted) <= wanted / 1000, `${value} is not ${wanted}`);
+  const near = (value: number, expected: number): void => {
+    assert.ok(Math.abs(value - expected) <= expected / 1000, `${value} is not ${expected}`);
   };
   assert.equal(count, 10_000);
   near(mean, 50.005);
@@ -20,7 +20,7 @@ test("percentiles are exact to three digits, and the largest as it was", () => {
   assert.ok(max <= 100.1);
 });
 
-test("what is added, encoded or reset is as if recorded at once, or never", () => {
+test("histograms can be added, encoded and reset without a loss", () => {
   const [one, other, both] = [
     new LatencyHistogram(),
     new LatencyHistogram(),
@@ -38,7 +38,7 @@ test("what is added, encoded or reset is as if recorded at once, or never", () =
   assert.deepEqual(one.percentiles(), new LatencyHistogram().percentiles());
 });
 
-test("nothing is too short or too long to be recorded", () => {
+test("times out of range are recorded as the nearest limit", () => {
   const latency = new LatencyHistogram();
   for (const ms of [-1, 0, 1e-9, 1e12]) latency.record(ms);
   assert.equal(latency.count, 4);

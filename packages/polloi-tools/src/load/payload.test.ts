@@ -3,10 +3,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { NumberedPayload, type Payload, PlainPayload } from "./payload.ts";
 
-/** A message as it is written, in two pieces. */
+/** The bytes of a message, written in one piece or in two. */
 function written(payload: Payload, connection: number, sequence: number, cut = 0): Buffer {
   const pieces: Uint8Array[] = [];
-  // What is written is lent: the next piece may be the same memory.
+  // Copied, because the next piece may use the same memory.
   const sink = { write: (bytes: Uint8Array) => pieces.push(bytes.slice()) > 0 };
   if (cut > 0) payload.write(sink, connection, sequence, 0, cut);
   payload.write(sink, connection, sequence, cut, payload.size);
@@ -19,7 +19,7 @@ const sizes: fc.Arbitrary<number> = fc.oneof(
 );
 const numbers: fc.Arbitrary<number> = fc.oneof(fc.nat(3), fc.nat(0x7fffffff));
 
-test("a message is the same however it is written, and differs from none that is it", () => {
+test("a message matches itself, in whatever pieces it is written or compared", () => {
   fc.assert(
     fc.property(
       sizes,
@@ -37,7 +37,7 @@ test("a message is the same however it is written, and differs from none that is
           message.subarray(0, cut),
         );
         assert.equal(payload.sequenceAt(connection, message, 0), sequence);
-        // Wherever it lies, and in whatever pieces it is looked at.
+        // At any alignment, and in any pieces.
         const bytes = new Uint8Array(size + 8).subarray(skew, skew + size);
         bytes.set(message);
         assert.equal(payload.differs(connection, sequence, 0, bytes, 0, size), false);
@@ -48,7 +48,7 @@ test("a message is the same however it is written, and differs from none that is
   );
 });
 
-test("one wrong bit is seen, wherever it is and however the message lies", () => {
+test("a changed bit is detected at any offset and alignment", () => {
   fc.assert(
     fc.property(
       sizes,
@@ -69,7 +69,7 @@ test("one wrong bit is seen, wherever it is and however the message lies", () =>
   );
 });
 
-test("a message is no other one, of this connection or another", () => {
+test("a message does not match another of the same connection or of another one", () => {
   const payload = new NumberedPayload(64);
   for (let sequence = 0; sequence < 50; sequence++) {
     const bytes = written(payload, 3, sequence);
@@ -80,7 +80,7 @@ test("a message is no other one, of this connection or another", () => {
   }
 });
 
-test("given bytes are what is sent, each time", () => {
+test("every message of a PlainPayload has the given bytes", () => {
   const payload = new PlainPayload(Buffer.from("given"));
   assert.equal(written(payload, 1, 7).toString(), "given");
   assert.equal(payload.differs(1, 7, 1, Buffer.from("xivex"), 1, 3), false);

@@ -23,14 +23,14 @@ describe("polloi", limits, () => {
     assert.equal(code, 0);
   });
 
-  test("without arguments prints the help, with examples", async () => {
+  test("prints the help with examples when there are no arguments", async () => {
     const alone = await told("");
     assert.deepEqual(alone, await told("--help"));
     assert.match(alone.stdout, /Examples:\n {2}polloi serve /);
     assert.deepEqual([alone.code, alone.stderr], [0, ""]);
   });
 
-  test("as a process, prints and ends as it does without one", async () => {
+  test("a process has the same output and exit code as a call", async () => {
     const { signal: _, ...help } = await Program.node(MAIN).ended;
     assert.deepEqual(help, await told(""));
     const { signal: __, ...refusal } = await polloi("serv").ended;
@@ -40,7 +40,7 @@ describe("polloi", limits, () => {
 
   const helps = { serve: /--idle-timeout/, connect: /unix socket/, doctor: /--json/ };
   for (const [command, pattern] of Object.entries(helps)) {
-    test(`${command} --help tells what it takes`, async () => {
+    test(`${command} --help prints its flags`, async () => {
       const { code, stdout } = await told(`${command} --help`);
       assert.match(stdout, pattern);
       assert.equal(code, 0);
@@ -60,7 +60,7 @@ describe("polloi", limits, () => {
     }
   });
 
-  test("every command is in the help, and the hidden ones are not", async () => {
+  test("the help lists every command except hidden ones", async () => {
     const { stdout } = await told("");
     for (const name of ["serve", "connect", "doctor", "load", "lab", "trace", "help"]) {
       assert.match(stdout, new RegExp(`^ {2}${name} `, "m"));
@@ -140,12 +140,12 @@ describe("polloi", limits, () => {
     ["doctor now", /'now'/],
   ];
   for (const [args, named] of wrong) {
-    test(`refuses "${args}" in one line`, () => assertRefused(told(args), named));
+    test(`rejects "${args}" with one line`, () => assertRefused(told(args), named));
   }
 
-  // It is the library that refuses these, so they are begun.
+  // The library rejects these, so the command has to run.
   for (const flags of ["--engine poll", "--engine select", "--workers 2 --engine poll"]) {
-    test(`refuses "serve ${flags} --trigger edge" in one line`, async () => {
+    test(`rejects "serve ${flags} --trigger edge" with one line`, async () => {
       const { code, stdout, stderr } = await polloi(`serve ${flags} --trigger edge`).ended;
       assert.match(stderr, /^polloi: [^\n]*(poll|select) edge-triggered: only epoll[^\n]*\n$/);
       assert.deepEqual([code, stdout], [2, ""]);
@@ -154,7 +154,7 @@ describe("polloi", limits, () => {
 });
 
 describe("polloi doctor", limits, () => {
-  test("tells of the machine, one thing a line, aligned", async () => {
+  test("prints one aligned line per fact", async () => {
     const { code, stdout, stderr } = await polloi("doctor").ended;
     for (const pattern of [
       new RegExp(`^runtime +Node ${process.versions.node}$`, "m"),
@@ -180,12 +180,12 @@ describe("polloi doctor", limits, () => {
         .map((line) => line.search(/(?<= {2})\S/)),
     );
     assert.equal(columns.size, 1);
-    assert.ok(!stdout.includes("\u001b"), "it coloured what no terminal shows");
+    assert.ok(!stdout.includes("\u001b"), "the output has colors without a terminal");
     assert.equal(stderr, "");
     assert.equal(code, 0);
   });
 
-  test("--json gives the same as data", async () => {
+  test("--json prints the same facts as JSON", async () => {
     const { code, stdout } = await polloi("doctor --json").ended;
     const { engines, ffi } = JSON.parse(stdout);
     assert.deepEqual(engines, probeEngines());
@@ -197,8 +197,8 @@ describe("polloi doctor", limits, () => {
     assert.equal(code, 0);
   });
 
-  test("tells why, where the library does not load", async () => {
-    // What koffi loads is not there when its package is looked for and found to be empty.
+  test("reports why the library does not load", async () => {
+    // The hook makes loading koffi fail.
     using at = folder();
     const hook = join(at.path, "no-koffi.cjs");
     writeFileSync(

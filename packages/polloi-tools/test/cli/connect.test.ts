@@ -17,20 +17,20 @@ import {
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 
-/** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
+/** More than pipes and sockets buffer. */
 const MUCH = 5_000_000;
 
 const limits = { timeout: SUITE_TIMEOUT_MS };
 
-/** A server in this process, which answers with what it is sent; the first case asks `polloi serve`. */
+/** An echo server in this process. The first case uses `polloi serve`. */
 function echoing(): Listener {
   return listen({ port: 0, data: (connection, bytes) => connection.write(bytes) });
 }
 
-/** A server that says a line, ends its half, and reads on. */
+/** A server that sends a line, ends its half, and continues to read. */
 async function halfClosing(): Promise<{
   port: number;
-  /** Its half has ended. */
+  /** Resolves when its half has ended. */
   ended: Promise<unknown>;
   received: Promise<Buffer>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -56,14 +56,14 @@ async function halfClosing(): Promise<{
 }
 
 describe("polloi connect", limits, () => {
-  test("sends what is piped into it, prints the whole answer, and exits 0", async () => {
+  test("sends its input, prints the whole answer, and exits with 0", async () => {
     await using server = await serving("upper");
     const client = polloi(`connect 127.0.0.1 ${server.at}`);
     client.child.stdin?.end("hi");
     assert.deepEqual(await client.ended, { code: 0, signal: null, stdout: "HI", stderr: "" });
   });
 
-  test(`loses none of ${MUCH} bytes each way, from a pipe or a file`, async () => {
+  test(`transfers ${MUCH} bytes each way without a loss, from a pipe or a file`, async () => {
     using server = echoing();
     using at = folder();
     const [sent, got] = [join(at.path, "sent"), join(at.path, "got")];
@@ -73,7 +73,7 @@ describe("polloi connect", limits, () => {
     for (const line of [
       `cat ${sent} | ${main} | cat > ${got}`,
       `${main} < ${sent} > ${got}`,
-      // Its reader stalls first: it is the client's turn to wait.
+      // The reader of the output stalls first, so the client has to wait.
       `${main} < ${sent} | { read -r _ < ${sent}; cat; } > ${got}`,
     ]) {
       await using shell = new Program("sh", ["-c", `${line}; cmp ${sent} ${got}`]);
@@ -83,13 +83,13 @@ describe("polloi connect", limits, () => {
     }
   });
 
-  test("an empty input gets an empty answer", async () => {
+  test("an empty input has an empty answer", async () => {
     using server = echoing();
     const client = polloi(`connect 127.0.0.1 ${server.port}`, { stdin: "ignore" });
     assert.deepEqual(await client.ended, { code: 0, signal: null, stdout: "", stderr: "" });
   });
 
-  test("is interactive: each answer comes while the input is open", async () => {
+  test("is interactive: answers are printed while the input is open", async () => {
     using server = echoing();
     await using client = polloi(`connect localhost ${server.port}`);
     client.child.stdin?.write("one\n");
@@ -101,7 +101,7 @@ describe("polloi connect", limits, () => {
   });
 
   const PATIENT_MS = 60_000;
-  test("a server that has ended its half and reads on gets all of the input", async () => {
+  test("a server that has ended its half and still reads receives all of the input", async () => {
     for (const input of ["pipe", "file", "late"] as const) {
       await using server = await halfClosing();
       using at = folder();
@@ -111,7 +111,7 @@ describe("polloi connect", limits, () => {
       const stdin = input === "file" ? openSync(path, "r") : "pipe";
       const client = polloi(`connect 127.0.0.1:${server.port}`, { stdin });
       await client.says(/bye\n/);
-      // The end of the server's half has come with it, or will before the first of these bytes is read.
+      // The end of the server's half arrives before the first of these bytes is read.
       if (input === "late") await server.ended;
       client.child.stdin?.end(bytes);
       const { code, stdout, stderr } = await client.ended;
@@ -120,7 +120,7 @@ describe("polloi connect", limits, () => {
     }
   });
 
-  test("a server that closes both halves with input on its way is one line, and exit code 1", async () => {
+  test("a server that closes both halves before the end of input is reported in one line, with exit code 1", async () => {
     const server = createServer((socket) => {
       socket.end("bye\n");
       socket.once("finish", () => socket.destroy());
@@ -135,7 +135,7 @@ describe("polloi connect", limits, () => {
     assert.deepEqual([code, stdout], [1, "bye\n"]);
   });
 
-  test("input that has ended first still gets the whole answer", async () => {
+  test("the whole answer is printed when input has ended first", async () => {
     const bytes = noise(MUCH);
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       socket.resume().on("end", () => socket.end(bytes));
@@ -152,7 +152,7 @@ describe("polloi connect", limits, () => {
     assert.ok(readFileSync(got).equals(bytes));
   });
 
-  test("at a terminal, a server that has ended its half is announced, and gets what is typed then", {
+  test("at a terminal, the end of the server's half is printed, and further input is sent", {
     skip: needs("script"),
     timeout: PATIENT_MS,
   }, async () => {
@@ -166,7 +166,7 @@ describe("polloi connect", limits, () => {
     assert.equal((await terminal.ended).code, 0);
   });
 
-  test("takes a host and a port in every form that a server or a person writes", async () => {
+  test("accepts a host and a port in every form", async () => {
     using server = echoing();
     using six = listen({
       host: "::1",
@@ -190,7 +190,7 @@ describe("polloi connect", limits, () => {
     }
   });
 
-  test("ends when the server does, though its input is open", async () => {
+  test("ends when the server does, even if its input is open", async () => {
     const server = createServer((socket) => socket.end("bye")).listen(0, "127.0.0.1");
     await once(server, "listening");
     const client = polloi(`connect 127.0.0.1 ${portOf(server)}`);
@@ -200,7 +200,7 @@ describe("polloi connect", limits, () => {
     assert.equal(code, 0);
   });
 
-  test("stops without complaint when nobody reads its output", async () => {
+  test("ends without a message when the reader of its output has left", async () => {
     using server = echoing();
     const main = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1 ${server.port}`;
     await using shell = new Program("sh", ["-c", `yes | ${main} | head -n 1`]);
@@ -209,7 +209,7 @@ describe("polloi connect", limits, () => {
     assert.equal(stderr, "");
   });
 
-  test("a refused connection is one line, and exit code 1", async () => {
+  test("a refused connection is reported in one line, with exit code 1", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const port = portOf(server);
@@ -224,13 +224,13 @@ describe("polloi connect", limits, () => {
     assert.equal(code, 1);
   });
 
-  test("a host that does not resolve is one line, and exit code 1", async () => {
+  test("a host that does not resolve is reported in one line, with exit code 1", async () => {
     const { code, stderr } = await polloi("connect no-such-host.invalid 7788").ended;
     assert.match(stderr, /^polloi: cannot connect to no-such-host\.invalid:7788: [^\n]+\n$/);
     assert.equal(code, 1);
   });
 
-  test("a reset is one line, and exit code 1", async () => {
+  test("a reset is reported in one line, with exit code 1", async () => {
     const server = createServer((socket) => socket.on("data", () => socket.resetAndDestroy()));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -242,7 +242,7 @@ describe("polloi connect", limits, () => {
     assert.equal(code, 1);
   });
 
-  test("talks to a unix socket, by path and by abstract name", async () => {
+  test("connects to a unix socket, by path and by abstract name", async () => {
     using at = folder();
     const name = `polloi-test-${process.pid}`;
     for (const [path, where] of [
@@ -250,7 +250,7 @@ describe("polloi connect", limits, () => {
       [join(at.path, "other"), `unix:${join(at.path, "other")}`],
       [`\0${name}`, `@${name}`],
     ] as const) {
-      // Not Node's own server: some versions pad an abstract name with zeros.
+      // Not a server of Node, because some versions pad an abstract name with zeros.
       using _server = listen({ path, data: (connection, bytes) => connection.write(bytes) });
       const client = polloi(`connect ${where}`);
       client.child.stdin?.end("hi");

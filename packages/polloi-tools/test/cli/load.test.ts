@@ -26,7 +26,7 @@ import { INITIAL_SNAPSHOT } from "../../src/load/report.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
-/** A server that hears everything and says nothing. */
+/** A server that reads everything and answers nothing. */
 async function mute(): Promise<Server & { at: number; [Symbol.dispose](): void }> {
   const server = createServer((socket) => void socket.on("error", () => {}).resume());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -34,7 +34,7 @@ async function mute(): Promise<Server & { at: number; [Symbol.dispose](): void }
   return Object.assign(server, { at, [Symbol.dispose]: () => void server.close() });
 }
 
-/** One echo server, in a process of its own, for all that are not about what it does. */
+/** An echo server in its own process, for most of the tests. */
 let echo: Awaited<ReturnType<typeof serving>>;
 before(async () => {
   echo = await serving("echo");
@@ -42,7 +42,7 @@ before(async () => {
 after(async () => await echo[Symbol.asyncDispose]());
 
 describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
-  test("--json is exactly one object, in the shape that is promised", limits, async () => {
+  test("--json prints exactly one object, with the documented properties", limits, async () => {
     const server = echo;
     const args = `load tcp://127.0.0.1:${server.at} -c 20 --messages 200 --pipeline 2 --json`;
     const { code, stdout, stderr } = await polloi(args).ended;
@@ -70,7 +70,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(code, 0);
   });
 
-  test("a person is told of messages, latency, mode and errors", limits, async () => {
+  test("prints messages, latency, mode and errors", limits, async () => {
     const server = echo;
     const args = `load tcp://127.0.0.1:${server.at} -c 3 --rate 500 --duration 300ms --quiet`;
     const { code, stdout, stderr } = await polloi(args).ended;
@@ -86,7 +86,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   });
 
-  test("asks an HTTP server, and tells the statuses", limits, async () => {
+  test("loads an HTTP server, and prints the statuses", limits, async () => {
     await using server = await serving("http");
     const args = `load http://127.0.0.1:${server.at}/ -c 4 --messages 40 --quiet`;
     const { code, stdout } = await polloi(args).ended;
@@ -96,7 +96,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
   });
 
   test(
-    "--data sends a file, --from connects from addresses, --workers shares",
+    "--data sends a file, --from sets local addresses, --workers uses threads",
     limits,
     async () => {
       using at = folder();
@@ -112,7 +112,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     },
   );
 
-  test("takes a target as connect does, without a scheme", limits, async () => {
+  test("accepts a target without a scheme, like connect", limits, async () => {
     for (const target of [`127.0.0.1:${echo.at}`, `localhost:${echo.at}`]) {
       const { code, stdout } = await polloi(`load ${target} -c 2 --messages 4 --json`).ended;
       assert.equal((JSON.parse(stdout) as LoadReport).messages, 4);
@@ -121,7 +121,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
   });
 
   test(
-    "connections that the server ends are opened again, and it is told how many",
+    "connections that the server closes are reopened, and their number is printed",
     limits,
     async () => {
       const server = createHttpServer((_, response) => {
@@ -135,29 +135,29 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
       const { messages, opened, reopened, errors } = JSON.parse(stdout) as LoadReport;
       assert.deepEqual([messages, opened, reopened, errors], [40, 40, 36, {}]);
       assert.equal(code, 0);
-      const told = await polloi(`${args} --quiet`).ended;
-      assert.match(told.stdout, /\n {2}connect +.*; 4 opened in .* ms\n/);
-      assert.match(told.stdout, /\n {2}reopened +36 connections after a loss\n/);
+      const text = await polloi(`${args} --quiet`).ended;
+      assert.match(text.stdout, /\n {2}connect +.*; 4 opened in .* ms\n/);
+      assert.match(text.stdout, /\n {2}reopened +36 connections after a loss\n/);
       server.close();
     },
   );
 
   test(
-    "-d 10 is ten seconds, and so is a bare number of every flag that takes a time",
+    "a number without a unit is in seconds, for every flag that takes a time",
     limits,
     async () => {
       const args = "--duration 0.3 --ramp 0.05 --think 0.01 --timeout 5 -c 2 --json";
       const { code, stdout } = await polloi(`load 127.0.0.1:${echo.at} ${args}`).ended;
       const { elapsedMs, messages } = JSON.parse(stdout) as LoadReport;
-      // A difference of two clock readings, which may be a rounding error below it.
+      // The difference of two clock readings may have a rounding error.
       assert.ok(Math.round(elapsedMs) >= 300, `${elapsedMs} ms`);
-      // Each thinks ten milliseconds after an answer.
+      // Each connection waits ten milliseconds after an answer.
       assert.ok(messages > 0 && messages <= 2 * 31, `${messages} messages`);
       assert.equal(code, 0);
     },
   );
 
-  test("a target that is not there is in the report, and a failure", limits, async () => {
+  test("a target without a listener is in the report, with exit code 1", limits, async () => {
     using server = await mute();
     const { at } = server;
     await new Promise((resolve) => server.close(resolve));
@@ -165,12 +165,12 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     const { errors, messages } = JSON.parse(stdout) as LoadReport;
     assert.deepEqual([errors, messages], [{ ECONNREFUSED: 5 }, 0]);
     assert.equal(code, 1);
-    const told = await polloi(`load tcp://127.0.0.1:${at} -c 5`).ended;
-    assert.match(told.stdout, /\n {2}errors +ECONNREFUSED 5 \(connection refused\)\n/);
-    assert.equal(told.code, 1);
+    const text = await polloi(`load tcp://127.0.0.1:${at} -c 5`).ended;
+    assert.match(text.stdout, /\n {2}errors +ECONNREFUSED 5 \(connection refused\)\n/);
+    assert.equal(text.code, 1);
   });
 
-  test("a server that answers wrong is a failure, and it is told how", limits, async () => {
+  test("mismatches are printed, with exit code 1", limits, async () => {
     await using server = await serving("upper");
     const args = `load tcp://127.0.0.1:${server.at} -c 2 --messages 10 --quiet`;
     const { code, stdout } = await polloi(args).ended;
@@ -178,7 +178,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(code, 1);
   });
 
-  test("a server that answers nothing does not hang it", limits, async () => {
+  test("ends when a server does not answer", limits, async () => {
     using server = await mute();
     const args = `load tcp://127.0.0.1:${server.at} -c 3 --timeout 100ms --duration 1h --json`;
     const { code, stdout } = await polloi(args).ended;
@@ -187,7 +187,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(code, 1);
   });
 
-  test("Ctrl-C ends it early, and it reports", limits, async () => {
+  test("Ctrl-C ends it early, with a report", limits, async () => {
     const server = echo;
     await using program = polloi(`load tcp://127.0.0.1:${server.at} -c 5 --duration 1h`);
     await program.says(/\d\.\d s {2}sending {2}5 open {2}[\d,]+ answered {2}[\d,]+\/s/);
@@ -198,7 +198,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, signal }, { code: 0, signal: null });
   });
 
-  test("a second Ctrl-C waits for no answer", limits, async () => {
+  test("a second Ctrl-C does not wait for answers", limits, async () => {
     using server = await mute();
     const args = `load tcp://127.0.0.1:${server.at} -c 5 --duration 1h --timeout 1h --json`;
     await using program = polloi(args);
@@ -212,11 +212,11 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     const { code, signal, stdout } = await program.ended;
     clearInterval(again);
     assert.equal((JSON.parse(stdout) as LoadReport).stoppedEarly, true);
-    // One more may have come when it had reported, and was as good as gone.
+    // One more signal may arrive when it has reported and is about to exit.
     assert.ok(code === 0 || code === 1 || signal === "SIGINT", `${code}`);
   });
 
-  test("a limit on descriptors is named before anything is opened", limits, async () => {
+  test("reports a limit on descriptors before anything is opened", limits, async () => {
     const command = `ulimit -n 500; exec ${process.execPath} ${Program.file(MAIN)} load tcp://127.0.0.1:1 -c 1000`;
     const { code, stdout, stderr } = await new Program("sh", ["-c", command]).ended;
     assert.match(
@@ -226,13 +226,13 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
   });
 
-  test("a name that there is not is told in one line, with a hint", limits, async () => {
+  test("a name that does not resolve is reported in one line, with a hint", limits, async () => {
     const { code, stderr } = await polloi("load tcp://no-such-host.invalid:7 --quiet").ended;
     assert.match(stderr, /^polloi: cannot load .*\((ENOTFOUND|EAI_AGAIN)\)\nhint: .+\n$/);
     assert.equal(code, 1);
   });
 
-  const wrong: [args: string, told: RegExp][] = [
+  const wrong: [args: string, message: RegExp][] = [
     ["", /missing required argument 'target'/],
     ["127.0.0.1", /Cannot load "127\.0\.0\.1": the port is missing; give tcp:\/\/HOST:PORT/],
     ["127.0.0.1:80/path", /Cannot load "127\.0\.0\.1:80\/path": .*give tcp:\/\/HOST:PORT/],
@@ -246,19 +246,19 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     ["tcp://127.0.0.1:7 --engine kqueue", /Allowed choices/],
   ];
   for (const [args, named] of wrong) {
-    test(`refused in one line: polloi load ${args}`, limits, () =>
+    test(`rejects "load ${args}" with one line`, limits, () =>
       assertRefused(polloi(`load ${args}`.trim()).ended, named),
     );
   }
 
-  test("a file that is not there is told in one line", limits, async () => {
+  test("a missing file is reported in one line", limits, async () => {
     const { code, stderr } = await polloi("load tcp://127.0.0.1:7 --data no-such-file").ended;
     assert.match(stderr, /^polloi: cannot read no-such-file: no such file \(ENOENT\)\n$/);
     assert.equal(code, 1);
   });
 
   const noScript = needs("script");
-  test("a terminal shows it live, and is left with the report", {
+  test("a terminal shows the progress, and finally only the report", {
     skip: noScript,
     ...limits,
   }, async () => {
@@ -280,7 +280,7 @@ const ESC = String.fromCharCode(27);
 const ERASING = new RegExp(`^${ESC}\\[\\d+A\\r${ESC}\\[J`);
 const STYLE = new RegExp(`${ESC}\\[\\d+m`, "g");
 
-/** A terminal that keeps what was written to it. */
+/** A terminal that stores the last write. */
 class Screen {
   readonly isTTY = true;
   columns: number;
@@ -294,13 +294,13 @@ class Screen {
     this.text = text;
   }
 
-  /** What it shows, without the styles. */
+  /** The lines on the screen, without styles. */
   get lines(): string[] {
     return this.text.replace(ERASING, "").replaceAll(STYLE, "").split("\n");
   }
 }
 
-function runThatIs(snapshot: Partial<LoadSnapshot>): LoadRun {
+function runWith(snapshot: Partial<LoadSnapshot>): LoadRun {
   const whole: LoadSnapshot = {
     ...INITIAL_SNAPSHOT,
     phase: "sending",
@@ -311,48 +311,48 @@ function runThatIs(snapshot: Partial<LoadSnapshot>): LoadRun {
   return { finished, snapshot: () => whole, stop() {}, abort() {} };
 }
 
-test("a view is never wider than its terminal, and shows the latest bars there is room for", () => {
+test("progress is never wider than its terminal, and has as many of the latest bars as fit", () => {
   const recentMs = { p50: 0.812, p99: 1234.5, max: 5678 };
   const errors = { ECONNREFUSED: 12_345, ECONNRESET: 99, NO_ANSWER: 1 };
-  const run = runThatIs({ recentMs, errors, messagesPerSecond: 123_456 });
+  const run = runWith({ recentMs, errors, messagesPerSecond: 123_456 });
   const options = { target: `tcp://127.0.0.1:7788`, connections: 10_000 };
   for (const columns of [200, 80, 60, 40, 24]) {
     const screen = new Screen(columns);
-    const view = showProgress(options, run, screen);
-    for (let i = 0; i < 60; i++) view.stopping();
+    const progress = showProgress(options, run, screen);
+    for (let i = 0; i < 60; i++) progress.stopping();
     for (const line of screen.lines) assert.ok(line.length < columns, `${columns}: ${line}`);
     const latency = screen.lines.find((line) => line.startsWith("  latency")) ?? "";
     assert.match(latency, /p50/);
-    // Sixty were drawn: as many as there is room for, and no more than say something.
+    // Of sixty values, as many as fit are shown, and at most 40.
     const bars = /█*$/.exec(latency)?.[0].length ?? 0;
     assert.ok(bars === 0 || bars === 40 || latency.length === columns - 1, `${columns}: ${bars}`);
-    view.end();
+    progress.end();
   }
 });
 
-test("without answers lately, a view says so instead of showing figures of nothing", () => {
+test("progress shows no latencies when there were no recent answers", () => {
   const screen = new Screen(80);
   const options = { target: "tcp://127.0.0.1:7788" };
-  const view = showProgress(options, runThatIs({ messagesPerSecond: 0 }), screen);
+  const progress = showProgress(options, runWith({ messagesPerSecond: 0 }), screen);
   const { text } = screen;
-  view.end();
+  progress.end();
   assert.match(text, /latency +p50 - {2}p99 - {2}max -/);
 });
 
-test("a view whose terminal is made narrower takes away all the lines that it has become", () => {
+test("all wrapped lines are erased when a terminal became narrower", () => {
   const screen = new Screen(80);
-  const run = runThatIs({ errors: { ECONNREFUSED: 12_345, ECONNRESET: 99 } });
-  const view = showProgress({ target: "tcp://127.0.0.1:7788" }, run, screen);
+  const run = runWith({ errors: { ECONNREFUSED: 12_345, ECONNRESET: 99 } });
+  const progress = showProgress({ target: "tcp://127.0.0.1:7788" }, run, screen);
   const { lines } = screen;
   screen.columns = 30;
-  view.end();
+  progress.end();
   const rows = lines.slice(0, -1).map((line) => Math.ceil(line.length / 30));
   const sum = rows.reduce((all, each) => all + each, 0);
   assert.ok(sum > lines.length, lines.join("\n"));
   assert.equal(screen.text, `\u001b[${sum}A\r\u001b[J`);
 });
 
-test("a report is broken at the terminal's width, and told in whole lines elsewhere", async () => {
+test("a report is wrapped at the width of a terminal, and not elsewhere", async () => {
   const server = echo;
   const target = `tcp://127.0.0.1:${server.at}`;
   const report = await load({ target, connections: 2, messages: 4 }).finished;
@@ -366,7 +366,7 @@ test("a report is broken at the terminal's width, and told in whole lines elsewh
   assert.equal(words(lines.join("\n")), words(reportText(report, plain)));
 });
 
-test("nothing that came back has no latency", async () => {
+test("a load without answers has no latency", async () => {
   using server = await mute();
   const options = { connections: 1, messages: 1, timeoutMs: 50 };
   const report = await load({ target: `tcp://127.0.0.1:${server.at}`, ...options }).finished;
@@ -376,7 +376,7 @@ test("nothing that came back has no latency", async () => {
   );
 });
 
-test("figures are told to three digits, failures by how often, and bars by the largest", () => {
+test("figures have three digits, errors are sorted by number, and bars are relative to the largest", () => {
   assert.deepEqual([0.41234, 1.2345, 12.345, 1234.5].map(msText), [
     "0.412",
     "1.23",
@@ -392,7 +392,7 @@ test("figures are told to three digits, failures by how often, and bars by the l
   assert.equal(sparkline([0, 0]), "▁▁");
 });
 
-test("a process that loads and is done ends by itself", limits, async () => {
+test("a finished load does not keep the process alive", limits, async () => {
   const server = echo;
   const { messages } = await load({
     target: `tcp://127.0.0.1:${server.at}`,

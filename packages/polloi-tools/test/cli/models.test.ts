@@ -19,7 +19,7 @@ import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 import { childrenOf, runs } from "../../../polloi/test/pool/test-server.ts";
 import { until } from "../../../polloi/test/support/waiting.ts";
 
-/** Each model as it is asked for, and what the last line of `--json` tells beside connections and bytes. */
+/** The flags of each model, and what the last line of `--json` has besides connections, messages and bytes. */
 const ASKED: readonly (readonly [flags: string, more: object])[] = [
   ["--model blocking", { deaths: 0 }],
   ["--model process", { deaths: 0, refusals: 0 }],
@@ -28,8 +28,8 @@ const ASKED: readonly (readonly [flags: string, more: object])[] = [
   ["--model event --engine poll", {}],
 ];
 
-/** Flags that do not go together, and what is said of them. */
-const WRONG: readonly (readonly [flags: string, says: RegExp])[] = [
+/** Flags that exclude each other, and the message. */
+const WRONG: readonly (readonly [flags: string, message: RegExp])[] = [
   ["--model event --workers 2", /--model <model>' cannot be used with option '-w, --workers/],
   ["--model thread --engine poll", /--engine is for --model prefork and event/],
   ["--children 2", /--children is for --model prefork/],
@@ -40,7 +40,7 @@ const WRONG: readonly (readonly [flags: string, says: RegExp])[] = [
 
 describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
   for (const [flags, more] of ASKED) {
-    test(`${flags}: echoes to several clients, tells what it did, and leaves nothing behind`, async () => {
+    test(`${flags}: echoes to several clients, prints its counters, and leaves no process behind`, async () => {
       await using program = polloi(`serve upper ${flags} --port 0 --json`);
       const port = await program.port();
       const [, model] = /--model (\w+)/.exec(flags) as RegExpExecArray;
@@ -69,7 +69,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
   }
 
-  test("tells a person how it serves, who is connected, when the limit is reached, and who died", async () => {
+  test("prints the model, connections, the limit when it is reached, and deaths", async () => {
     await using program = polloi("serve --model process --max-children 1 --port 0");
     const [, port] = await program.says(
       /model {4}process: a process per connection, at most 1 at once; further connections wait\n {2}try it {3}nc 127\.0\.0\.1 (\d+)\n/,
@@ -100,7 +100,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     first.destroy();
   });
 
-  test("http --model prefork: every process answers, logs, opens its log anew, and is replaced", async () => {
+  test("http --model prefork: every process answers, logs, reopens its log, and is replaced", async () => {
     using at = folder();
     writeFileSync(join(at.path, "hello.txt"), "hello\n");
     const log = join(at.path, "access.log");
@@ -116,15 +116,15 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     };
     const logged = (path: string): number =>
       existsSync(path) ? readFileSync(path, "utf8").split("\n").length - 1 : 0;
-    // The kernel spreads so many over both.
+    // Enough for the kernel to distribute them over both.
     await ask(24);
-    await until("logged", () => logged(log) === 24);
+    await until("all requests are logged", () => logged(log) === 24);
     renameSync(log, `${log}.1`);
     program.signal("SIGHUP");
-    // Whoever has heard of it opens the new one when it is next asked.
-    await until("opened anew", async () => {
+    // A process reopens the log at its next request.
+    await until("the log is reopened", async () => {
       await ask(4);
-      // It writes now and then.
+      // The log is written in intervals.
       await sleep(100);
       return logged(log) > 0;
     });
@@ -132,8 +132,8 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     process.kill(pid as number, "SIGKILL");
     await program.says(/died and is replaced in 50 ms: it was killed by SIGKILL\n/);
     const children = childrenOf(program.child.pid);
-    await until("replaced", () => childrenOf(program.child.pid).length === 2);
-    // Who is with the one that died waits in its backlog for the next.
+    await until("the process is replaced", () => childrenOf(program.child.pid).length === 2);
+    // Connections in the backlog of the killed process wait for its replacement.
     await ask(12);
     program.signal("SIGTERM");
     const { code, stdout } = await program.ended;
@@ -141,7 +141,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
       stdout.trim().split("\n").at(-1) as string,
     ) as Record<string, number>;
     assert.deepEqual([code, deaths, children.filter(runs)], [0, 1, []]);
-    // What one had not told when it was killed is lost.
+    // The killed process may not have reported its last numbers.
     assert.ok(Math.min(connections as number, requests as number) >= 24);
   });
 
@@ -149,33 +149,37 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     using at = folder();
     const path = join(at.path, "socket");
     await using program = polloi(`serve --model prefork --children 3 --unix ${path} --grace 1h`);
-    // The file is there before the processes are.
-    await until("it listens", () => existsSync(path));
+    // The file exists before the processes do.
+    await until("the socket file exists", () => existsSync(path));
     program.signal("SIGTERM");
     const { code, stdout } = await program.ended;
     assert.match(stdout, /stopping: SIGTERM\nserved 0 connections/);
     assert.deepEqual([code, existsSync(path)], [0, false]);
   });
 
-  test("a process that does not respond is told of, and again when it does; the others serve on", async () => {
-    await using program = await serving("echo --model prefork --children 2 --share reuseport");
-    const [pid] = childrenOf(program.child.pid);
-    process.kill(pid as number, "SIGSTOP");
-    await program.says(
-      new RegExp(
-        `^polloi: process ${pid} has not responded for \\d+ ms, and gets no new connections`,
-      ),
-    );
-    // One of them in two would go to the process that is stopped.
-    for (let i = 0; i < 10; i++) assert.equal(`${await exchange(program.at, "hi")}`, "hi");
-    process.kill(pid as number, "SIGCONT");
-    await program.says(new RegExp(`polloi: process ${pid} responds again, after \\d+ ms\n`));
-  });
+  for (const share of ["exclusive", "reuseport"]) {
+    test(`a process that does not respond is reported, and so is its recovery; the others serve: ${share}`, async () => {
+      await using program = await serving(`echo --model prefork --children 2 --share ${share}`);
+      const [pid = 0] = childrenOf(program.child.pid);
+      process.kill(pid, "SIGSTOP");
+      await program.says(
+        new RegExp(
+          `^polloi: process ${pid} has not responded for \\d+ ms, and gets no new connections`,
+        ),
+      );
+      // With reuseport, half of them would go to the stopped process.
+      for (let i = 0; i < 10; i++) assert.equal(`${await exchange(program.at, "hi")}`, "hi");
+      process.kill(pid, "SIGCONT");
+      await program.says(new RegExp(`polloi: process ${pid} responds again, after \\d+ ms\n`));
+      program.signal("SIGTERM");
+      assert.equal((await program.ended).code, 0);
+    });
+  }
 
-  test("a Ctrl-C, which every process of a terminal gets, lets connections have what is queued", async () => {
+  test("queued data is still sent after a Ctrl-C, which every process of a terminal receives", async () => {
     for (const model of ["process", "prefork"]) {
       const args = `serve --model ${model} --port 0 --json --quiet`.split(" ");
-      // A group of its own, as a terminal gives one to each command.
+      // In its own process group, like every command of a terminal.
       const program = spawn(process.execPath, [Program.file(MAIN), ...args], {
         detached: true,
         stdio: ["ignore", "pipe", "inherit"],
@@ -202,24 +206,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     }
   });
 
-  test("a process that does not respond is reported, and so is its recovery", async () => {
-    await using program = polloi("serve --model prefork --children 2 --port 0 --json --quiet");
-    const port = await program.port();
-    const [pid = 0] = childrenOf(program.child.pid);
-    process.kill(pid, "SIGSTOP");
-    await program.says(
-      new RegExp(
-        `polloi: process ${pid} has not responded for \\d+ ms, and gets no new connections`,
-      ),
-    );
-    assert.equal((await exchange(port, "hi")).toString(), "hi");
-    process.kill(pid, "SIGCONT");
-    await program.says(new RegExp(`polloi: process ${pid} responds again, after \\d+ ms\\n`));
-    program.signal("SIGTERM");
-    assert.equal((await program.ended).code, 0);
-  });
-
-  test("killed by SIGKILL, it leaves no process behind: at work, stopped, or about to start", async () => {
+  test("leaves no process behind when it is killed by SIGKILL: busy, stopped, or starting", async () => {
     for (const model of ["prefork --children 3", "process"]) {
       await using program = await serving(`echo --model ${model}`);
       const clients = [1, 2, 3].map(() => connect(program.at, "127.0.0.1"));
@@ -227,26 +214,26 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
         client.on("error", () => {});
         client.write(noise(1_000_000));
       }
-      // Those of a process each are in the middle of starting when it is killed.
-      await until("all are there", () => childrenOf(program.child.pid).length === 3);
+      // With a process per connection, they are starting when the parent is killed.
+      await until("all processes exist", () => childrenOf(program.child.pid).length === 3);
       const children = childrenOf(program.child.pid);
       if (model !== "process") process.kill(children[0] as number, "SIGSTOP");
       program.signal("SIGKILL");
       await program.ended;
-      await until("all are gone", () => !children.some(runs));
+      await until("all processes have ended", () => !children.some(runs));
       for (const client of clients) client.destroy();
     }
   });
 
-  test("flags that do not go together are refused in a line", async () => {
-    for (const [flags, says] of WRONG) {
+  test("flags that exclude each other are rejected with one line", async () => {
+    for (const [flags, message] of WRONG) {
       const { code, stdout, stderr } = await polloi(`serve ${flags}`).ended;
-      assert.match(stderr, says, flags);
+      assert.match(stderr, message, flags);
       assert.deepEqual([code, stdout, stderr.split("\n").length], [2, "", 2], flags);
     }
   });
 
-  test("a taken port is told in one line, with a hint", async () => {
+  test("a port in use is reported in one line, with a hint", async () => {
     await using program = await serving("echo --model event");
     const taken = await polloi(`serve --model prefork --port ${program.at}`).ended;
     assert.match(taken.stderr, /^polloi: .*the address is in use \(EADDRINUSE\)\nhint: [^\n]+\n$/);

@@ -1,4 +1,4 @@
-/** What the command line does when its output cannot be written, on every runtime. */
+/** The command line when its output cannot be written, on every runtime. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ const RESULTS: readonly string[] = [
   "lab idle --from docs/pictures/lab-idle.json",
 ];
 
-/** Runs a line of shell in which `polloi` is the command line under `runtime`. */
+/** Runs a shell script in which `polloi` is the command under `runtime`. */
 function shell({ path = "", flags }: Runtime, line: string): ReturnType<typeof spawnSync> {
   const command = [path, ...flags, Program.file(MAIN)].join(" ");
   const script = `polloi() { ${command} "$@"; }\n${line}`;
@@ -34,7 +34,7 @@ for (const runtime of [NODE, ...runtimes((line) => console.log(line))]) {
     timeout: SUITE_TIMEOUT_MS,
     skip: missing ?? false,
   }, () => {
-    test("a reader that has left ends a command without a message", () => {
+    test("a command ends without a message when the reader has left", () => {
       using at = folder();
       const pipe = join(at.path, "pipe");
       // Descriptor 4 is a pipe whose only reader has closed it.
@@ -45,23 +45,23 @@ for (const runtime of [NODE, ...runtimes((line) => console.log(line))]) {
       assert.equal(stdout, "141\n".repeat(RESULTS.length));
     });
 
-    test("a full disk is one line, and exit code 1", () => {
+    test("a full disk is reported in one line, with exit code 1", () => {
       const all = RESULTS.map((args) => `polloi ${args} > /dev/full; echo $?`).join("\n");
       const { stdout, stderr } = shell(runtime, all);
       assert.equal(stderr, FULL.repeat(RESULTS.length));
       assert.equal(stdout, "1\n".repeat(RESULTS.length));
     });
 
-    test("messages that cannot be written change nothing else", () => {
+    test("messages that cannot be written do not change the exit code", () => {
       const line = "(polloi serv; echo $?; polloi connect 127.0.0.1:1; echo $?) 2> /dev/full";
       assert.equal(shell(runtime, line).stdout, "2\n1\n");
     });
   });
 }
 
-test("a disk that fills up in the middle of a result is reported", () => {
+test("a disk that becomes full within a result is reported", () => {
   using at = folder();
-  // One block of 512 bytes is as long as a file may become.
+  // The limit of a file is one block of 512 bytes.
   const line = `ulimit -f 1; trap '' XFSZ; polloi serve --help > ${join(at.path, "help")}`;
   const { status, stderr } = shell(NODE, line);
   assert.match(`${stderr}`, /^polloi: cannot write to standard output: .*\(EFBIG\)\n$/);

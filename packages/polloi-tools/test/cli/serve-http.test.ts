@@ -20,7 +20,7 @@ import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suit
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
-/** Asks with Node's own client. */
+/** Sends a request with the client of Node. */
 function ask(
   where: number | string,
   path = "/",
@@ -53,7 +53,7 @@ function siteFolder(): ReturnType<typeof folder> {
 }
 
 describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
-  test("says hello as the reference text's server does, whatever is asked", async () => {
+  test("answers every request with the greeting of the reference text's server", async () => {
     await using program = await serving("http");
     const port = program.at;
     for (const path of ["/", "/anything?x=1"]) {
@@ -71,7 +71,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
   });
 
   for (const workers of ["", " --workers 2"]) {
-    test(`writes an access log, which SIGHUP opens anew${workers}`, async () => {
+    test(`writes an access log, which SIGHUP reopens${workers}`, async () => {
       using at = folder();
       const path = join(at.path, "access.log");
       await using program = await serving(
@@ -80,7 +80,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
       await ask(program.at, "/one");
       renameSync(path, `${path}.1`);
       program.signal("SIGHUP");
-      // A worker opens it when it is next asked for something.
+      // A worker reopens the log at its next request.
       const lines = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
       let asked = 0;
       while (!lines(path).includes("GET /again")) {
@@ -99,7 +99,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
   }
 
-  test("an access log that cannot be written is one line, and exit code 1", async () => {
+  test("an access log that cannot be written is reported in one line, with exit code 1", async () => {
     await using program = polloi("serve http --port 0 --access-log /no/such/folder/log");
     const { code, stderr } = await program.ended;
     assert.equal(code, 1);
@@ -109,7 +109,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     );
   });
 
-  test("an access log that is a FIFO without a reader is refused at once, with a hint", async () => {
+  test("an access log that is a FIFO without a reader is rejected at once, with a hint", async () => {
     using at = folder();
     const path = join(at.path, "fifo");
     execFileSync("mkfifo", [path]);
@@ -122,7 +122,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     );
   });
 
-  test("tells a person where, how to try it, and what is asked for", async () => {
+  test("prints the address, an example, and requests", async () => {
     await using program = polloi("serve http --port 0");
     const [, port] = await program.says(/try it {3}curl http:\/\/127\.0\.0\.1:(\d+)\/\n/);
     await program.says(new RegExp(`^http on 127\\.0\\.0\\.1:${port}\n {2}engine {3}`));
@@ -134,7 +134,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   });
 
-  test("with --json every line is JSON, and quiet leaves the first", async () => {
+  test("with --json every line is JSON, and --quiet leaves the first", async () => {
     await using program = polloi("serve http --port 0 --json");
     await ask(await program.port(), "/x");
     program.signal("SIGTERM");
@@ -153,7 +153,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal((await quiet.ended).stdout.trim().split("\n").length, 1);
   });
 
-  test("--dir serves files, not what is hidden or outside, and lists when asked to", async () => {
+  test("--dir serves files, none that are hidden or outside, and lists directories with --listing", async () => {
     using at = siteFolder();
     await using program = await serving(`http --dir ${at.path}`);
     assert.match(program.stdout, new RegExp(`"dir":"${at.path}"`));
@@ -182,14 +182,14 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(aged["cache-control"], "max-age=120");
   });
 
-  test("a directory is named to a person, and a relative one is taken from where one is", async () => {
+  test("the directory is printed, and a relative one is resolved from the working directory", async () => {
     using at = siteFolder();
     await using program = polloi("serve http --dir sub --port 0", { cwd: at.path });
     const [, port] = await program.says(/files {4}sub\n {2}try it {3}curl http:\/\/\S+:(\d+)\//);
     assert.equal((await ask(Number(port), "/inner.txt")).body, "inner");
   });
 
-  test("--workers serves the same on every thread, and counts", async () => {
+  test("--workers serves the same on every thread, and counts requests", async () => {
     using at = siteFolder();
     await using program = polloi(`serve http --dir ${at.path} --workers 2 --port 0`);
     const [, port] = await program.says(/workers {2}2 threads.*\n.*\n.*:(\d+)\/\n/);
@@ -202,7 +202,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   });
 
-  test("--unix listens on a path, with workers too, and leaves no file there", async () => {
+  test("--unix listens on a path, also with workers, and removes the file", async () => {
     using at = folder();
     const path = join(at.path, "socket");
     for (const flags of ["", " --workers 2"]) {
@@ -215,7 +215,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     }
   });
 
-  test("echo and http are served together, by one process, and told apart", async () => {
+  test("echo and http are served by one process, with separate counters", async () => {
     await using program = polloi("serve echo,http --port 0 --json --quiet");
     const { echo = 0, http = 0 } = await portsOf(program);
     assert.equal((await exchange(echo, "hi")).toString(), "hi");
@@ -231,7 +231,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.match(stdout, /echo: served 0 connections, 0 messages, 0 bytes\nhttp: served 1 conn/);
   });
 
-  test("each protocol can have its port, and a taken one is told, with nothing left behind", async () => {
+  test("each protocol can have its port, and one in use is reported, with nothing left behind", async () => {
     await using taken = await serving("http");
     const asked = polloi(`serve echo:0,http:${taken.at}`);
     const { code, stdout, stderr } = await asked.ended;
@@ -244,7 +244,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
   });
 
-  test("a directory that cannot be served is told in one line", async () => {
+  test("a directory that cannot be served is reported in one line", async () => {
     using at = siteFolder();
     for (const flags of ["", " --workers 2"]) {
       for (const [name, code] of [
@@ -277,7 +277,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     ["serve http http", /'http'.*only protocol/],
   ];
   for (const [args, named] of wrong) {
-    test(`refuses "${args}" in one line`, () => assertRefused(told(args), named));
+    test(`rejects "${args}" with one line`, () => assertRefused(told(args), named));
   }
 
   test("npm start serves echo and http on one reactor", {
@@ -299,7 +299,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     await npm.ended;
   });
 
-  test("sends nothing late without --delay: TCP_NODELAY is on", {
+  test("TCP_NODELAY is set without --delay", {
     skip: needs("strace"),
     ...limits,
   }, async () => {

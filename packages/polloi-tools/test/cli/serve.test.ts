@@ -21,16 +21,16 @@ import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suit
 import { ENGINES } from "../../../polloi/test/support/engines.ts";
 import { serveTests } from "./serve-tests.ts";
 
-/** Longer than what pipes and sockets hold, so that all of it waits somewhere at some time. */
+/** More than pipes and sockets buffer. */
 const MUCH = 5_000_000;
 
-/** The engine that is chosen here by itself. */
+/** The engine that "auto" selects here. */
 const BEST: EngineName = probeEngines().find(({ works }) => works)?.name ?? "select";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
 describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
-  test("prints exactly one line of JSON once it listens", async () => {
+  test("prints exactly one line of JSON when it listens", async () => {
     await using program = polloi("serve --port 0 --json --quiet");
     const port = await program.port();
     const listener = { protocol: "echo", host: "127.0.0.1", port, engine: BEST };
@@ -45,7 +45,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
   });
 
-  test("tells a person the engine, why, how to try it, and what happens", async () => {
+  test("prints the engine, the reason, an example, connections and messages", async () => {
     await using program = polloi("serve --port 0");
     const [, port] = await program.says(/try it {3}nc 127\.0\.0\.1 (\d+)\n/);
     const how = BEST === "io_uring" ? "completion-based" : "edge-triggered";
@@ -56,7 +56,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     await program.says(/127\.0\.0\.1:\d+ connected\n/);
     await program.says(/127\.0\.0\.1:\d+ sent 10 bytes: "hello\\u001b\[2J\\n"\n/);
     await program.says(/127\.0\.0\.1:\d+ closed\n/);
-    // Of a long message, its beginning.
+    // A long message is shortened.
     await exchange(Number(port), "x".repeat(1000));
     await program.says(/"x{60}" \.\.\.\n/);
     program.signal("SIGINT");
@@ -66,7 +66,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(code, 0);
   });
 
-  test("quiet, has no line for connections and messages", async () => {
+  test("--quiet omits the lines of connections and messages", async () => {
     await using program = polloi("serve --port 0 --quiet");
     const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
     await exchange(Number(port), "hello");
@@ -76,7 +76,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.match(stdout, /served 1 connection, 1 message, 5 bytes\n$/);
   });
 
-  test("with --json, every line is JSON", async () => {
+  test("with --json every line is JSON", async () => {
     await using program = polloi("serve upper --port 0 --json");
     await exchange(await program.port(), "hello");
     await program.says(/"event":"close"/);
@@ -95,7 +95,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
   for (const [engine, trigger, chosen] of choices) {
     const flags = `--engine ${engine}${trigger === undefined ? "" : ` --trigger ${trigger}`}`;
     const { reason } = probeEngines().find(({ name }) => name === engine) ?? {};
-    test(`${flags}: echoes ${MUCH} bytes to a client that ends first, answers in capitals a to z only, discards`, {
+    test(`${flags}: echoes ${MUCH} bytes to a client that ends first, changes a to z only, discards`, {
       skip: reason ?? false,
       ...limits,
     }, async () => {
@@ -107,44 +107,44 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
       assert.equal(answer.toString(), "ABC XYZ `{ ABC 123 äöü\n");
       assert.equal((await exchange(discard, noise(100_000))).length, 0);
       assert.match(program.stdout, new RegExp(`"engine":"${chosen}"`));
-      // What watches the keyboard is the engine too.
+      // The engine also watches standard input.
       program.child.stdin?.write("\n");
       assert.equal((await program.ended).code, 0);
     });
   }
 
-  test("capitals keep their order in a queue of megabytes", async () => {
+  test("upper keeps the order of bytes in a queue of megabytes", async () => {
     await using program = await serving("upper");
     const bytes = Buffer.from("the quick brown fox ".repeat(MUCH / 20));
     const answer = await exchange(program.at, bytes);
     assert.ok(answer.equals(Buffer.from(bytes.toString().toUpperCase())));
   });
 
-  test("a peer that never reads costs bounded memory, and holds nobody up", async () => {
+  test("a peer that never reads uses bounded memory, and others are served", async () => {
     await using program = await serving("echo");
-    const deaf = connect(program.at, "127.0.0.1").pause();
-    await once(deaf, "connect");
+    const unread = connect(program.at, "127.0.0.1").pause();
+    await once(unread, "connect");
     const chunk = noise(65_536);
-    // Many times what the kernel's buffers hold.
+    // Many times the size of the kernel's buffers.
     const all = 1024 * chunk.length;
     let taken = 0;
     const feed = (): void => {
-      deaf.write(chunk, () => {
+      unread.write(chunk, () => {
         taken += chunk.length;
         if (taken < all) feed();
       });
     };
     feed();
-    // It has stalled when others are served again and again and nothing more is taken from it.
+    // The peer has stalled when nothing more is read from it while others are served.
     for (let still = 0, before = -1; still < 20; before = taken) {
       still = taken === before ? still + 1 : 0;
       assert.ok((await exchange(program.at, chunk)).equals(chunk));
     }
-    assert.ok(taken < all / 2, `${taken} bytes were taken from a peer that does not read`);
-    deaf.destroy();
+    assert.ok(taken < all / 2, `${taken} bytes were read from a peer that does not read`);
+    unread.destroy();
   });
 
-  test("a taken port is told in one line, with a hint", async () => {
+  test("a port in use is reported in one line, with a hint", async () => {
     await using program = await serving("echo");
     const { code, stdout, stderr } = await polloi(`serve --port ${program.at}`).ended;
     assert.match(
@@ -157,7 +157,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(code, 1);
   });
 
-  test("a host that does not resolve is told in one line, with a hint", async () => {
+  test("a host that does not resolve is reported in one line, with a hint", async () => {
     const { code, stderr } = await polloi("serve --host no-such-host.invalid --port 0").ended;
     assert.match(
       stderr,
@@ -166,7 +166,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(code, 1);
   });
 
-  test("an address of another machine is told in one line, with a hint", async () => {
+  test("an address of another machine is reported in one line, with a hint", async () => {
     const { code, stderr } = await polloi("serve --host 192.0.2.1 --port 0").ended;
     assert.match(stderr, /^polloi: .*\(EADDRNOTAVAIL\)\nhint: .+\n$/);
     assert.equal(code, 1);
@@ -178,7 +178,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal((await exchange(program.at, "hi", { host })).toString(), "hi");
   });
 
-  test("takes a host in brackets, and a port after it", async () => {
+  test("accepts a host in brackets, and a port after it", async () => {
     for (const where of ["[::1]:0", "tcp://[::1]:0", "127.0.0.1:0"]) {
       await using program = polloi(`serve --host ${where} --json --quiet`);
       const port = await program.port();
@@ -188,7 +188,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     }
   });
 
-  test("a full disk under the log is reported once, and it serves on", async () => {
+  test("a full disk under the log is reported once, and the server continues", async () => {
     const main = [process.execPath, Program.file(MAIN)].join(" ");
     using at = folder();
     const path = join(at.path, "socket");
@@ -205,14 +205,14 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal(code, 0);
   });
 
-  test("takes --backlog, --delay and --no-delay", async () => {
+  test("accepts --backlog, --delay and --no-delay", async () => {
     for (const flags of ["--backlog 1 --delay", "--backlog 0 --no-delay"]) {
       await using program = await serving(`echo ${flags}`);
       assert.equal((await exchange(program.at, "hi")).toString(), "hi");
     }
   });
 
-  test("--idle-timeout closes a connection on which nothing moves", async () => {
+  test("--idle-timeout closes an idle connection", async () => {
     await using program = polloi("serve --port 0 --idle-timeout 50ms");
     const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
     const idle = connect(Number(port), "127.0.0.1").resume();
@@ -222,7 +222,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   serveTests();
 
-  test("signals that come in a bunch, as npm sends them, are one clean stop", async () => {
+  test("several signals at once, as npm sends them, are one graceful stop", async () => {
     await using program = polloi("serve --port 0 --quiet");
     await program.says(/nc /);
     for (let i = 0; i < 5; i++) program.signal(i % 2 === 0 ? "SIGINT" : "SIGTERM");
@@ -244,19 +244,19 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   for (const { name: engine, works } of probeEngines()) {
     if (!works) continue;
-    test(`${engine}: neither the end of a pipe nor nothing on stdin stops it`, async () => {
+    test(`${engine}: neither the end of a pipe nor /dev/null on stdin stops it`, async () => {
       for (const stdin of ["pipe", "ignore"] as const) {
         const flags = `serve --port 0 --json --quiet --engine ${engine}`;
         await using program = polloi(flags, { stdin });
         const port = await program.port();
         program.child.stdin?.end("no newline");
-        // Whatever stops it would be seen before an answer to a connection that came later.
+        // A stop would take effect before a later connection is answered.
         for (let i = 0; i < 3; i++) assert.equal((await exchange(port, "on")).toString(), "on");
       }
     });
   }
 
-  test("a file on stdin does not stop it, whatever is in it", async () => {
+  test("a file on stdin does not stop it", async () => {
     using at = folder();
     const path = join(at.path, "lines");
     writeFileSync(path, "a line\n");
@@ -265,7 +265,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     for (let i = 0; i < 3; i++) assert.equal((await exchange(port, "on")).toString(), "on");
   });
 
-  test("npm start serves, and passes a signal on", { skip: needs("npm"), ...limits }, async () => {
+  test("npm start serves, and forwards a signal", { skip: needs("npm"), ...limits }, async () => {
     const cwd = fileURLToPath(new URL("../../../../..", import.meta.url));
     await using npm = new Program("npm", ["start", "--", "--port", "0"], { cwd });
     const [, port] = await npm.says(/nc 127\.0\.0\.1 (\d+)\n/);
@@ -275,7 +275,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.match(npm.stdout, /served 1 connection, 1 message, 2 bytes\n/);
   });
 
-  test("serves on when nobody reads its log any more", async () => {
+  test("continues when the reader of its log has left", async () => {
     await using program = polloi("serve --port 0");
     const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
     program.child.stdout?.destroy();

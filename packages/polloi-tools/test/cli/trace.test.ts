@@ -20,10 +20,10 @@ import type { TraceEvent } from "../../src/trace/event.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
 
-/** Longer than what a socket takes at once, so that sends are cut short. */
+/** More than a socket buffers, so that sends are partial. */
 const MUCH = 3_000_000;
 
-/** `polloi trace serve` on a port of its own, and the port. */
+/** Starts `polloi trace serve` on a free port. */
 async function tracing(args: string): Promise<Program & { at: number }> {
   const program = polloi(`trace serve ${args} --port 0`);
   return Object.assign(program, { at: await program.port() });
@@ -33,7 +33,7 @@ async function portOfText(program: Program): Promise<number> {
   return Number((await program.says(/nc 127\.0\.0\.1 (\d+)\n/))[1]);
 }
 
-/** Stops it, and gives its trace. */
+/** Stops it. @returns Its trace. */
 async function stopped(program: Program): Promise<string> {
   program.signal("SIGTERM");
   const { code, stderr } = await program.ended;
@@ -49,7 +49,7 @@ function eventsIn(text: string): TraceEvent[] {
 }
 
 describe("polloi trace serve", { ...limits }, () => {
-  test("tells a person each turn and call on standard error, in a hundred columns", async () => {
+  test("prints each turn and call on standard error, in at most 100 columns", async () => {
     await using program = polloi("trace serve echo --engine epoll --port 0");
     const port = await portOfText(program);
     assert.equal((await exchange(port, "hello\n")).toString(), "hello\n");
@@ -68,13 +68,13 @@ describe("polloi trace serve", { ...limits }, () => {
     const long = trace.split("\n").filter((line) => line.length > 100);
     assert.deepEqual(long, []);
     assert.ok(!trace.includes("\u001b"), "it is no terminal");
-    // What the server says is where it always is, without a line for each message.
+    // The output of the server is on standard output, without a line for each message.
     assert.match(program.stdout, /stopping: SIGTERM\nserved 1 connection, 1 message, 6 bytes\n$/);
     assert.doesNotMatch(program.stdout, /connected|recv/);
   });
 
   for (const engine of ["io_uring", "epoll"]) {
-    test(`--json, on ${engine}: what was sent and received adds up, however it was cut`, async (t) => {
+    test(`--json on ${engine}: the bytes of all sends and receives add up`, async (t) => {
       await using program = polloi(`trace serve echo --engine ${engine} --port 0 --json --quiet`);
       const refused = await Promise.race([
         program.port().then(() => false),
@@ -112,7 +112,7 @@ describe("polloi trace serve", { ...limits }, () => {
     assert.deepEqual(events.at(-1), { ...events.at(-1), reason: "2 turns were traced" });
   });
 
-  test("whoever reads the trace may go: the server goes on, and ends well", async () => {
+  test("the server continues and stops normally when the reader of the trace has left", async () => {
     await using program = await tracing("echo --json --engine epoll");
     await program.says(/"call":"listen"/);
     program.child.stderr?.destroy();
@@ -122,7 +122,7 @@ describe("polloi trace serve", { ...limits }, () => {
     assert.equal((await program.ended).code, 0);
   });
 
-  test("strace sees the same calls, in the same order, with the same results", {
+  test("strace reports the same calls in the same order with the same results", {
     skip: cannotTrace(),
   }, async () => {
     using place = folder();
@@ -170,11 +170,12 @@ describe("polloi trace serve", { ...limits }, () => {
       /^polloi: option '--connection <which>'.* Give numbers from 1 up, .*\n$/,
     ],
   ] as const;
-  for (const [args, said] of refusals) {
-    test(`trace ${args}: is refused in one line`, () => assertRefused(told(`trace ${args}`), said));
+  for (const [args, message] of refusals) {
+    test(`rejects "trace ${args}" with one line`, () =>
+      assertRefused(told(`trace ${args}`), message));
   }
 
-  test("a file that cannot be written is said in one line", async () => {
+  test("a file that cannot be written is reported in one line", async () => {
     using place = folder();
     const path = join(place.path, "none", "trace");
     const { code, stderr } = await polloi(`trace serve --port 0 -o ${path}`).ended;
@@ -183,7 +184,7 @@ describe("polloi trace serve", { ...limits }, () => {
   });
 });
 
-/** Why strace cannot look here, or false: a sandbox may have it and forbid ptrace. */
+/** Why strace does not work here, or false. A sandbox may have it and forbid ptrace. */
 function cannotTrace(): string | false {
   const missing = needs("strace");
   if (missing !== false) return missing;

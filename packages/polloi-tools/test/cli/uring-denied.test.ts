@@ -1,4 +1,4 @@
-/** Where io_uring is refused, whatever the way, polloi serves on another engine and says why. */
+/** When io_uring is denied in any way, polloi serves on another engine and reports why. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -14,7 +14,7 @@ import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 const limits = { timeout: SUITE_TIMEOUT_MS };
 const { libc } = kernel;
 
-/** Each way to be refused, and what is said of it wherever it is said. */
+/** The ways in which io_uring is denied, and the message of each. */
 const DENIALS = [
   ["EPERM", /\(io_uring_setup EPERM\)/],
   ["ENOSYS", /this kernel has no io_uring, or a sandbox hides it \(io_uring_setup ENOSYS\)/],
@@ -24,17 +24,17 @@ const DENIALS = [
 
 type Refuses = (number: number, args: readonly number[]) => boolean;
 
-/** A kernel that answers some of the calls with `errno`. */
+/** A kernel whose calls fail with `errno` in some cases. */
 function refusing(errno: number, refuses: Refuses): Kernel {
   return kernelWith({
     syscall: (number, ...args) => (refuses(number, args) ? -errno : libc.syscall(number, ...args)),
   });
 }
 
-/** Whether the machine's own io_uring works, which some of the denials take away half-way. */
+/** Why io_uring does not work on this machine, or false. Some denials need a part of it to work. */
 const refused: string | undefined = whyNoUring(kernel);
 
-/** Serves one connection in this process. @returns The engine that did. */
+/** Serves one connection in this process. @returns The engine. */
 async function servedBy(from: Kernel): Promise<string> {
   using reactor = new Reactor({ kernel: from });
   const { port } = reactor.listen({
@@ -47,25 +47,25 @@ async function servedBy(from: Kernel): Promise<string> {
 }
 
 describe("io_uring refused by the kernel", limits, () => {
-  for (const [code, said] of DENIALS) {
+  for (const [code, message] of DENIALS) {
     test(`${code}: the next best engine serves, and the reason is one sentence`, async () => {
       const from = refusing(ERRNO[code], (number) => number === SYS.io_uring_setup);
       assert.equal(await servedBy(from), "epoll");
       const [first, ...others] = probeEngines(from);
       assert.equal(first?.works, false);
-      assert.match(first?.reason ?? "", said);
+      assert.match(first?.reason ?? "", message);
       assert.doesNotMatch(first?.reason ?? "", /\n/);
       assert.ok(others.every((other) => other.works));
       assert.throws(
         () => new Reactor({ kernel: from, engine: "io_uring" }),
-        (error: SysError) => error.code === code && said.test(error.hint ?? ""),
+        (error: SysError) => error.code === code && message.test(error.hint ?? ""),
       );
     });
   }
 
   const skip = refused ?? false;
 
-  test("no rings of buffers: a missing feature", { skip }, async () => {
+  test("a kernel without buffer rings lacks a feature", { skip }, async () => {
     const from = refusing(
       ERRNO.EINVAL,
       (number, args) => number === SYS.io_uring_register && args[1] === IORING_REGISTER_PBUF_RING,
@@ -76,14 +76,14 @@ describe("io_uring refused by the kernel", limits, () => {
     assert.equal(await servedBy(from), "epoll");
   });
 
-  test("memory for the trial and none for more: it falls back then too", { skip }, async () => {
+  test("falls back when memory suffices for the probe only", { skip }, async () => {
     let rings = 0;
     const from = refusing(ERRNO.ENOMEM, (number) => number === SYS.io_uring_setup && ++rings > 1);
     assert.equal(await servedBy(from), "epoll");
     assert.match(probeEngines(from)[0]?.reason ?? "", /no memory for its rings/);
   });
 
-  test("no memory for its buffers leaves no descriptor open", { skip }, () => {
+  test("a failed allocation of its buffers leaves no descriptor open", { skip }, () => {
     const scarce = proxyKernel(kernel, {
       mapping: (byteLength) => {
         if (byteLength > 1_000_000) throw new SysError("mmap", ERRNO.ENOMEM);
@@ -94,7 +94,7 @@ describe("io_uring refused by the kernel", limits, () => {
     assert.equal(descriptors(), before);
   });
 
-  test("no descriptor left says nothing of io_uring, and is thrown as it is", () => {
+  test("EMFILE is thrown unchanged, since it is not about io_uring", () => {
     const from = refusing(ERRNO.EMFILE, (number) => number === SYS.io_uring_setup);
     assert.throws(() => whyNoUring(from), { code: "EMFILE" });
   });
@@ -108,17 +108,17 @@ describe("why io_uring is forbidden", limits, () => {
     ["0", /^it is forbidden \(io_uring_setup EPERM\), as the seccomp profiles of containers do/],
     [undefined, /^it is forbidden .*seccomp/],
   ] as const;
-  for (const [setting, said] of cases) {
+  for (const [setting, message] of cases) {
     test(`with kernel.io_uring_disabled ${setting ?? "missing"}`, () => {
       assert.match(
         reasonFor(error, () => setting),
-        said,
+        message,
       );
     });
   }
 });
 
-/** Why there is no tracing here, or false: a sandbox may have strace and forbid ptrace. */
+/** Why strace does not work here, or false. A sandbox may have it and forbid ptrace. */
 function cannotTrace(): string | false {
   const missing = needs("strace");
   if (missing !== false) return missing;
@@ -127,7 +127,7 @@ function cannotTrace(): string | false {
 }
 
 describe("io_uring refused to a process", { ...limits, skip: cannotTrace() }, () => {
-  // With -D it is the program that is started, and signalled, and strace stands beside it.
+  // With -D, strace is a child of the program, which is started and signalled directly.
   const traced = (code: string, args: string): Program =>
     new Program("strace", [
       ..."-D -f -qq -o /dev/null -e trace=io_uring_setup -e".split(" "),
@@ -137,26 +137,26 @@ describe("io_uring refused to a process", { ...limits, skip: cannotTrace() }, ()
       ...args.split(" "),
     ]);
 
-  for (const [code, said] of DENIALS) {
-    test(`${code}: polloi serve serves on epoll, and its first lines say why`, async () => {
+  for (const [code, message] of DENIALS) {
+    test(`${code}: polloi serve uses epoll, and its first lines have the reason`, async () => {
       await using program = traced(code, "serve --port 0");
       const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
       assert.equal((await exchange(Number(port), "hello")).toString(), "hello");
       const [line] = await program.says(/engine {3}epoll, edge-triggered: .*\n/);
       assert.match(line, /not io_uring: /);
-      assert.match(line, said);
+      assert.match(line, message);
       program.signal("SIGTERM");
     });
   }
 
-  test("polloi doctor says why, and that the others work", async () => {
+  test("polloi doctor reports why, and that the others work", async () => {
     const { code, stdout } = await traced("ENOSYS", "doctor").ended;
     assert.match(stdout, /^io_uring +does not work: this kernel has no io_uring, .*$/m);
     assert.match(stdout, /^epoll +works$/m);
     assert.equal(code, 0);
   });
 
-  test("asked for by name, it is one line with the reason, and exit code 1", async () => {
+  test("--engine io_uring is rejected with one line and the reason, with exit code 1", async () => {
     const { code, stdout, stderr } = await traced("EPERM", "serve --port 0 --engine io_uring")
       .ended;
     assert.match(stderr, /^polloi: cannot use the engine io_uring: it is .* EPERM\).*\n$/);

@@ -17,11 +17,11 @@ import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suit
 import { serveTests } from "./serve-tests.ts";
 
 const limits = { timeout: CASE_TIMEOUT_MS };
-const CROWD = 1000;
-/** The engine that is chosen here by itself. */
+const CONNECTIONS = 1000;
+/** The engine that "auto" selects here. */
 const BEST: EngineName = probeEngines().find(({ works }) => works)?.name ?? "select";
 
-/** What the last line of `--json` tells. */
+/** The last line of `--json`. */
 interface Stopped {
   readonly connections: number;
   readonly messages: number;
@@ -29,8 +29,8 @@ interface Stopped {
   readonly workers: { readonly connections: readonly number[]; readonly balance: number };
 }
 
-/** Connections that have been accepted, every one: each has had an answer. */
-async function crowd(port: number, size: number): Promise<Socket[]> {
+/** Opens connections, and waits until each has had an answer and so was accepted. */
+async function acceptedConnections(port: number, size: number): Promise<Socket[]> {
   const sockets = Array.from({ length: size }, () => connect(port, "127.0.0.1"));
   for (const socket of sockets) socket.write("x");
   await Promise.all(sockets.map((socket) => once(socket, "data")));
@@ -38,7 +38,7 @@ async function crowd(port: number, size: number): Promise<Socket[]> {
 }
 
 describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
-  test("says how many there are in its first line of JSON, and nothing more when quiet", async () => {
+  test("the first line of JSON has the number of workers, and is the only one with --quiet", async () => {
     await using program = polloi("serve upper --workers 2 --port 0 --json --quiet");
     const port = await program.port();
     const listener = { protocol: "upper", host: "127.0.0.1", port, engine: BEST, workers: 2 };
@@ -49,7 +49,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${line}\n`, stderr: "" });
   });
 
-  test("tells a person of workers, connections and messages, and how they were spread", async () => {
+  test("prints workers, connections, messages, and the connections of each worker", async () => {
     await using program = polloi("serve --workers 2 --port 0");
     const [, port] = await program.says(/workers {2}2 threads, .*\n.*nc 127\.0\.0\.1 (\d+)\n/);
     await exchange(Number(port), "hello");
@@ -65,19 +65,19 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   });
 
-  test(`publishes the balance: at ${CROWD} connections the most by the fewest is at most 1.3`, {
-    skip: allowDescriptors(2 * CROWD) ?? false,
+  test(`the last line has the balance: at ${CONNECTIONS} connections it is at most 1.3`, {
+    skip: allowDescriptors(2 * CONNECTIONS) ?? false,
     ...limits,
   }, async () => {
     await using program = polloi("serve --workers 2 --port 0 --json");
-    const sockets = await crowd(await program.port(), CROWD);
+    const sockets = await acceptedConnections(await program.port(), CONNECTIONS);
     for (const socket of sockets) socket.destroy();
     program.signal("SIGTERM");
     const { stdout } = await program.ended;
     const stopped = JSON.parse(stdout.trim().split("\n").at(-1) as string) as Stopped;
     const [first = 0, second = 0] = stopped.workers.connections;
-    assert.equal(stopped.connections, CROWD);
-    assert.equal(first + second, CROWD);
+    assert.equal(stopped.connections, CONNECTIONS);
+    assert.equal(first + second, CONNECTIONS);
     assert.equal(stopped.workers.balance, Math.max(first, second) / Math.min(first, second));
     assert.ok(stopped.workers.balance <= 1.3, `${first} and ${second}`);
   });
@@ -91,7 +91,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
   }
 
-  test("auto is one for each processor, and 1 is a pool of one", async () => {
+  test("auto starts a worker per processor, and 1 starts one worker", async () => {
     for (const [count, workers] of [
       ["auto", availableParallelism()],
       ["1", 1],
@@ -102,7 +102,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     }
   });
 
-  test("takes --backlog, --delay, --idle-timeout and a host by name", async () => {
+  test("accepts --backlog, --delay, --idle-timeout and a host by name", async () => {
     await using program = polloi(
       "serve --workers 2 --port 0 --host localhost --backlog 9 --delay --idle-timeout 50ms",
     );
@@ -112,7 +112,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     await program.says(/lost: idle ETIMEDOUT/);
   });
 
-  test("a taken port is told in one line, with a hint", async () => {
+  test("a port in use is reported in one line, with a hint", async () => {
     await using program = await serving("echo --workers 2");
     const { code, stdout, stderr } = await polloi(`serve --workers 2 --port ${program.at}`).ended;
     assert.match(stderr, /^polloi: .*the address is in use \(EADDRINUSE\)\nhint: [^\n]+\n$/);
@@ -127,8 +127,8 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal((await program.ended).code, 0);
   });
 
-  test("workers that crash are told of in a line each, replaced, and given up in the end", async () => {
-    // Planted in every worker: the first throws once it has said that it is ready, the others as they start. Each
+  test("each crash of a worker is reported in one line; it is replaced, and finally given up", async () => {
+    // Runs in every worker: the first throws when it has reported that it is ready, the others as they start. Each
     // leaves a mark in the ledger, at a descriptor that is never used.
     const planted = `
       import { parentPort, workerData } from "node:worker_threads";
@@ -160,12 +160,12 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
   });
 
   const noStrace = needs("strace");
-  test("SO_REUSEPORT refused by the system is one line, with what to do", {
+  test("a refusal of SO_REUSEPORT is reported in one line, with a hint", {
     skip: noStrace,
     ...limits,
   }, async () => {
     const main = Program.file("packages/polloi-tools/dist/main.js");
-    // Of the calls of setsockopt, the one after SO_REUSEADDR is for SO_REUSEPORT.
+    // The call of setsockopt after that for SO_REUSEADDR sets SO_REUSEPORT.
     const inject = "inject=setsockopt:error=ENOPROTOOPT:when=2";
     await using program = new Program("strace", [
       ...["-f", "-qq", "-o", "/dev/null", "-e", inject],

@@ -1,46 +1,46 @@
 /**
- * Loads echo servers of its own in a network that has 200 ports for each address, and prints what came of it as JSON.
+ * Loads its own echo servers in a network with 200 ports per address, and prints the results as JSON.
  *
- * Each step has addresses of its own: the ports of the one before it are still in TIME_WAIT.
+ * Each step uses other addresses, because the ports of the step before it are still in TIME_WAIT.
  */
 import { listen } from "polloi";
 import { AF_INET, SOCK_STREAM } from "polloi/internal";
 import { Socket } from "polloi/socket";
 import { type LoadReport, load } from "../../src/load/index.ts";
 
-/** Not among those that connections get. */
+/** Outside the range of local ports. */
 const PORTS = [7788, 7789] as const;
 const HOST = "127.0.0.1";
 
-/** What this prints. */
-export interface AddressesTold {
-  readonly withoutFrom: Told;
-  readonly fromThree: Told;
-  /** Two targets at a time, from one address. */
-  readonly twoTargets: readonly Told[];
-  /** Sockets that were bound without IP_BIND_ADDRESS_NO_PORT until it failed, and how it did. */
+/** The output of this program. */
+export interface AddressesResult {
+  readonly withoutFrom: Result;
+  readonly fromThree: Result;
+  /** Two targets at once, from one address. */
+  readonly twoTargets: readonly Result[];
+  /** Number of sockets bound without IP_BIND_ADDRESS_NO_PORT until that failed, and the error. */
   readonly bound: { readonly count: number; readonly code: string };
 }
 
-interface Told {
+interface Result {
   readonly opened: number;
   readonly messages: number;
   readonly failed: number;
   readonly errors: Readonly<Record<string, number>>;
 }
 
-function told({ opened, messages, failed, errors }: LoadReport): Told {
+function resultOf({ opened, messages, failed, errors }: LoadReport): Result {
   return { opened, messages, failed, errors };
 }
 
-async function asked(connections: number, from: readonly string[]): Promise<Told> {
+async function loadOne(connections: number, from: readonly string[]): Promise<Result> {
   const target = `tcp://${HOST}:${PORTS[0]}`;
   const own = from.length === 0 ? {} : { from };
-  return told(await load({ target, connections, messages: connections, ...own }).finished);
+  return resultOf(await load({ target, connections, messages: connections, ...own }).finished);
 }
 
-/** Loads both servers, until all connections to both are open. */
-async function bothAtATime(connections: number, from: readonly string[]): Promise<Told[]> {
+/** Loads both servers until all connections are open. */
+async function loadBoth(connections: number, from: readonly string[]): Promise<Result[]> {
   const runs = PORTS.map((port) => {
     return load({ target: `tcp://${HOST}:${port}`, connections, from, durationMs: 20_000 });
   });
@@ -52,10 +52,10 @@ async function bothAtATime(connections: number, from: readonly string[]): Promis
   }, 10);
   const reports = await Promise.all(runs.map((run) => run.finished));
   clearInterval(timer);
-  return reports.map(told);
+  return reports.map(resultOf);
 }
 
-function boundOnes(address: string): AddressesTold["bound"] {
+function bindAll(address: string): AddressesResult["bound"] {
   const sockets: Socket[] = [];
   try {
     for (;;) {
@@ -78,11 +78,11 @@ const servers = PORTS.map((port) => {
     error: () => {},
   });
 });
-const result: AddressesTold = {
-  withoutFrom: await asked(500, []),
-  fromThree: await asked(500, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]),
-  twoTargets: await bothAtATime(150, ["127.0.0.5"]),
-  bound: boundOnes("127.0.0.6"),
+const result: AddressesResult = {
+  withoutFrom: await loadOne(500, []),
+  fromThree: await loadOne(500, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]),
+  twoTargets: await loadBoth(150, ["127.0.0.5"]),
+  bound: bindAll("127.0.0.6"),
 };
 for (const server of servers) server.close();
 console.log(JSON.stringify(result));

@@ -1,56 +1,57 @@
 import { type Connection, type Listener, Reactor } from "polloi";
 
-/** What a server does with a message instead of sending it back. */
+/** What a server does with a message instead of echoing it. */
 export type Fault =
   | "drop"
-  /** Sends it after the one that follows. */
+  /** Echoes it after the message that follows. */
   | "swap"
-  | "corrupt the stamp"
+  | "corrupt the header"
   | "corrupt the last byte"
   | "twice"
-  /** Leaves out some of its bytes. */
+  /** Omits some of its bytes. */
   | "truncate the beginning"
   | "truncate the end"
-  /** Sends bytes of its own before it. */
+  /** Sends other bytes before it. */
   | "stray bytes"
-  /** Answers nothing from then on. */
+  /** Echoes nothing from then on. */
   | "stall"
   | "reset"
   | "end"
-  /** Sends it back, and ends the connection. */
+  /** Echoes it, and closes the connection. */
   | "answer and end";
 
-/** A server of the tests: what it does wrong, and to which message of each connection. */
+/** Options of a {@link FaultyServer}. */
 export interface FaultyOptions {
   readonly sizeBytes: number;
+  /** The faults, by the index of the message on its connection. */
   readonly faults?: Readonly<Record<number, Fault>>;
-  /** Sends what it sends in pieces of so many bytes. */
+  /** Sends everything in pieces of this size. */
   readonly pieceBytes?: number;
   readonly host?: string;
   readonly path?: string;
   readonly backlog?: number;
-  /** Default: a free one. */
+  /** Default: a free port. */
   readonly port?: number;
 }
 
-/** What it knows of one connection. */
+/** The state of a connection. */
 interface Peer {
-  /** Bytes of a message that is not complete. */
+  /** Bytes of an incomplete message. */
   rest: Uint8Array;
-  /** Messages so far. */
+  /** Messages received. */
   messages: number;
-  /** One that waits for the next. */
+  /** A message that is echoed after the next. */
   held: Uint8Array | null;
-  silent: boolean;
+  stalled: boolean;
 }
 
-/** An echo server that does wrong, on purpose, and to the same messages each time. */
+/** An echo server with faults on the same messages of each connection. */
 export class FaultyServer implements Disposable {
   readonly reactor: Reactor = new Reactor({ engine: "epoll" });
   readonly listener: Listener;
-  /** How many messages each connection sent. */
+  /** Number of messages of each closed connection. */
   readonly received: number[] = [];
-  /** From where each connected. */
+  /** Peer address of each connection. */
   readonly from: (string | undefined)[] = [];
   readonly #options: FaultyOptions;
 
@@ -62,10 +63,10 @@ export class FaultyServer implements Disposable {
       ...where,
       ...(backlog === undefined ? {} : { backlog }),
       open: (connection) => {
-        connection.data = { rest: new Uint8Array(0), messages: 0, held: null, silent: false };
+        connection.data = { rest: new Uint8Array(0), messages: 0, held: null, stalled: false };
         this.from.push(connection.remoteAddress?.address);
       },
-      data: (connection, bytes) => this.#hear(connection, bytes),
+      data: (connection, bytes) => this.#received(connection, bytes),
       close: ({ data }) => this.received.push(data.messages),
       error: () => {},
     });
@@ -79,7 +80,7 @@ export class FaultyServer implements Disposable {
     this.reactor.close();
   }
 
-  #hear(connection: Connection<Peer>, bytes: Uint8Array): void {
+  #received(connection: Connection<Peer>, bytes: Uint8Array): void {
     const { sizeBytes } = this.#options;
     const peer = connection.data;
     const all = Buffer.concat([peer.rest, bytes]);
@@ -93,8 +94,8 @@ export class FaultyServer implements Disposable {
   #answer(connection: Connection<Peer>, peer: Peer, message: Buffer): void {
     const { faults = {}, sizeBytes } = this.#options;
     const fault = faults[peer.messages++];
-    if (fault === "stall") peer.silent = true;
-    if (peer.silent) return;
+    if (fault === "stall") peer.stalled = true;
+    if (peer.stalled) return;
     const send = (bytes: Uint8Array): void => this.#send(connection, bytes);
     const { held } = peer;
     peer.held = null;
@@ -104,7 +105,7 @@ export class FaultyServer implements Disposable {
       case "swap":
         peer.held = message;
         break;
-      case "corrupt the stamp":
+      case "corrupt the header":
         message[9] = (message[9] as number) ^ 1;
         send(message);
         break;
@@ -148,7 +149,7 @@ export class FaultyServer implements Disposable {
       connection.write(bytes);
       return;
     }
-    // Each piece in a turn of its own, so that it is received by itself.
+    // Each piece in its own turn, so that they are received separately.
     for (let from = 0; from < bytes.length; from += pieceBytes) {
       const piece = bytes.slice(from, from + pieceBytes);
       this.reactor.setTimer(0, () => {

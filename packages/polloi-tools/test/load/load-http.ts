@@ -20,13 +20,13 @@ async function loadScripted(
   return { ...(await run.finished), seen: server };
 }
 
-/** Responses that are complete, each in a way of its own. */
+/** Complete responses, and whether the connection is opened again after them. */
 const SOUND: readonly (readonly [what: string, script: Script, reopens: boolean])[] = [
   ["a length", OK, false],
   ["a length of 0", { bytes: "HTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n" }, false],
   ["no body by status", { bytes: "HTTP/1.1 204 No Content\r\n\r\n" }, false],
   [
-    "304 with a length of what is not sent",
+    "304 with a length and no body",
     { bytes: "HTTP/1.1 304 x\r\nContent-Length: 9\r\n\r\n" },
     false,
   ],
@@ -47,12 +47,12 @@ const SOUND: readonly (readonly [what: string, script: Script, reopens: boolean]
     false,
   ],
   [
-    "no reason, nor a space before it",
+    "no reason phrase and no space before it",
     { bytes: "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n" },
     false,
   ],
   [
-    "HTTP/1.0 that keeps the connection",
+    "HTTP/1.0 and keep-alive",
     { bytes: "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx" },
     false,
   ],
@@ -72,7 +72,7 @@ const SOUND: readonly (readonly [what: string, script: Script, reopens: boolean]
   ],
 ];
 
-/** What is no response of HTTP/1.1. */
+/** Invalid responses. */
 const BROKEN: readonly string[] = [
   "HELLO\r\n\r\n",
   "HTTP/2.0 200 OK\r\n\r\n",
@@ -86,11 +86,11 @@ const BROKEN: readonly string[] = [
   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc",
   "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-  // More than was asked for.
+  // Two responses to one request.
   `${OK.bytes}${OK.bytes}`,
 ];
 
-/** {@link load} over HTTP: every response is read to its end, and what is none is counted. */
+/** {@link load} over HTTP reads every response to its end, and counts invalid ones. */
 export function loadHttpConformance(extent: Extent): Suite {
   return {
     title: `load over HTTP on ${kernel.runtime}`,
@@ -101,7 +101,7 @@ export function loadHttpConformance(extent: Extent): Suite {
 function soundCases(): LoadCase[] {
   return [
     {
-      name: "polloi/http answers every request, pipelined, on connections that are kept",
+      name: "polloi/http answers every pipelined request on persistent connections",
       everywhere: true,
       run: async () => {
         const server = await serve({
@@ -122,7 +122,7 @@ function soundCases(): LoadCase[] {
       },
     },
     ...SOUND.map(([what, script, reopens]) => ({
-      name: `a response with ${what} is complete, and the next one is asked for`,
+      name: `a response with ${what} is complete, and the next request is sent`,
       run: async () => {
         const report = await loadScripted(() => script, { connections: 2, messages: 8 });
         assertCounts(report, { sent: 8, messages: 8, reopened: reopens ? 6 : 0 });
@@ -131,7 +131,7 @@ function soundCases(): LoadCase[] {
       },
     })),
     {
-      name: "a server of node:http in the thread of the load gets its share of the turns",
+      name: "a node:http server in the thread of the load gets turns of the runtime's loop",
       everywhere: true,
       run: async () => {
         await using own = await OwnServers.open();
@@ -145,12 +145,12 @@ function soundCases(): LoadCase[] {
         const options = { target: own.url, connections: 1, messages: 20, timeoutMs: PATIENT_MS };
         const report = await load(options, { kernel: counting }).finished;
         assertCounts(report, { sent: 20, messages: 20 });
-        // 20 to 50 are usual, and 1,000 where the runtime's I/O starves.
+        // Usually 20 to 50, and 1,000 if I/O of the runtime starves.
         assert.ok(turns <= 400, `${turns} turns for 20 messages`);
       },
     },
     {
-      name: "requests behind one whose connection ends are sent again, and none is lost",
+      name: "requests that were pipelined behind the last response of a connection are sent again",
       everywhere: true,
       run: async () => {
         const last: Script = {
@@ -167,11 +167,11 @@ function soundCases(): LoadCase[] {
     },
     ...(
       [
-        ["what is due", { rate: 2000 }],
-        ["who has thought", { thinkMs: 5 }],
+        ["a request that is due", { rate: 2000 }],
+        ["a request after the think time", { thinkMs: 5 }],
       ] as const
-    ).map(([who, options]) => ({
-      name: `${who} waits for the next connection when the server ends this one a while later`,
+    ).map(([request, options]) => ({
+      name: `${request} waits for the next connection when the server is about to close this one`,
       run: async () => {
         const last: Script = {
           bytes: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
@@ -185,12 +185,12 @@ function soundCases(): LoadCase[] {
           ...options,
         });
         assertCounts(report, { sent: 120, messages: 120, reopened: 20 });
-        // Each connection has a request due every 10 ms of the 100 in which it ends.
+        // Each connection has a request due every 10 ms, and takes 100 ms to close.
         if ("rate" in options) assert.ok(report.latencyMs.max >= 50, `${report.latencyMs.max} ms`);
       },
     })),
     {
-      name: "a connection that the server ends while nothing is out is opened again",
+      name: "a connection that the server closes with nothing in flight is opened again",
       run: async () => {
         const report = await loadScripted((i) => (i === 1 ? { ...OK, ending: "end" } : OK), {
           connections: 1,
@@ -201,7 +201,7 @@ function soundCases(): LoadCase[] {
       },
     },
     {
-      name: "a head of 70 KB is read, whatever the pieces, and one beyond the limit is refused as such",
+      name: "a head of 70 KB is read in pieces of any size, and one above the limit has its own error code",
       run: async () => {
         for (const [bytes, pieceBytes] of [
           [70_000, 4096],
@@ -219,7 +219,7 @@ function soundCases(): LoadCase[] {
       },
     },
     {
-      name: "a fragment stays with the client, as it does in a browser",
+      name: "the fragment of a target is not sent",
       run: async () => {
         using server = new ScriptedHttp(() => OK);
         for (const end of ["#f", "#", "#a?b#c"]) {
@@ -231,7 +231,7 @@ function soundCases(): LoadCase[] {
       },
     },
     {
-      name: "asks for path and query at the host of the target, with data as the body of a POST",
+      name: "a request has the path, the query and the host of the target, and data as the body of a POST",
       run: async () => {
         const { seen } = await loadScripted(() => OK, { connections: 1, messages: 1 });
         assert.match(seen.text, /^GET \/path\?query HTTP\/1\.1\r\nHost: 127\.0\.0\.1:\d+\r\n/);
@@ -249,7 +249,7 @@ function soundCases(): LoadCase[] {
 function faultCases(): LoadCase[] {
   return [
     {
-      name: "statuses from 400 up are counted as errors, by status",
+      name: "statuses from 400 up are counted as errors",
       run: async () => {
         const notFound = { bytes: "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n" };
         const busy = { bytes: "HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n" };
@@ -264,7 +264,7 @@ function faultCases(): LoadCase[] {
       },
     },
     ...BROKEN.map((bytes) => ({
-      name: `given up: ${JSON.stringify(bytes)}`,
+      name: `a connection is given up after ${JSON.stringify(bytes)}`,
       run: async () => {
         const report = await loadScripted((i) => (i === 1 ? { bytes } : OK), {
           connections: 3,
@@ -277,7 +277,7 @@ function faultCases(): LoadCase[] {
       },
     })),
     ...(["end", "reset"] as const).map((ending) => ({
-      name: `a server that answers nothing and does ${ending} is counted, and connected to again`,
+      name: `a connection that ends without a response (${ending}) is counted, and opened again`,
       everywhere: true,
       run: async () => {
         const report = await loadScripted((i) => (i === 2 ? { bytes: "", ending } : OK), {
@@ -290,7 +290,7 @@ function faultCases(): LoadCase[] {
       },
     })),
     {
-      name: "a server that ends in the middle of a response is counted",
+      name: "a connection that ends within a response is counted as failed",
       run: async () => {
         const half: Script = {
           bytes: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe",
@@ -302,7 +302,7 @@ function faultCases(): LoadCase[] {
       },
     },
     {
-      name: "a server that stalls in the middle of a response is given up",
+      name: "a connection that stalls within a response is given up",
       everywhere: true,
       run: async () => {
         const half: Script = { bytes: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe" };

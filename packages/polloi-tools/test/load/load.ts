@@ -8,17 +8,17 @@ import type { LoadOptions, LoadReport } from "../../src/load/index.ts";
 import { isClean, load } from "../../src/load/index.ts";
 import { type Fault, type FaultyOptions, FaultyServer } from "./faulty-server.ts";
 
-/** Long enough for a busy machine, where nothing is to run into it. */
+/** A timeout that a busy machine does not reach. */
 const PATIENT_MS = 20_000;
-/** As long, as far as it takes to see what is lost: a twentieth of it. */
+/** A timeout of which a twentieth, the time that missing messages are awaited, is enough on a busy machine. */
 const LOSING_MS = 2000;
-/** Short, where it is to be run into. */
+/** A timeout that the test waits for. */
 const BRIEF_MS = 300;
 
-/** Sizes of messages that are sent on every runtime. */
+/** Message sizes that are tested on every runtime. */
 const EVERYWHERE: readonly number[] = [17, 300_001];
 
-/** Counts that a report is to have; those that are not named are to be 0. */
+/** The expected counts of a report. Counts that are left out are expected to be 0. */
 type Expected = Partial<
   Pick<
     LoadReport,
@@ -35,16 +35,16 @@ type Expected = Partial<
   >
 >;
 
-/** Holds the counts of a report to those that are expected, and all others to 0. */
+/** Asserts the counts of a report, and that all others are 0. */
 export function assertCounts(report: LoadReport, expected: Expected): void {
   const nothing = { corrupted: 0, reordered: 0, lost: 0, surplus: 0, unanswered: 0, failed: 0 };
-  const wanted = { ...nothing, reopened: 0, unsent: 0, ...expected };
-  const names = Object.keys(wanted) as (keyof typeof wanted)[];
-  const got = Object.fromEntries(names.map((name) => [name, report[name]]));
-  assert.deepEqual(got, wanted);
+  const complete = { ...nothing, reopened: 0, unsent: 0, ...expected };
+  const names = Object.keys(complete) as (keyof typeof complete)[];
+  const actual = Object.fromEntries(names.map((name) => [name, report[name]]));
+  assert.deepEqual(actual, complete);
 }
 
-/** Loads a faulty server; `sizeBytes` is for both. */
+/** Loads a faulty server. `sizeBytes` applies to both. */
 async function loadFaulty(
   { sizeBytes, ...faulty }: FaultyOptions,
   options: Partial<LoadOptions>,
@@ -55,10 +55,10 @@ async function loadFaulty(
 }
 
 /**
- * Runs `make` until this thread, which serves as well as it loads, was never held up for as long as `mostMs`: a server
- * that has not had its turn has not answered in time either.
+ * Repeats `make` until this thread was never delayed by `maxMs` in it. Server and load share the thread, so a delay of
+ * the thread makes answers late.
  */
-async function undisturbed<T>(mostMs: number, make: () => Promise<T>): Promise<T> {
+async function undisturbed<T>(maxMs: number, make: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     let last = performance.now();
     let longest = 0;
@@ -71,25 +71,25 @@ async function undisturbed<T>(mostMs: number, make: () => Promise<T>): Promise<T
     const made = await make();
     clearInterval(looking);
     look();
-    if (longest < mostMs) return made;
-    assert.ok(tries < 50, `held up for ${longest} ms`);
+    if (longest < maxMs) return made;
+    assert.ok(tries < 50, `the thread was delayed by ${longest} ms`);
   }
 }
 
-/** A case, and whether what it shows could differ from one runtime to the other. */
+/** A case, and whether its result could differ between runtimes. */
 export interface LoadCase extends Case {
   readonly everywhere?: boolean;
 }
 
-/** What is run here: on the runtime of the tests all of it, on the others what could differ there. */
+/** The cases to run: all on the runtime of the tests, and on others those whose result could differ. */
 export function casesFor(extent: Extent, cases: readonly LoadCase[]): readonly Case[] {
   if (extent === "all") return cases;
   const here = cases.filter(({ everywhere }) => everywhere === true);
-  const skip = `what is counted does not depend on the runtime; ${RUNS_ALL}`;
+  const skip = `the counts do not depend on the runtime; ${RUNS_ALL}`;
   return [...here, { name: `${cases.length - here.length} other cases`, skip, run() {} }];
 }
 
-/** {@link load}: what comes back is compared, and whatever goes wrong is counted. */
+/** {@link load} compares answers and counts failures. */
 export function loadConformance(extent: Extent): Suite {
   const cases = [
     ...soundCases(),
@@ -117,10 +117,10 @@ function soundCases(): LoadCase[] {
   ];
   return [
     ...shapes.map(([sizeBytes, options]) => ({
-      name: `messages of ${sizeBytes} bytes come back whole: ${JSON.stringify(options)}`,
+      name: `messages of ${sizeBytes} bytes are echoed: ${JSON.stringify(options)}`,
       everywhere: EVERYWHERE.includes(sizeBytes),
       run: async () => {
-        // A part is to come back before the message is complete.
+        // With parts, the server must echo bytes before the message is complete.
         using server = new FaultyServer({ sizeBytes: options.parts === undefined ? sizeBytes : 1 });
         const { target } = server;
         const run = load({ target, sizeBytes, connections: 3, messages: 20, ...options });
@@ -135,7 +135,7 @@ function soundCases(): LoadCase[] {
       },
     })),
     ...[1, 3, 7, 50].map((pieceBytes) => ({
-      name: `what comes back in pieces of ${pieceBytes} bytes is as good as what comes at once`,
+      name: `answers that arrive in pieces of ${pieceBytes} bytes are accepted`,
       run: async () => {
         const faulty = { sizeBytes: 40, pieceBytes };
         const report = await loadFaulty(faulty, { connections: 2, messages: 20, pipeline: 4 });
@@ -147,12 +147,12 @@ function soundCases(): LoadCase[] {
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64 });
         await load({ target: server.target, connections: 10, messages: 25 }).finished;
-        await until("all are closed", () => server.received.length === 10);
+        await until("all connections are closed", () => server.received.length === 10);
         assert.deepEqual(server.received.sort(), [2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
       },
     },
     {
-      name: "the same bytes each time, when they are given",
+      name: "every message has the given data",
       run: async () => {
         const data = Buffer.from("these bytes and no others");
         const report = await loadFaulty(
@@ -163,7 +163,7 @@ function soundCases(): LoadCase[] {
       },
     },
     {
-      name: "over a unix socket whose backlog is smaller than the crowd",
+      name: "a unix socket whose backlog is smaller than the number of connections accepts them all",
       everywhere: true,
       run: async () => {
         const name = `polloi-load-${process.pid}-${Math.random()}`;
@@ -177,11 +177,11 @@ function soundCases(): LoadCase[] {
   ];
 }
 
-/** What each fault is counted as, done to one message of each of two connections. */
+/** How each fault is counted, when it affects one message on each of two connections. */
 const COUNTED: readonly (readonly [fault: Fault, counted: Expected])[] = [
   ["drop", { messages: 38, lost: 2 }],
   ["swap", { messages: 40, reordered: 2 }],
-  ["corrupt the stamp", { messages: 38, corrupted: 2 }],
+  ["corrupt the header", { messages: 38, corrupted: 2 }],
   ["corrupt the last byte", { messages: 38, corrupted: 2 }],
   ["twice", { messages: 40, surplus: 2 }],
   ["truncate the beginning", { messages: 38, corrupted: 2 }],
@@ -195,7 +195,7 @@ function faultCases(): LoadCase[] {
   for (const [i, [fault]] of COUNTED.entries()) all[2 * i + 1] = fault;
   return [
     ...COUNTED.map(([fault, counted]) => ({
-      name: `${fault}: counted exactly, at ${sizes.join(", ")} bytes`,
+      name: `${fault}: is counted exactly, at ${sizes.join(", ")} bytes`,
       run: async () => {
         const options = { connections: 2, messages: 40, pipeline: 8, timeoutMs: LOSING_MS };
         const all = sizes.map((sizeBytes) =>
@@ -208,7 +208,7 @@ function faultCases(): LoadCase[] {
       },
     })),
     ...[undefined, 1, 13].map((pieceBytes) => ({
-      name: `all faults at once are told apart${pieceBytes === undefined ? "" : `, in pieces of ${pieceBytes} bytes`}`,
+      name: `all faults on one connection are distinguished${pieceBytes === undefined ? "" : `, in pieces of ${pieceBytes} bytes`}`,
       everywhere: pieceBytes === 13,
       run: async () => {
         const faulty = {
@@ -230,10 +230,10 @@ function faultCases(): LoadCase[] {
       },
     })),
     {
-      name: "what is corrupted is counted where nothing else is out",
+      name: "corruption is counted with one message in flight",
       run: async () => {
         const faults: Record<number, Fault> = {
-          1: "corrupt the stamp",
+          1: "corrupt the header",
           3: "corrupt the last byte",
         };
         const report = await loadFaulty(
@@ -249,10 +249,10 @@ function faultCases(): LoadCase[] {
 function failureCases(): LoadCase[] {
   return [
     {
-      name: "a target that is not there: every connection is refused, and counted",
+      name: "each refused connection to a target without a listener is counted",
       everywhere: true,
       run: async () => {
-        const target = await nobody();
+        const target = await unusedTarget();
         const report = await load({ target, connections: 300, durationMs: PATIENT_MS }).finished;
         assertCounts(report, { sent: 0, messages: 0, failed: 300 });
         assert.deepEqual(report.errors, { ECONNREFUSED: 300 });
@@ -261,7 +261,7 @@ function failureCases(): LoadCase[] {
       },
     },
     {
-      name: "a server that stalls is given up, with what was out",
+      name: "connections to a stalled server are given up, and messages in flight are unanswered",
       everywhere: true,
       run: async () => {
         const report = await undisturbed(BRIEF_MS / 2, () =>
@@ -275,12 +275,12 @@ function failureCases(): LoadCase[] {
       },
     },
     ...(["reset", "end"] as const).map((fault) => ({
-      name: `${fault}: a connection that is lost is counted, with what was out, and opened again`,
+      name: `${fault}: a lost connection is counted with its messages in flight, and opened again`,
       everywhere: true,
       run: async () => {
         const faulty: FaultyOptions = { sizeBytes: 64, faults: { 3: fault } };
         const report = await loadFaulty(faulty, { connections: 4, messages: 40 });
-        // Each sends ten: three come back, one is lost; again so; two come back.
+        // Each connection sends ten: three answered, one lost; three answered, one lost; two answered.
         const counts = { sent: 40, messages: 32, unanswered: 8, failed: 8, reopened: 8 };
         assertCounts(report, counts);
         assert.deepEqual(report.errors, fault === "end" ? { PEER_CLOSED: 8 } : { ECONNRESET: 8 });
@@ -288,7 +288,7 @@ function failureCases(): LoadCase[] {
       },
     })),
     {
-      name: "a connection that the server ends while nothing is out is opened again, and is no failure",
+      name: "a connection that the server closes with nothing in flight is opened again, and is no failure",
       everywhere: true,
       run: async () => {
         const faulty: FaultyOptions = { sizeBytes: 64, faults: { 1: "answer and end" } };
@@ -300,7 +300,7 @@ function failureCases(): LoadCase[] {
       },
     },
     {
-      name: "what was overtaken on a connection that is lost is lost with it, and the next one begins anew",
+      name: "messages that are missing when their connection is lost are counted as lost",
       run: async () => {
         const faulty: FaultyOptions = { sizeBytes: 64, faults: { 1: "drop", 3: "answer and end" } };
         const options = { connections: 2, messages: 16, pipeline: 4, thinkMs: 20 };
@@ -309,67 +309,67 @@ function failureCases(): LoadCase[] {
       },
     },
     {
-      name: "a server that ends each connection after one answer keeps as many connections as were asked for",
+      name: "connections that the server closes after one answer are replaced, and their number stays the same",
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64, faults: { 0: "answer and end" } });
         const options = { connections: 5, durationMs: PATIENT_MS, timeoutMs: PATIENT_MS };
         const run = load({ target: server.target, ...options });
-        await until("each was opened again and again", () => run.snapshot().counts.reopened >= 50);
+        await until("connections were reopened", () => run.snapshot().counts.reopened >= 50);
         run.stop();
         const report = await run.finished;
         assert.equal(report.opened - report.reopened, 5);
         assert.ok(report.messages >= 50, `${report.messages} messages`);
-        // A message may leave before the end of the connection has come.
+        // A message may be sent before the end of the connection is received.
         assert.equal(report.sent, report.messages + report.unanswered);
       },
     },
     {
-      name: "a server that accepts and ends at once is given up after the timeout",
+      name: "a server that closes every connection at once is given up after the timeout",
       run: async () => {
-        using server = new EndingServer();
+        using server = new ClosingServer();
         const options = { connections: 3, durationMs: PATIENT_MS, timeoutMs: BRIEF_MS };
         const report = await load({ target: server.target, ...options }).finished;
         const { PEER_CLOSED = 0, ECONNRESET = 0, EPIPE = 0 } = report.errors;
         assert.equal(PEER_CLOSED + ECONNRESET + EPIPE, report.failed);
-        // Tried again, and not in a tight loop: at most after 10 ms, 20 ms, and so on.
+        // Reopened with a delay that grows: 10 ms, 20 ms, and so on.
         assert.ok(report.failed > 3 && report.failed <= 3 * 10, `${report.failed} failures`);
         assert.equal(report.messages, 0);
         assert.ok(report.elapsedMs < PATIENT_MS);
       },
     },
     {
-      name: "a server that goes away and comes back gets its connections back",
+      name: "connections are opened again when a server has been restarted",
       everywhere: true,
       run: async () => {
         const first = new FaultyServer({ sizeBytes: 64 });
         const { target } = first;
         const options = { connections: 3, durationMs: PATIENT_MS, timeoutMs: PATIENT_MS };
         const run = load({ target, ...options });
-        await until("the first answers", () => run.snapshot().counts.messages > 0);
+        await until("the first server answers", () => run.snapshot().counts.messages > 0);
         first[Symbol.dispose]();
-        await until("it is missed", () => (run.snapshot().errors.ECONNREFUSED ?? 0) > 0);
+        await until("a connect is refused", () => (run.snapshot().errors.ECONNREFUSED ?? 0) > 0);
         const port = Number(target.split(":").at(-1));
         using _ = new FaultyServer({ sizeBytes: 64, port });
-        await until("all are back", () => run.snapshot().counts.reopened === 3);
+        await until("all connections are reopened", () => run.snapshot().counts.reopened === 3);
         const before = run.snapshot().counts.messages;
-        await until("it answers", () => run.snapshot().counts.messages > before);
+        await until("the second server answers", () => run.snapshot().counts.messages > before);
         run.stop();
         const { opened, reopened } = await run.finished;
         assert.deepEqual([opened, reopened], [6, 3]);
       },
     },
     {
-      name: "the others go on when one connection is lost",
+      name: "other connections continue when one is lost",
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64, faults: { 20: "reset" } });
         const options = { connections: 2, messages: 41, timeoutMs: PATIENT_MS };
         const report = await load({ target: server.target, ...options }).finished;
-        // The first of them has 21 to send, the other 20.
+        // The first connection sends 21, the other 20.
         assertCounts(report, { sent: 41, messages: 40, unanswered: 1, failed: 1 });
       },
     },
     {
-      name: "a server that accepts nobody: connects time out, and are counted",
+      name: "connects that time out are counted",
       run: async () => {
         using socket = new Socket(AF_INET, SOCK_STREAM);
         socket.bind({ address: "127.0.0.1", port: 0 });
@@ -383,7 +383,7 @@ function failureCases(): LoadCase[] {
       },
     },
     {
-      name: "a name that there is not rejects, with the resolver's code",
+      name: "a name that does not resolve rejects with the resolver's error",
       run: async () => {
         const run = load({ target: "tcp://no-such-host.invalid:7788", connections: 1 });
         await assert.rejects(run.finished, { name: "ResolveError" });
@@ -395,7 +395,7 @@ function failureCases(): LoadCase[] {
 function pacingCases(): LoadCase[] {
   return [
     {
-      name: "with a rate, latency counts from when a message was due: a stall is in most figures",
+      name: "with a rate, messages are sent while the server stalls",
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64, faults: { 30: "stall" } });
         const run = load({
@@ -406,8 +406,7 @@ function pacingCases(): LoadCase[] {
           durationMs: 600,
           timeoutMs: PATIENT_MS,
         });
-        // What it has held back goes out much later, all of it.
-        await until("it stalls", () => run.snapshot().counts.sent > 200);
+        await until("the server stalls", () => run.snapshot().counts.sent > 200);
         run.stop();
         run.abort();
         const { sent, messages, unanswered, mode, rate } = await run.finished;
@@ -416,33 +415,33 @@ function pacingCases(): LoadCase[] {
       },
     },
     {
-      name: "with a rate, what a slow connection could not send in time is told, and what it did is late",
+      name: "with a rate, a slow connection has unsent messages, and latency counts from when a message was due",
       run: async () => {
         using server = new SlowServer(60);
         const options = { connections: 1, rate: 300, durationMs: 300, timeoutMs: PATIENT_MS };
         const report = await load({ target: server.target, ...options }).finished;
-        // 5 of 90 at most, each later than the one before it by nearly that delay.
+        // At most 5 of 90, each later than the one before it by nearly the delay.
         assert.ok(report.messages <= 6, `${report.messages} messages`);
         assert.ok(report.unsent >= 80, `${report.unsent} unsent`);
-        // 90 were due; the last ones were sent after the end if this thread came to it late.
+        // 90 were due. If this thread was late, the last ones were sent after the end.
         assert.ok(report.sent + report.unsent >= 90, `${report.sent} + ${report.unsent}`);
         assert.ok(report.latencyMs.max >= 240, `${report.latencyMs.max} ms`);
         assert.equal(report.unanswered, 0);
       },
     },
     {
-      name: "a rate is kept: so many messages and no more, none before it is due",
+      name: "with a rate, no message is sent before it is due",
       everywhere: true,
       run: async () => {
         const options = { connections: 7, rate: 700, messages: 100 };
         const report = await loadFaulty({ sizeBytes: 64 }, options);
         assertCounts(report, { sent: 100, messages: 100 });
-        // The hundredth is due 99 intervals after the first, or one round earlier or later by its connection.
+        // The hundredth is due 99 intervals after the first, plus or minus one round of the connections.
         assert.ok(report.elapsedMs >= (1000 * 92) / 700, `${report.elapsedMs} ms`);
       },
     },
     {
-      name: "a connection that thinks waits after each answer",
+      name: "a connection waits for the think time after each answer",
       run: async () => {
         const options = { connections: 3, messages: 9, thinkMs: 50 };
         const report = await loadFaulty({ sizeBytes: 64 }, options);
@@ -451,13 +450,13 @@ function pacingCases(): LoadCase[] {
       },
     },
     {
-      name: "a ramp opens connections over its time, and each sends from then on",
+      name: "a ramp opens connections over its time, and each sends as soon as it is open",
       everywhere: true,
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64 });
         const run = load({ target: server.target, connections: 5, rampMs: 250, durationMs: 300 });
-        await until("the first has answers", () => run.snapshot().counts.messages > 0);
-        // The fifth is due after 200 ms: where this thread was held up for as long, nothing can be told.
+        await until("the first connection has answers", () => run.snapshot().counts.messages > 0);
+        // The fifth is due after 200 ms. If this thread was delayed by as much, the assertion does not apply.
         const early = run.snapshot().elapsedMs < 200;
         assert.ok(!early || server.from.length < 5, "all were opened at once");
         const report = await run.finished;
@@ -467,14 +466,14 @@ function pacingCases(): LoadCase[] {
       },
     },
     {
-      name: "a ramp goes on when more connects have been under way than there may be",
+      name: "a ramp continues when the limit of concurrent connects was reached",
       run: async () => {
         const name = `polloi-load-ramp-${process.pid}`;
         using server = createServer({ path: `\0${name}`, backlog: 32, nonBlocking: true });
         const options = { connections: 300, messages: 300, rampMs: 5, timeoutMs: PATIENT_MS };
         const run = load({ target: `unix:@${name}`, ...options });
-        // Nobody is accepted until all of them were due.
-        await until("all are due", () => run.snapshot().elapsedMs > 30);
+        // Nothing is accepted until all connects were due.
+        await until("all connects are due", () => run.snapshot().elapsedMs > 30);
         using reactor = new Reactor();
         reactor.listen({ fd: server.detach(), data: (peer, bytes) => void peer.write(bytes) });
         const report = await run.finished;
@@ -488,7 +487,7 @@ function pacingCases(): LoadCase[] {
 function endingCases(): LoadCase[] {
   return [
     {
-      name: "a time ends it, and what is out then is waited for",
+      name: "at the end of the duration, messages in flight are awaited",
       run: async () => {
         using server = new SlowServer(100);
         const options = { connections: 2, durationMs: 50, timeoutMs: PATIENT_MS };
@@ -498,12 +497,12 @@ function endingCases(): LoadCase[] {
       },
     },
     {
-      name: "stopped, it sends nothing more and reports",
+      name: "after stop, nothing more is sent, and the load reports",
       everywhere: true,
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64 });
         const run = load({ target: server.target, connections: 5, durationMs: PATIENT_MS });
-        await until("answers came", () => run.snapshot().counts.messages > 20);
+        await until("answers were received", () => run.snapshot().counts.messages > 20);
         run.stop();
         run.stop();
         const report = await run.finished;
@@ -515,13 +514,13 @@ function endingCases(): LoadCase[] {
       },
     },
     {
-      name: "aborted, it waits for nobody, and what was out is unanswered",
+      name: "after abort, messages in flight are unanswered",
       everywhere: true,
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64, faults: { 0: "stall" } });
         const options = { connections: 3, durationMs: PATIENT_MS, timeoutMs: PATIENT_MS };
         const run = load({ target: server.target, ...options });
-        await until("all are out", () => run.snapshot().counts.sent === 3);
+        await until("all messages are sent", () => run.snapshot().counts.sent === 3);
         run.stop();
         assert.equal(run.snapshot().phase, "draining");
         run.abort();
@@ -529,7 +528,7 @@ function endingCases(): LoadCase[] {
       },
     },
     {
-      name: "aborted before anything is open, it reports as well",
+      name: "a load that is aborted before it has connected reports",
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64 });
         const run = load({ target: server.target, connections: 3 });
@@ -550,17 +549,17 @@ function endingCases(): LoadCase[] {
         assert.equal(report.threads, 2);
         assert.equal(report.opened, 5);
         assert.equal(report.latencyMs.count, 18);
-        await until("all are closed", () => server.received.length === 5);
+        await until("all connections are closed", () => server.received.length === 5);
         assert.deepEqual(server.received.sort(), [4, 4, 5, 5, 5]);
       },
     },
     {
-      name: "workers that are stopped report what they have",
+      name: "workers report when they are stopped",
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64 });
         const options = { connections: 4, durationMs: PATIENT_MS, workers: 2 };
         const run = load({ target: server.target, ...options });
-        await until("answers came", () => run.snapshot().counts.messages > 20);
+        await until("answers were received", () => run.snapshot().counts.messages > 20);
         run.stop();
         const report = await run.finished;
         assert.ok(report.messages > 20 && report.stoppedEarly);
@@ -573,7 +572,7 @@ function endingCases(): LoadCase[] {
 function addressCases(): LoadCase[] {
   return [
     {
-      name: "connects from each address in turn",
+      name: "local addresses are used in turn",
       everywhere: true,
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64, host: "0.0.0.0" });
@@ -583,7 +582,7 @@ function addressCases(): LoadCase[] {
       },
     },
     {
-      name: "an address that is not of this machine is counted",
+      name: "connects from an address of another machine are counted as failures",
       run: async () => {
         const from = ["127.0.0.1", "192.0.2.1"];
         const report = await loadFaulty({ sizeBytes: 64 }, { connections: 4, messages: 4, from });
@@ -592,7 +591,7 @@ function addressCases(): LoadCase[] {
       },
     },
     {
-      name: "an address without a port is bound without one, so that ports are counted by destination",
+      name: "a local address is bound without a port, so that the limit on ports applies per destination",
       run: async () => {
         using server = new FaultyServer({ sizeBytes: 64 });
         using reactor = new Reactor();
@@ -676,14 +675,14 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
 function misuseCases(): LoadCase[] {
   return [
     ...WRONG.map(([options, code, message]) => ({
-      name: `refused at once: ${JSON.stringify(options)}`,
+      name: `throws for ${JSON.stringify(options)}`,
       run: () => {
         const all = { target: "tcp://127.0.0.1:7788", ...options } as LoadOptions;
         assert.throws(() => load(all), { code, message });
       },
     })),
     {
-      name: "options that are none are refused",
+      name: "throws for options that are no object",
       run: () => {
         for (const options of [undefined, null, 5, "tcp://127.0.0.1:7788"]) {
           assert.throws(() => load(options as never), { code: "ERR_INVALID_OPTION" });
@@ -691,7 +690,7 @@ function misuseCases(): LoadCase[] {
       },
     },
     {
-      name: "more connections than descriptors are refused before any is opened, and the limit is named",
+      name: "throws when the limit on descriptors is too low, and names the limit",
       run: () => {
         const run = (): unknown => load({ target: "tcp://127.0.0.1:7788", connections: 9_999_999 });
         assert.throws(run, (error: { code: string; hint: string }) => {
@@ -707,8 +706,8 @@ function misuseCases(): LoadCase[] {
   ];
 }
 
-/** A server that ends each connection as soon as it has accepted it. */
-class EndingServer implements Disposable {
+/** A server that closes each connection when it has accepted it. */
+class ClosingServer implements Disposable {
   readonly #reactor = new Reactor({ engine: "epoll" });
   readonly target: string;
 
@@ -727,7 +726,7 @@ class EndingServer implements Disposable {
   }
 }
 
-/** An echo server that answers each message after so long. */
+/** An echo server that answers each message after a delay. */
 class SlowServer implements Disposable {
   readonly #reactor = new Reactor({ engine: "epoll" });
   readonly target: string;
@@ -751,8 +750,8 @@ class SlowServer implements Disposable {
   }
 }
 
-/** A target where nobody listens. */
-async function nobody(): Promise<string> {
+/** A target without a listener. */
+async function unusedTarget(): Promise<string> {
   using server = new FaultyServer({ sizeBytes: 1 });
   return server.target;
 }

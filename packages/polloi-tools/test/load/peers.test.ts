@@ -1,4 +1,4 @@
-/** The load client against servers that are not ours: socat, Python's socketserver, nginx. */
+/** The load client with independent servers: socat, Python's socketserver, nginx. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
@@ -25,7 +25,7 @@ with Server(("127.0.0.1", 0), Echo) as server:
     server.serve_forever()
 `;
 
-/** A port that is free now: these servers cannot be asked for the one they got. */
+/** A free port, since these servers do not report the port that they have bound. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -34,21 +34,21 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Waits until somebody listens. */
+/** Waits until the port accepts connections. */
 async function listening(port: number): Promise<void> {
   for (let i = 0; i < 1000; i++) {
-    const there = await new Promise<boolean>((resolve) => {
+    const isOpen = await new Promise<boolean>((resolve) => {
       const socket = connect(port, "127.0.0.1", () => resolve(true));
       socket.on("error", () => resolve(false));
       socket.on("connect", () => socket.destroy());
     });
-    if (there) return;
+    if (isOpen) return;
     await sleep(10);
   }
-  assert.fail(`nobody listens on ${port}`);
+  assert.fail(`no server listens on ${port}`);
 }
 
-async function assertSound(options: LoadOptions): Promise<void> {
+async function assertClean(options: LoadOptions): Promise<void> {
   const report = await load({ timeoutMs: 20_000, ...options }).finished;
   assert.ok(isClean(report), JSON.stringify(report));
   assert.equal(report.messages, options.messages);
@@ -60,8 +60,8 @@ test("socat echoes", { skip: needs("socat"), ...limits }, async () => {
   await using _ = new Program("socat", [where, "EXEC:cat"]);
   await listening(port);
   const target = `tcp://127.0.0.1:${port}`;
-  await assertSound({ target, connections: 5, messages: 100, pipeline: 3 });
-  await assertSound({ target, connections: 3, messages: 12, sizeBytes: 20_000, parts: 3 });
+  await assertClean({ target, connections: 5, messages: 100, pipeline: 3 });
+  await assertClean({ target, connections: 3, messages: 12, sizeBytes: 20_000, parts: 3 });
 });
 
 test("Python's socketserver echoes, a thread for each connection", {
@@ -71,11 +71,11 @@ test("Python's socketserver echoes, a thread for each connection", {
   await using server = new Program("python3", ["-c", PYTHON]);
   const [, port] = await server.says(/listening on (\d+)/);
   const target = `tcp://127.0.0.1:${port}`;
-  await assertSound({ target, connections: 40, messages: 400 });
-  await assertSound({ target, connections: 4, messages: 20, sizeBytes: 100_000, pipeline: 2 });
+  await assertClean({ target, connections: 40, messages: 400 });
+  await assertClean({ target, connections: 4, messages: 20, sizeBytes: 100_000, pipeline: 2 });
 });
 
-test("nginx answers every request, and ends connections after so many", {
+test("nginx answers every request, and closes connections after a number of them", {
   skip: needs("nginx"),
   ...limits,
 }, async () => {
@@ -110,8 +110,8 @@ test("nginx answers every request, and ends connections after so many", {
   await listening(port);
   for (const path of ["hello", "none"]) {
     const target = `http://127.0.0.1:${port}/${path}`;
-    await assertSound({ target, connections: 5, messages: 200 });
-    await assertSound({ target, connections: 5, messages: 200, pipeline: 4 });
+    await assertClean({ target, connections: 5, messages: 200 });
+    await assertClean({ target, connections: 5, messages: 200, pipeline: 4 });
   }
   const target = `http://127.0.0.1:${port}/there-is-no-such-page`;
   const report = await load({ target, connections: 2, messages: 20 }).finished;

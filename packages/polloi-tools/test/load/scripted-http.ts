@@ -1,28 +1,29 @@
 import { type Connection, type Listener, Reactor } from "polloi";
 
-/** How long a connection that ends "late" still takes requests. */
+/** Delay before a connection with the ending "late" is closed. */
 const LATE_MS = 100;
 
-/** What a request is answered with: bytes, when, and whether the connection ends then, or a while after. */
+/** The answer to a request. */
 export interface Script {
   readonly bytes: string;
-  /** Written in pieces of so many bytes, each in a turn of its own. */
+  /** Writes the bytes in pieces of this size, each in its own turn. */
   readonly pieceBytes?: number;
-  /** At once, if it is not given. */
+  /** Delay of the answer. */
   readonly afterMs?: number;
+  /** How the connection ends after the answer. */
   readonly ending?: "end" | "reset" | "late";
 }
 
-/** An HTTP server that answers what it is told to, right or wrong. */
+/** An HTTP server with scripted answers, valid or invalid. */
 export class ScriptedHttp implements Disposable {
   readonly reactor: Reactor = new Reactor({ engine: "epoll" });
   readonly listener: Listener;
   /** Everything that was received. */
   text = "";
-  /** How many connections there were. */
+  /** Number of connections accepted. */
   connections = 0;
 
-  /** @param answer - Given the number of the request on its connection, and in all. */
+  /** @param answer - Receives the index of the request on its connection, and among all requests. */
   constructor(answer: (request: number, of: number) => Script) {
     let all = 0;
     this.listener = this.reactor.listen<{ rest: string; requests: number; isLast: boolean }>({
