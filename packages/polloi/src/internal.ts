@@ -56,7 +56,7 @@ export {
   SYS,
   TIOCGPGRP,
 } from "./sys/abi.ts";
-export { Arena, type Location, type MemoryMap } from "./sys/arena.ts";
+export { Arena, type MemoryMap } from "./sys/arena.ts";
 export { allowedCores, pinToCores } from "./sys/cores.ts";
 export { openDescriptors, raiseDescriptorLimit } from "./sys/descriptors.ts";
 export type { Kernel } from "./sys/kernel.ts";

@@ -1,7 +1,6 @@
 import {
   type CompletionEntry,
   errnoCode,
-  type Location,
   type MemoryMap,
   type RingReader,
   type SubmissionEntry,
@@ -14,8 +13,6 @@ import {
   IORING_OP,
   IORING_POLL_ADD_MULTI,
   IORING_RECV_MULTISHOT,
-  IORING_REGISTER_PBUF_RING,
-  IORING_UNREGISTER_PBUF_RING,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
 } from "polloi/uring";
@@ -50,7 +47,6 @@ const MAX_QUIET = 1024;
 export class RingTrace {
   readonly #memory: MemoryMap;
   readonly #descriptors: Descriptors;
-  readonly #buffers: BufferAddresses;
   readonly #rings: RingReader;
   /** Pending operations, by ring and tag. */
   readonly #pending: Map<string, Pending> = new Map();
@@ -62,22 +58,14 @@ export class RingTrace {
     this.#rings = rings;
     this.#memory = rings.memory;
     this.#descriptors = descriptors;
-    this.#buffers = new BufferAddresses(rings.memory);
-  }
-
-  /** io_uring_register has succeeded. */
-  registered(fd: number, operation: number, address: number): void {
-    this.#buffers.registered(fd, operation, address);
   }
 
   closed(fd: number): void {
-    this.#buffers.closed(fd);
     for (const key of this.#pending.keys()) if (key.startsWith(`${fd}:`)) this.#pending.delete(key);
   }
 
   /** Returns the new submissions, before the kernel is entered. */
   submitted(ring: number, at: number): Untimed<SubmitEvent>[] {
-    this.#buffers.read(ring);
     return this.#rings.submissions(ring).map((submission) => this.#submitted(ring, submission, at));
   }
 
@@ -153,7 +141,9 @@ export class RingTrace {
     const buffer = flags >>> IORING_CQE_BUFFER_SHIFT;
     const group = pending?.group ?? 0;
     const length = Math.max(result, 0);
-    const address = hasBuffer ? this.#buffers.take(ring, group, buffer, length) : undefined;
+    const address = hasBuffer
+      ? this.#rings.receivedAt(ring, { group, number: buffer }, length)
+      : undefined;
     const multishot = operation === IORING_OP.ACCEPT || operation === IORING_OP.RECV || more;
     return {
       event: "complete",
@@ -202,84 +192,5 @@ function shownArgs(submission: SubmissionEntry, target: Pending | undefined): Sh
       return target === undefined ? [] : [nameOf(OPERATIONS, target.operation)];
     default:
       return fd < 0 ? [] : [fd, length];
-  }
-}
-
-/** The layout of a ring of provided buffers, in words of 32 bits and in halves of 16. io_uring_register(2) */
-const WORDS = 4;
-const HALVES = 8;
-const AT_NUMBER = 6;
-const AT_TAIL = 7;
-
-/** A group of buffers that was provided to the kernel. */
-interface Group {
-  readonly entries: Location;
-  readonly halves: Uint16Array;
-  readonly mask: number;
-  /** The number of entries that were read. */
-  seen: number;
-  /** The address of each buffer, by its number, and the bytes that are used. */
-  readonly starts: Map<number, number>;
-  readonly used: Map<number, number>;
-}
-
-/**
- * Finds received bytes. A completion has the number of a provided buffer, but not its address.
- *
- * @remarks
- * Entries are read before the kernel sees them, because it overwrites them with the remaining length of the buffer.
- */
-class BufferAddresses {
-  readonly #memory: MemoryMap;
-  readonly #groups: Map<string, Group> = new Map();
-
-  constructor(memory: MemoryMap) {
-    this.#memory = memory;
-  }
-
-  /** io_uring_register has succeeded, with a `struct io_uring_buf_reg` at `address`. */
-  registered(ring: number, operation: number, address: number): void {
-    const location = this.#memory.find(address);
-    if (location === undefined) return;
-    const { arena, offset } = location;
-    const entries = this.#memory.find(arena.getWord(offset));
-    const count = arena.u32[(offset >> 2) + 2] as number;
-    const key = `${ring}:${(arena.u32[(offset >> 2) + 3] as number) & 0xffff}`;
-    if (operation === IORING_UNREGISTER_PBUF_RING) this.#groups.delete(key);
-    if (operation !== IORING_REGISTER_PBUF_RING || entries === undefined) return;
-    this.#groups.set(key, {
-      entries,
-      halves: new Uint16Array(entries.arena.u8.buffer),
-      ...{ mask: count - 1, seen: 0, starts: new Map(), used: new Map() },
-    });
-  }
-
-  /** Reads the entries that were added. To be called before the kernel is entered. */
-  read(ring: number): void {
-    for (const [key, group] of this.#groups) {
-      if (!key.startsWith(`${ring}:`)) continue;
-      const { entries, halves, mask, starts, used } = group;
-      const tail = halves[(entries.offset >> 1) + AT_TAIL] as number;
-      for (; (group.seen & 0xffff) !== tail; group.seen++) {
-        const index = group.seen & mask;
-        const number = halves[(entries.offset >> 1) + index * HALVES + AT_NUMBER] as number;
-        starts.set(number, entries.arena.getWord(entries.offset + index * WORDS * 4));
-        used.set(number, 0);
-      }
-    }
-  }
-
-  /** Returns the address of the next `length` bytes of a buffer. To be called for each completion, in order. */
-  take(ring: number, group: number, number: number, length: number): number | undefined {
-    const given = this.#groups.get(`${ring}:${group}`);
-    const start = given?.starts.get(number);
-    if (given === undefined || start === undefined) return undefined;
-    const used = given.used.get(number) ?? 0;
-    given.used.set(number, used + length);
-    return start + used;
-  }
-
-  closed(ring: number): void {
-    for (const key of this.#groups.keys()) if (key.startsWith(`${ring}:`)) this.#groups.delete(key);
   }
 }

@@ -145,7 +145,7 @@ export class Tracer {
     const [number = 0, ...args] = done.args;
     const { result, end } = done;
     const call = `${nameOf(SYSCALLS, number)}`;
-    const [first = -1, second = 0, third = 0] = args;
+    const [first = -1] = args;
     if (call === "io_uring_setup" && result >= 0) this.#descriptors.named(result, "ring");
     this.#log.add(
       {
@@ -158,7 +158,6 @@ export class Tracer {
       end,
     );
     if (call !== "io_uring_register") return;
-    if (result >= 0) this.#rings.registered(first, second, third);
     // A cancellation completes operations.
     this.#completions(first, end);
   }

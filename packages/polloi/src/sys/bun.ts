@@ -240,7 +240,7 @@ class BunThread implements WaitingThread {
     };
     this.#release();
     const worker = new Worker(WAITER, { eval: true, workerData });
-    // The first message only tells that it has started.
+    // The first message only reports that it has started.
     worker.once("message", () => {
       clearInterval(this.#timer);
       worker.on("message", this.#onReady);

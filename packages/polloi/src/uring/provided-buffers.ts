@@ -23,11 +23,11 @@ export interface ProvidedBuffersOptions {
 }
 
 /** Words of 32 bits, and of 16, in an entry: address, length, number of the buffer. */
-const WORDS = 4;
-const HALVES = 8;
-const AT_NUMBER = 6;
+export const WORDS = 4;
+export const HALVES = 8;
+export const AT_NUMBER = 6;
 /** The tail lives in the padding of the first entry. */
-const AT_TAIL = 7;
+export const AT_TAIL = 7;
 
 /**
  * Memory that the kernel receives into, a buffer taken for each receive when its bytes are there and not

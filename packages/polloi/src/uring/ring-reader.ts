@@ -1,13 +1,20 @@
 import { SYS } from "../sys/abi.ts";
-import { type Arena, MemoryMap } from "../sys/arena.ts";
+import { type Arena, type Location, MemoryMap } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { type MappedFile, proxyKernel } from "../sys/kernel-proxy.ts";
 import type { Libc } from "../sys/libc.ts";
-import { IORING_OFF_SQ_RING, IORING_OFF_SQES, IORING_OP, IOSQE_IO_LINK } from "./constants.ts";
+import {
+  IORING_OFF_SQ_RING,
+  IORING_OFF_SQES,
+  IORING_OP,
+  IORING_REGISTER_PBUF_RING,
+  IORING_UNREGISTER_PBUF_RING,
+  IOSQE_IO_LINK,
+} from "./constants.ts";
+import { AT_NUMBER, AT_TAIL, HALVES, WORDS } from "./provided-buffers.ts";
 import { COMPLETION_BYTES, CQ, PARAMS, PARAMS_BYTES, SQ, SUBMISSION_BYTES } from "./raw-ring.ts";
+import { AT_LIMIT, FLAGS_SHIFT, PRIORITY_SHIFT } from "./submissions.ts";
 
-const FLAGS_SHIFT = 8;
-const PRIORITY_SHIFT = 16;
 const LINK = IOSQE_IO_LINK << FLAGS_SHIFT;
 
 /** The words of a submission, 32 bits each, as the drawing in submissions.ts has them. */
@@ -19,7 +26,7 @@ const AT = {
   operationFlags: 7,
   tag: 8,
   group: 10,
-  limit: 11,
+  limit: AT_LIMIT,
   end: 16,
 } as const;
 
@@ -185,6 +192,46 @@ export interface RingHooks {
   readonly completed?: (entry: CompletionEntry) => void;
 }
 
+/**
+ * A group of buffers that a program provides, and the addresses of what the kernel receives into them.
+ *
+ * @remarks
+ * A completion contains the number of a buffer, but not its address. Entries are read before the kernel sees them,
+ * because it overwrites them with the remaining length of the buffer.
+ */
+class BufferGroup {
+  readonly #entries: Location;
+  readonly #halves: Uint16Array;
+  readonly #mask: number;
+  /** The number of entries that were read. */
+  #read = 0;
+  /** The address of the next byte of each buffer, by its number. */
+  readonly #addresses: Map<number, number> = new Map();
+
+  constructor(entries: Location, count: number) {
+    this.#entries = entries;
+    this.#halves = new Uint16Array(entries.arena.u8.buffer);
+    this.#mask = count - 1;
+  }
+
+  /** Reads the entries that were added. */
+  read(): void {
+    const { arena, offset } = this.#entries;
+    const tail = this.#halves[(offset >> 1) + AT_TAIL] as number;
+    for (; (this.#read & 0xffff) !== tail; this.#read++) {
+      const index = this.#read & this.#mask;
+      const number = this.#halves[(offset >> 1) + index * HALVES + AT_NUMBER] as number;
+      this.#addresses.set(number, arena.getWord(offset + index * WORDS * 4));
+    }
+  }
+
+  take(number: number, length: number): number | undefined {
+    const address = this.#addresses.get(number);
+    if (address !== undefined) this.#addresses.set(number, address + length);
+    return address;
+  }
+}
+
 /** One ring as its shared memory shows it, and how far it was read. */
 class Queues {
   readonly #params: Uint32Array;
@@ -194,6 +241,8 @@ class Queues {
   #completed = 0;
   /** The results of operations that a hook has refused, by tag. Sends of one stream share a tag. */
   readonly refused: Map<string, number[]> = new Map();
+  /** The groups of provided buffers, by their number. */
+  readonly buffers: Map<number, BufferGroup> = new Map();
 
   constructor(params: Uint32Array) {
     this.#params = params;
@@ -281,25 +330,66 @@ export class RingReader {
     return this.#rings.get(fd)?.completions() ?? [];
   }
 
+  /**
+   * The address of bytes that were received into a provided buffer. To be called once for each completion with a
+   * buffer, in order, because receives may share a buffer.
+   *
+   * @param buffer - The group and the number of the buffer.
+   * @param length - The number of bytes that were received.
+   */
+  receivedAt(
+    fd: number,
+    buffer: { readonly group: number; readonly number: number },
+    length: number,
+  ): number | undefined {
+    return this.#rings.get(fd)?.buffers.get(buffer.group)?.take(buffer.number, length);
+  }
+
   #calls(libc: Libc): Partial<Libc> {
     return {
       close: (fd) => {
         this.#rings.delete(fd);
         return libc.close(fd);
       },
-      syscall: (number, first, second, ...rest) => {
-        const { submitting, completed } = this.#hooks;
+      syscall: (number, first, second, third, ...rest) => {
+        if (number === SYS.io_uring_setup) {
+          const fd = libc.syscall(number, first, second, third, ...rest);
+          if (fd >= 0) this.#setUp(fd, second);
+          return fd;
+        }
         const ring = this.#rings.get(first);
-        const enters = number === SYS.io_uring_enter && ring !== undefined;
-        if (enters && submitting !== undefined) this.#submitting(ring, submitting);
-        const result = libc.syscall(number, first, second, ...rest);
-        if (number === SYS.io_uring_setup && result >= 0) this.#setUp(result, second);
-        // io_uring_register completes what it cancels.
-        const completes = enters || (number === SYS.io_uring_register && ring !== undefined);
-        if (completes && (submitting ?? completed) !== undefined) this.#completed(ring);
+        const enters = number === SYS.io_uring_enter;
+        if (ring === undefined || (!enters && number !== SYS.io_uring_register)) {
+          return libc.syscall(number, first, second, third, ...rest);
+        }
+        if (enters) this.#entering(ring);
+        const result = libc.syscall(number, first, second, third, ...rest);
+        if (!enters && result >= 0) this.#registered(ring, second, third);
+        // io_uring_register completes the operations that it cancels.
+        this.#completed(ring);
         return result;
       },
     };
+  }
+
+  #entering(ring: Queues): void {
+    for (const group of ring.buffers.values()) group.read();
+    const { submitting } = this.#hooks;
+    if (submitting !== undefined) this.#submitting(ring, submitting);
+  }
+
+  #registered(ring: Queues, operation: number, argument: number): void {
+    const added = operation === IORING_REGISTER_PBUF_RING;
+    if (!added && operation !== IORING_UNREGISTER_PBUF_RING) return;
+    const location = this.memory.find(argument);
+    if (location === undefined) return;
+    // struct io_uring_buf_reg: the address of the entries, their number, the group.
+    const { arena, offset } = location;
+    const count = arena.u32[(offset >> 2) + 2] as number;
+    const group = (arena.u32[(offset >> 2) + 3] as number) & 0xffff;
+    const entries = this.memory.find(arena.getWord(offset));
+    if (added && entries !== undefined) ring.buffers.set(group, new BufferGroup(entries, count));
+    else ring.buffers.delete(group);
   }
 
   #setUp(fd: number, params: number): void {
@@ -329,13 +419,16 @@ export class RingReader {
   }
 
   #completed(ring: Queues): void {
+    const { submitting, completed } = this.#hooks;
+    // Without hooks, the completions are for the caller to read.
+    if (submitting === undefined && completed === undefined) return;
     for (const entry of ring.completions()) {
       const results = ring.refused.get(entry.tag);
       if (results !== undefined && entry.result === 0 && entry.flags === 0) {
         entry.result = results.shift() as number;
         if (results.length === 0) ring.refused.delete(entry.tag);
       }
-      this.#hooks.completed?.(entry);
+      completed?.(entry);
     }
   }
 }

@@ -23,10 +23,10 @@ export interface SubmissionOffsets {
 const WORDS = 16;
 
 /** Multishot operations say so in the 16 bits that once were an I/O priority. */
-const PRIORITY_SHIFT = 16;
+export const PRIORITY_SHIFT = 16;
 /** The word that limits a multishot receive: `optlen`. */
-const AT_LIMIT = 11;
-const FLAGS_SHIFT = 8;
+export const AT_LIMIT = 11;
+export const FLAGS_SHIFT = 8;
 
 const ACCEPT: number = IORING_OP.ACCEPT | (IORING_ACCEPT_MULTISHOT << PRIORITY_SHIFT);
 const RECEIVE_ONCE: number = IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT);

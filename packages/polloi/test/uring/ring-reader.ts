@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { opening } from "../../../../test/support/descriptors.ts";
 import type { Suite } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import { SysError } from "../../src/base/sys-error.ts";
 import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import { kernel } from "../../src/sys/open.ts";
-import { IORING_OP, IOSQE_IO_LINK } from "../../src/uring/constants.ts";
+import { IORING_CQE_BUFFER_SHIFT, IORING_OP, IOSQE_IO_LINK } from "../../src/uring/constants.ts";
+import { ProvidedBuffers } from "../../src/uring/provided-buffers.ts";
 import { RawRing } from "../../src/uring/raw-ring.ts";
 import { RingReader } from "../../src/uring/ring-reader.ts";
 
@@ -146,6 +148,35 @@ export function ringReaderConformance(): Suite {
           assert.deepEqual([completed(first), completed(second)], [["0:0", "0:2"], []]);
           assert.deepEqual(completed(first), []);
         },
+      },
+      {
+        name: "received bytes are found in provided buffers, also when receives share a buffer",
+        run: opening((opened) => {
+          const reader = new RingReader(kernel);
+          using ring = new RawRing({ entries: 8, kernel: reader.kernel });
+          const options = { group: 3, bufferBytes: 4096, maxBuffers: 2, firstBuffers: 2 };
+          const buffers = ProvidedBuffers.register(ring, reader.kernel, options);
+          assert.ok(typeof buffers !== "number", `${buffers}`);
+          const [mine, theirs] = opened.pair();
+          for (let i = 0; i < 30; i++) {
+            theirs.write(512);
+            ring.submissions.receive(mine.fileno(), 3, i, 0);
+            ring.enter(1, 1000);
+            const [completion, ...others] = reader.completions(ring.fileno());
+            assert.ok(completion !== undefined && others.length === 0);
+            const { flags, result } = completion;
+            const number = flags >>> IORING_CQE_BUFFER_SHIFT;
+            const address = reader.receivedAt(ring.fileno(), { group: 3, number }, result);
+            const offset = buffers.take(flags, result);
+            assert.deepEqual([result, address], [512, buffers.memory.address + offset]);
+            resultsOf(ring);
+            buffers.drop(buffers.numberAt(offset));
+            buffers.publish();
+          }
+          assert.equal(reader.receivedAt(ring.fileno(), { group: 4, number: 0 }, 1), undefined);
+          buffers.close();
+          assert.equal(reader.receivedAt(ring.fileno(), { group: 3, number: 0 }, 1), undefined);
+        }),
       },
       {
         name: "a ring that takes the descriptor of a closed one is read from its beginning",
