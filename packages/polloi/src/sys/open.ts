@@ -14,11 +14,11 @@ export function openKernel(): Kernel {
   const { arch, platform } = process;
   if (platform !== "linux") {
     throw new UnsupportedError(
-      `polloi needs Linux: select, poll, epoll and their kin are called directly, and this is ${platform}`,
+      `polloi requires Linux, because it makes Linux system calls directly; this is ${platform}`,
     );
   }
   if (arch !== "x64" && arch !== "arm64") {
-    throw new UnsupportedError(`polloi knows the ABI of x64 and arm64, and this is ${arch}`);
+    throw new UnsupportedError(`polloi supports x64 and arm64; this is ${arch}`);
   }
   if ("Bun" in globalThis) return openBun();
   if ("Deno" in globalThis) return openDeno();

@@ -30,19 +30,19 @@ test("the same import works on this platform", () => {
   assert.deepEqual(importing(OPEN, ""), { line: "imported", status: 0 });
 });
 
-test("not on Linux, the line names the platform", () => {
+test("on another system than Linux, the line names the platform", () => {
   const prelude = `Object.defineProperty(process, "platform", { value: "darwin" });`;
   assert.equal(
     importing(OPEN, prelude).line,
-    "UnsupportedError ERR_UNSUPPORTED_PLATFORM polloi needs Linux: select, poll, epoll and their kin are called directly, and this is darwin",
+    "UnsupportedError ERR_UNSUPPORTED_PLATFORM polloi requires Linux, because it makes Linux system calls directly; this is darwin",
   );
 });
 
-test("on a processor whose ABI is not known, the line names it", () => {
+test("on an unsupported processor, the line names it", () => {
   const prelude = `Object.defineProperty(process, "arch", { value: "riscv64" });`;
   assert.equal(
     importing(OPEN, prelude).line,
-    "UnsupportedError ERR_UNSUPPORTED_PLATFORM polloi knows the ABI of x64 and arm64, and this is riscv64",
+    "UnsupportedError ERR_UNSUPPORTED_PLATFORM polloi supports x64 and arm64; this is riscv64",
   );
 });
 

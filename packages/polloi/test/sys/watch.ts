@@ -39,7 +39,7 @@ class Signal {
   }
 
   /** Resolves once a watch reports that it is readable. */
-  async told(): Promise<void> {
+  async report(): Promise<void> {
     let calls = 0;
     this.put();
     this.on(() => {
@@ -298,7 +298,7 @@ export function watchConformance(): Suite {
         run: async () => {
           const cycle = async () => {
             using signal = new Signal();
-            await signal.told();
+            await signal.report();
           };
           await cycle();
           const before = descriptors();
@@ -364,7 +364,7 @@ export function watchConformance(): Suite {
             (error) => error instanceof SysError && error.code === "EBADF",
           );
           using signal = new Signal();
-          await signal.told();
+          await signal.report();
         },
       },
       {
