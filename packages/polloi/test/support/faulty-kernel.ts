@@ -35,7 +35,7 @@ export function randomFrom(seed: number): () => number {
  * @remarks
  * It keeps the guarantees of the real one. After a send or receive that was cut short here, an edge-triggered
  * descriptor is reported again, as it would be once it is ready again. Modifying it in its epoll set makes the
- * kernel check it anew.
+ * kernel check it again.
  */
 export function faultyKernel(seed: number): Kernel {
   const random = randomFrom(seed);
@@ -101,7 +101,7 @@ export function faultyKernel(seed: number): Kernel {
 }
 
 /**
- * A kernel whose sends fail for good before any byte has gone, on every engine.
+ * A kernel whose sends fail before any byte is sent, on every engine.
  *
  * @remarks
  * On a ring, the operations linked behind a failed send do not begin, as in the real kernel.
