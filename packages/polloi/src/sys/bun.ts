@@ -196,21 +196,21 @@ class BunThread implements WaitingThread {
     this.#worker?.unref();
   }
 
+  end(): boolean {
+    // The worker must have left the set before the set is closed.
+    if (this.#worker !== undefined) return false;
+    clearInterval(this.#timer);
+    this.#release();
+    return true;
+  }
+
   #poll(): void {
     const { address, u32 } = this.#scratch;
     const count = this.#libc.epoll_wait(this.#epoll, address, MAX_READY, 0);
-    const tags = tagsOf(u32, Math.max(count, 0));
-    if (this.#worker !== undefined) {
-      // The end is for the worker, which must have left the set before the set is closed.
-      this.#onReady(tags.filter((tag) => tag !== END));
-    } else if (tags.includes(END)) {
-      clearInterval(this.#timer);
-      this.#release();
-      this.#onReady(tags);
-    } else {
-      this.#onReady(tags);
-      if (++this.#polls % POLLS_BEFORE_WORKER === 0 && this.#reserve()) this.#startWorker();
-    }
+    // Only the worker reports the end: the set is closed when the worker no longer waits for it.
+    this.#onReady(tagsOf(u32, Math.max(count, 0)).filter((tag) => tag !== END));
+    if (this.#worker !== undefined) return;
+    if (++this.#polls % POLLS_BEFORE_WORKER === 0 && this.#reserve()) this.#startWorker();
   }
 
   /** @returns Whether enough descriptors for a worker are reserved. */
@@ -240,10 +240,11 @@ class BunThread implements WaitingThread {
     };
     this.#release();
     const worker = new Worker(WAITER, { eval: true, workerData });
-    // The first message only reports that it has started.
-    worker.once("message", () => {
+    // The first message has no tags and reports that the worker waits. One listener receives all messages, because
+    // a listener that is added later keeps the process alive again, in spite of unref().
+    worker.on("message", (tags: readonly number[]) => {
       clearInterval(this.#timer);
-      worker.on("message", this.#onReady);
+      this.#onReady(tags);
     });
     if (!this.#referenced) worker.unref();
     this.#worker = worker;

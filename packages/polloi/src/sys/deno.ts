@@ -158,6 +158,8 @@ function startThread(
       referenced = false;
       core?.unrefOpPromise(pending);
     },
+    // A call is always in flight.
+    end: () => false,
   };
 }
 

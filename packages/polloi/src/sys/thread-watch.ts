@@ -30,6 +30,13 @@ export interface WaitingThread {
   /** Keeps the process alive while it waits. This is the default. */
   ref(): void;
   unref(): void;
+  /**
+   * Called when the last watch of the set is stopped.
+   *
+   * @returns Whether nothing waits for the set any more, so that it can be closed. If not, the thread reports
+   * {@link END} when it has become ready.
+   */
+  end(): boolean;
 }
 
 /**
@@ -167,12 +174,8 @@ class WatchSet {
 
   #ready(tags: readonly number[]): void {
     for (const tag of tags) {
-      if (tag === END) {
-        this.#kernel.libc.close(this.#epoll);
-        this.#kernel.libc.close(this.#endSignal);
-      } else {
-        this.#turns.get(tag)?.();
-      }
+      if (tag === END) this.#close();
+      else this.#turns.get(tag)?.();
     }
   }
 
@@ -183,12 +186,21 @@ class WatchSet {
     else if (this.#referenced === 0) this.#thread.unref();
   }
 
-  /** Ends the thread. The set is closed when the thread has reported {@link END} and waits no longer. */
+  /** Closes the set. While a thread waits for it, the set is closed when the thread has reported {@link END}. */
   #end(): void {
     const { libc, scratch } = this.#kernel;
     this.ended = true;
-    scratch.setWord(0, 1);
-    libc.write(this.#endSignal, scratch.address, 8);
+    if (this.#thread.end()) {
+      this.#close();
+    } else {
+      scratch.setWord(0, 1);
+      libc.write(this.#endSignal, scratch.address, 8);
+    }
+  }
+
+  #close(): void {
+    this.#kernel.libc.close(this.#epoll);
+    this.#kernel.libc.close(this.#endSignal);
   }
 
   #control(operation: number, fd: number, mask: number, tag: number): number {

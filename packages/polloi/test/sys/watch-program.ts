@@ -42,6 +42,11 @@ switch (mode) {
     // After the loop had time to fall asleep with the watch active.
     setTimeout(() => watch.unref(), ASLEEP_MS);
     break;
+  case "unref-first":
+    // Something else keeps the process alive for long enough for the loop to fall asleep.
+    watch.unref();
+    setTimeout(() => {}, ASLEEP_MS);
+    break;
   case "unref-busy":
     put();
     setTimeout(() => watch.unref(), 20);

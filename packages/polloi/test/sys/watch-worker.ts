@@ -8,6 +8,7 @@ const eventfd = (): number => kernel.libc.eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)
 function once(fd: number): void {
   const watch = kernel.watch(fd, () => {
     watch.stop();
+    kernel.libc.close(fd);
     parentPort?.postMessage("served");
     return false;
   });
