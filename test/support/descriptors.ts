@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { readdirSync, readlinkSync } from "node:fs";
 import type { HasFileno } from "../../packages/polloi/src/base/descriptor.ts";
 import { ERRNO } from "../../packages/polloi/src/base/errno.ts";
@@ -144,6 +145,25 @@ export function descriptors(): number {
 }
 
 /**
+ * Fails unless `count` descriptors up to `maxFd` are free, which a case with many descriptors needs on select. The
+ * message names what is open, because an earlier case has left it.
+ */
+export function assertRoom(count: number, maxFd: number): void {
+  if (maxFd > 0xffff) return;
+  const taken = readdirSync("/proc/self/fd").filter((fd) => Number(fd) <= maxFd);
+  const free = maxFd + 1 - taken.length;
+  if (free >= count) return;
+  const kinds = new Map<string, number>();
+  for (const kind of taken.map((fd) => target(fd).replace(/:?\[\d+\]$/, ""))) {
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  const open = [...kinds].map(([kind, times]) => `${times} ${kind}`).join(", ");
+  assert.fail(
+    `The case needs ${count} descriptors up to ${maxFd}, and ${free} are free; open are ${open}`,
+  );
+}
+
+/**
  * How many descriptors are open: under Deno only how many sockets there are, since it leaves an epoll set
  * and a counter behind with each worker, and with one that it cannot end a copy of a socket of its own.
  */
@@ -153,7 +173,7 @@ export function held(): number {
   return new Set(fds.map(target).filter((path) => path.startsWith("socket:"))).size;
 }
 
-/** What a descriptor is of: `socket:[` and its number. */
+/** What a descriptor is of: `socket:[` and its number, or a path. */
 function target(fd: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);

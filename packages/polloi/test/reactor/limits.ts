@@ -269,6 +269,7 @@ export function limitCases(variant: Variant): Case[] {
         },
         close: (_it, why) => void errors.push(why),
       });
+      rig.assertRoom(2 * PEERS);
       peers = Array.from({ length: PEERS }, () => rig.peer(listener));
       await rig.until("accepted", () => all.length === PEERS);
       for (const within of ["the program", "a call-back"]) {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { setImmediate as nextImmediate, setTimeout as sleep } from "node:timers/promises";
+import { assertRoom } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import type { EngineName, Trigger } from "../../src/engine/engine.ts";
 import { type Listener, type ListenOptions, Reactor } from "../../src/index.ts";
 import { SO_LINGER, SOL_SOCKET } from "../../src/socket/constants.ts";
 import { Socket } from "../../src/socket/socket.ts";
-import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK, FD_SETSIZE } from "../../src/sys/abi.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import type { Libc } from "../../src/sys/libc.ts";
@@ -89,6 +90,11 @@ export class Rig {
   pump(peer: Peer): Peer {
     this.#peers.push(peer);
     return peer;
+  }
+
+  /** Fails by name if select cannot hold `count` descriptors more. */
+  assertRoom(count: number): void {
+    if (this.variant.engine === "select") assertRoom(count, FD_SETSIZE - 1);
   }
 
   /** Closes `fd` in the end. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  assertRoom,
   closedFd,
   interrupted,
   type Opened,
@@ -256,8 +257,9 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         name: "when more are ready than a batch holds, every one has its turn",
         run: using((poller, opened) => {
           const many = 100;
+          assertRoom(many, capabilities.maxFd);
           for (let tag = 0; tag < many; tag++) {
-            poller.add(opened.counter(1).fileno(), POLLIN, tag);
+            assert.equal(poller.add(opened.counter(1).fileno(), POLLIN, tag), 0);
           }
           const batch = new ReadyBatch(7);
           const seen = new Set<number>();
@@ -271,9 +273,11 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
       {
         name: "removing any one of many leaves the others as they were",
         run: using((poller, opened) => {
+          assertRoom(600, capabilities.maxFd);
           const many = Array.from({ length: 600 }, () => opened.counter(1));
           many.forEach((it, tag) => {
-            poller.add(it.fileno(), tag % 2 === 0 ? POLLIN : POLLOUT, tag);
+            const added = poller.add(it.fileno(), tag % 2 === 0 ? POLLIN : POLLOUT, tag);
+            assert.equal(added, 0, `${name}: add of descriptor ${it.fileno()}`);
           });
           const expected = new Map(many.map((_, tag) => [tag, tag % 2 === 0 ? POLLIN : POLLOUT]));
           for (let tag = 0; tag < many.length; tag += 3) {
