@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runtimes } from "./runtimes/installed.ts";
 
-const DIST: string = fileURLToPath(new URL("../..", import.meta.url));
+const DIST: string = fileURLToPath(new URL("..", import.meta.url));
 const ESBUILD: string = join(DIST, "../node_modules/esbuild/bin/esbuild");
 /** The program, the module of its workers, and the thread in which polloi runs that module. */
 const ENTRIES: readonly string[] = [
