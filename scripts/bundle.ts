@@ -4,10 +4,11 @@
  *
  * @remarks
  * An entry point that loads one file instead of a hundred starts in a third of the time. Source maps point at the
- * TypeScript in `src`, which is part of each package. Modules that threads and child processes load are entry
+ * TypeScript in `src`, which is part of each package. So are the README, the changelog and the licence of the
+ * workspace: they are copied, with links that lead to the repository. Modules that threads and child processes load are entry
  * points too. They are found beside the file that starts them, so all entry points lie in one folder.
  */
-import { cpSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -57,6 +58,10 @@ const PACKAGES: readonly Package[] = [
   },
 ];
 
+/** Pages of the workspace that are part of each package. */
+const PAGES = ["README.md", "CHANGELOG.md", "LICENSE"];
+const REPOSITORY = "https://github.com/polloi/polloi";
+
 for (const { name, entries, external } of PACKAGES) {
   const folder = join(ROOT, "packages", name);
   const out = join(folder, "dist");
@@ -81,11 +86,22 @@ for (const { name, entries, external } of PACKAGES) {
     logLevel: "warning",
   });
   copyDeclarations(join(ROOT, "dist/packages", name, "src"), join(out, "types"));
+  copyPages(folder);
 }
 
 function copyDeclarations(from: string, to: string): void {
   const names = readdirSync(from, { recursive: true, encoding: "utf8" });
   for (const file of names.filter((it) => it.endsWith(".d.ts") && !/\.test\./.test(basename(it)))) {
     cpSync(join(from, file), join(to, file));
+  }
+}
+
+function copyPages(to: string): void {
+  for (const page of PAGES) {
+    const text = readFileSync(join(ROOT, page), "utf8");
+    const linked = text.replace(/(!?)(\[[^\]]*\]\()(?!https?:|#)/g, (_, image, start) => {
+      return `${image}${start}${REPOSITORY}/${image === "" ? "blob" : "raw"}/main/`;
+    });
+    writeFileSync(join(to, page), linked);
   }
 }

@@ -1,9 +1,9 @@
 /** What `npm pack` makes, installed in an empty project: as someone else gets it. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { execPath, stderr } from "node:process";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -126,4 +126,50 @@ test("its command is there", (t) => {
   const command = join(project, "node_modules/.bin/polloi");
   const { stdout, status } = spawnSync(command, ["--version"], { encoding: "utf8" });
   assert.deepEqual({ status, stdout }, { status: 0, stdout: "0.1.0\n" });
+});
+
+/** The files of an installed package, relative to it. */
+function filesOf(name: string): Set<string> {
+  const folder = join(project, "node_modules", name);
+  const all = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return new Set(all.filter((file) => !file.startsWith("node_modules")));
+}
+
+for (const name of ["polloi", "polloi-tools"]) {
+  test(`${name} has every source that its source maps name, and its own pages`, (t) => {
+    if (failure !== undefined) return t.skip(failure);
+    const files = filesOf(name);
+    const maps = [...files].filter((file) => file.endsWith(".map"));
+    assert.ok(maps.length > 10, `only ${maps.length} source maps`);
+    const missing = maps.flatMap((map) => {
+      const text = readFileSync(join(project, "node_modules", name, map), "utf8");
+      const { sources } = JSON.parse(text) as { sources: string[] };
+      return sources.filter((source) => !files.has(join(dirname(map), source)));
+    });
+    assert.deepEqual(missing, []);
+    for (const page of ["README.md", "CHANGELOG.md", "LICENSE"]) {
+      assert.ok(files.has(page), `${page} is missing`);
+      const text = readFileSync(join(project, "node_modules", name, page), "utf8");
+      for (const [, link = ""] of text.matchAll(/\]\(([^)]*)\)/g)) {
+        assert.match(link, /^(https?:|#)/, `${page} links to ${link}`);
+      }
+    }
+  });
+}
+
+test("every page that a help names is in the repository, and none is named by a path", (t) => {
+  if (failure !== undefined) return t.skip(failure);
+  const command = join(project, "node_modules/.bin/polloi");
+  const commands = ["", "serve", "connect", "load", "doctor", "lab", "lab idle", "trace serve"];
+  let found = 0;
+  for (const each of [...commands, "lab models", "lab engines"]) {
+    const args = [...each.split(" ").filter((word) => word !== ""), "--help"];
+    const { stdout } = spawnSync(command, args, { encoding: "utf8" });
+    for (const [page, path] of stdout.matchAll(/\S*?(\bdocs\/[\w/-]+\.md)/g)) {
+      assert.match(page, /^https:\/\/github\.com\/polloi\/polloi\/blob\/main\/docs\//, each);
+      assert.ok(existsSync(join(ROOT, path as string)), `${each} names ${path}`);
+      found++;
+    }
+  }
+  assert.ok(found >= 6, `only ${found} pages are named`);
 });

@@ -193,6 +193,11 @@ function endpoint(text: string): Endpoint {
   }
 }
 
+/** The address of a page of the documentation, which is not part of the package. */
+export function page(name: string): string {
+  return `https://github.com/polloi/polloi/blob/main/docs/${name}.md`;
+}
+
 /**
  * The format of durations, as the help states it.
  *

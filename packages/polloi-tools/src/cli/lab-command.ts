@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { DURATIONS, duration, listOf, notEmpty, wholeNumberFrom } from "./flags.ts";
+import { DURATIONS, duration, listOf, notEmpty, page, wholeNumberFrom } from "./flags.ts";
 import type { IdleFlags, ServingFlags } from "./lab.ts";
 
 const LAB_EXAMPLES = `
@@ -9,7 +9,7 @@ Examples:
   polloi lab models --html models.html    five serving models, up to 10,000 connections
   polloi lab engines --quick              select, poll, epoll and io_uring under one server
 
-docs/measuring.md describes how to measure reliably.`;
+How to measure reliably: ${page("measuring")}`;
 
 const IDLE_EXAMPLES = `
 Examples:
@@ -21,7 +21,8 @@ Examples:
   polloi lab idle --from idle.json --svg idle.svg   the chart again, without measuring
 
 ${DURATIONS}
---html and --svg need echarts: npm install echarts@6. docs/lab.md describes what is measured.`;
+--html and --svg need echarts: npm install echarts@6.
+What is measured: ${page("lab")}`;
 
 const MODELS_EXAMPLES = `
 Examples:
@@ -31,7 +32,8 @@ Examples:
   polloi lab models --models thread,event --connections 200
 
 ${DURATIONS}
---html and --svg need echarts: npm install echarts@6. docs/lab.md describes what is measured.`;
+--html and --svg need echarts: npm install echarts@6.
+What is measured: ${page("lab")}`;
 
 const ENGINES_EXAMPLES = `
 Examples:
@@ -40,7 +42,8 @@ Examples:
   polloi lab engines --engines poll,epoll --connections 10,5000 --rounds 9
 
 ${DURATIONS}
---html and --svg need echarts: npm install echarts@6. docs/lab.md describes what is measured.`;
+--html and --svg need echarts: npm install echarts@6.
+What is measured: ${page("lab")}`;
 
 /** Maximum number of sockets. The limit on descriptors is usually lower. */
 const MAX_SOCKETS = 1_000_000;

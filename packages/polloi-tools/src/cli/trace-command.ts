@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { notEmpty } from "./flags.ts";
+import { notEmpty, page } from "./flags.ts";
 import type { PrepareFlags } from "./serve-command.ts";
 import type { ServeFlags } from "./service.ts";
 import type { TraceFlags } from "./trace.ts";
@@ -26,7 +26,7 @@ Format:
     #3        submit SEND(9, 64)                   io_uring: an operation that is submitted, without a call
     #3        done   RECV(9) = 64                  io_uring: an operation that the kernel has completed
 Connections are numbered in the order of accept. A slow reader of the trace slows the server down. If the
-reader ends, the trace ends and the server continues. docs/trace.md has more.`;
+reader ends, the trace ends and the server continues. More: ${page("trace")}`;
 
 /** The flags of `polloi trace serve`. */
 type TraceServeFlags = ServeFlags & TraceFlags;
