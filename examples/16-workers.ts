@@ -28,7 +28,7 @@ if (isMainThread) {
     startWorkers({
       module: import.meta.url,
       listen: { host: "127.0.0.1", port: portArgument(10_000) },
-      crashed: ({ index, error }) => console.error(`worker ${index} crashed: ${error.message}`),
+      exited: ({ index, error }) => console.error(`worker ${index} exited: ${error.message}`),
     }),
   );
   console.log(`listening on 127.0.0.1:${pool.port} with ${pool.workers.length} workers`);

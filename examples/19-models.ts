@@ -25,7 +25,7 @@ async function main(port: number, model: ModelName): Promise<void> {
       model,
       module: import.meta.url,
       listen: { host: "127.0.0.1", port },
-      died: ({ kind, id, error }) => console.error(`${kind} ${id} died: ${error.message}`),
+      exited: ({ kind, id, error }) => console.error(`${kind} ${id} exited: ${error.message}`),
       limitReached: (most) => console.error(`all ${most} are busy: the next ones wait`),
     }),
   );

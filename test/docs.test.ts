@@ -157,10 +157,8 @@ const GIVEN: Readonly<Record<string, string>> = {
     "declare const socket: import('polloi/socket').Socket;",
   "packages/polloi/src/selectors/batch.ts":
     "type Handler = (events: number) => void; declare const selector: import('polloi/selectors').Selector<Handler>;",
-  "packages/polloi/src/pool/model-module.ts":
-    "import type { ModelConnection, ModelLoop, Stoppable } from 'polloi/models';",
-  "packages/polloi/src/pool/worker-module.ts":
-    "import type { Connection } from 'polloi'; import type { PoolWorker } from 'polloi/workers';",
+  "packages/polloi/src/pool/module.ts":
+    "import type { Connection } from 'polloi'; import type { ModelConnection, ModelLoop, Stoppable } from 'polloi/models'; import type { PoolWorker } from 'polloi/workers';",
   "packages/polloi/src/selectors/waker.ts":
     "import { Worker, workerData } from 'node:worker_threads'; declare const selector: import('polloi/selectors').Selector;",
 };

@@ -29,12 +29,8 @@ export {
   VALUE,
   ZERO,
 } from "./http/parser/tokens.ts";
-export { recoveredText, unresponsiveText } from "./pool/way.ts";
-export { workerCount } from "./pool/worker-options.ts";
-export {
-  recoveredText as workerRecoveredText,
-  unresponsiveText as workerUnresponsiveText,
-} from "./pool/worker-pool.ts";
+export { exitText, recoveredText, unresponsiveText } from "./pool/reports.ts";
+export { workerCount } from "./pool/worker-pool.ts";
 export { DEFAULT_GRACE_MS } from "./reactor/listener.ts";
 export { beforeSends } from "./reactor/reactor.ts";
 export * as epollConstants from "./select/constants.ts";

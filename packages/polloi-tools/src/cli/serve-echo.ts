@@ -62,10 +62,10 @@ export function echoService(
         idleTimeoutMs,
         observer,
         counts: ({ model, counts }) => {
-          const { connections, messages, bytes, deaths, refusals } = counts;
+          const { connections, messages, bytes, exits, refusals } = counts;
           if (model === "event") return { connections, messages, bytes };
           const more = model === "process" || model === "thread" ? { refusals } : {};
-          return { connections, messages, bytes, deaths, ...more };
+          return { connections, messages, bytes, exits, ...more };
         },
       };
     },

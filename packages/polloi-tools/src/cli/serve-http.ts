@@ -112,10 +112,10 @@ export function httpService(
           if (message.event === "requests") requests += message.count;
           else print(message, observer);
         },
-        counts: ({ model, counts: { connections, deaths } }) => ({
+        counts: ({ model, counts: { connections, exits } }) => ({
           connections,
           requests,
-          ...(model === "event" ? {} : { deaths }),
+          ...(model === "event" ? {} : { exits }),
         }),
         started(server) {
           if (log !== undefined) forwardHangups(server);

@@ -9,17 +9,16 @@ import {
 } from "polloi";
 import {
   DEFAULT_GRACE_MS,
+  exitText,
   type Kernel,
   kernel,
   recoveredText,
   unresponsiveText,
   workerCount,
-  workerRecoveredText,
-  workerUnresponsiveText,
 } from "polloi/internal";
-import type { ModelDeath, ModelName, ModelServer } from "polloi/models";
+import type { ChildExit, ModelName, ModelServer } from "polloi/models";
 import { resolve, type SocketAddress } from "polloi/socket";
-import type { WorkerCrash, WorkerPool } from "polloi/workers";
+import type { WorkerExit, WorkerPool } from "polloi/workers";
 import {
   EXIT_FAILED,
   EXIT_INTERRUPTED,
@@ -215,9 +214,9 @@ async function openServer(
       listen: address,
       engine: flags.engine,
       trigger: flags.trigger,
-      crashed: reportCrash,
-      unresponsive: (worker) => reportUnresponsive(workerUnresponsiveText(worker), true),
-      recovered: (worker) => complain(`polloi: ${workerRecoveredText(worker)}\n`),
+      exited: reportExit,
+      unresponsive: (worker) => reportUnresponsive(unresponsiveText(worker), true),
+      recovered: (worker) => complain(`polloi: ${recoveredText(worker)}\n`),
     });
     return {
       info: { ...info(pool.address), workers },
@@ -242,7 +241,7 @@ async function openServer(
       maxChildren: flags.maxChildren,
       atLimit: flags.atLimit,
       noDelay: flags.delay !== true,
-      died: reportDeath,
+      exited: reportExit,
       unresponsive: (child) => reportUnresponsive(unresponsiveText(child), model === "prefork"),
       recovered: (child) => complain(`polloi: ${recoveredText(child)}\n`),
       limitReached: (limit) => reportLimit(model, limit, flags.atLimit),
@@ -300,22 +299,8 @@ function modelText(
   return texts[model];
 }
 
-function reportCrash({ index, error, restartInMs }: WorkerCrash): void {
-  complain(errorLine(`worker ${index} crashed and ${restartText(restartInMs)}`, error));
-}
-
-function reportDeath({ kind, id, peer, error, restartInMs }: ModelDeath): void {
-  const child = id < 0 ? `a ${kind}` : `${kind} ${id}`;
-  const connection = peer === undefined ? "" : ` with the connection of ${peer}`;
-  const what =
-    restartInMs === undefined
-      ? `${child} died${connection}`
-      : `${child} died and ${restartText(restartInMs)}`;
-  complain(errorLine(what, error));
-}
-
-function restartText(restartInMs: number | null): string {
-  return restartInMs === null ? "is given up" : `is replaced in ${restartInMs} ms`;
+function reportExit(exit: WorkerExit | ChildExit): void {
+  complain(errorLine(exitText(exit, exit), exit.error));
 }
 
 function reportUnresponsive(text: string, isExcluded: boolean): void {

@@ -51,7 +51,8 @@ function serve({ connections = 1, ...input }: ServerInput): Promise<ModelServer>
     module: ECHO_HANDLERS,
     listen: { host: "127.0.0.1", port: 0, backlog: BACKLOG },
     data,
-    died: ({ kind, error }) => print({ trouble: `a ${kind} died: ${error.message}` }),
+    exited: ({ kind, error }) =>
+      print({ trouble: `a ${kind} exited unexpectedly: ${error.message}` }),
     limitReached: (most) => print({ trouble: `its limit of ${most} was reached` }),
     acceptError: (error) => print({ trouble: error.message }),
   });

@@ -26,7 +26,7 @@ export interface LoadRun {
   /**
    * Resolves with the report when the load has ended. Failures of the target (no listener, resets, timeouts) are in the
    * report. Rejects when the load could not start: a name that does not resolve (`ENOTFOUND`, `EAI_AGAIN`), or a
-   * worker that crashed.
+   * worker that exited.
    */
   readonly finished: Promise<LoadReport>;
   /** The present state. */
@@ -223,7 +223,7 @@ export class WorkersRun implements LoadRun {
           trigger: config.trigger,
           data,
           // A replacement would start its shard again.
-          crashed: ({ error }) => reject(error),
+          exited: ({ error }) => reject(error),
           message: (message, index) => received(message as LoadMessage, index),
         }).then((started) => {
           pool = started;

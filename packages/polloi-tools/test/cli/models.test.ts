@@ -21,10 +21,10 @@ import { until } from "../../../polloi/test/support/waiting.ts";
 
 /** The flags of each model, and what the last line of `--json` has besides connections, messages and bytes. */
 const ASKED: readonly (readonly [flags: string, more: object])[] = [
-  ["--model blocking", { deaths: 0 }],
-  ["--model process", { deaths: 0, refusals: 0 }],
-  ["--model thread --at-limit close", { deaths: 0, refusals: 0 }],
-  ["--model prefork --children 2", { deaths: 0 }],
+  ["--model blocking", { exits: 0 }],
+  ["--model process", { exits: 0, refusals: 0 }],
+  ["--model thread --at-limit close", { exits: 0, refusals: 0 }],
+  ["--model prefork --children 2", { exits: 0 }],
   ["--model event --engine poll", {}],
 ];
 
@@ -69,7 +69,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
   }
 
-  test("prints the model, connections, the limit when it is reached, and deaths", async () => {
+  test("prints the model, connections, the limit when it is reached, and unexpected exits", async () => {
     await using program = polloi("serve --model process --max-children 1 --port 0");
     const [, port] = await program.says(
       /model {4}process: a process per connection, at most 1 at once; further connections wait\n {2}try it {3}nc 127\.0\.0\.1 (\d+)\n/,
@@ -88,14 +88,14 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     process.kill(pid as number, "SIGKILL");
     await program.says(
       new RegExp(
-        `polloi: process ${pid} died with the connection of 127.0.0.1:${first.localPort}: it was killed by SIGKILL\\n`,
+        `polloi: process ${pid} exited unexpectedly with the connection of 127.0.0.1:${first.localPort}: it was killed by SIGKILL\\n`,
       ),
     );
     second.end("next");
     assert.equal(((await once(second, "data")) as [Buffer])[0].toString(), "next");
     program.signal("SIGINT");
     const { code, stdout } = await program.ended;
-    assert.match(stdout, /served 2 connections, \d messages?, \d bytes, 1 death, 0 refusals\n$/);
+    assert.match(stdout, /served 2 connections, \d messages?, \d bytes, 1 exit, 0 refusals\n$/);
     assert.equal(code, 0);
     first.destroy();
   });
@@ -130,17 +130,17 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
     const [pid] = childrenOf(program.child.pid);
     process.kill(pid as number, "SIGKILL");
-    await program.says(/died and is replaced in 50 ms: it was killed by SIGKILL\n/);
+    await program.says(/exited unexpectedly and is replaced in 50 ms: it was killed by SIGKILL\n/);
     const children = childrenOf(program.child.pid);
     await until("the process is replaced", () => childrenOf(program.child.pid).length === 2);
     // Connections in the backlog of the killed process wait for its replacement.
     await ask(12);
     program.signal("SIGTERM");
     const { code, stdout } = await program.ended;
-    const { connections, requests, deaths } = JSON.parse(
+    const { connections, requests, exits } = JSON.parse(
       stdout.trim().split("\n").at(-1) as string,
     ) as Record<string, number>;
-    assert.deepEqual([code, deaths, children.filter(runs)], [0, 1, []]);
+    assert.deepEqual([code, exits, children.filter(runs)], [0, 1, []]);
     // The killed process may not have reported its last numbers.
     assert.ok(Math.min(connections as number, requests as number) >= 24);
   });

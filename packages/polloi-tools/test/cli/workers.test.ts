@@ -127,7 +127,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal((await program.ended).code, 0);
   });
 
-  test("each crash of a worker is reported in one line; it is replaced, and finally given up", async () => {
+  test("each unexpected exit of a worker is reported in one line; it is replaced, and finally given up", async () => {
     // Runs in every worker: the first throws when it has reported that it is ready, the others as they start. Each
     // leaves a mark in the ledger, at a descriptor that is never used.
     const planted = `
@@ -149,13 +149,16 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     const { code, stderr } = await program.ended;
     const lines = stderr.trimEnd().split("\n");
     assert.deepEqual(lines.slice(0, -1), [
-      "polloi: worker 0 crashed and is replaced in 50 ms: planted",
-      "polloi: worker 0 crashed and is replaced in 100 ms: planted",
-      "polloi: worker 0 crashed and is replaced in 200 ms: planted",
-      "polloi: worker 0 crashed and is replaced in 400 ms: planted",
-      "polloi: worker 0 crashed and is given up: planted",
+      "polloi: worker 0 exited unexpectedly and is replaced in 50 ms: planted",
+      "polloi: worker 0 exited unexpectedly and is replaced in 100 ms: planted",
+      "polloi: worker 0 exited unexpectedly and is replaced in 200 ms: planted",
+      "polloi: worker 0 exited unexpectedly and is replaced in 400 ms: planted",
+      "polloi: worker 0 exited unexpectedly and is given up: planted",
     ]);
-    assert.match(lines.at(-1) ?? "", /^polloi: .*every worker crashed too often.*planted$/);
+    assert.match(
+      lines.at(-1) ?? "",
+      /^polloi: .*every worker exited unexpectedly too often.*planted$/,
+    );
     assert.equal(code, 1);
   });
 

@@ -1,99 +1,128 @@
-/** What a child, be it a process or a thread, is given and what it says: all of it could be JSON. */
+/**
+ * The protocol between a supervisor and its children, which are threads or processes.
+ *
+ * A child receives its {@link ChildInput} when it starts, with a descriptor beside it. It sends
+ * {@link ChildMessage}s: a thread posts them, a process sends them as JSON over a socket. A process receives
+ * {@link Command}s over the same socket. A thread that sleeps in the kernel receives no message, so its commands are
+ * in shared memory: see `control-block.ts`.
+ */
 import type { EngineChoice } from "../engine/choose.ts";
 import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
-import type { ModelObserver, Tally } from "./served.ts";
+import type { ServedCounts, ServingObserver } from "./counts.ts";
 
-/** How connections are treated. */
-export interface Treatment {
-  readonly noDelay: boolean;
-  readonly idleTimeoutMs: number | undefined;
-}
+/**
+ * What a child serves.
+ *
+ * - `"worker"`: a listener, on an event loop, by a module for `startWorkers`
+ * - `"event-loop"`: a listener, on an event loop, by a module for `serveModel`
+ * - `"accept-loop"`: a listener, by blocking calls, one connection after another
+ * - `"connection"`: one connection, by blocking calls
+ */
+export type ChildTask = "worker" | "event-loop" | "accept-loop" | "connection";
 
-/** What every child is given. */
-export interface ChildInput extends Treatment {
+/** What a child serves, and how. All of it but `data` of a thread can be written as JSON. */
+export interface ChildInput {
+  readonly task: ChildTask;
   /** The URL of the module. */
   readonly module: string;
   readonly data: unknown;
-  /** Whether to tell of each connection and message. */
-  readonly observed: boolean;
+  /** `"worker"`: the index of the worker, and how many there are. */
+  readonly index?: number;
+  readonly count?: number;
+  /** On an event loop: its engine, and whether other processes accept from the same listener. */
+  readonly engine?: EngineChoice | undefined;
+  readonly trigger?: Trigger | undefined;
+  readonly exclusive?: boolean;
+  /** How connections are treated. */
+  readonly noDelay?: boolean;
+  readonly idleTimeoutMs?: number | undefined;
+  /** Whether to report each connection and message. */
+  readonly observed?: boolean;
 }
 
-/** What a process is given, beside a descriptor. */
-export interface ProcessInput extends ChildInput {
-  /** Whether the descriptor is one connection's, or a listener's that is served by an event loop. */
-  readonly serves: "connection" | "listener";
-  readonly engine: EngineChoice | undefined;
-  readonly trigger: Trigger | undefined;
-  /** Whether others accept from the same listener. */
-  readonly exclusive: boolean;
-}
+/** What a child does until it is ready: an index in {@link PHASES}. */
+export const IMPORTING = 1;
+export const STARTING = 2;
 
-/** What a process is asked later. */
-export type Order =
-  | { readonly stopWithinMs: number }
-  /** For a sign of life. */
-  | { readonly ask: true }
-  /** To accept what waits on the listener that it shares. */
-  | { readonly accept: true };
+/** How a message describes what a child does until it is ready. */
+export const PHASES = [
+  "the runtime was starting",
+  "it was importing its module",
+  "start() of its module had not returned",
+] as const;
 
-/** The engine of a process, which has one if it serves a listener. */
-export interface ChildEngine {
+/** A request to a process that runs. */
+export type Command =
+  | { readonly type: "stop"; readonly graceMs: number }
+  /** Asks for a message, as a sign of life. */
+  | { readonly type: "ping" }
+  /** Asks to accept the connections that wait on a listener shared with other processes. */
+  | { readonly type: "accept" };
+
+/** A request to a thread that serves connections and has none. */
+export type ThreadCommand =
+  | { readonly type: "serve"; readonly fd: number }
+  | { readonly type: "exit" };
+
+/** The engine of an event loop. */
+export interface LoopEngine {
   readonly engine: EngineName;
   readonly trigger: Reporting;
 }
 
-/** An error on its way from a child: what a person or a program may want of it. */
-export interface ToldError {
+/** An error that crosses to another thread or process: what a user or a program needs of it. */
+export interface PlainError {
   readonly message: string;
   readonly stack?: string | undefined;
   readonly code?: unknown;
   readonly hint?: unknown;
 }
 
-/** What a child says. */
+/** A message from a child. */
 export type ChildMessage =
-  | { readonly type: "ready"; readonly engine?: ChildEngine | undefined }
-  | { readonly type: "failed"; readonly error: ToldError }
-  /** Its module is imported, and `start` of it is called. */
+  /** Its module is imported, and `start` of it is called next. */
   | { readonly type: "starting" }
-  /** It was asked for a sign of life. */
-  | { readonly type: "alive" }
-  | { readonly type: "tally"; readonly tally: Tally }
-  /** Of a thread: the connection is over, and it could serve another. */
-  | { readonly type: "over" }
-  /** What a module says. */
+  | { readonly type: "ready"; readonly engine?: LoopEngine | undefined }
+  /** It exits, because of this error. */
+  | { readonly type: "failed"; readonly error: PlainError }
+  /** The answer to a ping. */
+  | { readonly type: "pong" }
+  | { readonly type: "counts"; readonly counts: ServedCounts }
+  /** A thread has finished its connection, and can serve another. */
+  | { readonly type: "idle" }
+  /** Sent by the module, with `post`. */
   | { readonly type: "post"; readonly message: unknown }
-  | { readonly type: "cannot accept"; readonly error: ToldError }
+  | { readonly type: "accept-failed"; readonly error: PlainError }
   | { readonly type: "opened"; readonly peer: string }
   | { readonly type: "received"; readonly peer: string; readonly base64: string }
-  | { readonly type: "closed"; readonly peer: string; readonly error?: ToldError | undefined };
+  | { readonly type: "closed"; readonly peer: string; readonly error?: PlainError | undefined };
 
-/** An observer in a child, whose words go to the one in the main process. */
-export function tellingObserver(tell: (message: ChildMessage) => void): ModelObserver {
+/** An observer in a child: it sends what it is called with to the main process. */
+export function sendingObserver(send: (message: ChildMessage) => void): ServingObserver {
   return {
-    opened: (peer) => tell({ type: "opened", peer }),
+    opened: (peer) => send({ type: "opened", peer }),
     received: (peer, bytes) =>
-      tell({ type: "received", peer, base64: Buffer.from(bytes).toString("base64") }),
-    closed: (peer, error) => tell({ type: "closed", peer, error: error && toldError(error) }),
+      send({ type: "received", peer, base64: Buffer.from(bytes).toString("base64") }),
+    closed: (peer, error) => send({ type: "closed", peer, error: error && toPlainError(error) }),
   };
 }
 
-/** Passes on what a {@link tellingObserver} said. */
-export function observe(observer: ModelObserver | undefined, message: ChildMessage): void {
+/** Calls `observer` with what a {@link sendingObserver} has sent. Ignores other messages. */
+export function notifyObserver(observer: ServingObserver | undefined, message: ChildMessage): void {
   if (message.type === "opened") observer?.opened(message.peer);
   else if (message.type === "received") {
     observer?.received(message.peer, Buffer.from(message.base64, "base64"));
   } else if (message.type === "closed") {
-    observer?.closed(message.peer, message.error && errorOf(message.error));
+    observer?.closed(message.peer, message.error && fromPlainError(message.error));
   }
 }
 
-export function toldError(error: unknown): ToldError {
-  const { message = String(error), stack, code, hint } = error as Partial<ToldError>;
+export function toPlainError(error: unknown): PlainError {
+  const { message = String(error), stack, code, hint } = error as Partial<PlainError>;
   return { message, stack, code, hint };
 }
 
-export function errorOf({ message, stack, code, hint }: ToldError): Error {
+export function fromPlainError({ message, stack, code, hint }: PlainError): Error {
   const error = Object.assign(new Error(message), { code, hint });
   if (stack !== undefined) error.stack = stack;
   return error;

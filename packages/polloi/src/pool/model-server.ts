@@ -7,22 +7,17 @@ import { checkTimeout } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
-import { BlockingWay } from "./blocking-way.ts";
-import { isChild } from "./child-mark.ts";
-import { EventWay } from "./event-way.ts";
-import { livenessOf } from "./liveness.ts";
-import type { ChildInput } from "./messages.ts";
-import { loadForLoop, loadHandlers, type ModelModule } from "./model-module.ts";
+import { isChildProcess } from "./child-control.ts";
 import { checkModelOptions, type ModelName, type ModelOptions } from "./model-options.ts";
-import { PerConnection } from "./per-connection.ts";
-import type { Place } from "./place.ts";
-import { Prefork } from "./prefork.ts";
-import { checkCrashLoop } from "./restarts.ts";
-import { type ModelChild, ModelReport, type Way, type WayContext } from "./way.ts";
-import { moduleUrl } from "./worker-options.ts";
-
-/** How long connections may take to have what is queued for them. */
-const GRACE_MS = 2000;
+import { startBlocking } from "./models/blocking.ts";
+import { startEvent } from "./models/event.ts";
+import { type Model, type ModelChild, type ModelContext, Reporter } from "./models/model.ts";
+import { startPrefork } from "./models/prefork.ts";
+import { startProcessPerConnection } from "./models/process-per-connection.ts";
+import { startThreadPerConnection } from "./models/thread-per-connection.ts";
+import { loadForLoop, loadHandlers, type ModelModule, moduleUrl } from "./module.ts";
+import { DEFAULT_GRACE_MS } from "./pool.ts";
+import { supervisionOf } from "./supervisor.ts";
 
 /** What a model has done so far: the same numbers for all five. */
 export interface ModelCounts {
@@ -30,25 +25,20 @@ export interface ModelCounts {
   readonly connections: number;
   /** How many of these are open. */
   readonly open: number;
-  /** How often bytes came. */
+  /** How often bytes were received. */
   readonly messages: number;
   readonly bytes: number;
   /** Processes or threads that were started. */
   readonly started: number;
-  /** How many of them are there now. */
+  /** How many of them are running. */
   readonly children: number;
-  /** How many of them died. */
-  readonly deaths: number;
-  /** Connections that were closed at once, for want of a process or thread. */
+  /** How many of them exited unexpectedly. */
+  readonly exits: number;
+  /** Connections that were closed at once, because `maxChildren` processes or threads were running. */
   readonly refusals: number;
 }
 
-/**
- * A server in one of the five ways.
- *
- * @remarks
- * Made by {@link serveModel}.
- */
+/** A server of one of the five models. Returned by {@link serveModel}. */
 export class ModelServer implements AsyncDisposable {
   readonly model: ModelName;
   /**
@@ -56,75 +46,76 @@ export class ModelServer implements AsyncDisposable {
    * `crashLoop: "end"` the first; if nothing handles the rejection, the process fails.
    */
   readonly finished: Promise<void>;
-  readonly #reactor: Reactor;
-  readonly #ownReactor: boolean;
-  readonly #report: ModelReport;
-  readonly #over: Promise<void>;
-  #resolveOver: () => void = () => {};
-  #way: Way | undefined;
-  #places: readonly Place[] = [];
-  #started = false;
+  readonly #model: Model;
+  readonly #reporter: Reporter;
   #stopping = false;
-  #ended = false;
-  #cause: Error | undefined;
+  #stopAt = Number.POSITIVE_INFINITY;
 
-  private constructor(options: ModelOptions) {
-    const { model, engine, trigger } = options;
-    this.model = model;
-    this.#ownReactor = options.reactor === undefined;
-    // What only accepts, or only meets its children, needs nothing that not every system has.
-    const choice = model === "event" ? { engine, trigger } : ({ engine: "epoll" } as const);
-    this.#reactor = options.reactor ?? new Reactor(choice);
-    this.#report = new ModelReport(options, () => this.#stopping || !this.#started);
-    this.#over = new Promise((resolve) => {
-      this.#resolveOver = resolve;
-    });
-    this.finished = this.#over.then(() => this.#checkEnd());
+  private constructor(name: ModelName, model: Model, reporter: Reporter) {
+    this.model = name;
+    this.#model = model;
+    this.#reporter = reporter;
+    this.finished = model.finished;
   }
 
   /** See {@link serveModel}. */
   static async start(options: ModelOptions): Promise<ModelServer> {
     checkModelOptions(options);
-    checkPlace();
-    const url = moduleUrl(options.module, `as the model ${JSON.stringify(options.model)}`);
-    const server = new ModelServer(options);
+    checkMainThread();
+    const { kernel = defaultKernel, model: name, engine, trigger, data } = options;
+    const module = moduleUrl(options.module, `as the model ${JSON.stringify(name)}`);
+    // A reactor that only accepts connections and receives messages of children uses what every system has.
+    const choice = name === "event" ? { engine, trigger } : ({ engine: "epoll" } as const);
+    const reactor = options.reactor ?? new Reactor(choice);
+    const close = (): void => {
+      if (options.reactor === undefined) reactor.close();
+    };
+    const reporter = new Reporter(options);
+    const input = {
+      module,
+      data,
+      observed: options.observer !== undefined,
+      noDelay: options.noDelay !== false,
+      idleTimeoutMs: options.idleTimeoutMs,
+    };
     try {
-      await server.#open(options, url);
-      return server;
+      const supervision = supervisionOf(options);
+      const model = await startModel({ kernel, reactor, options, supervision, input, reporter });
+      void model.over.then(close);
+      return new ModelServer(name, model, reporter);
     } catch (error) {
-      if (server.#way === undefined) server.#close();
-      else await server.stop(0);
+      close();
       throw error;
     }
   }
 
   /** Where it listens; null when it has been asked to stop. */
   get address(): SocketAddress | null {
-    return this.#stopping ? null : (this.#way?.address ?? null);
+    return this.#stopping ? null : this.#model.address;
   }
 
-  /** The port it listens on; -1 when there is none. */
+  /** The port on which it listens; -1 when there is none. */
   get port(): number {
     return this.address?.port ?? -1;
   }
 
-  /** The engine of its event loop, or of those of its processes; null where it has none. */
+  /** The engine of its event loops; null if it has none. */
   get engine(): EngineName | null {
-    return this.#way?.engine?.engine ?? null;
+    return this.#model.engine?.engine ?? null;
   }
 
-  /** The processes or threads that are there now. */
+  /** The processes or threads that are running. */
   get children(): readonly ModelChild[] {
-    return this.#way?.children ?? [];
+    return this.#model.children;
   }
 
   /**
-   * The processes that it serves with now: this one first, then those that it has started.
+   * The processes that it runs in: this one first, then those that it has started.
    *
    * @remarks
-   * What their memory and processor time are added up from: `/proc/PID/smaps_rollup` (Pss, which counts what
-   * they share once) and `/proc/PID/stat`. Threads are within this process, and so are the times of processes
-   * that have ended (`cutime`, `cstime`).
+   * Add up their memory from `/proc/PID/smaps_rollup` (Pss, which counts shared pages in proportion) and their
+   * processor time from `/proc/PID/stat`. This process includes threads, and the times of processes that have exited
+   * (`cutime`, `cstime`).
    *
    * @source proc_pid_stat(5), proc_pid_smaps(5)
    */
@@ -137,113 +128,72 @@ export class ModelServer implements AsyncDisposable {
    * What it has done so far.
    *
    * @remarks
-   * A process or thread that serves one connection reports its numbers when that is over, a pre-forked one
-   * twenty times a second. A handler that throws or calls `exit` loses none; what a process had not reported when
-   * it was killed (SIGKILL) is lost.
+   * A process or thread that serves one connection reports its numbers when the connection is closed, a pre-forked
+   * process twenty times a second. They are reported as well when a handler throws or calls `exit`; what a process had
+   * not reported when it was killed (SIGKILL) is lost.
    */
   get counts(): ModelCounts {
-    const { connections = 0, open = 0, messages = 0, bytes = 0 } = this.#way?.tally() ?? {};
-    const { started, deaths, refusals } = this.#report;
+    const { connections, open, messages, bytes } = this.#model.counts;
+    const { started, exits, refusals } = this.#reporter;
     const children = this.children.length;
-    return { connections, open, messages, bytes, started, children, deaths, refusals };
+    return { connections, open, messages, bytes, started, children, exits, refusals };
   }
 
   /**
-   * Stops gracefully: refuses new connections, answers those that the kernel has already accepted, and ends every
+   * Stops gracefully: refuses new connections, serves those that the kernel has already accepted, and ends every
    * process and thread.
    *
-   * @param graceMs - How long connections may take, in milliseconds; what is left then is cut off.
-   * Default 2000. Called again, a shorter time counts: `stop(0)` ends a stop that takes too
-   * long. Who does not heed, being in a loop of its own, is ended half a second later;
-   * Deno cannot end such a thread, and only lets go of it:
-   * its peers are cut off, and what it has open is closed when its loop is over.
-   * @returns When all of them have ended and nothing is open any more.
+   * @param graceMs - How long connections may take to finish, in milliseconds; what is left then is destroyed.
+   * Default 2000. If called again, a shorter time counts: `stop(0)` ends a stop that takes too long. A process or
+   * thread in an endless loop is killed half a second later. Deno cannot terminate such a thread: its connections are
+   * shut down, and its descriptors are closed when its loop ends.
+   * @returns Resolves when all of them have exited and nothing is open any more.
    * @throws `ERR_INVALID_TIMEOUT`
    */
-  async stop(graceMs: number = GRACE_MS): Promise<void> {
+  async stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
     checkTimeout("graceMs", graceMs);
     this.#stopping = true;
-    if (!this.#ended) this.#way?.stop(graceMs);
-    await this.#over;
+    const now = performance.now();
+    this.#stopAt = Math.min(this.#stopAt, now + graceMs);
+    this.#model.stop(Math.max(0, this.#stopAt - now));
+    await this.#model.over;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+}
 
-  async #open(options: ModelOptions, url: string): Promise<void> {
-    const { kernel = defaultKernel, model, data, noDelay, idleTimeoutMs, observer } = options;
-    const observed = observer !== undefined;
-    const input: ChildInput = {
-      module: url,
-      data,
-      observed,
-      noDelay: noDelay !== false,
-      idleTimeoutMs,
-    };
-    const context: WayContext = {
-      kernel,
-      reactor: this.#reactor,
-      options,
-      input,
-      liveness: livenessOf(options),
-      crashLoop: checkCrashLoop(options.crashLoop),
-      report: this.#report,
-      over: (why) => {
-        this.#cause = why;
-        this.#close();
-      },
-    };
-    switch (model) {
-      case "event":
-        this.#way = await EventWay.start(context, await loadForLoop(url, data));
-        break;
-      case "prefork": {
-        const way = new Prefork(context);
-        this.#way = way;
-        this.#places = way.places;
-        [way.engine] = await Promise.all(way.places.map(({ ready }) => ready));
-        break;
-      }
-      case "blocking": {
-        const way = new BlockingWay(context);
-        this.#way = way;
-        this.#places = [way.place];
-        await way.place.ready;
-        break;
-      }
-      default:
-        await checkModule(url, data);
-        this.#way = new PerConnection(context);
-    }
-    this.#started = true;
-  }
-
-  #close(): void {
-    this.#ended = true;
-    if (this.#ownReactor) this.#reactor.close();
-    this.#resolveOver();
-  }
-
-  #checkEnd(): void {
-    if (this.#stopping || !this.#started || this.#places.length === 0) return;
-    const cause = this.#cause;
-    throw new Error(`all that served died too often; the last with: ${cause?.message}`, { cause });
+async function startModel(context: ModelContext): Promise<Model> {
+  const { module, data } = context.input;
+  switch (context.options.model) {
+    case "event":
+      return startEvent(context, await loadForLoop(module, data));
+    case "prefork":
+      return startPrefork(context);
+    case "blocking":
+      return startBlocking(context);
+    case "process":
+      await checkModule(module, data);
+      return startProcessPerConnection(context);
+    case "thread":
+      await checkModule(module, data);
+      return startThreadPerConnection(context);
   }
 }
 
 /**
- * Serves an address in one of the five ways: `"blocking"`, a `"process"` or a `"thread"` per connection,
+ * Serves an address by one of the five models: `"blocking"`, a `"process"` or a `"thread"` per connection,
  * `"prefork"`, `"event"`.
  *
  * @remarks
- * The same module serves in all of them; what each costs and when it is right is in docs/models.md. On
- * Node, Bun and Deno alike, from the main thread. Deno needs `--allow-run` for the two that start processes,
- * and gives these everything.
+ * The same module works with all of them; docs/models.md describes what each costs and when to use it. Works on Node,
+ * Bun and Deno, from the main thread. Deno needs `--allow-run` for the two models that start processes, and gives
+ * these processes all permissions.
  *
- * Nothing outlives it: what it started ends with `stop`, and also when this process is killed.
+ * All processes and threads end with `stop`, and also when this process is killed.
  *
- * @returns The server, when it can be connected to.
+ * @returns The server, when it accepts connections.
  * @throws TypeError, RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`,
  * `ERR_UNSUPPORTED` in a worker thread or in a process that serves a model itself; SysError `EADDRINUSE`,
  * `EACCES` and what else `listen` throws; what the module throws as it starts. Nothing stays open then.
@@ -262,19 +212,19 @@ export function serveModel(options: ModelOptions): Promise<ModelServer> {
   return ModelServer.start(options);
 }
 
-/** A process that is started to serve must not start others: each of those would do the same. */
-function checkPlace(): void {
-  if (isMainThread && !isChild()) return;
-  const where = isChild() ? "a process that serves a model itself" : "a worker thread";
+/** A child process must not start others, since each of these would do the same. */
+function checkMainThread(): void {
+  if (isMainThread && !isChildProcess()) return;
+  const where = isChildProcess() ? "a process that serves a model itself" : "a worker thread";
   throw typeError(
     "ERR_UNSUPPORTED",
     `Cannot serve a model from ${where}: have the module export handlers, and nothing else run in it`,
   );
 }
 
-/** Finds out now what every connection would find out: that the module cannot be served. */
+/** Throws now what each process or thread would throw: that the module cannot be served. */
 async function checkModule(url: string, data: unknown): Promise<void> {
-  // The program itself, which is running and may be waiting for this.
+  // The main program is running already, and may be waiting for this.
   if (argv[1] !== undefined && pathToFileURL(argv[1]).href === url) return;
   const { start } = (await import(url)) as ModelModule;
   if (start === undefined) await loadHandlers(url, data);

@@ -1,28 +1,28 @@
 /**
- * The same handlers served in the five ways there are: one client at a time, a process each, a thread each,
- * pre-forked event loops, one event loop.
+ * `polloi/models`: the same handlers served by five models: one client at a time, a process for each connection, a
+ * thread for each connection, pre-forked processes with event loops, one event loop.
  *
  * @packageDocumentation
  */
-export type { LivenessOptions, WhenUnresponsive } from "./liveness.ts";
+export type { ServingObserver as ModelObserver } from "./counts.ts";
+export type { PoolAddress, Sharing } from "./listeners.ts";
+export {
+  type AtLimit,
+  type ChildExit,
+  MODELS,
+  type ModelName,
+  type ModelOptions,
+  type UnresponsiveChild,
+} from "./model-options.ts";
+export { type ModelCounts, type ModelServer, serveModel } from "./model-server.ts";
+export type { ModelChild } from "./models/model.ts";
 export type {
   ModelConnection,
   ModelHandlers,
   ModelLoop,
   ModelModule,
+  ServeOptions,
   StartOn,
-} from "./model-module.ts";
-export {
-  type AtLimit,
-  MODELS,
-  type ModelDeath,
-  type ModelName,
-  type ModelOptions,
-  type Sharing,
-  type UnresponsiveChild,
-} from "./model-options.ts";
-export { type ModelCounts, ModelServer, serveModel } from "./model-server.ts";
-export type { CrashLoop } from "./restarts.ts";
-export type { ModelObserver } from "./served.ts";
-export type { ModelChild } from "./way.ts";
-export type { ServeOptions, Stoppable } from "./worker-module.ts";
+  Stoppable,
+} from "./module.ts";
+export type { CrashLoop, LivenessOptions, WhenUnresponsive } from "./supervisor.ts";

@@ -1,103 +1,123 @@
-/** The thread of one worker: what every worker of a pool runs, whatever its module. */
-import process, { exit } from "node:process";
+/** The program of a child thread: a worker, or a thread that serves by blocking calls. */
+import process, { exit, stderr, stdout } from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import { show, typeError } from "../base/misuse.ts";
-import { HANDLERS, type Handlers } from "../reactor/connection.ts";
-import { Reactor } from "../reactor/reactor.ts";
-import { EVENT_READ } from "../selectors/events.ts";
 import { kernel } from "../sys/open.ts";
-import { Board, IMPORTING, STARTING } from "./board.ts";
-import { drive } from "./drive.ts";
-import { Ledger } from "./ledger.ts";
-import { threadNumber } from "./lingering.ts";
-import { printed } from "./printed.ts";
-import { ServingWorker } from "./serving.ts";
-import type { WorkerInput, WorkerMessage, WorkerModule } from "./worker-module.ts";
+import { BlockingServer } from "./blocking.ts";
+import { ThreadControl } from "./child-control.ts";
+import { ControlBlock } from "./control-block.ts";
+import { ServedCounter } from "./counts.ts";
+import { currentThreadId, Ledger } from "./descriptors.ts";
+import { serveAsWorker } from "./loop-child.ts";
+import type { LoopCounter } from "./loop-server.ts";
+import {
+  type ChildMessage,
+  IMPORTING,
+  STARTING,
+  sendingObserver,
+  type ThreadCommand,
+  toPlainError,
+} from "./messages.ts";
+import { loadHandlers } from "./module.ts";
+import type { ThreadInput } from "./thread-child.ts";
 
-/** Taken from the doorbell at once; each byte of it says the same. */
-const DOORBELL_BYTES = 256;
+/** How long output may take to reach the main thread before this thread exits. */
+const OUTPUT_MS = 500;
 
-const input = workerData as WorkerInput;
-const board = new Board(input.board);
+const input = workerData as ThreadInput;
+const block = new ControlBlock(input.block);
+const ledger = new Ledger(input.ledger);
+const control = new ThreadControl(kernel, block, input.doorbell, send);
 
-function say(message: WorkerMessage): void {
+function send(message: ChildMessage): void {
   parentPort?.postMessage(message);
 }
 
-/** Watches for what the pool asks. */
-function heed(worker: ServingWorker): void {
-  const { libc, scratch } = kernel;
-  worker.reactor.watch(input.doorbell, EVENT_READ, () => {
-    libc.read(input.doorbell, scratch.address, DOORBELL_BYTES);
-    board.answer();
-    if (board.takeAccept()) worker.acceptWaiting();
-    const graceMs = board.stopWithinMs;
-    if (graceMs !== null) worker.stop(graceMs);
+function serveOnLoop(): Promise<void> {
+  const { fd, owner } = input;
+  const counter: LoopCounter = {
+    opened(connection) {
+      // A ring accepts without a call that the ledger would record.
+      ledger.add(owner, connection.fileno());
+      block.accepted++;
+      block.open++;
+      return "";
+    },
+    closed() {
+      block.open--;
+    },
+  };
+  return serveAsWorker(kernel.runtime, control, input, { fd, counter });
+}
+
+/** The counts that have not been sent yet. */
+let unsent: ServedCounter | undefined;
+
+function newCounter(): ServedCounter {
+  unsent = new ServedCounter(input.observed === true ? sendingObserver(send) : undefined);
+  return unsent;
+}
+
+function sendCounts(): void {
+  if (unsent !== undefined) send({ type: "counts", counts: unsent.snapshot() });
+}
+
+async function serveBlocking(): Promise<void> {
+  process.once("exit", () => {
+    // Also when a handler has thrown, or has called exit.
+    sendCounts();
+    kernel.arenas.unmap();
+  });
+  control.setPhase(IMPORTING);
+  const starting = (): void => control.setPhase(STARTING);
+  const handlers = await loadHandlers(input.module, input.data, starting);
+  const { idleTimeoutMs } = input;
+  const server = new BlockingServer({ kernel, control, handlers, idleTimeoutMs });
+  send({ type: "ready" });
+  if (input.task === "accept-loop") server.acceptLoop(input.fd, newCounter(), sendCounts);
+  else await serveConnections(server);
+}
+
+/** Serves a connection, then each that the main thread sends, until it sends a request to exit. */
+function serveConnections(server: BlockingServer): Promise<void> {
+  const serve = (fd: number): void => {
+    server.serve(fd, newCounter());
+    sendCounts();
+    unsent = undefined;
+    send({ type: "idle" });
+  };
+  return new Promise((resolve, reject) => {
+    parentPort?.on("message", (command: ThreadCommand) => {
+      try {
+        if (command.type === "serve") serve(command.fd);
+        else resolve();
+      } catch (error) {
+        reject(error);
+      }
+    });
+    serve(input.fd);
   });
 }
 
 /**
- * Closes what is open when the thread ends, for whatever reason but that it is ended from outside.
- *
- * @remarks
- * The ledger would do, but for what only the reactor knows: connections that a ring has accepted and
- * nobody has been told of.
+ * Waits until the main thread has taken the output, and exits, whatever else the module has started. A thread that
+ * Deno has terminated ends by itself, and would never return from `exit`.
  */
-function closeAtExit(reactor: Reactor): void {
-  process.once("exit", () => {
-    try {
-      reactor.close();
-    } catch {
-      // A handler of `close` that throws. Why the thread ends is told already.
-    }
-  });
+async function leave(code: number): Promise<void> {
+  const until = performance.now() + OUTPUT_MS;
+  while (stdout.writableLength + stderr.writableLength > 0 && performance.now() < until) {
+    await sleep(1);
+  }
+  if (!block.stuck) exit(code);
 }
 
-/** Ends the thread. One that Deno has ended does so by itself, and would be in `exit` for ever. */
-function leave(code: number): void {
-  if (!board.lingers) exit(code);
-}
-
-/** @throws TypeError `ERR_INVALID_OPTION` when a module has nothing that a worker could do. */
-function handlersIn(module: WorkerModule<unknown>): WorkerModule<unknown> {
-  const names = Object.keys(HANDLERS) as (keyof Handlers)[];
-  if (names.some((name) => typeof module[name] === "function")) return module;
-  throw typeError(
-    "ERR_INVALID_OPTION",
-    `Cannot run the module ${show(input.module)} in workers: it exports neither start nor a handler, such as data`,
-  );
-}
-
-async function serve(): Promise<void> {
-  board.thread = threadNumber(kernel);
-  // Before anything is opened, so that all of it is in the ledger.
-  const ledger = new Ledger(input.ledger);
-  ledger.keep(input.index, kernel, board);
-  const reactor = new Reactor({ engine: input.engine, trigger: input.trigger });
-  closeAtExit(reactor);
-  drive(reactor, kernel.runtime);
-  const post = (message: unknown): void => say({ type: "post", message });
-  const worker = new ServingWorker(input, { reactor, board, ledger, post });
-  heed(worker);
-  board.phase = IMPORTING;
-  const module = (await import(input.module)) as WorkerModule<unknown>;
-  if (module.start === undefined) worker.listen(handlersIn(module));
-  board.phase = STARTING;
-  worker.begun((await module.start?.(worker)) ?? undefined);
-  say({ type: "ready", engine: reactor.engine, trigger: reactor.trigger });
-  await worker.stopped;
-  reactor.close();
-  say({ type: "stopped" });
-  await printed();
-  // Whatever else the module has begun, such as a timer of the runtime, ends here.
-  leave(0);
-}
-
+block.threadId = currentThreadId(kernel);
+// Before anything is opened, so that the ledger has all of it.
+ledger.track(input.owner, kernel, block);
 try {
-  await serve();
+  await (input.task === "worker" ? serveOnLoop() : serveBlocking());
+  await leave(0);
 } catch (error) {
-  const { message = String(error), stack, code, hint } = error as Partial<Record<string, unknown>>;
-  say({ type: "failed", error: { message, stack, code, hint } as never });
-  await printed();
-  leave(1);
+  send({ type: "failed", error: toPlainError(error) });
+  await leave(1);
 }

@@ -1,52 +1,128 @@
-import { optionsOf } from "../base/argument.ts";
-import { checkEngine } from "../engine/choose.ts";
+import { availableParallelism } from "node:os";
+import { type NamesOf, optionsOf } from "../base/argument.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { LISTEN_ADDRESS } from "../socket/listener.ts";
+import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
-import { Ledger } from "./ledger.ts";
-import { PoolListeners } from "./listeners.ts";
-import { livenessOf } from "./liveness.ts";
-import { type CrashLoop, checkCrashLoop } from "./restarts.ts";
-import { Slot, type SlotContext, type WorkerState } from "./slot.ts";
-import type { WorkerEngine } from "./worker-module.ts";
+import type { PoolAddress } from "./listeners.ts";
+import type { LoopEngine } from "./messages.ts";
+import { moduleUrl } from "./module.ts";
+import { DEFAULT_GRACE_MS, Pool } from "./pool.ts";
+import { exitText, recoveredText, unresponsiveText, warn } from "./reports.ts";
 import {
-  moduleUrl,
-  type UnresponsiveWorker,
-  WORKERS_OPTIONS,
-  type WorkerCrash,
-  type WorkersOptions,
-  workerCount,
-} from "./worker-options.ts";
+  type ChildState,
+  type CrashLoop,
+  LIVENESS_OPTIONS,
+  type LivenessOptions,
+  supervisionOf,
+  type UnexpectedExit,
+} from "./supervisor.ts";
+import { ThreadChild, ThreadStarter } from "./thread-child.ts";
 
-/** How long connections may take to have what is queued for them. */
-const GRACE_MS = 2000;
-/** How often workers look at a listener that they share, while one of them is unresponsive. */
-const LOOK_AFTER_MS = 50;
+const MAX_WORKERS = 1024;
 
-/** One worker, as its pool knows it. */
+/** A worker that exited although it was not asked to. */
+export interface WorkerExit extends UnexpectedExit {
+  readonly index: number;
+  /** What it threw; otherwise an error with its exit code. */
+  readonly error: Error;
+  /** After how long it is replaced, in milliseconds; null when it has exited too often and is given up. */
+  readonly restartInMs: number | null;
+}
+
+/** A worker that does not respond, or responds again. */
+export interface UnresponsiveWorker {
+  readonly index: number;
+  /** For how long it had not responded, in milliseconds. */
+  readonly silentMs: number;
+}
+
+/** What the workers of a pool run, and how many of them there are. */
+export interface WorkersOptions extends EngineOptions, LivenessOptions {
+  /** The module that each worker runs (see {@link WorkerModule}): a URL, or a path from the working directory. */
+  readonly module: URL | string;
+  /** The number of workers, or `"auto"` (the default): as many as the machine runs at once. */
+  readonly workers?: number | "auto" | undefined;
+  /**
+   * Where the pool listens. Without it, workers open their own sockets.
+   *
+   * @remarks
+   * Each worker has its own listener, and the kernel spreads connections over them by a hash of their addresses. A port
+   * on which another socket listens is refused, so that two pools do not share a port by mistake; `reusePort: true`
+   * allows it.
+   */
+  readonly listen?: PoolAddress | undefined;
+  /** Passed to each worker: any value that can be cloned. */
+  readonly data?: unknown;
+  /**
+   * What happens when one worker exits unexpectedly again and again.
+   *
+   * @remarks
+   * `"continue"` (the default): the worker is replaced each time, after a delay that grows from 50 ms to a second; the
+   * others go on. Only a worker of which four starts in a row have failed is given up, and the pool ends with an error
+   * when all of them are. `"end"`: a worker that exits five times in a row, each within ten seconds of its start,
+   * ends the pool: the others are stopped, and `finished` rejects. Use it if a service manager restarts the program.
+   */
+  readonly crashLoop?: CrashLoop | undefined;
+  /** Called when a worker has exited unexpectedly. Without it, a warning of the process is emitted. */
+  exited?(exit: WorkerExit): void;
+  /**
+   * Called when a worker does not respond: its thread is in an endless loop, or in a call that blocks. Without it, a
+   * warning of the process is emitted.
+   *
+   * @remarks
+   * Until it responds again, new connections go to the other workers, unless `reusePort` was given or all are
+   * unresponsive. Its own connections wait, and those in its backlog too. See also `whenUnresponsive`.
+   */
+  unresponsive?(worker: UnresponsiveWorker): void;
+  /** Called when a worker responds again. Without it, a warning of the process is emitted. */
+  recovered?(worker: UnresponsiveWorker): void;
+  /** Called with each message that a worker sends with `post`. */
+  message?(message: unknown, index: number): void;
+  /** The kernel that the main thread uses. A test may pass one that fails. */
+  readonly kernel?: Kernel | undefined;
+}
+
+export const WORKERS_OPTIONS: NamesOf<WorkersOptions> = {
+  ...ENGINE_OPTIONS,
+  ...LIVENESS_OPTIONS,
+  module: true,
+  workers: true,
+  listen: true,
+  data: true,
+  crashLoop: true,
+  exited: true,
+  unresponsive: true,
+  recovered: true,
+  message: true,
+  kernel: true,
+};
+
+/** The state of one worker. */
 export interface WorkerStatus {
   readonly index: number;
-  readonly state: WorkerState;
+  readonly state: ChildState;
   /** How many connections it has open. */
   readonly connections: number;
-  /** How many connections it has accepted, with those of the workers that it replaces. */
+  /** How many connections it has accepted, including those of the workers that it replaces. */
   readonly accepted: number;
-  /** How often a worker crashed in this place. */
-  readonly crashes: number;
+  /** How often this worker exited unexpectedly. */
+  readonly exits: number;
 }
 
 /**
- * Threads that serve one address, each with a reactor of its own.
+ * Threads that serve one address, each with its own reactor. Returned by {@link startWorkers}.
  *
  * @remarks
- * Made by {@link startWorkers}. A worker that crashes is replaced, by one that goes on with the same
- * listener: connections that wait in its backlog lose nothing, those that it had open are closed. The
- * replacement starts after 50 ms, or twice as long with each crash of a worker that had not run for ten
- * seconds, up to one second. A worker of which four starts in a row have failed is given up, and the others serve
- * without it. `crashLoop` changes that. A worker that does not respond is reported and is given no new connections
- * meanwhile; `whenUnresponsive` has it replaced.
+ * A worker that exits unexpectedly is replaced. The replacement goes on with the same listener, so connections that
+ * wait in its backlog are served; open connections are closed. The replacement starts after 50 ms, or twice as long
+ * with each exit of a worker that had not run for ten seconds, up to one second. A worker of which four starts in a row
+ * have failed is given up, and the others serve without it. `crashLoop` changes that. A worker that does not respond
+ * is reported and receives no new connections meanwhile; with `whenUnresponsive: "replace"` it is replaced.
  */
 export class WorkerPool implements AsyncDisposable {
   /**
@@ -54,111 +130,105 @@ export class WorkerPool implements AsyncDisposable {
    * first; if nothing handles the rejection, the process fails.
    */
   readonly finished: Promise<void>;
-  readonly #slots: Slot[] = [];
-  readonly #listeners: PoolListeners | undefined;
-  readonly #over: Promise<void>;
-  #resolveOver: () => void = () => {};
-  #engine: WorkerEngine | undefined;
-  #lastCrash: WorkerCrash | undefined;
-  readonly #crashLoop: CrashLoop;
-  /** The error that ends the pool. */
-  #failure: Error | undefined;
-  #lookingAfter: NodeJS.Timeout | undefined;
-  #stopping = false;
+  readonly #pool: Pool;
+  readonly #threads: ThreadChild[];
+  /** By worker: how many connections the threads before the current one accepted. */
+  readonly #acceptedBefore: number[];
+  #stopAt = Number.POSITIVE_INFINITY;
 
-  private constructor(options: WorkersOptions) {
-    const kernel = kernelOf(options, "startWorkers()", WORKERS_OPTIONS);
-    checkEngine(options);
-    checkCallbacks(options, ["crashed", "message"]);
-    const { listen, engine, trigger, data } = options;
-    if (listen !== undefined) optionsOf(listen, "listen of startWorkers()", LISTEN_ADDRESS);
-    const count = workerCount(options.workers);
-    const module = moduleUrl(options.module);
-    const liveness = livenessOf(options);
-    this.#crashLoop = checkCrashLoop(options.crashLoop);
-    this.#over = new Promise((resolve) => {
-      this.#resolveOver = resolve;
-    });
-    this.finished = this.#over.then(() => this.#checkEnd());
-    this.#listeners = listen && new PoolListeners(kernel, listen, count);
-    const context: SlotContext = {
-      kernel,
-      ledger: Ledger.for(kernel),
-      listeners: this.#listeners,
-      input: { module, count, engine, trigger, data },
-      liveness,
-      crashLoop: this.#crashLoop,
-      crashed: (crash) => {
-        this.#lastCrash = crash;
-        if (options.crashed === undefined) warn(crashText(crash));
-        else options.crashed(crash);
-      },
-      unresponsive: (worker) => {
-        if (options.unresponsive === undefined) warn(unresponsiveText(worker));
-        else options.unresponsive(worker);
-      },
-      recovered: (worker) => {
-        if (options.recovered === undefined) warn(recoveredText(worker));
-        else options.recovered(worker);
-      },
-      steer: () => this.#steer(),
-      message: (message, index) => options.message?.(message, index),
-      gone: () => this.#gone(),
-    };
-    try {
-      for (let i = 0; i < count; i++) this.#slots.push(new Slot(i, context));
-    } catch (error) {
-      this.#close();
-      throw error;
-    }
+  private constructor(pool: Pool, threads: ThreadChild[], acceptedBefore: number[]) {
+    this.#pool = pool;
+    this.#threads = threads;
+    this.#acceptedBefore = acceptedBefore;
+    this.finished = pool.finished;
   }
 
   /** See {@link startWorkers}. */
   static async start(options: WorkersOptions): Promise<WorkerPool> {
-    const pool = new WorkerPool(options);
-    try {
-      for (const slot of pool.#slots) slot.start();
-      [pool.#engine] = await Promise.all(pool.#slots.map(({ ready }) => ready));
-      return pool;
-    } catch (error) {
-      await pool.stop(0);
-      throw error;
-    }
+    const kernel = kernelOf(options, "startWorkers()", WORKERS_OPTIONS);
+    checkEngine(options);
+    checkCallbacks(options, ["exited", "unresponsive", "recovered", "message"]);
+    const { listen, engine, trigger, data } = options;
+    if (listen !== undefined) optionsOf(listen, "listen of startWorkers()", LISTEN_ADDRESS);
+    const count = workerCount(options.workers);
+    const module = moduleUrl(options.module, "in workers");
+    const supervision = supervisionOf(options);
+    const starter = new ThreadStarter(kernel);
+    const threads: ThreadChild[] = [];
+    const acceptedBefore = Array.from({ length: count }, () => 0);
+    const pool = await Pool.start({
+      ...supervision,
+      kernel,
+      module,
+      count,
+      noun: "worker",
+      listeners: listen && { where: listen, sharing: "reuseport" },
+      start(index, listener, events) {
+        const input = { task: "worker", module, data, index, count, engine, trigger } as const;
+        const thread = starter.start(input, listener, events);
+        threads[index] = thread;
+        return thread;
+      },
+      message(index, message) {
+        if (message.type === "post") options.message?.(message.message, index);
+      },
+      ended(index, child) {
+        if (!(child instanceof ThreadChild)) return;
+        acceptedBefore[index] = (acceptedBefore[index] as number) + child.block.accepted;
+        child.block.accepted = 0;
+        child.block.open = 0;
+      },
+      exited(index, _, exit) {
+        if (options.exited === undefined) {
+          warn(`${exitText({ index }, exit)}: ${exit.error.message}`);
+        } else options.exited({ index, ...exit });
+      },
+      responds(index, _, responsive, silentMs) {
+        const worker = { index, silentMs };
+        if (responsive) {
+          if (options.recovered === undefined) warn(recoveredText(worker));
+          else options.recovered(worker);
+        } else if (options.unresponsive === undefined) warn(unresponsiveText(worker));
+        else options.unresponsive(worker);
+      },
+    });
+    return new WorkerPool(pool, threads, acceptedBefore);
   }
 
-  /** Where it listens; null when it does not, or has been asked to stop. */
+  /** Where the pool listens; null when it does not, or has been asked to stop. */
   get address(): SocketAddress | null {
-    return this.#stopping ? null : (this.#listeners?.address ?? null);
+    return this.#pool.stopping ? null : (this.#pool.listeners?.address ?? null);
   }
 
-  /** The port it listens on; -1 when there is none. */
+  /** The port on which the pool listens; -1 when there is none. */
   get port(): number {
     return this.address?.port ?? -1;
   }
 
-  /** The engine of its workers. */
+  /** The engine of the workers. */
   get engine(): EngineName {
-    return (this.#engine as WorkerEngine).engine;
+    return (this.#pool.engine as LoopEngine).engine;
   }
 
-  /** When the engine of its workers reports. */
+  /** When the engine of the workers reports. */
   get trigger(): Reporting {
-    return (this.#engine as WorkerEngine).trigger;
+    return (this.#pool.engine as LoopEngine).trigger;
   }
 
-  /** Every worker and what it has done, as it is now. */
+  /** The state of every worker. */
   get workers(): WorkerStatus[] {
-    return this.#slots.map(({ index, state, crashes, board }) => {
-      return { index, state, connections: board.open, accepted: board.accepted, crashes };
+    return this.#pool.supervisors.map(({ state, exits }, index) => {
+      const connections = this.#threads[index]?.block.open ?? 0;
+      return { index, state, connections, accepted: this.#accepted(index), exits };
     });
   }
 
   /**
-   * How evenly connections were spread: the most that a worker accepted by the fewest. 1 is even, and
-   * Infinity when one has had none and another some.
+   * How evenly connections are spread: the largest number that a worker accepted, divided by the smallest. 1 is even;
+   * Infinity if one worker has accepted none and another some.
    */
   get balance(): number {
-    const accepted = this.#slots.map(({ board }) => board.accepted);
+    const accepted = this.#acceptedBefore.map((_, index) => this.#accepted(index));
     const most = Math.max(...accepted);
     return most === 0 ? 1 : most / Math.min(...accepted);
   }
@@ -167,89 +237,42 @@ export class WorkerPool implements AsyncDisposable {
    * Stops gracefully, as `Listener.stop` does, and ends the threads.
    *
    * @remarks
-   * New connections are refused; those that the kernel has already accepted are answered. The filter that refuses them
+   * New connections are refused; those that the kernel has already accepted are served. The filter that refuses them
    * drops the first packet of a TCP client, which sends it again after a second and then finds the next server on the
    * port, or none. A handshake that is under way when a worker closes its listener, after its last accept, is reset;
-   * over loopback a handshake takes no time. A unix socket is not refused first: a connection that is made between
+   * over loopback a handshake takes no time. A unix socket is not shut down first: a connection that is made between
    * the last accept and the close is reset.
    *
-   * @param graceMs - How long connections may take, in milliseconds; what is left then is cut off.
-   * Default 2000. Called again, a shorter time counts: `stop(0)` ends a stop that takes too
-   * long. A worker that does not heed, being in a loop of its own, is ended a second later;
-   * Deno cannot end such a thread, and only lets go of it:
-   * its peers are cut off, and what it has open is closed when its loop is over.
-   * @returns When all threads have ended and nothing is open any more.
+   * @param graceMs - How long connections may take to finish, in milliseconds; what is left then is destroyed.
+   * Default 2000. If called again, a shorter time counts: `stop(0)` ends a stop that takes too long. A worker in an
+   * endless loop is terminated half a second later. Deno cannot terminate such a thread: its connections are shut
+   * down, and its descriptors are closed when its loop ends.
+   * @returns Resolves when all threads have ended and nothing is open any more.
    * @throws `ERR_INVALID_TIMEOUT`
    */
-  async stop(graceMs: number = GRACE_MS): Promise<void> {
+  async stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
     checkTimeout("graceMs", graceMs);
-    this.#stopping = true;
-    clearInterval(this.#lookingAfter);
-    // A connection that comes between a worker's last accept and its close would be reset.
-    if (graceMs > 0) this.#listeners?.refuse();
-    // Then those of the workers are the last, and what they close is closed.
-    this.#listeners?.close();
-    for (const slot of this.#slots) slot.stop(graceMs);
-    await this.#over;
+    const now = performance.now();
+    this.#stopAt = Math.min(this.#stopAt, now + graceMs);
+    this.#pool.stop(Math.max(0, this.#stopAt - now));
+    await this.#pool.over;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
 
-  #gone(): void {
-    const states = this.#slots.map(({ state }) => state);
-    if (states.every((state) => state === "stopped" || state === "given up")) {
-      if (!this.#stopping && this.#engine !== undefined) {
-        this.#failure ??= this.#crashedTooOften("every worker");
-      }
-      this.#close();
-      this.#resolveOver();
-    } else if (this.#crashLoop === "end" && !this.#stopping && states.includes("given up")) {
-      this.#failure = this.#crashedTooOften(`worker ${this.#lastCrash?.index}`);
-      void this.stop();
-    }
-  }
-
-  #crashedTooOften(which: string): Error {
-    const cause = this.#lastCrash?.error;
-    return new Error(`${which} crashed too often; the last with: ${cause?.message}`, { cause });
-  }
-
-  /** Has new connections go where they are accepted. */
-  #steer(): void {
-    if (this.#stopping || this.#listeners === undefined) return;
-    const slots = this.#slots;
-    this.#listeners.steer((index) => slots[index]?.accepts === true);
-    const unheeded = slots.some(({ state }) => state === "unresponsive");
-    if (unheeded === (this.#lookingAfter !== undefined)) return;
-    clearInterval(this.#lookingAfter);
-    this.#lookingAfter = undefined;
-    if (!unheeded || !this.#listeners.isShared) return;
-    // The kernel wakes one worker for each connection, which may be the one that does not respond.
-    this.#lookingAfter = setInterval(() => {
-      for (const slot of slots) if (slot.state === "running") slot.acceptWaiting();
-    }, LOOK_AFTER_MS);
-    this.#lookingAfter.unref();
-  }
-
-  #close(): void {
-    clearInterval(this.#lookingAfter);
-    this.#listeners?.close();
-    for (const slot of this.#slots) slot.close();
-  }
-
-  #checkEnd(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+  #accepted(index: number): number {
+    return (this.#acceptedBefore[index] as number) + (this.#threads[index]?.block.accepted ?? 0);
   }
 }
 
 /**
- * Starts threads that serve one address, each with a reactor and a listener of its own (SO_REUSEPORT).
+ * Starts threads that serve one address, each with its own reactor and listener (SO_REUSEPORT).
  *
  * @remarks
- * Where one reactor fills its core, more of them fill more cores. On Node, Bun and Deno alike; Deno
- * needs `--allow-read` for the module beside `--allow-ffi`.
+ * A reactor uses one core; a pool uses as many as it has workers. Deno needs `--allow-read` for the module beside
+ * `--allow-ffi`.
  *
  * @returns The pool, when all of its workers are ready.
  * @throws TypeError, RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`; SysError
@@ -269,21 +292,11 @@ export function startWorkers(options: WorkersOptions): Promise<WorkerPool> {
   return WorkerPool.start(options);
 }
 
-function crashText({ index, error, restartInMs }: WorkerCrash): string {
-  const next = restartInMs === null ? "given up" : `replaced in ${restartInMs} ms`;
-  return `worker ${index} crashed, and is ${next}: ${error.message}`;
-}
-
-/** What is said of a worker that does not respond. */
-export function unresponsiveText({ index, silentMs }: UnresponsiveWorker): string {
-  return `worker ${index} has not responded for ${Math.round(silentMs)} ms`;
-}
-
-/** What is said of a worker that responds again. */
-export function recoveredText({ index, silentMs }: UnresponsiveWorker): string {
-  return `worker ${index} responds again, after ${Math.round(silentMs)} ms`;
-}
-
-function warn(text: string): void {
-  process.emitWarning(text, "PolloiWarning");
+/** @throws `ERR_INVALID_OPTION` */
+export function workerCount(workers: number | "auto" = "auto"): number {
+  if (workers === "auto") return Math.min(availableParallelism(), MAX_WORKERS);
+  const wrong = `Cannot start ${show(workers)} workers: give "auto" or an integer from 1 to ${MAX_WORKERS}`;
+  if (!Number.isInteger(workers)) throw typeError("ERR_INVALID_OPTION", wrong);
+  if (workers < 1 || workers > MAX_WORKERS) throw rangeError("ERR_INVALID_OPTION", wrong);
+  return workers;
 }

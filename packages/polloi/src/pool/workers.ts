@@ -1,17 +1,21 @@
 /**
- * Every core used: threads that serve one address, each with a reactor of its own.
+ * `polloi/workers`: threads that serve one address, each with its own reactor, on every core.
  *
  * @packageDocumentation
  */
-
-export type { LivenessOptions, WhenUnresponsive } from "./liveness.ts";
-export type { CrashLoop } from "./restarts.ts";
-export type { WorkerState } from "./slot.ts";
-export type { PoolWorker, ServeOptions, Stoppable, WorkerModule } from "./worker-module.ts";
+export type { PoolAddress } from "./listeners.ts";
+export type { PoolWorker, ServeOptions, Stoppable, WorkerModule } from "./module.ts";
 export type {
-  PoolAddress,
-  UnresponsiveWorker,
-  WorkerCrash,
-  WorkersOptions,
-} from "./worker-options.ts";
-export { startWorkers, WorkerPool, type WorkerStatus } from "./worker-pool.ts";
+  ChildState as WorkerState,
+  CrashLoop,
+  LivenessOptions,
+  WhenUnresponsive,
+} from "./supervisor.ts";
+export {
+  startWorkers,
+  type UnresponsiveWorker,
+  type WorkerExit,
+  type WorkerPool,
+  type WorkerStatus,
+  type WorkersOptions,
+} from "./worker-pool.ts";

@@ -37,8 +37,8 @@ describe("models", { timeout: SUITE_TIMEOUT_MS }, () => {
       await until("over", () => clients.every(({ closed }) => closed));
       for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
       await until("none is left", () => test.server.counts.children === 0);
-      const { connections, started, deaths } = test.server.counts;
-      assert.deepEqual([connections, started, deaths, childrenOf()], [CROWD, maxChildren, 0, []]);
+      const { connections, started, exits } = test.server.counts;
+      assert.deepEqual([connections, started, exits, childrenOf()], [CROWD, maxChildren, 0, []]);
       // Told again each time that all are busy once more.
       assert.equal(test.limits.length > 0, maxChildren < CROWD);
     });

@@ -115,9 +115,9 @@ function servingCase(name: string): Case {
       await until("all are closed", () => clients.every(({ closed }) => closed));
       for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
       await until("told", () => test.server.counts.bytes === crowd * 10_000);
-      const { connections, open, deaths, refusals } = test.server.counts;
-      const expected = { connections: crowd, deaths: 0, refusals: 0 };
-      assert.deepEqual({ connections, deaths, refusals }, expected);
+      const { connections, open, exits, refusals } = test.server.counts;
+      const expected = { connections: crowd, exits: 0, refusals: 0 };
+      assert.deepEqual({ connections, exits, refusals }, expected);
       if (open > 0) await until("none is open", () => test.server.counts.open === 0);
     },
   };
@@ -142,7 +142,7 @@ function peerCase(name: string): Case {
       slow.resume();
       await slow.over();
       assertEchoed(slow, bytes);
-      assert.deepEqual(test.deaths, []);
+      assert.deepEqual(test.exits, []);
     },
   };
 }
@@ -181,8 +181,8 @@ function killedCase(name: string): Case {
       const pid = Number(await doomed.ask("who"));
       process.kill(pid, "SIGKILL");
       await doomed.over();
-      await until("told", () => test.deaths.length === 1);
-      const [{ kind, id, peer, error, restartInMs } = {}] = test.deaths;
+      await until("told", () => test.exits.length === 1);
+      const [{ kind, id, peer, error, restartInMs } = {}] = test.exits;
       assert.deepEqual([kind, id], ["process", pid]);
       assert.match(error?.message ?? "", /killed by SIGKILL/);
       // Whose connection it had, where it had one.
@@ -206,16 +206,16 @@ function thrownCase(name: string): Case {
       for (const [i, [command, words]] of (
         [
           ["throw", /thrown in a handler/],
-          ["exit", /exit code 3/],
+          ["exit", /exited with code 3/],
         ] as const
       ).entries()) {
         const client = test.client().send(command);
         await client.over();
-        await until("told", () => test.deaths.length === i + 1);
-        assert.match(test.deaths[i]?.error.message ?? "", words);
+        await until("told", () => test.exits.length === i + 1);
+        assert.match(test.exits[i]?.error.message ?? "", words);
       }
       assert.equal(await test.client().ask("still"), "still");
-      assert.equal(test.server.counts.deaths, 2);
+      assert.equal(test.server.counts.exits, 2);
       // What each had received before it died is counted: "throw", "exit".
       await test.server.stop(0);
       const { connections, open, messages, bytes } = test.server.counts;
@@ -230,11 +230,11 @@ function deathLoopCases(): Case[] {
       name: "what dies again and again is replaced each time",
       run: async () => {
         await using test = await TestServer.start(variant("blocking"));
-        for (let deaths = 1; deaths <= 6; deaths++) {
+        for (let exits = 1; exits <= 6; exits++) {
           test.client().send("throw");
-          await until("told", () => test.deaths.length === deaths);
+          await until("told", () => test.exits.length === exits);
         }
-        const delays = test.deaths.map(({ restartInMs }) => restartInMs);
+        const delays = test.exits.map(({ restartInMs }) => restartInMs);
         assert.deepEqual(delays, [50, 100, 200, 400, 800, 1000]);
         assert.equal(await test.client().ask("still"), "still");
       },
@@ -249,13 +249,13 @@ function endedByDeathsCase(): Case {
     run: async () => {
       await using test = await TestServer.start({ ...variant("blocking"), crashLoop: "end" });
       const finished = rejection(test.server.finished);
-      for (let deaths = 1; deaths <= 5; deaths++) {
+      for (let exits = 1; exits <= 5; exits++) {
         test.client().send("throw");
-        await until("told", () => test.deaths.length === deaths);
+        await until("told", () => test.exits.length === exits);
       }
-      const delays = test.deaths.map(({ restartInMs }) => restartInMs);
+      const delays = test.exits.map(({ restartInMs }) => restartInMs);
       assert.deepEqual(delays, [50, 100, 200, 400, null]);
-      assert.match((await finished).message, /died too often.*thrown in a handler/);
+      assert.match((await finished).message, /exited unexpectedly too often.*thrown in a handler/);
       const late = test.client();
       await late.over();
     },
@@ -279,8 +279,8 @@ function livenessCases(): Case[] {
           unresponsive() {},
         });
         const looping = test.client().send("spin");
-        await until("told", () => test.deaths.length === 1);
-        assert.match(test.deaths[0]?.error.message ?? "", /did not respond for \d+ ms/);
+        await until("told", () => test.exits.length === 1);
+        assert.match(test.exits[0]?.error.message ?? "", /did not respond for \d+ ms/);
         await looping.over();
         assert.equal(await test.client().ask("again"), "again");
       },
@@ -302,9 +302,9 @@ function hangingCase(name: string): Case {
       }
       await using test = await TestServer.start(options);
       const client = test.client().send("hello");
-      await until("told", () => test.deaths.length === 1);
-      assert.match(test.deaths[0]?.error.message ?? "", late);
-      assert.match(test.deaths[0]?.peer ?? "", /^127\.0\.0\.1:/);
+      await until("told", () => test.exits.length === 1);
+      assert.match(test.exits[0]?.error.message ?? "", late);
+      assert.match(test.exits[0]?.peer ?? "", /^127\.0\.0\.1:/);
       await client.over();
       assert.equal(test.server.counts.children, 0);
     },
@@ -353,7 +353,7 @@ function unresponsiveCase(name: string, engine: Pick<ModelOptions, "engine"> = {
         ]);
         await until("it has answered", () => first.text.endsWith("spinning"));
         assert.equal(await first.ask("hello"), "hello");
-        assert.deepEqual(test.deaths, []);
+        assert.deepEqual(test.exits, []);
       } finally {
         rmSync(file, { force: true });
       }
@@ -437,7 +437,7 @@ function spinningCase(name: string): Case {
       const long = test.server.stop(60_000);
       await test.server.stop(0);
       await long;
-      assert.deepEqual([test.deaths, childrenOf()], [[], []]);
+      assert.deepEqual([test.exits, childrenOf()], [[], []]);
       for (const client of test.clients) client.destroy();
       // Deno cannot end a thread in a loop: what that one has in its hands must not become others' meanwhile.
       using others = new Untouched();
@@ -465,9 +465,9 @@ function lastNumbersCase(name: string): Case {
         const deadline = performance.now() + 10_000;
         while (childrenOf().some(runs) && performance.now() < deadline);
         await stopped;
-        const { connections, open, messages, bytes, deaths } = test.server.counts;
+        const { connections, open, messages, bytes, exits } = test.server.counts;
         const expected = [clients.length, 0, clients.length, 5 * clients.length, 0];
-        assert.deepEqual([connections, open, messages, bytes, deaths], expected);
+        assert.deepEqual([connections, open, messages, bytes, exits], expected);
       } finally {
         rmSync(file, { force: true });
       }
@@ -530,8 +530,8 @@ function ownServerCase(model: "prefork" | "event"): Case {
       await test.server.stop(10_000);
       await client.over();
       assert.deepEqual([client.text, client.error], ["hello whohello slow", undefined]);
-      const { connections, open, deaths } = test.server.counts;
-      assert.deepEqual([connections, open, deaths, childrenOf()], [1, 0, 0, []]);
+      const { connections, open, exits } = test.server.counts;
+      assert.deepEqual([connections, open, exits, childrenOf()], [1, 0, 0, []]);
       assert.deepEqual(posted, [{ said: "slow" }, { ended: true }]);
       await until("nothing is left open", () => held() <= before);
     },

@@ -1,7 +1,7 @@
 /** A module with a server of its own, which answers late to who says "slow": when it is to stop. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ModelLoop } from "../../src/pool/models.ts";
-import type { Stoppable } from "../../src/pool/worker-module.ts";
+import type { Stoppable } from "../../src/pool/module.ts";
 
 export async function startOn(loop: ModelLoop<{ greeting: string }>): Promise<Stoppable> {
   const { greeting } = loop.data;

@@ -1,7 +1,7 @@
 /** A pool under test, and its clients. */
 import {
   startWorkers,
-  type WorkerCrash,
+  type WorkerExit,
   type WorkerPool,
   type WorkersOptions,
 } from "../../src/pool/workers.ts";
@@ -14,7 +14,7 @@ export function module(name: string): URL {
 
 /** A pool of two workers that do what clients say, unless other options are given. */
 export class TestPool implements AsyncDisposable {
-  readonly crashes: WorkerCrash[] = [];
+  readonly exits: WorkerExit[] = [];
   readonly messages: [message: unknown, index: number][] = [];
   readonly clients: Client[] = [];
   #pool: WorkerPool | undefined;
@@ -28,9 +28,9 @@ export class TestPool implements AsyncDisposable {
       data: {},
       message: (message, index) => void test.messages.push([message, index]),
       ...options,
-      crashed: (crash) => {
-        test.crashes.push(crash);
-        options.crashed?.(crash);
+      exited: (exit) => {
+        test.exits.push(exit);
+        options.exited?.(exit);
       },
     });
     return test;

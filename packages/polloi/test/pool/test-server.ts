@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import {
-  type ModelDeath,
+  type ChildExit,
   type ModelOptions,
   type ModelServer,
   serveModel,
@@ -43,7 +43,7 @@ export function lean(name: string): Variant["options"] {
 
 /** A server, what it told, and its clients. */
 export class TestServer implements AsyncDisposable {
-  readonly deaths: ModelDeath[] = [];
+  readonly exits: ChildExit[] = [];
   readonly limits: number[] = [];
   readonly clients: Client[] = [];
   #server: ModelServer | undefined;
@@ -53,7 +53,7 @@ export class TestServer implements AsyncDisposable {
     test.#server = await serveModel({
       module: new URL("./obedient-handlers.js", import.meta.url),
       listen: { host: "127.0.0.1", port: 0 },
-      died: (death) => void test.deaths.push(death),
+      exited: (exit) => void test.exits.push(exit),
       limitReached: (max) => void test.limits.push(max),
       ...options,
     });

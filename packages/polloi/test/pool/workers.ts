@@ -27,7 +27,7 @@ const SILENT_MS = 600;
 /** Ways for a worker to crash, and what is told of it. */
 const CRASHES: readonly (readonly [command: string, told: RegExp])[] = [
   ["throw", /thrown in a handler/],
-  ["exit", /by itself, with exit code 3/],
+  ["exit", /exited with code 3/],
   ["reject", /rejected in a handler/],
 ];
 
@@ -163,7 +163,7 @@ function crashingCases(extent: Extent): Case[] {
     ...[
       ...CRASHES.map((crash) => [...crash, "auto"] as const),
       // One over readiness as well: what is left open is closed in another way there.
-      ...(extent === "all" ? [["exit", /exit code 3/, "epoll"] as const] : []),
+      ...(extent === "all" ? [["exit", /exited with code 3/, "epoll"] as const] : []),
     ].map(([command, told, engine]) => ({
       name: `${engine}: a worker that crashes (${command}) is told of and replaced; its connections are closed, the others' are not`,
       run: async () => {
@@ -173,12 +173,12 @@ function crashingCases(extent: Extent): Case[] {
         doomed.send(command);
         await until("closed", () => doomed.closed && witness.closed);
         assert.equal(await spared.ask("still"), "still");
-        await until("told", () => pool.crashes.length === 1);
+        await until("told", () => pool.exits.length === 1);
         await until("replaced", () => pool.pool.workers[0]?.state === "running");
-        assert.equal(pool.crashes[0]?.index, 0);
-        assert.equal(pool.crashes[0]?.restartInMs, 50);
-        assert.match(pool.crashes[0]?.error.message ?? "", told);
-        assert.equal(pool.pool.workers[0]?.crashes, 1);
+        assert.equal(pool.exits[0]?.index, 0);
+        assert.equal(pool.exits[0]?.restartInMs, 50);
+        assert.match(pool.exits[0]?.error.message ?? "", told);
+        assert.equal(pool.pool.workers[0]?.exits, 1);
         assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
         assert.equal(await spared.ask("still"), "still");
       },
@@ -188,7 +188,7 @@ function crashingCases(extent: Extent): Case[] {
       run: async () => {
         let crowd: Client[] = [];
         await using pool = await TestPool.start({
-          crashed: () => {
+          exited: () => {
             crowd = Array.from({ length: 30 }, () => pool.client());
           },
         });
@@ -210,14 +210,17 @@ function crashingCases(extent: Extent): Case[] {
         (await pool.clientOf(1)).send("throw");
         await until("given up", () => pool.pool.workers[1]?.state === "given up");
         assert.deepEqual(
-          pool.crashes.map(({ restartInMs }) => restartInMs),
+          pool.exits.map(({ restartInMs }) => restartInMs),
           [50, 100, 200, 400, null],
         );
-        assert.match(pool.crashes.at(-1)?.error.message ?? "", /not again/);
+        assert.match(pool.exits.at(-1)?.error.message ?? "", /not again/);
         const answers = Array.from({ length: 20 }, () => pool.client().ask("who"));
         assert.deepEqual(new Set(await Promise.all(answers)), new Set(["0"]));
         (await pool.clientOf(0)).send("exit");
-        assert.match((await finished).message, /every worker crashed too often.*not again/);
+        assert.match(
+          (await finished).message,
+          /every worker exited unexpectedly too often.*not again/,
+        );
         await until("nobody listens", async () => (await pool.client().ask("who")) === "");
       },
     },
@@ -228,10 +231,10 @@ function crashingCases(extent: Extent): Case[] {
         await using pool = await TestPool.start();
         for (let crashes = 1; crashes <= 7; crashes++) {
           (await pool.clientOf(1)).send("throw");
-          await until("reported", () => pool.crashes.length === crashes);
+          await until("reported", () => pool.exits.length === crashes);
           await until("replaced", () => pool.pool.workers[1]?.state === "running");
         }
-        const delays = pool.crashes.map(({ restartInMs }) => restartInMs);
+        const delays = pool.exits.map(({ restartInMs }) => restartInMs);
         assert.deepEqual(delays, [50, 100, 200, 400, 800, 1000, 1000]);
         assert.equal(await (await pool.clientOf(0)).ask("still"), "still");
         assert.equal(await (await pool.clientOf(1)).ask("still"), "still");
@@ -246,10 +249,13 @@ function crashingCases(extent: Extent): Case[] {
         const spared = await pool.clientOf(0);
         for (let crashes = 1; crashes <= 5; crashes++) {
           (await pool.clientOf(1)).send("throw");
-          await until("reported", () => pool.crashes.length === crashes);
+          await until("reported", () => pool.exits.length === crashes);
           if (crashes < 5) await until("back", () => pool.pool.workers[1]?.state === "running");
         }
-        assert.match((await finished).message, /worker 1 crashed too often.*thrown in a handler/);
+        assert.match(
+          (await finished).message,
+          /worker 1 exited unexpectedly too often.*thrown in a handler/,
+        );
         await spared.over();
         const states = pool.pool.workers.map(({ state }) => state);
         assert.deepEqual(states, ["stopped", "given up"]);
@@ -260,9 +266,9 @@ function crashingCases(extent: Extent): Case[] {
       run: async () => {
         await using pool = await TestPool.start({ workers: 1 });
         const crash = async (command: string): Promise<void> => {
-          const crashes = pool.crashes.length;
+          const exits = pool.exits.length;
           (await pool.clientOf(0)).send(command);
-          await until("crashed", () => pool.crashes.length > crashes);
+          await until("crashed", () => pool.exits.length > exits);
           await until("replaced", () => pool.pool.workers[0]?.state === "running");
           await until("closed", () => pool.clients.every(({ closed }) => closed));
         };
@@ -306,9 +312,9 @@ function livenessCases(): Case[] {
           data: { starts, hangsAgain: true },
         });
         (await pool.clientOf(1)).send("throw");
-        await until("reported", () => pool.crashes.length === 2);
-        assert.match(pool.crashes[1]?.error.message ?? "", /not ready after 2000 ms/);
-        assert.deepEqual([pool.crashes[1]?.index, pool.crashes[1]?.restartInMs], [1, 100]);
+        await until("reported", () => pool.exits.length === 2);
+        assert.match(pool.exits[1]?.error.message ?? "", /not ready after 2000 ms/);
+        assert.deepEqual([pool.exits[1]?.index, pool.exits[1]?.restartInMs], [1, 100]);
         assert.equal(await (await pool.clientOf(0)).ask("still"), "still");
       },
     },
@@ -367,8 +373,8 @@ function livenessCases(): Case[] {
         });
         const looping = await pool.clientOf(0);
         looping.send("spin");
-        await until("reported", () => pool.crashes.length > 0);
-        assert.match(pool.crashes[0]?.error.message ?? "", /did not respond for \d+ ms/);
+        await until("reported", () => pool.exits.length > 0);
+        assert.match(pool.exits[0]?.error.message ?? "", /did not respond for \d+ ms/);
         await looping.over();
         // Deno cannot end the thread: its place is taken when the loop is over.
         if (kernel.runtime === "deno") Atomics.store(new Uint8Array(over), 0, 1);
@@ -505,7 +511,7 @@ function stoppingCases(): Case[] {
         pool.client().send("spin");
         await until("it spins", () => pool.messages.length > 0);
         await pool.pool.stop(0);
-        assert.deepEqual(pool.crashes, []);
+        assert.deepEqual(pool.exits, []);
         for (const client of pool.clients) client.destroy();
         // Deno cannot end it: what it has in its hands must not become others' meanwhile.
         using others = new Untouched();
@@ -519,7 +525,7 @@ function stoppingCases(): Case[] {
       run: async () => {
         await using pool = await TestPool.start();
         (await pool.clientOf(0)).send("exit");
-        await until("crashed", () => pool.crashes.length > 0);
+        await until("crashed", () => pool.exits.length > 0);
         await Promise.all([pool.pool.stop(0), pool.pool.stop(0)]);
         await pool.pool.stop();
         assert.equal(pool.pool.address, null);

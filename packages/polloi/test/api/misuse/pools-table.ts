@@ -1,8 +1,10 @@
 /** `polloi/workers`, `polloi/models` and `polloi-tools/load`: every function and method, and its arguments. */
 import * as loading from "../../../../polloi-tools/src/load/index.ts";
+import { ModelServer } from "../../../src/pool/model-server.ts";
 import * as models from "../../../src/pool/models.ts";
+import { WorkerPool } from "../../../src/pool/worker-pool.ts";
 import * as workers from "../../../src/pool/workers.ts";
-import { type Call, call, internal, refusing, type Table } from "./calls.ts";
+import { type Call, call, refusing, type Table } from "./calls.ts";
 import { ENGINE, NOTHING, WHERE } from "./reactor-table.ts";
 import {
   ANYTHING,
@@ -56,7 +58,6 @@ function ofNone(prototype: object, name: string, ...args: Kind[]): Call {
 
 export const WORKERS: Table = {
   functions: {
-    WorkerPool: internal("startWorkers makes it"),
     startWorkers: refusing(
       call(
         workers.startWorkers,
@@ -67,7 +68,9 @@ export const WORKERS: Table = {
             workers: AUTO(1024),
             listen: optional(LISTEN),
             data: ANYTHING,
-            crashed: optional(CALLBACK),
+            exited: optional(CALLBACK),
+            unresponsive: optional(CALLBACK),
+            recovered: optional(CALLBACK),
             message: optional(CALLBACK),
             kernel: KERNEL,
           },
@@ -77,8 +80,7 @@ export const WORKERS: Table = {
     ),
   },
   methods: {
-    "WorkerPool:start": internal("startWorkers"),
-    "WorkerPool.stop": ofNone(workers.WorkerPool.prototype, "stop", MILLISECONDS),
+    "WorkerPool.stop": ofNone(WorkerPool.prototype, "stop", MILLISECONDS),
   },
 };
 
@@ -103,7 +105,9 @@ const OF_MODELS = {
   ),
   observer: optional(LATER),
   message: optional(CALLBACK),
-  died: optional(CALLBACK),
+  exited: optional(CALLBACK),
+  unresponsive: optional(CALLBACK),
+  recovered: optional(CALLBACK),
   limitReached: optional(CALLBACK),
   acceptError: optional(CALLBACK),
   reactor: NOTHING,
@@ -112,12 +116,10 @@ const OF_MODELS = {
 
 export const MODELS: Table = {
   functions: {
-    ModelServer: internal("serveModel makes it"),
     serveModel: serving({ model: "event" }, { ...OF_MODELS, ...ENGINE }),
   },
   methods: {
-    "ModelServer:start": internal("serveModel"),
-    "ModelServer.stop": ofNone(models.ModelServer.prototype, "stop", MILLISECONDS),
+    "ModelServer.stop": ofNone(ModelServer.prototype, "stop", MILLISECONDS),
     "serveModel of prefork": serving(
       { model: "prefork" },
       { children: AUTO(1024), sharing: optional(NAMED("exclusive")) },

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Restarts } from "./restarts.ts";
+import { RestartPolicy } from "./supervisor.ts";
 
 /** The delays before restarts after these crashes; null where it is given up. */
 function delays(
-  restarts: Restarts,
+  restarts: RestartPolicy,
   crashes: readonly (readonly [ranMs: number, ready: boolean])[],
 ) {
   return crashes.map(([ranMs, ready]) => {
-    restarts.crashed(ranMs, ready);
+    restarts.exited(ranMs, ready);
     return restarts.givenUp ? null : restarts.delayMs;
   });
 }
@@ -16,11 +16,11 @@ function delays(
 test("a child that crashes after each start is replaced each time, a second later at most", () => {
   const crashes = Array.from({ length: 20 }, () => [100, true] as const);
   const expected = [50, 100, 200, 400, 800, ...Array.from({ length: 15 }, () => 1000)];
-  assert.deepEqual(delays(new Restarts("continue"), crashes), expected);
+  assert.deepEqual(delays(new RestartPolicy("continue"), crashes), expected);
 });
 
 test("a child that was healthy is replaced at once, and four failed starts in a row give it up", () => {
-  const restarts = new Restarts("continue");
+  const restarts = new RestartPolicy("continue");
   const failed = [100, false] as const;
   assert.deepEqual(delays(restarts, [failed, failed, failed, [100, true]]), [50, 100, 200, 400]);
   assert.deepEqual(delays(restarts, [[20_000, true]]), [50]);
@@ -30,5 +30,5 @@ test("a child that was healthy is replaced at once, and four failed starts in a 
 test('crashLoop "end": five crashes in a row give it up, whether or not it had started', () => {
   const crash = [100, true] as const;
   const expected = [50, 100, 200, 400, null];
-  assert.deepEqual(delays(new Restarts("end"), [crash, crash, crash, crash, crash]), expected);
+  assert.deepEqual(delays(new RestartPolicy("end"), [crash, crash, crash, crash, crash]), expected);
 });

@@ -1,0 +1,43 @@
+/** Sentences about children, for warnings and for the command line. */
+import type { UnexpectedExit } from "./supervisor.ts";
+
+/** A child as reports name it: a worker by its index, another thread or a process by its id. */
+export type NamedChild =
+  | { readonly index: number }
+  | { readonly kind: "process" | "thread"; readonly id: number };
+
+/** A child that does not respond, or responds again. */
+export type SilentChild = NamedChild & { readonly silentMs: number };
+
+function nameOf(child: NamedChild): string {
+  if ("index" in child) return `worker ${child.index}`;
+  return child.id < 0 ? `a ${child.kind}` : `${child.kind} ${child.id}`;
+}
+
+/** What exited unexpectedly, and what happens next: a sentence that the error may follow. */
+export function exitText(
+  child: NamedChild,
+  {
+    restartInMs,
+    peer,
+  }: { restartInMs: UnexpectedExit["restartInMs"] | undefined; peer?: string | undefined },
+): string {
+  const text = `${nameOf(child)} exited unexpectedly`;
+  if (restartInMs === undefined) {
+    return peer === undefined ? text : `${text} with the connection of ${peer}`;
+  }
+  return `${text} and is ${restartInMs === null ? "given up" : `replaced in ${restartInMs} ms`}`;
+}
+
+export function unresponsiveText(child: SilentChild): string {
+  return `${nameOf(child)} has not responded for ${Math.round(child.silentMs)} ms`;
+}
+
+export function recoveredText(child: SilentChild): string {
+  return `${nameOf(child)} responds again, after ${Math.round(child.silentMs)} ms`;
+}
+
+/** Emits a warning of the process. */
+export function warn(text: string): void {
+  process.emitWarning(text, "PolloiWarning");
+}

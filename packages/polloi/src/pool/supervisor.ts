@@ -1,0 +1,390 @@
+import type { NamesOf } from "../base/argument.ts";
+import { rangeError, show, typeError } from "../base/misuse.ts";
+import { checkTimeout } from "../reactor/options.ts";
+import { type Child, type ChildEvents, type ExitEvent, exitError } from "./child.ts";
+import type { ChildMessage, LoopEngine } from "./messages.ts";
+
+/** What to do about a child that does not respond. */
+export type WhenUnresponsive = "wait" | "replace";
+
+/** What to do when one child exits unexpectedly again and again. */
+export type CrashLoop = "continue" | "end";
+
+/** How long a child may take to start and to respond. */
+export interface LivenessOptions {
+  /**
+   * How long a child may take from its start until it is ready, in milliseconds. Default 30,000; `Infinity` sets no
+   * limit. A child that takes longer is killed, with an error that says what it was doing.
+   */
+  readonly startTimeoutMs?: number | undefined;
+  /**
+   * After how many milliseconds without an answer a child counts as unresponsive: its event loop is asked once a
+   * second, more often if this is less than four seconds. Default 5000; `Infinity` never asks.
+   */
+  readonly unresponsiveAfterMs?: number | undefined;
+  /**
+   * `"wait"` (the default): an unresponsive child goes on, without new connections where that is possible, until it
+   * responds again. `"replace"`: it is killed and replaced, as one that exited unexpectedly.
+   */
+  readonly whenUnresponsive?: WhenUnresponsive | undefined;
+}
+
+export const LIVENESS_OPTIONS: NamesOf<LivenessOptions> = {
+  startTimeoutMs: true,
+  unresponsiveAfterMs: true,
+  whenUnresponsive: true,
+};
+
+/** How a {@link Supervisor} treats its child: options with their defaults. */
+export interface Supervision {
+  readonly startTimeoutMs: number;
+  readonly unresponsiveAfterMs: number;
+  readonly whenUnresponsive: WhenUnresponsive;
+  readonly crashLoop: CrashLoop;
+}
+
+const START_TIMEOUT_MS = 30_000;
+const UNRESPONSIVE_AFTER_MS = 5000;
+/** The longest delay of a runtime's timer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** @throws `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
+export function supervisionOf({
+  startTimeoutMs = START_TIMEOUT_MS,
+  unresponsiveAfterMs = UNRESPONSIVE_AFTER_MS,
+  whenUnresponsive = "wait",
+  crashLoop = "continue",
+}: LivenessOptions & { readonly crashLoop?: CrashLoop | undefined }): Supervision {
+  for (const [name, value] of Object.entries({ startTimeoutMs, unresponsiveAfterMs })) {
+    if (value === Number.POSITIVE_INFINITY) continue;
+    checkTimeout(name, value);
+    if (value > 0) continue;
+    throw rangeError(
+      "ERR_INVALID_TIMEOUT",
+      `Cannot use ${show(value)} as ${name}: give more than 0`,
+    );
+  }
+  oneOf("whenUnresponsive", whenUnresponsive, ["wait", "replace"]);
+  oneOf("crashLoop", crashLoop, ["continue", "end"]);
+  return { startTimeoutMs, unresponsiveAfterMs, whenUnresponsive, crashLoop };
+}
+
+/** @throws `ERR_INVALID_OPTION` */
+export function oneOf(name: string, value: unknown, allowed: readonly string[]): void {
+  if (allowed.includes(value as string)) return;
+  const names = allowed
+    .map(show)
+    .join(", ")
+    .replace(/, ([^,]*)$/, " or $1");
+  throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give ${names}`);
+}
+
+/** A child that ran for longer was healthy: its exit does not count as one of a series. */
+const HEALTHY_MS = 10_000;
+/** After this many failed starts in a row, a child is given up. */
+const MAX_FAILED_STARTS = 4;
+/** With {@link CrashLoop} `"end"`: after this many unexpected exits in a row, a child is given up. */
+const MAX_EXITS = 5;
+/** The first delay before a restart, doubled with each exit of a child that was not healthy. */
+const FIRST_RESTART_MS = 50;
+const LAST_RESTART_MS = 1000;
+
+/** Decides when a child that exited unexpectedly is replaced, and when it is given up. */
+export class RestartPolicy {
+  readonly #crashLoop: CrashLoop;
+  #exits = 0;
+  #failedStarts = 0;
+
+  constructor(crashLoop: CrashLoop) {
+    this.#crashLoop = crashLoop;
+  }
+
+  /** Whether the child is given up: it is not replaced. */
+  get givenUp(): boolean {
+    if (this.#crashLoop === "end") return this.#exits >= MAX_EXITS;
+    return this.#failedStarts >= MAX_FAILED_STARTS;
+  }
+
+  /** The delay before the next start, in milliseconds. */
+  get delayMs(): number {
+    return Math.min(FIRST_RESTART_MS * 2 ** (this.#exits - 1), LAST_RESTART_MS);
+  }
+
+  /**
+   * The child has exited unexpectedly.
+   *
+   * @param ranMs - The time since its start, in milliseconds.
+   * @param wasReady - Whether this start had succeeded.
+   */
+  exited(ranMs: number, wasReady: boolean): void {
+    this.#exits = ranMs > HEALTHY_MS ? 1 : this.#exits + 1;
+    this.#failedStarts = wasReady ? 0 : this.#failedStarts + 1;
+  }
+}
+
+/** Kills a child that is not ready in time. @returns A function that cancels this. */
+export function limitStart(child: Child, timeoutMs: number, module: string): () => void {
+  if (timeoutMs > MAX_TIMER_MS) return () => {};
+  const timer = setTimeout(() => {
+    const text = `it was not ready after ${timeoutMs} ms: ${child.activity} (${module})`;
+    const hint = "startTimeoutMs sets how long a start may take";
+    child.kill(Object.assign(new Error(text), { code: "ETIMEDOUT", hint }));
+  }, timeoutMs);
+  return () => clearTimeout(timer);
+}
+
+/** How often a child is pinged; four times within the time that it may be silent if that is short. */
+const PING_INTERVAL_MS = 1000;
+const MIN_PING_INTERVAL_MS = 10;
+/** How many pings in a row must be unanswered: after an hour of sleep of the machine, only one is. */
+const MIN_UNANSWERED = 3;
+
+/** Pings a child, and reports when it stops responding and when it responds again. */
+class Heartbeat {
+  responsive = true;
+  readonly #afterMs: number;
+  readonly #child: () => Child | undefined;
+  /** @param silentMs - For how long a ping has not been answered, or was not. */
+  readonly #changed: (responsive: boolean, silentMs: number) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #pinged = false;
+  #pingedAt = 0;
+  #unanswered = 0;
+
+  constructor(
+    afterMs: number,
+    child: () => Child | undefined,
+    changed: (responsive: boolean, silentMs: number) => void,
+  ) {
+    this.#afterMs = afterMs;
+    this.#child = child;
+    this.#changed = changed;
+  }
+
+  start(): void {
+    this.stop();
+    if (this.#afterMs > MAX_TIMER_MS) return;
+    const interval = Math.max(MIN_PING_INTERVAL_MS, Math.min(this.#afterMs / 4, PING_INTERVAL_MS));
+    this.#timer = setInterval(() => this.#tick(), interval);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.responsive = true;
+    this.#pinged = false;
+    this.#unanswered = 0;
+  }
+
+  #tick(): void {
+    const child = this.#child();
+    if (child === undefined) return;
+    const now = performance.now();
+    const silentMs = now - this.#pingedAt;
+    if (this.#pinged && !child.hasAnswered) {
+      this.#unanswered++;
+      if (!this.responsive || silentMs < this.#afterMs) return;
+      if (this.#unanswered < MIN_UNANSWERED) return;
+      this.responsive = false;
+      this.#changed(false, silentMs);
+      return;
+    }
+    const recovered = !this.responsive;
+    this.responsive = true;
+    this.#unanswered = 0;
+    this.#pinged = true;
+    this.#pingedAt = now;
+    child.ping();
+    if (recovered) this.#changed(true, silentMs);
+  }
+}
+
+/** The state of a supervised child. */
+export type ChildState =
+  | "starting"
+  | "running"
+  | "unresponsive"
+  | "restarting"
+  | "given up"
+  | "stopped";
+
+/** An exit that nobody had asked for. */
+export interface UnexpectedExit {
+  readonly error: Error;
+  /** After how long the child is replaced; null when it is given up. */
+  readonly restartInMs: number | null;
+}
+
+/** What a {@link Supervisor} needs to start a child, and what it calls. */
+export interface SupervisorOptions extends Supervision {
+  /** The URL of the module, for error messages. */
+  readonly module: string;
+  /** Starts a child. @throws when the system has no resources for one. */
+  start(events: ChildEvents): Child;
+  /** A message from the child, other than "ready" and "failed". */
+  message(message: ChildMessage): void;
+  /** The child has exited, whether or not that was expected. */
+  ended(child: Child | undefined): void;
+  exited(child: Child | undefined, exit: UnexpectedExit): void;
+  responds(child: Child, responsive: boolean, silentMs: number): void;
+  /** The state has changed, and with it perhaps {@link Supervisor.accepts} and {@link Supervisor.isGone}. */
+  changed(): void;
+}
+
+/** New connections are not sent to a child that takes longer than this to restart. */
+const SHORT_RESTART_MS = 400;
+
+/** Keeps one child running: starts it, checks that it responds, and replaces it when it exits unexpectedly. */
+export class Supervisor {
+  /** Resolves when the first child is ready; rejects when it fails to start. */
+  readonly ready: Promise<LoopEngine | undefined>;
+  child: Child | undefined;
+  state: ChildState = "starting";
+  /** How often a child exited unexpectedly. */
+  exits = 0;
+  lastError: Error | undefined;
+  readonly #options: SupervisorOptions;
+  readonly #restarts: RestartPolicy;
+  readonly #heartbeat: Heartbeat;
+  #cancelStartLimit: () => void = () => {};
+  #resolveReady: (engine: LoopEngine | undefined) => void = () => {};
+  #rejectReady: (error: Error) => void = () => {};
+  /** Whether any child was ever ready. */
+  #wasReady = false;
+  #startedAt = 0;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #stopping = false;
+  /** Resolves when no replacement will start. */
+  readonly #ended: Promise<void>;
+  #resolveEnded: () => void = () => {};
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    // `Promise.all` reports only the first rejection.
+    this.ready.catch(() => {});
+    this.#ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    this.#restarts = new RestartPolicy(options.crashLoop);
+    this.#heartbeat = new Heartbeat(
+      options.unresponsiveAfterMs,
+      () => this.child,
+      (responsive, silentMs) => this.#responds(responsive, silentMs),
+    );
+  }
+
+  /** Whether there is no child, and none will be started. */
+  get isGone(): boolean {
+    return this.state === "stopped" || this.state === "given up";
+  }
+
+  /** Whether the child exited too often: it is not replaced. */
+  get givenUp(): boolean {
+    return this.#restarts.givenUp;
+  }
+
+  /** Whether a new connection would soon be accepted. */
+  get accepts(): boolean {
+    if (this.givenUp) return false;
+    if (this.state === "restarting") return this.#restarts.delayMs <= SHORT_RESTART_MS;
+    return this.state === "starting" || this.state === "running";
+  }
+
+  start(): void {
+    const { module, startTimeoutMs } = this.#options;
+    this.state = "starting";
+    this.#startedAt = performance.now();
+    try {
+      this.child = this.#options.start({
+        message: (message) => this.#receive(message),
+        exited: (exit) => void this.#exited(exit),
+      });
+      this.#cancelStartLimit = limitStart(this.child, startTimeoutMs, module);
+    } catch (error) {
+      void this.#exited({ error: error as Error });
+    }
+  }
+
+  /** Stops the child within `graceMs` and {@link OVERTIME_MS}. */
+  stop(graceMs: number): void {
+    this.#stopping = true;
+    this.#cancelStartLimit();
+    this.#heartbeat.stop();
+    this.#resolveEnded();
+    if (this.child !== undefined) this.child.stop(graceMs);
+    else if (this.state === "starting" || this.#restartTimer !== undefined) {
+      clearTimeout(this.#restartTimer);
+      this.#leave("stopped");
+    }
+  }
+
+  #receive(message: ChildMessage): void {
+    if (message.type === "failed") return;
+    if (message.type !== "ready") {
+      this.#options.message(message);
+      return;
+    }
+    this.#wasReady = true;
+    this.#cancelStartLimit();
+    this.#resolveReady(message.engine);
+    if (this.#stopping) return;
+    this.state = "running";
+    this.#heartbeat.start();
+    this.#options.changed();
+  }
+
+  async #exited({ error, released, stuck = false }: ExitEvent): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    this.#cancelStartLimit();
+    this.#heartbeat.stop();
+    this.state = "restarting";
+    this.lastError = error ?? exitError(0);
+    this.#options.ended(child);
+    if (!this.#wasReady) {
+      this.#resolveEnded();
+      this.#rejectReady(this.lastError);
+    } else if (!this.#stopping) this.#report(child, this.lastError);
+    if (released !== undefined) await (stuck ? Promise.race([released, this.#ended]) : released);
+    if (this.#stopping || !this.#wasReady) this.#leave("stopped");
+    else if (this.#restarts.givenUp) this.#leave("given up");
+    else {
+      this.#restartTimer = setTimeout(() => {
+        this.#restartTimer = undefined;
+        this.start();
+      }, this.#restarts.delayMs);
+    }
+  }
+
+  #report(child: Child | undefined, error: Error): void {
+    this.exits++;
+    this.#restarts.exited(performance.now() - this.#startedAt, child?.ready ?? false);
+    const { givenUp, delayMs } = this.#restarts;
+    // Before the report, so that no connection is sent here meanwhile.
+    this.#options.changed();
+    this.#options.exited(child, { error, restartInMs: givenUp ? null : delayMs });
+  }
+
+  #responds(responsive: boolean, silentMs: number): void {
+    const { child } = this;
+    if (child === undefined) return;
+    const { whenUnresponsive } = this.#options;
+    this.state = responsive ? "running" : "unresponsive";
+    this.#options.changed();
+    this.#options.responds(child, responsive, silentMs);
+    // The callback may have stopped it.
+    if (responsive || whenUnresponsive === "wait" || this.#stopping) return;
+    const text = `it did not respond for ${Math.round(silentMs)} ms`;
+    child.kill(Object.assign(new Error(text), { code: "ETIMEDOUT" }));
+  }
+
+  #leave(state: "stopped" | "given up"): void {
+    if (this.isGone) return;
+    this.state = state;
+    this.#options.changed();
+  }
+}
