@@ -1,5 +1,6 @@
 /**
- * Servers and clients for thousands of connections on one thread.
+ * Servers and clients for tens of thousands of connections on one thread, over TCP and unix sockets, on select, poll,
+ * epoll or io_uring.
  *
  * @packageDocumentation
  */
@@ -32,7 +33,12 @@ export type { Timer } from "./reactor/timers.ts";
 export type { Watch, WatchCallback } from "./reactor/watch.ts";
 
 /**
- * Listens on the default reactor: see {@link Reactor.listen}.
+ * Listens on an address with the default reactor of this thread, and serves every connection with the handlers in
+ * `options`.
+ *
+ * @param options - The address, the handlers, and `engine` or `trigger` to choose the reactor.
+ * @returns The listener. It keeps the process alive until it is stopped or closed.
+ * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; TypeError or RangeError for an invalid option.
  *
  * @example
  * ```ts
@@ -43,7 +49,24 @@ export function listen<Data = unknown>(options: ListenOptions<Data> & ReactorCho
   return listenOn(reactorFor(options), options);
 }
 
-/** Connects on the default reactor: see {@link Reactor.connect}. */
+/**
+ * Connects to an address with the default reactor of this thread, and serves the connection with the handlers in
+ * `options`: see {@link Reactor.connect}.
+ *
+ * @param options - The address, the handlers, and `engine` or `trigger` to choose the reactor.
+ * @returns The connection, which can be written to at once.
+ * @throws TypeError or RangeError for an invalid option. A connect that fails calls `error` and `close`.
+ *
+ * @example
+ * ```ts
+ * connect({
+ *   host: "127.0.0.1",
+ *   port: 7788,
+ *   open: (connection) => connection.write("hello"),
+ *   data: (connection, bytes) => console.log(bytes.length),
+ * });
+ * ```
+ */
 export function connect<Data = unknown>(
   options: ConnectOptions<Data> & ReactorChoice,
 ): Connection<Data> {

@@ -8,18 +8,18 @@ import { isForbiddenTrailer } from "./parser/fields.ts";
 import { clientLeft } from "./request-error.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
 
-/** What is under way: nothing yet; the head has gone and the body follows; all of it has; nobody is there. */
+/** The state of a reply: nothing is sent; the head is sent and the body follows; complete; the client has left. */
 const FRESH = 0;
 const STREAMING = 1;
 const DONE = 2;
 const ABANDONED = 3;
 
-/** Fields that the program has set itself. */
+/** Fields that the program has set. */
 const HAS_DATE = 1;
 const HAS_TYPE = 2;
 const HAS_LENGTH = 4;
 
-/** Fields that are the server's: what they say follows from what is sent. */
+/** Fields that only the server sets. */
 const OWN: ReadonlySet<string> = new Set(["transfer-encoding", "keep-alive"]);
 
 const TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n";
@@ -170,19 +170,19 @@ export class ReplyWriter implements HttpReply {
   readonly #chunks: boolean;
   #status = 200;
   #fields = "";
-  /** Options of Connection that the program has set, but for those of the server's. */
+  /** Options of Connection that the program has set, without `close` and `keep-alive`. */
   #options = "";
   #set = 0;
   #state = FRESH;
-  /** Bytes of a body of known length that are still to come; -1 when it is sent in chunks. */
+  /** The bytes left of a body of known length; -1 if it is chunked. */
   #left = -1;
   #hidden = false;
   #bodyBytes = 0;
   #trailers = "";
 
   /**
-   * @param method - What it answers.
-   * @param chunks - Whether the client knows chunks.
+   * @param method - The method of the request.
+   * @param chunks - Whether the client supports chunked bodies.
    */
   constructor(exchange: Exchange, method: string, chunks: boolean) {
     this.#exchange = exchange;
@@ -203,7 +203,7 @@ export class ReplyWriter implements HttpReply {
     return this.#state !== FRESH;
   }
 
-  /** Whether it answers HEAD. */
+  /** Whether the request is HEAD. */
   get isToHead(): boolean {
     return this.#toHead;
   }
@@ -244,7 +244,7 @@ export class ReplyWriter implements HttpReply {
           `Cannot set ${name} to ${show(text)}: give a number of bytes`,
         );
       }
-      // Said with the head, as far as the status has one.
+      // Written with the head, if the status allows it.
       this.#set |= HAS_LENGTH;
       this.#left = Number(text);
       return this;
@@ -254,15 +254,14 @@ export class ReplyWriter implements HttpReply {
   }
 
   /**
-   * For headers that are known to be sound: their lines, each with its CRLF, but for those of the server's and
-   * Content-Length.
+   * Adds header lines that were checked before, each with its CRLF, without Content-Length and the fields of the server.
    *
    * @param hasDate - Whether Date is among them.
-   * @param length - What Content-Length says; -1 when they have none.
+   * @param length - The Content-Length; -1 if there is none.
    */
   lines(lines: string, hasDate: boolean, length: number): void {
     this.#fields += lines;
-    // Whether there is a type has been decided.
+    // The caller has decided about Content-Type.
     this.#set |= HAS_TYPE;
     if (hasDate) this.#set |= HAS_DATE;
     if (length < 0) return;
@@ -270,7 +269,7 @@ export class ReplyWriter implements HttpReply {
     this.#left = length;
   }
 
-  /** For HEAD, when what GET would have is not known: no length is said, unless one was set. */
+  /** For HEAD, if the length of the body for GET is unknown: sends no Content-Length unless one was set. */
   leaveLengthOut(): void {
     this.#set |= HAS_LENGTH;
   }
@@ -423,13 +422,13 @@ export class ReplyWriter implements HttpReply {
     else this.#exchange.whenDrained(callback);
   }
 
-  /** For the session: the handler failed before anything was sent. */
+  /** The handler failed before anything was sent: replies with 500. */
   fail(): void {
     this.forget();
     this.status(500).send(`${reasonOf(500)}\n`);
   }
 
-  /** For the session: what the handler set before it failed is no part of the answer. */
+  /** Drops everything that the handler set before it failed. */
   forget(): void {
     this.#status = 200;
     this.#fields = "";
@@ -439,14 +438,14 @@ export class ReplyWriter implements HttpReply {
     this.#trailers = "";
   }
 
-  /** For the session: nobody is there any more. */
+  /** The client has left: all methods do nothing from now on. */
   abandon(): void {
     this.#state = ABANDONED;
   }
 
   #headUntilLength(): string {
     const date = (this.#set & HAS_DATE) === 0 ? this.#exchange.date : "";
-    // To whoever is between, a 2xx is the beginning of a tunnel. RFC 9110 section 9.3.6.
+    // A proxy takes a 2xx for the beginning of a tunnel. RFC 9110 section 9.3.6.
     if (this.#toConnect && this.#status < 300) this.#status = 501;
     return statusLine(this.#status) + date + this.#connectionField() + this.#fields;
   }
@@ -473,7 +472,7 @@ export class ReplyWriter implements HttpReply {
     if (!options.includes(option)) this.#options = [...options, option].join(", ");
   }
 
-  /** The Content-Length, where it is known and the status has one. RFC 9110 section 8.6. */
+  /** The Content-Length, if it is known and the status allows it. RFC 9110 section 8.6. */
   #lengthField(): string {
     switch (this.#status) {
       case 204:
@@ -481,7 +480,7 @@ export class ReplyWriter implements HttpReply {
       case 205:
         return "Content-Length: 0\r\n";
       case 304:
-        // What a 200 would have had, when the program knows.
+        // The length that a 200 would have, if the program has set it.
         if ((this.#set & HAS_LENGTH) === 0 || this.#left < 0) return "";
         return `Content-Length: ${this.#left}\r\n`;
       default:
@@ -490,16 +489,16 @@ export class ReplyWriter implements HttpReply {
   }
 
   #finish(): void {
-    // What was written last may have ended the connection.
+    // The last write may have closed the connection.
     if (this.#state === ABANDONED) return;
     this.#state = DONE;
     this.#exchange.replied();
   }
 
-  /** @returns Whether there is anybody to answer. @throws TypeError when the head has gone. */
+  /** @returns false if the client has left. @throws TypeError `ERR_CLOSED` after the head was sent. */
   #isFresh(): boolean {
     if (this.#state === FRESH || this.#state === ABANDONED) return this.#state === FRESH;
-    throw typeError("ERR_CLOSED", "Cannot change a reply whose head has gone");
+    throw typeError("ERR_CLOSED", "Cannot change a reply whose head was sent");
   }
 
   #isStreaming(): boolean {

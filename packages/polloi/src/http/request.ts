@@ -21,7 +21,7 @@ export interface BodyReader {
 
 const BODY_READER: NamesOf<BodyReader> = { data: true, end: true, abort: true };
 
-/** What of a body that nobody reads is taken and thrown away, so that the connection can be used again. */
+/** The most bytes of an unread body to discard, so that the connection can be used again. */
 const MAX_THROWN_AWAY = 65_536;
 const NO_TRAILERS: readonly (readonly [string, string])[] = [];
 
@@ -148,23 +148,23 @@ export class ParsedRequest implements HttpRequest {
   readonly #exchange: Exchange;
   #head: RequestHead | null;
   #reader: BodyReader | null = null;
-  /** Why nobody waits for the reply, when that is certain; and when it is likely. */
+  /** The reason why the client has certainly left; and why it has probably left. */
   #lost: RequestError | null = null;
   #left: RequestError | null = null;
   #whenLeft: ((error: RequestError) => void)[] | null = null;
   #paused = false;
   trailers: readonly (readonly [name: string, value: string])[] = NO_TRAILERS;
 
-  /** When its head had come, as `performance.now()` has it; 0 when nobody asks. */
+  /** The time at which its head was complete, as of `performance.now()`; 0 without a log. */
   began = 0;
-  /** How many bytes of the body have come. */
+  /** The number of body bytes received. */
   bodyBytes = 0;
-  /** How many bytes of a body in chunks that nobody reads are known of; Infinity before anything is known. */
+  /** The known length of an unread chunked body, in bytes; Infinity before anything is known. */
   chunkedRest: number = Number.POSITIVE_INFINITY;
-  /** How many bytes its chunks take, with all that frames them, when all of them have come. */
+  /** The length of its chunks with their framing, if all have arrived; otherwise Infinity. */
   chunkedBytes: number = Number.POSITIVE_INFINITY;
   #dropped = 0;
-  /** Whether all of it has come. */
+  /** Whether the body is complete. */
   complete: boolean;
 
   constructor(exchange: Exchange, head: RequestHead) {
@@ -247,7 +247,7 @@ export class ParsedRequest implements HttpRequest {
     this.#reader = reader;
     if (this.#lost !== null) reader.abort?.(this.#lost);
     else if (!this.complete) this.#exchange.claimed();
-    // There is none, so nothing will come that ends it.
+    // There is no body, so no event will end it.
     else this.#exchange.soon(() => this.#reader?.end?.());
   }
 
@@ -300,14 +300,14 @@ export class ParsedRequest implements HttpRequest {
     return { method, target, state: this.#left === null ? "open" : "left" };
   }
 
-  // What the session does with it.
+  // Used by the session and the fetch handler.
 
   /** The head. @throws TypeError `ERR_CLOSED` when the request is over. */
   get head(): RequestHead {
     if (this.#head !== null) return this.#head;
     throw typeError(
       "ERR_CLOSED",
-      "Cannot look at a request that is over: take what you need before its reply is complete",
+      "Cannot read a request that is over: read what you need before its reply is complete",
     );
   }
 
@@ -319,22 +319,22 @@ export class ParsedRequest implements HttpRequest {
     return this.#paused;
   }
 
-  /** Whether the connection cannot go on after it, as far as is known. */
+  /** Whether the connection must be closed after the request, as far as is known. */
   get endsConnection(): boolean {
     const { keepAlive, expectsContinue, method } = this.head;
-    // Behind a CONNECT comes what is no request, as whoever sent it may think.
+    // After CONNECT the client may send data of another protocol.
     if (!keepAlive || method === "CONNECT") return true;
     if (this.complete || this.#reader !== null) return false;
-    // Nobody knows whether a client that was not asked for its body sends it now.
+    // A client that was not sent 100 Continue may or may not send its body now.
     return expectsContinue || this.isLong;
   }
 
-  /** Whether the client may hold its body back until it is told to continue. */
+  /** Whether the client may be waiting for 100 Continue. */
   get waitsToBeAsked(): boolean {
     return this.head.expectsContinue && this.bodyBytes === 0 && !this.complete;
   }
 
-  /** Whether what is known to be left of the body is too much to be read for nothing. */
+  /** Whether the known rest of the body is too long to discard. */
   get isLong(): boolean {
     if (this.complete) return false;
     const { contentLength } = this.head;
@@ -342,30 +342,30 @@ export class ParsedRequest implements HttpRequest {
     return rest > MAX_THROWN_AWAY;
   }
 
-  /** Whether the body comes in chunks, and nobody has asked for it. */
+  /** Whether the body is chunked and has no reader. */
   get isUnreadInChunks(): boolean {
     return !this.complete && this.#reader === null && this.bodyBytes === 0 && this.head.chunked;
   }
 
-  /** Whether no byte is missing, and the end of the body comes without any more. */
+  /** Whether all bytes of the body are received, and only its end is not reported yet. */
   get endIsDue(): boolean {
     return !this.complete && this.bodyBytes === this.head.contentLength;
   }
 
-  /** What else comes of the body goes nowhere. */
+  /** Discards the rest of the body. */
   ignoreBody(): void {
     this.#reader = null;
     this.#paused = false;
   }
 
-  /** How many of the bytes that come next are the rest of its body, at most. */
+  /** The most bytes that are left of the body. */
   get receivedRest(): number {
     if (this.complete) return 0;
     const { contentLength } = this.head;
     return contentLength < 0 ? this.chunkedBytes : contentLength - this.bodyBytes;
   }
 
-  /** Bytes of the body are dropped. @returns Whether there have been too many of them. */
+  /** Counts discarded bytes of the body. @returns Whether there are too many. */
   drop(bytes: number): boolean {
     this.#dropped += bytes;
     return this.#dropped > MAX_THROWN_AWAY;
@@ -375,7 +375,7 @@ export class ParsedRequest implements HttpRequest {
     return this.#left !== null;
   }
 
-  /** Hardly anybody waits for the reply any more. */
+  /** The client has probably left. */
   left(error: RequestError): void {
     this.#left ??= error;
     const callbacks = this.#whenLeft;
@@ -384,14 +384,14 @@ export class ParsedRequest implements HttpRequest {
     for (const callback of callbacks) this.#exchange.call(() => callback(error));
   }
 
-  /** Nobody waits for the reply any more. */
+  /** The client has left. */
   lost(error: RequestError): void {
     this.#lost = error;
     if (!this.complete) this.#exchange.call(() => this.#reader?.abort?.(error));
     this.left(error);
   }
 
-  /** Nothing more is to be had of it. */
+  /** The request is over: its head and its reader are dropped. */
   over(): void {
     const reader = this.complete ? null : this.#reader;
     this.#head = null;

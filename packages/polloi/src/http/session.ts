@@ -23,22 +23,22 @@ import type { SessionHost, UnfinishedHead } from "./session-host.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING = new Uint8Array(0);
-/** When the server stops: how long a client has to send its first request, and another one. In milliseconds. */
+/** While the server stops: how long a client has to send its first request, and another one, in milliseconds. */
 const FIRST_REQUEST_MS = 500;
 const NEXT_REQUEST_MS = 200;
 /**
- * While no more than this is set aside, the session goes on receiving: only that shows the client's end at once.
- * In bytes.
+ * The session goes on receiving while no more bytes than this are saved, because only receiving shows at once that the
+ * client has left.
  */
 const MOST_SAVED = 16_384;
 
 /**
- * One connection of an HTTP server: requests are read, handled and answered one after the other.
+ * One connection of an HTTP server: requests are parsed, handled and answered one after the other.
  *
  * @remarks
- * While a request is being answered, nothing behind it is parsed: up to about 16 KiB of it wait in `#saved`, and
- * the rest in the kernel's buffers. So answers are in order, and a client that sends a thousand requests at once
- * costs what one does.
+ * While a request is being answered, nothing behind it is parsed: up to about 16 KiB of it are kept in `#saved`, and the
+ * rest stays in the kernel's buffers. So replies are in order, and a client that pipelines a thousand requests costs as
+ * much as one that sends a single request.
  *
  * ```text
  *   received -> parser -> HEAD  handler(request, reply)
@@ -49,23 +49,23 @@ const MOST_SAVED = 16_384;
 export class Session extends Reading implements Exchange {
   readonly connection: Connection<Session>;
   peer = "";
-  /** When the head that is waited for began, where there is a log. */
+  /** The time at which an incomplete head began, if there is a log. */
   #headBegan = 0;
   #request: ParsedRequest | null = null;
   #reply: ReplyWriter | null = null;
-  /** Came behind what can be handled now. */
+  /** Bytes that arrived behind the current request. */
   #saved: Uint8Array | null = null;
-  /** What is being read, from where the parser is. */
+  /** The received bytes that are being parsed. */
   #chunk: Uint8Array | null = null;
   #requests = 0;
-  /** The connection ends when the reply has gone. */
+  /** Whether the connection is closed after the reply. */
   #last = false;
-  /** The server stops, and so many bytes that had arrived then are still to be received. */
+  /** Whether the server stops; and the bytes that had arrived then and are not received yet. */
   #isStopping = false;
   #owed = 0;
-  /** The client sends no more than what is saved. */
+  /** Whether the client has ended its half: nothing follows what is saved. */
   #hasEnded = false;
-  /** The connection is the program's now. */
+  /** Whether the program has taken over the connection. */
   #isUpgraded = false;
 
   constructor(server: SessionHost, connection: Connection<Session>) {
@@ -74,9 +74,9 @@ export class Session extends Reading implements Exchange {
     this.waitFor(WAITS_FOR_REQUEST, server.settings.idleTimeoutMs);
   }
 
-  // What happens to the connection.
+  // Events of the connection.
 
-  /** Bytes came. They are lent. */
+  /** Bytes were received. They are lent. */
   received(bytes: Uint8Array): void {
     this.#owed -= bytes.length;
     if (this.#saved !== null) {
@@ -94,13 +94,13 @@ export class Session extends Reading implements Exchange {
     this.sendGathered();
   }
 
-  /** What waited to be sent has gone down. */
+  /** The queue has fallen to half of the high-water mark. */
   drained(): void {
     this.hasRoom();
     this.goOn();
   }
 
-  /** The client sends no more. Most clients have left then; some wait for their answer, and get it. */
+  /** The client has ended its half. Most such clients have left; some wait for the reply, and receive it. */
   ended(): void {
     const request = this.#request;
     this.#hasEnded = true;
@@ -113,20 +113,20 @@ export class Session extends Reading implements Exchange {
       this.#last ||= !hasRest;
       this.#left(request);
     } else if (this.#reply?.done === true) {
-      // The answer is to arrive: it may wait to be sent.
+      // The reply may still be queued, and must arrive.
       this.#close();
     } else {
       this.connection.destroy();
     }
   }
 
-  /** The connection is gone. */
+  /** The connection is closed. */
   closed(): void {
     this.#saved = null;
     this.#abandon(clientLeft());
   }
 
-  /** Called from time to time. */
+  /** Checks the deadline. Called at intervals. */
   look(): void {
     const isOver = this.isOver(this.server);
     if (this.waits !== WAITS_FOR_REPLY) {
@@ -139,7 +139,7 @@ export class Session extends Reading implements Exchange {
     if (isTaken && request === null && this.connection.state === "open") this.#awaitRequest();
   }
 
-  /** Its time is up. */
+  /** The deadline has passed. */
   #timedOut(): void {
     switch (this.waits) {
       case WAITS_FOR_HEAD:
@@ -156,8 +156,8 @@ export class Session extends Reading implements Exchange {
   }
 
   /**
-   * The server stops: what has arrived is answered, and the last of the answers says that the connection ends. A
-   * client that has asked for nothing has a short time to do so, since its request may be on the way.
+   * The server stops: requests that have arrived are answered, the last one with `Connection: close`. A client without
+   * a request has a short time to send one, because it may be on its way.
    */
   stopping(): void {
     if (this.#isStopping) return;
@@ -168,32 +168,31 @@ export class Session extends Reading implements Exchange {
     if (this.waits === WAITS_FOR_REQUEST) this.#awaitLast();
   }
 
-  // What requests and replies ask of it.
+  // Called by the request and the reply.
 
-  /** The body has a reader now, which is when a client that waits to be asked for it is asked. */
+  /** The body has a reader now. Sends 100 Continue if the client waits for it. */
   claimed(): void {
-    // In the middle of a reply it would be taken for a piece of that.
+    // Not in the middle of a reply, which it would become a part of.
     if (this.#request?.waitsToBeAsked === true && this.#reply?.begun === false)
       this.write(CONTINUE);
     this.bodyBegins();
     this.goOn();
   }
 
-  /** Handles what was saved, when it can be, and receives again. */
+  /** Parses what was saved, if the session is not blocked, and receives again. */
   goOn(): void {
     if (this.reading || this.connection.state !== "open" || this.#isBlocked()) return;
     const saved = this.#saved;
     this.#saved = null;
-    // Also without any: what is waited for may be another thing now, or nothing that needs a parser.
+    // Also with nothing saved: the session may wait for something else now, or no longer need its parser.
     if (saved !== null || this.hasParser) this.received(saved ?? NOTHING);
     if (!this.#hasEnded) this.#setAside(this.#saved);
     else if (this.#saved === null && this.connection.state === "open") this.ended();
   }
 
   /**
-   * Parses what has come of a body in chunks that nobody has asked for. So a broken one is refused before it is
-   * answered, and one that is not known to be long does not end the connection. If nothing of it has come, its
-   * client may never send it.
+   * Parses the received part of a chunked body that has no reader. So a malformed one is refused before the reply, and a
+   * short one does not end the connection. If nothing of it has arrived, the client may never send it.
    */
   isAnswerable(): boolean {
     const request = this.#request as ParsedRequest;
@@ -233,10 +232,10 @@ export class Session extends Reading implements Exchange {
     }
   }
 
-  /** The Connection field of the reply, which is only said where it is not what the version implies. */
+  /** The Connection field of the reply; empty if the version implies it. */
   connectionField(): string {
     const request = this.#request as ParsedRequest;
-    // The connection may be told later in this turn.
+    // The connection itself may be notified later in this turn.
     if (this.server.isStopping) this.stopping();
     this.#last ||= request.endsConnection || (this.#isStopping && !this.#owesMore(request));
     if (!this.#last && this.#requests >= this.server.settings.maxRequests) {
@@ -247,7 +246,7 @@ export class Session extends Reading implements Exchange {
     return request.version === 0 ? "Connection: keep-alive\r\n" : "";
   }
 
-  /** Whether something behind this request had arrived when the server was stopped. */
+  /** Whether bytes behind this request had arrived when the server was stopped. */
   #owesMore(request: ParsedRequest): boolean {
     if (this.#owed > 0) return true;
     const here =
@@ -285,9 +284,9 @@ export class Session extends Reading implements Exchange {
       const saved = this.#saved;
       this.#saved = null;
       const { state } = connection;
-      // A program that has ended its own half still receives.
+      // A program that has ended the local half still receives.
       if (state !== "open" && state !== "ending") return;
-      // First, so that a handler of the program's may pause it again.
+      // First, so that the handler may pause it again.
       connection.resume();
       if (saved !== null) this.call(() => options.data?.(connection, saved));
     });
@@ -317,7 +316,7 @@ export class Session extends Reading implements Exchange {
           this.#end(parser);
           break;
         case FAILED:
-          // It stays failed, and is not to fail anybody else.
+          // The parser stays in its failed state, and must not be shared any more.
           this.keepParser();
           this.#refuseFor(parser.failure as FailureCode);
           return;
@@ -325,15 +324,15 @@ export class Session extends Reading implements Exchange {
     }
   }
 
-  /** Whether what comes next has to wait. */
+  /** Whether further bytes cannot be parsed now. */
   #isBlocked(): boolean {
     if (this.isFull || this.#isUpgraded) return true;
     const request = this.#request;
     if (request === null) return false;
     if (request.complete) return true;
-    // What is left of a body when all is said about it is thrown away.
+    // After the reply, the rest of the body is discarded.
     if (this.#reply?.done === true) return false;
-    // A body that nobody has asked for, and may still; or that comes faster than it is wanted.
+    // A body that has no reader yet, or whose reader has paused it.
     return request.reader === null || request.paused;
   }
 
@@ -350,7 +349,7 @@ export class Session extends Reading implements Exchange {
     }
     try {
       const returned: unknown = settings.handler(request, reply);
-      // Most handlers return nothing, or a promise of it, but a program may return anything.
+      // Most handlers return undefined or a promise, but a program may return anything.
       if (returned !== undefined) {
         Promise.resolve(returned).then(
           (value: unknown) => this.#returned(reply, value),
@@ -360,11 +359,11 @@ export class Session extends Reading implements Exchange {
     } catch (error) {
       this.#failed(reply, error);
     }
-    // Its client ended its half while an earlier request was handled.
+    // The client ended its half while an earlier request was handled.
     if (this.#hasEnded && this.#request === request) this.#left(request);
   }
 
-  /** A handler answers through its reply. If it returns what a `fetch` handler would, its client waits in vain. */
+  /** Fails a handler that returns what a `fetch` handler would, because its client would wait in vain. */
   #returned(reply: ReplyWriter, value: unknown): void {
     if (reply.begun || reply.done) return;
     if (typeof value !== "string" && !(value instanceof Response)) return;
@@ -372,20 +371,20 @@ export class Session extends Reading implements Exchange {
     this.#failed(reply, typeError("ERR_INVALID_DATA", message));
   }
 
-  /** Hardly any client waits for the reply any more, and one that does has a limited time. */
+  /** The client has probably left: notifies the handler, and limits the time of the reply. */
   #left(request: ParsedRequest): void {
     if (request.hasLeft) return;
     request.left(clientLeft());
     if (this.#request === request) this.#limitReply();
   }
 
-  /** From here on the reply is not waited for without a limit. */
+  /** Sets the timeout of a reply to a client that has ended its half. */
   #limitReply(): void {
     if (this.waits === WAITS_FOR_REPLY)
       this.waitFor(WAITS_FOR_REPLY, this.server.halfCloseTimeoutMs);
   }
 
-  /** Nothing is received just now, so the end of the client is looked for instead. */
+  /** Asks the kernel whether the client has ended its half, because receiving is paused. */
   #lookForEnd(request: ParsedRequest): void {
     const { connection } = this;
     const { peerState } = connection;
@@ -411,7 +410,7 @@ export class Session extends Reading implements Exchange {
 
   #end(parser: RequestParser): void {
     const request = this.#request;
-    // Answered already: without a body that is the rule.
+    // Already answered, as most requests without a body are.
     if (request === null) return;
     request.complete = true;
     const reply = this.#reply as ReplyWriter;
@@ -427,9 +426,9 @@ export class Session extends Reading implements Exchange {
     else this.waitForReply(this.#hasEnded);
   }
 
-  /** The handler threw: 500, or the end of the connection when the reply has begun. */
+  /** The handler threw: replies with 500, or resets the connection if the reply has begun. */
   #failed(reply: ReplyWriter, error: unknown): void {
-    // What it wanted of a client that has left cannot be had: that is no failure of the handler's.
+    // A RequestError says that the client has left, which is no error of the handler.
     const answer = error instanceof RequestError ? undefined : this.server.failed(error);
     if (reply.done) return;
     if (reply.begun) this.cutOff();
@@ -439,7 +438,7 @@ export class Session extends Reading implements Exchange {
     }
   }
 
-  /** The answer for a handler that failed could not be sent. */
+  /** The response for a handler that failed could not be sent. */
   #failedAgain(reply: ReplyWriter, error: unknown): void {
     if (!(error instanceof RequestError)) this.server.failed(error);
     if (reply.done) return;
@@ -447,7 +446,7 @@ export class Session extends Reading implements Exchange {
     else reply.fail();
   }
 
-  /** Request and reply are over: the next one's turn. */
+  /** The request and the reply are complete: continues with the next request. */
   #exchanged(): void {
     const request = this.#request as ParsedRequest;
     this.server.answered(this, request, this.#reply as ReplyWriter);
@@ -455,7 +454,7 @@ export class Session extends Reading implements Exchange {
     this.#request = null;
     this.#reply = null;
     if (this.#last) this.#close();
-    // First for the peer, when much of the reply still waits to be taken by it.
+    // First for the client, if much of the reply is queued.
     else if (this.isFull) this.waitForReply(this.#hasEnded);
     else this.#awaitRequest();
   }
@@ -466,7 +465,7 @@ export class Session extends Reading implements Exchange {
     else this.waitFor(WAITS_FOR_REQUEST, this.server.settings.idleTimeoutMs);
   }
 
-  /** Waits for a request that may be on the way when the server stops. */
+  /** Waits for a request that may be on its way when the server stops. */
   #awaitLast(): void {
     this.waitFor(WAITS_FOR_REQUEST, this.#requests === 0 ? FIRST_REQUEST_MS : NEXT_REQUEST_MS);
   }
@@ -488,11 +487,11 @@ export class Session extends Reading implements Exchange {
     }
   }
 
-  /** Keeps what came too early. */
+  /** Saves bytes that arrived behind the current request. */
   #save(bytes: Uint8Array, at: number): void {
     const { parser } = this;
     const isAll = at === bytes.length && this.#request === null && !this.#isUpgraded;
-    // It is answered. The end of a request without a body takes no bytes, and then nothing is left to be kept.
+    // The request is answered. Its end takes no bytes if it has no body, and then there is nothing to save.
     if (isAll && !parser.idle) parser.read(bytes, at);
     if (isAll && parser.idle) this.giveParserBack();
     else if (!this.#isUpgraded) this.keepParser();
@@ -500,22 +499,22 @@ export class Session extends Reading implements Exchange {
     if (at < bytes.length) this.#setAside(bytes.slice(at));
   }
 
-  /** Goes on receiving unless much is set aside. */
+  /** Saves bytes, and pauses receiving if they are many. */
   #setAside(bytes: Uint8Array | null): void {
     this.#saved = bytes;
-    // Bytes that come now, and the end, are to follow what is set aside: upgrade() resumes once that is delivered.
+    // Later bytes and the end must follow the saved bytes: upgrade() resumes when those are delivered.
     if (this.#isUpgraded) return;
     if (bytes !== null && bytes.length > MOST_SAVED) this.connection.pause();
     else this.connection.resume();
   }
 
-  /** Nobody waits for the reply any more. Whoever is at work on it finds the request as it was. */
+  /** The reply is not needed any more. A handler that is still running keeps the request as it was. */
   #abandon(error: RequestError): void {
     const request = this.#request;
     const head = request === null ? this.#unfinishedHead() : null;
     this.server.ended(this, error, request, this.#reply, head);
     this.#noMore();
-    // The head of a request that is being handled lies in the parser.
+    // The parser holds the head of a request that is being handled.
     if (request === null) this.giveParserBack();
     else this.leaveParser();
     request?.lost(error);
@@ -523,12 +522,12 @@ export class Session extends Reading implements Exchange {
 
   #unfinishedHead(): UnfinishedHead | null {
     if (this.server.settings.log === undefined || !this.hasParser) return null;
-    // What is refused with its first bytes was not waited for.
+    // A head that is refused with its first bytes has no earlier time.
     const began = this.waits === WAITS_FOR_HEAD ? this.#headBegan : performance.now();
     return { line: this.parser.knownLine, began };
   }
 
-  /** Nothing more is sent of the reply. */
+  /** Drops the request and the reply. */
   #noMore(): void {
     this.#reply?.abandon();
     this.#request = null;
@@ -541,7 +540,7 @@ export class Session extends Reading implements Exchange {
     this.#refuse(failure, status, reason);
   }
 
-  /** Answers for the handler, and ends the connection. */
+  /** Refuses a request, and closes the connection. */
   #refuse(code: RefusalCode, status: number, reason: string): void {
     this.server.refused(code);
     const reply = this.#reply;
@@ -551,15 +550,15 @@ export class Session extends Reading implements Exchange {
     }
     this.#last = true;
     this.#abandon(new RequestError(code, status, reason));
-    // The end of the connection may be that of the reply, which is not to look whole.
+    // A reset, because the end of the connection would make half a reply look complete.
     if (isHalf) this.cutOff();
     else this.#close();
   }
 
-  /** From here on the connection sees to its end itself. */
+  /** Closes the connection after the reply. Its own timeout applies from now on. */
   #close(): void {
     this.sendGathered();
-    // The peer is to take what was written in its time.
+    // No timeout here: that of close() applies.
     this.waitFor(WAITS_FOR_REPLY, Number.POSITIVE_INFINITY);
     this.connection.close();
   }
