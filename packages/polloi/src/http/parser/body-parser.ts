@@ -6,7 +6,7 @@ import { BODY, END, FAILED, type FailureCode, NEED_MORE, type ReadResult } from 
 import { OVER, Section } from "./section.ts";
 import { BAD, CR, LF, SHORT } from "./tokens.ts";
 
-/** Where in the body the parser is. */
+/** The part of the body that the next byte belongs to. */
 const FIXED = 0;
 const SIZE = 1;
 const DATA = 2;
@@ -15,11 +15,11 @@ const DATA_LF = 4;
 const TRAILERS = 5;
 
 /**
- * The body of a request, of fixed length or chunked, as ranges of the chunks that it comes in: no byte is
- * copied. RFC 9112 sections 6 and 7.1.
+ * Parses a body of fixed length or a chunked one, and reports it as ranges of the received bytes, without copying. RFC
+ * 9112 sections 6 and 7.1.
  */
 export class BodyParser {
-  /** After each read: how far it got, and for `BODY` the range. */
+  /** After each read: the position, and for `BODY` the range. */
   position = 0;
   bodyStart = 0;
   bodyEnd = 0;
@@ -29,9 +29,9 @@ export class BodyParser {
   readonly #trailers: FieldScanner;
   readonly #section: Section;
   #state = FIXED;
-  /** Bytes of the body, or of its chunk, that are still to come. */
+  /** The bytes left of the body, or of its current chunk. */
   #left = 0;
-  /** Bytes of a chunked body so far, with the chunk that is coming. */
+  /** The length of a chunked body so far, including the current chunk. */
   #total = 0;
 
   constructor(limits: ParserLimits) {
@@ -41,19 +41,19 @@ export class BodyParser {
     this.#section = new Section(this.#trailers, limits.maxTrailerBytes);
   }
 
-  /** The trailers of the body that has ended; none when it was not chunked. */
+  /** The trailers of the body after its end; none if it was not chunked. */
   get trailers(): Fields {
     return this.#trailers.fields;
   }
 
-  /** How many bytes of the body, or of the chunk that has begun, are still to come. */
+  /** The bytes left of the body, or of its current chunk. */
   get left(): number {
     return this.#left;
   }
 
-  /** A new body: of so many bytes, or chunked when that is -1. */
+  /** Begins a new body. @param length - In bytes; -1 for a chunked body. */
   begin(contentLength: number): void {
-    // Whatever follows a chunked body has none of its trailers.
+    // The trailers of a chunked body do not apply to the next one.
     if (this.#state !== FIXED) this.release();
     this.#left = contentLength;
     this.#state = FIXED;
@@ -63,7 +63,7 @@ export class BodyParser {
     this.#line.begin();
   }
 
-  /** Lets go of the trailers, and of the chunk or the memory that they lay in. */
+  /** Releases the trailers and their memory. */
   release(): void {
     this.#trailers.begin(0);
     this.#trailers.fields.clear();
@@ -101,7 +101,7 @@ export class BodyParser {
       }
     }
   }
-  /** A chunk of this size comes next, or the trailers. @returns whether the body may have it. */
+  /** Begins a chunk of this size, or the trailers. @returns Whether the limit of the body allows it. */
   #announce(size: number): boolean {
     this.#left = size;
     this.#total += size;

@@ -14,7 +14,7 @@ import {
   VALUE,
 } from "./tokens.ts";
 
-/** What the next byte of the line may be part of. */
+/** The part of the line that the next byte may belong to. */
 const SIZE = 0;
 const AFTER_SIZE = 1;
 const BEFORE_NAME = 2;
@@ -28,11 +28,11 @@ const AFTER_QUOTED = 9;
 const AFTER_TEXT = 10;
 const LINE_FEED = 11;
 
-/** A size has no more digits than these, leading zeros counted in. */
+/** The most digits of a size, including leading zeros. */
 const MAX_DIGITS = 16;
 
 /**
- * The line before each chunk: its size, and extensions that are checked, counted and let go.
+ * The line before each chunk: its size, and extensions, which are checked, counted and ignored.
  *
  * @remarks
  * ```text
@@ -44,7 +44,7 @@ export class ChunkLine {
   size = 0;
   failure: FailureCode = "CHUNK_SIZE_INVALID";
   readonly #maxExtensionBytes: number;
-  /** Bytes of extensions in this body. */
+  /** The bytes of extensions in this body. */
   #extensionBytes = 0;
   #digits = 0;
   #state = SIZE;
@@ -53,20 +53,20 @@ export class ChunkLine {
     this.#maxExtensionBytes = maxExtensionBytes;
   }
 
-  /** The first line of a body. */
+  /** Begins the first line of a body. */
   begin(): void {
     this.#extensionBytes = 0;
     this.next();
   }
 
-  /** Another line of the same body. */
+  /** Begins another line of the same body. */
   next(): void {
     this.size = 0;
     this.#digits = 0;
     this.#state = SIZE;
   }
 
-  /** @returns the position after the line, or `SHORT` when all was taken, or `BAD` with a `failure`. */
+  /** @returns The position after the line; `SHORT` if more bytes are needed; or `BAD`, with a `failure`. */
   read(bytes: Uint8Array, from: number, to: number): number {
     for (let i = from; i < to; i++) {
       const code = bytes[i] as number;
@@ -104,7 +104,7 @@ export class ChunkLine {
   }
 }
 
-/** The state after this byte, which is no digit of the size; `BAD` when it cannot stand here. */
+/** The state after this byte, which is no digit of the size; `BAD` if it is not allowed here. */
 function after(state: number, code: number): number {
   switch (state) {
     case SIZE:

@@ -2,7 +2,7 @@ import { Fields, OFFSETS } from "./fields.ts";
 import type { FailureCode } from "./results.ts";
 import { BAD, COLON, CR, isBlank, LF, pastClass, SHORT, TOKEN, VALUE } from "./tokens.ts";
 
-/** Where in a section of fields the scanner stopped for want of bytes. */
+/** The part of a field section at which the scanner stopped for lack of bytes. */
 const LINE = 0;
 const NAME = 1;
 const BLANKS = 2;
@@ -11,12 +11,12 @@ const LINE_FEED = 4;
 const LAST_LINE_FEED = 5;
 
 /**
- * Finds the fields of a header or trailer section, up to the empty line, byte by byte in order: so what
- * it says does not depend on how the bytes were split.
+ * Scans the fields of a header or trailer section up to the empty line. Bytes are scanned in order, so the result does not
+ * depend on how they were split.
  *
  * @remarks
- * RFC 9112 section 5, without what it lets a server tolerate: lines end in CRLF, nothing is folded, no
- * whitespace stands before a colon.
+ * RFC 9112 section 5, without what it allows a server to tolerate: lines end with CRLF, and there are no folded lines and
+ * no whitespace before a colon.
  */
 export class FieldScanner {
   readonly fields: Fields = new Fields();
@@ -24,7 +24,7 @@ export class FieldScanner {
   readonly #maxFields: number;
   readonly #tooMany: FailureCode;
   #state = LINE;
-  /** From where to go on, from the base of the section. */
+  /** The offset to continue at, from the base of the section. */
   #at = 0;
 
   constructor(maxFields: number, tooMany: FailureCode) {
@@ -32,7 +32,7 @@ export class FieldScanner {
     this.#tooMany = tooMany;
   }
 
-  /** A new section, whose first line is `at` bytes from the base. */
+  /** Begins a new section, whose first line is `at` bytes from the base. */
   begin(at: number): void {
     this.#state = LINE;
     this.#at = at;
@@ -40,9 +40,9 @@ export class FieldScanner {
   }
 
   /**
-   * Scans on from where it stopped.
+   * Continues scanning.
    *
-   * @param base - The first byte of what the offsets count from. The bytes may have moved since.
+   * @param base - The position that offsets count from. The bytes may have been moved since the last call.
    * @returns The position after the empty line, or `SHORT`, or `BAD` with a `failure`.
    */
   scan(bytes: Uint8Array, base: number, stop: number): number {
@@ -115,7 +115,7 @@ export class FieldScanner {
   }
 }
 
-/** What is wrong with a name that this byte ends. */
+/** The failure of a name that ends with this byte. */
 function whyNoName(code: number, empty: boolean): FailureCode {
   if (code === COLON) return "NAME_EMPTY";
   if (isBlank(code)) return "NAME_SPACE";

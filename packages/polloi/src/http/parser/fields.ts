@@ -2,17 +2,16 @@ import { NOTHING } from "./gathered.ts";
 import { latin1, Remembered } from "./latin1.ts";
 import { LOWER } from "./tokens.ts";
 
-/** Numbers for each field: where its name and its value begin and end, from the first byte of all. */
+/** The numbers per field: the offsets of the beginning and the end of its name and of its value. */
 export const OFFSETS = 4;
-/** Made when the first field comes: most parsers never see a trailer. */
+/** Allocated with the first field, because most parsers never see a trailer. */
 const FIRST_ROOM = 16 * OFFSETS;
-/** Names to remember: three times as many as a browser sends. */
+/** The number of names to remember: three times as many as a browser sends. */
 const NAMES = 64;
 const NO_ROOM: Int32Array = new Int32Array(0);
 
 /**
- * Header or trailer fields as they lie in the received bytes. Nothing becomes a string before it is
- * asked for.
+ * Header or trailer fields in the received bytes. They become strings when they are accessed.
  *
  * @remarks
  * ```text
@@ -21,26 +20,26 @@ const NO_ROOM: Int32Array = new Int32Array(0);
  *   offsets      0       1   2                     3         from `base`
  * ```
  *
- * The bytes are lent: what is asked for later than they stay is garbage. See `RequestHead`.
+ * The bytes are lent, and must not be accessed after they change. See `RequestHead`.
  */
 export class Fields {
-  /** What the offsets lead into, and from where they count. Set by the parser, as is all below. */
+  /** The bytes, and the position that offsets count from. The parser sets these and all fields below. */
   bytes: Uint8Array = NOTHING;
   base = 0;
   offsets: Int32Array = NO_ROOM;
-  /** How many fields there are. */
+  /** The number of fields. */
   count = 0;
-  /** Made when it is first needed: a server that asks for headers by name never does. */
+  /** Allocated when it is first needed: a server that reads headers by name never needs it. */
   #names: Remembered | undefined;
 
-  /** There are no fields any more, and nothing is held of where they lay. */
+  /** Removes all fields, and releases the bytes. */
   clear(): void {
     this.bytes = NOTHING;
     this.base = 0;
     this.count = 0;
   }
 
-  /** Room for twice as many fields, or for the first ones. */
+  /** Doubles the capacity, or allocates the initial one. */
   grow(): Int32Array {
     const grown = new Int32Array(Math.max(this.offsets.length * 2, FIRST_ROOM));
     grown.set(this.offsets);
@@ -64,13 +63,13 @@ export class Fields {
   }
 
   /**
-   * The value of the field of this name, in whatever case.
+   * The value of the field with this name, in any case.
    *
    * @remarks
-   * Repeated fields are joined in their order by `, `, and those of Cookie by `; `, as RFC 9110 section 5.3
-   * and RFC 9113 section 8.2.3 have it.
+   * Repeated fields are joined in order by `, `, and those of Cookie by `; `: RFC 9110 section 5.3, RFC 9113 section
+   * 8.2.3.
    *
-   * @returns `undefined` when there is none; an empty string when it has no value.
+   * @returns `undefined` if there is none; an empty string if it has no value.
    */
   get(name: string): string | undefined {
     let text: string | undefined;
@@ -82,7 +81,7 @@ export class Fields {
     return text;
   }
 
-  /** The first field of this name from `index` on; -1 when there is none. */
+  /** The index of the first field with this name from `index` on; -1 if there is none. */
   find(name: string, index: number): number {
     const { offsets, count } = this;
     for (let k = index; k < count; k++) {
@@ -93,14 +92,14 @@ export class Fields {
     return -1;
   }
 
-  /** All fields in their order, each as its name (as it was sent) and its value. */
+  /** All fields in order, each as its name (as it was sent) and its value. */
   entries(): [name: string, value: string][] {
     const entries: [string, string][] = [];
     for (let k = 0; k < this.count; k++) entries.push([this.name(k), this.value(k)]);
     return entries;
   }
 
-  /** Takes over what another one has, with a copy of `length` bytes from its base. */
+  /** Copies the fields of another object, and `length` bytes from its base. */
   copyFrom(other: Fields, length: number): void {
     this.bytes = other.bytes.slice(other.base, other.base + length);
     this.base = 0;
@@ -120,8 +119,8 @@ export class Fields {
 }
 
 /**
- * Fields that must not come after the body: they frame it, route the request, say who sends it or how to
- * take it, or are about this connection. RFC 9110 section 6.5.1.
+ * Fields that are not allowed as trailers: they concern framing, routing, authentication, the interpretation of the
+ * content, or the connection. RFC 9110 section 6.5.1.
  */
 const FORBIDDEN: readonly string[] = [
   "authorization",
@@ -144,17 +143,17 @@ const FORBIDDEN: readonly string[] = [
 ];
 
 /**
- * Is any of these trailers one that must not be?
+ * Whether any of these trailers is forbidden.
  *
  * @remarks
- * They could be ignored as well, since trailers are never merged into the headers. A request with one is
- * refused, because it is a mistake at best, and more likely meant for a server that does merge.
+ * They could be ignored, because trailers are never merged into the headers. A request with one is refused, because it is
+ * a mistake or an attack on a server that does merge them.
  */
 export function hasForbidden(trailers: Fields): boolean {
   return trailers.count > 0 && FORBIDDEN.some((name) => trailers.find(name, 0) >= 0);
 }
 
-/** The same for one that is to be sent; its name in lower case. */
+/** Whether a trailer must not be sent. @param name - In lower case. */
 export function isForbiddenTrailer(name: string): boolean {
   return FORBIDDEN.includes(name);
 }

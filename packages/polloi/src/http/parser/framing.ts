@@ -12,7 +12,7 @@ import type { ParserLimits } from "./limits.ts";
 import type { FailureCode } from "./results.ts";
 import { COMMA, isBlank, isText, lowerCase, NINE, TOKEN, ZERO } from "./tokens.ts";
 
-/** There is no such header. */
+/** The header is missing. */
 const NONE = -2;
 
 const HOST = lowerCase("host");
@@ -28,15 +28,15 @@ const KEEP_ALIVE_OPTION = lowerCase("keep-alive");
 
 const CODING = "transfer-encoding";
 const TCHARS = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-/** One transfer coding with its parameters, but for quoted ones: no coding that is in use has any. */
+/** A transfer coding with its parameters. Quoted parameters are not supported; no coding in use has any. */
 const CODING_SHAPE: RegExp = new RegExp(
   `^[ \\t]*${TCHARS}(?:[ \\t]*;[ \\t]*${TCHARS}[ \\t]*=[ \\t]*${TCHARS})*[ \\t]*$`,
 );
 
 /**
- * Reads from a complete head what decides where the message ends and what becomes of the connection.
+ * Reads the framing of the body and the persistence of the connection from a complete head.
  *
- * @returns why the request has to be refused, if it has to.
+ * @returns The failure if the request must be refused.
  */
 export function readHead(head: RequestHead, limits: ParserLimits): FailureCode | undefined {
   const { bytes, base, count, offsets } = head.fields;
@@ -50,7 +50,7 @@ export function readHead(head: RequestHead, limits: ParserLimits): FailureCode |
     const name = base + (offsets[at] as number);
     const from = base + (offsets[at + 2] as number);
     const to = base + (offsets[at + 3] as number);
-    // Names of these lengths are few, so most headers are passed over by a comparison.
+    // Few names have these lengths, so one comparison skips most headers.
     switch (base + (offsets[at + 1] as number) - name) {
       case 4:
         if (!isText(bytes, name, HOST)) break;
@@ -93,22 +93,22 @@ export function readHead(head: RequestHead, limits: ParserLimits): FailureCode |
   return head.contentLength > limits.maxBodyBytes ? "BODY_LARGE" : undefined;
 }
 
-/** 1*DIGIT and nothing else, up to 2^53 - 1; -1 for all other. RFC 9110 section 8.6. */
+/** Parses 1*DIGIT up to 2^53 - 1; -1 for anything else. RFC 9110 section 8.6. */
 function lengthOf(bytes: Uint8Array, from: number, to: number): number {
   let length = from < to ? 0 : -1;
   for (let i = from; i < to; i++) {
     const code = bytes[i] as number;
     if (code < ZERO || code > NINE) return -1;
-    // In brackets, since the sum of the rest may be past what a number holds exactly.
+    // Parenthesized, because the sum of the other terms may exceed 2^53.
     length = length * 10 + (code - ZERO);
     if (length > Number.MAX_SAFE_INTEGER) return -1;
   }
   return length;
 }
 
-/** What a Connection header says, as flags. It is a list; options that are not known here are let be. */
+/** The options of a Connection header as flags. It is a list, and unknown options are ignored. */
 function optionsOf(bytes: Uint8Array, from: number, to: number): number {
-  // What nearly every client sends that sends any.
+  // The most common value.
   if (to - from === 10 && isText(bytes, from, KEEP_ALIVE_OPTION)) return KEEP_ALIVE;
   let flags = 0;
   let i = from;
@@ -118,7 +118,7 @@ function optionsOf(bytes: Uint8Array, from: number, to: number): number {
     while (i < to && TOKEN[bytes[i] as number] === 1) i++;
     const length = i - start;
     while (i < to && isBlank(bytes[i] as number)) i++;
-    // Something that is no token: what it was part of is no option.
+    // An element that is not a token is no option.
     const alone = i === to || bytes[i] === COMMA;
     while (i < to && bytes[i] !== COMMA) i++;
     if (!alone) continue;
@@ -130,11 +130,11 @@ function optionsOf(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /**
- * Holds the transfer codings of all fields to be one `chunked`. RFC 9112 sections 6.1, 6.3 and 7.
+ * Checks that the transfer codings of all fields are a single `chunked`. RFC 9112 sections 6.1, 6.3 and 7.
  *
  * @remarks
- * Not ending with it is a 400 whatever else is named, since then no one knows where the body ends; other
- * codings before it are sound, and not implemented here.
+ * If the last one is not `chunked`, the end of the body is unknown, and the answer is 400. Other codings before it are
+ * valid, but not implemented here.
  */
 function whyNotChunked(head: RequestHead): FailureCode | undefined {
   const { bytes, base, offsets } = head.fields;
@@ -153,7 +153,7 @@ function whyNotChunked(head: RequestHead): FailureCode | undefined {
       if (!CODING_SHAPE.test(element)) return "CODING_INVALID";
       const [coding, parameter] = element.split(";").map((part) => part.trim().toLowerCase());
       last = coding === "chunked";
-      // It has no parameters: with some, it may be chunked to one reader and something else to the next.
+      // It has no parameters: with some, another server might not take it for chunked.
       if (last && parameter !== undefined) return "CODING_INVALID";
       if (last) chunked++;
       else others++;

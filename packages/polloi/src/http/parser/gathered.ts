@@ -1,19 +1,19 @@
-/** Enough for the rest of most heads, so that it grows once or never. */
+/** The initial size: enough for the rest of most heads, so that it grows once or never. */
 const FIRST_BYTES = 1024;
 
 /** No bytes. */
 export const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Bytes that came in several chunks and are to lie in one piece. Holds no memory while it is empty. */
+/** Bytes of several chunks in contiguous memory. Holds no memory while it is empty. */
 export class Gathered {
   bytes: Uint8Array = NOTHING;
   length = 0;
 
-  /** Copies the bytes from one offset to another to the end of what is here. */
+  /** Appends a copy of the bytes from one offset to another. */
   append(bytes: Uint8Array, from: number, to: number): void {
     const length = this.length + to - from;
     if (length > this.bytes.length) this.#grow(length);
-    // A loop for few bytes: a view and a native call take longer than these.
+    // For few bytes a loop is faster than a view and a native call.
     if (to - from <= 32) {
       for (let k = from; k < to; k++) this.bytes[this.length++] = bytes[k] as number;
     } else {
@@ -22,7 +22,7 @@ export class Gathered {
     }
   }
 
-  /** Lets go of the bytes, and of their memory. */
+  /** Removes the bytes and releases their memory. */
   release(): void {
     this.bytes = NOTHING;
     this.length = 0;

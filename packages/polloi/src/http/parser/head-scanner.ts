@@ -20,13 +20,13 @@ import {
   ZERO,
 } from "./tokens.ts";
 
-/** Where in the head the scanner stopped for want of bytes. */
+/** The part of the head at which the scanner stopped for lack of bytes. */
 const METHOD = 0;
 const TARGET_PART = 1;
 const VERSION = 2;
 const FIELDS = 3;
 
-/** No registered method is half as long as this. */
+/** The longest method. No registered one is half as long. */
 const MAX_METHOD_BYTES = 32;
 const VERSION_LINE = "HTTP/1.1\r\n";
 const VERSION_BYTES = VERSION_LINE.length;
@@ -38,18 +38,18 @@ const HEAD = wordOf("HEAD");
 const HTTP = wordOf("HTTP");
 const SLASH_1_1 = wordOf("/1.1");
 
-/** What is known of a request line; `undefined` for what is not. */
+/** The known parts of a request line; `undefined` for the unknown ones. */
 export interface KnownLine {
   readonly method: string | undefined;
   readonly target: string | undefined;
   readonly version: 0 | 1 | undefined;
 }
 
-/** Methods that are names more often than not; any other token is made a string when asked for. */
+/** Methods that are recognized without making a string; any other method becomes a string when accessed. */
 const KNOWN: readonly string[] = ["DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
 
 /**
- * Finds the parts of a request line, hands what follows to a `FieldScanner`, and says what all of it means.
+ * Scans a request line, passes the fields to a `FieldScanner`, and interprets the result.
  *
  * @remarks
  * RFC 9112 section 3: exactly one space between the parts, and CRLF after them.
@@ -60,7 +60,7 @@ export class HeadScanner {
   readonly #limits: ParserLimits;
   readonly #fields: FieldScanner;
   #state = METHOD;
-  /** From where to go on, from the first byte of the head. */
+  /** The offset to continue at, from the first byte of the head. */
   #at = 0;
   #hasVersion = false;
 
@@ -70,7 +70,7 @@ export class HeadScanner {
     this.head = new RequestHead(this.#fields.fields);
   }
 
-  /** A new head. */
+  /** Begins a new head. */
   begin(): void {
     this.head.methodEnd = 0;
     this.head.targetEnd = 0;
@@ -80,7 +80,7 @@ export class HeadScanner {
     this.head.begin();
   }
 
-  /** What has been read of the request line so far, from the bytes that it lies in. */
+  /** The parts of the request line that were scanned so far. */
   lineSoFar(bytes: Uint8Array, base: number): KnownLine {
     const { methodEnd, targetEnd, version } = this.head;
     return {
@@ -90,7 +90,7 @@ export class HeadScanner {
     };
   }
 
-  /** Is it the target that took the room? Then that is what the answer says. */
+  /** Whether the target exceeds the limit of the head, which is then reported as TARGET_LONG. */
   get inTarget(): boolean {
     return this.#state === TARGET_PART;
   }
@@ -140,7 +140,7 @@ export class HeadScanner {
     return this.#version(bytes, base, stop);
   }
 
-  /** @returns where the target begins. */
+  /** @returns The offset of the target. */
   #method(bytes: Uint8Array, base: number, stop: number): number {
     const { head } = this;
     let i = base + this.#at;
@@ -169,7 +169,7 @@ export class HeadScanner {
     return at + method.length + 1;
   }
 
-  /** @returns where the fields begin. */
+  /** @returns The offset of the fields. */
   #version(bytes: Uint8Array, base: number, stop: number): number {
     const { head } = this;
     const at = base + head.targetEnd + 1;
@@ -182,7 +182,7 @@ export class HeadScanner {
     if (bytes[at + 5] !== 0x31) return this.#bad("VERSION_UNSUPPORTED");
     head.version = bytes[at + 7] === ZERO ? 0 : 1;
     this.#hasVersion = true;
-    // The method may still have to be read from the bytes, for CONNECT and OPTIONS.
+    // The method may still have to become a string, for CONNECT and OPTIONS.
     head.fields.bytes = bytes;
     head.fields.base = base;
     return readTarget(head, bytes, base) ? at + VERSION_BYTES : this.#bad("TARGET_INVALID");
@@ -205,7 +205,7 @@ function isVersion11(bytes: Uint8Array, at: number): boolean {
   return bytes[at + 8] === CR && bytes[at + 9] === LF;
 }
 
-/** What is wrong with the byte at this place of `HTTP/1.1` and CRLF, where each digit may be another. */
+/** The failure of a byte at this position of `HTTP/1.1` and CRLF, where the digits may differ. */
 function whyNoVersion(place: number, code: number): FailureCode | undefined {
   if (code === VERSION_LINE.charCodeAt(place)) return undefined;
   if (place === 8 && code === LF) return "BARE_LF";

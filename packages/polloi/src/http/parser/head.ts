@@ -2,10 +2,10 @@ import { Fields } from "./fields.ts";
 import { latin1, Remembered } from "./latin1.ts";
 import { QUESTION } from "./tokens.ts";
 
-/** The four forms of a target. RFC 9112 section 3.2. */
+/** The four forms of a request target. RFC 9112 section 3.2. */
 export type TargetForm = "origin" | "absolute" | "authority" | "asterisk";
 
-/** Set in `flags` by `readHead`: what the framing and connection fields say. */
+/** Bits of `flags`, which `readHead` sets from the framing and connection fields. */
 export const CLOSE = 1;
 export const KEEP_ALIVE = 2;
 export const UPGRADE_OPTION = 4;
@@ -16,11 +16,11 @@ export const CHUNKED = 16;
  * The head of a request: its request line and headers.
  *
  * @remarks
- * A view of bytes that are lent: what is asked for becomes a string then, and not before. It holds until
- * the parser begins the next request, as long as the chunk in which the head ended is not overwritten. Who
- * wants it for longer calls `parser.keepHead()`, which moves it off the chunk, or takes a {@link copy}.
+ * A view of lent bytes, whose parts become strings when they are accessed. It is valid until the parser begins the next
+ * request, as long as the chunk in which the head ended is not overwritten. To keep it longer, call `parser.keepHead()`,
+ * which copies it from the chunk, or take a {@link copy}.
  *
- * The methods of this class are for everyone; its plain fields belong to the parser.
+ * The methods may be called by anyone; the plain fields belong to the parser.
  */
 export class RequestHead {
   /** The headers. */
@@ -29,19 +29,19 @@ export class RequestHead {
   version: 0 | 1 = 1;
   /** The form of the target. */
   form: TargetForm = "origin";
-  /** The length of the body in bytes; 0 without a body, -1 when it is chunked. RFC 9112 section 6.3. */
+  /** The length of the body in bytes: 0 without a body, -1 for a chunked body. RFC 9112 section 6.3. */
   contentLength = 0;
-  /** From the first byte of the head: where the method and the target end. */
+  /** The offsets of the ends of the method and the target, from the first byte of the head. */
   methodEnd = 0;
   targetEnd = 0;
-  /** Where the path begins, and in the absolute form the authority. */
+  /** The offsets of the path and, in the absolute form, of the authority. */
   pathStart = 0;
   authorityStart = 0;
   flags = 0;
-  /** Which of the headers are these; -1 for none. */
+  /** The indexes of these headers; -1 if missing. */
   hostField = -1;
   upgradeField = -1;
-  /** How many bytes the head has, from the request line to the empty line. */
+  /** The length of the head in bytes, from the request line to the empty line. */
   length = 0;
   #known: string | undefined;
   #target: string | undefined;
@@ -53,19 +53,19 @@ export class RequestHead {
     this.fields = fields;
   }
 
-  /** For the parser: nothing is known of the next head but, perhaps, its method. */
+  /** For the parser: resets everything except the method. */
   begin(): void {
     this.#known = undefined;
     this.#target = undefined;
     this.#path = undefined;
   }
 
-  /** For the parser: the method, when it is one of the common ones. */
+  /** For the parser: sets the method, if it is a common one. */
   know(method: string): void {
     this.#known = method;
   }
 
-  /** The method as it was sent: methods are case-sensitive. */
+  /** The method as it was sent. Methods are case-sensitive. */
   get method(): string {
     const { bytes, base } = this.fields;
     this.#known ??= latin1(bytes, base, base + this.methodEnd);
@@ -83,26 +83,26 @@ export class RequestHead {
   }
 
   /**
-   * The path, as it was sent: neither decoded nor freed of its dots.
+   * The path as it was sent: percent-encoding and dot segments are left as they are.
    *
    * @remarks
-   * `/` when an absolute target has none, and `*` when it has none with OPTIONS, which then asks about the
-   * server as a whole, as `*` itself does (RFC 9112 section 3.2.4). Empty in the authority form.
+   * `/` for an absolute target without a path, and `*` for one with OPTIONS, which means the server as a whole, as `*`
+   * itself does (RFC 9112 section 3.2.4). Empty in the authority form.
    */
   get path(): string {
     this.#path ??= this.#readPath();
     return this.#path;
   }
 
-  /** What follows the first `?` of the target, as it was sent; empty when there is none. */
+  /** The part of the target after the first `?`, as it was sent; empty if there is none. */
   get query(): string {
     const { bytes, base } = this.fields;
     return latin1(bytes, base + this.#pathEnd() + 1, base + this.targetEnd);
   }
 
   /**
-   * The host and port that are asked for: those of an absolute target, or of CONNECT's, else those of Host
-   * (RFC 9112 section 3.2.2). Empty when Host is, `undefined` when HTTP/1.0 has none.
+   * The requested host and port: those of an absolute target or of the target of CONNECT, else those of Host (RFC 9112
+   * section 3.2.2). Empty if Host is empty; `undefined` if a request of HTTP/1.0 has no Host.
    */
   get host(): string | undefined {
     const { bytes, base } = this.fields;
@@ -113,30 +113,29 @@ export class RequestHead {
     return this.hostField < 0 ? undefined : this.fields.value(this.hostField);
   }
 
-  /** Is the body sent in chunks? RFC 9112 section 7.1. */
+  /** Whether the body is chunked. RFC 9112 section 7.1. */
   get chunked(): boolean {
     return (this.flags & CHUNKED) !== 0;
   }
 
-  /** Does a body follow, be it an empty one in chunks? */
+  /** Whether a body follows, which may be an empty chunked one. */
   get hasBody(): boolean {
     return this.contentLength !== 0;
   }
 
-  /** May the connection serve another request after this? RFC 9112 section 9.3. */
+  /** Whether the connection may be used for another request. RFC 9112 section 9.3. */
   get keepAlive(): boolean {
     if ((this.flags & CLOSE) !== 0) return false;
     return this.version === 1 || (this.flags & KEEP_ALIVE) !== 0;
   }
 
-  /** Does the client wait for `100 Continue` before it sends its body? RFC 9110 section 10.1.1. */
+  /** Whether the client waits for `100 Continue` before it sends the body. RFC 9110 section 10.1.1. */
   get expectsContinue(): boolean {
     return (this.flags & EXPECTS_CONTINUE) !== 0;
   }
 
   /**
-   * The protocols that the client would rather speak, as in Upgrade. `undefined` when it asks for none, when
-   * Connection does not say `upgrade`, and in HTTP/1.0. RFC 9110 section 7.8.
+   * The value of Upgrade. `undefined` without one, if Connection does not name it, and in HTTP/1.0. RFC 9110 section 7.8.
    */
   get upgrade(): string | undefined {
     if (this.upgradeField < 0 || this.version === 0) return undefined;
@@ -148,12 +147,12 @@ export class RequestHead {
     return this.fields.get(name);
   }
 
-  /** All headers in their order, each as its name (as it was sent) and its value. */
+  /** All headers in order, each as its name (as it was sent) and its value. */
   headers(): [name: string, value: string][] {
     return this.fields.entries();
   }
 
-  /** The same head in memory of its own, which stays as it is. */
+  /** A copy of the head in memory of its own, which stays valid. */
   copy(): RequestHead {
     const head = new RequestHead();
     head.fields.copyFrom(this.fields, this.length);
@@ -181,7 +180,7 @@ export class RequestHead {
     return this.#paths.of(bytes, base + this.pathStart, base + end);
   }
 
-  /** Where the path ends: at the question mark or with the target. */
+  /** The offset of the end of the path: the question mark, or the end of the target. */
   #pathEnd(): number {
     const { bytes, base } = this.fields;
     let i = this.pathStart;

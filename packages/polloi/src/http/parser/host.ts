@@ -18,13 +18,12 @@ import {
 const LARGEST_PORT = 65_535;
 
 /**
- * Is this a host with or without a port, as Host, an absolute target and the target of CONNECT have it? RFC 9110
+ * Whether this is a valid host with or without a port, as in Host, an absolute target and the target of CONNECT. RFC 9110
  * section 7.2.
  *
  * @remarks
- * The host has the characters that RFC 3986 gives it, and is one that an `http` URL can have: so an address in
- * brackets is one of IPv6 without a zone, and a name that ends in a number is an IPv4 address. A colon without a
- * port after it is sound.
+ * The host has characters that RFC 3986 allows, and is valid in an `http` URL: an address in brackets is an IPv6 address
+ * without a zone, and a name that ends with a number is an IPv4 address. A colon without a port is valid.
  *
  * @source https://url.spec.whatwg.org/#host-parsing
  */
@@ -36,13 +35,13 @@ export function isAuthority(bytes: Uint8Array, from: number, to: number): boolea
   return URL.canParse(`http://${latin1(bytes, from, end)}`);
 }
 
-/** Is this a host that every URL parser takes as it is: letters, digits and their kin, or an IPv4 address? */
+/** Whether every URL parser accepts this host unchanged: letters, digits, `-`, `.` and `_`, or an IPv4 address. */
 function isPlainHost(bytes: Uint8Array, from: number, to: number): boolean {
   let label = from;
   for (let i = from; i < to; i++) {
     const code = bytes[i] as number;
     if (PLAIN_HOST[code] !== 1) return false;
-    // What has two in a row may be a name in Punycode, which has rules of its own.
+    // A name with two hyphens in a row may be Punycode, which has further rules.
     if (code === HYPHEN && bytes[i + 1] === HYPHEN) return false;
     if (code === DOT && i + 1 < to) label = i + 1;
   }
@@ -50,7 +49,7 @@ function isPlainHost(bytes: Uint8Array, from: number, to: number): boolean {
   return first < ZERO || first > NINE || isIpv4(bytes, from, to);
 }
 
-/** Is this an IPv4 address of four decimal numbers? URLs know others, such as `127.1`. */
+/** Whether this is an IPv4 address of four decimal numbers. URLs allow other forms, such as `127.1`. */
 function isIpv4(bytes: Uint8Array, from: number, to: number): boolean {
   let numbers = 0;
   for (let i = from; i <= to; i++) {
@@ -71,12 +70,12 @@ function isIpv4(bytes: Uint8Array, from: number, to: number): boolean {
   return numbers === 4;
 }
 
-/** Is this a host with a port, as the target of CONNECT is? RFC 9112 section 3.2.3. */
+/** Whether this is a host with a port, as the target of CONNECT. RFC 9112 section 3.2.3. */
 export function isHostAndPort(bytes: Uint8Array, from: number, to: number): boolean {
   return isAuthority(bytes, from, to) && bytes[to - 1] !== COLON && hostEnd(bytes, from, to) < to;
 }
 
-/** Where the host ends; -1 when it is none. */
+/** The position of the end of the host; -1 if it is invalid. */
 function hostEnd(bytes: Uint8Array, from: number, to: number): number {
   let i = from;
   if (bytes[i] === OPEN_BRACKET && i < to) {

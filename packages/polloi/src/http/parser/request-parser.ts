@@ -16,23 +16,23 @@ import {
 import { OVER, Section } from "./section.ts";
 import { BAD, CR, LF } from "./tokens.ts";
 
-/** What the next byte is part of. */
+/** The part of the message that the next byte belongs to. */
 const IDLE = 0;
 const EMPTY_LINE = 1;
 const IN_HEAD = 2;
 const IN_BODY = 3;
 const REFUSED = 4;
 
-/** Some clients end a body with a CRLF that they do not count. RFC 9112 section 2.2. */
+/** Some clients send a CRLF after a body, without counting it. RFC 9112 section 2.2. */
 const MAX_EMPTY_LINES = 4;
 
 /**
- * Reads HTTP/1.0 and HTTP/1.1 requests from the bytes of a connection, in place and one result at a time.
+ * Parses HTTP/1.0 and HTTP/1.1 requests in the received bytes, one result at a time.
  *
  * @remarks
- * Each request is HEAD, any number of BODY, END; NEED_MORE may come between any two. After each
- * result but NEED_MORE and FAILED one reads on from {@link position}, where for END the next request
- * begins. How the bytes are split into chunks changes only how a body is split, and nothing else.
+ * A request is HEAD, any number of BODY, and END; NEED_MORE may come between any two. After each result except NEED_MORE
+ * and FAILED, the caller continues at {@link position}; after END the next request begins there. How the bytes are split
+ * into chunks affects only how a body is split.
  *
  * ```text
  *   for (let at = from; ; at = parser.position) {
@@ -46,20 +46,20 @@ const MAX_EMPTY_LINES = 4;
  *   }
  * ```
  *
- * It is strict. RFC 9112 lets a server tolerate bare LF, folded lines, a space before a colon and more; each
- * of them is a way to make two servers see different requests, and none is needed by a client of today.
+ * The parser is strict. RFC 9112 allows a server to tolerate a bare LF, folded lines, a space before a colon and more.
+ * Each of these can make two servers see different requests, and no current client needs them.
  *
- * Nothing is allocated for a request whose head came in one chunk. A head lies in that chunk, or else in a
- * buffer of the parser, and holds until the next request begins, for as long as the chunk is left as it is.
- * {@link keepHead} takes it off the chunk.
+ * Nothing is allocated for a request whose head arrives in one chunk. A head is in that chunk, or else in a buffer of the
+ * parser. It is valid until the next request begins, as long as the chunk does not change. {@link keepHead} copies it
+ * from the chunk.
  *
- * Between two requests, when {@link idle} says so, a parser remembers nothing of its connection. So a
- * server may lend one parser to many connections, and keep one of its own only for those in mid-request.
+ * Between two requests ({@link idle}) a parser has no state of its connection. So a server can use one parser for many
+ * connections, and needs further ones only for connections in the middle of a request.
  *
  * RFC 9112.
  */
 export class RequestParser {
-  /** How far the last read got. */
+  /** The position after the last read. */
   position = 0;
   readonly #head: HeadScanner;
   readonly #section: Section;
@@ -68,71 +68,71 @@ export class RequestParser {
   #emptyLines = 0;
   #failure: FailureCode | undefined;
 
-  /** @param limits - As `parserLimitsOf` gives them. One object may be shared by all parsers. */
+  /** @param limits - The result of `parserLimitsOf`. All parsers may share one object. */
   constructor(limits: ParserLimits = DEFAULT_LIMITS) {
     this.#head = new HeadScanner(limits);
     this.#section = new Section(this.#head, limits.maxHeadBytes);
     this.#body = new BodyParser(limits);
   }
 
-  /** The head of the request, from HEAD on. The same object each time. */
+  /** The head of the request, after HEAD. It is always the same object. */
   get head(): RequestHead {
     return this.#head.head;
   }
 
   /**
-   * What is known of the request line while the head is incomplete, or after it was refused; null when nothing of the
-   * next request has come.
+   * The known parts of the request line while the head is incomplete, or after it was refused; null if nothing of the next
+   * request has arrived.
    */
   get knownLine(): KnownLine | null {
-    // What the head has is of the last one.
+    // The head still has the values of the previous request.
     if (this.#state === IDLE || this.#state === EMPTY_LINE) return null;
     return this.#head.lineSoFar(this.#section.bytes, this.#section.base);
   }
 
-  /** After BODY: where in the chunk its bytes begin. */
+  /** After BODY: the position of its first byte in the chunk. */
   get bodyStart(): number {
     return this.#body.bodyStart;
   }
 
-  /** After BODY: where in the chunk its bytes end. */
+  /** After BODY: the position after its last byte in the chunk. */
   get bodyEnd(): number {
     return this.#body.bodyEnd;
   }
 
-  /** After END: the trailers, which hold as long as the head does. */
+  /** After END: the trailers. They are valid as long as the head is. */
   get trailers(): Fields {
     return this.#body.trailers;
   }
 
-  /** Is it between two requests, with nothing of the next one seen? */
+  /** Whether it is between two requests, and nothing of the next one has arrived. */
   get idle(): boolean {
     return this.#state === IDLE && this.#emptyLines === 0;
   }
 
-  /** After FAILED: what for. */
+  /** After FAILED: the code of the failure. */
   get failure(): FailureCode | undefined {
     return this.#failure;
   }
 
-  /** After FAILED: the status to answer with; 0 before. */
+  /** After FAILED: the status of the reply; 0 before. */
   get status(): number {
     return this.#failure === undefined ? 0 : FAILURES[this.#failure].status;
   }
 
-  /** After FAILED: why, in a few words that hold nothing of what was sent; empty before. */
+  /** After FAILED: the reason, without any data from the client; empty before. */
   get reason(): string {
     return this.#failure === undefined ? "" : FAILURES[this.#failure].reason;
   }
 
   /**
-   * Reads on.
+   * Parses up to the next result.
    *
-   * @param bytes - The chunk. It is not changed, and after NEED_MORE not needed any more.
-   * @param from - The first byte that was not read yet.
-   * @param to - Where the received bytes end.
-   * @returns what was found. FAILED once is FAILED for good.
-   * @throws RangeError `ERR_INVALID_LENGTH` when the range does not lie in the bytes.
+   * @param bytes - The chunk. It is not changed, and not needed after NEED_MORE.
+   * @param from - The position of the first byte that was not parsed yet.
+   * @param to - The position after the last received byte.
+   * @returns The result. After FAILED, every result is FAILED.
+   * @throws RangeError `ERR_INVALID_LENGTH` if the range is not within the bytes.
    */
   read(bytes: Uint8Array, from: number = 0, to: number = bytes.length): ReadResult {
     if (!(from >= 0 && from <= to && to <= bytes.length)) {
@@ -154,7 +154,7 @@ export class RequestParser {
     return this.#readHead(bytes, this.position, to);
   }
 
-  /** Moves the head off the chunk that it came in, so that it holds until the next request begins. */
+  /** Copies the head from the chunk, so that it is valid until the next request begins. */
   keepHead(): void {
     if (this.#state !== IN_BODY && this.#state !== IDLE) return;
     this.#section.keep();
@@ -164,8 +164,8 @@ export class RequestParser {
   }
 
   /**
-   * Forgets everything, a failure too: the parser is as new, its head and trailers are gone, and it holds no
-   * memory of its own or of the last chunk. To be called before it is put away, or lent to another connection.
+   * Resets the parser to its initial state, a failure included. It releases its head, its trailers, its buffers and the
+   * last chunk. Must be called before the parser is kept unused, or is used for another connection.
    */
   reset(): void {
     this.#state = IDLE;
@@ -198,14 +198,14 @@ export class RequestParser {
       this.#state = IDLE;
       this.#emptyLines = 0;
     } else if (result === FAILED) {
-      // Whoever has begun with the request may go on looking at it.
+      // The handler of the request may still read the head.
       this.keepHead();
       return this.#fail(this.#body.failure);
     }
     return result;
   }
 
-  /** Leaves the position at the first byte of a request line. @returns false when it failed. */
+  /** Skips empty lines before a request line. @returns false if there are too many. */
   #skipEmptyLines(bytes: Uint8Array, from: number, to: number): boolean {
     let i = from;
     while (i < to) {

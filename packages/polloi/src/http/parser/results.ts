@@ -1,23 +1,23 @@
-/** More bytes are needed: all that were given are taken. */
+/** More bytes are needed. All given bytes were parsed. */
 export const NEED_MORE = 0;
 /** A head is complete: see `RequestParser.head`. */
 export const HEAD = 1;
-/** Bytes of a body have come: from `bodyStart` to `bodyEnd`. */
+/** Bytes of a body, from `bodyStart` to `bodyEnd`. */
 export const BODY = 2;
 /** The request is complete. The next one may begin at `position`. */
 export const END = 3;
-/** The request is refused, and so is all that comes: see `failure`, `status` and `reason`. */
+/** The request is refused, and so are all further bytes: see `failure`, `status` and `reason`. */
 export const FAILED = 4;
 
-/** What a read has found. */
+/** The result of a read. */
 export type ReadResult = typeof NEED_MORE | typeof HEAD | typeof BODY | typeof END | typeof FAILED;
 
 /**
- * Everything that a request is refused for, by code: the status to answer with, and why in a few words.
+ * The reasons to refuse a request, by code: the status of the reply, and a short text.
  *
  * @remarks
- * After any of these the connection is to be closed: where the next request would begin is not known,
- * or not to be trusted. The reasons hold nothing that the peer sent.
+ * After any of these the connection must be closed, because the beginning of the next request is unknown or cannot be
+ * trusted. The texts contain no data from the client.
  */
 export const FAILURES = {
   EMPTY_LINES: { status: 400, reason: "too many empty lines before the request line" },
@@ -60,5 +60,5 @@ export const FAILURES = {
   TRAILER_FORBIDDEN: { status: 400, reason: "field not allowed in trailers" },
 } as const;
 
-/** The code of a reason to refuse a request: stable, and short enough to count by. */
+/** The code of a reason to refuse a request. Codes are stable. */
 export type FailureCode = keyof typeof FAILURES;

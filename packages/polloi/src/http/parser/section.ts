@@ -1,24 +1,24 @@
 import { Gathered, NOTHING } from "./gathered.ts";
 import { SHORT } from "./tokens.ts";
 
-/** What finds the end of a section: `HeadScanner`, and `FieldScanner` for trailers. */
+/** A scanner that finds the end of a section: `HeadScanner`, or `FieldScanner` for trailers. */
 interface Scanner {
   /** See `FieldScanner.scan`. */
   scan(bytes: Uint8Array, base: number, stop: number): number;
 }
 
-/** A section is longer than it may be. */
+/** The section exceeds its limit. */
 export const OVER = -3;
 
 /**
- * A head or a trailer section, which has to lie in one piece: in the caller's chunk when it came in one,
- * else in a buffer that grows with what came, up to the limit.
+ * A head or a trailer section in contiguous memory: in the caller's chunk if it arrived in one, else in a buffer that
+ * grows up to the limit.
  */
 export class Section {
-  /** Where the section lies, once it is complete. */
+  /** The bytes and the position of the section, once it is complete. */
   bytes: Uint8Array = NOTHING;
   base = 0;
-  /** How many of its bytes have come. */
+  /** The number of its bytes that have arrived. */
   length = 0;
   readonly #scanner: Scanner;
   readonly #maxBytes: number;
@@ -29,13 +29,13 @@ export class Section {
     this.#maxBytes = maxBytes;
   }
 
-  /** A new section; the memory of the last one is let go. */
+  /** Begins a new section, and releases the memory of the last one. */
   begin(): void {
     this.length = 0;
     if (this.#gathered.length > 0) this.#gathered.release();
   }
 
-  /** Lets go of the section, and of the caller's chunk. */
+  /** Releases the section and the caller's chunk. */
   release(): void {
     this.begin();
     this.bytes = NOTHING;
@@ -43,11 +43,11 @@ export class Section {
   }
 
   /**
-   * Scans on, at most up to the limit, so that it does not depend on the split what is found first: an
-   * error or the limit.
+   * Continues scanning, at most up to the limit, so that it does not depend on the split whether an error or the limit is
+   * found first.
    *
-   * @returns The position in `bytes` after the section; `SHORT` when all was taken and more is needed;
-   * `BAD` when the scanner says so; `OVER` when it does not end within the limit.
+   * @returns The position in `bytes` after the section; `SHORT` if more bytes are needed; `BAD` if the scanner fails;
+   * `OVER` if the section does not end within the limit.
    */
   read(bytes: Uint8Array, from: number, to: number): number {
     const before = this.length;
@@ -75,7 +75,7 @@ export class Section {
     return SHORT;
   }
 
-  /** Moves the section out of the caller's chunk, if it still lies there. */
+  /** Copies the section from the caller's chunk, if it is still there. */
   keep(): void {
     if (this.#gathered.length > 0 || this.length === 0) return;
     this.#gathered.append(this.bytes, this.base, this.base + this.length);

@@ -5,14 +5,13 @@ import { ASTERISK, COLON, isText, LOWER, lowerCase, QUESTION, SLASH } from "./to
 const HTTP = lowerCase("http");
 
 /**
- * Finds the form of a target, and the parts of an absolute one, into the head. RFC 9112 section 3.2.
+ * Stores the form of a target, and the parts of an absolute one, in the head. RFC 9112 section 3.2.
  *
  * @remarks
- * Of absolute targets http and https are taken, with a host and without user information
- * (RFC 9110 section 4.2.4). The authority form goes with CONNECT and nothing else, and so does the
- * asterisk with OPTIONS.
+ * Absolute targets must have the scheme http or https and a host, and no user information (RFC 9110 section 4.2.4). The
+ * authority form is valid for CONNECT only, and the asterisk form for OPTIONS only.
  *
- * @returns whether it is sound.
+ * @returns Whether the target is valid.
  */
 export function readTarget(head: RequestHead, bytes: Uint8Array, base: number): boolean {
   const from = base + head.methodEnd + 1;
@@ -41,7 +40,7 @@ export function readTarget(head: RequestHead, bytes: Uint8Array, base: number): 
   return isAuthority(bytes, authority, end);
 }
 
-/** Where the authority begins; -1 when this does not begin with `http://` or `https://`. */
+/** The offset of the authority; -1 if the target does not begin with `http://` or `https://`. */
 function schemeEnd(bytes: Uint8Array, from: number, to: number): number {
   if (to - from < 8 || !isText(bytes, from, HTTP)) return -1;
   const colon = LOWER[bytes[from + 4] as number] === 0x73 ? from + 5 : from + 4;

@@ -1,4 +1,4 @@
-/** The characters of HTTP/1.x, as numbers and as classes: one table of 256 entries for each class. */
+/** The characters of HTTP/1.x as numbers, and classes of them as tables of 256 entries. */
 
 export const HTAB = 0x09;
 export const LF = 0x0a;
@@ -23,7 +23,7 @@ export const CLOSE_BRACKET = 0x5d;
 
 const ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/** 1 for what `belongs` says yes to, else 0. */
+/** A table with 1 for the characters of a class, and 0 for the others. */
 function tableOf(belongs: (code: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, code) => (belongs(code) ? 1 : 0));
 }
@@ -32,59 +32,59 @@ function among(characters: string): (code: number) => boolean {
   return (code) => characters.includes(String.fromCharCode(code));
 }
 
-/** tchar: what methods, field names and codings are made of. RFC 9110 section 5.6.2. */
+/** tchar, the characters of methods, field names and codings. RFC 9110 section 5.6.2. */
 export const TOKEN: Uint8Array = tableOf(among(`!#$%&'*+-.^_\`|~${ALPHANUMERIC}`));
 
-/** What a field value has: visible characters, obs-text, SP and HTAB. RFC 9110 section 5.5. */
+/** The characters of a field value: visible characters, obs-text, SP and HTAB. RFC 9110 section 5.5. */
 export const VALUE: Uint8Array = tableOf((code) => code === HTAB || (code >= SP && code !== 0x7f));
 
 /**
- * What a target has: visible ASCII, but for `#`, since a fragment is never sent.
+ * The characters of a target: visible ASCII without `#`, because a fragment is never sent.
  *
  * @remarks
- * RFC 3986 has fewer: browsers send `|`, `^`, `{` and others as they are, so those pass.
+ * RFC 3986 allows fewer. Browsers send `|`, `^`, `{` and others unencoded, so these are accepted.
  */
 export const TARGET: Uint8Array = tableOf((code) => code > SP && code < 0x7f && code !== 0x23);
 
 /**
- * reg-name of RFC 3986 section 3.2.2, but for the percent sign, which is looked at more closely, and for the
- * comma: it is what a proxy joins two Host fields with, and no name that resolves has one.
+ * The characters of reg-name of RFC 3986 section 3.2.2, without the percent sign, which is checked separately, and without
+ * the comma: a proxy joins two Host fields with one, and no host name has one.
  */
 export const HOST_NAME: Uint8Array = tableOf(among(`-._~!$&'()*+;=${ALPHANUMERIC}`));
 
-/** What a host has that every URL parser takes as it is. */
+/** The characters of a host that every URL parser accepts unchanged. */
 export const PLAIN_HOST: Uint8Array = tableOf(among(`-._${ALPHANUMERIC}`));
 
-/** What stands between the brackets of an IPv6 address, with a v4 tail or IPvFuture. */
+/** The characters between the brackets of an IP literal: IPv6, also with an IPv4 tail, or IPvFuture. */
 export const HOST_LITERAL: Uint8Array = tableOf(among(`:.-_~!$&'()*+;=${ALPHANUMERIC}`));
 
-/** The value of a hexadecimal digit; 16 for what is none. */
+/** The value of a hexadecimal digit; 16 for any other character. */
 export const HEX: Uint8Array = Uint8Array.from({ length: 256 }, (_, code) => {
   const digit = "0123456789abcdef".indexOf(String.fromCharCode(code).toLowerCase());
   return digit < 0 ? 16 : digit;
 });
 
-/** The lower-case letter for an upper-case one; everything else as it is. ASCII only. */
+/** The lower-case letter of an upper-case one; any other character unchanged. ASCII only. */
 export const LOWER: Uint8Array = Uint8Array.from({ length: 256 }, (_, code) =>
   code >= 0x41 && code <= 0x5a ? code + 32 : code,
 );
 
-/** Is it one of the two characters of optional whitespace? RFC 9110 section 5.6.3. */
+/** Whether it is optional whitespace: SP or HTAB. RFC 9110 section 5.6.3. */
 export function isBlank(code: number): boolean {
   return code === SP || code === HTAB;
 }
 
-/** A lower-case text to be found in letters of any case. */
+/** The bytes of a lower-case text, for {@link isText}. */
 export function lowerCase(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
 /**
- * Are the bytes this text of {@link lowerCase}, when letter case is let go? The lengths are known to agree.
+ * Whether the bytes are this text of {@link lowerCase}, in any case. The lengths must agree.
  *
  * @remarks
- * One bit makes a letter lower-case. It leaves the other characters of the texts as they are, and makes them of
- * control characters only, which neither a name nor a value nor a target can have.
+ * Setting one bit makes a letter lower-case. It does not change the other characters of the texts. Only control
+ * characters become those, and names, values and targets cannot contain them.
  */
 export function isText(bytes: Uint8Array, from: number, text: Uint8Array): boolean {
   for (let k = 0; k < text.length; k++) {
@@ -93,16 +93,15 @@ export function isText(bytes: Uint8Array, from: number, text: Uint8Array): boole
   return true;
 }
 
-/** What a scanner says instead of a position: there was too little, or it was wrong. */
+/** Results of a scanner instead of a position: more bytes are needed; the bytes are invalid. */
 export const SHORT = -1;
 export const BAD = -2;
 
 /**
- * The first byte from `at` on that is not of this class, or `stop`.
+ * The position of the first byte from `at` on that is not of this class, or `stop`.
  *
  * @remarks
- * Most of the time that a request takes is spent in here, so it looks at four bytes a turn. The table is
- * that of `tokens.ts`: 1 for what belongs.
+ * Parsing spends most of its time here, so the loop checks four bytes per iteration.
  */
 export function pastClass(bytes: Uint8Array, table: Uint8Array, at: number, stop: number): number {
   let i = at;
@@ -116,7 +115,7 @@ export function pastClass(bytes: Uint8Array, table: Uint8Array, at: number, stop
   return i;
 }
 
-/** Four bytes as one number, to be compared with that of a text. */
+/** Four bytes as one number, to compare with {@link wordOf} a text. */
 export function wordAt(bytes: Uint8Array, at: number): number {
   return (
     ((bytes[at] as number) << 24) |
@@ -126,7 +125,7 @@ export function wordAt(bytes: Uint8Array, at: number): number {
   );
 }
 
-/** The first four characters of a text as {@link wordAt} has them. */
+/** The first four characters of a text as one number. */
 export function wordOf(text: string): number {
   return [0, 1, 2, 3].reduce((word, k) => (word << 8) | text.charCodeAt(k), 0);
 }
