@@ -1,4 +1,4 @@
-/** What more than one engine must know of the calls themselves. */
+/** System calls that more than one engine makes, and the meaning of their errors. */
 import { ERRNO } from "../base/errno.ts";
 import {
   AF_UNIX,
@@ -15,7 +15,7 @@ import type { Libc } from "../sys/libc.ts";
 import { SEND_BEFORE_FILE, SEND_MORE } from "./engine.ts";
 
 /**
- * Errors of accept that concern one connection, which failed before it was accepted. The next one may be there.
+ * Errors of accept that concern one connection, which failed before it was accepted. The next accept may succeed.
  *
  * @source accept(2), "Error handling"
  */
@@ -33,19 +33,19 @@ const OF_CONNECTION: readonly number[] = [
   ERRNO.ETIMEDOUT,
 ];
 
-/** After this many failed connections in a row, accepting itself counts as failed: it may fail for ever. */
+/** After this many failed connections in a row, accepting itself counts as failed. */
 export const MAX_FAILED_CONNECTIONS = 32;
 
-/** Whether an accept failed for the sake of one connection, so that the next may succeed. */
+/** Whether an error of accept concerns one connection, so that the next accept may succeed. */
 export function isOfConnection(errno: number): boolean {
   return OF_CONNECTION.includes(errno);
 }
 
 /**
- * Accepts the next connection that is still there.
+ * Accepts the next connection, skipping those that have failed.
  *
- * @returns Its descriptor, non-blocking and close-on-exec, or `-errno`: EAGAIN when there is none. Any other error
- * is to be expected from the next accept as well, so trying again at once would spin.
+ * @returns Its descriptor, non-blocking and close-on-exec, or `-errno`: EAGAIN when there is none. The next accept is
+ * likely to fail with any other error as well, so retrying at once would spin.
  */
 export function acceptNow(libc: Libc, listener: number): number {
   for (let failed = 1; ; failed++) {
@@ -55,10 +55,10 @@ export function acceptNow(libc: Libc, listener: number): number {
 }
 
 /**
- * Sends through signals.
+ * Sends, and repeats the call after a signal.
  *
  * @param flags - SEND_* bits.
- * @returns How many bytes were taken: 0 when it would block. Or `-errno`.
+ * @returns The number of bytes that were taken, 0 if it would block, or `-errno`.
  */
 export function sendNow(
   libc: Libc,
@@ -78,14 +78,14 @@ export function sendNow(
 }
 
 /**
- * Sends from a file until it would block, through signals.
+ * Sends from a file until it would block, and repeats the call after a signal.
  *
  * @remarks
  * A short sendfile(2) does not show that the socket is full: a signal may have ended it, or a page that
- * could not be read. So it is called until it says that it would block.
+ * could not be read. So it is repeated until it reports that it would block.
  *
- * @returns How many bytes went, fewer than `length` when the socket is full. Or `-errno`: ENODATA when
- * the file ends before.
+ * @returns The number of bytes that were sent, less than `length` when the socket is full; or `-errno`: ENODATA
+ * when the file is shorter.
  */
 export function sendFileNow(
   { libc, scratch }: Kernel,
@@ -105,12 +105,12 @@ export function sendFileNow(
   return sent;
 }
 
-/** Whether `fd` is a unix socket, with whose bytes descriptors can come. */
+/** Whether `fd` is a unix socket, which can receive descriptors with its bytes. */
 export function isUnixSocket(kernel: Kernel, fd: number): boolean {
   return readIntOption(kernel, fd, SOL_SOCKET, SO_DOMAIN) === AF_UNIX;
 }
 
-/** No descriptor or memory for another connection: trying again at once would spin. */
+/** Whether descriptors or memory for another connection are lacking, so that retrying at once would spin. */
 export function isOutOfResources(errno: number): boolean {
   return (
     errno === ERRNO.EMFILE ||

@@ -9,21 +9,21 @@ import { ReadinessEngine } from "./readiness-engine.ts";
 import { noteFailure, whyNoUring } from "./try-uring.ts";
 import { UringEngine } from "./uring-engine.ts";
 
-/** An engine by name, or `"auto"`: the best that works here. */
+/** An engine by name, or `"auto"`: the best that works on this system. */
 export type EngineChoice = EngineName | "auto";
 
-/** Every engine, the best first. */
+/** All engines, the best first. */
 export const ENGINES: readonly EngineName[] = ["io_uring", ...POLLER_NAMES];
 
-/** Whether an engine works here, found by trying. */
+/** Whether an engine works on this system, found by trying. */
 export interface EngineReport {
   readonly name: EngineName;
   readonly works: boolean;
-  /** Why it does not, in one sentence. */
+  /** The reason why it does not, in one sentence. */
   readonly reason?: string;
 }
 
-/** Tries every engine, the best first. */
+/** Tries every engine, in the order in which `"auto"` prefers them. */
 export function probeEngines(kernel: Kernel = defaultKernel): EngineReport[] {
   checkKernel(kernel);
   return ENGINES.map((name) => {
@@ -32,18 +32,18 @@ export function probeEngines(kernel: Kernel = defaultKernel): EngineReport[] {
   });
 }
 
-/** Which engine and how it is to report. */
+/** Which engine to use, and its trigger. */
 export interface EngineOptions {
   /** Default `"auto"`. */
   readonly engine?: EngineChoice | undefined;
-  /** Default `"edge"` where the engine has it, since the kernel then looks at nothing twice. */
+  /** Of epoll. Default `"edge"`, with which the kernel reports a change only once. poll and select are level-triggered. */
   readonly trigger?: Trigger | undefined;
 }
 
 export const ENGINE_OPTIONS: NamesOf<EngineOptions> = { engine: true, trigger: true };
 
 /**
- * Refuses what is no engine or no trigger.
+ * Checks the names of an engine and a trigger.
  *
  * @throws TypeError `ERR_INVALID_OPTION`
  */
@@ -63,10 +63,10 @@ export function checkEngine({ engine = "auto", trigger }: EngineOptions): void {
 }
 
 /**
- * The engine that is asked for; for `"auto"` the best that works here.
+ * Makes the engine that is asked for; for `"auto"` the best that works on this system.
  *
- * @throws TypeError `ERR_INVALID_OPTION` for a name or trigger that there is not, or an edge trigger
- * where only epoll has it; SysError of its first call when the engine does not work here.
+ * @throws TypeError `ERR_INVALID_OPTION` for an unknown name or trigger, or for an edge trigger with another
+ * engine than epoll; SysError of its first call when the engine does not work on this system.
  */
 export function makeEngine(
   kernel: Kernel,
@@ -76,7 +76,7 @@ export function makeEngine(
   checkEngine(options);
   const { engine = "auto", trigger } = options;
   if (engine === "io_uring") return makeUring(kernel, trigger, completions);
-  // A trigger is asked for: an engine over readiness is meant.
+  // Only the readiness engines have a trigger.
   if (engine === "auto" && trigger === undefined && whyNoUring(kernel) === undefined) {
     try {
       return new UringEngine(kernel, completions);

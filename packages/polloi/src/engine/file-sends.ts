@@ -6,30 +6,30 @@ import { KIND_STREAM, type Slots } from "./slots.ts";
 /** The bytes of files that one stream sends in a turn. Copying them takes about a tenth of a millisecond. */
 const FILE_BYTES = 524_288;
 
-/** What becomes of a stream whose file could not go whole. */
+/** How a stream waits whose file was not sent completely. */
 export interface FileWaits {
-  /** Its socket is full: {@link Completions.returned} when it has room. */
+  /** Its socket is full: calls {@link Completions.returned} when there is room. */
   room(slot: number): void;
-  /** It has had its share: a turn is wanted soon. */
+  /** It has used its share of the turn: another turn should start soon. */
   turn(): void;
 }
 
 /**
- * Sending from files, by sendfile(2) in every engine: see docs/decisions/0011.
+ * Sends from files, by sendfile(2) in every engine. See docs/decisions/0011.
  *
  * @remarks
- * Each stream gets a share of a turn, so that one that takes a large file as fast as it comes does not
- * keep the others waiting.
+ * Each stream has a share of a turn, so that a peer that takes a large file as fast as it is sent does not
+ * delay the others.
  */
 export class FileSends {
   readonly #kernel: Kernel;
   readonly #slots: Slots;
   readonly #completions: Completions;
   readonly #waits: FileWaits;
-  /** How much of its share each slot has had in this turn, and which have had any. */
+  /** The bytes that each slot has sent in this turn, and the slots that have sent any. */
   readonly #had: number[] = [];
   readonly #served: number[] = [];
-  /** Who has had all of it and goes on in the next turn. */
+  /** Slots that have used their share and go on in the next turn. */
   readonly #next: Set<number> = new Set();
 
   constructor(kernel: Kernel, slots: Slots, completions: Completions, waits: FileWaits) {
@@ -39,19 +39,19 @@ export class FileSends {
     this.#waits = waits;
   }
 
-  /** Whether somebody goes on in the next turn, which then is not to wait. */
+  /** Whether a slot goes on in the next turn, which then must not wait. */
   get waiting(): boolean {
     return this.#next.size > 0;
   }
 
-  /** How many go on in the next turn. */
+  /** The number of slots that go on in the next turn. */
   get size(): number {
     return this.#next.size;
   }
 
   /** See {@link Engine.sendFile}. */
   send(slot: number, file: number, offset: number, length: number): number {
-    // Without holes, which would make it slow.
+    // A sparse array would be slow.
     while (this.#had.length <= slot) this.#had.push(0);
     const had = this.#had[slot] as number;
     const most = Math.min(length, FILE_BYTES - had);
@@ -70,7 +70,7 @@ export class FileSends {
     return sent;
   }
 
-  /** A turn begins: those who have a new share go on. @returns How many there were. */
+  /** A turn begins: slots whose share was used go on. @returns How many there were. */
   begin(): number {
     for (const slot of this.#served) this.#had[slot] = 0;
     this.#served.length = 0;
@@ -78,7 +78,7 @@ export class FileSends {
     const due = [...this.#next];
     this.#next.clear();
     for (const slot of due) {
-      // One of them may close another.
+      // An owner may close other slots meanwhile.
       if (this.#slots.kinds[slot] === KIND_STREAM) this.#completions.returned(slot);
     }
     return due.length;
@@ -86,7 +86,7 @@ export class FileSends {
 
   /** The slot is closed. */
   forget(slot: number): void {
-    // One that never was sent a file may lie behind the end, and would leave holes before it.
+    // A slot beyond the end never sent a file, and would make the array sparse.
     if (slot < this.#had.length) this.#had[slot] = 0;
     this.#next.delete(slot);
   }

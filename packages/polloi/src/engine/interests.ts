@@ -6,7 +6,7 @@ import type { Kernel } from "../sys/kernel.ts";
 import { Mirror } from "./mirror.ts";
 import { FLAG_PARKED, KIND_FREE, type Slots } from "./slots.ts";
 
-/** What the poller is asked for, slot by slot, and the mirror of it where another loop needs one. */
+/** Applies the interests of slots to the poller, and to its mirror where another event loop needs one. */
 export class Interests {
   readonly #kernel: Kernel;
   readonly #poller: Poller;
@@ -20,9 +20,9 @@ export class Interests {
   }
 
   /**
-   * Epoll has a descriptor that another loop can watch; select and poll have none.
+   * The descriptor for another event loop to watch: that of epoll, or that of the mirror.
    *
-   * @throws SysError `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`. The next call tries again, from the start.
+   * @throws SysError `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`. The next call tries again.
    */
   fileno(): number {
     if (this.#poller.fileno() >= 0) return this.#poller.fileno();
@@ -30,14 +30,14 @@ export class Interests {
     return this.#mirror.fileno();
   }
 
-  /** Puts `slot` to use and asks for `interest`. @returns 0 or more, or `-errno`. */
+  /** Starts to use `slot`, with `interest`. @returns 0 or more, or `-errno`. */
   add(slot: number, fd: number, kind: number, interest: number): number {
     const result = this.#ask(slot, fd, interest);
     if (result >= 0) this.#slots.take(slot, kind, fd, interest);
     return result;
   }
 
-  /** @returns 0 or more, or `-errno`; then what was asked before still is. */
+  /** @returns 0 or more, or `-errno` with the interest unchanged. */
   modify(slot: number, interest: number): number {
     const { fds, interests } = this.#slots;
     const before = interests[slot] as number;
@@ -54,7 +54,7 @@ export class Interests {
     return result;
   }
 
-  /** Asks for nothing more. The descriptor must still be open: a dup of it elsewhere would stay in an epoll set for ever. */
+  /** Removes the slot. Its descriptor must still be open: otherwise a duplicate elsewhere would stay in the epoll set. */
   remove(slot: number): void {
     if (this.#slots.has(slot, FLAG_PARKED)) return;
     const fd = this.#slots.fds[slot] as number;
@@ -62,7 +62,7 @@ export class Interests {
     this.#mirror?.remove(fd);
   }
 
-  /** Takes out of the poller what it would report at every wait: a hung-up stream, a listener that is not to accept. */
+  /** Removes a slot that the poller would report at every wait: a stream that hung up, a paused listener. */
   park(slot: number): void {
     this.remove(slot);
     this.#slots.raise(slot, FLAG_PARKED);
@@ -84,7 +84,7 @@ export class Interests {
     this.#mirror?.close();
   }
 
-  /** Asks for what was not asked for yet. @returns 0 or more, or `-errno`; then it still is not. */
+  /** Adds a slot to the poller and its mirror. @returns 0 or more, or `-errno` with nothing added. */
   #ask(slot: number, fd: number, interest: number): number {
     const result = this.#poller.add(fd, interest, slot);
     if (result < 0) return result;
@@ -94,7 +94,7 @@ export class Interests {
     return mirrored;
   }
 
-  /** A mirror of all that is asked for. */
+  /** Makes a mirror of all present interests. */
   #mirrored(): Mirror {
     const mirror = new Mirror(this.#kernel, this.#poller.capabilities.hangup);
     try {
@@ -103,7 +103,7 @@ export class Interests {
         if (kinds[slot] === KIND_FREE || this.#slots.has(slot, FLAG_PARKED)) continue;
         const fd = fds[slot] as number;
         const result = mirror.set(fd, interests[slot] as number);
-        // The poller reports a descriptor that its owner has closed meanwhile; the mirror has nothing to watch.
+        // The owner may have closed a descriptor. The poller reports that; the mirror has nothing to watch.
         if (result !== -ERRNO.EBADF) check(result, "epoll_ctl", { fd });
       }
     } catch (error) {

@@ -5,14 +5,13 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
 /**
- * What select or poll watches, once more in an epoll set, so that there is a descriptor for another loop
- * to watch. Nobody takes events from it: it only becomes readable.
+ * An epoll set with everything that a select or poll poller watches, so that there is a descriptor for another
+ * event loop to watch. No events are read from it; it only becomes readable.
  *
  * @remarks
- * It must be readable when the poller it stands for would report something, and never otherwise, or the
- * other loop spins. They differ in two points: epoll reports a hang-up even of a descriptor of which
- * nothing is asked, which select does not, and it refuses regular files, which to the others are always
- * ready. For those stands a counter that is.
+ * It must be readable exactly when the poller would report something, or the other loop spins. The two differ
+ * in two points. epoll reports a hang-up of a descriptor with an empty interest, which select does not. And epoll
+ * refuses regular files, which are always ready to the others; an eventfd that is always ready represents them.
  */
 export class Mirror {
   readonly #kernel: Kernel;
@@ -21,7 +20,7 @@ export class Mirror {
   readonly #files: Set<number> = new Set();
   #always = -1;
 
-  /** @param hangup - Whether the poller reports a hang-up of what it is asked nothing of. */
+  /** @param hangup - Whether the poller reports a hang-up of a descriptor with an empty interest. */
   constructor(kernel: Kernel, hangup: boolean) {
     this.#kernel = kernel;
     this.#set = new EpollPoller(kernel);
@@ -32,7 +31,7 @@ export class Mirror {
     return this.#set.fileno();
   }
 
-  /** Watches `fd`, or changes for what. @returns 0 or more, or `-errno`; then what was watched before still is. */
+  /** Watches `fd`, or changes the interest in it. @returns 0 or more, or `-errno` with the interest unchanged. */
   set(fd: number, interest: number): number {
     if (interest === 0 && !this.#hangup) {
       this.remove(fd);

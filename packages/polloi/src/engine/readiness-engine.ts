@@ -1,9 +1,9 @@
 /**
- * The engine over readiness: waits until descriptors are ready, then does their I/O itself.
+ * The engine over readiness: it performs the I/O when its poller reports descriptors ready.
  *
- * Level-triggered, a stream gets one receive a turn, which is fair by itself. Edge-triggered, a stream
- * must be read until it is empty, so a budget bounds what one may take in a turn; the rest waits in a
- * list that the next turn serves without sleeping.
+ * Level-triggered, a stream has one receive per turn, which is fair by itself. Edge-triggered, a stream must be
+ * read until it is empty, so a budget limits its receives per turn. The rest waits in a list, which the next turn
+ * serves without waiting.
  */
 import { ERRNO } from "../base/errno.ts";
 import { check } from "../base/sys-error.ts";
@@ -53,10 +53,10 @@ const RECEIVE_BUDGET = 4;
 
 const ERROR = POLLERR | POLLNVAL;
 const HANGUP = ERROR | POLLHUP;
-// Priority is asked for because a receive stops short of an urgent byte, with more behind it.
+// With POLLPRI, because a receive stops before an urgent byte, which may have more bytes behind it.
 const EDGE_STREAM = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | EPOLLET;
 
-/** One reactor's I/O over select, poll or epoll. */
+/** The I/O of one reactor over select, poll or epoll. */
 export class ReadinessEngine implements Engine {
   readonly name: Poller["name"];
   readonly trigger: Trigger;
@@ -72,10 +72,10 @@ export class ReadinessEngine implements Engine {
   readonly #received: Arena;
   /** Edge-triggered streams that may have more to read. */
   #again: number[] = [];
-  /** Slots closed in this turn. They are released at its end, when no event can be left for them. */
+  /** Slots that were closed in this turn, which are released at its end, when no event of theirs is left. */
   #closed: number[] = [];
   #turning = false;
-  /** Receives since the last `settle`, and where in the arena the next one goes. */
+  /** The number of receives since the last `settle`, and the offset in the arena of the next one. */
   #unsettled = 0;
   #offset = 0;
 
@@ -110,7 +110,7 @@ export class ReadinessEngine implements Engine {
 
   setAccepting(slot: number, accepting: boolean): number {
     const { interests } = this.#slots;
-    // What waits exclusively cannot be modified: it is taken out, and added again. epoll_ctl(2)
+    // An exclusive watch cannot be modified, so it is removed and added again. epoll_ctl(2)
     if (((interests[slot] as number) & EPOLLEXCLUSIVE) === 0) {
       return this.#interests.modify(slot, accepting ? POLLIN : 0);
     }
@@ -252,7 +252,7 @@ export class ReadinessEngine implements Engine {
       case KIND_WATCH:
         this.#completions.ready(slot, mask);
         return;
-      default: // Closed earlier in this batch: a stale event.
+      default: // A stale event of a slot that was closed earlier in this turn.
     }
   }
 
@@ -274,7 +274,7 @@ export class ReadinessEngine implements Engine {
     const slots = this.#slots;
     if ((mask & POLLOUT) !== 0) {
       if (slots.sendLengths[slot] !== 0) this.#sendRest(slot);
-      else if (slots.has(slot, FLAG_ROOM)) this.#roomy(slot);
+      else if (slots.has(slot, FLAG_ROOM)) this.#hasRoom(slot);
       if (slots.kinds[slot] !== KIND_STREAM) return;
     }
     if ((mask & ~POLLOUT) === 0) return;
@@ -286,15 +286,15 @@ export class ReadinessEngine implements Engine {
     const { libc } = this.#kernel;
     const slots = this.#slots;
     const fd = slots.fds[slot] as number;
-    // A short receive has emptied the socket, but for an end that was there before it, an urgent byte
-    // that it stopped at, or descriptors that came along: none of them brings an edge of its own.
+    // A short receive has emptied the socket, unless an end was there before it, it stopped at an urgent byte, or
+    // it brought descriptors. None of these causes another edge.
     const toEmpty = (mask & ~(POLLIN | POLLOUT)) !== 0 || this.#slots.has(slot, FLAG_TO_EMPTY);
     for (let budget = this.#edge ? RECEIVE_BUDGET : 1; budget > 0; budget--) {
       const offset = this.#offset;
       const length = libc.recv(fd, this.#received.address + offset, RECEIVE_BYTES, 0);
       if (length > 0) {
         this.#completions.received(slot, this.#received, offset, length);
-        // The next one starts on a cache line of its own.
+        // The next receive starts on a cache line of its own.
         this.#offset = (offset + length + 63) & ~63;
         if (++this.#unsettled === SETTLE_AFTER || this.#offset > RECEIVE_BYTES) this.#settle();
         if (slots.kinds[slot] !== KIND_STREAM) return;
@@ -319,7 +319,7 @@ export class ReadinessEngine implements Engine {
     if (this.#edge) this.#readAgain(slot);
   }
 
-  /** Something came for a stream whose owner does not receive. */
+  /** An event of a stream that is paused. */
   #notReceiving(slot: number, mask: number): void {
     this.#slots.raise(slot, FLAG_UNREAD);
     if ((mask & ERROR) !== 0) {
@@ -330,7 +330,7 @@ export class ReadinessEngine implements Engine {
       }
     }
     if ((mask & HANGUP) === 0) return;
-    // Both halves are closed. What was received before can still be read, and nothing can be sent.
+    // Both halves are closed. Bytes that arrived before can still be read, and nothing can be sent.
     if (this.#sending(slot)) this.#completions.failed(slot, ERRNO.EPIPE, "send");
     else if (!this.#edge) this.#interests.park(slot);
   }
@@ -347,15 +347,15 @@ export class ReadinessEngine implements Engine {
     if (sent === 0) return;
     slots.sendAddresses[slot] = address + sent;
     slots.sendLengths[slot] = length - sent;
-    // Told before interest is dropped: the owner often has more to send, and the interest stays.
+    // Reported before the interest is dropped, because the owner often has more to send and the interest stays.
     this.#completions.sent(slot, sent);
     if (slots.kinds[slot] === KIND_STREAM) this.#streamInterest(slot);
   }
 
   /** There is room for more of a file. */
-  #roomy(slot: number): void {
+  #hasRoom(slot: number): void {
     this.#slots.lower(slot, FLAG_ROOM);
-    // As above: it will often be full again, and the interest stays.
+    // As above: the socket is often full again, and the interest stays.
     this.#completions.returned(slot);
     if (this.#slots.kinds[slot] === KIND_STREAM) this.#streamInterest(slot);
   }
@@ -385,12 +385,12 @@ export class ReadinessEngine implements Engine {
       if (slots.kinds[slot] !== KIND_STREAM) continue;
       if (!slots.has(slot, FLAG_AGAIN)) continue;
       this.#slots.lower(slot, FLAG_AGAIN);
-      // Why it stands here is forgotten, so it is read until it would block.
+      // Its mask is not stored, so it is read until it would block.
       this.#streamReady(slot, POLLIN | POLLRDHUP);
     }
   }
 
-  /** What a level-triggered stream asks for follows from what it is doing. */
+  /** Sets the interest of a level-triggered stream according to its state. */
   #streamInterest(slot: number): number {
     if (this.#edge) return 0;
     const slots = this.#slots;

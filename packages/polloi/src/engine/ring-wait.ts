@@ -3,34 +3,35 @@ import type { Kernel } from "../sys/kernel.ts";
 import type { RawRing } from "../uring/raw-ring.ts";
 import { type Polled, RingSignal } from "./ring-signal.ts";
 
-/** A guest goes round for so long while there is more to do, before the other loop has its turn. */
-const GUEST_MS = 2;
-/** A busy guest that has run out of work waits so long for more, which is cheaper than leaving and coming. */
-const LINGER_MS = 0.1;
-/** Who submits so many operations at once is busy. */
-const BUSY = 4;
-/** Then up to so many more completions are waited for, half of what is submitted, for so long at most. */
-const MAX_GATHERED = 16;
-const GATHER_MS = 0.03;
-/** After waits for nothing it does so once in as many turns, at most. */
+/** The longest turn of a hosted engine that always has work, before the event loop runs. */
+const MAX_TURN_MS = 2;
+/** A hosted engine without work waits this long for more, which costs less than to return to the event loop. */
+const SPIN_MS = 0.1;
+/** A turn that submits at least this many operations is under load. */
+const MIN_BATCH = 4;
+/** Under load, half as many further completions as operations, but at most this many, are waited for. */
+const MAX_EXTRA = 16;
+/** The longest wait for them. */
+const BATCH_MS = 0.03;
+/** The most turns without such a wait, after waits that brought nothing. */
 const MAX_SKIPS = 1023;
 
 /**
- * How the io_uring engine waits: in the kernel, or as a guest in another loop that watches a descriptor.
+ * Waits for completions of the io_uring engine: in the kernel, or hosted in an event loop that watches a descriptor.
  *
  * @remarks
- * The descriptor is made when it is first asked for, and signals only while nobody turns, see
- * {@link RingSignal}: a busy guest neither reads its eventfd nor has the kernel write it.
+ * The descriptor is made when it is first requested, and signals only between turns, see {@link RingSignal}. Under
+ * load, neither the engine reads its eventfd nor does the kernel write it.
  *
- * Leaving costs three calls and a round of the other loop. So a guest who is out of work waits for more
- * in the ring, for a moment, as long as more does come; it tries ever more rarely when it does not.
+ * Returning to the event loop costs three system calls and an iteration of that loop. So a hosted engine that is out
+ * of work first waits a moment for more. When that brings nothing, it skips the wait in more and more turns.
  */
 export class RingWait {
   readonly #ring: RawRing;
   readonly #signal: RingSignal;
   #deadline = 0;
-  #leaveAt = 0;
-  /** So many turns end without a wait for more. */
+  #returnAt = 0;
+  /** The number of turns that end without a wait for more. */
   #skips = 0;
   #nextSkips = 0;
 
@@ -39,13 +40,13 @@ export class RingWait {
     this.#signal = new RingSignal(kernel, ring);
   }
 
-  /** Whether another loop watches. */
-  get isGuest(): boolean {
+  /** Whether an event loop watches the descriptor. */
+  get isHosted(): boolean {
     return this.#signal.fd >= 0;
   }
 
-  /** Whether entering the kernel would bring anything. */
-  get worth(): boolean {
+  /** Whether entering the kernel would have an effect. */
+  get hasWork(): boolean {
     const ring = this.#ring;
     return ring.submissions.pending > 0 || ring.completions.length > 0 || ring.hasWork;
   }
@@ -53,18 +54,18 @@ export class RingWait {
   /**
    * A descriptor that is readable when a turn would find something.
    *
-   * @param polled - What is watched already, see {@link RingWait.poll}.
+   * @param polled - The descriptors that are watched already, see {@link RingWait.poll}.
    */
   fileno(polled: Iterable<Polled>): number {
     const signal = this.#signal;
     if (signal.fd >= 0) return signal.fd;
     const fd = signal.open(polled);
-    // What the last turn left to be submitted it told nobody of, since nobody watched.
-    if (this.#ring.submissions.pending > 0) signal.tell();
+    // The last turn did not announce the submissions that it left, because no loop watched.
+    if (this.#ring.submissions.pending > 0) signal.raise();
     return fd;
   }
 
-  /** The ring is about to poll a foreign descriptor. @returns 0 or more, or `-errno`. */
+  /** The ring is about to poll a descriptor of the program. @returns 0 or more, or `-errno`. */
   poll(fd: number, interest: number): number {
     return this.#signal.add(fd, interest);
   }
@@ -74,26 +75,26 @@ export class RingWait {
     this.#signal.remove(fd);
   }
 
-  /** A turn begins, and may wait so long. */
+  /** A turn begins, and may wait for `timeoutMs`. */
   begin(timeoutMs: number): void {
     this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
-    if (this.isGuest) this.#leaveAt = performance.now() + GUEST_MS;
+    if (this.isHosted) this.#returnAt = performance.now() + MAX_TURN_MS;
     this.#signal.stop();
   }
 
-  /** Submits, and waits for a completion for as long as is left. */
+  /** Submits, and waits for a completion until the deadline of the turn. */
   enter(): void {
     const deadline = this.#deadline;
     if (deadline === 0 || this.#ring.completions.length > 0) {
-      if (this.worth) this.enterNow();
+      if (this.hasWork) this.enterNow();
       return;
     }
-    if (this.#gather()) return;
+    if (this.#submitBatch()) return;
     const timeoutMs = deadline < 0 ? -1 : Math.max(0, deadline - performance.now());
     this.#check(this.#ring.enter(1, timeoutMs));
   }
 
-  /** Submits, and completes what can be. */
+  /** Submits, and processes completions, without waiting. */
   enterNow(): void {
     this.#check(this.#ring.enter(0, 0));
   }
@@ -103,18 +104,18 @@ export class RingWait {
     return this.#deadline < 0 || (this.#deadline > 0 && performance.now() < this.#deadline);
   }
 
-  /** Goes another round, if this is a guest that may. @returns Whether there may be something to reap. */
+  /** Continues the turn of a hosted engine under load. @returns Whether there may be completions. */
   stay(): boolean {
-    if (!this.isGuest || performance.now() >= this.#leaveAt) return false;
-    if (this.worth) {
-      if (!this.#gather()) this.enterNow();
+    if (!this.isHosted || performance.now() >= this.#returnAt) return false;
+    if (this.hasWork) {
+      if (!this.#submitBatch()) this.enterNow();
       return true;
     }
     if (this.#skips > 0) {
       this.#skips--;
       return false;
     }
-    this.#check(this.#ring.enter(1, LINGER_MS));
+    this.#check(this.#ring.enter(1, SPIN_MS));
     const came = this.#ring.completions.length > 0;
     this.#nextSkips = came ? 0 : Math.min(2 * this.#nextSkips + 1, MAX_SKIPS);
     this.#skips = this.#nextSkips;
@@ -124,12 +125,11 @@ export class RingWait {
   /**
    * The turn is over.
    *
-   * @returns Whether whoever watches the descriptor will hear of all that is to come; else there is more
-   * to do already.
+   * @returns Whether the descriptor signals all further work; false when there is work already.
    */
   rest(): boolean {
-    if (!this.isGuest) return true;
-    return !this.worth && !this.#signal.start();
+    if (!this.isHosted) return true;
+    return !this.hasWork && !this.#signal.start();
   }
 
   close(): void {
@@ -137,23 +137,23 @@ export class RingWait {
   }
 
   /**
-   * Submits much, and gives more a moment to come, so that one call does for more of it.
+   * Under load, submits and waits a moment for more completions, so that a system call handles more of them.
    *
-   * @returns Whether there was so much.
+   * @returns Whether the engine is under load.
    */
-  #gather(): boolean {
+  #submitBatch(): boolean {
     const { submissions, completions } = this.#ring;
     const { pending } = submissions;
-    if (pending < BUSY || completions.length > 0) return false;
-    // What is submitted has completions of its own, most of them at once.
-    const wanted = pending + Math.min(pending >> 1, MAX_GATHERED);
-    this.#check(this.#ring.enter(wanted, GATHER_MS));
+    if (pending < MIN_BATCH || completions.length > 0) return false;
+    // The submitted operations have completions of their own, most of them at once.
+    const wanted = pending + Math.min(pending >> 1, MAX_EXTRA);
+    this.#check(this.#ring.enter(wanted, BATCH_MS));
     return true;
   }
 
   #check(result: number): void {
     if (result >= 0 || this.#ring.isWaitOver(result)) return;
-    const hint = "the kernel goes on refusing this ring: see free memory, or use another engine";
+    const hint = "the kernel keeps refusing this ring: check free memory, or use another engine";
     throw new SysError("io_uring_enter", result, { hint });
   }
 }

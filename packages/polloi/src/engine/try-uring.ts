@@ -9,12 +9,12 @@ import type { Kernel } from "../sys/kernel.ts";
 import type { Completions } from "./engine.ts";
 import { UringEngine } from "./uring-engine.ts";
 
-/** Errors that say that there is no room, not that io_uring does not work here. */
+/** Errors that report a lack of descriptors, not that io_uring does not work on this system. */
 const NO_ROOM: readonly number[] = [-ERRNO.EMFILE, -ERRNO.ENFILE];
 
 const NEEDED = "Linux 6.1 or later is needed, for io_uring with multishot receives";
 
-/** What an engine told of one accept and one stream that says a byte and ends. */
+/** Records what an engine reports of one accept, and of a stream that receives a byte and its end. */
 class Trial implements Completions {
   fd = -1;
   bytes = 0;
@@ -43,13 +43,13 @@ class Trial implements Completions {
   pending(): void {}
 }
 
-/** What was found before, since it does not change. */
+/** Earlier results, which do not change. */
 const found: WeakMap<Kernel, { readonly reason: string | undefined }> = new WeakMap();
 
 /**
- * Why io_uring does not work here, found by using it: undefined when it does.
+ * Why io_uring does not work on this system, found by using it; undefined when it does.
  *
- * @throws SysError `EMFILE` or `ENFILE`, which say nothing of it.
+ * @throws SysError `EMFILE` or `ENFILE`, which say nothing about io_uring.
  */
 export function whyNoUring(kernel: Kernel): string | undefined {
   const known = found.get(kernel);
@@ -73,10 +73,10 @@ function tryUring(kernel: Kernel): string | undefined {
   }
 }
 
-/** A connection is accepted, says a byte and ends: what all is built on. */
+/** Accepts a connection, and receives a byte and the end. */
 function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | undefined {
   const { libc, scratch } = kernel;
-  // An abstract name that nobody else has: threads of this process try too.
+  // A unique abstract name, because other threads of this process may try at the same time.
   const path = `\0polloi-${process.pid}-${Math.random()}`;
   const listener = openListener(kernel, { path, nonBlocking: true });
   const peer = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -90,7 +90,7 @@ function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | 
     engine.turn(0);
     scratch.u8[0] = 1;
     libc.send(peer, scratch.address, 1, 0);
-    // Both before the engine looks: some kernels then lose the end, and nobody would ever hear of it.
+    // Both before the next turn: some kernels then lose the end.
     libc.shutdown(peer, SHUT_WR);
     engine.turn(0);
     engine.turn(0);
@@ -105,11 +105,11 @@ function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | 
 }
 
 /**
- * Remembers that io_uring failed although it worked when it was tried, as it does where there is memory
- * for a small ring and none for a large one.
+ * Records that io_uring failed although it worked when it was tried, which happens when there is memory for a
+ * small ring and none for a large one.
  *
- * @returns Why, in one sentence.
- * @throws SysError `error` itself when it says nothing of io_uring.
+ * @returns The reason, in one sentence.
+ * @throws SysError `error` itself when it says nothing about io_uring.
  */
 export function noteFailure(kernel: Kernel, error: SysError): string {
   if (NO_ROOM.includes(error.errno)) throw error;
@@ -119,7 +119,7 @@ export function noteFailure(kernel: Kernel, error: SysError): string {
 }
 
 /**
- * What `error` means to a person, who may be able to do something about it.
+ * Describes `error` and what the user can do about it.
  *
  * @param setting - Reads kernel.io_uring_disabled; undefined where there is none.
  */
