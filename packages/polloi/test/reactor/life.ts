@@ -23,8 +23,10 @@ import { casesOf, type Variant } from "./rig.ts";
 /** Why a case that starts several threads is not run on an engine. */
 const OTHERS = "it is shown on io_uring and on edge-triggered epoll";
 
-/** How many exchanges of each kind the runtime makes beside a busy connection. */
+/** The exchanges of each kind that the runtime makes in a round, beside a busy connection. */
 const EXCHANGES = 10;
+/** The most rounds. */
+const ROUNDS = 5;
 /**
  * The most messages that a busy connection may have in the time of one exchange: about ten times what is usual.
  * io_uring serves such a connection for 2 ms before the runtime has its turn. Where the runtime's I/O starves,
@@ -209,15 +211,19 @@ export function lifeCases(variant: Variant): Case[] {
         });
         await rig.until("busy", () => messages > 0);
         await using own = await OwnServers.open();
-        const before = messages;
-        for (let i = 0; i < EXCHANGES; i++) {
-          await own.fetch();
-          await own.exchange();
-        }
-        const each = (messages - before) / (2 * EXCHANGES);
         const most =
           MESSAGES_PER_EXCHANGE[rig.reactor.engine === "io_uring" ? "io_uring" : "readiness"];
-        assert.ok(each <= most, `one exchange took ${each} messages`);
+        // Other processes may delay one round. A runtime that starves does so in every round.
+        const rounds: number[] = [];
+        do {
+          const before = messages;
+          for (let i = 0; i < EXCHANGES; i++) {
+            await own.fetch();
+            await own.exchange();
+          }
+          rounds.push((messages - before) / (2 * EXCHANGES));
+        } while (rounds.length < ROUNDS && Math.min(...rounds) > most);
+        assert.ok(Math.min(...rounds) <= most, `messages per exchange: ${rounds.join(", ")}`);
       },
       hosted,
     ),
