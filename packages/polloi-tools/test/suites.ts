@@ -8,6 +8,7 @@ import {
 import { ENGINES, whereUringWorks } from "../../polloi/test/support/engines.ts";
 import { loadConformance } from "./load/load.ts";
 import { loadHttpConformance } from "./load/load-http.ts";
+import { loadMisuse } from "./load/misuse.ts";
 import { traceConformance } from "./trace/trace.ts";
 
 /** The suites of the tools that run on every runtime. */
@@ -21,5 +22,6 @@ function all(extent: Extent): Listed[] {
     traceConformance(ENGINES),
     loadConformance(extent),
     loadHttpConformance(extent),
+    loadMisuse(),
   );
 }

@@ -3,9 +3,7 @@
  *
  * The tables name each function and method of the entry points. One that is missing fails the first case.
  */
-import assert from "node:assert/strict";
 import type { Suite } from "../../../../test/support/suite.ts";
-import * as load from "../../../polloi-tools/src/load/index.ts";
 import * as http from "../../src/http/index.ts";
 import * as polloi from "../../src/index.ts";
 import * as models from "../../src/pool/models.ts";
@@ -14,9 +12,9 @@ import * as select from "../../src/select/index.ts";
 import * as selectors from "../../src/selectors/index.ts";
 import * as socket from "../../src/socket/index.ts";
 import * as uring from "../../src/uring/index.ts";
-import { casesOf, complaintsOf, methodsMissing, type Table } from "./misuse/calls.ts";
+import { misuseSuite, type Table } from "./misuse/calls.ts";
 import { HTTP } from "./misuse/http-table.ts";
-import { LOAD, MODELS, WORKERS } from "./misuse/pools-table.ts";
+import { MODELS, WORKERS } from "./misuse/pools-table.ts";
 import { REACTOR } from "./misuse/reactor-table.ts";
 import { SELECT } from "./misuse/select-table.ts";
 import { SELECTORS } from "./misuse/selectors-table.ts";
@@ -26,7 +24,6 @@ import { URING } from "./misuse/uring-table.ts";
 const ENTRY_POINTS: Readonly<Record<string, readonly [names: object, table: Table]>> = {
   polloi: [polloi, REACTOR],
   "polloi/http": [http, HTTP],
-  "polloi-tools/load": [load, LOAD],
   "polloi/models": [models, MODELS],
   "polloi/workers": [workers, WORKERS],
   "polloi/select": [select, SELECT],
@@ -53,19 +50,7 @@ const INTERFACES: Readonly<Record<string, readonly (readonly [file: string, name
 };
 
 export function misuseConformance(): Suite[] {
-  return Object.entries(ENTRY_POINTS).map(([title, [names, table]]) => ({
-    title: `misuse of ${title}`,
-    cases: [
-      {
-        name: "every function, method and setter is in the table",
-        run: () => {
-          assert.deepEqual(complaintsOf(names, table), []);
-          const interfaces = INTERFACES[title] ?? [];
-          const missing = interfaces.flatMap(([file, name]) => methodsMissing(file, name, table));
-          assert.deepEqual(missing, []);
-        },
-      },
-      ...casesOf(table),
-    ],
-  }));
+  return Object.entries(ENTRY_POINTS).map(([title, [names, table]]) =>
+    misuseSuite(title, names, table, INTERFACES[title]),
+  );
 }

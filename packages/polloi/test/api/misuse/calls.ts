@@ -1,7 +1,7 @@
 /** One public function or method, its arguments, and what it says to wrong ones. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import type { Case } from "../../../../../test/support/suite.ts";
+import type { Case, Suite } from "../../../../../test/support/suite.ts";
 import { SysError } from "../../../src/base/sys-error.ts";
 import { ResolveError } from "../../../src/socket/index.ts";
 import { HOSTILE, type Kind, WRONG } from "./wrong-values.ts";
@@ -85,7 +85,7 @@ function closed(result: unknown): unknown {
 }
 
 /** What the cases of a table try: the wrong values of each argument, and of each option of it. */
-export function casesOf(table: Table): Case[] {
+function casesOf(table: Table): Case[] {
   const calls = Object.entries({ ...table.functions, ...table.methods });
   return calls.flatMap(([name, it]) => {
     if ("internal" in it) return [];
@@ -188,7 +188,7 @@ function isFailure(error: unknown): boolean {
 }
 
 /** The public names of an entry point that `table` does not know, and what it knows that is not there. */
-export function complaintsOf(names: object, table: Table): string[] {
+function complaintsOf(names: object, table: Table): string[] {
   const functions = Object.entries(names).filter(([, value]) => typeof value === "function");
   const missing = functions.flatMap(([name, value]) => {
     const own = name in table.functions ? [] : [`${name} is not in the table`];
@@ -221,7 +221,7 @@ function membersOf(name: string, value: unknown): string[] {
 }
 
 /** The methods of an interface in the sources that `table` does not know: it has no value to be asked. */
-export function methodsMissing(file: string, name: string, table: Table): string[] {
+function methodsMissing(file: string, name: string, table: Table): string[] {
   const source = readFileSync(new URL(`../../../../../../${file}`, import.meta.url), "utf8");
   const [, body = ""] =
     new RegExp(`^export interface ${name}\\b[^{]*{\n([^]*?)^}`, "m").exec(source) ?? [];
@@ -238,4 +238,27 @@ function isBase(it: object | null): boolean {
 
 function descriptorsOf(it: object): [string, PropertyDescriptor][] {
   return Object.entries(Object.getOwnPropertyDescriptors(it));
+}
+
+/** The suite of an entry point: its exports, their table, and what it exports as interfaces only. */
+export function misuseSuite(
+  title: string,
+  names: object,
+  table: Table,
+  interfaces: readonly (readonly [file: string, name: string])[] = [],
+): Suite {
+  return {
+    title: `misuse of ${title}`,
+    cases: [
+      {
+        name: "every function, method and setter is in the table",
+        run: () => {
+          assert.deepEqual(complaintsOf(names, table), []);
+          const missing = interfaces.flatMap(([file, name]) => methodsMissing(file, name, table));
+          assert.deepEqual(missing, []);
+        },
+      },
+      ...casesOf(table),
+    ],
+  };
 }

@@ -1,5 +1,4 @@
-/** `polloi/workers`, `polloi/models` and `polloi-tools/load`: every function and method, and its arguments. */
-import * as loading from "../../../../polloi-tools/src/load/index.ts";
+/** `polloi/workers` and `polloi/models`: every function and method, and its arguments. */
 import { ModelServer } from "../../../src/pool/model-server.ts";
 import * as models from "../../../src/pool/models.ts";
 import { WorkerPool } from "../../../src/pool/worker-pool.ts";
@@ -129,69 +128,4 @@ export const MODELS: Table = {
       { maxChildren: optional(integer(1, 10_000)), atLimit: optional(NAMED("wait")) },
     ),
   },
-};
-
-const COUNT = (most: number): Kind => optional(integer(1, most));
-
-export const LOAD: Table = {
-  functions: {
-    isClean: call(
-      loading.isClean,
-      kind(
-        () => ({ errors: {}, mismatches: 0, lost: 0, unsent: 0 }),
-        (value) => typeof value === "object" && value !== null && !Array.isArray(value),
-      ),
-    ),
-    load: {
-      args: [
-        required(
-          {
-            ...ENGINE,
-            target: NAMED("tcp://127.0.0.1:1"),
-            connections: COUNT(10_000_000),
-            durationMs: MILLISECONDS,
-            messages: NOTHING,
-            sizeBytes: COUNT(1 << 30),
-            data: NOTHING,
-            rate: optional(
-              kind(
-                () => 1,
-                (value) => typeof value === "number" && value > 0 && Number.isFinite(value),
-              ),
-            ),
-            rampMs: MILLISECONDS,
-            parts: COUNT(64),
-            pipeline: COUNT(65_536),
-            thinkMs: MILLISECONDS,
-            from: optional(
-              kind(
-                () => [],
-                (value) => Array.isArray(value),
-              ),
-            ),
-            timeoutMs: optional(
-              kind(
-                () => 1000,
-                (value) => typeof value === "number" && value > 0 && value <= 0x7fff_ffff,
-              ),
-            ),
-            workers: NOTHING,
-          },
-          () => ({ target: "tcp://127.0.0.1:1", connections: 1, durationMs: 1 }),
-        ),
-        optional(options({ kernel: KERNEL })),
-      ],
-      run: (given) => {
-        const run = loading.load(...(given as Parameters<typeof loading.load>));
-        run.finished.catch(() => {});
-        run.snapshot();
-        run.abort();
-        return run.finished.then(
-          () => undefined,
-          () => undefined,
-        );
-      },
-    },
-  },
-  methods: {},
 };
