@@ -139,7 +139,7 @@ function method({ settings }: IdleResult): string[] {
   const idle = pairs ? "ends of idle socket pairs" : "idle sockets";
   return [
     `A wake-up is the share of one socket in a wait that reported it as ready, the read of its byte, and the write that makes the next socket ready: ${whole(active)} at a time, ${whole(writes)} further writes in a chain.`,
-    `Besides the active ${active === 1 ? "pair" : "pairs"}, the engine watches ${idle} that are never ready. select and poll receive all of them in every wait and check each; epoll and io_uring keep them in the kernel, which reports those that are ready.`,
+    `Besides the active ${active === 1 ? "pair" : "pairs"}, the engine watches ${idle} that are never ready. select and poll receive all of them in every wait and check each; the other engines keep them in the kernel, which reports those that are ready.`,
     "A flat line is an engine whose cost depends on what is ready; a rising line is one whose cost depends on what is watched.",
   ];
 }
