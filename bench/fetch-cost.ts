@@ -1,6 +1,6 @@
 /**
- * What a fetch handler costs in processor time beside a plain one: no sockets, only what JavaScript does from a
- * parsed head to the bytes of an answer. docs/decisions/0012 has figures.
+ * CPU time of a fetch handler compared with a plain handler, from a parsed head to the bytes of the answer, without
+ * sockets. docs/decisions/0012 has figures.
  *
  *     node dist/bench/fetch-cost.js        bun dist/bench/fetch-cost.js        deno run -A dist/bench/fetch-cost.js
  */
@@ -17,14 +17,15 @@ import { kernel } from "../packages/polloi/src/sys/open.ts";
 
 const ROUNDS = 15;
 const ROUND_MS = 60;
-const SOME = 50;
+/** Requests between two readings of the clock. */
+const BATCH = 50;
 
 const REQUEST: Uint8Array = new TextEncoder().encode(
   "GET /a/b?c=d HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n",
 );
 
-/** A connection that takes everything, and to which nothing happens. */
-const nowhere = {
+/** A connection that accepts and discards everything. */
+const discarding = {
   connection: { remoteAddress: null, localAddress: null, fileno: () => -1 },
   date: "",
   isFull: false,
@@ -37,7 +38,7 @@ const nowhere = {
   replied() {},
   endAfterReply() {},
   cutOff() {},
-  // What is left out is never called here.
+  // Other members are never called here.
 } as unknown as Exchange;
 
 const HANDLERS: readonly (readonly [string, FetchHandler])[] = [
@@ -45,11 +46,11 @@ const HANDLERS: readonly (readonly [string, FetchHandler])[] = [
   ["text, promised", async () => new Response("Hello, world!")],
   ["JSON", () => Response.json({ hello: "world" })],
   [
-    "text, URL and headers looked at",
+    "text, URL and headers read",
     ({ url, headers }) =>
       new Response("Hello, world!", { headers: { "x-a": `${headers.get("accept")} ${url}` } }),
   ],
-  ["text, signal looked at", ({ signal }) => new Response(signal.aborted ? "" : "Hello, world!")],
+  ["text, signal read", ({ signal }) => new Response(signal.aborted ? "" : "Hello, world!")],
   [
     "a stream",
     () =>
@@ -64,7 +65,7 @@ const HANDLERS: readonly (readonly [string, FetchHandler])[] = [
   ],
 ];
 
-/** Microseconds for one request: the best round, since what else runs can only add to it. */
+/** Microseconds per request in the best round, since other processes only add to it. */
 async function costOf(handler: ServedFetch["handler"]): Promise<number> {
   const parser = new RequestParser();
   let best = Number.POSITIVE_INFINITY;
@@ -72,14 +73,14 @@ async function costOf(handler: ServedFetch["handler"]): Promise<number> {
     const began = performance.now();
     let count = 0;
     while (performance.now() - began < ROUND_MS) {
-      for (let i = 0; i < SOME; i++) {
+      for (let i = 0; i < BATCH; i++) {
         parser.read(REQUEST, 0);
-        const request = new ParsedRequest(nowhere, parser.head);
-        const pending = handler(request, new ReplyWriter(nowhere, "GET", true));
+        const request = new ParsedRequest(discarding, parser.head);
+        const pending = handler(request, new ReplyWriter(discarding, "GET", true));
         if (pending !== undefined) await pending;
         parser.read(REQUEST, parser.position);
       }
-      count += SOME;
+      count += BATCH;
     }
     best = Math.min(best, ((performance.now() - began) * 1000) / count);
   }

@@ -1,6 +1,5 @@
 /*
- * Connection churn: each of the connections is opened, exchanges a number of batches, is closed, and
- * begins again.
+ * Churn: each connection is opened, exchanges a number of batches, is closed, and is opened again.
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -26,11 +25,11 @@ static void send_next(struct load *load, unsigned index, uint64_t now) {
   }
 }
 
-/* Opens the next life of a connection; on loopback the handshake is over when connect returns. */
+/* Opens a connection again; on loopback the handshake is complete when connect returns. */
 static void begin(struct load *load, unsigned index, uint64_t now) {
   static unsigned lives;
   struct connection *connection = &load->connections[index];
-  /* Half a million lives use 50 source addresses in turn: their ports rest in TIME_WAIT meanwhile. */
+  /* Half a million connections use 50 source addresses in turn, while earlier ports are in TIME_WAIT. */
   int fd = open_socket(&load->options, lives++ % 500000);
   struct linger farewell = {0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &farewell, sizeof farewell);
@@ -51,7 +50,7 @@ static bool open_epoll(struct load *load) {
   return true;
 }
 
-/* When a window is over a connection ends as soon as nothing of it is out, before its time. */
+/* At the end of a window a connection closes as soon as nothing is in flight on it. */
 static void run(struct load *load) {
   static unsigned char buffer[256 * 1024];
   struct epoll_event events[EVENTS];

@@ -1,4 +1,4 @@
-/* The load over epoll, where io_uring cannot be had. It costs more, so look at its CPU time. */
+/* The load over epoll, where io_uring is not available. It uses more CPU time. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -10,7 +10,7 @@
 
 #define EVENTS 1024
 #define BUFFER (256 * 1024)
-/* No turn waits longer, so that the end of the window is seen in time. */
+/* The longest wait, so that the end of the window is noticed in time. */
 #define TURN_MS 5
 
 static void lose(struct load *load, unsigned index) {
@@ -22,8 +22,8 @@ static void lose(struct load *load, unsigned index) {
 }
 
 /*
- * The socket blocks on sending, with a time-out: a batch is in flight alone, so the server has read
- * all before it, and what a full buffer delays is this connection's own message.
+ * Sending blocks, with a timeout: only one batch is in flight, so the server has read everything before it, and a full
+ * buffer delays only this connection's own message.
  */
 static void send_next(struct load *load, unsigned index, uint64_t due) {
   const unsigned char *bytes = next_batch(load, index, due);

@@ -1,13 +1,13 @@
 /*
- * Ways to send a file on io_uring, in C: what each costs the processor for one response.
+ * Ways to send a file on io_uring, in C: CPU time per response of each.
  *
  *   gcc -O2 bench/load/file-ways.c bench/load/ring.c -o bench/out/file-ways
  *   bench/out/file-ways [connections] [milliseconds] [rounds] [bytes]
  *
- * A server on the last processor answers requests with a head of 200 bytes and the file; a client on the
- * first one asks again as soon as it has the whole answer, which it discards unseen (MSG_TRUNC). The ways
- * take turns in each round. Told are the processor time of the server, its kernel threads included, for a
- * response, what that is of the cost of sendfile in the same round, and the responses in a second.
+ * A server on the last processor answers requests with a head of 200 bytes and the file. A client on the first one
+ * sends the next request as soon as it has received the whole answer, which it discards (MSG_TRUNC). All ways run in
+ * each round. It prints the CPU time of the server per response, including its kernel threads, the ratio to the cost
+ * of sendfile in the same round, and responses/s.
  */
 #define _GNU_SOURCE
 #include "ring.h"
@@ -47,7 +47,7 @@ enum { RECEIVE = 1, SEND, FILL, DRAIN, READ, ROOM };
 
 struct connection {
   int fd, pipe[2], waiting;
-  off_t offset;   /* of the file, how much has gone or is in the pipe */
+  off_t offset;   /* bytes of the file that were sent or are in the pipe */
   size_t piped;
   char request[REQUEST];
   unsigned char *memory;
@@ -86,7 +86,7 @@ static double now(void) {
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* The client: asks, discards, asks again, until the time is up. */
+/* The client: sends a request and discards the answer, until the time is over. */
 static void client(struct sockaddr_in address) {
   static char request[REQUEST];
   static size_t left[MAX_CONNECTIONS];
@@ -120,14 +120,14 @@ static void client(struct sockaddr_in address) {
   exit(0);
 }
 
-/* What a sendfile has left. @returns Whether all of it has gone. */
+/* Continues a sendfile. @returns Whether all of it was sent. */
 static bool send_file(struct connection *it) {
   while ((size_t)it->offset < bytes) {
     ssize_t sent = sendfile(it->fd, file, &it->offset, bytes - (size_t)it->offset);
     if (sent > 0) continue;
     if (sent < 0 && errno == EAGAIN) return false;
     if (sent < 0 && errno == EINTR) continue;
-    it->offset = (off_t)bytes; /* the client has left */
+    it->offset = (off_t)bytes; /* the client has disconnected */
   }
   responses++;
   return true;
@@ -248,7 +248,7 @@ static void completed(const struct io_uring_cqe *cqe, enum way way) {
     case SEND:
       if (way == RING_SPLICE) return;
       if (way != RING_SENDFILE) {
-        /* Of a send_zc the memory is free with the notification, which lacks F_MORE. */
+        /* The memory of a send_zc is free at the notification, which lacks F_MORE. */
         if ((cqe->flags & IORING_CQE_F_MORE) != 0) return;
         responses++;
         receive(it);
@@ -262,11 +262,11 @@ static void completed(const struct io_uring_cqe *cqe, enum way way) {
       if (cqe->res < 0) return;
       it->offset += cqe->res;
       it->piped += (size_t)cqe->res;
-      /* Less than was asked for: what was linked behind it does not come. */
+      /* A short result: the operation linked to it is cancelled. */
       if ((size_t)it->offset < bytes) it->waiting = 1;
       return;
     case DRAIN: {
-      /* Cancelled for what it was linked behind: it goes on with what there is. */
+      /* Cancelled because of the operation before it: continue with what was read. */
       int went = cqe->res == -ECANCELED && it->waiting ? 0 : cqe->res;
       it->waiting = 0;
       if (went < 0) {
@@ -313,7 +313,7 @@ static void serve_ring(enum way way) {
   }
 }
 
-/* One way for a while, in a process of its own, which prints what it cost. */
+/* Measures one way in a process of its own, which prints its cost. */
 static void serve(enum way way, int result) {
   int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
   struct sockaddr_in address = {.sin_family = AF_INET};
@@ -373,7 +373,7 @@ int main(int argc, char **argv) {
   if (write(file, content, bytes) != (ssize_t)bytes) fail("write");
   for (unsigned round = 0; round < rounds; round++) {
     for (unsigned i = 0; i < WAYS; i++) {
-      /* Every other round goes backwards. */
+      /* Every second round runs in reverse order. */
       enum way way = round % 2 ? WAYS - 1 - i : i;
       int ends[2];
       double told[2];
@@ -392,7 +392,7 @@ int main(int argc, char **argv) {
   printf("%u connections, %zu bytes, %u rounds of %u ms\n", count, bytes, rounds, milliseconds);
   printf("%-36s %10s  %5s  %15s  %9s\n", "", "CPU", "ratio", "spread", "rate");
   for (int way = 0; way < WAYS; way++) {
-    double middle = median(ratio[way], rounds); /* and sorts them */
+    double middle = median(ratio[way], rounds); /* also sorts them */
     printf("%-36s %7.1f us  %5.2f  (%.2f to %.2f)  %7.0f/s\n", names[way], median(cost[way], rounds),
            middle, ratio[way][0], ratio[way][rounds - 1], median(rate[way], rounds));
   }

@@ -1,9 +1,9 @@
 /*
- * HTTP: requests for one thing, over connections that are kept.
+ * HTTP: requests for one resource on keep-alive connections.
  *
- * The first answer is read as HTTP says, and looked at: its status, its length, its body, its Date.
- * Every later one is to be the same byte for byte, but for the time, and so is compared as cheaply as an
- * echo is. A server whose answers differ from each other otherwise is not one of those measured here.
+ * The first answer is parsed, and its status, length, body and Date are checked. Every later one has to be the same
+ * byte for byte, except for the time, and so is compared at the cost of an echo. Servers whose answers differ in other
+ * ways cannot be measured.
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -27,7 +27,7 @@ static void *memory_of(size_t length) {
   return memory;
 }
 
-/* Makes the batch that every connection sends. */
+/* Creates the batch that every connection sends. */
 void http_prepare(struct load *load) {
   const struct options *options = &load->options;
   char host[INET_ADDRSTRLEN], *request;
@@ -57,7 +57,7 @@ static void receive_until(int fd, unsigned char *bytes, size_t have, size_t leng
   }
 }
 
-/* Where the value of a field begins, in a head that ends with 0; NULL when it has none. */
+/* The start of the value of a field, in a head that ends with 0; NULL without the field. */
 static const char *field(const char *head, const char *name) {
   size_t length = strlen(name);
   for (const char *line = head; (line = strstr(line, "\r\n")) != NULL;) {
@@ -80,13 +80,13 @@ static void check_body(const struct options *options, const unsigned char *body,
   free(expected);
 }
 
-/* The length of the head with its empty line; 0 when it is not all there. */
+/* The length of the head including its empty line; 0 when it is incomplete. */
 static size_t head_length(const char *bytes) {
   const char *end = strstr(bytes, "\r\n\r\n");
   return end == NULL ? 0 : (size_t)(end - bytes) + 4;
 }
 
-/* What the head says of what follows: the length of the body. Notes where the time is. */
+/* The length of the body according to the head. Stores the position of the time. */
 static size_t read_head(struct http *http, const char *head) {
   char *end;
   if (strncmp(head, "HTTP/1.1 200 ", 13) != 0) refuse("is none of HTTP/1.1 with the status 200");
@@ -101,7 +101,7 @@ static size_t read_head(struct http *http, const char *head) {
   return length;
 }
 
-/* Reads the answer that the others are compared with. */
+/* Reads the answer that all others are compared with. */
 static void hear_first(struct load *load, int fd) {
   struct http *http = &load->http;
   char bytes[HEAD_AT_MOST + 1] = "", head[HEAD_AT_MOST + 1] = "";
@@ -124,7 +124,7 @@ static void hear_first(struct load *load, int fd) {
   load->back = http->length * load->options.depth;
 }
 
-/* Reads the answer to a greeting. */
+/* Reads the answer to the first request of a connection. */
 void http_hear(struct load *load, int fd) {
   struct http *http = &load->http;
   if (http->answer == NULL) {
@@ -137,12 +137,12 @@ void http_hear(struct load *load, int fd) {
   free(bytes);
 }
 
-/* Whether bytes differ from the answer's between two places of it. */
+/* Whether bytes differ from the answer's between two positions. */
 static bool differ(const struct http *http, size_t from, size_t to, const unsigned char *bytes) {
   return from < to && memcmp(http->answer + from, bytes, to - from) != 0;
 }
 
-/* Whether bytes that came at a place of the batch are not those of its answers. */
+/* Whether bytes at a position of the batch differ from those of its answers. */
 bool http_differs(const struct http *http, size_t at, const unsigned char *bytes, size_t length) {
   while (length > 0) {
     size_t from = at % http->length, rest = http->length - from;

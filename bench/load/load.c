@@ -1,20 +1,20 @@
 /*
- * load: asks an echo server for as much as it can give, and says how much that was.
+ * load: saturates a server, and reports its throughput.
  *
  *   echo-load -p PORT [-h HOST] [-m echo|churn] [-c CONNECTIONS] [-i IDLE] [-s SIZE] [-n DEPTH]
  *             [-g GATHER] [-e auto|io_uring|epoll] [-l LIFE] [-M BATCHES] [-P SERVER_PID]
  *             [-C SERVER_CORE]
  *
- * It opens IDLE connections, which stay silent, and CONNECTIONS, and prints {"opened":N,...}. Then each
- * line on stdin, "WARMUP SECONDS RATE", is a window: so long is not counted, so long is. Every connection
- * has one batch of DEPTH messages of SIZE bytes in flight, or with a RATE above 0 sends when it is due
- * (pace.c). In churn, connections are opened within the window, and replaced after LIFE batches. With -M
- * each connection sends so many batches, and the window ends with the last answer. In http a message
- * is a request for PATH, and what comes back its answer, whose body is that of BODY_FILE (http.c).
+ * It opens IDLE connections, which stay idle, and CONNECTIONS, and prints {"opened":N,...}. Then each line on
+ * stdin, "WARMUP SECONDS RATE", is a window: WARMUP seconds are not counted, SECONDS are. Every connection has one
+ * batch of DEPTH messages of SIZE bytes in flight, or with a RATE above 0 sends when a message is due (pace.c). In
+ * churn, connections are opened within the window, and replaced after LIFE batches. With -M each connection sends
+ * BATCHES batches, and the window ends with the last answer. In http a message is a request for PATH, and the answer
+ * has the body of BODY_FILE (http.c).
  *
- * After each window all answers are back and nothing is sent; so windows of several loads can take
- * turns, each with a server of its own. Each is followed by a line of JSON on stdout: what all windows
- * have come to together, since the last one of 0 SECONDS. The end of stdin ends it.
+ * After each window everything is answered and nothing is sent, so that windows of several loads, each with its own
+ * server, can alternate. Each window is followed by a line of JSON on stdout: the sums of all windows since the last
+ * one of 0 SECONDS. It exits at the end of stdin.
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -26,7 +26,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Whatever happens, this process ends: nothing is left behind on a machine that waits for it. */
+/* Alarms end this process in any case. */
 #define IDLE_ALARM_SECONDS 600
 #define RUN_ALARM_SECONDS 120
 
@@ -93,7 +93,7 @@ static void *zeroed(size_t count, size_t size) {
   return memory;
 }
 
-/* Bytes without a short period: a copy that lands at the wrong offset must not look right. */
+/* Bytes without a short period, so that a copy at the wrong offset is detected. */
 static void fill_pattern(struct load *load) {
   size_t length = PATTERN_SHIFTS + (load->batch < 64 ? 64 : load->batch);
   load->pattern = zeroed(length, 1);
@@ -106,7 +106,7 @@ static void fill_pattern(struct load *load) {
   }
 }
 
-/* The next window, when there is one; begins it. */
+/* Reads the next window, if there is one, and begins it. */
 static bool next_window(struct load *load) {
   struct window *window = &load->window;
   char line[128];
@@ -129,7 +129,7 @@ static bool next_window(struct load *load) {
   return true;
 }
 
-/* What came before is not to be in the figures. */
+/* A window of 0 seconds resets the figures. */
 static void forget(struct load *load) {
   memset(&load->total, 0, sizeof load->total);
   memset(&load->latency, 0, sizeof load->latency);

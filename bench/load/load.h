@@ -1,10 +1,9 @@
 /*
- * The load side of the benchmark: what its files share.
+ * The common part of the load generator's files.
  *
- * The load must cost less per message than any server, or the figures would be its own. So it makes
- * one system call per turn (io_uring), compares answers where the kernel put them, and lets a
- * number of answers gather before it wakes: a server that is never without work is at 100 % of its
- * core, and pays for no wake-up of its client.
+ * The load has to cost less CPU time per message than any server, or it would be the bottleneck. So it makes one
+ * system call per turn (io_uring), compares answers in the buffers of the kernel, and waits for several answers before
+ * it wakes up: then the server is always busy, and does not pay for wake-ups of its client.
  */
 #ifndef POLLOI_BENCH_LOAD_H
 #define POLLOI_BENCH_LOAD_H
@@ -16,45 +15,45 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* Messages begin at one of this many places of the pattern, so that a swapped or stale one is seen. */
+/* Messages begin at one of this many offsets of the pattern, so that a swapped or stale one is detected. */
 #define PATTERN_SHIFTS 4096
 
 struct options {
   struct sockaddr_in server;
   unsigned connections; /* active ones */
-  unsigned idle;        /* opened before, greeted once, then silent */
+  unsigned idle;        /* opened first, with one message, then idle */
   size_t size;          /* bytes of a message */
   unsigned depth;       /* messages in flight per connection */
   unsigned gather;      /* answers to wait for in one turn; 0 chooses */
   unsigned limit;       /* batches per connection and window; 0: as many as the time allows */
-  unsigned life;        /* batches of one connection's life in churn */
+  unsigned life;        /* batches per connection in churn */
   const char *engine;   /* "auto", "io_uring", "epoll" */
   const char *mode;     /* "echo", "churn", "http" */
-  const char *path;     /* what is asked for, in http */
-  const char *body;     /* a file that holds what is to be answered; NULL: whatever it is */
-  pid_t server_pid;     /* whose CPU time is sampled; 0 for none */
-  int server_core;      /* whose idle time is sampled; -1 for none */
+  const char *path;     /* the path of requests, in http */
+  const char *body;     /* a file with the expected body; NULL: any */
+  pid_t server_pid;     /* the process whose CPU time is read; 0 for none */
+  int server_core;      /* the core whose idle time is read; -1 for none */
 };
 
-/* One stretch of load. Before and after it nothing is in flight. */
+/* A period of load. Before and after it nothing is in flight. */
 struct window {
   double warmup;  /* seconds before anything is counted */
   double seconds; /* counted */
-  double rate;    /* messages a second, sent on time; 0: the next one when one is back */
+  double rate;    /* messages/s in an open loop; 0: closed loop */
 };
 
-/* What can be read off the clock and /proc at one moment. */
+/* A reading of the clock and of /proc. */
 struct sample {
   uint64_t ns;
-  double own_cpu;    /* seconds this process has run */
-  double server_cpu; /* seconds the server has run, all its threads */
-  double core_idle;  /* seconds the server's core has been idle */
+  double own_cpu;    /* CPU time of this process, in seconds */
+  double server_cpu; /* CPU time of all threads of the server, in seconds */
+  double core_idle;  /* idle time of the server's core, in seconds */
   uint64_t messages;
   uint64_t bytes;
   uint64_t lives;
 };
 
-/* What windows have come to together. */
+/* The sums of windows. */
 struct total {
   double seconds, own_cpu, server_cpu, core_idle;
   uint64_t messages, bytes, lives;
@@ -72,14 +71,14 @@ struct histogram {
 struct connection {
   int fd;
   uint32_t sequence; /* of the batch in flight */
-  uint32_t received; /* bytes of it that are back */
-  bool wrong;        /* one of them differed */
+  uint32_t received; /* bytes of it that were received */
+  bool wrong;        /* a byte differed */
   bool in_flight;
-  unsigned left; /* batches of its life that are still to come, in churn */
-  uint64_t sent_ns; /* or was to be sent, with a rate */
+  unsigned left; /* batches left for this connection, in churn */
+  uint64_t sent_ns; /* or was due, with a rate */
 };
 
-/* A request, and the answer that every later one is compared with: all of it but for the time. */
+/* A request, and the answer that every later one is compared with, except for the time. */
 struct http {
   unsigned char *request; /* a batch of them; NULL in the other modes */
   unsigned char *answer;
@@ -88,10 +87,10 @@ struct http {
 };
 #define DATE_LENGTH 29
 
-/* OVER: nothing is sent any more, and what is in flight comes back. */
+/* OVER: nothing is sent any more, and messages in flight are answered. */
 enum phase { WARMING, MEASURING, OVER };
 
-/* Answers that take longer than this after a window are lost. */
+/* Answers that arrive later than this after a window are lost. */
 #define DRAIN_SECONDS 10
 
 struct load {
@@ -102,20 +101,20 @@ struct load {
   unsigned in_flight;
   unsigned char *pattern;
   size_t batch; /* bytes of a batch: size * depth */
-  size_t back;  /* bytes that come back for it */
+  size_t back;  /* bytes of its answers */
   struct http http;
   enum phase phase;
   uint64_t phase_ends;
   uint64_t pace_began; /* with a rate: when the first message was due */
-  uint64_t pace_turn;  /* and how many have been since */
-  unsigned pace_first; /* whose turn was the first: windows go on where the last one ended */
-  uint64_t lives;      /* connections that churn has ended */
+  uint64_t pace_turn;  /* and the number of messages due since */
+  unsigned pace_first; /* the connection of the first message: windows continue in turn */
+  uint64_t lives;      /* connections that churn has closed */
   uint64_t messages;
   uint64_t messages_before; /* those of earlier windows */
   uint64_t bytes;
-  uint64_t unseen; /* bytes counted and not compared */
+  uint64_t unseen; /* bytes that were counted and not compared */
   uint64_t mismatches;
-  uint64_t lost; /* connections that ended before we ended them */
+  uint64_t lost; /* connections that the server closed */
   double connect_ms;
   struct sample first;
   struct sample last;
@@ -136,14 +135,14 @@ void report(const struct load *load);
 int open_socket(const struct options *options, unsigned index);
 void open_all(struct load *load, int *fds, unsigned count, unsigned first);
 
-/* What makes the load: opened once, then run for each window. */
+/* An implementation of the load: opened once, then run for each window. */
 struct driver {
-  bool (*open)(struct load *load); /* false, when it cannot be had here */
+  bool (*open)(struct load *load); /* false when it is not available */
   void (*run)(struct load *load);
 };
 extern const struct driver uring_driver, epoll_driver, churn_driver;
 
-/* pace.c: when a connection's next batch is to be sent, and whose turn has come. */
+/* pace.c: when a connection's next batch is due, and which connection sends next. */
 uint64_t due_ns(const struct load *load, unsigned index, uint64_t now);
 unsigned next_on_time(struct load *load, uint64_t now);
 
@@ -153,17 +152,17 @@ void http_greet(const struct load *load, int fd);
 void http_hear(struct load *load, int fd);
 bool http_differs(const struct http *http, size_t at, const unsigned char *bytes, size_t length);
 
-/* Prints what failed and ends the process. */
+/* Prints an error and exits. */
 void fail(const char *what) __attribute__((noreturn));
 
-/* The bytes of a connection's batch: its number and place in the sequence choose where they begin. */
+/* The bytes of a connection's batch: its number and sequence determine the offset in the pattern. */
 static inline const unsigned char *batch_of(const struct load *load, unsigned index) {
   if (load->http.request != NULL) return load->http.request;
   uint32_t shift = index * 61u + load->connections[index].sequence * 17u;
   return load->pattern + shift % PATTERN_SHIFTS;
 }
 
-/* Notes that a batch leaves now, and says where its bytes are. */
+/* Records that a batch is sent now. @returns Its bytes. */
 static inline const unsigned char *next_batch(struct load *load, unsigned index, uint64_t now) {
   struct connection *connection = &load->connections[index];
   connection->sequence++;
@@ -175,13 +174,13 @@ static inline const unsigned char *next_batch(struct load *load, unsigned index,
   return batch_of(load, index);
 }
 
-/* Notes that nothing of a connection is out any more. */
+/* Records that nothing is in flight on a connection. */
 static inline void not_in_flight(struct load *load, unsigned index) {
   if (load->connections[index].in_flight) load->in_flight--;
   load->connections[index].in_flight = false;
 }
 
-/* Whether bytes that came back differ from those that were to. */
+/* Whether received bytes differ from the expected ones. */
 static inline bool differs(const struct load *load, unsigned index, const unsigned char *bytes,
                            size_t length) {
   size_t at = load->connections[index].received;
@@ -190,15 +189,15 @@ static inline bool differs(const struct load *load, unsigned index, const unsign
 }
 
 /*
- * Compares what came back; true when the batch is complete and the next one is due. NULL for bytes that
- * were counted and not looked at.
+ * Compares received bytes; true when the batch is complete and the next one is due. NULL for bytes that were counted
+ * and not compared.
  */
 static inline bool take_bytes(struct load *load, unsigned index, const unsigned char *bytes,
                               size_t length, uint64_t now) {
   struct connection *connection = &load->connections[index];
   load->bytes += length;
   if (length > load->back - connection->received) {
-    /* More than was to come: nothing on this connection can be trusted any more. */
+    /* More bytes than expected: the connection is no longer reliable. */
     load->mismatches++;
     connection->received = 0;
     return false;
@@ -217,7 +216,7 @@ static inline bool take_bytes(struct load *load, unsigned index, const unsigned 
   return true;
 }
 
-/* Moves from warming to measuring to over; true while there is more to do. */
+/* Proceeds from warming to measuring to over; true while the window continues. */
 static inline bool go_on(struct load *load, uint64_t now) {
   const struct options *options = &load->options;
   uint64_t limit = (uint64_t)options->limit * options->depth * options->connections;

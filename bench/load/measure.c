@@ -24,8 +24,8 @@ static double own_cpu(void) {
 }
 
 /*
- * What all threads of a process have run, in seconds, to the nanosecond: a window of a second has only
- * a hundred clock ticks. -1 where the kernel keeps no such account.
+ * CPU time of all threads of a process, in seconds, to the nanosecond: a window of a second has only 100 clock ticks.
+ * -1 without scheduler statistics.
  */
 static double threads_cpu(pid_t pid) {
   char path[64 + NAME_MAX];
@@ -46,7 +46,7 @@ static double threads_cpu(pid_t pid) {
   return total;
 }
 
-/* utime + stime of /proc/PID/stat: what all threads of the process have used, in clock ticks. */
+/* utime + stime of /proc/PID/stat: CPU time of all threads of the process, in clock ticks. */
 static double process_cpu(pid_t pid) {
   char path[64], line[1024];
   double precise = threads_cpu(pid);
@@ -57,7 +57,7 @@ static double process_cpu(pid_t pid) {
   size_t length = fread(line, 1, sizeof line - 1, file);
   fclose(file);
   line[length] = 0;
-  /* The name in brackets may hold anything, so count fields from its last bracket. */
+  /* The name in parentheses may contain any character, so fields are counted from the last one. */
   char *rest = strrchr(line, ')');
   unsigned long user = 0, system = 0;
   if (rest == NULL) return 0;
@@ -95,7 +95,7 @@ void take_sample(const struct load *load, struct sample *sample) {
   sample->ns = now_ns();
 }
 
-/* Adds what was between the two samples of a window to the total. */
+/* Adds the difference of the two samples of a window to the total. */
 void add_window(struct load *load) {
   const struct sample *first = &load->first, *last = &load->last;
   struct total *total = &load->total;
@@ -119,7 +119,7 @@ void histogram_add(struct histogram *histogram, uint64_t value) {
   if (value > histogram->max) histogram->max = value;
 }
 
-/* The value below which `fraction` of all values lie: the upper end of its slot. */
+/* The value below which `fraction` of all values lie: the upper end of its bucket. */
 uint64_t histogram_at(const struct histogram *histogram, double fraction) {
   uint64_t wanted = (uint64_t)((double)histogram->total * fraction), seen = 0;
   for (unsigned slot = 0; slot < HISTOGRAM_SIZE; slot++) {
@@ -149,7 +149,7 @@ void report(const struct load *load) {
          (unsigned long long)total->bytes);
   printf("\"rate\":%.3f,\"lives\":%llu,", load->window.rate,
          (unsigned long long)total->lives);
-  /* Of all that came, not of the window alone. */
+  /* Of all answers, not only of the window. */
   double seen = load->bytes > 0 ? 1 - (double)load->unseen / (double)load->bytes : 1;
   printf("\"compared\":%.3f,", seen);
   printf("\"mismatches\":%llu,\"lost\":%llu,", (unsigned long long)load->mismatches,

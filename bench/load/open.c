@@ -1,4 +1,4 @@
-/* Opens connections, each proven by one greeting that comes back, or one request that is answered. */
+/* Opens connections. Each one exchanges a message, or a request and its answer. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -11,11 +11,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* One address has some 28,000 ports by default; a block this large of it leaves room for others. */
+/* An address has about 28,000 ports by default; a block of this size leaves ports for others. */
 #define CONNECTIONS_PER_ADDRESS 10000
-/* Fewer than the shortest backlog in use, so that the kernel never drops a SYN and waits a second. */
+/* Fewer than the shortest backlog in use, so that the kernel never drops a SYN, which costs a second. */
 #define WAVE 100
-/* No single step of opening a connection may take longer than this. */
+/* The time limit of each step of opening a connection. */
 #define PATIENCE_SECONDS 10
 
 void fail(const char *what) {
@@ -23,14 +23,14 @@ void fail(const char *what) {
   exit(1);
 }
 
-/* A socket bound to the source address of its block, within 127.0.0.0/8 when the server is there. */
+/* A socket bound to the source address of its block, in 127.0.0.0/8 if the server is. */
 int open_socket(const struct options *options, unsigned index) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
   if (fd < 0) fail("socket");
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  /* The cheapest congestion control: some, such as BBR, set a timer for every packet they pace. */
+  /* The cheapest congestion control: BBR and others set a timer for every packet. */
   setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
-  /* A reset instead of a farewell: thousands of TIME_WAITs would slow down whoever is next. */
+  /* Close with a reset: thousands of TIME_WAITs would slow down the next run. */
   struct linger reset = {.l_onoff = 1, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
@@ -39,7 +39,7 @@ int open_socket(const struct options *options, unsigned index) {
   if ((ntohl(options->server.sin_addr.s_addr) >> 24) == 127) {
     struct sockaddr_in source = {.sin_family = AF_INET};
     source.sin_addr.s_addr = htonl(0x7f000001u + index / CONNECTIONS_PER_ADDRESS);
-    /* The port is chosen at connect, when the kernel knows the other end and may reuse one. */
+    /* The port is chosen at connect, when the kernel knows the peer and may reuse a port. */
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0) fail("bind");
   }
@@ -80,8 +80,8 @@ static void hear(struct load *load, int fd, unsigned number) {
 }
 
 /*
- * Opens `count` connections in waves: connect all of a wave, greet on all, hear from all. A
- * connection whose greeting came back has been accepted and has answered: none waits in the backlog.
+ * Opens `count` connections in batches: connects all of a batch, sends a message on each, and waits for all answers.
+ * A connection with an answer has been accepted, so none waits in the backlog.
  */
 void open_all(struct load *load, int *fds, unsigned count, unsigned first) {
   const struct options *options = &load->options;

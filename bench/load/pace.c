@@ -1,11 +1,11 @@
 /*
- * Who sends when.
+ * The schedule of messages.
  *
- * Without a rate a connection sends as soon as its last message is back. With one, messages are due at
- * even distances, and connections take turns: each has a period of its own, and their phases are
- * spread over it. A message that is due while the one before is still out leaves when that is back, and
- * its latency counts from when it was due: what the server was too slow for is in the figures. A window
- * begins with the connection after the last one's, or the last ones would never have a turn in short ones.
+ * Without a rate a connection sends as soon as its last message is answered. With a rate, messages are due at equal
+ * intervals, and connections send in turn, so that their phases are distributed over the period. A message that is due
+ * while the one before it is in flight is sent when that is answered, and its latency counts from when it was due. So
+ * the figures include the delay of a slow server. A window begins with the connection after the last one of the window
+ * before; otherwise the last connections would never send in short windows.
  */
 #include "load.h"
 
@@ -13,7 +13,7 @@ static uint64_t due_at(const struct load *load, double turn) {
   return load->pace_began + (uint64_t)(turn * 1e9 / load->window.rate);
 }
 
-/* When the connection's next batch is due; never, when it has sent all of its own or all is over. */
+/* When the connection's next batch is due; never, after its last batch or the end of the window. */
 uint64_t due_ns(const struct load *load, unsigned index, uint64_t now) {
   const struct options *options = &load->options;
   uint32_t sequence = load->connections[index].sequence;
@@ -24,7 +24,7 @@ uint64_t due_ns(const struct load *load, unsigned index, uint64_t now) {
   return due_at(load, (double)sequence * count + place);
 }
 
-/* The next connection that is to send now, each in its turn; the number of them when none is. */
+/* The next connection that has to send now, in turn; the number of connections when none has. */
 unsigned next_on_time(struct load *load, uint64_t now) {
   unsigned count = load->options.connections;
   if (load->phase == OVER) return count;
@@ -32,7 +32,7 @@ unsigned next_on_time(struct load *load, uint64_t now) {
   while (due_at(load, (double)load->pace_turn) <= now) {
     unsigned index = (unsigned)((load->pace_turn++ + load->pace_first) % count);
     const struct connection *connection = &load->connections[index];
-    /* One whose answer is late sends when it is there. */
+    /* A connection whose answer is late sends when it arrives. */
     if (connection->fd >= 0 && !connection->in_flight && due_ns(load, index, now) <= now) {
       return index;
     }

@@ -1,4 +1,4 @@
-/* The ring itself, without any policy: see ring.h. */
+/* The ring: see ring.h. */
 #define _GNU_SOURCE
 #include "ring.h"
 
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define SUBMISSIONS 4096u
-/* The load looks at the clock at least this often. */
+/* The load reads the clock at least this often. */
 #define TURN_NS 1000000
 
 static void *map(size_t length, int fd, off_t offset) {
@@ -48,14 +48,14 @@ bool ring_open(struct ring *ring, unsigned connections) {
   ring->cq_tail = (unsigned *)(rings + params.cq_off.tail);
   ring->cq_mask = params.cq_entries - 1;
   ring->cqes = (struct io_uring_cqe *)(rings + params.cq_off.cqes);
-  /* Entries are used in order, so the indirection is filled in once and for all. */
+  /* Entries are used in order, so the index array is constant. */
   unsigned *array = (unsigned *)(rings + params.sq_off.array);
   for (unsigned i = 0; i < params.sq_entries; i++) array[i] = i;
   ring->tail = *ring->sq_tail;
   return true;
 }
 
-/* Registered files spare the kernel a look-up of the descriptor at each submission. */
+/* Registered files save the kernel a look-up of the descriptor at each submission. */
 bool ring_add_files(struct ring *ring, const int *fds, unsigned count) {
   return syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_FILES, fds, count) == 0;
 }

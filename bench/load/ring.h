@@ -1,5 +1,5 @@
 /*
- * An io_uring by raw system calls: set-up, submission, completion, and a ring of provided buffers.
+ * io_uring by system calls: set-up, submission, completion, and a ring of provided buffers.
  *
  * Source: io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
  */
@@ -14,7 +14,7 @@
 #include <linux/io_uring.h>
 #endif
 
-/* Headers from before Linux 6.0 do not describe what the load needs: it then has no io_uring. */
+/* Headers before Linux 6.0 lack definitions that the load needs: it then has no io_uring. */
 #ifdef IORING_RECV_MULTISHOT
 #define HAVE_RING 1
 
@@ -28,19 +28,19 @@ struct ring {
   unsigned char *memory;
   unsigned buffer_length, buffer_count;
   unsigned short buffer_tail;
-  long turn_ns; /* the longest that ring_enter waits; 0: for ever */
+  long turn_ns; /* the longest wait of ring_enter; 0: no limit */
 };
 
-/* The program has this one: prints what failed and ends the process. */
+/* Defined by the program: prints an error and exits. */
 void fail(const char *what) __attribute__((noreturn));
 
-/* False, and errno, when the kernel has no such ring, or does not allow it. */
+/* False, with errno, when the kernel does not support it or does not allow it. */
 bool ring_open(struct ring *ring, unsigned connections);
 bool ring_add_files(struct ring *ring, const int *fds, unsigned count);
 bool ring_add_buffers(struct ring *ring, unsigned length, unsigned count);
-/* Submits, and waits until `wanted` completions are there or `turn_ns` have passed. */
+/* Submits, and waits for `wanted` completions or `turn_ns` nanoseconds. */
 void ring_enter(struct ring *ring, unsigned wanted);
-/* An empty submission, to be filled before the next call. */
+/* An empty submission, to be filled in before the next call. */
 struct io_uring_sqe *ring_submission(struct ring *ring);
 
 static inline unsigned char *ring_buffer(const struct ring *ring, unsigned short id) {

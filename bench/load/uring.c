@@ -1,11 +1,10 @@
 /*
- * The load over io_uring: one multishot receive per connection into a shared ring of buffers, sends
- * that report only when they fail, one io_uring_enter per turn.
+ * The load over io_uring: one multishot receive per connection into a shared ring of buffers, sends that report only
+ * errors, one io_uring_enter per turn.
  *
- * Small messages are compared on every connection. With large ones a copy costs more than a call, and
- * a load that copies as much as the server, and compares besides, would be the slower of the two. So
- * there every eighth connection has its bytes compared; the others let the kernel count them and
- * throw them away uncopied (MSG_TRUNC, tcp(7)).
+ * Small messages are compared on every connection. A large message costs more to copy than a system call, and a load
+ * that copies as much as the server and also compares would be slower than the server. So the bytes of every eighth
+ * connection are compared; on the others the kernel counts and discards them without copying (MSG_TRUNC, tcp(7)).
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -25,7 +24,7 @@ const struct driver uring_driver = {.open = open_ring};
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* From this many bytes that come back a batch is large. */
+/* A batch with at least this many bytes to receive is large. */
 #define LARGE 4096
 #define COMPARE_EVERY 8
 #define BUFFERS 4096u
@@ -63,7 +62,7 @@ static void submit_send(struct ring *ring, struct load *load, unsigned index, ui
 static void lose(struct load *load, unsigned index) {
   struct connection *connection = &load->connections[index];
   if (connection->fd < 0) return;
-  /* The ring holds the socket too, so closing alone would not end what is in flight on it. */
+  /* The ring also holds the socket, so closing it would not end operations in flight. */
   shutdown(connection->fd, SHUT_RDWR);
   close(connection->fd);
   connection->fd = -1;
@@ -84,7 +83,7 @@ static void on_received(struct ring *ring, struct load *load, const struct io_ur
   }
   if (cqe->res == 0 || (cqe->res < 0 && cqe->res != -ENOBUFS)) lose(load, index);
   if (load->connections[index].fd < 0) return;
-  /* A multishot receive ends when the buffers ran out, among other reasons: begin it again. */
+  /* A multishot receive ends when no buffer is left, among other reasons: re-arm it. */
   if ((cqe->flags & IORING_CQE_F_MORE) == 0) submit_receive(ring, load, index);
   if (!next) return;
   uint64_t due = due_ns(load, index, now);
@@ -121,7 +120,7 @@ static bool open_ring(struct load *load) {
   return true;
 }
 
-/* How many answers to wait for: enough to be cheap, and never more than there will be. */
+/* The number of answers to wait for: enough to be cheap, and no more than are expected. */
 static unsigned gathered(const struct load *load) {
   unsigned gather = load->options.gather, count = load->options.connections;
   if (gather == 0) gather = count / 8 < 1 ? 1 : count / 8 > 64 ? 64 : count / 8;
@@ -135,7 +134,7 @@ static void run(struct load *load) {
     if (load->connections[i].fd >= 0) submit_send(&ring, load, i, now);
   }
   while (go_on(load, now)) {
-    /* With a rate it never waits: what is due must leave on time, and a timer would be late. */
+    /* With a rate it never waits: messages have to be sent on time, and a timer would be late. */
     if (paced) send_on_time(&ring, load, now);
     ring_enter(&ring, paced ? 0 : gathered(load));
     now = now_ns();

@@ -1,7 +1,7 @@
 /** A control: an echo server with Bun.listen; runs on Bun only. */
 import { announce, collectOnRequest } from "./collect.ts";
 
-/** As much of Bun's types as this file needs. */
+/** The part of Bun's types that this file needs. */
 interface BunSocket {
   data: { pending: Uint8Array };
   write(bytes: Uint8Array): number;
@@ -21,7 +21,7 @@ declare const Bun: {
 
 const NOTHING = new Uint8Array(0);
 
-/** Bun's write takes what the kernel takes; the rest is the caller's to keep. */
+/** Bun's write returns the number of bytes that the kernel accepted; the caller keeps the rest. */
 function write(socket: BunSocket, bytes: Uint8Array): void {
   const sent = Math.max(0, socket.write(bytes));
   socket.data.pending = sent === bytes.length ? NOTHING : bytes.slice(sent);

@@ -3,11 +3,11 @@
  *
  *   bun-serve [FILE]
  *
- * With FILE the answer is that file, as Bun's documentation serves one.
+ * With FILE the answer is that file, served as in Bun's documentation.
  */
 import { announce, collectOnRequest } from "./collect.ts";
 
-/** As much of Bun's types as this file needs. */
+/** The part of Bun's types that this file needs. */
 declare const Bun: {
   file(path: string): Blob;
   serve(options: { hostname: string; port: number; idleTimeout: number; fetch(): Response }): {
@@ -21,7 +21,7 @@ collectOnRequest();
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,
-  // The most that it takes, in seconds: connections are silent while the others have their turns.
+  // The maximum, in seconds: connections are idle while other servers have their turns.
   idleTimeout: 255,
   fetch: () => new Response(path === undefined ? "Hello, world!" : Bun.file(path)),
 });

@@ -1,6 +1,6 @@
 /**
- * Collects garbage when the bench asks for it, so that memory figures are of what is held and not of
- * what has not been swept yet. The bench starts each runtime with the switch that exposes a collector.
+ * Collects garbage at SIGUSR2, so that memory figures do not include garbage. The benchmark starts each runtime with
+ * the flag that exposes its collector.
  */
 export function collectOnRequest(): void {
   const runtime = globalThis as {
@@ -13,7 +13,7 @@ export function collectOnRequest(): void {
   });
 }
 
-/** Tells the bench that this server listens. */
+/** Prints the port of a server that listens. */
 export function announce(port: number): void {
   process.stdout.write(`${JSON.stringify({ ready: true, port })}\n`);
 }

@@ -1,9 +1,9 @@
-/** What each worker of polloi-workers.ts runs: the handlers of polloi.ts. */
+/** The module of the workers of polloi-workers.ts: the handlers of polloi.ts. */
 import type { Connection } from "polloi";
 
 export function data(connection: Connection, bytes: Uint8Array): void {
   connection.write(bytes);
 }
 
-/** The load leaves with a reset. */
+/** The load closes with a reset. */
 export function error(): void {}

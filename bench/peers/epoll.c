@@ -1,8 +1,8 @@
 /*
- * The yardstick: an echo server as a raw, level-triggered epoll loop in C, with nothing in between.
+ * The reference: an echo server as a level-triggered epoll loop in C.
  *
- * One recv and one send per message; a peer that does not read gets its bytes later, from a buffer
- * of its own, and is not read from until then. Prints {"ready":true,"port":N} once it listens.
+ * One recv and one send per message. The bytes of a peer that does not read are kept in a buffer of its own, and it is
+ * not read from until they are sent. Prints {"ready":true,"port":N} when it listens.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,10 +18,10 @@
 
 #define EVENTS 1024
 #define BUFFER (64 * 1024)
-/* The kernel cuts it down to net.core.somaxconn. */
+/* The kernel reduces it to net.core.somaxconn. */
 #define BACKLOG 65535
 
-/* What could not be sent yet, by descriptor; `bytes` is NULL for nearly every one at any time. */
+/* Unsent bytes by descriptor; `bytes` is NULL for nearly all of them. */
 struct pending {
   char *bytes;
   size_t length;
@@ -116,7 +116,7 @@ int main(void) {
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) fail("getrlimit");
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  /* calloc'ed pages are only there once touched, so a large limit costs nothing. */
+  /* Pages of calloc exist only when they are written to, so a high limit costs nothing. */
   pendings = calloc(limit.rlim_cur, sizeof *pendings);
   epoll = epoll_create1(EPOLL_CLOEXEC);
   if (pendings == NULL || epoll < 0) fail("start");

@@ -1,11 +1,11 @@
 /*
- * The yardstick of HTTP: a raw, level-triggered epoll loop in C that answers whatever is asked with the same.
+ * The reference for HTTP: a level-triggered epoll loop in C with a constant answer.
  *
  *   http [FILE]
  *
- * A request is what ends with an empty line; nothing else of it is looked at. Answers that are owed to a
- * connection leave in one send. With FILE each is that file, by sendfile(2) behind a head that MSG_MORE
- * holds back for it. Prints {"ready":true,"port":N} once it listens.
+ * A request ends at an empty line; nothing else of it is parsed. All pending answers of a connection are sent at once.
+ * With FILE each answer is that file, by sendfile(2) after a head that is sent with MSG_MORE. Prints
+ * {"ready":true,"port":N} when it listens.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,15 +27,15 @@
 #define EVENTS 1024
 #define BUFFER (64 * 1024)
 #define BACKLOG 65535
-/* Answers that leave in one send, at most. */
+/* The most answers in one send. */
 #define COPIES 64
 #define HEAD_AT_MOST 256
 
 struct connection {
   unsigned char matched; /* of the four bytes that end a request */
-  bool waits;            /* for room to send */
-  unsigned owed;         /* answers */
-  size_t sent;           /* bytes of the first of them */
+  bool waits;            /* until the socket is writable */
+  unsigned owed;         /* pending answers */
+  size_t sent;           /* bytes of the first one */
 };
 
 static struct connection *connections;
@@ -50,7 +50,7 @@ static void fail(const char *what) {
   exit(1);
 }
 
-/* Makes the answers of this second. Their length is always the same. */
+/* Creates the answers of this second. Their length is constant. */
 static void make_answers(void) {
   static time_t made;
   time_t now = time(NULL);
@@ -99,7 +99,7 @@ static void accept_all(int from) {
   }
 }
 
-/* Counts the requests that end within these bytes; one may have begun in those before. */
+/* Counts the requests that end within these bytes; the first one may have begun earlier. */
 static void take(struct connection *connection, const char *bytes, size_t count) {
   static const char END[4] = "\r\n\r\n";
   for (size_t i = 0; i < count; i++) {
@@ -111,7 +111,7 @@ static void take(struct connection *connection, const char *bytes, size_t count)
   }
 }
 
-/* Sends some of what is owed. @returns What send(2) does. */
+/* Sends some pending answers. @returns The result of send(2). */
 static ssize_t send_some(int fd, struct connection *connection) {
   size_t sent = connection->sent;
   if (file < 0) {
@@ -123,7 +123,7 @@ static ssize_t send_some(int fd, struct connection *connection) {
   return sendfile(fd, file, &at, file_length - (size_t)at);
 }
 
-/* Sends all that is owed; false when the connection is gone. What does not fit now waits for room. */
+/* Sends all pending answers; false when the connection has failed. The rest waits until the socket is writable. */
 static bool answer(int fd) {
   struct connection *connection = &connections[fd];
   size_t whole = length + (file < 0 ? 0 : file_length);
@@ -168,7 +168,7 @@ int main(int argc, char **argv) {
   setrlimit(RLIMIT_NOFILE, &limit);
   file_length = strlen("Hello, world!");
   if (argc > 1) open_file(argv[1]);
-  /* calloc'ed pages are only there once touched, so a large limit costs nothing. */
+  /* Pages of calloc exist only when they are written to, so a high limit costs nothing. */
   connections = calloc(limit.rlim_cur, sizeof *connections);
   epoll = epoll_create1(EPOLL_CLOEXEC);
   if (connections == NULL || epoll < 0) fail("start");

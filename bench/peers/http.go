@@ -1,4 +1,4 @@
-// A control: net/http as its documentation shows it.
+// A control: net/http, as in its documentation.
 package main
 
 import (

@@ -1,6 +1,6 @@
 /*
- * A control: an echo server on libuv's C API, which is what node:net stands on. It sends at once what
- * the kernel takes and queues the rest. Prints {"ready":true,"port":N} once it listens.
+ * A control: an echo server on libuv's C API, which node:net uses. It sends what the kernel accepts at once and queues
+ * the rest. Prints {"ready":true,"port":N} when it listens.
  */
 #include <netinet/in.h>
 #include <stdio.h>
@@ -9,10 +9,10 @@
 #include <sys/resource.h>
 #include <uv.h>
 
-/* The kernel cuts it down to net.core.somaxconn. */
+/* The kernel reduces it to net.core.somaxconn. */
 #define BACKLOG 65535
 
-/* One buffer for all: what was read is sent or copied before the next read. */
+/* One buffer for all: received bytes are sent or copied before the next read. */
 static char buffer[64 * 1024];
 
 static void check(int result, const char *what) {

@@ -16,7 +16,7 @@ func echo(connection net.Conn) {
 	for {
 		length, err := connection.Read(buffer)
 		if length > 0 {
-			// Write sends all of it or fails.
+			// Write sends everything or fails.
 			if _, err := connection.Write(buffer[:length]); err != nil {
 				return
 			}

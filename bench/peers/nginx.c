@@ -1,12 +1,11 @@
 /*
- * Becomes an nginx that the bench can start as it starts the others.
+ * Starts nginx in the way that the benchmark starts other servers.
  *
  *   nginx PROGRAM FOLDER ROOT
  *
- * nginx takes no port 0 and does not say when it is ready. So a port that is free is looked for here, a
- * child waits until somebody listens there and prints {"ready":true,"port":N}, and this process becomes
- * nginx: one process that is master and worker at once. Its configuration is a file in memory; what it
- * writes goes to FOLDER, and what it serves is in ROOT.
+ * nginx does not accept port 0 and does not report when it is ready. So this program finds a free port; a child waits
+ * until nginx listens there and prints {"ready":true,"port":N}; and this process executes nginx, as one process that
+ * is master and worker. Its configuration is a file in memory. It writes to FOLDER, and serves ROOT.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -20,7 +19,7 @@
 #define MOST_CONNECTIONS 65000
 #define LOOK_US 5000
 
-/* No log, no limit of requests to a connection or of its rest; else what Debian's configuration has. */
+/* No log, no limit of requests or idle time per connection; otherwise Debian's configuration. */
 static const char CONFIGURATION[] =
     "daemon off; master_process off; worker_processes 1; pid nginx.pid; error_log stderr warn;\n"
     "events { worker_connections %lu; }\n"
@@ -51,7 +50,7 @@ static struct sockaddr_in free_address(void) {
   return address;
 }
 
-/* Waits until somebody listens there, or nginx is gone. */
+/* Waits until nginx listens there, or has exited. */
 static void announce(const struct sockaddr_in *address, pid_t nginx) {
   while (getppid() == nginx) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,4 +1,4 @@
-/** A control: node:http, with the length said so that it need not send chunks. */
+/** A control: node:http, with Content-Length, so that it does not send chunks. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { announce, collectOnRequest } from "./collect.ts";
@@ -6,7 +6,7 @@ import { announce, collectOnRequest } from "./collect.ts";
 const FIELDS = { "Content-Type": "text/plain; charset=utf-8", "Content-Length": 13 };
 
 collectOnRequest();
-// While the others have their turns a connection is silent for longer than the default of 5 s.
+// While other servers have their turns, a connection is idle for longer than the default of 5 s.
 const server = createServer({ keepAliveTimeout: 600_000 }, (_, response) => {
   response.writeHead(200, FIELDS);
   response.end("Hello, world!");

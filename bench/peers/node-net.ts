@@ -1,4 +1,4 @@
-/** A control: an echo server with node:net, the way its documentation shows it. */
+/** A control: an echo server with node:net, as in its documentation. */
 import { type AddressInfo, createServer } from "node:net";
 import { announce, collectOnRequest } from "./collect.ts";
 
@@ -7,7 +7,7 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on("data", (bytes) => {
     socket.write(bytes);
   });
-  // The load leaves with a reset; an unhandled error event would end the server.
+  // The load closes with a reset; an unhandled error event would end the server.
   socket.on("error", () => socket.destroy());
 });
 server.listen({ host: "127.0.0.1", port: 0, backlog: 65535 }, () => {

@@ -1,5 +1,5 @@
 /**
- * polloi's HTTP server: `serve` with a handler, or with the web's `fetch`.
+ * polloi's HTTP server: `serve` with a handler, or with `fetch`.
  *
  *   polloi-http [--engine auto|io_uring|epoll] [--run] [--fetch]
  */
@@ -15,19 +15,18 @@ const { values } = parseArgs({
     fetch: { type: "boolean", default: false },
   },
 });
-// The reactor says what it does not know.
+// The reactor rejects unknown names.
 const engine = values.engine as EngineChoice;
 
-/** A cast, so that this compiles where `serve` has no `fetch`: it then says so, and the bench skips this. */
-const answer = values.fetch
-  ? ({ fetch: () => new Response("Hello, world!") } as unknown as Pick<HttpOptions, "handler">)
-  : ({ handler: (_, reply) => reply.send("Hello, world!") } as Pick<HttpOptions, "handler">);
+const answer: Pick<HttpOptions, "handler" | "fetch"> = values.fetch
+  ? { fetch: () => new Response("Hello, world!") }
+  : { handler: (_, reply) => reply.send("Hello, world!") };
 
 const options: HttpOptions = {
   host: "127.0.0.1",
   port: 0,
   backlog: 65535,
-  // While the others have their turns a connection is silent for longer than the default.
+  // While other servers have their turns, a connection is idle for longer than the default.
   idleTimeoutMs: 600_000,
   ...answer,
 };

@@ -1,5 +1,5 @@
 /**
- * polloi as the others are measured: `listen` with a `data` handler that writes back.
+ * polloi: `listen` with a `data` handler that writes back.
  *
  *   polloi [--engine auto|epoll|poll|select] [--trigger level|edge] [--zero-copy] [--run]
  */
@@ -15,7 +15,7 @@ const { values } = parseArgs({
     run: { type: "boolean", default: false },
   },
 });
-// The reactor says what it does not know.
+// The reactor rejects unknown names.
 const engine = values.engine as EngineChoice;
 const trigger = values.trigger as Trigger | undefined;
 
@@ -27,7 +27,7 @@ const echo: ListenOptions = {
   data(connection, bytes) {
     connection.write(bytes);
   },
-  // The load leaves with a reset.
+  // The load closes with a reset.
   error() {},
 };
 

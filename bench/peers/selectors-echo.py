@@ -1,6 +1,6 @@
-"""A control: an echo server over Python's selectors module, as its documentation shows it, with
-what a peer does not take kept for later. (The file is not called selectors.py, or it would be
-imported in place of the module.)"""
+"""A control: an echo server on Python's selectors module, as in its documentation, with a buffer for
+bytes that a peer does not accept yet. (A file named selectors.py would be imported instead of the
+module.)"""
 
 import gc
 import json

@@ -1,10 +1,9 @@
 /*
- * A control: an echo server as a raw io_uring loop in C, by system calls and without liburing.
+ * A control: an echo server as an io_uring loop in C, by system calls, without liburing.
  *
- * One multishot accept, one multishot receive per connection into a shared ring of buffers, sends
- * straight from the buffer that was received into, one io_uring_enter per turn. A connection has one
- * send in flight; what comes meanwhile waits in a list of its buffers. Prints {"ready":true,"port":N}
- * once it listens.
+ * One multishot accept, one multishot receive per connection into a shared ring of buffers, sends from the receive
+ * buffer, one io_uring_enter per turn. A connection has one send in flight; further received buffers wait in a list.
+ * Prints {"ready":true,"port":N} when it listens.
  */
 #define _GNU_SOURCE
 #include "../load/ring.h"
@@ -30,16 +29,16 @@ int main(void) {
 }
 #else
 
-/* The kernel cuts it down to net.core.somaxconn. */
+/* The kernel reduces it to net.core.somaxconn. */
 #define BACKLOG 65535
 #define CONNECTIONS 32768
-/* A message of 16 KiB fits in one. */
+/* A message of 16 KiB fits into one. */
 #define BUFFER 16384
 #define BUFFERS 2048
 #define NONE UINT32_MAX
 
 enum { ACCEPT = 1, RECEIVE, SEND };
-/* What a completion is of: the operation, and the descriptor. */
+/* The tag of a completion: the operation and the descriptor. */
 #define TAG(operation, fd) ((uint64_t)(operation) << 32 | (uint32_t)(fd))
 
 /* A received buffer that waits to be sent back, or is being sent. */
@@ -55,9 +54,9 @@ struct connection {
 static struct ring ring;
 static struct piece pieces[BUFFERS];
 static struct connection *connections;
-static uint32_t *starved; /* connections whose receive ended for want of buffers */
+static uint32_t *starved; /* connections whose receive ended because no buffer was left */
 static unsigned starving;
-static unsigned lent; /* buffers that hold what is still to be sent */
+static unsigned lent; /* buffers with unsent bytes */
 
 static int listener(void) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -107,7 +106,7 @@ static void submit_send(uint32_t fd) {
   sqe->user_data = TAG(SEND, fd);
 }
 
-/* Closes once neither a receive nor a send is left that could report for this descriptor. */
+/* Closes when neither a receive nor a send is in flight on this descriptor. */
 static void close_if_over(uint32_t fd) {
   const struct connection *connection = &connections[fd];
   if (connection->ended && !connection->receiving && connection->first == NONE) close((int)fd);
@@ -166,7 +165,7 @@ static void on_sent(const struct io_uring_cqe *cqe, uint32_t fd) {
   connection->first = pieces[id].next;
   sent_back(id);
   if (cqe->res <= 0) {
-    /* The peer is gone: its receive says so too. */
+    /* The peer has disconnected: its receive reports that, too. */
     for (; connection->first != NONE; connection->first = pieces[connection->first].next) {
       sent_back(connection->first);
     }
@@ -203,7 +202,7 @@ int main(void) {
     }
     __atomic_store_n(ring.cq_head, head, __ATOMIC_RELEASE);
     ring_publish_buffers(&ring);
-    /* Without a buffer they would be back at once. */
+    /* Without a buffer they would end at once. */
     if (lent == BUFFERS) continue;
     for (; starving > 0; starving--) submit_receive(starved[starving - 1]);
   }

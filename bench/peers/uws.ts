@@ -3,12 +3,12 @@
  *
  *   uws FOLDER
  *
- * FOLDER is where the package lies: it is not on npm by its own name, and so not a dependency.
+ * FOLDER contains the package, which is not on npm under its own name and therefore not a dependency.
  */
 import { createRequire } from "node:module";
 import { announce, collectOnRequest } from "./collect.ts";
 
-/** As much of its types as this file needs. */
+/** The part of its types that this file needs. */
 interface Answer {
   writeHeader(name: string, value: string): Answer;
   end(body: string): void;
@@ -25,7 +25,7 @@ interface UWebSockets {
 const require: NodeJS.Require = createRequire(import.meta.url);
 const folder: string = process.argv[2] ?? "";
 const { App, us_socket_local_port } = require(folder) as UWebSockets;
-// One build of it falls back to node:http where its binary does not load, and that is another row.
+// One build falls back to node:http where its binary does not load.
 if (!Object.keys(require.cache).some((file) => file.endsWith(".node"))) {
   throw new Error(`${folder} has no binary for this version of Node`);
 }
