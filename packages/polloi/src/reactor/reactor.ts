@@ -37,6 +37,15 @@ export interface ReactorOptions extends EngineOptions {
   readonly kernel?: Kernel;
 }
 
+/** The options of the functions that also select the reactor. */
+const LISTEN_ANYWHERE_OPTIONS: NamesOf<ListenOptions & ReactorChoice> = {
+  ...LISTEN_OPTIONS,
+  ...ENGINE_OPTIONS,
+};
+const CONNECT_ANYWHERE_OPTIONS: NamesOf<ConnectOptions & ReactorChoice> = {
+  ...CONNECT_OPTIONS,
+  ...ENGINE_OPTIONS,
+};
 const REACTOR_OPTIONS: NamesOf<ReactorOptions> = { ...ENGINE_OPTIONS, kernel: true };
 
 /**
@@ -187,10 +196,10 @@ class LoopReactor implements Reactor {
   static {
     loopOf = (reactor) => (reactor as LoopReactor).#loop;
     listenOn = (reactor, options) => {
-      return (reactor as LoopReactor).#listen(options, { ...LISTEN_OPTIONS, ...ENGINE_OPTIONS });
+      return (reactor as LoopReactor).#listen(options, LISTEN_ANYWHERE_OPTIONS);
     };
     connectOn = (reactor, options) => {
-      return (reactor as LoopReactor).#connect(options, { ...CONNECT_OPTIONS, ...ENGINE_OPTIONS });
+      return (reactor as LoopReactor).#connect(options, CONNECT_ANYWHERE_OPTIONS);
     };
   }
 
