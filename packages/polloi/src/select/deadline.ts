@@ -1,12 +1,12 @@
 /**
- * How a wait goes on after a signal ended it early: with what is left of its time.
+ * Continues a wait that a signal has ended, with the remaining time.
  *
- * The kernel gives EINTR to select, poll and epoll_wait whatever SA_RESTART says: signal(7). A wait
- * that does not wait, or waits for ever, reads no clock.
+ * select, poll and epoll_wait fail with EINTR even with SA_RESTART: signal(7). A wait with a timeout of 0 or
+ * without one reads no clock.
  */
 
 /**
- * When a wait of `timeoutMs` that starts now is over.
+ * The deadline of a wait of `timeoutMs` that starts now.
  *
  * @param timeoutMs - Milliseconds; 0 and -1 are their own deadline.
  */
@@ -14,7 +14,7 @@ export function deadlineOf(timeoutMs: number): number {
   return timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
 }
 
-/** The timeout that is left until `deadline`: 0 once it has passed, for one last look. */
+/** The time until `deadline`: 0 once it has passed, for one last check without waiting. */
 export function timeLeft(deadline: number): number {
   return deadline > 0 ? Math.max(0, deadline - performance.now()) : deadline;
 }

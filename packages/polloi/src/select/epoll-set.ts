@@ -6,26 +6,26 @@ import type { Kernel } from "../sys/kernel.ts";
 import { EPOLL_CLOEXEC } from "./constants.ts";
 import { deadlineOf, timeLeft } from "./deadline.ts";
 
-/** The most events that one wait takes, whatever it is asked for. The rest stay in the kernel. */
+/** The most events that one wait returns. The rest stay in the kernel. */
 const MAX_EVENTS = 65_536;
-/** Room for this many events is there from the start. */
+/** The initial number of events that there is memory for. */
 const FIRST_EVENTS = 1024;
 
 const STRIDE: number = EPOLL_EVENT.stride;
 const DATA: number = EPOLL_EVENT.data;
 
 /**
- * The calls of one epoll set: `>= 0` or `-errno`, no objects.
+ * The calls of one epoll set, which return `>= 0` or `-errno` and allocate nothing.
  *
  * @remarks
- * What `Epoll` and the epoll engine share. Each puts its own 32-bit tag into an event's data.
+ * `Epoll` and the epoll poller are built on it. Each stores a 32-bit tag in the data of an event.
  */
 export class EpollSet {
   /** The descriptor of the set, -1 once it is closed. */
   fd: number;
   readonly #kernel: Kernel;
   #events: Arena;
-  /** Whether epoll_pwait2 works here, as far as it was tried. */
+  /** Whether epoll_pwait2 works on this system, as far as it was tried. */
   #countsFractions = true;
   #capacity = FIRST_EVENTS;
 
@@ -41,7 +41,7 @@ export class EpollSet {
   }
 
   /**
-   * A new set.
+   * Makes a new set.
    *
    * @throws SysError `EMFILE`, `ENFILE` or `ENOMEM` when there is no descriptor or memory for it.
    */
@@ -60,7 +60,7 @@ export class EpollSet {
    *
    * @param operation - EPOLL_CTL_ADD, EPOLL_CTL_MOD or EPOLL_CTL_DEL.
    * @param mask - EPOLL* bits.
-   * @param tag - An unsigned 32-bit number, which {@link EpollSet.tagAt} gives back.
+   * @param tag - An unsigned 32-bit number, which {@link EpollSet.tagAt} returns.
    */
   control(operation: number, fd: number, mask: number, tag: number): number {
     const { libc, scratch } = this.#kernel;
@@ -71,10 +71,10 @@ export class EpollSet {
   }
 
   /**
-   * Waits for events, through signals.
+   * Waits for events, and continues after signals.
    *
-   * @param timeoutMs - 0 does not wait, -1 waits for ever; fractions count.
-   * @returns How many there are to read with `maskAt` and `tagAt`, or `-errno`.
+   * @param timeoutMs - 0 does not wait, -1 has no limit; fractions count.
+   * @returns The number of events to read with `maskAt` and `tagAt`, or `-errno`.
    */
   wait(maxEvents: number, timeoutMs: number): number {
     let max = maxEvents;
@@ -96,7 +96,7 @@ export class EpollSet {
     return this.#events.u32[index * STRIDE + DATA] as number;
   }
 
-  /** Gives the descriptor and the memory back. Safe to call twice. */
+  /** Closes the descriptor and releases the memory. Safe to call twice. */
   close(): void {
     const fd = this.fd;
     if (fd < 0) return;
@@ -115,15 +115,15 @@ export class EpollSet {
       scratch.setTimespec(0, timeoutMs);
       const timespec = scratch.address;
       const count = libc.syscall(SYS.epoll_pwait2, this.fd, address, maxEvents, timespec, 0, 0);
-      // Not before Linux 5.11, and the seccomp profiles of older containers forbid what they do not know.
+      // It was added in Linux 5.11, and older seccomp profiles of containers forbid unknown calls.
       if (count !== -ERRNO.ENOSYS && count !== -ERRNO.EPERM) return count;
       this.#countsFractions = false;
     }
-    // There are only whole milliseconds: round up, so that no wait ends early.
+    // Rounded up to whole milliseconds, so that no wait ends early.
     return libc.epoll_wait(this.fd, address, maxEvents, Math.ceil(timeoutMs));
   }
 
-  /** @returns How many events there is room for now, at most `maxEvents`, or `-errno`. */
+  /** @returns The number of events that there is memory for now, at most `maxEvents`, or `-errno`. */
   #grow(maxEvents: number): number {
     const { arenas } = this.#kernel;
     const wanted = Math.min(maxEvents, MAX_EVENTS);

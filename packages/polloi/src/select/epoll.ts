@@ -21,22 +21,22 @@ import { eventMaskOf } from "./event-mask.ts";
 
 const ALL_EVENTS = 0xffff_ffff;
 const DEFAULT_EVENTS: number = EPOLLIN | EPOLLPRI | EPOLLOUT;
-/** Events that one `poll` reports unless it is told otherwise. */
+/** The default of `maxEvents`. */
 const DEFAULT_MAX_EVENTS = 1024;
 
-/** What a person can do about a refusal of epoll_ctl. */
+/** Hints for errors of epoll_ctl. */
 export const EPOLL_HINTS: Readonly<Partial<Record<number, string>>> = {
   [ERRNO.EPERM]:
     "a regular file or directory is always ready; epoll cannot watch it, poll and select can",
   [ERRNO.ENOSPC]: "the user's limit of watches is reached: fs.epoll.max_user_watches",
-  [ERRNO.ELOOP]: "the epoll sets that watch each other form a circle, or are nested too deeply",
+  [ERRNO.ELOOP]: "the epoll sets that watch each other form a cycle, or are nested too deeply",
 };
 
-/** How to make an {@link Epoll}. */
+/** Options of an {@link Epoll}. */
 export interface EpollOptions {
-  /** The kernel to call; by default the one of this thread. */
+  /** The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
-  /** An epoll set to take over, as {@link Epoll.fromFd} does; by default a new one is made. */
+  /** An epoll set to take over, as {@link Epoll.fromFd} does. Default: a new set. */
   readonly fd?: number;
 }
 
@@ -46,10 +46,10 @@ const EPOLL_OPTIONS: NamesOf<EpollOptions> = { kernel: true, fd: true };
  * An epoll set.
  *
  * @remarks
- * The kernel remembers what is watched, so a wait costs as much as there is ready. Close a descriptor
- * and it leaves the set, *unless* it was dup'ed: unregister first. It holds a descriptor, which is
+ * The kernel keeps the set, so a wait costs as much as there are ready descriptors. A descriptor that is closed
+ * leaves the set, *unless* it was duplicated: unregister it first. The set is a descriptor itself, which is
  * close-on-exec and has to be closed. A set that polloi made and that is garbage-collected without having been
- * closed is closed then, with a warning of the process; nothing says when, or whether, that happens.
+ * closed is closed then, with a warning of the process. There is no guarantee that this happens.
  *
  * @example
  * ```ts
@@ -65,7 +65,7 @@ export class Epoll {
   }
 
   readonly #set: EpollSet;
-  /** Of {@link guard}; undefined for a set that was adopted. */
+  /** The token of {@link guard}; undefined for a set that was taken over. */
   readonly #guarded: object | undefined;
 
   /**
@@ -81,11 +81,10 @@ export class Epoll {
   }
 
   /**
-   * An epoll set that exists: one that was inherited or received. It is closed by this object from
-   * now on.
+   * Takes over an existing epoll set, which was inherited or received. `close` closes it.
    *
-   * @throws TypeError or RangeError `ERR_INVALID_FD`. Whether it is an epoll set shows when it is used:
-   * SysError `EINVAL`.
+   * @throws TypeError or RangeError `ERR_INVALID_FD`. If it is no epoll set, its use fails with SysError
+   * `EINVAL`.
    */
   static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Epoll {
     return new Epoll({ kernel: kernelOf(options, "Epoll.fromFd()"), fd: filenoOf(fd) });
@@ -96,7 +95,7 @@ export class Epoll {
     return this.#set.fd < 0;
   }
 
-  /** The descriptor of the set, -1 once it is closed. It is readable when something in the set is ready. */
+  /** The descriptor of the set, -1 once it is closed. It is readable when a descriptor in the set is ready. */
   fileno(): number {
     return this.#set.fd;
   }
@@ -104,9 +103,9 @@ export class Epoll {
   /**
    * Watches a descriptor.
    *
-   * @param events - EPOLL* bits; EPOLLERR and EPOLLHUP are reported without asking.
+   * @param events - EPOLL* bits; EPOLLERR and EPOLLHUP are always reported.
    * @throws SysError `EEXIST` when it is registered, `EBADF` when it is closed, `EPERM` for a regular
-   * file, `EINVAL` for bits that EPOLLEXCLUSIVE does not go with or for the set itself, `ELOOP`,
+   * file, `EINVAL` for bits that cannot be combined with EPOLLEXCLUSIVE or for the set itself, `ELOOP`,
    * `ENOSPC`, `ENOMEM`; TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_EVENTS`; TypeError
    * `ERR_CLOSED`.
    */
@@ -115,7 +114,7 @@ export class Epoll {
   }
 
   /**
-   * Changes what is asked of a descriptor; re-arms one that was registered with EPOLLONESHOT.
+   * Changes the events that a descriptor is watched for; enables one with EPOLLONESHOT again.
    *
    * @param events - EPOLL* bits.
    * @throws As {@link Epoll.register}, with SysError `ENOENT` when it is not registered, and `EINVAL`
@@ -139,13 +138,13 @@ export class Epoll {
    * Waits until a descriptor is ready. It blocks the thread.
    *
    * @param timeoutMs - Milliseconds, fractions count; 0 does not wait, `undefined` or a negative number
-   * waits for ever. A signal does not end the wait.
-   * @param maxEvents - Report at most so many, from 1 up; by default 1024. The others are reported by
-   * the next call. One call never reports more than 65536.
-   * @returns Those that are ready as `[fd, events]`; empty when the time was up.
+   * means no timeout. A signal does not end the wait.
+   * @param maxEvents - The most events to report, from 1 up. Default 1024. The next call reports the others.
+   * One call reports at most 65536.
+   * @returns The ready descriptors as `[fd, events]`; empty after a timeout.
    * @throws RangeError or TypeError `ERR_INVALID_TIMEOUT`, RangeError `ERR_INVALID_LENGTH` for
-   * `maxEvents`, TypeError `ERR_CLOSED`; SysError `EINVAL` when `fromFd` was given something else than
-   * an epoll set.
+   * `maxEvents`, TypeError `ERR_CLOSED`; SysError `EINVAL` when the descriptor of `fromFd` is no
+   * epoll set.
    */
   poll(
     timeoutMs?: number | null,
@@ -165,7 +164,7 @@ export class Epoll {
     return ready;
   }
 
-  /** Closes the set; what was watched stays open. Safe to call twice. */
+  /** Closes the set. Watched descriptors stay open. Safe to call twice. */
   close(): void {
     this.#set.close();
     if (this.#guarded !== undefined) unguard(this.#guarded);

@@ -1,13 +1,12 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 
 /**
- * `mask` as the unsigned number that it stands for.
+ * Checks a mask of events, and returns it as an unsigned number.
  *
  * @remarks
- * JavaScript's `|` gives a signed number, so that `EPOLLIN | EPOLLET` is negative. It is taken as the
- * 32 bits that it is.
+ * JavaScript's `|` gives a signed number, so `EPOLLIN | EPOLLET` is negative. Both forms are accepted.
  *
- * @param allowed - All bits that the call has.
+ * @param allowed - All bits that the call accepts.
  * @throws TypeError `ERR_INVALID_EVENTS` when it is not an integer, RangeError `ERR_INVALID_EVENTS`
  * when it has other bits.
  */

@@ -5,25 +5,24 @@ import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { deadlineOf, timeLeft } from "./deadline.ts";
 
-/** A page of `pollfd`s, to begin with. */
+/** The initial capacity: one page of `pollfd`s. */
 const FIRST_CAPACITY = 512;
 
 /**
- * The list that poll(2) takes, kept as it takes it: `>= 0` or `-errno`, no objects.
+ * The list of poll(2), in the layout of the call. Methods return `>= 0` or `-errno` and allocate nothing.
  *
  * @remarks
- * What `Poll` and the poll engine share. The list has no holes: what is removed is replaced by the
- * last, and a table knows where each descriptor stands, so every change costs the same however many
- * there are.
+ * `Poll` and the poll poller are built on it. The list has no gaps: the last entry replaces one that is removed.
+ * A map has the index of each descriptor, so every change takes constant time.
  *
  * ```text
- *   index        0                    1                    2
- *   pollfds    | fd | asked | given | fd | asked | given | fd | ...     8 bytes each
- *   tags       | tag                | tag                | tag
+ *   index        0                       1                       2
+ *   pollfds    | fd | events | revents | fd | events | revents | fd | ...     8 bytes each
+ *   tags       | tag                   | tag                   | tag
  * ```
  */
 export class PollSet {
-  /** How many descriptors are in the list. */
+  /** The number of descriptors in the list. */
   size = 0;
   readonly #kernel: Kernel;
   readonly #indexes: Map<number, number> = new Map();
@@ -41,10 +40,10 @@ export class PollSet {
   }
 
   /**
-   * Puts `fd` into the list, or changes what is asked of it there.
+   * Adds `fd` to the list, or changes its events.
    *
    * @param mask - POLL* bits.
-   * @param tag - An unsigned 32-bit number, which {@link PollSet.tagAt} gives back.
+   * @param tag - An unsigned 32-bit number, which {@link PollSet.tagAt} returns.
    * @returns 0, or `-ENOMEM`.
    */
   set(fd: number, mask: number, tag: number): number {
@@ -61,7 +60,7 @@ export class PollSet {
     return 0;
   }
 
-  /** @returns Whether `fd` was there. */
+  /** @returns Whether `fd` was in the list. */
   delete(fd: number): boolean {
     const index = this.#indexes.get(fd);
     if (index === undefined) return false;
@@ -76,10 +75,10 @@ export class PollSet {
   }
 
   /**
-   * Waits until something in the list is ready, through signals.
+   * Waits until a descriptor in the list is ready, and continues after signals.
    *
-   * @param timeoutMs - 0 does not wait, -1 waits for ever; fractions count.
-   * @returns How many entries have a `givenAt` that is not 0, or `-errno`.
+   * @param timeoutMs - 0 does not wait, -1 has no limit; fractions count.
+   * @returns The number of entries whose `returnedAt` is not 0, or `-errno`.
    */
   wait(timeoutMs: number): number {
     const deadline = deadlineOf(timeoutMs);
@@ -92,8 +91,8 @@ export class PollSet {
     return this.#pollfds.i32[index * 2] as number;
   }
 
-  /** The POLL* bits that the last wait found, or 0. */
-  givenAt(index: number): number {
+  /** The POLL* bits that the last wait returned, or 0. */
+  returnedAt(index: number): number {
     return (this.#pollfds.u32[index * 2 + 1] as number) >>> 16;
   }
 
@@ -101,7 +100,7 @@ export class PollSet {
     return this.#tags[index] as number;
   }
 
-  /** Gives the memory back. The set is not to be used after it. */
+  /** Releases the memory. The set must not be used afterwards. */
   close(): void {
     this.size = 0;
     this.#indexes.clear();
@@ -110,7 +109,7 @@ export class PollSet {
 
   #write(index: number, fd: number, mask: number, tag: number): void {
     this.#pollfds.i32[index * 2] = fd;
-    // Both halves: `asked`, and a `given` of 0.
+    // Both halves: `events`, and 0 for `revents`.
     this.#pollfds.u32[index * 2 + 1] = mask;
     this.#tags[index] = tag;
   }

@@ -15,16 +15,16 @@ const ALL_EVENTS = 0xffff;
 
 const DEFAULT_EVENTS: number = POLLIN | POLLPRI | POLLOUT;
 
-/** Lists whose `Poll` is gone: it has no `close()`, as Python's has none, but its memory is mapped. */
+/** Releases the mapped memory of a garbage-collected `Poll`, which has no `close()`, as in Python. */
 const abandoned = new FinalizationRegistry<PollSet>((set) => set.close());
 
 /**
  * A list of descriptors to watch with poll(2).
  *
  * @remarks
- * It holds no descriptor of its own and needs no closing. A wait costs as much as there are
- * descriptors in the list. Numbers are kept, not objects: `fileno()` is asked when registering only,
- * and a closed descriptor that is still in the list is reported with POLLNVAL.
+ * It has no descriptor of its own and needs no closing. A wait costs as much as there are descriptors in the
+ * list. The list has numbers, not objects: `fileno()` is called only on registration, and a closed descriptor
+ * that is still in the list is reported with POLLNVAL.
  *
  * @example
  * ```ts
@@ -48,9 +48,9 @@ export class Poll {
   }
 
   /**
-   * Watches a descriptor. One that is in the list already is changed, as by {@link Poll.modify}.
+   * Watches a descriptor. If it is in the list already, its events are changed, as by {@link Poll.modify}.
    *
-   * @param events - POLL* bits; POLLERR, POLLHUP and POLLNVAL are reported without asking.
+   * @param events - POLL* bits; POLLERR, POLLHUP and POLLNVAL are always reported.
    * @throws TypeError or RangeError `ERR_INVALID_FD`, `ERR_INVALID_EVENTS`; SysError `ENOMEM`.
    */
   register(fileObject: FileObject, events: number = DEFAULT_EVENTS): void {
@@ -59,7 +59,7 @@ export class Poll {
   }
 
   /**
-   * Changes what is asked of a descriptor.
+   * Changes the events that a descriptor is watched for.
    *
    * @param events - POLL* bits.
    * @throws SysError `ENOENT` when it is not registered; TypeError or RangeError `ERR_INVALID_FD`,
@@ -91,18 +91,18 @@ export class Poll {
    * Waits until a descriptor is ready. It blocks the thread.
    *
    * @param timeoutMs - Milliseconds, fractions count; 0 does not wait, `undefined` or a negative number
-   * waits for ever. A signal does not end the wait.
-   * @returns Those that are ready as `[fd, events]`, in no particular order; empty when the time was up.
-   * @throws RangeError or TypeError `ERR_INVALID_TIMEOUT`; SysError `EINVAL` when there are more in the
-   * list than the process may open.
+   * means no timeout. A signal does not end the wait.
+   * @returns The ready descriptors as `[fd, events]`, in no particular order; empty after a timeout.
+   * @throws RangeError or TypeError `ERR_INVALID_TIMEOUT`; SysError `EINVAL` when the list is longer than the
+   * limit on open descriptors.
    */
   poll(timeoutMs?: number | null): [fd: number, events: number][] {
     const set = this.#set;
     const left = check(set.wait(timeoutOf(timeoutMs)), "poll");
     const ready: [number, number][] = [];
     for (let index = 0; ready.length < left; index++) {
-      const given = set.givenAt(index);
-      if (given !== 0) ready.push([set.fdAt(index), given]);
+      const mask = set.returnedAt(index);
+      if (mask !== 0) ready.push([set.fdAt(index), mask]);
     }
     return ready;
   }

@@ -7,13 +7,13 @@ import { deadlineOf, timeLeft } from "./deadline.ts";
 /** The 32-bit words of one `fd_set`. */
 export const FD_SET_WORDS: number = FD_SET_BYTES / 4;
 
-// The three sets stand one after the other, each named by the word that it starts at.
+// The three sets follow each other. Each is identified by its first word.
 export const READERS = 0;
 export const WRITERS: number = FD_SET_WORDS;
 export const EXCEPTIONAL: number = FD_SET_WORDS * 2;
 const ALL_WORDS = FD_SET_WORDS * 3;
 
-/** A descriptor that no `fd_set` has a bit for. */
+/** The error for a descriptor that has no bit in an `fd_set`. */
 export function fdTooLarge(fd: number): RangeError & { code: MisuseCode } {
   return rangeError(
     "ERR_FD_TOO_LARGE",
@@ -22,11 +22,11 @@ export function fdTooLarge(fd: number): RangeError & { code: MisuseCode } {
 }
 
 /**
- * The three sets that select(2) takes: `>= 0` or `-errno`, no objects.
+ * The three sets of select(2). Methods return `>= 0` or `-errno` and allocate nothing.
  *
  * @remarks
- * What `select()` and the select engine share. The kernel writes what is ready over what it was asked,
- * so the sets are kept here and copied for each call.
+ * `select()` and the select poller are built on it. The kernel overwrites the sets with the result, so they are
+ * copied for each call.
  *
  * ```text
  *   words     0 .. 31    32 .. 63    64 .. 95
@@ -34,11 +34,11 @@ export function fdTooLarge(fd: number): RangeError & { code: MisuseCode } {
  * ```
  */
 export class SelectSets {
-  /** One more than the highest descriptor in a set. */
+  /** The highest descriptor in a set, plus one. */
   nfds = 0;
-  /** Descriptors that {@link SelectSets.findClosed} found: left out of every wait. */
+  /** Descriptors that {@link SelectSets.findClosed} found, which no wait includes. */
   readonly closed: Uint32Array = new Uint32Array(FD_SET_WORDS);
-  /** What the last wait found, laid out as above; good until the next call of any kind. */
+  /** The result of the last wait, in the layout above; valid until the next call of any kind. */
   readonly ready: Uint32Array;
   readonly #kernel: Kernel;
   readonly #asked: Uint32Array = new Uint32Array(ALL_WORDS);
@@ -66,7 +66,7 @@ export class SelectSets {
     return ((this.ready[set + (fd >>> 5)] as number) & (1 << (fd & 31))) !== 0;
   }
 
-  /** How many bits the last wait left in the sets: as many as it returned, unless it was misled. */
+  /** The number of bits in the result of the last wait. It differs from its return value if a descriptor is closed. */
   countReady(): number {
     let count = 0;
     for (let word = 0; word < ALL_WORDS; word++) {
@@ -76,10 +76,10 @@ export class SelectSets {
   }
 
   /**
-   * Waits until something in the sets is ready, through signals.
+   * Waits until a descriptor in the sets is ready, and continues after signals.
    *
-   * @param timeoutMs - 0 does not wait, -1 waits for ever; fractions count.
-   * @returns How many bits are set in `ready`, or `-errno`.
+   * @param timeoutMs - 0 does not wait, -1 has no limit; fractions count.
+   * @returns The number of bits that are set in `ready`, or `-errno`.
    */
   wait(timeoutMs: number): number {
     const deadline = deadlineOf(timeoutMs);
@@ -89,9 +89,9 @@ export class SelectSets {
   }
 
   /**
-   * Looks for the descriptors on account of which a wait gave EBADF, and marks them in `closed`.
+   * Finds the descriptors that made a wait fail with EBADF, and marks them in `closed`.
    *
-   * @returns The lowest one that was not marked before, or -1.
+   * @returns The lowest descriptor that was not marked before, or -1.
    */
   findClosed(): number {
     const { libc } = this.#kernel;

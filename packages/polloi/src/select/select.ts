@@ -9,30 +9,29 @@ import { checkKernel, kernel as defaultKernel } from "../sys/open.ts";
 import { EXCEPTIONAL, fdTooLarge, READERS, SelectSets, WRITERS } from "./select-sets.ts";
 
 /**
- * Waits until a descriptor of three lists is ready, and returns those that are.
+ * Waits until a descriptor of three lists is ready, and returns the ready ones.
  *
  * @remarks
- * It blocks the thread, as the call of the system does. Timers, promises and the runtime's signal handlers
- * run when the event loop turns again: in a loop that only waits, never. A signal does not end the wait, which
- * goes on with what is left of the time; a `SignalFd` among the readers does.
- * Regular files are always ready. Whatever `fileno()` does to the lists, what counts is what was
- * found in them while they were read, once, from the front. They are never written to.
+ * It blocks the thread, as the system call does. Timers, promises and the runtime's signal handlers run when the
+ * event loop runs again, which is never in a loop that only waits. A signal does not end the wait, which continues
+ * with the remaining time; a `SignalFd` among the readers does. Regular files are always ready. Each list is read
+ * once, from the front, and never changed; changes that a `fileno()` makes to it while it is read count.
  *
- * @param readers - Wait until these can be read: data, a connection to accept, or the end of stream.
- * @param writers - Wait until these can be written to, or their connect has come to its end.
- * @param exceptional - Wait for what poll(2) calls priority: urgent data of TCP.
- * @param timeoutMs - Milliseconds from 0 up, fractions count; 0 does not wait, `undefined` waits for
- * ever.
- * @param kernel - The kernel to call; by default the one of this thread.
- * @returns Three new arrays with the very objects that were passed in and are ready, in their order.
- * All are empty when the time was up.
+ * @param readers - Wait until these can be read: data, a connection to accept, or the end of the stream.
+ * @param writers - Wait until these can be written to, or their connect has finished.
+ * @param exceptional - Wait for conditions that poll(2) calls priority, such as urgent data of TCP.
+ * @param timeoutMs - Milliseconds from 0 up, fractions count; 0 does not wait, `undefined` means no timeout.
+ * @param kernel - The kernel to call. Default: the kernel of this thread.
+ * @returns Three new arrays with the objects that were passed in and are ready, in their order. All are empty
+ * after a timeout.
  * @throws RangeError `ERR_FD_TOO_LARGE` for a descriptor of 1024 or above; TypeError or RangeError
- * `ERR_INVALID_FD` for what is no descriptor; TypeError or RangeError `ERR_INVALID_TIMEOUT` for a timeout
- * that is no number, negative, NaN or beyond range; TypeError `ERR_INVALID_OPTION` for the kernel; SysError `EBADF` for one that is closed, which it names.
+ * `ERR_INVALID_FD` for a value that is no descriptor; TypeError or RangeError `ERR_INVALID_TIMEOUT` for a timeout
+ * that is no number, negative, NaN or out of range; TypeError `ERR_INVALID_OPTION` for the kernel; SysError `EBADF`
+ * with the number of a descriptor that is closed.
  * @example
  * ```ts
  * const [readable] = select([socket], [], [], 1000);
- * if (readable.length === 0) console.log("nothing came within a second");
+ * if (readable.length === 0) console.log("no data within a second");
  * ```
  * Source: select(2).
  */
@@ -49,7 +48,7 @@ export function select<
 ): [readers: R[], writers: W[], exceptional: X[]] {
   checkKernel(kernel);
   const timeout = naturalTimeoutOf(timeoutMs);
-  // Every fileno() is called before the sets are touched: it may be anyone's code.
+  // Every fileno() is called before the sets are filled, because it may run any code.
   const asked = [watched(readers), watched(writers), watched(exceptional)] as const;
   const sets = new SelectSets(kernel);
   for (const { fd } of asked[0]) sets.add(READERS, fd);
@@ -57,8 +56,8 @@ export function select<
   for (const { fd } of asked[2]) sets.add(EXCEPTIONAL, fd);
 
   const found = sets.wait(timeout);
-  // The kernel does not look at bits above the highest descriptor that the process has had, and leaves
-  // them as they were: closed, and yet ready to all appearance. Only the count tells.
+  // The kernel ignores bits above the highest descriptor that the process has had, and leaves them set, so that
+  // closed descriptors look ready. Only the count shows it.
   if (found === -ERRNO.EBADF || (found >= 0 && found !== sets.countReady())) {
     const fd = sets.findClosed();
     throw new SysError("select", ERRNO.EBADF, { fd: fd < 0 ? undefined : fd });

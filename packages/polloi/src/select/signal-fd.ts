@@ -13,15 +13,15 @@ import { SignalRoutes } from "../sys/signal-routes.ts";
 /** The name of a signal, as signal(7) spells it: `"SIGINT"`. */
 export type SignalName = `SIG${string}`;
 
-/** How to make a {@link SignalFd}. */
+/** Options of a {@link SignalFd}. */
 export interface SignalFdOptions {
-  /** The kernel to call; by default the one of this thread. */
+  /** The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
 }
 
 const NUMBERS = constants.signals as Readonly<Record<string, number | undefined>>;
 
-/** Signals that cannot be handled, or that an instruction would raise again as soon as its handler returns. */
+/** Signals that cannot be handled, or that are raised again as soon as their handler returns. */
 const REFUSED: readonly string[] = [
   "SIGKILL",
   "SIGSTOP",
@@ -35,21 +35,19 @@ const REFUSED: readonly string[] = [
 let routes: SignalRoutes | undefined;
 
 /**
- * A descriptor that is readable when a signal has come, for a loop that blocks its thread.
+ * A descriptor that is readable when a signal has been received, for a loop that blocks its thread.
  *
  * @remarks
- * The runtime calls its own handlers of signals (`process.on("SIGINT", ...)`) in its event loop, so never in a
- * loop that waits with `select`, `Poll`, `Epoll`, a selector or `reactor.run()`. Put a `SignalFd` among what
- * such a loop waits for. Ctrl-C then ends the loop, and `finally` and `using` clean up, as `KeyboardInterrupt`
- * has them do in Python.
+ * The runtime calls its handlers of signals (`process.on("SIGINT", ...)`) in its event loop, and so never in a
+ * loop that waits with `select`, `Poll`, `Epoll`, a selector or `reactor.run()`. Such a loop can wait for a
+ * `SignalFd`. Ctrl-C then ends the loop, and `finally` and `using` clean up, as with `KeyboardInterrupt` in Python.
  *
- * While it is open, the signals are its own: they neither end the process nor reach the runtime's handlers.
- * Once it is closed, they go where they went before. One that is garbage-collected first is closed then, with a
- * warning of the process. A program whose event loop turns needs none of this and
- * is better served by the runtime's handlers.
+ * While it is open, its signals neither end the process nor reach the runtime's handlers. Closing it restores
+ * their previous effect. A `SignalFd` that is garbage-collected first is closed then, with a warning of the
+ * process. A program whose event loop runs does not need it, and should use the runtime's handlers.
  *
- * It is a pipe, to which a signal handler writes; a signalfd(2) would need the signal blocked in every thread
- * of the runtime.
+ * It is a pipe, to which a signal handler writes. A signalfd(2) would require that the signal is blocked in every
+ * thread of the runtime.
  *
  * @example
  * ```ts
@@ -79,11 +77,11 @@ export class SignalFd implements HasFileno, Disposable {
   readonly #guarded: object;
 
   /**
-   * @param signals - The names of the signals to receive: at least one. None may be another's, in this
-   * thread, and no fault such as SIGSEGV.
-   * @throws TypeError or RangeError `ERR_INVALID_OPTION` for what is not the name of a signal that can be
+   * @param signals - The names of the signals to receive: at least one. Signals of another `SignalFd` of this
+   * thread, and faults such as SIGSEGV, are not allowed.
+   * @throws TypeError or RangeError `ERR_INVALID_OPTION` for a value that is not the name of a signal that can be
    * received; TypeError `ERR_ALREADY_REGISTERED` for a signal of another `SignalFd`; SysError `EMFILE`,
-   * `ENFILE`, and `EACCES` where the system allows no code to be made at run time.
+   * `ENFILE`, and `EACCES` where the system does not allow code to be generated at run time.
    */
   constructor(signals: Iterable<SignalName>, options: SignalFdOptions = {}) {
     const kernel = kernelOf(options, "new SignalFd()");
@@ -121,9 +119,9 @@ export class SignalFd implements HasFileno, Disposable {
   }
 
   /**
-   * Takes one signal.
+   * Reads one signal.
    *
-   * @returns Its name, or `null` when none has come. Signals are in the order in which they came.
+   * @returns Its name, or `null` when there is none. Signals are returned in the order in which they were received.
    * @throws TypeError `ERR_CLOSED`.
    */
   read(): SignalName | null {
@@ -135,7 +133,7 @@ export class SignalFd implements HasFileno, Disposable {
     return nameOf(scratch.i32[0] as number);
   }
 
-  /** Gives the signals back and closes the descriptor; unregister it before. Safe to call twice. */
+  /** Restores the signals and closes the descriptor; unregister it before. Safe to call twice. */
   close(): void {
     if (this.#reader < 0) return;
     this.#reader = -1;
@@ -148,7 +146,7 @@ export class SignalFd implements HasFileno, Disposable {
   }
 }
 
-/** What gives signals back and closes descriptors, without their owner. */
+/** Restores signals and closes descriptors, without a reference to their owner. */
 function releaseOf(
   { libc }: Kernel,
   signals: readonly number[],

@@ -4,13 +4,13 @@ import { rangeError, show, typeError } from "../base/misuse.ts";
 import { Completion } from "./completion.ts";
 import type { ProvidedBuffers } from "./provided-buffers.ts";
 
-/** How a ring of buffers is made. */
+/** Options of a ring of buffers. */
 export interface BufferRingOptions {
-  /** The number by which submissions name it: 0 to 65,535. Default 0. */
+  /** The group number by which submissions select it: 0 to 65,535. Default 0. */
   readonly group?: number | undefined;
-  /** How many buffers: a power of two from 1 to 32,768. Default 64. */
+  /** The number of buffers: a power of two from 1 to 32,768. Default 64. */
   readonly count?: number | undefined;
-  /** Bytes in each: a power of two from 64 to 1 MiB. Default 4096. */
+  /** The size of each: a power of two from 64 bytes to 1 MiB. Default 4096. */
   readonly bufferBytes?: number | undefined;
 }
 
@@ -20,22 +20,22 @@ export const BUFFER_RING_OPTIONS: NamesOf<BufferRingOptions> = {
   bufferBytes: true,
 };
 
-/** Bytes that were received, in the kernel's choice of a buffer. */
+/** Received bytes, in a buffer that the kernel chose. */
 export interface Received extends Disposable {
-  /** Good until `release`. */
+  /** Valid until `release`. */
   readonly bytes: Uint8Array;
-  /** Where they are, to send them from there. */
+  /** Their address, to send them from there. */
   readonly address: number;
-  /** Gives the buffer back to the kernel. Safe to call twice. */
+  /** Returns the buffer to the kernel. Safe to call twice. */
   release(): void;
 }
 
 /**
- * Buffers that the kernel takes from as bytes arrive, so that a receive that waits needs none.
+ * Buffers from which the kernel chooses when bytes arrive, so that a waiting receive needs none.
  *
  * @remarks
- * Made by `Ring.addBuffers`. When all are taken, a receive ends with `-ENOBUFS`: release some and ask
- * for it again. Where the kernel can (Linux 6.12) small messages share a buffer.
+ * `Ring.addBuffers` makes it. When all buffers are in use, a receive ends with `-ENOBUFS`: release some and receive
+ * again. From Linux 6.12 on, small messages share a buffer.
  *
  * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING.
  */
@@ -51,27 +51,27 @@ export class BufferRing {
     this.#buffers = buffers;
   }
 
-  /** The number by which submissions name it. */
+  /** The group number by which submissions select it. */
   get group(): number {
     return this.#buffers.group;
   }
 
-  /** Bytes in a buffer. */
+  /** The size of a buffer in bytes. */
   get bufferBytes(): number {
     return this.#buffers.bufferBytes;
   }
 
-  /** How many buffers there are. */
+  /** The number of buffers. */
   get count(): number {
     return this.#buffers.count;
   }
 
   /**
-   * What a completion received.
+   * Returns the bytes that a completion received.
    *
    * @remarks
-   * To be asked once for every completion of this group that {@link Completion.hasBuffer | has a buffer},
-   * in the order in which they came: where a message lies follows from those before it.
+   * Call it once for every completion of this group that {@link Completion.hasBuffer | has a buffer}, in the order
+   * of the completions: the offset of a message in its buffer depends on the messages before it.
    *
    * @throws TypeError `ERR_INVALID_DATA` when it has no buffer.
    */

@@ -3,16 +3,16 @@ import { check } from "../base/sys-error.ts";
 import { IORING_CQE_F_BUFFER, IORING_CQE_F_MORE } from "./constants.ts";
 
 /**
- * What came of a submission.
+ * The completion of an operation.
  *
  * @remarks
- * A result is what the call of the same name would have returned, or `-errno`. For some, an errno is
- * what was asked for: a timeout that runs out is `-ETIME`, what was cancelled `-ECANCELED`.
+ * The result is the return value of the system call of the same name, or `-errno`. Some operations succeed with an
+ * errno: a timeout that expires completes with `-ETIME`, a cancelled operation with `-ECANCELED`.
  *
  * Source: io_uring(7), "Completion queue entry".
  */
 export class Completion {
-  /** The number that the submission was given. */
+  /** The tag of the submission. */
   readonly tag: number;
   /** `>= 0`, or `-errno`. */
   readonly result: number;
@@ -26,21 +26,21 @@ export class Completion {
     this.flags = flags;
   }
 
-  /** Whether the submission goes on, and more completions will come of it. */
+  /** Whether the operation goes on, and more completions follow. */
   get more(): boolean {
     return (this.flags & IORING_CQE_F_MORE) !== 0;
   }
 
-  /** Whether its bytes are in a buffer of a `BufferRing`, to be taken from there. */
+  /** Whether its bytes are in a buffer of a `BufferRing`. */
   get hasBuffer(): boolean {
     return (this.flags & IORING_CQE_F_BUFFER) !== 0;
   }
 
   /**
-   * The result, if it is one.
+   * Returns the result, or throws if the operation failed.
    *
    * @param syscall - The name of the call, for the error.
-   * @throws SysError with the code that the kernel gave.
+   * @throws SysError with the code of the failure.
    */
   check(syscall: string): number {
     stringOf(syscall, "the name of a call");

@@ -1,6 +1,6 @@
 import type { Arena } from "../sys/arena.ts";
 
-/** Where the kernel put the pieces of the completion queue, in bytes from the start of the rings. */
+/** The layout of the completion queue, in bytes from the start of the rings. */
 export interface CompletionOffsets {
   readonly head: number;
   readonly tail: number;
@@ -13,15 +13,15 @@ export interface CompletionOffsets {
 const WORDS = 4;
 
 /**
- * The queue in which the kernel tells what came to its end.
+ * The queue of completions from the kernel.
  *
  * ```text
  *   | tag.lo | tag.hi | result | flags |    16 bytes
  * ```
  *
  * @remarks
- * The kernel moves the tail, the reader moves the head. Both are read and written with `Atomics`, which
- * keeps the compiler from moving the entries' loads before the tail's; the entries are plain loads.
+ * The kernel moves the tail, the reader moves the head. Both are accessed with `Atomics`, so that the compiler
+ * does not move the loads of entries, which are plain, before the load of the tail.
  */
 export class CompletionQueue {
   readonly #words: Uint32Array;
@@ -44,22 +44,22 @@ export class CompletionQueue {
     this.#head = Atomics.load(this.#words, this.#headAt);
   }
 
-  /** How many it has room for. */
+  /** The number of completions that it has room for. */
   get capacity(): number {
     return this.#mask + 1;
   }
 
-  /** How many there are to be read. */
+  /** The number of completions to be read. */
   get length(): number {
     return (Atomics.load(this.#words, this.#tailAt) - this.#head) >>> 0;
   }
 
-  /** Where the next completion is: for {@link tagLow} and its kin. To be asked only when there is one. */
+  /** The index of the next completion, for {@link tagLow} and the like. Only valid when there is one. */
   next(): number {
     return this.#at + (this.#head & this.#mask) * WORDS;
   }
 
-  /** Where the `index`-th completion from the next one on is. */
+  /** The index of the `index`-th completion after the next one. */
   peek(index: number): number {
     return this.#at + ((this.#head + index) & this.#mask) * WORDS;
   }
@@ -72,7 +72,7 @@ export class CompletionQueue {
     return this.#words[at + 1] as number;
   }
 
-  /** What the call would have returned: `>= 0`, or `-errno`. */
+  /** The result, as the call would return it: `>= 0`, or `-errno`. */
   result(at: number): number {
     return this.#results[at + 2] as number;
   }
@@ -82,22 +82,22 @@ export class CompletionQueue {
     return this.#words[at + 3] as number;
   }
 
-  /** Replaces the upper half of a completion's tag: whoever read it ahead of its turn marks it so. */
+  /** Replaces the upper half of a tag, to mark a completion that was handled ahead of its turn. */
   retag(at: number, high: number): void {
     this.#words[at + 1] = high;
   }
 
-  /** The next completion was read. The kernel may use its place after {@link publish}. */
+  /** Removes the next completion. The kernel may reuse its entry after {@link publish}. */
   skip(): void {
     this.#head = (this.#head + 1) >>> 0;
   }
 
-  /** Gives the places of what was read back to the kernel. */
+  /** Returns the entries of removed completions to the kernel. */
   publish(): void {
     Atomics.store(this.#words, this.#headAt, this.#head);
   }
 
-  /** Whether completions are signalled on the ring's eventfd. */
+  /** Enables or disables the signals of the ring's eventfd. */
   setSignalling(signalling: boolean): void {
     Atomics.store(this.#words, this.#flagsAt, signalling ? 0 : 1);
   }

@@ -18,7 +18,7 @@ export const IORING_FEAT_CQE_SKIP = 0x0800;
 export const IORING_OFF_SQ_RING = 0;
 export const IORING_OFF_SQES = 0x1000_0000;
 
-// Bits that the kernel and its caller show each other in the rings.
+// Bits in the rings, set by the kernel or by its caller.
 export const IORING_SQ_CQ_OVERFLOW = 0x2;
 export const IORING_SQ_TASKRUN = 0x4;
 export const IORING_CQ_EVENTFD_DISABLED = 0x1;
@@ -32,10 +32,10 @@ export const IORING_REGISTER_EVENTFD = 4;
 export const IORING_REGISTER_PBUF_RING = 22;
 export const IORING_UNREGISTER_PBUF_RING = 23;
 export const IORING_REGISTER_SYNC_CANCEL = 24;
-/** A buffer is used up bit by bit, by one receive after another. Linux 6.12. */
+/** A buffer is consumed incrementally, by one receive after another. Linux 6.12. */
 export const IOU_PBUF_RING_INC = 2;
 
-/** What a submission asks for. */
+/** The operation of a submission. */
 export const IORING_OP = {
   NOP: 0,
   FSYNC: 3,
@@ -81,6 +81,6 @@ export const IORING_FSYNC_DATASYNC = 1;
 export const IORING_CQE_F_BUFFER = 0x1;
 export const IORING_CQE_F_MORE = 0x2;
 export const IORING_CQE_F_SOCK_NONEMPTY = 0x4;
-/** The buffer is not used up: more will come in it. */
+/** The buffer is not consumed completely; further receives use the rest. */
 export const IORING_CQE_F_BUF_MORE = 0x10;
 export const IORING_CQE_BUFFER_SHIFT = 16;

@@ -1,5 +1,5 @@
 /**
- * `polloi/uring`: the ring itself, for files, timeouts and sockets.
+ * `polloi/uring`: an io_uring, for files, timeouts and sockets.
  *
  * @module
  */

@@ -2,11 +2,10 @@ import { integerOf } from "../base/argument.ts";
 import { printAs } from "../base/inspect.ts";
 
 /**
- * Memory at an address that the kernel can be told: where a ring reads from and writes into.
+ * Memory at a fixed address, which the operations of a ring read and write.
  *
  * @remarks
- * Made by `Ring.map`, and the ring's: once the ring is closed its bytes are nobody's, and may be used
- * for something else.
+ * `Ring.map` makes it, and the ring owns it. Once the ring is closed, the memory may be reused for other purposes.
  *
  * @example
  * ```ts
@@ -33,11 +32,11 @@ export class Mapped {
   }
 
   /**
-   * A part of it, which is the same memory.
+   * Returns a part of it, which shares the memory.
    *
    * @param offset - The first byte of the part.
-   * @param length - How many bytes; by default all that follow.
-   * @throws RangeError `ERR_INVALID_LENGTH` when it is not all within, TypeError when they are no integers.
+   * @param length - The number of bytes. Default: all that follow.
+   * @throws RangeError `ERR_INVALID_LENGTH` when the part is out of range, TypeError when these are no integers.
    */
   part(offset: number, length?: number): Mapped {
     const start = integerOf(offset, "an offset", [0, this.bytes.length], "ERR_INVALID_LENGTH");

@@ -10,47 +10,47 @@ import {
 } from "./constants.ts";
 import type { RawRing } from "./raw-ring.ts";
 
-/** How a ring of buffers is made. */
+/** The sizes of a ring of buffers. */
 export interface ProvidedBuffersOptions {
-  /** The number by which submissions name it: 0 to 65,535. */
+  /** The group number by which submissions select it: 0 to 65,535. */
   readonly group: number;
-  /** Bytes in a buffer: a power of two. */
+  /** The size of a buffer in bytes: a power of two. */
   readonly bufferBytes: number;
-  /** The most buffers that it may have: a power of two, at most 32,768. */
+  /** The most buffers: a power of two, at most 32,768. */
   readonly maxBuffers: number;
-  /** How many it has at first; {@link ProvidedBuffers.grow} doubles them. */
+  /** The initial number of buffers; {@link ProvidedBuffers.grow} doubles it. */
   readonly firstBuffers: number;
 }
 
-/** Words of 32 bits, and of 16, in an entry: address, length, number of the buffer. */
+/** The number of 32-bit and of 16-bit words in an entry: address, length, number of the buffer. */
 export const WORDS = 4;
 export const HALVES = 8;
 export const AT_NUMBER = 6;
-/** The tail lives in the padding of the first entry. */
+/** The tail is in the padding of the first entry. */
 export const AT_TAIL = 7;
 
 /**
- * Memory that the kernel receives into, a buffer taken for each receive when its bytes are there and not
- * before, so that ten thousand idle connections need none.
+ * Memory for receives. The kernel takes a buffer when bytes have arrived and not before, so that ten thousand idle
+ * connections need none.
  *
  * ```text
  *   ring    [ address | length | number | - ] [ ... ] ...   the kernel takes from the head,
- *   memory  [ buffer 0 ][ buffer 1 ][ buffer 2 ] ...         buffers come back at the tail
+ *   memory  [ buffer 0 ][ buffer 1 ][ buffer 2 ] ...         buffers return at the tail
  * ```
  *
  * @remarks
- * Where the kernel can (Linux 6.12), a buffer is used up *incrementally*: small messages lie in it side
- * by side, and a large one gets all of it. Who reads it holds it ({@link hold}); it goes back to the
- * kernel when it is used up and held by nobody.
+ * From Linux 6.12 on, a buffer is consumed *incrementally*: small messages share it, and a large one gets all of it.
+ * Buffers are reference-counted ({@link hold}, {@link drop}). A buffer returns to the kernel when it is consumed and
+ * its count is 0.
  *
  * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING; io_uring_setup_buf_ring(3).
  */
 export class ProvidedBuffers {
-  /** All of its buffers, one behind another. */
+  /** All buffers, one after another. */
   readonly memory: Arena;
   readonly bufferBytes: number;
   readonly group: number;
-  /** Whether buffers are used up bit by bit. */
+  /** Whether buffers are consumed incrementally. */
   readonly incremental: boolean;
   readonly #kernel: Kernel;
   readonly #ring: RawRing;
@@ -58,13 +58,13 @@ export class ProvidedBuffers {
   readonly #halves: Uint16Array;
   readonly #mask: number;
   readonly #shift: number;
-  /** How far each buffer is used up. */
+  /** The number of bytes of each buffer that are consumed. */
   readonly #used: Uint32Array;
-  /** By how many it is held: one more while the kernel may still receive into it. */
+  /** The reference count of each buffer, which includes the kernel while it may still receive into it. */
   readonly #holders: Uint16Array;
   #tail = 0;
   #count = 0;
-  /** How many the kernel may receive into, by what was taken so far. */
+  /** The number of buffers that the kernel may receive into, according to the completions so far. */
   #ready = 0;
   #returned = false;
 
@@ -92,7 +92,7 @@ export class ProvidedBuffers {
   /**
    * Registers a ring of buffers.
    *
-   * @returns It, or `-errno`: EINVAL where the kernel has none (before Linux 5.19), ENOMEM, EEXIST.
+   * @returns The buffers, or `-errno`: EINVAL where the kernel has no such rings (before Linux 5.19), ENOMEM, EEXIST.
    * @throws SysError `ENOMEM` when there is no memory for the buffers.
    */
   static register(
@@ -123,17 +123,17 @@ export class ProvidedBuffers {
     return buffers;
   }
 
-  /** How many buffers there are, in the ring and held. */
+  /** The number of buffers, in the ring and held. */
   get count(): number {
     return this.#count;
   }
 
-  /** How many there are to receive into, by what was taken so far. */
+  /** The number of buffers to receive into, according to the completions so far. */
   get ready(): number {
     return this.#ready;
   }
 
-  /** How often buffers are held, by whoever reads or sends from them: 0 when all of them have come back. */
+  /** The number of references by readers and senders: 0 when all buffers have been returned. */
   get held(): number {
     let holders = 0;
     for (let number = 0; number < this.#count; number++) holders += this.#holders[number] as number;
@@ -141,17 +141,18 @@ export class ProvidedBuffers {
   }
 
   /**
-   * The place in {@link memory} of what a completion received, and the first to hold its buffer.
+   * Returns the offset in {@link memory} of the bytes that a completion received, and holds their buffer. To be
+   * called for every completion, in order.
    *
-   * @param flags - The completion's, with IORING_CQE_F_BUFFER.
-   * @param length - How much was received. To be asked for every completion, in their order.
+   * @param flags - The flags of the completion, with IORING_CQE_F_BUFFER.
+   * @param length - The number of bytes that were received.
    */
   take(flags: number, length: number): number {
     const number = flags >>> IORING_CQE_BUFFER_SHIFT;
     const used = this.#used[number] as number;
     const offset = (number << this.#shift) + used;
     this.#used[number] = used + length;
-    // The kernel's hold becomes the reader's when the buffer is used up.
+    // The kernel's reference becomes the reader's when the buffer is consumed.
     if ((flags & IORING_CQE_F_BUF_MORE) !== 0) {
       this.#holders[number] = (this.#holders[number] as number) + 1;
     } else {
@@ -160,36 +161,36 @@ export class ProvidedBuffers {
     return offset;
   }
 
-  /** The buffer that has the byte at `offset` of {@link memory}. */
+  /** The number of the buffer that contains `offset` of {@link memory}. */
   numberAt(offset: number): number {
     return offset >>> this.#shift;
   }
 
-  /** One more holds the buffer. */
+  /** Adds a reference to a buffer. */
   hold(number: number): void {
     this.#holders[number] = (this.#holders[number] as number) + 1;
   }
 
-  /** One less does. The last one gives it back; the kernel sees it after {@link publish}. */
+  /** Drops a reference. Without references, the buffer returns to the kernel at the next {@link publish}. */
   drop(number: number): void {
     const holders = (this.#holders[number] as number) - 1;
     this.#holders[number] = holders;
     if (holders === 0) this.#give(number);
   }
 
-  /** Shows the kernel the buffers that came back. */
+  /** Makes returned buffers visible to the kernel. */
   publish(): void {
     if (!this.#returned) return;
     Atomics.store(this.#halves, AT_TAIL, this.#tail & 0xffff);
     this.#returned = false;
   }
 
-  /** Doubles the buffers, up to the most there may be. */
+  /** Doubles the number of buffers, up to the most allowed. */
   grow(): void {
     this.#add(Math.min(this.#count, this.#mask + 1 - this.#count));
   }
 
-  /** Takes the buffers from the kernel. To be called when nothing receives into them any more. */
+  /** Unregisters the buffers. No receive may be in flight. */
   close(): void {
     const { arenas } = this.#kernel;
     if (this.#ring.fileno() >= 0) this.#call(IORING_UNREGISTER_PBUF_RING, 0, 0, 0);

@@ -30,13 +30,13 @@ import { SubmissionQueue } from "./submissions.ts";
 
 const UNASKED: number = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
 
-/** How large a ring is to be. */
+/** The sizes of a ring. */
 export interface RingOptions {
-  /** Places for submissions: 1 to 32,768, rounded up to a power of two. Default 1024. */
+  /** The capacity of the submission queue: 1 to 32,768, rounded up to a power of two. Default 1024. */
   readonly entries?: number;
-  /** Places for completions, likewise, up to 65,536. Default: eight times `entries`. */
+  /** The capacity of the completion queue, likewise, up to 65,536. Default: eight times `entries`. */
   readonly completionEntries?: number;
-  /** The kernel to call; by default the one of this thread. */
+  /** The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
 }
 
@@ -63,35 +63,35 @@ export const SQ = { head: 0, tail: 1, mask: 2, flags: 4, array: 6 } as const;
 export const CQ = { head: 0, tail: 1, mask: 2, entries: 5, flags: 6 } as const;
 export const SUBMISSION_BYTES = 64;
 export const COMPLETION_BYTES = 16;
-/** How often everything is cancelled at most, while there is still something to be tried. */
+/** The most cancellations of everything, while operations are still about to be retried. */
 const MAX_CANCELS = 64;
-/** How often io_uring_register is called at most for the same thing, when signals interrupt it. */
+/** The most calls of io_uring_register for one operation, when signals interrupt it. */
 const MAX_REGISTERS = 100;
 /** More completions than any ring has. */
 const MOST_WANTED = 1 << 20;
 
-/** In the page of arguments: `struct io_uring_getevents_arg`, the timespec it points to, and the rest. */
+/** Offsets in the page of arguments: `struct io_uring_getevents_arg`, the timespec it points to, and others. */
 const AT_ARGUMENT = 0;
 const ARGUMENT_BYTES = 24;
 const AT_TIME = 32;
 const AT_REGISTER = 64;
 const AT_PAUSE = 192;
 
-/** Failures that pass: a signal, or a moment without memory or room. */
-const PASSING: readonly number[] = [-ERRNO.EINTR, -ERRNO.EAGAIN, -ERRNO.EBUSY, -ERRNO.ENOMEM];
-/** A call that has failed for so long, and has not succeeded since, fails for good. */
-const PATIENCE_MS = 1000;
-/** Between two tries, and twice as long each time, up to the longest. */
+/** Temporary failures: a signal, or a lack of memory or room. */
+const TEMPORARY: readonly number[] = [-ERRNO.EINTR, -ERRNO.EAGAIN, -ERRNO.EBUSY, -ERRNO.ENOMEM];
+/** A call that keeps failing for this long fails permanently. */
+const MAX_FAILING_MS = 1000;
+/** The pause before a retry, doubled each time up to the longest. */
 const FIRST_PAUSE_MS = 0.05;
 const LONGEST_PAUSE_MS = 10;
-/** More waits than signals can end within {@link PATIENCE_MS}. */
+/** More waits than signals can end within {@link MAX_FAILING_MS}. */
 const MANY_SIGNALS = 10_000;
 
 /**
- * An io_uring: two queues in memory that this thread and the kernel share, and the call between them.
+ * The queues of an io_uring, in memory that this thread and the kernel share, and its system calls.
  *
  * @remarks
- * It belongs to the thread that made it, and nothing happens outside of {@link RawRing.enter}
+ * It belongs to the thread that made it, and nothing completes outside of {@link RawRing.enter}
  * (IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_DEFER_TASKRUN): Linux 6.1.
  *
  * Source: io_uring(7), io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
@@ -106,13 +106,13 @@ export class RawRing implements Disposable {
   readonly #entries: Arena;
   readonly #arguments: Arena;
   #fd: number;
-  /** Calls that have failed since the last one that did not, and when the first of them did. */
+  /** The number of failed calls since the last success, and the time of the first of them. */
   #failures = 0;
   #failingSince = 0;
   #isInterruptedForGood = false;
 
   /**
-   * @throws SysError of io_uring_setup: `EPERM` where it is forbidden, `ENOSYS` where there is none,
+   * @throws SysError of io_uring_setup: `EPERM` where io_uring is forbidden, `ENOSYS` where the kernel has none,
    * `EINVAL` where it lacks a feature, `ENOMEM`, `EMFILE`.
    */
   constructor(options: RingOptions = {}) {
@@ -154,7 +154,7 @@ export class RawRing implements Disposable {
       this.#arguments = arenas.map(PAGE_SIZE);
     } catch (error) {
       libc.close(fd);
-      // Its file stays open for as long as anything of it is mapped.
+      // The file stays open until its memory is unmapped.
       for (const arena of mapped) arenas.release(arena);
       throw error;
     }
@@ -188,31 +188,31 @@ export class RawRing implements Disposable {
   }
 
   /**
-   * Whether the kernel has work that it does, or completions that it shows, when it is entered next. After
-   * an `enter` that waited it may say so for nothing; after one that did not, only if it is so.
+   * Whether the kernel has work or completions for the next call of `enter`. After an `enter` that waited it may be
+   * true without need; after one that did not wait it is exact.
    */
   get hasWork(): boolean {
     return (this.submissions.flags & UNASKED) !== 0;
   }
 
   /**
-   * Hands over all that was pushed, and neither waits nor completes anything that needs this thread.
+   * Passes all pushed submissions to the kernel. It does not wait, and completes nothing that needs this thread.
    *
-   * @returns How many submissions the kernel took, or `-errno` when it goes on refusing them.
+   * @returns The number of submissions that the kernel took, or `-errno` when it keeps refusing them.
    */
   submit(): number {
     return this.#enterNow(0);
   }
 
   /**
-   * Hands over all that was pushed, lets the kernel do what has become possible, and waits.
+   * Passes all pushed submissions to the kernel, processes deferred work, and waits.
    *
    * @remarks
-   * A call that fails for want of memory or room is made again, with pauses, for a second.
+   * A call that fails for lack of memory or room is repeated, with pauses, for a second.
    *
-   * @param wanted - Returns as soon as so many completions are there; 0 does not wait.
-   * @param timeoutMs - The longest to wait, -1 for ever; fractions count.
-   * @returns `>= 0`; or `-errno`: ETIME when the time ran out, EINTR when a signal came; see
+   * @param wanted - The number of completions to wait for; 0 does not wait.
+   * @param timeoutMs - The longest wait, -1 without limit; fractions count.
+   * @returns `>= 0`; or `-errno`: ETIME after a timeout, EINTR after a signal; see
    * {@link RawRing.isWaitOver}.
    */
   enter(wanted: number, timeoutMs: number): number {
@@ -221,12 +221,12 @@ export class RawRing implements Disposable {
       const result = this.#enterOnce(wanted, timeoutMs);
       if (result >= 0 || result === -ERRNO.ETIME) this.#failures = 0;
       else if (result === -ERRNO.EINTR) this.#noteInterruption();
-      else if (this.#mayPass(result)) continue;
+      else if (this.#mayRetry(result)) continue;
       return result;
     }
   }
 
-  /** Whether a result of {@link RawRing.enter} says no more than that a wait is over. Any other `-errno` is for good. */
+  /** Whether a result of {@link RawRing.enter} only reports that a wait is over. Any other `-errno` is permanent. */
   isWaitOver(result: number): boolean {
     return result === -ERRNO.ETIME || (result === -ERRNO.EINTR && !this.#isInterruptedForGood);
   }
@@ -245,18 +245,18 @@ export class RawRing implements Disposable {
     }
   }
 
-  /** Has the kernel count up the eventfd `fd` when completions come, or could. */
+  /** Registers the eventfd `fd`, which the kernel increments when there are completions or work. */
   signal(fd: number): number {
     this.#arguments.i32[AT_REGISTER >> 2] = fd;
     return this.register(IORING_REGISTER_EVENTFD, this.#arguments.address + AT_REGISTER, 1);
   }
 
   /**
-   * Ends all that is in flight. Each operation still has its completion.
+   * Cancels all operations in flight. Each still has its completion.
    *
    * @remarks
-   * If nobody does it, a worker of the kernel's does, some time after the ring was closed: a port that
-   * is listened on would stay taken meanwhile, and memory in use.
+   * Otherwise a worker of the kernel cancels them some time after the ring is closed. Until then, the port of a
+   * listener and the memory of a receive stay in use.
    */
   cancelAll(): void {
     const memory = this.#arguments;
@@ -268,18 +268,18 @@ export class RawRing implements Disposable {
     memory.i32.fill(-1, at + 4, at + 8);
     this.submissions.publish();
     for (let tries = 0; tries < MAX_CANCELS; tries++) {
-      // What is about to be tried again is not found, and is found the next time if it waits then.
+      // An operation that is about to be retried is not found. It is found the next time, if it waits then.
       const quiet =
         this.submissions.pending === 0 && (this.submissions.flags & IORING_SQ_TASKRUN) === 0;
       const result = this.register(IORING_REGISTER_SYNC_CANCEL, memory.address + AT_REGISTER, 1);
-      // Newer kernels complete twenty at a time unless more are wanted, and each cancel looks at all the others.
+      // Newer kernels complete twenty at a time unless more are wanted, and each cancellation examines all others.
       const entered = this.enter(MOST_WANTED, 0);
       if (quiet && (result >= 0 || result === -ERRNO.ENOENT)) return;
       if (entered < 0 && !this.isWaitOver(entered)) return;
     }
   }
 
-  /** Cancels everything and gives the ring back. Safe to call twice. */
+  /** Cancels everything and releases the ring. Safe to call twice. */
   close(): void {
     const fd = this.#fd;
     if (fd < 0) return;
@@ -303,7 +303,7 @@ export class RawRing implements Disposable {
     return this.#enter(wanted, flags, memory.address + AT_ARGUMENT, ARGUMENT_BYTES);
   }
 
-  /** Does not wait, and so has no reason to leave anything behind. */
+  /** Enters until all submissions are taken, without waiting. */
   #enterNow(flags: number): number {
     const { submissions } = this;
     let taken = 0;
@@ -311,7 +311,7 @@ export class RawRing implements Disposable {
       const before = submissions.pending;
       const result = this.#enter(0, flags, 0, 0);
       if (result < 0 || (result === 0 && before > 0)) {
-        if (this.#mayPass(result < 0 ? result : -ERRNO.EBUSY)) continue;
+        if (this.#mayRetry(result < 0 ? result : -ERRNO.EBUSY)) continue;
         return result < 0 ? result : -ERRNO.EBUSY;
       }
       this.#failures = 0;
@@ -320,26 +320,26 @@ export class RawRing implements Disposable {
     }
   }
 
-  /** A call failed: pauses, and says whether to make it again. The first time that is at once. */
-  #mayPass(result: number): boolean {
-    if (!PASSING.includes(result)) return false;
+  /** A call failed: pauses, except the first time. @returns Whether to repeat the call. */
+  #mayRetry(result: number): boolean {
+    if (!TEMPORARY.includes(result)) return false;
     const now = performance.now();
     if (this.#failures++ === 0) {
       this.#failingSince = now;
       return true;
     }
-    if (now - this.#failingSince > PATIENCE_MS) return false;
+    if (now - this.#failingSince > MAX_FAILING_MS) return false;
     const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (this.#failures - 2), LONGEST_PAUSE_MS);
     this.#arguments.setTimespec(AT_PAUSE, pauseMs);
     this.#kernel.libc.ppoll(0, 0, this.#arguments.address + AT_PAUSE, 0);
     return true;
   }
 
-  /** Looks whether nothing else has come of waits for long, which were interrupted far more often than by signals. */
+  /** Detects a kernel that interrupts every wait, far more often than signals could. */
   #noteInterruption(): void {
     const now = performance.now();
     if (this.#failures++ === 0) this.#failingSince = now;
-    if (now - this.#failingSince <= PATIENCE_MS) return;
+    if (now - this.#failingSince <= MAX_FAILING_MS) return;
     this.#isInterruptedForGood = this.#failures > MANY_SIGNALS;
     if (!this.#isInterruptedForGood) this.#failures = 0;
   }
@@ -358,7 +358,7 @@ export class RawRing implements Disposable {
       argumentBytes,
     );
     if (result > 0) submissions.pending -= result;
-    // What the kernel has announced may not be done, and it does not announce it again.
+    // The announced work may not have been processed, and the kernel does not announce it again.
     if (announced && result < 0 && result !== -ERRNO.ETIME) submissions.restoreTaskRun();
     return result;
   }

@@ -9,20 +9,20 @@ import {
   IOSQE_CQE_SKIP_SUCCESS,
 } from "./constants.ts";
 
-/** Where the kernel put the pieces of the submission queue, in bytes from the start of the rings. */
+/** The layout of the submission queue, in bytes from the start of the rings. */
 export interface SubmissionOffsets {
   readonly head: number;
   readonly tail: number;
   readonly mask: number;
   readonly flags: number;
-  /** The indirection from places in the queue to entries. */
+  /** The indirection from positions in the queue to entries. */
   readonly array: number;
 }
 
 /** Words of 32 bits in one submission. */
 const WORDS = 16;
 
-/** Multishot operations say so in the 16 bits that once were an I/O priority. */
+/** The flag of a multishot operation is in the 16 bits that once were an I/O priority. */
 export const PRIORITY_SHIFT = 16;
 /** The word that limits a multishot receive: `optlen`. */
 export const AT_LIMIT = 11;
@@ -35,7 +35,7 @@ const RECEIVE: number =
 const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
 
 /**
- * The queue in which the kernel is asked for things.
+ * The queue of operations for the kernel.
  *
  * ```text
  *   word  0        1    2, 3     4, 5      6        7            8, 9   10             11      12 .. 15
@@ -44,16 +44,16 @@ const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
  * ```
  *
  * @remarks
- * Entries are plain stores: only the tail is stored with `Atomics`, once for all that were pushed, and
- * nothing is seen by the kernel before {@link RawRing.enter}.
+ * Entries are written with plain stores. Only the tail is stored with `Atomics`, once for all pushed entries, and
+ * the kernel reads nothing before {@link RawRing.enter}.
  *
- * A tag is 64 bits in two halves, which come back with the completion. The memory that an entry points
- * to must stay until then.
+ * A tag is 64 bits in two halves, which the completion returns. The memory that an entry points to must not
+ * change until then.
  */
 export class SubmissionQueue {
-  /** How many were pushed that the kernel has not taken. */
+  /** The number of entries that the kernel has not taken. */
   pending = 0;
-  /** How many were ever pushed, in 32 bits: the number of the last one. */
+  /** The number of entries that were ever pushed, in 32 bits: the number of the last one. */
   pushed = 0;
   readonly #words: Uint32Array;
   readonly #heads: Uint32Array;
@@ -63,7 +63,7 @@ export class SubmissionQueue {
   readonly #makeRoom: () => void;
   #tail: number;
 
-  /** @param makeRoom - Called when it is full: submits, or throws. */
+  /** @param makeRoom - Called when the queue is full: submits, or throws. */
   constructor(rings: Arena, entries: Arena, offsets: SubmissionOffsets, makeRoom: () => void) {
     this.#heads = rings.u32;
     this.#words = entries.u32;
@@ -72,34 +72,33 @@ export class SubmissionQueue {
     this.#flagsAt = offsets.flags >> 2;
     this.#makeRoom = makeRoom;
     this.#tail = Atomics.load(this.#heads, this.#tailAt);
-    // Entries are used in their order, so the indirection is filled in once and for all.
+    // Entries are used in order, so the indirection is written once.
     const array = offsets.array >> 2;
     for (let i = 0; i <= this.#mask; i++) this.#heads[array + i] = i;
   }
 
-  /** How many it has room for. */
+  /** The number of entries that it has room for. */
   get capacity(): number {
     return this.#mask + 1;
   }
 
-  /** How many more can be pushed before the kernel must take some. */
+  /** The number of entries that can be pushed before the kernel must take some. */
   get room(): number {
     return this.#mask + 1 - this.pending;
   }
 
-  /** IORING_SQ_* bits: what the kernel has to say without being asked. */
+  /** IORING_SQ_* bits, which the kernel sets. */
   get flags(): number {
     return Atomics.load(this.#heads, this.#flagsAt);
   }
 
   /**
-   * Takes IORING_SQ_TASKRUN back, before the kernel is entered and does what it announced.
+   * Clears IORING_SQ_TASKRUN, before the kernel is entered and processes the work.
    *
    * @remarks
-   * The kernel takes it back too, but leaves it standing for what it did while it waited: then it would
-   * announce nothing, for ever.
+   * The kernel clears it too, but not for work that it processes while it waits. It would then never set it again.
    *
-   * @returns Whether it was there.
+   * @returns Whether it was set.
    */
   clearTaskRun(): boolean {
     if ((this.flags & IORING_SQ_TASKRUN) === 0) return false;
@@ -107,18 +106,18 @@ export class SubmissionQueue {
     return true;
   }
 
-  /** Puts IORING_SQ_TASKRUN back: the kernel was not entered after all. */
+  /** Sets IORING_SQ_TASKRUN again, when entering the kernel failed. */
   restoreTaskRun(): void {
     Atomics.or(this.#heads, this.#flagsAt, IORING_SQ_TASKRUN);
   }
 
-  /** Shows the kernel what was pushed. */
+  /** Makes the pushed entries visible to the kernel. */
   publish(): void {
     Atomics.store(this.#heads, this.#tailAt, this.#tail);
   }
 
   /**
-   * Pushes any submission, word by word as drawn above.
+   * Pushes any entry, with the words of the drawing above.
    *
    * @throws SysError `EBUSY` when the queue is full and the kernel takes nothing.
    */
@@ -152,8 +151,7 @@ export class SubmissionQueue {
   }
 
   /**
-   * Has the submission that was pushed last use the file's own position: an offset of 64 bits of ones,
-   * which no number is.
+   * Makes the last entry use the file's own position: an offset of 64 one bits, which no number represents.
    */
   usePosition(): void {
     const at = ((this.#tail - 1) & this.#mask) * WORDS;
@@ -171,9 +169,10 @@ export class SubmissionQueue {
   }
 
   /**
-   * Receives into the buffers of `group` until cancelled, or until IORING_CQE_F_MORE is missing.
+   * Receives into the buffers of `group` until cancelled, or until a completion lacks IORING_CQE_F_MORE.
    *
-   * @param limitBytes - After how many bytes it ends; 0 for no limit. Linux 6.17; before it any other is EINVAL.
+   * @param limitBytes - The number of bytes after which it ends; 0 for no limit. Before Linux 6.17, any other value
+   * fails with EINVAL.
    */
   receiveMultishot(
     fd: number,
@@ -186,19 +185,19 @@ export class SubmissionQueue {
     this.#words[((this.#tail - 1) & this.#mask) * WORDS + AT_LIMIT] = limitBytes;
   }
 
-  /** Tells once that `fd` is ready: POLL* bits in the completion's result. */
+  /** Completes once when `fd` is ready, with POLL* bits. */
   poll(fd: number, mask: number, tagLow: number, tagHigh: number): void {
     this.push(IORING_OP.POLL_ADD, fd, 0, 0, 0, mask, tagLow, tagHigh);
   }
 
-  /** Tells each time that something happens to `fd`, until IORING_CQE_F_MORE is missing. */
+  /** Completes for each change of the readiness of `fd`, until a completion lacks IORING_CQE_F_MORE. */
   pollMultishot(fd: number, mask: number, tagLow: number, tagHigh: number): void {
     this.push(IORING_OP.POLL_ADD, fd, 0, 0, IORING_POLL_ADD_MULTI, mask, tagLow, tagHigh);
   }
 
-  /** Cancels what has this tag. Told only if it fails: ENOENT when there is none, with its own tag. */
+  /** Cancels the operation with this tag. Completes, with its own tag, only if it fails: ENOENT when there is none. */
   cancel(tagLow: number, tagHigh: number, ownLow: number, ownHigh: number): void {
-    // Written as one number: the upper half times 2^32 would not fit the 53 bits of a sum.
+    // Not through `push`, whose address is one number: a tag may need more than 53 bits.
     if (this.pending > this.#mask) this.#makeRoom();
     const words = this.#words;
     const at = (this.#tail & this.#mask) * WORDS;

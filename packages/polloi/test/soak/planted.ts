@@ -60,8 +60,8 @@ export const PLANTS: readonly Plant[] = [
     patches: [
       {
         file: "uring/raw-ring.js",
-        find: "#mayPass(result) {",
-        replace: "#mayPass(result) { return false;",
+        find: "#mayRetry(result) {",
+        replace: "#mayRetry(result) { return false;",
       },
       {
         file: "uring/raw-ring.js",
@@ -82,8 +82,8 @@ export const PLANTS: readonly Plant[] = [
     patches: [
       {
         file: "uring/raw-ring.js",
-        find: "#mayPass(result) {",
-        replace: "#mayPass(result) { return false;",
+        find: "#mayRetry(result) {",
+        replace: "#mayRetry(result) { return false;",
       },
     ],
   },

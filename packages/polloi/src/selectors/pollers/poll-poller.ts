@@ -93,9 +93,9 @@ export class PollPoller implements Poller {
     let index = this.#cursor < size ? this.#cursor : 0;
     let count = 0;
     for (let looked = 0; looked < size && count < wanted; looked++) {
-      const given = set.givenAt(index);
-      if (given !== 0) {
-        ready.masks[count] = given;
+      const mask = set.returnedAt(index);
+      if (mask !== 0) {
+        ready.masks[count] = mask;
         ready.tags[count] = set.tagAt(index);
         count++;
       }
