@@ -341,8 +341,8 @@ static void serve(enum way way, int result) {
   if (way <= EPOLL_SENDFILE) serve_epoll(way);
   else serve_ring(way);
   double used = processor_time() - before;
-  double told[2] = {used * 1e6 / (double)responses, (double)responses / (now() - began)};
-  if (write(result, told, sizeof told) != sizeof told) fail("write");
+  double figures[2] = {used * 1e6 / (double)responses, (double)responses / (now() - began)};
+  if (write(result, figures, sizeof figures) != sizeof figures) fail("write");
   waitpid(child, NULL, 0);
   exit(0);
 }
@@ -376,16 +376,16 @@ int main(int argc, char **argv) {
       /* Every second round runs in reverse order. */
       enum way way = round % 2 ? WAYS - 1 - i : i;
       int ends[2];
-      double told[2];
+      double figures[2];
       if (pipe(ends) < 0) fail("pipe");
       pid_t child = fork();
       if (child == 0) serve(way, ends[1]);
       close(ends[1]);
-      if (read(ends[0], told, sizeof told) != sizeof told) fail(names[way]);
+      if (read(ends[0], figures, sizeof figures) != sizeof figures) fail(names[way]);
       close(ends[0]);
       waitpid(child, NULL, 0);
-      cost[way][round] = told[0];
-      rate[way][round] = told[1];
+      cost[way][round] = figures[0];
+      rate[way][round] = figures[1];
     }
     for (int way = 0; way < WAYS; way++) ratio[way][round] = cost[way][round] / cost[RING_SENDFILE][round];
   }

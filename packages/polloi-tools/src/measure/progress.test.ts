@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProgressLine, timeLeftText } from "./progress.ts";
 
-test("the time left is what the rest takes at the pace so far, and unknown at first", () => {
+test("the time left is estimated from the time so far, and unknown at first", () => {
   assert.equal(timeLeftText({ elapsedMs: 10_000, share: 0.25 }), "about 30 s left");
   assert.equal(timeLeftText({ elapsedMs: 60_000, share: 0.1 }), "about 9 min left");
   assert.equal(timeLeftText({ elapsedMs: 100, share: 0.5 }), "");
   assert.equal(timeLeftText({ elapsedMs: 10_000, share: 0 }), "");
 });
 
-/** What a run of steps, a second apart, writes. */
+/** The output of a run with a step each second. */
 function written(stream: { isTTY: boolean; columns?: number }, steps: number): string[] {
   const texts: string[] = [];
   let now = 0;
@@ -22,7 +22,7 @@ function written(stream: { isTTY: boolean; columns?: number }, steps: number): s
   return texts;
 }
 
-test("on a terminal one line is written over, never wider than it, and taken away in the end", () => {
+test("on a terminal one line is overwritten, never wider than the terminal, and removed at the end", () => {
   const texts = written({ isTTY: true, columns: 40 }, 8);
   assert.equal(texts.length, 9);
   for (const text of texts) {
@@ -33,7 +33,7 @@ test("on a terminal one line is written over, never wider than it, and taken awa
   assert.equal(texts.at(-1), "\r\u001b[K");
 });
 
-test("elsewhere there is a whole line now and then, without codes", () => {
+test("elsewhere a line is printed every few seconds, without escape sequences", () => {
   const texts = written({ isTTY: false }, 12);
   assert.equal(texts.length, 2);
   for (const text of texts) assert.match(text, /^ *\d+ % {2}about \d+ s left {2}part \d+\n$/);

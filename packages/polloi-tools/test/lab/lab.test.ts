@@ -52,7 +52,7 @@ describe("idle sockets", limits, () => {
     }
   }
 
-  const wrong: [what: string, told: RegExp, wait: Poller["wait"]][] = [
+  const wrong: [what: string, hint: RegExp, wait: Poller["wait"]][] = [
     ["loses a ready socket", /did not report a ready socket/, () => 0],
     [
       "reports an idle socket",
@@ -63,12 +63,12 @@ describe("idle sockets", limits, () => {
       },
     ],
   ];
-  for (const [what, told, wait] of wrong) {
+  for (const [what, hint, wait] of wrong) {
     test(`an engine that ${what} fails`, () => {
       using sockets = new IdleSockets(kernel, { idle: 3, active: 1, pairs: false });
       const poller = { name: "poll", add: () => 0, wait } as unknown as Poller;
       const run = (): void => sockets.chain(poller, 5, { events: 0, waits: 0 });
-      assert.throws(run, (error: { hint?: string }) => told.test(error.hint ?? ""));
+      assert.throws(run, (error: { hint?: string }) => hint.test(error.hint ?? ""));
     });
   }
 

@@ -86,8 +86,8 @@ function look(): Look {
   const behind = (element: Element): Rgb => {
     const svg = element.closest("svg.chart");
     if (svg !== null) {
-      const paper = svg.querySelector("rect");
-      const colour = paper === null ? null : rgb(getComputedStyle(paper).fill);
+      const background = svg.querySelector("rect");
+      const colour = background === null ? null : rgb(getComputedStyle(background).fill);
       if (colour !== null) return colour;
     }
     for (let each: Element | null = element; each !== null; each = each.parentElement) {

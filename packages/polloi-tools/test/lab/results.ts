@@ -1,4 +1,4 @@
-/** Made-up results of the lab, for tests that look at what is told and drawn of them. */
+/** Invented results of the lab, for tests of reports and pages. */
 
 import type { IdleResult } from "../../src/lab/idle.ts";
 import type { ServingCell, ServingResult, ServingSample } from "../../src/lab/serving.ts";
@@ -17,7 +17,7 @@ export const HOST: Host = {
   loadAverage: 0,
 };
 
-/** A sample in which everything went well, a second long: a million messages at a microsecond each. */
+/** A sample of one second without disturbances or errors. */
 export function servingSample(at: number, more: Partial<ServingSample> = {}): ServingSample {
   return {
     round: 1,
@@ -44,7 +44,7 @@ export function servingSample(at: number, more: Partial<ServingSample> = {}): Se
   };
 }
 
-/** A cell with one round for each of these speeds. */
+/** A cell with one round for each of these numbers of messages. */
 export function servingCell(
   name: string,
   at: number,
@@ -86,12 +86,12 @@ export function servingResult(
 
 const SIZES = [1, 10, 100, 1000, 10_000];
 
-/** Three rounds about a value, a little apart. */
+/** Three rounds close to a value. */
 function about(value: number): number[] {
   return [value * 0.96, value, value * 1.03].map(Math.round);
 }
 
-/** A run of `lab models` in which something of everything has happened. */
+/** A run of `lab models` with complete, partial, disturbed and absent cells. */
 export function wholeModels(): ServingResult {
   const speeds: Readonly<Record<string, readonly number[]>> = {
     blocking: [14_000, 14_200, 13_900, 14_100],
@@ -106,7 +106,7 @@ export function wholeModels(): ServingResult {
     SIZES.map((at, i): ServingCell => {
       const speed = all[i];
       if (speed === undefined) {
-        return { name, at, samples: [], absent: { reason: "there is no room", failed: false } };
+        return { name, at, samples: [], absent: { reason: "too little memory", failed: false } };
       }
       const answered = name === "blocking" ? 1 : at;
       return servingCell(name, at, about(speed), {

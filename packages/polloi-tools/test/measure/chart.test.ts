@@ -34,7 +34,7 @@ const drawn: Readonly<Record<string, string>> = {
 };
 
 for (const [name, svg] of Object.entries(drawn)) {
-  test(`${name} gives a document of SVG that is well-formed and names nothing outside of itself`, () => {
+  test(`${name} returns a well-formed SVG document without references to other files`, () => {
     assertWellFormed(svg);
     assert.match(svg, /^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
     const addresses = svg.match(/(?:href|src)="[^"]*"|url\([^)]*\)|https?:[^"]*/g) ?? [];
@@ -42,22 +42,22 @@ for (const [name, svg] of Object.entries(drawn)) {
     assert.deepEqual(outside, []);
   });
 
-  test(`${name} has a rule for the dark for each of its colours`, () => {
+  test(`${name} has a rule for dark mode for each of its colours`, () => {
     const [head = "", body = ""] = svg.split("</style>");
     const colours = [...body.matchAll(/(fill|stroke)="(#[0-9a-f]{6})"/g)];
     assert.ok(colours.length > 0);
     for (const [, what, colour] of colours) {
-      assert.ok(head.includes(`[${what}="${colour}"]`), `${what} ${colour} stays in the dark`);
+      assert.ok(head.includes(`[${what}="${colour}"]`), `${what} ${colour} has no rule`);
     }
   });
 }
 
-test("a chart is the same text each time, whatever was drawn before", () => {
+test("a chart is the same text each time, independent of charts drawn before", () => {
   assert.equal(charts.lineChart(LINES), drawn.lineChart);
   assert.equal(charts.barChart(BARS), drawn.barChart);
 });
 
-test("an engine has the same colour as a line and as a bar, in whatever place it comes", () => {
+test("an engine has the same colour as a line and as a bar, at any position", () => {
   const colour = (svg: string): string | undefined => /stroke="(#0969da)"/.exec(svg)?.[1];
   const alone = charts.lineChart({
     ...LINES,
@@ -69,6 +69,6 @@ test("an engine has the same colour as a line and as a bar, in whatever place it
   assert.match(drawn.barChart as string, /fill="#0969da"/);
 });
 
-test("signs that mean something in XML are written as what they are", () => {
+test("characters with a meaning in XML are escaped", () => {
   assert.match(drawn.lineChart as string, /Cost &lt;of&gt; a wait &amp; more/);
 });
