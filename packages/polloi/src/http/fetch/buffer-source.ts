@@ -1,19 +1,19 @@
-/** The bytes that a program gives for a body: what Web IDL calls a BufferSource. */
+/** Bytes that a program passes as a body: a BufferSource of Web IDL. */
 
-/** Whether a value is memory of this thread only, or a view of such memory. */
+/** Whether a value is an ArrayBuffer or a view of one; memory that is shared between threads is not. */
 export function isOwnBuffer(value: unknown): value is ArrayBufferView<ArrayBuffer> | ArrayBuffer {
   if (ArrayBuffer.isView(value)) return value.buffer instanceof ArrayBuffer;
   return value instanceof ArrayBuffer;
 }
 
-/** Whether it is an ArrayBuffer, of whatever realm. */
+/** Whether it is an ArrayBuffer of any realm. */
 export function isBuffer(value: unknown): value is ArrayBuffer {
   return Object.prototype.toString.call(value) === "[object ArrayBuffer]";
 }
 
 /**
- * The bytes of a view or a buffer, where they lie. There are none when the buffer was detached, or has shrunk so that
- * it does not reach as far: Web IDL has it so, and the constructors of typed arrays throw.
+ * The bytes of a view or a buffer, without a copy. They are empty if the buffer was detached, or has shrunk below the end
+ * of the view: Web IDL requires that, and the constructors of typed arrays throw.
  */
 export function bytesIn(
   source: ArrayBufferView<ArrayBuffer> | ArrayBuffer,
@@ -25,14 +25,14 @@ export function bytesIn(
     : new Uint8Array(source);
 }
 
-/** A copy of those bytes, since what the program does with its own next is no part of a response. */
+/** A copy of those bytes, which the program may change afterwards. */
 export function copyOf(
   source: ArrayBufferView<ArrayBuffer> | ArrayBuffer,
 ): Uint8Array<ArrayBuffer> {
   return bytesIn(source).slice();
 }
 
-/** The length of a DataView whose buffer was detached cannot be read. */
+/** Reading the length of a DataView throws if its buffer was detached. */
 function lengthOf(source: ArrayBufferView | ArrayBuffer): number {
   try {
     return source.byteLength;

@@ -1,7 +1,7 @@
 import { isBuffer } from "./buffer-source.ts";
 import { natives } from "./natives.ts";
 
-/** What is looked at of a response that is none of the runtime's: a ponyfill's, or one of another realm. */
+/** The properties used of a response of another class: a polyfill's, or one of another realm. */
 export interface ForeignResponse {
   readonly status: number;
   readonly headers: object;
@@ -11,15 +11,15 @@ export interface ForeignResponse {
   arrayBuffer?(): Promise<unknown>;
 }
 
-/** What a body is read by. */
+/** The reader of a body. */
 export interface BodySource {
   read(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
   cancel(reason: unknown): Promise<unknown>;
 }
 
 /**
- * Whether a value does what a `Response` does, whatever its class is: it has a status, headers, and a body or a
- * method that reads it.
+ * Whether a value is like a `Response`, whatever its class: it has a status, headers, and a body or a method that reads
+ * it.
  */
 export function isForeignResponse(value: object): value is ForeignResponse {
   const { status, headers } = value as Partial<ForeignResponse>;
@@ -27,7 +27,7 @@ export function isForeignResponse(value: object): value is ForeignResponse {
   return "body" in value || typeof (value as ForeignResponse).arrayBuffer === "function";
 }
 
-/** Its headers, checked and sorted by the runtime's. @throws TypeError when they are none. */
+/** Its headers, as `Headers` of the runtime. @throws TypeError if they are invalid. */
 export function foreignHeaders(given: object): Headers {
   const { Headers } = natives();
   const source = given as {
@@ -44,7 +44,7 @@ export function foreignHeaders(given: object): Headers {
   } else {
     return new Headers(given as Record<string, string>);
   }
-  // Joined by some, which cannot be undone: an Expires has a comma in it.
+  // Some classes join Set-Cookie, which cannot be undone: Expires contains a comma.
   const cookies = source.getSetCookie?.() ?? source.raw?.()["set-cookie"];
   if (cookies === undefined) return new Headers(pairs);
   const others = pairs.filter(([name]) => name.toLowerCase() !== "set-cookie");
@@ -54,7 +54,7 @@ export function foreignHeaders(given: object): Headers {
   ]);
 }
 
-/** Its body, to be read; null when it has none. @throws TypeError when it is no body. */
+/** The reader of its body; null if it has none. @throws TypeError if it is no body. */
 export function foreignBody(response: ForeignResponse): BodySource | null {
   const { body } = response;
   if (body === null) return null;
@@ -63,12 +63,12 @@ export function foreignBody(response: ForeignResponse): BodySource | null {
     if ("getReader" in body) return (body as ReadableStream).getReader();
     if (Symbol.asyncIterator in body) return iterated(body as AsyncIterable<unknown>);
   }
-  // A string, bytes, a form: what the runtime's takes. Bytes of another realm are looked at when they are sent.
+  // A string, bytes or a form, which the runtime's class accepts. Bytes of another realm are checked when they are sent.
   if (ArrayBuffer.isView(body) || isBuffer(body)) return once(Promise.resolve(body));
   return new (natives().Response)(body as string).body?.getReader() ?? null;
 }
 
-/** The body of a ponyfill without streams. */
+/** The body of a polyfill without streams. */
 function wholeBody(response: ForeignResponse): BodySource {
   return once((response.arrayBuffer as () => Promise<unknown>).call(response));
 }

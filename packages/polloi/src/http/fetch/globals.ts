@@ -4,24 +4,23 @@ import { LightResponse, twinOf } from "./light-response.ts";
 import { natives, type RequestInit, standsFor } from "./natives.ts";
 import { rememberingResponse } from "./remembering-response.ts";
 
-/** What stood where something else stands now. */
+/** The globals that were replaced. */
 interface Replaced {
   readonly name: "Request" | "Response" | "fetch";
   readonly by: unknown;
   readonly before: PropertyDescriptor;
 }
 
-/** Servers that need the light ones. */
+/** The number of servers that need the replaced globals. */
 let users = 0;
 let replaced: readonly Replaced[] = [];
 
 /**
- * Puts other classes in the place of the runtime's, so that a `new Response` of the program costs little to make
- * and to send.
+ * Replaces global classes of the runtime, so that a `new Response` of the program is fast to make and to send.
  *
- * @param light - Whether requests are light ones: then `Request` and `fetch` have to be replaced as well, since
- * the runtime's look for the private parts of a real one.
- * @returns what puts them back, when nobody else needs them any more.
+ * @param light - Whether requests are light ones. Then `Request` and `fetch` must be replaced as well, because those of the
+ * runtime access private fields of a real request.
+ * @returns A function that restores them when no other server needs them.
  */
 export function replaceGlobals(light: boolean): () => void {
   users++;
@@ -33,7 +32,7 @@ export function replaceGlobals(light: boolean): () => void {
     users--;
     if (users > 0) return;
     for (const { name, by, before } of replaced) {
-      // What somebody has put there since is theirs.
+      // Another value that was set since is left alone.
       if (globalThis[name] === by) Object.defineProperty(globalThis, name, before);
     }
     replaced = [];
@@ -63,7 +62,7 @@ function replace(name: Replaced["name"], by: unknown): Replaced {
   return { name, by, before };
 }
 
-/** The runtime's Request, which makes of a light one what it can read. */
+/** The runtime's Request, whose constructor accepts a light request as well. */
 function requestClass(): typeof Request {
   const { Request: Native } = natives();
   class Replacement extends Native {

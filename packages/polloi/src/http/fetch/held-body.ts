@@ -1,15 +1,15 @@
 import { Readable } from "node:stream";
 import type { UnderlyingByteSource } from "node:stream/web";
 
-/** Where a stream keeps what it is made of. */
+/** The key under which a stream stores the body that it was made of. */
 const HELD: unique symbol = Symbol("held");
 
 /**
- * A body that is at hand: a string or bytes.
+ * A body that is in memory: a string or bytes.
  *
  * @remarks
- * It may belong to several responses: one that is made of the body of another, as middleware does to set a
- * header, takes over this, and not a stream to be read. It is used once all the same.
+ * Several responses may share it: a response that is made of the body of another one, as middleware does to set a header,
+ * shares this body instead of reading a stream. It can be used once nevertheless.
  */
 export class HeldBody {
   readonly content: string | Uint8Array<ArrayBuffer>;
@@ -20,28 +20,28 @@ export class HeldBody {
     this.content = content;
   }
 
-  /** What a stream is made of, if it was made here and has not been read. */
+  /** The body that a stream was made of, if it was made here and has not been read. */
   static of(stream: unknown): HeldBody | undefined {
     const held = (stream as { [HELD]?: HeldBody } | null)?.[HELD];
     return held === undefined || held.isUsed || held.isLocked ? undefined : held;
   }
 
   get isUsed(): boolean {
-    // A read may wait until the stream has started, and counts from its call on.
+    // A read that waits for the start of the stream counts as well.
     return this.#isUsed || (this.#stream !== undefined && isDisturbed(this.#stream));
   }
 
-  /** Whether the stream of it has a reader. */
+  /** Whether its stream has a reader. */
   get isLocked(): boolean {
     return this.#stream?.locked === true;
   }
 
-  /** Whether the program has the stream of it, and with that may share the body. */
+  /** Whether the program has its stream, and may share the body. */
   get isOut(): boolean {
     return this.#stream !== undefined;
   }
 
-  /** A stream of it, which uses it when it is read. Once the body has been used, the stream is disturbed and locked. */
+  /** A stream of the body. Reading it uses the body. After the body was used, the stream is disturbed and locked. */
   get stream(): ReadableStream {
     if (this.#stream === undefined) {
       this.#stream = Object.defineProperty(this.#makeStream(), HELD, { value: this });
@@ -50,7 +50,7 @@ export class HeldBody {
     return this.#stream;
   }
 
-  /** All of it, for one reader. @throws TypeError when there has been one. */
+  /** The whole body, for one reader. @throws TypeError if it was used. */
   use(): Uint8Array<ArrayBuffer> {
     if (this.isUsed || this.isLocked) {
       throw new TypeError("The body of the response has been read already");
@@ -59,7 +59,7 @@ export class HeldBody {
     return typeof this.content === "string" ? new TextEncoder().encode(this.content) : this.content;
   }
 
-  /** It goes as it is. */
+  /** The body is sent as it is. */
   sent(): void {
     this.#isUsed = true;
     if (this.#stream !== undefined) spend(this.#stream);
@@ -72,7 +72,7 @@ export class HeldBody {
         this.#isUsed = true;
         const { content } = this;
         const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-        // A copy, since whoever gets it may take the memory away.
+        // A copy, because the reader may transfer the memory.
         if (bytes.length > 0) controller.enqueue(bytes === content ? bytes.slice() : bytes);
         controller.close();
         if (bytes.length === 0) controller.byobRequest?.respond(0);
@@ -85,10 +85,10 @@ export class HeldBody {
   }
 }
 
-/** The types of Node's streams say nothing of web streams, which this is for as well. */
+/** The types of Node's streams lack web streams, which this accepts too. */
 const isDisturbed = Readable.isDisturbed as unknown as (stream: ReadableStream) => boolean;
 
-/** Leaves a stream as its reader would that has read all of it: disturbed and locked. */
+/** Makes a stream disturbed and locked, as if a reader had read all of it. */
 export function spend(stream: ReadableStream): void {
   if (!stream.locked) stream.getReader().cancel().catch(ignore);
 }

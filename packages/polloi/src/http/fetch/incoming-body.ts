@@ -2,10 +2,10 @@ import type { UnderlyingByteSource } from "node:stream/web";
 import { typeError } from "../../base/misuse.ts";
 import type { BodyReader, HttpRequest } from "../request.ts";
 
-/** What may wait in a stream for whoever reads it, before the client is slowed down. */
+/** The most unread bytes in a stream before the client is slowed down. */
 const MAX_WAITING = 65_536;
 
-/** The body of a request on its way to a program: all of it at once, or as a stream. */
+/** The body of a request, read completely or as a stream. */
 export class IncomingBody implements BodyReader {
   readonly #request: HttpRequest;
   readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
@@ -19,7 +19,7 @@ export class IncomingBody implements BodyReader {
     this.#request = request;
   }
 
-  /** All of it, in memory of its own. */
+  /** The whole body, in memory of its own. */
   all(): Promise<Uint8Array<ArrayBuffer>> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -29,7 +29,7 @@ export class IncomingBody implements BodyReader {
     });
   }
 
-  /** A stream of it. The client is asked for its body when the stream is, and not before. */
+  /** A stream of the body. It is received when the stream is read, and not before. */
   stream(): ReadableStream<Uint8Array> {
     const source: UnderlyingByteSource = {
       type: "bytes",
@@ -40,7 +40,7 @@ export class IncomingBody implements BodyReader {
         else this.#read();
       },
       cancel: () => {
-        // What still comes goes nowhere.
+        // The rest of the body is discarded.
         this.#isOver = true;
         this.#request.resume();
       },
@@ -50,7 +50,7 @@ export class IncomingBody implements BodyReader {
 
   data(bytes: Uint8Array): void {
     if (this.#isOver) return;
-    // Not `slice`: that of a Buffer is no copy.
+    // Not `slice`, which makes no copy of a Buffer.
     const copy = new Uint8Array(bytes);
     if (this.#controller === undefined) {
       this.#pieces.push(copy);
@@ -66,7 +66,7 @@ export class IncomingBody implements BodyReader {
     this.#resolve?.(joined(this.#pieces));
     if (this.#controller === undefined) return;
     this.#controller.close();
-    // A read into memory of the reader's own waits until it is told that nothing went there.
+    // A pending BYOB read must be answered with 0 bytes.
     this.#controller.byobRequest?.respond(0);
   }
 
@@ -77,7 +77,7 @@ export class IncomingBody implements BodyReader {
     this.#controller?.error(error);
   }
 
-  /** The reply is complete: what is still to come of the body is thrown away. */
+  /** The reply is complete: the rest of the body is discarded. */
   close(): void {
     if (this.#isOver) return;
     this.abort(tooLate());
@@ -101,7 +101,7 @@ function joined(pieces: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuf
   return all;
 }
 
-/** UTF-8 as the Fetch standard reads it: without a mark in front, and with U+FFFD for what is none. */
+/** Decodes UTF-8 as the Fetch standard does: without a byte order mark, and with U+FFFD for invalid bytes. */
 export function textOf(bytes: Uint8Array<ArrayBuffer>): string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;

@@ -2,7 +2,7 @@ import { types } from "node:util";
 import { type HeadersInit, INSPECT, type Inspect, natives } from "./natives.ts";
 
 const NAME = /^[\w!#$%&'*+\-.^`|~]+$/;
-/** What the Fetch standard lets a value have. What HTTP forbids beyond that is refused when it is sent. */
+/** The characters that the Fetch standard allows in a value. HTTP forbids more, which are refused when they are sent. */
 const VALUE = /^[^\0\r\n\u0100-\uffff]*$/;
 
 const NAMES = 0;
@@ -17,22 +17,22 @@ let pairsOf: (headers: LightHeaders) => [string, string][];
 let fix: (headers: LightHeaders) => void;
 
 /**
- * `Headers` that cost little: two lists of strings.
+ * A faster `Headers`: two lists of strings.
  *
  * @remarks
- * Node's own sort, copy and look up through several layers: on Node 20 to go through those of one response
- * takes longer than to parse, answer and send a request. These do what the Fetch standard says, pass for
- * `instanceof Headers`, and are taken wherever those are, since they can be iterated.
+ * Node's own sorts, copies and looks up through several layers: on Node 20, iterating the headers of one response takes
+ * longer than parsing and answering a request. This class follows the Fetch standard, its instances are instances of
+ * `Headers`, and they are accepted wherever headers are, because they are iterable.
  */
 export class LightHeaders {
-  /** In lower case, in the order in which they came. A name may be there twice. */
+  /** The names in lower case, in order. A name may be repeated. */
   readonly #names: string[] = [];
   readonly #values: string[] = [];
   #sorted: [string, string][] | undefined;
-  /** Whether they can be changed no more: the guard "immutable" of the Fetch standard. */
+  /** Whether they are read-only: the guard "immutable" of the Fetch standard. */
   #isFixed = false;
 
-  // A default, so that its length is 0, as the runtime's is.
+  // A default parameter, so that `length` is 0, as of the runtime's constructor.
   constructor(init: HeadersInit = undefined) {
     if (init !== undefined) this.#fill(init);
   }
@@ -83,7 +83,7 @@ export class LightHeaders {
     return this.#values.filter((_, i) => this.#names[i] === "set-cookie");
   }
 
-  // A default, so that its length is 1, as the runtime's is.
+  // A default parameter, so that `length` is 1, as of the runtime's method.
   forEach(
     callback: (value: string, name: string, headers: Headers) => void,
     thisArg: unknown = undefined,
@@ -113,7 +113,7 @@ export class LightHeaders {
     return this.entries();
   }
 
-  /** Sorted by name, and joined but for Set-Cookie. */
+  /** The headers, sorted by name, with repeated ones joined except for Set-Cookie. */
   #pairs(): [string, string][] {
     if (this.#sorted !== undefined) return this.#sorted;
     const joined = new Map<string, string>();
@@ -167,7 +167,7 @@ export class LightHeaders {
         return;
       }
     }
-    // Everything else is converted, or refused, by the runtime.
+    // The runtime converts or refuses everything else.
     for (const [name, value] of new (natives().Headers)(init)) this.#add(name, value);
   }
 
@@ -192,14 +192,14 @@ export class LightHeaders {
   }
 }
 
-/** What goes through headers. What changes on the way is seen, as the standard has it. */
+/** An iterator over headers. It sees changes during the iteration, as the standard requires. */
 class HeadersIterator {
   readonly #headers: LightHeaders;
   readonly #kind: Kind;
   #at = 0;
 
   constructor(headers: LightHeaders, kind: Kind) {
-    // Not what is none: the methods of headers may be called with anything.
+    // The methods may be called with any `this`.
     if (!isOne(headers)) throw new TypeError("Illegal invocation: these are no Headers");
     this.#headers = headers;
     this.#kind = kind;
@@ -226,26 +226,26 @@ class HeadersIterator {
 }
 
 function iteratorOf<T>(headers: LightHeaders, kind: Kind): IterableIterator<T> {
-  // What makes it iterable it inherits from the prototype of all iterators.
+  // Symbol.iterator is inherited from the prototype of all iterators.
   return new HeadersIterator(headers, kind) as unknown as IterableIterator<T>;
 }
 
-/** It does all that `Headers` do, but the types of private parts of a class are its own. */
+/** A light Headers as `Headers`: it has the same methods, but TypeScript compares private fields. */
 export function asHeaders(headers: LightHeaders): Headers {
   return headers as unknown as Headers;
 }
 
-/** Whether these are such, and no others. */
+/** Whether they are light headers. */
 export function isLightHeaders(headers: object): headers is LightHeaders {
   return isOne(headers);
 }
 
-/** From now on they cannot be changed. */
+/** Makes them read-only. */
 export function fixHeaders(headers: LightHeaders): void {
   fix(headers);
 }
 
-/** The headers of a request's head, a character for each of its bytes: its first line, the others, an empty one. */
+/** The headers of the head of a request, given as ISO 8859-1 text from the request line to the empty line. */
 export function headersOfHead(head: string): LightHeaders {
   const headers = new LightHeaders();
   const names = namesOf(headers);
@@ -257,7 +257,7 @@ export function headersOfHead(head: string): LightHeaders {
   return headers;
 }
 
-/** The same as pairs, each name in lower case. */
+/** The same as pairs, with names in lower case. */
 export function fieldsOfHead(head: string): [name: string, value: string][] {
   const fields: [string, string][] = [];
   for (let at = head.indexOf("\r\n") + 2; ; ) {
@@ -267,14 +267,14 @@ export function fieldsOfHead(head: string): [name: string, value: string][] {
     const name = head.slice(at, colon).toLowerCase();
     const value = trimmed(head.slice(colon + 1, end));
     at = end + 2;
-    // Which not every runtime's Headers join as they have to be.
+    // Not every runtime joins the values of Cookie as required.
     const cookies = name === "cookie" ? fields.find(([other]) => other === name) : undefined;
     if (cookies === undefined) fields.push([name, value]);
     else cookies[1] += `; ${value}`;
   }
 }
 
-/** Calls back with each header as it is, sorted by nothing and joined with none. */
+/** Calls back with each header, neither sorted nor joined. */
 export function eachHeader(
   headers: LightHeaders,
   callback: (name: string, value: string) => void,
@@ -284,7 +284,7 @@ export function eachHeader(
   for (let i = 0; i < names.length; i++) callback(names[i] as string, values[i] as string);
 }
 
-/** Whether nothing about it can be seen when its properties are read: those of a proxy are left to the runtime. */
+/** Whether reading its properties has no side effects. Proxies are left to the runtime. */
 function isPlainRecord(init: object): boolean {
   return (
     !types.isProxy(init) &&
@@ -299,7 +299,7 @@ function delimiterOf(name: string): string {
 }
 
 function nameOf(name: unknown): string {
-  // Not String(): a symbol is to be refused.
+  // Not String(), which accepts a symbol.
   const text = `${name as string}`;
   if (NAME.test(text)) return text.toLowerCase();
   throw new TypeError(`${JSON.stringify(text)} is not a valid header name`);
@@ -311,7 +311,7 @@ function valueFor(name: string, value: unknown): string {
   throw new TypeError(`${JSON.stringify(text)} is not a valid value of the header ${name}`);
 }
 
-/** Without the white space of HTTP around it, which is less than that of Unicode. */
+/** Trims the whitespace of HTTP, which is less than that of Unicode. */
 function trimmed(text: string): string {
   let from = 0;
   let to = text.length;

@@ -6,10 +6,10 @@ import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./lig
 import { defineGetter, INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
 import { resolve } from "./url.ts";
 
-/** The methods whose names the Fetch standard writes in capitals, however they are written. */
+/** The methods that the Fetch standard normalizes to upper case. */
 const STANDARD: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]);
 
-/** What a request that came over a connection says of how it is to be fetched: nothing that differs. */
+/** The constant properties of every incoming request. */
 const UNSAID = [
   "cache",
   "credentials",
@@ -31,12 +31,12 @@ let hasAbortedIn: (request: LightRequest) => boolean;
 let closeIn: (request: LightRequest) => void;
 
 /**
- * A `Request` made of little more than the text of its head.
+ * A `Request` that consists of little more than the text of its head.
  *
  * @remarks
- * Node's own costs more than all the rest of a request does. What this one is asked for is made then: a
- * `Headers`, a signal, a stream. What only a real one can do is left to a real one, made when that is needed,
- * which then has the body.
+ * Node's own costs more than everything else about a request. This one makes its parts when they are accessed: a
+ * `Headers`, a signal, a stream. What only a real request can do is delegated to one, which is made then and takes over
+ * the body.
  */
 export class LightRequest {
   readonly #request: ParsedRequest;
@@ -47,19 +47,19 @@ export class LightRequest {
   #headers: LightHeaders | undefined;
   #controller: AbortController | undefined;
   #native: Request | undefined;
-  /** Null where there is none, as with GET. */
+  /** Null without a body, as for GET. */
   readonly #body: IncomingBody | null;
   #isUsed = false;
 
   /**
-   * @param origin - What its URL begins with.
-   * @param url - All of it, when its target is not the usual path.
+   * @param origin - The origin of its URL.
+   * @param url - The whole URL, if the target is not a plain path.
    */
   constructor(request: ParsedRequest, origin: string, url?: string) {
     const { head } = request;
     const { bytes, base } = head.fields;
     this.#request = request;
-    // Kept as text: the bytes are overwritten, and a program may ask when its answer has long gone.
+    // Stored as text: the bytes are overwritten, and the program may read headers after the reply.
     this.#head = latin1(bytes, base, base + head.length);
     this.#method = methodOf(head.method);
     this.#origin = origin;
@@ -146,7 +146,7 @@ export class LightRequest {
     return this.#asNative().clone();
   }
 
-  /** The body, by way of the real one if there is one. */
+  /** The body, through the real request if there is one. */
   #read<T>(
     of: (native: Request) => Promise<T>,
     make: (bytes: Uint8Array<ArrayBuffer>) => T | Promise<T>,
@@ -154,7 +154,7 @@ export class LightRequest {
     return unheard(this.#native === undefined ? this.#all().then(make) : of(this.#native));
   }
 
-  /** All of the body, for one reader. */
+  /** The whole body, for one reader. */
   #all(): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#isUsed) {
       return Promise.reject(new TypeError("The body of the request has been read already"));
@@ -164,7 +164,7 @@ export class LightRequest {
     return this.#body.all();
   }
 
-  /** The body with its headers, which may have changed: for what depends on the Content-Type. */
+  /** A response with the body and the current headers, for methods that depend on the Content-Type. */
   #asTyped(bytes: Uint8Array<ArrayBuffer>): Response {
     return new (natives().Response)(bytes, { headers: [...this.headers] });
   }
@@ -178,9 +178,9 @@ export class LightRequest {
       ...(this.#body === null ? {} : { body: this.#isUsed ? "" : this.#body.stream() }),
       duplex: "half",
     };
-    // The types of Node's fetch say less of a body than it takes.
+    // The types of Node's fetch allow fewer bodies than it accepts.
     this.#native = new (natives().Request)(this.url, init as RequestInit);
-    // What has been read here has been read there.
+    // A body that was read here counts as read there.
     if (this.#isUsed) void this.#native.text();
     return this.#native;
   }
@@ -206,27 +206,27 @@ export class LightRequest {
   }
 }
 
-/** Whether it is one of these, and no other request. */
+/** Whether it is a light request. */
 export function isLightRequest(value: unknown): value is LightRequest {
   return typeof value === "object" && value !== null && isOne(value);
 }
 
-/** The real one, which from then on has the body. */
+/** The real request, which has the body from then on. */
 export function nativeOf(request: LightRequest): Request {
   return nativeIn(request);
 }
 
-/** Whether its signal has told somebody that the client left. */
+/** Whether its signal was used and has aborted. */
 export function hasAborted(request: LightRequest): boolean {
   return hasAbortedIn(request);
 }
 
-/** The reply is complete: nobody gets any more of the body. */
+/** The reply is complete: the body cannot be read any more. */
 export function closeBody(request: LightRequest): void {
   closeIn(request);
 }
 
-/** The reason of a signal and of what is cancelled when a client leaves. */
+/** The reason of an abort and of a cancelled stream when a client leaves. */
 export function whyAborted(): DOMException {
   return new DOMException("The client left before its reply was complete", "AbortError");
 }

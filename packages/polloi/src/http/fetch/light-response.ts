@@ -18,38 +18,38 @@ const REASON = /^[\t -~\x80-\xff]*$/;
 const BODILESS: ReadonlySet<number> = new Set([101, 103, 204, 205, 304]);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** What of a response is sent when its body is at hand. */
+/** The parts of a response to send, if its body is in memory. */
 export interface Contents {
   readonly status: number;
   readonly body: string | Uint8Array | null;
-  /** Null when there is nothing but a Content-Type. */
+  /** Null if there is at most a Content-Type. */
   readonly headers: LightHeaders | Headers | null;
   readonly type: string | null;
 }
 
-/** What is known of a body that has to be read. */
+/** The known facts about a body that must be read. */
 export interface NativeBody {
-  /** How long it is; -1 when nobody knows. */
+  /** The length in bytes; -1 if unknown. */
   readonly length: number;
-  /** Whether it is the program's stream, so that a Content-Length beside it is the program's promise. */
+  /** Whether it is a stream of the program, which then guarantees a Content-Length that it has set. */
   readonly isStream: boolean;
 }
 
-/** Nothing is known of it. */
+/** Nothing is known. */
 export const UNKNOWN: NativeBody = { length: -1, isStream: false };
 const STREAM: NativeBody = { length: -1, isStream: true };
 /** Streams of bodies whose length is known. */
 const streams = new WeakMap<ReadableStream, NativeBody>();
 
 export function nativeBodyOf(body: unknown): NativeBody {
-  // The size of what Bun opens only when it is read may be without limit.
+  // Bun reports an infinite size for a file that is opened when it is read.
   if (body instanceof Blob && Number.isSafeInteger(body.size)) {
     return { length: body.size, isStream: false };
   }
   return body instanceof ReadableStream ? (streams.get(body) ?? STREAM) : UNKNOWN;
 }
 
-/** The stream of a body. A response that is made of it knows as much as the one that it comes from. */
+/** The stream of a body. A response that is made of it knows the same facts. */
 export function streamWith(
   stream: ReadableStream | null,
   known: NativeBody,
@@ -65,24 +65,23 @@ let bodyIn: (response: LightResponse) => NativeBody;
 let isLockedIn: (response: LightResponse) => boolean;
 
 /**
- * A `Response` whose body stays what it was given: a string or bytes, which are sent as they are.
+ * A `Response` that keeps a string or bytes as its body, and sends them as they are.
  *
  * @remarks
- * Node's own makes a stream of them at once, and to read that is several times as much work as all else that
- * an answer takes. Everything that is neither string nor bytes, and everything that only a real one can do,
- * is left to a real one, which is made then.
+ * Node's own makes a stream of them at once, and reading that is several times as much work as the rest of a reply. All
+ * other bodies, and everything that only a real response can do, are delegated to a real one, which is made then.
  */
 export class LightResponse {
   #held: HeldBody | null = null;
   #status = 200;
   #statusText = "";
   #headers: LightHeaders | null = null;
-  /** The Content-Type, as long as it is the only header. */
+  /** The Content-Type, if it is the only header. */
   #type: string | null = null;
   #native: Response | null = null;
   #nativeBody: NativeBody = UNKNOWN;
 
-  // Defaults, so that its length is 0, as the runtime's is.
+  // Default parameters, so that `length` is 0, as of the runtime's constructor.
   constructor(body: BodyInit | null = undefined, init: ResponseInit = undefined) {
     if (init !== undefined && init !== null) this.#take(init);
     if (body === undefined || body === null) return;
@@ -198,7 +197,7 @@ export class LightResponse {
     } else if (this.#held !== null) {
       const { content, isOut } = this.#held;
       copy.#held = new HeldBody(content);
-      // The stream that the program has is read by the clones from now on.
+      // From now on the clones read the stream that the program has.
       if (isOut) {
         this.#held.sent();
         this.#held = new HeldBody(content);
@@ -208,7 +207,7 @@ export class LightResponse {
   }
 
   #take(init: NonNullable<ResponseInit>): void {
-    // The runtime's refuses it, or finds something in it.
+    // The runtime's class refuses or converts it.
     if (typeof init !== "object") void new (natives().Response)(null, init);
     const { headers, status, statusText } = init;
     if (headers !== undefined) this.#headers = new LightHeaders(headers as HeadersInit);
@@ -218,13 +217,13 @@ export class LightResponse {
       this.#statusText = statusText ?? "";
       return;
     }
-    // Everything else is converted, or refused, by the runtime.
+    // The runtime converts or refuses everything else.
     const converted = new (natives().Response)(null, asPresent({ status, statusText }));
     this.#status = converted.status;
     this.#statusText = converted.statusText;
   }
 
-  /** A response of the runtime's with the body and the headers, which may have changed. It has used the body. */
+  /** A response of the runtime with the body and the current headers. This uses the body. */
   async #asTyped(): Promise<Response> {
     const { headers } = this;
     const bytes = this.#native === null ? this.#use() : await this.#native.arrayBuffer();
@@ -270,33 +269,33 @@ export class LightResponse {
   }
 }
 
-/** Whether it is one of these, and no other response. */
+/** Whether it is a light response. */
 export function isLight(value: object): value is LightResponse {
   return isOne(value);
 }
 
-/** The real one that has its body; null when that is at hand. */
+/** The real response that has its body; null if the body is in memory. */
 export function nativeOf(response: LightResponse): Response | null {
   return nativeIn(response);
 }
 
-/** What is known of the body of the real one. */
+/** The known facts about the body of the real response. */
 export function nativeBodyIn(response: LightResponse): NativeBody {
   return bodyIn(response);
 }
 
-/** Whether somebody reads its body, or has. */
+/** Whether its body is being read, or was. */
 export function isTaken(response: LightResponse): boolean {
   return response.bodyUsed || isLockedIn(response);
 }
 
-/** A response of the runtime's that reads the same body. */
+/** A response of the runtime with the same body. */
 export function twinOf(response: LightResponse): Response {
   const { headers, body } = response;
   return new (natives().Response)(body, { headers: [...headers] });
 }
 
-/** What is to be sent. With that its body has been used. */
+/** The parts to send. This uses the body. */
 export function contentsOf(response: LightResponse): Contents {
   return contentsIn(response);
 }
@@ -304,8 +303,8 @@ export function contentsOf(response: LightResponse): Contents {
 /**
  * Checks the second argument of `Response.json`.
  *
- * @throws TypeError for what is no dictionary, which Bun takes; and for null, which Node 20 refuses and the others take
- * as Web IDL has it: `Response.json(data, null, 2)` means what `JSON.stringify` does with that.
+ * @throws TypeError for a value that is not a dictionary, which Bun accepts; and for null, which Node 20 refuses. The
+ * others accept null as Web IDL requires, but a caller of `Response.json(data, null, 2)` means `JSON.stringify`.
  */
 export function checkJsonInit(init: unknown): void {
   if (init === undefined || typeof init === "function") return;
@@ -315,7 +314,7 @@ export function checkJsonInit(init: unknown): void {
   );
 }
 
-/** A status as the standard converts it. @throws TypeError for a symbol or a bigint. */
+/** Converts a status as the standard does. @throws TypeError for a symbol or a bigint. */
 export function asStatus(status: unknown): number {
   // An unsigned short of Web IDL.
   return new Uint16Array([+(status as number)])[0] as number;
@@ -325,7 +324,7 @@ function isReason(text: unknown): text is string {
   return typeof text === "string" && REASON.test(text);
 }
 
-/** Without what is undefined: to the runtime's that may be a value like any other. */
+/** Removes undefined properties, which the runtime's class may take for values. */
 function asPresent({ status, statusText }: { status: unknown; statusText: unknown }): ResponseInit {
   const init: Record<string, unknown> = {};
   if (status !== undefined) init.status = status;

@@ -1,12 +1,12 @@
 import { MIMEType } from "node:util";
 
-/** The values of a list, whose commas may be in quotes. */
+/** Splits a list at commas that are not in quotes. */
 const VALUES = /(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g;
 
 /**
- * The type that a Content-Type says, in its normal form; empty when it says none.
+ * The normalized type of a Content-Type; empty if it has none.
  *
- * @param contentType - As `Headers.get` gives it: several are joined by commas, and the last that is one counts.
+ * @param contentType - The value of `Headers.get`: several are joined by commas, and the last valid one counts.
  * @source Fetch standard, "extract a MIME type"
  */
 export function extractMimeType(contentType: string | null): string {

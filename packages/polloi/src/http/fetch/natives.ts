@@ -1,11 +1,11 @@
-/** What the Fetch standard gives every runtime, as the runtime has it itself. */
+/** The runtime's own classes of the Fetch standard. */
 export interface Natives {
   readonly Request: typeof Request;
   readonly Response: typeof Response;
   readonly Headers: typeof Headers;
 }
 
-/** What their constructors take: lib.dom and Node's types name these differently. */
+/** The parameters of their constructors, which lib.dom and Node's types name differently. */
 export type BodyInit = ConstructorParameters<typeof Response>[0];
 export type HeadersInit = ConstructorParameters<typeof Headers>[0];
 export type RequestInit = ConstructorParameters<typeof Request>[1];
@@ -14,11 +14,11 @@ export type ResponseInit = ConstructorParameters<typeof Response>[1];
 let found: Natives | undefined;
 
 /**
- * The runtime's own classes, whatever stands in their place later.
+ * The runtime's own classes, also while the globals are replaced.
  *
  * @remarks
- * Looked up when they are first needed: to name them makes Node load them, which a server without a fetch
- * handler can do without.
+ * Looked up when they are first needed, because accessing them makes Node load them, and a server without a fetch handler
+ * does not need them.
  */
 export function natives(): Natives {
   found ??= { Request, Response, Headers };
@@ -26,12 +26,12 @@ export function natives(): Natives {
 }
 
 /**
- * Makes a class pass for one of the runtime's: it inherits what it lacks, its instances are instances of both, and
- * those of the runtime are instances of it. A class that a program derives from it has only its own instances.
- * Its members are enumerable, as those of every class of Web IDL are.
+ * Makes a class compatible with one of the runtime: it inherits the members that it lacks, its instances are instances of
+ * both, and those of the runtime are instances of it. A class that a program derives from it has only its own instances.
+ * Its members are enumerable, as of every class of Web IDL.
  *
- * @param twinOf - Makes one of the runtime's that has the same body, for methods of the runtime's class that are
- * newer than this one: they would look for private parts that an instance of `light` does not have.
+ * @param twinOf - Makes an instance of the runtime's class with the same body, for methods of that class that this one does
+ * not know. They access private fields that an instance of `light` does not have.
  */
 export function standsFor<Light extends object>(
   light: { prototype: Light; name: string },
@@ -68,7 +68,7 @@ export function standsFor<Light extends object>(
   });
 }
 
-/** Adds a method to a prototype, as Web IDL has them. */
+/** Adds a method to a prototype, as Web IDL defines them. */
 export function defineMethod(
   prototype: object,
   name: string,
@@ -80,12 +80,12 @@ export function defineMethod(
   Object.defineProperty(prototype, name, { value: method, ...open });
 }
 
-/** Adds a getter to a prototype, as Web IDL has them. */
+/** Adds a getter to a prototype, as Web IDL defines them. */
 export function defineGetter(prototype: object, name: string, get: () => unknown): void {
   Object.defineProperty(get, "name", { value: `get ${name}`, configurable: true });
   Object.defineProperty(prototype, name, { get, enumerable: true, configurable: true });
 }
 
-/** How `console.log` of Node, and of the others after it, finds out what to print. */
+/** The symbol of the method that `console.log` of Node, Bun and Deno calls. */
 export const INSPECT: symbol = Symbol.for("nodejs.util.inspect.custom");
 export type Inspect = (value: unknown, options: object) => string;

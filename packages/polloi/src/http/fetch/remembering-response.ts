@@ -22,7 +22,7 @@ import {
   standsFor,
 } from "./natives.ts";
 
-/** What reads a body, and so finds out that it has been sent. */
+/** The members that read a body, and must see that it was sent. */
 const READERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text", "textStream"] as const;
 
 type Readers = Record<(typeof READERS)[number], (this: Response) => unknown>;
@@ -32,24 +32,24 @@ let contentsIn: (response: Response) => Contents | null = () => null;
 let bodyIn: (response: Response) => NativeBody = () => UNKNOWN;
 
 /**
- * The runtime's `Response`, with the string or bytes that it was made of beside it: for Bun and Deno, whose
- * responses cost little to make, and several times that to be read.
+ * The runtime's `Response`, together with the string or bytes that it was made of: for Bun and Deno, whose responses are
+ * fast to make, and several times as slow to read.
  *
  * @remarks
- * Its instances are real ones, which all else of the runtime takes. It also adds the Content-Type of a string
- * where the standard asks for it, which Bun leaves to its own server.
+ * Its instances are real responses, which the whole runtime accepts. It also adds the Content-Type of a string, as the
+ * standard requires and Bun leaves to its own server.
  */
 export function rememberingResponse(): typeof Response {
   remembering ??= makeClass();
   return remembering;
 }
 
-/** What is to be sent, when that is at hand: with that it has been used. Null when it has to be read. */
+/** The parts to send if the body is in memory, which uses it. Null if the body must be read. */
 export function rememberedContents(response: Response): Contents | null {
   return contentsIn(response);
 }
 
-/** What is known of a body that has to be read. */
+/** The known facts about a body that must be read. */
 export function rememberedBody(response: Response): NativeBody {
   return bodyIn(response);
 }
@@ -61,21 +61,21 @@ function makeClass(): typeof Response {
   const isUsed = getterOf<boolean>(Native, "bodyUsed");
   const { text: read } = Native.prototype;
   const isBun = kernel.runtime === "bun";
-  /** What the streams of responses are made of, on Bun, which reads bytes from 64 KiB in several pieces. */
+  /** The bodies of streams of responses, on Bun, which reads bytes of 64 KiB and more in several parts. */
   const madeOf = new WeakMap<object, string | Uint8Array>();
 
   class Remembering extends Native {
     readonly #held: string | Uint8Array | null;
-    /** The Content-Type that its body has by itself. */
+    /** The Content-Type that follows from its body. */
     #type: string | null;
     #nativeBody: NativeBody;
-    /** Nobody has said or seen anything of its headers. */
+    /** Whether its headers were neither set nor read. */
     #isPlain: boolean;
     #isSent = false;
-    /** The stream of it that the program has. */
+    /** The stream of the body that the program has. */
     #stream: ReadableStream | null = null;
 
-    // Defaults, so that its length is 0, as the runtime's is.
+    // Default parameters, so that `length` is 0, as of the runtime's constructor.
     constructor(body: BodyInit = undefined, init: ResponseInit = undefined) {
       const copy = isOwnBuffer(body) ? copyOf(body) : null;
       super(copy ?? body, init);
@@ -101,12 +101,12 @@ function makeClass(): typeof Response {
     }
 
     static override redirect(url: string | URL, status: number = 302): Response {
-      // Bun leaves out a status that is no number, and takes an object of options in its place.
+      // Bun ignores a status that is no number, and accepts an object of options instead.
       const isOptions = isBun && typeof status === "object" && status !== null;
       return Native.redirect(url, (isOptions ? status : asStatus(status)) as 302);
     }
 
-    /** The headers, with the type that text has. */
+    /** The headers, with the Content-Type of text. */
     #see(): Headers {
       const headers = headersOf.call(this);
       const type = this.#type;
@@ -115,7 +115,7 @@ function makeClass(): typeof Response {
       return headers;
     }
 
-    /** What was sent as it is has been used: the runtime is told as soon as somebody may see that. */
+    /** Marks the body in the runtime as used, as soon as the program may see that. */
     #settle(): void {
       if (this.#isSent && !isUsed.call(this)) read.call(this).catch(ignore);
     }
@@ -145,19 +145,19 @@ function makeClass(): typeof Response {
         });
       }
       const { clone } = Native.prototype;
-      // The runtime's own clone would have a body that has to be read.
+      // The body of the runtime's own clone must be read.
       defineMethod(prototype, "clone", function (this: Remembering): Response {
         this.#settle();
         const held = this.#held;
         const isAtHand = held !== null && this.#stream === null && !isUsed.call(this);
-        // This also makes another stream of the body that is here.
+        // This also makes another stream of the same body.
         const twin = isAtHand ? null : clone.call(this);
         this.#stream = null;
         const { status, statusText } = this;
         const headers = this.#isPlain ? this.#see() : headersOf.call(this);
         const body = held ?? streamOf.call(twin as Response);
         const copy = new Remembering(body as BodyInit, { status, statusText, headers });
-        // The program may have deleted the type of a text.
+        // The program may have deleted the Content-Type.
         if (!headers.has("content-type")) headersOf.call(copy).delete("content-type");
         copy.#type = this.#type;
         copy.#nativeBody = this.#nativeBody;
@@ -165,10 +165,10 @@ function makeClass(): typeof Response {
       });
       if (isBun) {
         const { arrayBuffer } = Native.prototype;
-        // Bun's own leaves out that the Content-Type has changed, and does not normalise it.
+        // Bun's own ignores a changed Content-Type, and does not normalize it.
         defineMethod(prototype, "blob", async function (this: Remembering): Promise<Blob> {
           this.#settle();
-          // The constructor of Blob is to put it in lower case, and Bun's does not.
+          // The constructor of Blob must convert it to lower case, and Bun's does not.
           const type = extractMimeType(this.headers.get("content-type")).toLowerCase();
           return new Blob([await arrayBuffer.call(this)], { type });
         });
@@ -201,7 +201,7 @@ function getterOf<T>(Native: typeof Response, name: string): (this: Response) =>
   return Object.getOwnPropertyDescriptor(Native.prototype, name)?.get as (this: Response) => T;
 }
 
-/** A text that is kept as it is. */
+/** The body of a text. */
 function heldOf(body: unknown): string | null {
   if (typeof body === "string") return body;
   return body instanceof URLSearchParams ? body.toString() : null;

@@ -26,17 +26,17 @@ import { natives } from "./natives.ts";
 import { rememberedBody, rememberedContents } from "./remembering-response.ts";
 import { sendStream } from "./send-stream.ts";
 
-/** What the server says itself, of the connection that it has. RFC 9110 section 7.6.1. */
+/** Headers that only the server sets. RFC 9110 section 7.6.1. */
 const OWN: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding"]);
 
-/** The lines of Content-Type that have been sent: there are few. */
+/** A cache of Content-Type lines: there are few. */
 const typeLines = new Map<string, string>();
 
 /**
- * Answers with a response.
+ * Sends a response.
  *
- * @returns a promise only if that takes time.
- * @throws TypeError `ERR_INVALID_DATA` when it is none, has been used, or has headers that HTTP does not have.
+ * @returns A promise if the body must be read, otherwise undefined.
+ * @throws TypeError `ERR_INVALID_DATA` if it is no response, was used, or has headers that HTTP does not allow.
  */
 export function sendResponse(
   response: unknown,
@@ -64,7 +64,7 @@ export function sendResponse(
     }
     if (isForeignResponse(response)) return sendRead(readForeign(response), request, reply);
   }
-  // Nobody waits for it, or the connection is the program's.
+  // The client has left, or the program has taken over the connection.
   if (reply.done) return undefined;
   throw typeError(
     "ERR_INVALID_DATA",
@@ -72,17 +72,17 @@ export function sendResponse(
   );
 }
 
-/** Whether it can be sent. */
+/** Whether a value is a response that can be sent. */
 export function isResponse(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return isLight(value) || value instanceof natives().Response || isForeignResponse(value);
 }
 
-/** Body and all are at hand. */
+/** Sends a response whose body is in memory. */
 function sendContents({ status, body, headers, type }: Contents, reply: ReplyWriter): void {
   if (status !== 200) reply.status(status);
   if (headers !== null) {
-    // Only where nothing is sent that has a length may something else be said of it.
+    // A Content-Length of the program is only kept if no body is sent.
     const keepsLength = body === null && (reply.isToHead || status === 304);
     addHeaders(reply, headers, keepsLength);
   } else if (type !== null) {
@@ -94,19 +94,19 @@ function sendContents({ status, body, headers, type }: Contents, reply: ReplyWri
   else reply.send(body);
 }
 
-/** Nothing follows. When it answers HEAD, nobody knows whether GET would have a body, and how long it would be. */
+/** Sends no body. For HEAD, the length of the body for GET is unknown. */
 function sendNothing(reply: ReplyWriter): void {
   if (reply.isToHead) reply.leaveLengthOut();
   reply.send();
 }
 
-/** A response whose body has to be read. */
+/** A response whose body must be read. */
 interface Readable extends NativeBody {
   readonly status: number;
   readonly headers: Headers | LightHeaders;
-  /** Where the body is read; null when there is none. */
+  /** The reader of the body; null if there is none. */
   readonly body: BodySource | null;
-  /** Whether it was fetched, and whatever fetched it has decoded its body. */
+  /** Whether it was fetched, and its body was decoded. */
   readonly isFetched: boolean;
 }
 
@@ -119,8 +119,8 @@ function read(response: Response, headers: Headers, known: NativeBody): Readable
 }
 
 /**
- * What reads the body. A form with files is left where it is when nobody wants it: to cancel Node's stream of one
- * makes that of Node 26 fail where nobody can catch it, and ends the process. It holds nothing but memory.
+ * The reader of a body. The stream of a form with files is never cancelled: on Node 26 that fails where it cannot be
+ * caught, and ends the process. It holds nothing but memory.
  */
 function readerOf(body: ReadableStream, headers: Headers): BodySource {
   const reader = body.getReader();
@@ -166,7 +166,7 @@ function sendRead(
       sendNothing(reply);
       return undefined;
     }
-    // Neither the coding nor the length of what was decoded is true any more.
+    // After decoding, neither Content-Encoding nor Content-Length apply any more.
     const isDecoded = isFetched && headers.has("content-encoding");
     const origin = { isFetched, isDecoded };
     const isKnown = length >= 0 || (!isDecoded && headers.has("content-length"));
@@ -178,7 +178,7 @@ function sendRead(
       return undefined;
     }
     return sendStream(body, request, reply, (isWhole) => {
-      // A length that the program set is a promise for a stream, and for what is at hand a mistake.
+      // A Content-Length of the program is kept for a stream, and ignored for a body of known length.
       addHeaders(reply, headers, length < 0 && !isDecoded && (isStream || !isWhole), origin);
       if (length >= 0) reply.lines("", false, length);
     });
@@ -188,17 +188,17 @@ function sendRead(
   }
 }
 
-/** Where the headers of a response come from. */
+/** The origin of the headers of a response. */
 interface Origin {
-  /** They were fetched: what they say of the connection is about the one that they came over. */
+  /** They were fetched: their fields about the connection are about another one. */
   readonly isFetched?: boolean;
-  /** The body was decoded on the way. */
+  /** The body was decoded when it was fetched. */
   readonly isDecoded?: boolean;
 }
 
 /**
- * @param keepsLength - Whether a Content-Length among them is true.
- * @throws TypeError `ERR_INVALID_DATA` for a name or a value that HTTP does not have: `Headers` takes more.
+ * @param keepsLength - Whether to send a Content-Length among them.
+ * @throws TypeError `ERR_INVALID_DATA` for a name or a value that HTTP does not allow. `Headers` accepts more.
  */
 function addHeaders(
   reply: ReplyWriter,
@@ -209,7 +209,7 @@ function addHeaders(
   let lines = "";
   let hasDate = false;
   let length = -1;
-  // The names of light ones have been checked.
+  // The names of light headers were checked before.
   const areSound = isLightHeaders(headers);
   const add = (name: string, value: string): void => {
     if (isDecoded && name === "content-encoding") return;
@@ -218,7 +218,7 @@ function addHeaders(
       return;
     }
     if (name === "upgrade") {
-      // It has to be named in Connection, and is of one connection as that is.
+      // Upgrade must be named in Connection, and applies to one connection as well.
       if (!isFetched) reply.header(name, value);
       return;
     }
@@ -233,16 +233,16 @@ function addHeaders(
   if (areSound) {
     eachHeader(headers, add);
   } else {
-    // A subclass may give others than those that its base has checked.
+    // A subclass may return other values than its base class has checked.
     for (const [name, value] of headers) add(name.toLowerCase(), value);
   }
   reply.lines(lines, hasDate, length);
 }
 
-/** What a value may have. RFC 9110 section 5.5. */
+/** The characters of a value. RFC 9110 section 5.5. */
 const SOUND = /^[\t -~\x80-\xff]*$/;
 
-/** The option close among those of Connection. RFC 9110 section 7.6.1. */
+/** Whether the options of Connection include close. RFC 9110 section 7.6.1. */
 const CLOSE = /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i;
 
 function typeLine(type: string): string {

@@ -6,24 +6,23 @@ import { bytesIn, isBuffer } from "./buffer-source.ts";
 import type { BodySource } from "./foreign-response.ts";
 import { whyAborted } from "./light-request.ts";
 
-/** How many rounds of promises a stream takes at most to give what it has already. */
+/** The most microtask rounds that a stream needs for data that it already has. */
 const ROUNDS = 12;
-/** Whoever has ended its half of the connection and is sent nothing for so long has left. */
+/** A client that has ended its half and was sent nothing for this many milliseconds counts as one that has left. */
 const IDLE_AFTER_END_MS = 250;
 
 type Piece = Awaited<ReturnType<BodySource["read"]>>;
 
 /**
- * Sends a stream as the body of a reply whose head is ready: as fast as the client takes it.
+ * Sends a stream as the body of a reply, no faster than the client receives it.
  *
  * @remarks
- * A stream that has all it will ever give goes with its length, like a string: so do the bodies of most
- * responses that the runtime makes. The head of any other does not wait for it.
+ * A stream whose data is available at once is sent with its length, like a string. That includes most responses of the
+ * runtime. The head of any other stream is sent before its data.
  *
- * When the client leaves, the stream is cancelled. So it is when the reply answers HEAD, once it is known what the
- * head for GET would say.
+ * The stream is cancelled when the client leaves. For HEAD it is cancelled when the head for GET is known.
  *
- * @param addHeaders - Called before the head goes; with whether the whole body is at hand, and so its length.
+ * @param addHeaders - Called before the head is sent, with whether the whole body, and so its length, is available.
  */
 export async function sendStream(
   reader: BodySource,
@@ -34,7 +33,7 @@ export async function sendStream(
   const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
   const quiet = new QuietWatch(cancel);
   request.whenLeft(() => {
-    // It may only have ended its half.
+    // The client may only have ended its half.
     if (reply.done) cancel();
     else quiet.begin();
   });
@@ -79,7 +78,7 @@ export async function sendStream(
   }
 }
 
-/** Sends a piece, and waits until the client has room for another. */
+/** Sends a chunk, and waits until the next one can be sent. */
 async function write(
   bytes: string | Uint8Array,
   reply: ReplyWriter,
@@ -90,9 +89,9 @@ async function write(
   quiet.isBusy = false;
 }
 
-/** Watches a stream that nobody may be there for: as long as something is sent, that shows. */
+/** Watches a stream to a client that has ended its half: only sending shows whether it has left. */
 class QuietWatch {
-  /** It was quiet for too long. */
+  /** Whether nothing was sent for too long. */
   isOver = false;
   readonly #over: () => void;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -104,7 +103,7 @@ class QuietWatch {
     this.#over = over;
   }
 
-  /** Whether something is being sent just now, and the stream not waited for. */
+  /** Whether data is being sent, and not the stream waited for. */
   set isBusy(isBusy: boolean) {
     this.#isBusy = isBusy;
     this.#wasBusy = true;
@@ -128,7 +127,7 @@ class QuietWatch {
   }
 }
 
-/** What a promise is kept with, if that is at hand; `undefined` when it has to be waited for. */
+/** The value of a promise if it is settled within a few rounds; otherwise `undefined`. */
 async function soon(promise: Promise<Piece>): Promise<Piece | undefined> {
   let settled = false;
   const settle = (): void => {
@@ -139,7 +138,7 @@ async function soon(promise: Promise<Piece>): Promise<Piece | undefined> {
   return settled ? promise : undefined;
 }
 
-/** A piece as it is written: a string goes as UTF-8. Bytes may be those of another realm. */
+/** The data of a chunk. A string is sent as UTF-8. Bytes may be of another realm. */
 function bytesOf({ value }: Piece): string | Uint8Array {
   if (value instanceof Uint8Array || typeof value === "string") return value;
   if (ArrayBuffer.isView(value) || isBuffer(value)) {

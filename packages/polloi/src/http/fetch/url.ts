@@ -1,16 +1,16 @@
 import { hostOf, type SocketAddress } from "../../socket/address.ts";
 import type { ParsedRequest } from "../request.ts";
 
-/** Targets that a URL would not change: nothing to encode or decode, no dots to resolve. */
+/** Matches targets that a URL leaves unchanged: nothing to encode, and no dot segments. */
 const PLAIN = /^(?:\/(?!\.)|[\w\-~!$&()*+,;=:@.?])+$/;
-/** How many hosts are remembered: beyond that somebody is trying them out. */
+/** The most hosts to remember. */
 const HOSTS = 256;
 
 const origins = new Map<string, string>();
 let lastHost = "";
 let lastOrigin = "";
 
-/** `http://` and the host, as a URL writes it; `undefined` when no URL has such a host. */
+/** `http://` and the normalized host; `undefined` if no URL can have this host. */
 export function originOf(host: string): string | undefined {
   if (host === lastHost && host !== "") return lastOrigin;
   let origin = origins.get(host);
@@ -31,21 +31,20 @@ export function resolve(origin: string, target: string): string {
   return PLAIN.test(target) ? origin + target : new URL(origin + target).href;
 }
 
-/** What a request that names no host was sent to: HTTP/1.0 need not say. */
+/** The host of a request of HTTP/1.0 without Host: the address that it was sent to. */
 export function listeningHost(address: SocketAddress | null): string {
   if (address === null || address.address === undefined) return "localhost";
   const host = hostOf(address);
   const bare = host.startsWith("::ffff:") ? host.slice("::ffff:".length) : host;
-  // A zone has no place in a URL.
+  // A URL cannot have a zone.
   const [ip = ""] = bare.split("%");
   return `${ip.includes(":") ? `[${ip}]` : ip}:${address.port}`;
 }
 
 /**
- * The URL of a request whose target is not the usual path: an absolute one, which says by itself where it
- * leads, or the asterisk of OPTIONS, whose path is `/*`.
+ * The URL of a request whose target is not a path: an absolute target, or the asterisk of OPTIONS, whose path is `/*`.
  *
- * @returns `undefined` when it makes no URL.
+ * @returns `undefined` if it is no URL.
  */
 export function unusualUrl(request: ParsedRequest, origin: string): string | undefined {
   if (request.head.form === "asterisk") return `${origin}/*`;
