@@ -5,30 +5,30 @@ import { AF_INET, AF_INET6, AF_UNIX } from "./constants.ts";
 import { interfaceIndex } from "./interface.ts";
 import { ipVersion, readIPv4, readIPv6, writeIPv4, writeIPv6 } from "./ip.ts";
 
-/** An end of the internet: an IP address and a port. */
+/** An internet address: an IP address and a port. */
 export interface InetAddress {
   /**
-   * An IPv4 or IPv6 literal, the latter with a zone where it needs one (`"fe80::1%eth0"`, `"fe80::1%2"`);
-   * `""` for the wildcard, `"localhost"` for the loopback address. Names are for `resolve()`.
+   * An IPv4 or IPv6 address, the latter with a zone if it needs one (`"fe80::1%eth0"`, `"fe80::1%2"`); `""` for the
+   * wildcard address, `"localhost"` for the loopback address. Other names must be resolved with `resolve()`.
    */
   readonly address: string;
-  /** 0 to 65535. Bound to 0, the kernel picks a free one. */
+  /** The port, from 0 to 65,535. If 0 is bound, the kernel chooses a free one. */
   readonly port: number;
-  /** AF_INET or AF_INET6. Only the wildcard and `"localhost"` do not tell by themselves. */
+  /** AF_INET or AF_INET6. Only needed for the wildcard address and `"localhost"`. */
   readonly family?: typeof AF_INET | typeof AF_INET6 | undefined;
-  /** Traffic class and flow label of IPv6, 32 bits. */
+  /** The traffic class and flow label of IPv6, 32 bits. */
   readonly flowInfo?: number | undefined;
-  /** The interface of a link-local IPv6 address, by number. A zone in `address` says the same. */
+  /** The number of the interface of a link-local IPv6 address. A zone in `address` has the same meaning. */
   readonly scopeId?: number | undefined;
   readonly path?: undefined;
 }
 
-/** An end within this machine: a path of the file system, or a name in the abstract namespace. */
+/** The address of a unix socket: a path of the file system, or a name in the abstract namespace. */
 export interface UnixAddress {
   /**
-   * A path of at most 107 bytes; with a leading NUL a name of the abstract namespace, at most 108 bytes
-   * with the NUL; `""` is unnamed (bound to it, the kernel picks an abstract name). Read back, it is a
-   * string unless its bytes are not UTF-8.
+   * A path of at most 107 bytes; or with a leading NUL a name of the abstract namespace, at most 108 bytes including the
+   * NUL. `""` is unnamed: if it is bound, the kernel chooses an abstract name. When it is read, it is a string unless its
+   * bytes are not UTF-8.
    */
   readonly path: string | Uint8Array;
   readonly address?: undefined;
@@ -36,10 +36,10 @@ export interface UnixAddress {
   readonly family?: undefined;
 }
 
-/** Where a socket is, or what it talks to. */
+/** The address of a socket or of its peer. */
 export type SocketAddress = InetAddress | UnixAddress;
 
-/** Families that {@link encodeAddress} knows. */
+/** The families that {@link encodeAddress} supports. */
 export type AddressFamily = typeof AF_INET | typeof AF_INET6 | typeof AF_UNIX;
 
 const MAX_PORT = 65535;
@@ -57,9 +57,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * The family that `address` belongs to.
+ * The family of `address`.
  *
- * @throws TypeError `ERR_INVALID_ADDRESS` when it is no address, or holds a name where a literal must be.
+ * @throws TypeError `ERR_INVALID_ADDRESS` if it is no address, or has a name instead of an IP address.
  */
 export function familyOf(address: SocketAddress): AddressFamily {
   checkAddress(address);
@@ -74,7 +74,7 @@ export function familyOf(address: SocketAddress): AddressFamily {
 }
 
 /**
- * `family` when it is one of IP, or left out.
+ * Checks that `family` is AF_INET, AF_INET6 or undefined.
  *
  * @throws TypeError `ERR_INVALID_OPTION`
  */
@@ -86,7 +86,7 @@ export function checkIpFamily(family: unknown): void {
   );
 }
 
-/** @throws TypeError `ERR_INVALID_ADDRESS` when it is no object, or an array: Python's addresses. */
+/** @throws TypeError `ERR_INVALID_ADDRESS` unless it is an object. An array is an address in Python, not here. */
 function checkAddress(address: SocketAddress): void {
   if (typeof address === "object" && address !== null && !Array.isArray(address)) return;
   throw notAnAddress(address);
@@ -96,14 +96,14 @@ function checkAddress(address: SocketAddress): void {
  * Writes `address` as a `sockaddr` at `offset`.
  *
  * @remarks
- * On an AF_INET6 socket an IPv4 address is written as v4-mapped (`::ffff:127.0.0.1`), which is how such
- * a socket talks to IPv4.
+ * For an AF_INET6 socket, an IPv4 address is written as IPv4-mapped (`::ffff:127.0.0.1`), because such a socket reaches IPv4
+ * in this way.
  *
- * @param offset - In bytes; 128 bytes there are room enough for any address.
- * @param family - The socket's family; when left out, the one of the address.
- * @param kernel - Asked for the number of an interface when a zone names one.
+ * @param offset - In bytes. 128 bytes are enough for any address.
+ * @param family - The family of the socket. Default: that of the address.
+ * @param kernel - Looks up the number of an interface if a zone names one.
  * @returns The length of the `sockaddr` in bytes.
- * @throws `ERR_INVALID_ADDRESS` or `ERR_INVALID_PORT` with what was given and what is allowed.
+ * @throws TypeError or RangeError `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
  * @source ip(7), ipv6(7), unix(7)
  */
 export function encodeAddress(
@@ -118,7 +118,7 @@ export function encodeAddress(
     if (family !== AF_UNIX) throw wrongFamily(pathOf(address), family);
     return encodeUnix(arena, offset, address);
   }
-  // An IPv4 address on an IPv6 socket is v4-mapped, so a literal may differ from the socket.
+  // On an IPv6 socket an IPv4 address is IPv4-mapped, so the families may differ.
   if (address.family !== undefined && address.family !== family) {
     checkIpFamily(address.family);
     if (namesNoFamily(address)) throw wrongFamily(address.address, family);
@@ -131,8 +131,7 @@ export function encodeAddress(
 /**
  * Reads the `sockaddr` of `length` bytes at `offset`.
  *
- * @returns The address; null when there is none (`length` is 0) or its family is not among
- * AF_INET, AF_INET6 and AF_UNIX.
+ * @returns The address; null if there is none (`length` is 0), or if its family is not AF_INET, AF_INET6 or AF_UNIX.
  */
 export function decodeAddress(arena: Arena, offset: number, length: number): SocketAddress | null {
   if (length < SUN_HEADER) return null;
@@ -163,10 +162,10 @@ export function decodeAddress(arena: Arena, offset: number, length: number): Soc
 }
 
 /**
- * `address` as a person reads it: `127.0.0.1:80`, `[::1]:80`, a path, `@name` for the abstract namespace.
+ * Formats an address: `127.0.0.1:80`, `[::1]:80`, a path, or `@name` for the abstract namespace.
  *
- * @throws TypeError `ERR_INVALID_ADDRESS` when it is no address, TypeError or RangeError
- * `ERR_INVALID_PORT` when it has no port.
+ * @throws TypeError `ERR_INVALID_ADDRESS` if it is no address; TypeError or RangeError `ERR_INVALID_PORT` if it has no
+ * port.
  */
 export function formatAddress(address: SocketAddress): string {
   checkAddress(address);
@@ -179,20 +178,20 @@ export function formatAddress(address: SocketAddress): string {
   return `${host.includes(":") ? `[${host}]` : host}:${address.port}`;
 }
 
-/** The IP of `address` with the wildcard spelt out and the zone put back: what an error shows. */
+/** The IP address for an error, with its zone, and with the wildcard address written out. */
 export function hostOf({ address, family, scopeId }: InetAddress): string {
   if (address === "" || address === undefined) return family === AF_INET6 ? "::" : "0.0.0.0";
   return scopeId === undefined || address.includes("%") ? address : `${address}%${scopeId}`;
 }
 
-/** A socket's path as a person reads it: `@name` for the abstract namespace, as ss(8) shows it. */
+/** Formats the path of a unix socket: `@name` for the abstract namespace, as ss(8) does. */
 export function formatPath(path: string | Uint8Array): string {
   const text = typeof path === "string" ? path : new TextDecoder().decode(path);
   return text.startsWith("\0") ? `@${text.slice(1)}` : text;
 }
 
 /**
- * `port` when it is one.
+ * Checks a port.
  *
  * @throws TypeError or RangeError `ERR_INVALID_PORT`.
  */
@@ -268,7 +267,7 @@ function encodeUnix(arena: Arena, offset: number, address: UnixAddress): number 
   arena.view.setUint16(offset, AF_UNIX, true);
   arena.u8.set(bytes, offset + SUN_HEADER);
   const length = SUN_HEADER + bytes.length;
-  // Unnamed and abstract addresses end with their last byte, paths with a NUL.
+  // Unnamed and abstract addresses end with their last byte, paths end with a NUL.
   if (abstract || bytes.length === 0) return length;
   arena.u8[offset + length] = 0;
   return length + 1;
@@ -326,7 +325,7 @@ function notAnAddress(value: unknown): TypeError {
   );
 }
 
-/** An object with its fields, where it has such as can be shown. */
+/** Formats an object with its fields, for an error. */
 function showFields(value: unknown): string {
   if (typeof value !== "object" || value === null) return show(value);
   try {
@@ -343,7 +342,7 @@ function notALiteral(text: string): TypeError {
   return typeError("ERR_INVALID_ADDRESS", `Cannot use ${show(text)} as an IP address: ${todo}`);
 }
 
-/** `family` as the kernel's headers name it. */
+/** The name of a family in the kernel's headers. */
 export function familyName(family: number): string {
   return FAMILY_NAMES[family] ?? `family ${family}`;
 }
@@ -354,7 +353,7 @@ const FAMILY_NAMES: Readonly<Record<number, string>> = {
   [AF_INET6]: "AF_INET6",
 };
 
-/** Whether `address` is the wildcard or `"localhost"`, which have an address in both families. */
+/** Whether `address` is the wildcard address or `"localhost"`, which exist in both families. */
 export function namesNoFamily({ address }: InetAddress): boolean {
   return address === undefined || address === "" || address === "localhost";
 }

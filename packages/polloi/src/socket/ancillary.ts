@@ -1,6 +1,5 @@
 /**
- * What travels beside the bytes of a message: `cmsghdr` and its payload, one after the other, each
- * aligned to 8 bytes.
+ * The ancillary data of a message: one `cmsghdr` with its data after the other, each aligned to 8 bytes.
  *
  * ```text
  *   0        8       12     16            len     next multiple of 8
@@ -16,13 +15,13 @@ import type { Arena } from "../sys/arena.ts";
 import { SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET } from "./constants.ts";
 import { type Credentials, decodeCredentials, UCRED_SIZE } from "./options.ts";
 
-/** Descriptors on their way to another process: SCM_RIGHTS. */
+/** Descriptors for another process: SCM_RIGHTS. */
 export interface RightsMessage {
-  /** Sent: descriptors to share. Received: new ones, close-on-exec, the receiver's to close. */
+  /** Sent: descriptors to share. Received: new descriptors, close-on-exec, which the receiver must close. */
   readonly fds: readonly number[];
 }
 
-/** Who sent the message: SCM_CREDENTIALS. Needs `options.passCredentials` at the receiver. */
+/** The credentials of the sender: SCM_CREDENTIALS. Requires `options.passCredentials` at the receiver. */
 export interface CredentialsMessage {
   readonly credentials: Credentials;
 }
@@ -40,18 +39,17 @@ export type AncillaryMessage = RightsMessage | CredentialsMessage | RawAncillary
 const HEADER = 16;
 const FD_SIZE = 4;
 
-/** More than this is no length that a message can have. */
+/** The longest ancillary message, in bytes. */
 const MAX_LENGTH = 0x7fff_ffff;
 
-/** SCM_MAX_FD: how many descriptors the kernel takes with one message. */
+/** SCM_MAX_FD: the most descriptors in one message. */
 export const MAX_FDS = 253;
 
 /**
- * What an ancillary message of `dataLength` bytes takes, without what aligns the next one: CMSG_LEN.
+ * The length of an ancillary message of `dataLength` bytes without padding: CMSG_LEN.
  *
  * @remarks
- * The room to offer for a last message. With CMSG_SPACE, an even number of descriptors may arrive where
- * one fewer was expected.
+ * Use this for the buffer of a last message. With CMSG_SPACE, one descriptor more than expected may arrive.
  *
  * @throws TypeError, RangeError `ERR_INVALID_LENGTH`
  */
@@ -60,7 +58,7 @@ export function ancillaryLength(dataLength: number): number {
 }
 
 /**
- * What an ancillary message of `dataLength` bytes takes when another follows: CMSG_SPACE.
+ * The length of an ancillary message of `dataLength` bytes with padding, if another one follows: CMSG_SPACE.
  *
  * @throws TypeError, RangeError `ERR_INVALID_LENGTH`
  */
@@ -73,10 +71,9 @@ function dataLengthIn(bytes: number): number {
 }
 
 /**
- * The room that `messages` take, once encoded.
+ * The length of `messages` when they are encoded, in bytes.
  *
- * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_FD`, RangeError `ERR_INVALID_LENGTH`
- * for what cannot be encoded.
+ * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_FD`; RangeError `ERR_INVALID_LENGTH`
  */
 export function encodedLength(messages: readonly AncillaryMessage[]): number {
   return listOf(messages, "ancillary data").reduce(
@@ -85,7 +82,7 @@ export function encodedLength(messages: readonly AncillaryMessage[]): number {
   );
 }
 
-/** Writes `messages` at `offset`, which is a multiple of 8, with {@link encodedLength} bytes of room. */
+/** Writes `messages` at `offset`, a multiple of 8 with {@link encodedLength} bytes of space. */
 export function encodeAncillary(
   arena: Arena,
   offset: number,
@@ -109,15 +106,15 @@ export function encodeAncillary(
  * Reads the ancillary messages in the `length` bytes at `offset`.
  *
  * @remarks
- * A message that was cut short (MSG_CTRUNC) claims more than is there. It is read as far as it goes, so
- * that every descriptor that did arrive is in the result.
+ * A truncated message (MSG_CTRUNC) states a larger length than it has. It is read as far as it goes, so that every
+ * descriptor that arrived is in the result.
  */
 export function decodeAncillary(arena: Arena, offset: number, length: number): AncillaryMessage[] {
   const messages: AncillaryMessage[] = [];
   const end = offset + length;
   for (let at = offset; at + HEADER <= end; ) {
     const claimed = arena.getWord(at);
-    // Less than a header is no message, and would never end.
+    // A length below that of the header is invalid, and the loop would not end.
     if (claimed < HEADER) break;
     const dataEnd = Math.min(at + claimed, end);
     const level = arena.view.getInt32(at + 8, true);
@@ -130,7 +127,7 @@ export function decodeAncillary(arena: Arena, offset: number, length: number): A
 
 function decodeMessage(level: number, type: number, data: Uint8Array): AncillaryMessage {
   if (level === SOL_SOCKET && type === SCM_RIGHTS) {
-    // Copied by slice, so the buffer is its own and begins at 0.
+    // `slice` makes a copy with its own buffer.
     return { fds: [...new Int32Array(data.buffer, 0, Math.floor(data.length / FD_SIZE))] };
   }
   if (level === SOL_SOCKET && type === SCM_CREDENTIALS && data.length >= UCRED_SIZE) {
@@ -139,7 +136,7 @@ function decodeMessage(level: number, type: number, data: Uint8Array): Ancillary
   return { level, type, data };
 }
 
-/** @throws for a message that cannot be encoded. */
+/** @throws TypeError or RangeError for a message that cannot be encoded. */
 function dataLengthOf(message: AncillaryMessage): number {
   if (typeof message !== "object" || message === null) throw notAMessage(message);
   if ("fds" in message) {

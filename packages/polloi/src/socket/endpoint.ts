@@ -1,20 +1,20 @@
 import { show, typeError } from "../base/misuse.ts";
 import { ipVersion } from "./ip.ts";
 
-/** Where a program is to connect or to listen, as a person writes it. */
+/** An address to connect to or to listen on, as a user writes it. */
 export type Endpoint =
   | {
-      /** In lower case: `"tcp"`, `"http"`; undefined when none was written. */
+      /** The scheme in lower case, such as `"tcp"` or `"http"`; undefined if there is none. */
       readonly scheme: string | undefined;
-      /** A name or an IP literal, without brackets. */
+      /** A name or an IP address, without brackets. */
       readonly host: string;
       readonly port: number | undefined;
-      /** What follows the authority, from its `/`, `?` or `#` on; empty without a scheme. */
+      /** The rest after the authority, from `/`, `?` or `#` on; empty without a scheme. */
       readonly rest: string;
       readonly path?: undefined;
     }
   | {
-      /** The path of a unix socket; a leading NUL for the abstract namespace. */
+      /** The path of a unix socket; with a leading NUL a name of the abstract namespace. */
       readonly path: string;
     };
 
@@ -25,10 +25,10 @@ const MAX_PORT = 65_535;
  * `http://HOST:PORT/PATH`, `unix:PATH`, `unix:///PATH`, `/PATH`, or `@NAME` for an abstract socket.
  *
  * @remarks
- * What stands between the slashes of a URL is read as without a scheme. Whether a scheme, a port or a
- * path is allowed is for the caller to decide.
+ * The authority of a URL is parsed as without a scheme. The caller decides whether a scheme, a port or a path is
+ * allowed.
  *
- * @throws TypeError `ERR_INVALID_ADDRESS`, whose message says what is wrong with it.
+ * @throws TypeError `ERR_INVALID_ADDRESS` with the reason
  */
 export function parseEndpoint(text: string): Endpoint {
   const wrong = (why: string): Error =>
@@ -63,7 +63,7 @@ function splitPort(
   authority: string,
   wrong: (why: string) => Error,
 ): { host: string; port: number | undefined } {
-  // An IPv6 address without brackets is all colons, and has no port.
+  // An IPv6 address without brackets cannot have a port.
   if (isIPv6(authority)) return { host: authority, port: undefined };
   const [, bracketed, name, colon, digits = ""] =
     /^(?:\[([^\]]*)\]|([^:[\]]*))(?:(:)([^:]*))?$/s.exec(authority) ?? [];
@@ -81,7 +81,7 @@ function splitPort(
   return { host, port };
 }
 
-/** Whether `text` is an IPv6 literal, perhaps with a zone. */
+/** Whether `text` is an IPv6 address, with or without a zone. */
 function isIPv6(text: string): boolean {
   return ipVersion(text.split("%", 1)[0] as string) === 6;
 }

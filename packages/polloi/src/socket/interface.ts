@@ -17,9 +17,9 @@ const IFNAMSIZ = 16;
 /**
  * The number of a network interface: the scope of a link-local address.
  *
- * @param name - As `ip link` shows it: `"lo"`, `"eth0"`.
- * @throws RangeError `ERR_INVALID_ADDRESS` when no interface has that name, TypeError `ERR_INVALID_ADDRESS`
- * when it is no string.
+ * @param name - A name of `ip link`: `"lo"`, `"eth0"`.
+ * @throws RangeError `ERR_INVALID_ADDRESS` if no interface has this name; TypeError `ERR_INVALID_ADDRESS` unless it is a
+ * string.
  * @source netdevice(7), SIOCGIFINDEX
  */
 export function interfaceIndex(name: string, kernel: Kernel = defaultKernel): number {
@@ -38,8 +38,8 @@ export function interfaceIndex(name: string, kernel: Kernel = defaultKernel): nu
 /**
  * The name of network interface number `index`.
  *
- * @throws SysError `ENXIO` or `ENODEV` when there is none of that number; TypeError or RangeError
- * `ERR_INVALID_OPTION` when it is none.
+ * @throws SysError `ENXIO` or `ENODEV` if there is no interface with this number; TypeError or RangeError
+ * `ERR_INVALID_OPTION` unless it is a number.
  * @source netdevice(7), SIOCGIFNAME
  */
 export function interfaceName(index: number, kernel: Kernel = defaultKernel): string {
@@ -54,7 +54,7 @@ export function interfaceName(index: number, kernel: Kernel = defaultKernel): st
   return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
 }
 
-/** Asks through a socket made for the question, since these ioctls belong to no socket in particular. */
+/** Makes the call on a temporary socket, because these ioctls need one. */
 function request(kernel: Kernel, code: number, fill: () => void): number {
   const { libc, scratch } = kernel;
   const fd = check(libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");

@@ -1,11 +1,11 @@
 /**
- * IP literals and their bytes.
+ * IP addresses as text and as bytes.
  *
- * `isIP` of node:net would tell what is a literal, but to import it is to load all of that module, which is a
- * good part of what it takes to start a process that serves one connection.
+ * `isIP` of node:net is not used, because importing it loads the whole module, which takes a considerable part of the start
+ * of a process that serves one connection.
  */
 
-/** Which IP version `text` is a literal of, without a zone; 0 when of none. */
+/** The IP version of an address without a zone; 0 if it is none. */
 export function ipVersion(text: string): 4 | 6 | 0 {
   if (isIPv4(text)) return 4;
   return isIPv6(text) ? 6 : 0;
@@ -24,7 +24,7 @@ function isIPv6(text: string): boolean {
   if (halves.length > 2) return false;
   const [front, back] = halves.map((half) => (half === "" ? [] : half.split(":")));
   const groups = [...(front as string[]), ...(back ?? [])];
-  // Two of the groups may be written as an IPv4 literal, if they are the last.
+  // The last two groups may be written as an IPv4 address.
   const last = (back ?? front)?.at(-1) ?? "";
   const mixed = isIPv4(last);
   if (mixed) groups.pop();
@@ -33,22 +33,22 @@ function isIPv6(text: string): boolean {
   return back === undefined ? count === 8 : count < 8;
 }
 
-/** Writes the four bytes of a valid IPv4 literal. */
+/** Writes the four bytes of a valid IPv4 address. */
 export function writeIPv4(bytes: Uint8Array, offset: number, literal: string): void {
   const parts = literal.split(".");
   for (let i = 0; i < 4; i++) bytes[offset + i] = Number(parts[i]);
 }
 
-/** The IPv4 literal of four bytes. */
+/** Formats four bytes as an IPv4 address. */
 export function readIPv4(bytes: Uint8Array, offset: number): string {
   return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
 }
 
-/** Writes the sixteen bytes of a valid IPv6 literal without a zone. RFC 4291, section 2.2. */
+/** Writes the sixteen bytes of a valid IPv6 address without a zone. RFC 4291, section 2.2. */
 export function writeIPv6(bytes: Uint8Array, offset: number, literal: string): void {
   const [head = "", tail] = literal.split("::");
   const front = groupBytes(head);
-  // Without "::" the front is all sixteen. With it, what is between front and back is zero.
+  // Without "::" the front has all sixteen bytes. With it, the bytes between front and back are zero.
   const back = tail === undefined ? [] : groupBytes(tail);
   bytes.fill(0, offset, offset + 16);
   bytes.set(front, offset);
@@ -64,7 +64,7 @@ function groupBytes(groups: string): number[] {
   });
 }
 
-/** The IPv6 literal of sixteen bytes, in the one form that RFC 5952 gives each address. */
+/** Formats sixteen bytes as an IPv6 address in the canonical form of RFC 5952. */
 export function readIPv6(bytes: Uint8Array, offset: number): string {
   const groups: number[] = [];
   for (let i = 0; i < 16; i += 2) {
@@ -75,12 +75,12 @@ export function readIPv6(bytes: Uint8Array, offset: number): string {
   }
   const [start, length] = longestZeros(groups);
   const hex = groups.map((group) => group.toString(16));
-  // A single zero group is written out.
+  // A single zero group is not shortened.
   if (length < 2) return hex.join(":");
   return `${hex.slice(0, start).join(":")}::${hex.slice(start + length).join(":")}`;
 }
 
-/** Start and length of the first of the longest runs of zero groups. */
+/** The start and the length of the first longest run of zero groups. */
 function longestZeros(groups: readonly number[]): [start: number, length: number] {
   let best: [number, number] = [0, 0];
   let length = 0;

@@ -81,7 +81,7 @@ export interface ListenOptions {
   readonly type?: number | undefined;
 }
 
-/** The names of what says where to listen. */
+/** The names of the options for an address. */
 export const LISTEN_ADDRESS: NamesOf<Omit<ListenOptions, "nonBlocking" | "type">> = {
   host: true,
   port: true,

@@ -18,21 +18,21 @@ const FLAGS: number = AT_MESSAGE + 48;
 
 /** The parts of a message, as offsets and lengths in bytes. */
 export interface MessageLayout {
-  /** How many bytes there are, or there is room for, at AT_BYTES of the area. */
+  /** The number of bytes, or the size of the buffer, at AT_BYTES of the area. */
   readonly length: number;
-  /** Of the address at AT_ADDRESS of the scratch; 0 for none. */
+  /** The length of the address at AT_ADDRESS of the scratch; 0 for none. */
   readonly nameLength: number;
-  /** Where in the area the ancillary data are. */
+  /** The offset of the ancillary data in the area. */
   readonly controlAt: number;
   readonly controlLength: number;
 }
 
-/** Where the ancillary data go beside `length` bytes: behind them, aligned. */
+/** The offset of the ancillary data of `length` bytes: after them, aligned. */
 export function controlOffset(length: number): number {
   return Math.ceil((AT_BYTES + length) / 8) * 8;
 }
 
-/** Fills the `msghdr` in the scratch. Its one buffer is the area's bytes. */
+/** Fills the `msghdr` in the scratch. Its only buffer is the bytes of the area. */
 export function prepareMessage({ scratch }: Kernel, area: Arena, layout: MessageLayout): void {
   const { length, nameLength, controlAt, controlLength } = layout;
   scratch.setWord(AT_VECTOR, area.address + AT_BYTES);
@@ -47,8 +47,7 @@ export function prepareMessage({ scratch }: Kernel, area: Arena, layout: Message
 }
 
 /**
- * What recvmsg wrote into the `msghdr`; the length of the address goes to where accept and recvfrom
- * leave theirs.
+ * Reads what recvmsg wrote into the `msghdr`, and stores the length of the address where accept and recvfrom store it.
  */
 export function readMessage({ scratch }: Kernel): { controlLength: number; flags: number } {
   scratch.u32[AT_LENGTH >> 2] = scratch.u32[NAME_LENGTH >> 2] as number;
@@ -58,7 +57,7 @@ export function readMessage({ scratch }: Kernel): { controlLength: number; flags
   };
 }
 
-/** Copies `parts` one after the other to the area's bytes, `length` of them. */
+/** Copies `length` bytes of `parts`, one after the other, to the bytes of the area. */
 export function gather(area: Arena, parts: readonly Uint8Array[], length: number): void {
   let at = 0;
   for (const part of parts) {

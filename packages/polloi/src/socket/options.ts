@@ -40,37 +40,37 @@ import {
 } from "./constants.ts";
 import { decodeTcpInfo, TCP_INFO_SIZE, type TcpInfo } from "./tcp-info.ts";
 
-/** The process at the other end of a unix socket, as it was when it connected. unix(7) */
+/** The process at the other end of a unix socket, when it connected. unix(7) */
 export interface Credentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** What has options: a socket. */
+/** The part of a socket that options need. */
 export interface OptionsOwner {
   getsockopt(level: number, option: number): number;
   getsockopt(level: number, option: number, length: number): Uint8Array;
   setsockopt(level: number, option: number, value: number | Uint8Array): void;
 }
 
-/** The longest name of a congestion control, with its NUL. */
+/** The longest name of a congestion control algorithm, with its NUL. */
 const TCP_CA_NAME_MAX = 16;
 
 /** `struct ucred`: pid, uid, gid. */
 export const UCRED_SIZE = 12;
 
 /**
- * The usual options of a socket by name: `socket.options.noDelay = true`.
+ * The options of a socket by name: `socket.options.noDelay = true`.
  *
  * @remarks
- * Each read and each write is a call. What the kernel makes of a value may be another value: buffer
- * sizes come back doubled, times rounded. Options that are not here go through `getsockopt` and
- * `setsockopt`.
+ * Each access is a system call. The kernel may change a value: it doubles buffer sizes and rounds times. Other options are
+ * accessed with `getsockopt` and `setsockopt`.
  *
- * Reading or writing throws SysError `ENOPROTOOPT` or `EOPNOTSUPP` where the socket has no such option,
- * `EINVAL` or `EDOM` for a value that the kernel refuses, TypeError `ERR_CLOSED` on a closed socket, and
- * TypeError or RangeError `ERR_INVALID_OPTION` for a value that the option cannot have.
+ * An access throws SysError `ENOPROTOOPT` or `EOPNOTSUPP` if the socket has no such option, `EINVAL` or `EDOM` for a value
+ * that the kernel refuses; TypeError `ERR_CLOSED` on a closed socket; and TypeError or RangeError `ERR_INVALID_OPTION` for
+ * a value that the option cannot have.
+ *
  * @source socket(7), tcp(7), ip(7), ipv6(7), unix(7)
  */
 export class SocketOptions {
@@ -82,7 +82,7 @@ export class SocketOptions {
 
   // Any socket.
 
-  /** SO_REUSEADDR: bind to a port over whose last owner's connections are still in TIME_WAIT. */
+  /** SO_REUSEADDR: allows binding a port whose former connections are still in TIME_WAIT. */
   get reuseAddr(): boolean {
     return this.#flag(SOL_SOCKET, SO_REUSEADDR);
   }
@@ -90,7 +90,7 @@ export class SocketOptions {
     this.#setFlag(SOL_SOCKET, SO_REUSEADDR, on);
   }
 
-  /** SO_REUSEPORT: several sockets on one port, the kernel spreads what comes over them. */
+  /** SO_REUSEPORT: allows several sockets on one port; the kernel distributes connections among them. */
   get reusePort(): boolean {
     return this.#flag(SOL_SOCKET, SO_REUSEPORT);
   }
@@ -98,7 +98,7 @@ export class SocketOptions {
     this.#setFlag(SOL_SOCKET, SO_REUSEPORT, on);
   }
 
-  /** SO_KEEPALIVE: probe an idle connection; see keepIdleSeconds and its neighbours for when. */
+  /** SO_KEEPALIVE: probes an idle connection. See keepIdleSeconds, keepIntervalSeconds and keepCount. */
   get keepAlive(): boolean {
     return this.#flag(SOL_SOCKET, SO_KEEPALIVE);
   }
@@ -106,7 +106,7 @@ export class SocketOptions {
     this.#setFlag(SOL_SOCKET, SO_KEEPALIVE, on);
   }
 
-  /** SO_BROADCAST: allow sending to a broadcast address. */
+  /** SO_BROADCAST: allows sending to a broadcast address. */
   get broadcast(): boolean {
     return this.#flag(SOL_SOCKET, SO_BROADCAST);
   }
@@ -114,7 +114,7 @@ export class SocketOptions {
     this.#setFlag(SOL_SOCKET, SO_BROADCAST, on);
   }
 
-  /** SO_OOBINLINE: leave urgent bytes in the stream. */
+  /** SO_OOBINLINE: receives urgent bytes in the stream. */
   get oobInline(): boolean {
     return this.#flag(SOL_SOCKET, SO_OOBINLINE);
   }
@@ -123,8 +123,8 @@ export class SocketOptions {
   }
 
   /**
-   * SO_LINGER: how many seconds a close may wait for what is queued to be sent; null does not wait and
-   * sends it in the background; 0 drops it and resets the connection.
+   * SO_LINGER in seconds: how long close blocks until queued data is sent. null does not block, and the kernel sends the
+   * data in the background. 0 drops the data and resets the connection.
    */
   get lingerSeconds(): number | null {
     const view = this.#struct(SOL_SOCKET, SO_LINGER, 8);
@@ -137,7 +137,7 @@ export class SocketOptions {
     this.#owner.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(struct.buffer));
   }
 
-  /** SO_SNDBUF in bytes. Comes back doubled: the kernel adds room for its own book-keeping. */
+  /** SO_SNDBUF: the send buffer in bytes. The kernel doubles the value, for its own overhead. */
   get sendBufferSize(): number {
     return this.#owner.getsockopt(SOL_SOCKET, SO_SNDBUF);
   }
@@ -145,7 +145,7 @@ export class SocketOptions {
     this.#setCount("sendBufferSize", SOL_SOCKET, SO_SNDBUF, bytes);
   }
 
-  /** SO_RCVBUF in bytes. Comes back doubled; set before listen or connect to count for the window. */
+  /** SO_RCVBUF: the receive buffer in bytes. The kernel doubles the value. Set it before listen or connect to affect the window. */
   get receiveBufferSize(): number {
     return this.#owner.getsockopt(SOL_SOCKET, SO_RCVBUF);
   }
@@ -153,7 +153,7 @@ export class SocketOptions {
     this.#setCount("receiveBufferSize", SOL_SOCKET, SO_RCVBUF, bytes);
   }
 
-  /** SO_RCVLOWAT: how many bytes must be there before the socket counts as readable. */
+  /** SO_RCVLOWAT: the number of received bytes from which the socket is readable. */
   get receiveLowAt(): number {
     return this.#owner.getsockopt(SOL_SOCKET, SO_RCVLOWAT);
   }
@@ -161,7 +161,7 @@ export class SocketOptions {
     this.#setCount("receiveLowAt", SOL_SOCKET, SO_RCVLOWAT, bytes);
   }
 
-  /** SO_PRIORITY: the queueing priority of what is sent, 0 to 6 without privileges. */
+  /** SO_PRIORITY: the queueing priority of sent packets, from 0 to 6 without privileges. */
   get priority(): number {
     return this.#owner.getsockopt(SOL_SOCKET, SO_PRIORITY);
   }
@@ -170,8 +170,8 @@ export class SocketOptions {
   }
 
   /**
-   * SO_INCOMING_CPU: the processor that the last packet came in on; set on a SO_REUSEPORT listener, the
-   * one whose connections it prefers. -1 when there is none.
+   * SO_INCOMING_CPU: the CPU that received the last packet, or -1. If set on a SO_REUSEPORT listener: the CPU whose
+   * connections it prefers.
    */
   get incomingCpu(): number {
     return this.#owner.getsockopt(SOL_SOCKET, SO_INCOMING_CPU);
@@ -181,8 +181,8 @@ export class SocketOptions {
   }
 
   /**
-   * SO_ERROR: the positive number of the error that waits on the socket, 0 when there is none. Reading
-   * takes it: the next read is 0. This is how a connect in progress tells its end.
+   * SO_ERROR: the pending error of the socket as a positive number, 0 if there is none. Reading clears it. This is the result
+   * of a non-blocking connect.
    */
   get error(): number {
     return this.#owner.getsockopt(SOL_SOCKET, SO_ERROR);
@@ -195,7 +195,7 @@ export class SocketOptions {
 
   // Unix sockets.
 
-  /** SO_PEERCRED: who is at the other end. */
+  /** SO_PEERCRED: the credentials of the peer. */
   get peerCredentials(): Credentials {
     return decodeCredentials(this.#owner.getsockopt(SOL_SOCKET, SO_PEERCRED, UCRED_SIZE));
   }
@@ -210,7 +210,7 @@ export class SocketOptions {
 
   // TCP.
 
-  /** TCP_NODELAY: send small writes at once rather than gather them (Nagle's algorithm). */
+  /** TCP_NODELAY: sends small writes at once instead of collecting them (Nagle's algorithm). */
   get noDelay(): boolean {
     return this.#flag(IPPROTO_TCP, TCP_NODELAY);
   }
@@ -218,7 +218,7 @@ export class SocketOptions {
     this.#setFlag(IPPROTO_TCP, TCP_NODELAY, on);
   }
 
-  /** TCP_CORK: hold partial segments back until it is cleared, at most 200 ms. */
+  /** TCP_CORK: holds back partial segments until it is cleared, at most 200 ms. */
   get cork(): boolean {
     return this.#flag(IPPROTO_TCP, TCP_CORK);
   }
@@ -226,7 +226,7 @@ export class SocketOptions {
     this.#setFlag(IPPROTO_TCP, TCP_CORK, on);
   }
 
-  /** TCP_QUICKACK: acknowledge at once. Not permanent: the kernel leaves and enters this mode itself. */
+  /** TCP_QUICKACK: acknowledges at once. Not permanent: the kernel leaves and enters this mode by itself. */
   get quickAck(): boolean {
     return this.#flag(IPPROTO_TCP, TCP_QUICKACK);
   }
@@ -234,7 +234,7 @@ export class SocketOptions {
     this.#setFlag(IPPROTO_TCP, TCP_QUICKACK, on);
   }
 
-  /** TCP_DEFER_ACCEPT: for this long, accept a connection only once it has sent something. 0 is off. */
+  /** TCP_DEFER_ACCEPT in seconds: for this long, a connection is accepted only after it has sent data. 0 is off. */
   get deferAcceptSeconds(): number {
     return this.#owner.getsockopt(IPPROTO_TCP, TCP_DEFER_ACCEPT);
   }
@@ -242,7 +242,7 @@ export class SocketOptions {
     this.#setCount("deferAcceptSeconds", IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds);
   }
 
-  /** TCP_FASTOPEN: how many fast opens a listener may have pending. 0 is off. RFC 7413 */
+  /** TCP_FASTOPEN: the most pending fast opens of a listener. 0 is off. RFC 7413 */
   get fastOpen(): number {
     return this.#owner.getsockopt(IPPROTO_TCP, TCP_FASTOPEN);
   }
@@ -250,7 +250,7 @@ export class SocketOptions {
     this.#setCount("fastOpen", IPPROTO_TCP, TCP_FASTOPEN, pending);
   }
 
-  /** TCP_FASTOPEN_CONNECT: a connect waits for the first send and goes out with it. */
+  /** TCP_FASTOPEN_CONNECT: delays a connect until the first send, and sends the data with it. */
   get fastOpenConnect(): boolean {
     return this.#flag(IPPROTO_TCP, TCP_FASTOPEN_CONNECT);
   }
@@ -258,7 +258,7 @@ export class SocketOptions {
     this.#setFlag(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, on);
   }
 
-  /** TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. 0 is the system's default. RFC 5482 */
+  /** TCP_USER_TIMEOUT in milliseconds: how long sent data may stay unacknowledged. 0 is the system's default. RFC 5482 */
   get userTimeoutMs(): number {
     return this.#owner.getsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT);
   }
@@ -266,7 +266,7 @@ export class SocketOptions {
     this.#setCount("userTimeoutMs", IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
   }
 
-  /** TCP_NOTSENT_LOWAT: writable only while fewer than this many bytes wait to be sent. 0 is off. */
+  /** TCP_NOTSENT_LOWAT in bytes: the socket is writable while fewer bytes wait to be sent. 0 is off. */
   get notSentLowAt(): number {
     return this.#owner.getsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT);
   }
@@ -274,7 +274,7 @@ export class SocketOptions {
     this.#setCount("notSentLowAt", IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes);
   }
 
-  /** TCP_KEEPIDLE: how long a connection is idle before the first probe. */
+  /** TCP_KEEPIDLE in seconds: how long a connection is idle before the first probe. */
   get keepIdleSeconds(): number {
     return this.#owner.getsockopt(IPPROTO_TCP, TCP_KEEPIDLE);
   }
@@ -282,7 +282,7 @@ export class SocketOptions {
     this.#setCount("keepIdleSeconds", IPPROTO_TCP, TCP_KEEPIDLE, seconds);
   }
 
-  /** TCP_KEEPINTVL: the time between probes. */
+  /** TCP_KEEPINTVL in seconds: the time between probes. */
   get keepIntervalSeconds(): number {
     return this.#owner.getsockopt(IPPROTO_TCP, TCP_KEEPINTVL);
   }
@@ -290,7 +290,7 @@ export class SocketOptions {
     this.#setCount("keepIntervalSeconds", IPPROTO_TCP, TCP_KEEPINTVL, seconds);
   }
 
-  /** TCP_KEEPCNT: how many probes go unanswered before the connection counts as dead. */
+  /** TCP_KEEPCNT: the number of unanswered probes after which the connection fails. */
   get keepCount(): number {
     return this.#owner.getsockopt(IPPROTO_TCP, TCP_KEEPCNT);
   }
@@ -306,7 +306,7 @@ export class SocketOptions {
     this.#setCount("maxSegment", IPPROTO_TCP, TCP_MAXSEG, bytes);
   }
 
-  /** TCP_CONGESTION: the congestion control by name; net.ipv4.tcp_available_congestion_control lists them. */
+  /** TCP_CONGESTION: the name of the congestion control algorithm; net.ipv4.tcp_available_congestion_control lists them. */
   get congestion(): string {
     const bytes = this.#owner.getsockopt(IPPROTO_TCP, TCP_CONGESTION, TCP_CA_NAME_MAX);
     const end = bytes.indexOf(0);
@@ -317,14 +317,14 @@ export class SocketOptions {
     this.#owner.setsockopt(IPPROTO_TCP, TCP_CONGESTION, bytes);
   }
 
-  /** TCP_INFO: the connection as the kernel sees it at this moment. */
+  /** TCP_INFO: the kernel's current state of the connection. */
   get tcpInfo(): TcpInfo {
     return decodeTcpInfo(this.#owner.getsockopt(IPPROTO_TCP, TCP_INFO, TCP_INFO_SIZE));
   }
 
   // IP.
 
-  /** IPV6_V6ONLY: an IPv6 socket that takes no IPv4. */
+  /** IPV6_V6ONLY: an IPv6 socket does not accept IPv4. */
   get ipv6Only(): boolean {
     return this.#flag(IPPROTO_IPV6, IPV6_V6ONLY);
   }
@@ -332,7 +332,7 @@ export class SocketOptions {
     this.#setFlag(IPPROTO_IPV6, IPV6_V6ONLY, on);
   }
 
-  /** IP_TTL: how many hops a packet may make, 1 to 255. */
+  /** IP_TTL: the most hops of a packet, from 1 to 255. */
   get ttl(): number {
     return this.#owner.getsockopt(IPPROTO_IP, IP_TTL);
   }
@@ -340,7 +340,7 @@ export class SocketOptions {
     this.#setCount("ttl", IPPROTO_IP, IP_TTL, hops);
   }
 
-  /** IP_TOS: the type-of-service byte of what is sent. */
+  /** IP_TOS: the type-of-service byte of sent packets. */
   get typeOfService(): number {
     return this.#owner.getsockopt(IPPROTO_IP, IP_TOS);
   }
@@ -379,7 +379,7 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** -1 is what the kernel itself gives for "none" or "the default". */
+/** -1 is the kernel's value for "none" or "the default". */
 function countOf(name: string, value: number): number {
   if (Number.isInteger(value) && value >= -1 && value <= 0x7fffffff) return value;
   throw rangeError(

@@ -1,6 +1,6 @@
 /**
- * Socket calls on a bare descriptor, for whoever keeps descriptors rather than Sockets: an engine that
- * holds thousands of them. Arguments go through the scratch arena, so that nothing else is allocated.
+ * Socket calls on bare descriptors, for modules that hold thousands of them. Arguments are passed in the scratch arena, so
+ * nothing is allocated.
  */
 import { ERRNO } from "../base/errno.ts";
 import { F_GETFD, F_SETFD, FD_CLOEXEC, FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
@@ -17,7 +17,7 @@ import {
 } from "./scratch.ts";
 import { POLLERR, POLLHUP, POLLRDHUP } from "./wait.ts";
 
-/** Where the socket `fd` is; null when `fd` is no socket or its family has no address known here. */
+/** The local address of a socket; null if `fd` is no socket, or its family is not supported here. */
 export function readLocalAddress(kernel: Kernel, fd: number): SocketAddress | null {
   prepareAddress(kernel);
   const { address } = kernel.scratch;
@@ -27,7 +27,7 @@ export function readLocalAddress(kernel: Kernel, fd: number): SocketAddress | nu
   );
 }
 
-/** What the socket `fd` is connected to; null when it is to nothing. */
+/** The address of a socket's peer; null if it is not connected. */
 export function readPeerAddress(kernel: Kernel, fd: number): SocketAddress | null {
   prepareAddress(kernel);
   const { address } = kernel.scratch;
@@ -37,12 +37,12 @@ export function readPeerAddress(kernel: Kernel, fd: number): SocketAddress | nul
   );
 }
 
-/** Makes room for the address that a call will write at {@link AT_ADDRESS}. */
+/** Prepares the memory for an address that a call writes at {@link AT_ADDRESS}. */
 export function prepareAddress(kernel: Kernel): void {
   kernel.scratch.u32[AT_LENGTH >> 2] = SOCKADDR_SIZE;
 }
 
-/** The address that a call wrote, after {@link prepareAddress}; null when it failed or wrote none. */
+/** The address that a call wrote after {@link prepareAddress}; null if it failed or wrote none. */
 export function readAddress(kernel: Kernel, result = 0): SocketAddress | null {
   if (result < 0) return null;
   const { scratch } = kernel;
@@ -67,7 +67,7 @@ export function bindRaw(
 }
 
 /**
- * Connects `fd` to `address`; a non-blocking one answers `-EINPROGRESS` and becomes writable.
+ * Connects `fd` to `address`. A non-blocking connect returns `-EINPROGRESS`; its socket becomes writable at the end.
  *
  * @returns 0 or `-errno`.
  * @throws `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
@@ -84,15 +84,15 @@ export function connectRaw(
 }
 
 /**
- * An option that is an int. One that may be negative cannot be told from an error here:
- * `Socket.getsockopt` can.
+ * Reads an option that is an int. A negative value cannot be told from an error here; use `Socket.getsockopt` for such
+ * options.
  *
  * @returns The value, or `-errno`.
  */
 export function readIntOption(kernel: Kernel, fd: number, level: number, option: number): number {
   const { libc, scratch } = kernel;
   scratch.u32[AT_LENGTH >> 2] = 4;
-  // An option of one byte (IP_MULTICAST_TTL) leaves the rest as it was.
+  // An option of one byte (IP_MULTICAST_TTL) does not change the other bytes.
   scratch.i32[AT_BYTES >> 2] = 0;
   const { address } = scratch;
   const result = libc.getsockopt(fd, level, option, address + AT_BYTES, address + AT_LENGTH);
@@ -117,19 +117,19 @@ export function setIntOption(
 }
 
 /**
- * Takes the error that waits on `fd` (SO_ERROR): how a connect in progress has ended.
+ * Reads and clears the pending error of `fd` (SO_ERROR), the result of a non-blocking connect.
  *
- * @returns A positive error number, 0 when there is none. It is given once, then cleared.
+ * @returns A positive error number; 0 if there is none.
  */
 export function takeSocketError(kernel: Kernel, fd: number): number {
   return Math.abs(readIntOption(kernel, fd, SOL_SOCKET, SO_ERROR));
 }
 
-/** What a call that would block returns. */
+/** The result of a call that would block. */
 export const WOULD_BLOCK: number = -ERRNO.EAGAIN;
 
 /**
- * Has a descriptor that was made elsewhere closed in programs that this process starts.
+ * Sets close-on-exec on a descriptor that other code opened.
  *
  * @returns 0 or `-errno`.
  */
@@ -139,17 +139,17 @@ export function closeOnExec({ libc }: Kernel, fd: number): number {
   return libc.fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
 }
 
-/** How many bytes have arrived that nobody has received: FIONREAD. 0 for what has no such number. */
+/** The number of bytes that have arrived and are not received: FIONREAD. 0 if the descriptor does not support it. */
 export function readUnread({ libc, scratch }: Kernel, fd: number): number {
   return libc.ioctl(fd, FIONREAD, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
 }
 
-/** What the peer of a connected stream socket has done. */
+/** The state of the peer of a connected stream socket. */
 export type PeerState = "open" | "ended" | "gone";
 
 /**
- * What the peer of a connected stream socket has done, whether that has been received or not: it has ended its half,
- * or nothing can be sent to it any more.
+ * Reads what the peer of a connected stream socket has done, whether it was received or not: it has ended its half, or
+ * nothing can be sent to it any more.
  */
 export function readPeerState({ libc, scratch }: Kernel, fd: number): PeerState {
   scratch.i32[AT_POLLFD >> 2] = fd;
@@ -161,7 +161,7 @@ export function readPeerState({ libc, scratch }: Kernel, fd: number): PeerState 
   return (events & (POLLERR | POLLHUP)) !== 0 ? "gone" : "ended";
 }
 
-/** How many bytes the kernel has that the peer has not taken: SIOCOUTQ. 0 for what has no such number. */
+/** The number of unacknowledged bytes in the send queue: SIOCOUTQ. 0 if the descriptor does not support it. */
 export function readUntaken({ libc, scratch }: Kernel, fd: number): number {
   return libc.ioctl(fd, SIOCOUTQ, scratch.address) < 0 ? 0 : (scratch.i32[0] as number);
 }

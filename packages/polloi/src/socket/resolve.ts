@@ -4,20 +4,20 @@ import { type NamesOf, optionsOf, stringOf } from "../base/argument.ts";
 import { checkIpFamily, type InetAddress, portOf } from "./address.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
 
-/** What to look for. */
+/** Options of {@link resolve}. */
 export interface ResolveOptions {
-  /** AF_INET or AF_INET6; left out, both. */
+  /** AF_INET or AF_INET6. Default: both. */
   readonly family?: typeof AF_INET | typeof AF_INET6 | undefined;
-  /** Put into each address that is found. Default 0. */
+  /** The port of the addresses. Default 0. */
   readonly port?: number | undefined;
 }
 
 const RESOLVE_OPTIONS: NamesOf<ResolveOptions> = { family: true, port: true };
 
-/** A name that does not resolve. Its shape is Node's: `getaddrinfo ENOTFOUND no-such.example`. */
+/** The error of a name that cannot be resolved. It has Node's format: `getaddrinfo ENOTFOUND no-such.example`. */
 export class ResolveError extends Error {
   override readonly name = "ResolveError";
-  /** `ENOTFOUND`: there is no such name, or it has no address. `EAI_AGAIN`: no answer, try again. */
+  /** `ENOTFOUND`: the name does not exist, or has no address. `EAI_AGAIN`: no answer; try again. */
   readonly code: string;
   readonly syscall = "getaddrinfo";
   readonly hostname: string;
@@ -35,16 +35,16 @@ export class ResolveError extends Error {
 }
 
 /**
- * The addresses of a host, in the order in which to try them.
+ * Resolves a name.
  *
  * @remarks
- * Asks the runtime's own resolver, which is the system's (`getaddrinfo`), without blocking the thread.
- * A literal comes back as it is, and nobody is asked.
+ * Uses the resolver of the runtime, which is that of the system (`getaddrinfo`), without blocking the thread. An IP
+ * address is returned without a lookup.
  *
- * @param host - A name or an IP literal; `""` is the wildcard.
- * @returns At least one address, each once.
- * @throws ResolveError with the code `ENOTFOUND` or `EAI_AGAIN`; TypeError or RangeError
- * `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`
+ * @param host - A name or an IP address. `""` is the wildcard address.
+ * @returns The addresses in the order in which to try them: at least one, each once.
+ * @throws ResolveError with the code `ENOTFOUND` or `EAI_AGAIN`; TypeError or RangeError `ERR_INVALID_ADDRESS`,
+ * `ERR_INVALID_PORT`, `ERR_INVALID_OPTION`. All as a rejection.
  * @example
  * ```ts
  * const [address] = await resolve("localhost", { port: 7788 });
@@ -80,10 +80,10 @@ export async function resolve(
 async function look(host: string, family: number): Promise<readonly { address: string }[]> {
   try {
     const found = await lookup(host, { all: true, family });
-    // getaddrinfo gives an address once for each type of socket on some systems.
+    // On some systems getaddrinfo returns an address once for each socket type.
     return found.filter(({ address }, i) => i === found.findIndex((f) => f.address === address));
   } catch (cause) {
-    // Bun spells the code DNS_ENOTFOUND at times.
+    // Bun sometimes has the code DNS_ENOTFOUND.
     const code = String((cause as { code?: unknown }).code ?? "ENOTFOUND").replace(/^DNS_/, "");
     throw new ResolveError(host, code, cause);
   }

@@ -2,11 +2,11 @@ import type { Arena, Arenas } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 
 /**
- * Where a socket call puts its arguments in {@link Kernel.scratch}.
+ * The offsets of the arguments of socket calls in {@link Kernel.scratch}.
  *
  * @remarks
- * A call that has to wait polls between two attempts. Each argument has a place of its own, so that
- * polling leaves the address and the bytes of the call as they are.
+ * A call that waits polls between two attempts. All arguments have different offsets, so that polling does not overwrite the
+ * address and the bytes of the call.
  *
  * ```text
  *   0         128         136      144       160      216     232    256
@@ -21,24 +21,23 @@ export const AT_MESSAGE = 160;
 export const AT_VECTOR = 216;
 export const AT_BYTES = 256;
 
-/** `sockaddr_storage`: room for an address of any family. */
+/** The size of `sockaddr_storage`, which holds an address of any family. */
 export const SOCKADDR_SIZE = 128;
 
 /**
- * The most that a stream moves in one call. More would only wait in a copy: a socket's buffer is a
- * few MiB at the largest, and a stream may take less than it is given anyway.
+ * The most bytes that one call transfers on a stream. More would only be copied in vain, because the buffer of a socket has
+ * a few MiB at most.
  */
 export const MAX_STREAM_TRANSFER: number = 1024 * 1024;
 
-/** One large arena for each thread, kept for the next call because giving it back costs page faults. */
+/** A large arena per thread, which is kept for the next call, because releasing it costs page faults. */
 const large = new WeakMap<Arenas, Arena>();
 
 /**
- * An arena with room for `length` bytes at {@link AT_BYTES}; {@link giveBack} takes it.
+ * An arena with `length` bytes at {@link AT_BYTES}. Release it with {@link giveBack}.
  *
  * @remarks
- * The caller's bytes are copied into it, or out of it, because a call takes addresses only and memory
- * of JavaScript's has none that it keeps.
+ * The caller's bytes are copied, because a system call needs an address, and JavaScript may move its memory.
  */
 export function borrow(kernel: Kernel, length: number): Arena {
   if (AT_BYTES + length <= kernel.scratch.byteLength) return kernel.scratch;
@@ -51,7 +50,7 @@ export function borrow(kernel: Kernel, length: number): Arena {
   return arena;
 }
 
-/** Ends the loan of {@link borrow}. */
+/** Releases the arena of {@link borrow}. */
 export function giveBack(kernel: Kernel, arena: Arena): void {
   if (arena === kernel.scratch || arena === large.get(kernel.arenas)) return;
   kernel.arenas.release(arena);

@@ -6,9 +6,9 @@ import { formatPath, hostOf, type SocketAddress } from "./address.ts";
 const UNPRIVILEGED_PORT_START = 1024;
 
 /**
- * The error of a socket call that failed, with the address it was about and what to do about it.
+ * The error of a socket call, with its address and a hint.
  *
- * @param errno - The error number, of either sign.
+ * @param errno - The error number, positive or negative.
  */
 export function socketError(
   syscall: string,
@@ -24,9 +24,9 @@ export function socketError(
 }
 
 /**
- * `result` when the call succeeded, and a thrown {@link socketError} when it did not.
+ * Returns the result of a call, or throws a {@link socketError} if it failed.
  *
- * @param result - What the call returned: `>= 0`, or `-errno`.
+ * @param result - A number `>= 0`, or `-errno`.
  */
 export function checkSocket(
   result: number,

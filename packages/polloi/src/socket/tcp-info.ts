@@ -1,13 +1,13 @@
 /**
- * `struct tcp_info`: what the kernel knows of a TCP connection.
+ * `struct tcp_info`: the kernel's state of a TCP connection.
  *
- * Only ever added to at its end, so an older kernel gives fewer bytes and a newer one more than are
- * named here. Source: include/uapi/linux/tcp.h.
+ * The struct only grows at its end, so an older kernel returns fewer bytes and a newer one more than the fields here.
+ * Source: include/uapi/linux/tcp.h.
  */
 import type { Kernel } from "../sys/kernel.ts";
 import { IPPROTO_TCP, TCP_INFO } from "./constants.ts";
 
-/** The states of TCP, by the kernel's numbers. RFC 9293, section 3.3.2; include/net/tcp_states.h */
+/** The TCP states by the kernel's numbers. RFC 9293, section 3.3.2; include/net/tcp_states.h */
 const STATES = [
   "unknown",
   "established",
@@ -24,10 +24,10 @@ const STATES = [
   "new-syn-recv",
 ] as const;
 
-/** A state of TCP, spelt as ss(8) does. */
+/** A TCP state, with the name of ss(8). */
 export type TcpState = (typeof STATES)[number];
 
-/** What follows the first eight bytes, in order, each aligned to its size. */
+/** The fields after the first eight bytes, in order, each aligned to its size. */
 const FIELDS = [
   ["rtoUs", 4],
   ["atoUs", 4],
@@ -39,7 +39,7 @@ const FIELDS = [
   ["lost", 4],
   ["retrans", 4],
   ["fackets", 4],
-  // How long ago.
+  // Times since an event.
   ["lastDataSentMs", 4],
   ["lastAckSentMs", 4],
   ["lastDataRecvMs", 4],
@@ -55,7 +55,7 @@ const FIELDS = [
   ["rcvRttUs", 4],
   ["rcvSpace", 4],
   ["totalRetrans", 4],
-  // Bytes a second.
+  // Bytes per second.
   ["pacingRate", 8],
   ["maxPacingRate", 8],
   ["bytesAcked", 8],
@@ -67,7 +67,7 @@ const FIELDS = [
   ["dataSegsIn", 4],
   ["dataSegsOut", 4],
   ["deliveryRate", 8],
-  // Of the connection's life, how long it sent, and what held it back.
+  // How long the connection was sending, and what limited it.
   ["busyTimeUs", 8],
   ["rwndLimitedUs", 8],
   ["sndbufLimitedUs", 8],
@@ -84,10 +84,11 @@ const FIELDS = [
 ] as const;
 
 /**
- * A TCP connection as the kernel sees it, by the kernel's names.
+ * The kernel's state of a TCP connection, with the kernel's names.
  *
  * @remarks
- * Numbers that this kernel does not give are 0. `maxPacingRate` is Infinity when nothing limits it.
+ * Fields that the kernel does not return are 0. `maxPacingRate` is Infinity if there is no limit.
+ *
  * @source tcp(7), TCP_INFO
  */
 export interface TcpInfo extends Readonly<Record<(typeof FIELDS)[number][0], number>> {
@@ -102,17 +103,17 @@ export interface TcpInfo extends Readonly<Record<(typeof FIELDS)[number][0], num
   readonly sndWscale: number;
   readonly rcvWscale: number;
   readonly deliveryRateAppLimited: boolean;
-  /** Why fast open did not happen on a client, 0 to 3. */
+  /** The reason why a client did not use fast open, from 0 to 3. */
   readonly fastOpenClientFail: number;
 }
 
-/** Where in the scratch memory the struct is read to, behind its length. */
+/** The offset of the struct in the scratch memory, after its length. */
 const AT_INFO = 8;
 
-/** Room for the struct with all fields named here. */
+/** The size of the struct with all fields here. */
 export const TCP_INFO_SIZE: number = FIELDS.reduce((offset, [, size]) => offset + size, 8);
 
-/** Reads a `tcp_info`, of any length that a kernel gives. */
+/** Reads a `tcp_info` of any length. */
 export function decodeTcpInfo(given: Uint8Array): TcpInfo {
   const bytes = new Uint8Array(TCP_INFO_SIZE);
   bytes.set(given.subarray(0, TCP_INFO_SIZE));
@@ -136,7 +137,7 @@ export function decodeTcpInfo(given: Uint8Array): TcpInfo {
     rcvWscale: (scales as number) >> 4,
     deliveryRateAppLimited: ((flags as number) & 1) !== 0,
     fastOpenClientFail: ((flags as number) >> 1) & 3,
-    // Made from the table of names, which the type is made from as well.
+    // The type is derived from the same table of names.
     ...(Object.fromEntries(fields) as Record<(typeof FIELDS)[number][0], number>),
   };
 }
@@ -145,7 +146,7 @@ function fromUint64(value: bigint): number {
   return value === 0xffff_ffff_ffff_ffffn ? Number.POSITIVE_INFINITY : Number(value);
 }
 
-/** The `tcp_info` of a connection; null when it has none, as on a unix socket. */
+/** The `tcp_info` of a connection; null if it has none, as on a unix socket. */
 export function readTcpInfo({ libc, scratch }: Kernel, fd: number): TcpInfo | null {
   const { address, u8, u32 } = scratch;
   u32[0] = TCP_INFO_SIZE;

@@ -3,23 +3,23 @@ import { SysError } from "../base/sys-error.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { AT_POLLFD, AT_TIMEOUT } from "./scratch.ts";
 
-// poll(2). A socket that waits for itself needs no more of it than this.
+// The constants of poll(2) that a socket needs.
 export const POLLIN = 0x1;
 export const POLLOUT = 0x4;
 export const POLLERR = 0x8;
 export const POLLHUP = 0x10;
 export const POLLRDHUP = 0x2000;
 
-/** A moment by which something must have happened, so that several waits share one timeout. */
+/** A deadline, so that several waits share one timeout. */
 export class Deadline {
   readonly #end: number;
 
-  /** @param timeoutMs - As `timeoutOf` gives it: negative is for ever. */
+  /** @param timeoutMs - The result of `timeoutOf`. A negative timeout is infinite. */
   constructor(timeoutMs: number) {
     this.#end = timeoutMs < 0 ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
   }
 
-  /** What is left: milliseconds, 0 when it has passed, Infinity when there is no end. */
+  /** The milliseconds left; 0 after the deadline, Infinity if there is none. */
   leftMs(): number {
     return Math.max(0, this.#end - performance.now());
   }
@@ -28,8 +28,8 @@ export class Deadline {
 /**
  * Blocks the thread until `fd` is ready. A signal does not end the wait.
  *
- * @param fd - A descriptor; -1 is never ready, which makes a sleep of it.
- * @param events - POLLIN or POLLOUT. Errors and hang-ups end the wait too: the next call reports them.
+ * @param fd - A descriptor; -1 is never ready, so the call sleeps.
+ * @param events - POLLIN or POLLOUT. Errors and hang-ups end the wait too; the next call reports them.
  * @returns Whether it became ready before the deadline.
  * @source ppoll(2)
  */
