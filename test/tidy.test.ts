@@ -171,6 +171,12 @@ test("every import within a package goes down, or stays in its layer", () => {
   );
 });
 
+test("the tests of the library import nothing of the tools", () => {
+  const tests = tracked.filter((file) => /^packages\/polloi\/test\/.*\.ts$/.test(file));
+  assert.ok(tests.length > 0);
+  assertNone(tests.flatMap(importsOf).filter(({ to }) => to.startsWith("packages/polloi-tools/")));
+});
+
 test("no file imports itself through others", () => {
   const edges = new Map<string, Import[]>();
   for (const each of imports) edges.set(each.file, [...(edges.get(each.file) ?? []), each]);
