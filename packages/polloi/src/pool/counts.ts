@@ -3,6 +3,7 @@ import { formatAddress, type SocketAddress } from "../socket/address.ts";
 
 /** Called with everything that happens on connections. A server without an observer spends nothing on this. */
 export interface ServingObserver {
+  /** A connection was accepted. */
   opened(peer: string): void;
   /** @param bytes - Valid until this returns. */
   received(peer: string, bytes: Uint8Array): void;

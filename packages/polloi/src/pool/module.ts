@@ -70,6 +70,7 @@ export interface PoolWorker<Input = unknown> {
  */
 export interface WorkerModule<Input = never> extends ServeOptions<never> {
   // biome-ignore lint/suspicious/noConfusingVoidType: what a function without a return gives
+  /** Called once in each worker. The pool stops what it returns. */
   start?(worker: PoolWorker<Input>): void | Stoppable | Promise<void | Stoppable>;
 }
 
@@ -177,6 +178,7 @@ export type StartOn = (loop: ModelLoop<never>) => void | Stoppable | Promise<voi
  */
 export interface ModelModule<Input = never> extends ModelHandlers<never> {
   startOn?: StartOn;
+  /** Called once in each child with `data` of the options. Returns the handlers. */
   start?(data: Input): ModelHandlers<never> | Promise<ModelHandlers<never>>;
 }
 

@@ -126,4 +126,56 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       UnixAddress: "address family path port",
     },
   },
+  "polloi/uring": {
+    file: "uring/index.ts",
+    types: {
+      BufferRing: "bufferBytes count group take",
+      BufferRingOptions: "bufferBytes count group",
+      Completion: "check flags hasBuffer more result tag",
+      FileOptions: "async link position quiet tag",
+      HasFileno: "fileno",
+      Mapped: "address bytes part",
+      Received: "[Symbol.dispose] address bytes release",
+      Ring: "[Symbol.dispose] accept addBuffers cancel close closeFd connect fileno fsync linkTimeout map nop open pending poll read recv recvBuffers removePoll removeTimeout send shutdown submit timeout wait write",
+      RingOptions: "completionEntries entries kernel",
+      SubmitOptions: "async link quiet tag",
+      SysError: "address cause code errno fd hint message name port stack syscall",
+    },
+  },
+  "polloi/workers": {
+    file: "pool/workers.ts",
+    types: {
+      LivenessOptions: "startTimeoutMs unresponsiveAfterMs whenUnresponsive",
+      PoolWorker: "count data index listen post reactor",
+      Stoppable: "stop",
+      UnresponsiveWorker: "index silentMs",
+      WorkerExit: "error index restartInMs",
+      WorkerModule:
+        "acceptError close data drain end error highWaterBytes idleTimeoutMs maxConnections maxPendingBytes noDelay open start stopping timeout zeroCopy",
+      WorkerPool: "[Symbol.asyncDispose] address balance engine finished port stop trigger workers",
+      WorkerStatus: "accepted connections exits index state",
+      WorkersOptions:
+        "crashLoop data engine exited kernel listen message module recovered startTimeoutMs trigger unresponsive unresponsiveAfterMs whenUnresponsive workers",
+    },
+  },
+  "polloi/models": {
+    file: "pool/models.ts",
+    types: {
+      ChildExit: "error id kind peer restartInMs",
+      LivenessOptions: "startTimeoutMs unresponsiveAfterMs whenUnresponsive",
+      ModelChild: "connections id kind ready responsive",
+      ModelConnection: "close data remoteAddress write",
+      ModelCounts: "bytes children connections exits messages open refusals started",
+      ModelHandlers: "close data end open",
+      ModelLoop: "data listen post reactor",
+      ModelModule: "close data end open start startOn",
+      ModelObserver: "closed opened received",
+      ModelOptions:
+        "acceptError atLimit children crashLoop data engine execArgv exited idleTimeoutMs kernel limitReached listen maxChildren message model module noDelay observer reactor recovered sharing startTimeoutMs trigger unresponsive unresponsiveAfterMs whenUnresponsive",
+      ModelServer:
+        "[Symbol.asyncDispose] address children counts engine finished model pids port stop",
+      Stoppable: "stop",
+      UnresponsiveChild: "id kind silentMs",
+    },
+  },
 };
