@@ -2,24 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RestartPolicy } from "./supervisor.ts";
 
-/** The delays before restarts after these crashes; null where it is given up. */
+/** The delays before restarts after these exits; null when the child is given up. */
 function delays(
   restarts: RestartPolicy,
-  crashes: readonly (readonly [ranMs: number, ready: boolean])[],
+  exits: readonly (readonly [ranMs: number, ready: boolean])[],
 ) {
-  return crashes.map(([ranMs, ready]) => {
+  return exits.map(([ranMs, ready]) => {
     restarts.exited(ranMs, ready);
     return restarts.givenUp ? null : restarts.delayMs;
   });
 }
 
-test("a child that crashes after each start is replaced each time, a second later at most", () => {
-  const crashes = Array.from({ length: 20 }, () => [100, true] as const);
+test("a child that exits after each start is replaced each time, after at most a second", () => {
+  const exits = Array.from({ length: 20 }, () => [100, true] as const);
   const expected = [50, 100, 200, 400, 800, ...Array.from({ length: 15 }, () => 1000)];
-  assert.deepEqual(delays(new RestartPolicy("continue"), crashes), expected);
+  assert.deepEqual(delays(new RestartPolicy("continue"), exits), expected);
 });
 
-test("a child that was healthy is replaced at once, and four failed starts in a row give it up", () => {
+test("a child that was healthy is replaced soon, and four failed starts in a row give it up", () => {
   const restarts = new RestartPolicy("continue");
   const failed = [100, false] as const;
   assert.deepEqual(delays(restarts, [failed, failed, failed, [100, true]]), [50, 100, 200, 400]);
@@ -27,8 +27,8 @@ test("a child that was healthy is replaced at once, and four failed starts in a 
   assert.deepEqual(delays(restarts, [failed, failed, failed, failed]), [100, 200, 400, null]);
 });
 
-test('crashLoop "end": five crashes in a row give it up, whether or not it had started', () => {
-  const crash = [100, true] as const;
+test('crashLoop "end": five exits in a row give it up, whether or not it had started', () => {
+  const exit = [100, true] as const;
   const expected = [50, 100, 200, 400, null];
-  assert.deepEqual(delays(new RestartPolicy("end"), [crash, crash, crash, crash, crash]), expected);
+  assert.deepEqual(delays(new RestartPolicy("end"), [exit, exit, exit, exit, exit]), expected);
 });

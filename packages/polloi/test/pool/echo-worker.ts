@@ -1,8 +1,8 @@
-/** The module of a pool that echoes: handlers and an option by name, and nothing else. */
+/** The module of a pool that echoes: exported handlers and options. */
 import type { Connection } from "../../src/index.ts";
 
 export const zeroCopy = true;
-/** An export that is no handler, although a listener has an option of that name. */
+/** Not a handler, although a listener has an option of this name. */
 export const port = "not a port";
 
 export function data(connection: Connection, bytes: Uint8Array): void {

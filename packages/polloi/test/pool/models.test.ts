@@ -1,4 +1,4 @@
-/** What of the five ways is too much for every runtime, or needs a program that is not ours. */
+/** Cases of the models that are too expensive for every runtime, or need another program. */
 import assert from "node:assert/strict";
 import { freemem } from "node:os";
 import { describe, test } from "node:test";
@@ -8,39 +8,39 @@ import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suit
 import { until } from "../support/waiting.ts";
 import { assertEchoed, childrenOf, noise, TestServer, variant } from "./test-server.ts";
 
-const CROWD = 100;
-/** Threads are reused, so fewer of them serve as many. */
+const CLIENTS = 100;
+/** Threads are reused, so fewer threads serve the same number of clients. */
 const THREADS = 10;
-/** What so many processes of Node take, with some to spare. */
+/** Memory for this many processes of Node, and some to spare. */
 const NEEDED_BYTES = 6 * 2 ** 30;
 const tooLittleMemory =
-  freemem() < NEEDED_BYTES ? `less than 6 GiB of memory are free for ${CROWD} processes` : false;
+  freemem() < NEEDED_BYTES ? `less than 6 GiB of memory are free for ${CLIENTS} processes` : false;
 
 describe("models", { timeout: SUITE_TIMEOUT_MS }, () => {
   for (const [model, maxChildren] of [
-    ["process", CROWD],
+    ["process", CLIENTS],
     ["thread", THREADS],
   ] as const) {
-    test(`${model}: ${CROWD} clients at once, at most ${maxChildren} of them served at a time`, {
+    test(`${model}: ${CLIENTS} clients at once, at most ${maxChildren} of them served at a time`, {
       skip: model === "process" && tooLittleMemory,
       timeout: SUITE_TIMEOUT_MS,
     }, async () => {
       await using test = await TestServer.start({ ...variant(model), maxChildren });
-      const clients = Array.from({ length: CROWD }, () => test.client());
+      const clients = Array.from({ length: CLIENTS }, () => test.client());
       for (const [i, client] of clients.entries()) client.send(noise(10_000, i));
       const served = (): number => clients.filter(({ length }) => length >= 10_000).length;
-      // A hundred processes of Node are ten seconds of one processor, and more where it is shared.
+      // Starting a hundred processes of Node takes ten seconds of a processor.
       while (served() < maxChildren) await sleep(10);
       assert.equal(test.server.counts.children, maxChildren);
       assert.equal(served(), maxChildren);
       for (const client of clients) client.end();
-      await until("over", () => clients.every(({ closed }) => closed));
+      await until("all are closed", () => clients.every(({ closed }) => closed));
       for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
       await until("none is left", () => test.server.counts.children === 0);
       const { connections, started, exits } = test.server.counts;
-      assert.deepEqual([connections, started, exits, childrenOf()], [CROWD, maxChildren, 0, []]);
-      // Told again each time that all are busy once more.
-      assert.equal(test.limits.length > 0, maxChildren < CROWD);
+      assert.deepEqual([connections, started, exits, childrenOf()], [CLIENTS, maxChildren, 0, []]);
+      // Reported again each time that all are busy again.
+      assert.equal(test.limits.length > 0, maxChildren < CLIENTS);
     });
   }
 

@@ -13,8 +13,8 @@ import { kernel } from "../../src/sys/open.ts";
 import { Client } from "../support/client.ts";
 import { rejection, until } from "../support/waiting.ts";
 import { WaitingPeers } from "../support/waiting-peers.ts";
-import { acceptCases, limitCases, reuseCases } from "./model-limits.ts";
-import { MUCH } from "./obedient-handlers.ts";
+import { acceptCases, limitCases, reuseCases } from "./accepting.ts";
+import { MUCH } from "./command-handlers.ts";
 import {
   assertEchoed,
   childrenOf,
@@ -27,13 +27,13 @@ import {
   variant,
 } from "./test-server.ts";
 
-/** How many clients come at once, where each has something started. More of them: packages/polloi/test/pool/models.test.ts. */
-const CROWD: Readonly<Record<string, number>> = { process: 2, thread: 4 };
+/** How many clients connect at once where each starts a process or thread. models.test.ts has more of them. */
+const CLIENTS: Readonly<Record<string, number>> = { process: 2, thread: 4 };
 const LARGE = 3_000_000;
-/** After how long a child in a loop counts as unresponsive: longer than one that only waits for a processor is. */
+/** After how long a child counts as unresponsive. A responsive child of a busy machine answers sooner. */
 const SILENT_MS = 600;
 
-/** What the variants of prefork have in common is shown with one of them. */
+/** Cases that do not depend on the variant of prefork run with one of them. */
 const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
 const WITH_CHILDREN = ["blocking", "process", "thread", "prefork, one listener"] as const;
 
@@ -57,7 +57,7 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
  * {@link serveModel}: the same handlers in five models.
  *
  * @param extent - Below `all`, only the cases that depend on the runtime: starting processes and threads, passing
- * descriptors to them, blocking, and dying.
+ * descriptors to them, blocking, and exiting.
  */
 export function modelsConformance(extent: Extent): Suite {
   return {
@@ -89,7 +89,7 @@ function allCases(): Case[] {
     ...(["blocking", "process", "event"] as const).map(idleCase),
     ...(["process", "prefork, one listener"] as const).map(killedCase),
     ...WITH_CHILDREN.map(thrownCase),
-    ...deathLoopCases(),
+    ...crashLoopCases(),
     ...livenessCases(),
     ...reuseCases(),
     ...acceptCases(),
@@ -105,18 +105,18 @@ function allCases(): Case[] {
 }
 
 function servingCase(name: string): Case {
-  const crowd = CROWD[name] ?? 100;
+  const clientCount = CLIENTS[name] ?? 100;
   return {
-    name: `${name}: ${crowd} clients at once, each of which has its own bytes back, and its end`,
+    name: `${name}: ${clientCount} clients at once: each receives its own bytes, and the end`,
     run: async () => {
       await using test = await TestServer.start(variant(name));
-      const clients = Array.from({ length: crowd }, () => test.client());
+      const clients = Array.from({ length: clientCount }, () => test.client());
       for (const [i, client] of clients.entries()) client.send(noise(10_000, i)).end();
       await until("all are closed", () => clients.every(({ closed }) => closed));
       for (const [i, client] of clients.entries()) assertEchoed(client, noise(10_000, i));
-      await until("told", () => test.server.counts.bytes === crowd * 10_000);
+      await until("it is reported", () => test.server.counts.bytes === clientCount * 10_000);
       const { connections, open, exits, refusals } = test.server.counts;
-      const expected = { connections: crowd, exits: 0, refusals: 0 };
+      const expected = { connections: clientCount, exits: 0, refusals: 0 };
       assert.deepEqual({ connections, exits, refusals }, expected);
       if (open > 0) await until("none is open", () => test.server.counts.open === 0);
     },
@@ -125,14 +125,14 @@ function servingCase(name: string): Case {
 
 function peerCase(name: string): Case {
   return {
-    name: `${name}: a large message comes back to a slow reader, and who resets or is closed costs others nothing`,
+    name: `${name}: a slow reader receives a large message, and a client that resets or is closed affects no other`,
     run: async () => {
       await using test = await TestServer.start(lean(name));
       const bytes = noise(LARGE, 1);
       const slow = test.client();
       slow.pause();
       slow.send(bytes).end();
-      // Served one at a time, the others come after it.
+      // Clients are served one at a time, so this one must finish first.
       if (name === "blocking") slow.resume();
       else assert.equal(await test.client().ask("not held up"), "not held up");
       const left = test.client().send("bye");
@@ -149,43 +149,43 @@ function peerCase(name: string): Case {
 
 function idleCase(name: string): Case {
   return {
-    name: `${name}: who says nothing for the idle timeout is closed, and the observer hears of all`,
+    name: `${name}: an idle connection is closed after the idle timeout, and the observer is notified of everything`,
     run: async () => {
-      const told: string[] = [];
+      const events: string[] = [];
       await using test = await TestServer.start({
         ...lean(name),
         idleTimeoutMs: 60,
         observer: {
-          opened: (peer) => told.push(`open ${peer}`),
-          received: (peer, bytes) => told.push(`${peer}: ${Buffer.from(bytes)}`),
+          opened: (peer) => events.push(`open ${peer}`),
+          received: (peer, bytes) => events.push(`${peer}: ${Buffer.from(bytes)}`),
           closed: (peer, error) =>
-            told.push(`close ${peer}: ${(error as { code?: string })?.code}`),
+            events.push(`close ${peer}: ${(error as { code?: string })?.code}`),
         },
       });
       const client = test.client();
       assert.equal(await client.ask("hello"), "hello");
       await client.over();
-      await until("told", () => told.length === 3);
-      const peer = /^open (127\.0\.0\.1:\d+)$/.exec(told[0] ?? "")?.[1];
-      assert.deepEqual(told, [`open ${peer}`, `${peer}: hello`, `close ${peer}: ETIMEDOUT`]);
+      await until("it is reported", () => events.length === 3);
+      const peer = /^open (127\.0\.0\.1:\d+)$/.exec(events[0] ?? "")?.[1];
+      assert.deepEqual(events, [`open ${peer}`, `${peer}: hello`, `close ${peer}: ETIMEDOUT`]);
     },
   };
 }
 
 function killedCase(name: string): Case {
   return {
-    name: `${name}: a process killed by SIGKILL is reaped and told of, and others are served on`,
+    name: `${name}: a process killed by SIGKILL is reaped and reported, and others are still served`,
     run: async () => {
       await using test = await TestServer.start(variant(name));
       const doomed = test.client();
       const pid = Number(await doomed.ask("who"));
       process.kill(pid, "SIGKILL");
       await doomed.over();
-      await until("told", () => test.exits.length === 1);
+      await until("it is reported", () => test.exits.length === 1);
       const [{ kind, id, peer, error, restartInMs } = {}] = test.exits;
       assert.deepEqual([kind, id], ["process", pid]);
       assert.match(error?.message ?? "", /killed by SIGKILL/);
-      // Whose connection it had, where it had one.
+      // The client, if the process served only one.
       assert.equal(peer?.startsWith("127.0.0.1:"), name === "process" ? true : undefined);
       assert.equal(restartInMs, name === "process" ? undefined : 50);
       await until("reaped", () => !exists(pid));
@@ -200,7 +200,7 @@ function killedCase(name: string): Case {
 
 function thrownCase(name: string): Case {
   return {
-    name: `${name}: what a handler throws, or an exit, ends who ran it, and is told with its words`,
+    name: `${name}: a handler that throws or exits ends its process or thread, and the error is reported`,
     run: async () => {
       await using test = await TestServer.start(lean(name));
       for (const [i, [command, words]] of (
@@ -211,12 +211,12 @@ function thrownCase(name: string): Case {
       ).entries()) {
         const client = test.client().send(command);
         await client.over();
-        await until("told", () => test.exits.length === i + 1);
+        await until("it is reported", () => test.exits.length === i + 1);
         assert.match(test.exits[i]?.error.message ?? "", words);
       }
       assert.equal(await test.client().ask("still"), "still");
       assert.equal(test.server.counts.exits, 2);
-      // What each had received before it died is counted: "throw", "exit".
+      // What each had received before it exited is counted: "throw", "exit".
       await test.server.stop(0);
       const { connections, open, messages, bytes } = test.server.counts;
       assert.deepEqual([connections, open, messages, bytes], [3, 0, 3, 14]);
@@ -224,34 +224,34 @@ function thrownCase(name: string): Case {
   };
 }
 
-function deathLoopCases(): Case[] {
+function crashLoopCases(): Case[] {
   return [
     {
-      name: "what dies again and again is replaced each time",
+      name: "a thread that exits unexpectedly again and again is replaced each time",
       run: async () => {
         await using test = await TestServer.start(variant("blocking"));
         for (let exits = 1; exits <= 6; exits++) {
           test.client().send("throw");
-          await until("told", () => test.exits.length === exits);
+          await until("it is reported", () => test.exits.length === exits);
         }
         const delays = test.exits.map(({ restartInMs }) => restartInMs);
         assert.deepEqual(delays, [50, 100, 200, 400, 800, 1000]);
         assert.equal(await test.client().ask("still"), "still");
       },
     },
-    endedByDeathsCase(),
+    crashLoopEndCase(),
   ];
 }
 
-function endedByDeathsCase(): Case {
+function crashLoopEndCase(): Case {
   return {
-    name: 'crashLoop "end": what dies again and again ends the server',
+    name: 'crashLoop "end": a thread that exits unexpectedly again and again ends the server',
     run: async () => {
       await using test = await TestServer.start({ ...variant("blocking"), crashLoop: "end" });
       const finished = rejection(test.server.finished);
       for (let exits = 1; exits <= 5; exits++) {
         test.client().send("throw");
-        await until("told", () => test.exits.length === exits);
+        await until("it is reported", () => test.exits.length === exits);
       }
       const delays = test.exits.map(({ restartInMs }) => restartInMs);
       assert.deepEqual(delays, [50, 100, 200, 400, null]);
@@ -270,7 +270,7 @@ function livenessCases(): Case[] {
     ),
     unresponsiveCase("prefork, one listener", { engine: "io_uring" }),
     {
-      name: "whenUnresponsive: a pre-forked process in an endless loop is ended and replaced",
+      name: "whenUnresponsive: a pre-forked process in an endless loop is killed and replaced",
       run: async () => {
         await using test = await TestServer.start({
           ...lean("prefork, one listener"),
@@ -279,7 +279,7 @@ function livenessCases(): Case[] {
           unresponsive() {},
         });
         const looping = test.client().send("spin");
-        await until("told", () => test.exits.length === 1);
+        await until("it is reported", () => test.exits.length === 1);
         assert.match(test.exits[0]?.error.message ?? "", /did not respond for \d+ ms/);
         await looping.over();
         assert.equal(await test.client().ask("again"), "again");
@@ -290,7 +290,7 @@ function livenessCases(): Case[] {
 
 function hangingCase(name: string): Case {
   return {
-    name: `${name}: a child that is not ready in time is ended, with an error that says what it was doing`,
+    name: `${name}: a child that is not ready in time is killed, with an error that says what it was doing`,
     run: async () => {
       const options = { ...lean(name), startTimeoutMs: 2000, data: { hangs: true } };
       const late = /it was not ready after 2000 ms: start\(\) of its module had not returned/;
@@ -302,7 +302,7 @@ function hangingCase(name: string): Case {
       }
       await using test = await TestServer.start(options);
       const client = test.client().send("hello");
-      await until("told", () => test.exits.length === 1);
+      await until("it is reported", () => test.exits.length === 1);
       assert.match(test.exits[0]?.error.message ?? "", late);
       assert.match(test.exits[0]?.peer ?? "", /^127\.0\.0\.1:/);
       await client.over();
@@ -313,14 +313,14 @@ function hangingCase(name: string): Case {
 
 function unresponsiveCase(name: string, engine: Pick<ModelOptions, "engine"> = {}): Case {
   return {
-    name: `${[name, engine.engine].filter(Boolean).join(" on ")}: a child in an endless loop is reported, given no new connections, and comes back when it responds`,
+    name: `${[name, engine.engine].filter(Boolean).join(" on ")}: a child in an endless loop is reported, receives no new connections, and recovers when it responds`,
     ...(engine.engine === undefined ? {} : { skip: whyNoUring(kernel) }),
     run: async () => {
       const file = join(tmpdir(), `polloi-spins-${process.pid}-${Math.random()}`);
       const reports: [string, UnresponsiveChild][] = [];
       let looping = -1;
       const report = (what: string, child: UnresponsiveChild): void => {
-        // A machine that is busy with other tests may be as slow.
+        // On a busy machine other children may be as slow.
         if (child.id === looping) reports.push([what, child]);
       };
       try {
@@ -346,8 +346,8 @@ function unresponsiveCase(name: string, engine: Pick<ModelOptions, "engine"> = {
         }
         writeFileSync(file, "");
         await until("recovered", () => reports.length > 1);
-        const told = reports.map(([what, { id, silentMs }]) => [what, id, silentMs >= SILENT_MS]);
-        assert.deepEqual(told, [
+        const events = reports.map(([what, { id, silentMs }]) => [what, id, silentMs >= SILENT_MS]);
+        assert.deepEqual(events, [
           ["unresponsive", looping, true],
           ["recovered", looping, true],
         ]);
@@ -363,7 +363,7 @@ function unresponsiveCase(name: string, engine: Pick<ModelOptions, "engine"> = {
 
 function stoppedCase(name: string): Case {
   return {
-    name: `${name}: stop lets a slow reader have what is queued, cuts off who never reads, and leaves nothing`,
+    name: `${name}: stop waits for a slow reader, destroys the connection of one that never reads, and leaves nothing open`,
     run: async () => {
       for (const reads of [true, false]) {
         const before = held();
@@ -378,7 +378,7 @@ function stoppedCase(name: string): Case {
         if (!reads) client.resume();
         await client.over();
         assert.ok(reads ? client.length === MUCH : client.length < MUCH, `${client.length} came`);
-        // What is cut off must not look whole.
+        // An incomplete answer must not look complete.
         assert.equal(
           (client.error as SysError | undefined)?.code,
           reads ? undefined : "ECONNRESET",
@@ -394,29 +394,29 @@ function stoppedCase(name: string): Case {
 }
 
 function lateCase(name: string): Case {
-  const crowd = CROWD[name] ?? 20;
+  const clientCount = CLIENTS[name] ?? 20;
   return {
-    name: `${name}: clients whose connection has been made when stop is called are answered, before and after their request`,
+    name: `${name}: clients that are connected when stop is called are served, whether or not they have sent their request`,
     run: async () => {
       await using test = await TestServer.start(lean(name));
-      using clients = new WaitingPeers(crowd, test.server.port);
-      const half = crowd / 2;
+      using clients = new WaitingPeers(clientCount, test.server.port);
+      const half = clientCount / 2;
       clients.send("hello", 0, half);
       const stopped = test.server.stop(20_000);
-      clients.send("hello", half, crowd);
+      clients.send("hello", half, clientCount);
       assert.deepEqual(new Set(await clients.answers()), new Set(["hello"]));
       const begun = performance.now();
       await stopped;
-      // Nothing is left to wait for, so the grace period is not waited for.
+      // No connection is left, so stop does not wait for the grace period.
       assert.ok(performance.now() - begun < 15_000);
-      assert.equal(test.server.counts.connections, crowd);
+      assert.equal(test.server.counts.connections, clientCount);
     },
   };
 }
 
 function spinningCase(name: string): Case {
   return {
-    name: `${name}: stop ends a handler that is in a loop of its own, and stops the idle at once`,
+    name: `${name}: stop ends a handler in an endless loop, and idle children at once`,
     run: async () => {
       const before = held();
       let spins = false;
@@ -426,11 +426,11 @@ function spinningCase(name: string): Case {
       const over = new SharedArrayBuffer(1);
       await using test = await TestServer.start({
         ...lean(name),
-        // What goes to a process goes as JSON.
+        // The data of a process is sent as JSON.
         data: /pr/.test(name) ? {} : { over },
         observer: { opened() {}, received, closed() {} },
       });
-      // One that is idle; served one at a time, it would keep the other from being served.
+      // An idle client. With "blocking" it would keep the other from being served.
       if (name !== "blocking") assert.equal(await test.client().ask("idle"), "idle");
       test.client().send("spin");
       await until("it spins", () => spins);
@@ -439,25 +439,25 @@ function spinningCase(name: string): Case {
       await long;
       assert.deepEqual([test.exits, childrenOf()], [[], []]);
       for (const client of test.clients) client.destroy();
-      // Deno cannot end a thread in a loop: what that one has in its hands must not become others' meanwhile.
+      // Deno cannot terminate a thread in a loop. The numbers of its descriptors must not be reused meanwhile.
       using others = new Untouched();
       Atomics.store(new Uint8Array(over), 0, 1);
       await until("nothing is left open", () => held() - others.held <= before);
-      assert.ok(others.untouched, "a thread has gone on, with descriptors that are others'");
+      assert.ok(others.untouched, "a thread went on with descriptors that are not its own");
     },
   };
 }
 
 function lastNumbersCase(name: string): Case {
   return {
-    name: `${name}: what a child reports as it ends is counted, with an order in its channel that it never reads`,
+    name: `${name}: what a child reports as it exits is counted, even with a command in its channel that it never reads`,
     run: async () => {
       const file = join(tmpdir(), `polloi-closes-${process.pid}-${Math.random()}`);
       try {
         await using test = await TestServer.start({ ...lean(name), data: { closesWith: file } });
         const clients = name === "blocking" ? [test.client()] : [test.client(), test.client()];
         for (const client of clients) client.send("hello").end();
-        // The child of each closes its connection next, and waits there without reading its orders.
+        // The child of each closes its connection next, and waits there without reading its commands.
         await until("answered", () => clients.every(({ closed }) => closed));
         const stopped = test.server.stop(20_000);
         writeFileSync(file, "");
@@ -477,7 +477,7 @@ function lastNumbersCase(name: string): Case {
 
 function orphanCase(model: "process" | "prefork"): Case {
   return {
-    name: `${model}: no process outlives a parent that is killed, be it in a loop of its own or asleep`,
+    name: `${model}: no process outlives a parent that is killed, whether in an endless loop or asleep`,
     run: async () => {
       const program = fileURLToPath(new URL("./parent-program.js", import.meta.url));
       const args = kernel.runtime === "deno" ? ["run", "-A", program] : [program];
@@ -510,21 +510,21 @@ function orphanCase(model: "process" | "prefork"): Case {
 
 function ownServerCase(model: "prefork" | "event"): Case {
   return {
-    name: `${model}: a module's own server on the event loop is counted, may await, posts, and is stopped gently`,
+    name: `${model}: a server set up by startOn is counted, may await, posts messages, and is stopped gracefully`,
     run: async () => {
       const before = held();
       const posted: unknown[] = [];
       await using test = await TestServer.start({
         model,
         ...(model === "prefork" ? { children: 1 } : {}),
-        module: new URL("./own-server.js", import.meta.url),
+        module: new URL("./start-on-module.js", import.meta.url),
         data: { greeting: "hello" },
         message: (message) => void posted.push(message),
       });
       const client = test.client();
       assert.equal(await client.ask("who"), "hello who");
       await until("counted", () => test.server.counts.bytes === 3);
-      // Answered late, and asked to stop meanwhile.
+      // Answered only when the server is asked to stop.
       client.send("slow");
       await until("heard", () => posted.length === 1);
       await test.server.stop(10_000);
@@ -539,7 +539,7 @@ function ownServerCase(model: "prefork" | "event"): Case {
 }
 
 function refusedCases(): Case[] {
-  const module = new URL("./obedient-handlers.js", import.meta.url);
+  const module = new URL("./command-handlers.js", import.meta.url);
   const listen = { host: "127.0.0.1", port: 0 };
   const refused = async (options: object): Promise<Error & { code?: string }> => {
     const before = held();
@@ -550,7 +550,7 @@ function refusedCases(): Case[] {
   };
   return [
     {
-      name: "options that are wrong, or of another model, are refused with what is allowed",
+      name: "options that are wrong, or for another model, are refused with what is allowed",
       run: async () => {
         for (const [options, code, names] of WRONG) {
           const error = await refused(options);
@@ -560,7 +560,7 @@ function refusedCases(): Case[] {
       },
     },
     ...VARIANTS.filter(({ name }) => name !== "prefork, SO_REUSEPORT").map(({ name }) => ({
-      name: `${name}: a taken port, a module that is not there or has no handlers, and one that throws are told at once`,
+      name: `${name}: a port in use, a module that does not exist, and one that throws are reported at once`,
       run: async () => {
         await using taken = await TestServer.start(variant("event"));
         const { port } = taken.server;

@@ -1,4 +1,4 @@
-/** Serves a model until it is killed: says in a line of JSON where, and what it has started. */
+/** Serves a model until it is killed. Prints its port and children as a line of JSON. */
 import { argv, stdout } from "node:process";
 import { type ModelName, serveModel } from "../../src/pool/models.ts";
 
@@ -6,7 +6,7 @@ const server = await serveModel({
   model: argv[2] as ModelName,
   ...(argv[2] === "prefork" ? { children: 2 } : {}),
   data: { loud: true },
-  module: new URL("./obedient-handlers.js", import.meta.url),
+  module: new URL("./command-handlers.js", import.meta.url),
   listen: { host: "127.0.0.1", port: 0 },
 });
 stdout.write(

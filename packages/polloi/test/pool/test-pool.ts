@@ -12,7 +12,7 @@ export function module(name: string): URL {
   return new URL(`./${name}.js`, import.meta.url);
 }
 
-/** A pool of two workers that do what clients say, unless other options are given. */
+/** A pool, by default of two workers that execute the commands of their clients. */
 export class TestPool implements AsyncDisposable {
   readonly exits: WorkerExit[] = [];
   readonly messages: [message: unknown, index: number][] = [];
@@ -22,7 +22,7 @@ export class TestPool implements AsyncDisposable {
   static async start(options: Partial<WorkersOptions> = {}): Promise<TestPool> {
     const test = new TestPool();
     test.#pool = await startWorkers({
-      module: module("obedient-worker"),
+      module: module("command-worker"),
       workers: 2,
       listen: { host: "127.0.0.1", port: 0 },
       data: {},
@@ -46,7 +46,7 @@ export class TestPool implements AsyncDisposable {
     return client;
   }
 
-  /** A client of worker `index`: connects until it has one. */
+  /** A client of worker `index`: connects until one is accepted there. */
   async clientOf(index: number): Promise<Client> {
     for (;;) {
       const client = this.client();

@@ -9,7 +9,7 @@ import {
 } from "../../src/pool/models.ts";
 import { Client } from "../support/client.ts";
 
-/** A model, and how it is told from the others: two of them have variants. */
+/** A model with its options, and a name: prefork has two variants. */
 export interface Variant {
   readonly name: string;
   readonly options: Pick<ModelOptions, "model" | "sharing" | "children" | "engine">;
@@ -27,7 +27,7 @@ export const VARIANTS: readonly Variant[] = [
   { name: "event", options: { model: "event" } },
 ];
 
-/** Those with a process or a thread for each connection. */
+/** The models with a process or thread for each connection. */
 export const PER_CONNECTION = ["process", "thread"] as const;
 
 /** The variant called `name`. */
@@ -35,13 +35,13 @@ export function variant(name: string): Variant["options"] {
   return (VARIANTS.find((each) => each.name === name) as Variant).options;
 }
 
-/** The same with as few processes as it can have, where more would show nothing more. */
+/** The same, with one process for prefork. */
 export function lean(name: string): Variant["options"] {
   const options = variant(name);
   return options.model === "prefork" ? { ...options, children: 1 } : options;
 }
 
-/** A server, what it told, and its clients. */
+/** A server, what it has reported, and its clients. */
 export class TestServer implements AsyncDisposable {
   readonly exits: ChildExit[] = [];
   readonly limits: number[] = [];
@@ -51,7 +51,7 @@ export class TestServer implements AsyncDisposable {
   static async start(options: Partial<ModelOptions> & Variant["options"]): Promise<TestServer> {
     const test = new TestServer();
     test.#server = await serveModel({
-      module: new URL("./obedient-handlers.js", import.meta.url),
+      module: new URL("./command-handlers.js", import.meta.url),
       listen: { host: "127.0.0.1", port: 0 },
       exited: (exit) => void test.exits.push(exit),
       limitReached: (max) => void test.limits.push(max),
@@ -76,12 +76,12 @@ export class TestServer implements AsyncDisposable {
   }
 }
 
-/** Whether there is a process `pid`, be it only a zombie. */
+/** Whether process `pid` exists, even as a zombie. */
 export function exists(pid: number): boolean {
   return existsSync(`/proc/${pid}`);
 }
 
-/** Whether process `pid` is at work: not if it only waits for a new parent to hear of its end. */
+/** Whether process `pid` runs: a zombie does not. */
 export function runs(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -91,9 +91,9 @@ export function runs(pid: number): boolean {
   }
 }
 
-/** The processes that this one started and that are there still, zombies among them. */
+/** The child processes of a process, including zombies. */
 export function childrenOf(pid: number = process.pid): number[] {
-  // Each belongs to the thread that started it.
+  // Each is listed by the thread that started it.
   return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
     try {
       const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1");
@@ -105,7 +105,7 @@ export function childrenOf(pid: number = process.pid): number[] {
   });
 }
 
-/** Bytes that are different for each `seed`, and do not repeat soon. */
+/** Pseudo-random bytes that are different for each `seed`. */
 export function noise(length: number, seed: number): Buffer {
   const bytes = Buffer.alloc(length);
   let state = (0x2545f491 ^ Math.imul(seed + 1, 0x9e3779b1)) >>> 0;
@@ -116,7 +116,7 @@ export function noise(length: number, seed: number): Buffer {
   return bytes;
 }
 
-/** Checks that `client` got `sent` back, and how much it was. */
+/** Checks that `client` has received the bytes that it sent, and their count. */
 export function assertEchoed(client: Client, sent: Buffer): void {
   const expected = Buffer.concat([sent, Buffer.from(` ${sent.length} in all`)]);
   assert.equal(client.length, expected.length);

@@ -15,17 +15,17 @@ import { Client } from "../support/client.ts";
 import { READINESS_ENGINES } from "../support/engines.ts";
 import { rejection, until } from "../support/waiting.ts";
 import { WaitingPeers } from "../support/waiting-peers.ts";
-import { MUCH } from "./obedient-worker.ts";
+import { MUCH } from "./command-worker.ts";
 import { module, TestPool } from "./test-pool.ts";
 
 const { libc } = kernel;
 
-const CROWD = 1000;
-/** After how long a worker in a loop counts as unresponsive: longer than one that only waits for a processor is. */
+const CONNECTIONS = 1000;
+/** After how long a worker counts as unresponsive. A responsive worker of a busy machine answers sooner. */
 const SILENT_MS = 600;
 
-/** Ways for a worker to crash, and what is told of it. */
-const CRASHES: readonly (readonly [command: string, told: RegExp])[] = [
+/** Ways for a worker to exit unexpectedly, and the error that is reported. */
+const EXITS: readonly (readonly [command: string, error: RegExp])[] = [
   ["throw", /thrown in a handler/],
   ["exit", /exited with code 3/],
   ["reject", /rejected in a handler/],
@@ -50,17 +50,17 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
 ];
 
 /**
- * {@link startWorkers}: threads on one port, that crash and are replaced.
+ * {@link startWorkers}: threads on one port, which are replaced when they exit unexpectedly.
  *
  * @remarks
- * A start is nearly all that a case costs, so each has no more workers than its property needs.
+ * Starting workers is nearly all that a case costs, so each has no more of them than its property needs.
  */
 export function workersConformance(extent: Extent): Suite {
   return {
     title: `workers on ${kernel.runtime}`,
     cases: [
       ...servingCases(),
-      ...crashingCases(extent),
+      ...exitCases(extent),
       ...livenessCases(),
       ...stoppingCases(),
       ...refusedCases(),
@@ -71,7 +71,7 @@ export function workersConformance(extent: Extent): Suite {
 function servingCases(): Case[] {
   return [
     {
-      name: "a module of handlers echoes to every client, by whichever worker; auto is one for each processor",
+      name: 'a module of handlers echoes to every client, in any worker; "auto" starts one for each processor',
       run: async () => {
         const options = {
           module: module("echo-worker"),
@@ -88,7 +88,7 @@ function servingCases(): Case[] {
       },
     },
     {
-      name: "a handler's promises, timers and background work of the runtime go on, and messages arrive",
+      name: "promises, timers and background work of the runtime go on in handlers, and messages arrive",
       run: async () => {
         await using pool = await TestPool.start({ workers: 1 });
         const client = pool.client();
@@ -100,27 +100,27 @@ function servingCases(): Case[] {
         ] as const) {
           assert.equal(await client.ask(command), answer);
         }
-        await until("heard", () => pool.messages.length > 0);
+        await until("the message has arrived", () => pool.messages.length > 0);
         assert.deepEqual(pool.messages, [[{ said: "post", by: 0 }, 0]]);
       },
     },
     {
-      name: `${CROWD} connections over two workers: the most by the fewest is at most 1.3`,
-      skip: allowDescriptors(3 * CROWD),
+      name: `${CONNECTIONS} connections are spread over two workers by at most 1.3 to 1`,
+      skip: allowDescriptors(3 * CONNECTIONS),
       run: async () => {
         await using pool = await TestPool.start({ module: module("echo-worker"), data: undefined });
-        const clients = Array.from({ length: CROWD }, () => pool.client());
+        const clients = Array.from({ length: CONNECTIONS }, () => pool.client());
         const open = () => pool.pool.workers.reduce((sum, each) => sum + each.connections, 0);
-        await until("all are open", () => open() === CROWD);
+        await until("all are open", () => open() === CONNECTIONS);
         const accepted = pool.pool.workers.map((each) => each.accepted);
-        assert.equal((accepted[0] as number) + (accepted[1] as number), CROWD);
+        assert.equal((accepted[0] as number) + (accepted[1] as number), CONNECTIONS);
         assert.ok(pool.pool.balance <= 1.3, `accepted ${accepted}: ${pool.pool.balance}`);
         for (const client of clients) client.destroy();
         await until("all are closed", () => open() === 0);
       },
     },
     {
-      name: "all listen before any serves: one worker of a pool of many is never alone",
+      name: "startWorkers resolves when all workers serve",
       run: async () => {
         await using pool = await TestPool.start({ workers: 3 });
         assert.deepEqual(
@@ -146,7 +146,7 @@ function servingCases(): Case[] {
       },
     },
     {
-      name: "engine and trigger are those that are asked for",
+      name: "workers use the engine and the trigger of the options",
       run: async () => {
         for (const [engine, trigger] of READINESS_ENGINES) {
           await using pool = await TestPool.start({ engine, trigger, workers: 1 });
@@ -158,14 +158,14 @@ function servingCases(): Case[] {
   ];
 }
 
-function crashingCases(extent: Extent): Case[] {
+function exitCases(extent: Extent): Case[] {
   return [
     ...[
-      ...CRASHES.map((crash) => [...crash, "auto"] as const),
-      // One over readiness as well: what is left open is closed in another way there.
+      ...EXITS.map((exit) => [...exit, "auto"] as const),
+      // One with a readiness engine, where descriptors that are left open are closed in another way.
       ...(extent === "all" ? [["exit", /exited with code 3/, "epoll"] as const] : []),
-    ].map(([command, told, engine]) => ({
-      name: `${engine}: a worker that crashes (${command}) is told of and replaced; its connections are closed, the others' are not`,
+    ].map(([command, error, engine]) => ({
+      name: `${engine}: a worker that exits unexpectedly (${command}) is reported and replaced; only its own connections are closed`,
       run: async () => {
         await using pool = await TestPool.start({ engine });
         const [doomed, witness] = [await pool.clientOf(0), await pool.clientOf(0)];
@@ -173,36 +173,36 @@ function crashingCases(extent: Extent): Case[] {
         doomed.send(command);
         await until("closed", () => doomed.closed && witness.closed);
         assert.equal(await spared.ask("still"), "still");
-        await until("told", () => pool.exits.length === 1);
+        await until("it is reported", () => pool.exits.length === 1);
         await until("replaced", () => pool.pool.workers[0]?.state === "running");
         assert.equal(pool.exits[0]?.index, 0);
         assert.equal(pool.exits[0]?.restartInMs, 50);
-        assert.match(pool.exits[0]?.error.message ?? "", told);
+        assert.match(pool.exits[0]?.error.message ?? "", error);
         assert.equal(pool.pool.workers[0]?.exits, 1);
         assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
         assert.equal(await spared.ask("still"), "still");
       },
     })),
     {
-      name: "who connects while a worker is dead waits for the one that replaces it",
+      name: "a client that connects before a worker is replaced is served by the replacement",
       run: async () => {
-        let crowd: Client[] = [];
+        let waiting: Client[] = [];
         await using pool = await TestPool.start({
           exited: () => {
-            crowd = Array.from({ length: 30 }, () => pool.client());
+            waiting = Array.from({ length: 30 }, () => pool.client());
           },
         });
         const answers: Promise<string>[] = [];
         (await pool.clientOf(1)).send("exit");
-        await until("crashed", () => crowd.length > 0);
-        for (const client of crowd) answers.push(client.ask("who"));
+        await until("it has exited", () => waiting.length > 0);
+        for (const client of waiting) answers.push(client.ask("who"));
         const by = await Promise.all(answers);
         assert.deepEqual([...new Set(by)].sort(), ["0", "1"]);
       },
     },
     {
-      name: "one that crashes at every start is given up, the others serve on; the last ends the pool",
-      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      name: "a worker that fails at every start is given up, the others still serve; the last one ends the pool",
+      skip: extent === "all" ? undefined : `it takes several restarts; ${RUNS_ALL}`,
       run: async () => {
         const starts = new SharedArrayBuffer(8);
         await using pool = await TestPool.start({ data: { starts } });
@@ -225,13 +225,13 @@ function crashingCases(extent: Extent): Case[] {
       },
     },
     {
-      name: "a worker that crashes again and again is replaced each time, and the pool goes on",
-      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      name: "a worker that exits unexpectedly again and again is replaced each time, and the pool goes on",
+      skip: extent === "all" ? undefined : `it takes several restarts; ${RUNS_ALL}`,
       run: async () => {
         await using pool = await TestPool.start();
-        for (let crashes = 1; crashes <= 7; crashes++) {
+        for (let exits = 1; exits <= 7; exits++) {
           (await pool.clientOf(1)).send("throw");
-          await until("reported", () => pool.exits.length === crashes);
+          await until("reported", () => pool.exits.length === exits);
           await until("replaced", () => pool.pool.workers[1]?.state === "running");
         }
         const delays = pool.exits.map(({ restartInMs }) => restartInMs);
@@ -241,16 +241,16 @@ function crashingCases(extent: Extent): Case[] {
       },
     },
     {
-      name: 'crashLoop "end": one worker that crashes again and again ends the pool',
-      skip: extent === "all" ? undefined : `what starts again, and when, is counted; ${RUNS_ALL}`,
+      name: 'crashLoop "end": one worker that exits unexpectedly again and again ends the pool',
+      skip: extent === "all" ? undefined : `it takes several restarts; ${RUNS_ALL}`,
       run: async () => {
         await using pool = await TestPool.start({ crashLoop: "end" });
         const finished = rejection(pool.pool.finished);
         const spared = await pool.clientOf(0);
-        for (let crashes = 1; crashes <= 5; crashes++) {
+        for (let exits = 1; exits <= 5; exits++) {
           (await pool.clientOf(1)).send("throw");
-          await until("reported", () => pool.exits.length === crashes);
-          if (crashes < 5) await until("back", () => pool.pool.workers[1]?.state === "running");
+          await until("reported", () => pool.exits.length === exits);
+          if (exits < 5) await until("back", () => pool.pool.workers[1]?.state === "running");
         }
         assert.match(
           (await finished).message,
@@ -262,20 +262,20 @@ function crashingCases(extent: Extent): Case[] {
       },
     },
     {
-      name: "crashes leave no descriptor behind",
+      name: "unexpected exits leave no descriptor behind",
       run: async () => {
         await using pool = await TestPool.start({ workers: 1 });
-        const crash = async (command: string): Promise<void> => {
+        const exitBy = async (command: string): Promise<void> => {
           const exits = pool.exits.length;
           (await pool.clientOf(0)).send(command);
-          await until("crashed", () => pool.exits.length > exits);
+          await until("it has exited", () => pool.exits.length > exits);
           await until("replaced", () => pool.pool.workers[0]?.state === "running");
           await until("closed", () => pool.clients.every(({ closed }) => closed));
         };
-        // The first may open what the runtime keeps.
-        await crash("throw");
+        // After the first exit the runtime may keep something open.
+        await exitBy("throw");
         const before = held();
-        for (const [command] of CRASHES) await crash(command);
+        for (const [command] of EXITS) await exitBy(command);
         await until("as before", () => held() <= before);
       },
     },
@@ -286,7 +286,7 @@ function crashingCases(extent: Extent): Case[] {
 function livenessCases(): Case[] {
   return [
     {
-      name: "a worker that is not ready in time is ended, with an error that says what it was doing",
+      name: "a worker that is not ready in time is terminated, with an error that says what it was doing",
       run: async () => {
         for (const hangs of ["waits", "loops"] as const) {
           const over = new SharedArrayBuffer(1);
@@ -297,14 +297,14 @@ function livenessCases(): Case[] {
           });
           const error = await rejection(starting);
           assert.match(error.message, /not ready after 1500 ms: start\(\) of its module had not/);
-          assert.match(error.message, /obedient-worker\.js/);
+          assert.match(error.message, /command-worker\.js/);
           assert.equal(error.code, "ETIMEDOUT");
           Atomics.store(new Uint8Array(over), 0, 1);
         }
       },
     },
     {
-      name: "a replacement that is not ready in time counts as a crash, and the others serve on",
+      name: "a replacement that is not ready in time counts as an unexpected exit, and the others still serve",
       run: async () => {
         const starts = new SharedArrayBuffer(8);
         await using pool = await TestPool.start({
@@ -319,7 +319,7 @@ function livenessCases(): Case[] {
       },
     },
     ...(["a port", "a unix socket"] as const).map((where) => ({
-      name: `on ${where}: a worker in an endless loop is reported, given no new connections, and comes back when it responds`,
+      name: `on ${where}: a worker in an endless loop is reported, receives no new connections, and recovers when it responds`,
       run: async () => {
         const over = new SharedArrayBuffer(1);
         const path = `\0polloi-workers-${process.pid}-${Math.random()}`;
@@ -329,7 +329,7 @@ function livenessCases(): Case[] {
           ...(where === "a port" ? {} : { listen: { path } }),
           data: { over },
           unresponsiveAfterMs: SILENT_MS,
-          // A machine that is busy with other tests may be as slow.
+          // On a busy machine other workers may be as slow.
           unresponsive: (worker) => {
             if (worker.index === index) reports.push(["unresponsive", worker]);
           },
@@ -362,7 +362,7 @@ function livenessCases(): Case[] {
       },
     })),
     {
-      name: "whenUnresponsive: a worker in an endless loop is ended and replaced",
+      name: "whenUnresponsive: a worker in an endless loop is terminated and replaced",
       run: async () => {
         const over = new SharedArrayBuffer(1);
         await using pool = await TestPool.start({
@@ -376,7 +376,7 @@ function livenessCases(): Case[] {
         await until("reported", () => pool.exits.length > 0);
         assert.match(pool.exits[0]?.error.message ?? "", /did not respond for \d+ ms/);
         await looping.over();
-        // Deno cannot end the thread: its place is taken when the loop is over.
+        // Deno cannot terminate the thread. It is replaced when the loop ends.
         if (kernel.runtime === "deno") Atomics.store(new Uint8Array(over), 0, 1);
         await until("replaced", () => pool.pool.workers[0]?.state === "running");
         Atomics.store(new Uint8Array(over), 0, 1);
@@ -389,7 +389,7 @@ function livenessCases(): Case[] {
 function stoppingCases(): Case[] {
   return [
     {
-      name: "stop lets a slow reader have all that is queued for it",
+      name: "stop waits until a slow reader has received what is queued",
       run: async () => {
         await using pool = await TestPool.start({ workers: 1 });
         const slow = pool.client();
@@ -405,7 +405,7 @@ function stoppingCases(): Case[] {
       },
     },
     {
-      name: "stop cuts off who does not read, and a second stop shortens the first",
+      name: "stop destroys the connection of a client that does not read, and a second stop shortens the first",
       run: async () => {
         for (const [first, second] of [
           [30, undefined],
@@ -439,7 +439,7 @@ function stoppingCases(): Case[] {
       },
     },
     {
-      name: "clients whose connection has been made when stop is called are answered, before and after their request",
+      name: "clients that are connected when stop is called are served, whether or not they have sent their request",
       run: async () => {
         await using pool = await TestPool.start({ module: module("echo-worker"), data: undefined });
         using clients = new WaitingPeers(40, pool.pool.port);
@@ -488,7 +488,7 @@ function stoppingCases(): Case[] {
       },
     },
     {
-      name: "stop waits for the end of the module after it has cut off connections",
+      name: "stop waits until the module has stopped, after connections are destroyed",
       run: async () => {
         await using pool = await TestPool.start({ workers: 1, data: { endsLate: true } });
         const client = await pool.clientOf(0);
@@ -498,10 +498,10 @@ function stoppingCases(): Case[] {
       },
     },
     {
-      name: "stop ends a worker that is in a loop of its own",
+      name: "stop ends a worker in an endless loop",
       run: async () => {
         {
-          // What is opened for the first thread and the first client stays open.
+          // The runtime keeps open what it opens for the first thread and the first client.
           await using first = await TestPool.start({ workers: 1 });
           await first.client().ask("who");
         }
@@ -513,19 +513,19 @@ function stoppingCases(): Case[] {
         await pool.pool.stop(0);
         assert.deepEqual(pool.exits, []);
         for (const client of pool.clients) client.destroy();
-        // Deno cannot end it: what it has in its hands must not become others' meanwhile.
+        // Deno cannot terminate it. The numbers of its descriptors must not be reused meanwhile.
         using others = new Untouched();
         Atomics.store(new Uint8Array(over), 0, 1);
         await until("nothing is left open", () => held() - others.held <= before);
-        assert.ok(others.untouched, "a thread has gone on, with descriptors that are others'");
+        assert.ok(others.untouched, "a thread went on with descriptors that are not its own");
       },
     },
     {
-      name: "stop while a worker is replaced starts no other, and a second stop is harmless",
+      name: "stop while a worker is replaced starts no replacement, and a second stop does nothing",
       run: async () => {
         await using pool = await TestPool.start();
         (await pool.clientOf(0)).send("exit");
-        await until("crashed", () => pool.exits.length > 0);
+        await until("it has exited", () => pool.exits.length > 0);
         await Promise.all([pool.pool.stop(0), pool.pool.stop(0)]);
         await pool.pool.stop();
         assert.equal(pool.pool.address, null);
@@ -566,7 +566,7 @@ function refusedCases(): Case[] {
       },
     })),
     {
-      name: "a grace time that is none is refused",
+      name: "an invalid grace period is refused",
       run: async () => {
         await using pool = await TestPool.start({ workers: 1 });
         const error = await rejection(pool.pool.stop(-1));
@@ -603,7 +603,7 @@ function refusedCases(): Case[] {
       },
     },
     {
-      name: "a kernel that refuses SO_REUSEPORT, or a second listener, is told with what to do",
+      name: "a kernel that refuses SO_REUSEPORT, or a second listener, is reported with a hint",
       run: async () => {
         const noReusePort = kernelWith({
           setsockopt: (fd, level, option, value, length) =>

@@ -1,27 +1,27 @@
-/** The module of a pool that does what its clients say: each message is a command. */
+/** The module of a pool whose clients send commands. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Connection } from "../../src/index.ts";
 import type { PoolWorker, Stoppable } from "../../src/pool/workers.ts";
 
-/** What the pool's `data` says. */
-export interface Orders {
-  /** Each worker starts once and never again: it is counted here, by its index. */
+/** The `data` of the pool. */
+export interface CommandOptions {
+  /** Counts the starts of each worker, by its index. Its second start fails. */
   readonly starts?: SharedArrayBuffer;
-  /** A worker that starts again hangs, instead. */
+  /** Its second start hangs instead. */
   readonly hangsAgain?: boolean;
-  /** It never becomes ready: it waits, or it is in a loop until `over` says so. */
+  /** It never becomes ready: it waits, or it loops until `over` is set. */
   readonly hangs?: "waits" | "loops";
-  /** Throws as it starts, at once. */
+  /** The message of an error that it throws as it starts. */
   readonly failing?: string;
-  /** When it is to stop it waits until a client says "release". */
+  /** It stops when a client sends "release". */
   readonly holds?: boolean;
-  /** It stops 20 ms after its time is up, and posts that it has. */
+  /** It stops 20 ms after the grace period, and then posts "ended". */
   readonly endsLate?: boolean;
-  /** Who spins ends when the first byte is set: Deno cannot end a thread that does. */
+  /** Ends a loop when the first byte is set, since Deno cannot terminate the thread. */
   readonly over?: SharedArrayBuffer;
 }
 
-/** More than a connection's buffers in the kernel hold. */
+/** More bytes than the buffers of a connection hold in the kernel. */
 export const MUCH = 12_000_000;
 
 let release: () => void = () => {};
@@ -31,7 +31,7 @@ const released = new Promise<void>((resolve) => {
 
 const decoder = new TextDecoder();
 
-export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | undefined> {
+export async function start(worker: PoolWorker<CommandOptions>): Promise<Stoppable | undefined> {
   const { starts, failing, holds, endsLate, hangs, hangsAgain } = worker.data;
   if (hangs === "waits") await new Promise(() => {});
   if (hangs === "loops") spin(worker.data.over);
@@ -52,7 +52,7 @@ export async function start(worker: PoolWorker<Orders>): Promise<Stoppable | und
   return holds === true ? { stop: () => released } : undefined;
 }
 
-function obey(worker: PoolWorker<Orders>, connection: Connection, command: string): void {
+function obey(worker: PoolWorker<CommandOptions>, connection: Connection, command: string): void {
   switch (command) {
     case "who":
       connection.write(`${worker.index}`);

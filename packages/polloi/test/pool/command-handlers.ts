@@ -1,25 +1,25 @@
-/** Handlers that echo, unless they are told to do something else. */
+/** Handlers of a model that echo, and execute commands that their clients send. */
 import { existsSync, writeSync } from "node:fs";
 import { exit } from "node:process";
 import type { ModelConnection, ModelHandlers } from "../../src/pool/models.ts";
 
-/** What the handlers are given. */
-export interface Orders {
+/** The `data` of the model. */
+export interface CommandOptions {
   /** Thrown when the module starts. */
   readonly failing?: string;
-  /** Says on standard output that it spins. */
+  /** Prints that it spins, instead of writing it. */
   readonly loud?: boolean;
-  /** A thread that spins ends when the first byte is set: Deno cannot end it. */
+  /** A thread that spins ends when the first byte is set, since Deno cannot terminate it. */
   readonly over?: SharedArrayBuffer;
-  /** A process that spins ends when there is a file of this name. */
+  /** A process that spins ends when a file of this name exists. */
   readonly spinsUntil?: string;
   /** It never becomes ready. */
   readonly hangs?: boolean;
-  /** Each connection that is closed holds its process or thread up until there is a file of this name. */
+  /** The `close` handler blocks until a file of this name exists. */
   readonly closesWith?: string;
 }
 
-/** How much "much" is: more than the buffers of the kernel take. */
+/** How many bytes "much" writes: more than the buffers of the kernel hold. */
 export const MUCH: number = 24 * 1024 * 1024;
 
 let loud = false;
@@ -32,7 +32,7 @@ const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> 
   },
   exit: () => exit(3),
   spin: (connection) => {
-    // On an event loop that would leave when this returns: never.
+    // On an event loop this would be sent when the handler returns, which it does not.
     if (loud) writeSync(1, "spinning\n");
     else connection.write("spinning");
     while (Atomics.load(over, 0) === 0 && !(spinsUntil !== undefined && existsSync(spinsUntil)));
@@ -46,23 +46,23 @@ const COMMANDS: Readonly<Record<string, (connection: ModelConnection) => void>> 
   },
 };
 
-export function start(orders: Orders = {}): ModelHandlers<{ count: number }> {
-  if (orders.failing !== undefined) throw new Error(orders.failing);
-  if (orders.hangs === true) {
-    // Node ends a process or thread that has nothing left to wait for.
+export function start(options: CommandOptions = {}): ModelHandlers<{ count: number }> {
+  if (options.failing !== undefined) throw new Error(options.failing);
+  if (options.hangs === true) {
+    // Node ends a process or thread that waits for nothing.
     setInterval(() => {}, 1000);
     return new Promise(() => {}) as never;
   }
-  loud = orders.loud === true;
-  spinsUntil = orders.spinsUntil;
-  if (orders.over !== undefined) over = new Uint8Array(orders.over);
+  loud = options.loud === true;
+  spinsUntil = options.spinsUntil;
+  if (options.over !== undefined) over = new Uint8Array(options.over);
   return {
     open(connection) {
       connection.data = { count: 0 };
     },
     data(connection, bytes) {
       connection.data.count += bytes.length;
-      // Only what is short enough may be one.
+      // A command is short.
       const text = bytes.length < 6 ? Buffer.from(bytes).toString("latin1") : "";
       const command = Object.hasOwn(COMMANDS, text) ? COMMANDS[text] : undefined;
       if (command === undefined) connection.write(bytes);
@@ -72,7 +72,7 @@ export function start(orders: Orders = {}): ModelHandlers<{ count: number }> {
       connection.write(` ${connection.data.count} in all`);
     },
     close() {
-      while (orders.closesWith !== undefined && !existsSync(orders.closesWith));
+      while (options.closesWith !== undefined && !existsSync(options.closesWith));
     },
   };
 }

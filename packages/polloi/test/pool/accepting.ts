@@ -1,4 +1,4 @@
-/** Who gets a process or a thread, and what becomes of who does not. */
+/** Cases of accepting for a process or thread per connection: reuse, failing accepts, limits. */
 import assert from "node:assert/strict";
 import { kernelWith } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
@@ -8,17 +8,17 @@ import { Client } from "../support/client.ts";
 import { until } from "../support/waiting.ts";
 import { lean, PER_CONNECTION, TestServer, VARIANTS, variant } from "./test-server.ts";
 
-/** How an accept fails for longer than a connection, and what is said of it. */
+/** Errors of accept that last, and their hints. */
 const FAILURES = [
   ["EMFILE", /ulimit -n/],
   ["EPERM", /security policy/],
   ["EIO", /retried every second/],
 ] as const;
 
-/** What becomes of a child when its connection is over. */
+/** What happens to a child when its connection is closed. */
 export function reuseCases(): Case[] {
   return PER_CONNECTION.map((name) => ({
-    name: `${name}: ${name === "thread" ? "the next connection has the thread of one that is over" : "every connection has a process of its own"}`,
+    name: `${name}: ${name === "thread" ? "the next connection is served by the thread of one that is closed" : "every connection has its own process"}`,
     run: async () => {
       await using test = await TestServer.start(variant(name));
       for (const text of ["one", "two", "three"]) {
@@ -33,31 +33,31 @@ export function reuseCases(): Case[] {
   }));
 }
 
-/** Without descriptors, and where there are no ports. */
+/** Failing accepts, and unix sockets. */
 export function acceptCases(): Case[] {
   return [
     ...FAILURES.map(([code, hint]) => ({
-      name: `an accept that fails with ${code} is reported once, and tried again by itself`,
+      name: `an accept that fails with ${code} is reported once, and retried`,
       run: async () => {
         let left = 3;
         const starved = kernelWith({
           accept4: (...args) => (left-- > 0 ? -ERRNO[code] : kernel.libc.accept4(...args)),
         });
-        const told: (Error & { code?: string; hint?: string })[] = [];
+        const errors: (Error & { code?: string; hint?: string })[] = [];
         await using test = await TestServer.start({
           ...variant("thread"),
           kernel: starved,
-          acceptError: (error) => void told.push(error),
+          acceptError: (error) => void errors.push(error),
         });
         assert.equal(await test.client().ask("hello"), "hello");
-        assert.deepEqual([told.length, told[0]?.code], [1, code]);
-        assert.match(told[0]?.hint ?? "", hint);
+        assert.deepEqual([errors.length, errors[0]?.code], [1, code]);
+        assert.match(errors[0]?.hint ?? "", hint);
         // Each of the three was followed by a delay.
         assert.equal(left, -1);
       },
     })),
     ...VARIANTS.map(({ name }) => ({
-      name: `${name}: serves a unix socket as well`,
+      name: `${name}: serves a unix socket`,
       run: async () => {
         const path = `\0polloi-models-test-${process.pid}-${Math.random()}`;
         await using test = await TestServer.start({ ...lean(name), listen: { path } });
@@ -75,7 +75,7 @@ export function acceptCases(): Case[] {
 export function limitCases(): Case[] {
   return PER_CONNECTION.flatMap((name) => [
     {
-      name: `${name}: at the limit connections wait, which is told once, and are served when one ends`,
+      name: `${name}: at the limit connections wait, which is reported once, and are served when one is closed`,
       run: async () => {
         await using test = await TestServer.start({ ...variant(name), maxChildren: 2 });
         const first = test.client();
@@ -83,7 +83,7 @@ export function limitCases(): Case[] {
         assert.equal(await first.ask("one"), "one");
         assert.equal(await second.ask("two"), "two");
         const third = test.client().send("three");
-        await until("told", () => test.limits.length > 0);
+        await until("it is reported", () => test.limits.length > 0);
         assert.deepEqual(test.limits, [2]);
         assert.deepEqual([third.length, test.server.counts.children], [0, 2]);
         assert.equal(await second.ask("on"), "on");
@@ -94,7 +94,7 @@ export function limitCases(): Case[] {
       },
     },
     {
-      name: `${name}: at the limit connections are closed at once, when that is asked for`,
+      name: `${name}: with atLimit "close", connections above the limit are closed at once`,
       run: async () => {
         await using test = await TestServer.start({
           ...variant(name),

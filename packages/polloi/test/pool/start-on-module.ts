@@ -1,4 +1,4 @@
-/** A module with a server of its own, which answers late to who says "slow": when it is to stop. */
+/** A module with `startOn`, whose server answers "slow" only when it is asked to stop. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ModelLoop } from "../../src/pool/models.ts";
 import type { Stoppable } from "../../src/pool/module.ts";
@@ -10,7 +10,7 @@ export async function startOn(loop: ModelLoop<{ greeting: string }>): Promise<St
     stop = resolve;
   });
   const answers: Promise<void>[] = [];
-  // Timers of the runtime go on beside the reactor.
+  // Timers of the runtime work beside the reactor.
   await sleep(1);
   loop.listen({
     data(connection, bytes) {
