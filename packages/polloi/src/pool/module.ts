@@ -69,8 +69,8 @@ export interface PoolWorker<Input = unknown> {
  * ```
  */
 export interface WorkerModule<Input = never> extends ServeOptions<never> {
-  // biome-ignore lint/suspicious/noConfusingVoidType: what a function without a return gives
   /** Called once in each worker. The pool stops what it returns. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: what a function without a return gives
   start?(worker: PoolWorker<Input>): void | Stoppable | Promise<void | Stoppable>;
 }
 
