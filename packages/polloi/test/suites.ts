@@ -36,6 +36,7 @@ import { httpServerConformance } from "./http/server.ts";
 import { httpSmugglingConformance } from "./http/smuggling.ts";
 import { httpStoppingConformance } from "./http/stopping.ts";
 import { httpWorkersConformance } from "./http/workers.ts";
+import { brokenModulesConformance } from "./pool/broken-modules.ts";
 import { modelsConformance } from "./pool/models.ts";
 import { workersConformance } from "./pool/workers.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./reactor/reactor.ts";
@@ -130,7 +131,12 @@ function all(extent: Extent): Listed[] {
       from: reactorFrom(variant),
     })),
     ...listed("core", workersConformance(extent), parserConformance()),
-    ...listed("all", modelsConformance(extent), httpWorkersConformance()),
+    ...listed(
+      "all",
+      modelsConformance(extent),
+      brokenModulesConformance(),
+      httpWorkersConformance(),
+    ),
     ...listed("smoke", httpServerConformance()),
     ...listed(
       "core",

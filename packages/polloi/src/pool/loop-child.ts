@@ -9,7 +9,7 @@ import type { ChildControl } from "./child-control.ts";
 import { ServedCounter } from "./counts.ts";
 import { type LoopCounter, LoopServer } from "./loop-server.ts";
 import { type ChildInput, IMPORTING, STARTING, sendingObserver, toPlainError } from "./messages.ts";
-import { loadForLoop, type WorkerModule } from "./module.ts";
+import { importModule, loadForLoop, type WorkerModule } from "./module.ts";
 
 /** How often a process sends counts that change all the time. */
 const COUNTS_INTERVAL_MS = 50;
@@ -58,7 +58,7 @@ export async function serveAsWorker(
   });
   watchControl(control, server);
   control.setPhase(IMPORTING);
-  const module = (await import(input.module)) as WorkerModule<unknown>;
+  const module = (await importModule(input.module)) as WorkerModule<unknown>;
   if (module.start === undefined) server.listen(handlersIn(module, input.module));
   control.setPhase(STARTING);
   server.started((await module.start?.(server)) ?? undefined);

@@ -15,7 +15,7 @@ import { type Model, type ModelChild, type ModelContext, Reporter } from "./mode
 import { startPrefork } from "./models/prefork.ts";
 import { startProcessPerConnection } from "./models/process-per-connection.ts";
 import { startThreadPerConnection } from "./models/thread-per-connection.ts";
-import { loadForLoop, loadHandlers, type ModelModule, moduleUrl } from "./module.ts";
+import { importModule, loadForLoop, loadHandlers, type ModelModule, moduleUrl } from "./module.ts";
 import { DEFAULT_GRACE_MS } from "./pool.ts";
 import { supervisionOf } from "./supervisor.ts";
 
@@ -226,6 +226,6 @@ function checkMainThread(): void {
 async function checkModule(url: string, data: unknown): Promise<void> {
   // The main program is running already, and may be waiting for this.
   if (argv[1] !== undefined && pathToFileURL(argv[1]).href === url) return;
-  const { start } = (await import(url)) as ModelModule;
+  const { start } = (await importModule(url)) as ModelModule;
   if (start === undefined) await loadHandlers(url, data);
 }

@@ -1,6 +1,6 @@
 /** The modules that a pool serves: what they export, and what they are given. */
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { show, typeError } from "../base/misuse.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
@@ -194,6 +194,38 @@ export function moduleUrl(module: URL | string, purpose: string): string {
   return /^[a-z][a-z\d+.-]+:/i.test(module) ? module : pathToFileURL(resolve(module)).href;
 }
 
+/** What the errors of Bun's compiler say of where a mistake is. */
+interface Position {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/**
+ * Imports a module.
+ *
+ * @throws what the module throws. A syntax error names the file: those of V8 and Bun do not, and a pool may have
+ * imported any of several.
+ */
+export async function importModule(url: string): Promise<object> {
+  try {
+    return (await import(url)) as object;
+  } catch (error) {
+    throw namingFile(error, url);
+  }
+}
+
+function namingFile(error: unknown, url: string): unknown {
+  const file = url.startsWith("file:") ? fileURLToPath(url) : url;
+  // On Bun, several mistakes are an AggregateError.
+  const [mistake] = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+  const { message, stack, position } = mistake as Partial<Error> & { position?: Position | null };
+  const isOfCompiler = mistake instanceof SyntaxError || (position ?? null) !== null;
+  if (!isOfCompiler || message?.includes(file) || stack?.includes(file)) return error;
+  const at = position ? ` (${position.file}:${position.line}:${position.column})` : "";
+  return new SyntaxError(`Cannot import ${file}: ${message}${at}`, { cause: error });
+}
+
 /**
  * Loads a module for an event loop: its `startOn`, or its handlers.
  *
@@ -204,7 +236,7 @@ export async function loadForLoop(
   data: unknown,
   starting?: () => void,
 ): Promise<StartOn | ModelHandlers> {
-  const { startOn } = (await import(url)) as ModelModule;
+  const { startOn } = (await importModule(url)) as ModelModule;
   return startOn ?? loadHandlers(url, data, starting);
 }
 
@@ -219,7 +251,7 @@ export async function loadHandlers(
   data: unknown,
   starting: () => void = () => {},
 ): Promise<ModelHandlers> {
-  const module = (await import(url)) as ModelModule<unknown>;
+  const module = (await importModule(url)) as ModelModule<unknown>;
   if (module.start !== undefined) starting();
   const handlers = module.start === undefined ? module : await module.start(data);
   const { open, data: received } = handlers ?? {};
