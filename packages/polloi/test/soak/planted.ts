@@ -170,7 +170,7 @@ function find({ finding, soak, patches }: Plant, seed: string): { output: string
       const path = join(folder, "dist/packages/polloi/src", patch.file);
       writeFileSync(path, planted(readFileSync(path, "utf8"), patch));
     }
-    const main = join(folder, "dist", "test", "soak", "main.js");
+    const main = join(folder, "dist/packages/polloi/test/soak/main.js");
     const args = [main, ...soak, "--unlucky", "--minutes", "0.07", "--seed", seed];
     const { stdout, stderr, status } = spawnSync(process.execPath, args, {
       encoding: "utf8",
