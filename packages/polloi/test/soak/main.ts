@@ -115,8 +115,8 @@ async function ask<State>(child: ChildProcess, what = "state"): Promise<State> {
 
 /** What the reactor has in use, in a few words. */
 function inUse({ balance }: ServerState): string {
-  const { slots = 0, buffersHeld = 0, blocks = 0, timers = 0, lateBytes = 0 } = balance;
-  return `in use: ${slots} slots, ${buffersHeld} buffers, ${blocks} blocks, ${timers} timers, ${mebibytes(lateBytes)} late`;
+  const { slots = 0, buffersHeld = 0, blocks = 0, timers = 0, deferredBytes = 0 } = balance;
+  return `in use: ${slots} slots, ${buffersHeld} buffers, ${blocks} blocks, ${timers} timers, ${mebibytes(deferredBytes)} deferred`;
 }
 
 function mebibytes(bytes: number): string {
