@@ -37,7 +37,7 @@ import { failingSends } from "../support/faulty-kernel.ts";
 
 const { libc, arenas } = kernel;
 
-/** Everything that an engine told, in order, as text. */
+/** All reports of an engine, in order, as text. */
 class Recording implements Completions {
   readonly all: string[] = [];
   readonly fds: number[] = [];
@@ -87,25 +87,25 @@ class Recording implements Completions {
   }
 }
 
-/** An engine under test, what it tells, and mapped memory to send from. */
+/** An engine under test, its reports, and mapped memory to send from. */
 interface Bench {
   readonly engine: Engine;
   readonly told: Recording;
   readonly opened: Opened;
   readonly memory: Arena;
-  /** Turns until what was told satisfies `condition`. */
+  /** Turns until the reports satisfy `condition`. */
   until(condition: () => boolean): void;
-  /** Turns a few times and gives what was told in them. */
+  /** Turns a few times and returns the reports. */
   quiet(): string[];
 }
 
-/** Counts up an eventfd. */
+/** Increments an eventfd. */
 function countUp(fd: number): void {
   kernel.scratch.setWord(0, 1);
   assert.equal(libc.write(fd, kernel.scratch.address, 8), 8);
 }
 
-/** What every {@link Engine} must do. `make` gives a new one. */
+/** The conformance suite of {@link Engine}. `make` makes a new one. */
 export function engineConformance(
   name: string,
   make: (kernel: Kernel, completions: Completions) => Engine,
@@ -149,13 +149,13 @@ export function engineConformance(
     };
   const hangup = !name.includes("select");
 
-  /** One end of a pair as slot 0, open; the other end. */
+  /** Opens one end of a socket pair as slot 0. @returns Both ends. */
   const stream = ({ engine, opened }: Bench): [Descriptor, Descriptor] => {
     const [mine, theirs] = opened.pair();
     assert.ok(engine.open(0, mine.fileno()) >= 0);
     return [mine, theirs];
   };
-  /** The same over TCP: the other end, and slot 0's. */
+  /** Opens a TCP connection as slot 0. @returns The other end, and that of the slot. */
   const tcp = ({ engine, opened }: Bench): [theirs: Socket, mine: Socket] => {
     const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
     const theirs = opened.own(new Socket(AF_INET, SOCK_STREAM));
@@ -168,7 +168,7 @@ export function engineConformance(
     assert.ok(engine.open(0, mine.fileno()) >= 0);
     return [theirs, mine];
   };
-  /** How many bytes wait in a socket's queue. */
+  /** The number of bytes in a socket's receive queue. */
   const queued = (socket: Socket, memory: Arena): number => {
     assert.equal(libc.ioctl(socket.fileno(), FIONREAD, memory.address), 0);
     return memory.i32[0] ?? 0;
@@ -178,7 +178,7 @@ export function engineConformance(
     title: `Engine conformance: ${name} on ${kernel.runtime}`,
     cases: [
       {
-        name: "nothing to do: a turn tells nothing, and waits as long as it is told to",
+        name: "a turn without events reports nothing, and waits for its whole timeout",
         run: using(({ engine, told }) => {
           const begun = performance.now();
           assert.equal(engine.turn(0), 0);
@@ -232,14 +232,14 @@ export function engineConformance(
         }),
       },
       {
-        name: "no descriptor left is told, and does not stop the turn",
+        name: "a lack of descriptors is reported, and does not stop the turn",
         run: using(({ engine, told, opened, until }) => {
           const server = opened.own(
             createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
           );
           const peer = opened.own(new Socket(AF_INET, SOCK_STREAM));
           peer.connect(server.localAddress());
-          // The limit is put to the lowest number that is free.
+          // The limit is lowered to the lowest free number.
           const restore = leaveNoDescriptors();
           try {
             engine.listen(0, server.fileno());
@@ -255,7 +255,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "connect tells its end, good or bad; open makes a stream of it in the same slot",
+        name: "connect reports success or failure; open makes a stream in the same slot",
         run: using(({ engine, told, opened, until }) => {
           const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
           const address = server.localAddress();
@@ -281,7 +281,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "bytes that were there before open are received, and then the end, once",
+        name: "bytes that arrived before open are received, and then the end, once",
         run: using((bench) => {
           const { engine, told, opened, until, quiet } = bench;
           const [mine, theirs] = opened.pair();
@@ -295,7 +295,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "the end that comes right behind the bytes is not lost",
+        name: "an end that comes right behind bytes is not lost",
         run: using((bench) => {
           const { told, until } = bench;
           const [theirs] = tcp(bench);
@@ -308,12 +308,12 @@ export function engineConformance(
         }),
       },
       {
-        name: "what is more than one turn's share arrives, and is announced as pending",
+        name: "bytes beyond the share of a turn are received later, and are announced as pending",
         run: using((bench) => {
           const { engine, told, memory } = bench;
           const [theirs, mine] = tcp(bench);
           engine.turn(0);
-          // All of it is there before the first turn.
+          // All bytes have arrived before the first turn.
           let sent = 0;
           for (let part: number | null = 0; part !== null && sent < 1_500_000; sent += part ?? 0) {
             part = theirs.send(memory.u8.subarray(0, 65_536));
@@ -325,8 +325,8 @@ export function engineConformance(
             told.all.reduce((sum, line) => sum + Number(line.split(" ")[2] ?? 0), 0);
           for (; length < sent; length = count()) {
             assert.ok(++turns < 1000, `${length} of ${sent} bytes`);
-            // What a turn leaves behind is announced by it, or seen in the descriptor. TCP may hold the rest at
-            // the sender for a moment: only what is in the queue has been left behind.
+            // A turn announces the bytes that it leaves, or the descriptor is readable. TCP may hold bytes at the
+            // sender for a moment: only those in the receive queue were left.
             const seen = () => announced || readable(engine.fileno());
             if (!seen() && queued(mine, memory) > 0)
               assert.ok(seen(), `${length} of ${sent} bytes`);
@@ -339,7 +339,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "not receiving is silent; receiving again finds what came meanwhile",
+        name: "a paused stream reports nothing; a resumed one receives the bytes that arrived meanwhile",
         run: using((bench) => {
           const { engine, told, until, quiet } = bench;
           const [, theirs] = stream(bench);
@@ -355,7 +355,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "paused within received, the rest waits; nothing spins when the peer hangs up",
+        name: "a stream paused within received keeps the rest, and does not spin when the peer hangs up",
         run: using((bench) => {
           const { engine, told, until, quiet } = bench;
           const [theirs] = tcp(bench);
@@ -376,7 +376,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "a reset is told as failed, receiving or not",
+        name: "a reset is reported as failed, receiving or paused",
         run: using((bench) => {
           for (const receiving of [true, false]) {
             const { engine, told, until } = bench;
@@ -386,7 +386,7 @@ export function engineConformance(
             engine.turn(0);
             theirs.setsockopt(1, 13, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
             theirs.close();
-            // select says nothing of a descriptor that it is asked nothing of.
+            // select does not report a descriptor with an empty interest.
             if (!receiving && !hangup) engine.setReceiving(0, true);
             until(() => told.all.length > 0);
             assert.deepEqual(told.all, [`failed 0 ${ERRNO.ECONNRESET} recv`]);
@@ -414,7 +414,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "send takes what it can; the rest is in flight until sent has told of all of it",
+        name: "send takes as much as it can; the rest is in flight until sent has reported all of it",
         run: using((bench) => {
           const { engine, told, memory, until } = bench;
           const [theirs] = tcp(bench);
@@ -439,7 +439,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "a file goes as far as the socket takes it, and returned tells when it may go on",
+        name: "a file is sent as far as the socket takes it, and returned reports when it may continue",
         run: using((bench) => {
           const { engine, told, opened, until, quiet } = bench;
           const [theirs] = tcp(bench);
@@ -458,7 +458,7 @@ export function engineConformance(
             go();
           };
           go();
-          // The peer does not read: once the socket is full, there is nothing to be told.
+          // The peer does not read: once the socket is full, there is nothing to report.
           until(() => quiet().length === 0);
           assert.ok(taken > 0 && taken < length);
           let read = 0;
@@ -475,7 +475,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "a stream that is closed in the middle of a file hears no more, nor does the next in its slot",
+        name: "a stream that is closed in the middle of a file gets no more reports, nor does the next in its slot",
         run: using((bench) => {
           const { engine, told, opened, until, quiet } = bench;
           const file = opened.file().fileno();
@@ -483,7 +483,7 @@ export function engineConformance(
             const [theirs] = tcp(bench);
             engine.turn(0);
             const length = 64 * 1024 * 1024;
-            // What does not fit, or what is more than a turn's share.
+            // More than the socket takes, or more than the share of a turn.
             told.on = (event) => {
               if (event === "returned") engine.sendFile(0, file, 0, length);
             };
@@ -506,7 +506,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "a file that ends early, and what is no file, are errors of sendFile",
+        name: "a file that ends early, and a descriptor that is no file, are errors of sendFile",
         run: using((bench) => {
           const { engine, opened } = bench;
           stream(bench);
@@ -520,7 +520,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "lent bytes that do not go at once are the owner's again; SEND_MORE loses nothing",
+        name: "lent bytes that are not sent at once return to the owner; SEND_MORE loses nothing",
         run: using((bench) => {
           const { engine, told, until, quiet } = bench;
           const [theirs] = tcp(bench);
@@ -528,7 +528,7 @@ export function engineConformance(
           let returned = 0;
           let echoed = 0;
           let inFlight = 0;
-          // Written back from where it was received, until the peer, who does not read, is full.
+          // Sends back from the receive buffer until the socket is full, because the peer does not read.
           told.onReceived = (arena, offset, length) => {
             engine.setReceiving(0, false);
             const flags = echoed === 0 ? SEND_LENT | SEND_MORE : SEND_LENT;
@@ -581,7 +581,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "a send that fails is told once, after those that went, and a reset instead of an end can follow",
+        name: "a send that fails is reported once, after completed sends, and a reset can follow instead of an end",
         run: () => {
           const each = 16_384;
           for (const went of [0, 1, 3]) {
@@ -631,7 +631,7 @@ export function engineConformance(
         },
       },
       {
-        name: "watch reports readiness, modify changes for what, forget ends it and leaves it open",
+        name: "watch reports readiness, modify changes the interest, forget ends the watch and leaves the descriptor open",
         run: using(({ engine, told, opened, until, quiet }) => {
           const counter = opened.counter(0);
           assert.ok(engine.watch(5, counter.fileno(), POLLIN) >= 0);
@@ -696,7 +696,7 @@ export function engineConformance(
         },
       },
       {
-        name: "what cannot be watched gives -errno and takes no slot",
+        name: "a descriptor that cannot be watched returns -errno and uses no slot",
         run: using(({ engine, opened }) => {
           const counter = opened.counter(0);
           assert.ok(engine.watch(0, counter.fileno(), POLLIN) >= 0);
@@ -710,9 +710,9 @@ export function engineConformance(
         }),
       },
       {
-        name: "a descriptor to be watched by that could not be made whole is made anew",
+        name: "fileno that failed halfway succeeds when it is called again",
         run: () => {
-          // Each call that it takes fails once, until none is left to fail.
+          // Each of its calls fails once, until none is left to fail.
           for (let failing = 0, failed = true; failed; failing++) {
             let left = -1;
             const failsIn = (errno: number): number => (left-- === 0 ? -errno : 0);
@@ -754,7 +754,7 @@ export function engineConformance(
                 counter.read(8);
                 for (let turns = 0; readable(fd) && turns < 10; turns++) engine.turn(0);
               }
-              // A file is always ready: what stands for it in the descriptor may be missing too.
+              // A file is always ready, and represented by an eventfd, which may fail too.
               const file = opened.file().fileno();
               left = 0;
               const result = engine.watch(3, file, POLLIN);
@@ -772,7 +772,7 @@ export function engineConformance(
         },
       },
       {
-        name: "slots closed within a turn hear nothing more, and are released at its end",
+        name: "slots closed within a turn get no more reports, and are released at its end",
         run: using(({ engine, told, opened }) => {
           const pairs = Array.from({ length: 5 }, () => opened.pair());
           pairs.forEach(([mine], slot) => void engine.open(slot, mine.dup().fileno()));
@@ -790,7 +790,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "slots by the thousand, in any order",
+        name: "thousands of slots are used in any order",
         run: using(({ engine, told, opened, until }) => {
           if (engine.name === "select") assertRoom(200, FD_SETSIZE - 1);
           const slots = Array.from({ length: 200 }, (_, i) => (i * 37) % 200);
@@ -811,7 +811,7 @@ export function engineConformance(
         }),
       },
       {
-        name: "fileno is readable when a turn would find something, and only then",
+        name: "fileno is readable if and only if a turn would report something",
         run: using((bench) => {
           const { engine, opened, told } = bench;
           const [, early] = stream(bench);
@@ -838,7 +838,7 @@ export function engineConformance(
   };
 }
 
-/** Where the listening socket `fd` is. */
+/** The address of the listening socket `fd`. */
 function socketAddress(fd: number): SocketAddress {
   const address = readLocalAddress(kernel, fd);
   assert.ok(address !== null);
@@ -855,9 +855,9 @@ function readable(fd: number): boolean {
 }
 
 /**
- * Lowers the limit on descriptors to what is open, so that the next one is refused.
+ * Lowers the limit on descriptors to the number of open ones, so that opening another fails.
  *
- * @returns What puts it back.
+ * @returns Restores the limit.
  */
 function leaveNoDescriptors(): () => void {
   const { scratch } = kernel;

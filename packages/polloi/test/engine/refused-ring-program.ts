@@ -1,4 +1,4 @@
-/** A hosted reactor whose io_uring_enter goes on failing: what the process gets to know of it. */
+/** A hosted reactor whose io_uring_enter keeps failing: how the process learns of it. */
 
 import { kernelWith } from "../../../../test/support/descriptors.ts";
 import { ERRNO } from "../../src/base/errno.ts";
@@ -22,6 +22,6 @@ const listener = reactor.listen({
 process.on("uncaughtException", (error: SysError) => {
   console.log(`${error.syscall} ${error.code}, listening on ${listener.port}`);
 });
-// What the process has beside the reactor goes on, and the reactor does not keep it alive.
+// The rest of the process continues, and the reactor does not keep it alive.
 setTimeout(() => console.log("alive"), 1500);
 reactor.connect({ host: "127.0.0.1", port: listener.port, error: () => {} });

@@ -1,4 +1,4 @@
-/** A process whose ring is refused for good gets an error, and goes on with what else it has. */
+/** A process whose ring fails permanently gets an error, and the rest of it continues. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";

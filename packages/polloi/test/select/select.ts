@@ -32,7 +32,7 @@ import { kernel } from "../../src/sys/open.ts";
 
 const title = (what: string): string => `${what} on ${kernel.runtime}`;
 
-/** What each of the three does with a timeout, a signal, and one that is ready. */
+/** Cases of timeouts, signals and readiness that all three calls have in common. */
 function waiting(
   name: string,
   wait: (reader: HasFileno, timeoutMs?: number | null, on?: typeof kernel) => number,
@@ -84,7 +84,7 @@ function waiting(
       }),
     },
     {
-      name: "a signal neither ends a wait nor makes it start anew",
+      name: "a signal neither ends nor restarts a wait",
       run: opening((opened) => {
         const { reader } = opened.pipe();
         const faulty = interrupted(1000, 3);
@@ -96,7 +96,7 @@ function waiting(
       }),
     },
     {
-      name: "what the kernel refuses is thrown with its name",
+      name: "an error of the kernel is thrown with its name",
       run: opening((opened) => {
         const { reader } = opened.pipe();
         const ENOMEM = -12;
@@ -108,14 +108,14 @@ function waiting(
   ];
 }
 
-/** `select()`: the properties that CPython's test_select has names for, and those of its limits. */
+/** `select()`: the properties that CPython's test_select names, and those of its limits. */
 export function selectConformance(): Suite {
   return {
     title: title("select()"),
     cases: [
       ...waiting("select", (it, timeoutMs, on) => select([it], [], [], timeoutMs, on)[0].length),
       {
-        name: "returns the very objects and numbers that were passed in, in new arrays",
+        name: "returns the objects and numbers that were passed in, in new arrays",
         run: opening((opened) => {
           const [a, b] = opened.pair();
           b.write();
@@ -129,7 +129,7 @@ export function selectConformance(): Suite {
         }),
       },
       {
-        name: "with nothing ready or nothing to watch, the arrays are three and distinct",
+        name: "with nothing ready or nothing to watch, it returns three distinct arrays",
         run: () => {
           const [r, w, x] = select([], [], [], 0);
           assert.deepEqual([r, w, x], [[], [], []]);
@@ -169,7 +169,7 @@ export function selectConformance(): Suite {
         }),
       },
       {
-        name: "an error of fileno() goes through",
+        name: "an error of fileno() is thrown",
         run: () => {
           const failing: HasFileno = {
             fileno: () => {
@@ -180,7 +180,7 @@ export function selectConformance(): Suite {
         },
       },
       {
-        name: "what is no descriptor and no list is refused",
+        name: "values that are no descriptors or no lists are refused",
         run: () => {
           const of = (it: unknown) => [it as number];
           const code = "ERR_INVALID_FD";
@@ -203,7 +203,7 @@ export function selectConformance(): Suite {
         },
       },
       {
-        name: "descriptors from 1024 up are refused with the limit and the way out",
+        name: "descriptors from 1024 up are refused with the limit and the alternatives",
         run: () => {
           assert.throws(() => select([], [FD_SETSIZE], [], 0), {
             name: "RangeError",
@@ -222,7 +222,7 @@ export function selectConformance(): Suite {
         }),
       },
       {
-        name: "a closed descriptor is EBADF, and is named",
+        name: "a closed descriptor throws EBADF, which names it",
         run: opening((opened) => {
           const open = opened.counter(1);
           const fd = closedFd();
@@ -231,9 +231,9 @@ export function selectConformance(): Suite {
         }),
       },
       {
-        name: "a closed number that the kernel overlooks is EBADF, not ready",
+        name: "a closed descriptor that the kernel ignores throws EBADF, and is not ready",
         run: () => {
-          // It does not look above the highest descriptor that the process has had, and leaves the bits.
+          // The kernel ignores descriptors above the highest that the process has had, and leaves their bits set.
           const overlooking = kernelWith({ pselect: () => 0 });
           const fd = closedFd();
           const error = { name: "SysError", code: "EBADF", fd };
@@ -251,7 +251,7 @@ export function selectConformance(): Suite {
   };
 }
 
-/** `Poll`: the properties that CPython's test_poll has names for. */
+/** `Poll`: the properties that CPython's test_poll names. */
 export function pollConformance(): Suite {
   return {
     title: title("Poll"),
@@ -262,7 +262,7 @@ export function pollConformance(): Suite {
         return poll.poll(timeoutMs).length;
       }),
       {
-        name: "reports the numbers of those that are ready, with what they are ready for",
+        name: "reports the numbers of ready descriptors, with their events",
         run: opening((opened) => {
           const [a, b] = opened.pair();
           const poll = new Poll();
@@ -280,7 +280,7 @@ export function pollConformance(): Suite {
         }),
       },
       {
-        name: "a negative timeout waits for ever",
+        name: "a negative timeout means no timeout",
         run: opening((opened) => {
           const poll = new Poll();
           poll.register(opened.counter(1), POLLIN);
@@ -288,7 +288,7 @@ export function pollConformance(): Suite {
         }),
       },
       {
-        name: "registering again changes what is asked",
+        name: "registering again changes the events",
         run: opening((opened) => {
           const [a] = opened.pair();
           const poll = new Poll();
@@ -300,7 +300,7 @@ export function pollConformance(): Suite {
         }),
       },
       {
-        name: "modifying or unregistering what is not registered is an error",
+        name: "modifying or unregistering a descriptor that is not registered is an error",
         run: opening((opened) => {
           const [a] = opened.pair();
           const poll = new Poll();
@@ -314,7 +314,7 @@ export function pollConformance(): Suite {
         }),
       },
       {
-        name: "one that was closed is POLLNVAL until it is unregistered",
+        name: "a closed descriptor is POLLNVAL until it is unregistered",
         run: opening((opened) => {
           const [a] = opened.pair();
           const fd = a.fileno();
@@ -328,7 +328,7 @@ export function pollConformance(): Suite {
         }),
       },
       {
-        name: "the other end's close is told unasked",
+        name: "the close of the other end is always reported",
         run: opening((opened) => {
           const { reader, writer } = opened.pipe();
           const second = opened.pipe();
@@ -343,7 +343,7 @@ export function pollConformance(): Suite {
         }),
       },
       {
-        name: "masks outside of 16 bits and descriptors that are none are refused",
+        name: "masks beyond 16 bits and invalid descriptors are refused",
         run: () => {
           const poll = new Poll();
           const code = "ERR_INVALID_EVENTS";
@@ -379,7 +379,7 @@ export function pollConformance(): Suite {
   };
 }
 
-/** `Epoll`: the properties that CPython's test_epoll has names for. */
+/** `Epoll`: the properties that CPython's test_epoll names. */
 export function epollConformance(): Suite {
   const using = (body: (epoll: Epoll, opened: Opened) => void): (() => void) =>
     opening((opened) => body(opened.own(new Epoll()), opened));
@@ -392,7 +392,7 @@ export function epollConformance(): Suite {
         return epoll.poll(timeoutMs).length;
       }),
       {
-        name: "control and wait: what is registered, modified and unregistered is what is reported",
+        name: "poll reports descriptors as they were registered, modified and unregistered",
         run: using((epoll, opened) => {
           const [a, b] = opened.pair();
           epoll.register(a, EPOLLIN | EPOLLOUT);
@@ -411,7 +411,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "EEXIST, ENOENT, EBADF and EPERM come as the kernel gives them, with the descriptor",
+        name: "EEXIST, ENOENT, EBADF and EPERM of the kernel are thrown with the descriptor",
         run: using((epoll, opened) => {
           const [a, b] = opened.pair();
           const refused = (code: string, fd: number) => ({
@@ -439,7 +439,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "descriptors and masks that are none are refused",
+        name: "invalid descriptors and masks are refused",
         run: using((epoll) => {
           assert.throws(() => epoll.register(-1), { code: "ERR_INVALID_FD" });
           assert.throws(() => epoll.register({} as never), { code: "ERR_INVALID_FD" });
@@ -449,7 +449,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "a mask with EPOLLET is taken, though JavaScript makes it negative",
+        name: "a mask with EPOLLET is accepted, though it is negative in JavaScript",
         run: using((epoll, opened) => {
           const { reader, writer } = opened.pipe();
           const mask = EPOLLIN | EPOLLET;
@@ -475,7 +475,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "the peer's half-close and close are told",
+        name: "the half-close and the close of the peer are reported",
         run: using((epoll, opened) => {
           const [a, b] = opened.pair();
           epoll.register(a, EPOLLRDHUP);
@@ -487,7 +487,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "maxEvents bounds what one poll reports, and the rest comes after",
+        name: "maxEvents limits the events of one poll, and the next reports the rest",
         run: using((epoll, opened) => {
           for (let i = 0; i < 20; i++) epoll.register(opened.counter(1), EPOLLIN);
           const seen = new Set<number>();
@@ -503,7 +503,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "5,000 ready descriptors are reported by one poll that asks for them",
+        name: "5,000 ready descriptors are reported by one poll with this limit",
         skip: allowDescriptors(6000),
         run: using((epoll, opened) => {
           for (let i = 0; i < 5000; i++) epoll.register(opened.counter(1), EPOLLIN);
@@ -512,7 +512,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "fromFd takes an epoll set over, with what is in it",
+        name: "fromFd takes an epoll set over, with its members",
         run: using((epoll, opened) => {
           const it = opened.counter(1);
           epoll.register(it, EPOLLIN);
@@ -540,7 +540,7 @@ export function epollConformance(): Suite {
         }),
       },
       {
-        name: "once closed it says so, and closing again does nothing",
+        name: "a closed set throws, and closing again does nothing",
         run: () => {
           const epoll = new Epoll();
           const fd = epoll.fileno();

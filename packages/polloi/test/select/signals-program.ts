@@ -1,7 +1,7 @@
 /**
- * A loop that blocks its thread until a signal comes, and cleans up. The first argument says in what it waits.
+ * A loop that blocks its thread until a signal is received, and cleans up. The first argument selects the wait.
  *
- * With `default`, the signal is given back first, so that it ends the process.
+ * With `default`, the signal is restored first, so that it ends the process.
  */
 import process from "node:process";
 import { Reactor } from "../../src/index.ts";
@@ -39,7 +39,7 @@ function wait(how: string | undefined, signals: SignalFd): void {
       return;
     }
     case "busy":
-      // Not waiting at all: the signal is kept for the next wait.
+      // Not waiting: the signal is pending for the next wait.
       for (let ready = 0; ready === 0; ) ready = select([signals], [], [], 0)[0].length;
       return;
   }
@@ -47,7 +47,7 @@ function wait(how: string | undefined, signals: SignalFd): void {
 }
 
 const how = process.argv[2];
-// The runtime's own listener, which must neither be called nor get in the way.
+// A listener of the runtime, which must neither be called nor interfere.
 process.on("SIGTERM", () => console.log("never"));
 using server = createServer({ host: "127.0.0.1", port: 0 });
 using signals = new SignalFd(["SIGINT", "SIGTERM"]);

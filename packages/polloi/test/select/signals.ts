@@ -19,7 +19,7 @@ async function signalled(
   const child = spawn(execPath, [...flags, program, how], { stdio: ["ignore", "pipe", "inherit"] });
   let out = "";
   child.stdout.on("data", (part) => {
-    // Not by `child.kill`, after which Deno reports the signal as what ended the child, whatever did.
+    // Not by `child.kill`, after which Deno always reports that the signal ended the child.
     if (!out.includes("ready")) process.kill(child.pid as number, signal);
     out += part;
   });
@@ -47,7 +47,7 @@ export function signalsConformance(): Suite {
         },
       })),
       {
-        name: "SIGTERM ends one too, whatever listener the runtime has",
+        name: "SIGTERM ends such a loop too, whatever listener the runtime has",
         run: async () => {
           const out = "ready\nSIGTERM\ncleaned up\n";
           assert.deepEqual(await signalled("select", "SIGTERM"), { code: 0, signal: null, out });
@@ -58,12 +58,12 @@ export function signalsConformance(): Suite {
         run: async () => {
           const { out, signal, code } = await signalled("default", "SIGINT");
           assert.equal(out, "ready\n");
-          // Node passes the signal on by a status.
+          // Node passes the signal on as an exit status.
           assert.ok(signal === "SIGINT" || code === 130, `${signal} ${code}`);
         },
       },
       {
-        name: "it is readable from a signal on until all signals are read, in their order",
+        name: "it is readable after a signal until all signals are read, in order",
         run: async () => {
           using signals = new SignalFd(["SIGUSR2", "SIGWINCH"]);
           assert.equal(signals.read(), null);
@@ -85,7 +85,7 @@ export function signalsConformance(): Suite {
         },
       },
       {
-        name: "a listener of the runtime hears nothing while it is open, and everything once it is closed",
+        name: "a listener of the runtime gets no signal while it is open, and every signal once it is closed",
         run: async () => {
           let heard = 0;
           const listener = (): void => {
@@ -106,7 +106,7 @@ export function signalsConformance(): Suite {
         },
       },
       {
-        name: "closed, it has no descriptor, leaves none open, and its signals can be received anew",
+        name: "closed, it has no descriptor, leaves none open, and its signals can be received again",
         run: () => {
           new SignalFd(["SIGUSR2"]).close();
           const before = descriptors();
@@ -123,7 +123,7 @@ export function signalsConformance(): Suite {
         },
       },
       {
-        name: "what is not a list of signals that can be received is misuse, and takes nothing",
+        name: "an invalid list of signals is misuse, and receives no signal",
         run: () => {
           const misuse: [signals: unknown, name: string][] = [
             ["SIGINT", "TypeError"],

@@ -23,7 +23,7 @@ import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertGivesBack } from "../support/arenas.ts";
 
-/** What is ready now, as tag to events. */
+/** The ready descriptors, by tag. */
 function readyNow(poller: Poller, batch: ReadyBatch = new ReadyBatch()): Map<number, number> {
   const count = poller.wait(batch, 0);
   assert.ok(count >= 0, `${poller.name}: wait gave ${count}`);
@@ -36,7 +36,7 @@ function readyNow(poller: Poller, batch: ReadyBatch = new ReadyBatch()): Map<num
   return found;
 }
 
-/** What every {@link Poller} must do. `make` gives a new one. */
+/** The conformance suite of {@link Poller}. `make` makes a new one. */
 export function pollerConformance(name: string, make: (kernel: Kernel) => Poller): Suite {
   const { capabilities, name: engine } = probe(make);
   const using = (body: (poller: Poller, opened: Opened) => void): (() => void) =>
@@ -52,7 +52,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
     title: `Poller conformance: ${name} on ${kernel.runtime}`,
     cases: [
       {
-        name: "one that finds no memory, at whatever step, gives back all that it had",
+        name: "a poller that finds no memory, at any step, releases all that it had",
         run() {
           assertGivesBack(kernel, (scarce) => {
             const poller = make(scarce);
@@ -61,7 +61,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         },
       },
       {
-        name: "reports a tag of all 32 bits with what is ready, and nothing else",
+        name: "reports a tag of all 32 bits with a ready descriptor, and nothing else",
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
           assert.equal(poller.add(a.fileno(), POLLIN, 0xffff_fffe), 0);
@@ -82,7 +82,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "keeps reporting what stays ready, until it is taken",
+        name: "keeps reporting a descriptor that stays ready, until it is read",
         run: using((poller, opened) => {
           const { reader, writer } = opened.pipe();
           writer.write();
@@ -102,7 +102,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "no interest is silent, and can be taken up again",
+        name: "a descriptor with an empty interest is not reported, and can be watched again",
         run: using((poller, opened) => {
           const [a] = opened.pair();
           poller.add(a.fileno(), 0, 1);
@@ -112,7 +112,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "what is removed is not reported, and can be added again",
+        name: "a removed descriptor is not reported, and can be added again",
         run: using((poller, opened) => {
           const [a] = opened.pair();
           poller.add(a.fileno(), POLLOUT, 1);
@@ -123,7 +123,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "answers EEXIST, ENOENT and EBADF as the kernel does",
+        name: "returns EEXIST, ENOENT and EBADF as the kernel does",
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
           poller.add(a.fileno(), POLLIN, 1);
@@ -135,12 +135,12 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "a modify that fails leaves what was asked",
+        name: "a modify that fails leaves the interest unchanged",
         run: using((poller, opened) => {
           const [a] = opened.pair();
           poller.add(a.fileno(), POLLOUT, 1);
           if (capabilities.edge) {
-            // Nothing that can be asked fails on an engine that has it all: ask it of another.
+            // epoll has all modes, so a closed descriptor makes its modify fail.
             assert.equal(poller.modify(closedFd(), POLLIN, 9), -ERRNO.EBADF);
           } else {
             assert.equal(poller.modify(a.fileno(), POLLIN | EPOLLET, 9), -ERRNO.EINVAL);
@@ -159,7 +159,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "edge-triggered, reports what happened once",
+        name: "edge-triggered, reports a change once",
         skip: without(capabilities.edge, "edge"),
         run: using((poller, opened) => {
           const { reader, writer } = opened.pipe();
@@ -172,7 +172,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "one-shot, is silent until modified",
+        name: "one-shot, reports once until modified",
         skip: without(capabilities.oneShot, "one-shot"),
         run: using((poller, opened) => {
           const [a] = opened.pair();
@@ -184,7 +184,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "a hang-up reaches the owner who asked for nothing",
+        name: "a hang-up is reported with an empty interest",
         skip: without(capabilities.hangup, "report of hang-ups"),
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
@@ -208,7 +208,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "a peer that closed its half is told from data",
+        name: "a peer that closed its half is distinguished from data",
         skip: without(capabilities.peerClosed, "POLLRDHUP"),
         run: using((poller, opened) => {
           const [a, b] = opened.pair();
@@ -221,7 +221,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "one that was closed while watched does not keep the others from being reported",
+        name: "a descriptor that was closed while watched does not prevent the reports of others",
         run: using((poller, opened) => {
           const { reader, writer } = opened.pipe();
           const [gone, peer] = opened.pair();
@@ -234,7 +234,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
           for (let i = 0; i < 3; i++) {
             const found = readyNow(poller);
             assert.equal(found.get(1), POLLIN);
-            // Epoll forgets a descriptor when it closes; the others must tell, or it is lost.
+            // epoll removes a descriptor that is closed; the others must report it.
             if (poller.name !== "epoll") assert.equal(found.get(2), POLLNVAL);
           }
           poller.remove(fd);
@@ -242,7 +242,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "one that was closed ends a wait for ever",
+        name: "a closed descriptor ends a wait without a timeout",
         skip: engine === "epoll" ? "epoll forgets a descriptor when it closes" : undefined,
         run: using((poller, opened) => {
           const { reader } = opened.pipe();
@@ -254,7 +254,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "when more are ready than a batch holds, every one has its turn",
+        name: "when more are ready than a batch holds, all are reported in turn",
         run: using((poller, opened) => {
           const many = 100;
           assertRoom(many, capabilities.maxFd);
@@ -301,7 +301,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "a wait takes its time, and never less",
+        name: "a wait lasts for its whole timeout",
         run: using((poller, opened) => {
           poller.add(opened.counter(0).fileno(), POLLIN, 1);
           for (const timeoutMs of [0.3, 1, 7.5, 20]) {
@@ -329,7 +329,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "a signal does not end a wait, and does not make it start anew",
+        name: "a signal neither ends nor restarts a wait",
         run: opening((opened) => {
           for (const timeoutMs of [20, 20.5]) {
             const faulty = interrupted(1000, 3);
@@ -340,13 +340,13 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
             assert.equal(poller.wait(new ReadyBatch(), timeoutMs), 0);
             const took = performance.now() - start;
             assert.ok(took >= timeoutMs, `${name}: waited ${took} of ${timeoutMs} ms`);
-            // Started anew after each, it would have gone through all of them.
+            // If it restarted after each signal, it would have met all of them.
             assert.ok(faulty.left() > 900, `${name}: ${1000 - faulty.left()} interruptions`);
           }
         }),
       },
       {
-        name: "a signal does not end a wait for ever",
+        name: "a signal does not end a wait without a timeout",
         run: opening((opened) => {
           const faulty = interrupted(2);
           const poller = make(faulty.kernel);
@@ -371,7 +371,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         }),
       },
       {
-        name: "after close, every call answers EBADF, and closing again does nothing",
+        name: "after close, every call returns EBADF, and closing again does nothing",
         run: opening((opened) => {
           const poller = make(kernel);
           const [a, b] = opened.pair();

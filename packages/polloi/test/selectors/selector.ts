@@ -26,7 +26,7 @@ import { kernel } from "../../src/sys/open.ts";
 
 const READ_WRITE = EVENT_READ | EVENT_WRITE;
 
-/** What every {@link Selector} must do: what CPython's test_selectors has names for, and our own. */
+/** The conformance suite of {@link Selector}: the properties that CPython's test_selectors names, and others. */
 export function selectorConformance(
   name: string,
   make: (options?: SelectorOptions) => Selector<unknown>,
@@ -43,7 +43,7 @@ export function selectorConformance(
     title: `Selector conformance: ${name} on ${kernel.runtime}`,
     cases: [
       {
-        name: "register returns a frozen key with what was given",
+        name: "register returns a frozen key with its arguments",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           const key = selector.register(a, EVENT_READ, "data");
@@ -56,7 +56,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "register refuses what is no event, no descriptor, or there already",
+        name: "register refuses invalid events, invalid descriptors and duplicates",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           const events = { code: "ERR_INVALID_EVENTS" };
@@ -72,7 +72,7 @@ export function selectorConformance(
           assert.throws(() => selector.register(a.fileno(), EVENT_READ), again);
           const fd = closedFd();
           assert.throws(() => selector.register(fd, EVENT_READ), { code: "EBADF", fd });
-          // What was refused was not kept.
+          // Refused registrations were not stored.
           assert.equal(selector.getMap().size, 1);
           selector.register(b, EVENT_READ);
         }),
@@ -100,7 +100,7 @@ export function selectorConformance(
           selector.register(fd, EVENT_READ);
           a.close();
           b.close();
-          // It answers -1 now, and is known by itself.
+          // Its fileno() is -1 now, and it is found by identity.
           assert.equal(selector.unregister(a), first);
           selector.unregister(fd);
           assert.equal(selector.getMap().size, 0);
@@ -108,7 +108,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "unregister works after the number was given to another, which can then register",
+        name: "unregister works after the number was reused, whose new owner can then register",
         run: using((selector, opened) => {
           const ready = opened.counter(1);
           const [a] = opened.pair();
@@ -140,7 +140,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "modify of nothing but data calls no kernel",
+        name: "modify of data alone makes no system call",
         run: opening((opened) => {
           let calls = 0;
           const counting = kernelWith({
@@ -195,7 +195,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "getKey finds by object and by number, and says when there is none",
+        name: "getKey finds by object and by number, and throws when there is none",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           const key = selector.register(a, EVENT_READ);
@@ -208,7 +208,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "getMap is a live view, by what was registered",
+        name: "getMap is a live view, by the registered objects and numbers",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           const map = selector.getMap();
@@ -235,7 +235,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "select reports each ready key once, with what it is ready for",
+        name: "select reports each ready key once, with its events",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           const first = selector.register(a, READ_WRITE, "a");
@@ -255,7 +255,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "select with nothing registered is empty when the time is up",
+        name: "select with nothing registered returns an empty array after its timeout",
         run: using((selector) => {
           assert.deepEqual(selector.select(0), []);
           assert.deepEqual(selector.select(2), []);
@@ -291,7 +291,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "a select that a signal interrupts goes on with what is left",
+        name: "a select that a signal interrupts continues with the remaining time",
         run: opening((opened) => {
           const faulty = interrupted(1000, 3);
           const selector = opened.own(make({ kernel: faulty.kernel }));
@@ -303,7 +303,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "a wait that the kernel refuses is thrown, and keeps the keys",
+        name: "a wait that fails throws, and keeps the keys",
         run: opening((opened) => {
           let failing = false;
           const wait = failingWhen(() => failing);
@@ -316,7 +316,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "the other end's close is readable, and told as a hang-up where the poller tells",
+        name: "the close of the other end is readable, and a hang-up where the poller distinguishes it",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           selector.register(a, READ_WRITE);
@@ -326,7 +326,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "a key that asks for nothing still learns of the end",
+        name: "a key without events still gets the end",
         skip: without(capabilities.hangup, "report of hang-ups"),
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
@@ -344,7 +344,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "an error is told as writable to whoever only writes",
+        name: "an error is reported as writable to a program that only writes",
         run: using((selector, opened) => {
           const { reader, writer } = opened.pipe();
           writer.fill();
@@ -356,7 +356,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "a peer that closed its half is told from data, or asking for it is refused",
+        name: "a peer that closed its half is distinguished from data, or watching for it is refused",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           if (!capabilities.peerClosed) {
@@ -395,7 +395,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "edge-triggered reports once, and stays so when modified without a word",
+        name: "edge-triggered reports once, and stays edge-triggered when modified without options",
         skip: without(capabilities.edge, "edge"),
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
@@ -411,7 +411,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "one-shot reports once, and a modify to the same arms it again",
+        name: "one-shot reports once, and a modify with the same events enables it again",
         skip: without(capabilities.oneShot, "one-shot"),
         run: using((selector, opened) => {
           const it = opened.counter(1);
@@ -424,7 +424,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "exclusive is watched, and refuses a modify with the reason",
+        name: "an exclusive watch reports, and refuses a modify with the reason",
         skip: without(capabilities.exclusive, "exclusive"),
         run: using((selector, opened) => {
           const it = opened.counter(1);
@@ -469,7 +469,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "a regular file is always ready, or refused with EPERM and what to do",
+        name: "a regular file is always ready, or refused with EPERM and a hint",
         run: using((selector, opened) => {
           const file = opened.file();
           if (capabilities.regularFiles) {
@@ -483,7 +483,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "one that was closed while registered does not keep the others from being told",
+        name: "a descriptor that was closed while registered does not prevent the reports of others",
         run: using((selector, opened) => {
           const ready = opened.counter(1);
           const [gone] = opened.pair();
@@ -500,7 +500,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "an event of a dup'ed descriptor that was closed and unregistered is no one's",
+        name: "an event of a duplicated descriptor that was closed and unregistered is dropped",
         run: using((selector, opened) => {
           const quiet = opened.counter(0);
           const [a, b] = opened.pair();
@@ -513,13 +513,13 @@ export function selectorConformance(
           assert.equal(next.fileno(), fd);
           selector.register(next, EVENT_READ, "new");
           b.write();
-          // On epoll the open file lives on in the copy, and is still watched.
+          // On epoll the open file continues in the duplicate, and is still watched.
           assert.deepEqual(selector.select(1), []);
           assert.ok(copy.fileno() !== fd);
         }),
       },
       {
-        name: "wait fills a batch, which is used again",
+        name: "wait fills a batch, which can be reused",
         run: using((selector, opened) => {
           const [a, b] = opened.pair();
           const batch = new SelectorBatch<unknown>(8);
@@ -557,14 +557,14 @@ export function selectorConformance(
           selector.register(next, EVENT_READ);
           assert.equal(batch.keyAt(1), undefined);
           assert.equal([...batch].length, 1);
-          // A modify, though, shows: it is the same registration.
+          // A modify shows, because it is the same registration.
           const first = batch.keyAt(0) as SelectorKey<unknown>;
           const modified = selector.modify(first.fileObject, EVENT_READ, "modified");
           assert.equal(batch.keyAt(0), modified);
         }),
       },
       {
-        name: "a batch smaller than what is ready gives every key its turn",
+        name: "with a batch smaller than the number of ready keys, all are reported in turn",
         run: using((selector, opened) => {
           assertRoom(50, capabilities.maxFd);
           for (let i = 0; i < 50; i++) selector.register(opened.counter(1), EVENT_READ, i);
@@ -590,7 +590,7 @@ export function selectorConformance(
         }),
       },
       {
-        name: "once closed it says so, holds nothing, and closing again does nothing",
+        name: "a closed selector throws, holds nothing, and closing again does nothing",
         run: opening((opened) => {
           const it = opened.counter(1);
           const selector = make();
@@ -612,7 +612,7 @@ export function selectorConformance(
           assert.throws(() => selector.wait(new SelectorBatch(), 0), error);
           assert.throws(() => selector.getKey(it), error);
           assert.throws(() => selector.getMap(), error);
-          // What was watched stays open.
+          // Registered descriptors stay open.
           assert.equal(it.write(8), 8);
         }),
       },
@@ -620,7 +620,7 @@ export function selectorConformance(
   };
 }
 
-/** A kernel whose waits fail with ENOMEM while `failing` says so. */
+/** A kernel whose waits fail with ENOMEM while `failing` is true. */
 function failingWhen(failing: () => boolean): typeof kernel {
   const { libc } = kernel;
   const ENOMEM = -12;

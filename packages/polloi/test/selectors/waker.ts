@@ -6,7 +6,7 @@ import { DefaultSelector, EVENT_READ, Waker } from "../../src/selectors/index.ts
 import { F_GETFD, FD_CLOEXEC } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";
 
-/** What a {@link Waker} must do. `threads` is why other threads cannot be had here, if they cannot. */
+/** The cases of {@link Waker}. `threads` is the reason why there are no other threads, if there are none. */
 export function wakerConformance(threads?: string): Suite {
   return {
     title: `Waker on ${kernel.runtime}`,
@@ -28,7 +28,7 @@ export function wakerConformance(threads?: string): Suite {
       },
 
       {
-        name: "one whose counter is full is woken as well as can be",
+        name: "wake of a waker with a full counter does nothing",
         run: () => {
           using waker = new Waker();
           // The highest value that an eventfd holds: 2 ** 64 - 2.
@@ -43,7 +43,7 @@ export function wakerConformance(threads?: string): Suite {
       },
 
       {
-        name: "fromFd wakes the same waker, and lives and closes by itself",
+        name: "fromFd wakes the same waker, and is closed independently",
         run: () => {
           const waker = new Waker();
           const other = Waker.fromFd(waker.fileno());
@@ -59,7 +59,7 @@ export function wakerConformance(threads?: string): Suite {
       },
 
       {
-        name: "is not inherited, and says so once closed",
+        name: "is not inherited, and throws once closed",
         run: () => {
           const waker = new Waker();
           const fd = waker.fileno();
@@ -75,14 +75,14 @@ export function wakerConformance(threads?: string): Suite {
       },
 
       {
-        name: "ends a wait for ever from another thread",
+        name: "ends a wait without a timeout from another thread",
         skip: threads,
         run: async () => {
           using waker = new Waker();
           using selector = new DefaultSelector();
           selector.register(waker, EVENT_READ);
           const { href } = new URL("../../src/selectors/index.js", import.meta.url);
-          // It says that it runs before it wakes, since a thread that blocks cannot start another.
+          // It reports that it runs before it wakes, because a thread that blocks cannot start another.
           const worker = new Worker(
             `const { parentPort, workerData } = require("node:worker_threads");
        import(workerData.href).then(({ Waker }) => {

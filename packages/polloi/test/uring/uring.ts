@@ -23,7 +23,7 @@ const POLLIN = 1;
 const using = (body: (ring: Ring, opened: Opened) => void): (() => void) =>
   opening((opened) => body(opened.own(new Ring({ entries: 8 })), opened));
 
-/** A folder of its own, for one case. */
+/** A temporary folder for one case. */
 function inFolder(body: (folder: string) => void): void {
   const folder = mkdtempSync(join(tmpdir(), "polloi-uring-"));
   try {
@@ -33,7 +33,7 @@ function inFolder(body: (folder: string) => void): void {
   }
 }
 
-/** Waits for as many as `tags`, and gives their results in the order of the tags. */
+/** Waits for as many completions as `tags`, and returns their results in the order of the tags. */
 function results(ring: Ring, ...tags: number[]): number[] {
   const found: Completion[] = [];
   while (found.length < tags.length) {
@@ -54,13 +54,13 @@ function one(ring: Ring): Completion {
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const bytesOf = (said: string): Uint8Array => new TextEncoder().encode(said);
 
-/** What `polloi/uring` does: the ring itself. */
+/** The cases of `polloi/uring`. */
 export function uringConformance(): Suite {
   return {
     title: `polloi/uring on ${kernel.runtime}`,
     cases: [
       {
-        name: "an io_uring_enter that fails for a moment is made again; one that goes on is thrown",
+        name: "an io_uring_enter that fails for a moment is repeated; one that keeps failing throws",
         run: () => {
           let left = 0;
           let errno: number = ERRNO.EINTR;
@@ -78,7 +78,7 @@ export function uringConformance(): Suite {
             left = 3;
             ring.nop({ tag: 2 });
             assert.deepEqual(results(ring, 1, 2), [0, 0]);
-            // A queue that is full is handed over by the next push.
+            // Pushing to a full queue passes it to the kernel first.
             left = 3;
             for (let tag = 3; tag < 13; tag++) ring.nop({ tag });
             assert.equal(ring.wait(10, 5000).length, 10);
@@ -87,13 +87,13 @@ export function uringConformance(): Suite {
           left = Number.POSITIVE_INFINITY;
           assert.throws(() => ring.wait(), { code: "ENOMEM", syscall: "io_uring_enter" });
           assert.throws(() => ring.submit(), { code: "ENOMEM", syscall: "io_uring_enter" });
-          // Nothing is lost: the submission goes as soon as the kernel takes it.
+          // Nothing is lost: the submission is performed as soon as the kernel takes it.
           left = 0;
           assert.deepEqual(results(ring, 13), [0]);
         },
       },
       {
-        name: "nothing completes with the tag that it was given, up to 2^53 - 1",
+        name: "a nop completes with its tag, up to 2^53 - 1",
         run: using((ring) => {
           for (const tag of [0, 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
             ring.nop({ tag });
@@ -103,7 +103,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "more than the queue has places for are handed over, and all complete",
+        name: "more submissions than the queue holds are passed on, and all complete",
         run: using((ring) => {
           const tags = Array.from({ length: 50 }, (_, tag) => tag);
           for (const tag of tags) ring.nop({ tag });
@@ -114,7 +114,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "submit hands over and does not wait; quiet says nothing when all is well",
+        name: "submit does not wait; a quiet submission that succeeds has no completion",
         run: using((ring) => {
           ring.nop({ tag: 1, quiet: true });
           ring.nop({ tag: 2 });
@@ -144,7 +144,7 @@ export function uringConformance(): Suite {
             ring.read(fd, into, { position: 7, tag: 5 });
             assert.equal(one(ring).result, 4);
             assert.equal(text(into.bytes.subarray(0, 4)), "file");
-            // At its own position, which is the end.
+            // At the position of the file, which is the end.
             ring.read(fd, into, { tag: 6 });
             assert.equal(one(ring).result, 0);
             ring.closeFd(fd, { tag: 7 });
@@ -154,7 +154,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "many paths in one call are each its own",
+        name: "many paths in one call are kept apart",
         run: using((ring) => {
           inFolder((folder) => {
             const tags = [1, 2, 3, 4, 5];
@@ -168,7 +168,7 @@ export function uringConformance(): Suite {
               ring.read(fd, memory, { position: 0, tag: 1, link: true });
               ring.closeFd(fd, { tag: 2, link: "hard" });
               ring.nop({ tag: 3 });
-              // What comes short ends what is linked to it: the read is not full.
+              // A short read cancels the operations linked to it.
               const [read, close] = results(ring, 1, 2, 3);
               assert.deepEqual([read, close], [6, -ERRNO.ECANCELED]);
               assert.equal(text(memory.bytes.subarray(0, 6)), `file ${i + 1}`);
@@ -179,7 +179,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "what fails says so in its result, and cancels what is linked to it",
+        name: "an operation that fails has the error as its result, and cancels operations linked to it",
         run: using((ring) => {
           const memory = ring.map(8);
           ring.open("/nowhere/at/all", 0, { tag: 1, link: true });
@@ -197,7 +197,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "a timeout takes its time, can repeat, and can be removed",
+        name: "a timeout lasts for its whole time, can repeat, and can be removed",
         run: using((ring) => {
           const start = performance.now();
           ring.timeout(7.5, { tag: 1 });
@@ -214,7 +214,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "a timeout that limits what it is linked to cancels that",
+        name: "a linked timeout cancels the operation that it limits",
         run: using((ring, opened) => {
           const { reader } = opened.pipe();
           ring.poll(reader, POLLIN, { tag: 1, link: true });
@@ -223,7 +223,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "a wait ends when its time is up, and a signal does not end it",
+        name: "a wait ends at its timeout, and a signal does not end it",
         run: opening((opened) => {
           const faulty = interrupted(1000, 3);
           const ring = opened.own(new Ring({ entries: 8, kernel: faulty.kernel }));
@@ -234,7 +234,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "a connection is accepted, made, talks, and ends",
+        name: "a connection is made and accepted, transfers bytes in both directions, and ends",
         run: using((ring, opened) => {
           const listener = opened.own(new Socket(AF_INET, SOCK_STREAM));
           listener.bind({ address: "127.0.0.1", port: 0 });
@@ -261,7 +261,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "one accept goes on for every connection, until it is cancelled",
+        name: "a repeated accept completes for every connection, until it is cancelled",
         run: using((ring, opened) => {
           const listener = opened.own(new Socket(AF_INET, SOCK_STREAM));
           listener.bind({ address: "127.0.0.1", port: 0 });
@@ -283,7 +283,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "a poll tells once, or each time until it is removed",
+        name: "a poll completes once, or repeatedly until it is removed",
         run: using((ring, opened) => {
           const [a, b] = opened.pair();
           ring.poll(a, POLLIN, { tag: 1 });
@@ -304,7 +304,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "buffers are taken as bytes come, run out, and come back",
+        name: "buffers are taken as bytes arrive, are exhausted, and return",
         run: using((ring, opened) => {
           const [a, b] = opened.pair();
           const buffers = ring.addBuffers({ group: 3, count: 2, bufferBytes: 64 });
@@ -353,7 +353,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "closing a ring ends what is in flight: the port is free, the peer sees the end",
+        name: "closing a ring ends all operations: the port is free, the peer sees the end",
         run: opening((opened) => {
           const [a, b] = opened.pair();
           const ring = new Ring();
@@ -378,7 +378,7 @@ export function uringConformance(): Suite {
         }),
       },
       {
-        name: "a ring that finds no memory, at whatever step, gives back all that it had",
+        name: "a ring that finds no memory, at any step, releases all that it had",
         run() {
           const needed = assertGivesBack(kernel, (scarce) => {
             const ring = new Ring({ entries: 8, kernel: scarce });
@@ -388,7 +388,7 @@ export function uringConformance(): Suite {
         },
       },
       {
-        name: "misuse is told before the kernel is asked, and asks nothing",
+        name: "misuse throws before anything is submitted",
         run: using((ring) => {
           const memory = ring.map(10);
           const length = { name: "RangeError", code: "ERR_INVALID_LENGTH" };

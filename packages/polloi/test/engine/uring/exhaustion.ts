@@ -8,19 +8,19 @@ import { assertEngineBalance } from "../../support/balance.ts";
 import { UringRig } from "./rig.ts";
 
 const BUFFER_BYTES = 65_536;
-/** Few, so that they run out with few streams. */
+/** Few, so that few streams exhaust them. */
 const BUFFERS = 16;
 /** Streams whose peers always have more to send: several for each buffer. */
 const BUSY = 64;
-/** Streams whose peers say a byte, and the next once it is answered. */
+/** Streams whose peers send a byte, and the next one after the reply. */
 const ASKING = 8;
-/** Who waits is served within so many: far fewer do for all of them, in their order. */
+/** A waiting stream is served within this many turns. Far fewer suffice for all of them, in order. */
 const PATIENCE_TURNS = 40;
-/** The soak does it for longer. */
+/** The soak runs for longer. */
 const SPAN_MS = 1000;
 
 export const exhaustion: Readonly<Record<string, (rig: UringRig) => void>> = {
-  "lent bytes that have gone give their buffer back while what stands behind them waits": ({
+  "lent bytes that were sent release their buffer while the sends behind them wait": ({
     kernel,
   }) => {
     using rig = new UringRig(kernel, { maxBuffers: BUFFERS });
@@ -51,22 +51,22 @@ export const exhaustion: Readonly<Record<string, (rig: UringRig) => void>> = {
     assertEngineBalance(engine);
   },
 
-  "buffers that have run out for a second keep nobody from being served": ({ kernel }) => {
+  "every stream is served while the buffers are exhausted for a second": ({ kernel }) => {
     exhaust(kernel, SPAN_MS);
   },
 };
 
-/** What came of it. */
+/** The result. */
 export interface Exhaustion {
   readonly turns: number;
   readonly answers: number;
-  /** For so many turns some stream had to wait. */
+  /** The number of turns in which a stream had to wait. */
   readonly longestWait: number;
 }
 
 /**
- * Keeps the buffers exhausted for so long, by streams that send more than there is room for, while others
- * ask for little.
+ * Keeps the buffers exhausted for a time, with streams that receive more than the buffers hold, while others
+ * receive little.
  *
  * @throws AssertionError when a stream is not served in its turn.
  */
@@ -93,7 +93,7 @@ export function exhaust(from: Kernel, spanMs: number): Exhaustion {
   const [busy, asking] = [peers.slice(0, BUSY), peers.slice(BUSY)];
   for (const [, theirs] of asking) theirs.write();
   const end = performance.now() + spanMs;
-  // On a busy machine a turn takes its time, and too few of them would show nothing.
+  // On a busy machine turns are slow, and too few of them would show nothing.
   for (; performance.now() < end || turns < 3 * PATIENCE_TURNS; turns++) {
     for (const [, theirs] of busy) theirs.fill();
     missing = 0;

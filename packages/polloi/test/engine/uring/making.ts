@@ -12,11 +12,11 @@ import {
 import { assertGivesBack } from "../../support/arenas.ts";
 import { Told, type UringRig } from "./rig.ts";
 
-/** Enough that a kernel which completes twenty at a time would be asked again and again. */
+/** Enough that a kernel which completes twenty at a time would be called many times. */
 const MANY = 200;
 
 export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
-  "one that finds no memory, at whatever step, gives back all that it had": ({ kernel }) => {
+  "an engine that finds no memory, at any step, releases all that it had": ({ kernel }) => {
     const needed = assertGivesBack(kernel, (scarce) => {
       const engine = new UringEngine(scarce, new Told(), { entries: 8 });
       return () => engine.dispose();
@@ -25,7 +25,7 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
     assert.equal(needed, 5);
   },
 
-  "an eventfd that the ring refuses is closed, and may be asked for again": ({ kernel }) => {
+  "an eventfd that the ring refuses is closed, and fileno can be called again": ({ kernel }) => {
     let refusing = true;
     const faulty = proxyKernel(kernel, {
       calls: ({ syscall }) => ({
@@ -48,7 +48,7 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
   },
 
-  "many streams are given up in a few calls, each of which looks at all that are left": ({
+  "many streams are cancelled in a few calls, each of which examines all that are left": ({
     kernel,
   }) => {
     let cancels = 0;

@@ -9,14 +9,15 @@ import { UringRig } from "./rig.ts";
 
 const { libc } = kernel;
 
-/** More streams than there are buffers, at their most. */
+/** More streams than the most buffers. */
 const STREAMS = 560;
 const BUFFER_BYTES = 65_536;
-/** Places that do for nothing: most completions wait outside of the queue. */
+/** So few entries that most completions wait outside of the queue. */
 const TINY = { entries: 4, completionEntries: 16 } as const;
 
 export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
-  "more streams than buffers, again and again: all get what was sent to them": (rig) => starve(rig),
+  "with repeatedly more streams than buffers, all receive the bytes that were sent": (rig) =>
+    starve(rig),
 
   "the same when the queue of completions overflows all the time": ({ kernel: from }) => {
     using rig = new UringRig(from, TINY);
@@ -40,7 +41,7 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
   },
 
-  "a stream that is paused is sent no more than two buffers after it": (rig) => {
+  "a paused stream receives no more than two buffers": (rig) => {
     const { engine, told } = rig;
     const [mine, theirs] = rig.tcp();
     const wanted = pattern(6_000_000, 11);
@@ -50,12 +51,12 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
         part = theirs.send(wanted.subarray(sent));
       }
     };
-    // Megabytes are there before anybody looks.
+    // Megabytes have arrived before the first turn.
     fill();
     assert.ok(sent > 1_000_000);
     engine.open(0, mine.fileno());
     let most = 0;
-    // It pauses at once; or it goes on and pauses again, while more of what was asked for comes.
+    // It pauses at once; or it resumes and pauses again, while its receive is in flight.
     let pauses = 0;
     told.onReceived = () => {
       engine.setReceiving(0, false);
@@ -76,12 +77,12 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
       most = Math.max(most, engine.balance().deferredBytes as number);
     }
     assert.ok(most <= 2 * BUFFER_BYTES, `${most} bytes are kept for it`);
-    // What the record kept of it.
+    // The bytes in the record.
     assertSame(told.of(0).bytes, wanted.subarray(0, told.of(0).bytes.length));
     engine.forget(0);
   },
 
-  "pause, resume and close at any time lose, double and move nothing": (rig) => {
+  "pause, resume and close at any time lose, duplicate and reorder nothing": (rig) => {
     for (let seed = 1; seed <= 60; seed++) {
       const random = randomFrom(seed);
       const [mine, theirs] = seed % 2 === 0 ? rig.tcp() : pairOf(rig);
@@ -131,7 +132,7 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
   },
 
-  "a slot and a descriptor's number that are used anew get nothing of what was before": (rig) => {
+  "a reused slot and a reused descriptor number get nothing of their previous use": (rig) => {
     for (let seed = 1; seed <= 120; seed++) {
       const random = randomFrom(seed);
       const [old, oldPeer] = pairOf(rig);

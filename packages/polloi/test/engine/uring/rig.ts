@@ -11,10 +11,10 @@ import { kernel } from "../../../src/sys/open.ts";
 
 const { libc, arenas } = kernel;
 
-/** What is received is kept up to here; beyond, only counted. */
+/** Received bytes are stored up to here, and only counted beyond. */
 const KEPT_BYTES = 4_000_000;
 
-/** What an engine told of one slot. */
+/** The reports of an engine for one slot. */
 export class SlotRecord {
   received = 0;
   readonly #parts: Buffer[] = [];
@@ -33,7 +33,7 @@ export class SlotRecord {
   }
 }
 
-/** Everything that an engine told, by slot. */
+/** All reports of an engine, by slot. */
 export class Told implements Completions {
   readonly #slots: Map<number, SlotRecord> = new Map();
   readonly fds: number[] = [];
@@ -51,7 +51,7 @@ export class Told implements Completions {
     return record;
   }
 
-  /** The slot is somebody else's from now on. */
+  /** The slot is reused from now on. */
   forget(slot: number): void {
     this.#slots.delete(slot);
   }
@@ -87,7 +87,7 @@ export class Told implements Completions {
   pending(): void {}
 }
 
-/** An io_uring engine of whatever size, what it tells, and everything that is to be closed in the end. */
+/** An io_uring engine, its reports, and everything to be closed in the end. */
 export class UringRig implements Disposable {
   readonly kernel: Kernel;
   readonly engine: UringEngine;
@@ -108,7 +108,7 @@ export class UringRig implements Disposable {
     return arena;
   }
 
-  /** A listening socket with the engine, in `slot`. It is the engine's to close. */
+  /** A listening socket in `slot` of the engine, which closes it. */
   listen(slot: number, port = 0): Socket {
     const server = createServer({ host: "127.0.0.1", port, nonBlocking: true, backlog: 1024 });
     assert.ok(this.engine.listen(slot, server.fileno()) >= 0);
@@ -122,7 +122,7 @@ export class UringRig implements Disposable {
     return peer;
   }
 
-  /** A TCP connection, both ends not blocking; nothing of it is the engine's yet. */
+  /** A TCP connection with non-blocking ends, neither of which the engine has yet. */
   tcp(): [mine: Socket, theirs: Socket] {
     using server = createServer({ host: "127.0.0.1", port: 0 });
     const theirs = this.connect(server);
@@ -160,7 +160,7 @@ export class UringRig implements Disposable {
   }
 }
 
-/** Reads whatever is there. */
+/** Reads all bytes that have arrived. */
 export function readAll(peer: Socket, into: Buffer[]): number {
   const room = new Uint8Array(1 << 18);
   let total = 0;

@@ -9,9 +9,9 @@ import { assertSame, pattern } from "../../reactor/rig.ts";
 import { randomFrom } from "../../support/faulty-kernel.ts";
 import { readAll, UringRig } from "./rig.ts";
 
-/** How long a chain is at most. */
+/** The longest chain. */
 const CHAIN = 16;
-/** What memory is filled with as soon as it is its owner's again. No byte of any message. */
+/** Fills memory as soon as it belongs to its owner again. Not a byte of any message. */
 const POISON = 0xee;
 
 /** Sends `chain` pieces of `each` bytes, of which the last ends the chain. */
@@ -30,7 +30,7 @@ function sendChain(
 }
 
 export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
-  "a chain of large sends to a peer who reads slowly goes in its order, each part told once": (
+  "a chain of large sends to a slow reader is sent in order, and each part is reported once": (
     rig,
   ) => {
     const [mine, theirs] = rig.tcp();
@@ -57,7 +57,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
     rig.engine.forget(0);
   },
 
-  "what stands behind a lent send that goes short does not go": (rig) => {
+  "sends that are linked to a short lent send are not performed": (rig) => {
     const { engine, told, opened } = rig;
     for (const kind of ["unix", "tcp"]) {
       const [mine, theirs] = kind === "unix" ? opened.pair() : rig.tcp();
@@ -83,12 +83,12 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
           waiting += took;
         }
       }
-      // Room for some of it.
+      // Room for a part.
       waiting -= read(kind === "unix" ? 40_000 : 65_536).length;
       let went = 0;
       told.onReceived = (slot, arena, offset, length) => {
         if (went > 0 || length === 0) return;
-        // What is left of the buffer that it came in may be less than was sent.
+        // The rest of the receive buffer may be less than was sent.
         went = length;
         engine.setReceiving(0, false);
         engine.send(slot, arena.address + offset, length, SEND_LENT | SEND_MORE);
@@ -99,7 +99,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
       rig.until("told", () => record.returned > 0 || record.sent >= 20);
       rig.turns(5);
       const all: Buffer[] = [];
-      // TCP sends the rest when there is room for it, which takes its time.
+      // TCP sends the rest when there is room for it, which takes time.
       let came = 0;
       rig.until("read", () => {
         const part = read(65_536);
@@ -121,9 +121,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
   },
 
-  "the buffer of a lent send comes back however the send and what is linked behind it end": ({
-    kernel,
-  }) => {
+  "the buffer of a lent send returns however the send and those linked to it end": ({ kernel }) => {
     const results = [ERRNO.ECONNRESET, ERRNO.EPIPE, ERRNO.EIO, ERRNO.ENOBUFS, ERRNO.ENOMEM];
     let errno = 0;
     const { kernel: faulty } = new RingReader(kernel, {
@@ -164,7 +162,9 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
   },
 
-  "memory is its owner's when close returns: no byte that is written there later goes": (rig) => {
+  "memory belongs to its owner when close returns: bytes written there later are not sent": (
+    rig,
+  ) => {
     const { engine, told } = rig;
     const each = 400_000;
     const memory = rig.memory(CHAIN * each);
@@ -186,7 +186,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
       if (random() < 0.2) reset(theirs);
       engine.close(0);
       memory.u8.fill(POISON);
-      // Enough turns for whatever may still be in the kernel, with room for it.
+      // Enough turns for all sends that may still be in the kernel.
       for (let i = 0; i < 8; i++) {
         if (!theirs.closed) readAll(theirs, parts);
         engine.turn(0);

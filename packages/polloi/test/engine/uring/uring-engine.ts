@@ -1,4 +1,4 @@
-/** What the io_uring engine must do beyond what every engine must: its queues and buffers at their ends. */
+/** Cases of the io_uring engine beyond those of every engine: full queues and exhausted buffers. */
 
 import type { Suite } from "../../../../../test/support/suite.ts";
 import { whyNoUring } from "../../../src/engine/try-uring.ts";
