@@ -34,11 +34,11 @@ test("a constant that Python has as well has the same value", { skip }, () => {
   assert.ok(compared >= 200, `only ${compared} were compared`);
 });
 
-test("a constant that Python alone has is named in coming-from-python.md as left out", {
+test("a constant that Python alone has is named in coming-from-python.md as not provided", {
   skip,
 }, () => {
   const page = read("docs/coming-from-python.md");
-  const [, section = ""] = page.split("### Constants that are left out\n");
+  const [, section = ""] = page.split("### Constants that are not provided\n");
   const [own = ""] = section.split("\n## ");
   const patterns = [...own.matchAll(/`([A-Z][A-Z0-9_]*)(_\*)?`/g)].map(
     ([, name, rest]) => new RegExp(rest === undefined ? `^${name}$` : `^${name}_`),
@@ -62,7 +62,7 @@ for it in (socket.socket, select.epoll, select.poll(), selectors.DefaultSelector
 names.update(selectors.SelectorKey._fields)
 print(json.dumps(sorted(names)))
 `;
-/** Of the modules' own making: what they import, and what makes their constants. */
+/** Names that the modules import, or use to make their constants. */
 const NOT_PUBLIC = ["ABCMeta", "AddressInfo", "IntEnum", "IntFlag", "Mapping", "abstractmethod"];
 NOT_PUBLIC.push(
   "array",
