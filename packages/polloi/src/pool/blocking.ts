@@ -1,9 +1,10 @@
 /** Serves connections with blocking calls, on a thread of its own. */
+import { Backoff } from "../base/backoff.ts";
 import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { acceptNow } from "../engine/calls.ts";
-import { AcceptFailures, acceptError } from "../reactor/accept-failures.ts";
+import { acceptError } from "../reactor/accept-error.ts";
 import { POLLIN, POLLOUT } from "../select/constants.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR } from "../socket/constants.ts";
@@ -126,7 +127,7 @@ export class BlockingServer {
    */
   acceptLoop(listener: number, counter: ServedCounter, finished: () => void): void {
     const { control, kernel } = this.#context;
-    const failures = new AcceptFailures();
+    const backoff = new Backoff();
     const forever = { timeoutMs: Number.POSITIVE_INFINITY, untilStop: true };
     // A thread that was terminated while it was in a loop must not accept connections of its replacement.
     while (!control.terminated) {
@@ -134,7 +135,7 @@ export class BlockingServer {
       if (control.remainingMs() === 0) return;
       const fd = acceptNow(kernel.libc, listener);
       if (fd >= 0) {
-        failures.end();
+        backoff.reset();
         this.serve(fd, counter);
         finished();
         continue;
@@ -142,7 +143,7 @@ export class BlockingServer {
       // When it is asked to stop, it serves the connections that already wait.
       if (control.remainingMs() !== null) return;
       if (fd === -ERRNO.EAGAIN) continue;
-      const { delayMs, isFirst } = failures.add();
+      const { delayMs, isFirst } = backoff.next();
       if (isFirst) {
         control.send({ type: "accept-failed", error: toPlainError(acceptError(fd, listener)) });
       }

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
+import { Backoff } from "../base/backoff.ts";
 import type { SysError } from "../base/sys-error.ts";
-import { AcceptFailures } from "../reactor/accept-failures.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Watch } from "../reactor/watch.ts";
 import { EVENT_READ } from "../selectors/events.ts";
@@ -46,7 +46,7 @@ export class ProcessStarter {
   readonly #unconnected = new Map<number, ProcessChild>();
   #watch: Watch | undefined;
   #retry: NodeJS.Timeout | undefined;
-  readonly #failures = new AcceptFailures();
+  readonly #backoff = new Backoff();
   #acceptError: Error | undefined;
 
   /** @throws SysError `EMFILE` */
@@ -102,7 +102,7 @@ export class ProcessStarter {
     this.#watch = this.#reactor.watch(this.#server, EVENT_READ, () => {
       try {
         for (let next = this.#server.accept(); next !== null; next = this.#server.accept()) {
-          this.#failures.end();
+          this.#backoff.reset();
           this.#acceptError = undefined;
           this.#connect(next.socket);
         }
@@ -110,7 +110,7 @@ export class ProcessStarter {
         // No descriptor is left, or a security policy forbids accepting. The children wait until startTimeoutMs.
         this.#watch?.close();
         this.#acceptError = error as Error;
-        this.#retry = setTimeout(() => this.#acceptChannels(), this.#failures.add().delayMs);
+        this.#retry = setTimeout(() => this.#acceptChannels(), this.#backoff.next().delayMs);
       }
     });
   }

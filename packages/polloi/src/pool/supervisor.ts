@@ -1,4 +1,5 @@
 import type { NamesOf } from "../base/argument.ts";
+import { Backoff } from "../base/backoff.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import { type Child, type ChildEvents, type ExitEvent, exitError } from "./child.ts";
@@ -85,15 +86,15 @@ const HEALTHY_MS = 10_000;
 const MAX_FAILED_STARTS = 4;
 /** With {@link CrashLoop} `"end"`: after this many unexpected exits in a row, a child is given up. */
 const MAX_EXITS = 5;
-/** The first delay before a restart, doubled with each exit of a child that was not healthy. */
-const FIRST_RESTART_MS = 50;
-const LAST_RESTART_MS = 1000;
 
 /** Decides when a child that exited unexpectedly is replaced, and when it is given up. */
 export class RestartPolicy {
   readonly #crashLoop: CrashLoop;
+  readonly #backoff = new Backoff();
   #exits = 0;
   #failedStarts = 0;
+  /** The delay before the next start, in milliseconds. */
+  delayMs = 0;
 
   constructor(crashLoop: CrashLoop) {
     this.#crashLoop = crashLoop;
@@ -105,11 +106,6 @@ export class RestartPolicy {
     return this.#failedStarts >= MAX_FAILED_STARTS;
   }
 
-  /** The delay before the next start, in milliseconds. */
-  get delayMs(): number {
-    return Math.min(FIRST_RESTART_MS * 2 ** (this.#exits - 1), LAST_RESTART_MS);
-  }
-
   /**
    * The child has exited unexpectedly.
    *
@@ -117,7 +113,12 @@ export class RestartPolicy {
    * @param wasReady - Whether this start had succeeded.
    */
   exited(ranMs: number, wasReady: boolean): void {
-    this.#exits = ranMs > HEALTHY_MS ? 1 : this.#exits + 1;
+    if (ranMs > HEALTHY_MS) {
+      this.#exits = 0;
+      this.#backoff.reset();
+    }
+    this.#exits++;
+    this.delayMs = this.#backoff.next().delayMs;
     this.#failedStarts = wasReady ? 0 : this.#failedStarts + 1;
   }
 }

@@ -1,4 +1,5 @@
 import { booleanOf, type NamesOf } from "../base/argument.ts";
+import { Backoff } from "../base/backoff.ts";
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
@@ -16,7 +17,7 @@ import {
 } from "../socket/listener.ts";
 import { readLocalAddress, resetOnClose, setIntOption } from "../socket/raw.ts";
 import { SocketFile } from "../socket/socket-file.ts";
-import { AcceptFailures, acceptHint } from "./accept-failures.ts";
+import { acceptHint } from "./accept-error.ts";
 import {
   CONNECTION_OPTIONS,
   type Connection,
@@ -155,7 +156,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   #address: SocketAddress | null;
   readonly #file: SocketFile | undefined;
   #retry: Timer | undefined;
-  readonly #failures = new AcceptFailures();
+  readonly #backoff = new Backoff();
   /** Accepting has failed, and is retried after a delay. */
   #paused = false;
 
@@ -299,7 +300,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       this.acceptFailed(-result);
       return;
     }
-    this.#failures.end();
+    this.#backoff.reset();
     if (this.stopping) stream.stop();
     else if (this.connections >= this.#maxConnections && this.#fd >= 0) {
       this.#loop.engine.setAccepting(this.#slot, false);
@@ -314,7 +315,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     if (isOutOfResources(errno) || this.#loop.descriptorHint(errno) !== undefined)
       starved.add(this);
     this.#retry?.cancel();
-    const { delayMs, isFirst } = this.#failures.add();
+    const { delayMs, isFirst } = this.#backoff.next();
     this.#retry = timers.add(delayMs, () => this.#tryAgain(), false);
     if (isFirst) this.#report(errno);
   }

@@ -4,7 +4,7 @@ import type { Balance, Completions, Engine } from "../engine/engine.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Blocks } from "./blocks.ts";
-import { Copies } from "./copies.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { Timers } from "./timers.ts";
 
 /** An engine reports at least this many events in a turn, if it has that many: io_uring completes twenty. */
@@ -56,7 +56,7 @@ export class Loop implements Completions {
   readonly kernel: Kernel;
   readonly engine: Engine;
   readonly blocks: Blocks;
-  readonly copies: Copies = new Copies();
+  readonly buffers: BufferPool = new BufferPool();
   readonly timers: Timers;
   /** The arena of the engine whose bytes are lent to a `data` handler that runs now. */
   lending: Arena | null = null;

@@ -22,7 +22,7 @@ import type {
   Handlers,
   OutgoingFile,
 } from "./connection.ts";
-import { Finishing } from "./finishing.ts";
+import { GracefulClose } from "./graceful-close.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
 import {
@@ -107,7 +107,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #fd = -1;
   #bits = 0;
   #idle: IdleTimeout | null = null;
-  /** Its connector while it connects, or its {@link Finishing} while its listener stops. Abandoned when it closes. */
+  /** Its connector while it connects, or its {@link GracefulClose} while its listener stops. Abandoned when it closes. */
   #attached: { abandon(): void } | null = null;
 
   constructor(loop: Loop, profile: StreamProfile<Data>, connecting: boolean) {
@@ -294,10 +294,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.#call("stopping");
       return;
     }
-    const finishing = new Finishing(this.loop.timers, this, this.#is(HAS_RECEIVED));
-    // Finishing may have closed the connection already.
-    if (this.#is(CLOSED)) finishing.abandon();
-    else this.#attached = finishing;
+    const closing = new GracefulClose(this.loop.timers, this, this.#is(HAS_RECEIVED));
+    // It may have closed the connection already.
+    if (this.#is(CLOSED)) closing.abandon();
+    else this.#attached = closing;
   }
 
   /**
@@ -345,7 +345,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
         bytes = new Uint8Array(arena.u8.buffer, offset, length);
         this.loop.lending = arena;
       } else {
-        bytes = this.loop.copies.copy(arena, offset, length);
+        bytes = this.loop.buffers.copy(arena, offset, length);
       }
       try {
         handlers.data(this, bytes);
@@ -354,7 +354,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       }
       this.loop.lending = null;
     }
-    if (this.#is(STOPPING)) (this.#attached as Finishing | null)?.received(length);
+    if (this.#is(STOPPING)) (this.#attached as GracefulClose | null)?.received(length);
   }
 
   override failed(errno: number, syscall: string): void {

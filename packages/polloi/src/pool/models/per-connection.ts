@@ -1,6 +1,7 @@
+import { Backoff } from "../../base/backoff.ts";
 import { ERRNO } from "../../base/errno.ts";
 import { acceptNow } from "../../engine/calls.ts";
-import { AcceptFailures, acceptError } from "../../reactor/accept-failures.ts";
+import { acceptError } from "../../reactor/accept-error.ts";
 import type { Watch } from "../../reactor/watch.ts";
 import { EVENT_READ } from "../../selectors/events.ts";
 import { formatAddress, type SocketAddress } from "../../socket/address.ts";
@@ -37,7 +38,7 @@ export class PerConnection implements Model {
   readonly #maxChildren: number;
   readonly #children = new Set<Child>();
   readonly #counts = new ChildCounts();
-  readonly #failures = new AcceptFailures();
+  readonly #backoff = new Backoff();
   #resolveOver: () => void = () => {};
   #watch: Watch | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -146,7 +147,7 @@ export class PerConnection implements Model {
       else if (this.#stopping) this.#stopListening();
       return;
     }
-    this.#failures.end();
+    this.#backoff.reset();
     if (full) {
       kernel.libc.close(fd);
       reporter.refusals++;
@@ -198,7 +199,7 @@ export class PerConnection implements Model {
   }
 
   #acceptFailed(result: number): void {
-    const { delayMs, isFirst } = this.#failures.add();
+    const { delayMs, isFirst } = this.#backoff.next();
     if (isFirst) this.#context.reporter.acceptFailed(acceptError(result, this.#listeners.fd));
     this.#pause();
     this.#retry = setTimeout(() => {

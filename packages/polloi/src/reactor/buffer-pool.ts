@@ -4,18 +4,18 @@ import type { Arena } from "../sys/arena.ts";
 const INLINE_BYTES = 64;
 /** Up to this size a loop is faster than `set`, which also needs a view of the source. */
 const LOOP_BYTES = 128;
-/** Larger copies have their own `ArrayBuffer`. */
+/** Larger copies have an `ArrayBuffer` of their own. */
 const SHARED_BYTES = 16_384;
 const SLAB_BYTES = 65_536;
 
 /**
- * Copies of received bytes, for handlers to keep.
+ * Copies received bytes, so that handlers may keep them.
  *
  * @remarks
  * Allocating memory costs several times as much as copying, so copies up to 16 KiB share slabs of 64 KiB, as Node's
- * buffers share a pool. A slab lives as long as any copy in it.
+ * buffers do. A slab lives as long as any copy in it.
  */
-export class Copies {
+export class BufferPool {
   #slab: ArrayBuffer = new ArrayBuffer(0);
   #used = 0;
 

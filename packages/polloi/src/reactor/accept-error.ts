@@ -1,33 +1,7 @@
 import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 
-/** The delay before the next accept after a failed one. It doubles with each failure, up to the second value. */
-const FIRST_BACKOFF_MS = 50;
-const LAST_BACKOFF_MS = 1000;
-
-/** Consecutive failures of accept: the delay before the next attempt, and whether to report the failure. */
-export class AcceptFailures {
-  #delayMs = 0;
-
-  /**
-   * An accept has failed with an error that the next one is likely to have too.
-   *
-   * @returns The delay before the next attempt in milliseconds; and whether the failure is the first in a row, which is
-   * reported.
-   */
-  add(): { readonly delayMs: number; readonly isFirst: boolean } {
-    const isFirst = this.#delayMs === 0;
-    this.#delayMs = isFirst ? FIRST_BACKOFF_MS : Math.min(2 * this.#delayMs, LAST_BACKOFF_MS);
-    return { delayMs: this.#delayMs, isFirst };
-  }
-
-  /** An accept has succeeded. */
-  end(): void {
-    this.#delayMs = 0;
-  }
-}
-
-/** The error to report. @param result - `-errno` of the accept on `fd`. */
+/** The error of a failed accept. @param result - `-errno` of the accept on `fd`. */
 export function acceptError(result: number, fd: number): SysError {
   return new SysError("accept4", result, { fd, hint: acceptHint(Math.abs(result)) });
 }

@@ -11,8 +11,8 @@ const LATEST_MS = 1000;
 /** How long a peer may send nothing after the local half ended, before the connection is closed. */
 const SILENCE_MS = 1000;
 
-/** What {@link Finishing} needs of its connection. */
-type FinishingConnection = Pick<
+/** The members of a connection that {@link GracefulClose} uses. */
+type ClosingConnection = Pick<
   Connection,
   "unreadBytes" | "unacknowledgedBytes" | "end" | "destroy"
 >;
@@ -25,16 +25,16 @@ type FinishingConnection = Pick<
  * of a message that is on its way. Then the connection ends its local half. It closes when the peer has ended its half,
  * or has acknowledged everything and sent nothing for a second.
  */
-export class Finishing {
+export class GracefulClose {
   readonly #timers: Timers;
-  readonly #connection: FinishingConnection;
-  /** The number of bytes that had arrived and are not delivered yet. */
+  readonly #connection: ClosingConnection;
+  /** The number of bytes that have arrived and have not been delivered yet. */
   #unread: number;
   #endBy = Number.POSITIVE_INFINITY;
   #timer: Timer | IdleTimeout | undefined;
 
   /** @param hasReceived - Whether bytes were received before. */
-  constructor(timers: Timers, connection: FinishingConnection, hasReceived: boolean) {
+  constructor(timers: Timers, connection: ClosingConnection, hasReceived: boolean) {
     this.#timers = timers;
     this.#connection = connection;
     this.#unread = connection.unreadBytes;
@@ -42,14 +42,14 @@ export class Finishing {
     else this.#timer = timers.limit(FIRST_BYTES_MS, () => this.#end());
   }
 
-  /** Bytes were delivered. */
+  /** Called when bytes were delivered. */
   received(length: number): void {
     this.#unread -= length;
     if (this.#timer instanceof IdleTimeout) this.#timer.touch();
     else this.#awaitPause();
   }
 
-  /** The connection is closed. */
+  /** Called when the connection has closed. */
   abandon(): void {
     this.#timer?.cancel();
   }
