@@ -3,6 +3,7 @@ import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import { typeError } from "../base/misuse.ts";
 import type { EngineName } from "../engine/engine.ts";
+import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "../socket/address.ts";
@@ -16,7 +17,6 @@ import { startPrefork } from "./models/prefork.ts";
 import { startProcessPerConnection } from "./models/process-per-connection.ts";
 import { startThreadPerConnection } from "./models/thread-per-connection.ts";
 import { importModule, loadForLoop, loadHandlers, type ModelModule, moduleUrl } from "./module.ts";
-import { DEFAULT_GRACE_MS } from "./pool.ts";
 import { supervisionOf } from "./supervisor.ts";
 
 /** What a model has done so far: the same numbers for all five. */
@@ -144,7 +144,7 @@ export class ModelServer implements AsyncDisposable {
    * process and thread.
    *
    * @param graceMs - How long connections may take to finish, in milliseconds; what is left then is destroyed.
-   * Default 2000. If called again, a shorter time counts: `stop(0)` ends a stop that takes too long. A process or
+   * Default 10,000. If called again, a shorter time counts: `stop(0)` ends a stop that takes too long. A process or
    * thread in an endless loop is killed half a second later. Deno cannot terminate such a thread: its connections are
    * shut down, and its descriptors are closed when its loop ends.
    * @returns Resolves when all of them have exited and nothing is open any more.

@@ -1,11 +1,10 @@
+import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Child, ChildEvents } from "./child.ts";
 import { Listeners, type ListenersOptions } from "./listeners.ts";
 import type { ChildMessage, LoopEngine } from "./messages.ts";
 import { type Supervision, Supervisor, type UnexpectedExit } from "./supervisor.ts";
 
-/** How long connections may take to finish, in milliseconds, if `stop` is called without an argument. */
-export const DEFAULT_GRACE_MS = 2000;
 /** How often children check a listener that they share, while one of them is unresponsive. */
 const ACCEPT_INTERVAL_MS = 50;
 

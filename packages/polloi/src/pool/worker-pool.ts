@@ -3,6 +3,7 @@ import { type NamesOf, optionsOf } from "../base/argument.ts";
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
+import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
 import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { LISTEN_ADDRESS } from "../socket/listener.ts";
@@ -11,7 +12,7 @@ import { kernelOf } from "../sys/open.ts";
 import type { PoolAddress } from "./listeners.ts";
 import type { LoopEngine } from "./messages.ts";
 import { moduleUrl } from "./module.ts";
-import { DEFAULT_GRACE_MS, Pool } from "./pool.ts";
+import { Pool } from "./pool.ts";
 import { exitText, recoveredText, unresponsiveText, warn } from "./reports.ts";
 import {
   type ChildState,
@@ -244,7 +245,7 @@ export class WorkerPool implements AsyncDisposable {
    * the last accept and the close is reset.
    *
    * @param graceMs - How long connections may take to finish, in milliseconds; what is left then is destroyed.
-   * Default 2000. If called again, a shorter time counts: `stop(0)` ends a stop that takes too long. A worker in an
+   * Default 10,000. If called again, a shorter time counts: `stop(0)` ends a stop that takes too long. A worker in an
    * endless loop is terminated half a second later. Deno cannot terminate such a thread: its connections are shut
    * down, and its descriptors are closed when its loop ends.
    * @returns Resolves when all threads have ended and nothing is open any more.
