@@ -1,14 +1,14 @@
 /**
- * An echo server on select() that stops when a line is entered: the keyboard is one descriptor more.
+ * An echo server on select() that stops when a line is entered: the keyboard is one more descriptor.
  *
  *     node dist/examples/01-select-echo-keyboard.js [port]        nc 127.0.0.1 7788
  *
  * Follows text 1, its first program. What the original got wrong:
- * - `send` may take a part of the bytes only; the rest was lost.
- * - `accept` and `send` could block, and everyone with them: a connection can vanish between select()
- *   and accept(), and a peer need not read.
+ * - `send` may send only part of the bytes; the rest was lost.
+ * - `accept` and `send` could block the whole server: a connection can be reset between select() and accept(), and a
+ *   peer may not read.
  * - With stdin at its end, as in the background, the first select() already ended the server.
- * - One peer's reset ended it as well.
+ * - A reset by one peer ended it as well.
  */
 import { readSync } from "node:fs";
 import { SysError, select } from "polloi/select";
@@ -21,9 +21,9 @@ const port = portArgument(7788);
 using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking: true }));
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
-/** Who is waited for to send something. */
+/** The descriptors that select() watches for input. */
 const readers = new Set<Socket | number>([server, KEYBOARD]);
-/** What connections have still to be sent. Until it is, nothing more is read from them. */
+/** Bytes that are queued for a connection. It is not read from until they are sent. */
 const unsent = new Map<Socket, Uint8Array>();
 
 let running = true;
@@ -68,7 +68,7 @@ function echo(socket: Socket, bytes: Uint8Array): void {
   }
 }
 
-/** Does one step for a connection, and ends it when that fails: a reset is the peer's own affair. */
+/** Performs one step for a connection, and closes it when the step fails: a reset affects only that connection. */
 function serve(socket: Socket, step: (socket: Socket) => void): void {
   try {
     step(socket);

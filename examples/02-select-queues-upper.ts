@@ -5,26 +5,26 @@
  *
  * Follows text 3, both of its servers, and text 4, its two servers on select. What the originals got
  * wrong:
- * - `send` may take a part of a message only; the rest was lost.
- * - The short ones did not look for the end of a stream. Such a socket stays readable, so the loop spun.
+ * - `send` may send only part of a message; the rest was lost.
+ * - The short ones did not check for the end of a stream. Such a socket stays readable, so the loop spun.
  * - The complete ones dropped an ended connection without closing it. CPython closes a socket when its
- *   last reference goes; other implementations of Python close it later, or never.
- * - Its queue was deleted although it could still be among the writable ones of that very turn.
+ *   last reference is dropped; other implementations of Python close it later, or never.
+ * - Its queue was deleted although the socket could still be among the writable ones of the same turn.
  * - A peer that had only finished sending lost the answers that were still in its queue.
- * - One of them sent every answer to whoever had connected last.
- * - A queue could grow without end, and `get` on an empty queue waited for ever. One peer's reset ended
- *   all of them but the short one of text 4.
+ * - One of them sent every answer to the client that had connected last.
+ * - A queue could grow without limit, and `get` on an empty queue blocked for ever. A reset by one peer ended
+ *   all of them except the short one of text 4.
  */
 import { SysError, select } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
 import { orExit, portArgument } from "./command-line.ts";
 
-/** Nothing more is read from a peer that lets so many messages wait. */
+/** A peer is not read from while this many messages are queued for it. */
 const FULL = 64;
 
 interface Connection {
   readonly queue: Uint8Array[];
-  /** The peer sends no more; what is queued for it is still sent. */
+  /** The peer has ended its half; queued messages are still sent. */
   ended: boolean;
 }
 
@@ -73,7 +73,7 @@ function sendNext(socket: Socket, { queue, ended }: Connection): void {
   if (ended && queue.length === 0) hangUp(socket);
 }
 
-/** Does one step for a connection, unless an earlier one of this turn has ended it. */
+/** Performs one step for a connection, unless an earlier one of this turn has closed it. */
 function serve(socket: Socket, step: (socket: Socket, connection: Connection) => void): void {
   const connection = connections.get(socket);
   if (connection === undefined) return;

@@ -1,13 +1,13 @@
 /**
- * An echo server on poll(): no limit of 1024, and a list that the kernel goes through at every turn.
+ * An echo server on poll(): no limit of 1024 descriptors, and a list that the kernel scans in every call.
  *
  *     node dist/examples/03-poll-echo.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, which names poll beside select and epoll and has no program for it. What goes wrong
- * when its select program is carried over word by word:
- * - poll() gives numbers, not objects, so there must be a map from each to its connection.
- * - POLLHUP and POLLERR come without being asked for, and for ever: whoever looks for POLLIN alone spins.
- * - A descriptor that is closed before it is unregistered is reported with POLLNVAL, for ever.
+ * Follows text 1, which mentions poll beside select and epoll and has no program for it. What goes wrong
+ * when its select program is translated literally:
+ * - poll() returns numbers, not objects, so a map from each number to its connection is needed.
+ * - POLLHUP and POLLERR are reported without being requested, in every call: a loop that checks only POLLIN spins.
+ * - A descriptor that is closed before it is unregistered is reported with POLLNVAL in every call.
  */
 import { POLLERR, POLLIN, POLLOUT, Poll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
@@ -15,7 +15,7 @@ import { orExit, portArgument } from "./command-line.ts";
 
 interface Connection {
   readonly socket: Socket;
-  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
+  /** Bytes that are queued for it. It is not read from until they are sent. */
   unsent: Uint8Array;
 }
 
@@ -48,7 +48,7 @@ function serve(connection: Connection, events: number): void {
   try {
     if ((events & POLLERR) !== 0) hangUp(connection);
     else if ((events & POLLOUT) !== 0) echo(connection, connection.unsent);
-    // POLLIN or POLLHUP: either way there is something to receive, if only the end.
+    // POLLIN or POLLHUP: in both cases there are bytes or an end to receive.
     else receive(connection);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;

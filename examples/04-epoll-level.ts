@@ -1,15 +1,15 @@
 /**
- * An echo server on epoll, level-triggered: the kernel keeps the list, and says again and again what
- * is ready for as long as it is.
+ * An echo server on epoll, level-triggered: the kernel keeps the list, and every wait reports each descriptor that is
+ * ready.
  *
  *     node dist/examples/04-epoll-level.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, its second program, which answered nobody. What the original got wrong:
- * - `selecte.EPOLLIN`: a typing mistake in a line that only runs once someone connects.
+ * Follows text 1, its second program, which answered no client. What the original got wrong:
+ * - `selecte.EPOLLIN`: a typing mistake in a line that runs only when a client connects.
  * - `events == EPOLLIN` is false when the peer has hung up as well, so that its last bytes and its end
- *   were never seen. Events are bits: ask for them with `&`.
+ *   were never received. Events are bits: test them with `&`.
  * - For the same reason it missed every reset: the connection stayed open, and its descriptor leaked.
- * - What was closed stayed in `connections` and `addresses`.
+ * - Closed connections stayed in `connections` and `addresses`.
  */
 import { EPOLLERR, EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
@@ -18,7 +18,7 @@ import { orExit, portArgument } from "./command-line.ts";
 interface Connection {
   readonly socket: Socket;
   readonly address: string;
-  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
+  /** Bytes that are queued for it. It is not read from until they are sent. */
   unsent: Uint8Array;
 }
 
@@ -52,7 +52,7 @@ function serve(connection: Connection, events: number): void {
   try {
     if ((events & EPOLLERR) !== 0) hangUp(connection);
     else if ((events & EPOLLOUT) !== 0) echo(connection, connection.unsent);
-    // EPOLLIN or EPOLLHUP: either way there is something to receive, if only the end.
+    // EPOLLIN or EPOLLHUP: in both cases there are bytes or an end to receive.
     else receive(connection);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
@@ -74,9 +74,9 @@ function echo(connection: Connection, bytes: Uint8Array): void {
 }
 
 function hangUp({ socket, address }: Connection): void {
-  console.log(`${address} went offline`);
+  console.log(`${address} disconnected`);
   connections.delete(socket.fileno());
-  // Before it is closed: a duplicate of the descriptor would keep it in the set.
+  // Before the close: a duplicate of the descriptor would keep it in the set.
   epoll.unregister(socket);
   socket.close();
 }

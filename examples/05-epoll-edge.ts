@@ -1,25 +1,25 @@
 /**
- * An echo server on epoll, edge-triggered: told once when something has become ready, so each time
- * everything is taken, until it would block. Nothing is ever modified.
+ * An echo server on epoll, edge-triggered: each change to ready is reported once, so each step continues until it would
+ * block. No registration is ever modified.
  *
  *     node dist/examples/05-epoll-edge.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, its second program, which asked for EPOLLET. What the original got wrong:
- * - It accepted one connection for each event: of two that come together, one waited for a third.
- * - It received once for each event: what was beyond 1024 bytes waited for more to come.
- * - It left its sockets blocking, so that taking everything would have hung.
+ * Follows text 1, its second program, which used EPOLLET. What the original got wrong:
+ * - It accepted one connection for each event: of two that arrived together, one waited for a third.
+ * - It received once for each event: bytes beyond the first 1024 waited until more arrived.
+ * - It left its sockets blocking, so that reading everything would have blocked the server.
  * - `selecte.EPOLLIN` failed at the first connection, and `events == EPOLLIN` missed a hang-up.
  */
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
 import { orExit, portArgument } from "./command-line.ts";
 
-/** So many receives, and the others have their turn: a peer that never stops must not starve them. */
+/** The number of receives in one turn: a peer that never stops sending must not starve the others. */
 const BUDGET = 16;
 
 interface Connection {
   readonly socket: Socket;
-  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
+  /** Bytes that are queued for it. It is not read from until they are sent. */
   unsent: Uint8Array;
 }
 
@@ -28,7 +28,7 @@ using server = orExit(() => createServer({ host: "127.0.0.1", port, nonBlocking:
 console.log(`listening on ${formatAddress(server.localAddress())}`);
 
 const connections = new Map<number, Connection>();
-/** Who may have more to read, and will not be reported again. */
+/** Connections that may have more to read, and will not be reported again. */
 let again = new Set<Connection>();
 using epoll = new Epoll();
 epoll.register(server, EPOLLIN | EPOLLET);
@@ -71,16 +71,16 @@ function receiveAll(connection: Connection): void {
       hangUp(connection);
       return;
     }
-    // What is left unread is found when it can be sent to again: that is an edge too.
+    // The rest is read when the socket becomes writable again, which is an edge too.
     if (!echo(connection, bytes)) return;
   }
   again.add(connection);
 }
 
-/** Returns whether all of it has gone. */
+/** Returns whether all bytes were sent. */
 function echo(connection: Connection, bytes: Uint8Array): boolean {
   let rest = bytes;
-  // Once more after a part was taken: only would-block promises that an edge will follow.
+  // Again after a partial send: only would-block guarantees that an edge will follow.
   while (rest.length > 0) {
     const sent = connection.socket.send(rest);
     if (sent === null) break;

@@ -1,31 +1,31 @@
 /**
- * An echo server on epoll with a timeout and queues: each connection is watched for what it can do
- * next, reading, writing or both.
+ * An echo server on epoll with a timeout and queues: each connection is watched for its next step: reading, writing or
+ * both.
  *
  *     node dist/examples/06-epoll-timeout-queues.js [port]        nc 127.0.0.1 8888
  *
  * Follows text 5, its server. What the original got wrong:
- * - The end of a stream was no case of its own: empty data were not put into the queue, the descriptor
- *   stayed registered, and epoll reported it as readable for ever.
- * - `send` may take a part of a message only; the rest was lost.
- * - It printed `data`, what another client had sent last, instead of what it was sending.
- * - While it wrote it did not read, and the queue of a closed connection stayed behind.
- * - EPOLLERR, and the exception of a reset, were looked for nowhere.
+ * - The end of a stream was not handled: empty data were not put into the queue, the descriptor
+ *   stayed registered, and epoll reported it as readable in every call.
+ * - `send` may send only part of a message; the rest was lost.
+ * - It printed `data`, the last message of another client, instead of the message that it sent.
+ * - It did not read while it wrote, and the queue of a closed connection was not deleted.
+ * - EPOLLERR, and the exception of a reset, were not handled.
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, type Socket } from "polloi/socket";
 import { orExit, portArgument } from "./command-line.ts";
 
 const TIMEOUT_MS = 10_000;
-/** Nothing more is read from a peer that lets so many messages wait. */
+/** A peer is not read from while this many messages are queued for it. */
 const FULL = 64;
 
 interface Connection {
   readonly socket: Socket;
   readonly queue: Uint8Array[];
-  /** The peer sends no more; what is queued for it is still sent. */
+  /** The peer has ended its half; queued messages are still sent. */
   ended: boolean;
-  /** What epoll watches it for. */
+  /** The events that epoll watches for. */
   interest: number;
 }
 
@@ -59,7 +59,7 @@ function accept(): void {
 function serve(connection: Connection, events: number): void {
   try {
     if ((events & (EPOLLERR | EPOLLHUP)) !== 0) {
-      // Both halves are gone: there is nobody to answer.
+      // Both halves are closed: no answer can be sent.
       hangUp(connection);
       return;
     }
@@ -87,7 +87,7 @@ function sendNext({ socket, queue }: Connection): void {
   else queue.shift();
 }
 
-/** Asks for what the connection can do next. */
+/** Watches for the events of the connection's next step. */
 function watch(connection: Connection): void {
   const { socket, queue, ended } = connection;
   const reads = !ended && queue.length < FULL ? EPOLLIN : 0;

@@ -1,12 +1,11 @@
 /**
- * An echo server on selectors: what is to be called is kept with each registration, and the loop is
- * three lines.
+ * An echo server on selectors: each registration has its callback, and the loop is three lines.
  *
  *     node dist/examples/07-selectors-callbacks.js [port]        nc 127.0.0.1 10000
  *
  * Follows text 4, its server on selectors. What the original got wrong:
- * - `send` may take a part of the bytes only, the rest was lost; or none, which raised an exception.
- * - One peer's reset ended the server.
+ * - `send` may send only part of the bytes, and the rest was lost; or none, which raised an exception.
+ * - A reset by one peer ended the server.
  * - Between `listen` and `setblocking` an `accept` could have blocked.
  */
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, SysError } from "polloi/selectors";
@@ -43,7 +42,7 @@ function reading(socket: Socket): Callback {
   });
 }
 
-/** Until all of it has gone, the connection is waited for to take bytes, not to send any. */
+/** Until all bytes are sent, the connection is watched for writing, not for reading. */
 function echo(socket: Socket, bytes: Uint8Array): void {
   const rest = bytes.subarray(socket.send(bytes) ?? 0);
   if (rest.length === 0) selector.modify(socket, EVENT_READ, reading(socket));
@@ -55,7 +54,7 @@ function echo(socket: Socket, bytes: Uint8Array): void {
     );
 }
 
-/** Ends the connection when a step of it fails: a reset is the peer's own affair. */
+/** Closes the connection when a step fails: a reset affects only that connection. */
 function guarded(socket: Socket, step: () => void): Callback {
   return () => {
     try {

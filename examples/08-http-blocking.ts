@@ -1,12 +1,12 @@
 /**
- * "Hello, world!" over HTTP/1.0, blocking: one client at a time, and the others wait.
+ * "Hello, world!" over HTTP/1.0 with blocking calls: one client at a time, while the others wait.
  *
  *     node dist/examples/08-http-blocking.js [port]        curl http://127.0.0.1:8080/
  *
  * Follows text 2, its first program. What the original got wrong:
- * - A client that closed before its request was complete made it receive nothing, for ever.
- * - A client that said nothing, or never stopped, held the server for good: no timeout, no limit.
- * - `send` may take a part of the response only.
+ * - A client that closed before its request was complete caused an endless loop of empty receives.
+ * - A client that sent nothing, or never stopped, blocked the server for ever: no timeout, no limit.
+ * - `send` may send only part of the response.
  * - It closed with bytes unread, which resets the connection, and the reset can overtake the response.
  * - A request that is not UTF-8 ended it when it was printed.
  */
@@ -47,7 +47,7 @@ while (true) {
   }
 }
 
-/** Receives up to the empty line; null when the client ended before it, was too slow, or sent too much. */
+/** Receives up to the empty line. Returns null when the client ended before it, was too slow, or sent too much. */
 function receiveRequest(socket: Socket): string | null {
   const decoder = new TextDecoder();
   const deadline = performance.now() + TIMEOUT_MS;
@@ -61,7 +61,7 @@ function receiveRequest(socket: Socket): string | null {
   return null;
 }
 
-/** Says that this is all, and lets the client have it: whatever it still sends is read and dropped. */
+/** Ends the stream, then reads and drops input until the client has ended too, so that no reset cuts off the response. */
 function finish(socket: Socket): void {
   socket.shutdown(SHUT_WR);
   const deadline = performance.now() + TIMEOUT_MS;

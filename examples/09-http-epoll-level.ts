@@ -1,21 +1,21 @@
 /**
  * "Hello, world!" over HTTP/1.0 on epoll, level-triggered: each connection receives, then sends, then
- * finishes, and nobody waits for another.
+ * finishes, and no connection waits for another.
  *
  *     node dist/examples/09-http-epoll-level.js [port]        curl http://127.0.0.1:8080/
  *
  * Follows text 2, its second program. What the original got wrong:
- * - A client that closed before its request was complete was readable for ever, and never looked at as
- *   hung up: EPOLLIN and EPOLLHUP come together, and the first `elif` took both.
+ * - A client that closed before its request was complete stayed readable, and was never handled as
+ *   hung up: EPOLLIN and EPOLLHUP are reported together, and the first `elif` handled both.
  * - `shutdown(SHUT_RDWR)` with bytes unread resets the connection; the reset can overtake the response.
- * - A silent client kept its descriptor for ever, and a request could grow without end.
- * - One client's reset ended the server.
+ * - A silent client kept its descriptor for ever, and a request could grow without limit.
+ * - A reset by one client ended the server.
  */
 import { EPOLLIN, EPOLLOUT, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, SHUT_WR, type Socket } from "polloi/socket";
 import { orExit, portArgument } from "./command-line.ts";
 
-const PATIENCE_MS = 5_000;
+const TIMEOUT_MS = 5_000;
 const MAX_REQUEST_BYTES = 16_384;
 
 const BODY = "Hello, world!";
@@ -32,7 +32,7 @@ const RESPONSE = new TextEncoder().encode(
 
 interface Connection {
   readonly socket: Socket;
-  /** What epoll calls: the step that the connection is at. */
+  /** The next step of the connection, called when it is ready. */
   step: (connection: Connection) => void;
   request: string;
   response: Uint8Array;
@@ -53,13 +53,13 @@ while (true) {
     if (connection === undefined) accept();
     else serve(connection);
   }
-  hangUpOnTheSilent();
+  closeExpired();
 }
 
 function accept(): void {
   const socket = server.accept()?.socket;
   if (socket === undefined) return;
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + TIMEOUT_MS;
   const connection = { socket, step: receive, request: "", response: RESPONSE, deadline };
   connections.set(socket.fileno(), connection);
   epoll.register(socket, EPOLLIN);
@@ -97,14 +97,14 @@ function send(connection: Connection): void {
   epoll.modify(socket, EPOLLIN);
 }
 
-/** Lets the client have the response: whatever it still sends is read and dropped, up to its end. */
+/** Reads and drops input up to the client's end, so that no reset cuts off the response. */
 function finish(connection: Connection): void {
   if (connection.socket.recv(65_536)?.length === 0) hangUp(connection);
 }
 
-function hangUpOnTheSilent(): void {
+function closeExpired(): void {
   const now = performance.now();
-  // The oldest come first, and all have the same patience.
+  // Connections are in the order of their deadlines, because all have the same timeout.
   for (const connection of connections.values()) {
     if (connection.deadline > now) return;
     hangUp(connection);

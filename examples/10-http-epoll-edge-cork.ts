@@ -1,21 +1,21 @@
 /**
  * "Hello, world!" over HTTP/1.0 on epoll, edge-triggered, with TCP_CORK: head and body are two sends
- * and leave as one packet.
+ * and one packet.
  *
  *     node dist/examples/10-http-epoll-edge-cork.js [port]        curl http://127.0.0.1:8080/
  *
  * Follows text 2, its last sections, which describe the edge trigger and TCP_CORK in words. Points to get
  * right that they do not mention:
- * - An edge is told once: accept until there is none, receive and send until they would block.
- * - What would-block left undone is done at the next edge; so every step is tried at every edge.
- * - A cork must be pulled: what is held back else waits 200 ms. Closing pulls it too.
- * - TCP_NODELAY is not its opposite that "cuts packets into small ones": it sends at once what is there.
+ * - An edge is reported once: accept, receive and send until they would block.
+ * - A step that would block is continued at the next edge, so every step is tried at every edge.
+ * - The cork must be cleared: otherwise the last partial segment is held back for 200 ms. Closing clears it too.
+ * - TCP_NODELAY is not its opposite that "cuts packets into small ones": it sends queued bytes at once.
  */
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Epoll, SysError } from "polloi/select";
 import { createServer, formatAddress, SHUT_WR, type Socket } from "polloi/socket";
 import { orExit, portArgument } from "./command-line.ts";
 
-const PATIENCE_MS = 5_000;
+const TIMEOUT_MS = 5_000;
 const MAX_REQUEST_BYTES = 16_384;
 
 const encoder = new TextEncoder();
@@ -33,9 +33,9 @@ const HEAD = encoder.encode(
 interface Connection {
   readonly socket: Socket;
   request: string;
-  /** What has still to be sent; undefined until the request is complete. */
+  /** The unsent parts of the response; undefined until the request is complete. */
   parts: Uint8Array[] | undefined;
-  /** The client sends no more, or has sent too much. */
+  /** The client has ended its half, or has sent too much. */
   ended: boolean;
   readonly deadline: number;
 }
@@ -54,14 +54,14 @@ while (true) {
     if (connection === undefined) acceptAll();
     else serve(connection);
   }
-  hangUpOnTheSilent();
+  closeExpired();
 }
 
 function acceptAll(): void {
   for (;;) {
     const socket = server.accept()?.socket;
     if (socket === undefined) return;
-    const deadline = performance.now() + PATIENCE_MS;
+    const deadline = performance.now() + TIMEOUT_MS;
     const connection = { socket, request: "", parts: undefined, ended: false, deadline };
     connections.set(socket.fileno(), connection);
     epoll.register(socket, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
@@ -80,7 +80,7 @@ function serve(connection: Connection): void {
   }
 }
 
-/** Receives until it would block. Once the request is complete, whatever else comes is dropped. */
+/** Receives until it would block. Once the request is complete, further input is dropped. */
 function receiveAll(connection: Connection): void {
   while (!connection.ended) {
     const bytes = connection.socket.recv(1024);
@@ -111,9 +111,9 @@ function sendAll({ socket }: Connection, parts: Uint8Array[]): void {
   }
 }
 
-function hangUpOnTheSilent(): void {
+function closeExpired(): void {
   const now = performance.now();
-  // The oldest come first, and all have the same patience.
+  // Connections are in the order of their deadlines, because all have the same timeout.
   for (const connection of connections.values()) {
     if (connection.deadline > now) return;
     hangUp(connection);

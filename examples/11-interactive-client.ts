@@ -1,17 +1,17 @@
 /**
- * A client to type into: the keyboard and the connection in one select(), so that whatever the server
- * says is shown when it comes.
+ * An interactive client: the keyboard and the connection in one select(), so that everything that the server
+ * sends is shown when it arrives.
  *
  *     node dist/examples/11-interactive-client.js [port] [host]        Ctrl-D ends it
  *
  * Follows the clients of text 3 and text 5. What the originals got wrong:
- * - They waited for exactly one answer to each line, and took what one `recv` gave for all of it: the
- *   rest of a long answer came with the next line, and what came unasked was not seen at all.
- * - A server that closed was not noticed: empty data were printed, line after line.
- * - A character whose bytes came in two parts could not be decoded. These are bytes, and stay bytes.
- * - The end of input ended them with an exception, or left `close` behind a loop without an end; the one
+ * - They waited for exactly one answer to each line, and treated the result of one `recv` as the whole answer: the
+ *   rest of a long answer was shown with the next line, and unsolicited data was not shown at all.
+ * - They did not detect that the server had closed: empty data were printed, line after line.
+ * - A character whose bytes arrived in two parts could not be decoded. Here bytes are not decoded.
+ * - The end of input ended them with an exception, or `close` followed an endless loop; the one
  *   of text 5 closed inside the loop, and failed at the second line.
- * - A server that was not there, or that reset the connection, ended them with a stack trace.
+ * - A refused or reset connection ended them with a stack trace.
  */
 import { readSync, writeSync } from "node:fs";
 import { type FileObject, select } from "polloi/select";
@@ -27,9 +27,9 @@ using socket = await connect();
 socket.setBlocking(false);
 
 const typed = Buffer.alloc(16_384);
-/** What the server has still to be sent. Until it is, the keyboard waits. */
+/** Input that is not sent yet. The keyboard is not read until it is. */
 let unsent: Uint8Array = new Uint8Array();
-/** What has still to be shown. Until it is, the server waits. */
+/** Output that is not shown yet. The server is not read from until it is. */
 let unshown: Uint8Array = new Uint8Array();
 let typing = true;
 let answering = true;
@@ -66,7 +66,7 @@ function readKeyboard(): void {
   const length = readSync(KEYBOARD, typed);
   typing = length > 0;
   if (typing) send(typed.subarray(0, length));
-  // Nothing more will come; what the server still answers is shown.
+  // The end of input. Answers that the server still sends are shown.
   else socket.shutdown(SHUT_WR);
 }
 

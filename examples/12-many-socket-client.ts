@@ -1,17 +1,17 @@
 /**
  * Ten thousand connections from one thread: each sends a message in three parts, and each part must
- * come back before the next one goes.
+ * be echoed before the next one is sent.
  *
  *     node dist/examples/12-many-socket-client.js [port] [count] [host]
  *
- * Any echo server will do that is not on select(), such as `05-epoll-edge.js 10000` or
+ * The server can be any echo server that does not use select(), such as `05-epoll-edge.js 10000` or
  * `polloi serve --port 10000 --quiet`. Follows text 4, its client. What the original got wrong:
- * - The usual limit of 1024 descriptors stopped it half-way, without a word about the limit.
- * - It received from one socket after the other, blocking: the slowest held up all of them.
- * - What one `recv` gave was taken for the whole answer, and `send` for having sent all.
- * - A connect that failed ended it with a stack trace, after any number of connects.
- * - Sockets whose server had closed were printed as closing, to stdout with the stream's name beside
- *   it, and never closed; nor was any other.
+ * - The default limit of 1024 descriptors stopped it part-way, without naming the limit.
+ * - It received from one socket after the other with blocking calls: the slowest delayed all of them.
+ * - It treated the result of one `recv` as the whole answer, and assumed that `send` had sent everything.
+ * - A failed connect ended it with a stack trace, after any number of connects.
+ * - Sockets whose server had closed were reported as closing, on stdout instead of stderr, and never closed;
+ *   nor was any other.
  */
 import { readFileSync } from "node:fs";
 import { EPOLLIN, Epoll } from "polloi/select";
@@ -19,11 +19,11 @@ import { createConnection, type Socket } from "polloi/socket";
 import { numberArgument, portArgument } from "./command-line.ts";
 
 const MESSAGES = ["This is the message. ", "It will be sent ", "in parts."];
-/** What a runtime has open for itself, generously. */
+/** An upper estimate of the descriptors that the runtime itself has open. */
 const OTHER_DESCRIPTORS = 100;
 
 const port = portArgument(10_000, 1);
-const count = numberArgument({ at: 2, usual: 10_000, least: 1 });
+const count = numberArgument({ at: 2, default: 10_000, least: 1 });
 const host = process.argv[4] ?? "127.0.0.1";
 
 if (descriptorLimit() < count + OTHER_DESCRIPTORS) {
@@ -48,14 +48,15 @@ let received = 0;
 for (const message of MESSAGES) {
   console.log(`sending "${message}" on each`);
   for (const socket of sockets.values()) {
-    // A few bytes into an empty buffer: if they do not fit, something is wrong.
-    if (socket.send(message) !== message.length) throw new Error("a few bytes were not taken");
+    // A few bytes always fit into an empty send buffer.
+    if (socket.send(message) !== message.length)
+      throw new Error("a short message was not sent whole");
   }
   receiveFromAll(message);
 }
 
 for (const socket of sockets.values()) socket.close();
-console.log(`received ${received} bytes, every one as it was sent`);
+console.log(`received ${received} bytes, all as they were sent`);
 
 async function connect(number: number): Promise<Socket> {
   try {
@@ -66,7 +67,7 @@ async function connect(number: number): Promise<Socket> {
   }
 }
 
-/** Receives until each socket has had all of `message` back. */
+/** Receives until `message` was echoed on each socket. */
 function receiveFromAll(message: string): void {
   const expected = Buffer.from(message);
   const missing = new Map([...sockets.keys()].map((fd) => [fd, expected]));

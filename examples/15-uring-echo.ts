@@ -1,15 +1,15 @@
 /**
- * An echo server on an io_uring: nothing is waited for and then done, things are asked for and come back
- * done. One accept goes on for all connections, one receive for all that a connection says.
+ * An echo server on an io_uring: the program submits operations and receives their completions, instead of waiting for
+ * readiness. One multishot accept serves all connections, and one multishot receive all input of a connection.
  *
  *     node dist/examples/15-uring-echo.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, its second program, put from readiness to completions. Points to get right:
- * - Bytes come in a buffer of the kernel's choice, and it is missing to all others until it is given back.
- *   So what cannot be sent at once is copied, and the buffer released.
- * - A peer that does not read must not make bytes pile up: its receive is cancelled past a limit.
- * - A receive ends with ENOBUFS when there was no buffer. It is asked for again; they are all back by then.
- * - A descriptor is closed when nothing is in flight for it, or its number is another's too early.
+ * Follows text 1, its second program, changed from readiness to completions. Points to get right:
+ * - The kernel chooses the buffer of each receive. It is not available to other connections until it is released,
+ *   so received bytes are copied and the buffer is released at once.
+ * - The queue of a peer that does not read must not grow without limit: past a limit, its receive is cancelled.
+ * - A receive ends with ENOBUFS when no buffer was free. It is submitted again; all buffers are released by then.
+ * - A descriptor is closed only when no operation uses it: its number may be reused at once.
  */
 import { createServer, formatAddress, MSG_WAITALL } from "polloi/socket";
 import { type Completion, type Mapped, Ring } from "polloi/uring";
@@ -19,10 +19,10 @@ const ACCEPT = 0;
 const RECEIVE = 1;
 const SEND = 2;
 const CANCEL = 3;
-/** A tag is a connection's number times this, and what it is of. */
+/** A tag is the number of the connection times this, plus the kind of operation. */
 const KINDS = 4;
 const SEND_BYTES = 65_536;
-/** With so many bytes unsent, nothing more is received. */
+/** A connection does not receive while this many bytes are unsent. */
 const LIMIT = 1_048_576;
 const ECANCELED = -125;
 const ENOBUFS = -105;
@@ -30,14 +30,14 @@ const ENOBUFS = -105;
 interface Connection {
   readonly fd: number;
   readonly number: number;
-  /** What is being sent, or has been: one at a time. */
+  /** The bytes of the current send; one send at a time. */
   readonly memory: Mapped;
   unsent: Uint8Array[];
   unsentBytes: number;
   receiving: boolean;
   sending: boolean;
   cancelling: boolean;
-  /** Whether it has said all that it will. */
+  /** Whether the peer has ended its half. */
   ended: boolean;
   broken: boolean;
 }
@@ -49,14 +49,14 @@ console.log(`listening on ${formatAddress(server.localAddress())}`);
 using ring = orExit(() => new Ring({ entries: 1024 }));
 const buffers = ring.addBuffers({ count: 256, bufferBytes: 16_384 });
 const connections = new Map<number, Connection>();
-/** Memory of connections that are gone. */
+/** Memory of closed connections. */
 const spare: Mapped[] = [];
 let last = 0;
 
 ring.accept(server, { repeat: true, tag: ACCEPT });
-while (true) for (const completion of ring.wait()) take(completion);
+while (true) for (const completion of ring.wait()) handle(completion);
 
-function take(completion: Completion): void {
+function handle(completion: Completion): void {
   const number = Math.floor(completion.tag / KINDS);
   const connection = connections.get(number);
   const kind = completion.tag % KINDS;
@@ -67,7 +67,7 @@ function take(completion: Completion): void {
     if (kind === RECEIVE) received(connection, completion);
     else if (kind === SEND) sent(connection, completion.result);
     else connection.cancelling = false;
-    goOn(connection);
+    submitNext(connection);
   }
 }
 
@@ -77,7 +77,7 @@ function open(fd: number): void {
   const state = { receiving: false, sending: false, cancelling: false, ended: false };
   const connection = { fd, number, memory, unsent: [], unsentBytes: 0, ...state, broken: false };
   connections.set(number, connection);
-  goOn(connection);
+  submitNext(connection);
 }
 
 function received(connection: Connection, completion: Completion): void {
@@ -98,8 +98,8 @@ function sent(connection: Connection, result: number): void {
   if (result < 0) connection.broken = true;
 }
 
-/** Asks for whatever is to come next. */
-function goOn(connection: Connection): void {
+/** Submits the next operations of a connection. */
+function submitNext(connection: Connection): void {
   const { fd, number, unsentBytes, receiving, ended, broken } = connection;
   const done = ended || broken;
   if (!receiving && !done && unsentBytes < LIMIT) {
@@ -130,6 +130,6 @@ function sendNext(connection: Connection): void {
   }
   connection.unsentBytes -= length;
   connection.sending = true;
-  // All of it: the kernel waits by itself for a peer that reads slowly.
+  // MSG_WAITALL: the kernel sends all of it, and waits for a peer that reads slowly.
   ring.send(fd, memory.part(0, length), { flags: MSG_WAITALL, tag: number * KINDS + SEND });
 }

@@ -1,13 +1,13 @@
 /**
- * An echo server on every core: threads that share a port, each with a reactor of its own. The main
- * thread starts them and says what they did; this same file is the module that they run.
+ * An echo server on every core: threads that share a port, each with its own reactor. The main
+ * thread starts them and reports what they did; this file is also the module that they run.
  *
  *     node dist/examples/16-workers.js [port]        nc 127.0.0.1 10000
  *
- * Follows text 1, where it asks how one server can have many clients, and goes on where it ends. What the
+ * Follows text 1, which asks how one server can serve many clients, and continues where it ends. What the
  * original got wrong:
- * - One loop is one core, however many the machine has.
- * - A mistake in one conversation ended all of them. Here it ends those of one worker, which is replaced.
+ * - One loop uses one core of the machine.
+ * - An exception in one connection ended all of them. Here it ends those of one worker, which is replaced.
  */
 import { isMainThread } from "node:worker_threads";
 import type { Connection } from "polloi";
@@ -15,7 +15,7 @@ import { startWorkers } from "polloi/workers";
 import { orExit, portArgument } from "./command-line.ts";
 
 export function data(connection: Connection, bytes: Uint8Array): void {
-  // Who does not read is not read from either.
+  // A peer that does not read is not read from.
   if (!connection.write(bytes)) connection.pause();
 }
 
@@ -36,6 +36,6 @@ if (isMainThread) {
   process.once("SIGTERM", () => pool.stop());
   await pool.finished;
   for (const { index, accepted } of pool.workers) {
-    console.log(`worker ${index} had ${accepted} connections`);
+    console.log(`worker ${index} accepted ${accepted} connections`);
   }
 }

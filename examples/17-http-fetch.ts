@@ -1,23 +1,23 @@
 /**
- * The HTTP server of the texts as a fetch handler: a function from a Request to a Response, as the web has
- * them, and as Hono and its friends are written for.
+ * The HTTP server of the texts as a fetch handler: a function from a Request to a Response, as the Fetch API defines
+ * them, which is the interface of Hono and other frameworks.
  *
  *     node dist/examples/17-http-fetch.js [port]
  *     curl http://127.0.0.1:8080/
- *     curl -N http://127.0.0.1:8080/clock                   # until you have enough
+ *     curl -N http://127.0.0.1:8080/clock                   # until Ctrl-C
  *     curl -T README.md http://127.0.0.1:8080/capitals
  *
  * Follows text 2, which ends where a server has a request and a response. What the original got wrong:
- * - It takes the request to be complete when two line ends have come, and a body for the next request.
- * - A response is one string: what is longer than memory, or has no end, cannot be sent.
- * - Nobody tells what makes the response that its client has left.
+ * - It takes the request to be complete after two line ends, and a body for the next request.
+ * - A response is one string: a response that is larger than memory, or has no end, cannot be sent.
+ * - The code that makes the response is not notified when its client has left.
  */
 import { serve } from "polloi/http";
 import { orExit, portArgument } from "./command-line.ts";
 
 const TICK_MS = 100;
 
-/** The time, again and again, to whoever listens. Only as much is made as is read. */
+/** Sends the time periodically until the client leaves. Events are made as they are read. */
 function clock(signal: AbortSignal): Response {
   const encoder = new TextEncoder();
   const stream = new ReadableStream({
@@ -26,11 +26,11 @@ function clock(signal: AbortSignal): Response {
       controller.enqueue(encoder.encode(`data: ${new Date().toISOString()}\n\n`));
     },
   });
-  signal.addEventListener("abort", () => console.log("nobody looks at the clock any more"));
+  signal.addEventListener("abort", () => console.log("the client of /clock has left"));
   return new Response(stream, { headers: { "content-type": "text/event-stream" } });
 }
 
-/** The body in capitals, while it is still coming. */
+/** Returns the body in capitals, while it is still being received. */
 function capitals(request: Request): Response {
   const upper = new TransformStream<string, string>({
     transform: (text, controller) => controller.enqueue(text.toUpperCase()),
@@ -53,7 +53,7 @@ const server = orExit(() =>
       if (pathname === "/capitals") return capitals(request);
       if (pathname === "/whoami") return Response.json(info.remoteAddress);
       if (pathname === "/") return new Response("Hello, world!");
-      return new Response("not here\n", { status: 404 });
+      return new Response("not found\n", { status: 404 });
     },
   }),
 );

@@ -1,13 +1,13 @@
 /**
- * An echo server on epoll that Ctrl-C ends cleanly: a signal is one descriptor more in the wait.
+ * An echo server on epoll that Ctrl-C ends cleanly: a signal is one more descriptor in the wait.
  *
  *     node dist/examples/20-epoll-ctrl-c.js [port]        nc 127.0.0.1 7788, then Ctrl-C here
  *
  * Follows text 2, whose programs are `try: while True: ... finally: serversocket.close()`. Points to get right:
  * - In Python Ctrl-C raises KeyboardInterrupt in the middle of the wait. JavaScript cannot be interrupted: the
- *   handlers of `process.on("SIGINT")` wait for the event loop, which never turns while this loop blocks the
+ *   handlers of `process.on("SIGINT")` wait for the event loop, which never runs while this loop blocks the
  *   thread. `SignalFd` makes the signal an event of the loop instead.
- * - The original's `finally` closes the listener and the epoll set, and forgets the connections. Here every
+ * - The original's `finally` closes the listener and the epoll set, but not the connections. Here every
  *   descriptor is closed, and SIGTERM, by which a service manager stops a server, ends it too.
  */
 import { EPOLLIN, EPOLLOUT, Epoll, SignalFd, SysError } from "polloi/select";
@@ -16,7 +16,7 @@ import { orExit, portArgument } from "./command-line.ts";
 
 interface Connection {
   readonly socket: Socket;
-  /** Bytes that wait to be sent to it. Nothing more is read from it until they are sent. */
+  /** Bytes that are queued for it. It is not read from until they are sent. */
   unsent: Uint8Array;
 }
 
@@ -76,7 +76,7 @@ function echo(connection: Connection, bytes: Uint8Array): void {
 
 function hangUp({ socket }: Connection): void {
   connections.delete(socket.fileno());
-  // Before it is closed: a duplicate of the descriptor would keep it in the set.
+  // Before the close: a duplicate of the descriptor would keep it in the set.
   epoll.unregister(socket);
   socket.close();
 }

@@ -12,9 +12,9 @@
  * - It waited for urgent data and never received any.
  *
  * Points to get right:
- * - Only one byte is urgent: the last one of a send with MSG_OOB. A second one that comes before the first
- *   was received takes its place.
- * - The notice may come before the byte: then the receive would block, and is tried again.
+ * - Only one byte is urgent: the last one of a send with MSG_OOB. A second one that arrives before the first
+ *   was received replaces it.
+ * - The notification may arrive before the byte: then the receive would block, and is retried.
  */
 import { EPOLLIN, EPOLLPRI, Epoll, SysError, select } from "polloi/select";
 import { createServer, formatAddress, MSG_OOB, type Socket } from "polloi/socket";
@@ -53,13 +53,13 @@ function serveWithEpoll(): void {
     for (const [fd, events] of epoll.poll()) {
       if (fd === server.fileno()) {
         const socket = accept();
-        // In the stream, an urgent byte is data like any other: there is nothing to be told apart.
+        // With SO_OOBINLINE an urgent byte is received with the other data, so EPOLLPRI is not needed.
         if (socket !== null)
           epoll.register(socket, mode === "inline" ? EPOLLIN : EPOLLIN | EPOLLPRI);
         continue;
       }
       if ((events & EPOLLPRI) !== 0 && mode !== "inline") step(fd, receiveUrgent);
-      // EPOLLERR and EPOLLHUP as well: the receive says what is the matter.
+      // EPOLLERR and EPOLLHUP as well: the receive reports the error.
       if ((events & ~EPOLLPRI) !== 0) step(fd, receive);
     }
   }
@@ -74,12 +74,12 @@ function accept(): Socket | null {
   return socket;
 }
 
-/** Does one step for a client, unless an earlier one of this turn has ended it. */
-function step(fd: number, what: (client: Client) => void): void {
+/** Performs one step for a client, unless an earlier one of this turn has closed its connection. */
+function step(fd: number, action: (client: Client) => void): void {
   const client = clients.get(fd);
   if (client === undefined) return;
   try {
-    what(client);
+    action(client);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     hangUp(client);
@@ -94,7 +94,7 @@ function receiveUrgent({ socket }: Client): void {
 
 function receive(client: Client): void {
   const { socket } = client;
-  // A receive stops before the urgent byte; where that stays in the stream, it is the next one.
+  // A receive stops before the urgent byte; with SO_OOBINLINE the next receive returns it.
   const isUrgent = mode === "inline" && socket.atMark();
   const bytes = socket.recv(isUrgent ? 1 : 1024);
   if (bytes === null) return;
@@ -108,7 +108,7 @@ function receive(client: Client): void {
   console.log(`received ${client.received} bytes`);
 }
 
-/** A short line into an empty buffer: it fits, or the peer does not read and goes without. */
+/** Sends a short line. It fits into an empty buffer; if the peer does not read, the line may be dropped. */
 function answer(socket: Socket, line: string): void {
   console.log(line);
   socket.send(`${line}\n`);

@@ -13,8 +13,8 @@ import { allowDescriptors } from "./support/descriptors.ts";
 import { exchange, needs, noise, Program, portOf } from "./support/processes.ts";
 
 const limits = { timeout: 120_000 };
-/** More than kernel buffers hold, so that sends are partial. */
-const MUCH = 3_000_000;
+/** More bytes than kernel buffers hold, so that sends are partial. */
+const LARGE = 3_000_000;
 
 const HTTP_RESPONSE =
   "HTTP/1.0 200 OK\r\nDate: Mon, 1 Jan 1996 01:01:01 GMT\r\n" +
@@ -60,10 +60,7 @@ async function serving(name: string): Promise<Program & { at: number }> {
   return Object.assign(program, { at: await program.port() });
 }
 
-/**
- * A server that the cases of one `describe` share, and that the first of them starts: nothing that
- * clients do to it in one may cost those of the next anything.
- */
+/** A server that the cases of one `describe` share. The first case starts it, and no case may affect the next one. */
 function shared(name: string): () => Promise<Program & { at: number }> {
   let server: Promise<Program & { at: number }> | undefined;
   after(async () => {
@@ -82,7 +79,8 @@ async function connected(port: number): Promise<Socket> {
   return socket;
 }
 
-async function said(socket: Socket, length: number): Promise<string> {
+/** Reads `length` characters. */
+async function receive(socket: Socket, length: number): Promise<string> {
   let text = "";
   while (text.length < length) {
     const part: Buffer | null = socket.read();
@@ -96,7 +94,7 @@ describe("examples", limits, () => {
   const folder = new URL("../../examples/", import.meta.url);
   const files = readdirSync(fileURLToPath(folder)).filter((file) => /^\d.*\.ts$/.test(file));
 
-  test("every one is run here, and in the list of the README", () => {
+  test("every example is run here, and listed in the README", () => {
     const servers = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...FETCH_SERVERS];
     const all = [...servers, ...URGENT, ...CLIENTS, ...ON_A_RING];
     assert.deepEqual(
@@ -107,12 +105,12 @@ describe("examples", limits, () => {
     for (const file of files) assert.ok(readme.includes(`(${file})`), `${file} is not listed`);
   });
 
-  test("every one says what it follows and what the original got wrong, and uses the public API only", () => {
+  test("every example names the text that it follows and its faults, and uses only the public API", () => {
     for (const file of files) {
       const text = readFileSync(new URL(file, folder), "utf8");
-      const [essay = ""] = /^\/\*\*[\s\S]*?\*\//.exec(text) ?? [];
-      assert.match(essay, /Follows ((the clients of )?text \d|no text)/, file);
-      assert.match(essay, /wrong|Points to get/, file);
+      const [head = ""] = /^\/\*\*[\s\S]*?\*\//.exec(text) ?? [];
+      assert.match(head, /Follows ((the clients of )?text \d|no text)/, file);
+      assert.match(head, /wrong|Points to get/, file);
       const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from);
       for (const from of imports) {
         assert.match(from as string, /^(polloi|node:|\.\/command-line\.ts$)/, file);
@@ -125,7 +123,7 @@ for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
   describe(name, { ...limits, skip: skipOf(name) }, () => {
     const use = shared(name);
 
-    test("does nothing when there is nothing to do, and gives descriptors back", async () => {
+    test("uses no CPU while idle, and closes the descriptors of its connections", async () => {
       const server = await use();
       await exchange(server.at, "warm");
       const idle = await connected(server.at);
@@ -135,7 +133,7 @@ for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
       half.end();
       half.resume();
       await once(half, "end");
-      // A loop that spins on an end or a hang-up uses all of the time, one that sleeps none.
+      // A loop that spins on an end or a hang-up uses all of the CPU time, a loop that sleeps uses none.
       const used = cpuTicksOf(server);
       await exchange(server.at, "between");
       await new Promise((resolve) => setTimeout(resolve, 300));
@@ -147,43 +145,43 @@ for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
       idle.destroy();
     });
 
-    test("answers every byte to a client that sends all, ends, and then reads", async () => {
+    test("answers every byte to a client that sends all of them, ends its half, and then reads", async () => {
       const server = await use();
-      const bytes = noise(MUCH);
+      const bytes = noise(LARGE);
       assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
     });
 
-    test("talks with several clients by turns", async () => {
+    test("serves several clients alternately", async () => {
       const server = await use();
       const clients = await Promise.all([1, 2, 3, 4, 5].map(() => connected(server.at)));
       for (const round of ["one", "Two", "thr33"]) {
         for (const [i, client] of clients.entries()) client.write(`${round} ${i}`);
         for (const [i, client] of clients.entries()) {
           const expected = answer(Buffer.from(`${round} ${i}`)).toString();
-          assert.equal(await said(client, expected.length), expected);
+          assert.equal(await receive(client, expected.length), expected);
         }
       }
       for (const client of clients) client.destroy();
     });
 
-    test("a peer that does not read, one that resets and one that vanishes cost the others nothing", async () => {
+    test("a peer that does not read, one that resets and one that disconnects do not affect the others", async () => {
       const server = await use();
-      const deaf = (await connected(server.at)).pause();
-      deaf.write(noise(16 * 1024 * 1024));
+      const paused = (await connected(server.at)).pause();
+      paused.write(noise(16 * 1024 * 1024));
       const resetting = await connected(server.at);
       resetting.write("bye");
       resetting.resetAndDestroy();
-      const vanishing = await connected(server.at);
-      vanishing.end();
-      vanishing.resume();
-      await once(vanishing, "close");
+      const leaving = await connected(server.at);
+      leaving.end();
+      leaving.resume();
+      await once(leaving, "close");
       const bytes = noise(100_000);
       assert.ok((await exchange(server.at, bytes)).equals(answer(bytes)));
       assert.equal(server.child.exitCode, null, server.stderr);
-      deaf.destroy();
+      paused.destroy();
     });
 
-    test("nc gets its answer", { skip: needs("nc"), ...limits }, async () => {
+    test("nc receives its answer", { skip: needs("nc"), ...limits }, async () => {
       const server = await use();
       await using nc = new Program("nc", ["-N", "127.0.0.1", String(server.at)]);
       nc.child.stdin?.end("hello from nc");
@@ -193,13 +191,13 @@ for (const [name, answer] of Object.entries(ECHO_SERVERS)) {
   });
 }
 
-describe("20-epoll-ctrl-c, stopped", limits, () => {
+describe("20-epoll-ctrl-c, stopped by a signal", limits, () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    test(`${signal} ends it, and its connections`, async () => {
+    test(`${signal} ends the program and its connections`, async () => {
       await using server = await serving("20-epoll-ctrl-c");
       const client = await connected(server.at);
       client.write("x");
-      assert.equal(await said(client, 1), "x");
+      assert.equal(await receive(client, 1), "x");
       server.child.kill(signal);
       assert.equal((await server.ended).code, 0);
       assert.match(server.stdout, /stopped\n$/);
@@ -208,14 +206,14 @@ describe("20-epoll-ctrl-c, stopped", limits, () => {
   }
 });
 
-describe("01-select-echo-keyboard, at the keyboard", limits, () => {
-  test("a line stops it", async () => {
+describe("01-select-echo-keyboard, with a keyboard", limits, () => {
+  test("a line of input stops the server", async () => {
     await using server = await serving("01-select-echo-keyboard");
     server.child.stdin?.write("\n");
     assert.equal((await server.ended).code, 0);
   });
 
-  test("without a keyboard it goes on", async () => {
+  test("the end of input does not stop the server", async () => {
     await using server = await serving("01-select-echo-keyboard");
     server.child.stdin?.end();
     for (let i = 0; i < 3; i++) assert.equal((await exchange(server.at, "on")).toString(), "on");
@@ -227,7 +225,7 @@ for (const name of HTTP_SERVERS) {
     const use = shared(name);
     const request = "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";
 
-    test("answers a request, to clients that end their half and that do not", async () => {
+    test("answers a request of clients that end their half and of clients that do not", async () => {
       const server = await use();
       for (const halfClose of [true, false]) {
         for (const text of [request, "GET / HTTP/1.0\n\n"]) {
@@ -243,20 +241,20 @@ for (const name of HTTP_SERVERS) {
       await server.says(/^-{40}\nGET \/ HTTP\/1\.0\r?\nHost: localhost\n/m);
     });
 
-    test("answers a request that comes byte by byte, and one with more behind it", async () => {
+    test("answers a request that arrives byte by byte, and one that is followed by more bytes", async () => {
       const server = await use();
       const slow = (await connected(server.at)).setNoDelay();
       for (const character of request) {
         slow.write(character);
         await new Promise(setImmediate);
       }
-      assert.equal(await said(slow, HTTP_RESPONSE.length), HTTP_RESPONSE);
+      assert.equal(await receive(slow, HTTP_RESPONSE.length), HTTP_RESPONSE);
       slow.destroy();
-      const much = `${request}${"x".repeat(200_000)}`;
-      assert.equal((await exchange(server.at, much)).toString(), HTTP_RESPONSE);
+      const long = `${request}${"x".repeat(200_000)}`;
+      assert.equal((await exchange(server.at, long)).toString(), HTTP_RESPONSE);
     });
 
-    test("clients that end early or reset do not end it or make it spin", async () => {
+    test("clients that end early or reset do not end the server or make it spin", async () => {
       const server = await use();
       assert.equal((await exchange(server.at, "GET / HT")).length, 0);
       assert.equal((await exchange(server.at, "")).length, 0);
@@ -270,7 +268,7 @@ for (const name of HTTP_SERVERS) {
       assert.ok(ticks < 15, `it used ${ticks * 10} ms of 300`);
     });
 
-    test("curl gets the body", { skip: needs("curl"), ...limits }, async () => {
+    test("curl receives the body", { skip: needs("curl"), ...limits }, async () => {
       const server = await use();
       const url = `http://127.0.0.1:${server.at}/`;
       await using curl = new Program("curl", ["--silent", "--noproxy", "*", url]);
@@ -279,9 +277,9 @@ for (const name of HTTP_SERVERS) {
   });
 }
 
-describe("09 and 10, beside silent clients", limits, () => {
+describe("09 and 10, with silent clients", limits, () => {
   for (const name of ["09-http-epoll-level", "10-http-epoll-edge-cork"]) {
-    test(`${name}: nobody waits for another`, async () => {
+    test(`${name}: no client waits for another`, async () => {
       await using server = await serving(name);
       const silent = await Promise.all(Array.from({ length: 20 }, () => connected(server.at)));
       const request = "GET / HTTP/1.0\r\n\r\n";
@@ -292,7 +290,7 @@ describe("09 and 10, beside silent clients", limits, () => {
 });
 
 describe("11-interactive-client", limits, () => {
-  test("shows every answer as it comes, those unasked for too, and ends with its input", async () => {
+  test("shows every answer as it arrives, also unsolicited ones, and ends with its input", async () => {
     const server = createServer(
       (socket) => socket.write("welcome\n").valueOf() && socket.pipe(socket),
     );
@@ -311,9 +309,9 @@ describe("11-interactive-client", limits, () => {
     assert.equal(code, 0);
   });
 
-  test("loses nothing of much, and ends when the server does", async () => {
+  test("loses no byte of a large input, and ends when the server does", async () => {
     await using server = await serving("05-epoll-edge");
-    const text = "0123456789abcde\n".repeat(MUCH / 16);
+    const text = "0123456789abcde\n".repeat(LARGE / 16);
     await using client = example("11-interactive-client", server.at, "127.0.0.1");
     client.child.stdin?.end(text);
     const { code, stdout } = await client.ended;
@@ -326,20 +324,20 @@ describe("12-many-socket-client", limits, () => {
   const WANTED = 10_000;
   const tooFew = allowDescriptors(WANTED + 200);
   const count = tooFew === undefined ? WANTED : 500;
-  // By name, so that a run with fewer does not pass for one with all.
+  // The name of the test shows it if fewer sockets are used.
   const why = tooFew === undefined ? "" : ` (not ${WANTED}: ${tooFew})`;
 
-  test(`${count} sockets get each part of the message back from 05-epoll-edge${why}`, async () => {
+  test(`05-epoll-edge echoes each part of the message on ${count} sockets${why}`, async () => {
     await using server = await serving("05-epoll-edge");
     await using client = example("12-many-socket-client", server.at, count);
     const { code, stdout, stderr } = await client.ended;
     assert.equal(stderr, "");
     const bytes = count * "This is the message. It will be sent in parts.".length;
-    assert.match(stdout, new RegExp(`\\nreceived ${bytes} bytes, every one as it was sent\\n$`));
+    assert.match(stdout, new RegExp(`\\nreceived ${bytes} bytes, all as they were sent\\n$`));
     assert.equal(code, 0);
   });
 
-  test("too low a limit on descriptors is told, with its number", async () => {
+  test("a limit on descriptors that is too low is reported with its number", async () => {
     await using client = new Program("sh", [
       "-c",
       `ulimit -n 300; exec ${process.execPath} ${Program.file("examples/12-many-socket-client.ts")} 9 400`,
@@ -358,7 +356,7 @@ describe("11 and 12, when the connection fails", limits, () => {
     ["11-interactive-client", "Cannot connect to 127.0.0.1 port 1"],
     ["12-many-socket-client", "Cannot connect socket 1 of 3"],
   ] as const) {
-    test(`${name}: a refused connect is one line and a failure`, async () => {
+    test(`${name}: a refused connect prints one line and exits with code 1`, async () => {
       const args = name.startsWith("11") ? [1, "127.0.0.1"] : [1, 3];
       const { code, stderr } = await example(name, ...args).ended;
       assert.equal(stderr, `${words}: connect ECONNREFUSED 127.0.0.1:1\n`);
@@ -366,7 +364,7 @@ describe("11 and 12, when the connection fails", limits, () => {
     });
   }
 
-  test("11-interactive-client: a reset is one line and a failure", async () => {
+  test("11-interactive-client: a reset prints one line and exits with code 1", async () => {
     const server = createServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -380,16 +378,16 @@ describe("11 and 12, when the connection fails", limits, () => {
 });
 
 describe("18-load", limits, () => {
-  test("tells both modes, and that nothing was wrong", async () => {
+  test("reports both modes without mismatches and errors", async () => {
     await using server = await serving("05-epoll-edge");
     await using client = example("18-load", server.at, 20, 200);
     const { code, stdout, stderr } = await client.ended;
-    const figures = String.raw`\d+ messages a second\n  p50 .* ms, max .* ms\n  0 wrong, errors {}\n`;
-    assert.match(stdout, new RegExp(`^as fast as it goes: ${figures}at half of that: ${figures}$`));
+    const figures = String.raw`\d+ messages a second\n  p50 .* ms, max .* ms\n  0 mismatches, errors {}\n`;
+    assert.match(stdout, new RegExp(`^closed loop: ${figures}half of that rate: ${figures}$`));
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   });
 
-  test("a server that is not there is told, and a failure", async () => {
+  test("a refused connection is reported, and the exit code is 1", async () => {
     const { code, stdout } = await example("18-load", 1, 3, 100).ended;
     assert.match(stdout, /errors {"ECONNREFUSED":3}\n$/);
     assert.equal(code, 1);
@@ -417,7 +415,7 @@ describe("13-uring-copy-file", { ...limits, skip: noUring ?? false }, () => {
     });
   }
 
-  test("a file that is not there is told by its code", async () => {
+  test("a missing file is reported with its error code", async () => {
     await using copy = example("13-uring-copy-file", "/nowhere/at/all", "/nowhere/else");
     const { code, stderr } = await copy.ended;
     assert.match(stderr, /ENOENT/);
@@ -426,7 +424,7 @@ describe("13-uring-copy-file", { ...limits, skip: noUring ?? false }, () => {
 });
 
 describe("14-uring-timer", { ...limits, skip: noUring ?? false }, () => {
-  test("ticks as often as it is told, and not too early", async () => {
+  test("ticks the given number of times, and not too early", async () => {
     const start = performance.now();
     await using timer = example("14-uring-timer", 20, 3);
     const { code, stdout } = await timer.ended;
@@ -438,7 +436,7 @@ describe("14-uring-timer", { ...limits, skip: noUring ?? false }, () => {
 describe("17-http-fetch", limits, () => {
   const use = shared("17-http-fetch");
 
-  test("greets, says who asks, and knows what is not there", async () => {
+  test("answers /, the address of the client, and 404 for an unknown path", async () => {
     const server = await use();
     const url = `http://127.0.0.1:${server.at}`;
     assert.equal(await (await fetch(url)).text(), "Hello, world!");
@@ -446,30 +444,30 @@ describe("17-http-fetch", limits, () => {
     assert.equal((await fetch(`${url}/nothing`)).status, 404);
   });
 
-  test("gives a body back in capitals", async () => {
+  test("returns a body in capitals", async () => {
     const server = await use();
-    const body = "a line of text\n".repeat(MUCH / 15);
+    const body = "a line of text\n".repeat(LARGE / 15);
     const init = { method: "POST", body };
     const response = await fetch(`http://127.0.0.1:${server.at}/capitals`, init);
     assert.ok((await response.text()) === body.toUpperCase());
   });
 
-  test("ticks until nobody looks", async () => {
+  test("sends events until the client leaves", async () => {
     const server = await use();
-    const looking = new AbortController();
-    const { signal } = looking;
+    const leaving = new AbortController();
+    const { signal } = leaving;
     const response = await fetch(`http://127.0.0.1:${server.at}/clock`, { signal });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (let i = 0; i < 2; i++) {
       assert.match(new TextDecoder().decode((await reader.read()).value), /^data: \d{4}-/);
     }
-    looking.abort();
-    await server.says(/nobody looks at the clock any more/);
+    leaving.abort();
+    await server.says(/the client of \/clock has left/);
   });
 });
 
 describe("21-urgent-data", limits, () => {
-  /** Sends `hello`, urgently `!`, then `world` and the end, each when the one before has been read. */
+  /** Sends `hello`, an urgent `!`, then `world` and the end, each after the one before was read. */
   async function answers(mode: string): Promise<string> {
     await using server = example("21-urgent-data", 0, mode);
     await server.says(/^listening on 127\.0\.0\.1:\d+\n/);
@@ -489,16 +487,16 @@ describe("21-urgent-data", limits, () => {
   }
 
   for (const mode of ["select", "epoll"]) {
-    test(`${mode}: the urgent byte is received apart from the stream`, async () => {
+    test(`${mode}: the urgent byte is received separately from the stream`, async () => {
       assert.equal(await answers(mode), 'urgent "!"\n10 bytes\n');
     });
   }
 
-  test("inline: the urgent byte is received in its place", async () => {
+  test("inline: the urgent byte is received at its position in the stream", async () => {
     assert.equal(await answers("inline"), 'urgent "!" after 5 bytes\n11 bytes\n');
   });
 
-  test("peers that reset or vanish do not end it", async () => {
+  test("peers that reset or disconnect do not end the server", async () => {
     await using server = example("21-urgent-data", 0);
     const port = await server.port();
     for (let i = 0; i < 3; i++) {
@@ -515,14 +513,14 @@ function descriptorsOf({ child }: Program): number {
   return readdirSync(`/proc/${child.pid}/fd`).length;
 }
 
-/** How much processor time a program has used, in hundredths of a second. proc(5) */
+/** The CPU time that a program has used, in hundredths of a second. proc(5) */
 function cpuTicksOf({ child }: Program): number {
   const stat = readFileSync(`/proc/${child.pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[11]) + Number(fields[12]);
 }
 
-/** Arguments that are wrong, for every example that takes a port first, and for the others. */
+/** Wrong arguments, for every example whose first argument is a port, and for the others. */
 const WITH_PORT = [
   ...Object.keys(ECHO_SERVERS),
   ...HTTP_SERVERS,
@@ -566,10 +564,10 @@ describe("examples with wrong arguments", limits, () => {
       await Promise.all(
         cases.map(async ([, args, line]) => {
           const { code, stdout, stderr } = await example(name, ...args).ended;
-          const said = `${name} ${args.join(" ")}: ${stdout}${stderr}`;
-          assert.ok(code === 1 || code === 2, `${said} ended with ${code}`);
-          assert.match(stderr, /^[^\n]+\n$/, said);
-          assert.match(stderr.trimEnd(), line, said);
+          const output = `${name} ${args.join(" ")}: ${stdout}${stderr}`;
+          assert.ok(code === 1 || code === 2, `${output} ended with ${code}`);
+          assert.match(stderr, /^[^\n]+\n$/, output);
+          assert.match(stderr.trimEnd(), line, output);
         }),
       );
     });
@@ -577,7 +575,7 @@ describe("examples with wrong arguments", limits, () => {
 
   const servers = WITH_PORT.filter((name) => !CLIENTS.includes(name));
   for (const name of servers) {
-    test(`${name} on a port that is taken ends with one line`, { skip: skipOf(name) }, async () => {
+    test(`${name} on a port in use ends with one line`, { skip: skipOf(name) }, async () => {
       const server = createServer().listen(0, "127.0.0.1");
       await once(server, "listening");
       const { port } = server.address() as { port: number };
