@@ -1,4 +1,4 @@
-/** A program that esbuild or Bun has made one file of, or one executable, on every runtime. */
+/** A program that esbuild or Bun has bundled into one file, or compiled into an executable, on every runtime. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -22,7 +22,7 @@ const LONGEST_MS = 60_000;
 const installed = runtimes((line) => stderr.write(`# ${line}\n`));
 const bun = installed.find(({ name }) => name === "bun");
 const noBun = bun?.missing ?? false;
-/** Below dist, from where koffi, which is native and stays out of bundles, is found. */
+/** Below dist, so that koffi is found, which is native and not bundled. */
 let folder = "";
 
 before(() => {
@@ -38,7 +38,7 @@ function runs(path: string, args: readonly string[]): void {
   assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: EXPECTED, stderr: "" });
 }
 
-/** Has Bun build into the folder `to`. @returns That folder. */
+/** Runs `bun build` with the output folder `to`. @returns The path of that folder. */
 function bunBuilds(to: string, args: readonly string[]): string {
   const outdir = join(folder, to);
   const { status, stderr } = spawnSync(
@@ -56,7 +56,7 @@ test("a bundle by esbuild serves, sleeps, resolves names and starts workers", {
   const outdir = join(folder, "esbuild");
   const flags = ["--bundle", "--platform=node", "--format=esm", "--external:koffi"];
   const args = [...ENTRIES, ...flags, "--entry-names=[name]", `--outdir=${outdir}`];
-  // A script for Node, or, where npm has run esbuild's install script, the program itself.
+  // A script for Node, or the program itself if npm has run esbuild's install script.
   const { status, stderr } = spawnSync(ESBUILD, args, { encoding: "utf8", timeout: LONGEST_MS });
   assert.equal(status, 0, stderr);
   const program = join(outdir, "bundled.js");
@@ -68,11 +68,15 @@ test("a bundle by esbuild serves, sleeps, resolves names and starts workers", {
   }
 });
 
-test("a bundle by bun build does", { skip: noBun }, () => {
+test("a bundle by bun build serves, sleeps, resolves names and starts workers", {
+  skip: noBun,
+}, () => {
   const outdir = bunBuilds("bun", ["--target=bun", `--outdir=${join(folder, "bun")}`]);
   runs(bun?.path ?? "", [join(outdir, "bundled.js")]);
 });
 
-test("an executable by bun build --compile does", { skip: noBun }, () => {
+test("an executable by bun build --compile serves, sleeps, resolves names and starts workers", {
+  skip: noBun,
+}, () => {
   runs(bunBuilds("executable", ["--compile", `--outfile=${join(folder, "executable")}`]), []);
 });

@@ -12,10 +12,10 @@ const sources: string[] = filesUnder("packages", ".ts").filter((file) =>
 const spans: Found[] = codeSpansOf(PAGE);
 const named = new Set(spans.map(({ text }) => text));
 
-/** Of the resolver, which has its own. */
+/** Codes of the resolver. */
 const RESOLVER: readonly string[] = ["ENOTFOUND", "EAI_AGAIN"];
 
-/** What `pattern` finds in the sources, each once, with a place where it stands. */
+/** The matches of `pattern` in the sources, each once, with a file and line. */
 function inSources(pattern: RegExp): Map<string, string> {
   const found = new Map<string, string>();
   for (const file of sources) {
@@ -31,7 +31,7 @@ function assertNone(complaints: readonly string[]): void {
   assert.ok(complaints.length === 0, `\n${complaints.join("\n")}`);
 }
 
-test("every misuse code has a heading of its own in docs/errors.md", () => {
+test("every misuse code has a heading in docs/errors.md", () => {
   const codes = [...read("packages/polloi/src/base/misuse.ts").matchAll(/\|\s*"(ERR_[A-Z_]+)"/g)];
   assert.ok(codes.length >= 14, `only ${codes.length} codes were found`);
   const headings = anchorsOf(PAGE);
@@ -41,13 +41,13 @@ test("every misuse code has a heading of its own in docs/errors.md", () => {
   );
 });
 
-test("every code that the sources say they throw is in docs/errors.md", () => {
+test("every error code in the comments of the sources is in docs/errors.md", () => {
   const thrown = inSources(/`(E[A-Z0-9]{2,}|EAI_[A-Z]+)`/g);
   const missing = [...thrown].filter(([code]) => !named.has(code));
   assertNone(missing.map(([code, place]) => `${place} ${code} is not in ${PAGE}`));
 });
 
-test("every reason to refuse a request is in docs/errors.md, with its status and its words", () => {
+test("every reason to reject a request is in docs/errors.md, with its status and its text", () => {
   const refused = Object.entries(FAILURES).map(
     ([code, { status, reason }]) => `| \`${code}\` | ${status} | ${reason} |`,
   );
@@ -69,14 +69,16 @@ test("every code in docs/errors.md exists", () => {
   assertNone(unknown.map(({ line, text }) => `${PAGE}:${line} ${text}`));
 });
 
-test("every message in docs/errors.md is one that the sources have", () => {
+test("every message in docs/errors.md is in the sources", () => {
   const text = sources.map(read).join("\n");
   const messages = spans.filter((span) => span.text.startsWith("Cannot "));
   assert.ok(messages.length >= 14, `only ${messages.length} messages were found`);
   const unknown = messages.flatMap((span) => {
-    // What varies is written as an ellipsis; the pieces between are the sources' own words.
+    // An ellipsis stands for the variable part; the parts between are text of the sources.
     const pieces = span.text.split("…").map((piece) => piece.trim());
     return pieces.filter((piece) => !text.includes(piece)).map((piece) => ({ span, piece }));
   });
-  assertNone(unknown.map(({ span, piece }) => `${PAGE}:${span.line} no source says "${piece}"`));
+  assertNone(
+    unknown.map(({ span, piece }) => `${PAGE}:${span.line} no source contains "${piece}"`),
+  );
 });

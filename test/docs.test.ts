@@ -1,9 +1,9 @@
 /**
- * The documentation is held to the code: its programs compile and run, its links lead somewhere, and
- * what it names exists. A fence says what is done with a block of TypeScript:
+ * The documentation agrees with the code: its programs compile and run, its links have targets, and
+ * the files and commands that it names exist. The fence of a block of TypeScript states how it is checked:
  *
- * - "ts": type-checked as a module of its own, against the package by its public name;
- * - "ts run": run as well; it has to end by itself, with exit code 0, under any runtime;
+ * - "ts": type-checked as a separate module, against the package by its public name;
+ * - "ts run": run as well; it must end by itself, with exit code 0, under any runtime;
  * - "ts nocheck": neither, and listed.
  */
 import assert from "node:assert/strict";
@@ -39,7 +39,7 @@ import {
 } from "./docs/markdown.ts";
 import { exchange, Program } from "./support/processes.ts";
 
-/** A program of the documentation may take this long. */
+/** The longest that a program of the documentation may take. */
 const RUN_MS = 10_000;
 
 const pages: string[] = kept(filesUnder("", ".md"));
@@ -47,7 +47,7 @@ const sources: string[] = filesUnder("packages", ".ts").filter((file) =>
   /^packages\/[\w-]+\/src\/(?!.*\.test\.ts$)/.test(file),
 );
 
-/** The blocks of `all` that are TypeScript, without those that ask not to be checked. */
+/** The blocks of `all` that are TypeScript, without those marked as not checked. */
 function checked(t: TestContext, all: readonly Block[]): Block[] {
   const blocks = all.filter(({ language }) => language === "ts" || language === "typescript");
   const unchecked = blocks.filter(({ flags }) => flags.includes("nocheck"));
@@ -60,7 +60,7 @@ function assertNone(complaints: readonly string[]): void {
   assert.ok(complaints.length === 0, `\n${complaints.join("\n")}`);
 }
 
-test("every program of the documentation compiles, and those that say so run", async (t) => {
+test("every program of the documentation compiles, and those marked to run do", async (t) => {
   const blocks = checked(t, pages.flatMap(blocksOf));
   assert.ok(blocks.length > 0, "no block of TypeScript was found");
   const { complaints, script } = compile(
@@ -92,7 +92,7 @@ const CATCHES_RESETS: Readonly<Record<string, string>> = {
   "Callbacks with selectors": "createServer({ port: 10000 })",
 };
 
-test("the servers of coming-from-python.md that catch a reset go on after one", async (t) => {
+test("the servers of coming-from-python.md that catch a reset keep serving after one", async (t) => {
   const file = "docs/coming-from-python.md";
   const lines = read(file).split("\n");
   const titles = Object.keys(CATCHES_RESETS);
@@ -103,7 +103,7 @@ test("the servers of coming-from-python.md that catch a reset go on after one", 
     const block = after[0] as Block;
     const opening = CATCHES_RESETS[title] as string;
     assert.ok(block.code.includes(opening), `"${title}" does not contain ${opening}`);
-    // A port of the test's own, and a line that tells it.
+    // A free port, and a line that prints it.
     const code = block.code.replace(
       `using server = ${opening};`,
       `using server = ${opening.replace(/port: \d+/, "port: 0")};
@@ -148,7 +148,7 @@ const PUBLIC: ReadonlyMap<string, string> = new Map(
   }).flatMap(([from, names]) => Object.keys(names).map((name) => [name, from])),
 );
 
-/** What the examples of a file take as given beside the public names: an example is short. */
+/** Declarations for the examples of a file, beside the public names, so that the examples stay short. */
 const GIVEN: Readonly<Record<string, string>> = {
   "packages/polloi/src/select/epoll.ts": "declare const socket: import('polloi/socket').Socket;",
   "packages/polloi/src/select/poll.ts": "declare const socket: import('polloi/socket').Socket;",
@@ -169,7 +169,7 @@ function example(block: Block): Module {
   return { block, given: [...imports, GIVEN[block.file] ?? ""].join(" ") };
 }
 
-/** A comment that is only the name of a script begins another file. */
+/** Splits a block at comments that are only the name of a script: each begins another file. */
 function byScript(block: Block): Block[] {
   const lines = block.code.split("\n");
   const starts = [0, ...lines.flatMap((line, i) => (/^\/\/ [\w-]+\.[jt]s$/.test(line) ? [i] : []))];
@@ -186,19 +186,19 @@ test("every example in the comments of the sources compiles", (t) => {
   assertNone(compile("examples", blocks.map(example)).complaints);
 });
 
-test("every link within the documentation leads to something", () => {
+test("every link within the documentation has a target", () => {
   const dead = pages.flatMap(linksOf).filter(({ file, text }) => {
     const [path = "", anchor] = text.split("#");
     const to = path === "" ? file : posix.normalize(posix.join(dirname(file), path));
     if (!existsSync(join(ROOT, to))) return true;
     return anchor !== undefined && to.endsWith(".md") && !anchorsOf(to).has(anchor);
   });
-  assertNone(dead.map(({ file, line, text }) => `${file}:${line} ${text} leads nowhere`));
+  assertNone(dead.map(({ file, line, text }) => `${file}:${line} ${text} has no target`));
 });
 
-test("every file of the repository that the documentation names is there", () => {
+test("every file of the repository that the documentation names exists", () => {
   const named = pages.flatMap(codeSpansOf).filter(({ file, text }) => {
-    // A changelog tells of what was, too.
+    // The changelog may name files that were removed.
     if (file === "CHANGELOG.md" || text.includes("node_modules")) return false;
     return (
       /^(packages|scripts|test|docs|examples)\/[\w./-]+$/.test(text) ||
@@ -238,7 +238,7 @@ const noCli: string | false = existsSync(CLI)
   ? false
   : "packages/polloi-tools/src/cli is not there";
 
-test("every command that the documentation gives to polloi is one", { skip: noCli }, () => {
+test("every command of polloi in the documentation exists", { skip: noCli }, () => {
   const used = commands(/(?:^|\|\s*)(?:npx )?polloi\s+([a-z][\w-]*)/);
   const options = { encoding: "utf8", timeout: RUN_MS } as const;
   const { stdout } = spawnSync(execPath, [CLI, "--help"], options);

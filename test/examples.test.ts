@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { whyNoUring } from "../packages/polloi/src/engine/try-uring.ts";
 import { createConnection, MSG_OOB, SHUT_WR } from "../packages/polloi/src/socket/index.ts";
 import { kernel } from "../packages/polloi/src/sys/open.ts";
-import { allowDescriptors } from "./support/descriptors.ts";
+import { raiseDescriptorLimit } from "./support/descriptors.ts";
 import { exchange, needs, noise, Program, portOf } from "./support/processes.ts";
 
 const limits = { timeout: 120_000 };
@@ -56,7 +56,7 @@ function example(name: string, ...args: (string | number)[]): Program {
 
 async function serving(name: string): Promise<Program & { at: number }> {
   const program = example(name, 0);
-  await program.says(/^listening on 127\.0\.0\.1:\d+( with \d+ workers)?\n/);
+  await program.waitFor(/^listening on 127\.0\.0\.1:\d+( with \d+ workers)?\n/);
   return Object.assign(program, { at: await program.port() });
 }
 
@@ -238,7 +238,7 @@ for (const name of HTTP_SERVERS) {
           assert.equal(answer, HTTP_RESPONSE);
         }
       }
-      await server.says(/^-{40}\nGET \/ HTTP\/1\.0\r?\nHost: localhost\n/m);
+      await server.waitFor(/^-{40}\nGET \/ HTTP\/1\.0\r?\nHost: localhost\n/m);
     });
 
     test("answers a request that arrives byte by byte, and one that is followed by more bytes", async () => {
@@ -297,11 +297,11 @@ describe("11-interactive-client", limits, () => {
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     await using client = example("11-interactive-client", portOf(server), "127.0.0.1");
-    await client.says(/welcome\n/);
+    await client.waitFor(/welcome\n/);
     client.child.stdin?.write("one\n");
-    await client.says(/one\n/);
+    await client.waitFor(/one\n/);
     client.child.stdin?.write("two\n");
-    await client.says(/two\n/);
+    await client.waitFor(/two\n/);
     client.child.stdin?.end();
     const { code, stdout } = await client.ended;
     server.close();
@@ -322,7 +322,7 @@ describe("11-interactive-client", limits, () => {
 
 describe("12-many-socket-client", limits, () => {
   const WANTED = 10_000;
-  const tooFew = allowDescriptors(WANTED + 200);
+  const tooFew = raiseDescriptorLimit(WANTED + 200);
   const count = tooFew === undefined ? WANTED : 500;
   // The name of the test shows it if fewer sockets are used.
   const why = tooFew === undefined ? "" : ` (not ${WANTED}: ${tooFew})`;
@@ -462,7 +462,7 @@ describe("17-http-fetch", limits, () => {
       assert.match(new TextDecoder().decode((await reader.read()).value), /^data: \d{4}-/);
     }
     leaving.abort();
-    await server.says(/the client of \/clock has left/);
+    await server.waitFor(/the client of \/clock has left/);
   });
 });
 
@@ -470,12 +470,12 @@ describe("21-urgent-data", limits, () => {
   /** Sends `hello`, an urgent `!`, then `world` and the end, each after the one before was read. */
   async function answers(mode: string): Promise<string> {
     await using server = example("21-urgent-data", 0, mode);
-    await server.says(/^listening on 127\.0\.0\.1:\d+\n/);
+    await server.waitFor(/^listening on 127\.0\.0\.1:\d+\n/);
     using client = await createConnection({ host: "127.0.0.1", port: await server.port() });
     client.sendAll("hello");
-    await server.says(/received 5 bytes/);
+    await server.waitFor(/received 5 bytes/);
     client.send("!", MSG_OOB);
-    await server.says(/urgent "!"/);
+    await server.waitFor(/urgent "!"/);
     client.sendAll("world");
     client.shutdown(SHUT_WR);
     let text = "";

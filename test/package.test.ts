@@ -1,4 +1,4 @@
-/** What `npm pack` makes, installed in an empty project: as someone else gets it. */
+/** The packages that `npm pack` makes, installed in an empty project, as a user installs them. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const TSC: string = fileURLToPath(
 );
 const INSTALL_MS = 120_000;
 
-/** Uses every entry point, and ends by itself when its echo has come back. */
+/** Uses every entry point, and ends by itself when its echo is received. */
 const PROGRAM = `
 import { connect, listen } from "polloi";
 import { serve } from "polloi/http";
@@ -80,7 +80,7 @@ let failure: string | undefined;
 before(() => {
   project = mkdtempSync(join(tmpdir(), "polloi-package-"));
   const options = { cwd: ROOT, encoding: "utf8" } as const;
-  // What is built is what is tested: packing does not build it again.
+  // Packing must not build again, so that the tested build is packed.
   const packages = ["--workspace", "polloi", "--workspace", "polloi-tools"];
   const pack = ["pack", "--silent", "--ignore-scripts", "--pack-destination", project, ...packages];
   const tarballs = execFileSync("npm", pack, options).trim().split("\n");
@@ -101,7 +101,7 @@ before(() => {
 
 after(() => rmSync(project, { recursive: true, force: true }));
 
-test("its types are there for whoever compiles against it", (t) => {
+test("a program compiles against its types", (t) => {
   if (failure !== undefined) return t.skip(failure);
   const args = "--target es2022 --lib es2023,esnext.disposable,dom --module nodenext --strict";
   const options = { cwd: project, encoding: "utf8" } as const;
@@ -121,7 +121,7 @@ for (const runtime of [{ name: "the installed node", flags: [], path: execPath }
   });
 }
 
-test("its command is there", (t) => {
+test("its command runs", (t) => {
   if (failure !== undefined) return t.skip(failure);
   const command = join(project, "node_modules/.bin/polloi");
   const { stdout, status } = spawnSync(command, ["--version"], { encoding: "utf8" });

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 /** Files that `npm test` leaves out, by path below the build folder, with the reason. */
 const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
-  [/\/peers(\/\w+)?\.test/, "programs of others, installed by .ci/run"],
+  [/\/peers(\/\w+)?\.test/, "needs other programs, installed by .ci/run"],
   [/^test\/(bundles|package)\.test/, "bundlers, and npm install"],
   [/\/load\/addresses\.test/, "network namespaces"],
   [/^test\/bench\//, "the benchmark, which is not part of the packages"],
@@ -25,7 +25,7 @@ const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
 ];
 /** Files that `npm test` runs in part, so that the rest runs them again in full. */
 const PARTLY_CORE = /\/test\/(installed-node|other-runtimes)\.test/;
-/** Files at a time. Two leave the cores idle while they wait. */
+/** The number of files at a time. Two leave the cores idle while they wait. */
 const CONCURRENCY = 3;
 
 const [part] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** Checks what types and lint do not: layers, names, and what no file may mention. */
+/** Checks that types and lint do not make: layers, names, and contents that no file may have. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 const CALLS = ["base", "sys", "select", "selectors", "socket", "uring"] as const;
 const LOOP = [...CALLS, "engine", "reactor"] as const;
 
-/** The layers of each package: its folders of src/, and the others that each may import. */
+/** The layers of each package: the folders of its src/, each with the other layers that it may import. */
 const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   polloi: {
     base: [],
@@ -36,14 +36,14 @@ const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
   },
 };
 
-/** A line of a file, and what is to be said of it. */
+/** A line of a file that violates a rule, and a description. */
 interface Finding {
   readonly file: string;
   readonly line: number;
   readonly what: string;
 }
 
-/** What git tracks; where there is no git, as in an unpacked archive, what lies here. */
+/** The files that git tracks; without git, as in an unpacked archive, all files. */
 function trackedFiles(): string[] {
   try {
     const options = { cwd: ROOT, encoding: "utf8", stdio: "pipe" } as const;
@@ -78,7 +78,7 @@ function read(file: string): string {
   return text;
 }
 
-/** The text with what comments and strings hold blanked out, line by line where it was. */
+/** The text with the contents of comments and strings blanked out, and its lines preserved. */
 function codeOf(file: string): string {
   const blank = (text: string) => text.replace(/[^\n]/g, " ");
   return read(file).replace(
@@ -91,7 +91,7 @@ function lineAt(text: string, index: number): number {
   return text.slice(0, index).split("\n").length;
 }
 
-/** Each place in `files` where `pattern`, a global one, is found. */
+/** The matches of `pattern`, which is global, in `files`. */
 function findings(
   files: readonly string[],
   pattern: RegExp,
@@ -113,7 +113,7 @@ function assertNone(found: readonly Finding[]): void {
   assert.ok(lines.length === 0, `\n${lines.join("\n")}`);
 }
 
-/** What a file imports: statements of all kinds, `import type`, `export from`, and `import()`. */
+/** An import of a file: a statement of any kind, `import type`, `export from`, or `import()`. */
 interface Import extends Finding {
   /** The file imported, from the root. */
   readonly to: string;
@@ -133,21 +133,21 @@ function importsOf(file: string): Import[] {
 
 const imports: Import[] = sources.flatMap(importsOf);
 
-/** Where a source lies: its package, and its layer, which is the empty string at the top of src/. */
-function placeOf(file: string): { readonly name: string; readonly layer: string } {
+/** The package and the layer of a source. The layer is the empty string at the top of src/. */
+function layerOf(file: string): { readonly name: string; readonly layer: string } {
   const [, name = "", , ...path] = file.split("/");
   return { name, layer: path.length > 1 ? (path[0] as string) : "" };
 }
 
-test("every folder of src is a layer that is known", () => {
+test("every folder of src is a known layer", () => {
   const unknown = sources.filter((file) => {
-    const { name, layer } = placeOf(file);
+    const { name, layer } = layerOf(file);
     return layer !== "" && !Object.hasOwn(LAYERS[name] ?? {}, layer);
   });
   assertNone(unknown.map((file) => ({ file, line: 1, what: "is in a layer that LAYERS lacks" })));
 });
 
-test("imports are read at all: what is known to be imported is found", () => {
+test("the imports of a file are found", () => {
   const open = "packages/polloi/src/sys/open.ts";
   const known = imports.filter(({ file }) => file === open).map(({ to }) => to);
   assert.deepEqual(
@@ -158,10 +158,10 @@ test("imports are read at all: what is known to be imported is found", () => {
   );
 });
 
-test("every import within a package goes down, or stays in its layer", () => {
+test("every import within a package goes to a lower layer or stays in its own", () => {
   assertNone(
     imports.filter(({ file, to }) => {
-      const [from, target] = [placeOf(file), placeOf(to)];
+      const [from, target] = [layerOf(file), layerOf(to)];
       if (file.endsWith(".test.ts")) return false;
       if (from.name !== target.name || !sources.includes(to)) return true;
       const layers = LAYERS[from.name] ?? {};
@@ -177,7 +177,7 @@ test("the tests of the library import nothing of the tools", () => {
   assertNone(tests.flatMap(importsOf).filter(({ to }) => to.startsWith("packages/polloi-tools/")));
 });
 
-test("no file imports itself through others", () => {
+test("no imports form a cycle", () => {
   const edges = new Map<string, Import[]>();
   for (const each of imports) edges.set(each.file, [...(edges.get(each.file) ?? []), each]);
   const settled = new Set<string>();
@@ -205,9 +205,9 @@ test("no any", () => {
   assertNone(findings(typescript, pattern, () => "any", codeOf));
 });
 
-test("no file is named after its being useful", () => {
+test("no file is named util, helper, misc or common", () => {
   const names = typescript.filter((file) => /util|helper|misc|common/i.test(basename(file)));
-  assertNone(names.map((file) => ({ file, line: 1, what: "is to be named after what is in it" })));
+  assertNone(names.map((file) => ({ file, line: 1, what: "should be named after its contents" })));
 });
 
 test("file names are in kebab-case", () => {
@@ -219,7 +219,7 @@ test("file names are in kebab-case", () => {
 
 test("only packages/polloi/src/sys knows a runtime or its foreign-function interface", () => {
   const above = sources.filter(
-    (file) => placeOf(file).layer !== "sys" && !file.endsWith(".test.ts"),
+    (file) => layerOf(file).layer !== "sys" && !file.endsWith(".test.ts"),
   );
   assertNone(findings(above, /["'](?:bun:[a-z]+|koffi|node:ffi)["']/g, ([text]) => text));
   assertNone(
@@ -227,7 +227,7 @@ test("only packages/polloi/src/sys knows a runtime or its foreign-function inter
   );
 });
 
-// Written in pieces, so that this file is not what it looks for.
+// Composed of parts, so that this file does not match.
 const MACHINE_PATH = new RegExp(
   `(?<![\\w.*-])/(?:${["root", "tmp", "work", "home"].join("|")})/`,
   "g",
@@ -238,18 +238,18 @@ const REGISTRY = new RegExp(
 );
 const written: string[] = tracked.filter((file) => !/\.(png|gif|jpe?g|ico|woff2?|tgz)$/.test(file));
 
-test("no tracked file holds a path of the machine that it was written on", () => {
+test("no tracked file contains a path of the machine that it was written on", () => {
   assertNone(findings(written, MACHINE_PATH, ([text]) => text));
 });
 
-test("no tracked file names a registry, nor does a lock file say where a package came from", () => {
+test("no tracked file names a registry, and no lock file has the source of a package", () => {
   assertNone(findings(written, REGISTRY, ([text]) => text));
   const locks = tracked.filter((file) => basename(file) === "package-lock.json");
   assert.ok(locks.length > 0);
   assertNone(findings(locks, /^\s*"resolved": "(?!packages\/).*/gm, ([text]) => text.trim()));
 });
 
-test("every example says in its first lines what it follows", () => {
+test("every example begins with a comment", () => {
   const examples = tracked.filter((file) => /^examples\/\d.*\.ts$/.test(file));
   const headless = examples.filter((file) => !/^(#!.*\n)?(\/\*\*|\/\/)/.test(read(file)));
   assertNone(headless.map((file) => ({ file, line: 1, what: "begins with no comment" })));

@@ -1,4 +1,4 @@
-/** Type-checks blocks of the documentation, each as a module of its own that imports the package. */
+/** Type-checks blocks of the documentation, each as a separate module that imports the package. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -6,24 +6,24 @@ import { dirname, join } from "node:path";
 import { execPath } from "node:process";
 import { type Block, ROOT } from "./markdown.ts";
 
-/** Where the modules are written. Below the root, so that they find the package by its own name. */
+/** The folder of the modules. It is below the root, so that they find the package by its name. */
 const FOLDER: string = join(ROOT, "dist", "docs");
 
-/** A compile takes a second or two; one that takes this long hangs. */
+/** The longest that a compilation may take. It usually takes a second or two. */
 const COMPILE_MS = 120_000;
 
-/** A block as a module: a line of what it takes as given, then its code. */
+/** A block as a module: a line of declarations, then its code. */
 export interface Module {
   readonly block: Block;
-  /** What the first line of the module says: imports and declarations. */
+  /** The first line of the module: imports and declarations. */
   readonly given: string;
 }
 
-/** What came of it. */
+/** The result of a compilation. */
 export interface Compiled {
   /** `file:line message`, by the lines of the documentation. */
   readonly complaints: string[];
-  /** Where the JavaScript of `modules[index]` is. */
+  /** Returns the path of the JavaScript of `modules[index]`. */
   script(index: number): string;
 }
 
@@ -35,7 +35,7 @@ export function compile(name: string, modules: readonly Module[]): Compiled {
   const digits = String(modules.length).length;
   const stem = (index: number) => `block-${String(index).padStart(digits, "0")}`;
   modules.forEach(({ block, given }, i) => {
-    // Whatever it holds it is a module, so that `await` and its names are its own.
+    // An export makes it a module, so that `await` works and its names are local.
     const text = `${given} export {};\n${block.code}\n`;
     writeFileSync(join(folder, `${stem(i)}.ts`), text);
   });

@@ -1,4 +1,4 @@
-/** What the tests of the documentation need of Markdown: its fenced blocks, links and headings. */
+/** The parts of Markdown that the tests of the documentation need: fenced blocks, links and headings. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 /** The root of the repository. */
 export const ROOT: string = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** A fenced block: what stands after the fence, and the code. */
+/** A fenced block: the words after the fence, and the code. */
 export interface Block {
   readonly file: string;
   /** The line of the first line of code. */
@@ -18,14 +18,14 @@ export interface Block {
   readonly code: string;
 }
 
-/** Something that stands in a line of a file. */
+/** A piece of text in a line of a file. */
 export interface Found {
   readonly file: string;
   readonly line: number;
   readonly text: string;
 }
 
-/** The files under `folder` that are the repository's own, by their path from the root. */
+/** The files of the repository under `folder`, by their path from the root. */
 export function filesUnder(folder: string, extension: string): string[] {
   if (!existsSync(join(ROOT, folder))) return [];
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
@@ -35,7 +35,7 @@ export function filesUnder(folder: string, extension: string): string[] {
   });
 }
 
-/** Those of `files` that git does not ignore; all of them where there is no git. */
+/** Returns those of `files` that git does not ignore, or all of them without git. */
 export function kept(files: readonly string[]): string[] {
   if (!existsSync(join(ROOT, ".git"))) return [...files];
   try {
@@ -117,7 +117,7 @@ export function linksOf(file: string): Found[] {
   });
 }
 
-/** What stands between backticks in a Markdown file's prose. */
+/** The code spans in a Markdown file's prose. */
 export function codeSpansOf(file: string): Found[] {
   return proseOf(file).flatMap((prose, i) =>
     [...prose.matchAll(/`([^`]+)`/g)].map(([, text]) => ({
@@ -128,7 +128,7 @@ export function codeSpansOf(file: string): Found[] {
   );
 }
 
-/** What can follow a `#` in a link to this file: its headings, spelt as GitHub spells them. */
+/** The anchors of a Markdown file: its headings, in GitHub's spelling. */
 export function anchorsOf(file: string): Set<string> {
   const anchors = new Set<string>();
   for (const line of proseOf(file)) {

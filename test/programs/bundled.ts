@@ -1,6 +1,6 @@
 /**
- * A server, its client and a pool of workers, to be bundled: it sleeps until the runtime has what it needs for that,
- * resolves a name, starts a thread, and prints what came back.
+ * A server, its client and a pool of workers, to be bundled. It sleeps until the runtime waits in its idle state,
+ * resolves a name, starts a thread, and prints the answers.
  */
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";

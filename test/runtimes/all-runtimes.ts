@@ -12,16 +12,16 @@ import type { Line } from "./child.ts";
 import { olderNodes, type Runtime, runtimes } from "./installed.ts";
 
 const CHILD: string = fileURLToPath(new URL("./child.js", import.meta.url));
-/** A child that prints nothing for this long hangs where its own timeout cannot help it. */
+/** A child that prints nothing for this long hangs, and its own timeout has not ended it. */
 const SILENCE_MS: number = CASE_TIMEOUT_MS + 5_000;
-/** Characters of a child's stderr that are kept for the report of its crash. */
+/** The characters of a child's stderr that are kept for the report of its crash. */
 const KEPT_STDERR = 8_000;
 
-const say = (line: string): void => void stderr.write(`# ${line}\n`);
+const print = (line: string): void => void stderr.write(`# ${line}\n`);
 /** The runtimes, each with its path or the reason why it is missing. */
-export const RUNTIMES: Runtime[] = runtimes(say);
+export const RUNTIMES: Runtime[] = runtimes(print);
 /** Runtimes that run the smoke suites only, and only with all tests. */
-const SMOKE_ONLY: Runtime[] = TEST_ALL ? olderNodes(say) : [];
+const SMOKE_ONLY: Runtime[] = TEST_ALL ? olderNodes(print) : [];
 
 /** Tests the suites that the module at `suites` lists, on every runtime but the one that runs this. */
 export function testOnAllRuntimes(suites: URL): void {
@@ -71,12 +71,12 @@ class Child {
         }
       });
     }
-    if (this.#next?.event !== "done") throw new Error(await this.#death(ended));
+    if (this.#next?.event !== "done") throw new Error(await this.#failure(ended));
   }
 
   async #case(t: TestContext, ended: Promise<string>): Promise<void> {
     await this.#read();
-    if (this.#next?.event !== "end") throw new Error(await this.#death(ended));
+    if (this.#next?.event !== "end") throw new Error(await this.#failure(ended));
     const { skip, error } = this.#next;
     if (skip !== undefined) t.skip(skip);
     if (error !== undefined) {
@@ -86,7 +86,7 @@ class Child {
     }
   }
 
-  /** The next line becomes `#next`, or `undefined` when the child has printed its last. */
+  /** Reads the next line into `#next`: `undefined` after the last one. */
   async #read(): Promise<void> {
     const timer = setTimeout(() => {
       this.#silent = true;
@@ -97,9 +97,11 @@ class Child {
     this.#next = done === true ? undefined : (JSON.parse(value) as Line);
   }
 
-  async #death(ended: Promise<string>): Promise<string> {
-    const how = await ended;
-    const what = this.#silent ? `hung: killed after ${SILENCE_MS} ms of silence` : `died: ${how}`;
-    return `The child ${what}\n${this.#stderr}`.trim();
+  async #failure(ended: Promise<string>): Promise<string> {
+    const status = await ended;
+    const reason = this.#silent
+      ? `printed nothing for ${SILENCE_MS} ms and was killed`
+      : `ended early: ${status}`;
+    return `The child ${reason}\n${this.#stderr}`.trim();
   }
 }

@@ -17,8 +17,8 @@ export type Line =
     }
   | { readonly event: "done" };
 
-/** Writes synchronously, since a crash would lose what is buffered. */
-function say(line: Line): void {
+/** Writes synchronously, since a crash would lose buffered lines. */
+function print(line: Line): void {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
   for (let at = 0; at < bytes.length; ) {
     try {
@@ -58,10 +58,10 @@ const [module = "", extent = "smoke"] = process.argv.slice(2);
 const { suites } = (await import(module)) as { suites: (extent: Extent) => Suite[] };
 for (const { title, cases } of suites(extent as Extent)) {
   for (const each of cases) {
-    say({ event: "begin", suite: title, name: each.name });
-    if (each.skip === undefined) say({ event: "end", error: await attempt(each) });
-    else say({ event: "end", skip: each.skip });
+    print({ event: "begin", suite: title, name: each.name });
+    if (each.skip === undefined) print({ event: "end", error: await attempt(each) });
+    else print({ event: "end", skip: each.skip });
   }
 }
-say({ event: "done" });
+print({ event: "done" });
 process.exit();

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 /** A runtime's binary, or why there is none. */
 export interface Runtime {
   readonly name: string;
-  /** What comes before the script's name. */
+  /** The arguments before the name of the script. */
   readonly flags: readonly string[];
   readonly path?: string;
   readonly version?: string;
@@ -16,7 +16,7 @@ export interface Runtime {
 
 const FOLDER: string = fileURLToPath(new URL("../../../test/runtimes/", import.meta.url));
 
-/** npm's name for the C library here, by which it chooses packages. */
+/** npm's name for the C library of this machine, by which it selects packages. */
 const LIBC: string = readdirSync("/lib").some((name) => name.startsWith("ld-musl-"))
   ? "musl"
   : "glibc";
@@ -26,7 +26,7 @@ const INSTALL_MS = 300_000;
 /** A folder with a package.json and a lock file, and the runtimes that npm installs there. */
 interface Group {
   readonly folder: string;
-  /** What is installed, and its size, for the user who waits. */
+  /** A description of the installation for the user, with its size. */
   readonly summary: string;
   readonly names: readonly string[];
 }
@@ -43,9 +43,9 @@ const LTS: Group = {
 };
 
 /**
- * Where each runtime's npm package for this kind of machine keeps its binary, likeliest first.
+ * The paths of each runtime's binary in its npm package for this kind of machine, the most likely one first.
  *
- * These are the packages of the bare binaries. The ones named after the runtimes only copy from them,
+ * These are the packages of the binaries. The packages with the names of the runtimes only copy from them,
  * in install scripts that npm need not run.
  */
 const BINARIES: Readonly<Record<string, readonly string[]>> = {
@@ -65,28 +65,28 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = { deno: ["run", "--al
  *
  * @remarks
  * `POLLOI_RUNTIMES=bun,deno` selects runtimes, and the empty string selects none.
- * @param say - Receives a line before an installation, which takes long.
+ * @param print - Receives a line before an installation, which takes long.
  */
-export function runtimes(say: (line: string) => void): Runtime[] {
-  return runtimesOf(NEWEST, say);
+export function runtimes(print: (line: string) => void): Runtime[] {
+  return runtimesOf(NEWEST, print);
 }
 
 /** The other supported releases of Node: test/runtimes/lts/package.json. As {@link runtimes} otherwise. */
-export function olderNodes(say: (line: string) => void): Runtime[] {
-  return runtimesOf(LTS, say);
+export function olderNodes(print: (line: string) => void): Runtime[] {
+  return runtimesOf(LTS, print);
 }
 
-function runtimesOf(group: Group, say: (line: string) => void): Runtime[] {
+function runtimesOf(group: Group, print: (line: string) => void): Runtime[] {
   const wanted = env.POLLOI_RUNTIMES?.split(",").map((name) => name.trim());
   const names = group.names.filter((name) => wanted?.includes(name) ?? true);
-  const failure = names.length === 0 ? undefined : install(group, say);
+  const failure = names.length === 0 ? undefined : install(group, print);
   const chosen = names.map((name) => locate(group, name, failure));
   const left = group.names.filter((name) => !names.includes(name));
   const missing = `left out by POLLOI_RUNTIMES=${env.POLLOI_RUNTIMES}`;
   return [...chosen, ...left.map((name) => ({ name, flags: [], missing }))];
 }
 
-/** A package as the lock file has it; npm leaves out those made for other machines. */
+/** A package in the lock file. npm does not install packages for other machines. */
 interface Locked {
   readonly version?: string;
   readonly cpu?: string | readonly string[];
@@ -116,14 +116,14 @@ function notInstalled(folder: string): string[] {
     .map(([path]) => path.replace("node_modules/", ""));
 }
 
-/** @returns Why it failed, in a line. */
-function install({ folder, summary }: Group, say: (line: string) => void): string | undefined {
+/** @returns The reason if it failed, in one line. */
+function install({ folder, summary }: Group, print: (line: string) => void): string | undefined {
   const lock = `${folder}.installing`;
   // Test files run at the same time. One of them installs, the others wait.
-  if (!taken(lock)) return `another installation in ${folder} did not end`;
+  if (!acquire(lock)) return `another installation in ${folder} did not end`;
   try {
     if (notInstalled(folder).length === 0) return undefined;
-    say(`installing ${summary}`);
+    print(`installing ${summary}`);
     const args = ["ci", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts"];
     const options = { encoding: "utf8", timeout: INSTALL_MS } as const;
     const { status, stderr, error } = spawnSync("npm", args, options);
@@ -137,8 +137,8 @@ function install({ folder, summary }: Group, say: (line: string) => void): strin
   }
 }
 
-/** Takes a lock, which is a folder. Waits while another process holds it; a lock left behind grows stale. */
-function taken(lock: string): boolean {
+/** Acquires a lock, which is a folder. Waits while another process holds it; an old lock is removed. */
+function acquire(lock: string): boolean {
   const deadline = Date.now() + INSTALL_MS;
   const pause = new Int32Array(new SharedArrayBuffer(4));
   while (Date.now() < deadline) {
@@ -146,8 +146,8 @@ function taken(lock: string): boolean {
       mkdirSync(lock);
       return true;
     } catch {
-      const taken = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-      if (Date.now() - taken > INSTALL_MS) rmSync(lock, { recursive: true, force: true });
+      const acquired = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+      if (Date.now() - acquired > INSTALL_MS) rmSync(lock, { recursive: true, force: true });
       else Atomics.wait(pause, 0, 0, 100);
     }
   }
@@ -160,7 +160,7 @@ function locate({ folder }: Group, name: string, failure: string | undefined): R
   for (const binary of BINARIES[name] ?? []) {
     const path = `${folder}node_modules/${binary}`;
     if (!existsSync(path)) continue;
-    // It may be there and not start: another libc, or a processor without the instructions that it needs.
+    // A binary may exist and not start: another libc, or a processor without the instructions that it needs.
     const { status, stdout, stderr, error } = spawnSync(path, ["--version"], { encoding: "utf8" });
     const version = /\d+\.\d+\.\d+\S*/.exec(stdout ?? "")?.[0];
     if (status === 0 && version !== undefined) return { name, flags, path, version };

@@ -19,7 +19,7 @@ import { kernel } from "../../packages/polloi/src/sys/open.ts";
 const { libc, scratch } = kernel;
 
 if (kernel.runtime === "deno") {
-  // It opens a pair of sockets for signals, once, whenever it first needs them: now, and not amid a case.
+  // Deno opens a pair of sockets for signals when it first needs them. This opens them before the first case.
   const nothing = (): void => {};
   process.on("SIGUSR2", nothing);
   process.off("SIGUSR2", nothing);
@@ -29,7 +29,7 @@ const ENTER: number = SYS.io_uring_enter;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 
-/** A descriptor for tests, made through libc alone, non-blocking and close-on-exec. */
+/** A descriptor for tests, made through libc only, non-blocking and close-on-exec. */
 export class Descriptor implements HasFileno {
   #fd: number;
 
@@ -41,12 +41,12 @@ export class Descriptor implements HasFileno {
     return this.#fd;
   }
 
-  /** Writes `length` bytes. @returns How many were taken, or `-errno`. */
+  /** Writes `length` bytes. @returns The number of bytes written, or `-errno`. */
   write(length = 1): number {
     return libc.write(this.#fd, scratch.address, length);
   }
 
-  /** Reads at most `length` bytes. @returns How many there were, or `-errno`. */
+  /** Reads at most `length` bytes. @returns The number of bytes read, or `-errno`. */
   read(length = 4096): number {
     return libc.read(this.#fd, scratch.address, length);
   }
@@ -62,7 +62,7 @@ export class Descriptor implements HasFileno {
     while (this.read(65_536) > 0);
   }
 
-  /** Another number for the same open file. */
+  /** A duplicate: another number for the same open file. */
   dup(): Descriptor {
     return new Descriptor(check(libc.fcntl(this.#fd, F_DUPFD_CLOEXEC, 0), "fcntl"));
   }
@@ -77,7 +77,7 @@ export class Descriptor implements HasFileno {
   }
 }
 
-/** Closes what a case opened, however it ends. */
+/** Closes everything that a case opened, also when the case fails. */
 export class Opened {
   readonly #all: Disposable[] = [];
 
@@ -110,7 +110,7 @@ export class Opened {
     return this.own(new Descriptor(check(libc.open(scratch.address, O_CLOEXEC, 0), "open")));
   }
 
-  /** A copy of `descriptor` at the number `fd` or the next free one above it. */
+  /** A duplicate of `descriptor` with the number `fd`, or the next free one above it. */
   dupAt(descriptor: HasFileno, fd: number): Descriptor {
     const copy = check(libc.fcntl(descriptor.fileno(), F_DUPFD_CLOEXEC, fd), "fcntl");
     return this.own(new Descriptor(copy));
@@ -127,7 +127,7 @@ export class Opened {
   }
 }
 
-/** Runs `body` and closes what it opened. */
+/** Returns a function that runs `body` and closes everything that it opened. */
 export function opening(body: (opened: Opened) => void): () => void {
   return () => {
     const opened = new Opened();
@@ -139,7 +139,7 @@ export function opening(body: (opened: Opened) => void): () => void {
   };
 }
 
-/** How many descriptors are open. */
+/** The number of open descriptors. */
 export function descriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
@@ -148,7 +148,7 @@ export function descriptors(): number {
  * Fails unless `count` descriptors up to `maxFd` are free, which a case with many descriptors needs on select. The
  * message names what is open, because an earlier case has left it.
  */
-export function assertRoom(count: number, maxFd: number): void {
+export function assertFreeDescriptors(count: number, maxFd: number): void {
   if (maxFd > 0xffff) return;
   const taken = readdirSync("/proc/self/fd").filter((fd) => Number(fd) <= maxFd);
   const free = maxFd + 1 - taken.length;
@@ -164,16 +164,16 @@ export function assertRoom(count: number, maxFd: number): void {
 }
 
 /**
- * How many descriptors are open: under Deno only how many sockets there are, since it leaves an epoll set
- * and a counter behind with each worker, and with one that it cannot end a copy of a socket of its own.
+ * The number of open descriptors; under Deno, the number of sockets. Deno leaks an epoll set and an eventfd with each
+ * worker, and a duplicate of one of its sockets with a worker that it cannot end.
  */
-export function held(): number {
+export function openDescriptors(): number {
   const fds = readdirSync("/proc/self/fd");
   if (kernel.runtime !== "deno") return fds.length;
   return new Set(fds.map(target).filter((path) => path.startsWith("socket:"))).size;
 }
 
-/** What a descriptor is of: `socket:[` and its number, or a path. */
+/** The open file of a descriptor: `socket:[` and its number, or a path. */
 function target(fd: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);
@@ -182,20 +182,20 @@ function target(fd: string): string {
   }
 }
 
-/** Descriptors that are opened now, and must be nobody else's to read from, to write to, or to close. */
+/** Opens descriptors that other code must not read, write or close, and checks that it has not. */
 export class Untouched implements Disposable {
-  /** How many more {@link held} tells. */
-  readonly held: number;
+  /** The number of these descriptors, as counted by {@link openDescriptors}. */
+  readonly count: number;
   readonly #opened = new Opened();
   readonly #counters: readonly Descriptor[];
 
   constructor() {
-    const before = held();
+    const before = openDescriptors();
     this.#counters = Array.from({ length: 16 }, () => this.#opened.counter(1));
-    this.held = held() - before;
+    this.count = openDescriptors() - before;
   }
 
-  /** Whether nobody has touched them. */
+  /** Whether no other code has used them. */
   get untouched(): boolean {
     return this.#counters.every((counter) => counter.read(8) === 8);
   }
@@ -205,7 +205,7 @@ export class Untouched implements Disposable {
   }
 }
 
-/** A number that was a descriptor's and is none's: high, so that nothing opened meanwhile has it. */
+/** The number of a closed descriptor. It is high, so that no descriptor that is opened meanwhile gets it. */
 export function closedFd(): number {
   const low = check(libc.eventfd(0, EFD_CLOEXEC), "eventfd");
   const high = check(libc.fcntl(low, F_DUPFD_CLOEXEC, 900), "fcntl");
@@ -214,12 +214,12 @@ export function closedFd(): number {
   return high;
 }
 
-/** This thread's kernel with some of its calls replaced. */
+/** The kernel of this thread with some of its calls replaced. */
 export function kernelWith(calls: Partial<Libc> | ((libc: Libc) => Partial<Libc>)): Kernel {
   return proxyKernel(kernel, { calls: typeof calls === "function" ? calls : () => calls });
 }
 
-/** Kernels without epoll_pwait2: an old one, and one where the seccomp profile of a container forbids it. */
+/** Kernels without epoll_pwait2: an old one, and one whose seccomp profile forbids it. */
 export function withoutPwait2(): Kernel[] {
   return [ERRNO.ENOSYS, ERRNO.EPERM].map((errno) =>
     kernelWith({
@@ -230,8 +230,8 @@ export function withoutPwait2(): Kernel[] {
 }
 
 /**
- * A kernel whose waits a signal ends after `afterMs`, `times` times, before they are as they are. One
- * that does not wait is not interrupted, as in the real one.
+ * A kernel whose first `times` waits are interrupted by a signal after `afterMs`. A call that does not wait is not
+ * interrupted, as in the real kernel.
  */
 export function interrupted(times: number, afterMs = 0): { kernel: Kernel; left(): number } {
   let left = times;
@@ -262,11 +262,11 @@ export function interrupted(times: number, afterMs = 0): { kernel: Kernel; left(
 }
 
 /**
- * Raises the limit on descriptors to `wanted` where the system allows it.
+ * Raises the limit on descriptors to `wanted` if the system allows it.
  *
- * @returns Why not, or undefined.
+ * @returns The reason if it does not, otherwise undefined.
  */
-export function allowDescriptors(wanted: number): string | undefined {
+export function raiseDescriptorLimit(wanted: number): string | undefined {
   const RLIMIT_NOFILE = 7;
   libc.getrlimit(RLIMIT_NOFILE, scratch.address);
   const [soft, hard] = [scratch.getWord(0), scratch.getWord(8)];

@@ -11,12 +11,12 @@ import { run } from "../../packages/polloi-tools/src/cli/program.ts";
 /** The command line. */
 export const MAIN = "packages/polloi-tools/dist/main.js";
 
-/** How long a program may take for any one thing. */
-const PATIENCE_MS = 20_000;
+/** The longest wait for output or for an answer. */
+const TIMEOUT_MS = 20_000;
 
 /** How a program is started. */
 export interface StartOptions {
-  /** What is on its standard input; a pipe that stays open by default. */
+  /** The standard input; by default a pipe that stays open. */
   readonly stdin?: "pipe" | "ignore" | number;
   readonly cwd?: string;
 }
@@ -29,13 +29,13 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** A program of ours as a process of its own, whose output can be waited for. */
+/** A program in a child process, whose output a test can wait for. */
 export class Program implements AsyncDisposable {
   readonly child: ChildProcess;
   stdout = "";
   stderr = "";
   readonly ended: Promise<Ended>;
-  readonly #heard = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(
     command: string,
@@ -46,51 +46,51 @@ export class Program implements AsyncDisposable {
     this.child = child;
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
-      for (const hear of this.#heard) hear();
+      for (const listener of this.#listeners) listener();
     });
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.stderr += text;
-      for (const hear of this.#heard) hear();
+      for (const listener of this.#listeners) listener();
     });
-    // It may have ended before it has read what it was sent.
+    // The program may end before it has read its input.
     child.stdin?.on("error", () => {});
     this.ended = once(child, "close").then(([code, signal]) => {
-      for (const hear of this.#heard) hear();
+      for (const listener of this.#listeners) listener();
       return { code, signal, stdout: this.stdout, stderr: this.stderr };
     });
   }
 
-  /** Runs a file of `dist` under this Node. @param path - From the repository's root. */
+  /** Runs a file of `dist` under this Node. @param path - Relative to the root of the repository. */
   static node(path: string, args: readonly string[] = [], options?: StartOptions): Program {
     return new Program(process.execPath, [Program.file(path), ...args], options);
   }
 
   /**
-   * The absolute path of a file of this repository, or of the compiled form of one that ends in `.ts`.
+   * Returns the absolute path of a file of this repository, or of the compiled form of a file that ends in `.ts`.
    *
-   * @param path - From the root.
+   * @param path - Relative to the root of the repository.
    */
   static file(path: string): string {
     const compiled = path.endsWith(".ts") ? `dist/${path.replace(/\.ts$/, ".js")}` : path;
     return fileURLToPath(new URL(`../../../${compiled}`, import.meta.url));
   }
 
-  /** Waits until its output matches. */
-  async says(pattern: RegExp): Promise<RegExpExecArray> {
+  /** Waits until the output matches `pattern`. */
+  async waitFor(pattern: RegExp): Promise<RegExpExecArray> {
     const found = (): RegExpExecArray | null =>
       pattern.exec(this.stdout) ?? pattern.exec(this.stderr);
-    return until(`${pattern} in its output`, (hear) => {
-      this.#heard.add(hear);
-      const stop = (): void => void this.#heard.delete(hear);
-      return { stop, look: found, gone: () => this.child.exitCode !== null };
+    return until(`${pattern} in its output`, (listener) => {
+      this.#listeners.add(listener);
+      const stop = (): void => void this.#listeners.delete(listener);
+      return { stop, check: found, ended: () => this.child.exitCode !== null };
     }).catch((error: Error) => {
-      assert.fail(`${error.message}; it said: ${this.stdout}${this.stderr}`);
+      assert.fail(`${error.message}; its output: ${this.stdout}${this.stderr}`);
     });
   }
 
-  /** The port that it says it listens on. */
+  /** Waits for the port that the program prints when it listens. */
   async port(): Promise<number> {
-    return Number((await this.says(/(?:listening on (?:\S*:)?|"port":)(\d+)/))[1]);
+    return Number((await this.waitFor(/(?:listening on (?:\S*:)?|"port":)(\d+)/))[1]);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -104,42 +104,42 @@ export class Program implements AsyncDisposable {
 }
 
 interface Condition<T> {
-  look(): T | null;
-  gone(): boolean;
+  check(): T | null;
+  ended(): boolean;
   stop(): void;
 }
 
-function until<T>(what: string, begin: (hear: () => void) => Condition<T>): Promise<T> {
+function until<T>(what: string, begin: (listener: () => void) => Condition<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const look = (): void => {
-      const found = condition.look();
+    const check = (): void => {
+      const found = condition.check();
       if (found !== null) finish(() => resolve(found));
-      else if (condition.gone()) finish(() => reject(new Error(`it ended without ${what}`)));
+      else if (condition.ended()) finish(() => reject(new Error(`it ended without ${what}`)));
     };
-    const condition = begin(look);
+    const condition = begin(check);
     const timer = setTimeout(
-      () => finish(() => reject(new Error(`there was no ${what} in ${PATIENCE_MS} ms`))),
-      PATIENCE_MS,
+      () => finish(() => reject(new Error(`there was no ${what} in ${TIMEOUT_MS} ms`))),
+      TIMEOUT_MS,
     );
     const finish = (then: () => void): void => {
       clearTimeout(timer);
       condition.stop();
       then();
     };
-    look();
+    check();
   });
 }
 
-/** `polloi` with these arguments, as a process of its own. */
+/** Starts `polloi` with these arguments in a child process. */
 export function polloi(args: string, options?: StartOptions): Program {
   return Program.node(MAIN, args.split(" "), options);
 }
 
 /**
- * What `polloi` says to arguments with which it begins nothing, without a process of its own: a start is
- * most of what such a case would cost.
+ * Runs `polloi` in this process, with arguments that start nothing, and returns its output and exit code. The start of a
+ * child process would take most of the time of such a case.
  */
-export async function told(args: string): Promise<Omit<Ended, "signal">> {
+export async function runInProcess(args: string): Promise<Omit<Ended, "signal">> {
   let stdout = "";
   let stderr = "";
   const code = await run(args === "" ? [] : args.split(" "), "1.2.3", {
@@ -153,35 +153,36 @@ export async function told(args: string): Promise<Omit<Ended, "signal">> {
   return { code, stdout, stderr };
 }
 
-/** `polloi serve` on a port of its own, and the port. */
+/** Starts `polloi serve` on a free port. The result has the port as `at`. */
 export async function serving(args: string): Promise<Program & { at: number }> {
   const program = polloi(`serve ${args} --port 0 --json --quiet`);
   return Object.assign(program, { at: await program.port() });
 }
 
-/** The ports of what `--json` says that it listens on, by what is served. */
+/** Waits for the ports that `--json` prints, by protocol. */
 export async function portsOf(program: Program): Promise<Record<string, number>> {
-  const [line] = await program.says(/^\{"ready".*\n/);
+  const [line] = await program.waitFor(/^\{"ready".*\n/);
   const { listeners } = JSON.parse(line) as { listeners: { protocol: string; port: number }[] };
   return Object.fromEntries(listeners.map(({ protocol, port }) => [protocol, port]));
 }
 
-/** A folder that is gone in the end. */
+/** Makes a temporary folder, which is removed when the result is disposed. */
 export function folder(): { path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), "polloi-"));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Why a test that needs `command` cannot run, or false. */
+/** Returns the reason to skip a test that needs `command`, or false. */
 export function needs(command: string): string | false {
   const { status } = spawnSync("sh", ["-c", `command -v ${command}`]);
   return status === 0 ? false : `${command} is not installed`;
 }
 
 /**
- * Sends `bytes` to a server, ends that half, and gives all that comes back.
+ * Sends `bytes` to a server and returns the answer.
  *
- * @param halfClose - Whether to end that half; without, until as many bytes are back as were sent.
+ * @param halfClose - Whether to end the sending half and receive until the server ends too. Otherwise the answer has as
+ *   many bytes as were sent.
  */
 export async function exchange(
   port: number,
@@ -195,8 +196,8 @@ export async function exchange(
   if (halfClose) socket.end(sent);
   else socket.write(sent);
   const timer = setTimeout(
-    () => socket.destroy(new Error(`${length} of ${sent.length} bytes came back`)),
-    PATIENCE_MS,
+    () => socket.destroy(new Error(`${length} of ${sent.length} bytes were received`)),
+    TIMEOUT_MS,
   );
   try {
     for await (const part of socket) {
@@ -211,12 +212,12 @@ export async function exchange(
   return Buffer.concat(parts);
 }
 
-/** The port that a server of Node's listens on. */
+/** The port of a listening server of `node:net`. */
 export function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;
 }
 
-/** Bytes that do not repeat soon, so that any that are lost or out of order show. */
+/** Bytes with a long period, so that lost and reordered bytes are detected. */
 export function noise(length: number): Buffer {
   const bytes = Buffer.alloc(length);
   let state = 0x2545f491;
@@ -227,7 +228,7 @@ export function noise(length: number): Buffer {
   return bytes;
 }
 
-/** What {@link told} gives, or how a {@link Program} ended, is a refusal: one line that says `named`. */
+/** Asserts that {@link runInProcess} or a {@link Program} failed with one line that matches `named`. */
 export async function assertRefused(
   ended: Promise<Omit<Ended, "signal">>,
   named: RegExp,

@@ -1,15 +1,15 @@
 import process from "node:process";
 import { describe, test } from "node:test";
 
-/** One property, told by its name, and what shows it. The same on every runtime. */
+/** One property, stated by its name, and the function that checks it. The same on every runtime. */
 export interface Case {
   readonly name: string;
-  /** Why it is not run here, by name. */
+  /** The reason why it is skipped, if it is. */
   readonly skip?: string | undefined;
   run(): void | Promise<void>;
 }
 
-/** Cases about one thing: an engine, a call, a program. */
+/** Cases about one subject: an engine, a call, a program. */
 export interface Suite {
   readonly title: string;
   readonly cases: readonly Case[];
@@ -18,23 +18,23 @@ export interface Suite {
 /**
  * How much of the suites runs.
  *
- * - `smoke`: the suites that find faults in how a runtime crosses into the kernel and hosts a loop. `npm test`
+ * - `smoke`: the suites that find faults in a runtime's system calls and in the hosting of a loop. `npm test`
  *   runs them on Bun, Deno and the newest Node.
  * - `core`: `npm test` on the installed Node.
  * - `all`: everything, everywhere. `npm run test:all` sets `POLLOI_TEST_ALL=1` for it.
  */
 export type Extent = "all" | "core" | "smoke";
-/** Whether this run leaves nothing out. */
+/** Whether this run includes everything. */
 export const TEST_ALL: boolean = Boolean(process.env.POLLOI_TEST_ALL);
 /** The end of the reason of every case that `npm test` skips to save time. */
 export const RUNS_ALL = "npm run test:all runs it";
 
-/** A case may take this long before it counts as hanging. */
+/** The longest that a case may take. */
 export const CASE_TIMEOUT_MS = 30_000;
-/** And all cases of a suite in which each starts programs, where other work has most of the processors. */
+/** The longest that a suite of cases that start programs may take, on a busy machine. */
 export const SUITE_TIMEOUT_MS = 180_000;
 
-/** Hands a suite to Node's test runner. */
+/** Registers a suite with Node's test runner. */
 export function report(suite: Suite): void {
   describe(suite.title, () => {
     for (const { name, skip, run } of suite.cases) {

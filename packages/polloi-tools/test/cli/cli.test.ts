@@ -10,7 +10,7 @@ import {
   MAIN,
   Program,
   polloi,
-  told,
+  runInProcess,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 
@@ -24,24 +24,24 @@ describe("polloi", limits, () => {
   });
 
   test("prints the help with examples when there are no arguments", async () => {
-    const alone = await told("");
-    assert.deepEqual(alone, await told("--help"));
+    const alone = await runInProcess("");
+    assert.deepEqual(alone, await runInProcess("--help"));
     assert.match(alone.stdout, /Examples:\n {2}polloi serve /);
     assert.deepEqual([alone.code, alone.stderr], [0, ""]);
   });
 
   test("a process has the same output and exit code as a call", async () => {
     const { signal: _, ...help } = await Program.node(MAIN).ended;
-    assert.deepEqual(help, await told(""));
+    assert.deepEqual(help, await runInProcess(""));
     const { signal: __, ...refusal } = await polloi("serv").ended;
-    assert.deepEqual(refusal, await told("serv"));
+    assert.deepEqual(refusal, await runInProcess("serv"));
     assert.equal(refusal.code, 2);
   });
 
   const helps = { serve: /--idle-timeout/, connect: /unix socket/, doctor: /--json/ };
   for (const [command, pattern] of Object.entries(helps)) {
     test(`${command} --help prints its flags`, async () => {
-      const { code, stdout } = await told(`${command} --help`);
+      const { code, stdout } = await runInProcess(`${command} --help`);
       assert.match(stdout, pattern);
       assert.equal(code, 0);
     });
@@ -56,12 +56,12 @@ describe("polloi", limits, () => {
       ["help doctor now", "doctor --help"],
       ["help --help", "help help"],
     ] as const) {
-      assert.deepEqual(await told(args), await told(same), args);
+      assert.deepEqual(await runInProcess(args), await runInProcess(same), args);
     }
   });
 
   test("the help lists every command except hidden ones", async () => {
-    const { stdout } = await told("");
+    const { stdout } = await runInProcess("");
     for (const name of ["serve", "connect", "doctor", "load", "lab", "trace", "help"]) {
       assert.match(stdout, new RegExp(`^ {2}${name} `, "m"));
     }
@@ -140,7 +140,7 @@ describe("polloi", limits, () => {
     ["doctor now", /'now'/],
   ];
   for (const [args, named] of wrong) {
-    test(`rejects "${args}" with one line`, () => assertRefused(told(args), named));
+    test(`rejects "${args}" with one line`, () => assertRefused(runInProcess(args), named));
   }
 
   // The library rejects these, so the command has to run.

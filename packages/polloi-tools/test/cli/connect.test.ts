@@ -93,9 +93,9 @@ describe("polloi connect", limits, () => {
     using server = echoing();
     await using client = polloi(`connect localhost ${server.port}`);
     client.child.stdin?.write("one\n");
-    await client.says(/one\n/);
+    await client.waitFor(/one\n/);
     client.child.stdin?.write("two\n");
-    await client.says(/two\n/);
+    await client.waitFor(/two\n/);
     client.child.stdin?.end();
     assert.equal((await client.ended).code, 0);
   });
@@ -110,7 +110,7 @@ describe("polloi connect", limits, () => {
       writeFileSync(path, bytes);
       const stdin = input === "file" ? openSync(path, "r") : "pipe";
       const client = polloi(`connect 127.0.0.1:${server.port}`, { stdin });
-      await client.says(/bye\n/);
+      await client.waitFor(/bye\n/);
       // The end of the server's half arrives before the first of these bytes is read.
       if (input === "late") await server.ended;
       client.child.stdin?.end(bytes);
@@ -159,7 +159,7 @@ describe("polloi connect", limits, () => {
     await using server = await halfClosing();
     const command = `${process.execPath} ${Program.file(MAIN)} connect 127.0.0.1:${server.port}`;
     await using terminal = new Program("script", ["-qfec", command, "/dev/null"]);
-    await terminal.says(/the server has ended its half; Ctrl-D ends/);
+    await terminal.waitFor(/the server has ended its half; Ctrl-D ends/);
     terminal.child.stdin?.write("typed\n");
     terminal.child.stdin?.write("\u0004");
     assert.equal((await server.received).toString(), "typed\n");

@@ -190,7 +190,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("Ctrl-C ends it early, with a report", limits, async () => {
     const server = echo;
     await using program = polloi(`load tcp://127.0.0.1:${server.at} -c 5 --duration 1h`);
-    await program.says(/\d\.\d s {2}sending {2}5 open {2}[\d,]+ answered {2}[\d,]+\/s/);
+    await program.waitFor(/\d\.\d s {2}sending {2}5 open {2}[\d,]+ answered {2}[\d,]+\/s/);
     program.signal("SIGINT");
     const { code, signal, stdout, stderr } = await program.ended;
     assert.match(stdout, /^tcp:\S+ {2}5 connections, .*, stopped early\n/);

@@ -71,7 +71,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   test("prints the model, connections, the limit when it is reached, and unexpected exits", async () => {
     await using program = polloi("serve --model process --max-children 1 --port 0");
-    const [, port] = await program.says(
+    const [, port] = await program.waitFor(
       /model {4}process: a process per connection, at most 1 at once; further connections wait\n {2}try it {3}nc 127\.0\.0\.1 (\d+)\n/,
     );
     assert.doesNotMatch(program.stdout, /engine/);
@@ -79,14 +79,14 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     first.on("error", () => {});
     first.write("hello");
     await once(first, "data");
-    await program.says(/127\.0\.0\.1:\d+ sent 5 bytes: "hello"\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ sent 5 bytes: "hello"\n/);
     const second = connect(Number(port), "127.0.0.1");
-    await program.says(
+    await program.waitFor(
       /^polloi: the one process is busy: further connections wait until one ends\nhint: --max-children .*\n/,
     );
     const [pid] = childrenOf(program.child.pid);
     process.kill(pid as number, "SIGKILL");
-    await program.says(
+    await program.waitFor(
       new RegExp(
         `polloi: process ${pid} exited unexpectedly with the connection of 127.0.0.1:${first.localPort}: it was killed by SIGKILL\\n`,
       ),
@@ -130,7 +130,9 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
     const [pid] = childrenOf(program.child.pid);
     process.kill(pid as number, "SIGKILL");
-    await program.says(/exited unexpectedly and is replaced in 50 ms: it was killed by SIGKILL\n/);
+    await program.waitFor(
+      /exited unexpectedly and is replaced in 50 ms: it was killed by SIGKILL\n/,
+    );
     const children = childrenOf(program.child.pid);
     await until("the process is replaced", () => childrenOf(program.child.pid).length === 2);
     // Connections in the backlog of the killed process wait for its replacement.
@@ -162,7 +164,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
       await using program = await serving(`echo --model prefork --children 2 --share ${share}`);
       const [pid = 0] = childrenOf(program.child.pid);
       process.kill(pid, "SIGSTOP");
-      await program.says(
+      await program.waitFor(
         new RegExp(
           `^polloi: process ${pid} has not responded for \\d+ ms, and gets no new connections`,
         ),
@@ -170,7 +172,7 @@ describe("polloi serve --model", { timeout: SUITE_TIMEOUT_MS }, () => {
       // With reuseport, half of them would go to the stopped process.
       for (let i = 0; i < 10; i++) assert.equal(`${await exchange(program.at, "hi")}`, "hi");
       process.kill(pid, "SIGCONT");
-      await program.says(new RegExp(`polloi: process ${pid} responds again, after \\d+ ms\n`));
+      await program.waitFor(new RegExp(`polloi: process ${pid} responds again, after \\d+ ms\n`));
       program.signal("SIGTERM");
       assert.equal((await program.ended).code, 0);
     });

@@ -13,8 +13,8 @@ import {
   Program,
   polloi,
   portsOf,
+  runInProcess,
   serving,
-  told,
 } from "../../../../test/support/processes.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 
@@ -124,10 +124,10 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   test("prints the address, an example, and requests", async () => {
     await using program = polloi("serve http --port 0");
-    const [, port] = await program.says(/try it {3}curl http:\/\/127\.0\.0\.1:(\d+)\/\n/);
-    await program.says(new RegExp(`^http on 127\\.0\\.0\\.1:${port}\n {2}engine {3}`));
+    const [, port] = await program.waitFor(/try it {3}curl http:\/\/127\.0\.0\.1:(\d+)\/\n/);
+    await program.waitFor(new RegExp(`^http on 127\\.0\\.0\\.1:${port}\n {2}engine {3}`));
     await ask(Number(port), "/a?b");
-    await program.says(/127\.0\.0\.1:\d+ GET \/a\?b\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ GET \/a\?b\n/);
     program.signal("SIGINT");
     const { code, stdout, stderr } = await program.ended;
     assert.match(stdout, /stopping: SIGINT\nserved 1 connection, 1 request\n$/);
@@ -185,17 +185,17 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("the directory is printed, and a relative one is resolved from the working directory", async () => {
     using at = siteFolder();
     await using program = polloi("serve http --dir sub --port 0", { cwd: at.path });
-    const [, port] = await program.says(/files {4}sub\n {2}try it {3}curl http:\/\/\S+:(\d+)\//);
+    const [, port] = await program.waitFor(/files {4}sub\n {2}try it {3}curl http:\/\/\S+:(\d+)\//);
     assert.equal((await ask(Number(port), "/inner.txt")).body, "inner");
   });
 
   test("--workers serves the same on every thread, and counts requests", async () => {
     using at = siteFolder();
     await using program = polloi(`serve http --dir ${at.path} --workers 2 --port 0`);
-    const [, port] = await program.says(/workers {2}2 threads.*\n.*\n.*:(\d+)\/\n/);
+    const [, port] = await program.waitFor(/workers {2}2 threads.*\n.*\n.*:(\d+)\/\n/);
     for (let i = 0; i < 10; i++)
       assert.equal((await ask(Number(port), "/hello.txt")).body, "hello\n");
-    await program.says(/127\.0\.0\.1:\d+ GET \/hello\.txt\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ GET \/hello\.txt\n/);
     program.signal("SIGINT");
     const { code, stdout, stderr } = await program.ended;
     assert.match(stdout, /served 10 connections, 10 requests\n {2}worker 0: \d+ conn/);
@@ -207,7 +207,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     const path = join(at.path, "socket");
     for (const flags of ["", " --workers 2"]) {
       await using program = polloi(`serve http --unix ${path}${flags} --quiet`);
-      await program.says(new RegExp(`try it {3}curl --unix-socket ${path} http://localhost/`));
+      await program.waitFor(new RegExp(`try it {3}curl --unix-socket ${path} http://localhost/`));
       assert.equal((await ask(path)).body, "Hello, world!");
       program.signal("SIGINT");
       assert.equal((await program.ended).code, 0);
@@ -224,7 +224,9 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     assert.equal((await program.ended).code, 0);
 
     await using human = polloi("serve echo:0,http:0");
-    const [, port] = await human.says(/^echo on [\s\S]*nc 127\.0\.0\.1 \d+\nhttp on \S+:(\d+)\n/);
+    const [, port] = await human.waitFor(
+      /^echo on [\s\S]*nc 127\.0\.0\.1 \d+\nhttp on \S+:(\d+)\n/,
+    );
     await ask(Number(port));
     human.signal("SIGINT");
     const { stdout } = await human.ended;
@@ -277,7 +279,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
     ["serve http http", /'http'.*only protocol/],
   ];
   for (const [args, named] of wrong) {
-    test(`rejects "${args}" with one line`, () => assertRefused(told(args), named));
+    test(`rejects "${args}" with one line`, () => assertRefused(runInProcess(args), named));
   }
 
   test("npm start serves echo and http on one reactor", {
@@ -286,7 +288,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
   }, async () => {
     const cwd = fileURLToPath(new URL("../../../../..", import.meta.url));
     await using npm = new Program("npm", ["start", "--", "--port", "0", "--json"], { cwd });
-    await npm.says(/"ready":true/);
+    await npm.waitFor(/"ready":true/);
     const [line = ""] = npm.stdout.split("\n").filter((text) => text.startsWith("{"));
     const { listeners } = JSON.parse(line) as { listeners: { protocol: string; port: number }[] };
     assert.deepEqual(
@@ -320,7 +322,7 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
         ...flags.split(" ").filter(Boolean),
       ];
       await using program = new Program("strace", [...calls, process.execPath, main, ...args]);
-      await program.says(/nc /);
+      await program.waitFor(/nc /);
       assert.equal(/TCP_NODELAY, \[1\]/.test(readFileSync(log, "utf8")), on, flags);
       program.child.stdin?.write("\n");
       await program.ended;

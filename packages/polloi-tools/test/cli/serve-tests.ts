@@ -39,19 +39,19 @@ export function serveTests(...flags: string[]): void {
 
   test("a second Ctrl-C closes connections at once", async () => {
     await using program = polloi(["serve --port 0 --quiet --grace 1h", ...flags].join(" "));
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await program.waitFor(/nc 127\.0\.0\.1 (\d+)\n/);
     const unread = connect(Number(port), "127.0.0.1").pause();
     unread.on("error", () => {});
     await once(unread, "connect");
     // Until the server has queued more than the kernel accepts.
     while (unread.write(noise(1_000_000)));
     program.signal("SIGINT");
-    await program.says(/stopping: SIGINT/);
+    await program.waitFor(/stopping: SIGINT/);
     // Repeated, because a signal shortly after the first counts as the same.
     const again = setInterval(() => program.signal("SIGINT"), 50);
     try {
       // The grace is an hour. After this line no signal is sent: it would kill the runtime as it exits.
-      await program.says(/served 1 connection/);
+      await program.waitFor(/served 1 connection/);
     } finally {
       clearInterval(again);
       unread.destroy();
@@ -65,7 +65,7 @@ export function serveTests(...flags: string[]): void {
       const path = join(at.path, "socket");
       const serve = ["serve --quiet --grace 1h", ...flags, "--unix"].join(" ");
       await using program = polloi(`${serve} ${path}`);
-      await program.says(/Ctrl-C/);
+      await program.waitFor(/Ctrl-C/);
       assert.ok(existsSync(path));
       const unread = connect(path).pause();
       unread.on("error", () => {});
@@ -74,12 +74,12 @@ export function serveTests(...flags: string[]): void {
       if (signals.length === 1) unread.destroy();
       else while (unread.write(noise(1_000_000)));
       program.signal(signals[0]);
-      await program.says(/stopping: /);
+      await program.waitFor(/stopping: /);
       // A signal shortly after the first counts as the same.
       const again = setInterval(() => {
         if (signals.length > 1) program.signal(signals[0]);
       }, 50);
-      await program.says(/served /);
+      await program.waitFor(/served /);
       clearInterval(again);
       const { code } = await program.ended;
       unread.destroy();
@@ -89,7 +89,7 @@ export function serveTests(...flags: string[]): void {
 
   test("--grace 0 closes connections at the first signal", async () => {
     await using program = polloi(["serve --port 0 --quiet --grace 0", ...flags].join(" "));
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await program.waitFor(/nc 127\.0\.0\.1 (\d+)\n/);
     const unread = connect(Number(port), "127.0.0.1").pause();
     unread.on("error", () => {});
     await once(unread, "connect");
@@ -109,7 +109,7 @@ export function serveTests(...flags: string[]): void {
     const port = await program.port();
     const sockets = Array.from({ length: CONNECTIONS }, () => connect(port, "127.0.0.1"));
     for (const socket of sockets) socket.on("error", () => {});
-    await program.says(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
+    await program.waitFor(/^polloi: cannot accept: .*\(EMFILE\)\nhint: [^\n]+\n/);
     for (const socket of sockets) socket.destroy();
     assert.equal((await exchange(port, "on")).toString(), "on");
     program.signal("SIGTERM");

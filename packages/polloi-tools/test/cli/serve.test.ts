@@ -47,18 +47,18 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   test("prints the engine, the reason, an example, connections and messages", async () => {
     await using program = polloi("serve --port 0");
-    const [, port] = await program.says(/try it {3}nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await program.waitFor(/try it {3}nc 127\.0\.0\.1 (\d+)\n/);
     const how = BEST === "io_uring" ? "completion-based" : "edge-triggered";
-    await program.says(
+    await program.waitFor(
       new RegExp(`engine {3}${BEST}, ${how}: the best that works here( \\(not .*\\))?\n`),
     );
     await exchange(Number(port), "hello\u001b[2J\n");
-    await program.says(/127\.0\.0\.1:\d+ connected\n/);
-    await program.says(/127\.0\.0\.1:\d+ sent 10 bytes: "hello\\u001b\[2J\\n"\n/);
-    await program.says(/127\.0\.0\.1:\d+ closed\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ connected\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ sent 10 bytes: "hello\\u001b\[2J\\n"\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ closed\n/);
     // A long message is shortened.
     await exchange(Number(port), "x".repeat(1000));
-    await program.says(/"x{60}" \.\.\.\n/);
+    await program.waitFor(/"x{60}" \.\.\.\n/);
     program.signal("SIGINT");
     const { code, stdout, stderr } = await program.ended;
     assert.match(stdout, /stopping: SIGINT\nserved 2 connections, \d+ messages, 1,?010 bytes\n$/);
@@ -68,7 +68,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   test("--quiet omits the lines of connections and messages", async () => {
     await using program = polloi("serve --port 0 --quiet");
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await program.waitFor(/nc 127\.0\.0\.1 (\d+)\n/);
     await exchange(Number(port), "hello");
     program.signal("SIGTERM");
     const { stdout } = await program.ended;
@@ -79,7 +79,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("with --json every line is JSON", async () => {
     await using program = polloi("serve upper --port 0 --json");
     await exchange(await program.port(), "hello");
-    await program.says(/"event":"close"/);
+    await program.waitFor(/"event":"close"/);
     program.signal("SIGTERM");
     const { stdout } = await program.ended;
     const lines = stdout.trim().split("\n");
@@ -194,7 +194,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
     const path = join(at.path, "socket");
     const line = `${main} serve --unix ${path} > /dev/full`;
     await using program = new Program("sh", ["-c", `exec ${line}`]);
-    await program.says(/cannot write to standard output: no space/);
+    await program.waitFor(/cannot write to standard output: no space/);
     for (let i = 0; i < 3; i++) {
       const socket = connect(path).end("on");
       assert.equal((await socket.toArray()).toString(), "on");
@@ -214,17 +214,17 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   test("--idle-timeout closes an idle connection", async () => {
     await using program = polloi("serve --port 0 --idle-timeout 50ms");
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await program.waitFor(/nc 127\.0\.0\.1 (\d+)\n/);
     const idle = connect(Number(port), "127.0.0.1").resume();
     await once(idle, "close");
-    await program.says(/lost: idle ETIMEDOUT/);
+    await program.waitFor(/lost: idle ETIMEDOUT/);
   });
 
   serveTests();
 
   test("several signals at once, as npm sends them, are one graceful stop", async () => {
     await using program = polloi("serve --port 0 --quiet");
-    await program.says(/nc /);
+    await program.waitFor(/nc /);
     for (let i = 0; i < 5; i++) program.signal(i % 2 === 0 ? "SIGINT" : "SIGTERM");
     const { code, signal, stdout } = await program.ended;
     assert.match(stdout, /served 0 connections/);
@@ -236,9 +236,9 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("Enter at the keyboard stops it", { skip: noScript, ...limits }, async () => {
     const command = `${process.execPath} ${Program.file(MAIN)} serve --port 0`;
     await using terminal = new Program("script", ["-qfec", command, "/dev/null"]);
-    await terminal.says(/Ctrl-C or Enter stops it/);
+    await terminal.waitFor(/Ctrl-C or Enter stops it/);
     terminal.child.stdin?.write("\n");
-    await terminal.says(/stopping: Enter/);
+    await terminal.waitFor(/stopping: Enter/);
     assert.equal((await terminal.ended).code, 0);
   });
 
@@ -268,7 +268,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
   test("npm start serves, and forwards a signal", { skip: needs("npm"), ...limits }, async () => {
     const cwd = fileURLToPath(new URL("../../../../..", import.meta.url));
     await using npm = new Program("npm", ["start", "--", "--port", "0"], { cwd });
-    const [, port] = await npm.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await npm.waitFor(/nc 127\.0\.0\.1 (\d+)\n/);
     assert.equal((await exchange(Number(port), "on")).toString(), "on");
     npm.signal("SIGTERM");
     await npm.ended;
@@ -277,7 +277,7 @@ describe("polloi serve", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   test("continues when the reader of its log has left", async () => {
     await using program = polloi("serve --port 0");
-    const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await program.waitFor(/nc 127\.0\.0\.1 (\d+)\n/);
     program.child.stdout?.destroy();
     for (let i = 0; i < 3; i++) {
       assert.equal((await exchange(Number(port), "on")).toString(), "on");

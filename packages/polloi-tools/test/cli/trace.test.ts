@@ -13,7 +13,7 @@ import {
   noise,
   Program,
   polloi,
-  told,
+  runInProcess,
 } from "../../../../test/support/processes.ts";
 import { CASE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 import type { TraceEvent } from "../../src/trace/event.ts";
@@ -30,7 +30,7 @@ async function tracing(args: string): Promise<Program & { at: number }> {
 }
 
 async function portOfText(program: Program): Promise<number> {
-  return Number((await program.says(/nc 127\.0\.0\.1 (\d+)\n/))[1]);
+  return Number((await program.waitFor(/nc 127\.0\.0\.1 (\d+)\n/))[1]);
 }
 
 /** Stops it. @returns Its trace. */
@@ -83,7 +83,7 @@ describe("polloi trace serve", { ...limits }, () => {
       if (refused) return t.skip("io_uring does not work here");
       const bytes = noise(MUCH);
       assert.ok(bytes.equals(await exchange(await program.port(), bytes)));
-      await program.says(/"call":"close".*"connection":1/);
+      await program.waitFor(/"call":"close".*"connection":1/);
       const events = eventsIn(await stopped(program));
       const moved = (name: RegExp): number =>
         events
@@ -114,7 +114,7 @@ describe("polloi trace serve", { ...limits }, () => {
 
   test("the server continues and stops normally when the reader of the trace has left", async () => {
     await using program = await tracing("echo --json --engine epoll");
-    await program.says(/"call":"listen"/);
+    await program.waitFor(/"call":"listen"/);
     program.child.stderr?.destroy();
     const bytes = noise(MUCH);
     for (let i = 0; i < 2; i++) assert.ok(bytes.equals(await exchange(program.at, bytes)));
@@ -172,7 +172,7 @@ describe("polloi trace serve", { ...limits }, () => {
   ] as const;
   for (const [args, message] of refusals) {
     test(`rejects "trace ${args}" with one line`, () =>
-      assertRefused(told(`trace ${args}`), message));
+      assertRefused(runInProcess(`trace ${args}`), message));
   }
 
   test("a file that cannot be written is reported in one line", async () => {

@@ -140,9 +140,9 @@ describe("io_uring refused to a process", { ...limits, skip: cannotTrace() }, ()
   for (const [code, message] of DENIALS) {
     test(`${code}: polloi serve uses epoll, and its first lines have the reason`, async () => {
       await using program = traced(code, "serve --port 0");
-      const [, port] = await program.says(/nc 127\.0\.0\.1 (\d+)\n/);
+      const [, port] = await program.waitFor(/nc 127\.0\.0\.1 (\d+)\n/);
       assert.equal((await exchange(Number(port), "hello")).toString(), "hello");
-      const [line] = await program.says(/engine {3}epoll, edge-triggered: .*\n/);
+      const [line] = await program.waitFor(/engine {3}epoll, edge-triggered: .*\n/);
       assert.match(line, /not io_uring: /);
       assert.match(line, message);
       program.signal("SIGTERM");

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { availableParallelism } from "node:os";
 import { describe, test } from "node:test";
 import { type EngineName, probeEngines } from "polloi";
-import { allowDescriptors } from "../../../../test/support/descriptors.ts";
+import { raiseDescriptorLimit } from "../../../../test/support/descriptors.ts";
 import {
   exchange,
   needs,
@@ -51,11 +51,11 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
 
   test("prints workers, connections, messages, and the connections of each worker", async () => {
     await using program = polloi("serve --workers 2 --port 0");
-    const [, port] = await program.says(/workers {2}2 threads, .*\n.*nc 127\.0\.0\.1 (\d+)\n/);
+    const [, port] = await program.waitFor(/workers {2}2 threads, .*\n.*nc 127\.0\.0\.1 (\d+)\n/);
     await exchange(Number(port), "hello");
-    await program.says(/127\.0\.0\.1:\d+ connected\n/);
-    await program.says(/127\.0\.0\.1:\d+ sent 5 bytes: "hello"\n/);
-    await program.says(/127\.0\.0\.1:\d+ closed\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ connected\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ sent 5 bytes: "hello"\n/);
+    await program.waitFor(/127\.0\.0\.1:\d+ closed\n/);
     program.signal("SIGINT");
     const { code, stdout, stderr } = await program.ended;
     assert.match(
@@ -66,7 +66,7 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
   });
 
   test(`the last line has the balance: at ${CONNECTIONS} connections it is at most 1.3`, {
-    skip: allowDescriptors(2 * CONNECTIONS) ?? false,
+    skip: raiseDescriptorLimit(2 * CONNECTIONS) ?? false,
     ...limits,
   }, async () => {
     await using program = polloi("serve --workers 2 --port 0 --json");
@@ -106,10 +106,10 @@ describe("polloi serve --workers", { timeout: SUITE_TIMEOUT_MS }, () => {
     await using program = polloi(
       "serve --workers 2 --port 0 --host localhost --backlog 9 --delay --idle-timeout 50ms",
     );
-    const [, host, port] = await program.says(/nc (\S+) (\d+)\n/);
+    const [, host, port] = await program.waitFor(/nc (\S+) (\d+)\n/);
     const idle = connect(Number(port), host).resume();
     await once(idle, "close");
-    await program.says(/lost: idle ETIMEDOUT/);
+    await program.waitFor(/lost: idle ETIMEDOUT/);
   });
 
   test("a port in use is reported in one line, with a hint", async () => {

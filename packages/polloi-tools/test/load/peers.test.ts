@@ -69,7 +69,7 @@ test("Python's socketserver echoes, a thread for each connection", {
   ...limits,
 }, async () => {
   await using server = new Program("python3", ["-c", PYTHON]);
-  const [, port] = await server.says(/listening on (\d+)/);
+  const [, port] = await server.waitFor(/listening on (\d+)/);
   const target = `tcp://127.0.0.1:${port}`;
   await assertClean({ target, connections: 40, messages: 400 });
   await assertClean({ target, connections: 4, messages: 20, sizeBytes: 100_000, pipeline: 2 });

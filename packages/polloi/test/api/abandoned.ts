@@ -1,4 +1,4 @@
-/** What is garbage-collected without having been closed is closed, and a warning says so. */
+/** An object that is garbage-collected while it is open is closed, with a warning. */
 import assert from "node:assert/strict";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
@@ -12,7 +12,7 @@ import { F_GETFD } from "../../src/sys/abi.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { Ring } from "../../src/uring/index.ts";
 
-/** A whole collection, however this runtime is asked for one. */
+/** Returns the function of this runtime that performs a full garbage collection. */
 function collector(): () => void {
   const { Bun } = globalThis as { readonly Bun?: { gc(force: boolean): void } };
   if (Bun !== undefined) return () => Bun.gc(true);
@@ -20,18 +20,18 @@ function collector(): () => void {
   return runInNewContext("gc") as () => void;
 }
 
-/** Makes one and lets go of it. @returns Its descriptor. */
+/** Makes an object and drops it. @returns Its descriptor. */
 type Abandon = () => number;
 
 const isOpen = (fd: number): boolean => kernel.libc.fcntl(fd, F_GETFD, 0) !== -ERRNO.EBADF;
 
-/** The warnings of `name`, of descriptors that `run` gives, until there is one. */
+/** Waits for a warning of `name` about one of the descriptors that `run` returns. */
 async function warningsOf(name: string, run: () => readonly number[]): Promise<string[]> {
   const seen: string[] = [];
   let fds: readonly number[] = [];
   const listen = ({ message }: Error): void => {
     const [, fd] = new RegExp(`^Closing fd (\\d+) of the ${name},`).exec(message) ?? [];
-    // Other tests may have dropped some too.
+    // Other tests may have dropped objects too.
     if (fds.includes(Number(fd))) seen.push(message);
   };
   process.on("warning", listen);
@@ -63,7 +63,7 @@ export function abandonedConformance(withRing: boolean): Suite {
         name: `a ${name} that is dropped is closed, with a warning that names it`,
         async run() {
           const fds: number[] = [];
-          // Several, since a collector that looks at the stack may keep one.
+          // Several, since a collector that scans the stack may keep one.
           const make = (): number[] => {
             for (let i = 0; i < 8; i++) fds.push(abandon());
             return fds;
@@ -74,7 +74,7 @@ export function abandonedConformance(withRing: boolean): Suite {
         },
       })),
       {
-        name: "what was closed, detached or adopted is left alone",
+        name: "an object that was closed, detached or adopted is not closed again",
         async run() {
           const kept: number[] = [];
           const make = (): number[] => {
@@ -88,7 +88,7 @@ export function abandonedConformance(withRing: boolean): Suite {
             return kept;
           };
           const collected = make();
-          // Epolls that are collected show that a collection has taken place since.
+          // Collected Epoll objects show that a collection has taken place since.
           const abandon = (): number[] => Array.from({ length: 8 }, () => new Epoll().fileno());
           assert.ok((await warningsOf("Epoll", abandon)).length > 0, "nothing was collected");
           for (const fd of collected) {

@@ -1,5 +1,5 @@
 /**
- * Misuse: every public function is given wrong arguments, and says so by a code of docs/errors.md.
+ * Misuse: every public function rejects wrong arguments with a code of docs/errors.md.
  *
  * The tables name each function and method of the entry points. One that is missing fails the first case.
  */
@@ -32,7 +32,7 @@ const ENTRY_POINTS: Readonly<Record<string, readonly [names: object, table: Tabl
   "polloi/uring": [uring, URING],
 };
 
-/** What the entry points export as interfaces only. */
+/** The types that the entry points export as interfaces only. */
 const INTERFACES: Readonly<Record<string, readonly (readonly [file: string, name: string])[]>> = {
   polloi: [
     ["packages/polloi/src/reactor/connection.ts", "Connection"],

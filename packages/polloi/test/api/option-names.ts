@@ -1,4 +1,4 @@
-/** Options and handlers by names that do not exist: what is a misspelling, and what is not. */
+/** Unknown names of options and handlers: which are rejected, and which are not. */
 import assert from "node:assert/strict";
 import type { Suite } from "../../../../test/support/suite.ts";
 import { files, serve } from "../../src/http/index.ts";
@@ -11,10 +11,10 @@ import * as echo from "../pool/echo-worker.ts";
 const LOCAL = { host: "127.0.0.1", port: 0 };
 const ECHO: URL = new URL("../pool/echo-worker.js", import.meta.url);
 
-/** Plain JavaScript passes anything. */
+/** A call as in plain JavaScript, with any argument. */
 type Plain = (options: object) => unknown;
 
-/** Calls with one name that is wrong, and the message. */
+/** Calls with one wrong name, and the message. */
 const MISSPELT: readonly (readonly [run: () => unknown, message: string])[] = [
   [
     () => (listen as Plain)({ ...LOCAL, dta() {} }),
@@ -92,7 +92,7 @@ const MISSPELT: readonly (readonly [run: () => unknown, message: string])[] = [
   ],
 ];
 
-/** A handler object of a class, with state that is its own. */
+/** A handler object of a class, with private state. */
 class Counting {
   static received = 0;
   #bytes = 0;
@@ -108,7 +108,7 @@ class Counting {
   }
 }
 
-/** Sends three bytes to what listens, and waits until they are back. */
+/** Sends three bytes to an echo server, and waits until they are echoed. */
 async function echoed(port: number): Promise<void> {
   using socket = await createConnection({ host: "127.0.0.1", port });
   socket.sendAll("abc");
@@ -127,7 +127,7 @@ export function optionNamesConformance(): Suite {
     title: "names of options",
     cases: [
       ...MISSPELT.map(([run, message]) => ({
-        name: `what does not exist is refused: ${message}`,
+        name: `an unknown name is rejected: ${message}`,
         async run() {
           await assert.rejects(async () => run(), {
             name: "TypeError",
@@ -137,7 +137,7 @@ export function optionNamesConformance(): Suite {
         },
       })),
       {
-        name: "a name that is like none is refused with all that there are",
+        name: "a name that is similar to none is rejected, with a list of all names",
         run() {
           assert.throws(() => (listen as Plain)({ ...LOCAL, xyzzy: 1 }), {
             code: "ERR_INVALID_OPTION",
@@ -147,7 +147,7 @@ export function optionNamesConformance(): Suite {
         },
       },
       {
-        name: "an option of one function is none of another",
+        name: "an option of one function is unknown to another",
         run() {
           using reactor = new Reactor({ engine: "epoll" });
           assert.throws(
@@ -161,7 +161,7 @@ export function optionNamesConformance(): Suite {
         },
       },
       {
-        name: "a name that all objects have is no option",
+        name: "a name that all objects have is not an option",
         run() {
           for (const name of ["constructor", "toString", "hasOwnProperty", "__proto__"]) {
             const options = Object.defineProperty({ ...LOCAL }, name, {
@@ -175,7 +175,7 @@ export function optionNamesConformance(): Suite {
         },
       },
       {
-        name: "what is undefined counts as left out, whatever its name",
+        name: "an undefined value counts as left out, under any name",
         run() {
           (listen as (options: object) => { close(): void })({
             ...LOCAL,
@@ -187,7 +187,7 @@ export function optionNamesConformance(): Suite {
         },
       },
       {
-        name: "symbols, what is not enumerable and what is inherited are the program's own",
+        name: "symbols, non-enumerable and inherited properties are not checked",
         run() {
           const options = Object.assign(Object.create({ inherited: 1 }), LOCAL, {
             [Symbol("s")]: 1,
@@ -210,7 +210,7 @@ export function optionNamesConformance(): Suite {
         },
       },
       {
-        name: "state in a property of a handler object is refused",
+        name: "state in a property of a handler object is rejected",
         run() {
           const handlers = Object.assign(new Counting(), LOCAL, { connections: 0 });
           assert.throws(() => listen(handlers), {

@@ -1,4 +1,4 @@
-/** What holds something of the kernel's prints as one line, and becomes small JSON. */
+/** An object that holds a kernel resource is printed as one line, and as short JSON. */
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
@@ -29,15 +29,15 @@ interface Inspecting {
   readonly Deno?: { inspect(value: unknown): string };
 }
 const { Bun, Deno } = globalThis as Inspecting;
-/** As `console.log` of this runtime prints a value. */
+/** Formats a value as `console.log` of this runtime does. */
 const print = (value: unknown): string => (Bun ?? Deno)?.inspect(value) ?? inspect(value);
 
-/** The line and the JSON of `it`, which say the same. */
+/** Returns the line that prints `it`, after checking that its JSON has the same fields. */
 function printed(it: object): string {
   const line = print(it);
   assert.ok(!line.includes("\n") && line.length < 250, line);
   assert.equal(inspect(it), line);
-  assert.ok(print([it]).includes(line), "within something else it prints otherwise");
+  assert.ok(print([it]).includes(line), "it is printed differently within another object");
   const json = JSON.parse(JSON.stringify(it)) as Record<string, unknown>;
   const fields = Object.entries(json).filter(([key]) => key !== "type");
   const text = fields.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ");
@@ -96,7 +96,7 @@ export function printingConformance(withRing: boolean): Suite {
         },
       },
       {
-        name: "what waits: epoll, poll, a waker, selectors, their keys and batches",
+        name: "epoll, poll, a waker, selectors, their keys and batches",
         run() {
           using epoll = new Epoll();
           assert.equal(printed(epoll), `Epoll { fd: ${epoll.fileno()}, state: "open" }`);
@@ -124,7 +124,7 @@ export function printingConformance(withRing: boolean): Suite {
         },
       },
       {
-        name: "a reactor, and what it has open",
+        name: "a reactor and its connections, listeners, timers and watches",
         async run() {
           using reactor = new Reactor({ engine: "epoll" });
           const hosted = 'Reactor { engine: "epoll", trigger: "edge", state: "hosted" }';

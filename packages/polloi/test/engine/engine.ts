@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  assertRoom,
+  assertFreeDescriptors,
   type Descriptor,
   descriptors,
   kernelWith,
@@ -90,7 +90,7 @@ class Recording implements Completions {
 /** An engine under test, its reports, and mapped memory to send from. */
 interface Bench {
   readonly engine: Engine;
-  readonly told: Recording;
+  readonly recorded: Recording;
   readonly opened: Opened;
   readonly memory: Arena;
   /** Turns until the reports satisfy `condition`. */
@@ -113,28 +113,28 @@ export function engineConformance(
   const using =
     (body: (bench: Bench) => void, faulty: Kernel = kernel) =>
     (): void => {
-      const told = new Recording();
-      const engine = make(faulty, told);
+      const recorded = new Recording();
+      const engine = make(faulty, recorded);
       const opened = new Opened();
       const memory = arenas.map(8 * 1024 * 1024);
       const bench: Bench = {
         engine,
-        told,
+        recorded,
         opened,
         memory,
         until: (condition) => {
           for (let turns = 0; !condition(); turns++) {
             assert.ok(
               turns < 2000,
-              `${name}: not after ${turns} turns; told ${told.all.slice(-9)}`,
+              `${name}: not after ${turns} turns; recorded ${recorded.all.slice(-9)}`,
             );
             engine.turn(1);
           }
         },
         quiet: () => {
-          const before = told.all.length;
+          const before = recorded.all.length;
           for (let i = 0; i < 5; i++) engine.turn(0);
-          return told.all.slice(before);
+          return recorded.all.slice(before);
         },
       };
       try {
@@ -143,7 +143,7 @@ export function engineConformance(
       } finally {
         engine.dispose();
         opened[Symbol.dispose]();
-        for (const fd of told.fds) libc.close(fd);
+        for (const fd of recorded.fds) libc.close(fd);
         arenas.release(memory);
       }
     };
@@ -179,17 +179,17 @@ export function engineConformance(
     cases: [
       {
         name: "a turn without events reports nothing, and waits for its whole timeout",
-        run: using(({ engine, told }) => {
+        run: using(({ engine, recorded }) => {
           const begun = performance.now();
           assert.equal(engine.turn(0), 0);
           assert.equal(engine.turn(5), 0);
           assert.ok(performance.now() - begun >= 5);
-          assert.deepEqual(told.all, []);
+          assert.deepEqual(recorded.all, []);
         }),
       },
       {
         name: "listen accepts non-blocking, close-on-exec descriptors until it is closed",
-        run: using(({ engine, told, opened, until, quiet }) => {
+        run: using(({ engine, recorded, opened, until, quiet }) => {
           const server = opened.own(
             createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
           );
@@ -202,22 +202,22 @@ export function engineConformance(
           const address = socketAddress(fd);
           connect();
           connect();
-          until(() => told.fds.length === 2);
-          assert.ok((libc.fcntl(told.fds[0] as number, 3, 0) & 0o4000) !== 0);
-          assert.equal(libc.fcntl(told.fds[0] as number, 1, 0), 1);
+          until(() => recorded.fds.length === 2);
+          assert.ok((libc.fcntl(recorded.fds[0] as number, 3, 0) & 0o4000) !== 0);
+          assert.equal(libc.fcntl(recorded.fds[0] as number, 1, 0), 1);
           assert.ok(engine.setAccepting(0, false) >= 0);
           connect();
           assert.deepEqual(quiet(), []);
           assert.ok(engine.setAccepting(0, true) >= 0);
-          until(() => told.fds.length === 3);
+          until(() => recorded.fds.length === 3);
           engine.close(0);
-          assert.equal(told.all.at(-1), "released 0");
+          assert.equal(recorded.all.at(-1), "released 0");
           assert.equal(libc.fcntl(fd, 1, 0), -ERRNO.EBADF);
         }),
       },
       {
         name: "a listener paused within accepted accepts no more",
-        run: using(({ engine, told, opened, until, quiet }) => {
+        run: using(({ engine, recorded, opened, until, quiet }) => {
           const server = opened.own(
             createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
           );
@@ -225,15 +225,15 @@ export function engineConformance(
           for (let i = 0; i < 4; i++) {
             opened.own(new Socket(AF_INET, SOCK_STREAM)).connect(server.localAddress());
           }
-          told.on = () => engine.setAccepting(0, false);
-          until(() => told.fds.length === 1);
+          recorded.on = () => engine.setAccepting(0, false);
+          until(() => recorded.fds.length === 1);
           assert.deepEqual(quiet(), []);
           engine.forget(0);
         }),
       },
       {
         name: "a lack of descriptors is reported, and does not stop the turn",
-        run: using(({ engine, told, opened, until }) => {
+        run: using(({ engine, recorded, opened, until }) => {
           const server = opened.own(
             createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
           );
@@ -243,39 +243,39 @@ export function engineConformance(
           const restore = leaveNoDescriptors();
           try {
             engine.listen(0, server.fileno());
-            until(() => told.all.length > 0);
-            assert.equal(told.all[0], `acceptFailed 0 ${ERRNO.EMFILE}`);
+            until(() => recorded.all.length > 0);
+            assert.equal(recorded.all[0], `acceptFailed 0 ${ERRNO.EMFILE}`);
             engine.setAccepting(0, false);
           } finally {
             restore();
           }
           engine.setAccepting(0, true);
-          until(() => told.fds.length === 1);
+          until(() => recorded.fds.length === 1);
           engine.forget(0);
         }),
       },
       {
         name: "connect reports success or failure; open makes a stream in the same slot",
-        run: using(({ engine, told, opened, until }) => {
+        run: using(({ engine, recorded, opened, until }) => {
           const server = opened.own(createServer({ host: "127.0.0.1", port: 0 }));
           const address = server.localAddress();
           const good = opened.own(new Socket(AF_INET, SOCK_STREAM));
           good.setBlocking(false);
           good.connectEx(address);
           assert.ok(engine.connect(3, good.fileno()) >= 0);
-          until(() => told.all.length > 0);
-          assert.deepEqual(told.all, ["connected 3 0"]);
+          until(() => recorded.all.length > 0);
+          assert.deepEqual(recorded.all, ["connected 3 0"]);
           assert.ok(engine.open(3, good.fileno()) >= 0);
           const peer = server.accept()?.socket as Socket;
           opened.own(peer);
           peer.send("hello");
-          until(() => told.bytes === "hello");
+          until(() => recorded.bytes === "hello");
           server.close();
           const bad = opened.own(new Socket(AF_INET, SOCK_STREAM));
           bad.setBlocking(false);
           bad.connectEx(address);
           engine.connect(4, bad.fileno());
-          until(() => told.all.at(-1) === `connected 4 ${ERRNO.ECONNREFUSED}`);
+          until(() => recorded.all.at(-1) === `connected 4 ${ERRNO.ECONNREFUSED}`);
           engine.forget(3);
           engine.forget(4);
         }),
@@ -283,13 +283,13 @@ export function engineConformance(
       {
         name: "bytes that arrived before open are received, and then the end, once",
         run: using((bench) => {
-          const { engine, told, opened, until, quiet } = bench;
+          const { engine, recorded, opened, until, quiet } = bench;
           const [mine, theirs] = opened.pair();
           theirs.write(3);
           theirs.close();
           assert.ok(engine.open(0, mine.fileno()) >= 0);
-          until(() => told.all.length >= 2);
-          assert.deepEqual(told.all, ["received 0 3", "received 0 0"]);
+          until(() => recorded.all.length >= 2);
+          assert.deepEqual(recorded.all, ["received 0 3", "received 0 0"]);
           assert.deepEqual(quiet(), []);
           engine.forget(0);
         }),
@@ -297,20 +297,20 @@ export function engineConformance(
       {
         name: "an end that comes right behind bytes is not lost",
         run: using((bench) => {
-          const { told, until } = bench;
+          const { recorded, until } = bench;
           const [theirs] = tcp(bench);
           bench.engine.turn(0);
           theirs.send("last words");
           theirs.shutdown(1);
-          until(() => told.all.at(-1) === "received 0 0");
-          assert.equal(told.bytes, "last words");
+          until(() => recorded.all.at(-1) === "received 0 0");
+          assert.equal(recorded.bytes, "last words");
           bench.engine.forget(0);
         }),
       },
       {
         name: "bytes beyond the share of a turn are received later, and are announced as pending",
         run: using((bench) => {
-          const { engine, told, memory } = bench;
+          const { engine, recorded, memory } = bench;
           const [theirs, mine] = tcp(bench);
           engine.turn(0);
           // All bytes have arrived before the first turn.
@@ -322,7 +322,7 @@ export function engineConformance(
           let length = 0;
           let announced = true;
           const count = () =>
-            told.all.reduce((sum, line) => sum + Number(line.split(" ")[2] ?? 0), 0);
+            recorded.all.reduce((sum, line) => sum + Number(line.split(" ")[2] ?? 0), 0);
           for (; length < sent; length = count()) {
             assert.ok(++turns < 1000, `${length} of ${sent} bytes`);
             // A turn announces the bytes that it leaves, or the descriptor is readable. TCP may hold bytes at the
@@ -330,9 +330,9 @@ export function engineConformance(
             const seen = () => announced || readable(engine.fileno());
             if (!seen() && queued(mine, memory) > 0)
               assert.ok(seen(), `${length} of ${sent} bytes`);
-            const before = told.pendings;
+            const before = recorded.pendings;
             engine.turn(1);
-            announced = told.pendings > before;
+            announced = recorded.pendings > before;
           }
           assert.equal(length, sent);
           engine.forget(0);
@@ -341,7 +341,7 @@ export function engineConformance(
       {
         name: "a paused stream reports nothing; a resumed one receives the bytes that arrived meanwhile",
         run: using((bench) => {
-          const { engine, told, until, quiet } = bench;
+          const { engine, recorded, until, quiet } = bench;
           const [, theirs] = stream(bench);
           assert.ok(engine.setReceiving(0, false) >= 0);
           theirs.write(7);
@@ -349,28 +349,28 @@ export function engineConformance(
           theirs.write(2);
           assert.deepEqual(quiet(), []);
           assert.ok(engine.setReceiving(0, true) >= 0);
-          until(() => told.bytes.length === 9);
-          assert.ok(told.all.every((line) => line.startsWith("received 0 ")));
+          until(() => recorded.bytes.length === 9);
+          assert.ok(recorded.all.every((line) => line.startsWith("received 0 ")));
           engine.forget(0);
         }),
       },
       {
         name: "a stream paused within received keeps the rest, and does not spin when the peer hangs up",
         run: using((bench) => {
-          const { engine, told, until, quiet } = bench;
+          const { engine, recorded, until, quiet } = bench;
           const [theirs] = tcp(bench);
-          told.on = (event) => {
+          recorded.on = (event) => {
             if (event === "received") engine.setReceiving(0, false);
           };
           theirs.send("one");
-          until(() => told.bytes === "one");
+          until(() => recorded.bytes === "one");
           theirs.send("two");
           theirs.shutdown(1);
           assert.deepEqual(quiet(), []);
           engine.setReceiving(0, true);
-          until(() => told.bytes === "onetwo");
+          until(() => recorded.bytes === "onetwo");
           engine.setReceiving(0, true);
-          until(() => told.all.at(-1) === "received 0 0");
+          until(() => recorded.all.at(-1) === "received 0 0");
           assert.deepEqual(quiet(), []);
           engine.forget(0);
         }),
@@ -379,8 +379,8 @@ export function engineConformance(
         name: "a reset is reported as failed, receiving or paused",
         run: using((bench) => {
           for (const receiving of [true, false]) {
-            const { engine, told, until } = bench;
-            told.all.length = 0;
+            const { engine, recorded, until } = bench;
+            recorded.all.length = 0;
             const [theirs] = tcp(bench);
             engine.setReceiving(0, receiving);
             engine.turn(0);
@@ -388,8 +388,8 @@ export function engineConformance(
             theirs.close();
             // select does not report a descriptor with an empty interest.
             if (!receiving && !hangup) engine.setReceiving(0, true);
-            until(() => told.all.length > 0);
-            assert.deepEqual(told.all, [`failed 0 ${ERRNO.ECONNRESET} recv`]);
+            until(() => recorded.all.length > 0);
+            assert.deepEqual(recorded.all, [`failed 0 ${ERRNO.ECONNRESET} recv`]);
             engine.forget(0);
           }
         }),
@@ -398,7 +398,7 @@ export function engineConformance(
         name: "a reset that follows the peer's end is reported, though the stream is paused",
         skip: hangup ? undefined : "select reports no reset of a stream that is paused",
         run: using((bench) => {
-          const { engine, told, until, quiet } = bench;
+          const { engine, recorded, until, quiet } = bench;
           const [theirs] = tcp(bench);
           engine.turn(0);
           engine.setReceiving(0, false);
@@ -407,16 +407,16 @@ export function engineConformance(
           assert.deepEqual(quiet(), []);
           theirs.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
           theirs.close();
-          until(() => told.all.length > 0);
+          until(() => recorded.all.length > 0);
           // Linux reports a reset after the end in this way.
-          assert.deepEqual(told.all, [`failed 0 ${ERRNO.EPIPE} recv`]);
+          assert.deepEqual(recorded.all, [`failed 0 ${ERRNO.EPIPE} recv`]);
           engine.forget(0);
         }),
       },
       {
         name: "send takes as much as it can; the rest is in flight until sent has reported all of it",
         run: using((bench) => {
-          const { engine, told, memory, until } = bench;
+          const { engine, recorded, memory, until } = bench;
           const [theirs] = tcp(bench);
           memory.u8.fill(120);
           const result = engine.send(0, memory.address, memory.byteLength, 0);
@@ -429,19 +429,19 @@ export function engineConformance(
             return read === memory.byteLength;
           });
           engine.turn(0);
-          const sent = told.all.map((line) => Number(line.split(" ")[2]));
+          const sent = recorded.all.map((line) => Number(line.split(" ")[2]));
           assert.equal(
             sent.reduce((sum, length) => sum + length, taken),
             memory.byteLength,
           );
-          assert.ok(told.all.every((line) => line.startsWith("sent 0 ")));
+          assert.ok(recorded.all.every((line) => line.startsWith("sent 0 ")));
           engine.forget(0);
         }),
       },
       {
         name: "a file is sent as far as the socket takes it, and returned reports when it may continue",
         run: using((bench) => {
-          const { engine, told, opened, until, quiet } = bench;
+          const { engine, recorded, opened, until, quiet } = bench;
           const [theirs] = tcp(bench);
           const file = opened.file().fileno();
           const length = 12 * 1024 * 1024;
@@ -453,7 +453,7 @@ export function engineConformance(
             taken += sent;
             if (taken < length) waits++;
           };
-          told.on = (event) => {
+          recorded.on = (event) => {
             assert.equal(event, "returned");
             go();
           };
@@ -468,38 +468,38 @@ export function engineConformance(
             return read === length;
           });
           assert.equal(taken, length);
-          assert.equal(told.all.length, waits);
+          assert.equal(recorded.all.length, waits);
           assert.deepEqual(quiet(), []);
-          told.on = () => {};
+          recorded.on = () => {};
           engine.forget(0);
         }),
       },
       {
         name: "a stream that is closed in the middle of a file gets no more reports, nor does the next in its slot",
         run: using((bench) => {
-          const { engine, told, opened, until, quiet } = bench;
+          const { engine, recorded, opened, until, quiet } = bench;
           const file = opened.file().fileno();
           for (const full of [true, false]) {
             const [theirs] = tcp(bench);
             engine.turn(0);
             const length = 64 * 1024 * 1024;
             // More than the socket takes, or more than the share of a turn.
-            told.on = (event) => {
+            recorded.on = (event) => {
               if (event === "returned") engine.sendFile(0, file, 0, length);
             };
             assert.ok(engine.sendFile(0, file, 0, length) < length);
             if (full) until(() => quiet().length === 0);
-            told.on = () => {};
-            told.all.length = 0;
+            recorded.on = () => {};
+            recorded.all.length = 0;
             engine.forget(0);
-            assert.deepEqual(told.all.splice(0), ["released 0"]);
+            assert.deepEqual(recorded.all.splice(0), ["released 0"]);
             const [mine, other] = opened.pair();
             assert.ok(engine.open(0, mine.fileno()) >= 0);
             theirs.close();
             assert.deepEqual(quiet(), []);
             other.write(3);
-            until(() => told.all.length > 0);
-            assert.deepEqual(told.all, ["received 0 3"]);
+            until(() => recorded.all.length > 0);
+            assert.deepEqual(recorded.all, ["received 0 3"]);
             engine.forget(0);
             engine.turn(0);
           }
@@ -522,14 +522,14 @@ export function engineConformance(
       {
         name: "lent bytes that are not sent at once return to the owner; SEND_MORE loses nothing",
         run: using((bench) => {
-          const { engine, told, until, quiet } = bench;
+          const { engine, recorded, until, quiet } = bench;
           const [theirs] = tcp(bench);
           const chunk = new Uint8Array(60_000).fill(120);
           let returned = 0;
           let echoed = 0;
           let inFlight = 0;
           // Sends back from the receive buffer until the socket is full, because the peer does not read.
-          told.onReceived = (arena, offset, length) => {
+          recorded.onReceived = (arena, offset, length) => {
             engine.setReceiving(0, false);
             const flags = echoed === 0 ? SEND_LENT | SEND_MORE : SEND_LENT;
             const result = engine.send(0, arena.address + offset, length, flags);
@@ -538,7 +538,7 @@ export function engineConformance(
             else engine.setReceiving(0, true);
             if (result !== IN_FLIGHT) echoed += result;
           };
-          told.on = (event, _slot, detail) => {
+          recorded.on = (event, _slot, detail) => {
             if (event === "sent") {
               echoed += detail as number;
               inFlight -= detail as number;
@@ -551,8 +551,8 @@ export function engineConformance(
             return returned > 0;
           });
           assert.equal(returned, 1);
-          assert.ok(told.all.every((line) => !line.startsWith("failed")));
-          const before = told.all.length;
+          assert.ok(recorded.all.every((line) => !line.startsWith("failed")));
+          const before = recorded.all.length;
           const buffer = new Uint8Array(1 << 20);
           let read = 0;
           until(() => {
@@ -560,7 +560,7 @@ export function engineConformance(
             return read === echoed;
           });
           quiet();
-          assert.ok(!told.all.slice(before).some((line) => line.startsWith("sent")));
+          assert.ok(!recorded.all.slice(before).some((line) => line.startsWith("sent")));
           assert.equal(theirs.recvInto(buffer), null);
           engine.forget(0);
         }),
@@ -568,12 +568,12 @@ export function engineConformance(
       {
         name: "a send to a peer that is gone fails with its errno",
         run: using((bench) => {
-          const { engine, told, memory, until } = bench;
+          const { engine, recorded, memory, until } = bench;
           const [, theirs] = stream(bench);
           theirs.close();
           const result = engine.send(0, memory.address, 1, 0);
           if (result === IN_FLIGHT) {
-            until(() => told.all.some((line) => line === `failed 0 ${ERRNO.EPIPE} send`));
+            until(() => recorded.all.some((line) => line === `failed 0 ${ERRNO.EPIPE} send`));
           } else {
             assert.equal(result, -ERRNO.EPIPE);
           }
@@ -588,7 +588,7 @@ export function engineConformance(
             let left = went;
             const faulty = failingSends(() => (left-- > 0 ? 0 : ERRNO.EIO));
             const body = (bench: Bench): void => {
-              const { engine, told, memory, until, quiet } = bench;
+              const { engine, recorded, memory, until, quiet } = bench;
               const [theirs, mine] = tcp(bench);
               let result = 0;
               for (let i = 0; i <= 6 && (result >= 0 || result === IN_FLIGHT); i++) {
@@ -596,12 +596,12 @@ export function engineConformance(
                 result = engine.send(0, memory.address + i * each, each, flags);
               }
               if (result === IN_FLIGHT) {
-                until(() => told.all.some((line) => line === `failed 0 ${ERRNO.EIO} send`));
-                assert.equal(told.all.filter((line) => line === `sent 0 ${each}`).length, went);
-                assert.equal(told.all.length, went + 1);
+                until(() => recorded.all.some((line) => line === `failed 0 ${ERRNO.EIO} send`));
+                assert.equal(recorded.all.filter((line) => line === `sent 0 ${each}`).length, went);
+                assert.equal(recorded.all.length, went + 1);
               } else {
                 assert.equal(result, -ERRNO.EIO);
-                assert.deepEqual(told.all, []);
+                assert.deepEqual(recorded.all, []);
               }
               assert.deepEqual(quiet(), []);
               mine.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
@@ -632,15 +632,15 @@ export function engineConformance(
       },
       {
         name: "watch reports readiness, modify changes the interest, forget ends the watch and leaves the descriptor open",
-        run: using(({ engine, told, opened, until, quiet }) => {
+        run: using(({ engine, recorded, opened, until, quiet }) => {
           const counter = opened.counter(0);
           assert.ok(engine.watch(5, counter.fileno(), POLLIN) >= 0);
           assert.deepEqual(quiet(), []);
           assert.ok(engine.modify(5, POLLOUT) >= 0);
-          until(() => told.all.length > 0);
-          assert.equal(told.all[0], `ready 5 ${POLLOUT}`);
+          until(() => recorded.all.length > 0);
+          assert.equal(recorded.all[0], `ready 5 ${POLLOUT}`);
           engine.forget(5);
-          assert.equal(told.all.at(-1), "released 5");
+          assert.equal(recorded.all.at(-1), "released 5");
           assert.deepEqual(quiet(), []);
           assert.equal(libc.fcntl(counter.fileno(), 1, 0), 1);
         }),
@@ -673,7 +673,7 @@ export function engineConformance(
             ppoll: counted(libc.ppoll),
             pselect: counted(libc.pselect),
           });
-          using(({ engine, told, opened, quiet }) => {
+          using(({ engine, recorded, opened, quiet }) => {
             const [a, b] = opened.pair();
             a.fill();
             libc.shutdown(b.fileno(), SHUT_WR);
@@ -685,11 +685,11 @@ export function engineConformance(
             b.drain();
             for (let i = 0; i < 3; i++) {
               engine.turn(1000);
-              assert.deepEqual(told.all.splice(0), [`ready 0 ${POLLOUT}`]);
+              assert.deepEqual(recorded.all.splice(0), [`ready 0 ${POLLOUT}`]);
             }
             a.fill();
             engine.turn(0);
-            told.all.length = 0;
+            recorded.all.length = 0;
             assert.deepEqual(quiet(), []);
             engine.forget(0);
           }, counting)();
@@ -721,7 +721,7 @@ export function engineConformance(
               epoll_create1: (...args) => failsIn(ERRNO.EMFILE) || libc.epoll_create1(...args),
               epoll_ctl: (...args) => failsIn(ERRNO.ENOSPC) || libc.epoll_ctl(...args),
             });
-            using(({ engine, opened, told }) => {
+            using(({ engine, opened, recorded }) => {
               const counters = [0, 1, 2].map((slot) => {
                 const counter = opened.counter(0);
                 assert.ok(engine.watch(slot, counter.fileno(), POLLIN) >= 0);
@@ -750,7 +750,7 @@ export function engineConformance(
                 countUp(counter.fileno());
                 assert.ok(readable(fd), `call ${failing}: slot ${slot} is not shown`);
                 engine.turn(0);
-                assert.equal(told.all.at(-1), `ready ${slot} ${POLLIN}`);
+                assert.equal(recorded.all.at(-1), `ready ${slot} ${POLLIN}`);
                 counter.read(8);
                 for (let turns = 0; readable(fd) && turns < 10; turns++) engine.turn(0);
               }
@@ -762,9 +762,9 @@ export function engineConformance(
               if (result === -ERRNO.EMFILE || result === -ERRNO.ENOSPC)
                 engine.watch(3, file, POLLIN);
               if (!name.includes("epoll")) {
-                const pendings = told.pendings;
+                const pendings = recorded.pendings;
                 assert.ok(engine.turn(0) > 0);
-                assert.ok(readable(fd) || told.pendings > pendings, "the file is not shown");
+                assert.ok(readable(fd) || recorded.pendings > pendings, "the file is not shown");
               }
               for (const slot of [0, 1, 2, 3]) engine.forget(slot);
             }, faulty)();
@@ -773,26 +773,26 @@ export function engineConformance(
       },
       {
         name: "slots closed within a turn get no more reports, and are released at its end",
-        run: using(({ engine, told, opened }) => {
+        run: using(({ engine, recorded, opened }) => {
           const pairs = Array.from({ length: 5 }, () => opened.pair());
           pairs.forEach(([mine], slot) => void engine.open(slot, mine.dup().fileno()));
           for (const [, theirs] of pairs) theirs.write(1);
-          told.on = (event, at) => {
+          recorded.on = (event, at) => {
             if (event !== "received") return;
-            assert.ok(!told.all.some((line) => line.startsWith("released")));
+            assert.ok(!recorded.all.some((line) => line.startsWith("released")));
             for (let slot = 0; slot < 5; slot++) if (slot !== at) engine.close(slot);
           };
           engine.turn(100);
-          assert.equal(told.all.filter((line) => line.startsWith("received")).length, 1);
-          assert.equal(told.all.filter((line) => line.startsWith("released")).length, 4);
-          assert.ok(told.all[0]?.startsWith("received"));
+          assert.equal(recorded.all.filter((line) => line.startsWith("received")).length, 1);
+          assert.equal(recorded.all.filter((line) => line.startsWith("released")).length, 4);
+          assert.ok(recorded.all[0]?.startsWith("received"));
           for (let slot = 0; slot < 5; slot++) engine.close(slot);
         }),
       },
       {
         name: "thousands of slots are used in any order",
-        run: using(({ engine, told, opened, until }) => {
-          if (engine.name === "select") assertRoom(200, FD_SETSIZE - 1);
+        run: using(({ engine, recorded, opened, until }) => {
+          if (engine.name === "select") assertFreeDescriptors(200, FD_SETSIZE - 1);
           const slots = Array.from({ length: 200 }, (_, i) => (i * 37) % 200);
           const counters = slots.map((slot) => {
             const counter = opened.counter(0);
@@ -803,17 +803,17 @@ export function engineConformance(
             kernel.scratch.setWord(0, 1);
             libc.write(counter.fileno(), kernel.scratch.address, 8);
           }
-          until(() => new Set(told.all).size === 200);
+          until(() => new Set(recorded.all).size === 200);
           for (const slot of slots) engine.forget(slot);
-          told.all.length = 0;
+          recorded.all.length = 0;
           engine.turn(0);
-          assert.deepEqual(told.all, []);
+          assert.deepEqual(recorded.all, []);
         }),
       },
       {
         name: "fileno is readable if and only if a turn would report something",
         run: using((bench) => {
-          const { engine, opened, told } = bench;
+          const { engine, opened, recorded } = bench;
           const [, early] = stream(bench);
           assert.ok(engine.fileno() >= 0);
           engine.turn(0);
@@ -823,7 +823,7 @@ export function engineConformance(
           early.write(1);
           assert.equal(readable(engine.fileno()), true);
           engine.turn(0);
-          assert.equal(told.all.at(-1), "received 0 1");
+          assert.equal(recorded.all.at(-1), "received 0 1");
           assert.equal(readable(engine.fileno()), false);
           engine.setReceiving(0, false);
           early.close();

@@ -187,7 +187,7 @@ describe("files", limits, () => {
       turn(0);`;
     writeFileSync(join(root, "dir", "secret.txt"), "harmless");
     await using turner = new Program(process.execPath, ["-e", turn, root, join(top, "outside")]);
-    await turner.says(/turning/);
+    await turner.waitFor(/turning/);
     const seen = new Set<string>();
     for (let i = 0; i < 300; i++) {
       const { status, body } = await ask(at.server.port, "/turning/secret.txt");

@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { held, Untouched } from "../../../../test/support/descriptors.ts";
+import { openDescriptors, Untouched } from "../../../../test/support/descriptors.ts";
 import type { Case, Extent, Suite } from "../../../../test/support/suite.ts";
 import type { SysError } from "../../src/base/sys-error.ts";
 import { whyNoUring } from "../../src/engine/try-uring.ts";
@@ -366,7 +366,7 @@ function stoppedCase(name: string): Case {
     name: `${name}: stop waits for a slow reader, destroys the connection of one that never reads, and leaves nothing open`,
     run: async () => {
       for (const reads of [true, false]) {
-        const before = held();
+        const before = openDescriptors();
         await using test = await TestServer.start(lean(name));
         const client = test.client().send("much");
         await until("some has come", () => client.length > 0);
@@ -387,7 +387,7 @@ function stoppedCase(name: string): Case {
         assert.deepEqual([test.server.children, childrenOf()], [[], []]);
         const { port } = test.server;
         assert.equal(port, -1);
-        await until("nothing is left open", () => held() <= before);
+        await until("nothing is left open", () => openDescriptors() <= before);
       }
     },
   };
@@ -418,7 +418,7 @@ function spinningCase(name: string): Case {
   return {
     name: `${name}: stop ends a handler in an endless loop, and idle children at once`,
     run: async () => {
-      const before = held();
+      const before = openDescriptors();
       let spins = false;
       const received = (_: string, bytes: Uint8Array): void => {
         spins ||= Buffer.from(bytes).toString() === "spin";
@@ -442,7 +442,7 @@ function spinningCase(name: string): Case {
       // Deno cannot terminate a thread in a loop. The numbers of its descriptors must not be reused meanwhile.
       using others = new Untouched();
       Atomics.store(new Uint8Array(over), 0, 1);
-      await until("nothing is left open", () => held() - others.held <= before);
+      await until("nothing is left open", () => openDescriptors() - others.count <= before);
       assert.ok(others.untouched, "a thread went on with descriptors that are not its own");
     },
   };
@@ -512,7 +512,7 @@ function ownServerCase(model: "prefork" | "event"): Case {
   return {
     name: `${model}: a server set up by startOn is counted, may await, posts messages, and is stopped gracefully`,
     run: async () => {
-      const before = held();
+      const before = openDescriptors();
       const posted: unknown[] = [];
       await using test = await TestServer.start({
         model,
@@ -533,7 +533,7 @@ function ownServerCase(model: "prefork" | "event"): Case {
       const { connections, open, exits } = test.server.counts;
       assert.deepEqual([connections, open, exits, childrenOf()], [1, 0, 0, []]);
       assert.deepEqual(posted, [{ said: "slow" }, { ended: true }]);
-      await until("nothing is left open", () => held() <= before);
+      await until("nothing is left open", () => openDescriptors() <= before);
     },
   };
 }
@@ -542,9 +542,9 @@ function refusedCases(): Case[] {
   const module = new URL("./command-handlers.js", import.meta.url);
   const listen = { host: "127.0.0.1", port: 0 };
   const refused = async (options: object): Promise<Error & { code?: string }> => {
-    const before = held();
+    const before = openDescriptors();
     const error = await rejection(serveModel({ module, listen, ...options } as never));
-    await until("nothing is left open", () => held() <= before);
+    await until("nothing is left open", () => openDescriptors() <= before);
     assert.deepEqual(childrenOf(), []);
     return error;
   };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import {
-  allowDescriptors,
-  held,
   kernelWith,
+  openDescriptors,
+  raiseDescriptorLimit,
   Untouched,
 } from "../../../../test/support/descriptors.ts";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../../../../test/support/suite.ts";
@@ -106,7 +106,7 @@ function servingCases(): Case[] {
     },
     {
       name: `${CONNECTIONS} connections are spread over two workers by at most 1.3 to 1`,
-      skip: allowDescriptors(3 * CONNECTIONS),
+      skip: raiseDescriptorLimit(3 * CONNECTIONS),
       run: async () => {
         await using pool = await TestPool.start({ module: module("echo-worker"), data: undefined });
         const clients = Array.from({ length: CONNECTIONS }, () => pool.client());
@@ -274,9 +274,9 @@ function exitCases(extent: Extent): Case[] {
         };
         // After the first exit the runtime may keep something open.
         await exitBy("throw");
-        const before = held();
+        const before = openDescriptors();
         for (const [command] of EXITS) await exitBy(command);
-        await until("as before", () => held() <= before);
+        await until("as before", () => openDescriptors() <= before);
       },
     },
   ];
@@ -411,7 +411,7 @@ function stoppingCases(): Case[] {
           [30, undefined],
           [60_000, 0],
         ] as const) {
-          const before = held();
+          const before = openDescriptors();
           await using pool = await TestPool.start({ workers: 1 });
           const deaf = pool.client();
           deaf.pause();
@@ -422,7 +422,7 @@ function stoppingCases(): Case[] {
           await stopped;
           await pool.pool.finished;
           deaf.destroy();
-          await until("nothing is left open", () => held() <= before);
+          await until("nothing is left open", () => openDescriptors() <= before);
         }
       },
     },
@@ -505,7 +505,7 @@ function stoppingCases(): Case[] {
           await using first = await TestPool.start({ workers: 1 });
           await first.client().ask("who");
         }
-        const before = held();
+        const before = openDescriptors();
         const over = new SharedArrayBuffer(1);
         await using pool = await TestPool.start({ workers: 1, data: { over } });
         pool.client().send("spin");
@@ -516,7 +516,7 @@ function stoppingCases(): Case[] {
         // Deno cannot terminate it. The numbers of its descriptors must not be reused meanwhile.
         using others = new Untouched();
         Atomics.store(new Uint8Array(over), 0, 1);
-        await until("nothing is left open", () => held() - others.held <= before);
+        await until("nothing is left open", () => openDescriptors() - others.count <= before);
         assert.ok(others.untouched, "a thread went on with descriptors that are not its own");
       },
     },
@@ -541,9 +541,9 @@ function stoppingCases(): Case[] {
           assert.equal(await pool.client().ask("hello"), "hello");
         };
         await cycle();
-        const before = held();
+        const before = openDescriptors();
         for (let i = 0; i < 2; i++) await cycle();
-        await until("as before", () => held() <= before);
+        await until("as before", () => openDescriptors() <= before);
       },
     },
   ];
@@ -551,9 +551,9 @@ function stoppingCases(): Case[] {
 
 function refusedCases(): Case[] {
   const refused = async (options: Partial<WorkersOptions>): Promise<Error & { code?: string }> => {
-    const before = held();
+    const before = openDescriptors();
     const error = await rejection(TestPool.start({ workers: 1, ...options }));
-    await until("nothing is left open", () => held() <= before);
+    await until("nothing is left open", () => openDescriptors() <= before);
     return error;
   };
   return [

@@ -382,7 +382,7 @@ export function callbackCases(variant: Variant): Case[] {
     }),
     test("closing a reusePort listener hands a long backlog on, every connection of it", async (rig) => {
       let opened = 0;
-      rig.assertRoom(650);
+      rig.assertFreeDescriptors(650);
       const listener = rig.listen({
         reusePort: true,
         open: (connection) => {

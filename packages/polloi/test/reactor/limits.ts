@@ -1,6 +1,6 @@
 /** What runs out: descriptors, places, patience. */
 import assert from "node:assert/strict";
-import { allowDescriptors } from "../../../../test/support/descriptors.ts";
+import { raiseDescriptorLimit } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import type { Connection, SysError } from "../../src/index.ts";
@@ -218,7 +218,7 @@ export function limitCases(variant: Variant): Case[] {
         again.send("hello");
         await rig.until("served", () => again.text === "hello");
       },
-      allowDescriptors(2048),
+      raiseDescriptorLimit(2048),
     ),
     test("maxConnections: the rest wait until one has closed", async (rig) => {
       const open: Connection[] = [];
@@ -269,7 +269,7 @@ export function limitCases(variant: Variant): Case[] {
         },
         close: (_it, why) => void errors.push(why),
       });
-      rig.assertRoom(2 * PEERS);
+      rig.assertFreeDescriptors(2 * PEERS);
       peers = Array.from({ length: PEERS }, () => rig.peer(listener));
       await rig.until("accepted", () => all.length === PEERS);
       for (const within of ["the program", "a call-back"]) {

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { assertRoom } from "../../../../test/support/descriptors.ts";
+import { assertFreeDescriptors } from "../../../../test/support/descriptors.ts";
 import { type Handlers, type Listener, Reactor } from "../../src/index.ts";
 import { FD_SETSIZE } from "../../src/sys/abi.ts";
 import { READINESS_ENGINES } from "../support/engines.ts";
@@ -107,7 +107,7 @@ for (const [engine, trigger] of READINESS_ENGINES) {
       `Python gets back every byte of ${sockets} sockets that are open at once`,
       { skip: missing("python3", "--version") },
       serving(async (listener) => {
-        if (engine === "select") assertRoom(sockets, FD_SETSIZE - 1);
+        if (engine === "select") assertFreeDescriptors(sockets, FD_SETSIZE - 1);
         const args = ["-c", MANY, String(listener.port), String(sockets)];
         const { code, errors, output } = await through("python3", args, new Uint8Array(0));
         assert.equal(code, 0, errors);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setImmediate as nextImmediate, setTimeout as sleep } from "node:timers/promises";
-import { assertRoom } from "../../../../test/support/descriptors.ts";
+import { assertFreeDescriptors } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import type { EngineName, Trigger } from "../../src/engine/engine.ts";
 import { type Listener, type ListenOptions, Reactor } from "../../src/index.ts";
@@ -93,8 +93,8 @@ export class Rig {
   }
 
   /** Fails by name if select cannot hold `count` descriptors more. */
-  assertRoom(count: number): void {
-    if (this.variant.engine === "select") assertRoom(count, FD_SETSIZE - 1);
+  assertFreeDescriptors(count: number): void {
+    if (this.variant.engine === "select") assertFreeDescriptors(count, FD_SETSIZE - 1);
   }
 
   /** Closes `fd` in the end. */

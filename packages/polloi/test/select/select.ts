@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import {
-  allowDescriptors,
   closedFd,
   interrupted,
   kernelWith,
   type Opened,
   opening,
+  raiseDescriptorLimit,
   withoutPwait2,
 } from "../../../../test/support/descriptors.ts";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
@@ -214,7 +214,7 @@ export function selectConformance(): Suite {
       },
       {
         name: "the last descriptor below 1024 is watched",
-        skip: allowDescriptors(FD_SETSIZE + 64),
+        skip: raiseDescriptorLimit(FD_SETSIZE + 64),
         run: opening((opened) => {
           const last = opened.dupAt(opened.counter(1), FD_SETSIZE - 1);
           assert.equal(last.fileno(), FD_SETSIZE - 1);
@@ -365,7 +365,7 @@ export function pollConformance(): Suite {
       },
       {
         name: "5,000 descriptors are watched at once",
-        skip: allowDescriptors(6000),
+        skip: raiseDescriptorLimit(6000),
         run: opening((opened) => {
           const poll = new Poll();
           const all = Array.from({ length: 5000 }, () => opened.counter(1));
@@ -504,7 +504,7 @@ export function epollConformance(): Suite {
       },
       {
         name: "5,000 ready descriptors are reported by one poll with this limit",
-        skip: allowDescriptors(6000),
+        skip: raiseDescriptorLimit(6000),
         run: using((epoll, opened) => {
           for (let i = 0; i < 5000; i++) epoll.register(opened.counter(1), EPOLLIN);
           assert.equal(new Map(epoll.poll(0, 5000)).size, 5000);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  assertRoom,
+  assertFreeDescriptors,
   closedFd,
   interrupted,
   type Opened,
@@ -257,7 +257,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
         name: "when more are ready than a batch holds, all are reported in turn",
         run: using((poller, opened) => {
           const many = 100;
-          assertRoom(many, capabilities.maxFd);
+          assertFreeDescriptors(many, capabilities.maxFd);
           for (let tag = 0; tag < many; tag++) {
             assert.equal(poller.add(opened.counter(1).fileno(), POLLIN, tag), 0);
           }
@@ -273,7 +273,7 @@ export function pollerConformance(name: string, make: (kernel: Kernel) => Poller
       {
         name: "removing any one of many leaves the others as they were",
         run: using((poller, opened) => {
-          assertRoom(600, capabilities.maxFd);
+          assertFreeDescriptors(600, capabilities.maxFd);
           const many = Array.from({ length: 600 }, () => opened.counter(1));
           many.forEach((it, tag) => {
             const added = poller.add(it.fileno(), tag % 2 === 0 ? POLLIN : POLLOUT, tag);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import {
-  allowDescriptors,
-  assertRoom,
+  assertFreeDescriptors,
   closedFd,
   interrupted,
   kernelWith,
   type Opened,
   opening,
+  raiseDescriptorLimit,
 } from "../../../../test/support/descriptors.ts";
 import type { Suite } from "../../../../test/support/suite.ts";
 import type { HasFileno } from "../../src/base/descriptor.ts";
@@ -439,7 +439,7 @@ export function selectorConformance(
       },
       {
         name: "descriptors from 1024 up are watched, or refused with the limit",
-        skip: allowDescriptors(FD_SETSIZE + 64),
+        skip: raiseDescriptorLimit(FD_SETSIZE + 64),
         run: using((selector, opened) => {
           const high = opened.dupAt(opened.counter(1), FD_SETSIZE);
           assert.ok(high.fileno() >= FD_SETSIZE);
@@ -460,7 +460,8 @@ export function selectorConformance(
       {
         name: "5,000 descriptors are reported by one select",
         skip:
-          without(capabilities.maxFd >= 6000, "descriptors above 1023") ?? allowDescriptors(6000),
+          without(capabilities.maxFd >= 6000, "descriptors above 1023") ??
+          raiseDescriptorLimit(6000),
         run: using((selector, opened) => {
           for (let i = 0; i < 5000; i++) selector.register(opened.counter(1), EVENT_READ, i);
           const found = selector.select(0);
@@ -566,7 +567,7 @@ export function selectorConformance(
       {
         name: "with a batch smaller than the number of ready keys, all are reported in turn",
         run: using((selector, opened) => {
-          assertRoom(50, capabilities.maxFd);
+          assertFreeDescriptors(50, capabilities.maxFd);
           for (let i = 0; i < 50; i++) selector.register(opened.counter(1), EVENT_READ, i);
           const batch = new SelectorBatch<unknown>(8);
           const seen = new Set<unknown>();

@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import type { Balance, Engine } from "../../src/engine/engine.ts";
 import { loopOf, type Reactor } from "../../src/reactor/reactor.ts";
 
-/** Far more turns than completions of what was closed need to come in. */
+/** Far more turns than the completions of closed descriptors need to arrive. */
 const MAX_TURNS = 50;
 
-/** What is in use, without what is not. */
+/** The counts that are not zero. */
 export function leftIn(balance: Balance): [name: string, count: number][] {
   return Object.entries(balance).filter(([, count]) => count !== 0);
 }
 
 /**
- * Turns until nothing is in use that is counted.
+ * Turns until all counts are zero.
  *
- * @throws AssertionError that names what is left.
+ * @throws AssertionError with the remaining counts.
  */
 function assertBalance(
   name: string,
@@ -24,16 +24,16 @@ function assertBalance(
   assert.deepEqual(left, [], `the engine on ${name} has not given everything back`);
 }
 
-/** Fails unless an engine whose slots are all closed has given back everything that it had in use. */
+/** Fails unless an engine whose slots are all closed has released everything that it used. */
 export function assertEngineBalance(engine: Engine): void {
   assertBalance(engine.name, engine);
 }
 
 /**
- * Ends whatever is open in a reactor, and fails unless it has then given back everything that it had in use.
+ * Closes everything that is open in a reactor, and fails unless the reactor has then released all that it used.
  *
  * @remarks
- * A reactor that is closed already has unmapped its memory, whoever had it: there is nothing to compare.
+ * A reactor that is closed already has unmapped all of its memory, so there is nothing to compare.
  */
 export function assertReactorBalance(reactor: Reactor): void {
   const loop = loopOf(reactor);

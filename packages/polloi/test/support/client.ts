@@ -37,13 +37,13 @@ export class Client {
     return this;
   }
 
-  /** Sends no more. */
+  /** Ends the sending half. */
   end(): this {
     this.#connection.end();
     return this;
   }
 
-  /** Sends, and gives the answer; nothing when it is closed instead. */
+  /** Sends, and returns the answer; an empty one if the connection is closed instead. */
   async ask(what: string): Promise<string> {
     this.#chunks = [];
     this.length = 0;

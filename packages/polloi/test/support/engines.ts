@@ -17,7 +17,7 @@ export const ENGINES: readonly (readonly [EngineName, Trigger | undefined])[] = 
   ...READINESS_ENGINES,
 ];
 
-/** Skips a suite of io_uring, with the reason, where io_uring does not work. */
+/** Skips a suite of io_uring, with the reason, if io_uring does not work. */
 export function whereUringWorks(suite: Suite): Suite {
   const reason = /io_uring/.test(suite.title) ? whyNoUring(kernel) : undefined;
   if (reason === undefined) return suite;

@@ -34,7 +34,7 @@ export class OwnServers implements AsyncDisposable {
     return new OwnServers(http, net, socket);
   }
 
-  /** Where node:http answers. */
+  /** The URL of the node:http server. */
   get url(): string {
     return `http://127.0.0.1:${portOf(this.#http)}/`;
   }

@@ -19,12 +19,12 @@ export class WaitingPeers implements Disposable {
     this.#answers = this.#sockets.map(() => "");
   }
 
-  /** Those from `first` up to `last` send a request. */
+  /** Sends a request from each of the peers `first` to `last`. */
   send(what: string, first: number, last: number): void {
     for (const socket of this.#sockets.slice(first, last)) socket.send(what);
   }
 
-  /** What each has received when its connection has ended; the code of the error that ended it instead. */
+  /** Returns what each has received when its connection has ended, or the code of the error that ended it. */
   async answers(): Promise<readonly string[]> {
     const open = new Set(this.#sockets.keys());
     await until("all have ended", () => {
@@ -45,7 +45,7 @@ export class WaitingPeers implements Disposable {
     } catch (error) {
       this.#answers[i] += ` ${(error as { code?: string }).code}`;
     }
-    // So that the server need not wait for this end of the connection.
+    // Ends this half, so that the server does not wait for it.
     (this.#sockets[i] as Socket).close();
     return true;
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { kernel } from "../../src/sys/open.ts";
 
-/** What a case needs longer than this for hangs: a hundred processes that start beside it take the cores for ten seconds. */
+/** The longest wait of a case. A hundred processes that start meanwhile keep the cores busy for ten seconds. */
 const UNTIL_MS = 25_000;
 
 /** Waits until `condition` holds. */
@@ -17,7 +17,7 @@ export async function until(
   }
 }
 
-/** What `promise` is rejected with. */
+/** Returns the error that `promise` is rejected with. */
 export async function rejection(promise: Promise<unknown>): Promise<Error & { code?: string }> {
   const error = await promise.then(
     () => undefined,

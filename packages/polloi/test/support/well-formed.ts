@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 
 /**
- * Whether a text is well-formed as far as a drawing goes: every element is closed by its own name, in one
- * root; attributes are quoted and come once; no sign stands for markup that is none.
+ * Asserts that the XML of a drawing is well-formed: every element is closed by its own name, in one
+ * root; attributes are quoted and unique; markup characters in text are escaped.
  */
 export function assertWellFormed(xml: string): void {
   const open: string[] = [];
@@ -19,7 +19,8 @@ export function assertWellFormed(xml: string): void {
     }
     const names = [...attributes.matchAll(/([\w:-]+)=/g)].map(([, attribute]) => attribute);
     assert.equal(new Set(names).size, names.length, `an attribute comes twice in ${text}`);
-    if (closing === "/") assert.equal(open.pop(), name, `${text} closes what is not open`);
+    if (closing === "/")
+      assert.equal(open.pop(), name, `${text} closes an element that is not open`);
     else if (open.length === 0) roots++;
     if (closing !== "/" && empty !== "/") open.push(name);
   }

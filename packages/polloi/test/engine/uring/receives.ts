@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allowDescriptors, descriptors } from "../../../../../test/support/descriptors.ts";
+import { descriptors, raiseDescriptorLimit } from "../../../../../test/support/descriptors.ts";
 import { POLLIN } from "../../../src/select/constants.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { assertSame, pattern } from "../../reactor/rig.ts";
@@ -194,7 +194,7 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
 
 /** Has every stream send a buffer full, in rounds. */
 function starve(rig: UringRig): void {
-  const reason = allowDescriptors(STREAMS * 2 + 200);
+  const reason = raiseDescriptorLimit(STREAMS * 2 + 200);
   if (reason !== undefined) return;
   const pairs = Array.from({ length: STREAMS }, () => pairOf(rig));
   pairs.forEach(([mine], slot) => void assert.ok(rig.engine.open(slot, mine.fileno()) >= 0));

@@ -29,7 +29,7 @@ async function curl(args: readonly string[], input?: string | Uint8Array): Promi
   return said;
 }
 
-function told(said: Said): Told {
+function runInProcess(said: Said): Told {
   return JSON.parse(said.text) as Told;
 }
 
@@ -61,7 +61,7 @@ for (const { engine, skip } of ENGINES) {
       assert.equal(lines[0], "HTTP/1.1 200 OK");
       assert.ok(lines.includes("Connection: close"));
       assert.match(said.errors, /Closing connection/);
-      const { version, method } = told(await curl(["--http1.0", `${url}/what`]));
+      const { version, method } = runInProcess(await curl(["--http1.0", `${url}/what`]));
       assert.deepEqual({ version, method }, { version: 0, method: "GET" });
     });
 
@@ -98,7 +98,7 @@ for (const { engine, skip } of ENGINES) {
     served("an upload in chunks from stdin comes whole, and comes back whole", async (_, url) => {
       const bytes = noise(MUCH);
       const chunked = ["-H", "Transfer-Encoding: chunked", "-H", "Expect:", "-T", "-"];
-      const seen = told(await curl([...chunked, `${url}/up`], bytes));
+      const seen = runInProcess(await curl([...chunked, `${url}/up`], bytes));
       assert.deepEqual(
         [seen.method, seen.length, seen.hash, headersOf(seen)["transfer-encoding"]],
         ["PUT", MUCH, hashOf(bytes), "chunked"],
@@ -106,13 +106,15 @@ for (const { engine, skip } of ENGINES) {
       const echoed = await curl([...chunked, `${url}/echo`], bytes);
       assert.ok(echoed.output.equals(bytes));
       const posted = ["-H", "Transfer-Encoding: chunked", "--data-binary", "@-"];
-      const { method, hash } = told(await curl([...posted, `${url}/up`], bytes));
+      const { method, hash } = runInProcess(await curl([...posted, `${url}/up`], bytes));
       assert.deepEqual({ method, hash }, { method: "POST", hash: hashOf(bytes) });
     });
 
     served("an upload of a known length comes whole", async (_, url) => {
       const bytes = noise(MUCH);
-      const seen = told(await curl(["-H", "Expect:", "--data-binary", "@-", `${url}/up`], bytes));
+      const seen = runInProcess(
+        await curl(["-H", "Expect:", "--data-binary", "@-", `${url}/up`], bytes),
+      );
       assert.deepEqual([seen.method, seen.length, seen.hash], ["POST", MUCH, hashOf(bytes)]);
       assert.equal(headersOf(seen)["content-length"], String(MUCH));
     });
@@ -128,7 +130,7 @@ for (const { engine, skip } of ENGINES) {
         );
         const statuses = responses(said).filter((line) => line.startsWith("HTTP/"));
         assert.deepEqual(statuses, ["HTTP/1.1 100 Continue", "HTTP/1.1 200 OK"]);
-        assert.equal(told(said).hash, hashOf(bytes));
+        assert.equal(runInProcess(said).hash, hashOf(bytes));
       }
     });
 
@@ -172,13 +174,13 @@ for (const { engine, skip } of ENGINES) {
 
     served("OPTIONS * asks for the server itself", async (_, url) => {
       const args = ["-X", "OPTIONS", "--request-target", "*", url];
-      const { method, target, path, query } = told(await curl(args));
+      const { method, target, path, query } = runInProcess(await curl(args));
       assert.deepEqual([method, target, path, query], ["OPTIONS", "*", "*", ""]);
     });
 
     served("a target in the absolute form, as a proxy gets it, names the host", async (_, url) => {
       const args = ["--proxy", url, "http://elsewhere.example:81/a/b?c=d"];
-      const { target, path, query, host } = told(await curl(args));
+      const { target, path, query, host } = runInProcess(await curl(args));
       assert.deepEqual(
         { target, path, query, host },
         {
@@ -192,13 +194,13 @@ for (const { engine, skip } of ENGINES) {
 
     served("a path comes as it is sent", async (_, url) => {
       const raw = "/a/../../b/./%2e%2e/%00//c?d=../e";
-      const { target, path, query } = told(await curl(["--path-as-is", `${url}${raw}`]));
+      const { target, path, query } = runInProcess(await curl(["--path-as-is", `${url}${raw}`]));
       assert.deepEqual([target, path, query], [raw, raw.split("?")[0], raw.split("?")[1]]);
     });
 
     served("headers come in their order, repeated and empty ones too", async (_, url) => {
       const args = ["-H", "X-A: 1", "-H", "x-b;", "-H", "X-A: two words", "-H", "X-C: \u00e4"];
-      const { headers, hash } = told(await curl([...args, `${url}/headers`]));
+      const { headers, hash } = runInProcess(await curl([...args, `${url}/headers`]));
       const own = headers.filter(([name]) => /^x-/i.test(name));
       const bytes = Buffer.from("\u00e4").toString("latin1");
       assert.deepEqual(own, [
