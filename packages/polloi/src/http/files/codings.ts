@@ -6,12 +6,12 @@ export type Coding = keyof typeof SUFFIXES;
 
 /** In the order of preference for a client that weights them equally. */
 const CODINGS: readonly Coding[] = ["br", "gzip", "identity"];
-const PLAIN: readonly Coding[] = ["identity"];
+const IDENTITY_ONLY: readonly Coding[] = ["identity"];
 /** The weight of `identity` if a client does not name it: acceptable if there is nothing else. */
-const LEAST = 0.0001;
+const LOWEST = 0.0001;
 
 let lastField: string | undefined;
-let lastCodings: readonly Coding[] = PLAIN;
+let lastCodings: readonly Coding[] = IDENTITY_ONLY;
 
 /**
  * The codings that a client accepts, in the order of its preference.
@@ -20,12 +20,12 @@ let lastCodings: readonly Coding[] = PLAIN;
  * @source RFC 9110 section 12.5.3
  */
 export function acceptedCodings(field: string | undefined): readonly Coding[] {
-  if (field === undefined) return PLAIN;
+  if (field === undefined) return IDENTITY_ONLY;
   // Consecutive requests often have the same field.
   if (field === lastField) return lastCodings;
   const weights = weightsOf(field);
   const weight = (coding: Coding): number =>
-    weights.get(coding) ?? weights.get("*") ?? (coding === "identity" ? LEAST : 0);
+    weights.get(coding) ?? weights.get("*") ?? (coding === "identity" ? LOWEST : 0);
   const accepted = CODINGS.filter((coding) => weight(coding) > 0);
   lastField = field;
   lastCodings = accepted.toSorted((a, b) => weight(b) - weight(a));

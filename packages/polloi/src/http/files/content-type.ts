@@ -1,26 +1,26 @@
 import mime from "mime";
 
-const OTHERS = "application/octet-stream";
-/** Names are as many as there are files; their endings are not. */
-const known = new Map<string, string>();
+const DEFAULT_TYPE = "application/octet-stream";
+/** Types by extension. Unknown extensions are not cached, because their number has no bound. */
+const types = new Map<string, string>();
 
 /**
- * The Content-Type of a file, by the ending of its name.
+ * The Content-Type of a file, by the extension of its name.
  *
  * @remarks
- * Text is said to be UTF-8. JSON and XML are not text in this sense: they say it themselves, or are it always.
+ * `text/*` is sent with `charset=utf-8`. JSON and XML have no charset parameter: JSON is always UTF-8, and XML declares
+ * its encoding.
  */
 export function contentType(path: string): string {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const dot = name.lastIndexOf(".");
-  // A name that only begins with a dot has no ending.
-  const ending = dot <= 0 ? "" : name.slice(dot + 1).toLowerCase();
-  let type = known.get(ending);
+  // A name whose only dot is the first character has no extension.
+  const extension = dot <= 0 ? "" : name.slice(dot + 1).toLowerCase();
+  let type = types.get(extension);
   if (type === undefined) {
-    const found = ending === "" ? null : mime.getType(ending);
-    type = found?.startsWith("text/") ? `${found}; charset=utf-8` : (found ?? OTHERS);
-    // An ending that nobody knows is not kept: there is no end to them.
-    if (found !== null) known.set(ending, type);
+    const found = extension === "" ? null : mime.getType(extension);
+    type = found?.startsWith("text/") ? `${found}; charset=utf-8` : (found ?? DEFAULT_TYPE);
+    if (found !== null) types.set(extension, type);
   }
   return type;
 }

@@ -16,20 +16,27 @@ import {
   SYS,
 } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
-import { AT_HOW, AT_PATH, type FailedCall, factsOf, isFailed, putPath } from "./file-facts.ts";
+import {
+  type FailedCall,
+  HOW_OFFSET,
+  isFailed,
+  PATH_OFFSET,
+  statFile,
+  writePath,
+} from "./file-stat.ts";
 
 /**
  * For reading. O_NONBLOCK, because opening a FIFO without a writer would block the thread; O_NOCTTY, because a terminal
  * would become the controlling terminal of the process.
  */
-const TO_READ: number = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+const READ_FLAGS: number = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 /** For inspecting a file without opening it. */
-const TO_KNOW: number = O_PATH | O_CLOEXEC;
+const PATH_FLAGS: number = O_PATH | O_CLOEXEC;
 
-/** The error when a directory of the path was renamed while a link was followed. */
-const MOST_TRIES = 4;
+/** How often openat2 is tried: it fails with EAGAIN if a directory of the path is renamed meanwhile. */
+const MAX_ATTEMPTS = 4;
 /** The interval at which the path of the directory is resolved again, in milliseconds. */
-const LOOK_MS = 1000;
+const RECHECK_MS = 1000;
 
 const { EAGAIN, EINTR, ENOENT, ENOSYS, EPERM, EXDEV } = ERRNO;
 
@@ -49,9 +56,9 @@ const { EAGAIN, EINTR, ENOENT, ENOSYS, EPERM, EXDEV } = ERRNO;
 export class Directory implements Disposable {
   readonly #path: string;
   readonly #kernel: Kernel;
-  readonly #beneath: boolean;
+  readonly #hasOpenat2: boolean;
   #fd: number;
-  #lookAt = 0;
+  #recheckAt = 0;
 
   /**
    * @param path - An absolute path.
@@ -61,11 +68,11 @@ export class Directory implements Disposable {
     this.#path = path;
     this.#kernel = kernel;
     this.#fd = check(this.#openSelf(), "open", { address: path });
-    const fd = this.#openat2(".", TO_KNOW);
+    const fd = this.#openat2(".", PATH_FLAGS);
     // EPERM: a seccomp profile of a container that does not know the call.
-    this.#beneath = fd !== -ENOSYS && fd !== -EPERM;
+    this.#hasOpenat2 = fd !== -ENOSYS && fd !== -EPERM;
     if (fd >= 0) kernel.libc.close(fd);
-    this.#lookAt = performance.now() + LOOK_MS;
+    this.#recheckAt = performance.now() + RECHECK_MS;
   }
 
   /** The descriptor, or -1 once it is closed. */
@@ -89,19 +96,19 @@ export class Directory implements Disposable {
    * @returns The descriptor, or the call that failed; `EXDEV` if the path leads out.
    */
   open(path: string): number | FailedCall {
-    this.#lookAgain();
-    return this.#open(path, TO_READ);
+    this.#recheck();
+    return this.#open(path, READ_FLAGS);
   }
 
   /** Opens a path only to inspect it. */
-  openToKnow(path: string): number | FailedCall {
-    return this.#open(path, TO_KNOW);
+  openPath(path: string): number | FailedCall {
+    return this.#open(path, PATH_FLAGS);
   }
 
   #open(path: string, flags: number): number | FailedCall {
     const name = path === "" ? "." : path;
-    if (this.#beneath) {
-      for (let tries = 0; tries < MOST_TRIES; tries++) {
+    if (this.#hasOpenat2) {
+      for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
         const fd = this.#openat2(name, flags);
         if (fd >= 0) return fd;
         if (fd === -EXDEV) break;
@@ -113,17 +120,17 @@ export class Directory implements Disposable {
 
   #openSelf(): number {
     const { libc, scratch } = this.#kernel;
-    putPath(this.#kernel, Buffer.from(this.#path).toString("latin1"));
-    return libc.open(scratch.address + AT_PATH, TO_KNOW | O_DIRECTORY, 0);
+    writePath(this.#kernel, Buffer.from(this.#path).toString("latin1"));
+    return libc.open(scratch.address + PATH_OFFSET, PATH_FLAGS | O_DIRECTORY, 0);
   }
 
   #openat2(path: string, flags: number): number {
     const { libc, scratch } = this.#kernel;
-    putPath(this.#kernel, path);
-    scratch.setWord(AT_HOW, flags);
-    scratch.setWord(AT_HOW + 8, 0);
-    scratch.setWord(AT_HOW + 16, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-    const [name, how] = [scratch.address + AT_PATH, scratch.address + AT_HOW];
+    writePath(this.#kernel, path);
+    scratch.setWord(HOW_OFFSET, flags);
+    scratch.setWord(HOW_OFFSET + 8, 0);
+    scratch.setWord(HOW_OFFSET + 16, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+    const [name, how] = [scratch.address + PATH_OFFSET, scratch.address + HOW_OFFSET];
     return libc.syscall(SYS.openat2, this.#fd, name, how, OPEN_HOW_SIZE, 0, 0);
   }
 
@@ -144,7 +151,7 @@ export class Directory implements Disposable {
     const last = names.pop() as string;
     let at = this.#fd;
     for (const name of names) {
-      const next = this.#openat(at, name, TO_KNOW | O_DIRECTORY | O_NOFOLLOW);
+      const next = this.#openat(at, name, PATH_FLAGS | O_DIRECTORY | O_NOFOLLOW);
       if (at !== this.#fd) this.#kernel.libc.close(at);
       if (next < 0) return { syscall: "openat", errno: next };
       at = next;
@@ -156,22 +163,22 @@ export class Directory implements Disposable {
 
   #openat(fd: number, name: string, flags: number): number {
     const { libc, scratch } = this.#kernel;
-    putPath(this.#kernel, name);
-    return libc.syscall(SYS.openat, fd, scratch.address + AT_PATH, flags, 0, 0, 0);
+    writePath(this.#kernel, name);
+    return libc.syscall(SYS.openat, fd, scratch.address + PATH_OFFSET, flags, 0, 0, 0);
   }
 
-  #lookAgain(): void {
+  #recheck(): void {
     const now = performance.now();
-    if (now < this.#lookAt || this.#fd < 0) return;
-    this.#lookAt = now + LOOK_MS;
+    if (now < this.#recheckAt || this.#fd < 0) return;
+    this.#recheckAt = now + RECHECK_MS;
     const fd = this.#openSelf();
     // While the path does not exist, this directory stays in use.
     if (fd < 0) return;
-    const [held, named] = [factsOf(this.#kernel, this.#fd), factsOf(this.#kernel, fd)];
+    const [opened, found] = [statFile(this.#kernel, this.#fd), statFile(this.#kernel, fd)];
     const same =
-      isFailed(held) ||
-      isFailed(named) ||
-      (held.inode === named.inode && held.device === named.device);
+      isFailed(opened) ||
+      isFailed(found) ||
+      (opened.inode === found.inode && opened.device === found.device);
     this.#kernel.libc.close(same ? fd : this.#fd);
     if (!same) this.#fd = fd;
   }

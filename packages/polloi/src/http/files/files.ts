@@ -31,7 +31,7 @@ export interface FilesHandler extends HttpHandler, Disposable {
 }
 
 /** One year. */
-const MOST_AGE_MS = 365 * 24 * 3600 * 1000;
+const MAX_AGE_MS = 365 * 24 * 3600 * 1000;
 
 /**
  * Creates a handler that serves the files of a directory.
@@ -60,11 +60,11 @@ export function files(options: FilesOptions, kernel: Kernel = defaultKernel): Fi
   const listing = booleanOf(options.listing, "listing", false);
   const dotfiles = booleanOf(options.dotfiles, "dotfiles", false);
   const precompressed = booleanOf(options.precompressed, "precompressed", true);
-  const isAge = typeof maxAgeMs === "number" && maxAgeMs >= 0 && maxAgeMs <= MOST_AGE_MS;
+  const isAge = typeof maxAgeMs === "number" && maxAgeMs >= 0 && maxAgeMs <= MAX_AGE_MS;
   if (maxAgeMs !== undefined && !isAge) {
     throw rangeError(
       "ERR_INVALID_OPTION",
-      `Cannot use ${show(maxAgeMs)} as maxAgeMs: give milliseconds from 0 to ${MOST_AGE_MS}, a year`,
+      `Cannot use ${show(maxAgeMs)} as maxAgeMs: give milliseconds from 0 to ${MAX_AGE_MS}, a year`,
     );
   }
   const site = new Site(pathOf(dir), { listing, dotfiles, precompressed, maxAgeMs }, kernel);

@@ -2,7 +2,7 @@ import { ERRNO } from "../../base/errno.ts";
 import { AT_SYMLINK_NOFOLLOW, DIRENT64, SYS } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import type { Directory } from "./directory.ts";
-import { AT_ENTRIES, type FailedCall, type FileFacts, factsOf, isFailed } from "./file-facts.ts";
+import { ENTRIES_OFFSET, type FailedCall, type FileStat, isFailed, statFile } from "./file-stat.ts";
 import { encodePath, isHidden, shownPath } from "./site-path.ts";
 
 /** The directory that is listed. */
@@ -15,7 +15,7 @@ export interface ListedDirectory {
 }
 
 /** The most entries of a page. More would keep the thread busy for too long. */
-const MOST_ENTRIES = 5000;
+const MAX_ENTRIES = 5000;
 const ENTRY_BYTES = 32_768;
 
 const UNITS: readonly string[] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -39,20 +39,20 @@ export function listingOf(
   const { path } = listed;
   const names = namesIn(kernel, listed);
   if ("syscall" in names) return names;
-  const entries = names.slice(0, MOST_ENTRIES).flatMap((name) => {
-    const facts = entryFacts(kernel, root, listed, name);
-    return facts === undefined ? [] : [{ name: shownPath(name), bytes: name, facts }];
+  const entries = names.slice(0, MAX_ENTRIES).flatMap((name) => {
+    const stat = statEntry(kernel, root, listed, name);
+    return stat === undefined ? [] : [{ name: shownPath(name), bytes: name, stat }];
   });
   entries.sort(
     (a, b) =>
-      Number(b.facts.kind === "directory") - Number(a.facts.kind === "directory") ||
+      Number(b.stat.kind === "directory") - Number(a.stat.kind === "directory") ||
       byName.compare(a.name, b.name) ||
       (a.bytes < b.bytes ? -1 : 1),
   );
   const title = `Index of ${escapeHtml(shownPath(`/${path}`))}`;
-  const rows = entries.map(({ name, bytes, facts }) => row(name, encodePath(bytes), facts));
+  const rows = entries.map(({ name, bytes, stat }) => row(name, encodePath(bytes), stat));
   if (path !== "") rows.unshift('<tr><td><a href="../">../</a><td><td>\n');
-  const more = names.length > MOST_ENTRIES ? `<p>There are more: ${MOST_ENTRIES} are shown.\n` : "";
+  const more = names.length > MAX_ENTRIES ? `<p>There are more: ${MAX_ENTRIES} are shown.\n` : "";
   return (
     `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n` +
     `<meta name="viewport" content="width=device-width">\n<title>${title}</title>\n` +
@@ -68,13 +68,13 @@ function namesIn(
 ): string[] | FailedCall {
   const names: string[] = [];
   const { u8, view, address } = scratch;
-  while (names.length <= MOST_ENTRIES) {
-    const length = libc.syscall(SYS.getdents64, fd, address + AT_ENTRIES, ENTRY_BYTES, 0, 0, 0);
+  while (names.length <= MAX_ENTRIES) {
+    const length = libc.syscall(SYS.getdents64, fd, address + ENTRIES_OFFSET, ENTRY_BYTES, 0, 0, 0);
     if (length === -ERRNO.EINTR) continue;
     // A page without the other names would look complete.
     if (length < 0) return { syscall: "getdents64", errno: length };
     if (length === 0) break;
-    for (let at = AT_ENTRIES; at < AT_ENTRIES + length; ) {
+    for (let at = ENTRIES_OFFSET; at < ENTRIES_OFFSET + length; ) {
       const from = at + DIRENT64.name;
       const name = Buffer.from(u8.subarray(from, u8.indexOf(0, from))).toString("latin1");
       at += view.getUint16(at + DIRENT64.length, true);
@@ -85,24 +85,24 @@ function namesIn(
 }
 
 /** The kind of an entry, for a link the kind of its target; `undefined` if it cannot be served. */
-function entryFacts(
+function statEntry(
   kernel: Kernel,
   root: Directory,
   { fd, path }: ListedDirectory,
   name: string,
-): FileFacts | undefined {
-  let facts = factsOf(kernel, fd, name, AT_SYMLINK_NOFOLLOW);
-  if (!isFailed(facts) && facts.kind === "link") {
-    const target = root.openToKnow(path + name);
+): FileStat | undefined {
+  let stat = statFile(kernel, fd, name, AT_SYMLINK_NOFOLLOW);
+  if (!isFailed(stat) && stat.kind === "link") {
+    const target = root.openPath(path + name);
     if (typeof target !== "number") return undefined;
-    facts = factsOf(kernel, target);
+    stat = statFile(kernel, target);
     kernel.libc.close(target);
   }
-  if (isFailed(facts)) return undefined;
-  return facts.kind === "file" || facts.kind === "directory" ? facts : undefined;
+  if (isFailed(stat)) return undefined;
+  return stat.kind === "file" || stat.kind === "directory" ? stat : undefined;
 }
 
-function row(name: string, url: string, { kind, size, seconds }: FileFacts): string {
+function row(name: string, url: string, { kind, size, seconds }: FileStat): string {
   const slash = kind === "directory" ? "/" : "";
   const changed = new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
   const length = kind === "directory" ? "" : sizeText(size);

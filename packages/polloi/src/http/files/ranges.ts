@@ -1,24 +1,24 @@
 import { randomBytes } from "node:crypto";
 import type { ReplyWriter } from "../reply.ts";
 
-/** A stretch of what is sent, in bytes. */
+/** A range of bytes of a file. */
 export interface ByteRange {
   readonly offset: number;
   readonly length: number;
 }
 
-/** More than these in one request are not sent. */
+/** A request for more ranges is refused. */
 const MAX_RANGES = 32;
 
 /**
- * What of `size` bytes a Range field asks for.
+ * Parses a Range field for a file of `size` bytes.
  *
  * @remarks
- * Ranges that lie beyond the end are left out. A request for very many, or for much of the same several times
- * over, is refused as if nothing of it could be had: who means well sends no such thing (RFC 9110 section 14.2).
+ * Ranges beyond the end are omitted. A request with more than 32 ranges, or with more than one overlap, is refused as
+ * unsatisfiable: it costs much to answer, and ordinary clients do not send it (RFC 9110 section 14.2).
  *
- * @returns `undefined` when the field is not to be heeded, as one that is not understood; no ranges when
- * nothing of it can be had, which is 416.
+ * @returns The ranges; none if the field is unsatisfiable, which means 416; `undefined` if the field is to be ignored,
+ * because it is invalid.
  * @source RFC 9110 sections 14.1.2, 14.2
  */
 export function readRanges(field: string, size: number): readonly ByteRange[] | undefined {
@@ -36,18 +36,18 @@ export function readRanges(field: string, size: number): readonly ByteRange[] | 
     const from = first === "" ? Math.max(size - Number(last), 0) : Number(first);
     const to = first === "" || last === "" ? size : Math.min(Number(last) + 1, size);
     if (from < to) ranges.push({ offset: from, length: to - from });
-    // The last so many bytes of nothing can be had, and are nothing: there is no way to say so in a range.
+    // A suffix of an empty file is satisfiable, but Content-Range cannot express an empty range.
     else if (size === 0 && first === "" && Number(last) > 0) return undefined;
   }
   return asked.length > MAX_RANGES || overlaps(ranges) > 1 ? [] : ranges;
 }
 
-/** Whether one number in decimal is less than another, however long they are. */
+/** Compares decimal numbers of any length. */
 function isLess(a: string, b: string): boolean {
   return BigInt(a) < BigInt(b);
 }
 
-/** How many begin before another one, that begins no later, has ended. */
+/** The number of ranges that begin before the end of an earlier one. */
 function overlaps(ranges: readonly ByteRange[]): number {
   const sorted = ranges.toSorted((a, b) => a.offset - b.offset);
   let end = 0;
@@ -59,23 +59,23 @@ function overlaps(ranges: readonly ByteRange[]): number {
   return count;
 }
 
-/** Content-Range of some of `size` bytes. RFC 9110 section 14.4. */
+/** The Content-Range of a range of `size` bytes. RFC 9110 section 14.4. */
 export function contentRange(offset: number, length: number, size: number): string {
   return `bytes ${offset}-${offset + length - 1}/${size}`;
 }
 
-/** Several ranges of a file that are to be sent. */
+/** A response with several ranges of a file. */
 export interface MultipartOptions {
   readonly fd: number;
   readonly size: number;
   readonly type: string;
   readonly ranges: readonly ByteRange[];
-  /** The descriptor is not needed any more. */
+  /** Called when the descriptor is not needed any more. */
   readonly done: () => void;
 }
 
 /**
- * Answers with several ranges of a file, each with a head of its own between boundaries.
+ * Sends several ranges of a file as `multipart/byteranges`.
  *
  * @source RFC 9110 section 14.6, RFC 2046 section 5.1
  */
@@ -83,7 +83,7 @@ export function sendMultipart(
   reply: ReplyWriter,
   { fd, size, type, ranges, done }: MultipartOptions,
 ): void {
-  // By chance: that a file has it in it is as likely as that somebody guesses a key.
+  // Random, with 128 bits: a file contains it by chance with negligible probability.
   const boundary = randomBytes(16).toString("hex");
   const heads = ranges.map(
     ({ offset, length }) =>

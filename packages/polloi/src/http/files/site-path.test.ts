@@ -3,13 +3,13 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { encodePath, sitePath } from "./site-path.ts";
 
-/** Pieces of which paths are made that somebody may try. */
+/** Pieces of the paths that are tried. */
 const PIECES: readonly string[] = [
   ...["/", "\\", ".", "..", "%2e", "%2E", "%2f", "%5c", "%00", "%", "%25", "%c0%ae", "a", "é"],
   ...["well-known", ".well-known", " ", "\n", "//", "/../", "/./", "%252e"],
 ];
 
-test("what is made of any path has no segment that climbs, no NUL, and no slash in front", () => {
+test("no path of a request results in one with `.` or `..` segments, a NUL, or a leading slash", () => {
   const paths = fc.array(fc.constantFrom(...PIECES), { maxLength: 12 });
   fc.assert(
     fc.property(paths, fc.boolean(), (pieces, dotfiles) => {
@@ -27,7 +27,7 @@ test("what is made of any path has no segment that climbs, no NUL, and no slash 
   );
 });
 
-test("a path that is encoded and read again is the same", () => {
+test("encoding and decoding a path gives the same path", () => {
   const byte = fc.integer({ min: 1, max: 255 }).filter((code) => code !== 0x2f && code !== 0x2e);
   const names = fc.array(byte, { minLength: 1, maxLength: 20 });
   fc.assert(

@@ -6,13 +6,13 @@ import type { ReplyWriter } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { reasonOf } from "../status.ts";
 import { acceptedCodings, type Coding, SUFFIXES } from "./codings.ts";
-import { Descriptions } from "./described.ts";
 import { Directory } from "./directory.ts";
-import { type FailedCall, type FileFacts, factsOf, isFailed } from "./file-facts.ts";
+import { FileHeadersCache } from "./file-headers.ts";
+import { type FailedCall, type FileStat, isFailed, statFile } from "./file-stat.ts";
 import { listingOf } from "./listing.ts";
 import { contentRange, readRanges, sendMultipart } from "./ranges.ts";
 import { encodePath, sitePath } from "./site-path.ts";
-import { rangeHolds, verdictOn } from "./validators.ts";
+import { evaluatePreconditions, rangeHolds } from "./validators.ts";
 
 /** Options of a directory that is served. */
 export interface SiteOptions {
@@ -32,7 +32,7 @@ export interface SiteOptions {
 /** An open file. */
 interface OpenFile {
   readonly fd: number;
-  readonly facts: FileFacts;
+  readonly stat: FileStat;
   readonly coding: Coding;
 }
 
@@ -52,7 +52,7 @@ export class Site {
   readonly directory: Directory;
   readonly #options: SiteOptions;
   readonly #kernel: Kernel;
-  readonly #descriptions: Descriptions;
+  readonly #headersCache: FileHeadersCache;
 
   /** @throws as {@link Directory} does. */
   constructor(path: string, options: SiteOptions, kernel: Kernel) {
@@ -62,7 +62,7 @@ export class Site {
     const { maxAgeMs, precompressed } = options;
     const cacheControl =
       maxAgeMs === undefined ? undefined : `max-age=${Math.floor(maxAgeMs / 1000)}`;
-    this.#descriptions = new Descriptions(precompressed, cacheControl);
+    this.#headersCache = new FileHeadersCache(precompressed, cacheControl);
   }
 
   /** Answers a request. @throws SysError an unexpected error of the file system, such as `EIO`. */
@@ -87,26 +87,26 @@ export class Site {
     if ("syscall" in opened) {
       const absent = isFolder && ABSENT.has(opened.errno);
       if (absent && this.#options.listing) this.#list(path, reply);
-      else refuseFor(reply, opened);
+      else refuseFailed(reply, opened);
       return;
     }
-    const { fd, facts } = opened;
-    if (facts.kind === "file") {
+    const { fd, stat } = opened;
+    if (stat.kind === "file") {
       this.#answerWith(opened, isFolder ? path + INDEX : path, request, reply);
       return;
     }
     this.#kernel.libc.close(fd);
-    if (facts.kind === "directory" && !isFolder) redirect(path, request, reply);
+    if (stat.kind === "directory" && !isFolder) redirect(path, request, reply);
     else refuse(reply, 404);
   }
 
   #open(path: string, coding: Coding): OpenFile | FailedCall {
     const fd = this.directory.open(path + SUFFIXES[coding]);
     if (typeof fd !== "number") return fd;
-    const facts = factsOf(this.#kernel, fd);
-    if (!isFailed(facts)) return { fd, facts, coding };
+    const stat = statFile(this.#kernel, fd);
+    if (!isFailed(stat)) return { fd, stat, coding };
     this.#kernel.libc.close(fd);
-    return facts;
+    return stat;
   }
 
   #answerWith(plain: OpenFile, path: string, request: HttpRequest, reply: ReplyWriter): void {
@@ -133,7 +133,7 @@ export class Site {
       if (coding === "identity") return plain;
       const file = this.#open(path, coding);
       if ("syscall" in file) continue;
-      if (file.facts.kind === "file") return file;
+      if (file.stat.kind === "file") return file;
       this.#kernel.libc.close(file.fd);
     }
     return undefined;
@@ -141,17 +141,17 @@ export class Site {
 
   /** @returns Whether the file is being sent, after which its descriptor is closed. */
   #send(file: OpenFile, path: string, request: HttpRequest, reply: ReplyWriter): boolean {
-    const { fd, facts, coding } = file;
-    const { size } = facts;
-    const description = this.#descriptions.of(path, coding, facts);
-    const { validators, type, cacheLines, lines, hasDate } = description;
-    const verdict = verdictOn(request, validators);
-    if (verdict === "failed") {
+    const { fd, stat, coding } = file;
+    const { size } = stat;
+    const headers = this.#headersCache.get(path, coding, stat);
+    const { validators, type, cacheLines, lines, hasDate } = headers;
+    const precondition = evaluatePreconditions(request, validators);
+    if (precondition === "failed") {
       if (this.#options.precompressed) reply.header("Vary", "Accept-Encoding");
       refuse(reply, 412);
       return false;
     }
-    if (verdict === "not modified") {
+    if (precondition === "not modified") {
       reply.lines(cacheLines, hasDate, -1);
       reply.status(304).send();
       return false;
@@ -190,17 +190,17 @@ export class Site {
   #list(path: string, reply: ReplyWriter): void {
     const fd = this.directory.open(path);
     if (typeof fd !== "number") {
-      refuseFor(reply, fd);
+      refuseFailed(reply, fd);
       return;
     }
     try {
-      const facts = factsOf(this.#kernel, fd);
-      if (isFailed(facts)) {
-        refuseFor(reply, facts);
+      const stat = statFile(this.#kernel, fd);
+      if (isFailed(stat)) {
+        refuseFailed(reply, stat);
         return;
       }
       // A path with a slash at its end may be a link to a file.
-      if (facts.kind !== "directory") {
+      if (stat.kind !== "directory") {
         refuse(reply, 404);
         return;
       }
@@ -210,7 +210,7 @@ export class Site {
         dotfiles: this.#options.dotfiles,
       });
       if (typeof html !== "string") {
-        refuseFor(reply, html);
+        refuseFailed(reply, html);
         return;
       }
       reply.header("Content-Type", "text/html; charset=utf-8");
@@ -235,7 +235,7 @@ function refuse(reply: ReplyWriter, status: number): void {
 }
 
 /** Answers for a failed call. @throws SysError for an error without a matching status. */
-function refuseFor(reply: ReplyWriter, { syscall, errno }: FailedCall): void {
+function refuseFailed(reply: ReplyWriter, { syscall, errno }: FailedCall): void {
   if (ABSENT.has(errno)) refuse(reply, 404);
   else if (errno === -EACCES || errno === -EPERM) refuse(reply, 403);
   else if ([-EMFILE, -ENFILE, -ENOMEM, -EAGAIN].includes(errno)) {

@@ -1,7 +1,7 @@
 import { readHttpDate } from "../date.ts";
 import type { HttpRequest } from "../request.ts";
 import type { Coding } from "./codings.ts";
-import type { FileFacts } from "./file-facts.ts";
+import type { FileStat } from "./file-stat.ts";
 
 /** The validators of a file, by which a client knows whether its copy is current. RFC 9110 section 8.8. */
 export interface Validators {
@@ -10,8 +10,8 @@ export interface Validators {
   readonly seconds: number;
 }
 
-/** The result of the preconditions of a request. */
-export type Verdict = "go on" | "not modified" | "failed";
+/** The result of evaluating the preconditions of a request. */
+export type PreconditionResult = "proceed" | "not modified" | "failed";
 
 /** Two changes of a file within this time may have the same timestamp: a tick of the kernel's clock. */
 const TICK_MS = 20;
@@ -29,12 +29,12 @@ const COARSE_TICK_MS = 2000;
  * bytes differ.
  */
 export function validatorsOf(
-  facts: FileFacts,
+  stat: FileStat,
   coding: Coding,
   nowMs: number = Date.now(),
 ): Validators {
-  const { size, seconds, nanoseconds } = facts;
-  const weak = !isSettled(facts, nowMs);
+  const { size, seconds, nanoseconds } = stat;
+  const weak = !isSettled(stat, nowMs);
   const suffix = coding === "identity" ? "" : `-${coding}`;
   const time = `${seconds.toString(36)}.${nanoseconds.toString(36)}`;
   return {
@@ -44,12 +44,12 @@ export function validatorsOf(
 }
 
 /** Whether the validators change whenever the file changes. */
-export function isSettled(facts: FileFacts, nowMs: number): boolean {
-  const { seconds, nanoseconds } = facts;
-  return nowMs - (seconds * 1000 + nanoseconds / 1e6) >= tickOf(facts);
+export function isSettled(stat: FileStat, nowMs: number): boolean {
+  const { seconds, nanoseconds } = stat;
+  return nowMs - (seconds * 1000 + nanoseconds / 1e6) >= tickOf(stat);
 }
 
-function tickOf({ nanoseconds }: FileFacts): number {
+function tickOf({ nanoseconds }: FileStat): number {
   return nanoseconds === 0 ? COARSE_TICK_MS : TICK_MS;
 }
 
@@ -58,7 +58,10 @@ function tickOf({ nanoseconds }: FileFacts): number {
  *
  * @source RFC 9110 section 13.2.2
  */
-export function verdictOn(request: HttpRequest, { etag, seconds }: Validators): Verdict {
+export function evaluatePreconditions(
+  request: HttpRequest,
+  { etag, seconds }: Validators,
+): PreconditionResult {
   const ifMatch = request.header("if-match");
   if (ifMatch !== undefined) {
     if (!names(ifMatch, etag, "strong")) return "failed";
@@ -69,10 +72,10 @@ export function verdictOn(request: HttpRequest, { etag, seconds }: Validators): 
   }
   const ifNoneMatch = request.header("if-none-match");
   if (ifNoneMatch !== undefined) {
-    return names(ifNoneMatch, etag, "weak") ? "not modified" : "go on";
+    return names(ifNoneMatch, etag, "weak") ? "not modified" : "proceed";
   }
   const since = request.header("if-modified-since");
-  return since !== undefined && seconds <= readHttpDate(since) ? "not modified" : "go on";
+  return since !== undefined && seconds <= readHttpDate(since) ? "not modified" : "proceed";
 }
 
 /**
