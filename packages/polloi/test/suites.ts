@@ -23,15 +23,15 @@ import { optionNamesConformance } from "./api/option-names.ts";
 import { printingConformance } from "./api/printing.ts";
 import { engineConformance } from "./engine/engine.ts";
 import { uringEngineConformance } from "./engine/uring/uring-engine.ts";
-import { httpDeparturesConformance } from "./http/departures.ts";
+import { httpDisconnectsConformance } from "./http/disconnects.ts";
 import { httpEndingsConformance } from "./http/endings.ts";
 import { fetchConformance } from "./http/fetch.ts";
 import { httpFilesConformance } from "./http/files.ts";
 import { honoConformance } from "./http/hono.ts";
 import { httpLoggingConformance } from "./http/logging.ts";
-import { httpMisfortunesConformance } from "./http/misfortunes.ts";
 import { parserConformance } from "./http/parser.ts";
 import { httpRepliesConformance } from "./http/replies.ts";
+import { httpRobustnessConformance } from "./http/robustness.ts";
 import { httpServerConformance } from "./http/server.ts";
 import { httpSmugglingConformance } from "./http/smuggling.ts";
 import { httpStoppingConformance } from "./http/stopping.ts";
@@ -140,7 +140,7 @@ function all(extent: Extent): Listed[] {
     ...listed("smoke", httpServerConformance()),
     ...listed(
       "core",
-      httpDeparturesConformance(),
+      httpDisconnectsConformance(),
       httpStoppingConformance(),
       httpRepliesConformance(),
       httpSmugglingConformance(),
@@ -150,7 +150,7 @@ function all(extent: Extent): Listed[] {
     ),
     ...listed("smoke", lightClasses),
     ...listed("core", nativeClasses),
-    ...listed("core", honoConformance(), httpMisfortunesConformance()),
+    ...listed("core", honoConformance(), httpRobustnessConformance()),
     // Last, since they leave descriptors to the garbage collector, and select has room for 1024.
     ...listed(
       "smoke",

@@ -1,6 +1,6 @@
 /** Requests that are accepted, each with what is to be seen in it. */
 import type { ParserLimits } from "../../src/http/parser/limits.ts";
-import type { Message } from "./outcome.ts";
+import type { Message } from "./parse-stream.ts";
 
 /** What is accepted, and what is seen of its last request. */
 export type Accepted = readonly [

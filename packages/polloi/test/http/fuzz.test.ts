@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { corpus, escaped, fuzz, unescaped } from "./fuzz.ts";
 import { assertSound } from "./invariants.ts";
-import { bytesOf, outcomeOf } from "./outcome.ts";
+import { bytesOf, parseStream } from "./parse-stream.ts";
 
 const SECONDS = 3;
 
@@ -20,7 +20,7 @@ test("the corpus says by its names what is accepted", () => {
   const streams = [...corpus()];
   assert.ok(streams.length >= 10);
   for (const [name, stream] of streams) {
-    const { failure, idle } = outcomeOf(bytesOf(stream));
+    const { failure, idle } = parseStream(bytesOf(stream));
     assert.equal(failure === undefined, !name.startsWith("bad-"), `${name}: ${failure}`);
     if (failure === undefined) assert.ok(idle, `${name} is not complete`);
   }

@@ -1,8 +1,8 @@
 /** What has to hold for any stream of bytes at all. */
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS, type ParserLimits } from "../../src/http/parser/limits.ts";
-import { bytesOf, type Message, type Outcome, outcomeOf } from "./outcome.ts";
-import { type ReferenceOutcome, referenceOutcome } from "./reference.ts";
+import { bytesOf, type Message, type ParseResult, parseStream } from "./parse-stream.ts";
+import { parseByReference, type ReferenceResult } from "./reference.ts";
 
 /**
  * Holds a stream to everything: it is read without a throw, the same in one piece, cut, and byte by byte; as
@@ -16,23 +16,23 @@ export function assertSound(
   limits: ParserLimits = DEFAULT_LIMITS,
 ): void {
   const bytes = bytesOf(stream);
-  const whole = outcomeOf(bytes, [], limits);
+  const whole = parseStream(bytes, [], limits);
   const text = JSON.stringify(whole);
   const each = Array.from({ length: bytes.length }, (_, k) => k);
   for (const places of [...cuts, each]) {
-    const cut = outcomeOf(bytes, places, limits);
+    const cut = parseStream(bytes, places, limits);
     // Comparing text takes a fraction of the time; the other comparison is for what it says.
     if (JSON.stringify(cut) === text) continue;
     assert.deepEqual(cut, whole, `cut at ${places.join()}`);
   }
-  assertAgrees(whole, referenceOutcome(stream, limits));
+  assertAgrees(whole, parseByReference(stream, limits));
   for (const message of whole.messages) {
     if (message.trailers !== undefined) assertReadAgain(message);
   }
 }
 
 /** The parser takes what the reference takes, and finds the same boundaries. */
-function assertAgrees({ messages, failure, idle }: Outcome, reference: ReferenceOutcome): void {
+function assertAgrees({ messages, failure, idle }: ParseResult, reference: ReferenceResult): void {
   const complete = messages.flatMap(({ method, target, headers, body, trailers, end }) =>
     end === undefined ? [] : [{ method, target, headers, body, trailers, end }],
   );
@@ -45,7 +45,7 @@ function assertAgrees({ messages, failure, idle }: Outcome, reference: Reference
 
 /** Written down anew, the message is the same. */
 function assertReadAgain(message: Message): void {
-  const again = outcomeOf(bytesOf(written(message)), [], {
+  const again = parseStream(bytesOf(written(message)), [], {
     ...DEFAULT_LIMITS,
     maxHeadBytes: DEFAULT_LIMITS.maxHeadBytes * 2,
   });

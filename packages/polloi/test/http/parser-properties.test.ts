@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { assertSound } from "./invariants.ts";
-import { bytesOf, outcomeOf } from "./outcome.ts";
+import { bytesOf, parseStream } from "./parse-stream.ts";
 
 /** A request as it is meant, and as it is written. */
 interface Written {
@@ -107,7 +107,7 @@ test("pipelined requests are read as they were meant, wherever the stream is cut
   fc.assert(
     fc.property(stream, cuts, (requests, places) => {
       const bytes = bytesOf(requests.map((it) => it.text).join(""));
-      const { messages, failure, idle } = outcomeOf(bytes, places);
+      const { messages, failure, idle } = parseStream(bytes, places);
       assert.equal(failure, undefined);
       assert.ok(idle);
       const seen = messages.map(({ method, target, headers, body, trailers }) => {

@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS, LARGEST_HEAD, parserLimitsOf } from "../../src/http/par
 import { RequestParser } from "../../src/http/parser/request-parser.ts";
 import { BODY, END, FAILED, FAILURES, HEAD, NEED_MORE } from "../../src/http/parser/results.ts";
 import { type Accepted, BODIES, HEADERS, JUST_WITHIN, TARGETS } from "./accepted.ts";
-import { bytesOf, outcomeOf } from "./outcome.ts";
+import { bytesOf, parseStream } from "./parse-stream.ts";
 import { CHUNKS, FRAMING, HEADER_LINES, LIMITS, REQUEST_LINES, type Refused } from "./refused.ts";
 
 /** The ways to cut a stream that every row of the tables is tried in. */
@@ -19,7 +19,7 @@ function refusal([name, stream, failure, limits]: Refused): Case {
     run() {
       const bytes = bytesOf(stream);
       for (const cuts of cutsOf(bytes.length)) {
-        const outcome = outcomeOf(bytes, cuts, parserLimitsOf(limits));
+        const outcome = parseStream(bytes, cuts, parserLimitsOf(limits));
         const at = `cut at ${cuts.slice(0, 4)}`;
         assert.equal(outcome.failure, failure, at);
         const complete = outcome.messages.filter(({ end }) => end !== undefined);
@@ -35,7 +35,7 @@ function acceptance([name, stream, seen, limits]: Accepted): Case {
     run() {
       const bytes = bytesOf(stream);
       for (const cuts of cutsOf(bytes.length)) {
-        const { failure, messages } = outcomeOf(bytes, cuts, parserLimitsOf(limits));
+        const { failure, messages } = parseStream(bytes, cuts, parserLimitsOf(limits));
         assert.equal(failure, undefined, `cut at ${cuts.slice(0, 4)}`);
         const last = messages.at(-1);
         assert.ok(last !== undefined, "no request");

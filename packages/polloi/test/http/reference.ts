@@ -21,7 +21,7 @@ export interface ReferenceMessage {
  * The complete requests of a stream, and what comes after them: nothing (`"end"`), something that is wrong, or
  * the beginning of something. Of a beginning the reference does not say whether it can still become sound.
  */
-export interface ReferenceOutcome {
+export interface ReferenceResult {
   readonly messages: readonly ReferenceMessage[];
   readonly rest: "end" | "wrong" | "unfinished";
 }
@@ -58,7 +58,7 @@ function must(sound: boolean): void {
 }
 
 /** Reads all of a stream. */
-export function referenceOutcome(stream: string, limits: ParserLimits): ReferenceOutcome {
+export function parseByReference(stream: string, limits: ParserLimits): ReferenceResult {
   const messages: ReferenceMessage[] = [];
   let at = 0;
   try {

@@ -6,7 +6,7 @@ import { Socket } from "../../src/socket/socket.ts";
 import { Peer } from "../reactor/rig.ts";
 import { ENGINES } from "../support/engines.ts";
 import { GET, served } from "./client.ts";
-import { onEngine } from "./departures.ts";
+import { onEngine } from "./disconnects.ts";
 import { until } from "./fetch-case.ts";
 
 /** A client that is connected, and sends, without a turn of the server. */

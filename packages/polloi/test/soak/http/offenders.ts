@@ -1,7 +1,7 @@
 /** What clients do that a server has to put an end to, and what they are told. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { corpus, mutated, randomOf } from "../../http/fuzz.ts";
-import { type Message, outcomeOf } from "../../http/outcome.ts";
+import { type Message, parseStream } from "../../http/parse-stream.ts";
 import { askFrom, below, chunked, pick, type Random } from "./asks.ts";
 import { content, MOST_BYTES } from "./content.ts";
 import type { Kind, Work } from "./kinds.ts";
@@ -181,7 +181,7 @@ async function garbage({ ports, random, peer: connected }: Work): Promise<void> 
   let stream = pick(random, SEEDS);
   for (let left = below(random, 4); left > 0; left--) stream = mutated(stream, choose, SEEDS);
   const bytes = Buffer.from(stream, "latin1");
-  const { messages } = outcomeOf(bytes);
+  const { messages } = parseStream(bytes);
   const { least, most } = answersTo(messages);
   const sending = sendInPieces(peer, random, bytes).then(() => peer.socket.end());
   let count = 0;

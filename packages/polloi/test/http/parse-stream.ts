@@ -28,7 +28,7 @@ export interface Message {
 }
 
 /** All of a stream. */
-export interface Outcome {
+export interface ParseResult {
   readonly messages: readonly Message[];
   readonly failure: string | undefined;
   readonly idle: boolean;
@@ -54,11 +54,11 @@ const MARGIN = 3;
  * Each chunk lies in the midst of a larger buffer and is overwritten once it was taken. The head of every
  * second request is kept, and has to be the same when the request ends.
  */
-export function outcomeOf(
+export function parseStream(
   stream: Uint8Array,
   cuts: readonly number[] = [],
   limits?: ParserLimits,
-): Outcome {
+): ParseResult {
   const parser = new RequestParser(limits);
   const reader = new Reader(parser);
   const places = [...new Set([0, ...cuts, stream.length])]

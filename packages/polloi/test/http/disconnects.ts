@@ -167,6 +167,6 @@ const stopping: readonly Case[] = [
   ),
 ];
 
-export function httpDeparturesConformance(): Suite {
+export function httpDisconnectsConformance(): Suite {
   return { title: "HTTP clients that leave", cases: [...noticed, ...answered, ...stopping] };
 }

@@ -739,9 +739,9 @@ const upgrading: readonly Case[] = [
   ),
 ];
 
-export function httpMisfortunesConformance(): Suite {
+export function httpRobustnessConformance(): Suite {
   return {
-    title: "HTTP misfortunes",
+    title: "HTTP robustness",
     cases: [
       ...bounded,
       ...speaking,
