@@ -31,13 +31,13 @@ function portOf(socket: Socket): number {
   return (socket.localAddress() as InetAddress).port;
 }
 
-/** Options of a listener whose default host and port are left out. */
+/** Options of a listener without the default host and port. */
 const onlyPath = { host: undefined, port: undefined, path: "\0polloi-contradiction" };
 function onlyAddress(address: string, family: typeof AF_INET | typeof AF_INET6): object {
   return { host: undefined, port: undefined, address: { address, port: 0, family } };
 }
 
-/** A listener whose backlog is full: it answers nobody any more. */
+/** A listener whose backlog is full: it completes no further handshake. */
 function deafListener(opened: Opened, options: object = {}): Socket {
   const listener = opened.server({ backlog: 0, ...options });
   for (let i = 0; i < 3; i++) {
@@ -59,7 +59,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "a non-blocking connect is in progress, then connected without an error",
+      name: "a non-blocking connect returns EINPROGRESS, then connects without an error",
       run() {
         using opened = new Opened();
         const listener = opened.server();
@@ -68,13 +68,13 @@ export const connecting: Suite = {
         opened.own(accepted(listener).socket);
         assert.equal(client.options.error, 0);
         assert.deepEqual(client.remoteAddress(), listener.localAddress());
-        // Asked once more, the kernel tells the outcome; from then on it is connected.
+        // The second call returns the result; after it the socket counts as connected.
         assert.equal(client.connectEx(listener.localAddress()), 0);
         assert.throws(() => client.connect(listener.localAddress()), { code: "EISCONN" });
       },
     },
     {
-      name: "a non-blocking connect that is refused has its error taken once",
+      name: "the error of a refused non-blocking connect is returned once",
       run() {
         using opened = new Opened();
         const client = opened.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
@@ -97,7 +97,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "a connect that nobody answers ends with ETIMEDOUT when the timeout is up",
+      name: "a connect without an answer fails with ETIMEDOUT after the timeout",
       run() {
         using opened = new Opened();
         const address = deafListener(opened).localAddress();
@@ -109,7 +109,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "a unix listener with a full backlog: EAGAIN at once, ETIMEDOUT with a timeout",
+      name: "connecting to a unix listener with a full backlog fails with EAGAIN, or with ETIMEDOUT after a timeout",
       run() {
         using opened = new Opened();
         const path = abstractName();
@@ -124,7 +124,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "a port in use says which, and what to do; reusePort shares it",
+      name: "EADDRINUSE names the port and a remedy; reusePort shares the port",
       run() {
         using opened = new Opened();
         const port = portOf(opened.server());
@@ -138,7 +138,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "a server that could not be opened leaves no descriptor",
+      name: "a server that cannot be opened leaves no descriptor open",
       run() {
         using opened = new Opened();
         const port = portOf(opened.server());
@@ -173,7 +173,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "an address of another family than the socket is refused, and a connect to a path with a family",
+      name: "an address of another family than the socket's is refused, also a path together with an IP family",
       async run() {
         using opened = new Opened();
         const code = "ERR_INVALID_ADDRESS";
@@ -186,7 +186,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "dual stack takes IPv4 as v4-mapped; IPv6 alone refuses it",
+      name: "a dual-stack listener accepts IPv4 as v4-mapped; an IPv6-only one refuses it",
       skip: noIPv6,
       run() {
         using opened = new Opened();
@@ -206,7 +206,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "the backlog bounds how many wait, and is refused when it is no number",
+      name: "the backlog limits the connections that wait; one that is not a number is refused",
       run() {
         using opened = new Opened();
         const listener = opened.server({ backlog: 1, nonBlocking: true });
@@ -224,7 +224,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "the abstract namespace serves streams, and a name dies with its socket",
+      name: "an abstract name serves streams, and is free when its socket closes",
       run() {
         using opened = new Opened();
         const path = abstractName();
@@ -242,7 +242,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "abstract names may hold any byte, up to 108 in all",
+      name: "abstract names may contain any byte, up to 108 bytes in total",
       run() {
         using opened = new Opened();
         const path = Uint8Array.from({ length: 108 }, (_, i) => (i === 0 ? 0 : 255 - i));
@@ -252,7 +252,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "seqpacket keeps boundaries over a connection",
+      name: "a seqpacket connection keeps message boundaries",
       run() {
         using opened = new Opened();
         const path = abstractName();
@@ -272,7 +272,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "createConnection reaches a host by name and leaves the socket as it was asked to",
+      name: "createConnection connects to a host name and leaves the socket in the requested mode",
       async run() {
         using opened = new Opened();
         const listener = opened.server();
@@ -290,7 +290,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "createConnection that fails says where and why, and leaves no descriptor",
+      name: "a failed createConnection names the address and the reason, and leaves no descriptor open",
       async run() {
         using opened = new Opened();
         const { port } = opened.refusing() as InetAddress;
@@ -316,7 +316,7 @@ export const connecting: Suite = {
       },
     },
     {
-      name: "resolve gives literals back, knows localhost, and says which name it did not find",
+      name: "resolve returns literals, resolves localhost, and names a host that it does not find",
       async run() {
         const v4 = { address: "192.0.2.7", port: 80, family: AF_INET };
         assert.deepEqual(await resolve("192.0.2.7", { port: 80 }), [v4]);

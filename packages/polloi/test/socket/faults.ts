@@ -6,7 +6,7 @@ import { AF_INET, createServer, SOCK_STREAM, Socket } from "../../src/socket/ind
 import type { Libc } from "../../src/sys/libc.ts";
 import { accepted, LOOPBACK, Opened, openedSince, openSockets, pattern, text } from "./opened.ts";
 
-/** `call`, with `-errno` instead the first `times`. */
+/** `call`, whose first `times` calls return `-errno`. */
 function failing<Args extends number[]>(
   call: (...args: Args) => number,
   errno: number,
@@ -21,10 +21,10 @@ function failing<Args extends number[]>(
 }
 
 export const faults: Suite = {
-  title: "a kernel that does not do as hoped",
+  title: "sockets on a faulty kernel",
   cases: [
     {
-      name: "a signal in the middle of any call is not seen by the caller",
+      name: "a call that a signal interrupts is repeated",
       run() {
         using opened = new Opened();
         const interrupted = (
@@ -48,14 +48,14 @@ export const faults: Suite = {
       },
     },
     {
-      name: "a signal during a wait does not end it, nor begin its time anew",
+      name: "a signal during a wait neither ends it nor restarts its timeout",
       run() {
         using opened = new Opened();
         let waits = 0;
         const kernel = kernelWith((libc) => ({
           ppoll: (fds, count, timeout, signals) => {
             waits += 1;
-            // Half of the waits end early, as by a signal.
+            // Half of the waits end early, as if by a signal.
             const ready = libc.ppoll(fds, count, timeout, signals);
             return waits % 2 === 1 ? -ERRNO.EINTR : ready;
           },
@@ -65,11 +65,11 @@ export const faults: Suite = {
         const start = performance.now();
         assert.throws(() => a.recv(1), { code: "ETIMEDOUT" });
         assert.ok(performance.now() - start >= 10);
-        assert.equal(waits, 2, "after the signal nothing was left of the time");
+        assert.equal(waits, 2, "no time was left after the signal");
       },
     },
     {
-      name: "sendAll sends every byte in order when the kernel takes few at a time",
+      name: "sendAll sends every byte in order if the kernel accepts few at a time",
       run() {
         using opened = new Opened();
         const kernel = kernelWith((libc) => {
@@ -83,7 +83,7 @@ export const faults: Suite = {
           };
         });
         const [a, b] = opened.pair(SOCK_STREAM, kernel);
-        // Few enough that the socket takes all of them before anybody reads.
+        // Few enough for the socket buffer to hold all of them before the peer reads.
         const data = pattern(20_000);
         a.sendAll(data);
         a.close();
@@ -97,7 +97,7 @@ export const faults: Suite = {
       },
     },
     {
-      name: "sendAll waits when its descriptor was made non-blocking by a duplicate",
+      name: "sendAll waits if a duplicate made its descriptor non-blocking",
       run() {
         using opened = new Opened();
         let waits = 0;
@@ -115,7 +115,7 @@ export const faults: Suite = {
       },
     },
     {
-      name: "accept at the limit of descriptors says so, and the connection goes on waiting",
+      name: "accept without a free descriptor fails with EMFILE, and the connection stays in the backlog",
       run() {
         using opened = new Opened();
         for (const [errno, code] of [
@@ -133,7 +133,7 @@ export const faults: Suite = {
       },
     },
     {
-      name: "accept passes over a connection that was gone, and a signal",
+      name: "accept skips a connection that was aborted, and ignores a signal",
       run() {
         using opened = new Opened();
         const kernel = kernelWith((libc) => ({
@@ -145,7 +145,7 @@ export const faults: Suite = {
       },
     },
     {
-      name: "a connect that a signal interrupts goes on, and ends as the kernel says",
+      name: "a connect that a signal interrupts continues, with the kernel's result",
       run() {
         using opened = new Opened();
         const kernel = kernelWith((libc) => ({
@@ -159,7 +159,7 @@ export const faults: Suite = {
       },
     },
     {
-      name: "a privileged port says what would allow it",
+      name: "EACCES of a privileged port has a hint with a remedy",
       run() {
         const kernel = kernelWith(() => ({ bind: () => -ERRNO.EACCES }));
         const before = openSockets();
@@ -171,7 +171,7 @@ export const faults: Suite = {
       },
     },
     {
-      name: "whichever call fails while a server is opened, no descriptor stays",
+      name: "no descriptor stays open, whichever call fails while a server is opened",
       run() {
         const calls = ["socket", "setsockopt", "bind", "listen"] satisfies (keyof Libc)[];
         for (const call of calls) {

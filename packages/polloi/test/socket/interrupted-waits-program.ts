@@ -1,5 +1,5 @@
 /**
- * Waits in each way while whoever started this sends it SIGUSR1, and prints how it went as JSON.
+ * Waits in each way while its parent process sends it SIGUSR1, and prints the results as JSON.
  */
 import { writeSync } from "node:fs";
 import { kernelWith, Opened } from "../../../../test/support/descriptors.ts";

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CASE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 
-test("waits go on when real signals interrupt them", { timeout: CASE_TIMEOUT_MS }, async () => {
+test("waits continue when real signals interrupt them", { timeout: CASE_TIMEOUT_MS }, async () => {
   const program = fileURLToPath(new URL("./interrupted-waits-program.js", import.meta.url));
   const child = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "inherit"] });
   let signals: NodeJS.Timeout | undefined;

@@ -24,7 +24,7 @@ export const lifeCycle: Suite = {
   title: "a socket's life",
   cases: [
     {
-      name: "close is idempotent, leaves nothing open and makes fileno -1",
+      name: "close is idempotent, closes the descriptor and sets fileno to -1",
       run() {
         const before = openSockets();
         const socket = new Socket();
@@ -35,13 +35,13 @@ export const lifeCycle: Suite = {
         socket.close();
         socket[Symbol.dispose]();
         assert.deepEqual([socket.fileno(), socket.closed], [-1, true]);
-        // A runtime may be closing sockets of its own meanwhile.
+        // The runtime may close sockets of its own meanwhile.
         const left = openSockets().filter((open) => open === fd || !before.includes(open));
         assert.deepEqual(left, []);
       },
     },
     {
-      name: "createServer on a path removes its file when it is closed, and not when it is detached",
+      name: "a server on a path removes its file when it is closed, but not when it is detached",
       run() {
         const folder = mkdtempSync(join(tmpdir(), "polloi-unix-"));
         const path = join(folder, "socket");
@@ -63,7 +63,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "every operation after close names itself and says that the socket is closed",
+      name: "the error of an operation after close names the operation and says that the socket is closed",
       run() {
         const socket = new Socket();
         socket.close();
@@ -99,7 +99,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "closing a descriptor that someone else closed says so",
+      name: "closing a descriptor that other code has closed throws EBADF",
       run() {
         const socket = new Socket();
         const other = Socket.fromFd(socket.fileno());
@@ -109,7 +109,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "detach gives the descriptor away, and fromFd takes it with family, type and protocol",
+      name: "detach releases the descriptor, and fromFd adopts it with its family, type and protocol",
       run() {
         using opened = new Opened();
         for (const [family, type] of [
@@ -129,7 +129,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "fromFd refuses what is no socket and what is no descriptor",
+      name: "fromFd refuses a descriptor that is not a socket, and a value that is not a descriptor",
       run() {
         assert.throws(() => Socket.fromFd(1_000_000), { code: "EBADF" });
         for (const fd of [-1, 1.5, "3"]) {
@@ -140,7 +140,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "a duplicate outlives the original",
+      name: "a duplicate stays open when the original is closed",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -152,7 +152,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "descriptors are not inheritable unless asked, however they were made",
+      name: "descriptors are close-on-exec by default, however they were created",
       run() {
         using opened = new Opened();
         const [client, server] = opened.connection();
@@ -167,7 +167,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "the mode is what it was set to, and adopted from a descriptor",
+      name: "the blocking mode is the one that was set, or that of an adopted descriptor",
       run() {
         using opened = new Opened();
         const socket = opened.socket();
@@ -181,7 +181,7 @@ export const lifeCycle: Suite = {
         socket.setBlocking(true);
         assert.deepEqual(mode(), [true, undefined]);
         assert.equal(opened.socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK).getTimeout(), 0);
-        // -5 would block for ever; in Python it is a ValueError.
+        // poll(2) would wait without a limit; in Python it is a ValueError.
         for (const timeout of [-5, -0.1, Number.NEGATIVE_INFINITY]) {
           const wrong = { name: "RangeError", code: "ERR_INVALID_TIMEOUT" };
           assert.throws(() => socket.setTimeout(timeout), wrong);
@@ -195,7 +195,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "addresses are those of both ends, and null where there is no peer",
+      name: "local and remote addresses are those of both ends; without a peer the remote one is null",
       run() {
         using opened = new Opened();
         const [client, server] = opened.connection();
@@ -212,7 +212,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "what is sent before a half-close arrives, then the end of the stream, and the other half lives",
+      name: "bytes sent before a half-close arrive, then the end of the stream; the other half stays open",
       run() {
         using opened = new Opened();
         const [client, server] = opened.connection();
@@ -228,7 +228,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "a family the machine does not have is one clear error",
+      name: "an address family that the machine does not support is a clear error",
       run() {
         assert.throws(() => new Socket(45), { code: "EAFNOSUPPORT", syscall: "socket" });
         const notANumber = "AF_INET" as unknown as number;
@@ -239,7 +239,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "accept takes the mode of the listener and says who connected",
+      name: "an accepted socket has the mode of the listener and the address of the peer",
       run() {
         using opened = new Opened();
         for (const timeout of [undefined, 0, 1000]) {
@@ -255,7 +255,7 @@ export const lifeCycle: Suite = {
       },
     },
     {
-      name: "an IPv6 connection knows its ends",
+      name: "an IPv6 connection has both addresses",
       skip: hasIPv6() ? undefined : "this machine has no IPv6 loopback",
       run() {
         using opened = new Opened();

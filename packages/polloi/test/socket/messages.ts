@@ -19,7 +19,7 @@ import {
 } from "../../src/socket/index.ts";
 import { LOOPBACK, Opened, openedSince, openSockets, pattern, text } from "./opened.ts";
 
-/** Closes received descriptors and tells how many there were. */
+/** Closes received descriptors. @returns Their number. */
 function closeAll(messages: readonly AncillaryMessage[]): number {
   const fds = messages.flatMap((message) => ("fds" in message ? message.fds : []));
   for (const fd of fds) Socket.fromFd(fd).close();
@@ -27,10 +27,10 @@ function closeAll(messages: readonly AncillaryMessage[]): number {
 }
 
 export const messages: Suite = {
-  title: "messages and what travels beside them",
+  title: "messages and ancillary data",
   cases: [
     {
-      name: "sendMsg gathers its buffers in order",
+      name: "sendMsg sends its buffers in order",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -43,7 +43,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "sendMsg takes what fits of more than a stream takes, from the front",
+      name: "sendMsg on a stream sends the beginning of what does not fit",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair(SOCK_STREAM | SOCK_NONBLOCK);
@@ -57,7 +57,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "sendMsg to an address and recvMsg from one",
+      name: "sendMsg sends to an address, and recvMsg reports the sender",
       run() {
         using opened = new Opened();
         const [a, b] = [opened.socket(2, SOCK_DGRAM), opened.socket(2, SOCK_DGRAM)];
@@ -70,7 +70,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "a descriptor that is sent is a new one for the same open file",
+      name: "a descriptor that is passed arrives as a new one for the same open file",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -88,7 +88,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "as many descriptors as the kernel takes arrive in order; more are refused",
+      name: "up to 253 descriptors arrive in order; more are refused",
       run() {
         using opened = new Opened();
         const before = openSockets();
@@ -111,7 +111,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "truncated: only maxFds arrive, never one more, it is said, and nothing leaks",
+      name: "at most maxFds descriptors arrive, truncation is reported, and nothing leaks",
       run() {
         for (const maxFds of [0, 1, 2, 3, 4]) {
           using opened = new Opened();
@@ -128,7 +128,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "truncated at any byte: every descriptor that arrived is in the result",
+      name: "with a control buffer of any size, the result has every descriptor that arrived",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -145,7 +145,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "descriptors that nobody asked for are open nowhere",
+      name: "descriptors that were not requested are not left open",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -168,7 +168,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "credentials come with a message where they are asked for, together with descriptors",
+      name: "credentials arrive with a message if requested, together with descriptors",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -183,7 +183,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "ancillary data that is not known here comes as its bytes",
+      name: "unknown ancillary data is returned as bytes",
       run() {
         using opened = new Opened();
         const [a, b] = [opened.socket(2, SOCK_DGRAM), opened.socket(2, SOCK_DGRAM)];
@@ -194,7 +194,7 @@ export const messages: Suite = {
         const ancillary = b.recvMsg(10, 100)?.ancillary;
         const data = Uint8Array.of(33, 0, 0, 0);
         assert.deepEqual(ancillary, [{ level: IPPROTO_IP, type: IP_TTL, data }]);
-        // Sent, it counts for the one message.
+        // When sent, it applies to this message only.
         const raw = { level: IPPROTO_IP, type: IP_TTL, data: Uint8Array.of(44, 0, 0, 0) };
         a.sendMsg(["x"], [raw], 0, b.localAddress());
         assert.deepEqual(b.recvMsg(10, 100)?.ancillary, [raw]);
@@ -203,7 +203,7 @@ export const messages: Suite = {
       },
     },
     {
-      name: "descriptors travel over datagrams too, with no byte at all",
+      name: "datagrams pass descriptors too, also without any bytes",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair(SOCK_DGRAM);

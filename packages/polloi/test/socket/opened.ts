@@ -5,7 +5,7 @@ import { kernel } from "../../src/sys/open.ts";
 
 export const LOOPBACK = "127.0.0.1";
 
-/** Closes what a case opened, however it ends. */
+/** Closes the sockets that a case opened when it ends. */
 export class Opened {
   readonly #sockets: Socket[] = [];
 
@@ -48,21 +48,21 @@ export class Opened {
   }
 }
 
-/** What a blocking listener accepts. */
+/** Accepts from a blocking listener. */
 export function accepted(listener: Socket): NonNullable<ReturnType<Socket["accept"]>> {
   const connection = listener.accept();
   if (connection === null) throw new Error("no connection waits at the listener");
   return connection;
 }
 
-/** The descriptors of this process that are sockets. Others are the runtime's own affair. */
+/** The descriptors of this process that are sockets. Others belong to the runtime. */
 export function openSockets(): number[] {
   return readdirSync("/proc/self/fd")
     .filter((fd) => {
       try {
         return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
       } catch {
-        // The directory itself, closed by now.
+        // The descriptor of the directory, which is closed by now.
         return false;
       }
     })
@@ -70,12 +70,12 @@ export function openSockets(): number[] {
     .sort((a, b) => a - b);
 }
 
-/** The sockets of this process that were not open before. A runtime may have closed one of its own meanwhile. */
+/** The sockets of this process that were not open before. The runtime may have closed sockets of its own meanwhile. */
 export function openedSince(before: readonly number[]): number[] {
   return openSockets().filter((fd) => !before.includes(fd));
 }
 
-/** Bytes of which each position has its own value, as far as a byte allows. */
+/** Bytes whose values depend on their position. */
 export function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8)) & 0xff);
 }
@@ -86,7 +86,7 @@ export function text(bytes: Uint8Array | null | undefined): string | null {
 
 let names = 0;
 
-/** A name in the abstract namespace that nobody else uses. */
+/** An unused name in the abstract namespace. */
 export function abstractName(): string {
   names += 1;
   return `\0polloi-test-${globalThis.process.pid}-${performance.now()}-${names}`;

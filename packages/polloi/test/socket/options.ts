@@ -18,12 +18,12 @@ import {
 import { hasIPv6 } from "./life-cycle.ts";
 import { Opened } from "./opened.ts";
 
-/** The options that can be written. */
+/** The writable options. */
 type Settable = {
   [K in keyof SocketOptions]: SocketOptions[K] extends boolean | number | string | null ? K : never;
 }[keyof SocketOptions];
 
-/** Each option with values to set, and what comes back where the kernel makes something else of it. */
+/** Each option with values to set, and the value that is read if the kernel changes it. */
 const OPTIONS: readonly [Settable, readonly unknown[], ((value: number) => unknown)?][] = [
   ["reuseAddr", [true, false]],
   ["reusePort", [true, false]],
@@ -39,7 +39,7 @@ const OPTIONS: readonly [Settable, readonly unknown[], ((value: number) => unkno
   ["noDelay", [true, false]],
   ["cork", [true, false]],
   ["quickAck", [false, true]],
-  // Kept as a number of retransmissions: 1, 3 and 7 seconds are what they take.
+  // Stored as a number of retransmissions, which take 1, 3 and 7 seconds.
   ["deferAcceptSeconds", [1, 3, 7, 0]],
   ["fastOpen", [5, 0]],
   ["fastOpenConnect", [true, false]],
@@ -96,7 +96,7 @@ export const options: Suite = {
       },
     },
     {
-      name: "listening is known",
+      name: "options.listening tells whether the socket listens",
       run() {
         using opened = new Opened();
         assert.equal(opened.server().options.listening, true);
@@ -115,7 +115,7 @@ export const options: Suite = {
       },
     },
     {
-      name: "tcpInfo tells the state, the round trip and what has gone by",
+      name: "tcpInfo has the state, the round-trip time and the byte counts",
       run() {
         using opened = new Opened();
         const [client, server] = opened.connection();
@@ -132,7 +132,7 @@ export const options: Suite = {
       },
     },
     {
-      name: "any option goes through getsockopt and setsockopt, as an int or as bytes",
+      name: "getsockopt and setsockopt handle any option, as an int or as bytes",
       run() {
         using opened = new Opened();
         const socket = opened.socket();
@@ -146,7 +146,7 @@ export const options: Suite = {
       },
     },
     {
-      name: "what the kernel refuses is its error, what cannot be a value is misuse",
+      name: "a value that the kernel refuses is a SysError, an invalid one is misuse",
       run() {
         using opened = new Opened();
         const socket: Socket = opened.socket(AF_INET);

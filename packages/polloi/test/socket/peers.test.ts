@@ -1,4 +1,4 @@
-/** Sockets against clients and servers that are not ours: Python's socket, and socat. */
+/** Sockets with independent clients and servers: Python's socket module, and socat. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -17,10 +17,10 @@ import {
   sendFds,
 } from "../../src/socket/index.ts";
 
-/** How long a peer may take, all in all. */
+/** How long a peer may take. */
 const PATIENCE_MS = 20_000;
 
-/** Why a peer cannot be had, or false. */
+/** Why a peer cannot be used, or false. */
 function missing(command: string, ...args: string[]): string | false {
   return spawnSync(command, args).status === 0 ? false : `${command} is not installed`;
 }
@@ -33,7 +33,7 @@ class Peer implements Disposable {
   readonly process: ChildProcess;
   output = "";
   errors = "";
-  /** Both the process and its output have come to their end. */
+  /** Resolves when the process has exited and its output has ended. */
   readonly #closed: Promise<unknown>;
 
   constructor(command: string, args: readonly string[]) {
@@ -51,7 +51,7 @@ class Peer implements Disposable {
     return new Peer("python3", ["-c", script, ...args]);
   }
 
-  /** Waits for the process to end well. */
+  /** Waits until the process has exited, and requires success. */
   async end(): Promise<void> {
     await this.#closed;
     assert.equal(this.process.exitCode, 0, this.errors);
@@ -62,7 +62,7 @@ class Peer implements Disposable {
   }
 }
 
-/** Looks until there is something: the thread has a peer to wait for, and must not block meanwhile. */
+/** Polls until `look` returns something, without blocking the thread, which also receives the output of the peer. */
 async function eventually<T>(look: () => T | null | undefined, peer: Peer): Promise<T> {
   const deadline = performance.now() + PATIENCE_MS;
   while (performance.now() < deadline) {
@@ -70,7 +70,7 @@ async function eventually<T>(look: () => T | null | undefined, peer: Peer): Prom
     if (found !== null && found !== undefined) return found;
     await sleep(1);
   }
-  throw new Error(`nothing came within ${PATIENCE_MS} ms; the peer said: ${peer.errors}`);
+  throw new Error(`nothing arrived within ${PATIENCE_MS} ms; the peer reported: ${peer.errors}`);
 }
 
 /** Sends back what a non-blocking socket receives, until its end. */
@@ -134,8 +134,8 @@ while True:
     if not data: break
 `;
 
-describe("sockets and peers that are not ours", { timeout: 60_000 }, () => {
-  test("every byte of 200 Python clients comes back to the client it came from", {
+describe("sockets and independent peers", { timeout: 60_000 }, () => {
+  test("each of 200 Python clients receives its own bytes back", {
     skip: noPython,
   }, async () => {
     const count = 200;
@@ -150,7 +150,7 @@ describe("sockets and peers that are not ours", { timeout: 60_000 }, () => {
     await Promise.all([...serving, peer.end()]);
   });
 
-  test("a Python server answers after our half-close", { skip: noPython }, async () => {
+  test("a Python server answers after a half-close", { skip: noPython }, async () => {
     using peer = Peer.python(UPPER_SERVER);
     const port = Number(await eventually(() => peer.output.match(/^(\d+)\n/)?.[1], peer));
     using socket = await createConnection({ host: "localhost", port, timeoutMs: PATIENCE_MS });
@@ -165,7 +165,9 @@ describe("sockets and peers that are not ours", { timeout: 60_000 }, () => {
     await peer.end();
   });
 
-  test("datagrams go to Python and come back with its address", { skip: noPython }, async () => {
+  test("a datagram to Python is answered, with the address of the peer", {
+    skip: noPython,
+  }, async () => {
     using peer = Peer.python(DATAGRAMS);
     const port = Number(await eventually(() => peer.output.match(/^(\d+)\n/)?.[1], peer));
     const address: InetAddress = { address: "127.0.0.1", port };
@@ -180,7 +182,7 @@ describe("sockets and peers that are not ours", { timeout: 60_000 }, () => {
     await peer.end();
   });
 
-  test("descriptors come from Python and go back to it", { skip: noPython }, async () => {
+  test("descriptors are passed from Python and back", { skip: noPython }, async () => {
     const directory = mkdtempSync(join(tmpdir(), "polloi-"));
     try {
       const path = join(directory, "fds.sock");
@@ -204,7 +206,7 @@ describe("sockets and peers that are not ours", { timeout: 60_000 }, () => {
     }
   });
 
-  test("socat reaches a path and an abstract name, and gets its bytes back", {
+  test("socat connects to a path and to an abstract name, and receives its bytes back", {
     skip: noSocat,
   }, async () => {
     const directory = mkdtempSync(join(tmpdir(), "polloi-"));

@@ -6,7 +6,7 @@ import { messages } from "./messages.ts";
 import { options } from "./options.ts";
 import { transfer } from "./transfer.ts";
 
-/** What sockets are held to, on every runtime. Nothing in it blocks on its own thread. */
+/** The suites of sockets, for every runtime. No case blocks its thread. */
 export function socketConformance(): Suite[] {
   return [lifeCycle, transfer, connecting, messages, options, faults];
 }

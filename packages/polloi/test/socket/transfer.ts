@@ -25,7 +25,7 @@ export const transfer: Suite = {
   title: "receiving, sending and waiting",
   cases: [
     {
-      name: "non-blocking calls that cannot go on return null",
+      name: "non-blocking calls that would block return null",
       run() {
         using opened = new Opened();
         const listener = opened.server({ nonBlocking: true });
@@ -44,7 +44,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "MSG_DONTWAIT is null at once, also on blocking sockets and those with a timeout",
+      name: "a call with MSG_DONTWAIT that would block returns null at once, also on blocking sockets and with a timeout",
       run() {
         using opened = new Opened();
         const [a] = opened.pair();
@@ -54,7 +54,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "with a timeout every waiting call ends with ETIMEDOUT, and not before its time",
+      name: "with a timeout every call that would block throws ETIMEDOUT, never early",
       run() {
         using opened = new Opened();
         const [a] = opened.pair();
@@ -70,7 +70,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "with a timeout a call that can go on does, and leaves the timeout as it was",
+      name: "with a timeout a call that would not block returns at once, and does not change the timeout",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -82,7 +82,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "bytes of any amount arrive as they were sent, in order, through partial sends",
+      name: "any number of bytes arrives unchanged and in order, through partial sends",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair(SOCK_STREAM | SOCK_NONBLOCK);
@@ -108,7 +108,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "recvInto writes where the buffer is and nowhere else",
+      name: "recvInto writes only within the given buffer",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -124,7 +124,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "received bytes are the caller's own: the next receive does not change them",
+      name: "received bytes belong to the caller: the next receive does not change them",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair();
@@ -146,7 +146,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "a datagram longer than the room is cut, and MSG_TRUNC tells how long it was",
+      name: "a datagram longer than the buffer is truncated, and MSG_TRUNC returns its length",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair(SOCK_DGRAM);
@@ -165,7 +165,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "a datagram is whole however large, and boundaries are kept",
+      name: "datagrams of any size arrive whole, and keep their boundaries",
       run() {
         using opened = new Opened();
         const [a, b] = opened.pair(SOCK_DGRAM);
@@ -180,7 +180,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "UDP: recvFrom and recvFromInto say who sent, and an answer finds its way",
+      name: "UDP: recvFrom and recvFromInto return the sender's address, to which an answer can be sent",
       run() {
         using opened = new Opened();
         const server = opened.socket(undefined, SOCK_DGRAM);
@@ -208,7 +208,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "unix datagrams name their sender, and an unnamed one is unnamed",
+      name: "unix datagrams have the sender's path; an unnamed sender has an empty one",
       run() {
         using opened = new Opened();
         const path = abstractName();
@@ -225,7 +225,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "sendAll on a non-blocking socket is misuse that names the way out",
+      name: "sendAll on a non-blocking socket is misuse, with a message that names the alternative",
       run() {
         using opened = new Opened();
         const [a] = opened.pair(SOCK_STREAM | SOCK_NONBLOCK);
@@ -233,7 +233,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "a length that is none and bytes that are none are refused by name",
+      name: "invalid lengths and invalid bytes are refused, with a message that shows them",
       run() {
         using opened = new Opened();
         const [a] = opened.pair();
@@ -247,7 +247,7 @@ export const transfer: Suite = {
       },
     },
     {
-      name: "a peer that resets is ECONNRESET, with the call and the descriptor",
+      name: "a reset by the peer throws ECONNRESET, with the call and the descriptor",
       run() {
         using opened = new Opened();
         const [client, server] = opened.connection();
