@@ -1,4 +1,4 @@
-/** What callbacks may do to what they are called for, to others, and to the loop that calls them. */
+/** Callbacks may close their own connection and others, and the reactor that calls them. */
 import assert from "node:assert/strict";
 import { setImmediate as nextImmediate, setTimeout as sleep } from "node:timers/promises";
 import type { Case } from "../../../../test/support/suite.ts";
@@ -7,7 +7,7 @@ import { EVENT_READ } from "../../src/selectors/events.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { casesOf, type Peer, pattern, type Rig, type Variant } from "./rig.ts";
 
-/** A handler, and what makes it be called. */
+/** A handler, and an action that causes a call of it. */
 const OCCASIONS: Record<string, (peer: Peer, connection: Connection) => void> = {
   open: () => {},
   data: (peer) => void peer.send("x"),
@@ -53,7 +53,7 @@ async function occasion(
   assert.equal(connection?.state, "closed");
 }
 
-/** The process is to fail with what `body` brings about. */
+/** Expects the process to fail with the error that `body` causes. */
 async function failing(rig: Rig, body: () => Promise<void>): Promise<unknown> {
   if (rig.variant.mode === "blocking") {
     try {
@@ -83,7 +83,7 @@ export function callbackCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   const noUncaught =
     variant.mode === "hosted" && kernel.runtime !== "node"
-      ? `${kernel.runtime} has its own way with uncaught exceptions: tested in a process of its own`
+      ? `${kernel.runtime} handles uncaught exceptions in its own way: tested in a separate process`
       : undefined;
   return [
     ...Object.keys(OCCASIONS).flatMap((name) =>
@@ -95,7 +95,7 @@ export function callbackCases(variant: Variant): Case[] {
           })),
       ),
     ),
-    test("a connection that is handed over has its other handlers hear everything", async (rig) => {
+    test("after handOver every event goes to the new handlers", async (rig) => {
       const seen: string[] = [];
       const listener = rig.listen<number>({
         zeroCopy: true,
@@ -109,7 +109,7 @@ export function callbackCases(variant: Variant): Case[] {
             open: () => seen.push("open"),
             data: (_, more) => seen.push(`next ${more.length} ${next.data}`),
             timeout: () => {
-              // Where this process is held up, the bytes are still to come, and it is told again.
+              // If this process is delayed, the bytes have not arrived yet, and the timeout is reported again.
               if (!seen.includes("next 2 two")) return;
               seen.push("timeout");
               next.destroy(new Error("enough"));
@@ -155,7 +155,7 @@ export function callbackCases(variant: Variant): Case[] {
       await rig.until("closed", () => seen.length === 2);
       assert.deepEqual(seen, ["error", "close"]);
     }),
-    test("one that closes others of the same batch: they hear of nothing more", async (rig) => {
+    test("connections that a callback closes get no further event of the same batch", async (rig) => {
       for (const how of ["destroy", "reset", "close"] as const) {
         const all: Connection<string>[] = [];
         let calls = 0;
@@ -179,7 +179,7 @@ export function callbackCases(variant: Variant): Case[] {
         listener.close();
       }
     }),
-    test("a descriptor's number reused within a batch never gets a stale event", async (rig) => {
+    test("a descriptor number that is reused within a batch gets no stale event", async (rig) => {
       const all: Connection[] = [];
       const fresh: Connection[] = [];
       const wrong: unknown[] = [];
@@ -190,7 +190,7 @@ export function callbackCases(variant: Variant): Case[] {
           if (fresh.length > 0) return;
           const numbers = new Set(all.map((each) => each.fileno()));
           for (const each of all) if (each !== connection) each.destroy();
-          // These take the numbers that have just become free, with events for them still in the batch.
+          // These get the numbers that have just become free, while the batch still has events for them.
           for (const [fd, other] of [...socketpairs(4)[2]]) {
             rig.own(other);
             if (!numbers.has(fd) && !numbers.has(other)) continue;
@@ -213,7 +213,7 @@ export function callbackCases(variant: Variant): Case[] {
       assert.deepEqual(wrong, []);
       for (const each of fresh) assert.equal(each.state, "open");
     }),
-    test("a handler that throws: its connection's error hears of it, and both go on", async (rig) => {
+    test("an exception of a handler goes to its connection's error handler, and the connection stays open", async (rig) => {
       for (const name of ["open", "data", "drain", "end", "timeout"]) {
         const errors: string[] = [];
         let connection: Connection | undefined;
@@ -248,7 +248,7 @@ export function callbackCases(variant: Variant): Case[] {
         connection?.destroy();
       }
     }),
-    test("what is no Error is thrown as one, with what it was as its cause", async (rig) => {
+    test("a thrown value that is not an Error is wrapped in one, as its cause", async (rig) => {
       let error: Error | undefined;
       const peer = rig.peer(
         rig.listen({
@@ -265,7 +265,7 @@ export function callbackCases(variant: Variant): Case[] {
       assert.equal(error?.cause, "a string");
     }),
     test(
-      "a handler that throws with no error handler fails the process, after the turn",
+      "an exception of a handler without an error handler fails the process after the turn",
       async (rig) => {
         let got = 0;
         const failure = await failing(rig, async () => {
@@ -284,7 +284,7 @@ export function callbackCases(variant: Variant): Case[] {
       noUncaught,
     ),
     test(
-      "several that throw in one turn fail together, and none is lost",
+      "several exceptions of one turn are thrown together",
       async (rig) => {
         let calls = 0;
         const failure = await failing(rig, async () => {
@@ -305,7 +305,7 @@ export function callbackCases(variant: Variant): Case[] {
       },
       noUncaught,
     ),
-    test("a turn or run within a callback is refused: it would wait for itself", async (rig) => {
+    test("turn and run are refused within a callback", async (rig) => {
       const codes: unknown[] = [];
       rig.reactor.setTimer(0, () => {
         for (const call of [() => rig.reactor.turn(0), () => rig.reactor.run()]) {
@@ -320,7 +320,7 @@ export function callbackCases(variant: Variant): Case[] {
       await rig.until("called", () => codes.length === 2);
       assert.deepEqual(codes, ["ERR_BLOCKING", "ERR_BLOCKING"]);
     }),
-    test("the reactor closed within a callback: everything ends, nothing calls back again", async (rig) => {
+    test("a reactor that is closed within a callback closes everything and calls no handler afterwards", async (rig) => {
       const closes: string[] = [];
       let late = 0;
       let closed = false;
@@ -352,7 +352,7 @@ export function callbackCases(variant: Variant): Case[] {
       assert.throws(() => rig.reactor.turn(0), { code: "ERR_CLOSED" });
       assert.equal(listener.fileno(), -1);
     }),
-    test("a listener closed within open takes no more, and what it accepted goes on", async (rig) => {
+    test("a listener that is closed within open accepts no more, and accepted connections stay open", async (rig) => {
       for (const reusePort of [false, true]) {
         let opened = 0;
         const listener = rig.listen({
@@ -371,7 +371,7 @@ export function callbackCases(variant: Variant): Case[] {
           assert.equal(opened, 4);
         } else {
           await rig.until("refused", () => more.every(({ error, ended }) => error ?? ended));
-          // Closed unread, and not as if it had been served.
+          // Reset, because it was not served.
           for (const { error } of more) assert.equal(error, "ECONNRESET");
           assert.equal(opened, 1);
         }
@@ -380,7 +380,7 @@ export function callbackCases(variant: Variant): Case[] {
         assert.equal(listener.address, null);
       }
     }),
-    test("closing a reusePort listener hands a long backlog on, every connection of it", async (rig) => {
+    test("closing a reusePort listener serves every connection of a long backlog", async (rig) => {
       let opened = 0;
       rig.assertFreeDescriptors(650);
       const listener = rig.listen({
@@ -398,9 +398,9 @@ export function callbackCases(variant: Variant): Case[] {
       for (const peer of peers) assert.equal(peer.text, "!");
     }),
     test(
-      "promises in a handler go on before the next turn",
+      "promises in a handler continue before the next turn",
       async (rig) => {
-        // What is due at once is called at the end of every turn.
+        // Timers that are due at once are called at the end of every turn.
         let turns = 0;
         const count = (): void => {
           turns++;
@@ -429,7 +429,7 @@ export function callbackCases(variant: Variant): Case[] {
   ];
 }
 
-/** As many pairs of connected sockets: the one ends, the other ends, and both. */
+/** Pairs of connected sockets: one end of each, the other end of each, and both. */
 function socketpairs(count: number): [number[], number[], [number, number][]] {
   const { libc, scratch } = kernel;
   const pairs = Array.from({ length: count }, (): [number, number] => {

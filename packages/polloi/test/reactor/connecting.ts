@@ -1,4 +1,4 @@
-/** Connecting: every way in which it succeeds, fails, or is given up. */
+/** Connects that succeed, fail, time out or are closed. */
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
@@ -21,7 +21,7 @@ function closedPort(): number {
   return port as number;
 }
 
-/** What becomes of a connect. */
+/** The result of a connect. */
 async function outcome(rig: Rig, options: ConnectOptions): Promise<Failure | "open"> {
   let result: Failure | "open" | undefined;
   let errors = 0;
@@ -47,12 +47,12 @@ async function outcome(rig: Rig, options: ConnectOptions): Promise<Failure | "op
   return result as Failure | "open";
 }
 
-/** A rig in which connects to port 1 never end, and those to port 2 fail at once. */
+/** A rig in which connects to port 1 never complete, and those to port 2 fail at once. */
 class ReluctantRig extends Rig {
   readonly #full: Socket[] = [];
 
   constructor(variant: Variant) {
-    // A listener whose backlog is full drops whoever asks.
+    // A listener with a full backlog drops handshakes.
     const server = createServer({ host: "127.0.0.1", port: 0, backlog: 0 });
     const address = server.localAddress();
     super(variant, {
@@ -83,10 +83,10 @@ export function connectingCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   const blocking =
     variant.mode === "blocking"
-      ? "names are resolved by the runtime, which stands still"
+      ? "names are resolved by the runtime, which does not run in blocking mode"
       : undefined;
   return [
-    test("connects, and what was written and ended before arrives in order", async (rig) => {
+    test("bytes that are written, and an end, before the connection opens arrive in order", async (rig) => {
       const listeners = [
         rig.listen(echo),
         rig.listen({ ...echo, path: `\0polloi-connect-${process.pid}-${Math.random()}` }),
@@ -119,7 +119,7 @@ export function connectingCases(variant: Variant): Case[] {
         await rig.until("closed", () => closed === 1);
       }
     }),
-    test("ended before it is connected: what was written arrives, then the end", async (rig) => {
+    test("end before the connection opens: written bytes arrive, then the end", async (rig) => {
       const path = `\0polloi-ended-${process.pid}-${Math.random()}`;
       const got: string[] = [];
       let ends = 0;
@@ -140,7 +140,7 @@ export function connectingCases(variant: Variant): Case[] {
       await rig.until("ended", () => ends === 2);
       assert.deepEqual(got, ["all of it", "all of it"]);
     }),
-    test("closed before it is connected: what was written arrives first", async (rig) => {
+    test("close before the connection opens: written bytes arrive first", async (rig) => {
       const path = `\0polloi-closed-${process.pid}-${Math.random()}`;
       const got: string[] = [];
       let closes = 0;
@@ -165,7 +165,7 @@ export function connectingCases(variant: Variant): Case[] {
       await rig.until("received", () => got.length === 2);
       assert.deepEqual(got, ["all of it", "all of it"]);
     }),
-    test("a refused connect says where, with ECONNREFUSED", async (rig) => {
+    test("a refused connect fails with ECONNREFUSED and the address", async (rig) => {
       const port = closedPort();
       const error = await outcome(rig, { host: "127.0.0.1", port });
       assert.ok(error !== "open");
@@ -173,13 +173,13 @@ export function connectingCases(variant: Variant): Case[] {
       assert.equal(error.message, `connect ECONNREFUSED 127.0.0.1:${port}`);
       assert.equal(error.hint, "nothing listens at that address");
     }),
-    test("a socket path that is not there says ENOENT", async (rig) => {
+    test("a connect to a missing socket path fails with ENOENT", async (rig) => {
       const error = await outcome(rig, { path: "/nonexistent/polloi.sock" });
       assert.ok(error !== "open");
       assert.equal(error.code, "ENOENT");
     }),
     test(
-      "a name that does not resolve fails with its name",
+      "the error of an unknown host has its name",
       async (rig) => {
         const error = await outcome(rig, { host: "does-not-exist.invalid", port: 80 });
         assert.ok(error !== "open");
@@ -188,7 +188,7 @@ export function connectingCases(variant: Variant): Case[] {
       blocking,
     ),
     test(
-      "a name is resolved, and each of its addresses tried",
+      "a name is resolved, and each of its addresses is tried",
       async (rig) => {
         const listener = rig.listen(echo);
         // localhost may be ::1 first, where nothing listens on that port.
@@ -196,7 +196,7 @@ export function connectingCases(variant: Variant): Case[] {
       },
       blocking,
     ),
-    test("a connect that never ends is given up with ETIMEDOUT, and leaves nothing", async () => {
+    test("a connect that does not complete fails with ETIMEDOUT, and leaves nothing open", async () => {
       const rig = new ReluctantRig(variant);
       try {
         const error = await outcome(rig, { host: "127.0.0.1", port: 1, connectTimeoutMs: 15 });
@@ -208,7 +208,7 @@ export function connectingCases(variant: Variant): Case[] {
         rig[Symbol.dispose]();
       }
     }),
-    test("a connect that fails at once is told after connect has returned", async () => {
+    test("a connect that fails at once is reported after connect has returned", async () => {
       const rig = new ReluctantRig(variant);
       try {
         const error = await outcome(rig, { host: "127.0.0.1", port: 2 });
@@ -218,7 +218,7 @@ export function connectingCases(variant: Variant): Case[] {
         rig[Symbol.dispose]();
       }
     }),
-    test("a connection closed while it connects hears close and nothing else", async () => {
+    test("a connection that is closed while it connects gets close and no other event", async () => {
       const rig = new ReluctantRig(variant);
       try {
         for (const how of ["close", "destroy", "reset"] as const) {
@@ -231,7 +231,7 @@ export function connectingCases(variant: Variant): Case[] {
               error: () => void heard.push("error"),
               close: () => void heard.push("close"),
             });
-            // close() would first send it.
+            // close() would send it first.
             if (how !== "close") connection.write("never");
             if (late) await rig.during(2);
             connection[how]();
@@ -245,7 +245,7 @@ export function connectingCases(variant: Variant): Case[] {
         rig[Symbol.dispose]();
       }
     }),
-    test("the reactor closed while it connects: the connection hears close, nothing leaks", async () => {
+    test("a reactor that is closed during a connect calls close, and leaks nothing", async () => {
       for (const host of ["127.0.0.1", "localhost"]) {
         for (const late of [false, true]) {
           const rig = new ReluctantRig(variant);
@@ -265,7 +265,7 @@ export function connectingCases(variant: Variant): Case[] {
         }
       }
     }),
-    test("paused before it is open, it delivers after resume", async (rig) => {
+    test("a connection that is paused before it opens delivers after resume", async (rig) => {
       const listener = rig.listen({ open: (it) => void it.write("hello") });
       let got = "";
       let opened = false;
@@ -286,7 +286,7 @@ export function connectingCases(variant: Variant): Case[] {
       connection.resume();
       await rig.until("received", () => got === "hello");
     }),
-    test("a local address is bound first; one of another family fails the connect", async (rig) => {
+    test("a local address is bound first; one of another family makes the connect fail", async (rig) => {
       let from: Connection["remoteAddress"] = null;
       const listener = rig.listen({
         open: (it) => {
@@ -302,14 +302,14 @@ export function connectingCases(variant: Variant): Case[] {
       assert.ok(error !== "open");
       assert.equal(error.code, "EAFNOSUPPORT");
     }),
-    test("IPv6, and dual stack for both", async (rig) => {
+    test("IPv6 listeners accept IPv6, and dual-stack listeners also IPv4", async (rig) => {
       const six = rig.listen({ ...echo, host: "::1" });
       assert.equal(await outcome(rig, { host: "::1", port: six.port }), "open");
       const both = rig.reactor.listen({ ...echo, dualStack: true, port: 0 });
       assert.equal(await outcome(rig, { host: "::1", port: both.port }), "open");
       assert.equal(await outcome(rig, { host: "127.0.0.1", port: both.port }), "open");
     }),
-    test("hundreds of clients, each with bytes of its own", async (rig) => {
+    test("each of hundreds of clients receives its own bytes", async (rig) => {
       const clients = variant.engine === "select" ? 150 : 400;
       const listener = rig.listen({ ...echo, backlog: 1000 });
       let done = 0;

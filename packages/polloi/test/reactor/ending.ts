@@ -1,4 +1,4 @@
-/** How connections end: by halves, closed, destroyed, reset, from either side. */
+/** How connections end: half-close, close, destroy and reset, from either side. */
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
@@ -8,7 +8,7 @@ import { assertSame, casesOf, type Peer, pattern, Rig, type Variant } from "./ri
 
 type Closing = Error & { code?: string };
 
-/** What happened to the connections of a listener, in order. */
+/** The events of a listener's connections, in order. */
 class Log {
   readonly all: string[] = [];
   connection: Connection | undefined;
@@ -30,27 +30,27 @@ class Log {
   };
 }
 
-/** Comes to rest: what can still be sent to a peer that does not read may take some turns before. */
+/** Waits until the reactor is idle. Sending to a peer that does not read may take some turns before. */
 async function settled(rig: Rig): Promise<void> {
   let turns = 0;
   for (let looks = 0; looks < 20; looks++) {
     const before = rig.turns;
     await rig.during(20);
     turns = rig.turns - before;
-    // Blocking, the test itself turns once a millisecond.
+    // In blocking mode the test calls turn once a millisecond.
     if (turns < 60) return;
   }
-  assert.fail(`${turns} turns in 20 ms: it spins`);
+  assert.fail(`${turns} turns in 20 ms: a busy loop`);
 }
 
 const LONG = pattern(150_000);
-/** More than what is copied when it is written. */
+/** More than is copied when it is written. */
 const LONGEST = pattern(400_000);
 const ASKED = pattern(20_000, 2);
 
-/** Ways to give an answer, which each returns. */
+/** Ways to answer. Each returns the answer. */
 const ANSWERS: Readonly<Record<string, (it: Connection, asked: Uint8Array) => Uint8Array>> = {
-  "written, and no more": (it) => {
+  written: (it) => {
     it.write(LONG);
     return LONG;
   },
@@ -63,12 +63,12 @@ const ANSWERS: Readonly<Record<string, (it: Connection, asked: Uint8Array) => Ui
     it.end(LONG);
     return LONG;
   },
-  "too long to be copied": (it) => {
+  "written without a copy": (it) => {
     it.write(LONGEST);
     it.close();
     return LONGEST;
   },
-  "sent from where it was received, and more": (it, asked) => {
+  "lent bytes, and more": (it, asked) => {
     it.write(asked);
     it.write(LONG);
     it.close();
@@ -76,7 +76,7 @@ const ANSWERS: Readonly<Record<string, (it: Connection, asked: Uint8Array) => Ui
   },
 };
 
-/** Has a send of each answer fail: the first, or one after `went` others. Those of a ring are linked. */
+/** Makes a send of each answer fail: the first one, or the one after `went` others. The sends of a ring are linked. */
 async function cutShort(variant: Variant, errno: number, went: number): Promise<void> {
   for (const [how, answer] of Object.entries(ANSWERS)) {
     let left = went;
@@ -110,7 +110,7 @@ async function cutShort(variant: Variant, errno: number, went: number): Promise<
 export function endingCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
-    test("half-close: what is queued still arrives, without an end handler", async (rig) => {
+    test("half-close: without an end handler, queued bytes still arrive", async (rig) => {
       const log = new Log();
       const answer = pattern(12_000_000);
       const peer = rig.peer(
@@ -126,7 +126,7 @@ export function endingCases(variant: Variant): Case[] {
       await rig.until("closed", () => log.closed === 1);
       assert.deepEqual(log.all, ["open", "close"]);
     }),
-    test("half-close: with an end handler the own half is the program's to end", async (rig) => {
+    test("half-close: with an end handler, the program ends the local half", async (rig) => {
       const log = new Log();
       let ends = 0;
       const peer = rig.peer(
@@ -151,7 +151,7 @@ export function endingCases(variant: Variant): Case[] {
       assert.equal(ends, 1);
       assert.deepEqual(log.all, ["open", "close"]);
     }),
-    test("half-close by the own side first: receiving goes on until the peer ends", async (rig) => {
+    test("half-close by the local side: receiving continues until the peer ends", async (rig) => {
       const log = new Log();
       let got = "";
       const peer = rig.peer(
@@ -176,7 +176,7 @@ export function endingCases(variant: Variant): Case[] {
       assert.equal(log.connection?.write("x"), false);
       assert.equal(log.connection?.fileno(), -1);
     }),
-    test("closed with bytes unsent the peer sees a reset, and without any an end", async (rig) => {
+    test("a connection that is destroyed or times out with unsent bytes is reset; without any, the peer sees the end", async (rig) => {
       const much = new Uint8Array(8_000_000);
       const endings: [
         what: string,
@@ -211,7 +211,7 @@ export function endingCases(variant: Variant): Case[] {
       }
     }),
     {
-      name: "a send that fails resets the connection: what was sent does not look whole",
+      name: "a failed send resets the connection, so that the peer does not take a part for the whole",
       run: async () => {
         await cutShort(variant, ERRNO.EIO, 0);
         await cutShort(variant, ERRNO.ENOBUFS, 1);
@@ -219,7 +219,7 @@ export function endingCases(variant: Variant): Case[] {
         await cutShort(variant, ERRNO.EPIPE, 6);
       },
     },
-    test("a broadcast reaches everyone, whatever one peer has ended, and nothing is thrown", async (rig) => {
+    test("a broadcast reaches every peer, also if one connection is ending, and write does not throw", async (rig) => {
       const all: Connection[] = [];
       const listener = rig.listen({
         open: (it) => void all.push(it),
@@ -235,7 +235,7 @@ export function endingCases(variant: Variant): Case[] {
         Connection,
         Connection,
       ];
-      // Each is found by its port, since the order in which connections are accepted is the kernel's.
+      // Each is found by its port, because the kernel decides the order of accepts.
       const peerOf = (it: Connection): Peer =>
         peers.find(({ socket }) => socket.localAddress().port === it.remoteAddress?.port) as Peer;
       const half = peerOf(ended);
@@ -256,7 +256,7 @@ export function endingCases(variant: Variant): Case[] {
       assert.equal(ended.state, "ending");
       ended.destroy();
     }),
-    test("close sends what is queued; then the peer sees the end, not a reset", async (rig) => {
+    test("close sends queued bytes; then the peer sees the end, not a reset", async (rig) => {
       const log = new Log();
       const answer = pattern(5_000_000, 3);
       const peer = rig.peer(
@@ -277,7 +277,7 @@ export function endingCases(variant: Variant): Case[] {
       await rig.until("closed", () => log.closed === 1);
       assert.deepEqual(log.all, ["open", "close"]);
     }),
-    test("close lingers for a peer that is still sending: it gets every byte", async (rig) => {
+    test("close waits for a peer that is still sending, so that it receives every byte", async (rig) => {
       const log = new Log();
       const answer = pattern(3_000_000, 4);
       let received = 0;
@@ -308,9 +308,9 @@ export function endingCases(variant: Variant): Case[] {
       await rig.until("closed", () => log.closed === 1);
       assert.equal(log.error, undefined);
     }),
-    test("close lingers for a peer that sends only after it: it gets every byte", async (rig) => {
+    test("close waits for a peer that begins to send afterwards, so that it receives every byte", async (rig) => {
       const log = new Log();
-      // What the kernels of both sides hold, and all of it taken at once.
+      // As much as the socket buffers of both sides hold, so that all of it is sent at once.
       const answer = pattern(1_000_000, 5);
       const peer = rig.peer(rig.listen(log.handlers));
       await rig.until("accepted", () => log.connection !== undefined);
@@ -319,7 +319,7 @@ export function endingCases(variant: Variant): Case[] {
       log.connection?.close();
       await rig.until("sent", () => log.connection?.pendingBytes === 0);
       await rig.during(5);
-      // Unread by anybody, this would reset the connection under the bytes that are on their way.
+      // If this stayed unread, the kernel would reset the connection before the peer has received everything.
       peer.send("one thing more");
       await rig.during(5);
       peer.reading = true;
@@ -329,7 +329,7 @@ export function endingCases(variant: Variant): Case[] {
       peer.close();
       await rig.until("closed", () => log.closed === 1);
     }),
-    test("destroy drops what is queued, and tells why", async (rig) => {
+    test("destroy drops queued bytes, and close gets the error", async (rig) => {
       const log = new Log();
       const peer = rig.peer(rig.listen(log.handlers));
       await rig.until("accepted", () => log.connection !== undefined);
@@ -353,7 +353,7 @@ export function endingCases(variant: Variant): Case[] {
       assert.equal(peer.error, "ECONNRESET");
       assert.deepEqual(log.all, ["open", "close"]);
     }),
-    test("a peer that resets mid-message closes with ECONNRESET; others do not notice", async (rig) => {
+    test("a reset in the middle of a message closes the connection with ECONNRESET, and no other one", async (rig) => {
       const log = new Log();
       const listener = rig.listen({
         ...log.handlers,
@@ -371,7 +371,7 @@ export function endingCases(variant: Variant): Case[] {
       other.send("still here");
       await rig.until("echoed", () => other.text === "still here");
     }),
-    test("a peer that resets under queued bytes closes with an error", async (rig) => {
+    test("a reset while bytes are queued closes the connection with an error", async (rig) => {
       const log = new Log();
       const peer = rig.peer(
         rig.listen({
@@ -390,7 +390,7 @@ export function endingCases(variant: Variant): Case[] {
       assert.equal(log.connection?.pendingBytes, 0);
     }),
     ...(variant.engine === "epoll" ? [slowToTake(test)] : []),
-    test("connect and vanish: resets before they are accepted harm nobody", async (rig) => {
+    test("connections that are reset before they are accepted affect no others", async (rig) => {
       const log = new Log();
       const listener = rig.listen({
         ...log.handlers,
@@ -402,7 +402,7 @@ export function endingCases(variant: Variant): Case[] {
       await rig.until("echoed", () => peer.text === "here");
       await rig.until("gone", () => listener.connections === 1);
     }),
-    test("pause stops and resume goes on, and nothing is lost between", async (rig) => {
+    test("pause stops data, resume continues it, and no byte is lost", async (rig) => {
       const log = new Log();
       let got = "";
       const peer = rig.peer(
@@ -430,7 +430,7 @@ export function endingCases(variant: Variant): Case[] {
       log.connection?.resume();
       await rig.until("closed", () => log.closed === 1);
     }),
-    test("paused in open, nothing comes before resume", async (rig) => {
+    test("a connection that is paused in open gets no data before resume", async (rig) => {
       let connection: Connection | undefined;
       let got = "";
       const peer = rig.peer(
@@ -451,7 +451,7 @@ export function endingCases(variant: Variant): Case[] {
       connection?.resume();
       await rig.until("received", () => got === "early");
     }),
-    test("a peer that ends while paused: no spin, and resume delivers the rest", async (rig) => {
+    test("a peer's end while paused causes no busy loop, and resume delivers the rest", async (rig) => {
       const log = new Log();
       let got = 0;
       const peer = rig.peer(
@@ -475,7 +475,7 @@ export function endingCases(variant: Variant): Case[] {
       await rig.until("closed", () => log.closed === 1);
       assert.equal(log.error, undefined);
     }),
-    test("both halves closed while paused: no spin, and resume delivers the rest", async (rig) => {
+    test("the end of both halves while paused causes no busy loop, and resume delivers the rest", async (rig) => {
       const log = new Log();
       let got = 0;
       const peer = rig.peer(
@@ -499,7 +499,7 @@ export function endingCases(variant: Variant): Case[] {
       await rig.until("received", () => got === 200_000);
       await rig.until("closed", () => log.closed === 1);
     }),
-    test("a peer that resets while paused: no spin, and it is told", async (rig) => {
+    test("a reset while paused causes no busy loop, and is reported", async (rig) => {
       const log = new Log();
       const listener = rig.listen({
         ...log.handlers,
@@ -513,12 +513,12 @@ export function endingCases(variant: Variant): Case[] {
       await rig.step();
       peer.reset();
       await settled(rig);
-      // select says nothing of a descriptor that it is asked nothing of.
+      // select reports nothing about a descriptor without interest.
       if (variant.engine === "select") log.connection?.resume();
       await rig.until("closed", () => log.closed === 1);
       assert.equal(log.error?.code, "ECONNRESET");
     }),
-    test("after the peer's end an idle half-open connection does not spin", async (rig) => {
+    test("after the peer's end an idle half-open connection causes no busy loop", async (rig) => {
       const log = new Log();
       let ended = false;
       const path = `\0polloi-test-${process.pid}-${Math.random()}`;
@@ -531,7 +531,7 @@ export function endingCases(variant: Variant): Case[] {
       });
       const peer = rig.peer(listener);
       await rig.until("accepted", () => log.connection !== undefined);
-      // A unix socket that is closed hangs up both halves at once.
+      // Closing a unix socket hangs up both halves at once.
       peer.close();
       await rig.until("told", () => ended);
       await settled(rig);
@@ -542,9 +542,9 @@ export function endingCases(variant: Variant): Case[] {
   ];
 }
 
-/** It takes more than a second, and is the same on every engine. */
+/** This takes more than a second, and is the same on every engine. */
 function slowToTake(test: ReturnType<typeof casesOf>): Case {
-  return test("close: a peer that sends on and takes its answer later has all of it", async (rig) => {
+  return test("close: a peer that keeps sending and reads its answer later receives all of it", async (rig) => {
     const log = new Log();
     const answer = pattern(1_000_000);
     const peer = rig.peer(
@@ -559,7 +559,7 @@ function slowToTake(test: ReturnType<typeof casesOf>): Case {
     peer.reading = false;
     peer.send("go");
     await rig.until("sent", () => log.connection?.pendingBytes === 0);
-    // Longer than a closing connection waits for a peer that has taken everything.
+    // Longer than a closing connection waits for a peer that has acknowledged everything.
     for (let i = 0; i < 13; i++) {
       peer.send("more");
       await rig.during(100);

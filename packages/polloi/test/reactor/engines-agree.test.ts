@@ -14,7 +14,7 @@ const PIPES = 4;
 const READ_WRITE = EVENT_READ | EVENT_WRITE;
 const BROKEN = EVENT_ERROR | EVENT_HANGUP;
 
-/** One pipe as it should be. */
+/** The expected state of a pipe. */
 interface Pipe {
   readonly reader: Descriptor;
   readonly writer: Descriptor;
@@ -24,7 +24,7 @@ interface Pipe {
   writerOpen: boolean;
 }
 
-/** An end of a pipe: `pipe * 2`, and 1 more for the writing end. */
+/** An end of a pipe: `pipe * 2`, plus 1 for the writing end. */
 type End = number;
 
 type Step =
@@ -43,7 +43,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("close" as const), end }),
 );
 
-/** Pipes, one selector of each engine that watches them, and what should be seen of them. */
+/** Pipes, one selector of each engine that watches them, and the expected events. */
 class World {
   readonly opened = new Opened();
   readonly selectors: Selector<End>[] = [
@@ -92,7 +92,7 @@ class World {
         this.#unregister(end, it);
         break;
       case "close": {
-        // Every other time in the wrong order, which must do as well.
+        // Every other time in the opposite order, which must work as well.
         const first = end % 4 < 2;
         if (first) this.#unregister(end, it);
         it.close();
@@ -126,7 +126,7 @@ class World {
         pipe.full = true;
       }
     } else if (pipe.readerOpen) {
-      // A page must be free before a full pipe can be written to, so what is full is read in whole.
+      // A full pipe is writable only when a whole page is free, so a full pipe is read completely.
       if (what === "read" && !pipe.full) {
         pipe.bytes -= Math.max(reader.read(1), 0);
       } else {
@@ -137,7 +137,7 @@ class World {
     }
   }
 
-  /** What each end that is watched should be reported as: `[told, broken]`, or nothing. */
+  /** The expected events of each end that is watched: `[told, broken]`, or nothing. */
   expected(): Map<End, { readonly events: number; readonly broken: number }> {
     const found = new Map<End, { events: number; broken: number }>();
     for (const [end, asked] of this.asked) {
@@ -161,7 +161,7 @@ class World {
         );
         assert.deepEqual(sorted(seen), sorted(new Map(all)), selector.name);
       } else {
-        // Select tells the end of a pipe as readable to who reads, and an error as both.
+        // Select reports the end of a pipe as readable to readers, and an error as both.
         for (const [end, events] of seen) {
           assert.equal(events & BROKEN, 0, selector.name);
           const wanted = expected.get(end);
@@ -196,7 +196,7 @@ function sorted(seen: Map<End, number>): [End, number][] {
 }
 
 describe("the engines agree", () => {
-  test("on the readiness of pipes, whatever is done to them, with each other and with a model", () => {
+  test("on the readiness of pipes after random operations, with each other and with a model", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         using world = new World();

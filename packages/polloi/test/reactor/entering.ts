@@ -1,4 +1,4 @@
-/** What becomes of a reactor on io_uring whose calls into the kernel fail. */
+/** A reactor on io_uring whose io_uring_enter calls fail. */
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
@@ -8,17 +8,17 @@ import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { Rig, type Variant } from "./rig.ts";
 
-/** Errors that pass. */
+/** Temporary errors. */
 const PASSING = {
   EINTR: ERRNO.EINTR,
   EAGAIN: ERRNO.EAGAIN,
   EBUSY: ERRNO.EBUSY,
   ENOMEM: ERRNO.ENOMEM,
 } as const;
-/** Enough calls that an echo is over. */
+/** Enough calls to complete an echo. */
 const CALLS = 10;
 
-/** Counts the calls of io_uring_enter, and has those fail for which `fails` gives an errno. */
+/** Counts the calls of io_uring_enter, and makes those fail for which `fails` returns an errno. */
 function entering(fails: (call: number) => number | undefined): Partial<Libc> {
   let calls = 0;
   return {
@@ -45,7 +45,7 @@ export function enteringCases(variant: Variant): Case[] {
   return [
     ...Object.entries(PASSING).map(
       ([code, errno]): Case => ({
-        name: `an io_uring_enter that fails once with ${code} is made again, whichever it is`,
+        name: `an io_uring_enter that fails once with ${code} is repeated, whichever call it is`,
         run: async () => {
           for (let at = 1; at <= CALLS; at++) {
             await echoes(variant, (call) => (call === at ? errno : undefined));
@@ -54,14 +54,14 @@ export function enteringCases(variant: Variant): Case[] {
       }),
     ),
     {
-      name: "io_uring_enters that fail again and again for a moment are made until they do not",
+      name: "io_uring_enter calls that fail temporarily are repeated until they succeed",
       run: () =>
         echoes(variant, (call) => (call % 12 < 6 ? undefined : Object.values(PASSING)[call % 4])),
     },
     {
-      name: "an io_uring_enter that goes on failing ends the reactor, and everybody gets the error",
+      name: "an io_uring_enter that keeps failing closes the reactor, and every connection gets the error",
       run: async () => {
-        // A wait that signals interrupt is no failure, but it is when nothing else ever comes of it.
+        // An interrupted wait is no failure, unless every wait is interrupted.
         const errno = variant.mode === "hosted" ? ERRNO.ENOMEM : ERRNO.EINTR;
         let failing = false;
         const rig = new Rig(

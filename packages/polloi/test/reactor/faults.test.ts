@@ -1,4 +1,4 @@
-/** Whatever two sides do to each other, over a kernel that fails them: no byte lost, moved or doubled. */
+/** Random programs of two sides over a faulty kernel: no byte is lost, reordered or duplicated. */
 import assert from "node:assert/strict";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { faultyKernel } from "../support/faulty-kernel.ts";
 import { assertSame, pattern } from "./rig.ts";
 
 const RUNS = 300;
-/** Far more turns than any program needs, even with every other call failing. */
+/** Far more turns than any program needs, even if every other call fails. */
 const MAX_TURNS = 4_000;
 
 /** One step of a program. */
@@ -58,11 +58,11 @@ const program = fc.record({
   steps: fc.array(step, { minLength: 1, maxLength: 30 }),
   seed: fc.integer({ min: 0, max: 0xffff_ffff }),
   zeroCopy: fc.boolean(),
-  /** Whether side 1 sends back whatever it gets, besides what the program has it write. */
+  /** Whether side 1 echoes what it receives, besides what the program makes it write. */
   echo: fc.boolean(),
 });
 
-/** What is sent of files: all of them are stretches of this one. */
+/** All file ranges that are sent are ranges of this file. */
 const content: Uint8Array = pattern(500_000, 99);
 const folder: string = mkdtempSync(join(tmpdir(), "polloi-faults-"));
 writeFileSync(join(folder, "file"), content);
@@ -100,7 +100,7 @@ class Side {
       if (error === undefined) return;
       const { code } = error as { code?: string };
       assert.ok(error === this.error || code === "ECANCELED", `${error}`);
-      // What was on its way when it closed.
+      // Bytes that had not been delivered when it closed.
       this.gaveUp = true;
     };
     connection.sendFile({ fd: file, offset, length, done });
@@ -120,7 +120,7 @@ function run(
   { steps, seed, zeroCopy, echo }: Program,
 ): void {
   const reactor = new Reactor({ engine, trigger, kernel: faultyKernel(seed) });
-  // Not a guest of the runtime's loop: every turn is taken here.
+  // Not hosted: every turn is made here.
   reactor.run();
   const sides: readonly [Side, Side] = [new Side(), new Side()];
   const handlersOf = (at: 0 | 1): Handlers & { zeroCopy: boolean; highWaterBytes: number } => ({
@@ -154,7 +154,7 @@ function run(
       if (step.do === "close" && it.connection !== undefined) it.gaveUp = true;
     }
     for (let turns = 0; sides.some(({ closes }) => closes === 0); turns++) {
-      // Faults may abort the connection before it is accepted, and there is then no other side.
+      // Faults may abort the connection before it is accepted. Then there is no other side.
       if (sides[1].connection === undefined && sides[0].closes > 0) break;
       assert.ok(turns < MAX_TURNS, `not over after ${turns} turns: ${states(sides)}`);
       if (turns % 8 === 0) {
@@ -176,7 +176,7 @@ function states(sides: readonly Side[]): string {
   return sides.map(({ connection }) => `${connection?.state} ${connection?.pendingBytes}`).join();
 }
 
-/** What one side received is what the other wrote: all of it, unless one of them gave up. */
+/** One side has received what the other wrote: all of it, unless one of them failed. */
 function check(receiver: Side, writer: Side): void {
   assert.ok(receiver.closes <= 1);
   assert.equal(receiver.filesOut, 0, "done is called once for each file");
@@ -190,7 +190,9 @@ function check(receiver: Side, writer: Side): void {
 for (const [engine, trigger] of ENGINES) {
   const name = trigger === undefined ? engine : `${engine}, ${trigger}`;
   const skip = (engine === "io_uring" && whyNoUring(kernel)) || false;
-  test(`no program loses, moves or doubles a byte over a faulty kernel: ${name}`, { skip }, () => {
+  test(`no program loses, reorders or duplicates a byte over a faulty kernel: ${name}`, {
+    skip,
+  }, () => {
     fc.assert(
       fc.property(program, (it) => run(engine, trigger, it)),
       { numRuns: RUNS },

@@ -1,4 +1,4 @@
-/** Listening on a socket that somebody else opened. */
+/** Listening on a socket that other code has opened. */
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ const { libc } = kernel;
 const AF_INET = 2;
 const SOCK_STREAM = 1;
 
-/** A socket that is bound, and listens if it is to. */
+/** A bound socket, which may listen already. */
 function opened({ listens = true, reusePort = false } = {}): Socket {
   const socket = new Socket(AF_INET, SOCK_STREAM);
   socket.options.reusePort = reusePort;
@@ -29,7 +29,7 @@ function opened({ listens = true, reusePort = false } = {}): Socket {
 export function handedOverCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
-    test("the file of a unix socket goes with its listener, unless another has taken its place", async (rig) => {
+    test("the file of a unix socket is removed with its listener, unless another file has replaced it", async (rig) => {
       const folder = mkdtempSync(join(tmpdir(), "polloi-unix-"));
       const path = join(folder, "socket");
       try {
@@ -51,11 +51,11 @@ export function handedOverCases(variant: Variant): Case[] {
         rmSync(path);
         const other = rig.listen({ path });
         replaced.close();
-        assert.equal(existsSync(path), true, "it is the other's");
+        assert.equal(existsSync(path), true, "it belongs to the other listener");
         const peer = rig.peer(other);
         await rig.until("accepted", () => other.connections === 1);
         peer.close();
-        // Handed over, it is not the listener's to remove.
+        // The listener does not remove the file of a socket that it was given.
         const fd = libc.fcntl(other.fileno(), F_DUPFD_CLOEXEC, 0);
         rig.reactor.listen({ fd }).close();
         assert.equal(existsSync(path), true);
@@ -80,7 +80,7 @@ export function handedOverCases(variant: Variant): Case[] {
         rmSync(folder, { recursive: true });
       }
     }),
-    test("an adopted connection is close-on-exec from then on", (rig) => {
+    test("an adopted connection becomes close-on-exec", (rig) => {
       const [mine, theirs] = socketpair();
       theirs.setInheritable(true);
       mine.setInheritable(true);
@@ -89,7 +89,7 @@ export function handedOverCases(variant: Variant): Case[] {
       using adopted = Socket.fromFd(theirs.detach());
       assert.equal(adopted.isInheritable(), false);
     }),
-    test("a listener on an fd serves who has waited in its backlog, and who comes later", async (rig) => {
+    test("a listener on an fd serves connections in its backlog, and later ones", async (rig) => {
       const socket = opened();
       const { port } = socket.localAddress() as { port: number };
       const waiting = [1, 2, 3].map(() => {
@@ -114,7 +114,7 @@ export function handedOverCases(variant: Variant): Case[] {
       listener.close();
       assert.ok(libc.fcntl(fd, F_GETFD, 0) < 0, "it is closed with the listener");
     }),
-    test("closing one that shares its port accepts its backlog first, as one that was opened here", async (rig) => {
+    test("closing a listener on an fd that shares its port accepts its backlog first", async (rig) => {
       const fd = opened({ reusePort: true }).detach();
       let greeted = 0;
       const listener = rig.reactor.listen({
@@ -129,7 +129,7 @@ export function handedOverCases(variant: Variant): Case[] {
       await rig.until("greeted", () => peers.every((peer) => peer.ended));
       assert.equal(greeted, 2);
     }),
-    test("an fd that cannot be listened on is refused, and stays the caller's", ({ reactor }) => {
+    test("an fd that cannot listen is refused, and still belongs to the caller", ({ reactor }) => {
       const deaf = opened({ listens: false });
       const listening = opened();
       const counter = libc.eventfd(0, 0);
@@ -152,7 +152,7 @@ export function handedOverCases(variant: Variant): Case[] {
       listening.close();
       libc.close(counter);
     }),
-    test("who shares a listener exclusively is woken by himself, also after it was full", async () => {
+    test("a listener that is shared exclusively is added with EPOLLEXCLUSIVE, again after it was full", async () => {
       const asked: [operation: number, mask: number][] = [];
       const rig = new Rig(variant, {
         epoll_ctl: (epoll, operation, fd, event) => {
@@ -170,11 +170,11 @@ export function handedOverCases(variant: Variant): Case[] {
         });
         const [first, second] = [rig.peer(listener), rig.peer(listener)];
         for (const peer of [first, second]) peer.send("ping");
-        await rig.until("one is served", () => first.length === 4);
+        await rig.until("one connection is served", () => first.length === 4);
         await rig.during(20);
         assert.deepEqual([second.length, listener.connections], [0, 1]);
         first.close();
-        await rig.until("the other is", () => second.length === 4);
+        await rig.until("the other connection is served", () => second.length === 4);
       } finally {
         rig[Symbol.dispose]();
       }

@@ -1,10 +1,10 @@
-/** A worker thread that hosts a server, asks it, says what came back, and then does what it is told to. */
+/** A worker thread that hosts a server, sends it a message, posts the answer, and then follows its instruction. */
 import { parentPort, workerData } from "node:worker_threads";
 import { serve } from "../../src/http/index.ts";
 import { type EngineChoice, Reactor, type Trigger } from "../../src/index.ts";
 import { DefaultSelector, EVENT_READ, Waker } from "../../src/selectors/index.ts";
 
-/** What it does in the end: one exchange after the other, nothing, one reactor after the other, or its own end. */
+/** The instruction: repeat the exchange, do nothing, open and close reactors, or exit. */
 export type HostingMode = "busy" | "idle" | "churns" | "closes";
 
 const { engine, trigger, mode } = workerData as {
@@ -52,7 +52,7 @@ function selected(): string {
   return selector.select()[0]?.[0].data ?? "nothing";
 }
 
-// Before it is terminated: to map the queues of a ring makes views, which is the one thing that must not be interrupted.
+// Before termination: mapping the queues of a ring makes views, which must not be interrupted.
 if (mode === "idle") new Reactor({ engine, trigger }).listen({ host: "127.0.0.1", port: 0 });
 const echoed = await exchange(() => mode !== "busy");
 parentPort?.postMessage([echoed, await fetched(), selected()]);

@@ -1,4 +1,4 @@
-/** A process whose output and end show how a reactor lives in it. The first arguments say which. */
+/** A process that hosts a reactor. The arguments select a scenario; its output and exit are the result. */
 import { createServer } from "node:http";
 import { connect as netConnect } from "node:net";
 import process from "node:process";
@@ -21,7 +21,7 @@ switch (what) {
       open: (connection) => connection.end("x"),
       close: () => {
         console.log("closed");
-        // Soon nothing else keeps the process.
+        // Soon nothing else keeps the process alive.
         reactor.setTimer(50, () => console.log("fired"));
       },
     });

@@ -1,4 +1,4 @@
-/** How a reactor lives: in a process, in a thread, and until when. */
+/** The lifetime of a reactor in a process and in a thread. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,21 +20,21 @@ import { until } from "../support/waiting.ts";
 import type { HostingMode } from "./hosting-worker.ts";
 import { casesOf, type Variant } from "./rig.ts";
 
-/** Why a case that starts several threads is not run on an engine. */
-const OTHERS = "it is shown on io_uring and on edge-triggered epoll";
+/** Why an engine skips a case that starts several threads. */
+const OTHERS = "it runs on io_uring and on edge-triggered epoll";
 
-/** The exchanges of each kind that the runtime makes in a round, beside a busy connection. */
+/** The number of exchanges of each kind that the runtime makes in a round, beside a busy connection. */
 const EXCHANGES = 10;
-/** The most rounds. */
+/** The maximum number of rounds. */
 const ROUNDS = 5;
 /**
- * The most messages that a busy connection may have in the time of one exchange: about ten times what is usual.
- * io_uring serves such a connection for 2 ms before the runtime has its turn. Where the runtime's I/O starves,
+ * The maximum number of messages of a busy connection in the time of one exchange: about ten times the usual number.
+ * io_uring serves such a connection for 2 ms before the runtime runs. If the runtime's I/O starves,
  * there are 17,000 on io_uring and 60 on the others.
  */
 const MESSAGES_PER_EXCHANGE = { io_uring: 4_000, readiness: 30 } as const;
 
-/** What a process of {@link file://./life-program.ts} says, and how it ends. */
+/** The output and exit of a process of {@link file://./life-program.ts}. */
 interface Outcome {
   readonly code: number | null;
   readonly out: string;
@@ -77,11 +77,12 @@ function program(what: string, { engine, trigger }: Variant, killAfter?: string)
 
 export function lifeCases(variant: Variant): Case[] {
   const test = casesOf(variant);
-  const hosted = variant.mode === "hosted" ? undefined : "blocking: there is no process to live in";
+  const hosted =
+    variant.mode === "hosted" ? undefined : "blocking: the process is not kept by a hosted loop";
   const blocking = variant.mode === "blocking" ? undefined : "hosted: run() is not used";
   return [
     test(
-      "the process ends when everything is closed and every timer has fired; a cancelled one does not keep it",
+      "the process exits when everything is closed and every timer has fired; a cancelled timer does not keep it",
       async () => {
         const { code, out } = await program("closed", variant);
         assert.deepEqual({ code, out }, { code: 0, out: "closed\nfired" });
@@ -89,7 +90,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "the process stays while something is open",
+      "the process stays alive while something is open",
       async () => {
         const { killed, out } = await program("open", variant, "open");
         assert.deepEqual({ killed, out }, { killed: true, out: "open" });
@@ -97,7 +98,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "a handler that throws with no error handler fails the process",
+      "an exception of a handler without an error handler fails the process",
       async () => {
         const { code, errors, killed } = await program("throws", variant);
         assert.equal(killed, false);
@@ -107,7 +108,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "a connect that fails with nobody to hear of it fails the process",
+      "a failed connect without an error handler fails the process",
       async () => {
         const { code, errors, killed } = await program("refused", variant);
         assert.equal(killed, false);
@@ -117,7 +118,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "timers, promises, fetch and signal handlers of the runtime live beside it",
+      "timers, promises, fetch and signal handlers of the runtime work beside a reactor",
       async () => {
         const { code, out } = await program("neighbours", variant);
         assert.deepEqual({ code, out }, { code: 0, out: "echo,fetch,interval,promise,signal" });
@@ -125,7 +126,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "a server without descriptors from its start on serves everyone in the end",
+      "a server that starts without free descriptors serves every client later",
       async () => {
         const path = fileURLToPath(new URL("./life-program.js", import.meta.url));
         const { engine, trigger } = variant;
@@ -148,7 +149,7 @@ export function lifeCases(variant: Variant): Case[] {
             child.once("exit", (code) => reject(new Error(`exit ${code}\n${errors}`)));
           });
           await Promise.race([refused, until("no descriptor", () => errors.includes("EMFILE"))]);
-          // Long enough for a runtime to open what it needs in order to sleep.
+          // Long enough for a runtime to open the descriptors that it needs in order to sleep.
           await Promise.race([refused, sleep(120)]);
           assert.ok(answered.size < 80);
           const all = until("all are answered", () => {
@@ -163,7 +164,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "without a descriptor to be watched by, a reactor is turned nevertheless, and watched later",
+      "a reactor works without a descriptor for its watch, and is watched later",
       async () => {
         let failures = 3;
         const scarce = proxyKernel(kernel, {
@@ -196,7 +197,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "fetch and node:net get their share of a thread in which a connection is always busy",
+      "fetch and node:net make progress on a thread with a connection that is always busy",
       async (rig) => {
         let messages = 0;
         const listener = rig.listen({ data: (connection, bytes) => void connection.write(bytes) });
@@ -228,7 +229,7 @@ export function lifeCases(variant: Variant): Case[] {
       hosted,
     ),
     test(
-      "a worker of one's own hosts a server, a client and a selector, and may be terminated at any time",
+      "a worker thread that hosts a server, a client and a selector may be terminated at any time",
       async () => {
         const { engine, trigger } = variant;
         const path = new URL("./hosting-worker.js", import.meta.url);
@@ -237,12 +238,12 @@ export function lifeCases(variant: Variant): Case[] {
           const ended = once(worker, "exit");
           const [said] = await once(worker, "message");
           assert.deepEqual(said, ["echoed", "fetched", "selected"]);
-          // In the middle of whatever it does.
+          // At a random point of its work.
           if (mode !== "closes") await worker.terminate();
           await ended;
         };
         const modes: HostingMode[] = ["busy", "idle", "closes"];
-        // Each new ring makes views of its queues, which koffi does not survive in a thread that is being terminated:
+        // Each new ring makes views of its queues, which crashes koffi in a thread that is being terminated:
         // docs/decisions/0002. The other engines take their memory from closed reactors.
         if (engine !== "io_uring") modes.push("churns");
         await Promise.all(modes.map(start));
@@ -265,7 +266,7 @@ export function lifeCases(variant: Variant): Case[] {
       blocking,
     ),
     test(
-      "run() returns on stop() with everything still open, and can be called again",
+      "run() returns after stop() while connections are open, and can be called again",
       async (rig) => {
         const listener = rig.listen({});
         let fired = 0;
@@ -284,7 +285,7 @@ export function lifeCases(variant: Variant): Case[] {
       blocking,
     ),
     test(
-      "what a handler throws comes out of run(), which can be called again",
+      "run() throws an exception of a handler, and can be called again",
       async (rig) => {
         let after = false;
         rig.reactor.setTimer(0, () => {
@@ -299,9 +300,9 @@ export function lifeCases(variant: Variant): Case[] {
       },
       blocking,
     ),
-    test("reactors that close with everything open leak no descriptor", async () => {
+    test("reactors that are closed with open connections leak no descriptor", async () => {
       const { engine, trigger, mode } = variant;
-      // What the runtime opens for its own sake is opened once.
+      // The runtime opens its own descriptors once.
       const cycle = async () => {
         const reactor = new Reactor({ engine, trigger });
         if (mode === "blocking") reactor.run();
@@ -332,7 +333,7 @@ export function lifeCases(variant: Variant): Case[] {
       await cycle();
       const before = descriptors();
       for (let i = 0; i < 5; i++) await cycle();
-      // What waits for a hosted one is closed when it has woken, which is soon.
+      // The watch of a hosted reactor is closed after it has woken, which is soon.
       await until("every descriptor is given back", () => descriptors() <= before);
     }),
   ];

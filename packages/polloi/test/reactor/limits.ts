@@ -1,4 +1,4 @@
-/** What runs out: descriptors, places, patience. */
+/** Limits: descriptors, connections, timeouts. */
 import assert from "node:assert/strict";
 import { raiseDescriptorLimit } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
@@ -10,9 +10,9 @@ import { casesOf, type Peer, Rig, type Variant, withoutCalls } from "./rig.ts";
 
 /** More than io_uring completes at a time. */
 const PEERS = 100;
-/** How long the thread does something else. */
+/** How long the thread is busy with other work. */
 const STALL_MS = 60;
-/** The byte that has a handler stall. */
+/** The byte that makes a handler block the thread. */
 const STALLS = 7;
 
 function stall(): void {
@@ -24,7 +24,7 @@ export function limitCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
     test(
-      "without descriptors accepting pauses, reports once, and recovers; the open ones do not notice",
+      "without free descriptors accepting pauses, reports once and recovers; open connections are not affected",
       async () => {
         for (const [errno, hint] of [
           [ERRNO.EMFILE, /ulimit -n/],
@@ -57,7 +57,7 @@ export function limitCases(variant: Variant): Case[] {
             assert.equal(errors.length, 1);
             assert.equal(errors[0]?.code, Object.entries(ERRNO).find(([, n]) => n === errno)?.[0]);
             assert.match(errors[0]?.hint ?? "", hint);
-            // One is closed, and a descriptor free: no need to wait for the next try.
+            // A closed connection frees a descriptor: accepting does not wait for the next attempt.
             left = 1;
             open[0]?.destroy();
             for (let steps = 0; open.length < 3; steps++) {
@@ -75,7 +75,7 @@ export function limitCases(variant: Variant): Case[] {
       withoutCalls(variant),
     ),
     test(
-      "an accept that fails for ever is reported once and does not spin, and all else goes on",
+      "an accept that always fails is reported once and causes no busy loop; everything else continues",
       async () => {
         for (const [errno, hint] of [
           [ERRNO.EACCES, /forbids/],
@@ -121,7 +121,7 @@ export function limitCases(variant: Variant): Case[] {
       withoutCalls(variant),
     ),
     test(
-      "connections that fail before they are accepted are passed over, and not reported",
+      "connections that fail before they are accepted are skipped, and not reported",
       async () => {
         let failing = 20;
         const rig = new Rig(variant, {
@@ -143,10 +143,10 @@ export function limitCases(variant: Variant): Case[] {
       withoutCalls(variant),
     ),
     test(
-      "select and fd 1024: a clear error, a pause, and recovery",
+      "select with fd 1024: a clear error, a pause, and recovery",
       async (rig) => {
         if (variant.engine !== "select") {
-          // The others have no such limit.
+          // The other engines have no such limit.
           const socket = fillTo1024();
           try {
             const opened = rig.reactor.watch(socket.at(-1) as number, 1, () => {});
@@ -176,7 +176,7 @@ export function limitCases(variant: Variant): Case[] {
           rig.peer(listener);
           rig.peer(other);
           await rig.until("refused", () => {
-            // What the runtime itself closes meanwhile leaves a hole.
+            // A descriptor that the runtime closes meanwhile leaves a free number below 1024.
             held.push(...fillTo1024());
             return errors.length >= 2;
           });
@@ -187,11 +187,11 @@ export function limitCases(variant: Variant): Case[] {
           const before = rig.counts.accept4;
           await rig.during(60);
           const tries = rig.counts.accept4 - before;
-          assert.ok(tries <= 8, `${tries} tries: each gives up a connection`);
-          // A connection that found such a hole ended the pause, and the next began another.
+          assert.ok(tries <= 8, `${tries} tries: each drops a connection`);
+          // A connection that gets such a number ends the pause, and the next one begins another.
           assert.ok(errors.length <= 1 + opened, `${errors.length} reports`);
           assert.match(errors[0]?.hint ?? "", /select\(\) holds fds below 1024; use poll or epoll/);
-          // Bun gives back descriptors of its own meanwhile: from here to the connect nothing else runs.
+          // Bun closes descriptors of its own meanwhile: nothing else runs from here to the connect.
           held.push(...fillTo1024());
           assert.throws(() => rig.reactor.watch(Math.max(...held), 1, () => {}), {
             code: "EINVAL",
@@ -220,7 +220,7 @@ export function limitCases(variant: Variant): Case[] {
       },
       raiseDescriptorLimit(2048),
     ),
-    test("maxConnections: the rest wait until one has closed", async (rig) => {
+    test("maxConnections: further connections wait until one has closed", async (rig) => {
       const open: Connection[] = [];
       let most = 0;
       const listener = rig.listen({
@@ -244,16 +244,16 @@ export function limitCases(variant: Variant): Case[] {
       assert.equal(most, 2);
       await rig.until("greeted", () => peers.every((peer) => peer.length === 2));
     }),
-    test("an idle connection is closed with ETIMEDOUT; traffic either way keeps it", async (rig) => {
-      // Where the thread had something else to do for long, nobody sent in time: then it is tried again.
+    test("an idle connection is closed with ETIMEDOUT; traffic in either direction keeps it", async (rig) => {
+      // If the thread was delayed for long, the peers did not send in time: then the case is repeated.
       for (let tries = 1; !(await keptByTraffic(rig)); tries++) assert.ok(tries < 50);
     }),
-    test("bytes that arrived during a stall count before the idle timeout does", async (rig) => {
+    test("bytes that arrived while the thread was blocked count before the idle timeout", async (rig) => {
       const errors: (Error | undefined)[] = [];
       const heard = new Set<Connection>();
       const all: Connection[] = [];
       let peers: Peer[] = [];
-      // Everybody says something, and the thread is busy for longer than the timeout.
+      // Every peer sends something, and the thread is busy for longer than the timeout.
       const sendAndStall = (): void => {
         for (const connection of all) connection.setIdleTimeout(STALL_MS / 2);
         for (const peer of peers) peer.send(".");
@@ -283,7 +283,7 @@ export function limitCases(variant: Variant): Case[] {
       await rig.until("idle", () => errors.length === PEERS);
       assert.ok(errors.every((it) => (it as SysError | undefined)?.code === "ETIMEDOUT"));
     }),
-    test("a connection that was made during a stall counts before the timeout of its connect", async (rig) => {
+    test("a connect that succeeded while the thread was blocked counts before its timeout", async (rig) => {
       const listener = rig.listen({});
       const { port } = listener;
       const seen: string[] = [];
@@ -301,7 +301,7 @@ export function limitCases(variant: Variant): Case[] {
       await rig.until("over", () => seen.length > 0);
       assert.deepEqual(seen, ["open"]);
     }),
-    test("closing, a peer that takes nothing is given up, whatever the timeout handler does", async (rig) => {
+    test("a closing connection whose peer acknowledges nothing is given up, with any timeout handler", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
       let told = 0;
       const listener = rig.listen({
@@ -321,7 +321,7 @@ export function limitCases(variant: Variant): Case[] {
       assert.equal(error?.code, "ETIMEDOUT");
       assert.equal(told, 0);
     }),
-    test("what is written to a peer that reads nothing does not keep an idle connection", async (rig) => {
+    test("bytes written to a peer that does not read do not keep an idle connection", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
       let connection: Connection | undefined;
       const listener = rig.listen({
@@ -346,10 +346,10 @@ export function limitCases(variant: Variant): Case[] {
       assert.equal(error?.code, "ETIMEDOUT");
     }),
     test(
-      "a peer that reads slowly what the kernel holds for it is not idle; one that stops is",
+      "a peer that reads the kernel's buffer slowly is not idle; one that stops reading is",
       async (rig) => {
         const idleTimeoutMs = 200;
-        // A machine that is stalled for long makes the peer idle indeed: then once more.
+        // If the machine stalls for long, the peer really is idle: then the case is repeated.
         for (let tries = 0; tries < 5; tries++) {
           let error: (Error & { code?: string }) | undefined;
           let connection: Connection | undefined;
@@ -388,9 +388,9 @@ export function limitCases(variant: Variant): Case[] {
         }
         assert.fail("the machine is too busy to read at a steady rate");
       },
-      variant.mode === "blocking" ? "hosted shows it" : undefined,
+      variant.mode === "blocking" ? "the hosted variant covers it" : undefined,
     ),
-    test("an ending peer that takes nothing is given up, whatever it sends and the timeout handler does", async (rig) => {
+    test("after end a peer that acknowledges nothing is given up, whatever it sends, with any timeout handler", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
       let told = 0;
       let connection: Connection | undefined;
@@ -425,7 +425,7 @@ export function limitCases(variant: Variant): Case[] {
       assert.equal(error?.code, "ETIMEDOUT");
       assert.equal(told, 0);
     }),
-    test("a peer that has taken everything before the end may answer as late as it likes", async (rig) => {
+    test("a peer that has acknowledged everything after end may answer late", async (rig) => {
       let ended = 0;
       const listener = rig.listen({ open: (it) => it.end("question"), close: () => void ended++ });
       const peer = rig.peer(listener);
@@ -435,7 +435,7 @@ export function limitCases(variant: Variant): Case[] {
       peer.shutdown();
       await rig.until("closed", () => ended === 1);
     }),
-    test("with a timeout handler it is told, each time, and the connection stays", async (rig) => {
+    test("with a timeout handler each timeout is reported, and the connection stays open", async (rig) => {
       let told = 0;
       const listener = rig.listen({
         idleTimeoutMs: 10,
@@ -452,9 +452,9 @@ export function limitCases(variant: Variant): Case[] {
   ];
 }
 
-/** Descriptors until every number below 1024 is taken, and one more. */
+/** Opens descriptors until every number below 1024 is used, and one more. */
 function fillTo1024(): number[] {
-  // Of a kind that every engine can watch: standard input may be /dev/null.
+  // A kind that every engine can watch: standard input may be /dev/null.
   const fds: number[] = [kernel.libc.eventfd(0, EFD_CLOEXEC)];
   for (;;) {
     const fd = kernel.libc.fcntl(fds[0] as number, F_DUPFD_CLOEXEC, 0);
@@ -464,7 +464,7 @@ function fillTo1024(): number[] {
   }
 }
 
-/** @returns Whether it can be told: false when the thread did something else for too long meanwhile. */
+/** @returns Whether the result is valid: false if the thread was delayed for too long. */
 async function keptByTraffic(rig: Rig): Promise<boolean> {
   const timeoutMs = 40;
   const closed: [Connection, (Error & { code?: string }) | undefined, at: number][] = [];

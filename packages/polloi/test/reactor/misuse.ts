@@ -1,4 +1,4 @@
-/** Bad input: the class, the code, and a message that names the value. */
+/** Misuse: the class, the code, and a message that shows the value. */
 import assert from "node:assert/strict";
 import { closedFd } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
@@ -89,21 +89,21 @@ const WRONG: readonly Wrong[] = [
   ["watch(-1)", ({ reactor }) => reactor.watch(-1, 1, noop), RangeError, "ERR_INVALID_FD", /-1/],
   ["watch(1.5)", ({ reactor }) => reactor.watch(1.5, 1, noop), TypeError, "ERR_INVALID_FD", /1\.5/],
   [
-    "watch of nothing",
+    "watch of undefined",
     ({ reactor }) => reactor.watch({} as never, 1, noop),
     TypeError,
     "ERR_INVALID_FD",
     /object/,
   ],
   [
-    "watch for nothing",
+    "watch for no events",
     (rig) => rig.reactor.watch(rig.eventfd(0), 0, noop),
     TypeError,
     "ERR_INVALID_EVENTS",
     /0/,
   ],
   [
-    "watch for what is no event",
+    "watch for an unknown event",
     (rig) => rig.reactor.watch(rig.eventfd(0), 0x100, noop),
     TypeError,
     "ERR_INVALID_EVENTS",
@@ -133,28 +133,28 @@ const WRONG: readonly Wrong[] = [
     /NaN/,
   ],
   [
-    "a reactor on no engine",
+    "a reactor with an unknown engine",
     () => new Reactor({ engine: "kqueue" as never }),
     TypeError,
     "ERR_INVALID_OPTION",
     /"kqueue".*"auto", "io_uring", "epoll"/,
   ],
   [
-    "a trigger that is none",
+    "an unknown trigger",
     () => new Reactor({ trigger: "both" as never }),
     TypeError,
     "ERR_INVALID_OPTION",
     /"both"/,
   ],
   [
-    "edge on poll",
+    "edge-triggered poll",
     () => new Reactor({ engine: "poll", trigger: "edge" }),
     TypeError,
     "ERR_INVALID_OPTION",
     /poll edge-triggered: only epoll/,
   ],
   [
-    "edge on select",
+    "edge-triggered select",
     () => new Reactor({ engine: "select", trigger: "edge" }),
     TypeError,
     "ERR_INVALID_OPTION",
@@ -179,7 +179,7 @@ export function misuseCases(variant: Variant): Case[] {
         assert.equal(rig.reactor.alive, false, "something is left open");
       }),
     ),
-    test("refuses a port in use with EADDRINUSE, and what to do", (rig) => {
+    test("a port in use fails with EADDRINUSE and a hint", (rig) => {
       const { port } = rig.listen({});
       assert.throws(() => rig.reactor.listen({ host: "127.0.0.1", port }), {
         code: "EADDRINUSE",
@@ -187,7 +187,7 @@ export function misuseCases(variant: Variant): Case[] {
         hint: /ss -ltnp/,
       });
     }),
-    test("refuses everything once it is closed, and closes twice", (rig) => {
+    test("a closed reactor refuses every call except a second close", (rig) => {
       const { reactor } = rig;
       reactor.close();
       reactor.close();
@@ -205,7 +205,7 @@ export function misuseCases(variant: Variant): Case[] {
       assert.equal(reactor.fileno(), -1);
       assert.equal(reactor.alive, false);
     }),
-    test("refuses to write what is no bytes; what is written after the end is dropped", async (rig) => {
+    test("write refuses values that are not bytes; writes after the end are dropped", async (rig) => {
       let done = false;
       const listener = rig.listen({
         open: (it) => {

@@ -1,4 +1,4 @@
-/** The reactor served to clients that are not ours: nc, Python's socket, socat; every byte compared. */
+/** The reactor with independent clients: nc, Python's socket module and socat. Every byte is compared. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,14 +11,14 @@ import { FD_SETSIZE } from "../../src/sys/abi.ts";
 import { READINESS_ENGINES } from "../support/engines.ts";
 import { assertSame, pattern } from "./rig.ts";
 
-/** How long a peer may take, all in all. */
+/** How long a peer may take. */
 const PATIENCE_MS = 20_000;
 
 function missing(command: string, ...args: string[]): string | false {
   return spawnSync(command, args).error === undefined ? false : `${command} is not installed`;
 }
 
-/** Gives `input` to a program, ends it, and returns what it prints. */
+/** Runs a program with `input` as its standard input. @returns Its output. */
 async function through(command: string, args: readonly string[], input: Uint8Array) {
   const child = spawn(command, args, { timeout: PATIENCE_MS });
   const output: Uint8Array[] = [];
@@ -40,7 +40,7 @@ const echo: Handlers & { zeroCopy: boolean } = {
   drain: (connection) => connection.resume(),
 };
 
-/** All of them are connected before the first one sends; each sends what only it sends, in parts. */
+/** All clients connect before the first one sends. Each sends its own bytes, in parts. */
 const MANY = `
 import selectors, socket, sys
 port, count = int(sys.argv[1]), int(sys.argv[2])
@@ -88,10 +88,10 @@ for (const [engine, trigger] of READINESS_ENGINES) {
     const bytes = pattern(3_000_000, 11);
 
     test(
-      "nc gets back what it sends",
+      "nc receives what it sends",
       { skip: missing("nc", "-h") },
       serving(async ({ port }) => {
-        // The end of the input is passed on with -N where nc has that; elsewhere it is by itself.
+        // -N makes nc end the connection with its input. Versions without -N do so anyway.
         const half = /-[a-zA-Z]*N/.test(String(spawnSync("nc", ["-h"]).stderr)) ? ["-N"] : [];
         const { output } = await through(
           "nc",
@@ -104,7 +104,7 @@ for (const [engine, trigger] of READINESS_ENGINES) {
 
     const sockets = engine === "select" ? 900 : 1000;
     test(
-      `Python gets back every byte of ${sockets} sockets that are open at once`,
+      `Python receives every byte back on ${sockets} sockets that are open at once`,
       { skip: missing("python3", "--version") },
       serving(async (listener) => {
         if (engine === "select") assertFreeDescriptors(sockets, FD_SETSIZE - 1);
@@ -116,7 +116,7 @@ for (const [engine, trigger] of READINESS_ENGINES) {
     );
 
     test(
-      "socat gets back what it sends over a unix socket",
+      "socat receives what it sends over a unix socket",
       { skip: missing("socat", "-V") },
       serving(async (_listener, reactor) => {
         const folder = mkdtempSync(join(tmpdir(), "polloi-"));

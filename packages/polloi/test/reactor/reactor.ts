@@ -16,7 +16,7 @@ import { transferCases } from "./transfer.ts";
 
 export type { Variant } from "./rig.ts";
 
-/** Every way in which a reactor can work. */
+/** Every variant of a reactor. */
 export const VARIANTS: readonly Variant[] = (["hosted", "blocking"] as const).flatMap(
   (mode): Variant[] => [
     { engine: "io_uring", mode },
@@ -27,7 +27,7 @@ export const VARIANTS: readonly Variant[] = (["hosted", "blocking"] as const).fl
   ],
 );
 
-/** What a reactor must do, whatever its engine and whoever lets it turn. */
+/** The suite of the reactor, for every engine, hosted and blocking. */
 export function reactorConformance(variant: Variant): Suite {
   const { engine, trigger, mode } = variant;
   return {

@@ -13,23 +13,23 @@ import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertReactorBalance } from "../support/balance.ts";
 
-/** One way in which a reactor can work. */
+/** A variant of a reactor. */
 export interface Variant {
   readonly engine: EngineName;
-  /** Of an engine over readiness. */
+  /** For engines of readiness. */
   readonly trigger?: Trigger;
   readonly mode: "hosted" | "blocking";
 }
 
-/** Why a case that counts or replaces calls of libc is not for this variant. */
+/** Why this variant skips a case that counts or replaces calls of libc. */
 export function withoutCalls({ engine }: Variant): string | undefined {
   return engine === "io_uring" ? "io_uring makes no calls that could be counted" : undefined;
 }
 
-/** What a case needs longer than this for hangs. */
+/** A case that waits for longer than this hangs. */
 const UNTIL_MS = 8_000;
 
-/** The calls that are counted in every rig. */
+/** The calls that every rig counts. */
 const COUNTED = ["send", "recv", "accept4", "epoll_wait", "syscall", "ppoll", "pselect"] as const;
 
 const { libc } = kernel;
@@ -62,11 +62,11 @@ export class Rig {
     );
     const faulty = proxyKernel(from, { calls: () => ({ ...calls, ...counting }) });
     this.reactor = new Reactor({ engine, trigger, kernel: faulty });
-    // Nothing is open yet, so this returns at once; what it leaves behind is driven by `turn` alone.
+    // Nothing is open yet, so this returns at once. From then on only `turn` drives the reactor.
     if (variant.mode === "blocking") this.reactor.run();
   }
 
-  /** How often the engine has waited, which it does once a turn. */
+  /** How often the engine has waited: once a turn. */
   get turns(): number {
     const { epoll_wait, syscall, ppoll, pselect } = this.counts;
     return epoll_wait + syscall + ppoll + pselect;
@@ -77,7 +77,7 @@ export class Rig {
     return this.reactor.listen<Data>({ ...address, ...options });
   }
 
-  /** A peer that is connected to `listener`, which need not have accepted it. */
+  /** A peer that is connected to `listener`, which may not have accepted it yet. */
   peer(listener: Listener): Peer {
     const { address } = listener;
     assert.ok(address !== null);
@@ -86,29 +86,29 @@ export class Rig {
     return this.pump(new Peer(socket));
   }
 
-  /** Has `peer` send and receive whenever something is waited for. */
+  /** Makes `peer` send and receive during waits. */
   pump(peer: Peer): Peer {
     this.#peers.push(peer);
     return peer;
   }
 
-  /** Fails by name if select cannot hold `count` descriptors more. */
+  /** Fails with a reason if select cannot hold `count` more descriptors. */
   assertFreeDescriptors(count: number): void {
     if (this.variant.engine === "select") assertFreeDescriptors(count, FD_SETSIZE - 1);
   }
 
-  /** Closes `fd` in the end. */
+  /** Closes `fd` at the end. */
   own(fd: number): number {
     this.#fds.push(fd);
     return fd;
   }
 
-  /** A counter, readable when it is not 0. */
+  /** An eventfd, readable when its count is not 0. */
   eventfd(value: number): number {
     return this.own(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK));
   }
 
-  /** Lets reactor and peers work until `condition` holds. */
+  /** Runs reactor and peers until `condition` holds. */
   async until(what: string, condition: () => boolean, ms: number = UNTIL_MS): Promise<void> {
     const deadline = performance.now() + ms;
     while (!condition()) {
@@ -120,7 +120,7 @@ export class Rig {
     }
   }
 
-  /** Lets reactor and peers work for so long, for what must not happen. */
+  /** Runs reactor and peers for a time in which something must not happen. */
   async during(ms: number): Promise<void> {
     const end = performance.now() + ms;
     while (performance.now() < end) await this.step();
@@ -133,7 +133,7 @@ export class Rig {
     else await (moved ? nextImmediate() : sleep(1));
   }
 
-  /** @param check - Whether a reactor that has not given back all that it had in use is a failure. */
+  /** @param check - Whether a reactor that has not released its resources is a failure. */
   close(check: boolean): void {
     try {
       if (check) assertReactorBalance(this.reactor);
@@ -155,15 +155,15 @@ export class Rig {
 
 const incoming = new Uint8Array(65_536);
 
-/** The other end of a connection: a bare socket that does nothing unless it is pumped. */
+/** The other end of a connection: a plain socket that does nothing until it is pumped. */
 export class Peer {
   readonly socket: Socket;
   reading = true;
-  /** How many bytes at most are received in a pump. */
+  /** The maximum number of bytes that one pump receives. */
   readBytes: number = 1 << 20;
-  /** The end of the stream was seen. */
+  /** Whether the end of the stream was received. */
   ended = false;
-  /** The code of what ended it instead. */
+  /** The code of the error that ended the stream instead. */
   error: string | undefined;
   length = 0;
   readonly #chunks: Uint8Array[] = [];
@@ -175,7 +175,7 @@ export class Peer {
     socket.setBlocking(false);
   }
 
-  /** Everything that came. */
+  /** All received bytes. */
   get bytes(): Uint8Array {
     return Buffer.concat(this.#chunks);
   }
@@ -195,7 +195,7 @@ export class Peer {
     return this;
   }
 
-  /** Sends the end of the stream after what is queued. */
+  /** Sends the end of the stream after the queued bytes. */
   shutdown(): this {
     this.#shutdown = true;
     this.pump();
@@ -259,7 +259,7 @@ export class Peer {
   }
 }
 
-/** Bytes of which no two stretches are alike, so that one lost or moved shows. */
+/** Bytes without repetition, so that a lost or reordered range is detected. */
 export function pattern(length: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(Math.ceil(length / 4) * 4);
   const words = new Uint32Array(bytes.buffer);
@@ -271,7 +271,7 @@ export function pattern(length: number, seed = 1): Uint8Array {
   return bytes.subarray(0, length);
 }
 
-/** Fails unless both are the same bytes, without printing a megabyte of them. */
+/** Requires equal bytes, without printing a megabyte of them. */
 export function assertSame(found: Uint8Array, wanted: Uint8Array): void {
   assert.equal(found.length, wanted.length, "the number of bytes differs");
   if (Buffer.compare(found, wanted) === 0) return;
@@ -279,7 +279,7 @@ export function assertSame(found: Uint8Array, wanted: Uint8Array): void {
   assert.fail(`byte ${at} of ${wanted.length} is ${found[at]}, not ${wanted[at]}`);
 }
 
-/** Makes cases of bodies that get a rig, which is closed when they end. */
+/** Makes cases from bodies that get a rig, which is closed when they end. */
 export function casesOf(
   variant: Variant,
 ): (name: string, body: (rig: Rig) => void | Promise<void>, skip?: string) => Case {
@@ -293,7 +293,7 @@ export function casesOf(
         await body(rig);
         passed = true;
       } finally {
-        // What a failed case leaves behind says nothing.
+        // After a failure, resources that are left open mean nothing.
         rig.close(passed);
       }
     },

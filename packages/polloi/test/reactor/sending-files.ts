@@ -1,4 +1,4 @@
-/** Files: whole, in their place among the writes, and told of once, whatever becomes of the connection. */
+/** sendFile: files arrive whole and in order with writes, and `done` is called once. */
 import assert from "node:assert/strict";
 import {
   closeSync,
@@ -27,7 +27,7 @@ const KIB = 1024;
 const MIB = KIB * KIB;
 const SIZES = [0, 1, 100 * KIB, 3 * MIB];
 
-/** A file without a name, which is gone when it is closed. */
+/** A file without a name, which is deleted when it is closed. */
 class TestFile implements Disposable {
   readonly fd: number;
 
@@ -39,7 +39,7 @@ class TestFile implements Disposable {
     while (written < content.length) written += writeSync(this.fd, content, written);
   }
 
-  /** What `done` was told of each stretch, in the order in which it was told. */
+  /** The errors that `done` received for each range, in order. */
   readonly told: (Error | undefined)[] = [];
 
   stretch(offset: number, length: number): OutgoingFile {
@@ -60,14 +60,14 @@ class TestFile implements Disposable {
   }
 }
 
-/** What became of a connection. */
+/** The events of a connection. */
 interface Outcome {
   connection?: Connection;
   readonly events: string[];
   error?: SysError;
 }
 
-/** Handlers that note what they hear, and what they are to do when the connection opens. */
+/** Handlers that record events, and call a function when the connection opens. */
 function noting(outcome: Outcome, open: (connection: Connection) => void): Handlers {
   return {
     open: (connection) => {
@@ -86,12 +86,12 @@ function noting(outcome: Outcome, open: (connection: Connection) => void): Handl
 const codesOf = (errors: readonly (Error | undefined)[]): (string | undefined)[] =>
   errors.map((error) => (error as SysError | undefined)?.code);
 
-/** Makes the kernel's buffer small, so that little fits in. That of the peer grows only as it reads. */
+/** Makes the send buffer small. The receive buffer of the peer grows only as it reads. */
 function narrow(connection: Connection): void {
   setIntOption(kernel, connection.fileno(), SOL_SOCKET, SO_SNDBUF, 65_536);
 }
 
-/** A descriptor that is no regular file, by the path of it; closed in the end. */
+/** A descriptor of a path that is not a regular file. It is closed at the end. */
 function opened(rig: Rig, path: string): number {
   scratch.u8.set(new TextEncoder().encode(`${path}\0`));
   const fd = libc.open(scratch.address, O_CLOEXEC, 0);
@@ -99,7 +99,7 @@ function opened(rig: Rig, path: string): number {
   return rig.own(fd);
 }
 
-/** Runs `body` on a reactor whose kernel has some of its calls replaced. */
+/** Runs `body` on a reactor whose kernel has some calls replaced. */
 function replacing(
   variant: Variant,
   calls: Partial<Libc>,
@@ -113,7 +113,7 @@ function isOver(peer: Peer): boolean {
   return peer.ended || peer.error !== undefined;
 }
 
-/** Fails unless the peer has seen a reset, after some of `content` at most. */
+/** Requires that the peer saw a reset after at most a part of `content`. */
 function assertCutShort(peer: Peer, content: Uint8Array): void {
   assert.equal(peer.error, "ECONNRESET");
   assertSame(peer.bytes, content.subarray(0, peer.length));
@@ -132,7 +132,7 @@ export function sendingFilesCases(variant: Variant): Case[] {
 
 function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[] {
   return [
-    test("a file arrives where a later connection, which was sent none, has closed", async (rig) => {
+    test("a file arrives after a later connection, which was sent none, has closed", async (rig) => {
       const content = pattern(1000, 1);
       using file = new TestFile(content);
       const connections: Connection[] = [];
@@ -146,7 +146,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       rig.peer(listener);
       await rig.until("accepted", () => connections.length === 2);
       connections[1]?.destroy();
-      // Its number is free again only with another turn.
+      // Its descriptor number is free again only after another turn.
       rig.peer(listener);
       await rig.until("accepted", () => closed === 1 && connections.length === 3);
       connections[0]?.sendFile(file.stretch(0, 1000));
@@ -154,7 +154,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       assertSame(peer.bytes, content);
     }),
     ...SIZES.map((size) =>
-      test(`a file of ${size} bytes arrives between what is written before and after`, async (rig) => {
+      test(`a file of ${size} bytes arrives between the writes before and after it`, async (rig) => {
         const content = pattern(size + 12_345, size + 1);
         using file = new TestFile(content);
         const outcome: Outcome = { events: [] };
@@ -166,7 +166,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
             connection.sendFile(file.stretch(12_345, size));
             connection.sendFile(file.stretch(7, size));
             connection.write("|after");
-            assert.deepEqual(file.told, [], "done comes later");
+            assert.deepEqual(file.told, [], "done is called later");
           }),
         );
         const peer = rig.peer(listener);
@@ -186,7 +186,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         assert.deepEqual(outcome.events, ["drain"]);
       }),
     ),
-    test("a file goes over a unix socket as well, and the file's own position stays", async (rig) => {
+    test("a file is sent over a unix socket, and the position of the descriptor does not change", async (rig) => {
       const content = pattern(2 * MIB, 5);
       using file = new TestFile(content);
       const path = `\0polloi-files-${variant.engine}-${variant.trigger}-${variant.mode}-${process.pid}`;
@@ -203,10 +203,10 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       const middle = content.subarray(1000, 1000 + MIB);
       assertSame(peer.bytes, Buffer.concat([Buffer.from("head "), middle, Buffer.from(" tail")]));
       assert.deepEqual(file.told, [undefined]);
-      // It stands where writing left it: at the end.
+      // The position is where writing left it: at the end.
       assert.equal(readSync(file.fd, new Uint8Array(1)), 0);
     }),
-    test("a reader of few bytes at a time gets every one of them in order", async (rig) => {
+    test("a peer that reads few bytes at a time receives all of them in order", async (rig) => {
       const content = pattern(600_000, 9);
       using file = new TestFile(content);
       const outcome: Outcome = { events: [] };
@@ -247,7 +247,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       assertSame(peer.bytes, Buffer.concat(wanted));
       assert.deepEqual(file.told, new Array(200).fill(undefined));
     }),
-    test("many connections are sent one descriptor at once", async (rig) => {
+    test("one descriptor is sent to many connections at once", async (rig) => {
       const content = pattern(300_000, 13);
       using file = new TestFile(content);
       const listener = rig.listen({
@@ -263,7 +263,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       for (const peer of peers) assertSame(peer.bytes.subarray(4), content);
       assert.deepEqual(file.told, new Array(30).fill(undefined));
     }),
-    test("lent bytes go before the file that is sent behind them", async (rig) => {
+    test("lent bytes are sent before a file that follows them", async (rig) => {
       const content = pattern(200_000, 15);
       using file = new TestFile(content);
       const listener = rig.listen({
@@ -279,7 +279,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       assert.equal(peer.text.slice(0, 4), "ping");
       assertSame(peer.bytes.subarray(4, -1), content);
     }),
-    test("a file that is sent while the connection is being made goes when it is", async (rig) => {
+    test("a file that is sent while the connection connects is sent when it opens", async (rig) => {
       const content = pattern(150_000, 17);
       using file = new TestFile(content);
       let received = 0;
@@ -301,7 +301,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       assert.equal(received, content.length);
       assert.deepEqual(file.told, [undefined]);
     }),
-    test("a short head and the file behind it are one packet", async (rig) => {
+    test("a short head and the file after it leave in one packet", async (rig) => {
       using file = new TestFile(pattern(5000));
       const listener = rig.listen({
         data: (connection) => {
@@ -314,7 +314,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       assert.equal(peer.socket.options.tcpInfo.dataSegsIn, 1);
     }),
     test(
-      "what is written before a file waits for it to fill its packet, and not for an empty one",
+      "bytes written before a file wait for it to fill their packet, but not for an empty file",
       () => {
         const flags: number[] = [];
         const calls: Partial<Libc> = {
@@ -345,7 +345,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
 
 function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
   return [
-    test("a file of 10 GiB waits without tripping the limit on what waits", async (rig) => {
+    test("a file of 10 GiB does not count for maxPendingBytes", async (rig) => {
       using file = new TestFile(pattern(10));
       ftruncateSync(file.fd, 10 * KIB * MIB);
       const outcome: Outcome = { events: [] };
@@ -366,7 +366,7 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
       );
       assertSame(peer.bytes.subarray(0, 10), pattern(10));
       assert.deepEqual(outcome.events, []);
-      // What is written behind it takes memory, and there is a limit on that.
+      // Bytes that are written after it take memory, and count.
       for (let i = 0; i < 4 && connection.state === "open"; i++) {
         assert.equal(connection.write(pattern(40_000)), false);
       }
@@ -374,7 +374,7 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
       assert.equal(outcome.error?.code, "ENOBUFS");
       assert.deepEqual(file.told, [outcome.error]);
     }),
-    test("drain comes once, when the last file has gone, whatever its size", async (rig) => {
+    test("drain is called once, after the last file, whatever its size", async (rig) => {
       using file = new TestFile(pattern(2 * MIB));
       const outcome: Outcome = { events: [] };
       const listener = rig.listen(noting(outcome, () => {}));
@@ -396,11 +396,11 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
       assert.equal(connection.write("c"), true);
       assert.deepEqual(outcome.events, ["drain"]);
     }),
-    test("a file that moves keeps an idle connection, and one that does not move does not", async (rig) => {
-      // Where the thread had something else to do for long, the file did not move: then it is tried again.
+    test("the progress of a file keeps an idle connection; a file without progress does not", async (rig) => {
+      // If the thread was delayed for long, the file made no progress: then the case is repeated.
       for (let tries = 1; !(await keptByFile(rig)); tries++) assert.ok(tries < 50);
     }),
-    test("done may send the next file, and what it throws goes to error", async (rig) => {
+    test("done may send the next file, and its exceptions go to error", async (rig) => {
       const content = pattern(50_000, 19);
       using file = new TestFile(content);
       const errors: Error[] = [];
@@ -430,7 +430,7 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
 
 function failingCases(test: ReturnType<typeof casesOf>): Case[] {
   return [
-    test("a file that ends too early closes the connection with ENODATA", async (rig) => {
+    test("a file that is shorter than the range closes the connection with ENODATA", async (rig) => {
       using file = new TestFile(pattern(5000));
       const outcome: Outcome = { events: [] };
       const listener = rig.listen(
@@ -450,7 +450,7 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
       assert.deepEqual(file.told, [outcome.error, outcome.error]);
       assertCutShort(peer, Buffer.concat([Buffer.from("head"), pattern(5000).subarray(1000)]));
     }),
-    test("so does one that is truncated while it is sent", async (rig) => {
+    test("a file that is truncated while it is sent closes the connection with ENODATA", async (rig) => {
       const content = pattern(4 * MIB, 21);
       using file = new TestFile(content);
       const outcome: Outcome = { events: [] };
@@ -470,7 +470,7 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
       assert.deepEqual(file.told, [outcome.error]);
       assertCutShort(peer, content.subarray(0, 2 * MIB));
     }),
-    test("what is no regular file closes the connection, with a hint", async (rig) => {
+    test("a descriptor that is not a regular file closes the connection, with a hint", async (rig) => {
       libc.pipe2(scratch.address, O_CLOEXEC);
       const [reader, writer] = [scratch.i32[0] as number, scratch.i32[1] as number];
       const closed = openSync(tmpdir(), "r");
@@ -499,10 +499,10 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
         assertCutShort(peer, Buffer.from("head"));
       }
     }),
-    test("a peer that leaves in the middle: done hears why, and no descriptor is left", async (rig) => {
+    test("if the peer leaves in the middle, done gets the error, and no descriptor stays open", async (rig) => {
       using file = new TestFile(pattern(10));
       ftruncateSync(file.fd, 100 * MIB);
-      // What the engine opens for itself is open once it has done something.
+      // The engine opens its own descriptors during the first operations.
       const first = rig.listen({});
       rig.peer(first);
       await rig.until("accepted", () => first.connections === 1);
@@ -526,7 +526,7 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
         await rig.until("closed", () => readdirSync("/proc/self/fd").length <= before);
       }
     }),
-    test("what cannot be a stretch of a file is misuse, and done is not called", async (rig) => {
+    test("an invalid range is misuse, and done is not called", async (rig) => {
       const outcome: Outcome = { events: [] };
       rig.peer(rig.listen(noting(outcome, () => {})));
       await rig.until("accepted", () => outcome.connection !== undefined);
@@ -584,7 +584,7 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
         assert.equal(outcome.error, undefined);
       }),
     ),
-    test("a connection that closes behind an empty file has sent it", async (rig) => {
+    test("a connection that closes after an empty file calls its done without an error", async (rig) => {
       for (const ending of ["close", "end"] as const) {
         using file = new TestFile(new Uint8Array(0));
         const listener = rig.listen({
@@ -598,7 +598,7 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
         assert.deepEqual(file.told, [undefined]);
       }
     }),
-    test("destroy and reset tell done why, before close", async (rig) => {
+    test("destroy and reset call done with the error, before close", async (rig) => {
       const reason = new Error("enough");
       const ways: readonly (readonly [(it: Connection) => void, string | Error])[] = [
         [(it) => it.destroy(), "ECANCELED"],
@@ -631,7 +631,7 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
         assert.deepEqual(codesOf(file.told).at(-1), "ECANCELED");
       }
     }),
-    test("a reset in the middle of a file reaches a peer that does not read, at once", async (rig) => {
+    test("a reset in the middle of a file reaches a peer that does not read at once", async (rig) => {
       using file = new TestFile(pattern(10));
       ftruncateSync(file.fd, 100 * MIB);
       const outcome: Outcome = { events: [] };
@@ -639,13 +639,13 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
       const peer = rig.peer(rig.listen(noting(outcome, (connection) => void send(connection))));
       peer.reading = false;
       await rig.until("begun", () => (outcome.connection?.pendingBytes ?? Infinity) < 100 * MIB);
-      // Until the socket is full, and it waits for room.
+      // Until the send buffer is full, and the file waits.
       await rig.during(10);
       outcome.connection?.reset();
       await rig.until("reset", () => peer.socket.options.tcpInfo.state === "close");
       assert.deepEqual(codesOf(file.told), ["ECANCELED"]);
     }),
-    test("done may destroy the connection, and nothing is sent of what waits", async (rig) => {
+    test("done may destroy the connection, and nothing of the queue is sent", async (rig) => {
       const content = pattern(70_000, 27);
       using file = new TestFile(content);
       const outcome: Outcome = { events: [] };
@@ -663,7 +663,7 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
       assert.deepEqual(codesOf(file.told), ["ECANCELED"]);
       assert.deepEqual(outcome.events, ["close"]);
     }),
-    test("a reactor that closes tells done of every file", async (rig) => {
+    test("a reactor that closes calls done of every file", async (rig) => {
       using file = new TestFile(pattern(10));
       ftruncateSync(file.fd, 100 * MIB);
       let opened = 0;
@@ -683,7 +683,7 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
 }
 
 function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[] {
-  /** A peer that takes whatever is sent of a file, at once. */
+  /** A peer that reads a file as fast as it is sent. */
   const endless: Partial<Libc> = { sendfile: (_socket, _file, _offset, length) => length };
   return [
     ...(["one endless file", "files without end"] as const).map((what) => {
@@ -714,9 +714,9 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
           assert.ok((greedy as Connection).pendingBytes > 0);
           greedy?.destroy();
         });
-      return { name: `${what} to a fast reader do not keep the others waiting`, run };
+      return { name: `${what} to a fast reader do not delay other connections`, run };
     }),
-    test("signals, short calls and full sockets lose nothing", async () => {
+    test("signals, short calls and full sockets lose no byte", async () => {
       let calls = 0;
       const faulty: Partial<Libc> = {
         sendfile: (socket, file, offset, length) => {
@@ -741,7 +741,7 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         assert.deepEqual(file.told, [undefined]);
       });
     }),
-    test("a disk that cannot be read closes the connection with EIO", async () => {
+    test("a read error of the disk closes the connection with EIO", async () => {
       let calls = 0;
       const failing: Partial<Libc> = {
         sendfile: (...args) => (calls++ === 0 ? libc.sendfile(...args) : -ERRNO.EIO),
@@ -760,7 +760,7 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
   ];
 }
 
-/** @returns Whether it can be told: false when the thread did something else for too long while the file moved. */
+/** @returns Whether the result is valid: false if the thread was delayed for too long while the file was sent. */
 async function keptByFile(rig: Rig): Promise<boolean> {
   const timeoutMs = 150;
   using file = new TestFile(pattern(10));
@@ -776,7 +776,7 @@ async function keptByFile(rig: Rig): Promise<boolean> {
   const begun = performance.now();
   let last = begun;
   let longest = 0;
-  await rig.until("moved for longer than the limit", () => {
+  await rig.until("sent for longer than the limit", () => {
     const now = performance.now();
     longest = Math.max(longest, now - last);
     last = now;

@@ -1,4 +1,4 @@
-/** How a listener stops: what has been accepted or received is served, and nothing stays for ever. */
+/** Graceful stop: accepted connections and received bytes are served, within the grace period. */
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
@@ -32,7 +32,7 @@ async function served(rig: Rig, peers: readonly Peer[], stopped: () => boolean):
 export function stoppingCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
-    test("stop serves the backlog and what open connections have sent, then refuses and closes", async (rig) => {
+    test("stop serves the backlog and the bytes that open connections have sent, then refuses and closes", async (rig) => {
       for (const where of [{}, { path: `\0polloi stop ${process.pid} ${Math.random()}` }]) {
         const listener = rig.listen({ ...where, ...echo });
         const open = Array.from({ length: 12 }, () => rig.peer(listener));
@@ -54,7 +54,7 @@ export function stoppingCases(variant: Variant): Case[] {
         assert.equal(listener.connections, 0);
       }
     }),
-    test("stop waits for the first bytes of a connection that has just been made", async (rig) => {
+    test("stop waits for the first bytes of a new connection", async (rig) => {
       const listener = rig.listen(echo);
       const peers = [rig.peer(listener), rig.peer(listener)];
       await rig.until("accepted", () => listener.connections === 2);
@@ -64,7 +64,7 @@ export function stoppingCases(variant: Variant): Case[] {
       for (const [i, peer] of peers.entries()) peer.send(`request ${i}`);
       await served(rig, peers, stopped);
     }),
-    test("stop serves the rest of a message of which a part had arrived", async (rig) => {
+    test("stop serves the rest of a message that had arrived in part", async (rig) => {
       const listener = rig.listen(echo);
       const peers = Array.from({ length: 3 }, () => rig.peer(listener));
       for (const peer of peers) peer.send("requ");
@@ -77,7 +77,7 @@ export function stoppingCases(variant: Variant): Case[] {
       for (const [i, peer] of peers.entries()) peer.send(` ${i}`);
       await served(rig, peers, stopped);
     }),
-    test("stop accepts those that maxConnections keeps waiting as others close, and no new ones", async (rig) => {
+    test("stop accepts the connections that maxConnections delays as others close, and no new ones", async (rig) => {
       const opened: Connection[] = [];
       const listener = rig.listen({
         ...echo,
@@ -91,7 +91,7 @@ export function stoppingCases(variant: Variant): Case[] {
       await rig.until("full", () => opened.length === 2);
       const { address } = listener;
       const stopped = settledOf(listener.stop());
-      assert.ok(listener.fileno() >= 0, "open for those that wait");
+      assert.ok(listener.fileno() >= 0, "open for the waiting connections");
       const late = new Socket(2, 1);
       late.setBlocking(false);
       assert.equal(late.connect(address as never), false);
@@ -105,7 +105,7 @@ export function stoppingCases(variant: Variant): Case[] {
       late.close();
     }),
     test(
-      "stop without descriptors: those that wait are accepted when one is free",
+      "stop without free descriptors accepts the waiting connections when one is free",
       async () => {
         let left = 1;
         const rig = new Rig(variant, {
@@ -128,7 +128,7 @@ export function stoppingCases(variant: Variant): Case[] {
       },
       withoutCalls(variant),
     ),
-    test("the grace period destroys what is left; a second stop shortens it and never extends it", async (rig) => {
+    test("connections left after the grace period are destroyed; a second stop can shorten it, not extend it", async (rig) => {
       const closed: (Error | undefined)[] = [];
       const listener = rig.listen({
         open: (connection) => void connection.write(new Uint8Array(8_000_000)),
@@ -146,7 +146,7 @@ export function stoppingCases(variant: Variant): Case[] {
       assert.ok(performance.now() - begun >= 39);
       assert.deepEqual(closed, [undefined]);
     }),
-    test("a grace of 0 destroys every connection at once and accepts none", async (rig) => {
+    test("a grace period of 0 destroys every connection at once and accepts none", async (rig) => {
       let opened = 0;
       let closed = 0;
       const listener = rig.listen({ open: () => void opened++, close: () => void closed++ });
@@ -184,7 +184,7 @@ export function stoppingCases(variant: Variant): Case[] {
       await rig.during(3);
       assert.equal(told.length, 3);
       assert.equal(new Set(told).size, 3);
-      // Another protocol that takes over is told too.
+      // After handOver, stopping of the new handlers is called.
       let again = 0;
       for (const connection of told) {
         connection.handOver({
@@ -199,7 +199,7 @@ export function stoppingCases(variant: Variant): Case[] {
       for (const peer of [open, other, waiting]) peer.close();
       await rig.until("stopped", stopped);
     }),
-    test("a handler that stops its own listener can still answer", async (rig) => {
+    test("a handler that stops its listener can still answer", async (rig) => {
       let stopped: (() => boolean) | undefined;
       const listener: Listener = rig.listen({
         data: (connection) => {
@@ -213,7 +213,7 @@ export function stoppingCases(variant: Variant): Case[] {
       peer.close();
       await rig.until("stopped", () => stopped?.() === true);
     }),
-    test("what has arrived at a paused connection is delivered when it resumes, and then it ends", async (rig) => {
+    test("bytes that arrived at a paused connection are delivered when it resumes, and then it ends", async (rig) => {
       let connection: Connection | undefined;
       const got: Uint8Array[] = [];
       const listener = rig.listen({
@@ -242,7 +242,7 @@ export function stoppingCases(variant: Variant): Case[] {
       peer.close();
       await rig.until("stopped", stopped);
     }),
-    test("after its end a peer is heard as long as it sends, and closed when it is silent", async (rig) => {
+    test("after the local end a peer may keep sending, and is closed when it is silent", async (rig) => {
       let got = "";
       let error: Error | undefined | null = null;
       const listener = rig.listen({
@@ -260,11 +260,11 @@ export function stoppingCases(variant: Variant): Case[] {
       peer.send("2");
       await rig.until("received", () => got === "12");
       assert.equal(error, null);
-      // The peer never closes.
+      // The peer does not close.
       await rig.until("stopped", stopped);
       assert.equal(error, undefined);
     }),
-    test("stop after close, without connections, and with a wrong grace", async (rig) => {
+    test("stop works after close and without connections, and refuses an invalid grace period", async (rig) => {
       const listener = rig.listen(echo);
       const peer = rig.peer(listener);
       await rig.until("accepted", () => listener.connections === 1);

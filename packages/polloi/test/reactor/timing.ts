@@ -1,4 +1,4 @@
-/** Timers, and descriptors that are watched. */
+/** Timers and watches. */
 import assert from "node:assert/strict";
 import { Opened } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
@@ -23,7 +23,7 @@ export function timingCases(variant: Variant): Case[] {
           order.push(delay);
         });
       };
-      // Each counts from when it was set: at once means within less than what is between two of them.
+      // Delays count from the call, and the calls must take less time than the difference of two delays.
       for (;;) {
         const begun = performance.now();
         const timers = [12, 3, 0, 7.5, 3.25, 20].map(set);
@@ -33,7 +33,7 @@ export function timingCases(variant: Variant): Case[] {
       await rig.until("fired", () => order.length === 6);
       assert.deepEqual(order, [0, 3, 3.25, 7.5, 12, 20]);
     }),
-    test("ten thousand timers, half of them cancelled", async (rig) => {
+    test("of ten thousand timers, those that are not cancelled fire", async (rig) => {
       let state = 1;
       const random = () => {
         state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
@@ -53,7 +53,7 @@ export function timingCases(variant: Variant): Case[] {
       assert.ok(timers.every((timer) => !timer.active));
       assert.equal(rig.reactor.alive, false);
     }),
-    test("cancel and refresh, before, within and after the callback", async (rig) => {
+    test("cancel and refresh work before, within and after the callback", async (rig) => {
       const log: string[] = [];
       const never = rig.reactor.setTimer(1, () => void log.push("never"));
       never.cancel();
@@ -65,7 +65,7 @@ export function timingCases(variant: Variant): Case[] {
       });
       const other = rig.reactor.setTimer(0, () => void log.push("other"));
       rig.reactor.setTimer(0, () => {
-        // Both were due together; the one before has called back, the one after is not to.
+        // Both were due together: the earlier one has fired, the later one must not.
         last.cancel();
         last.refresh();
         last.cancel();
@@ -80,7 +80,7 @@ export function timingCases(variant: Variant): Case[] {
       assert.equal(log[4], "other");
       assert.equal(rig.reactor.alive, false);
     }),
-    test("a timer of no delay set within a timer fires in a later turn", async (rig) => {
+    test("a timer without delay that is set within a timer fires in a later turn", async (rig) => {
       let depth = 0;
       const next = () => {
         if (++depth < 50) rig.reactor.setTimer(0, next);
@@ -88,7 +88,7 @@ export function timingCases(variant: Variant): Case[] {
       rig.reactor.setTimer(0, next);
       await rig.until("fired", () => depth === 50);
     }),
-    test("a timer set from outside while the reactor sleeps fires in time", async (rig) => {
+    test("a timer that is set while the reactor sleeps fires in time", async (rig) => {
       rig.listen({});
       rig.reactor.setTimer(60_000, () => {});
       await rig.during(5);
@@ -98,7 +98,7 @@ export function timingCases(variant: Variant): Case[] {
       });
       await rig.until("fired", () => fired, 1000);
     }),
-    test("a pipe, a counter and a timerfd are watched, and silent when closed", async (rig) => {
+    test("a pipe, an eventfd and a timerfd are watched, and not reported after the watch is closed", async (rig) => {
       const opened = new Opened();
       try {
         const { reader, writer } = opened.pipe();
@@ -136,13 +136,13 @@ export function timingCases(variant: Variant): Case[] {
         await rig.during(3);
         assert.equal(seen.length, 3);
         assert.equal(rig.reactor.alive, false);
-        // Closed watches leave the descriptors open.
+        // Closing a watch leaves the descriptor open.
         assert.equal(reader.read(), 1);
       } finally {
         opened[Symbol.dispose]();
       }
     }),
-    test("each of a hundred writes to a watched counter is reported, and connections are served", async (rig) => {
+    test("each of a hundred writes to a watched eventfd is reported, and connections are served", async (rig) => {
       const opened = new Opened();
       try {
         const counter = opened.counter(0);
@@ -179,7 +179,7 @@ export function timingCases(variant: Variant): Case[] {
           await rig.until("answered", () => peer.length === answered);
         };
         await served();
-        // What is watched from now on is put beside a listener that the runtime's loop watches already.
+        // Later watches are added beside a listener that the runtime's loop watches already.
         const watches = watchAll();
         for (let i = 0; i < 34; i++) {
           one(counter.fileno());
@@ -191,13 +191,13 @@ export function timingCases(variant: Variant): Case[] {
           if (i % 10 === 3) await served();
         }
         assert.deepEqual(seen.slice(-3), ["copy", "set", "waker"]);
-        // Nothing is reported that is not asked for, and everything again when it is.
+        // Events without interest are not reported; with interest they are again.
         for (const watch of watches) watch.modify(0);
         one(counter.fileno());
         await served();
         assert.equal(seen.length, 102);
         for (const watch of watches) watch.modify(EVENT_READ);
-        await rig.until("reported when it is asked for", () => seen.length === 103);
+        await rig.until("reported with interest", () => seen.length === 103);
         for (const watch of watches) watch.close();
         waker.wake();
         await served();
@@ -206,7 +206,7 @@ export function timingCases(variant: Variant): Case[] {
         opened[Symbol.dispose]();
       }
     }),
-    test("modify changes what is watched for, down to nothing and back", async (rig) => {
+    test("modify changes the interest, also to none and back", async (rig) => {
       const opened = new Opened();
       try {
         const [a, b] = opened.pair();
@@ -230,7 +230,7 @@ export function timingCases(variant: Variant): Case[] {
         opened[Symbol.dispose]();
       }
     }),
-    test("a hang-up is told though it was not asked for", async (rig) => {
+    test("a hang-up is reported without interest", async (rig) => {
       const opened = new Opened();
       try {
         const { reader, writer } = opened.pipe();
@@ -246,7 +246,7 @@ export function timingCases(variant: Variant): Case[] {
         opened[Symbol.dispose]();
       }
     }),
-    test("the same descriptor twice is EEXIST, and the first watch goes on", async (rig) => {
+    test("watching a descriptor twice fails with EEXIST, and the first watch continues", async (rig) => {
       const opened = new Opened();
       try {
         const { reader, writer } = opened.pipe();
@@ -266,7 +266,7 @@ export function timingCases(variant: Variant): Case[] {
         opened[Symbol.dispose]();
       }
     }),
-    test("a regular file is EPERM on epoll, and always ready elsewhere", async (rig) => {
+    test("a regular file fails with EPERM on epoll, and is always ready on the other engines", async (rig) => {
       const opened = new Opened();
       try {
         const file = opened.file();
@@ -289,7 +289,7 @@ export function timingCases(variant: Variant): Case[] {
         opened[Symbol.dispose]();
       }
     }),
-    test("a watch that closes another of the same batch: it hears nothing", async (rig) => {
+    test("a watch that is closed by another of the same batch gets no event", async (rig) => {
       const opened = new Opened();
       try {
         const counters = Array.from({ length: 6 }, () => opened.counter(1));

@@ -1,4 +1,4 @@
-/** Bytes: nothing lost, nothing reordered, however much, however slowly, however large. */
+/** Transfer of bytes: none is lost or reordered, at any size and speed. */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Case } from "../../../../test/support/suite.ts";
@@ -12,7 +12,7 @@ const KIB = 1024;
 const realSend: typeof kernel.libc.send = kernel.libc.send;
 const SIZES = [1, 64, 16 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, KIB * KIB, 20 * KIB * KIB];
 
-/** Echoes, and stops reading while the peer does not. */
+/** Echoes, and pauses while the peer does not read. */
 const echo: Handlers = {
   data: (connection, bytes) => {
     if (!connection.write(bytes)) connection.pause();
@@ -20,18 +20,18 @@ const echo: Handlers = {
   drain: (connection) => connection.resume(),
 };
 
-/** Text in which characters of one to four bytes stand at every position relative to the blocks. */
+/** Text with characters of one to four bytes at every position relative to the blocks. */
 function mixedText(length: number): string {
   let text = "";
   for (let i = 0; text.length < length; i++) text += `${"x".repeat(i % 7)}é€\u{1F600}${i}`;
-  // Half a pair is sent as U+FFFD, wherever it stands.
+  // A lone surrogate is sent as U+FFFD.
   return `${text}\ud800y\udc00${text}\ud83d`;
 }
 
 export function transferCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
-    test("large arrays and strings are copied piece by piece, and arrive whole and in order", async (rig) => {
+    test("large arrays and strings are copied in parts, and arrive whole and in order", async (rig) => {
       const large = pattern(5_000_000, 5);
       const text = mixedText(300_000);
       const wanted = Buffer.concat([
@@ -50,7 +50,7 @@ export function transferCases(variant: Variant): Case[] {
         open: (it) => {
           all.push(it);
           it.write("head");
-          assert.equal(it.write(large), false, "drain is to follow, whatever highWaterBytes is");
+          assert.equal(it.write(large), false, "drain follows, whatever highWaterBytes is");
           it.write(text);
           it.write("between");
           it.write(large);
@@ -59,7 +59,7 @@ export function transferCases(variant: Variant): Case[] {
         },
         drain: () => {
           drained++;
-          // All of it is copied, so the array is the program's again.
+          // All bytes are copied, so the program may change the array.
           if (drained === all.length) large.fill(0);
         },
       });
@@ -83,7 +83,7 @@ export function transferCases(variant: Variant): Case[] {
       for (const peer of peers) assertSame(peer.bytes, wanted);
       assert.ok(all.every((it) => it.pendingBytes === 0));
     }),
-    test("an array that is detached before it is sent ends its connection, which does not look whole", async (rig) => {
+    test("an array that is detached before it is sent resets its connection", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
       const bytes = new Uint8Array(8_000_000);
       const listener = rig.listen({
@@ -114,7 +114,7 @@ export function transferCases(variant: Variant): Case[] {
         }),
       ),
     ),
-    test("an empty write sends nothing and ends nothing", async (rig) => {
+    test("an empty write has no effect", async (rig) => {
       const listener = rig.listen({
         open: (connection) => {
           assert.equal(connection.write(""), true);
@@ -158,7 +158,7 @@ export function transferCases(variant: Variant): Case[] {
       },
       withoutCalls(variant),
     ),
-    test("text leaves as UTF-8, of whatever characters, however it meets the blocks", async (rig) => {
+    test("text is sent as UTF-8, with any characters at any block boundary", async (rig) => {
       const marks = ["a", "\u00e9", "\u20ac", "\u{1f600}", "\ud800"];
       const texts = Array.from({ length: 400 }, (_, i) =>
         (marks[i % marks.length] as string).repeat((i * 37) % 701).padStart(i % 11, "-"),
@@ -187,7 +187,7 @@ export function transferCases(variant: Variant): Case[] {
       }
       assert.equal(peer.text, text);
     }),
-    test("nothing is lost or reordered when the peer reads slowly", async (rig) => {
+    test("no byte is lost or reordered if the peer reads slowly", async (rig) => {
       for (const zeroCopy of [false, true]) {
         const peer = rig.peer(
           rig.listen({ zeroCopy, data: (connection, bytes) => void connection.write(bytes) }),
@@ -203,9 +203,9 @@ export function transferCases(variant: Variant): Case[] {
       }
     }),
     test(
-      "writes of one callback leave as one send",
+      "the writes of one callback leave in one send",
       async (rig) => {
-        // Few bytes at first, and more than any small block holds in the end.
+        // Few bytes at first, and finally more than a small block holds.
         const numbers = Array.from({ length: 1000 }, (_, i) => `${i},`);
         const listener = rig.listen({
           data: (connection) => {
@@ -223,7 +223,7 @@ export function transferCases(variant: Variant): Case[] {
       withoutCalls(variant),
     ),
     test(
-      "writes to many connections in one callback leave as one send each",
+      "writes to many connections in one callback leave in one send each",
       async (rig) => {
         const all: Connection[] = [];
         const listener = rig.listen({
@@ -243,7 +243,7 @@ export function transferCases(variant: Variant): Case[] {
       withoutCalls(variant),
     ),
     test(
-      "what a promise or a timer writes outside of callbacks is sent, as one send",
+      "writes of a promise or a timer outside of callbacks leave in one send",
       async (rig) => {
         let connection: Connection | undefined;
         const peer = rig.peer(
@@ -267,7 +267,7 @@ export function transferCases(variant: Variant): Case[] {
       },
       withoutCalls(variant),
     ),
-    test("write is false above the high-water mark, and drain comes once for each time", async (rig) => {
+    test("write returns false above the high-water mark, and drain is called once each time", async (rig) => {
       let connection: Connection | undefined;
       let falses = 0;
       const drains: number[] = [];
@@ -300,7 +300,7 @@ export function transferCases(variant: Variant): Case[] {
       }
       for (const pending of drains) assert.ok(pending <= 50_000, `drained at ${pending}`);
     }),
-    test("a drain that is overtaken by another write waits until that has gone too", async (rig) => {
+    test("drain is delayed by a later write until that is sent as well", async (rig) => {
       const drains: number[] = [];
       let connection: Connection | undefined;
       const peer = rig.peer(
@@ -310,7 +310,7 @@ export function transferCases(variant: Variant): Case[] {
             connection = it;
           },
           data: (it) => {
-            // The kernel takes the first at once; then, before drain is told, it is full again.
+            // The kernel accepts the first write at once. Before drain is called, its buffer is full again.
             it.write(pattern(2000));
             rig.reactor.setTimer(0, () => it.write(pattern(8 * KIB * KIB)));
           },
@@ -326,7 +326,7 @@ export function transferCases(variant: Variant): Case[] {
       await rig.until("drained", () => drains.length > 0);
       for (const pending of drains) assert.ok(pending <= 500, `drained at ${pending}`);
     }),
-    test("who writes as much again in each drain is told again, though nothing else happens", async (rig) => {
+    test("a drain handler that fills the queue again is called again, without any other event", async (rig) => {
       let drains = 0;
       const peer = rig.peer(
         rig.listen({
@@ -340,7 +340,7 @@ export function transferCases(variant: Variant): Case[] {
       await rig.until("drained as often as it was full", () => drains === 20);
       await rig.until("all there", () => peer.length === 20_000);
     }),
-    test("no drain after end or close: nothing more could be written", async (rig) => {
+    test("drain is not called after end or close", async (rig) => {
       const drained: string[] = [];
       for (const how of ["end", "close"] as const) {
         const peer = rig.peer(
@@ -358,7 +358,7 @@ export function transferCases(variant: Variant): Case[] {
       }
       assert.deepEqual(drained, []);
     }),
-    test("a peer that never reads is closed with ENOBUFS at maxPendingBytes; others do not notice", async (rig) => {
+    test("a connection whose peer never reads closes with ENOBUFS at maxPendingBytes; others are not affected", async (rig) => {
       let error: (Error & { code?: string; hint?: string }) | undefined;
       let most = 0;
       const listener = rig.listen({
@@ -389,7 +389,7 @@ export function transferCases(variant: Variant): Case[] {
       await rig.until("echoed", () => good.length === echoed);
       assert.ok(echoed > 0);
     }),
-    test("lent bytes: parts, twice, after own bytes, and to another connection, in order", async (rig) => {
+    test("lent bytes arrive in order: in parts, twice, after copied bytes, and on another connection", async (rig) => {
       const all: Connection[] = [];
       const listener = rig.listen({
         zeroCopy: true,
@@ -417,11 +417,11 @@ export function transferCases(variant: Variant): Case[] {
       assert.equal(a.text, "abc|abcdefdef");
       assert.equal(b.text, "(abcdefabcdef)");
     }),
-    test("lent bytes followed by own ones keep their order when the kernel takes few", async () => {
+    test("lent bytes and copied ones after them keep their order if the kernel accepts few at a time", async () => {
       let budget = 0;
       const rig = new Rig(variant, {
         send: (fd, address, length, flags) =>
-          // Short, and then once more: as a full socket buffer does. The peer empties it.
+          // A short send, and another one, as with a full send buffer. The peer empties it.
           realSend(fd, address, budget++ % 2 === 0 ? Math.min(length, 5) : length, flags),
       });
       try {
@@ -432,7 +432,7 @@ export function transferCases(variant: Variant): Case[] {
               connection.write(bytes);
               connection.write("-own-");
               connection.write(bytes.subarray(0, 3));
-              // Edge-triggered, a short send without a full buffer brings no event: flushed anew.
+              // With edge-triggering, a short send without a full buffer causes no event, so this flushes again.
               rig.reactor.setTimer(0, () => connection.write("."));
             },
           }),
@@ -445,7 +445,7 @@ export function transferCases(variant: Variant): Case[] {
         rig[Symbol.dispose]();
       }
     }),
-    test("lent bytes are sent though their writer closes, and dropped when it is destroyed", async (rig) => {
+    test("lent bytes are sent if their connection closes, and dropped if it is destroyed", async (rig) => {
       for (const how of ["close", "end", "destroy"] as const) {
         const peer = rig.peer(
           rig.listen({
@@ -462,7 +462,7 @@ export function transferCases(variant: Variant): Case[] {
         assert.equal(peer.error, how === "destroy" ? "ECONNRESET" : undefined);
       }
     }),
-    test("lent bytes written back to a peer that has reset are given up, and the next peers are served", async (rig) => {
+    test("lent bytes for a peer that has reset are dropped, and later peers are served", async (rig) => {
       let victim: Peer | undefined;
       let closes = 0;
       const listener = rig.listen({
@@ -470,7 +470,7 @@ export function transferCases(variant: Variant): Case[] {
         data: (connection, bytes) => {
           victim?.reset();
           connection.write(bytes);
-          // Behind the lent bytes stand some of the connection's own.
+          // Copied bytes follow the lent ones.
           if (closes % 2 === 0) connection.write("own");
         },
         error: () => {},
@@ -486,7 +486,7 @@ export function transferCases(variant: Variant): Case[] {
       peer.send("served");
       await rig.until("served", () => peer.text.startsWith("served"));
     }),
-    test("lent bytes written to a connecting connection arrive as they were", async (rig) => {
+    test("lent bytes written to a connecting connection arrive unchanged", async (rig) => {
       const got: string[] = [];
       const sink = rig.listen({ data: (_connection, bytes) => void got.push(String(bytes)) });
       const listener = rig.listen({
@@ -504,7 +504,7 @@ export function transferCases(variant: Variant): Case[] {
       await rig.until("forwarded", () => got.length > 1);
       assert.deepEqual(got, ["1,2,3", "9,9,9"]);
     }),
-    test("data behind passed descriptors is read without another event", async (rig) => {
+    test("data after passed descriptors is read without another event", async (rig) => {
       let got = "";
       const listener = rig.listen({
         path: `\0polloi-passed-${process.pid}-${Math.random()}`,
@@ -518,7 +518,7 @@ export function transferCases(variant: Variant): Case[] {
       peer.socket.send("after");
       await rig.until("all read", () => got === "before after");
     }),
-    test("a burst beyond what one turn reads arrives though nothing else comes", async (rig) => {
+    test("a burst larger than one turn reads arrives without another event", async (rig) => {
       let got = 0;
       const peer = rig.peer(
         rig.listen({
@@ -529,12 +529,12 @@ export function transferCases(variant: Variant): Case[] {
       );
       const burst = pattern(2_000_000);
       rig.reactor.setTimer(0, () => {
-        // Within the reactor's own thread, so that it finds all of it at once.
+        // On the reactor's thread, so that all bytes are there at once.
         peer.send(burst);
       });
       await rig.until("all read", () => got === burst.length);
     }),
-    test("bytes handed to data stay as they are; lent ones are those of the call", async (rig) => {
+    test("bytes passed to data do not change later; lent bytes are valid during the call", async (rig) => {
       const kept: Uint8Array[] = [];
       const peer = rig.peer(
         rig.listen({
@@ -557,7 +557,7 @@ export function transferCases(variant: Variant): Case[] {
         ],
       );
     }),
-    test("data between an urgent byte and the next is read without another event", async (rig) => {
+    test("data between two urgent bytes is read without another event", async (rig) => {
       let got = "";
       const peer = rig.peer(
         rig.listen({

@@ -1,4 +1,4 @@
-/** A worker thread that takes its thread for a reactor, and ends when nothing is open any more. */
+/** A worker thread that runs a reactor with run(), and ends when nothing is open any more. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type EngineChoice, Reactor, type Trigger } from "../../src/index.ts";
 
