@@ -1,4 +1,4 @@
-/** What every benchmark has in common: its flags, the machine and the servers, progress, and the result. */
+/** The common parts of all benchmarks: flags, the machine and the servers, progress, and the result. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { kernel } from "polloi/internal";
@@ -159,7 +159,7 @@ export interface Session extends Bench {
   readonly progress: Progress & { end(): void };
 }
 
-/** What a benchmark requires. */
+/** The requirements of a benchmark. */
 export interface Requirements {
   /** Finds the servers. */
   peers(tools: Tools): Promise<FoundPeers>;

@@ -57,7 +57,7 @@ export interface ClientsRow extends Row<ClientsSample> {
   readonly connections: number;
 }
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface ClientsSettings extends Times {
   readonly connections: readonly number[];
   /** The number of connections whose opening is measured. */

@@ -64,7 +64,7 @@ export interface EchoResult extends Published {
   readonly cases: EchoCase[];
 }
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface EchoSettings extends Times {
   readonly connections: readonly number[];
   readonly sizes: readonly number[];

@@ -41,7 +41,7 @@ export interface IdleResult extends Published {
   readonly rows: readonly Row<IdleSample>[];
 }
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface IdleSettings extends Times {
   /** Idle connections whose memory is measured. */
   readonly connections: number;

@@ -30,7 +30,7 @@ export interface ServerPlan {
 /** A result, or why there is none. */
 export type Outcome<T> = T | Error;
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface Measurement {
   /** Seconds for each server, in all of its turns together. */
   readonly seconds: number;

@@ -47,7 +47,7 @@ export interface LatencyResult extends Published {
   readonly rows: readonly Row<LatencySample>[];
 }
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface LatencySettings extends Times {
   readonly connections: number;
   readonly size: number;

@@ -37,7 +37,7 @@ export interface SyscallsResult extends Published {
   readonly rows: readonly Row<SyscallsSample>[];
 }
 
-/** What to count. */
+/** The cells and conditions of a count. */
 export interface SyscallsSettings {
   readonly connections: number;
   readonly size: number;

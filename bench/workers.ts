@@ -42,7 +42,7 @@ export interface WorkersResult extends Published {
   readonly rows: readonly Row<WorkersSample>[];
 }
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface WorkersSettings extends Times {
   readonly engines: readonly string[];
   /** The number of workers that is compared with one. */

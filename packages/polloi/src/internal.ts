@@ -1,5 +1,5 @@
 /**
- * What polloi-tools of the same version needs beside the public entry points. Not part of the public API: names
+ * The names that polloi-tools of the same version needs besides the public entry points. Not part of the public API: names
  * here change without notice.
  *
  * @packageDocumentation

@@ -152,7 +152,7 @@ export function listenAt(text: string): HostAddress {
   return found;
 }
 
-/** What files of unix sockets are called, and no host is. */
+/** Endings of the names of unix sockets, which no host name has. */
 const SOCKET_NAME = /\.sock(?:et)?$/i;
 
 /**

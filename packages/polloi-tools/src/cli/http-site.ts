@@ -14,7 +14,7 @@ import { type AcceptErrorMessage, acceptErrorMessage, peerName } from "../echo/p
 import { errorLine } from "./errors.ts";
 import { complain } from "./output.ts";
 
-/** What is served, as data that can be passed to a child. */
+/** The site to serve, as data that can be passed to a child. */
 export interface SiteOptions {
   /** A directory; without one, every request is answered with a greeting. */
   readonly dir: string | undefined;
@@ -99,7 +99,7 @@ function reopen(log: AccessLog): void {
   }
 }
 
-/** What a worker or a child process posts to the main thread, which prints. */
+/** A message of a worker or child process to the main thread, which prints it. */
 export type HttpMessage =
   | {
       readonly event: "request";

@@ -22,7 +22,7 @@ Examples:
 
 ${DURATIONS}
 --html and --svg need echarts: npm install echarts@6.
-What is measured: ${page("lab")}`;
+Method of measurement: ${page("lab")}`;
 
 const MODELS_EXAMPLES = `
 Examples:
@@ -33,7 +33,7 @@ Examples:
 
 ${DURATIONS}
 --html and --svg need echarts: npm install echarts@6.
-What is measured: ${page("lab")}`;
+Method of measurement: ${page("lab")}`;
 
 const ENGINES_EXAMPLES = `
 Examples:
@@ -43,7 +43,7 @@ Examples:
 
 ${DURATIONS}
 --html and --svg need echarts: npm install echarts@6.
-What is measured: ${page("lab")}`;
+Method of measurement: ${page("lab")}`;
 
 /** Maximum number of sockets. The limit on descriptors is usually lower. */
 const MAX_SOCKETS = 1_000_000;

@@ -25,7 +25,7 @@ Examples:
 
 The answers of an echo server are compared with what was sent. ${DURATIONS}
 Ctrl-C ends the load early, with a report. The exit code is 1 when there were errors or mismatches.
-What is measured: ${page("load")}`;
+Method of measurement: ${page("load")}`;
 
 // The limits of `polloi-tools/load`, which is not loaded for parsing.
 const MAX_CONNECTIONS = 10_000_000;

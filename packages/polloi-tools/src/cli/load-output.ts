@@ -3,7 +3,7 @@ import { timeLeftText } from "../measure/progress.ts";
 import { describeCode } from "./errors.ts";
 import { progressStream, type Style, type Styler, stylerFor } from "./output.ts";
 
-/** What a mode means for the latencies. */
+/** The meaning of the latencies in each mode. */
 const MODES = {
   closed:
     "closed loop: a connection sends when its answer has arrived, so a stalled server receives fewer messages; with --rate, latency counts from when a message was due",

@@ -114,7 +114,7 @@ export async function serve(
   }
 }
 
-/** What failed, for errors that are not about the address. */
+/** The operation that failed, for errors that do not concern the address. */
 function whatFailed(error: unknown, { dir, accessLog, trace }: ServeFlags): string | undefined {
   const { path } = error as NodeJS.ErrnoException;
   const { syscall, address } = error as SysError;

@@ -9,7 +9,7 @@ import { complain, stylerFor } from "./output.ts";
 const STDOUT = 1;
 const STDERR = 2;
 
-/** What a trace contains, and where it is written. */
+/** The contents and the destination of a trace. */
 export interface TraceFlags {
   /** A path, or `-` for standard output; standard error by default. */
   readonly output?: string | undefined;

@@ -21,7 +21,7 @@ export interface EchoInput {
   readonly counters: SharedArrayBuffer;
 }
 
-/** What a worker posts. */
+/** A message of a worker. */
 export type EchoMessage =
   | { readonly event: "opened"; readonly peer: string }
   | { readonly event: "received"; readonly peer: string; readonly bytes: Uint8Array }

@@ -12,7 +12,7 @@ export interface ChildCost {
   readonly threads: number;
 }
 
-/** What is available; null where the kernel does not report it. */
+/** The available resources; null if the kernel does not report them. */
 export interface Capacity {
   readonly freeKiB: number | null;
   /** Threads that may still be started, and the limit that says so. */
@@ -45,7 +45,7 @@ export function whyTooMany(count: number, cost: ChildCost, capacity: Capacity): 
   return undefined;
 }
 
-/** What is available now. */
+/** Returns the resources that are available now. */
 export function capacityNow(withinMs: number): Capacity {
   return { freeKiB: availableKiB(), threads: threadsLeft(), withinMs };
 }

@@ -20,7 +20,7 @@ export function descriptorsFor(idle: number, { always, perIdle }: Need, open: nu
 export interface Fit {
   /** Ascending; the last one may be reduced from a larger one. */
   readonly sizes: readonly number[];
-  /** What was left out and why, in one line. */
+  /** The contenders that were left out, with the reason, in one line. */
   readonly note?: string;
 }
 

@@ -144,7 +144,7 @@ function method({ settings }: IdleResult): string[] {
   ];
 }
 
-/** What limits the figures: what was left out, and what was disturbed. */
+/** The limits of the figures: cells that were left out or disturbed. */
 export function idleRemarks(result: IdleResult): string[] {
   const { skipped, notes, cells, stolen } = result;
   const samples = cells.flatMap((cell) => cell.samples);

@@ -22,7 +22,7 @@ import { orderOf } from "../measure/rounds.ts";
 import { descriptorsFor, type Fit, sizesWithin } from "./descriptors.ts";
 import { type ChainCounts, IdleSockets } from "./idle-sockets.ts";
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface IdleSettings {
   /** Socket pairs that hold a byte at any time. */
   readonly active: number;

@@ -1,4 +1,4 @@
-/** The report of a comparison of servers. What differs between models and engines is in their own files. */
+/** The report of a comparison of servers. Differences between models and engines are in their own files. */
 import type { Axis, LineChart } from "../measure/chart-options.ts";
 import {
   type Cell,
@@ -57,7 +57,7 @@ const MARKS: readonly (readonly [mark: string, meaning: string])[] = [
   ],
 ];
 
-/** What a sentence that compares figures with these marks adds. */
+/** The addition to a sentence that compares figures with these marks. */
 const CAVEATS: readonly (readonly [mark: string, caveat: string])[] = [
   ["~", "other processes ran on these cores (~), so the order is not reliable"],
   ["*", "the client was the bottleneck (*), so servers that it did not saturate may be faster"],
@@ -158,7 +158,7 @@ export function servingMeasures({
   };
 }
 
-/** What differs between one comparison and another. */
+/** The parts of a report that depend on the comparison. */
 export interface ServingWords extends Pick<LabReport, "title" | "findings" | "method"> {
   /** Contenders whose line may lie on that of another. */
   readonly dashed: ReadonlySet<string>;
@@ -234,7 +234,7 @@ function chartOf(
   });
 }
 
-/** What limits the figures. */
+/** The limits of the figures. */
 function remarks(result: ServingResult, figures: readonly Figure[]): string[] {
   const { skipped, notes, cells, stolen, cores } = result;
   const samples = cells.flatMap((cell) => cell.samples);

@@ -22,7 +22,7 @@ import {
   TooManyDescriptors,
 } from "./serving-cell.ts";
 
-/** What is to be compared. */
+/** The servers to compare. */
 export interface ServingPlan {
   readonly lab: ServingResult["lab"];
   readonly contenders: readonly ServingContender[];

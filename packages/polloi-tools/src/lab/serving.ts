@@ -4,7 +4,7 @@ import type { Absence, Cell, Sample } from "../measure/grid.ts";
 import type { Host } from "../measure/host.ts";
 import type { ServerInput } from "./serving-program.ts";
 
-/** What to measure. */
+/** The cells and conditions of a measurement. */
 export interface ServingSettings {
   /** Numbers of connections, ascending. */
   readonly connections: readonly number[];
@@ -25,7 +25,7 @@ export interface ServingContender {
   /** Its name in tables and charts: `epoll, edge`. */
   readonly label: string;
   readonly input: ServerInput;
-  /** What it starts for each connection. */
+  /** The kind of child that it starts for each connection. */
   readonly starts?: "process" | "thread";
   /** The largest descriptor that it can hold, where it has a limit of its own. */
   readonly maxFd?: number;

@@ -15,7 +15,7 @@ export type LoadErrorCode =
   /** The head or the trailers of a response are longer than 256 KiB. */
   | "HTTP_HEAD_TOO_LARGE";
 
-/** What the clients of a thread share, and where they report. Implemented by {@link ConnectionSet}. */
+/** The state that the clients of a thread share, and to which they report. Implemented by {@link ConnectionSet}. */
 export interface ClientContext {
   readonly reactor: Reactor;
   readonly config: LoadConfig;

@@ -14,7 +14,7 @@ export interface LoadInput {
   readonly request: SharedArrayBuffer;
 }
 
-/** What a run may be asked, in order of urgency. */
+/** The requests to a run, in order of urgency. */
 export type StopRequest = "none" | "stop" | "abort";
 
 /** Requests as numbers in shared memory. */
@@ -23,7 +23,7 @@ export const REQUESTS: Readonly<Record<StopRequest, number>> = { none: 0, stop: 
 /** How often a worker reads the request. */
 const POLL_MS = 20;
 
-/** What a worker posts. */
+/** A message of a worker. */
 export type LoadMessage =
   | { readonly snapshot: LoadSnapshot }
   | { readonly statistics: EncodedStatistics };

@@ -112,7 +112,7 @@ export interface LoadReport extends Omit<Counts, "open"> {
   readonly stoppedEarly: boolean;
 }
 
-/** What a report contains besides the statistics. */
+/** The parts of a report besides the statistics. */
 export interface RunFacts {
   readonly engine: EngineName;
   readonly threads: number;

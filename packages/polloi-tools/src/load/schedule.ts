@@ -2,7 +2,7 @@ import type { Reactor, Timer } from "polloi";
 import { beforeSends } from "polloi/internal";
 import type { TimerGroup } from "./timers.ts";
 
-/** What a schedule needs of a client, which is one connection of the load. */
+/** The part of a client that a schedule uses. A client is one connection of the load. */
 export interface ScheduledClient {
   readonly isOpen: boolean;
   /** Its index among the clients of this thread. */

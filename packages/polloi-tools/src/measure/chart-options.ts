@@ -82,7 +82,7 @@ const FONT =
 const TOP = 112;
 const BOTTOM = 92;
 
-/** What every chart has: background, title, legend, footer. */
+/** The options that every chart has: background, title, legend, footer. */
 function commonOption({ title, subtitle, footer }: ChartText): Option {
   const place = { left: 24, itemGap: 7 };
   return {

@@ -12,7 +12,7 @@ const STDERR_CHARACTERS = 2000;
 /** A line of JSON that a program printed. */
 export type Line = Readonly<Record<string, unknown>>;
 
-/** What to start. */
+/** The program to start, and how. */
 export interface ChildOptions {
   readonly command: readonly string[];
   readonly kernel: Kernel;

@@ -113,7 +113,7 @@ export function hasFailed(all: readonly Pick<Samples<Sample>, "absent">[]): bool
   return all.some(({ absent }) => absent?.failed === true);
 }
 
-/** What was left out or has failed, a line for each contender and reason, with the sizes where there are some. */
+/** The cells that were left out or failed: a line for each contender and reason, with the sizes if there are any. */
 export function absenceLines(
   all: readonly (Pick<Samples<Sample>, "absent"> & {
     readonly label: string;

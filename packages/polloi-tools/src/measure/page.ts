@@ -88,7 +88,7 @@ ${items(remarks)}
 </ul>
 </section>
 <section>
-<h2>What is measured</h2>
+<h2>Method</h2>
 ${method.map((text) => `<p>${escaped(text)}</p>`).join("\n")}
 </section>
 <section>

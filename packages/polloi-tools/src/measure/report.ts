@@ -46,9 +46,9 @@ export interface LabReport {
   readonly findings: readonly string[];
   /** `--svg` draws the first one. */
   readonly figures: readonly Figure[];
-  /** What limits the figures, a line each: disturbances, what was left out. */
+  /** The limits of the figures, a line each: disturbances, cells that were left out. */
   readonly remarks: readonly string[];
-  /** What the figures are, independent of the results. */
+  /** A description of the figures that does not depend on the results. */
   readonly method: readonly string[];
   readonly failed: boolean;
   readonly result: LabResult;

@@ -87,11 +87,11 @@ export function rankAtLargest<S extends Sample>(
 /** The words of a ranking that depend on what is measured. */
 export interface RankingWords<S extends Sample> {
   readonly measure: Measure<S>;
-  /** What the best has: `had the highest throughput`. */
+  /** The statement about the best one: `had the highest throughput`. */
   readonly best: string;
   /** `2.00 (1.90-2.10) times that of thread`. */
   readonly ratio: (ratio: string, label: string) => string;
-  /** What is added when a compared figure has this mark. */
+  /** The addition if a compared figure has this mark. */
   readonly caveats?: readonly (readonly [mark: string, caveat: string])[];
 }
 

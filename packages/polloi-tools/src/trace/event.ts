@@ -15,7 +15,7 @@ export interface Subject {
   readonly connection?: number;
   /** The address of its peer. Absent on a unix socket. */
   readonly peer?: string;
-  /** What it is, if not a connection: `listener`, `epoll`, `ring`, `eventfd`, `stdin`. */
+  /** The kind of descriptor, if not a connection: `listener`, `epoll`, `ring`, `eventfd`, `stdin`. */
   readonly name?: string;
 }
 

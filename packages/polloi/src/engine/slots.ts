@@ -1,4 +1,4 @@
-/** What a slot of an engine is used for. */
+/** The use of a slot of an engine. */
 export const KIND_FREE = 0;
 export const KIND_LISTENER = 1;
 export const KIND_CONNECTING = 2;

@@ -1,4 +1,4 @@
-/** What a session waits for, which decides the timeout. */
+/** The event that a session waits for. It determines the timeout. */
 export const WAITS_FOR_REQUEST = 0;
 export const WAITS_FOR_HEAD = 1;
 export const WAITS_FOR_BODY = 2;

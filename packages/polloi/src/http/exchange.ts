@@ -5,7 +5,7 @@ import type {
   OutgoingFile,
 } from "../reactor/connection.ts";
 
-/** What a request and its reply need of their session. */
+/** The part of a session that its request and reply use. */
 export interface Exchange {
   readonly connection: Pick<Connection, "remoteAddress" | "localAddress" | "tcpInfo" | "fileno">;
   /** The Date field with its CRLF. */

@@ -17,7 +17,7 @@ const UNWATCHED_BYTES = 16 * 1024;
 const MOST_BEYOND = 16 * 1024 * 1024;
 
 /**
- * What a session sends.
+ * The sending part of a session.
  *
  * @remarks
  * Text that is written while requests are parsed is collected and written in one piece: encoding sixteen replies at once

@@ -179,7 +179,7 @@ export class SessionServer implements HttpServer, SessionHost {
     this.#without(session);
   }
 
-  // What sessions ask of it.
+  // Called by sessions.
 
   /** A session keeps the common parser: the others get another. */
   taken(): void {

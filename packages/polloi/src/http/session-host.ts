@@ -6,7 +6,7 @@ import type { ReplyWriter } from "./reply.ts";
 import type { ParsedRequest } from "./request.ts";
 import type { RefusalCode, RequestError } from "./request-error.ts";
 
-/** What the access log needs of a session. */
+/** The part of a session that the access log uses. */
 export interface Logged {
   /** The client's address, if there is a log. */
   readonly peer: string;
@@ -20,7 +20,7 @@ export interface UnfinishedHead {
   readonly began: number;
 }
 
-/** What a session needs of its server. */
+/** The part of a server that its sessions use. */
 export interface SessionHost extends LookClock {
   readonly settings: HttpSettings;
   /** Whether the server stops, and only requests that have arrived are answered. */

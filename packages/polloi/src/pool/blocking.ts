@@ -30,7 +30,7 @@ const AT_TIME = AT_CONTROL + POLLFD_SIZE;
 
 const encoder = new TextEncoder();
 
-/** What all connections of a thread have in common. */
+/** The state that all connections of a thread share. */
 export interface BlockingContext {
   readonly kernel: Kernel;
   readonly control: ChildControl;

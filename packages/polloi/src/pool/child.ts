@@ -7,7 +7,7 @@ export interface Child {
   readonly id: number;
   /** Whether it has reported that it is ready. */
   readonly ready: boolean;
-  /** What it does until it is ready, for an error message. */
+  /** The phase of its start, for an error message. */
   readonly activity: string;
   /** Whether it has given a sign of life since the last {@link Child.ping}. */
   readonly hasAnswered: boolean;

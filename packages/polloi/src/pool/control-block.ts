@@ -103,7 +103,7 @@ export class ControlBlock {
     Atomics.store(this.#fields, STUCK, stuck ? 1 : 0);
   }
 
-  /** What the thread does until it is ready: an index in `PHASES`. */
+  /** The phase of the thread's start: an index in `PHASES`. */
   get phase(): number {
     return Atomics.load(this.#fields, PHASE);
   }

@@ -17,7 +17,7 @@ export const SERVING_OBSERVER: NamesOf<ServingObserver> = {
   closed: true,
 };
 
-/** What has been served so far. */
+/** The counts of a server so far. */
 export interface ServedCounts {
   readonly connections: number;
   /** How many of these are open. */

@@ -2,7 +2,7 @@
  * Which thread of this process owns which descriptor.
  *
  * Threads share one table of descriptors, so those of a thread that was terminated stay open: its peers would wait
- * for ever, its listener would accept connections that nobody serves, and every such thread would leak. Only the
+ * for ever, its listener would accept connections that are never served, and every such thread would leak. Only the
  * thread itself knows what it opened. So it records what it opens and closes in a ledger, which is memory that the main
  * thread shares; the main thread closes what is recorded there when the thread has ended.
  *

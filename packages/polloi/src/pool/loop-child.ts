@@ -102,7 +102,7 @@ function closeAtExit(reactor: Reactor): void {
  * that Node's loop makes around each turn: the reactor waits in the kernel, then the runtime does what is due. So
  * promises, timers and I/O of the runtime work in handlers, which they do not within `run()`.
  *
- * What the runtime waits for cannot end the kernel's wait. While the runtime reports that it waits for something (a
+ * An event of the runtime cannot end the kernel's wait. While the runtime reports that it waits for something (a
  * timer, a socket, a file), a wait lasts one millisecond. Some things are not reported, such as work of `node:crypto`;
  * so the first wait lasts one millisecond too, and waits double while nothing happens. Unreported work is thus noticed
  * after at most twice the time it took, and within about a second.

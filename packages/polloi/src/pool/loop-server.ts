@@ -24,7 +24,7 @@ export interface LoopCounter {
   closed(peer: string, error: Error | undefined): void;
 }
 
-/** What a {@link LoopServer} consists of. */
+/** The parts of a {@link LoopServer}. */
 export interface LoopServerOptions {
   readonly noDelay?: boolean | undefined;
   readonly idleTimeoutMs?: number | undefined;

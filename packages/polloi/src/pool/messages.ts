@@ -11,7 +11,7 @@ import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
 import type { ServedCounts, ServingObserver } from "./counts.ts";
 
 /**
- * What a child serves.
+ * The task of a child.
  *
  * - `"worker"`: a listener, on an event loop, by a module for `startWorkers`
  * - `"event-loop"`: a listener, on an event loop, by a module for `serveModel`
@@ -20,7 +20,7 @@ import type { ServedCounts, ServingObserver } from "./counts.ts";
  */
 export type ChildTask = "worker" | "event-loop" | "accept-loop" | "connection";
 
-/** What a child serves, and how. All of it but `data` of a thread can be written as JSON. */
+/** The task of a child and its options. Everything except `data` of a thread can be written as JSON. */
 export interface ChildInput {
   readonly task: ChildTask;
   /** The URL of the module. */
@@ -40,7 +40,7 @@ export interface ChildInput {
   readonly observed?: boolean;
 }
 
-/** What a child does until it is ready: an index in {@link PHASES}. */
+/** The phase of a child's start: an index in {@link PHASES}. */
 export const IMPORTING = 1;
 export const STARTING = 2;
 

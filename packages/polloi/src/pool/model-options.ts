@@ -23,7 +23,7 @@ export type ModelName = "blocking" | "process" | "thread" | "prefork" | "event";
 /** All models, from the oldest to the newest. */
 export const MODELS: readonly ModelName[] = ["blocking", "process", "thread", "prefork", "event"];
 
-/** What happens to a connection for which there is no process or thread. */
+/** The treatment of a connection for which no process or thread is free. */
 export type AtLimit = "wait" | "close";
 
 /** A process or thread that exited although it was not asked to. */
@@ -33,7 +33,7 @@ export interface ChildExit {
   readonly id: number;
   /** The peer whose connection it served; undefined if it served several or none, or the peer has no name. */
   readonly peer?: string | undefined;
-  /** What it threw; otherwise an error with its exit code, or with the signal that killed it. */
+  /** The exception that ended it, or an error with its exit code or the signal that killed it. */
   readonly error: Error;
   /**
    * After how long it is replaced, in milliseconds; null when it has exited too often and is given up; undefined if it
@@ -51,7 +51,7 @@ export interface UnresponsiveChild {
   readonly silentMs: number;
 }
 
-/** What to serve, where, and by which model. */
+/** The options of {@link serveModel}. */
 export interface ModelOptions extends EngineOptions, LivenessOptions {
   readonly model: ModelName;
   /** The module with the handlers (see {@link ModelModule}): a URL, or a path from the working directory. */

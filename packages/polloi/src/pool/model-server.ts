@@ -19,7 +19,7 @@ import { startThreadPerConnection } from "./models/thread-per-connection.ts";
 import { importModule, loadForLoop, loadHandlers, type ModelModule, moduleUrl } from "./module.ts";
 import { supervisionOf } from "./supervisor.ts";
 
-/** What a model has done so far: the same numbers for all five. */
+/** The counts of a model so far, the same for all five. */
 export interface ModelCounts {
   /** Connections that were accepted and served. */
   readonly connections: number;
@@ -125,7 +125,7 @@ export class ModelServer implements AsyncDisposable {
   }
 
   /**
-   * What it has done so far.
+   * The counts so far.
    *
    * @remarks
    * A process or thread that serves one connection reports its numbers when the connection is closed, a pre-forked

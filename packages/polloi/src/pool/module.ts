@@ -12,13 +12,13 @@ export type ServeOptions<Data = unknown> = Handlers<Data> &
   ConnectionOptions &
   Pick<ListenOptions<Data>, "maxConnections" | "acceptError">;
 
-/** What `start` may return: how to stop what it started. */
+/** The result of `start`: a way to stop the server that it started. */
 export interface Stoppable {
   /**
    * Stops gracefully. Before this is called, the pool's listener has accepted the connections that waited, and is
    * closed. Connections that this leaves open are then ended as by `Listener.stop`.
    *
-   * @param graceMs - How long connections may take to finish. What is left then is destroyed.
+   * @param graceMs - How long connections may take to finish. Connections that remain then are destroyed.
    */
   stop(graceMs: number): void | PromiseLike<void>;
 }
@@ -123,7 +123,7 @@ export interface ModelHandlers<State = unknown> {
    * @param bytes - May be changed, and are valid until this returns. Use `slice()` to keep them.
    */
   data?(connection: ModelConnection<State>, bytes: Uint8Array): void;
-  /** The peer sends no more. What is written here still reaches it; then the connection is closed. */
+  /** The peer has ended its half. Bytes that are written here are still sent; then the connection is closed. */
   end?(connection: ModelConnection<State>): void;
   /** The connection is closed. No other handler is called for it. @param error - The error, if it failed. */
   close?(connection: ModelConnection<State>, error?: Error): void;
@@ -194,7 +194,7 @@ export function moduleUrl(module: URL | string, purpose: string): string {
   return /^[a-z][a-z\d+.-]+:/i.test(module) ? module : pathToFileURL(resolve(module)).href;
 }
 
-/** What the errors of Bun's compiler say of where a mistake is. */
+/** The position of a mistake in the errors of Bun's compiler. */
 interface Position {
   readonly file: string;
   readonly line: number;

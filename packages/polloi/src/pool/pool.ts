@@ -8,7 +8,7 @@ import { type Supervision, Supervisor, type UnexpectedExit } from "./supervisor.
 /** How often children check a listener that they share, while one of them is unresponsive. */
 const ACCEPT_INTERVAL_MS = 50;
 
-/** What a {@link Pool} consists of, and what it calls. */
+/** The parts and callbacks of a {@link Pool}. */
 export interface PoolOptions extends Supervision {
   readonly kernel: Kernel;
   /** The URL of the module, for error messages. */
@@ -16,7 +16,7 @@ export interface PoolOptions extends Supervision {
   readonly count: number;
   /** Where the children accept, if the pool listens. */
   readonly listeners?: Omit<ListenersOptions, "count"> | undefined;
-  /** What the pool calls a child in an error. */
+  /** The name of a child in an error message. */
   readonly noun: "worker" | "process" | "thread";
   /** Whether a unix socket is shut down when the pool stops, because its children can tell. */
   readonly refusesUnix?: boolean;
@@ -49,7 +49,7 @@ export class Pool {
   #resolveOver: () => void = () => {};
   /** The error of the last unexpected exit. */
   #lastError: Error | undefined;
-  /** Why the pool ends although nobody stopped it. */
+  /** The reason why the pool ends without being stopped. */
   #failure: Error | undefined;
   #acceptTimer: NodeJS.Timeout | undefined;
 

@@ -144,7 +144,7 @@ class ProcessChild implements Child {
   #phase = 0;
   readonly #process: ChildProcess;
   readonly #parts: ProcessParts;
-  /** What it serves, until it has been passed on. */
+  /** The task, until it has been passed on. */
   #fd: number;
   #channel: Socket | undefined;
   #watch: Watch | undefined;

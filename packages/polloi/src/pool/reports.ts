@@ -14,7 +14,7 @@ function nameOf(child: NamedChild): string {
   return child.id < 0 ? `a ${child.kind}` : `${child.kind} ${child.id}`;
 }
 
-/** What exited unexpectedly, and what happens next: a sentence that the error may follow. */
+/** A sentence about an unexpected exit and its consequence, which the error may follow. */
 export function exitText(
   child: NamedChild,
   {

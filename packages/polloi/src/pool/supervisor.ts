@@ -5,10 +5,10 @@ import { checkTimeout } from "../reactor/options.ts";
 import { type Child, type ChildEvents, type ExitEvent, exitError } from "./child.ts";
 import type { ChildMessage, LoopEngine } from "./messages.ts";
 
-/** What to do about a child that does not respond. */
+/** The reaction to a child that does not respond. */
 export type WhenUnresponsive = "wait" | "replace";
 
-/** What to do when one child exits unexpectedly again and again. */
+/** The reaction to a child that exits unexpectedly again and again. */
 export type CrashLoop = "continue" | "end";
 
 /** How long a child may take to start and to respond. */
@@ -209,14 +209,14 @@ export type ChildState =
   | "given up"
   | "stopped";
 
-/** An exit that nobody had asked for. */
+/** An unexpected exit. */
 export interface UnexpectedExit {
   readonly error: Error;
   /** After how long the child is replaced; null when it is given up. */
   readonly restartInMs: number | null;
 }
 
-/** What a {@link Supervisor} needs to start a child, and what it calls. */
+/** The parameters and callbacks of a {@link Supervisor}. */
 export interface SupervisorOptions extends Supervision {
   /** The URL of the module, for error messages. */
   readonly module: string;

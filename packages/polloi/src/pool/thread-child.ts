@@ -12,7 +12,7 @@ import {
   type ThreadCommand,
 } from "./messages.ts";
 
-/** What a thread receives when it starts. */
+/** The input of a thread when it starts. */
 export interface ThreadInput extends ChildInput {
   /** The listener or connection that it serves, which it owns; -1 for none. */
   readonly fd: number;

@@ -29,7 +29,7 @@ const MAX_WORKERS = 1024;
 /** A worker that exited although it was not asked to. */
 export interface WorkerExit extends UnexpectedExit {
   readonly index: number;
-  /** What it threw; otherwise an error with its exit code. */
+  /** The exception that ended it, or an error with its exit code. */
   readonly error: Error;
   /** After how long it is replaced, in milliseconds; null when it has exited too often and is given up. */
   readonly restartInMs: number | null;
@@ -42,7 +42,7 @@ export interface UnresponsiveWorker {
   readonly silentMs: number;
 }
 
-/** What the workers of a pool run, and how many of them there are. */
+/** The options of {@link startWorkers}. */
 export interface WorkersOptions extends EngineOptions, LivenessOptions {
   /** The module that each worker runs (see {@link WorkerModule}): a URL, or a path from the working directory. */
   readonly module: URL | string;
@@ -60,7 +60,7 @@ export interface WorkersOptions extends EngineOptions, LivenessOptions {
   /** Passed to each worker: any value that can be cloned. */
   readonly data?: unknown;
   /**
-   * What happens when one worker exits unexpectedly again and again.
+   * The reaction to a worker that exits unexpectedly again and again.
    *
    * @remarks
    * `"continue"` (the default): the worker is replaced each time, after a delay that grows from 50 ms to a second; the

@@ -26,7 +26,7 @@ export interface Block {
   readonly lent: boolean;
   /** The file with the bytes; null if they are not in a file. */
   readonly file: OutgoingFile | null;
-  /** What was written, if it is not copied into memory yet. Then `start` and `end` only count the bytes left. */
+  /** The written bytes, if they are not copied into memory yet. Then `start` and `end` only count the bytes left. */
   readonly source: Uint8Array | string | null;
   /** The position of the bytes left in `source`: a byte of an array, a UTF-16 code unit of a string. */
   sourceAt: number;

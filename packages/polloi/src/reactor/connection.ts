@@ -72,7 +72,7 @@ export interface Connection<Data = unknown> extends Disposable {
    */
   readonly unreadBytes: number;
   /**
-   * What the peer has done, even if `pause` keeps it from being received: `"ended"` when it has ended its half,
+   * The state of the peer, also while receiving is paused: `"ended"` when it has ended its half,
    * `"gone"` when it has reset the connection or is not connected. Each access is a system call.
    */
   readonly peerState: "open" | "ended" | "gone";

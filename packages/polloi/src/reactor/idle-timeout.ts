@@ -3,7 +3,7 @@ import type { Timer, Timers } from "./timers.ts";
 /** The longest interval between two checks of a peer with unacknowledged bytes. */
 const CHECK_MS = 1000;
 
-/** What was written and is not acknowledged. */
+/** The bytes that were written and are not acknowledged. */
 export interface Outgoing {
   readonly pendingBytes: number;
   /** Each access is a system call. */

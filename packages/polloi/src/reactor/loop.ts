@@ -36,7 +36,7 @@ export abstract class Owner {
   }
 }
 
-/** What makes the loop turn, if `run()` does not: the runtime's event loop. */
+/** The driver of the loop if `run()` is not used: the runtime's event loop. */
 export interface Host {
   /** There is work although no descriptor is ready: the loop must turn soon. */
   wake(): void;
@@ -260,7 +260,7 @@ export class Loop implements Completions {
     return new SysError(syscall, errno, { fd, hint: this.descriptorHint(errno) });
   }
 
-  /** What the loop and its engine have in use. The program's own timers are not counted. */
+  /** The resources that the loop and its engine use. The program's own timers are not counted. */
   balance(): Balance {
     return {
       ...this.engine.balance(),

@@ -144,7 +144,7 @@ export interface Reactor extends Disposable {
    * that error.
    */
   run(): void;
-  /** Ends {@link Reactor.run} after the current turn. What is open stays open. */
+  /** Ends {@link Reactor.run} after the current turn. Open connections and listeners stay open. */
   stop(): void;
   /**
    * Runs one turn of the loop, for programs that have an event loop of their own.
@@ -330,7 +330,7 @@ class LoopReactor implements Reactor {
     this.#loop.dispose(error);
   }
 
-  /** What is shown of it. */
+  /** The fields that are printed. */
   #fields(): Fields {
     const { engine, trigger } = this;
     const open = this.#hosted === undefined ? "blocking" : "hosted";

@@ -34,7 +34,7 @@ const encoder = new TextEncoder();
  * Large arrays and strings are blocks without memory. When one is the next to be sent, a part of it is copied into a block
  * before it, so a peer that does not read occupies a few blocks, however much is queued for it.
  *
- * A file is a block without memory. It is sent when it is the head and nothing is in flight. What the engine has not sent
+ * A file is a block without memory. It is sent when it is the head and nothing is in flight. Bytes that the engine has not sent
  * of it counts as in flight until the engine can go on.
  */
 export abstract class SendQueue extends Owner {
@@ -292,7 +292,7 @@ export abstract class SendQueue extends Owner {
     this.#copy(lent.bytes.subarray(lent.start, lent.end));
     this.loop.blocks.give(lent);
     if (rest === null) return;
-    // What was written after it follows the copy.
+    // Bytes that were written after it follow the copy.
     (this.#tail as Block | null as Block).next = rest;
     this.#tail = tail;
   }

@@ -34,7 +34,7 @@ import {
 } from "./options.ts";
 import { fileCancelled, SendQueue } from "./send-queue.ts";
 
-/** What a connection needs of its listener. */
+/** The part of a listener that its connections use. */
 export interface StreamListener {
   /** Whether `stop` was called. */
   readonly stopping: boolean;
@@ -42,7 +42,7 @@ export interface StreamListener {
   closed(connection: Connection): void;
 }
 
-/** What the connections of one listener, or of one connect, share, so that each one takes less memory. */
+/** The state that the connections of one listener, or of one connect, share, so that each takes less memory. */
 export interface StreamProfile<Data> {
   readonly handlers: Handlers<Data>;
   readonly zeroCopy: boolean;
@@ -556,7 +556,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
   }
 
-  /** Calls `error`. What that throws fails the process. */
+  /** Calls `error`. An exception of the handler fails the process. */
   #tellError(handlers: Handlers<Data>, error: Error): void {
     try {
       handlers.error?.(this, error);

@@ -217,8 +217,8 @@ async function beginConnect(
 }
 
 /**
- * Looks now and then, rather than blocking, whether the connect is over. A selector would be told, but
- * is of another room; a connect within this machine is over at the first look.
+ * Checks periodically, without blocking, whether the connect is over. A selector is in a layer that this one
+ * may not import. A connect within this machine is over at the first check.
  */
 async function untilWritable(
   socket: Socket,

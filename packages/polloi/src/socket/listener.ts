@@ -210,7 +210,7 @@ const DROP_SYN: readonly number[] = [
   0xffff_ffff, // keep all of it
 ];
 
-/** What keeps a unix socket from being bound to `path`, and what to do about it. */
+/** Returns the reason why a unix socket cannot be bound to `path`, and a remedy. */
 function inTheWay(kernel: Kernel, path: string | Uint8Array, type: number): string {
   if (path[0] !== "\0" && path[0] !== 0 && isSocketFile(path) === false) {
     return "a file that is not a socket is at that path: use another path";
@@ -269,7 +269,7 @@ function listenAddress(options: ListenOptions): { address: SocketAddress; family
     );
   }
   const wanted = options.family ?? (dualStack === true ? AF_INET6 : undefined);
-  // A missing port is left for the address to refuse: no server wants a random one by mistake.
+  // The address check rejects a missing port, so that no server listens on a random one by mistake.
   const given: SocketAddress =
     options.address ??
     (path === undefined ? { address: host ?? "", port: port as number } : { path });

@@ -8,7 +8,7 @@ import { Socket } from "./socket.ts";
 import { lengthOf } from "./socket-handle.ts";
 import { bytesOf } from "./socket-transfer.ts";
 
-/** What `receiveFds` gives. */
+/** The result of `receiveFds`. */
 export interface ReceivedFds {
   readonly bytes: Uint8Array;
   /** New descriptors, close-on-exec, the caller's to close. */

@@ -9,7 +9,7 @@ export interface MappedFile {
   readonly offset: number;
 }
 
-/** What a proxy does differently from the kernel behind it. */
+/** The differences between a proxy and the kernel behind it. */
 export interface KernelHooks {
   /**
    * Returns the calls to use instead of the kernel's.

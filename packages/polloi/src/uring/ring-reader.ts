@@ -31,7 +31,7 @@ const AT = {
 } as const;
 
 /**
- * A submission in its queue, before the kernel has taken it. What is written here is what the kernel reads.
+ * A submission in its queue, before the kernel has taken it. The kernel reads the values that are written here.
  *
  * @remarks
  * Valid until the kernel is entered, which frees the entry.

@@ -35,7 +35,7 @@ let closeIn: (request: LightRequest) => void;
  *
  * @remarks
  * Node's own costs more than everything else about a request. This one makes its parts when they are accessed: a
- * `Headers`, a signal, a stream. What only a real request can do is delegated to one, which is made then and takes over
+ * `Headers`, a signal, a stream. Operations that only a real request supports are delegated to one, which is made then and takes over
  * the body.
  */
 export class LightRequest {

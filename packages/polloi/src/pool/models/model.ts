@@ -41,13 +41,13 @@ export interface Model {
   stop(graceMs: number): void;
 }
 
-/** What a model is started with. */
+/** The parameters with which a model is started. */
 export interface ModelContext {
   readonly kernel: Kernel;
   readonly reactor: Reactor;
   readonly options: ModelOptions;
   readonly supervision: Supervision;
-  /** What each child receives, apart from its task. */
+  /** The input of each child, except its task. */
   readonly input: Omit<ChildInput, "task">;
   readonly reporter: Reporter;
 }
