@@ -11,7 +11,8 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { transform } from "esbuild";
+import { type ManualChunkMeta, type Plugin, rollup } from "rollup";
 
 const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -40,7 +41,7 @@ const PACKAGES: readonly Package[] = [
       thread: "pool/thread",
       process: "pool/process",
     },
-    external: ["koffi", "mime", "bun:*"],
+    external: ["koffi", "mime", "bun:ffi"],
   },
   {
     name: "polloi-tools",
@@ -57,33 +58,70 @@ const PACKAGES: readonly Package[] = [
   },
 ];
 
+/** The chunk of a layer of polloi. The modules of other layers are divided by the bundler. */
+const CHUNKS: Readonly<Record<string, string>> = {
+  base: "base",
+  sys: "sys",
+  select: "sys",
+  socket: "socket",
+  uring: "uring",
+  selectors: "selectors",
+  engine: "reactor",
+  reactor: "reactor",
+};
+
 /** Pages of the workspace that are part of each package. */
 const PAGES = ["README.md", "CHANGELOG.md", "LICENSE"];
 const REPOSITORY = "https://github.com/polloi/polloi";
+
+/**
+ * The chunk of a module: one for each layer, since loading a file costs more than a few functions that an entry
+ * point does not use. What `polloi/internal/pure` needs is apart from the rest, which opens a kernel.
+ */
+function chunkOf(id: string, { getModuleInfo }: ManualChunkMeta): string | undefined {
+  const [, layer] = /\/polloi\/src\/(\w+)\//.exec(id) ?? [];
+  if (layer === undefined) return undefined;
+  const isPure = (module: string): boolean =>
+    module.endsWith("/internal-pure.ts") ||
+    (getModuleInfo(module)?.importers.some(isPure) ?? false);
+  return isPure(id) ? "pure" : CHUNKS[layer];
+}
+
+/** Strips the types. esbuild's own bundler would rename classes, and stack traces with them. */
+const stripTypes: Plugin = {
+  name: "strip-types",
+  transform: (code, id) =>
+    transform(code, { loader: "ts", target: "es2022", sourcefile: id, sourcemap: "external" }),
+};
 
 for (const { name, entries, external } of PACKAGES) {
   const folder = join(ROOT, "packages", name);
   const out = join(folder, "dist");
   rmSync(out, { recursive: true, force: true });
-  await build({
-    absWorkingDir: folder,
-    entryPoints: Object.fromEntries(
-      Object.entries(entries).map(([file, source]) => [file, join("src", `${source}.ts`)]),
+  const bundle = await rollup({
+    input: Object.fromEntries(
+      Object.entries(entries).map(([file, source]) => [file, join(folder, "src", `${source}.ts`)]),
     ),
-    outdir: "dist",
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "es2022",
-    chunkNames: "chunk-[hash]",
-    sourcemap: true,
-    sourcesContent: false,
-    external: [...external],
-    // The sources import each other with `.ts`; other packages, also polloi, are taken as they are installed.
-    packages: "external",
-    logLevel: "warning",
+    // Other packages, also polloi, are imported as they are installed.
+    external: (id) =>
+      id.startsWith("node:") || external.some((it) => id === it || id.startsWith(`${it}/`)),
+    plugins: [stripTypes],
+    onwarn: ({ message }) => {
+      throw new Error(`${name}: ${message}`);
+    },
   });
+  await bundle.write({
+    dir: out,
+    format: "es",
+    chunkFileNames: "chunk-[hash].js",
+    hashCharacters: "hex",
+    manualChunks: chunkOf,
+    sourcemap: true,
+    sourcemapExcludeSources: true,
+    generatedCode: "es2015",
+    minifyInternalExports: false,
+  });
+  await bundle.close();
   copyDeclarations(join(ROOT, "dist/packages", name, "src"), join(out, "types"));
   copyPages(folder);
 }
