@@ -73,9 +73,7 @@ function wait(
     setPollfd(kernel, AT_CONTROL, control.fd, POLLIN);
     if (ms !== Number.POSITIVE_INFINITY) scratch.setTimespec(AT_TIME, ms);
     const time = ms === Number.POSITIVE_INFINITY ? 0 : scratch.address + AT_TIME;
-    control.setWaiting(true);
     const ready = libc.ppoll(scratch.address + AT_BYTES, 2, time, 0);
-    control.setWaiting(false);
     if (ready < 0 && ready !== -ERRNO.EINTR) throw new SysError("ppoll", ready, { fd });
     if (ready <= 0) continue;
     const isReady = hasEvents(kernel, AT_BYTES);

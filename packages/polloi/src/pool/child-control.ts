@@ -29,8 +29,6 @@ export interface ChildControl {
   takeAccept(): boolean;
   /** How much time is left to stop; null as long as it was not asked to. */
   remainingMs(): number | null;
-  /** Must be called before and after each wait in the kernel by a blocking call. */
-  setWaiting(waiting: boolean): void;
   /** Reports what it does until it is ready: an index in `PHASES`. */
   setPhase(phase: number): void;
   send(message: ChildMessage): void;
@@ -90,10 +88,6 @@ export class ThreadControl implements ChildControl {
 
   remainingMs(): number | null {
     return this.#grace.remainingMs(this.#block.graceMs);
-  }
-
-  setWaiting(waiting: boolean): void {
-    this.#block.setWaiting(waiting);
   }
 
   setPhase(phase: number): void {
@@ -185,10 +179,6 @@ export class ProcessControl implements ChildControl {
 
   remainingMs(): number | null {
     return this.#grace.remainingMs(this.#graceMs);
-  }
-
-  setWaiting(): void {
-    // A process that serves by blocking calls is not pinged.
   }
 
   setPhase(phase: number): void {

@@ -19,9 +19,8 @@ const PHASE = 6;
 const PINGS = 7;
 const PONGS = 8;
 const ACCEPT = 9;
-const WAITING = 10;
 /** An even number, so that the mappings behind the fields are aligned. */
-const FIELDS = 12;
+const FIELDS = 10;
 /** Behind the fields: an address and a length for each mapping of a file, such as the memory of a ring. */
 const MAPPINGS_AT = 4 * FIELDS;
 const MAX_MAPPINGS = 16;
@@ -121,18 +120,9 @@ export class ControlBlock {
     Atomics.store(this.#fields, PONGS, Atomics.load(this.#fields, PINGS));
   }
 
-  /** Whether the last ping was answered. A thread that waits in the kernel is idle, and need not answer. */
+  /** Whether the last ping was answered. */
   get hasAnswered(): boolean {
-    const answered =
-      Atomics.load(this.#fields, PONGS) === Atomics.load(this.#fields, PINGS) ||
-      Atomics.load(this.#fields, WAITING) === 1;
-    return answered;
-  }
-
-  /** A thread that serves by blocking calls begins or ends a wait in the kernel. */
-  setWaiting(waiting: boolean): void {
-    this.pong();
-    Atomics.store(this.#fields, WAITING, waiting ? 1 : 0);
+    return Atomics.load(this.#fields, PONGS) === Atomics.load(this.#fields, PINGS);
   }
 
   /** Asks the thread to accept the connections that wait on a listener shared with others. */

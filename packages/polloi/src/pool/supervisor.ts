@@ -290,7 +290,6 @@ export class Supervisor {
 
   /** Whether a new connection would soon be accepted. */
   get accepts(): boolean {
-    if (this.givenUp) return false;
     if (this.state === "restarting") return this.#restarts.delayMs <= SHORT_RESTART_MS;
     return this.state === "starting" || this.state === "running";
   }
