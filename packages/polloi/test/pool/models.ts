@@ -86,6 +86,7 @@ function allCases(): Case[] {
   return [
     ...VARIANTS.map(({ name }) => servingCase(name)),
     ...ONE_OF_EACH.map(peerCase),
+    ...(["blocking", "thread"] as const).map(closedCase),
     ...(["blocking", "process", "event"] as const).map(idleCase),
     ...(["process", "prefork, one listener"] as const).map(killedCase),
     ...WITH_CHILDREN.map(thrownCase),
@@ -143,6 +144,27 @@ function peerCase(name: string): Case {
       await slow.over();
       assertEchoed(slow, bytes);
       assert.deepEqual(test.exits, []);
+    },
+  };
+}
+
+function closedCase(name: string): Case {
+  return {
+    name: `${name}: closed connections leave no descriptor open`,
+    run: async () => {
+      await using test = await TestServer.start(variant(name));
+      const connect = async (): Promise<void> => {
+        const client = test.client();
+        assert.equal(await client.ask("hello"), "hello");
+        client.end();
+        await client.over();
+        await until("it is counted", () => test.server.counts.open === 0);
+      };
+      // The first connection starts a thread.
+      await connect();
+      const before = openDescriptors();
+      for (let i = 0; i < 5; i++) await connect();
+      await until("as before", () => openDescriptors() <= before);
     },
   };
 }
