@@ -1,4 +1,4 @@
-/** The soak's clients: node:net in a process of its own, so that no bug of polloi's hides another. */
+/** The clients of the soak test: node:net in a separate process, so that no bug of polloi hides another. */
 import { connect, type Socket } from "node:net";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,8 +7,8 @@ import {
   bytesAt,
   differsAt,
   header,
-  MODE_DEAF,
   MODE_ECHO,
+  MODE_PAUSED,
   MODE_RESET,
   MODE_SERVE,
 } from "./protocol.ts";
@@ -21,18 +21,18 @@ const [port, seed, workers, milliseconds] = process.argv.slice(2).map(Number) as
   number,
   number,
 ];
-/** Whether misfortunes befall the server, which may then cut off any connection: but no byte of it is wrong. */
-const unlucky = process.argv[8] === "unlucky";
+/** Whether faults are injected into the server. It may then cut off any connection, but no byte may be wrong. */
+const faults = process.argv[8] === "faults";
 const end = performance.now() + milliseconds;
-/** A connection that takes longer than this hangs. */
-const HANGS_MS = unlucky ? 8000 : 15_000;
+/** A connection that takes longer than this is a violation. */
+const HANGS_MS = faults ? 8000 : 15_000;
 
 const done: Record<string, number> = {};
 const violations: string[] = [];
 let bytes = 0;
 let streams = seed;
 
-/** Sizes on both sides of every buffer there is, most of them small. */
+/** A size just below or above the size of some buffer, most often a small one. */
 function sizeFrom(random: () => number): number {
   const edges = [1, 64, 1024, 16_384, 65_536, 131_072, 1_048_576];
   const edge = edges[Math.floor(random() ** 2 * edges.length)] as number;
@@ -47,7 +47,7 @@ class Client {
   ended = false;
   error: string | undefined;
   readonly closed: Promise<void>;
-  /** The server sends no more, for whatever reason. */
+  /** Resolves when the server sends no more, for any reason. */
   readonly finished: Promise<void>;
 
   constructor(what: string, seed: number) {
@@ -86,16 +86,16 @@ class Client {
   }
 
   expect(length: number): void {
-    // The server may cut it off when it is unlucky, but sends nothing that was not sent to it.
-    if (unlucky && this.received <= length) return;
-    if (this.received !== length) this.violate(`${this.received} of ${length} bytes came`);
-    if (!this.ended) this.violate("the end did not come");
+    // With faults the server may cut it off, but must not send bytes that it did not receive.
+    if (faults && this.received <= length) return;
+    if (this.received !== length) this.violate(`${this.received} of ${length} bytes were received`);
+    if (!this.ended) this.violate("the end was not received");
     if (this.error !== undefined) this.violate(`failed with ${this.error}`);
   }
 }
 
-/** Reads slowly for a while. */
-async function dawdle(client: Client, random: () => number): Promise<void> {
+/** Pauses reading a few times. */
+async function readSlowly(client: Client, random: () => number): Promise<void> {
   for (let i = 0; i < 4 && random() < 0.6; i++) {
     client.socket.pause();
     await sleep(random() * 20);
@@ -107,7 +107,7 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
   async echo(client, random) {
     await client.write(header(MODE_ECHO, 0));
     const total = sizeFrom(random) + (random() < 0.3 ? sizeFrom(random) : 0);
-    const slow = dawdle(client, random);
+    const slow = readSlowly(client, random);
     for (let at = 0; at < total; ) {
       const length = Math.min(total - at, sizeFrom(random));
       await client.write(bytesAt(client.seed, at, length));
@@ -120,11 +120,11 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
   },
   async serve(client, random) {
     const total = sizeFrom(random);
-    // The stream of what the server sends is told by its length.
+    // The length of the answer is the seed of its bytes.
     (client as { seed: number }).seed = total;
     await client.write(header(MODE_SERVE, total));
-    const slow = dawdle(client, random);
-    // A write to a connection that was reset takes the error that a read would have failed with. See tcp(7).
+    const slow = readSlowly(client, random);
+    // A write to a connection that was reset consumes the error that a read would report. See tcp(7).
     const isQuiet = random() < 0.5;
     while (!isQuiet && !client.ended && client.error === undefined && random() < 0.9) {
       if (random() < 0.7) client.socket.write(Buffer.alloc(Math.floor(random() * 50_000)));
@@ -134,10 +134,10 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
     if (!client.ended) await client.finished;
     client.socket.end();
     await client.closed;
-    if (client.received !== total && !unlucky) {
-      client.violate(`${client.received} of ${total} bytes came`);
+    if (client.received !== total && !faults) {
+      client.violate(`${client.received} of ${total} bytes were received`);
     }
-    // An answer that is cut off must not look whole.
+    // An answer that is cut off must not look complete.
     if (isQuiet && client.ended && client.error === undefined && client.received < total) {
       client.violate(`an orderly end came after ${client.received} of ${total} bytes`);
     }
@@ -150,11 +150,11 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
     }
     client.socket.destroy();
     await client.closed;
-    if (!unlucky && client.error !== "ECONNRESET" && client.error !== "EPIPE") {
-      client.violate(`was to be reset, and heard ${client.error ?? "the end"}`);
+    if (!faults && client.error !== "ECONNRESET" && client.error !== "EPIPE") {
+      client.violate(`expected a reset, received ${client.error ?? "the end"}`);
     }
   },
-  async vanish(client, random) {
+  async disconnect(client, random) {
     client.socket.write(header(MODE_ECHO, 0));
     client.socket.write(bytesAt(client.seed, 0, sizeFrom(random)));
     if (random() < 0.5) await sleep(random() * 10);
@@ -164,9 +164,9 @@ const KINDS: Record<string, (client: Client, random: () => number) => Promise<vo
   },
 };
 
-/** What they do besides where the server is unlucky. */
-const UNLUCKY_KINDS: typeof KINDS = {
-  /** Sends much, and resets before it has come back. */
+/** The additional kinds of clients with faults. */
+const FAULT_KINDS: typeof KINDS = {
+  /** Sends 64 KiB, and resets before it is echoed. */
   async resetAtOnce(client, random) {
     const sent = client.write(
       Buffer.concat([header(MODE_ECHO, 0), bytesAt(client.seed, 0, 65_536)]),
@@ -175,16 +175,16 @@ const UNLUCKY_KINDS: typeof KINDS = {
     client.socket.resetAndDestroy();
     await client.closed;
   },
-  /** Says nothing more, and does not end either. */
+  /** Sends nothing more, and does not end either. */
   async silent(client) {
     client.socket.write(header(MODE_ECHO, 0));
     await client.finished;
     client.socket.destroy();
     await client.closed;
   },
-  /** Sends far more than a server that does not read can take. */
+  /** Sends far more than fits into the buffers of a server that does not read. */
   async flood(client, random) {
-    client.socket.write(header(MODE_DEAF, 0));
+    client.socket.write(header(MODE_PAUSED, 0));
     const bytes = Buffer.alloc(100_000);
     for (let i = 0; i < 40; i++) client.socket.write(bytes);
     await Promise.race([client.closed, sleep(50 + random() * 100)]);
@@ -195,7 +195,7 @@ const UNLUCKY_KINDS: typeof KINDS = {
 
 async function work(number: number): Promise<void> {
   const random = randomFrom(seed * 1000 + number);
-  const all = unlucky ? { ...KINDS, ...UNLUCKY_KINDS } : KINDS;
+  const all = faults ? { ...KINDS, ...FAULT_KINDS } : KINDS;
   const kinds = Object.keys(all);
   while (performance.now() < end && violations.length === 0) {
     const kind = kinds[Math.floor(random() * kinds.length)] as string;
@@ -210,10 +210,10 @@ async function work(number: number): Promise<void> {
   }
 }
 
-const say = () =>
+const report = () =>
   void process.send?.({ done, bytes, violations, counted: {} } satisfies ClientState);
-process.on("message", say);
+process.on("message", report);
 process.on("disconnect", () => process.exit());
 await Promise.all(Array.from({ length: workers }, (_, number) => work(number)));
-say();
+report();
 process.disconnect?.();

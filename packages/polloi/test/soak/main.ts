@@ -1,21 +1,21 @@
 /**
- * The soak: clients that open, close, reset, end by halves and read slowly, for minutes, in a process of
- * their own, against a polloi server in another. `npm run soak -- --minutes 1 --engine epoll --seed 1`.
+ * The soak test: clients that open, close, reset, half-close and read slowly, for minutes, in one child process,
+ * against a polloi server in another. `npm run soak -- --minutes 1 --engine epoll --seed 1`.
  *
- * With `--protocol http` they are clients of HTTP servers, and those who do harm are among them: what each
- * kind does is in `http/kinds.ts` and `http/offenders.ts`. One that failed is said by its kind and number, and
- * does the same again with `--seed 1 --only pipelined --repeat 42`.
+ * With `--protocol http` they are clients of HTTP servers, some of them malicious: each kind is described
+ * in `http/kinds.ts` and `http/offenders.ts`. A client that failed is reported by its kind and number, and
+ * can be repeated with `--seed 1 --only pipelined --repeat 42`.
  *
- * With io_uring, its buffers are kept exhausted first, for a sixth of that time and on top of it: whoever
- * asks for something is to be served all the same.
+ * With io_uring, all buffers are first kept exhausted, for an additional sixth of that time: every client
+ * must be served nevertheless.
  *
- * With `--unlucky`, calls of the server fail, its descriptors run out, its handlers are slow or stall, and its
- * listener restarts: see `misfortunes.ts`. Connections may then be cut off, but nothing else may go wrong.
+ * With `--faults`, system calls of the server fail, its descriptors run out, its handlers are slow or stall, and its
+ * listener restarts: see `faults.ts`. Connections may then be cut off, but no other violation may occur.
  *
- * Every byte that is echoed is compared with what was sent. In the end the server's reactor must have given
- * back everything that it had in use (`packages/polloi/test/support/balance.ts`), and its descriptors must be
- * as many as in the beginning; and its resident memory, after a garbage collection, no more than a third
- * and 32 MiB above what it was after the first quarter of the time, when every buffer has seen its most.
+ * Every echoed byte is compared with the byte that was sent. At the end the server's reactor must have released
+ * everything that it used (`packages/polloi/test/support/balance.ts`). The number of its descriptors must be
+ * the same as at the beginning. Its resident memory, after a garbage collection, may be at most a third
+ * and 32 MiB larger than after the first quarter of the time, when every buffer has had its largest size.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -37,10 +37,10 @@ interface SoakFlags {
   readonly protocol: "echo" | "http";
   readonly only?: string;
   readonly repeat?: string;
-  readonly unlucky: boolean;
+  readonly faults: boolean;
 }
 
-/** "none" leaves it out. */
+/** "none" omits the option. */
 const DEFAULT_TRIGGERS: Readonly<Record<string, string>> = { io_uring: "none", epoll: "edge" };
 
 function positive(text: string): number {
@@ -50,32 +50,32 @@ function positive(text: string): number {
 }
 
 const values = new Command("soak")
-  .description("random clients against a polloi server; nothing may be lost, moved or leaked")
-  .addOption(new Option("--minutes <count>", "how long").default(1).argParser(positive))
+  .description("random clients against a polloi server; nothing may be lost, reordered or leaked")
+  .addOption(new Option("--minutes <count>", "duration of the test").default(1).argParser(positive))
   .addOption(
     new Option("--engine <name>").choices(["io_uring", "epoll", "poll", "select"]).default("epoll"),
   )
   .addOption(
-    new Option("--trigger <name>", "edge is epoll's default, and io_uring has none").choices([
-      "level",
-      "edge",
-    ]),
+    new Option(
+      "--trigger <name>",
+      "default: edge with epoll, level with poll and select; io_uring has none",
+    ).choices(["level", "edge"]),
   )
   .option("--seed <number>", "repeats a run", String(Date.now() % 1_000_000))
-  .option("--clients <count>", "at a time", "60")
+  .option("--clients <count>", "number of concurrent clients", "60")
   .addOption(new Option("--protocol <name>").choices(["echo", "http"]).default("echo"))
-  .option("--only <kinds>", "of the HTTP clients, with a comma in between")
-  .option("--repeat <number>", "of the one that failed, with its kind as --only")
-  .option("--unlucky", "calls fail, descriptors run out, handlers stall, listeners restart", false)
-  .option("--lent", "zeroCopy: bytes are written back from where they were received", false)
+  .option("--only <kinds>", "kinds of HTTP clients, separated by commas")
+  .option("--repeat <number>", "number of the client that failed, with its kind as --only")
+  .option("--faults", "calls fail, descriptors run out, handlers stall, listeners restart", false)
+  .option("--lent", "zeroCopy: bytes are sent from the receive buffer", false)
   .parse()
   .opts<SoakFlags>();
-const { engine, seed, clients, lent, protocol, unlucky } = values;
+const { engine, seed, clients, lent, protocol, faults } = values;
 const trigger = values.trigger ?? DEFAULT_TRIGGERS[engine] ?? "level";
 const milliseconds = values.minutes * 60_000;
-/** The clients call a connection that takes 15 seconds, or 30 with HTTP, a hanging one, and say so. */
+/** The clients report a connection that takes 15 seconds, or 30 with HTTP. */
 const GRACE_MS = 35_000;
-/** Stalls and a busy machine take a few seconds at most. */
+/** The longest wait for an answer of a child. Stalls and a busy machine take a few seconds at most. */
 const ANSWER_MS = 20_000;
 const MAX_GROWTH = 4 / 3;
 const SLACK_BYTES = 32 * 1024 * 1024;
@@ -103,7 +103,7 @@ async function ask<State>(child: ChildProcess, what = "state"): Promise<State> {
       throw new Error(`the server does not answer for ${ANSWER_MS / 1000} s`);
     }),
   ];
-  // Those that lose are aborted.
+  // The losers of the race are aborted.
   for (const event of events) event.catch(() => {});
   child.send(what, () => {});
   try {
@@ -113,7 +113,7 @@ async function ask<State>(child: ChildProcess, what = "state"): Promise<State> {
   }
 }
 
-/** What the reactor has in use, in a few words. */
+/** The resources that the reactor uses, as text. */
 function inUse({ balance }: ServerState): string {
   const { slots = 0, buffersHeld = 0, blocks = 0, timers = 0, deferredBytes = 0 } = balance;
   return `in use: ${slots} slots, ${buffersHeld} buffers, ${blocks} blocks, ${timers} timers, ${mebibytes(deferredBytes)} deferred`;
@@ -123,18 +123,18 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-/** Whoever comes next is served as if nothing had been. */
+/** Checks that the servers still answer an ordinary request. */
 async function serveStill(ports: readonly number[]): Promise<string[]> {
   const problems: string[] = [];
   for (const port of ports) {
     const response = await fetch(`http://127.0.0.1:${port}/text/0/0`).catch(() => undefined);
-    if (response?.status !== 200) problems.push(`port ${port} serves no more`);
+    if (response?.status !== 200) problems.push(`port ${port} no longer answers`);
   }
   return problems;
 }
 
 console.log(
-  `soak: ${protocol}, ${engine}${trigger === "none" ? "" : `, ${trigger}-triggered`}${lent ? ", lent" : ""}${unlucky ? ", unlucky" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
+  `soak: ${protocol}, ${engine}${trigger === "none" ? "" : `, ${trigger}-triggered`}${lent ? ", lent" : ""}${faults ? ", faults" : ""}, ${clients} clients, ${values.minutes} min, --seed ${seed}`,
 );
 if (engine === "io_uring") {
   const { turns, answers, longestWait } = exhaust(kernel, milliseconds / 6);
@@ -142,10 +142,10 @@ if (engine === "io_uring") {
     `buffers exhausted for ${(milliseconds / 6000).toFixed(1)} s: ${answers} answers in ${turns} turns, none after more than ${longestWait}`,
   );
 }
-const server = start("server", [engine, trigger, lent ? "lent" : "copied", unlucky ? seed : ""]);
+const server = start("server", [engine, trigger, lent ? "lent" : "copied", faults ? seed : ""]);
 process.on("uncaughtException", (error) => {
   console.log(`VIOLATION ${error.message}`);
-  console.log("FAILED: the soak cannot go on");
+  console.log("FAILED: the soak test cannot continue");
   for (const child of children) child.kill("SIGKILL");
   process.exit(1);
 });
@@ -158,7 +158,7 @@ const client = start("client", [
   String(milliseconds),
   values.only ?? "",
   values.repeat ?? "",
-  unlucky ? "unlucky" : "",
+  faults ? "faults" : "",
 ]);
 let last: ClientState = { done: {}, bytes: 0, violations: [], counted: {} };
 client.on("message", (state: ClientState) => {
@@ -174,7 +174,7 @@ while (running) {
   await Promise.race([over, sleep(Math.min(5000, milliseconds / 4))]);
   const state = await ask<ServerState>(server);
   if (performance.now() - begun >= milliseconds / 4) warm ??= state;
-  // It may end just now.
+  // The child may end at this moment.
   if (client.connected) client.send("state", () => {});
   if (performance.now() - begun > milliseconds + GRACE_MS) client.kill("SIGKILL");
   console.log(
@@ -184,7 +184,7 @@ while (running) {
 const [code] = (await over) as [number | null];
 
 await ask<ServerState>(server, "calm");
-// The clients are gone; what the server lingers for is over within seconds.
+// The clients have ended; lingering closes of the server end within seconds.
 let final = await ask<ServerState>(server);
 for (let i = 0; i < 50 && final.connections > 0; i++) {
   await sleep(100);
@@ -203,22 +203,24 @@ const problems = [
 if (code !== 0) problems.push(`the clients ended with ${code}`);
 for (const what of new Set([...Object.keys(last.counted), ...Object.keys(final.counted)])) {
   const [seen, counted] = [last.counted[what] ?? 0, final.counted[what] ?? 0];
-  if (unlucky || seen === counted || last.violations.length > 0) continue;
-  problems.push(`${what}: the clients saw ${seen}, and the server counts ${counted}`);
+  if (faults || seen === counted || last.violations.length > 0) continue;
+  problems.push(`${what}: the clients counted ${seen}, the server ${counted}`);
 }
 if (Object.keys(last.done).length < 4 && values.only === undefined)
-  problems.push("not every kind of client had its turn");
+  problems.push("not every kind of client was run");
 if (final.connections !== 0) problems.push(`${final.connections} connections are left open`);
 if (final.descriptors !== first.descriptors) {
-  problems.push(`${final.descriptors} descriptors are open, and ${first.descriptors} were`);
+  problems.push(
+    `${final.descriptors} descriptors are open, ${first.descriptors} were at the start`,
+  );
 }
 const allowed = (warm ?? first).residentBytes * MAX_GROWTH + SLACK_BYTES;
 if (final.residentBytes > allowed) {
-  problems.push(`${mebibytes(final.residentBytes)} are resident, above ${mebibytes(allowed)}`);
+  problems.push(`${mebibytes(final.residentBytes)} are resident, more than ${mebibytes(allowed)}`);
 }
 for (const problem of problems) console.log(`VIOLATION ${problem}`);
 const kinds = Object.entries(last.done).map(([kind, count]) => `${count} ${kind}`);
 console.log(
-  `${problems.length === 0 ? "ok" : "FAILED"}: ${kinds.join(", ")}; ${mebibytes(last.bytes)} came back, ${problems.length === 0 ? "none lost, none reordered" : `${problems.length} violations`}`,
+  `${problems.length === 0 ? "ok" : "FAILED"}: ${kinds.join(", ")}; ${mebibytes(last.bytes)} received, ${problems.length === 0 ? "none lost, none reordered" : `${problems.length} violations`}`,
 );
 process.exitCode = problems.length === 0 ? 0 : 1;

@@ -1,8 +1,8 @@
 /**
- * Shows that the soak finds the faults that were found without it: plants each of them in a copy of what was built,
- * runs the soak on the copy, and expects it to fail. `npm run soak:planted`, or with `--only lent`.
+ * Checks that the soak test finds known faults: plants each of them in a copy of the build,
+ * runs the soak test on the copy, and expects it to fail. `npm run soak:planted`, or with `--only lent`.
  *
- * A plant takes a fix back by replacing text, which must be there once: `soak.test.ts` looks that it still is.
+ * A plant reverts a fix by replacing text, which must occur once. `soak.test.ts` checks that it does.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -11,18 +11,18 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-/** `dist`, and the folder that it is in. */
+/** `dist`, and the folder that contains it. */
 const BUILT: string = fileURLToPath(new URL("../../../../", import.meta.url));
 const ROOT: string = fileURLToPath(new URL("../../../../../", import.meta.url));
-/** A soak that hangs is found out by itself, but for its own faults. */
+/** The longest that a soak test may take. It detects hanging servers itself. */
 const TIMEOUT_MS = 120_000;
 
-/** A fault, and what takes its fix back. */
+/** A fault, and the patches that revert its fix. */
 export interface Plant {
   readonly name: string;
-  /** What the soak says of it. */
+  /** Matches the violation that the soak test reports. */
   readonly finding: RegExp;
-  /** The arguments of the soak that finds it. */
+  /** The arguments of the soak test that finds it. */
   readonly soak: readonly string[];
   readonly patches: readonly Patch[];
 }
@@ -30,14 +30,14 @@ export interface Plant {
 interface Patch {
   /** Below `dist/packages/polloi/src`. */
   readonly file: string;
-  /** As it is built, whatever the white space. */
+  /** The text in the compiled file; white space is ignored. */
   readonly find: string;
   readonly replace: string;
 }
 
 export const PLANTS: readonly Plant[] = [
   {
-    name: "lent: a lent send that fails does not give its buffer back",
+    name: "lent: a lent send that fails does not release its buffer",
     finding: /buffersHeld|hangs/,
     soak: ["--engine", "io_uring", "--lent"],
     patches: [
@@ -54,7 +54,7 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: "enter: an io_uring_enter that failed passes for a wait that is over",
+    name: "enter: a failed io_uring_enter is treated as a completed wait",
     finding: /hangs|does not answer|in use|left open/,
     soak: ["--engine", "io_uring"],
     patches: [
@@ -76,7 +76,7 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: "moment: an io_uring_enter that fails for a moment ends the reactor, or leaves a port taken",
+    name: "moment: an io_uring_enter that fails temporarily ends the reactor, or leaves a port in use",
     finding: /ENOMEM|EAGAIN|EBUSY|EADDRINUSE|does not answer|hangs|the server ended/,
     soak: ["--engine", "io_uring"],
     patches: [
@@ -88,7 +88,7 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: "accept: an accept that is forbidden is tried again at once, for ever",
+    name: "accept: a forbidden accept is retried without a pause",
     finding: /does not answer/,
     soak: ["--engine", "epoll"],
     patches: [
@@ -100,7 +100,7 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: "paused: a stream that is paused is sent as much as its peer has for it",
+    name: "paused: a paused stream receives without a limit",
     finding: /bytes are kept for/,
     soak: ["--engine", "io_uring"],
     patches: [
@@ -118,7 +118,7 @@ export const PLANTS: readonly Plant[] = [
     patches: [{ file: "reactor/timers.js", find: "isLimit: true", replace: "isLimit: false" }],
   },
   ...["poll", "io_uring"].map((engine) => ({
-    name: `truncated on ${engine}: an answer that is cut off ends as if it were whole`,
+    name: `truncated on ${engine}: an answer that is cut off ends as if it were complete`,
     finding: /an orderly end came after/,
     soak: ["--engine", engine],
     patches: [
@@ -136,20 +136,21 @@ export const PLANTS: readonly Plant[] = [
   })),
 ];
 
-/** How often `find` is in `text`, whatever the white space. */
+/** The number of occurrences of `find` in `text`, ignoring white space. */
 function pattern(find: string): RegExp {
   const words = find.split(/\s+/).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(words.join("\\s+"), "g");
 }
 
-/** @throws Error when the text that a plant replaces is not there, or more than once. */
+/** @throws Error if the text that a plant replaces does not occur exactly once. */
 export function planted(text: string, { file, find, replace }: Patch): string {
   const found = text.match(pattern(find))?.length ?? 0;
-  if (found !== 1) throw new Error(`${file} has ${found} times what the plant replaces: ${find}`);
+  if (found !== 1)
+    throw new Error(`${file} contains the text that the plant replaces ${found} times: ${find}`);
   return text.replace(pattern(find), () => replace);
 }
 
-/** Whether every plant still fits what was built. @throws as {@link planted} does. */
+/** Checks that every plant applies to the build. @throws as {@link planted} does. */
 export function checkPlants(): void {
   for (const { patches } of PLANTS) {
     for (const patch of patches)
@@ -157,7 +158,7 @@ export function checkPlants(): void {
   }
 }
 
-/** Runs the soak with a plant. @returns What it said, and whether it found the fault. */
+/** Runs the soak test with a plant. @returns Its output, and whether it found the fault. */
 function find({ finding, soak, patches }: Plant, seed: string): { output: string; found: boolean } {
   const folder = mkdtempSync(join(tmpdir(), "polloi-planted-"));
   try {
@@ -171,7 +172,7 @@ function find({ finding, soak, patches }: Plant, seed: string): { output: string
       writeFileSync(path, planted(readFileSync(path, "utf8"), patch));
     }
     const main = join(folder, "dist/packages/polloi/test/soak/main.js");
-    const args = [main, ...soak, "--unlucky", "--minutes", "0.07", "--seed", seed];
+    const args = [main, ...soak, "--faults", "--minutes", "0.07", "--seed", seed];
     const { stdout, stderr, status } = spawnSync(process.execPath, args, {
       encoding: "utf8",
       timeout: TIMEOUT_MS,

@@ -1,18 +1,18 @@
-/** What the soak's clients ask of its server, in the first five bytes of a connection. */
+/** The protocol of the soak test: a header of five bytes selects what the server does. */
 
-/** Sends everything back until the client ends. */
+/** Echoes everything until the client ends. */
 export const MODE_ECHO = 1;
-/** Sends so many bytes, then closes, whatever the client goes on sending. */
+/** Sends this many bytes, then closes, while the client may keep sending. */
 export const MODE_SERVE = 2;
-/** Resets once so many bytes have come. */
+/** Resets when this many bytes were received. */
 export const MODE_RESET = 3;
 
-/** Stops receiving at once, and does not go on. */
-export const MODE_DEAF = 4;
+/** Stops receiving at once, and never resumes. */
+export const MODE_PAUSED = 4;
 
 export const HEADER_BYTES = 5;
 
-/** What a client asks for, as it is sent. */
+/** The header of a connection. */
 export function header(mode: number, length: number): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES);
   bytes[0] = mode;
@@ -33,7 +33,7 @@ export function bytesAt(seed: number, position: number, length: number): Buffer 
   return bytes;
 }
 
-/** Where `bytes`, which came from `position` on, first differ from the stream; -1 when they do not. */
+/** The first position where `bytes`, which begin at `position`, differ from the stream, or -1. */
 export function differsAt(seed: number, position: number, bytes: Uint8Array): number {
   for (let i = 0; i < bytes.length; i++) {
     if (bytes[i] !== byteAt(seed, position + i)) return position + i;

@@ -4,7 +4,7 @@ import { takeSocketError } from "../../src/socket/raw.ts";
 import { kernel } from "../../src/sys/open.ts";
 
 /**
- * Whether what `socket` reports as the end of the stream was a reset. To be called on "end".
+ * Whether the end of the stream that `socket` reports was a reset. To be called on "end".
  *
  * @remarks
  * When the last bytes and a reset have both arrived before Node 20 reads, it reports an end: its libuv does not make

@@ -1,4 +1,4 @@
-/** The soak's server: polloi, told what to do by the first bytes of each connection. */
+/** The server of the soak test. The first bytes of each connection select what it does. */
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import {
@@ -10,8 +10,15 @@ import {
 } from "../../src/index.ts";
 import { loopOf } from "../../src/reactor/reactor.ts";
 import { assertReactorBalance, leftIn } from "../support/balance.ts";
-import { Misfortunes } from "./misfortunes.ts";
-import { bytesAt, HEADER_BYTES, MODE_DEAF, MODE_ECHO, MODE_RESET, MODE_SERVE } from "./protocol.ts";
+import { Faults } from "./faults.ts";
+import {
+  bytesAt,
+  HEADER_BYTES,
+  MODE_ECHO,
+  MODE_PAUSED,
+  MODE_RESET,
+  MODE_SERVE,
+} from "./protocol.ts";
 import type { ServerState } from "./state.ts";
 
 interface Session {
@@ -27,27 +34,27 @@ const [engine, trigger, zeroCopy, seed] = process.argv.slice(2) as [
   string,
   string,
 ];
-/** Without a seed for them there are none. */
-const misfortunes = seed === "" ? undefined : new Misfortunes(Number(seed));
+/** The injected faults, if there is a seed for them. */
+const faults = seed === "" ? undefined : new Faults(Number(seed));
 const reactor = new Reactor({
   engine,
   trigger: trigger === "none" ? undefined : trigger,
-  ...(misfortunes === undefined ? {} : { kernel: misfortunes.kernel }),
+  ...(faults === undefined ? {} : { kernel: faults.kernel }),
 });
-/** With misfortunes it is shorter than a stall, which is to make no peer idle whose bytes have arrived. */
-const IDLE_MS = misfortunes === undefined ? 20_000 : 300;
-/** How many peers may be called idle just when their bytes arrive: more at once are those of a stall. */
-const MAX_UNLUCKY = 3;
-/** How much the reactor may keep of what a paused connection was sent. */
+/** With faults it is shorter than a stall: after a stall, a peer whose bytes have arrived must not be idle. */
+const IDLE_MS = faults === undefined ? 20_000 : 300;
+/** The idle timeouts that may fire just as bytes arrive. More at once are the consequence of a stall. */
+const MAX_EARLY_TIMEOUTS = 3;
+/** The most bytes that the reactor may keep for a paused connection. */
 const MAX_DEFERRED_BYTES = 131_072;
-/** Errors that the clients or the misfortunes bring about. */
+/** Errors that the clients or the faults cause. */
 const EXPECTED =
-  misfortunes === undefined
+  faults === undefined
     ? ["ECONNRESET", "EPIPE"]
     : ["ECONNRESET", "EPIPE", "EIO", "ENOBUFS", "ENOMEM"];
 const failures: string[] = [];
-let unlucky = 0;
-let unluckyAt = 0;
+let earlyTimeouts = 0;
+let earlyTimeoutAt = 0;
 let accepted = 0;
 let bytesMoved = 0;
 
@@ -56,7 +63,7 @@ function serve(connection: Connection<Session>, { length }: Session): void {
   connection.close();
 }
 
-/** Takes the header off, and does what it says. @returns What follows it. */
+/** Removes the header and sets the mode that it selects. @returns The bytes that follow it. */
 function begin(connection: Connection<Session>, bytes: Uint8Array): Uint8Array {
   const session = connection.data;
   const missing = HEADER_BYTES - session.header.length;
@@ -78,7 +85,7 @@ const options = {
     connection.data = { header: Buffer.alloc(0), mode: 0, length: 0, received: 0 };
   },
   data: (connection: Connection<Session>, bytes: Uint8Array) => {
-    misfortunes?.handled();
+    faults?.handled();
     const session = connection.data;
     bytesMoved += bytes.length;
     let rest = bytes;
@@ -88,13 +95,13 @@ const options = {
       connection.pause();
     }
     if (session.mode === MODE_RESET && session.received >= session.length) connection.reset();
-    if (session.mode === MODE_DEAF) connection.pause();
+    if (session.mode === MODE_PAUSED) connection.pause();
   },
   drain: (connection: Connection<Session>) => connection.resume(),
-  ...(misfortunes === undefined ? {} : { timeout: idled, acceptError: () => {} }),
+  ...(faults === undefined ? {} : { timeout: idled, acceptError: () => {} }),
   close: (_connection: Connection<Session>, error?: Error) => {
     open--;
-    // Clients reset and vanish; anything else is this side's fault.
+    // Clients reset and disconnect; any other error is a fault of the server.
     const code = (error as { code?: string } | undefined)?.code;
     if (error !== undefined && !EXPECTED.includes(code ?? "")) failed(error.message);
   },
@@ -102,7 +109,7 @@ const options = {
 let open = 0;
 let listener: Listener = reactor.listen<Session>({ ...options, port: 0 });
 const { port } = listener;
-misfortunes?.begin(reactor, {
+faults?.begin(reactor, {
   restart() {
     listener.close();
     listener = reactor.listen<Session>({ ...options, port });
@@ -113,13 +120,14 @@ function failed(what: string): void {
   if (failures.length < 20) failures.push(what);
 }
 
-/** Nothing came for long: neither may anything have arrived that nobody has read. */
+/** An idle timeout: no bytes may have arrived that were not read. */
 function idled(connection: Connection<Session>): void {
   if (!connection.paused && connection.unreadBytes > 0) {
     const now = performance.now();
-    unlucky = now - unluckyAt < IDLE_MS / 2 ? unlucky + 1 : 1;
-    unluckyAt = now;
-    if (unlucky > MAX_UNLUCKY) failed("a peer was called idle although its bytes had arrived");
+    earlyTimeouts = now - earlyTimeoutAt < IDLE_MS / 2 ? earlyTimeouts + 1 : 1;
+    earlyTimeoutAt = now;
+    if (earlyTimeouts > MAX_EARLY_TIMEOUTS)
+      failed("a peer was called idle although its bytes had arrived");
   }
   connection.reset();
 }
@@ -137,12 +145,12 @@ function balance(): Record<string, number> {
   return Object.fromEntries(leftIn(counts));
 }
 
-// Deferred bytes come and go between two questions.
-if (misfortunes !== undefined) setInterval(balance, 20).unref();
+// Deferred bytes change between two reports.
+if (faults !== undefined) setInterval(balance, 20).unref();
 
 process.on("message", (what) => {
   (globalThis as { gc?: () => void }).gc?.();
-  if (what === "calm") misfortunes?.end();
+  if (what === "calm") faults?.end();
   if (what === "stop") {
     listener.close();
     try {
@@ -156,12 +164,12 @@ process.on("message", (what) => {
     connections: open,
     accepted,
     bytes: bytesMoved,
-    // Less the one that reads the folder.
+    // Without the descriptor that reads the folder.
     descriptors: readdirSync("/proc/self/fd").length - 1,
     residentBytes: process.memoryUsage.rss(),
     failures,
     balance: balance(),
-    counted: misfortunes?.counts ?? {},
+    counted: faults?.counts ?? {},
   };
   process.send?.(state);
 });

@@ -1,4 +1,4 @@
-/** A few seconds of the soak for each kind of engine; `npm run soak` has minutes. */
+/** A few seconds of the soak test for each engine; `npm run soak` takes minutes. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import process from "node:process";
@@ -18,20 +18,20 @@ const ALWAYS: readonly string[][] = [
   ["--engine", "io_uring", "--lent"],
   ["--engine", "epoll", "--trigger", "edge", "--lent"],
   ["--engine", "select"],
-  ["--engine", "io_uring", "--lent", "--unlucky"],
-  ["--engine", "io_uring", "--unlucky"],
-  ["--engine", "epoll", "--trigger", "edge", "--lent", "--unlucky"],
+  ["--engine", "io_uring", "--lent", "--faults"],
+  ["--engine", "io_uring", "--faults"],
+  ["--engine", "epoll", "--trigger", "edge", "--lent", "--faults"],
   ["--protocol", "http", "--engine", "io_uring"],
   ["--protocol", "http", "--engine", "epoll", "--trigger", "edge"],
 ];
-/** The same ways once more, over engines whose turns are like those of one above. */
+/** Runs over engines whose turns are like those of one above. */
 const AS_WELL: readonly string[][] = [
   ["--engine", "epoll", "--trigger", "level"],
   ["--engine", "poll", "--lent"],
   ["--protocol", "http", "--engine", "poll"],
 ];
 
-test("every fault that the soak is shown to find can still be planted: npm run soak:planted", () => {
+test("every known fault can still be planted: npm run soak:planted", () => {
   checkPlants();
 });
 
@@ -39,10 +39,10 @@ for (const args of [...ALWAYS, ...AS_WELL]) {
   const isLeftOut = AS_WELL.includes(args) && !TEST_ALL;
   const why = isLeftOut ? `as select is; ${RUNS_ALL}` : undefined;
   const skip = why ?? ((args.includes("io_uring") && whyNoUring(kernel)) || false);
-  const name = `the soak finds nothing lost, reordered or left open: ${args.join(" ")}`;
+  const name = `nothing is lost, reordered or left open: ${args.join(" ")}`;
   test(name, { skip }, async () => {
-    // Long enough that each misfortune has its turn.
-    const minutes = args.includes("--unlucky") ? "0.07" : "0.02";
+    // Long enough for each kind of fault.
+    const minutes = args.includes("--faults") ? "0.07" : "0.02";
     const { stdout } = await run(process.execPath, [MAIN, "--minutes", minutes, ...args], {
       timeout: 60_000,
     }).catch((error: Error & { stdout?: string; stderr?: string }) =>

@@ -1,16 +1,16 @@
-/** What the two processes of a soak tell the one that started them. */
+/** The reports of the two child processes of a soak test. */
 
-/** What the clients have seen so far. */
+/** The results of the clients so far. */
 export interface ClientState {
-  /** Connections that went as they should, by their kind. */
+  /** Completed connections, by kind. */
   readonly done: Readonly<Record<string, number>>;
   readonly bytes: number;
   readonly violations: readonly string[];
-  /** What the server has to have counted as well, and as often. */
+  /** Counts that the server must have as well. */
   readonly counted: Readonly<Record<string, number>>;
 }
 
-/** What the server says of itself when it is asked. */
+/** The state of the server, sent on request. */
 export interface ServerState {
   readonly ports: readonly number[];
   readonly connections: number;
@@ -20,7 +20,7 @@ export interface ServerState {
   /** After a garbage collection. */
   readonly residentBytes: number;
   readonly failures: readonly string[];
-  /** What its reactor has in use, without what is 0; nothing where that is not looked at. */
+  /** The resources that its reactor uses, without those that are 0; undefined if they are not checked. */
   readonly balance: Readonly<Record<string, number>>;
   readonly counted: Readonly<Record<string, number>>;
 }

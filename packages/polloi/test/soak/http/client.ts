@@ -1,11 +1,11 @@
-/** The clients of the HTTP soak: node:net in a process of its own, and HTTP as it is written down here. */
+/** The clients of the HTTP soak test: node:net in a separate process, with their own implementation of HTTP. */
 import process from "node:process";
 import { randomFrom } from "../../support/faulty-kernel.ts";
 import type { ClientState } from "../state.ts";
-import { pick } from "./asks.ts";
 import { KINDS, type Ports, type Work } from "./kinds.ts";
 import { OFFENDERS } from "./offenders.ts";
 import { Peer } from "./peer.ts";
+import { pick } from "./requests.ts";
 
 const [ports, ...numbers] = process.argv.slice(2);
 const [seed, workers, milliseconds] = numbers.map(Number) as [number, number, number];
@@ -18,16 +18,16 @@ const [handler, fetch, strict, hasty, narrow] = (ports ?? "").split(",").map(Num
 ];
 const PORTS: Ports = { handler, fetch, strict, hasty, narrow };
 const ALL = { ...KINDS, ...OFFENDERS };
-/** These wait for most of their time: one of them leaves more to the others. */
-const PATIENT: ReadonlySet<string> = new Set(["drip", "idle", "deaf"]);
+/** Kinds that mostly wait. They are chosen less often. */
+const PATIENT: ReadonlySet<string> = new Set(["drip", "idle", "unread"]);
 const ONE_OF_MANY: readonly string[] = Object.keys(ALL).flatMap((name) =>
   Array<string>(PATIENT.has(name) ? 1 : 6).fill(name),
 );
-/** Only these kinds and this client, again and again, when something is looked for. */
+/** Only these kinds and this client, repeatedly, to reproduce a violation. */
 const [only, repeated] = numbers.slice(3) as [string, string];
 const names: readonly string[] = only === "" ? ONE_OF_MANY : only.split(",");
 const end = performance.now() + milliseconds;
-/** A client to which and from which nothing goes for so long hangs, and so does one that takes for ever. */
+/** The longest time without any bytes, and the longest time of a client. Longer ones are violations. */
 const HANGS_MS = 10_000;
 const LONGEST_MS = 30_000;
 const LOOK_MS = 500;
@@ -37,7 +37,7 @@ const counted: Record<string, number> = {};
 const violations: string[] = [];
 let bytes = 0;
 
-/** One client, whose choices follow from its number alone. */
+/** Runs one client, whose choices depend only on its number. */
 async function one(number: number): Promise<void> {
   const random = randomFrom(seed * 1_000_003 + number);
   const name = pick(random, names);
@@ -69,7 +69,7 @@ async function one(number: number): Promise<void> {
   }, LOOK_MS);
   try {
     await ALL[name]?.(work);
-    // Some kinds take any end for that of the server.
+    // Some kinds accept any end as that of the server.
     if (hangs) throw new Error("ended by the client");
     done[name] = (done[name] ?? 0) + 1;
   } catch (error) {

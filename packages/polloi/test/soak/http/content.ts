@@ -1,21 +1,21 @@
-/** Bodies, which both sides know by their number and length: what is lost, moved or mixed up differs. */
+/** Bodies that both sides compute from a number and a length, so that lost, reordered and mixed bytes differ. */
 import { createHash } from "node:crypto";
 import { randomFrom } from "../../support/faulty-kernel.ts";
 
 export const MOST_BYTES: number = 1_048_576;
 
-/** Files of these sizes are served, each the content of its size's number. */
+/** The sizes of the files that are served. The content of each has its size as its number. */
 export const FILE_SIZES: readonly number[] = [0, 1, 1000, 70_000, MOST_BYTES];
 
 const POOL: Buffer = poolOf(2 * MOST_BYTES);
 
-/** A stretch of what both sides have: nothing is made for it, and it must not be written to. */
+/** A view of a shared array, which must not be written to. */
 export function content(seed: number, length: number): Buffer {
   const from = (seed * 7919) % MOST_BYTES;
   return POOL.subarray(from, from + length);
 }
 
-/** The same as text, with characters of one byte and of two. */
+/** Content as text, with characters of one byte and of two. */
 export function contentText(seed: number, length: number): string {
   return content(seed, length).toString("latin1");
 }

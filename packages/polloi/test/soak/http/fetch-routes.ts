@@ -1,10 +1,10 @@
-/** What the soak's server answers in terms of the Fetch standard. */
+/** The routes of the fetch handler of the soak test's server. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FetchHandler } from "../../../src/http/index.ts";
 import { content, contentText, sumOf } from "./content.ts";
 import { isAwaited, Planned, SWITCHING } from "./routes.ts";
 
-/** @param upgraded - Called for each connection that is taken for another protocol. */
+/** @param upgraded - Called for each upgraded connection. */
 export function fetchRoutes(upgraded: () => void): FetchHandler {
   return async (request, info) => {
     const [, route, ...rest] = new URL(request.url).pathname.split("/");
@@ -33,7 +33,7 @@ export function fetchRoutes(upgraded: () => void): FetchHandler {
         return new Response("ignored", { status: 202 });
       case "throw":
         throw new Planned(isAwaited(request.headers.get("soak")));
-      case "torn":
+      case "partial":
         return new Response(tornStream(isAwaited(request.headers.get("soak"))));
       case "upgrade": {
         upgraded();

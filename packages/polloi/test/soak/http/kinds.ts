@@ -1,17 +1,17 @@
-/** What clients do that behave as they should, or leave when they like. */
+/** Clients that behave correctly, or disconnect at any time. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Ask, askFrom, below, pick, type Random, sizeFrom } from "./asks.ts";
 import { content } from "./content.ts";
+import { answers, askOne, pipeline, same, sendInPieces, wireOf } from "./exchange.ts";
 import { type Peer, Violation } from "./peer.ts";
-import { answers, askOne, pipeline, same, sendInPieces, wireOf } from "./talk.ts";
+import { below, pick, type Random, randomRequest, sizeFrom, type TestRequest } from "./requests.ts";
 
-/** What a client has to work with. */
+/** The tools of a client. */
 export interface Work {
   readonly ports: Ports;
   readonly random: Random;
-  /** Connects. Whatever is connected is closed when the client is done. */
+  /** Connects. The connection is closed when the client is done. */
   peer(port: number): Peer;
-  /** The server has to count this as well. */
+  /** Adds to a count that the server must have as well. */
   count(what: string, times?: number): void;
 }
 
@@ -35,20 +35,20 @@ function either({ ports, random, peer }: Work): Side {
   return { toHandler, peer: peer(toHandler ? ports.handler : ports.fetch) };
 }
 
-function counted({ count }: Work, asks: readonly Ask[]): void {
+function counted({ count }: Work, asks: readonly TestRequest[]): void {
   count("answered", asks.length);
   count("thrown", asks.filter(({ target }) => target === "/throw").length);
 }
 
-/** Asks one thing after the other. */
+/** Sends one request after another. */
 async function keepAlive(work: Work): Promise<void> {
   const { random } = work;
   const { toHandler, peer } = either(work);
-  const asks: Ask[] = [];
+  const asks: TestRequest[] = [];
   const total = 1 + below(random, 12);
   for (let left = total; left > 0; left--) {
     const isLast = left === 1 && random() < 0.5;
-    const ask = askFrom(random, { toHandler, stays: true, isLast, isSmall: random() < 0.6 });
+    const ask = randomRequest(random, { toHandler, stays: true, isLast, isSmall: random() < 0.6 });
     await askOne(peer, random, ask);
     asks.push(ask);
     if (!isLast && random() < 0.1) await sleep(random() * 20);
@@ -58,14 +58,14 @@ async function keepAlive(work: Work): Promise<void> {
   counted(work, asks);
 }
 
-/** Asks many things at once, and may end its half behind them. */
+/** Pipelines requests, and may end its half behind them. */
 async function pipelined(work: Work): Promise<void> {
   const { random } = work;
   const { toHandler, peer } = either(work);
   const total = 2 + below(random, random() < 0.3 ? 199 : 20);
   const ends = random() < 0.5;
   const asks = Array.from({ length: total }, (_, k) =>
-    askFrom(random, {
+    randomRequest(random, {
       toHandler,
       stays: true,
       isSmall: total > 20 || random() < 0.8,
@@ -79,13 +79,13 @@ async function pipelined(work: Work): Promise<void> {
   counted(work, asks);
 }
 
-/** Ends its half as soon as it has asked: nc -N, and some proxies. */
+/** Ends its half directly after its request, as nc -N and some proxies do. */
 async function halfClose(work: Work): Promise<void> {
   const { random } = work;
   const { toHandler, peer } = either(work);
-  // Whether the server knows by then that it is the last, nobody can say.
+  // The server may or may not know at that time that it is the last request.
   const asks = Array.from({ length: 1 + below(random, 5) }, () => ({
-    ...askFrom(random, { toHandler, stays: true, isSmall: random() < 0.5 }),
+    ...randomRequest(random, { toHandler, stays: true, isSmall: random() < 0.5 }),
     isLast: undefined,
   }));
   const sending = sendInPieces(peer, random, wireOf(asks)).then(() => peer.socket.end());
@@ -95,12 +95,12 @@ async function halfClose(work: Work): Promise<void> {
   counted(work, asks);
 }
 
-/** Reads slowly what is long. */
+/** Reads long answers slowly. */
 async function slow(work: Work): Promise<void> {
   const { random } = work;
   const { toHandler, peer } = either(work);
   const asks = Array.from({ length: 1 + below(random, 3) }, () =>
-    askFrom(random, { toHandler, stays: true, isLong: true }),
+    randomRequest(random, { toHandler, stays: true, isLong: true }),
   );
   let naps = 20 + below(random, 40);
   peer.pace = () => (naps-- > 0 ? sleep(random() * 20) : Promise.resolve());
@@ -110,13 +110,13 @@ async function slow(work: Work): Promise<void> {
   counted(work, asks);
 }
 
-/** Leaves at any point of its requests or of what is answered. */
+/** Disconnects at any point of its requests or of the answers. */
 async function leave(work: Work): Promise<void> {
   const { random } = work;
   const { toHandler, peer } = either(work);
   const isLong = random() < 0.3;
   const asks = Array.from({ length: 1 + below(random, 5) }, () =>
-    askFrom(random, { toHandler, stays: false, isLong }),
+    randomRequest(random, { toHandler, stays: false, isLong }),
   );
   const wire = wireOf(asks);
   const part = random() < 0.5 ? wire : wire.subarray(0, below(random, wire.length + 1));
@@ -137,12 +137,12 @@ async function leave(work: Work): Promise<void> {
   await peer.closed;
 }
 
-/** Takes the connection for another protocol, and does not wait for that with what it says. */
+/** Upgrades the connection to another protocol, and sends before the upgrade is accepted. */
 async function upgrade(work: Work): Promise<void> {
   const { random } = work;
   const { toHandler, peer } = either(work);
   const before = Array.from({ length: below(random, 3) }, () =>
-    askFrom(random, { toHandler, stays: true, isSmall: true }),
+    randomRequest(random, { toHandler, stays: true, isSmall: true }),
   );
   const length = sizeFrom(random);
   const seed = below(random, 100_000);
@@ -166,18 +166,18 @@ async function upgrade(work: Work): Promise<void> {
   work.count("upgraded");
 }
 
-/** Has an answer fail half way: it must not look whole. */
-async function torn(work: Work): Promise<void> {
+/** Requests an answer that fails part-way: it must not look complete. */
+async function partial(work: Work): Promise<void> {
   const { peer } = either(work);
-  await peer.write("GET /torn HTTP/1.1\r\nHost: soak\r\nSoak: stays\r\n\r\n");
+  await peer.write("GET /partial HTTP/1.1\r\nHost: soak\r\nSoak: stays\r\n\r\n");
   let whole = true;
   try {
     await peer.answer("GET");
   } catch {
     whole = false;
   }
-  if (whole) throw new Violation("half an answer looks whole");
-  if (!peer.isOver) throw new Violation("the connection goes on behind half an answer");
+  if (whole) throw new Violation("a partial answer looks complete");
+  if (!peer.isOver) throw new Violation("the connection continues after a partial answer");
   work.count("answered");
   work.count("thrown");
 }
@@ -189,5 +189,5 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   slow,
   leave,
   upgrade,
-  torn,
+  partial,
 };

@@ -1,6 +1,6 @@
-/** The limits of three of the servers, which clients run into on purpose. */
+/** The limits of three of the servers, which some clients exceed on purpose. */
 
-/** Clients that are slow because the machine is busy stay away from this one. */
+/** Not used by clients that could be slow because the machine is busy. */
 export const HASTY = {
   headTimeoutMs: 400,
   bodyTimeoutMs: 400,

@@ -1,22 +1,22 @@
-/** What clients do that a server has to put an end to, and what they are told. */
+/** Clients that a server must reject or cut off, and the answers that they receive. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { corpus, mutated, randomOf } from "../../http/fuzz.ts";
 import { type Message, parseStream } from "../../http/parse-stream.ts";
-import { askFrom, below, chunked, pick, type Random } from "./asks.ts";
 import { content, MOST_BYTES } from "./content.ts";
+import { answers, refused, same, sendInPieces, wireOf } from "./exchange.ts";
 import type { Kind, Work } from "./kinds.ts";
 import { HASTY, STRICT } from "./limits.ts";
 import { type Peer, Violation } from "./peer.ts";
-import { answers, refused, same, sendInPieces, wireOf } from "./talk.ts";
+import { below, chunked, pick, type Random, randomRequest } from "./requests.ts";
 
 const SEEDS: readonly string[] = [...corpus().values()];
 const GET = "GET /bytes/5/5 HTTP/1.1\r\nHost: soak\r\nSoak: stays\r\n";
 const POST = "POST /sum HTTP/1.1\r\nHost: soak\r\n";
 
-/** Each goes on with a letter, and one more. */
+/** Beginnings of heads. Each continues with letters. */
 const HEAD_BEGINS: readonly string[] = ["GET /", `${GET}X`, `${GET}X-Drip: `];
 
-/** Sends a byte now and then, of a head or of a body. */
+/** Sends a head or a body slowly, byte by byte. */
 async function drip({ ports, random, peer: connected, count }: Work): Promise<void> {
   const peer = connected(ports.hasty);
   const isHead = random() < 0.5;
@@ -41,7 +41,7 @@ function bodyBegin(random: Random): string {
     : `${POST}Transfer-Encoding: chunked\r\n\r\n2000\r\n`;
 }
 
-/** Is served, and then says nothing more. */
+/** Is served, and then sends nothing more. */
 async function idle({ ports, random, peer: connected, count }: Work): Promise<void> {
   const peer = connected(ports.hasty);
   if (random() < 0.7) {
@@ -53,17 +53,17 @@ async function idle({ ports, random, peer: connected, count }: Work): Promise<vo
   count("IDLE_TIMEOUT");
 }
 
-/** Of the longest answers; more than the buffers of two kernels take. */
+/** The length of the longest answers, more than fits into the buffers of the two kernels. */
 const MANY = 12;
 
-/** Asks for much, and reads nothing of it. */
-async function deaf({ ports, peer: connected, count }: Work): Promise<void> {
+/** Requests long answers, and does not read them. */
+async function unread({ ports, peer: connected, count }: Work): Promise<void> {
   const peer = connected(ports.hasty);
   const head = `GET /${MOST_BYTES}.bin HTTP/1.1\r\nHost: soak\r\n\r\n`;
   await peer.write(head.repeat(MANY));
   await sleep(4 * HASTY.sendTimeoutMs);
   while (await peer.hasMore()) await peer.some();
-  // On a busy machine it may have been quick enough all the same. To Node a reset behind bytes may look like an end.
+  // On a busy machine the answer may be sent in time. In Node a reset after bytes may look like an end.
   if (peer.received < MANY * MOST_BYTES) count("SEND_TIMEOUT");
   else count("IDLE_TIMEOUT");
 }
@@ -114,7 +114,7 @@ const EXCESSES: readonly Excess[] = [
   ],
 ];
 
-/** Sends too much of something, perhaps behind requests that are sound. */
+/** Exceeds a limit, perhaps after valid requests. */
 async function excess({ ports, random, peer: connected, count }: Work): Promise<void> {
   const peer = connected(ports.strict);
   const before = soundRequests(random, below(random, 4));
@@ -128,7 +128,7 @@ async function excess({ ports, random, peer: connected, count }: Work): Promise<
   count(code);
 }
 
-/** Asks for more than one connection may. */
+/** Sends more requests than one connection may. */
 async function tooMany({ ports, random, peer: connected, count }: Work): Promise<void> {
   const peer = connected(ports.strict);
   const asks = soundRequests(random, STRICT.maxRequests + below(random, 4)).map((ask, k) => ({
@@ -144,17 +144,17 @@ async function tooMany({ ports, random, peer: connected, count }: Work): Promise
   count("REQUESTS");
 }
 
-function soundRequests(random: Random, length: number): ReturnType<typeof askFrom>[] {
-  const next = (): ReturnType<typeof askFrom> => {
-    const ask = askFrom(random, { toHandler: true, stays: true, isSmall: true });
-    // What fails on purpose is counted elsewhere.
+function soundRequests(random: Random, length: number): ReturnType<typeof randomRequest>[] {
+  const next = (): ReturnType<typeof randomRequest> => {
+    const ask = randomRequest(random, { toHandler: true, stays: true, isSmall: true });
+    // Intended failures are counted elsewhere.
     return ask.target === "/throw" ? next() : ask;
   };
   return Array.from({ length }, next);
 }
 
-/** More connections at a time than there may be: each is served, or told that it is not. */
-async function crowd({ ports, peer: connected, count }: Work): Promise<void> {
+/** Opens more connections than are allowed: each is served or rejected with 503. */
+async function overload({ ports, peer: connected, count }: Work): Promise<void> {
   const one = async (peer: Peer): Promise<void> => {
     await peer.write(`${GET}\r\n`);
     const { status, closes, body } = await peer.answer("GET");
@@ -165,7 +165,7 @@ async function crowd({ ports, peer: connected, count }: Work): Promise<void> {
     } else if (status === 200 && body.equals(content(5, 5))) {
       count("answered");
     } else {
-      throw new Violation(`${status} to one of a crowd`);
+      throw new Violation(`${status} to one of too many connections`);
     }
   };
   const peers = Array.from({ length: 6 }, () => connected(ports.narrow));
@@ -174,7 +174,7 @@ async function crowd({ ports, peer: connected, count }: Work): Promise<void> {
   await Promise.all(peers.filter(({ isOver }) => !isOver).map((peer) => peer.end()));
 }
 
-/** Sends what is no HTTP, or nearly. Whatever it is, each answer is sound, and none is to what was not asked. */
+/** Sends malformed requests. Each answer must be valid, and there must be none without a request. */
 async function garbage({ ports, random, peer: connected }: Work): Promise<void> {
   const peer = connected(ports.fetch);
   const choose = randomOf(below(random, 2 ** 31));
@@ -192,7 +192,7 @@ async function garbage({ ports, random, peer: connected }: Work): Promise<void> 
   await sending;
   if (count < least || count > most) {
     const wanted = `${least} to ${most} are due to ${JSON.stringify(stream)}`;
-    throw new Violation(`${count} answers, and ${wanted}`);
+    throw new Violation(`${count} answers, expected ${wanted}`);
   }
   if (peer.error !== undefined && peer.error !== "ECONNRESET" && peer.error !== "EPIPE") {
     throw new Violation(`failed with ${peer.error}`);
@@ -200,17 +200,17 @@ async function garbage({ ports, random, peer: connected }: Work): Promise<void> 
 }
 
 /**
- * How many answers are due: one for each request, until one ends the connection, and one for what is none.
+ * The number of answers that are due: one for each request, until one ends the connection, and one for a malformed one.
  *
  * @remarks
- * No route that these requests find reads a body. A chunked one ends the connection if none of it has come when its
+ * No route of these requests reads a body. A chunked one ends the connection if none of it has arrived when its
  * request is answered: that depends on when the pieces of the stream arrive.
  */
 function answersTo(messages: readonly Message[]): { least: number; most: number } {
   let most = 0;
   let least: number | undefined;
   for (const { method, keepAlive, expectsContinue, contentLength, trailers } of messages) {
-    // The end of the stream came before its own.
+    // The stream ended before the request.
     if (trailers === undefined) break;
     most++;
     const isChunked = contentLength < 0;
@@ -224,9 +224,9 @@ function answersTo(messages: readonly Message[]): { least: number; most: number 
 export const OFFENDERS: Readonly<Record<string, Kind>> = {
   drip,
   idle,
-  deaf,
+  unread,
   excess,
   tooMany,
-  crowd,
+  overload,
   garbage,
 };

@@ -2,7 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { wasReset } from "../reset.ts";
 
-/** Something that no client may see. */
+/** A violation of the protocol that a client has detected. */
 export class Violation extends Error {}
 
 export interface Answer {
@@ -10,7 +10,7 @@ export interface Answer {
   readonly headers: ReadonlyMap<string, string>;
   readonly trailers: ReadonlyMap<string, string>;
   readonly body: Buffer;
-  /** Whether the server says that the connection ends with it. */
+  /** Whether the server announces that the connection ends with it. */
   readonly closes: boolean;
 }
 
@@ -22,7 +22,7 @@ export class Peer {
   readonly closed: Promise<void>;
   received = 0;
   error: string | undefined;
-  /** Slows the reading down. */
+  /** Reads slowly. */
   pace: (() => Promise<void>) | undefined;
   #left: Buffer = Buffer.alloc(0);
   #ended = false;
@@ -41,7 +41,7 @@ export class Peer {
     this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));
   }
 
-  /** The server sends no more. */
+  /** The server has ended its half. */
   get isOver(): boolean {
     return this.#ended || this.socket.destroyed;
   }
@@ -64,7 +64,7 @@ export class Peer {
         return true;
       }
       if (this.isOver) {
-        // What it failed with is told only then.
+        // The error is reported only then.
         if (this.socket.destroyed) await this.closed;
         return false;
       }
@@ -74,15 +74,15 @@ export class Peer {
     }
   }
 
-  /** Waits for the orderly end, before which nothing more comes. */
+  /** Waits for the end of the stream, and fails if more bytes or an error come first. */
   async end(): Promise<void> {
     if (this.#left.length > 0 || (await this.more())) {
-      throw new Violation(`behind the last answer comes ${shown(this.#left)}`);
+      throw new Violation(`the last answer is followed by ${shown(this.#left)}`);
     }
     if (this.error !== undefined) throw new Violation(`failed with ${this.error}, not the end`);
   }
 
-  /** @returns What has come and was not taken, and waits for some when there is nothing. */
+  /** @returns The unread bytes. Waits for some if there are none. */
   async some(): Promise<Buffer> {
     if (this.#left.length === 0) await this.more();
     const part = this.#left;
@@ -122,7 +122,7 @@ export class Peer {
     return this.#left.length > 0 || (await this.more());
   }
 
-  /** Reads one answer, an interim one as well. */
+  /** Reads one answer, which may be an interim one. */
   async answer(method: string): Promise<Answer> {
     const line = await this.line();
     const [, code] = line.match(/^HTTP\/1\.1 ([1-5]\d\d) [\x20-\x7e]*$/) ?? [];
@@ -143,7 +143,7 @@ export class Peer {
     if (length !== undefined && coding !== undefined) throw new Violation("both lengths");
     let body: Buffer = Buffer.alloc(0);
     if (bodiless) {
-      // Its end is that of its head.
+      // It ends with its head.
     } else if (coding !== undefined) {
       if (coding !== "chunked") throw new Violation(`coding ${coding}`);
       body = await this.#chunks(trailers);
@@ -165,7 +165,7 @@ export class Peer {
       const size = Number.parseInt(line, 16);
       if (size === 0) break;
       parts.push(await this.take(size));
-      if ((await this.line()) !== "") throw new Violation("a chunk is longer than it says");
+      if ((await this.line()) !== "") throw new Violation("a chunk is longer than its size");
     }
     for (const [name, value] of await this.#fields()) trailers.set(name, value);
     return Buffer.concat(parts);
@@ -186,13 +186,13 @@ export class Peer {
       const [, name, value] = line.match(FIELD) ?? [];
       if (name === undefined) throw new Violation(`no field: ${shown(line)}`);
       const lower = name.toLowerCase();
-      if (fields.has(lower)) throw new Violation(`${name} is said twice`);
+      if (fields.has(lower)) throw new Violation(`${name} is repeated`);
       fields.set(lower, value as string);
     }
   }
 
   #cut(what: string): Violation {
-    return new Violation(`${this.error ?? "the end"} came, and not ${what}`);
+    return new Violation(`${this.error ?? "the end"} was received instead of ${what}`);
   }
 }
 

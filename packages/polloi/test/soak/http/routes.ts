@@ -1,4 +1,4 @@
-/** What the soak's server answers to a handler's requests: most of it follows from the path. */
+/** The routes of the handler of the soak test's server. Most answers follow from the path. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -10,9 +10,9 @@ import {
 import { COPIED_BYTES } from "../../../src/reactor/send-queue.ts";
 import { content, contentText, sumOf } from "./content.ts";
 
-/** What a handler throws because it was asked to. */
+/** The error that a handler throws on request. */
 export class Planned extends Error {
-  /** Whether somebody waits to hear of it. */
+  /** Whether the client waits for the answer. */
   readonly isAwaited: boolean;
 
   constructor(isAwaited: boolean) {
@@ -24,13 +24,13 @@ export class Planned extends Error {
 export const SWITCHING =
   "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
 
-/** A client that says so waits for its answer, whatever happens. */
+/** Whether the client has announced that it waits for its answer. */
 export function isAwaited(mark: string | null | undefined): boolean {
   return mark === "stays";
 }
 
 /**
- * Bytes that are wiped as soon as they were handed over, where they are ours again at once. Longer arrays are kept
+ * Bytes that are overwritten after the write if the reply has copied them. Longer arrays are unchanged
  * until they are sent.
  */
 function lent(bytes: Uint8Array, take: (copy: Uint8Array) => void): void {
@@ -82,7 +82,7 @@ export class Routes {
         return;
       case "throw":
         throw new Planned(isAwaited(request.header("soak")));
-      case "torn":
+      case "partial":
         return tear(request, reply);
       case "upgrade":
         this.#upgrade(request);
@@ -115,7 +115,7 @@ async function answerLater(
   lent(content(seed, length), (bytes) => reply.send(bytes));
 }
 
-/** Piece by piece, and no faster than the client takes it. */
+/** Sends piece by piece, as fast as the client reads. */
 function stream(reply: HttpReply, length: number, seed: number, piece: number): void {
   const all = content(seed, length);
   let at = 0;
@@ -140,7 +140,7 @@ function stream(reply: HttpReply, length: number, seed: number, piece: number): 
 }
 
 function echo(request: HttpRequest, reply: HttpReply): void {
-  // A client that waits to be asked for its body is asked by this, which comes before the answer's head.
+  // This sends 100 Continue to a client that waits for it, before the head of the answer.
   request.read({
     data(bytes) {
       if (reply.write(bytes)) return;
@@ -158,7 +158,7 @@ async function sum(request: HttpRequest, reply: HttpReply): Promise<void> {
   reply.send(JSON.stringify({ length: bytes.length, sum: sumOf(bytes), trailers }));
 }
 
-/** Half an answer, which nobody may take for a whole one. */
+/** Sends part of an answer, which must not look complete. */
 async function tear(request: HttpRequest, reply: HttpReply): Promise<void> {
   const planned = new Planned(isAwaited(request.header("soak")));
   reply.begin().write("half");

@@ -1,4 +1,4 @@
-/** The soak's HTTP server: five of them on one reactor. A handler, a fetch, and three with limits. */
+/** The HTTP servers of the soak test: five on one reactor. One with a handler, one with fetch, three with limits. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ import { isAwaited, Planned, Routes } from "./routes.ts";
 
 const [engine, trigger] = process.argv.slice(2) as [EngineChoice, Trigger | "none"];
 const reactor = new Reactor({ engine, trigger: trigger === "none" ? undefined : trigger });
-/** Only idle connections are left, and those it does not wait for. */
+/** The longest that a stop may take. Only idle connections are left, and some that it does not wait for. */
 const STOPS_MS = 5000;
 const failures: string[] = [];
 const counted: Record<string, number> = {};
@@ -82,7 +82,7 @@ const servers: readonly HttpServer[] = [
 function state(): ServerState {
   (globalThis as { gc?: () => void }).gc?.();
   const refused: Record<string, number> = {};
-  // Whoever sends anything at all to the first two is refused for anything at all.
+  // The first two servers receive requests of all kinds, so they reject them for any reason.
   for (const { counts } of servers.slice(2)) {
     for (const [code, times] of Object.entries(counts.refused)) {
       refused[code] = (refused[code] ?? 0) + times;
@@ -93,7 +93,7 @@ function state(): ServerState {
     connections: servers.reduce((sum, { connections }) => sum + connections, 0),
     accepted: servers.reduce((sum, { counts }) => sum + counts.connections, 0),
     bytes,
-    // Less the one that reads the folder.
+    // Without the descriptor that reads the folder.
     descriptors: readdirSync("/proc/self/fd").length - 1,
     residentBytes: process.memoryUsage.rss(),
     failures,
@@ -102,7 +102,7 @@ function state(): ServerState {
   };
 }
 
-/** Stops, and looks whether the log has a line for each request. */
+/** Stops the servers, and checks that the log has a line for each request. */
 async function stop(): Promise<void> {
   const asked = performance.now();
   await Promise.all(servers.map((server) => server.stop(2 * STOPS_MS)));

@@ -1,41 +1,41 @@
-/** What the soak's clients ask for at random, and what is to be answered. */
+/** Random requests of the soak test's clients, and the expected answers. */
 import { content, contentText, FILE_SIZES, sumOf } from "./content.ts";
 import type { Answer } from "./peer.ts";
 
 export type Random = () => number;
 
-/** One request as it goes on the wire. */
-export interface Ask {
+/** One request, as it is sent. */
+export interface TestRequest {
   readonly method: string;
   readonly target: string;
   readonly head: string;
   readonly body: Buffer;
-  /** Has to be told to continue before the body is sent. */
+  /** Waits for 100 Continue before the body is sent. */
   readonly waits: boolean;
-  /** May be told to continue. */
+  /** May receive 100 Continue. */
   readonly expects: boolean;
-  /** Whether the connection ends with the answer; `undefined` where nobody can say. */
+  /** Whether the connection ends with the answer; `undefined` if both are allowed. */
   readonly isLast: boolean | undefined;
   readonly want: Want;
 }
 
 export interface Want {
   readonly status: number;
-  /** Where it is not said, `check` knows. */
+  /** The expected body; if absent, `check` decides. */
   readonly body?: Buffer;
-  /** @returns What is wrong with it. */
+  /** @returns A description of the fault, if there is one. */
   readonly check?: (answer: Answer) => string | undefined;
 }
 
-export interface AskOptions {
-  /** Whether it goes to the server that has a handler, or to that with fetch. */
+export interface RequestOptions {
+  /** Whether it is sent to the server with a handler, or to the one with fetch. */
   readonly toHandler: boolean;
   /** Whether the client waits for its answer. */
   readonly stays: boolean;
-  /** For one of many. */
+  /** Whether the request is one of several that are pipelined. */
   readonly isSmall?: boolean;
   readonly isLast?: boolean;
-  /** Only what has a long answer. */
+  /** Only requests with a long answer. */
   readonly isLong?: boolean;
 }
 
@@ -47,15 +47,15 @@ export function below(random: Random, limit: number): number {
   return Math.floor(random() * limit);
 }
 
-/** Sizes on both sides of every buffer there is, most of them small. */
+/** A size just below or above the size of some buffer, most often a small one. */
 export function sizeFrom(random: Random, isSmall = false): number {
   const edges = [1, 64, 1024, 4096, 16_384, 65_536, 131_072, 1_048_570];
   const edge = edges[Math.floor(random() ** 2 * (isSmall ? 3 : edges.length))] as number;
   return Math.max(0, edge + below(random, 5) - 2);
 }
 
-/** A request at random. */
-export function askFrom(random: Random, options: AskOptions): Ask {
+/** A random request. */
+export function randomRequest(random: Random, options: RequestOptions): TestRequest {
   const length = options.isLong
     ? 300_000 + below(random, 700_000)
     : sizeFrom(random, options.isSmall);
@@ -91,7 +91,7 @@ export function askFrom(random: Random, options: AskOptions): Ask {
     case "echo":
       return post(random, options, "/echo", bytes, { status: 200, body: bytes });
     case "ignore": {
-      // More than is thrown away would end the connection.
+      // A body longer than the server discards would end the connection.
       const some = bytes.subarray(0, 1000);
       return post(random, options, "/ignore", some, { status: 202, body: Buffer.from("ignored") });
     }
@@ -112,7 +112,7 @@ const LONG = ["bytes", "text", "stream", "counted"];
 const SMALL = [...LONG, "later", "echo", "ignore", "sum", "throw"];
 const ALL = [...SMALL, ...LONG, "echo", "sum"];
 
-/** A long body goes in no more than some hundred pieces. */
+/** A long body is sent in at most a few hundred pieces. */
 function pieceOf(piece: number, length: number): number {
   return Math.max(piece, Math.ceil(length / 200));
 }
@@ -122,16 +122,22 @@ function sumIsWrong({ trailers, headers }: Answer, bytes: Buffer): string | unde
   return trailers.get("soak-sum") === sumOf(bytes) ? undefined : "the trailer is wrong";
 }
 
-function get(random: Random, options: AskOptions, target: string, want: Want): Ask {
+function get(random: Random, options: RequestOptions, target: string, want: Want): TestRequest {
   const method = target !== "/throw" && random() < 0.1 ? "HEAD" : "GET";
   return made(random, options, method, target, [], Buffer.alloc(0), want);
 }
 
-function post(random: Random, options: AskOptions, target: string, bytes: Buffer, want: Want): Ask {
+function post(
+  random: Random,
+  options: RequestOptions,
+  target: string,
+  bytes: Buffer,
+  want: Want,
+): TestRequest {
   const lines: string[] = [];
   const trailers: string[] = [];
   let body = bytes;
-  // Who ignores a body cannot use the connection again when it does not know how much it is.
+  // A server that ignores a body of unknown length cannot keep the connection.
   if (target !== "/ignore" && random() < 0.5) {
     lines.push("Transfer-Encoding: chunked");
     if (random() < 0.5) trailers.push(`Soak-One=${below(random, 1000)}`, "Soak-Two=");
@@ -159,7 +165,7 @@ export function chunked(random: Random, bytes: Buffer, trailers: readonly string
       Buffer.from("\r\n"),
     );
     at += size;
-    // Ten thousand chunks of a few bytes tell no more than a hundred.
+    // Ten thousand chunks of a few bytes test no more than a hundred do.
     if (parts.length > 300 && at < bytes.length) {
       const rest = bytes.subarray(at);
       parts.push(Buffer.from(`${rest.length.toString(16)}\r\n`), rest, Buffer.from("\r\n"));
@@ -171,8 +177,8 @@ export function chunked(random: Random, bytes: Buffer, trailers: readonly string
   return Buffer.concat(parts);
 }
 
-/** A part of a file, or several, or none that there is. */
-function rangeFrom(random: Random, options: AskOptions): Ask {
+/** Requests one range of a file, several, or an unsatisfiable one. */
+function rangeFrom(random: Random, options: RequestOptions): TestRequest {
   const size = pick(random, FILE_SIZES.slice(2, options.isSmall ? 3 : 5));
   const target = `/${size}.bin`;
   const all = content(size, size);
@@ -180,7 +186,7 @@ function rangeFrom(random: Random, options: AskOptions): Ask {
     const from = below(random, size);
     return [from, Math.min(size - 1, from + below(random, 5000))];
   };
-  const part = (range: string, want: Want): Ask =>
+  const part = (range: string, want: Want): TestRequest =>
     made(random, options, "GET", target, [`Range: bytes=${range}`], Buffer.alloc(0), want);
   const kind = random();
   if (kind < 0.15) {
@@ -237,16 +243,16 @@ function partsAreWrong(
   return rest.trim() === `--${boundary}--` ? undefined : "the parts have no end";
 }
 
-/** Versions, and the ways to say that it is the last. */
+/** Adds a version, and perhaps one of the ways to announce the last request. */
 function made(
   random: Random,
-  options: AskOptions,
+  options: RequestOptions,
   method: string,
   target: string,
   lines: readonly string[],
   body: Buffer,
   want: Want,
-): Ask {
+): TestRequest {
   const { isLast = false, stays } = options;
   const isChunked = lines.some((line) => line.startsWith("Transfer-Encoding"));
   const expects = lines.some((line) => line.startsWith("Expect"));

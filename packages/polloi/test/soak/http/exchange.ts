@@ -1,9 +1,9 @@
-/** How the soak's clients ask, and how they judge what is answered. */
+/** Sending of requests and checks of answers by the clients of the soak test. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Ask, below, type Random } from "./asks.ts";
 import { type Answer, type Peer, shown, Violation } from "./peer.ts";
+import { below, type Random, type TestRequest } from "./requests.ts";
 
-/** Cut anywhere, and with pauses in between, so that the server sees every part of a request come alone. */
+/** Sends bytes in random pieces with pauses, so that the server receives every part of a request separately. */
 export async function sendInPieces(peer: Peer, random: Random, bytes: Buffer): Promise<void> {
   const pieces = random() < 0.5 ? 1 : 1 + below(random, 6);
   const cuts = Array.from({ length: pieces - 1 }, () => below(random, bytes.length + 1));
@@ -14,18 +14,22 @@ export async function sendInPieces(peer: Peer, random: Random, bytes: Buffer): P
   }
 }
 
-export function wireOf(asks: readonly Ask[]): Buffer {
+export function wireOf(asks: readonly TestRequest[]): Buffer {
   return Buffer.concat(asks.flatMap(({ head, body }) => [Buffer.from(head, "latin1"), body]));
 }
 
-/** Sends requests behind one another, and reads the answers while it does. */
-export async function pipeline(peer: Peer, random: Random, asks: readonly Ask[]): Promise<void> {
+/** Pipelines requests, and reads the answers meanwhile. */
+export async function pipeline(
+  peer: Peer,
+  random: Random,
+  asks: readonly TestRequest[],
+): Promise<void> {
   const sending = sendInPieces(peer, random, wireOf(asks));
   await answers(peer, asks);
   await sending;
 }
 
-export async function answers(peer: Peer, asks: readonly Ask[]): Promise<void> {
+export async function answers(peer: Peer, asks: readonly TestRequest[]): Promise<void> {
   for (const ask of asks) {
     await during(ask, async () => {
       const answer = await peer.answer(ask.method);
@@ -35,8 +39,8 @@ export async function answers(peer: Peer, asks: readonly Ask[]): Promise<void> {
   }
 }
 
-/** Whatever goes wrong meanwhile says with which request. */
-async function during({ head, target }: Ask, run: () => Promise<void>): Promise<void> {
+/** Adds the request to any violation that occurs meanwhile. */
+async function during({ head, target }: TestRequest, run: () => Promise<void>): Promise<void> {
   const begun = performance.now();
   try {
     await run();
@@ -49,24 +53,24 @@ async function during({ head, target }: Ask, run: () => Promise<void>): Promise<
   }
 }
 
-/** One request; the body only when it is asked for, where it waits for that. */
-export async function askOne(peer: Peer, random: Random, ask: Ask): Promise<void> {
+/** Sends one request. If it expects 100 Continue, the body is sent after that. */
+export async function askOne(peer: Peer, random: Random, ask: TestRequest): Promise<void> {
   if (!ask.waits) return await pipeline(peer, random, [ask]);
   await during(ask, async () => {
     await peer.write(ask.head);
     const interim = await peer.answer(ask.method);
-    if (interim.status !== 100) throw new Violation(`${interim.status}, and not 100`);
+    if (interim.status !== 100) throw new Violation(`${interim.status} instead of 100`);
     const sending = sendInPieces(peer, random, ask.body);
     judge(ask, await peer.answer(ask.method));
     await sending;
   });
 }
 
-/** Whether it is what was asked for, to the byte. */
-export function judge({ method, want, isLast }: Ask, answer: Answer): void {
+/** Checks that the answer is the expected one, byte by byte. */
+export function judge({ method, want, isLast }: TestRequest, answer: Answer): void {
   const { status, headers, body, closes } = answer;
   if (status !== want.status) {
-    throw new Violation(`${status}, and not ${want.status}: ${shown(body)}`);
+    throw new Violation(`${status} instead of ${want.status}: ${shown(body)}`);
   }
   if (isLast !== undefined && closes !== isLast) {
     throw new Violation(`${closes ? "ends" : "does not end"} the connection`);
@@ -75,7 +79,9 @@ export function judge({ method, want, isLast }: Ask, answer: Answer): void {
     if (method === "HEAD") {
       const length = headers.get("content-length");
       if (length !== undefined && Number(length) !== want.body.length) {
-        throw new Violation(`is said to have ${length} of ${want.body.length} bytes`);
+        throw new Violation(
+          `Content-Length is ${length}, and the body has ${want.body.length} bytes`,
+        );
       }
       return;
     }
@@ -96,14 +102,14 @@ export function same(bytes: Buffer, wanted: Buffer): void {
   );
 }
 
-/** The answer to something that is refused, and the end behind it. */
+/** Reads the answer to a rejected request, and the end of the stream. */
 export async function refused(peer: Peer, method: string, status: number): Promise<void> {
   const answer = await peer.answer(method);
   if (answer.status !== status) {
-    throw new Violation(`${answer.status}, and not ${status}: ${shown(answer.body)}`);
+    throw new Violation(`${answer.status} instead of ${status}: ${shown(answer.body)}`);
   }
   if (!answer.closes) throw new Violation(`${status} does not end the connection`);
-  // The answer is read to its end before this side ends: it must not be lost however much was sent.
+  // The answer is read before this side ends: it must arrive, no matter how many bytes were sent.
   peer.socket.end();
   await peer.end();
 }

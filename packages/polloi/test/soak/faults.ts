@@ -1,4 +1,4 @@
-/** What goes wrong around the soak's server: calls that fail, no descriptors, restarts, a thread that is busy. */
+/** Faults of the server of the soak test: failing calls, no descriptors, restarts, a busy thread. */
 import { readdirSync } from "node:fs";
 import { ERRNO } from "../../src/base/errno.ts";
 import { OP_MASK, OP_SEND } from "../../src/engine/uring-slots.ts";
@@ -14,27 +14,27 @@ import { randomFrom } from "../support/faulty-kernel.ts";
 const { libc, scratch } = kernel;
 
 const RLIMIT_NOFILE = 7;
-/** An episode begins so often, and lasts as long at most. */
+/** The interval at which episodes begin, and the longest that one lasts. */
 const EVERY_MS = 60;
-/** A handler that is slow, now and then. */
+/** The probability that a handler is slow. */
 const SLOW_MS = 3;
 const SLOW_SHARE = 0.03;
-/** How long a thread is busy with something else: longer than the server's idle timeout. */
+/** How long the thread is busy with other work: longer than the server's idle timeout. */
 const STALL_MS = 400;
 
-/** Errors with which a stream's own calls end. */
+/** Errors of the calls of one stream. */
 const STREAM_ERRORS = [ERRNO.ECONNRESET, ERRNO.EPIPE, ERRNO.EIO, ERRNO.ENOBUFS, ERRNO.ENOMEM];
 const ENTER_ERRORS = [ERRNO.EINTR, ERRNO.EAGAIN, ERRNO.EBUSY, ERRNO.ENOMEM];
 const ACCEPT_ERRORS = [ERRNO.EACCES, ERRNO.EPERM, ERRNO.ECONNABORTED, ERRNO.EMFILE];
 
-/** What an episode may do to the server. */
+/** The actions of an episode on the server. */
 export interface Victim {
   /** Closes the listener, and listens on its port again. */
   restart(): void;
 }
 
-/** The misfortunes of one server: which ones, and when, follows from the seed. */
-export class Misfortunes {
+/** The faults of one server. The seed determines which ones occur, and when. */
+export class Faults {
   readonly kernel: Kernel;
   readonly counts: Record<string, number> = {};
   readonly #random: () => number;
@@ -51,7 +51,7 @@ export class Misfortunes {
     this.kernel = this.#faulty();
   }
 
-  /** Begins: an episode after the other until {@link Misfortunes.end}. */
+  /** Starts one episode after another, until {@link Faults.end}. */
   begin(reactor: Reactor, victim: Victim): void {
     const timer = reactor.setTimer(EVERY_MS, () => {
       if (this.#over) return;
@@ -61,7 +61,7 @@ export class Misfortunes {
     });
   }
 
-  /** A handler runs: sometimes it takes its time. */
+  /** Called by handlers: delays some of them. */
   handled(): void {
     if (this.#over) return;
     if (this.#stalls) {
@@ -70,7 +70,7 @@ export class Misfortunes {
     } else if (this.#random() < SLOW_SHARE) busy(SLOW_MS);
   }
 
-  /** Everything works again. */
+  /** Ends all faults. */
   end(): void {
     this.#over = true;
     this.#calm();
@@ -130,7 +130,7 @@ export class Misfortunes {
       completed: (completion) => {
         const isSend = (completion.tagHigh & OP_MASK) === OP_SEND;
         if (!isSend || completion.result <= 0 || this.#sends === 0) return;
-        // Its bytes have gone, and so may those of the sends that are linked behind it.
+        // Its bytes were sent, and those of the sends that are linked behind it may have been sent too.
         this.#sends--;
         completion.result = -this.#pick(STREAM_ERRORS);
       },
@@ -139,7 +139,7 @@ export class Misfortunes {
     return proxyKernel(rings.kernel, {
       calls: ({ syscall }) => ({
         syscall: (number, ...args) => {
-          // The seccomp profiles of old containers refuse it.
+          // The seccomp profiles of old containers forbid it.
           if (number === SYS.epoll_pwait2) return -ERRNO.EPERM;
           if (number === SYS.io_uring_enter && this.#enters > 0) {
             this.#enters--;
@@ -171,7 +171,7 @@ function busy(ms: number): void {
   while (performance.now() < end);
 }
 
-/** Lowers the limit on descriptors to what is open and `left` more. @returns What puts it back. */
+/** Lowers the limit on descriptors to the open ones and `left` more. @returns A function that restores it. */
 function leaveDescriptors(left: number): () => void {
   libc.getrlimit(RLIMIT_NOFILE, scratch.address);
   const [soft, hard] = [scratch.getWord(0), scratch.getWord(8)];
