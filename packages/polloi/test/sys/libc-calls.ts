@@ -82,6 +82,14 @@ function epollEvent(mask: number, tag: number): number {
   return memory.address + 1024;
 }
 
+/** The result of a wait that no signal interrupted. JavaScriptCore suspends the threads of Bun by SIGPWR. */
+function uninterrupted(wait: () => number): number {
+  for (;;) {
+    const result = wait();
+    if (result !== -ERRNO.EINTR) return result;
+  }
+}
+
 /** Every call of the table. The compiler rejects it if one is missing. */
 export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
   read: () =>
@@ -377,7 +385,8 @@ export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
       memory.u8.fill(0, 512, 512 + abi.FD_SET_BYTES);
       memory.u32[word] = bit;
       memory.setTimespec(0, 1.5);
-      assert.equal(libc.pselect(reader + 1, sets, 0, 0, memory.address, 0), 0);
+      const pselect = () => libc.pselect(reader + 1, sets, 0, 0, memory.address, 0);
+      assert.equal(uninterrupted(pselect), 0);
       assert.equal(memory.i32[word], 0);
       assert.equal(libc.write(writer, data, 1), 1);
       memory.i32[word] = bit;
@@ -393,7 +402,10 @@ export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
       memory.i32[at] = reader;
       memory.u32[at + 1] = 1;
       memory.setTimespec(0, 0.25);
-      assert.equal(libc.ppoll(fds, 1, memory.address, 0), 0);
+      assert.equal(
+        uninterrupted(() => libc.ppoll(fds, 1, memory.address, 0)),
+        0,
+      );
       assert.equal(libc.write(writer, data, 1), 1);
       assert.equal(libc.ppoll(fds, 1, 0, 0), 1);
       assert.equal((memory.u32[at + 1] as number) >>> 16, 1);
@@ -432,7 +444,10 @@ export const CALLS: Readonly<Record<keyof Libc, () => void>> = {
       assert.equal(libc.epoll_wait(epoll, events, 4, -1), 1);
       assert.equal(memory.u32[128], 1);
       assert.equal(memory.u32[128 + abi.EPOLL_EVENT.data], 0xffff_ffff);
-      assert.equal(libc.epoll_wait(epoll, events, 4, 1), 0);
+      assert.equal(
+        uninterrupted(() => libc.epoll_wait(epoll, events, 4, 1)),
+        0,
+      );
       assert.equal(libc.epoll_wait(epoll, events, 0, 0), -EINVAL);
       assert.equal(libc.epoll_wait(epoll, events, -1, 0), -EINVAL);
       assert.equal(libc.epoll_wait(-1, events, 4, 0), -EBADF);
