@@ -66,6 +66,17 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(1);
 }
 
+/** The first message of `worker`. Rejects if it ends without one. */
+function firstMessage(worker: Worker): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.once("exit", (code) =>
+      reject(new Error(`The worker ended with ${code}, without a message`)),
+    );
+  });
+}
+
 /** Runs a program of this folder on this runtime. */
 function run(mode: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const program = fileURLToPath(new URL("./watch-program.js", import.meta.url));
@@ -435,10 +446,7 @@ export function watchConformance(): Suite {
         name: "a worker thread can watch",
         run: async () => {
           const worker = new Worker(new URL("./watch-worker.js", import.meta.url));
-          const outcome = await new Promise((resolve, reject) => {
-            worker.once("message", resolve);
-            worker.once("error", reject);
-          });
+          const outcome = await firstMessage(worker);
           assert.equal(outcome, "served");
           await worker.terminate();
         },
@@ -449,10 +457,7 @@ export function watchConformance(): Suite {
           const path = new URL("./watch-worker.js", import.meta.url);
           for (let i = 0; i < TERMINATED; i++) {
             const worker = new Worker(path, { workerData: "forever" });
-            const outcome = await new Promise((resolve, reject) => {
-              worker.once("message", resolve);
-              worker.once("error", reject);
-            });
+            const outcome = await firstMessage(worker);
             assert.equal(outcome, "served");
             await worker.terminate();
           }
