@@ -1,8 +1,8 @@
-/** Requests that are accepted, each with what is to be seen in it. */
+/** Requests that are accepted, each with the expected properties of its parsed form. */
 import type { ParserLimits } from "../../src/http/parser/limits.ts";
 import type { Message } from "./parse-stream.ts";
 
-/** What is accepted, and what is seen of its last request. */
+/** A stream that is accepted, and properties of its last request. */
 export type Accepted = readonly [
   name: string,
   stream: string,
@@ -15,10 +15,10 @@ const post = (lines: string, body = "") => `POST / HTTP/1.1\r\nHost: a\r\n${line
 const chunked = (body: string) => post("Transfer-Encoding: chunked", body);
 const line = (text: string) => `${text}\r\nHost: a\r\n\r\n`;
 const old = (lines: string) => `GET / HTTP/1.0\r\n${lines}\r\n`;
-/** A body that was refused would be taken for a second request. */
+/** A body that is not consumed would be parsed as a second request. */
 const next = "GET /next HTTP/1.1\r\nHost: b\r\n\r\n";
 
-/** The request line and what it asks for. */
+/** Request lines. */
 export const TARGETS: readonly Accepted[] = [
   ...["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "get", "GETS", "M-SEARCH", "X"].map(
     (method): Accepted => [`the method ${method}`, line(`${method} / HTTP/1.1`), { method }],
@@ -36,7 +36,11 @@ export const TARGETS: readonly Accepted[] = [
     { form: "origin", path: "//b/c", host: "a" },
   ],
   ["an empty query", line("GET /? HTTP/1.1"), { path: "/", query: "" }],
-  ["what browsers do not encode", line('GET /"<>\\^`{|} HTTP/1.1'), { path: '/"<>\\^`{|}' }],
+  [
+    "characters that browsers do not encode",
+    line('GET /"<>\\^`{|} HTTP/1.1'),
+    { path: '/"<>\\^`{|}' },
+  ],
   ["a long path", line(`GET /${"a".repeat(99)} HTTP/1.1`), { path: `/${"a".repeat(99)}` }],
   [
     "an absolute target, over Host",
@@ -62,15 +66,15 @@ export const TARGETS: readonly Accepted[] = [
     { form: "authority", path: "", query: "", host: "[::1]:443" },
   ],
   ["a later minor version", line("GET / HTTP/1.9"), { version: 1, keepAlive: true }],
-  ["four empty lines in front", "\r\n".repeat(4) + get("A: b"), { path: "/" }],
+  ["four leading empty lines", "\r\n".repeat(4) + get("A: b"), { path: "/" }],
   [
-    "empty lines in front of each",
+    "empty lines before each request",
     `${"\r\n".repeat(4)}${get("A: b")}\r\n\r\n${next}`,
     { path: "/next" },
   ],
 ];
 
-/** Headers and what they say. */
+/** Header fields. */
 export const HEADERS: readonly Accepted[] = [
   ["an empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", { host: "" }],
   ["no Host in HTTP/1.0", old(""), { host: undefined, version: 0 }],
@@ -88,7 +92,7 @@ export const HEADERS: readonly Accepted[] = [
     (host): Accepted => [`the Host ${host}`, `GET / HTTP/1.1\r\nhOsT:\t${host} \r\n\r\n`, { host }],
   ),
   [
-    "whitespace around values, which is no part of them",
+    "whitespace around values, which is not part of them",
     get("A:b\r\nC:  d e\t \r\nD:\r\nE: \t"),
     {
       headers: [
@@ -125,7 +129,7 @@ export const HEADERS: readonly Accepted[] = [
   ["close in a list", get("Connection: foo ,, close,bar"), { keepAlive: false }],
   ["close in a second field", get("Connection: foo\r\nconnection: close"), { keepAlive: false }],
   ["close over keep-alive", get("Connection: keep-alive, close"), { keepAlive: false }],
-  ["what only looks like close", get("Connection: closed, x-close, close x"), { keepAlive: true }],
+  ["options that resemble close", get("Connection: closed, x-close, close x"), { keepAlive: true }],
   ["HTTP/1.0 is closed", old("Connection: foo\r\n"), { keepAlive: false }],
   ["HTTP/1.0 with keep-alive", old("Connection: Keep-Alive\r\n"), { keepAlive: true }],
   ["HTTP/1.0 with both", old("Connection: close, keep-alive\r\n"), { keepAlive: false }],
@@ -148,13 +152,13 @@ export const BODIES: readonly Accepted[] = [
   ["no body", get("A: b"), { contentLength: 0, body: "", trailers: [] }],
   ["a length of 0", post("Content-Length: 0") + next, { path: "/next" }],
   ["a length", post("Content-Length:5", "hello"), { contentLength: 5, body: "hello" }],
-  ["a length with zeros in front", post("Content-Length: 0005", "hello"), { contentLength: 5 }],
+  ["a length with leading zeros", post("Content-Length: 0005", "hello"), { contentLength: 5 }],
   [
     "a body that looks like a request",
     post(`Content-Length: ${next.length}`, next),
     { body: next },
   ],
-  ["a request behind a body", post("Content-Length: 5", `hello${next}`), { path: "/next" }],
+  ["a request after a body", post("Content-Length: 5", `hello${next}`), { path: "/next" }],
   ["a body of GET", `${get("Content-Length: 2")}ab`, { method: "GET", body: "ab" }],
   [
     "a chunk",
@@ -181,7 +185,7 @@ export const BODIES: readonly Accepted[] = [
   ["chunk extensions", chunked('1;a;b=c;d="e;\\"\\\\"\r\nx\r\n0;z\r\n\r\n'), { body: "x" }],
   ["spaced chunk extensions", chunked("1 ; a = b\t;\tc\r\nx\r\n0\r\n\r\n"), { body: "x" }],
   [
-    "a request behind chunks",
+    "a request after chunks",
     chunked(`1\r\nx\r\n0\r\n\r\n${next}`),
     { path: "/next", trailers: [] },
   ],
@@ -200,39 +204,39 @@ export const BODIES: readonly Accepted[] = [
     },
   ],
   [
-    "a request behind trailers",
+    "a request after trailers",
     chunked(`0\r\nA: b\r\n\r\n${next}`),
     { path: "/next", trailers: [] },
   ],
 ];
 
-/** Just as much as is allowed. */
+/** Requests at the limits. */
 export const JUST_WITHIN: readonly Accepted[] = [
   ["a target of 8192 bytes", line(`GET /${"a".repeat(8191)} HTTP/1.1`), {}],
   ["a head of 16384 bytes", get(`A: ${"b".repeat(16_384 - 32)}`), {}],
   ["100 headers", get(Array(99).fill("A: b").join("\r\n")), {}],
-  ["a body of the limit", post("Content-Length: 4", "body"), { body: "body" }, { maxBodyBytes: 4 }],
+  ["a body at the limit", post("Content-Length: 4", "body"), { body: "body" }, { maxBodyBytes: 4 }],
   [
-    "chunks of the limit",
+    "chunks at the limit",
     chunked("3\r\nbod\r\n1\r\ny\r\n0\r\n\r\n"),
     { body: "body" },
     { maxBodyBytes: 4 },
   ],
   ["no body when none is allowed", chunked("0\r\n\r\n"), { body: "" }, { maxBodyBytes: 0 }],
   [
-    "a large length without a limit, of a body that does not come",
+    "a large length without a limit, without the body",
     post("Content-Length: 9007199254740991"),
     { contentLength: 9_007_199_254_740_991 },
     { maxBodyBytes: Number.POSITIVE_INFINITY },
   ],
   [
-    "extensions of the limit",
+    "extensions at the limit",
     chunked("1;abc\r\na\r\n0;abc\r\n\r\n"),
     { body: "a" },
     { maxChunkExtensionBytes: 8 },
   ],
   [
-    "trailers of the limit",
+    "trailers at the limit",
     chunked("0\r\nA: b\r\n\r\n"),
     { trailers: [["A", "b"]] },
     { maxTrailerBytes: 8 },

@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import type { Case } from "../../../../test/support/suite.ts";
 import { type HttpOptions, type HttpServer, serve } from "../../src/http/index.ts";
 
-/** A client that sends what it is told, and keeps what comes back. */
+/** A client that sends bytes and keeps all bytes that it receives. */
 export class Client {
   text = "";
   ended = false;
@@ -30,7 +30,7 @@ export class Client {
     return this;
   }
 
-  /** Waits until what came satisfies `enough`. */
+  /** Waits until the received bytes satisfy `enough`. */
   async until(enough: (client: Client) => boolean): Promise<string> {
     while (!enough(this)) {
       if (this.ended) assert.fail(`the connection ended after ${JSON.stringify(this.text)}`);
@@ -52,7 +52,7 @@ export class Client {
   }
 }
 
-/** Serves, runs, and stops whatever happens. */
+/** A case that starts a server, runs, and always stops the server. */
 export function served(
   name: string,
   options: HttpOptions,

@@ -1,4 +1,4 @@
-/** A client that leaves is noticed on every engine, wherever its bytes are. */
+/** A client that disconnects is detected on every engine, also while its bytes are unread. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import { whyNoUring } from "../../src/engine/try-uring.ts";
@@ -11,7 +11,7 @@ import { until } from "./fetch-case.ts";
 
 type Engine = (typeof ENGINES)[number];
 
-/** A case that serves on a reactor of its own. */
+/** A case with a server on its own reactor. */
 export function onEngine(
   [engine, trigger]: Engine,
   name: string,
@@ -35,23 +35,23 @@ const CHUNKED = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\
 
 type Parting = "end" | "resetAndDestroy";
 
-/** What a client sends in one packet before it leaves, whether the handler reads its body, and how it leaves. */
+/** The bytes that a client sends in one packet before it disconnects, whether the handler reads the body, and how it disconnects. */
 const SENT: readonly (readonly [name: string, bytes: string, reads: boolean, how?: Parting])[] = [
   ["a request without a body", GET, false],
-  ["head and body in one packet, which are read late", `${POST}hello`, true],
-  ["head and body in one packet, which are not read", `${POST}hello`, false],
-  ["a body in chunks, which is read late", `${CHUNKED}5\r\nhello\r\n0\r\n\r\n`, true],
-  ["a request with another behind it", GET + GET, false],
-  ["a body that is read late with a request behind it", `${POST}hello${GET}`, true],
-  ["a request with 60 KiB of requests behind it", GET + GET.repeat(2200), false],
-  ["a body that is read late with 60 KiB behind it", `${POST}hello${GET.repeat(2200)}`, true],
-  ["a request with 60 KiB behind it", GET + GET.repeat(2200), false, "resetAndDestroy"],
+  ["head and body in one packet, with a body that is read late", `${POST}hello`, true],
+  ["head and body in one packet, with a body that is not read", `${POST}hello`, false],
+  ["a chunked body that is read late", `${CHUNKED}5\r\nhello\r\n0\r\n\r\n`, true],
+  ["a request with another one after it", GET + GET, false],
+  ["a body that is read late with a request after it", `${POST}hello${GET}`, true],
+  ["a request with 60 KiB of requests after it", GET + GET.repeat(2200), false],
+  ["a body that is read late with 60 KiB after it", `${POST}hello${GET.repeat(2200)}`, true],
+  ["a request with 60 KiB after it", GET + GET.repeat(2200), false, "resetAndDestroy"],
 ];
 
-/** What each client's request was seen to do, by its path. */
+/** The events of each client's request, by its path. */
 type Seen = Record<string, string[]>;
 
-/** Handlers, and fetch handlers, that never answer, and note what they learn. */
+/** Handlers and fetch handlers that never answer, and record events. */
 function waiting(seen: Seen): readonly (readonly [string, HttpOptions])[] {
   const handler: HttpHandler = async (request) => {
     const { path } = request;
@@ -84,7 +84,7 @@ const noticed: readonly Case[] = ENGINES.flatMap((engine) => {
   return waiting(seen).map(([way, options]) =>
     onEngine(
       engine,
-      `a client that leaves is noticed, and its connection is freed: ${way}`,
+      `a client that disconnects is detected, and its connection is freed: ${way}`,
       { ...options, halfCloseTimeoutMs: 40, error: (error) => assert.fail(String(error)) },
       async (server, client) => {
         const all = SENT.map(async ([name, bytes, reads, how = "end"], index) => {
@@ -98,7 +98,7 @@ const noticed: readonly Case[] = ENGINES.flatMap((engine) => {
           assert.deepEqual(seen[path], expected, name);
         });
         await Promise.all(all);
-        // The handlers never answer, and the connections go all the same.
+        // The connections are closed although the handlers never answer.
         await until(() => server.connections === 0);
         assert.equal(server.counts.refused.HALF_CLOSE_TIMEOUT, SENT.length - 1);
       },
@@ -110,7 +110,7 @@ const answered: readonly Case[] = ENGINES.flatMap((engine) => {
   return [
     onEngine(
       engine,
-      "a client that ends its half behind many requests has all its answers",
+      "a client that ends its half after many requests gets all answers",
       {
         async handler(request, reply) {
           await null;
@@ -131,7 +131,7 @@ const answered: readonly Case[] = ENGINES.flatMap((engine) => {
     ),
     onEngine(
       engine,
-      "a client that ends its half has its answer when that comes in time",
+      "a client that ends its half gets an answer that is sent in time",
       {
         async handler(request, reply) {
           await new Promise<void>((resolve) => request.whenLeft(() => resolve()));
@@ -151,7 +151,7 @@ const lefts: string[] = [];
 
 const stopping: readonly Case[] = [
   served(
-    "a server that stops does not wait for a handler whose client has left",
+    "a server that stops does not wait for a handler whose client has disconnected",
     {
       handler: (request) => void request.whenLeft(() => lefts.push(request.path)),
     },
@@ -162,11 +162,11 @@ const stopping: readonly Case[] = [
       await until(() => lefts.length === 1);
       const began = performance.now();
       await server.stop(20_000);
-      assert.ok(performance.now() - began < 10_000, "it waited for all of its grace");
+      assert.ok(performance.now() - began < 10_000, "it waited for the whole grace period");
     },
   ),
 ];
 
 export function httpDisconnectsConformance(): Suite {
-  return { title: "HTTP clients that leave", cases: [...noticed, ...answered, ...stopping] };
+  return { title: "HTTP clients that disconnect", cases: [...noticed, ...answered, ...stopping] };
 }

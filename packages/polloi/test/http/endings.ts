@@ -1,4 +1,4 @@
-/** What becomes of requests that end before their time, and of connections that stop being HTTP's. */
+/** Requests that end early, and connections that are upgraded. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import { type HttpReply, type HttpRequest, RequestError } from "../../src/http/index.ts";
@@ -6,7 +6,7 @@ import { bodyOf, GET, LAST, served } from "./client.ts";
 
 const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
 
-/** What happened in a case, in its order. */
+/** The events of a case, in order. */
 class Log {
   readonly lines: string[] = [];
   readonly add = (line: unknown): void => {
@@ -23,7 +23,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
-/** Tries all that a reply can do. */
+/** Calls every method of a reply. */
 function answerEveryWay(reply: HttpReply): void {
   assert.equal(reply.done, true);
   reply.status(201).header("X-Late", "1").trailer("X-Later", "2").send("late");
@@ -37,7 +37,7 @@ const leaving: readonly Case[] = [
     const log = new Log();
     const kept: [HttpRequest, HttpReply][] = [];
     return served(
-      "a handler that answers when the client has left does nothing, and throws nothing",
+      "answering after the client has disconnected has no effect and does not throw",
       {
         handler(request, reply) {
           request.whenLeft(({ code }) => log.add(code));
@@ -52,7 +52,7 @@ const leaving: readonly Case[] = [
         assert.deepEqual(await log.until(1), ["CLIENT_LEFT"]);
         const [request, reply] = kept[0] as [HttpRequest, HttpReply];
         answerEveryWay(reply);
-        // A later request has not taken its place.
+        // A later request does not reuse its object.
         client().send(GET.replace("/ ", "/other "));
         while (kept.length === 1) await turn();
         assert.equal(request.path, "/");
@@ -67,7 +67,7 @@ const leaving: readonly Case[] = [
   (() => {
     const log = new Log();
     return served(
-      "who waits for a body that takes too long hears why, and may answer all the same",
+      "a reader of a body that takes too long gets the reason, and may still answer",
       {
         bodyTimeoutMs: 40,
         async handler(request, reply) {
@@ -91,7 +91,7 @@ const leaving: readonly Case[] = [
   (() => {
     const log = new Log();
     return served(
-      "a handler that fails because its client left is not told of as a failure",
+      "a handler that fails because its client disconnected is not reported",
       {
         handler: async (request, reply) => reply.send(await request.text()),
         error: log.add,
@@ -109,7 +109,7 @@ const leaving: readonly Case[] = [
   (() => {
     const log = new Log();
     return served(
-      "a client that ends its half is told of as leaving, and gets its reply all the same",
+      "a client that ends its half is reported as disconnected, and still gets its reply",
       {
         handler(request, reply) {
           request.whenLeft(({ code }) => {
@@ -129,7 +129,7 @@ const leaving: readonly Case[] = [
   (() => {
     const log = new Log();
     return served(
-      "who still waits for a long body hears that the reply was complete before it",
+      "a reader that still waits for a long body learns that the reply is complete",
       {
         handler(request, reply) {
           request.bytes().catch(({ code }) => log.add(code));
@@ -145,7 +145,7 @@ const leaving: readonly Case[] = [
     );
   })(),
   served(
-    "what was sent before the client ended its half is answered, all of it",
+    "every request that was sent before the client ended its half is answered",
     {
       async handler(request, reply) {
         const { path } = request;
@@ -166,7 +166,7 @@ const failing: readonly Case[] = (["data", "end"] as const).flatMap((where) => [
   (() => {
     const log = new Log();
     return served(
-      `a body's reader that throws in ${where} is a 500, and the next request is served`,
+      `a body's reader that throws in ${where} causes a 500, and the next request is served`,
       {
         handler(request, reply) {
           if (request.method === "GET") reply.send("fine");
@@ -184,7 +184,7 @@ const failing: readonly Case[] = (["data", "end"] as const).flatMap((where) => [
   (() => {
     const log = new Log();
     return served(
-      `a body's reader that throws in ${where} when the reply has begun cuts it off`,
+      `a body's reader that throws in ${where} after the reply has begun cuts it off`,
       {
         handler(request, reply) {
           reply.begin().write("begun");
@@ -206,7 +206,7 @@ const mistaken: readonly Case[] = [
   (() => {
     const log = new Log();
     return served(
-      "a handler that set headers and then throws is a 500 without them",
+      "a handler that sets headers and throws causes a 500 without them",
       {
         handler(_, reply) {
           reply.status(201).header("Content-Length", 7).header("X-Half", "done");
@@ -225,7 +225,7 @@ const mistaken: readonly Case[] = [
   (() => {
     const log = new Log();
     return served(
-      "what whenDrained calls may throw: the reply is cut off, and the server goes on",
+      "an exception in a callback of whenDrained cuts the reply off, and the server continues",
       {
         handler(request, reply) {
           if (request.path === "/fine") reply.send("fine");
@@ -249,7 +249,7 @@ const bodies: readonly Case[] = [
     let pausing = true;
     const size = 8_000_000;
     return served(
-      "a body that is paused waits, its client is slowed down, and nothing of it is lost",
+      "a paused body waits, slows its client down, and loses nothing",
       {
         maxBodyBytes: size,
         bodyTimeoutMs: 500,
@@ -268,7 +268,7 @@ const bodies: readonly Case[] = [
         const head = LAST.replace("GET", "POST").replace("\r\n\r\n", `\r\nContent-Length: ${size}`);
         const one = client().send(`${head}\r\n\r\n${"x".repeat(size)}`);
         while (request === undefined || came === 0) await turn();
-        // Longer than the time that the client has: it is not the one who is slow.
+        // Longer than the client's timeout, because the client is not the slow side.
         await new Promise((resolve) => setTimeout(resolve, 800));
         assert.ok(came < size / 4, `${came} bytes came`);
         pausing = false;
@@ -278,7 +278,7 @@ const bodies: readonly Case[] = [
     );
   })(),
   served(
-    "a body that is paused in its last piece ends when it goes on, also when its client has ended",
+    "a body that is paused in its last piece ends after resume, also if its client has ended",
     {
       handler(request, reply) {
         request.read({
@@ -298,7 +298,7 @@ const bodies: readonly Case[] = [
     },
   ),
   served(
-    "trailers of a body are there at its end, and those of a reply follow its chunks",
+    "trailers of a body are available at its end, and those of a reply follow its chunks",
     {
       handler(request, reply) {
         request.read({
@@ -325,7 +325,7 @@ const bodies: readonly Case[] = [
 
 const upgrading: readonly Case[] = [true, false].flatMap((atOnce) => [
   served(
-    `an upgrade hands the connection over${atOnce ? "" : ", also later"}, with what came behind the request`,
+    `an upgrade hands the connection over${atOnce ? "" : ", also later"}, with the bytes after the request`,
     {
       async handler(request) {
         if (!atOnce) await turn();
@@ -353,7 +353,7 @@ const upgrading: readonly Case[] = [true, false].flatMap((atOnce) => [
     },
   ),
   served(
-    `who pauses at what came behind the request${atOnce ? "" : ", later"} hears nothing until it resumes`,
+    `an upgraded connection that pauses at the bytes after the request${atOnce ? "" : ", later"} gets no event until it resumes`,
     {
       async handler(request) {
         if (!atOnce) await turn();
@@ -383,7 +383,7 @@ const upgrading: readonly Case[] = [true, false].flatMap((atOnce) => [
     },
   ),
   served(
-    `an upgrade${atOnce ? "" : " that is later"} delivers the end of a client behind what it has sent`,
+    `an upgrade${atOnce ? "" : " that is later"} delivers the end of a client after its bytes`,
     {
       async handler(request) {
         while (!atOnce && !request.hasLeft) await turn();
@@ -407,7 +407,7 @@ const upgrading: readonly Case[] = [true, false].flatMap((atOnce) => [
 
 const limits: readonly Case[] = [
   served(
-    "a connection that was answered and asks for nothing more is let go in time",
+    "a connection without a further request is closed after the idle timeout",
     { handler: (_, reply) => reply.send("hello"), idleTimeoutMs: 40 },
     async (server, client) => {
       assert.match(await client().send(GET).end(), /hello$/);
@@ -415,7 +415,7 @@ const limits: readonly Case[] = [
     },
   ),
   served(
-    "who was refused is not refused again while it goes on sending",
+    "a client that was refused and keeps sending is not refused again",
     { handler: (_, reply) => reply.send("hello"), headTimeoutMs: 30, idleTimeoutMs: 30 },
     async (server, client) => {
       const one = client().send("GET / HTTP/1.1\r\nHost: a\r\n");
@@ -435,7 +435,7 @@ const limits: readonly Case[] = [
     },
   ),
   served(
-    "connections beyond the most that may be are told 503, and the next one is served",
+    "connections beyond the limit get 503, and the next one is served",
     { handler: (_, reply) => reply.send("hello"), maxConnections: 1 },
     async (server, client) => {
       const first = client().send(GET);

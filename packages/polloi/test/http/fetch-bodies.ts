@@ -1,4 +1,4 @@
-/** What a fetch handler reads of a request's body. */
+/** Request bodies in fetch handlers. */
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { kernel } from "../../src/sys/open.ts";
@@ -7,7 +7,7 @@ import { until, type WebCase } from "./fetch-case.ts";
 
 const decoder = new TextDecoder();
 
-/** Ways to read a body of `{"a":"é"}`, each answering with what it read. */
+/** Ways to read a body of `{"a":"é"}`. Each answers with the result. */
 const READERS: readonly [name: string, read: (request: Request) => Promise<string>][] = [
   ["text()", (request) => request.text()],
   ["json()", async (request) => JSON.stringify(await request.json())],
@@ -15,9 +15,9 @@ const READERS: readonly [name: string, read: (request: Request) => Promise<strin
   ["blob()", async (request) => (await request.blob()).text()],
   ["body", async (request) => new Response(request.body).text()],
   ["a clone", async (request) => (await (request.clone() as Request).text()) && request.text()],
-  ["a Request made of it", (request) => new Request(request).text()],
+  ["a Request made from it", (request) => new Request(request).text()],
   [
-    "a Request made of it and more",
+    "a Request made from it and an init",
     async (request) => {
       const other = new Request("http://b/", request);
       return `${await other.text()}`;
@@ -28,7 +28,7 @@ const READERS: readonly [name: string, read: (request: Request) => Promise<strin
 const POST = "POST / HTTP/1.1\r\nHost: a\r\n";
 const JSON_BODY = '{"a":"\u00e9"}';
 
-/** `length` bytes that show when one is lost. */
+/** `length` bytes in which a lost byte is detected. */
 function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => i % 251);
 }
@@ -37,11 +37,11 @@ function reading(web: WebCase): Case[] {
   return [
     ...READERS.map(([name, read]) =>
       web(
-        `a body is read by ${name}, and is then used`,
+        `a body is read by ${name}, and counts as used`,
         async (request) => {
           assert.equal(request.bodyUsed, false);
           const text = await read(request);
-          // Bun lets a body be read again by the request that another was made of.
+          // Bun allows the original to be read again after another Request was made from it.
           if (kernel.runtime === "bun" && name.startsWith("a Request")) return new Response(text);
           assert.equal(request.bodyUsed, true);
           await assert.rejects(request.text(), TypeError);
@@ -58,7 +58,7 @@ function reading(web: WebCase): Case[] {
       ),
     ),
     web(
-      "a form is read, with its files",
+      "formData() returns fields and files",
       async (request) => {
         const form = await request.formData();
         const file = form.get("file") as Blob;
@@ -72,7 +72,7 @@ function reading(web: WebCase): Case[] {
       },
     ),
     web(
-      "GET has no body, whatever is sent",
+      "a GET has no body, even if bytes are sent",
       async (request) => Response.json([request.body, await request.text(), request.bodyUsed]),
       async ({ client }) => {
         const text = await client()
@@ -83,7 +83,7 @@ function reading(web: WebCase): Case[] {
       },
     ),
     web(
-      "JSON that is none is an error of the handler's",
+      "invalid JSON is an error of the handler",
       async (request) => Response.json(await request.json()),
       async ({ url, errors }) => {
         assert.equal((await fetch(url, { method: "POST", body: "{" })).status, 500);
@@ -91,7 +91,7 @@ function reading(web: WebCase): Case[] {
       },
     ),
     web(
-      "100 Continue is said when the body is asked for, and not if it never is",
+      "100 Continue is sent when the body is read, and only then",
       async (request) => new Response(request.url.endsWith("/no") ? "no" : await request.text()),
       async ({ client }) => {
         const expects = "Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n";
@@ -105,7 +105,7 @@ function reading(web: WebCase): Case[] {
       },
     ),
     web(
-      "a short body that nobody reads is passed over",
+      "a short unread body is skipped",
       () => new Response("ok"),
       async ({ client }) => {
         const one = client().send(`${POST}Content-Length: 5\r\n\r\n12345`);
@@ -114,7 +114,7 @@ function reading(web: WebCase): Case[] {
       },
     ),
     web(
-      "a body that is too large is refused, and its reader is told",
+      "a body that is too large is refused, and its reader gets an error",
       async (request) => {
         await assert.rejects(request.text());
         told.push("told");
@@ -131,7 +131,7 @@ function reading(web: WebCase): Case[] {
       { maxBodyBytes: 40_000 },
     ),
     web(
-      "what a program reads after it has answered is not to be had, and ends",
+      "a read of an incomplete body rejects after the answer",
       (request) => {
         request.text().then(
           () => told.push("read"),
@@ -161,7 +161,7 @@ const LARGE = 32 * 1024 * 1024;
 function streaming(web: WebCase): Case[] {
   return [
     web(
-      "a body goes back as it comes, before all of it is there",
+      "a body is echoed as it arrives",
       (request) => new Response(request.body),
       async ({ client }) => {
         const one = client().send(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
@@ -173,7 +173,7 @@ function streaming(web: WebCase): Case[] {
       },
     ),
     web(
-      "much goes there and back, and every byte is the same",
+      "a large body is echoed unchanged",
       (request) => new Response(request.body),
       async ({ url }) => {
         const bytes = pattern(5_000_000);
@@ -183,7 +183,7 @@ function streaming(web: WebCase): Case[] {
       { maxBodyBytes: LARGE },
     ),
     web(
-      "who does not read a body is not sent it, and gets all of it later",
+      "a body that is not read slows the client down, and arrives completely later",
       async (request) => {
         const reader = (request.body as ReadableStream<Uint8Array>).getReader();
         let length = (await reader.read()).value?.length ?? 0;
@@ -191,7 +191,7 @@ function streaming(web: WebCase): Case[] {
         for (;;) {
           const { done, value } = await reader.read();
           if (done) return new Response(String(length));
-          // What waits here is a little more than a stream is to hold.
+          // The stream holds a little more than its high-water mark.
           assert.ok(value.length <= 1_000_000, `a piece of ${value.length} bytes`);
           length += value.length;
         }
@@ -211,12 +211,12 @@ function streaming(web: WebCase): Case[] {
         one.write(Buffer.alloc(LARGE), () => {
           hasGone = true;
         });
-        // Until no more goes: what has gone then is in the kernel's buffers.
+        // Until nothing more is sent: the rest is in the kernel's buffers.
         for (let before = -1; before !== one.bytesWritten - one.writableLength; ) {
           before = one.bytesWritten - one.writableLength;
           await new Promise((resolve) => setTimeout(resolve, 100));
         }
-        assert.equal(hasGone, false, "all of it was taken, though nobody read it");
+        assert.equal(hasGone, false, "the whole body was received although it was not read");
         goOn();
         await until(() => text.endsWith(`\r\n\r\n${LARGE}`));
         assert.deepEqual(errors, []);
@@ -224,7 +224,7 @@ function streaming(web: WebCase): Case[] {
       { maxBodyBytes: LARGE },
     ),
     web(
-      "a stream is asked for no more than a client reads",
+      "a stream is pulled only as fast as the client reads",
       () => {
         pulled = 0;
         const piece = new Uint8Array(100_000);
@@ -241,7 +241,7 @@ function streaming(web: WebCase): Case[] {
       async ({ client, errors }) => {
         const one = client();
         const { socket } = one;
-        // Before it is connected, Deno forgets that it is paused.
+        // Deno ignores a pause before the socket is connected.
         await new Promise((resolve) => socket.once("connect", resolve));
         socket.pause();
         one.send("GET / HTTP/1.0\r\n\r\n");
@@ -261,7 +261,7 @@ function streaming(web: WebCase): Case[] {
       },
     ),
     web(
-      "a program that cancels a body hears no more of it",
+      "a cancelled body delivers nothing more",
       async (request) => {
         await request.body?.cancel();
         return new Response("cancelled");

@@ -2,7 +2,7 @@ import type { Case } from "../../../../test/support/suite.ts";
 import type { FetchHandler, HttpServer } from "../../src/http/index.ts";
 import { type Client, served } from "./client.ts";
 
-/** What a case gets: the server, clients, its address, and what was told as an error. */
+/** The arguments of a case: the server, clients, its URL, and the reported errors. */
 export interface Served {
   readonly server: HttpServer;
   readonly client: () => Client;
@@ -10,7 +10,7 @@ export interface Served {
   readonly errors: unknown[];
 }
 
-/** Makes cases of one way to serve. */
+/** Makes cases for one way to serve. */
 export interface WebCase {
   (
     name: string,
@@ -38,7 +38,7 @@ export function webCase(overrideGlobals: boolean): WebCase {
   return Object.assign(make, { overridesGlobals: overrideGlobals });
 }
 
-/** Waits until something is so. */
+/** Waits until a condition holds. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
 }

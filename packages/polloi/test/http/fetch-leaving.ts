@@ -1,24 +1,24 @@
-/** What happens to a fetch handler whose client leaves. */
+/** Fetch handlers whose client disconnects. */
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { bodyOf, GET } from "./client.ts";
 import { until, type WebCase } from "./fetch-case.ts";
 
-/** What was seen to happen, in its order. */
+/** The events of a case, in order. */
 let seen: string[] = [];
 
 function nameOf(reason: unknown): string {
   return reason instanceof Error ? reason.name : String(reason);
 }
 
-/** Runs, and says what rejected with nobody to hear of it. */
+/** Runs a function. @returns The unhandled rejections. */
 async function withoutRejections(run: () => Promise<void>): Promise<void> {
   const unheard: unknown[] = [];
   const hear = (reason: unknown): void => void unheard.push(reason);
   process.on("unhandledRejection", hear);
   try {
     await run();
-    // They are told of when the turn is over.
+    // They are reported after the turn.
     await new Promise((resolve) => setTimeout(resolve, 5));
   } finally {
     process.off("unhandledRejection", hear);
@@ -26,7 +26,7 @@ async function withoutRejections(run: () => Promise<void>): Promise<void> {
   assert.deepEqual(unheard, []);
 }
 
-/** A stream that has given its first piece, and what it is told. */
+/** A stream that has produced its first piece, and records its cancellation. */
 function endless(): ReadableStream {
   return new ReadableStream({
     start: (controller) => controller.enqueue(new TextEncoder().encode("first")),
@@ -37,7 +37,7 @@ function endless(): ReadableStream {
 export function leavingConformance(web: WebCase): Case[] {
   return [
     web(
-      "a client that leaves aborts the signal, and what is answered then is cancelled",
+      "a client that disconnects aborts the signal, and a later response is cancelled",
       async ({ signal }) => {
         seen = [`aborted: ${signal.aborted}`];
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
@@ -64,7 +64,7 @@ export function leavingConformance(web: WebCase): Case[] {
       },
     ),
     web(
-      "a signal that is first looked at when the client has left is aborted",
+      "a signal that is first read after the client has disconnected is aborted",
       async (request) => {
         seen.push("called");
         await until(() => gone());
@@ -83,7 +83,7 @@ export function leavingConformance(web: WebCase): Case[] {
       },
     ),
     web(
-      "a signal stays as it is when all has gone well",
+      "the signal of an answered request is not aborted",
       (request) => {
         signal = request.signal;
         return new Response("ok");
@@ -98,7 +98,7 @@ export function leavingConformance(web: WebCase): Case[] {
     ),
     ...["destroy", "resetAndDestroy"].map((how) =>
       web(
-        `a client that leaves half way (${how}) has the stream cancelled`,
+        `a client that disconnects during the response (${how}) cancels its stream`,
         () => new Response(endless()),
         async ({ client, server, errors }) => {
           await withoutRejections(async () => {
@@ -114,7 +114,7 @@ export function leavingConformance(web: WebCase): Case[] {
       ),
     ),
     web(
-      "a client that leaves while it does not read has the stream cancelled",
+      "a client that disconnects without reading cancels the stream of the response",
       () =>
         new Response(
           new ReadableStream({
@@ -136,7 +136,7 @@ export function leavingConformance(web: WebCase): Case[] {
       },
     ),
     web(
-      "a client that leaves in the middle of its body ends whoever reads it",
+      "a client that disconnects in the middle of its body rejects the reads of it",
       async (request) => {
         seen.push("called");
         try {
@@ -159,7 +159,7 @@ export function leavingConformance(web: WebCase): Case[] {
       },
     ),
     web(
-      "a client that only ends its half gets its answer, a stream too",
+      "a client that only ends its half gets its answer, also a stream",
       async (request) => {
         await new Promise((resolve) => setTimeout(resolve, 5));
         if (request.url.endsWith("/text")) return new Response("text");
@@ -186,7 +186,7 @@ export function leavingConformance(web: WebCase): Case[] {
       },
     ),
     web(
-      "a handler that gives up when its signal aborts is no failure",
+      "a handler that rejects because its signal aborts is not reported",
       async ({ signal }) => {
         seen.push("called");
         await new Promise((_, reject) =>

@@ -1,4 +1,4 @@
-/** Light requests, responses and headers do what those of the runtime do: both are asked, and have to agree. */
+/** The light Request, Response and Headers are compared with those of the runtime. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { inspect } from "node:util";
@@ -17,7 +17,7 @@ before(() => {
 });
 after(() => release());
 
-/** What a function returns, or the class of what it throws. */
+/** The result of a function, or the class of its exception. */
 function outcomeOf(run: () => unknown): unknown {
   try {
     return { value: run() };
@@ -57,7 +57,7 @@ describe("light headers", () => {
     fc.tuple(fc.constant("delete" as const), name, value),
   );
 
-  test("after any calls they say what the runtime's say", () => {
+  test("headers are equal to the runtime's after any calls", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
         const light = new LightHeaders() as unknown as Headers;
@@ -81,7 +81,7 @@ describe("light headers", () => {
     );
   });
 
-  test("they are made of what the runtime's are made of", () => {
+  test("headers accept the same inits as the runtime's", () => {
     const pairs: [string, string][] = [
       ["b", "1"],
       ["a", "2"],
@@ -112,7 +112,7 @@ describe("light headers", () => {
     }
   });
 
-  test("what changes while they are gone through is seen", () => {
+  test("iteration over headers sees changes, as with the runtime's", () => {
     const walk = (headers: Headers): string[] => {
       const seen: string[] = [];
       headers.set("b", "1");
@@ -127,7 +127,7 @@ describe("light headers", () => {
   });
 });
 
-/** The methods of headers, to be called by their names. */
+/** The methods of headers, by name. */
 function bound(headers: Headers): Headers {
   return new Proxy(headers, {
     get: (target, key) => (target[key as "get"] as () => unknown).bind(target),
@@ -139,8 +139,8 @@ describe("light responses", () => {
     ["nothing", () => undefined],
     ["null", () => null],
     ["text", () => "t\u00e9xt"],
-    ["a mark and text", () => "\ufefftext"],
-    ["half a surrogate", () => "\ud800"],
+    ["a byte order mark and text", () => "\ufefftext"],
+    ["a lone surrogate", () => "\ud800"],
     ["an empty text", () => ""],
     ["bytes", () => new Uint8Array([1, 2, 255])],
     ["a Buffer", () => Buffer.from("abc")],
@@ -189,7 +189,7 @@ describe("light responses", () => {
   }
 
   for (const [name, body] of bodies) {
-    test(`made of ${name} they are what the runtime's are`, async () => {
+    test(`a response made from ${name} is equal to the runtime's`, async () => {
       for (const init of inits) {
         const make = (Class: typeof Response) => () => new Class(body() as never, init as never);
         assert.deepEqual(await seen(make(Light)), await seen(make(Native)), inspect(init));
@@ -197,7 +197,7 @@ describe("light responses", () => {
     });
   }
 
-  test("JSON and redirections are what the runtime's are", async () => {
+  test("Response.json and Response.redirect are equal to the runtime's", async () => {
     const makers: readonly ((Class: typeof Response) => Response)[] = [
       (Class) => Class.json({ a: [1] }),
       (Class) => Class.json(null, { status: 201 }),
@@ -214,7 +214,7 @@ describe("light responses", () => {
     }
   });
 
-  test("a body is read as a stream, by halves, and once", async () => {
+  test("a body is read as a stream, in part, and only once", async () => {
     for (const Class of [Light, Native]) {
       const response = new Class("abc");
       const reader = (response.body as ReadableStream).getReader({ mode: "byob" });
@@ -227,14 +227,14 @@ describe("light responses", () => {
     }
   });
 
-  test("bytes are a copy of what they were made of", async () => {
+  test("the bytes of a body are a copy of the init's", async () => {
     const bytes = new Uint8Array([97]);
     const response = new Light(bytes);
     bytes[0] = 98;
     assert.equal(await response.text(), "a");
   });
 
-  test("a class of the program's is itself, and a response", async () => {
+  test("a subclass of the program is an instance of both classes", async () => {
     class Mine extends (Response as typeof Response) {
       readonly mine = true;
     }
@@ -244,7 +244,7 @@ describe("light responses", () => {
     assert.equal(await mine.text(), "text");
   });
 
-  test("they print as what they are", () => {
+  test("they print like the runtime's classes", () => {
     assert.match(inspect(new Light("x", { headers: { a: "b" } })), /^Response \{\s+status: 200,/);
     assert.match(inspect(new LightHeaders({ a: "b" })), /^Headers \{ a: 'b' \}$/);
   });
@@ -258,7 +258,7 @@ describe("URLs", () => {
     "..",
   );
 
-  test("any target makes the URL that the runtime makes of it", () => {
+  test("any target gives the same URL as the runtime's URL class", () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
         const target = `/${pieces.join("")}`;
@@ -268,7 +268,7 @@ describe("URLs", () => {
     );
   });
 
-  test("any host makes the origin that the runtime makes of it, asked once or often", () => {
+  test("any host gives the same origin as the runtime's URL class, also from the cache", () => {
     const part = fc.constantFrom(..."a.Z0-_~%[]:1", "127", "80", "xn--", ".1", "::1");
     fc.assert(
       fc.property(fc.array(part, { maxLength: 6 }), (parts) => {

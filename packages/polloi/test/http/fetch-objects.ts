@@ -1,8 +1,8 @@
 /**
- * The classes that stand in for the runtime's are asked the same as the runtime's own, and have to agree.
+ * The classes that replace the runtime's are compared with them.
  *
- * What is asked follows the Fetch and Web IDL standards and what the web platform tests of fetch/api/response,
- * fetch/api/headers and fetch/api/body look at.
+ * The cases follow the Fetch and Web IDL standards, and the subjects of the web platform tests of fetch/api/response,
+ * fetch/api/headers and fetch/api/body.
  */
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
@@ -16,10 +16,10 @@ const isBun = kernel.runtime === "bun";
 type Make = (Class: typeof Response) => unknown;
 type Table = Readonly<Record<string, Make>>;
 
-/** What the types do not allow. */
+/** A value that the types do not allow. */
 const odd = (value: unknown): undefined => value as undefined;
 
-/** What can be seen of a response. */
+/** The observable state of a response. */
 async function seen(value: unknown): Promise<unknown> {
   if (!(value instanceof Native)) return value;
   const { status, statusText, ok, type, url, redirected, bodyUsed } = value;
@@ -111,7 +111,7 @@ const inits: readonly unknown[] = [
   { headers: new Proxy({ a: "b" }, {}) },
 ];
 
-/** Which init, for names of cases. */
+/** The text of an init, for names of cases. */
 const named = (init: unknown): string => inspect(init, { breakLength: Number.POSITIVE_INFINITY });
 
 const MISUSE: Table = {
@@ -132,12 +132,12 @@ const MISUSE: Table = {
       (data): [string, Make] => [`Response.json(${named(data)})`, (Class) => Class.json(data)],
     ),
   ),
-  "Response.json of a circle": (Class) => {
+  "Response.json of a circular object": (Class) => {
     const circle: Record<string, unknown> = {};
     circle.self = circle;
     return Class.json(circle);
   },
-  "Response.json of what throws": (Class) =>
+  "Response.json of an object that throws": (Class) =>
     Class.json({
       toJSON() {
         throw new EvalError("mine");
@@ -158,7 +158,7 @@ const MISUSE: Table = {
     ]),
   ),
   "Response without new": (Class) => (Class as unknown as () => unknown)(),
-  "text() of what is none": (Class) => Class.prototype.text.call(odd({}) as unknown as Response),
+  "text() of another object": (Class) => Class.prototype.text.call(odd({}) as unknown as Response),
   "headers of a redirection are changed": (Class) => {
     Class.redirect("http://a/", 302).headers.set("a", "b");
   },
@@ -173,7 +173,7 @@ const MISUSE: Table = {
   },
 };
 
-/** Bodies, each made anew. */
+/** Functions that make bodies. */
 const BODIES: Readonly<Record<string, () => unknown>> = {
   text: () => "a=b",
   "an empty text": () => "",
@@ -186,10 +186,10 @@ const BODIES: Readonly<Record<string, () => unknown>> = {
   nothing: () => null,
 };
 
-/** What uses up a body, or is done with it before it is taken for another response. */
+/** Operations on a body before it is used for another response. */
 const USES: Readonly<Record<string, (response: Response) => unknown>> = {
   "text()": (response) => response.text(),
-  "text(), not waited for": (response) => void response.text(),
+  "text(), not awaited": (response) => void response.text(),
   "json()": (response) => response.json().catch(() => {}),
   "arrayBuffer()": (response) => response.arrayBuffer(),
   "blob()": (response) => response.blob(),
@@ -207,11 +207,11 @@ const USES: Readonly<Record<string, (response: Response) => unknown>> = {
   "tee()": (response) => void response.body?.tee(),
   "clone()": (response) => void response.clone(),
   "body, and text()": (response) => response.body !== null && response.text(),
-  "a copy that is read": (response) =>
+  "a copy that was read": (response) =>
     new (response.constructor as typeof Response)(response.body).text(),
 };
 
-/** What is asked of a response after that. */
+/** Operations on a response after that. */
 const THEN: Readonly<Record<string, (response: Response, Class: typeof Response) => unknown>> = {
   "a copy of it": (response, Class) => new Class(response.body, response),
   "a copy of it, read": (response, Class) => new Class(response.body, response).text(),
@@ -222,7 +222,7 @@ const THEN: Readonly<Record<string, (response: Response, Class: typeof Response)
   "clone()": (response) => response.clone(),
   "bodyUsed, and its stream": ({ bodyUsed, body }) => [bodyUsed, body?.locked],
   "a read of its stream": (response) => response.body?.getReader().read(),
-  "a Request of it": async (response) => {
+  "a Request made from it": async (response) => {
     const init = { method: "POST", body: response.body, duplex: "half" };
     return new Request("http://a/", init as unknown as RequestInit).text();
   },
@@ -247,7 +247,7 @@ const USED: Table = Object.fromEntries(
 );
 type BodyInit = ConstructorParameters<typeof Response>[0];
 
-/** Each Content-Type, and what it says in its normal form; undefined for what the body says by itself. */
+/** Content-Types and their normal forms; undefined for the type that the body implies. */
 const TYPES: readonly (readonly [contentType: string | null | undefined, type?: string])[] = [
   [undefined],
   [null, ""],
@@ -266,9 +266,9 @@ const OWN_TYPES: Readonly<Record<string, string>> = {
   "a Blob": "text/a",
 };
 
-/** The type of blob() when the Content-Type was said at the beginning, or changed since. */
+/** The type of blob() if the Content-Type was given at first, or changed later. */
 const types: readonly Case[] = Object.entries(BODIES).map(([what, body]) => ({
-  name: `blob() has the type that the Content-Type says by then: ${what}`,
+  name: `blob() has the type of the current Content-Type: ${what}`,
   async run() {
     const server = serve({ host: "127.0.0.1", port: 0, fetch: () => new Response("served") });
     try {
@@ -288,7 +288,7 @@ const types: readonly Case[] = Object.entries(BODIES).map(([what, body]) => ({
   },
 }));
 
-/** Whether a body counts as used at once, in the same turn. */
+/** Whether a body counts as used in the same turn. */
 const AT_ONCE: Readonly<Record<string, (response: Response) => unknown>> = {
   nothing: () => undefined,
   body: (response) => response.body,
@@ -324,7 +324,7 @@ const SYNC: Table = Object.fromEntries(
         const done = apply(response);
         const { bodyUsed: after } = response;
         await done;
-        // What is piped is read a little later.
+        // A piped stream is read a little later.
         await new Promise((resolve) => setImmediate(resolve));
         const { bodyUsed: then } = response;
         const again = await outcomeOf(() => response.text());
@@ -335,16 +335,16 @@ const SYNC: Table = Object.fromEntries(
   ),
 );
 
-/** Bytes that are read as text and as JSON. */
+/** Bytes that are decoded as text and as JSON. */
 const ENCODED: Table = Object.fromEntries(
   (
     [
       [[], "nothing"],
       [[0xef, 0xbb, 0xbf], "a mark"],
-      [[0xef, 0xbb, 0xbf, 0x7b, 0x7d], "a mark and {}"],
-      [[0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 0x31], "two marks and 1"],
+      [[0xef, 0xbb, 0xbf, 0x7b, 0x7d], "a byte order mark and {}"],
+      [[0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 0x31], "two byte order marks and 1"],
       [[0xfe, 0xff, 0x00, 0x31], "UTF-16"],
-      [[0x22, 0xff, 0x22], "a byte that is no UTF-8"],
+      [[0x22, 0xff, 0x22], "a byte that is not UTF-8"],
       [[0xe2, 0x82], "half a character"],
       [[0x7b], "half of {}"],
     ] as const
@@ -357,19 +357,19 @@ const ENCODED: Table = Object.fromEntries(
   ]),
 );
 
-/** How headers are gone through while they change. */
+/** Iteration over headers that change. */
 const WALKS: Table = Object.fromEntries(
   (
     [
-      ["delete what is to come", (headers) => headers.delete("foo")],
-      ["delete what has been", (headers, at) => at === "baz" && headers.delete("bar")],
+      ["delete a later one", (headers) => headers.delete("foo")],
+      ["delete an earlier one", (headers, at) => at === "baz" && headers.delete("bar")],
       ["append behind", (headers, at) => at === "baz" && headers.append("X-yZ", "4")],
       ["append in front", (headers, at) => at === "baz" && headers.append("abc", "-1")],
       ["add a cookie", (headers, at) => at === "baz" && headers.append("Set-Cookie", "c=d")],
       ["set", (headers, at) => at === "baz" && headers.set("quux", "5")],
     ] as readonly (readonly [string, (headers: Headers, at: string) => unknown])[]
   ).map(([what, change]): [string, Make] => [
-    `headers that are gone through while they change: ${what}`,
+    `iteration over headers that change: ${what}`,
     (Class) => {
       const { headers } = new Class(null, {
         headers: [
@@ -402,7 +402,7 @@ const WALKS: Table = Object.fromEntries(
   ]),
 );
 
-/** Values of headers: what is trimmed, and what is refused. */
+/** Values of headers: trimmed and refused characters. */
 const VALUES: Table = Object.fromEntries(
   [
     ...Array.from({ length: 0x21 }, (_, code) => code),
@@ -431,9 +431,9 @@ const VALUES: Table = Object.fromEntries(
   }),
 );
 
-/** What a class looks like from outside. */
+/** The shape of a class. */
 const LOOKS: Table = {
-  "the names of a response's members": (Class) => {
+  "the names of the members of a response": (Class) => {
     const names: string[] = [];
     for (const name in new Class("x")) names.push(name);
     return names.sort();
@@ -460,28 +460,29 @@ const LOOKS: Table = {
   "numbers of arguments": (Class) => [Class.name, Class.length],
 };
 
-/** Where the class of polloi does what the standard says, or refuses more, and the runtime's own does not. */
+/** Cases in which polloi follows the standard, or refuses more, and the runtime's class does not. */
 const OTHERWISE: Readonly<Record<string, string>> = {
-  'Response.json("x", null)': "only Node 20 refuses null for an init, as polloi does everywhere",
+  'Response.json("x", null)': "only Node 20 refuses null as an init, as polloi does everywhere",
   ...(isBun
     ? Object.fromEntries([
         ...inits
           .filter((init) => init !== null)
           .filter((init) => !["undefined", "object", "function"].includes(typeof init))
-          .map((init) => [`Response.json("x", ${named(init)})`, "Bun takes what is no init"]),
+          .map((init) => [`Response.json("x", ${named(init)})`, "Bun accepts invalid inits"]),
         ...[null, "301", true, Symbol("s")].map((status) => [
           `Response.redirect("http://a/", ${named(status)})`,
-          "Bun leaves out a status that is no number",
+          "Bun ignores a status that is not a number",
         ]),
       ])
     : {}),
 };
 
 const NODE: Readonly<Record<string, string>> = {
-  "two marks and 1 as bytes": "Node removes each mark; the standard and polloi remove the first",
+  "two byte order marks and 1 as bytes":
+    "Node removes each mark; the standard and polloi remove the first",
 };
 
-/** A case that runs while the classes of polloi stand in for the runtime's. */
+/** A case that runs while the classes of polloi replace the runtime's. */
 function standingIn(name: string, check: () => void | Promise<void>): Case {
   return {
     name,
@@ -496,7 +497,7 @@ function standingIn(name: string, check: () => void | Promise<void>): Case {
   };
 }
 
-/** Bytes that are out of reach by the time that they are given. */
+/** Bytes that are detached or out of bounds when they are used. */
 const GONE: Readonly<Record<string, () => unknown>> = {
   "a detached Uint8Array": () => detached(new Uint8Array(3)),
   "a detached Uint16Array": () => detached(new Uint16Array(3)),
@@ -505,8 +506,8 @@ const GONE: Readonly<Record<string, () => unknown>> = {
   "a detached buffer": () => detached(new Uint8Array(3)).buffer,
   ...("resize" in ArrayBuffer.prototype
     ? {
-        "a Uint8Array behind the end": () => shrunk((buffer) => new Uint8Array(buffer, 4, 4)),
-        "a DataView behind the end": () => shrunk((buffer) => new DataView(buffer, 4, 4)),
+        "a Uint8Array out of bounds": () => shrunk((buffer) => new Uint8Array(buffer, 4, 4)),
+        "a DataView out of bounds": () => shrunk((buffer) => new DataView(buffer, 4, 4)),
       }
     : {}),
 };
@@ -529,13 +530,13 @@ function shrunk(make: (buffer: ArrayBuffer) => ArrayBufferView): ArrayBufferView
 }
 
 const own: readonly Case[] = [
-  standingIn("what is no init is a TypeError, whatever the runtime makes of it", () => {
+  standingIn("an invalid init is a TypeError on every runtime", () => {
     for (const init of [404, 5, "s", true, 1n, Symbol("s")]) {
       assert.throws(() => new Response("not found", odd(init)), TypeError, named(init));
       assert.throws(() => Response.json({}, odd(init)), TypeError, `json ${named(init)}`);
     }
   }),
-  standingIn("null in the place of an init", () => {
+  standingIn("null as an init is refused by Response.json, and allowed by new Response", () => {
     assert.throws(() => Response.json({ a: 1 }, odd(null)), TypeError);
     assert.throws(() => (Response.json as (...all: unknown[]) => unknown)({}, null, 2), TypeError);
     assert.equal(new Response("x", odd(null)).status, 200);
@@ -549,7 +550,7 @@ const own: readonly Case[] = [
       assert.throws(() => Response.json("x", odd(init)), Thrown, named(init));
     }
   }),
-  standingIn("the status of a redirection is converted as the standard says", () => {
+  standingIn("the status of a redirection is converted according to the standard", () => {
     const redirect = (status: unknown): number => {
       return Response.redirect("http://a/", status as 302).status;
     };
@@ -562,14 +563,14 @@ const own: readonly Case[] = [
       assert.equal(redirect(status), code, named(status));
     }
     for (const status of [null, 0, "x", true, {}, Number.NaN, 304, 200, "1000"]) {
-      // Bun takes an object in this place for options.
+      // Bun interprets an object here as options.
       if (isBun && typeof status === "object" && status !== null) continue;
       assert.throws(() => redirect(status), RangeError, named(status));
     }
     assert.throws(() => redirect(Symbol("s")), TypeError);
   }),
   ...Object.entries(GONE).map(([what, make]) =>
-    standingIn(`bytes that are out of reach are none: ${what}`, async () => {
+    standingIn(`detached and out-of-bounds bytes are an empty body: ${what}`, async () => {
       const response = new Response(make() as BodyInit);
       assert.notEqual(response.body, null);
       assert.equal(await response.text(), "");
@@ -582,7 +583,7 @@ const own: readonly Case[] = [
 
 export function objectsConformance(): Case[] {
   return [
-    ...agreeing("an argument is taken or refused", MISUSE, OTHERWISE),
+    ...agreeing("an argument is accepted or refused", MISUSE, OTHERWISE),
     ...agreeing("a body is used", USED),
     ...types,
     ...agreeing("a body counts as used", SYNC),

@@ -1,4 +1,4 @@
-/** The access log: a line for whatever came, which nothing that came can break. */
+/** The access log: one line for each request, which no request can break. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -34,7 +34,7 @@ const handler: HttpOptions["handler"] = ({ path }, reply) => {
   else if (path !== "/never") reply.status(path === "/none" ? 204 : 200).send("hello");
 };
 
-/** Serves with a log, and gives the case its lines once the log is closed. */
+/** Serves with a log, and passes its lines to the case after the log is closed. */
 function logged(
   name: string,
   format: AccessLogOptions["format"],
@@ -63,7 +63,7 @@ function logged(
 
 const cases: readonly Case[] = [
   logged(
-    "combined, unless something else is asked for: with what came from the client escaped",
+    "combined is the default format: values from the client are escaped",
     undefined,
     async (client) => {
       await client()
@@ -91,7 +91,7 @@ const cases: readonly Case[] = [
     },
   ),
   logged(
-    "common: what has no body has a dash, what goes in chunks its bytes, what was no request a dash",
+    "common: a dash for no body and for an invalid request, and the number of bytes of a chunked body",
     "common",
     async (client) => {
       await client().send(GET.replace("/ ", "/none ")).send(LAST.replace("/ ", "/stream ")).end();
@@ -117,7 +117,7 @@ const cases: readonly Case[] = [
     },
   ),
   logged(
-    "json: an object a line",
+    "json: one object per line",
     "json",
     async (client) => void (await client().send(LAST).end()),
     (lines) => {
@@ -137,7 +137,7 @@ const cases: readonly Case[] = [
     },
   ),
   logged(
-    "a file that was moved away is left where it is when the log is opened anew",
+    "reopening the log leaves a file that was moved where it is",
     "common",
     async (client, log, path) => {
       await client().send(LAST).end();
@@ -152,7 +152,7 @@ const cases: readonly Case[] = [
     },
   ),
   {
-    name: "a file that cannot be opened is the error of who asked for it, and so is a format",
+    name: "a file that cannot be opened and an unknown format throw in the constructor",
     run() {
       assert.throws(() => new AccessLog({ to: "/no/such/folder/log" }), { code: "ENOENT" });
       assert.throws(() => new AccessLog({ format: "fancy" as "json" }), {
@@ -165,7 +165,7 @@ const cases: readonly Case[] = [
     const thrown: unknown[] = [];
     const log = { write: () => assert.fail("no paper") };
     return served(
-      "a log that throws is told of, and the client has its answer",
+      "a log that throws is reported, and the client gets its answer",
       { handler, log, error: (error) => void thrown.push((error as Error).message) },
       async (_, client) => {
         assert.match(await client().send(`${GET}${LAST}`).end(), /hello.*hello$/s);
@@ -174,7 +174,7 @@ const cases: readonly Case[] = [
     );
   })(),
   {
-    name: "a full disk is warned of once, and no reason to stop serving",
+    name: "a full disk causes one warning, and the server continues",
     async run() {
       const warnings: string[] = [];
       const hear = (warning: Error) => void warnings.push(warning.message);
@@ -196,7 +196,7 @@ const cases: readonly Case[] = [
   },
 ];
 
-/** What is refused before its head is complete, and what of the request line is in the log. */
+/** Requests that are refused before the head is complete, and the part of the request line that is logged. */
 const REFUSED: readonly (readonly [sent: string, line: string, entry: object])[] = [
   ["GET /a HTTP/1.1\r\n\r\n", "GET /a HTTP/1.1", { method: "GET", target: "/a", version: "1.1" }],
   [
@@ -224,13 +224,13 @@ const REFUSED: readonly (readonly [sent: string, line: string, entry: object])[]
 
 const refused: readonly Case[] = (["common", "json"] as const).map((format) =>
   logged(
-    `what is known of a refused request is in the log: ${format}`,
+    `the known fields of a refused request are logged: ${format}`,
     format,
     async (client) => {
       for (const [sent] of REFUSED) await client().send(sent).end();
     },
     (lines) => {
-      // The one that is sound does not count.
+      // The valid request does not count.
       const rest = lines.filter((line) => !/ 200 |"status":200/.test(line));
       assert.equal(rest.length, REFUSED.length, rest.join("\n"));
       for (const [i, [, expected, entry]] of REFUSED.entries()) {
@@ -245,7 +245,7 @@ const refused: readonly Case[] = (["common", "json"] as const).map((format) =>
   ),
 );
 
-/** What a client sends before it leaves, and the request line in the log; undefined where there is no line. */
+/** The bytes that a client sends before it disconnects, and the logged request line; undefined if none is logged. */
 const LEFT: readonly (readonly [sent: string, line: string | undefined])[] = [
   ["", undefined],
   ["\r\n", undefined],
@@ -263,7 +263,7 @@ const leaving: readonly Case[] = (["ends its half", "resets"] as const).map((how
   const entries: AccessEntry[] = [];
   const log = { write: (entry: AccessEntry) => void entries.push(entry) };
   return served(
-    `a client that leaves in the middle of a head is logged with what is known of it: it ${how}`,
+    `a client that disconnects in the middle of a head is logged with its known fields: it ${how}`,
     { handler, log },
     async (server, client) => {
       for (const [sent, line] of LEFT) {
@@ -272,7 +272,7 @@ const leaving: readonly Case[] = (["ends its half", "resets"] as const).map((how
         await new Promise((resolve) => one.socket.once("connect", resolve));
         if (sent !== "") one.send(sent);
         const { connections } = server.counts;
-        // When the one behind it is answered, what was sent has arrived.
+        // When a later request is answered, these bytes have arrived.
         await client().send(LAST).end();
         if (sent.startsWith(GET)) await one.until(({ text }) => text.endsWith("hello"));
         if (how === "resets") one.socket.resetAndDestroy();
@@ -297,7 +297,7 @@ const timedOut: readonly Case[] = [
     const entries: AccessEntry[] = [];
     const log = { write: (entry: AccessEntry) => void entries.push(entry) };
     return served(
-      "a head that takes too long is logged with how long it took",
+      "a head that takes too long is logged with its duration",
       { handler, log, headTimeoutMs: 100 },
       async (_, client) => {
         for (const sent of ["GET /a HTTP/1.1\r\nHost: a\r\n", `${GET}GET /a HTTP/1.1\r\n`]) {
@@ -305,7 +305,7 @@ const timedOut: readonly Case[] = [
           assert.match(await client().send(sent).end(), /HTTP\/1.1 408 /);
           const { method, target, version, status, durationMs } = entries.at(-1) as AccessEntry;
           assert.deepEqual([method, target, version, status], ["GET", "/a", 1, 408]);
-          // A clock that runs in milliseconds may be one short.
+          // A clock in milliseconds may be one short.
           assert.ok(durationMs >= 99 && durationMs < 60_000, `${durationMs} ms`);
         }
       },
@@ -313,7 +313,7 @@ const timedOut: readonly Case[] = [
   })(),
 ];
 
-/** An entry, as a server makes it, of a request with this user agent. */
+/** An entry as a server makes it, of a request with this user agent. */
 function entryOf(agent: string): AccessEntry {
   const header = (name: string) => (name === "user-agent" ? agent : undefined);
   const request = { host: "a", header } as unknown as AccessEntry["request"];
@@ -321,7 +321,7 @@ function entryOf(agent: string): AccessEntry {
   return { request, method: "GET", target: "/", version: 1, ...of };
 }
 
-/** What no line of a log has as it is. */
+/** Characters that must be escaped in a log. */
 const MARKS = [
   "\x00",
   "\n",
@@ -351,7 +351,7 @@ function inFolder(name: string, run: (folder: string) => void | Promise<void>): 
   };
 }
 
-/** Runs, and returns what was warned of. */
+/** Runs a function. @returns The warnings. */
 async function warningsOf(run: () => Promise<void>): Promise<string[]> {
   const warnings: string[] = [];
   const hear = (warning: Error) => void warnings.push(warning.message);
@@ -370,7 +370,7 @@ const RUN = kernel.runtime === "deno" ? ["run", "--allow-all"] : [];
 
 const files: readonly Case[] = [
   ...(["common", "combined", "json"] as const).map((format) =>
-    inFolder(`controls of any kind are escaped: ${format}`, async (folder) => {
+    inFolder(`control characters of any kind are escaped: ${format}`, async (folder) => {
       const path = join(folder, "log");
       const log = new AccessLog({ to: path, format });
       for (const mark of MARKS) log.write(entryOf(`a${mark}b`));
@@ -390,7 +390,7 @@ const files: readonly Case[] = [
     }),
   ),
   {
-    name: "a log that cannot be written is closed all the same, and reported once: a full disk",
+    name: "a log that cannot be written closes, and is reported once: a full disk",
     async run() {
       const warnings = await warningsOf(async () => {
         const log = new AccessLog({ to: "/dev/full" });
@@ -404,7 +404,7 @@ const files: readonly Case[] = [
     },
   },
   {
-    name: "a log that cannot be written is closed all the same, and reported once: a reader that left",
+    name: "a log that cannot be written closes, and is reported once: a FIFO whose reader exited",
     async run() {
       const warnings = await warningsOf(async () => {
         const [reader, writer] = socketpair();
@@ -420,7 +420,7 @@ const files: readonly Case[] = [
     },
   },
   {
-    name: "a reader that takes more than a second for the last lines gets every line, and does not block the thread",
+    name: "a slow reader of the last lines gets every line, and does not block the thread",
     async run() {
       const [reader, writer] = socketpair();
       reader.setBlocking(false);
@@ -444,7 +444,7 @@ const files: readonly Case[] = [
     },
   },
   inFolder(
-    "a FIFO that nobody reads is refused at once, and one that is read is written",
+    "a FIFO without a reader is refused at once, and one with a reader is written",
     async (folder) => {
       const path = join(folder, "fifo");
       execFileSync("mkfifo", [path]);

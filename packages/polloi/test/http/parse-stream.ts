@@ -1,4 +1,4 @@
-/** What a parser makes of a stream of bytes, however it is split: a value that can be compared. */
+/** Parses a stream of bytes, split at any places, into a value that can be compared. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { Fields } from "../../src/http/parser/fields.ts";
@@ -7,7 +7,7 @@ import type { ParserLimits } from "../../src/http/parser/limits.ts";
 import { RequestParser } from "../../src/http/parser/request-parser.ts";
 import { BODY, END, FAILED, HEAD, NEED_MORE } from "../../src/http/parser/results.ts";
 
-/** A request as far as it was read. */
+/** A request as far as it was parsed. */
 export interface Message {
   readonly method: string;
   readonly target: string;
@@ -22,37 +22,37 @@ export interface Message {
   readonly expectsContinue: boolean;
   readonly upgrade: string | undefined;
   body: string;
-  /** Once it is complete: its trailers, and where it ended in the stream. */
+  /** Set when the request is complete: its trailers, and its end in the stream. */
   trailers?: readonly (readonly [string, string])[];
   end?: number;
 }
 
-/** All of a stream. */
+/** The result for a whole stream. */
 export interface ParseResult {
   readonly messages: readonly Message[];
   readonly failure: string | undefined;
   readonly idle: boolean;
 }
 
-/** Each character a byte. */
+/** A byte for each character. */
 export function bytesOf(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, "latin1"));
 }
 
-/** Each byte a character. */
+/** A character for each byte. */
 export function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("latin1");
 }
 
-/** Bytes before and after each chunk, which are none of the parser's business. */
+/** Bytes before and after each chunk, which the parser must not read. */
 const MARGIN = 3;
 
 /**
- * Gives the parser a stream in chunks, cut at these places, and takes down what it says.
+ * Parses a stream in chunks that are split at `cuts`, and records the results.
  *
  * @remarks
- * Each chunk lies in the midst of a larger buffer and is overwritten once it was taken. The head of every
- * second request is kept, and has to be the same when the request ends.
+ * Each chunk lies inside a larger buffer, and is overwritten after it was parsed. The head of every
+ * second request is kept, and must be unchanged when the request ends.
  */
 export function parseStream(
   stream: Uint8Array,
@@ -96,12 +96,16 @@ class Reader {
       const { position } = this.#parser;
       assert.ok(position >= at && position <= to, `position ${position} is not in ${at}..${to}`);
       if (result === NEED_MORE) {
-        assert.equal(position, to, "more is wanted, and not all was taken");
+        assert.equal(position, to, "NEED_MORE before the end of the chunk");
         return true;
       }
       if (result === FAILED) {
         assert.ok(this.#parser.status >= 400 && this.#parser.reason !== "");
-        assert.equal(this.#parser.read(buffer, at, to), FAILED, "a failure is not for good");
+        assert.equal(
+          this.#parser.read(buffer, at, to),
+          FAILED,
+          "a read after a failure does not fail",
+        );
         return false;
       }
       this.#take(result, buffer, position - MARGIN + offset);

@@ -1,11 +1,11 @@
-/** What holds for all streams of requests, sound ones and broken ones, however they are cut. */
+/** Properties of all streams of requests, valid and invalid ones, split at any places. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { assertSound } from "./invariants.ts";
 import { bytesOf, parseStream } from "./parse-stream.ts";
 
-/** A request as it is meant, and as it is written. */
+/** A request, and its bytes. */
 interface Written {
   readonly method: string;
   readonly target: string;
@@ -36,11 +36,11 @@ const target = fc.oneof(
   fc.constantFrom("http://example.org/a?b", "https://[::1]:8443"),
 );
 
-/** Names that mean nothing to the parser. */
+/** Names without a meaning to the parser. */
 const name = token.map((it) => `x${it}`);
 const fields = fc.array(fc.tuple(name, value), { maxLength: 5 });
 
-/** A field line, with whitespace where some may be. */
+/** A field line, with optional whitespace. */
 const lines = (all: readonly (readonly [string, string])[], pads: readonly string[]) =>
   all.map(([it, what], k) => `${it}:${pads[k % pads.length]}${what}${pads[0]}\r\n`).join("");
 
@@ -53,7 +53,7 @@ const extension = fc.oneof(
     .map(([it, what]) => `;${it}="${what.replace(/["\\]/g, (escaped) => `\\${escaped}`)}"`),
 );
 
-/** A body in chunks: its pieces, each with an extension, and zeros in front of its size or not. */
+/** A chunked body: pieces with extensions, and with or without leading zeros in their sizes. */
 const chunks = fc.array(
   fc.tuple(
     text(range(0, 255), { minLength: 1, maxLength: 20 }),
@@ -103,7 +103,7 @@ const request: fc.Arbitrary<Written> = fc
 const stream = fc.array(request, { minLength: 1, maxLength: 4 });
 const cuts = fc.array(fc.nat(600), { maxLength: 8 });
 
-test("pipelined requests are read as they were meant, wherever the stream is cut", () => {
+test("pipelined requests are parsed correctly, wherever the stream is split", () => {
   fc.assert(
     fc.property(stream, cuts, (requests, places) => {
       const bytes = bytesOf(requests.map((it) => it.text).join(""));
@@ -122,7 +122,7 @@ test("pipelined requests are read as they were meant, wherever the stream is cut
   );
 });
 
-test("sound streams hold to every invariant", () => {
+test("valid streams satisfy every invariant", () => {
   fc.assert(
     fc.property(stream, cuts, (requests, places) => {
       assertSound(requests.map((it) => it.text).join(""), [places]);
@@ -131,7 +131,7 @@ test("sound streams hold to every invariant", () => {
   );
 });
 
-test("broken streams give the same requests and the same failure wherever they are cut", () => {
+test("invalid streams give the same requests and the same failure, wherever they are split", () => {
   const change = fc.tuple(fc.nat(400), fc.nat(3), octets);
   fc.assert(
     fc.property(
@@ -151,7 +151,7 @@ test("broken streams give the same requests and the same failure wherever they a
   );
 });
 
-test("any bytes at all are read without a throw, the same wherever they are cut", () => {
+test("any bytes are parsed without an exception, and alike wherever they are split", () => {
   const pieces = fc.constantFrom("GET / HTTP/1.1\r\n", "Host: a\r\n", "\r\n", "\n", ":", "0", " ");
   const noise = fc.array(fc.oneof(pieces, octets), { maxLength: 12 }).map((all) => all.join(""));
   fc.assert(

@@ -7,7 +7,7 @@ import { type Accepted, BODIES, HEADERS, JUST_WITHIN, TARGETS } from "./accepted
 import { bytesOf, parseStream } from "./parse-stream.ts";
 import { CHUNKS, FRAMING, HEADER_LINES, LIMITS, REQUEST_LINES, type Refused } from "./refused.ts";
 
-/** The ways to cut a stream that every row of the tables is tried in. */
+/** The ways in which the stream of every row is split. */
 function cutsOf(length: number): number[][] {
   const each = Array.from({ length }, (_, k) => k);
   return [[], [1], [length >> 1], [length - 1], [length - 2, length - 1], each];
@@ -52,7 +52,7 @@ const SPLIT = bytesOf("GET /a HTTP/1.1\r\nHost: b\r\nContent-Length: 3\r\n\r\nab
 
 const state: readonly Case[] = [
   {
-    name: "every status is one that its reason says, and no code goes without a test",
+    name: "every status matches its reason, and every code has a test",
     run() {
       const refused = [REQUEST_LINES, HEADER_LINES, FRAMING, CHUNKS, LIMITS].flat();
       const tested = new Set(refused.map(([, , failure]) => failure));
@@ -62,7 +62,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "status and reason are those of the failure, and there are none before",
+    name: "status and reason are those of the failure, and unset before one",
     run() {
       const parser = new RequestParser();
       assert.deepEqual([parser.failure, parser.status, parser.reason], [undefined, 0, ""]);
@@ -74,7 +74,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "a request is a head, its body, and an end, and the position is behind each",
+    name: "a request is a head, its body and an end, and the position is after each",
     run() {
       const parser = new RequestParser();
       const seen = [0, 1, 2, 3].map(() => [parser.read(SPLIT, parser.position), parser.position]);
@@ -89,7 +89,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "a parser is idle before a request and after it, and never within one",
+    name: "a parser is idle before and after a request, and never within one",
     run() {
       const parser = new RequestParser();
       assert.ok(parser.idle);
@@ -102,11 +102,11 @@ const state: readonly Case[] = [
         assert.equal(parser.idle, k === SPLIT.length - 1, `after ${k + 1} bytes`);
       }
       assert.equal(parser.read(bytesOf("\r\n")), NEED_MORE);
-      assert.ok(!parser.idle, "an empty line was seen, and is counted");
+      assert.ok(!parser.idle, "an empty line was parsed, and is counted");
     },
   },
   {
-    name: "a reset parser is as new, whatever it was in the midst of",
+    name: "a reset parser behaves like a new one, whatever its state was",
     run() {
       for (const before of [
         "GET",
@@ -128,7 +128,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "headers are found in any case, joined when repeated, and undefined when there are none",
+    name: "headers are found in any case, joined if repeated, and undefined if absent",
     run() {
       const parser = new RequestParser();
       const lines = "X-One: 1\r\nx-one:\r\nX-ONE: 3\r\nCookie: a=1\r\ncookie: b=2\r\nEmpty:\r\n";
@@ -146,7 +146,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "a copy of a head and a kept head outlive the chunk, and the copy the next request",
+    name: "a copied and a kept head stay valid after the chunk, and the copy also after the next request",
     run() {
       const parser = new RequestParser();
       const chunk = SPLIT.slice();
@@ -164,7 +164,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "a path that is asked for again and again is always that of its own request",
+    name: "a repeated path is always that of its own request",
     run() {
       const parser = new RequestParser();
       for (const path of ["/a", "/a", "/b", "/", "/bb", "/b", `/${"c".repeat(80)}`, "/b"]) {
@@ -176,7 +176,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "limits are those that are asked for, and the defaults where none is",
+    name: "limits are the given ones, and the defaults otherwise",
     run() {
       assert.deepEqual(parserLimitsOf(), DEFAULT_LIMITS);
       assert.deepEqual(parserLimitsOf({ maxHeaders: undefined }), DEFAULT_LIMITS);
@@ -191,7 +191,7 @@ const state: readonly Case[] = [
     },
   },
   {
-    name: "a range that does not lie in the chunk is an error of the caller",
+    name: "a range outside the chunk is misuse",
     run() {
       const parser = new RequestParser();
       for (const [from, to] of [
@@ -210,7 +210,7 @@ const state: readonly Case[] = [
   },
 ];
 
-/** What the request parser takes, what it refuses and why: tables, and how it is used. */
+/** The request parser: tables of accepted and refused requests, and its use. */
 export function parserConformance(): Suite {
   return {
     title: "HTTP/1.x request parser",

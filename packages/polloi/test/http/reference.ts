@@ -1,25 +1,25 @@
 /**
- * A second reader of requests, with which the parser has to agree: slow, on a whole stream at once, written
- * with regular expressions and from the grammar of RFC 9110 and RFC 9112, sharing nothing with the parser.
+ * A second parser of requests, with which the parser must agree. It is slow, parses a whole stream at once, is written
+ * with regular expressions from the grammar of RFC 9110 and RFC 9112, and shares no code with the parser.
  */
 import { isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import type { ParserLimits } from "../../src/http/parser/limits.ts";
 
-/** What a request is to the reference. */
+/** A request as the reference parses it. */
 export interface ReferenceMessage {
   readonly method: string;
   readonly target: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly body: string;
   readonly trailers: readonly (readonly [string, string])[];
-  /** Where in the stream it ends. */
+  /** The position of its end in the stream. */
   readonly end: number;
 }
 
 /**
- * The complete requests of a stream, and what comes after them: nothing (`"end"`), something that is wrong, or
- * the beginning of something. Of a beginning the reference does not say whether it can still become sound.
+ * The complete requests of a stream, and the rest of the stream: nothing (`"end"`), an invalid request, or
+ * an incomplete one. The reference does not decide whether an incomplete request can still become valid.
  */
 export interface ReferenceResult {
   readonly messages: readonly ReferenceMessage[];
@@ -43,7 +43,7 @@ const NUMBER = /^(?:0x[0-9a-f]*|\d+)$/;
 const NOT_IN_TRAILERS =
   /^(?:authorization|connection|content-(?:encoding|length|range|type)|cookie|expect|host|keep-alive|max-forwards|proxy-authorization|range|te|trailer|transfer-encoding|upgrade)$/i;
 
-/** Says that the stream is wrong, or not finished. */
+/** Thrown if the stream is invalid or incomplete. */
 class Stop extends Error {
   readonly rest: "wrong" | "unfinished";
 
@@ -57,7 +57,7 @@ function must(sound: boolean): void {
   if (!sound) throw new Stop("wrong");
 }
 
-/** Reads all of a stream. */
+/** Parses a whole stream. */
 export function parseByReference(stream: string, limits: ParserLimits): ReferenceResult {
   const messages: ReferenceMessage[] = [];
   let at = 0;
@@ -121,7 +121,7 @@ function isAuthority(text: string): boolean {
   return literal === undefined ? isHostName(name as string) : isIPv6(literal);
 }
 
-/** Whether the host parser of the URL standard takes this name: as a domain, or as the IPv4 address that it is then. */
+/** Whether the host parser of the URL standard accepts this name, as a domain or as an IPv4 address. */
 function isHostName(text: string): boolean {
   let domain: string;
   try {
@@ -129,7 +129,7 @@ function isHostName(text: string): boolean {
     const isPlain = /^[\0-\x7f]*$/.test(decoded) && !/(?:^|\.)xn--/.test(decoded);
     domain = isPlain ? decoded : domainToASCII(decoded);
   } catch {
-    // The bytes are not UTF-8. The URL standard reads U+FFFD, which no domain has.
+    // The bytes are not UTF-8. The URL standard decodes them as U+FFFD, which no domain contains.
     return false;
   }
   if (domain === "" || NOT_IN_DOMAINS.test(domain)) return false;
@@ -138,7 +138,7 @@ function isHostName(text: string): boolean {
   return NUMBER.test(labels.at(-1) as string) ? isIpv4(labels) : true;
 }
 
-/** One to four numbers in decimal, octal or hexadecimal, of which the last fills the bytes that the others leave. */
+/** One to four numbers in decimal, octal or hexadecimal. The last one fills the remaining bytes. */
 function isIpv4(labels: readonly string[]): boolean {
   if (labels.length > 4) return false;
   return labels.every((label, k) => {

@@ -1,9 +1,9 @@
-/** Requests that are refused, each with the reason for it. */
+/** Requests that are refused, each with its reason. */
 
 import type { ParserLimits } from "../../src/http/parser/limits.ts";
 import type { FailureCode } from "../../src/http/parser/results.ts";
 
-/** What is refused, the code, and the limits when they are not the default. */
+/** A stream that is refused, the code, and limits other than the default. */
 export type Refused = readonly [
   name: string,
   stream: string,
@@ -11,21 +11,21 @@ export type Refused = readonly [
   limits?: Partial<ParserLimits>,
 ];
 
-/** A sound request line and Host, before one more header line. */
+/** A valid request line and Host, with one more header line. */
 const get = (lines: string) => `GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n`;
 const post = (lines: string, body = "") => `POST / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n${body}`;
 const chunked = (body: string) => post("Transfer-Encoding: chunked", body);
 const line = (text: string) => `${text}\r\nHost: a\r\n\r\n`;
 const host = (value: string) => `GET / HTTP/1.1\r\nHost: ${value}\r\n\r\n`;
 
-/** The request line. */
+/** Request lines. */
 export const REQUEST_LINES: readonly Refused[] = [
   ["a method with a control character", line("G\x01T / HTTP/1.1"), "METHOD_INVALID"],
   ["a method with a comma", line("G,T / HTTP/1.1"), "METHOD_INVALID"],
   ["a method with obs-text", line("G\xcfT / HTTP/1.1"), "METHOD_INVALID"],
   ["no method", line(" / HTTP/1.1"), "METHOD_INVALID"],
   ["a request line with a TAB", line("GET\t/ HTTP/1.1"), "METHOD_INVALID"],
-  ["TLS where HTTP is spoken", "\x16\x03\x01\x02\0", "METHOD_INVALID"],
+  ["TLS instead of HTTP", "\x16\x03\x01\x02\0", "METHOD_INVALID"],
   ["a method of 33 characters", line(`${"A".repeat(33)} / HTTP/1.1`), "METHOD_LONG"],
   ["no target", line("GET  HTTP/1.1"), "TARGET_INVALID"],
   ["two spaces before the target", line("GET  / HTTP/1.1"), "TARGET_INVALID"],
@@ -64,12 +64,12 @@ export const REQUEST_LINES: readonly Refused[] = [
   ["the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "VERSION_UNSUPPORTED"],
   ["a request line that ends in LF", "GET / HTTP/1.1\nHost: a\r\n\r\n", "BARE_LF"],
   ["a request line that ends in CR", "GET / HTTP/1.1\rHost: a\r\n\r\n", "BARE_CR"],
-  ["five empty lines in front", `${"\r\n".repeat(5)}${get("A: b")}`, "EMPTY_LINES"],
-  ["an LF in front", `\n${get("A: b")}`, "BARE_LF"],
-  ["a CR in front", `\r${get("A: b")}`, "BARE_CR"],
+  ["five leading empty lines", `${"\r\n".repeat(5)}${get("A: b")}`, "EMPTY_LINES"],
+  ["a leading LF", `\n${get("A: b")}`, "BARE_LF"],
+  ["a leading CR", `\r${get("A: b")}`, "BARE_CR"],
 ];
 
-/** Headers, whatever they mean. */
+/** The syntax of header fields. */
 export const HEADER_LINES: readonly Refused[] = [
   ["a space before the first header", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", "FIELD_LEADING_SPACE"],
   ["a TAB before the first header", "GET / HTTP/1.1\r\n\tHost: a\r\n\r\n", "FIELD_LEADING_SPACE"],
@@ -97,7 +97,7 @@ export const HEADER_LINES: readonly Refused[] = [
   ["a bare CR at the end of the head", "GET / HTTP/1.1\r\nHost: a\r\n\rX", "BARE_CR"],
 ];
 
-/** Headers that say where the request goes and where it ends. */
+/** Header fields that determine the host and the end of a request. */
 export const FRAMING: readonly Refused[] = [
   ["no Host", "GET / HTTP/1.1\r\n\r\n", "HOST_MISSING"],
   ["no Host beside an absolute target", "GET http://a/ HTTP/1.1\r\n\r\n", "HOST_MISSING"],
@@ -108,7 +108,11 @@ export const FRAMING: readonly Refused[] = [
     (value): Refused => [`the Host ${value}`, host(value), "HOST_INVALID"],
   ),
   ...["[zz]", "[:]", "[1.2.3.4]", "[v1.a:b]:1", "[::1%25a]", "[1::2::3]", "1.2.3.256", "a.1"].map(
-    (value): Refused => [`the Host ${value}, which no URL has`, host(value), "HOST_INVALID"],
+    (value): Refused => [
+      `the Host ${value}, which is invalid in a URL`,
+      host(value),
+      "HOST_INVALID",
+    ],
   ),
   ...["%", "%4", "%zz", "a\\b", "a\x80", '"a"', "<a>", "[::1]a", "[a/b]"].map(
     (value): Refused => [`the Host ${JSON.stringify(value)}`, host(value), "HOST_INVALID"],
@@ -164,8 +168,8 @@ export const FRAMING: readonly Refused[] = [
       failure,
     ],
   ),
-  ["an expectation that is not known", post("Expect: 200-ok"), "EXPECT_UNKNOWN"],
-  ["an expectation of nothing", post("Expect:"), "EXPECT_UNKNOWN"],
+  ["an unknown expectation", post("Expect: 200-ok"), "EXPECT_UNKNOWN"],
+  ["an empty expectation", post("Expect:"), "EXPECT_UNKNOWN"],
 ];
 
 /** Chunked bodies. */
@@ -194,10 +198,10 @@ export const CHUNKS: readonly Refused[] = [
   ["a bare LF in a quoted extension", chunked('5;a="\n"\r\nhello\r\n0\r\n\r\n'), "BARE_LF"],
   ["a bare CR in an extension", chunked("5;a\rhello\r\n0\r\n\r\n"), "BARE_CR"],
   ["a quoted CR in an extension", chunked('5;a="\\\r"\r\nhello\r\n'), "CHUNK_EXTENSION_INVALID"],
-  ["a chunk that goes on", chunked("5\r\nhello!\r\n0\r\n\r\n"), "CHUNK_UNENDED"],
+  ["a chunk that is longer than its size", chunked("5\r\nhello!\r\n0\r\n\r\n"), "CHUNK_UNENDED"],
   ["a chunk with LF after it", chunked("5\r\nhello\n0\r\n\r\n"), "CHUNK_UNENDED"],
   ["a chunk with CR after it", chunked("5\r\nhello\r0\r\n\r\n"), "CHUNK_UNENDED"],
-  ["a chunk that is shorter", chunked("6\r\nhello\r\n0\r\n\r\n"), "CHUNK_UNENDED"],
+  ["a chunk that is shorter than its size", chunked("6\r\nhello\r\n0\r\n\r\n"), "CHUNK_UNENDED"],
   ["something after the last chunk", chunked("0\r\nhello\r\n\r\n"), "NAME_ALONE"],
   ["a request after the last chunk", chunked("0\r\nGET / HTTP/1.1\r\n\r\n"), "NAME_SPACE"],
   ["an LF after the last chunk", chunked("0\r\n\n"), "BARE_LF"],
@@ -215,7 +219,7 @@ export const CHUNKS: readonly Refused[] = [
   ),
 ];
 
-/** More than is allowed. */
+/** Requests beyond the limits. */
 export const LIMITS: readonly Refused[] = [
   ["a target of 8193 bytes", line(`GET /${"a".repeat(8192)} HTTP/1.1`), "TARGET_LONG"],
   ["a target without an end", `GET /${"a".repeat(8192)}`, "TARGET_LONG"],

@@ -1,4 +1,4 @@
-/** What `write` returns, what becomes of the connection, and what a broken body does to its answer. */
+/** The result of `write`, keep-alive, and answers to requests with an invalid body. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import type { HttpHandler, HttpOptions, HttpReply } from "../../src/http/index.ts";
@@ -9,10 +9,10 @@ const POST = "POST / HTTP/1.1\r\nHost: a\r\n";
 const CHUNKED = `${POST}Transfer-Encoding: chunked\r\n\r\n`;
 
 const HIGH_WATER = 64 * 1024;
-/** What frames a piece in chunks: its size and two line ends. */
+/** The framing of a chunk: its size and two line ends. */
 const FRAMING = 16;
 
-/** How a body goes: in chunks, by its length, until the end. */
+/** The framing of a body: chunked, by its length, or until the end. */
 const WAYS: readonly (readonly [name: string, request: string, length?: number])[] = [
   ["in chunks", GET],
   ["by its length", GET, 1_000_000_000],
@@ -27,7 +27,7 @@ const PIECES: readonly (string | Uint8Array)[] = [
   Buffer.alloc(100_000),
 ];
 
-/** A case in which the handler writes until it is told to wait, at once or later, to a client that reads nothing. */
+/** A case in which the handler writes, at once or later, until `write` returns false. The client does not read. */
 function fills(way: (typeof WAYS)[number], atOnce: boolean): Case {
   const [name, request, length] = way;
   const told: string[] = [];
@@ -45,7 +45,7 @@ function fills(way: (typeof WAYS)[number], atOnce: boolean): Case {
     reply.whenDrained(() => drained++);
   };
   return served(
-    `write returns false when more than the high-water mark waits: ${name}, ${atOnce ? "at once" : "later"}`,
+    `write returns false above the high-water mark: ${name}, ${atOnce ? "at once" : "later"}`,
     { handler, error: (error) => void told.push(String(error)) },
     async (_, client) => {
       told.length = 0;
@@ -57,11 +57,11 @@ function fills(way: (typeof WAYS)[number], atOnce: boolean): Case {
   );
 }
 
-/** A handler that returns its answer, as a fetch handler does. */
+/** A handler that returns its answer like a fetch handler. */
 function returned(name: string, handler: () => unknown): Case {
   const errors: unknown[] = [];
   return served(
-    `a handler that returns ${name} instead of replying is an error, and its client gets 500`,
+    `a handler that returns ${name} instead of replying causes a 500, and is reported`,
     { handler: handler as HttpHandler, error: (error) => void errors.push(error) },
     async (_, client) => {
       errors.length = 0;
@@ -78,7 +78,7 @@ function* pieces(piece: string | Uint8Array): Generator<string | Uint8Array> {
   for (let sent = 0; sent < SIZE; sent += piece.length) yield piece;
 }
 
-/** Writes as long as the reply asks for more, and goes on when it is drained. */
+/** Writes until `write` returns false, and continues when the reply is drained. */
 function writeAll(pieces: Iterator<string | Uint8Array>, reply: HttpReply): void {
   for (;;) {
     const { done, value } = pieces.next();
@@ -93,7 +93,7 @@ function writeAll(pieces: Iterator<string | Uint8Array>, reply: HttpReply): void
 const filled: readonly Case[] = [
   ...WAYS.flatMap((way) => [fills(way, true), fills(way, false)]),
   served(
-    "a handler that writes while it is asked for more loses nothing of a long reply",
+    "a handler that observes backpressure sends a long reply completely",
     {
       handler: (_, reply) => writeAll(pieces(Buffer.alloc(256 * 1024, "b")), reply.begin()),
       error: (error) => assert.fail(String(error)),
@@ -112,7 +112,7 @@ const filled: readonly Case[] = [
   ),
 ];
 
-/** A body that is shorter than its Content-Length, by what ends it. */
+/** Replies that are shorter than their Content-Length, by the call that ends them. */
 const SHORT: readonly (readonly [name: string, handler: HttpHandler])[] = [
   ["end()", (_, reply) => reply.header("Content-Length", 5).begin().end("abc")],
   [
@@ -137,7 +137,7 @@ const SHORT: readonly (readonly [name: string, handler: HttpHandler])[] = [
 const short: readonly Case[] = SHORT.map(([name, handler]) => {
   const errors: unknown[] = [];
   return served(
-    `a reply that is shorter than it said is cut off, and reported: ${name}`,
+    `a reply that is shorter than its Content-Length is cut off, and reported: ${name}`,
     { handler, error: (error) => void errors.push(error) },
     async (server, client) => {
       errors.length = 0;
@@ -153,7 +153,7 @@ const short: readonly Case[] = SHORT.map(([name, handler]) => {
   );
 });
 
-/** The Connection field and its kin as a handler sets them, what the head says then, and whether the connection ends. */
+/** Connection fields that a handler sets, the field that is sent, and whether the connection ends. */
 const OPTIONS: readonly (readonly [
   fields: string[][],
   connection: string | undefined,
@@ -210,7 +210,7 @@ const connection: readonly Case[] = [
     ),
   ),
   served(
-    "to HTTP/1.0 a connection that is kept says so, beside what the handler says",
+    "to HTTP/1.0 keep-alive is sent beside the options of the handler",
     { handler: (_, reply) => reply.header("Connection", "x").send("hello") },
     async (_, client) => {
       const one = client().send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -219,7 +219,7 @@ const connection: readonly Case[] = [
     },
   ),
   served(
-    "what no head can have is refused in a header and in a trailer: VT, DEL, NUL, CR, LF, and framing",
+    "VT, DEL, NUL, CR, LF and framing fields are refused in headers and trailers",
     {
       handler(_, reply) {
         const name = "X-A";
@@ -244,7 +244,7 @@ const connection: readonly Case[] = [
 const answers = (text: string): string[] =>
   [...text.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status as string);
 
-/** Handlers that answer and do not read the body: at once, later, and in pieces. */
+/** Handlers that answer without reading the body: at once, later, and in pieces. */
 const UNREAD: readonly (readonly [name: string, options: HttpOptions])[] = [
   ["at once", { handler: (_, reply) => reply.send("hello") }],
   [
@@ -272,7 +272,7 @@ const UNREAD: readonly (readonly [name: string, options: HttpOptions])[] = [
 
 const chunk = (size: number): string => `${size.toString(16)}\r\n${"x".repeat(size)}\r\n`;
 
-/** What comes of a body in chunks, in one packet with its head, and what the client gets. */
+/** A chunked body in one packet with its head, and the effect on the connection. */
 const BODIES: readonly (readonly [
   name: string,
   body: string,
@@ -284,9 +284,9 @@ const BODIES: readonly (readonly [
   ["40 KiB of it", `${chunk(40_000)}0\r\n\r\n`, "kept"],
   ["the size -1", "-1\r\n", "refused"],
   ["the size -1 behind a chunk", `${chunk(5)}-1\r\n\r\n`, "refused"],
-  ["a chunk that goes on", "5\r\nhello!\r\n0\r\n\r\n", "refused"],
+  ["a chunk that is longer than its size", "5\r\nhello!\r\n0\r\n\r\n", "refused"],
   ["a bare LF", "5\nhello\r\n", "refused"],
-  ["a trailer that frames", `${chunk(5)}0\r\nContent-Length: 5\r\n\r\n`, "refused"],
+  ["a trailer with a framing field", `${chunk(5)}0\r\nContent-Length: 5\r\n\r\n`, "refused"],
   ["nothing", "", "ended"],
   ["60,000 bytes of it", `${chunk(30_000)}${chunk(30_000)}0\r\n\r\n`, "kept"],
   ["more than 64 KiB of it", chunk(20_000).repeat(6), "ended"],
@@ -295,7 +295,7 @@ const BODIES: readonly (readonly [
 
 const unread: readonly Case[] = UNREAD.map(([way, options]) =>
   served(
-    `a body in chunks that nobody reads decides what comes of the connection: ${way}`,
+    `an unread chunked body is skipped if short and valid, and ends the connection otherwise: ${way}`,
     options,
     async (_, client) => {
       for (const [name, body, outcome] of BODIES) {
@@ -316,7 +316,7 @@ const unread: readonly Case[] = UNREAD.map(([way, options]) =>
 
 const behind: readonly Case[] = [
   served(
-    "a body in chunks that goes on after its answer is dropped, and the connection is kept",
+    "a chunked body that continues after its answer is skipped, and the connection is kept",
     { handler: (_, reply) => reply.send("hello") },
     async (_, client) => {
       const one = client().send(`${CHUNKED}${chunk(5)}`);
@@ -329,7 +329,7 @@ const behind: readonly Case[] = [
     },
   ),
   served(
-    "a body in chunks of which nothing has come ends the connection, as the answer says",
+    "a chunked body that has not begun when the answer is sent ends the connection, with Connection: close",
     { handler: (_, reply) => reply.send("hello") },
     async (_, client) => {
       for (const body of [`${chunk(5)}0\r\n\r\n`, "-1\r\n"]) {
@@ -341,7 +341,7 @@ const behind: readonly Case[] = [
     },
   ),
   served(
-    "a reply may begin before its body is read, and nothing of that is lost",
+    "a reply may begin before the request's body is read, and no byte of it is lost",
     {
       handler(request, reply) {
         reply.begin();
@@ -371,7 +371,7 @@ const HOSTS = [
 
 const hosts: readonly Case[] = (["handler", "fetch"] as const).map((way) =>
   served(
-    `a host that no URL has is refused in each place where a request names one: ${way}`,
+    `an invalid host is refused wherever a request names one: ${way}`,
     way === "handler"
       ? { handler: (_, reply) => reply.send("hello") }
       : { fetch: () => new Response("hello") },

@@ -1,4 +1,4 @@
-/** Programs that misbehave, and clients that make the most of it: the server stays what it is. */
+/** The server stays correct with handlers that misbehave and clients that exploit it. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import { whyNoUring } from "../../src/engine/try-uring.ts";
@@ -27,7 +27,7 @@ function withHeader(line: string, request = GET): string {
   return request.replace("\r\n\r\n", `\r\n${line}\r\n\r\n`);
 }
 
-/** Makes a case anew that needs a reactor of its own. */
+/** A case that needs its own reactor. */
 function onEpoll(trigger: "level" | "edge", make: (reactor: Reactor) => Case): Case {
   const { name } = make(undefined as unknown as Reactor);
   return {
@@ -39,7 +39,7 @@ function onEpoll(trigger: "level" | "edge", make: (reactor: Reactor) => Case): C
   };
 }
 
-/** A log that throws, and what was told of that. */
+/** A log that throws, and the reported errors. */
 function broken(): { errors: string[]; options: object } {
   const errors: string[] = [];
   return {
@@ -53,7 +53,7 @@ function broken(): { errors: string[]; options: object } {
 
 const bounded: readonly Case[] = [
   served(
-    "a client that is asked for its body late, and sends none, runs out of time",
+    "a client that sends no body after it is read late times out",
     {
       bodyTimeoutMs: 50,
       async handler(request, reply) {
@@ -67,7 +67,7 @@ const bounded: readonly Case[] = [
     },
   ),
   served(
-    "a client that sends no more when its paused body goes on runs out of time",
+    "a client that sends no more after its paused body is resumed times out",
     {
       bodyTimeoutMs: 50,
       handler(request) {
@@ -84,7 +84,7 @@ const bounded: readonly Case[] = [
     },
   ),
   served(
-    "a client that has its answer late, and never sends the rest of its body, runs out of time",
+    "a client that is answered late and never sends the rest of its body times out",
     {
       bodyTimeoutMs: 50,
       async handler(_, reply) {
@@ -98,7 +98,7 @@ const bounded: readonly Case[] = [
     },
   ),
   served(
-    "a body that was paused when its reply was complete does not hold the connection",
+    "a body that is paused when its reply completes does not block the connection",
     {
       handler(request, reply) {
         if (request.method === "GET") {
@@ -120,7 +120,7 @@ const bounded: readonly Case[] = [
     },
   ),
   served(
-    "a server that stops ends at once what waits between two requests, however they were answered",
+    "a server that stops closes idle connections at once, also after late answers",
     {
       async handler(_, reply) {
         await turn();
@@ -140,7 +140,7 @@ const bounded: readonly Case[] = [
 
 const speaking: readonly Case[] = [
   served(
-    "nobody is told to continue in the middle of a reply",
+    "100 Continue is not sent in the middle of a reply",
     {
       handler(request, reply) {
         reply.begin().write("abc");
@@ -157,7 +157,7 @@ const speaking: readonly Case[] = [
     },
   ),
   served(
-    "a piece of a reply may be larger than all that may wait, and its end comes with it",
+    "a piece of a reply may be larger than maxPendingBytes, and is sent with the end",
     {
       handler(_, reply) {
         reply.begin().write(Buffer.alloc(17 * 1024 * 1024, "x"));
@@ -173,7 +173,7 @@ const speaking: readonly Case[] = [
     const errors: unknown[] = [];
     let wrote = 0;
     return served(
-      "who writes on and on to a client that does not read is cut off before memory is full",
+      "a reply that is written without backpressure to a client that does not read is cut off at a limit",
       {
         handler(_, reply) {
           reply.begin();
@@ -193,7 +193,7 @@ const speaking: readonly Case[] = [
     );
   })(),
   served(
-    "whoever waits for a reply to go down is told, be there several, and be it complete",
+    "every callback of whenDrained is called, also after end",
     {
       async handler(_, reply) {
         const waits: Promise<void>[] = [];
@@ -216,7 +216,7 @@ const speaking: readonly Case[] = [
   ...(["level", "edge"] as const).map((trigger) =>
     onEpoll(trigger, (reactor) =>
       served(
-        `an early answer arrives although its client ends in mid-body (epoll, ${trigger})`,
+        `an early answer arrives if the client ends in the middle of its body (epoll, ${trigger})`,
         { reactor, handler: (_, reply) => reply.status(413).send("early") },
         async (_, client) => {
           const one = client().send(`${POST}12`);
@@ -227,7 +227,7 @@ const speaking: readonly Case[] = [
     ),
   ),
   served(
-    "what a handler returns that is no promise is nothing to it",
+    "a returned value that is not a promise is ignored",
     {
       handler: ((_: HttpRequest, reply: HttpReply) =>
         reply.send("fine") ?? 7) as unknown as HttpHandler,
@@ -241,7 +241,7 @@ const throwing: readonly Case[] = [
   (() => {
     const { errors, options } = broken();
     return served(
-      "a log that throws harms nobody: it is told of, and requests are served",
+      "a log that throws is reported, and requests are served",
       {
         ...options,
         handler: (request, reply) => {
@@ -267,7 +267,7 @@ const throwing: readonly Case[] = [
     const log = new AccessLog({ to: "/dev/null" });
     const errors: unknown[] = [];
     return served(
-      "a log that was closed loses lines, and no client",
+      "a closed log loses lines, and requests are served",
       {
         log,
         handler: (_, reply) => reply.send("hello"),
@@ -283,7 +283,7 @@ const throwing: readonly Case[] = [
   (() => {
     const heard: string[] = [];
     return served(
-      "each that asked is told that the client left, whatever the others throw",
+      "every whenLeft callback is called, also if another one throws",
       {
         handler(request) {
           request.read({ data() {}, abort: () => assert.fail("reader") });
@@ -304,7 +304,7 @@ const throwing: readonly Case[] = [
   })(),
 ];
 
-/** What a kept request says, after others have had the memory that it came in. */
+/** The fields of a kept request after its memory was reused. */
 async function looked(request: HttpRequest): Promise<string> {
   for (let i = 0; i < 5; i++) await turn();
   return `${request.path} ${request.header("x-name")}`;
@@ -312,13 +312,13 @@ async function looked(request: HttpRequest): Promise<string> {
 
 const OTHER = `GET /${"other".repeat(20)} HTTP/1.1\r\nHost: b\r\nX-Name: ${"b".repeat(200)}\r\n\r\n`;
 
-/** Cases in which a request outlives its connection, and is asked who it was. */
+/** Cases in which a request is read after its connection has ended. */
 function kept(
   name: string,
   sent: string,
   handler: (request: HttpRequest, reply: HttpReply) => void,
 ): Case {
-  // There, all that is received goes to one place.
+  // On epoll all connections receive into the same buffer.
   return onEpoll("level", (reactor) => keptOn(reactor, name, sent, handler));
 }
 
@@ -359,26 +359,26 @@ function keptOn(
 const MINE = withHeader("X-Name: mine").replace("/ ", "/mine ");
 
 const outliving: readonly Case[] = [
-  kept("a request that became another protocol is nobody else's later", MINE, (request) => {
+  kept("an upgraded request keeps its fields", MINE, (request) => {
     request.upgrade({}).write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
   }),
-  kept("nor is one whose connection was closed when it was upgraded", MINE, (request) => {
+  kept("an upgraded request whose connection was closed keeps its fields", MINE, (request) => {
     request.upgrade({}).close();
   }),
-  kept("nor is one whose connection was destroyed when it was upgraded", MINE, (request) => {
+  kept("an upgraded request whose connection was destroyed keeps its fields", MINE, (request) => {
     request.upgrade({}).destroy();
   }),
-  kept("nor is one that was cut off while it was handled", MINE, (_, reply) => {
+  kept("a request that was cut off while it was handled keeps its fields", MINE, (_, reply) => {
     reply.header("Content-Length", 5).begin().end();
   }),
   kept(
-    "nor is one whose body was refused with its head",
+    "a request whose body was refused together with its head keeps its fields",
     CHUNKED.replace("/ ", "/mine ").replace("\r\n\r\n", "\r\nX-Name: mine\r\n\r\nzz\r\n"),
     (request) => request.read({ data() {} }),
   ),
 ];
 
-/** Runs with the thread blocked, as long as `until` is not called. */
+/** Runs a reactor with run() until the given function is called. */
 function blocking(name: string, run: (reactor: Reactor, until: () => void) => void): Case {
   return {
     name,
@@ -391,13 +391,13 @@ function blocking(name: string, run: (reactor: Reactor, until: () => void) => vo
       });
       reactor.setTimer(3000, () => reactor.stop());
       reactor.run();
-      assert.ok(isDone, "nothing more happened");
+      assert.ok(isDone, "no further event");
     },
   };
 }
 
 const inRun: readonly Case[] = [
-  blocking("who reads a body that is not there hears of its end in run() too", (reactor, done) => {
+  blocking("reading an absent body gives its end, also in run()", (reactor, done) => {
     const server = serve({
       reactor,
       port: 0,
@@ -413,7 +413,7 @@ const inRun: readonly Case[] = [
       },
     });
   }),
-  blocking("a file that is sent to nobody is done with in run() too", (reactor, done) => {
+  blocking("sendFile on a destroyed connection calls done, also in run()", (reactor, done) => {
     const server = serve({ reactor, port: 0, handler() {} });
     const { port } = server;
     reactor.connect({
@@ -430,7 +430,7 @@ const inRun: readonly Case[] = [
 const late: readonly Case[] = [
   onEpoll("level", (reactor) =>
     served(
-      "what a client sent while the thread was busy is not held against it",
+      "the head timeout does not count the time in which the thread was busy",
       {
         reactor,
         headTimeoutMs: 100,
@@ -452,9 +452,9 @@ const late: readonly Case[] = [
   ),
 ];
 
-/** While the thread is busy for longer than any timeout, clients go on with what they have begun. */
+/** While the thread is busy for longer than any timeout, clients complete their requests. */
 const stalled: readonly Case[] = ENGINES.map(([engine, trigger]) => ({
-  name: `bytes that arrived during a stall count before the timeouts do (${engine}${trigger === undefined ? "" : `, ${trigger}`})`,
+  name: `bytes that arrived while the thread was blocked count before the timeouts (${engine}${trigger === undefined ? "" : `, ${trigger}`})`,
   skip: engine === "io_uring" ? whyNoUring(kernel) : undefined,
   async run() {
     using reactor = new Reactor({ engine, trigger });
@@ -471,7 +471,7 @@ const stalled: readonly Case[] = ENGINES.map(([engine, trigger]) => ({
             return;
           }
           if (request.path === "/busy") {
-            // They are sent before the stall, and received after it.
+            // The bytes are sent before the thread blocks, and received after it.
             goOn();
             const until = performance.now() + 800;
             while (performance.now() < until);
@@ -500,10 +500,10 @@ const stalled: readonly Case[] = ENGINES.map(([engine, trigger]) => ({
   },
 }));
 
-/** The kernel takes these replies as a whole, and the peer nothing of them. */
+/** The kernel accepts these replies completely, and the peer acknowledges nothing. */
 const untaken: readonly Case[] = [GET, LAST].map((request) =>
   served(
-    `a peer that takes nothing of a reply that the kernel holds is cut off: ${request === GET ? "kept alive" : "the last"}`,
+    `a peer that acknowledges nothing of a reply in the send buffer is cut off: ${request === GET ? "keep-alive" : "close"}`,
     { sendTimeoutMs: 100, handler: (_, reply) => reply.send(new Uint8Array(1_048_576)) },
     async (server, client) => {
       client().send(request).socket.pause();
@@ -514,7 +514,7 @@ const untaken: readonly Case[] = [GET, LAST].map((request) =>
 );
 
 const busy: Case = served(
-  "a thread that is always busy ends idle connections in time",
+  "a thread that is always busy closes idle connections in time",
   {
     headTimeoutMs: 80,
     idleTimeoutMs: 300,
@@ -525,7 +525,7 @@ const busy: Case = served(
     },
   },
   async (server, client) => {
-    // Slots that are free again must not count as connections that may still have something to report.
+    // Freed slots must not count as connections that may have events.
     const many = Array.from({ length: 2000 }, () => client());
     await until(() => server.connections === many.length);
     for (const { socket } of many) socket.destroy();
@@ -536,12 +536,12 @@ const busy: Case = served(
     while (!idle.ended && requests++ < 45) {
       await one.send(GET).until(({ text }) => text.split("hello").length > requests);
     }
-    // Turns that report something delay a look at the timeouts, but only a few of them do.
+    // Turns with events delay the check of the timeouts, but only a few of them do.
     assert.ok(requests < 45, `${requests} requests`);
   },
 );
 
-/** Cases of a body that the program has not waited for yet when its client leaves. */
+/** Cases in which a client disconnects before the program awaits its body. */
 function unawaited(name: string, options: HttpOptions): Case {
   return {
     name,
@@ -571,7 +571,7 @@ const never = new Promise<never>(() => {});
 const rejecting: readonly Case[] = [
   ...(["bytes", "text"] as const).map((method) =>
     unawaited(
-      `a client that leaves while nobody waits for ${method}() is no failure of the process`,
+      `a client that disconnects before ${method}() is awaited causes no unhandled rejection`,
       {
         async handler(request) {
           const body = request[method]();
@@ -585,20 +585,23 @@ const rejecting: readonly Case[] = [
     ? (["bytes", "text", "json", "arrayBuffer", "blob", "formData"] as const)
     : []
   ).map((method) =>
-    unawaited(`nor while nobody waits for ${method}() of a Request`, {
-      async fetch(request) {
-        const body = (request as unknown as Record<string, () => Promise<unknown>>)[method]?.();
-        await never;
-        await body;
-        return new Response();
+    unawaited(
+      `a client that disconnects before ${method}() of a Request is awaited causes no unhandled rejection`,
+      {
+        async fetch(request) {
+          const body = (request as unknown as Record<string, () => Promise<unknown>>)[method]?.();
+          await never;
+          await body;
+          return new Response();
+        },
       },
-    }),
+    ),
   ),
 ];
 
 const latin1: readonly Case[] = [
   served(
-    "a header goes as it was given, a byte for each character",
+    "a header is sent as Latin-1",
     {
       handler: (_, reply) => reply.header("X-Name", "caf\xe9").send("caf\xe9"),
     },
@@ -609,7 +612,7 @@ const latin1: readonly Case[] = [
   ),
   ...[true, false].map((overrideGlobals) =>
     served(
-      `a header of a Response goes so too${overrideGlobals ? "" : ", of the runtime's"}`,
+      `a header of a Response is sent as Latin-1${overrideGlobals ? "" : ", with the runtime's class"}`,
       {
         overrideGlobals,
         fetch: () => new Response("caf\xe9", { headers: { "x-name": "caf\xe9" } }),
@@ -623,7 +626,7 @@ const latin1: readonly Case[] = [
 
 const cutOff: readonly Case[] = [
   served(
-    "a reply that ends with its connection does not look whole when its request is refused",
+    "a reply that is delimited by the connection is reset when its request is refused",
     {
       bodyTimeoutMs: 50,
       handler(request, reply) {
@@ -644,7 +647,7 @@ const cutOff: readonly Case[] = [
     },
   ),
   served(
-    "a length that no number tells is refused",
+    "a Content-Length that is too large for a number is refused",
     {
       handler(_, reply) {
         assert.throws(() => reply.header("Content-Length", "9".repeat(25)), {
@@ -658,7 +661,7 @@ const cutOff: readonly Case[] = [
   (() => {
     const errors: unknown[] = [];
     return served(
-      "headers of another library's Response are looked at before they go",
+      "headers of a Response of another library are validated",
       {
         fetch(request) {
           const value = request.url.endsWith("/bad") ? "a\r\nX-Evil: 1" : "sound";
@@ -679,7 +682,7 @@ const cutOff: readonly Case[] = [
     );
   })(),
   {
-    name: "an error callback that throws fails the process, and leaves connections as they are",
+    name: "an error callback that throws fails the process, and does not affect connections",
     run() {
       using reactor = new Reactor();
       const { port } = serve({
@@ -708,7 +711,7 @@ const cutOff: readonly Case[] = [
 
 const upgrading: readonly Case[] = [
   served(
-    "there is no upgrade once the reply has begun",
+    "upgrade is refused after the reply has begun",
     {
       handler(request, reply) {
         reply.begin().write("abc");
@@ -721,7 +724,7 @@ const upgrading: readonly Case[] = [
     },
   ),
   served(
-    "an upgrade with options that make no sense changes nothing",
+    "an upgrade with invalid options has no effect",
     {
       handler(request, reply) {
         assert.throws(() => request.upgrade({ idleTimeoutMs: -1 }), {

@@ -1,4 +1,4 @@
-/** How fast the stream of a response is read: as fast as the connection says, on a connection that is under control. */
+/** Backpressure on the stream of a response, with a simulated connection. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Exchange } from "../../src/http/exchange.ts";
@@ -9,9 +9,9 @@ import type { ParsedRequest } from "../../src/http/request.ts";
 const HIGH_WATER = 100;
 const CHUNK = 10;
 
-/** A connection that takes nothing until it is drained. */
+/** A connection that accepts nothing until it is drained. */
 class Slow {
-  /** Bytes of bodies that wait. */
+  /** The pending bytes of bodies. */
   waiting = 0;
   #drained: (() => void)[] = [];
 
@@ -33,7 +33,7 @@ class Slow {
         if (this.waiting < HIGH_WATER) queueMicrotask(callback);
         else this.#drained.push(callback);
       },
-      // What is left out is never called here.
+      // Other members are not called here.
     } as unknown as Exchange;
   }
 
@@ -45,7 +45,7 @@ class Slow {
 
 const request = { whenLeft() {} } as unknown as ParsedRequest;
 
-/** Lets everything happen that needs nobody's help. */
+/** Waits until everything that is not blocked has happened. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -54,7 +54,7 @@ for (const [name, size] of [
   ["small chunks", CHUNK],
   ["chunks beyond the high-water mark", 3 * HIGH_WATER],
 ] as const) {
-  test(`of ${name} no more are read than the connection asks for`, async () => {
+  test(`backpressure stops the reading of ${name}`, async () => {
     let pulls = 0;
     const stream = new ReadableStream(
       {
@@ -70,7 +70,7 @@ for (const [name, size] of [
     const reply = new ReplyWriter(slow.exchange, "GET", true);
     const sent = sendResponse(new Response(stream), request, reply);
     let written = 0;
-    // The second one is read before the first is sent: that may have been all, and then has a length.
+    // The second chunk is read before the first is sent: if there is none, the response has a length.
     for (const ahead of [size === CHUNK ? 0 : 1, 0, 0, 0]) {
       await settled();
       assert.ok(slow.waiting >= HIGH_WATER, `${slow.waiting} bytes wait`);

@@ -1,4 +1,4 @@
-/** The HTTP server, as a client sees it that speaks HTTP byte by byte. */
+/** The HTTP server, tested with a client that sends and compares bytes. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import type { HttpOptions } from "../../src/http/index.ts";
@@ -10,21 +10,25 @@ const echo: HttpOptions = {
 };
 
 const answering: readonly Case[] = [
-  served("an answer has a status line, Date, its type and its length", hello, async (_, client) => {
-    const response = await client().send(LAST).end();
-    const lines = response.split("\r\n");
-    assert.equal(lines[0], "HTTP/1.1 200 OK");
-    assert.match(lines[1] as string, /^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/);
-    assert.deepEqual(lines.slice(2), [
-      "Connection: close",
-      "Content-Type: text/plain; charset=utf-8",
-      "Content-Length: 5",
-      "",
-      "hello",
-    ]);
-  }),
   served(
-    "pipelined requests are answered in their order, whichever is done first",
+    "an answer has a status line, Date, Content-Type and Content-Length",
+    hello,
+    async (_, client) => {
+      const response = await client().send(LAST).end();
+      const lines = response.split("\r\n");
+      assert.equal(lines[0], "HTTP/1.1 200 OK");
+      assert.match(lines[1] as string, /^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/);
+      assert.deepEqual(lines.slice(2), [
+        "Connection: close",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Length: 5",
+        "",
+        "hello",
+      ]);
+    },
+  ),
+  served(
+    "pipelined requests are answered in order, whichever handler finishes first",
     {
       async handler(request, reply) {
         const { path } = request;
@@ -45,7 +49,7 @@ const answering: readonly Case[] = [
     },
   ),
   served(
-    "what HEAD gets has the length and not the body, and neither has 204 or 304",
+    "an answer to HEAD has the length and no body; 204 and 304 have no body",
     {
       handler: (request, reply) => reply.status(Number(request.path.slice(1)) || 200).send("hello"),
     },
@@ -65,7 +69,7 @@ const answering: readonly Case[] = [
     },
   ),
   served(
-    "HTTP/1.0 is closed after its answer, unless it asks to be kept",
+    "an HTTP/1.0 connection is closed after its answer, unless it asks for keep-alive",
     hello,
     async (_, client) => {
       assert.match(await client().send("GET / HTTP/1.0\r\n\r\n").end(), /Connection: close/);
@@ -79,7 +83,7 @@ const answering: readonly Case[] = [
     },
   ),
   served(
-    "a stream goes in chunks, and to HTTP/1.0 until the end",
+    "a stream is sent in chunks, and to HTTP/1.0 until the connection ends",
     {
       async handler(_, reply) {
         reply.begin().write("one,");
@@ -97,7 +101,7 @@ const answering: readonly Case[] = [
     },
   ),
   served(
-    "a source is sent as it comes, and is told to stop when the client has left",
+    "an async iterable is sent as it produces, and is stopped when the client disconnects",
     {
       handler(request, reply) {
         const { path } = request;
@@ -129,7 +133,7 @@ const answering: readonly Case[] = [
     },
   ),
   served(
-    "a stream waits for a client that reads slowly, and loses nothing",
+    "a stream waits for a slow client, and loses nothing",
     {
       async handler(_, reply) {
         const piece = Buffer.alloc(100_000, "0123456789");
@@ -156,7 +160,7 @@ const answering: readonly Case[] = [
 const ended: string[] = [];
 let goOn: (() => void) | undefined;
 
-/** What is asked, how it is answered, and what the answer looks like. */
+/** A request, the handler, and the expected answer. */
 const FRAMINGS: readonly [
   name: string,
   request: string,
@@ -164,37 +168,37 @@ const FRAMINGS: readonly [
   answer: RegExp,
 ][] = [
   [
-    "a 304 may have the length that the 200 would have had",
+    "a 304 may have the length of the corresponding 200",
     LAST,
     (_, reply) => reply.status(304).header("Content-Length", 5).send(),
     /^HTTP\/1.1 304 Not Modified\r\n.*\r\nContent-Length: 5\r\n\r\n$/s,
   ],
   [
-    "a 204 has no length, even if it is given one",
+    "a 204 has no length, even if the handler sets one",
     LAST,
     (_, reply) => reply.status(204).header("Content-Length", 5).begin().end("12345"),
     /^HTTP\/1.1 204 No Content\r\n(?!.*Content-Length).*\r\n\r\n$/s,
   ],
   [
-    "a 205 has a length of 0, whatever is sent",
+    "a 205 has a length of 0, whatever the handler sends",
     LAST,
     (_, reply) => reply.status(205).send("body"),
     /^HTTP\/1.1 205 Reset Content\r\n.*Content-Length: 0\r\n\r\n$/s,
   ],
   [
-    "to HTTP/1.0, a stream of no known length says that the connection closes after it",
+    "to HTTP/1.0, a stream of unknown length has Connection: close",
     "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     (_, reply) => reply.begin().end("abc"),
     /^HTTP\/1.1 200 OK\r\n(?!.*keep-alive).*Connection: close\r\n\r\nabc$/s,
   ],
   [
-    "CONNECT begins no tunnel that nobody digs, and what is behind it is no request",
+    "CONNECT without an upgrade opens no tunnel, and bytes after it are not parsed as a request",
     `CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n${GET}`,
     (_, reply) => reply.send("hello"),
     /^HTTP\/1.1 501 Not Implemented\r\n.*Connection: close\r\n(?!.*HTTP).*$/s,
   ],
   [
-    "a body that is echoed as it comes ends no connection",
+    "echoing a body as it arrives keeps the connection",
     `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n${LAST}`,
     (request, reply) => {
       request.read({ data: (bytes) => void reply.write(bytes), end: () => reply.end() });
@@ -206,7 +210,7 @@ const FRAMINGS: readonly [
 
 const connections: readonly Case[] = [
   served(
-    "a request tells of its connection: both addresses, the descriptor, and what TCP makes of it",
+    "a request has the addresses, the descriptor and the TCP state of its connection",
     {
       handler(request, reply) {
         const { localAddress, remoteAddress, tcpInfo } = request;
@@ -232,24 +236,28 @@ const framing: readonly Case[] = FRAMINGS.map(([name, request, handler, answer])
 );
 
 const bodies: readonly Case[] = [
-  served("a body comes back, counted or in chunks, however it is cut", echo, async (_, client) => {
-    for (const cut of [1, 7, 1000]) {
-      const one = client();
-      const stream =
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789" +
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" +
-        "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nX-Trailer: t\r\n\r\n";
-      for (let at = 0; at < stream.length; at += cut) {
-        one.send(stream.slice(at, at + cut));
-        if (cut > 1) await new Promise((resolve) => setImmediate(resolve));
-      }
-      const [, first, second] = (await one.end()).split("HTTP/1.1 200 OK");
-      assert.equal(bodyOf(first as string), "0123456789");
-      assert.equal(bodyOf(second as string), "abcdefg");
-    }
-  }),
   served(
-    "100 Continue is not said behind the head of the answer",
+    "a body is echoed, with a length or in chunks, however it is split",
+    echo,
+    async (_, client) => {
+      for (const cut of [1, 7, 1000]) {
+        const one = client();
+        const stream =
+          "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789" +
+          "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" +
+          "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nX-Trailer: t\r\n\r\n";
+        for (let at = 0; at < stream.length; at += cut) {
+          one.send(stream.slice(at, at + cut));
+          if (cut > 1) await new Promise((resolve) => setImmediate(resolve));
+        }
+        const [, first, second] = (await one.end()).split("HTTP/1.1 200 OK");
+        assert.equal(bodyOf(first as string), "0123456789");
+        assert.equal(bodyOf(second as string), "abcdefg");
+      }
+    },
+  ),
+  served(
+    "100 Continue is not sent after the head of the answer",
     {
       handler(request, reply) {
         reply.begin();
@@ -269,14 +277,14 @@ const bodies: readonly Case[] = [
       );
     },
   ),
-  served("100 Continue is said when the handler asks for the body", echo, async (_, client) => {
+  served("100 Continue is sent when the handler reads the body", echo, async (_, client) => {
     const one = client().send(
       "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n",
     );
     await one.until(({ text }) => text === "HTTP/1.1 100 Continue\r\n\r\n");
     assert.match(await one.send("ok").end(), /200 OK.*ok$/s);
   }),
-  served("who reads a body that is none has its end", echo, async (_, client) => {
+  served("reading an absent body gives its end", echo, async (_, client) => {
     const none = [
       "GET / HTTP/1.1\r\nHost: a\r\n",
       "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n",
@@ -285,14 +293,14 @@ const bodies: readonly Case[] = [
     const text = await one.send(LAST).end();
     assert.equal(text.split("Content-Length: 0\r\n\r\n").length, 4);
   }),
-  served("a body that nobody reads is passed over, if it is short", hello, async (_, client) => {
+  served("a short body that is not read is skipped", hello, async (_, client) => {
     const one = client();
     one.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345");
     const text = await one.send(LAST).end();
     assert.equal(text.split("hello").length, 3);
   }),
   served(
-    "a client that leaves in the middle of its body is told of to who reads it",
+    "a client that disconnects in the middle of its body is reported to the reader",
     {
       handler(request, reply) {
         request.read({ data() {}, abort: () => left.push("left") });
@@ -311,7 +319,7 @@ const bodies: readonly Case[] = [
 ];
 const left: string[] = [];
 
-/** A stream, and the status that it is refused with. */
+/** A stream, and the status with which it is refused. */
 const REFUSALS: readonly [name: string, stream: string, status: number][] = [
   [
     "both lengths",
@@ -324,13 +332,13 @@ const REFUSALS: readonly [name: string, stream: string, status: number][] = [
   ["a target too long", `GET /${"x".repeat(9000)} HTTP/1.1\r\nHost: a\r\n\r\n`, 414],
   ["a head too large", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(17_000)}\r\n\r\n`, 431],
   ["a body too large", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n", 413],
-  ["a version to come", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505],
+  ["a later version", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505],
 ];
 
 const refusing: readonly Case[] = [
   ...REFUSALS.map(([name, stream, status]) =>
     served(
-      `${name}: ${status}, the end, and the next client is served`,
+      `${name} is answered with ${status} and a close, and the next client is served`,
       hello,
       async (server, client) => {
         const text = await client().send(`${stream}${GET}`).end();
@@ -343,7 +351,7 @@ const refusing: readonly Case[] = [
     ),
   ),
   served(
-    "a handler that throws is a 500, and is told of",
+    "a handler that throws causes a 500, and is reported",
     {
       handler: (request) => {
         if (request.path === "/") throw new Error("broken");
@@ -363,7 +371,7 @@ const thrown: string[] = [];
 
 const timing: readonly Case[] = [
   served(
-    "a head that drips runs out of time: 408",
+    "a head that arrives too slowly times out: 408",
     { ...hello, headTimeoutMs: 60 },
     async (_, client) => {
       const one = client();
@@ -377,7 +385,7 @@ const timing: readonly Case[] = [
     },
   ),
   served(
-    "a body that drips runs out of time: 408",
+    "a body that arrives too slowly times out: 408",
     { ...echo, bodyTimeoutMs: 60 },
     async (_, client) => {
       const one = client();
@@ -391,14 +399,14 @@ const timing: readonly Case[] = [
     },
   ),
   served(
-    "who asks for nothing is let go without a word",
+    "a connection without a request is closed without an answer",
     { ...hello, idleTimeoutMs: 40 },
     async (_, client) => {
       assert.equal(await client().end(), "");
     },
   ),
   served(
-    "stop does not wait for a connection whose last request was answered late",
+    "stop does not wait for an idle connection whose last request was answered late",
     {
       async handler(_, reply) {
         await null;
@@ -408,7 +416,7 @@ const timing: readonly Case[] = [
     async (server, client) => {
       const one = client().send(GET);
       await one.until(({ text }) => text.endsWith("late"));
-      // The client ends when the server does, and not before.
+      // The client ends after the server does.
       one.socket.on("end", () => one.socket.end());
       const stopping = server.stop(60_000);
       await one.end();
@@ -416,7 +424,7 @@ const timing: readonly Case[] = [
     },
   ),
   served(
-    "stop lets a request that is under way have its answer, and ends the idle ones",
+    "stop answers a request under way, and closes idle connections",
     {
       async handler(_, reply) {
         await new Promise<void>((resolve) => {
@@ -440,11 +448,15 @@ const timing: readonly Case[] = [
       assert.equal(server.connections, 0);
     },
   ),
-  served("requests per connection are limited", { ...hello, maxRequests: 2 }, async (_, client) => {
-    const text = await client().send(GET).send(GET).send(GET).end();
-    assert.equal(text.split("hello").length, 3);
-    assert.equal(text.split("Connection: close").length, 2);
-  }),
+  served(
+    "maxRequests limits the requests of a connection",
+    { ...hello, maxRequests: 2 },
+    async (_, client) => {
+      const text = await client().send(GET).send(GET).send(GET).end();
+      assert.equal(text.split("hello").length, 3);
+      assert.equal(text.split("Connection: close").length, 2);
+    },
+  ),
 ];
 
 export function httpServerConformance(): Suite {

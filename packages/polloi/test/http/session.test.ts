@@ -1,4 +1,4 @@
-/** A session with a connection of which the test says how much waits, and a clock that the test sets. */
+/** A session with a simulated connection, whose pending bytes the test sets, and a simulated clock. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type HttpSettings, settingsOf } from "../../src/http/options.ts";
@@ -11,12 +11,12 @@ import type { Reactor } from "../../src/reactor/reactor.ts";
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const SEND_TIMEOUT_MS = 2000;
 
-/** What a session has of a connection to a client that is slow. */
+/** The members of a connection that a session uses, of a slow client. */
 class SlowConnection {
   readonly state = "open";
   readonly paused = false;
   pendingBytes = 0;
-  /** What the kernel has taken and the client has not acknowledged. */
+  /** Bytes that the kernel has accepted and the client has not acknowledged. */
   sentBytes = 0;
   isReset = false;
 
@@ -29,7 +29,7 @@ class SlowConnection {
     return this.pendingBytes + this.sentBytes;
   }
 
-  /** The kernel takes so many bytes. */
+  /** The kernel accepts this many bytes. */
   take(length: number): void {
     this.pendingBytes -= length;
     this.sentBytes += length;
@@ -48,7 +48,7 @@ interface Streaming {
   readonly connection: SlowConnection;
   readonly session: Session;
   readonly reply: ReplyWriter;
-  /** Looks after so many milliseconds. */
+  /** Advances the clock, and lets the session check its timeouts. */
   readonly lookAfter: (ms: number) => void;
 }
 
@@ -72,7 +72,7 @@ function streaming(): Streaming {
   return { connection, session, reply: replies[0] as ReplyWriter, lookAfter };
 }
 
-test("a client that acknowledges something is not cut off, though as much waits as did before", () => {
+test("a client that acknowledges something is not cut off, even if as many bytes wait as before", () => {
   const { connection, reply, lookAfter } = streaming();
   reply.write("x".repeat(5000));
   for (let i = 0; i < 100; i++) {
@@ -84,7 +84,7 @@ test("a client that acknowledges something is not cut off, though as much waits 
   assert.equal(connection.isReset, false);
 });
 
-test("a client that drains the kernel's buffer while nothing goes into it is not cut off", () => {
+test("a client that acknowledges bytes of the send buffer while none are added is not cut off", () => {
   const { connection, reply, lookAfter } = streaming();
   reply.write("x".repeat(5000));
   connection.take(4000);
@@ -97,7 +97,7 @@ test("a client that drains the kernel's buffer while nothing goes into it is not
   assert.equal(connection.isReset, false);
 });
 
-test("a client that acknowledges nothing is cut off in time, whatever is written to it", () => {
+test("a client that acknowledges nothing is cut off in time, also while more is written", () => {
   for (const first of [100, 5000]) {
     const { connection, reply, lookAfter } = streaming();
     reply.write("x".repeat(first));
@@ -112,7 +112,7 @@ test("a client that acknowledges nothing is cut off in time, whatever is written
   }
 });
 
-test("a client that has everything is not cut off, however long the handler takes", () => {
+test("a client that has received everything is not cut off, however long the handler takes", () => {
   const { connection, reply, lookAfter } = streaming();
   reply.write("x".repeat(5000));
   lookAfter(100);
@@ -123,11 +123,11 @@ test("a client that has everything is not cut off, however long the handler take
   assert.equal(connection.isReset, false);
 });
 
-test("a client's send timeout begins with what was written last, and not before that", () => {
+test("a client's send timeout begins with the last write", () => {
   const { connection, reply, lookAfter } = streaming();
   reply.write("x".repeat(5000));
   lookAfter(100);
-  // All of it has gone, and as much has been written again, between two looks.
+  // Everything was acknowledged, and as much was written again, between two checks.
   connection.pendingBytes = 0;
   reply.write("x".repeat(5000));
   lookAfter(SEND_TIMEOUT_MS - 10);

@@ -1,7 +1,7 @@
-/** Streams that two servers might cut into requests in different ways, beyond those of `refused.ts`. */
+/** Streams that two servers might split into different requests, beyond those of `refused.ts`. */
 import type { FailureCode } from "../../src/http/parser/results.ts";
 
-/** A request that must not be seen: it is in the body of another, or behind one that is refused. */
+/** A request that must not be handled: it is in the body of another, or after one that is refused. */
 export const SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 const WITH_LENGTH = `Content-Length: ${SMUGGLED.length}`;
 
@@ -10,7 +10,7 @@ const post = (lines: string, body = ""): string =>
 const chunked = (body: string): string => post("Transfer-Encoding: chunked", body);
 const get = (lines: string): string => `GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n`;
 
-/** A stream, and why it is refused. `SMUGGLED` is sent behind each. */
+/** A stream, and the reason why it is refused. `SMUGGLED` is sent after each. */
 export type Trick = readonly [name: string, stream: string, failure: FailureCode];
 
 const CODING_WITH_LENGTH: readonly Trick[] = [
@@ -27,13 +27,9 @@ const CODING_WITH_LENGTH: readonly Trick[] = [
     ),
     "LENGTH_AND_CODING",
   ],
+  ["TE.CL after a TAB", post(`Transfer-Encoding:\tchunked\r\n${WITH_LENGTH}`), "LENGTH_AND_CODING"],
   [
-    "TE.CL behind a TAB",
-    post(`Transfer-Encoding:\tchunked\r\n${WITH_LENGTH}`),
-    "LENGTH_AND_CODING",
-  ],
-  [
-    "a coding that is empty beside a length",
+    "an empty coding beside a length",
     post(`Transfer-Encoding:\r\n${WITH_LENGTH}`),
     "LENGTH_AND_CODING",
   ],
@@ -48,7 +44,7 @@ const CODING_WITH_LENGTH: readonly Trick[] = [
     "LENGTH_AND_CODING",
   ],
   [
-    "a length that Connection is to take away, beside chunks",
+    "a length that Connection names, beside chunks",
     post(`Connection: Content-Length\r\n${WITH_LENGTH}\r\nTransfer-Encoding: chunked`),
     "LENGTH_AND_CODING",
   ],
@@ -60,7 +56,7 @@ const CODING_WITH_LENGTH: readonly Trick[] = [
   ],
 ];
 
-/** TE.TE: names and values that one server takes for chunked, and another does not. */
+/** TE.TE: names and values that one server interprets as chunked, and another does not. */
 const CODINGS: readonly Trick[] = [
   ...(
     [
@@ -139,22 +135,26 @@ const LENGTHS: readonly Trick[] = [
     ],
   ),
   [
-    "a length past 2^32, which some would cut off",
+    "a length above 2^32, which some servers truncate",
     post("Content-Length: 4294967301", "12345"),
     "BODY_LARGE",
   ],
   ["a length that ends in NUL", post("Content-Length: 5\0", "12345"), "VALUE_INVALID"],
   ["a length that ends in a vertical tab", post("Content-Length: 5\x0b", "12345"), "VALUE_INVALID"],
-  ["0.CL: a length behind a space", post("Content-Length : 5", "12345"), "NAME_SPACE"],
-  ["0.CL: a length on a folded line", post("Content-Length:\r\n 5", "12345"), "FIELD_FOLDED"],
-  ["0.CL: a length on a line of its own kind", post("A: b\nContent-Length: 5", "12345"), "BARE_LF"],
   [
-    "0.CL: an expectation in disguise",
+    "0.CL: a length with a space before the colon",
+    post("Content-Length : 5", "12345"),
+    "NAME_SPACE",
+  ],
+  ["0.CL: a length on a folded line", post("Content-Length:\r\n 5", "12345"), "FIELD_FOLDED"],
+  ["0.CL: a length after a bare LF", post("A: b\nContent-Length: 5", "12345"), "BARE_LF"],
+  [
+    "0.CL: an obfuscated expectation",
     post(`Expect: y 100-continue\r\n${WITH_LENGTH}`),
     "EXPECT_UNKNOWN",
   ],
   [
-    "0.CL: an expectation that is one of two",
+    "0.CL: one of two expectations",
     post(`Expect: 100-continue, x\r\n${WITH_LENGTH}`),
     "EXPECT_UNKNOWN",
   ],
@@ -189,7 +189,7 @@ const CHUNKS: readonly Trick[] = [
     ],
   ),
   [
-    "a chunk past 2^32, which some would cut off",
+    "a chunk above 2^32, which some servers truncate",
     chunked("100000005\r\nhello\r\n0\r\n\r\n"),
     "BODY_LARGE",
   ],
@@ -199,11 +199,11 @@ const CHUNKS: readonly Trick[] = [
   ["EXT.TERM: CR ends an extension", chunked("5;a=b\rx\r\nhello\r\n0\r\n\r\n"), "BARE_CR"],
   ["EXT.TERM: two CR end an extension", chunked("5;a\r\r\nhello\r\n0\r\n\r\n"), "BARE_CR"],
   [
-    "an extension of a quoted line end",
+    "an extension with a quoted line end",
     chunked('5;a="\r\n"\r\nhello\r\n0\r\n\r\n'),
     "CHUNK_EXTENSION_INVALID",
   ],
-  ["an extension whose quotes never end", chunked('0;a="\r\n\r\n'), "CHUNK_EXTENSION_INVALID"],
+  ["an extension with an unterminated quote", chunked('0;a="\r\n\r\n'), "CHUNK_EXTENSION_INVALID"],
   [
     "NUL in a quoted extension",
     chunked('5;a="\0"\r\nhello\r\n0\r\n\r\n'),
@@ -214,16 +214,20 @@ const CHUNKS: readonly Trick[] = [
     chunked("5 a=b\r\nhello\r\n0\r\n\r\n"),
     "CHUNK_SIZE_INVALID",
   ],
-  ["SPILL: two bytes where CRLF is to be", chunked("5\r\nhelloXX0\r\n\r\n"), "CHUNK_UNENDED"],
-  ["SPILL: LF and CR where CRLF is to be", chunked("5\r\nhello\n\r0\r\n\r\n"), "CHUNK_UNENDED"],
-  ["LF where CRLF is to be after a size", chunked("5\nhello\r\n0\r\n\r\n"), "BARE_LF"],
+  ["SPILL: two bytes instead of CRLF", chunked("5\r\nhelloXX0\r\n\r\n"), "CHUNK_UNENDED"],
+  ["SPILL: LF and CR instead of CRLF", chunked("5\r\nhello\n\r0\r\n\r\n"), "CHUNK_UNENDED"],
+  ["LF instead of CRLF after a size", chunked("5\nhello\r\n0\r\n\r\n"), "BARE_LF"],
   ["LF after the last chunk", chunked("0\n\r\n"), "BARE_LF"],
-  ["LF for the line after the last chunk", chunked("0\r\n\n"), "BARE_LF"],
-  ["CR for the line after the last chunk", chunked("0\r\n\r"), "BARE_CR"],
+  ["LF instead of the line after the last chunk", chunked("0\r\n\n"), "BARE_LF"],
+  ["CR instead of the line after the last chunk", chunked("0\r\n\r"), "BARE_CR"],
   ["an empty line before a size", chunked("\r\n5\r\nhello\r\n0\r\n\r\n"), "CHUNK_SIZE_INVALID"],
   ["a trailer that does not end", chunked("0\r\nA: b"), "TRAILER_FORBIDDEN"],
   ["no line after the last chunk", chunked("0\r\n"), "NAME_SPACE"],
-  ["a trailer that frames", chunked("0\r\nContent-Length: 5\r\n\r\n"), "TRAILER_FORBIDDEN"],
+  [
+    "a trailer with a framing field",
+    chunked("0\r\nContent-Length: 5\r\n\r\n"),
+    "TRAILER_FORBIDDEN",
+  ],
   [
     "a trailer that names a coding",
     chunked("0\r\nTransfer-Encoding: x\r\n\r\n"),
@@ -236,9 +240,9 @@ const CHUNKS: readonly Trick[] = [
 const HEADS: readonly Trick[] = [
   ["UTF-8 in a name", get("\xc3\xa4: b"), "NAME_INVALID"],
   ["NUL in the middle of a value", get("A: b\0Host: c"), "VALUE_INVALID"],
-  ["a second Host behind a space", get("Host : b"), "NAME_SPACE"],
+  ["a second Host with a space before the colon", get("Host : b"), "NAME_SPACE"],
   ["a second Host on a folded line", get("A: b\r\n Host: c"), "FIELD_FOLDED"],
-  ["a Host of two", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", "HOST_INVALID"],
+  ["a Host with two values", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", "HOST_INVALID"],
   ["a Host with a TAB in it", "GET / HTTP/1.1\r\nHost: a\tb\r\n\r\n", "HOST_INVALID"],
   ["a Host in UTF-8", "GET / HTTP/1.1\r\nHost: \xc3\xa4\r\n\r\n", "HOST_INVALID"],
   [
@@ -260,11 +264,11 @@ const HEADS: readonly Trick[] = [
   ["a no-break space before the version", "GET /\xa0HTTP/1.1\r\nHost: a\r\n\r\n", "TARGET_INVALID"],
   ["NUL after the version", "GET / HTTP/1.1\0\r\nHost: a\r\n\r\n", "VERSION_MALFORMED"],
   ["two CR after the version", "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", "BARE_CR"],
-  ["LF for the line after the head", "GET / HTTP/1.1\r\nHost: a\r\n\n", "BARE_LF"],
-  ["CR for the line after the head", "GET / HTTP/1.1\r\nHost: a\r\n\r", "BARE_CR"],
+  ["LF instead of the line after the head", "GET / HTTP/1.1\r\nHost: a\r\n\n", "BARE_LF"],
+  ["CR instead of the line after the head", "GET / HTTP/1.1\r\nHost: a\r\n\r", "BARE_CR"],
 ];
 
-/** All of them: each is refused before anything behind it is looked at. */
+/** All refused streams. Each is refused before any byte after it is parsed. */
 export const TRICKS: readonly Trick[] = [
   ...CODING_WITH_LENGTH,
   ...CODINGS,
@@ -273,7 +277,7 @@ export const TRICKS: readonly Trick[] = [
   ...HEADS,
 ];
 
-/** A stream that is sound though it looks odd, and the requests in it: method, target, host, body. */
+/** A valid but unusual stream, and its requests: method, target, host, body. */
 export type Sound = readonly [name: string, stream: string, requests: readonly string[]];
 
 export const SOUND: readonly Sound[] = [
@@ -296,32 +300,32 @@ export const SOUND: readonly Sound[] = [
     [`POST / a ${SMUGGLED}`],
   ],
   [
-    "an extension and a trailer that look like a request",
+    "an extension and a trailer that resemble a request",
     chunked('1;a="GET /smuggled HTTP/1.1"\r\nx\r\n0\r\nA: GET /smuggled HTTP/1.1\r\n\r\n'),
     ["POST / a x"],
   ],
   [
-    "a chunk that looks like the last one",
+    "a chunk that resembles the last one",
     chunked("5\r\n0\r\n\r\n\r\n0\r\n\r\n"),
     ["POST / a 0\r\n\r\n"],
   ],
   [
-    "a size of as many zeros as are let pass",
+    "a size with the maximum number of zeros",
     chunked("000000000000001\r\nx\r\n0\r\n\r\n"),
     ["POST / a x"],
   ],
   [
-    "a length with zeros in front",
+    "a length with leading zeros",
     post("Content-Length: 000000000000000000000001", "x"),
     ["POST / a x"],
   ],
   [
-    "an underscore, which is another name",
+    "a name with an underscore, which is another name",
     post("Transfer_Encoding: chunked\r\nContent-Length: 1", "x"),
     ["POST / a x"],
   ],
   [
-    "a prefix, which is another name",
+    "a name with a prefix, which is another name",
     post("X-Transfer-Encoding: chunked\r\nContent-Length: 1", "x"),
     ["POST / a x"],
   ],
@@ -331,7 +335,7 @@ export const SOUND: readonly Sound[] = [
     ["POST / a x"],
   ],
   [
-    "what Connection names frames all the same",
+    "a framing field that Connection names is still used",
     post("Connection: Content-Length\r\nContent-Length: 1", "x"),
     ["POST / a x"],
   ],
@@ -341,10 +345,10 @@ export const SOUND: readonly Sound[] = [
     ["GET http://b:81/c b:81 "],
   ],
   ["obs-text in a value", get("A: \x80\xff\xc3\xa4"), ["GET / a "]],
-  ["an upgrade that nobody takes up", get("Connection: Upgrade\r\nUpgrade: h2c"), ["GET / a "]],
-  ["CRLF behind a body", `${post("Content-Length: 1", "x")}\r\n`, ["POST / a x"]],
+  ["an upgrade that the server ignores", get("Connection: Upgrade\r\nUpgrade: h2c"), ["GET / a "]],
+  ["CRLF after a body", `${post("Content-Length: 1", "x")}\r\n`, ["POST / a x"]],
   [
-    "HTTP/1.0 that is kept",
+    "HTTP/1.0 with keep-alive",
     "POST / HTTP/1.0\r\nConnection: keep-alive\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
     ["POST / a x"],
   ],

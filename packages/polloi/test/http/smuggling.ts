@@ -1,4 +1,4 @@
-/** Request smuggling: what a server makes of streams that are made to be misread, and of what is behind them. */
+/** Request smuggling: ambiguous streams are refused, and bytes after them are not handled. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import type { HttpHandler, HttpOptions, HttpServer } from "../../src/http/index.ts";
@@ -7,11 +7,11 @@ import { type Client, LAST, served } from "./client.ts";
 import * as refused from "./refused.ts";
 import { SMUGGLED, SOUND, TRICKS, type Trick } from "./smuggling-table.ts";
 
-/** What handlers were called with. */
+/** The requests that handlers received. */
 class Seen {
   readonly requests: string[] = [];
 
-  /** Answers when all of the body is there. */
+  /** Answers after the whole body. */
   readonly whole: HttpHandler = async (request, reply) => {
     const { method, target, host } = request;
     const body = Buffer.from(await request.bytes()).toString("latin1");
@@ -19,13 +19,13 @@ class Seen {
     reply.send(`<${method} ${target} ${body}>`);
   };
 
-  /** Answers before it. */
+  /** Answers before the body. */
   readonly atOnce: HttpHandler = ({ method, target, host }, reply) => {
     this.requests.push(`${method} ${target} ${host}`);
     reply.send("<early>");
   };
 
-  /** Begins to answer before it. */
+  /** Begins to answer before the body. */
   readonly inPart: HttpHandler = (request, reply) => {
     this.requests.push(`${request.method} ${request.target} ${request.host}`);
     request.read({ data() {} });
@@ -37,7 +37,7 @@ function statuses(text: string): string[] {
   return [...text.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => status as string);
 }
 
-/** The request is refused for `failure`, nothing behind it is handled, and the next client is served. */
+/** Requires that the request is refused for `failure`, nothing after it is handled, and the next client is served. */
 async function assertRefused(
   server: HttpServer,
   client: () => Client,
@@ -48,9 +48,12 @@ async function assertRefused(
   const text = await client().send(`${stream}${SMUGGLED}`).end();
   assert.deepEqual(statuses(text), [String(FAILURES[failure].status)], name);
   assert.match(text, /\r\nConnection: close\r\n/, name);
-  assert.ok(!text.includes("smuggled"), `${name}: what was sent is not shown`);
+  assert.ok(
+    !text.includes("smuggled"),
+    `${name}: the answer does not contain bytes of the request`,
+  );
   assert.equal(server.counts.refused[failure], before + 1, name);
-  assert.deepEqual(seen.requests, [], `${name}: what was handled`);
+  assert.deepEqual(seen.requests, [], `${name}: handled requests`);
   assert.match(await client().send(LAST).end(), /<GET \/ >$/, name);
   seen.requests.length = 0;
 }
@@ -62,10 +65,10 @@ function refusal(trick: Trick): Case {
   );
 }
 
-/** Every row of a table of the parser's, on one server unless it has limits of its own. */
+/** Every row of a table of the parser, on one server unless the row has its own limits. */
 function refusals(name: string, rows: readonly refused.Refused[]): Case {
   return {
-    name: `${name}: the server refuses what the parser does, and closes`,
+    name: `${name}: the server refuses it as the parser does, and closes`,
     async run() {
       const byLimits = new Map<string, refused.Refused[]>();
       for (const row of rows) {
@@ -75,7 +78,7 @@ function refusals(name: string, rows: readonly refused.Refused[]): Case {
       for (const [limits, group] of byLimits) {
         const seen = new Seen();
         const options: HttpOptions = { handler: seen.whole, ...JSON.parse(limits) };
-        // Nothing can be served where nothing is allowed.
+        // With a limit of 0 no request can be served.
         const small = limits !== "{}";
         await served(name, options, async (server, client) => {
           for (const [what, stream, failure] of group) {
@@ -101,7 +104,7 @@ const TABLES: readonly Case[] = [
   refusals("limits", refused.LIMITS),
 ];
 
-/** Those whose head is sound, so that a handler answers before the rest is seen. */
+/** The streams with a valid head, so that a handler answers before the rest is parsed. */
 const BAD_CHUNKS: readonly (readonly [string, string, FailureCode])[] = [
   ...refused.CHUNKS.map(([name, stream, failure]) => [name, stream, failure] as const),
   ...TRICKS.filter(([, stream]) => /\r\nTransfer-Encoding: chunked\r\n\r\n/.test(stream)).filter(
@@ -113,7 +116,7 @@ const answered: readonly Case[] = [
   (() => {
     const seen = new Seen();
     return served(
-      "who is answered before a bad chunk is seen is answered once, and nothing behind it is handled",
+      "a request that is answered before an invalid chunk is answered once, and nothing after it is handled",
       { handler: seen.atOnce },
       async (_, client) => {
         for (const [name, stream] of BAD_CHUNKS) {
@@ -129,10 +132,10 @@ const answered: readonly Case[] = [
   (() => {
     const seen = new Seen();
     return served(
-      "an answer that has begun when a bad chunk is seen is cut short, not ended",
+      "an answer that has begun before an invalid chunk is cut off, not completed",
       { handler: seen.inPart },
       async (_, client) => {
-        // All of it but what is bad comes first, so that the answer has begun.
+        // The valid part is sent first, so that the answer has begun.
         for (const bad of ["x", "-1\r\n", "5\r\nhello!", "0\r\nGET /smuggled HTTP/1.1\r\n\r\n"]) {
           const one = client().send(
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -150,7 +153,7 @@ const answered: readonly Case[] = [
   (() => {
     const seen = new Seen();
     return served(
-      "a body that nobody read is no request, whether it is passed over or the connection closed",
+      "an unread body is not parsed as a request, whether it is skipped or the connection is closed",
       { handler: seen.atOnce },
       async (_, client) => {
         const body = SMUGGLED.repeat(50);
@@ -164,7 +167,7 @@ const answered: readonly Case[] = [
         ] as const) {
           const one = client().send(`POST / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n`);
           await one.until(({ text }) => text.endsWith("<early>"));
-          // The one who waits for 100 Continue may send it all the same.
+          // A client that waits for 100 Continue may still send the body.
           await one.send(sent + LAST).end();
           assert.ok(
             !seen.requests.some((it) => it.includes("smuggled")),
@@ -178,14 +181,14 @@ const answered: readonly Case[] = [
   (() => {
     const seen = new Seen();
     return served(
-      "what is left of a body when its connection is closed is not taken from the next client",
+      "the rest of a body of a closed connection does not affect the next client",
       { handler: seen.atOnce },
       async (_, client) => {
         for (const lines of ["Content-Length: 1000000", "Transfer-Encoding: chunked"]) {
           const post = `POST / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n`;
           const text = await client().send(post).end();
           assert.match(text, /\r\nConnection: close\r\n/);
-          // The one that comes next, and one that was there already.
+          // A later client, and one that was connected before.
           const there = client();
           assert.match(await client().send(LAST).end(), /^HTTP\/1.1 200 .*<early>$/s);
           await client().send(post).end();
@@ -199,36 +202,36 @@ const answered: readonly Case[] = [
 
 const sound: readonly Case[] = SOUND.map(([name, stream, requests]) => {
   const seen = new Seen();
-  return served(`${name}, is sound`, { handler: seen.whole }, async (server, client) => {
+  return served(`${name}: accepted`, { handler: seen.whole }, async (server, client) => {
     await client().send(`${stream}${LAST}`).end();
     assert.deepEqual(seen.requests, [...requests, "GET / a "]);
     assert.deepEqual(server.counts.refused, {});
   });
 });
 
-/** A stream of requests of all kinds, and one that is refused behind sound ones. */
+/** A stream of requests of all kinds, and streams with a refused request after valid ones. */
 const PIPELINES: readonly (readonly [name: string, stream: string])[] = [
   [
     "sound requests",
     `POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\r\n${'POST /2 HTTP/1.1\r\nHost:a\r\nTransfer-Encoding: chunked\r\n\r\n3;a="b"\r\nabc\r\n0\r\nA: b\r\n\r\n'}${LAST}`,
   ],
   [
-    "a bad chunk behind a sound request",
+    "an invalid chunk after a valid request",
     `GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n${SMUGGLED}`,
   ],
   [
-    "both lengths behind a sound request",
+    "both lengths after a valid request",
     `GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`,
   ],
 ];
 
-/** How many connections at a time. */
+/** The number of connections at a time. */
 const AT_ONCE = 32;
 
 const cut: readonly Case[] = PIPELINES.map(([name, stream]) => {
   const seen = new Seen();
   return served(
-    `${name}, cut in two at every byte, and into single bytes: the same answers`,
+    `${name}: the same answers if split at any byte, or into single bytes`,
     { handler: seen.whole },
     async (_, client) => {
       const undated = (text: string): string => text.replace(/^Date: .*\r\n/gm, "");

@@ -1,4 +1,4 @@
-/** How an HTTP server stops: every request that has arrived is answered, and nothing is waited for without need. */
+/** The graceful stop of an HTTP server: every request that has arrived is answered, and idle connections do not delay it. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import type { HttpOptions, HttpServer } from "../../src/http/index.ts";
@@ -9,7 +9,7 @@ import { GET, served } from "./client.ts";
 import { onEngine } from "./disconnects.ts";
 import { until } from "./fetch-case.ts";
 
-/** A client that is connected, and sends, without a turn of the server. */
+/** A client that connects and sends before the server's next turn. */
 function peerOf(server: HttpServer, sent = ""): Peer {
   const socket = new Socket(2, 1);
   socket.connect({ address: "127.0.0.1", port: server.port });
@@ -31,7 +31,7 @@ const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
 const CHUNKED =
   "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
 
-/** What has arrived when the server is stopped, and how many answers there are to it. */
+/** The bytes that have arrived when the server is stopped, and the number of answers to them. */
 const SENT: readonly (readonly [bytes: string, answers: number])[] = [
   [GET, 1],
   [POST, 1],
@@ -46,7 +46,7 @@ const SENT: readonly (readonly [bytes: string, answers: number])[] = [
 const WAYS: readonly (readonly [name: string, options: HttpOptions])[] = [
   ["handler", { handler: (_, reply) => reply.send("hello") }],
   [
-    "a handler that takes its time",
+    "a slow handler",
     {
       async handler(_, reply) {
         await null;
@@ -55,7 +55,7 @@ const WAYS: readonly (readonly [name: string, options: HttpOptions])[] = [
     },
   ],
   [
-    "a handler that reads",
+    "a handler that reads the body",
     {
       async handler(request, reply) {
         await request.bytes();
@@ -70,10 +70,10 @@ const answered: readonly Case[] = ENGINES.flatMap((engine) =>
   WAYS.map(([name, options]) =>
     onEngine(
       engine,
-      `what has arrived when a server stops is answered, and the last answer ends the connection: ${name}`,
+      `requests that have arrived when a server stops are answered, and the last answer ends the connection: ${name}`,
       options,
       async (server) => {
-        // Connections that have been used, new ones, and those in the backlog.
+        // Used connections, new ones, and those in the backlog.
         const used = SENT.map(() => peerOf(server, GET));
         const fresh = SENT.map(() => peerOf(server));
         await until(() => {
@@ -108,7 +108,7 @@ const hello: HttpOptions = { handler: (_, reply) => reply.send("hello") };
 
 const waiting: readonly Case[] = [
   served(
-    "a request that is on the way when a server stops is answered, on a used and on a new connection",
+    "a request that arrives just after a stop is answered, on a used and on a new connection",
     hello,
     async (server) => {
       const peers = [peerOf(server, GET), peerOf(server)];
@@ -130,7 +130,7 @@ const waiting: readonly Case[] = [
     },
   ),
   served(
-    "a server that stops ends connections that ask for nothing, long before its grace is over",
+    "a server that stops closes idle connections long before the grace period ends",
     hello,
     async (server) => {
       const peers = [peerOf(server, GET), peerOf(server)];
@@ -145,13 +145,13 @@ const waiting: readonly Case[] = [
     },
   ),
   served(
-    "a request that has begun to arrive when a server stops is waited for",
+    "a server that stops waits for the rest of a request that has begun to arrive",
     hello,
     async (server) => {
       const one = peerOf(server, GET.slice(0, 10));
       await until(() => server.connections === 1);
       const stopped = server.stop();
-      // Longer than a connection has that has sent nothing.
+      // Longer than a connection without a request is kept.
       await new Promise((resolve) => setTimeout(resolve, 700));
       one.send(GET.slice(10));
       await ended([one]);
@@ -161,7 +161,7 @@ const waiting: readonly Case[] = [
     },
   ),
   served(
-    "a server that is stopped with no time cuts everything off",
+    "a stop with a grace period of 0 cuts every connection off",
     { handler() {} },
     async (server) => {
       const peers = [peerOf(server, GET), peerOf(server)];

@@ -1,4 +1,4 @@
-/** The module of a pool that serves HTTP: who answered, and a protocol of its own on request. */
+/** The module of a pool that serves HTTP: it answers with the worker's number, and upgrades on request. */
 import { serve } from "../../src/http/index.ts";
 import type { PoolWorker, Stoppable } from "../../src/pool/workers.ts";
 

@@ -1,4 +1,4 @@
-/** A pool of workers whose address is served over HTTP. */
+/** A pool of workers that serves HTTP. */
 import assert from "node:assert/strict";
 import type { Suite } from "../../../../test/support/suite.ts";
 import { startWorkers } from "../../src/pool/workers.ts";
@@ -12,7 +12,7 @@ export function httpWorkersConformance(): Suite {
     title: "HTTP workers",
     cases: [
       {
-        name: "every worker serves; what is under way has its answer when the pool stops; upgrades are counted",
+        name: "every worker serves, requests under way are answered when the pool stops, and upgrades are counted",
         async run() {
           const heard: unknown[] = [];
           const pool = await startWorkers({
@@ -39,9 +39,9 @@ export function httpWorkersConformance(): Suite {
             await upgraded.until(({ text }) => text.includes("101"));
             await upgraded.send("over").until(({ text }) => text.endsWith("over"));
             const open = () => pool.workers.reduce((sum, { connections }) => sum + connections, 0);
-            await until("one is left", () => open() === 1);
+            await until("one connection is left", () => open() === 1);
             upgraded.socket.destroy();
-            await until("none is left", () => open() === 0);
+            await until("no connection is left", () => open() === 0);
             const slow = client().send(GET.replace("/ ", "/slow "));
             await until("under way", () => heard.length === 1);
             await pool.stop(5000);
