@@ -106,7 +106,7 @@ export function addCompare(program: Command): void {
     description: "the working tree and another commit side by side, with a verdict for each figure",
     times: TIMES,
   })
-    .addArgument(new Argument("[suites...]", "what to compare (default: all)").choices(SUITES))
+    .addArgument(new Argument("[suites...]", "suites to compare (default: all)").choices(SUITES))
     .requiredOption("--against <commit>", "the commit to compare with")
     .option(
       "--limit <seconds>",

@@ -119,7 +119,7 @@ export function addHttp(program: Command): void {
     times: TIMES,
     servers: { usual: HTTP_SERVERS, all: HTTP_NAMES },
   })
-    .option("--cases <names>", `what to measure (default: ${CASE_NAMES.join(",")})`, (text) =>
+    .option("--cases <names>", `cases to measure (default: ${CASE_NAMES.join(",")})`, (text) =>
       namesFrom(text, CASE_NAMES),
     )
     .option("--connections <counts>", "connections of the first case", countsFrom, [64, 512])

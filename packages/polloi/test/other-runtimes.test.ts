@@ -12,7 +12,9 @@ testOnAllRuntimes(new URL("./suites.js", import.meta.url));
 
 const deno = RUNTIMES.find(({ name }) => name === "deno");
 
-test("Deno without --allow-ffi is told to give it", { skip: deno?.missing ?? false }, () => {
+test("an error under Deno without --allow-ffi names the flag", {
+  skip: deno?.missing ?? false,
+}, () => {
   for (const flags of [[], ["--allow-ffi=libc.so.6"]]) {
     const args = ["run", "--no-prompt", ...flags, OPEN];
     const options = { encoding: "utf8", env: { ...env, NO_COLOR: "1" } } as const;

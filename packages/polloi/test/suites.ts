@@ -62,7 +62,7 @@ export function suites(extent: Extent = "all"): Suite[] {
 /**
  * Hosting depends on the runtime, so the default engine is hosted in the smoke suites. `npm test` hosts one engine
  * of each kind: completions, a descriptor of its own, and select, which is hosted through a mirror. A reactor that
- * blocks its thread differs only in who waits, so one readiness engine is enough for that.
+ * blocks its thread differs only in the wait, so one readiness engine is enough for that.
  */
 function reactorFrom({ engine, trigger, mode }: Variant): Extent {
   if (mode === "hosted") {
@@ -72,7 +72,7 @@ function reactorFrom({ engine, trigger, mode }: Variant): Extent {
   return engine === "io_uring" || trigger === "edge" ? "core" : "all";
 }
 
-/** What cannot even be made where io_uring does not work: then one case says so. */
+/** The suites on a ring. If io_uring does not work, one skipped case has the reason. */
 function onARing(): Suite[] {
   const reason = whyNoUring(kernel);
   if (reason !== undefined) {

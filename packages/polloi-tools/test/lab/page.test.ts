@@ -29,7 +29,7 @@ const REPORTS: Readonly<Record<string, LabReport>> = {
   engines: enginesLab.report(wholeEngines()),
 };
 
-/** What a page shows. */
+/** The contents of a page. */
 interface Look {
   /** The size of each visible chart, its number of lines, and elements that extend beyond it. */
   readonly charts: readonly {

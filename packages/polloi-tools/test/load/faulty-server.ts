@@ -1,6 +1,6 @@
 import { type Connection, type Listener, Reactor } from "polloi";
 
-/** What a server does with a message instead of echoing it. */
+/** The fault of a server that does not echo a message. */
 export type Fault =
   | "drop"
   /** Echoes it after the message that follows. */

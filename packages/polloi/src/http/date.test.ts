@@ -20,7 +20,7 @@ test("a year of two digits is at most 50 years ahead", () => {
   assert.deepEqual(["26", "27", "76", "77", "99"].map(yearOf), [2026, 2027, 2076, 1977, 1999]);
 });
 
-test("what is no date is none", () => {
+test("text that is not a date is rejected", () => {
   for (const text of [
     "",
     "0",

@@ -40,13 +40,13 @@ class Bench {
   }
 }
 
-test("nothing at all: idle at its time, and again each time", (t) => {
+test("a connection without traffic is idle after each timeout", (t) => {
   const bench = new Bench(t, 1000);
   bench.until(3500);
   assert.deepEqual(bench.idleAt, [1000, 2000, 3000]);
 });
 
-test("what is received counts from when it came", (t) => {
+test("received bytes count from the time of their arrival", (t) => {
   const bench = new Bench(t, 1000);
   bench.until(700);
   bench.idle.touch();
@@ -54,7 +54,7 @@ test("what is received counts from when it came", (t) => {
   assert.deepEqual(bench.idleAt[0], 1700);
 });
 
-test("a peer that reads steadily from what the kernel took at once is never idle", (t) => {
+test("a peer that steadily reads bytes that the kernel accepted at once is never idle", (t) => {
   const bench = new Bench(t, 60_000);
   bench.takes(60_000_000);
   bench.until(1_400_000, () => {
@@ -67,7 +67,7 @@ for (const [timeoutMs, latest] of [
   [1000, 1500],
   [60_000, 76_000],
 ] as const) {
-  test(`a peer that takes nothing is noticed within a quarter more than ${timeoutMs} ms`, (t) => {
+  test(`a peer that acknowledges nothing is detected within 1.25 times ${timeoutMs} ms`, (t) => {
     const bench = new Bench(t, timeoutMs);
     bench.takes(2_000_000);
     bench.pendingBytes = 5_000_000;
@@ -95,7 +95,7 @@ test("bytes that were on their way before it began are no progress of their own"
   assert.deepEqual(bench.idleAt, [1000]);
 });
 
-test("only what goes out counts after the end, and what comes again once all has gone", (t) => {
+test("after the end only sent bytes count, and received ones again once everything is acknowledged", (t) => {
   const bench = new Bench(t, 1000);
   bench.takes(5000);
   bench.idle.outgoingOnly();

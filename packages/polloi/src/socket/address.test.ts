@@ -41,7 +41,7 @@ const withoutNul = fc.string({ unit: "binary", minLength: 1 }).filter((s) => !s.
 const byteLength = (text: string): number => new TextEncoder().encode(text).length;
 
 describe("addresses", () => {
-  test("an IPv4 address is the same after it went through the kernel's form", () => {
+  test("an IPv4 address is unchanged after encoding and decoding", () => {
     fc.assert(
       fc.property(fc.ipV4(), port, (address, port) => {
         assert.deepEqual(roundTrip({ address, port }), { address, port, family: AF_INET });
@@ -77,7 +77,7 @@ describe("addresses", () => {
     );
   });
 
-  test("IPv6 literals are written as RFC 5952 asks", () => {
+  test("IPv6 literals are written as RFC 5952 requires", () => {
     const canonical: Record<string, string> = {
       "2001:DB8:0:0:8:800:200C:417A": "2001:db8::8:800:200c:417a",
       "0:0:0:0:0:0:0:0": "::",
@@ -103,7 +103,7 @@ describe("addresses", () => {
     );
   });
 
-  test("an abstract name may hold any byte and comes back as a string when it is one", () => {
+  test("an abstract name may contain any byte, and is decoded as a string if it is one", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 107 }), (name) => {
         const path = Uint8Array.from([0, ...name]);
@@ -124,7 +124,7 @@ describe("addresses", () => {
     assert.equal(decodeAddress(arena, OFFSET, 12), null, "AF_NETLINK");
   });
 
-  test("nothing is written outside of the address", () => {
+  test("no byte outside the address is written", () => {
     const addresses: SocketAddress[] = [
       { address: "1.2.3.4", port: 5 },
       { address: "::1", port: 5 },
@@ -166,7 +166,7 @@ describe("addresses", () => {
     assert.throws(() => scope("1.2.3.4%lo"), { code: "ERR_INVALID_ADDRESS" });
   });
 
-  test("a port out of range, a fraction, NaN or a string is refused by name", () => {
+  test("a port out of range, a fraction, NaN or a string is rejected with its value", () => {
     for (const port of [-1, 65536, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "80", undefined]) {
       assert.throws(
         () => encodeAddress(dirtyArena(), 0, { address: "::1", port: port as number }),
@@ -178,7 +178,7 @@ describe("addresses", () => {
     }
   });
 
-  test("a host name is refused with the call that resolves it", () => {
+  test("a host name is rejected, and the message names the call that resolves it", () => {
     for (const address of ["example.org", "127.1", "0x7f.0.0.1", "1.2.3.4.5", " ::1", "::1 "]) {
       assert.throws(() => encodeAddress(dirtyArena(), 0, { address, port: 1 }), {
         code: "ERR_INVALID_ADDRESS",
@@ -187,7 +187,7 @@ describe("addresses", () => {
     }
   });
 
-  test("what is no address is refused with what it was", () => {
+  test("a value that is not an address is rejected, and the message names it", () => {
     const wrong: [unknown, RegExp][] = [
       [undefined, /undefined/],
       ["127.0.0.1:80", /"127.0.0.1:80"/],
@@ -206,7 +206,7 @@ describe("addresses", () => {
     }
   });
 
-  test("an address of another family than the socket's is refused", () => {
+  test("an address of another family than the socket's is rejected", () => {
     const wrong: [SocketAddress, number][] = [
       [{ address: "::1", port: 1 }, AF_INET],
       [{ address: "127.0.0.1", port: 1 }, AF_UNIX],
@@ -220,7 +220,7 @@ describe("addresses", () => {
     }
   });
 
-  test("a path that the kernel would cut short is refused, the longest is not", () => {
+  test("a path that the kernel would truncate is rejected, the longest allowed one is not", () => {
     const tooLong = { code: "ERR_INVALID_ADDRESS", message: /107|108/ };
     const write = (path: string): number => encodeAddress(dirtyArena(), 0, { path });
     assert.equal(write("a".repeat(107)), 110);
@@ -240,7 +240,7 @@ describe("addresses", () => {
   });
 });
 
-test("what is an IP literal, and of which version, is what node:net says", () => {
+test("IP literals and their versions are recognized as by node:net", () => {
   const part = fc.constantFrom(
     ...["", "0", "01", "9", "255", "256", "ff", "FFFF", "10000", "g", "1.2.3.4", "1.2.3", "::"],
   );

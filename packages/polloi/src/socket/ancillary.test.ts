@@ -33,7 +33,7 @@ const messages: fc.Arbitrary<AncillaryMessage[]> = fc
   .map((list) => list.map((message) => structuredClone(message)));
 
 describe("ancillary data", () => {
-  test("messages are the same after they went through the kernel's form", () => {
+  test("messages are unchanged after encoding and decoding", () => {
     fc.assert(
       fc.property(messages, (list) => {
         const length = encodedLength(list);
@@ -46,7 +46,7 @@ describe("ancillary data", () => {
     );
   });
 
-  test("cut anywhere, every descriptor that is wholly there is found, and nothing beyond the cut", () => {
+  test("in a truncated message every complete descriptor is found, and none beyond the end", () => {
     fc.assert(
       fc.property(
         fc.array(fc.nat(0x7fffffff), { maxLength: 20 }),
@@ -66,7 +66,7 @@ describe("ancillary data", () => {
     );
   });
 
-  test("whatever the bytes are, reading them ends and stays within them", () => {
+  test("decoding any bytes ends and stays within them", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 256 }), (bytes) => {
         const arena = dirtyArena(bytes.length);

@@ -47,7 +47,7 @@ test("a path, unix: and @ are unix sockets", () => {
   }
 });
 
-test("what is no endpoint is refused with the reason", () => {
+test("a value that is not an endpoint is rejected with the reason", () => {
   const refused: Readonly<Record<string, RegExp>> = {
     "": /give HOST:PORT/,
     " ": /give HOST:PORT/,

@@ -17,7 +17,7 @@ const project = api.updateSnapshot({ openProjects: [config] }).getProject(config
 assert.ok(project !== undefined, `${config} was not opened`);
 const { checker, program } = project;
 
-/** What an entry point exports, by name, with aliases resolved. */
+/** The exports of an entry point, by name, with aliases resolved. */
 function exportsOf(file: string): Map<string, Named> {
   const source = program.getSourceFile(join(ROOT, "packages/polloi/src", file));
   const module = source && checker.getSymbolAtLocation(source);

@@ -100,7 +100,7 @@ export function ringReaderConformance(): Suite {
         },
       },
       {
-        name: "what a hook writes is what the kernel reads, and a replaced result what the program reads",
+        name: "the kernel reads the values that a hook writes, and the program reads a replaced result",
         run: () => {
           const { kernel: changing } = new RingReader(kernel, {
             submitting: (entry) => {

@@ -1,4 +1,4 @@
-/** `polloi/http`: every function and method, and what its arguments are. */
+/** `polloi/http`: every function and method, and the kinds of its arguments. */
 import { devNull } from "node:os";
 import * as http from "../../../src/http/index.ts";
 import { Reactor } from "../../../src/index.ts";
@@ -20,7 +20,7 @@ import {
   untried,
 } from "./wrong-values.ts";
 
-/** A method of the request or the reply that a handler is given, asked within it. */
+/** A method of the request or the reply of a handler, called within the handler. */
 function inHandler(
   which: "request" | "reply",
   name: string,
@@ -46,7 +46,7 @@ function inHandler(
                 name
               ];
               const result = called?.apply(it, [...given]);
-              // What is pending when the connection goes is for nobody.
+              // Operations that are pending when the connection closes have no receiver.
               if (result instanceof Promise) result.then(resolve, reject);
               else resolve(undefined);
               setImmediate(() => resolve(undefined));
@@ -104,7 +104,7 @@ const BYTES = optional(
       (Number.isSafeInteger(value) && (value as number) >= 0) || value === Number.POSITIVE_INFINITY,
   ),
 );
-/** What is kept in memory. */
+/** A log that keeps its lines in memory. */
 const BUFFERED = optional(integer(0, 16_777_216, 1000));
 const { host, port, path, backlog, reusePort, dualStack } = WHERE as Record<string, Kind>;
 
@@ -157,7 +157,7 @@ export const HTTP: Table = {
         optional(
           options(
             {
-              // A path would be made, and a descriptor written to.
+              // A path would be created, and a descriptor would be written to.
               to: untried(
                 optional(
                   kind(

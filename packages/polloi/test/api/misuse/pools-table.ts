@@ -23,7 +23,7 @@ const MODULE = kind(
   () => "./echo.js",
   (value) => typeof value === "string" && value !== "",
 );
-/** An object that is looked at after the module. */
+/** An object that is checked after the module. */
 const LATER: Kind = kind(
   () => ({}),
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
@@ -39,14 +39,14 @@ const AUTO = (most: number): Kind =>
     ),
   );
 
-/** The name of one of several. */
+/** One of several names. */
 const NAMED = (name: string): Kind =>
   kind(
     () => name,
     () => false,
   );
 
-/** A method of what only a pool makes: a wrong argument is refused before anything of it is looked at. */
+/** A method of an object that only a pool makes. A wrong argument is rejected before the object is used. */
 function ofNone(prototype: object, name: string, ...args: Kind[]): Call {
   const run = ([...given]: readonly unknown[]): unknown => {
     const it = Object.create(prototype) as Record<string, (...args: unknown[]) => unknown>;
@@ -83,7 +83,7 @@ export const WORKERS: Table = {
   },
 };
 
-/** Of the models that have the option. */
+/** The models that have the option. */
 function serving(base: object, keys: Readonly<Record<string, Kind>>): Call {
   const given = () => ({ module: "./echo.js", listen: { host: "127.0.0.1", port: 0 }, ...base });
   return refusing(call(models.serveModel, required(keys, given)));

@@ -1,4 +1,4 @@
-/** `polloi`: every function and method, and what its arguments are. */
+/** `polloi`: every function and method, and the kinds of its arguments. */
 import * as polloi from "../../../src/index.ts";
 import { EVENT_ALL, EVENT_READ, Waker } from "../../../src/selectors/index.ts";
 import { AF_INET, socketpair } from "../../../src/socket/index.ts";
@@ -24,7 +24,7 @@ import {
 
 const { Reactor } = polloi;
 
-/** 0 or more, without an end. */
+/** 0 or more, without a limit. */
 const LIMIT: Kind = optional(
   kind(
     () => 1,
@@ -110,7 +110,7 @@ const CONNECT = required(
 
 const reactor = (): polloi.Reactor => new Reactor({ engine: "epoll" });
 
-/** One that is ready to be watched, and readable. */
+/** A readable descriptor that can be watched. */
 let ready: Waker | undefined;
 function readable(): Waker {
   ready ??= new Waker();
@@ -138,7 +138,7 @@ function ofConnection(name: keyof Connection & string, ...args: Kind[]): Call {
   };
 }
 
-/** A method of what a reactor opens. */
+/** A method of an object that a reactor opens. */
 function ofOpened<T>(
   open: (it: polloi.Reactor) => T,
   name: keyof T & string,
@@ -173,7 +173,7 @@ const FILE = required(
 );
 export const OUTGOING_FILE: Kind = FILE;
 
-/** Methods of what the entry point gives out by its type only. */
+/** Methods of objects of which the entry point exports only the type. */
 export const CONNECTION: Readonly<Record<string, Call>> = {
   "Connection.close": ofConnection("close"),
   "Connection.destroy": ofConnection(
@@ -254,7 +254,7 @@ export const REACTOR: Table = {
       CALLBACK,
     ),
     "Reactor.stop": method(reactor, "stop"),
-    // It would wait for ever without one.
+    // Without a timeout it would wait for ever.
     "Reactor.turn": method(reactor, "turn", untried(TIMEOUT, undefined, null, 1.5)),
     "Reactor.watch": method(
       reactor,

@@ -1,4 +1,4 @@
-/** `polloi/select`: every function and method, and what its arguments are. */
+/** `polloi/select`: every function and method, and the kinds of its arguments. */
 import * as select from "../../../src/select/index.ts";
 import { Waker } from "../../../src/selectors/index.ts";
 import { call, internal, made, maker, method, type Table } from "./calls.ts";
@@ -18,7 +18,7 @@ import {
 
 const { Epoll, EPOLLIN, Poll, POLLIN, SignalFd } = select;
 
-/** Readable for ever, so that no wait blocks; never closed. */
+/** An object that stays readable, so that no wait blocks, and is never closed. */
 let ready: Waker | undefined;
 function readable(): Waker {
   if (ready === undefined) {
@@ -28,12 +28,12 @@ function readable(): Waker {
   return ready;
 }
 
-/** A descriptor to watch: -0 is the standard input, whatever that is. */
+/** A descriptor to watch. -0 is the standard input, which may be any file. */
 export const FD: Kind = kind(
   () => readable().fileno(),
   (value) => Object.is(value, -0),
 );
-/** Of -0: the standard input would be adopted, and closed. */
+/** The reason not to try -0: the standard input would be adopted, and closed. */
 export const OWN_FD: Kind = untried(
   kind(
     () => undefined,
@@ -46,7 +46,7 @@ const FDS = kind(
   (value) => Array.isArray(value),
 );
 
-/** A list of signals: a new one, which nothing has taken yet. */
+/** A list of signals that no other object receives. */
 const SIGNALS = kind(
   () => ["SIGUSR2"],
   () => false,

@@ -1,4 +1,4 @@
-/** `polloi/selectors`: every function and method, and what its arguments are. */
+/** `polloi/selectors`: every function and method, and the kinds of its arguments. */
 import * as selectors from "../../../src/selectors/index.ts";
 import { type Call, internal, made, maker, method, type Table } from "./calls.ts";
 import { FD, OWN_FD } from "./select-table.ts";
@@ -29,7 +29,7 @@ const HOW = optional(
     exclusive: optional(BOOLEAN),
   }),
 );
-/** Looked for among what is registered: whatever it is, it is not there. */
+/** An object that is looked up and is not registered. */
 const SOUGHT = kind(
   () => FD.good(),
   () => false,

@@ -1,4 +1,4 @@
-/** `polloi/socket`: every function and method, and what its arguments are. */
+/** `polloi/socket`: every function and method, and the kinds of its arguments. */
 import * as socket from "../../../src/socket/index.ts";
 import { type Call, call, internal, made, maker, method, type Table } from "./calls.ts";
 import {
@@ -26,7 +26,7 @@ import {
 
 const { AF_INET, AF_UNIX, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, Socket } = socket;
 
-/** One end of a pair that has bytes to receive, and does not block. */
+/** A non-blocking end of a pair, with bytes to receive. */
 function talking(): socket.Socket {
   const [left, right] = socket.socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
   right.send("hello");
@@ -34,7 +34,7 @@ function talking(): socket.Socket {
   return left;
 }
 
-/** One end of a pair whose other end is gone: in blocking mode, and nothing on it blocks. */
+/** A blocking end of a pair whose other end is closed, so that no call blocks. */
 function alone(): socket.Socket {
   const [left, right] = socket.socketpair();
   right.close();
@@ -62,8 +62,8 @@ function option(name: keyof socket.SocketOptions, arg: Kind): Call {
   };
 }
 
-/** A descriptor that becomes the callee's. */
-// Of -0: that would adopt the standard input, and close it.
+/** A descriptor that the callee takes ownership of. */
+// The reason not to try -0: the standard input would be adopted, and closed.
 const OWN_FD = untried(
   kind(
     () => tcp().detach(),
@@ -113,7 +113,7 @@ export const SOCKET: Table = {
       },
       required(
         {
-          // A name that the resolver is asked for is not misuse.
+          // A name that is passed to the resolver is not misuse.
           host: untried(optional(STRING), "foo", ""),
           port: PORT,
           path: kind(

@@ -1,4 +1,4 @@
-/** `polloi/uring`: every function and method, and what its arguments are. */
+/** `polloi/uring`: every function and method, and the kinds of its arguments. */
 import * as uring from "../../../src/uring/index.ts";
 import { internal, made, method, type Table } from "./calls.ts";
 import { FD } from "./select-table.ts";
@@ -24,7 +24,7 @@ const { Completion, Mapped, Ring } = uring;
 const ring = (): uring.Ring => new Ring();
 const completion = (): uring.Completion => new Completion(1, 0, 0);
 
-/** A ring with memory of its own, and buffers. */
+/** A ring with mapped memory and buffers. */
 let spare: uring.Ring | undefined;
 let buffers: uring.BufferRing | undefined;
 function spareRing(): uring.Ring {
@@ -50,7 +50,7 @@ const SUBMIT = {
 const REPEAT = { ...SUBMIT, repeat: optional(BOOLEAN) };
 const WITH_FLAGS = { ...SUBMIT, flags: optional(FLAGS) };
 const FILE = { ...SUBMIT, position: optional(integer(0, Number.MAX_SAFE_INTEGER)) };
-/** Of -0: what is done to the standard input is not to be tried. */
+/** The reason not to try -0: no operation may be performed on the standard input. */
 const FILE_FD = untried(FD, -0);
 const MS = kind(
   () => 1,

@@ -1,6 +1,6 @@
-/** Values that callers pass by mistake, and what each kind of argument says to them. */
+/** Values that callers pass by mistake, and the kinds of arguments, which accept or reject them. */
 
-/** What a hostile object throws when anything is done with it: the caller's own error, passed on as it is. */
+/** The error that a hostile object throws on any access. It is the caller's own error, and is passed on. */
 export const HOSTILE: Error = new Error("thrown by the argument itself");
 
 function refuse(): never {
@@ -18,7 +18,7 @@ const hostile: object = new Proxy(
   },
 );
 
-/** Each with the name by which a failure calls it. */
+/** The values, each with its name for failures. */
 export const WRONG: readonly (readonly [name: string, value: unknown])[] = [
   ["undefined", undefined],
   ["null", null],
@@ -41,35 +41,35 @@ export const WRONG: readonly (readonly [name: string, value: unknown])[] = [
   ["a hostile proxy", hostile],
 ];
 
-/** What an argument is, and which of the wrong values are right for it. */
+/** The kind of an argument, and which of the wrong values it accepts. */
 export interface Kind {
-  /** A value with which the call does what it is for. */
+  /** A valid value. */
   good(): unknown;
   accepts(value: unknown): boolean;
   /** Values that are not tried. */
   readonly untried?: readonly unknown[];
-  /** Of an options object: what each option is. */
+  /** The kinds of the options, for an options object. */
   readonly keys?: Readonly<Record<string, Kind>>;
-  /** Whether it may have properties by other names, as an address may. */
+  /** Whether it may have other properties, as an address may. */
   readonly isOpen?: boolean;
 }
 
-/** A kind that takes the values for which `accepts` is true, beside `good`. */
+/** A kind that accepts `good` and the values for which `accepts` is true. */
 export function kind(good: () => unknown, accepts: (value: unknown) => boolean): Kind {
   return { good, accepts };
 }
 
-/** One that may be left out. */
+/** An optional argument. */
 export function optional(it: Kind): Kind {
   return { ...it, accepts: (value) => value === undefined || it.accepts(value) };
 }
 
-/** The same, with another good value. */
+/** The same kind, with another valid value. */
 export function like(it: Kind, good: () => unknown): Kind {
   return { ...it, good };
 }
 
-/** One that also takes `values`, for a reason that the table gives. */
+/** A kind that also accepts `values`, for a reason that the table states. */
 export function alsoTakes(it: Kind, ...values: unknown[]): Kind {
   return {
     ...it,
@@ -77,7 +77,7 @@ export function alsoTakes(it: Kind, ...values: unknown[]): Kind {
   };
 }
 
-/** The same, without trying `values`: they would do what the tests are not to do. */
+/** The same kind, without trying `values`, which would have effects that the tests must avoid. */
 export function untried(it: Kind, ...values: unknown[]): Kind {
   return { ...it, untried: values };
 }
@@ -93,12 +93,12 @@ export function integer(low: number, high: number, good: number = low): Kind {
   );
 }
 
-/** Milliseconds; a negative number is refused. */
+/** Milliseconds; a negative number is rejected. */
 export const TIMEOUT: Kind = kind(
   () => 0,
   (value) => value === undefined || value === null || isNumber(value, 0, 0x7fff_ffff),
 );
-/** Milliseconds; a negative number waits for ever, or not at all, as in Python. */
+/** Milliseconds; a negative number waits without a timeout, or not at all, as in Python. */
 export const PYTHON_TIMEOUT: Kind = alsoTakes(TIMEOUT, -1);
 /** Milliseconds of an option: from 0 up, fractions allowed. */
 export const MILLISECONDS: Kind = optional(
@@ -131,7 +131,7 @@ export const BUFFER: Kind = kind(
   () => new Uint8Array(8),
   () => false,
 );
-/** Anything: kept for the caller, and not looked at. */
+/** Any value: it is kept for the caller, and not checked. */
 export const ANYTHING: Kind = kind(
   () => "kept",
   () => true,
@@ -147,7 +147,7 @@ export const KERNEL: Kind = optional(
   ),
 );
 
-/** An options object: what is in `base`, and one of its keys wrong at a time. */
+/** An options object: the properties of `base`, with one of them wrong at a time. */
 export function options(
   keys: Readonly<Record<string, Kind>>,
   base: () => object = () => ({}),
@@ -155,7 +155,7 @@ export function options(
   return { good: base, accepts: isEmptyObject, keys };
 }
 
-/** An options object without which the call cannot do. */
+/** A required options object. */
 export function required(
   keys: Readonly<Record<string, Kind>>,
   base: () => object = () => ({}),
@@ -163,7 +163,7 @@ export function required(
   return { good: base, accepts: () => false, keys };
 }
 
-/** An address in an object, which may come from elsewhere and have more in it than is looked at. */
+/** An address object, which may have other properties that are not checked. */
 export function address(keys: Readonly<Record<string, Kind>>, base: () => object): Kind {
   return { ...required(keys, base), isOpen: true };
 }

@@ -16,7 +16,7 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
     using rig = new UringRig(from, { entries: 4, completionEntries: 8 });
     const server = rig.opened.own(rig.listen(0));
     for (let i = 0; i < 150; i++) rig.connect(server);
-    rig.until("all accepted", () => rig.told.fds.length === 150);
+    rig.until("all accepted", () => rig.reports.fds.length === 150);
     rig.engine.forget(0);
   },
 
@@ -39,31 +39,31 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
         },
       });
       using rig = new UringRig(refusing);
-      const told: number[] = [];
-      rig.told.onAcceptFailed = (slot, why) => {
-        told.push(why);
+      const errors: number[] = [];
+      rig.reports.onAcceptFailed = (slot, why) => {
+        errors.push(why);
         rig.engine.setAccepting(slot, false);
       };
       const server = rig.opened.own(rig.listen(0));
       rig.connect(server);
-      rig.until("told", () => told.length > 0);
+      rig.until("a failure", () => errors.length > 0);
       rig.turns(10);
-      assert.deepEqual(told, [errno]);
+      assert.deepEqual(errors, [errno]);
       assert.equal(submitted, connections);
       failing = false;
       rig.engine.setAccepting(0, true);
-      rig.until("accepted", () => rig.told.fds.length === 1);
+      rig.until("accepted", () => rig.reports.fds.length === 1);
       rig.engine.forget(0);
     }
   },
 
   "a listener paused and resumed at any time loses no connection": (rig) => {
-    const { engine, told } = rig;
+    const { engine, reports } = rig;
     const server = rig.opened.own(rig.listen(0));
     const random = randomFrom(7);
     let accepting = true;
     let connected = 0;
-    told.onAccepted = () => assert.ok(accepting, "accepted while paused");
+    reports.onAccepted = () => assert.ok(accepting, "accepted while paused");
     for (let step = 0; step < 400; step++) {
       const chance = random();
       if (chance < 0.3) {
@@ -80,7 +80,7 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
     accepting = true;
     engine.setAccepting(0, true);
-    rig.until("all accepted", () => told.fds.length === connected);
+    rig.until("all accepted", () => reports.fds.length === connected);
     engine.forget(0);
   },
 
@@ -114,7 +114,7 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
         rig.engine.submit();
         rig.engine.submit();
         rig.dispose();
-        assert.equal(rig.told.fds.length, 0);
+        assert.equal(rig.reports.fds.length, 0);
       }
       assert.equal(descriptors(), before);
     }
@@ -138,8 +138,8 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
           if (random() < 0.4) rig.engine.turn(0);
           rig.engine.close(server.detach() >= 0 ? 0 : -1);
           rig.turns(3);
-          assert.ok(new Set(rig.told.fds).size === rig.told.fds.length);
-          for (const fd of rig.told.fds) assert.ok(libc.fcntl(fd, 1, 0) >= 0);
+          assert.ok(new Set(rig.reports.fds).size === rig.reports.fds.length);
+          for (const fd of rig.reports.fds) assert.ok(libc.fcntl(fd, 1, 0) >= 0);
         }
         assert.equal(descriptors(), before, `seed ${seed}`);
       }

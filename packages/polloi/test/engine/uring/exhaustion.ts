@@ -24,11 +24,11 @@ export const exhaustion: Readonly<Record<string, (rig: UringRig) => void>> = {
     kernel,
   }) => {
     using rig = new UringRig(kernel, { maxBuffers: BUFFERS });
-    const { engine, told, opened } = rig;
+    const { engine, reports, opened } = rig;
     const behind = rig.memory(1 << 20);
     const pairs = Array.from({ length: 3 * BUFFERS }, () => opened.pair());
-    told.onReceived = (slot, arena, offset, length) => {
-      if (told.of(slot).received > length) return;
+    reports.onReceived = (slot, arena, offset, length) => {
+      if (reports.of(slot).received > length) return;
       engine.send(slot, arena.address + offset, length, SEND_LENT | SEND_MORE);
       engine.send(slot, behind.address, behind.byteLength, 0);
     };
@@ -37,11 +37,11 @@ export const exhaustion: Readonly<Record<string, (rig: UringRig) => void>> = {
       kernel.scratch.u8.set(message);
       assert.equal(theirs.write(BUFFER_BYTES), BUFFER_BYTES);
       engine.open(slot, mine.fileno());
-      rig.until(`all of stream ${slot}`, () => told.of(slot).received === BUFFER_BYTES);
+      rig.until(`all of stream ${slot}`, () => reports.of(slot).received === BUFFER_BYTES);
     });
     rig.turns(2);
     pairs.forEach(([, theirs], slot) => {
-      const { sent, returned } = told.of(slot);
+      const { sent, returned } = reports.of(slot);
       assert.ok(sent < behind.byteLength && returned === 0, `stream ${slot} waits for nothing`);
       assert.equal(theirs.read(BUFFER_BYTES), BUFFER_BYTES);
       const message = new Uint8Array(BUFFER_BYTES).fill(slot + 1);
@@ -78,16 +78,16 @@ export function exhaust(from: Kernel, spanMs: number): Exhaustion {
     },
   });
   using rig = new UringRig(kernel, { maxBuffers: BUFFERS });
-  const { engine, told, opened } = rig;
+  const { engine, reports, opened } = rig;
   const answer = rig.memory(1);
   const peers = Array.from({ length: BUSY + ASKING }, () => opened.pair());
   const servedAt = peers.map(() => 0);
   let [turns, shortTurns, answers, longestWait] = [0, 0, 0, 0];
-  told.onReceived = (slot) => {
+  reports.onReceived = (slot) => {
     longestWait = Math.max(longestWait, turns - (servedAt[slot] as number));
     servedAt[slot] = turns;
     if (slot >= BUSY) engine.send(slot, answer.address, 1, 0);
-    told.forget(slot);
+    reports.forget(slot);
   };
   peers.forEach(([mine], slot) => void engine.open(slot, mine.fileno()));
   const [busy, asking] = [peers.slice(0, BUSY), peers.slice(BUSY)];

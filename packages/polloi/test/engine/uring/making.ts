@@ -10,7 +10,7 @@ import {
   IORING_REGISTER_SYNC_CANCEL,
 } from "../../../src/uring/constants.ts";
 import { assertGivesBack } from "../../support/arenas.ts";
-import { Told, type UringRig } from "./rig.ts";
+import { Reports, type UringRig } from "./rig.ts";
 
 /** Enough that a kernel which completes twenty at a time would be called many times. */
 const MANY = 200;
@@ -18,7 +18,7 @@ const MANY = 200;
 export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
   "an engine that finds no memory, at any step, releases all that it had": ({ kernel }) => {
     const needed = assertGivesBack(kernel, (scarce) => {
-      const engine = new UringEngine(scarce, new Told(), { entries: 8 });
+      const engine = new UringEngine(scarce, new Reports(), { entries: 8 });
       return () => engine.dispose();
     });
     // Both parts of the ring and its arguments, the buffers and the ring that they are in.
@@ -35,7 +35,7 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
         },
       }),
     });
-    const engine = new UringEngine(faulty, new Told());
+    const engine = new UringEngine(faulty, new Reports());
     try {
       const before = descriptors();
       const refused = { code: "ENOMEM", syscall: "io_uring_register" };
@@ -62,7 +62,7 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
         },
       }),
     });
-    const engine = new UringEngine(counting, new Told());
+    const engine = new UringEngine(counting, new Reports());
     const pairs = Array.from({ length: MANY }, () => socketpair());
     try {
       for (const [slot, [left]] of pairs.entries()) {

@@ -29,7 +29,7 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
       const [mine, theirs] = rig.tcp();
       const wanted = pattern(length, length);
       rig.engine.open(0, mine.fileno());
-      const record = rig.told.of(0);
+      const record = rig.reports.of(0);
       let sent = 0;
       rig.until("received", () => {
         if (sent < length) sent += theirs.send(wanted.subarray(sent)) ?? 0;
@@ -37,12 +37,12 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
       });
       assertSame(record.bytes, wanted);
       rig.engine.forget(0);
-      rig.told.forget(0);
+      rig.reports.forget(0);
     }
   },
 
   "a paused stream receives no more than two buffers": (rig) => {
-    const { engine, told } = rig;
+    const { engine, reports } = rig;
     const [mine, theirs] = rig.tcp();
     const wanted = pattern(6_000_000, 11);
     let sent = 0;
@@ -58,17 +58,17 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
     let most = 0;
     // It pauses at once; or it resumes and pauses again, while its receive is in flight.
     let pauses = 0;
-    told.onReceived = () => {
+    reports.onReceived = () => {
       engine.setReceiving(0, false);
       if (++pauses % 3 === 0) engine.setReceiving(0, true);
       if (pauses % 6 === 0) engine.setReceiving(0, false);
     };
-    while (told.of(0).received < wanted.length) {
-      const before = told.of(0).received;
+    while (reports.of(0).received < wanted.length) {
+      const before = reports.of(0).received;
       engine.setReceiving(0, true);
       rig.until("received", () => {
         fill();
-        return told.of(0).received > before;
+        return reports.of(0).received > before;
       });
       for (let i = 0; i < 3; i++) {
         most = Math.max(most, engine.balance().deferredBytes as number);
@@ -78,7 +78,7 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
     }
     assert.ok(most <= 2 * BUFFER_BYTES, `${most} bytes are kept for it`);
     // The bytes in the record.
-    assertSame(told.of(0).bytes, wanted.subarray(0, told.of(0).bytes.length));
+    assertSame(reports.of(0).bytes, wanted.subarray(0, reports.of(0).bytes.length));
     engine.forget(0);
   },
 
@@ -94,11 +94,11 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
         return Math.max(0, libc.send(theirs.fileno(), kernel.scratch.address, length, 0x4040));
       };
       rig.engine.open(0, mine.fileno());
-      const record = rig.told.of(0);
+      const record = rig.reports.of(0);
       let receiving = true;
       let sent = 0;
-      rig.told.onReceived = () => {
-        assert.ok(receiving, `seed ${seed}: told while paused`);
+      rig.reports.onReceived = () => {
+        assert.ok(receiving, `seed ${seed}: reported while paused`);
         if (random() < 0.3) toggle();
       };
       const toggle = (): void => {
@@ -115,11 +115,11 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
       if (seed % 3 === 0) {
         rig.engine.forget(0);
         assertSame(record.bytes, wanted.subarray(0, record.received));
-        const told = record.received;
+        const before = record.received;
         rig.turns(3);
-        assert.equal(record.received, told, `seed ${seed}: told after it was closed`);
+        assert.equal(record.received, before, `seed ${seed}: reported after it was closed`);
       } else {
-        rig.told.onReceived = () => {};
+        rig.reports.onReceived = () => {};
         receiving = true;
         rig.engine.setReceiving(0, true);
         theirs.close();
@@ -127,8 +127,8 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
         assertSame(record.bytes, wanted.subarray(0, sent));
         rig.engine.forget(0);
       }
-      rig.told.onReceived = () => {};
-      rig.told.forget(0);
+      rig.reports.onReceived = () => {};
+      rig.reports.forget(0);
     }
   },
 
@@ -148,18 +148,18 @@ export const receives: Readonly<Record<string, (rig: UringRig) => void>> = {
       memory.u8.fill(1);
       if (random() < 0.5) rig.engine.send(0, memory.address, 7, 0);
       rig.engine.close(0);
-      rig.told.forget(0);
+      rig.reports.forget(0);
       const again = libc.fcntl(fresh.fileno(), 1030, fd);
       assert.equal(again, fd, "the number is free as soon as close returns");
       rig.engine.open(0, again);
       freshPeer.write(11);
-      const record = rig.told.of(0);
+      const record = rig.reports.of(0);
       rig.until(`received with seed ${seed}`, () => record.received >= 11);
       rig.turns(2);
       assert.deepEqual([record.received, record.failed, record.sent], [11, undefined, 0]);
       assert.ok(freshPeer.read() < 0, `seed ${seed}: the new peer got bytes of the old one`);
       rig.engine.close(0);
-      rig.told.forget(0);
+      rig.reports.forget(0);
     }
   },
 
@@ -203,7 +203,7 @@ function starve(rig: UringRig): void {
     for (const [, theirs] of pairs) assert.equal(theirs.write(BUFFER_BYTES), BUFFER_BYTES);
     const whole = round * BUFFER_BYTES;
     rig.until(`whole in round ${round}`, () =>
-      pairs.every((_, slot) => rig.told.of(slot).received === whole),
+      pairs.every((_, slot) => rig.reports.of(slot).received === whole),
     );
   }
   for (let slot = 0; slot < STREAMS; slot++) rig.engine.forget(slot);

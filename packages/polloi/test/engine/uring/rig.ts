@@ -34,7 +34,7 @@ export class SlotRecord {
 }
 
 /** All reports of an engine, by slot. */
-export class Told implements Completions {
+export class Reports implements Completions {
   readonly #slots: Map<number, SlotRecord> = new Map();
   readonly fds: number[] = [];
   onReceived: (slot: number, arena: Arena, offset: number, length: number) => void = () => {};
@@ -91,14 +91,14 @@ export class Told implements Completions {
 export class UringRig implements Disposable {
   readonly kernel: Kernel;
   readonly engine: UringEngine;
-  readonly told: Told = new Told();
+  readonly reports: Reports = new Reports();
   readonly opened: Opened = new Opened();
   readonly #arenas: Arena[] = [];
   #disposed = false;
 
   constructor(from: Kernel, options: UringEngineOptions = {}) {
     this.kernel = from;
-    this.engine = new UringEngine(from, this.told, options);
+    this.engine = new UringEngine(from, this.reports, options);
   }
 
   /** Mapped memory to send from. */
@@ -153,8 +153,8 @@ export class UringRig implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
     this.opened[Symbol.dispose]();
-    for (const fd of this.told.fds) libc.close(fd);
-    this.told.fds.length = 0;
+    for (const fd of this.reports.fds) libc.close(fd);
+    this.reports.fds.length = 0;
     for (const arena of this.#arenas) arenas.release(arena);
     this.#arenas.length = 0;
   }

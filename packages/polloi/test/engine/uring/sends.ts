@@ -42,7 +42,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
     sendChain(rig, 0, memory.address, CHAIN, each);
     const parts: Buffer[] = [];
     const room = new Uint8Array(30_000);
-    const record = rig.told.of(0);
+    const record = rig.reports.of(0);
     let read = 0;
     rig.until("everything sent", () => {
       const length = theirs.recvInto(room) ?? 0;
@@ -58,7 +58,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
   },
 
   "sends that are linked to a short lent send are not performed": (rig) => {
-    const { engine, told, opened } = rig;
+    const { engine, reports, opened } = rig;
     for (const kind of ["unix", "tcp"]) {
       const [mine, theirs] = kind === "unix" ? opened.pair() : rig.tcp();
       const memory = rig.memory(65_536);
@@ -86,7 +86,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
       // Room for a part.
       waiting -= read(kind === "unix" ? 40_000 : 65_536).length;
       let went = 0;
-      told.onReceived = (slot, arena, offset, length) => {
+      reports.onReceived = (slot, arena, offset, length) => {
         if (went > 0 || length === 0) return;
         // The rest of the receive buffer may be less than was sent.
         went = length;
@@ -95,8 +95,8 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
         engine.send(slot, memory.address, 20, 0);
       };
       rig.until("sent", () => went > 0);
-      const record = told.of(0);
-      rig.until("told", () => record.returned > 0 || record.sent >= 20);
+      const record = reports.of(0);
+      rig.until("reports of the send", () => record.returned > 0 || record.sent >= 20);
       rig.turns(5);
       const all: Buffer[] = [];
       // TCP sends the rest when there is room for it, which takes time.
@@ -114,10 +114,10 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
       if (at >= 0) assert.equal(lentBytes, went, `${kind}: bytes went ahead of the lent ones`);
       assert.ok(
         record.sent === before.length,
-        `${kind}: ${record.sent} told, ${before.length} came`,
+        `${kind}: ${record.sent} reported, ${before.length} received`,
       );
       engine.forget(0);
-      told.forget(0);
+      reports.forget(0);
     }
   },
 
@@ -131,7 +131,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
       },
     });
     using rig = new UringRig(faulty);
-    const { engine, told } = rig;
+    const { engine, reports } = rig;
     const own = rig.memory(4096);
     for (const [round, failure] of [0, ...results, ERRNO.EAGAIN, ERRNO.ECANCELED].entries()) {
       for (const behind of [0, 1, 2]) {
@@ -139,7 +139,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
           const [mine, theirs] = rig.opened.pair();
           assert.ok(engine.open(0, mine.fileno()) >= 0);
           errno = failure;
-          told.onReceived = (slot, arena, offset, length) => {
+          reports.onReceived = (slot, arena, offset, length) => {
             const flags = behind > 0 ? SEND_LENT | SEND_MORE : SEND_LENT;
             engine.send(slot, arena.address + offset, length, flags);
             for (let i = 1; i <= behind; i++) {
@@ -147,7 +147,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
             }
             if (ending === "forgets before") engine.forget(slot);
           };
-          told.onFailed = (slot) => {
+          reports.onFailed = (slot) => {
             if (ending === "forgets at once") engine.forget(slot);
           };
           theirs.write(2000);
@@ -156,7 +156,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
           rig.turns(2);
           const balance = Object.entries(engine.balance()).filter(([, left]) => left !== 0);
           assert.deepEqual(balance, [], `round ${round}, ${behind} behind, ${ending}`);
-          told.forget(0);
+          reports.forget(0);
         }
       }
     }
@@ -165,7 +165,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
   "memory belongs to its owner when close returns: bytes written there later are not sent": (
     rig,
   ) => {
-    const { engine, told } = rig;
+    const { engine, reports } = rig;
     const each = 400_000;
     const memory = rig.memory(CHAIN * each);
     for (let seed = 1; seed <= 100; seed++) {
@@ -195,7 +195,7 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
       const at = Buffer.concat(parts).indexOf(POISON);
       assert.equal(at, -1, `seed ${seed}: byte ${at} was written after the close`);
       theirs.close();
-      told.forget(0);
+      reports.forget(0);
     }
   },
 };
