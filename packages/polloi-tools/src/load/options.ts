@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import {
+  choiceOf,
   ENGINE_OPTIONS,
   ENGINES,
   type EngineOptions,
@@ -114,7 +115,7 @@ export function configFrom(options: LoadOptions): LoadConfig {
   if (engine !== undefined && engine !== "auto" && !ENGINES.includes(engine)) {
     throw typeError(
       "ERR_INVALID_OPTION",
-      `Cannot use the engine ${show(engine)}: give "auto", ${ENGINES.map(show).join(", ")}`,
+      `Cannot use the engine ${show(engine)}: give ${choiceOf(["auto", ...ENGINES])}`,
     );
   }
   if (trigger !== undefined && trigger !== "level" && trigger !== "edge") {

@@ -1,4 +1,4 @@
-import { type MisuseCode, rangeError, show, typeError } from "./misuse.ts";
+import { type MisuseCode, numberError, show, typeError } from "./misuse.ts";
 import { nearestOf } from "./nearest.ts";
 
 /**
@@ -32,8 +32,11 @@ export function integerOf(
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) {
     return (value as number) + 0;
   }
-  const message = `Cannot use ${show(value)} as ${name}: give an integer from ${least} to ${most}`;
-  throw typeof value === "number" ? rangeError(code, message) : typeError(code, message);
+  throw numberError(
+    code,
+    value,
+    `Cannot use ${show(value)} as ${name}: give an integer from ${least} to ${most}`,
+  );
 }
 
 /** Returns the flags of a call as a 32-bit integer. @throws as {@link integerOf}. */

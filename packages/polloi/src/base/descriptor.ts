@@ -1,4 +1,4 @@
-import { rangeError, show, typeError } from "./misuse.ts";
+import { numberError, rangeError, show } from "./misuse.ts";
 
 /** An object that owns a file descriptor, such as a `Socket`, an `Epoll` or a `Selector`. */
 export interface HasFileno {
@@ -15,14 +15,15 @@ const MAX_FD = 0x7fffffff;
 /**
  * Returns the descriptor of `fileObject`.
  *
- * @throws TypeError `ERR_INVALID_FD` when it is neither an integer nor an object whose `fileno()` returns one;
- * RangeError `ERR_INVALID_FD` when the descriptor is negative, as that of a closed object is, or too large.
+ * @throws TypeError `ERR_INVALID_FD` when it is neither a number nor an object whose `fileno()` returns one;
+ * RangeError `ERR_INVALID_FD` when the descriptor is no integer, negative, as that of a closed object is, or too large.
  */
 export function filenoOf(fileObject: FileObject): number {
   const fd = typeof fileObject === "number" ? fileObject : askFileno(fileObject);
   if (typeof fd !== "number" || !Number.isInteger(fd)) {
-    throw typeError(
+    throw numberError(
       "ERR_INVALID_FD",
+      fd,
       `Cannot use ${show(fd ?? fileObject)} as a file descriptor: give an integer or an object with fileno()`,
     );
   }

@@ -20,6 +20,9 @@ export type MisuseCode =
   | "ERR_UNSUPPORTED"
   | "ERR_BLOCKING";
 
+/** The error of a misuse. */
+export type MisuseError = (TypeError | RangeError) & { code: MisuseCode };
+
 /** Makes a `TypeError` with a code: the value has the wrong type, or the call is not allowed now. */
 export function typeError(code: MisuseCode, message: string): TypeError & { code: MisuseCode } {
   return Object.assign(new TypeError(message), { code });
@@ -28,6 +31,19 @@ export function typeError(code: MisuseCode, message: string): TypeError & { code
 /** Makes a `RangeError` with a code: the value has the right type, and is out of range. */
 export function rangeError(code: MisuseCode, message: string): RangeError & { code: MisuseCode } {
   return Object.assign(new RangeError(message), { code });
+}
+
+/** Makes the error for `value`, which is no number in the allowed range: a `RangeError` if it is a number at all. */
+export function numberError(code: MisuseCode, value: unknown, message: string): MisuseError {
+  return typeof value === "number" ? rangeError(code, message) : typeError(code, message);
+}
+
+/** Formats the allowed values of an option for an error message: `"a", "b" or "c"`. */
+export function choiceOf(values: readonly string[]): string {
+  return values
+    .map(show)
+    .join(", ")
+    .replace(/, ([^,]*)$/, " or $1");
 }
 
 /** An error message shows at most this many characters of a value. */

@@ -1,5 +1,5 @@
 import type { NamesOf } from "../base/argument.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { choiceOf, show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { openBestPoller, openPoller, POLLER_NAMES, whyNot } from "../selectors/open-poller.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -51,7 +51,7 @@ export function checkEngine({ engine = "auto", trigger }: EngineOptions): void {
   if (engine !== "auto" && !ENGINES.includes(engine)) {
     throw typeError(
       "ERR_INVALID_OPTION",
-      `Cannot use the engine ${show(engine)}: give "auto", ${ENGINES.map(show).join(", ")}`,
+      `Cannot use the engine ${show(engine)}: give ${choiceOf(["auto", ...ENGINES])}`,
     );
   }
   if (trigger !== undefined && trigger !== "level" && trigger !== "edge") {

@@ -1,5 +1,5 @@
 import { booleanOf, type NamesOf } from "../base/argument.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, show, typeError } from "../base/misuse.ts";
 import type { EngineChoice } from "../engine/choose.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
@@ -153,8 +153,9 @@ export function settingsOf(options: HttpOptions): HttpSettings {
     const value = options[name];
     if (value === undefined) continue;
     if (!(typeof value === "number" && value > 0)) {
-      throw rangeError(
+      throw numberError(
         "ERR_INVALID_OPTION",
+        value,
         `Cannot use ${show(value)} as ${name}: give milliseconds above 0, or Infinity`,
       );
     }
@@ -165,7 +166,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   if (options.log !== undefined && typeof options.log?.write !== "function") {
     throw typeError(
       "ERR_INVALID_OPTION",
-      `Cannot use ${show(options.log)} as log: give an AccessLog, or what has a write()`,
+      `Cannot use ${show(options.log)} as log: give an AccessLog or an object with a write()`,
     );
   }
   const maxRequests = countOf("maxRequests", options.maxRequests);
@@ -227,19 +228,30 @@ function handlerOf({ handler, fetch, overrideGlobals }: HttpOptions): ServedFetc
   const override = booleanOf(overrideGlobals, "overrideGlobals", true);
   if (typeof fetch === "function" && handler === undefined) return serveFetch(fetch, override);
   if (typeof handler === "function" && fetch === undefined) return { handler, release() {} };
-  const both = handler !== undefined && fetch !== undefined;
-  const neither = handler === undefined && fetch === undefined;
-  const given = both ? "both" : neither ? "neither" : show(handler ?? fetch);
-  throw typeError(
-    "ERR_INVALID_OPTION",
-    `Cannot serve with ${given}: give a handler or a fetch, which are functions`,
-  );
+  throw typeError("ERR_INVALID_OPTION", whyNoHandler(handler, fetch));
+}
+
+function whyNoHandler(handler: unknown, fetch: unknown): string {
+  if (fetch === undefined && handler === undefined) {
+    return "Cannot serve without a handler: give handler or fetch";
+  }
+  if (fetch !== undefined && handler !== undefined) {
+    return "Cannot serve with handler and fetch: give one";
+  }
+  if (handler !== undefined) return `Cannot use ${showKind(handler)} as handler: give a function`;
+  return `Cannot use ${showKind(fetch)} as fetch: give a function, such as app.fetch`;
+}
+
+/** Names an object as such: its text would be `[object Object]`. */
+function showKind(value: unknown): string {
+  return typeof value === "object" && value !== null ? "an object" : show(value);
 }
 
 function countOf(name: string, value: number = Number.POSITIVE_INFINITY): number {
   if (typeof value === "number" && value >= 1) return value;
-  throw rangeError(
+  throw numberError(
     "ERR_INVALID_OPTION",
+    value,
     `Cannot use ${show(value)} as ${name}: give a number from 1 up`,
   );
 }

@@ -1,5 +1,5 @@
 import { printAs } from "../base/inspect.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
 import { checkCallback, checkData, checkOutgoingFile } from "../reactor/options.ts";
 import type { Exchange } from "./exchange.ts";
@@ -50,7 +50,7 @@ export interface HttpReply {
    * Sets the status. The default is 200.
    *
    * @param status - From 200 to 599. A 2xx for CONNECT is sent as 501: use `upgrade` of the request.
-   * @throws RangeError `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED` after the head was sent.
+   * @throws TypeError or RangeError `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED` after the head was sent.
    */
   status(status: number): this;
   /**
@@ -215,8 +215,9 @@ export class ReplyWriter implements HttpReply {
   status(status: number): this {
     this.#isFresh();
     if (!(Number.isInteger(status) && status >= 200 && status <= 599)) {
-      throw rangeError(
+      throw numberError(
         "ERR_INVALID_OPTION",
+        status,
         `Cannot answer with the status ${show(status)}: give an integer from 200 to 599`,
       );
     }
@@ -498,7 +499,10 @@ export class ReplyWriter implements HttpReply {
   /** @returns false if the client has left. @throws TypeError `ERR_CLOSED` after the head was sent. */
   #isFresh(): boolean {
     if (this.#state === FRESH || this.#state === ABANDONED) return this.#state === FRESH;
-    throw typeError("ERR_CLOSED", "Cannot change a reply whose head was sent");
+    throw typeError(
+      "ERR_CLOSED",
+      `Cannot change the reply: ${this.#state === STREAMING ? "its head" : "it"} was already sent`,
+    );
   }
 
   #isStreaming(): boolean {

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { booleanOf, listOf, type NamesOf, optionsOf } from "../base/argument.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, show, typeError } from "../base/misuse.ts";
 import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
@@ -211,8 +211,10 @@ export function preforked(children: number | "auto" = "auto"): number {
 }
 
 function count(name: string, value: number, most: number, or = ""): number {
-  const wrong = `Cannot use ${show(value)} as ${name}: give ${or}an integer from 1 to ${most}`;
-  if (!Number.isInteger(value)) throw typeError("ERR_INVALID_OPTION", wrong);
-  if (value < 1 || value > most) throw rangeError("ERR_INVALID_OPTION", wrong);
-  return value;
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw numberError(
+    "ERR_INVALID_OPTION",
+    value,
+    `Cannot use ${show(value)} as ${name}: give ${or}an integer from 1 to ${most}`,
+  );
 }

@@ -1,6 +1,6 @@
 import type { NamesOf } from "../base/argument.ts";
 import { Backoff } from "../base/backoff.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { choiceOf, rangeError, show, typeError } from "../base/misuse.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import { type Child, type ChildEvents, type ExitEvent, exitError } from "./child.ts";
 import type { ChildMessage, LoopEngine } from "./messages.ts";
@@ -73,11 +73,10 @@ export function supervisionOf({
 /** @throws `ERR_INVALID_OPTION` */
 export function oneOf(name: string, value: unknown, allowed: readonly string[]): void {
   if (allowed.includes(value as string)) return;
-  const names = allowed
-    .map(show)
-    .join(", ")
-    .replace(/, ([^,]*)$/, " or $1");
-  throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give ${names}`);
+  throw typeError(
+    "ERR_INVALID_OPTION",
+    `Cannot use ${show(value)} as ${name}: give ${choiceOf(allowed)}`,
+  );
 }
 
 /** A child that ran for longer was healthy: its exit does not count as one of a series. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { type NamesOf, optionsOf } from "../base/argument.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, show } from "../base/misuse.ts";
 import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
@@ -296,8 +296,10 @@ export function startWorkers(options: WorkersOptions): Promise<WorkerPool> {
 /** @throws `ERR_INVALID_OPTION` */
 export function workerCount(workers: number | "auto" = "auto"): number {
   if (workers === "auto") return Math.min(availableParallelism(), MAX_WORKERS);
-  const wrong = `Cannot start ${show(workers)} workers: give "auto" or an integer from 1 to ${MAX_WORKERS}`;
-  if (!Number.isInteger(workers)) throw typeError("ERR_INVALID_OPTION", wrong);
-  if (workers < 1 || workers > MAX_WORKERS) throw rangeError("ERR_INVALID_OPTION", wrong);
-  return workers;
+  if (Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS) return workers;
+  throw numberError(
+    "ERR_INVALID_OPTION",
+    workers,
+    `Cannot start ${show(workers)} workers: give "auto" or an integer from 1 to ${MAX_WORKERS}`,
+  );
 }

@@ -226,6 +226,9 @@ function checkDestination<Data>(loop: Loop, options: ConnectOptions<Data>): void
       `Cannot connect to the host ${show(host)}: give a string`,
     );
   }
+  if (path === undefined && port === undefined) {
+    throw typeError("ERR_INVALID_PORT", "Cannot connect without an address: give port or path");
+  }
   const address: SocketAddress =
     path !== undefined
       ? { path }

@@ -2,12 +2,13 @@ import { booleanOf, type NamesOf } from "../base/argument.ts";
 import { Backoff } from "../base/backoff.ts";
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { numberError, show } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { acceptNow, isOutOfResources } from "../engine/calls.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import {
+  checkAddressGiven,
   LISTEN_ADDRESS,
   type ListenOptions as ListenerAddress,
   openListener,
@@ -170,6 +171,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#options = options;
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
     this.#profile = profileOf(options, this);
+    if (options.fd === undefined) checkAddressGiven(options, "port, path, address or fd");
     this.#fd =
       options.fd === undefined
         ? openListener(kernel, { ...options, nonBlocking: true })
@@ -417,8 +419,9 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
 function checkMaxConnections(max: number | undefined): void {
   if (max === undefined || (typeof max === "number" && max >= 1)) return;
-  throw typeError(
+  throw numberError(
     "ERR_INVALID_OPTION",
-    `Cannot use ${show(max)} as maxConnections: give 1 or more`,
+    max,
+    `Cannot use ${show(max)} as maxConnections: give a number from 1 up`,
   );
 }

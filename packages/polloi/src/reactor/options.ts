@@ -1,7 +1,7 @@
 import { booleanOf, optionsOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
-import { timeoutOf } from "../base/timeout.ts";
+import { numberError, show, typeError } from "../base/misuse.ts";
+import { MAX_TIMEOUT_MS } from "../base/timeout.ts";
 import {
   CONNECTION_OPTIONS,
   type ConnectionOptions,
@@ -18,10 +18,11 @@ import {
  */
 export function checkTimeout(name: string, timeoutMs: number | undefined): void {
   if (timeoutMs === undefined) return;
-  if (timeoutOf(timeoutMs) >= 0) return;
-  throw typeError(
+  if (typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= MAX_TIMEOUT_MS) return;
+  throw numberError(
     "ERR_INVALID_TIMEOUT",
-    `Cannot use ${show(timeoutMs)} as ${name}: give 0 or more`,
+    timeoutMs,
+    `Cannot use ${show(timeoutMs)} as ${name}: give milliseconds from 0 to ${MAX_TIMEOUT_MS}`,
   );
 }
 
@@ -32,7 +33,7 @@ const HANDLER_NAMES = Object.keys(HANDLERS) as (keyof Handlers)[];
  *
  * @param of - The name of the function that takes the options, for the message.
  * @param names - The names of all options of that function.
- * @throws TypeError `ERR_INVALID_OPTION`; TypeError or RangeError `ERR_INVALID_TIMEOUT`
+ * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT`
  */
 export function checkConnectionOptions<Data>(
   options: Handlers<Data> & ConnectionOptions,
@@ -45,7 +46,11 @@ export function checkConnectionOptions<Data>(
   booleanOf(options.noDelay, "noDelay", true);
   for (const [name, value] of Object.entries({ highWaterBytes, maxPendingBytes })) {
     if (value === undefined || (typeof value === "number" && value >= 0)) continue;
-    throw typeError("ERR_INVALID_OPTION", `Cannot use ${show(value)} as ${name}: give 0 or more`);
+    throw numberError(
+      "ERR_INVALID_OPTION",
+      value,
+      `Cannot use ${show(value)} as ${name}: give a number from 0 up`,
+    );
   }
   checkTimeout("idleTimeoutMs", idleTimeoutMs);
 }
@@ -95,8 +100,9 @@ export function checkOutgoingFile(file: OutgoingFile): void {
 
 function checkBytes(what: string, value: number): void {
   if (Number.isSafeInteger(value) && value >= 0) return;
-  throw rangeError(
+  throw numberError(
     "ERR_INVALID_LENGTH",
+    value,
     `Cannot use ${show(value)} as ${what} in bytes: give an integer from 0 to ${Number.MAX_SAFE_INTEGER}`,
   );
 }

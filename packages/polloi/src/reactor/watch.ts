@@ -1,6 +1,6 @@
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { numberError, show } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { EVENT_ALL, eventsOf, maskOf } from "../selectors/events.ts";
 import { type Loop, Owner } from "./loop.ts";
@@ -16,7 +16,7 @@ export interface Watch extends Disposable {
    * Changes the watched events.
    *
    * @param events - EVENT_* bits. 0 reports errors and hang-ups only.
-   * @throws TypeError `ERR_INVALID_EVENTS`; SysError
+   * @throws TypeError or RangeError `ERR_INVALID_EVENTS`; SysError
    */
   modify(events: number): void;
   /** Stops watching. The descriptor stays open, since it is the caller's. Calling it twice is safe. */
@@ -86,10 +86,14 @@ export class DescriptorWatch extends Owner implements Watch {
   }
 }
 
-/** @throws TypeError `ERR_INVALID_EVENTS` unless these are EVENT_* bits and at least `least`. */
+/** @throws TypeError or RangeError `ERR_INVALID_EVENTS` unless these are EVENT_* bits and at least `least`. */
 export function checkEvents(events: number, least: 0 | 1): void {
   if (Number.isInteger(events) && events >= least && events <= EVENT_ALL) return;
-  throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
+  throw numberError(
+    "ERR_INVALID_EVENTS",
+    events,
+    `Cannot watch for ${show(events)}: give EVENT_* bits`,
+  );
 }
 
 function watchError(loop: Loop, result: number, fd: number): SysError {

@@ -2,7 +2,7 @@ import type { NamesOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { printAs } from "../base/inspect.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
@@ -142,7 +142,7 @@ export class Epoll {
    * @param maxEvents - The most events to report, from 1 up. Default 1024. The next call reports the others.
    * One call reports at most 65536.
    * @returns The ready descriptors as `[fd, events]`; empty after a timeout.
-   * @throws RangeError or TypeError `ERR_INVALID_TIMEOUT`, RangeError `ERR_INVALID_LENGTH` for
+   * @throws RangeError or TypeError `ERR_INVALID_TIMEOUT`, `ERR_INVALID_LENGTH` for
    * `maxEvents`, TypeError `ERR_CLOSED`; SysError `EINVAL` when the descriptor of `fromFd` is no
    * epoll set.
    */
@@ -152,8 +152,9 @@ export class Epoll {
   ): [fd: number, events: number][] {
     this.#assertOpen("poll");
     if (!Number.isInteger(maxEvents) || maxEvents < 1) {
-      throw rangeError(
+      throw numberError(
         "ERR_INVALID_LENGTH",
+        maxEvents,
         `Cannot report at most ${show(maxEvents)} events: give an integer from 1 up`,
       );
     }

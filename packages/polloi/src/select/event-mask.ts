@@ -1,4 +1,4 @@
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, rangeError, show } from "../base/misuse.ts";
 
 /**
  * Checks a mask of events, and returns it as an unsigned number.
@@ -7,13 +7,14 @@ import { rangeError, show, typeError } from "../base/misuse.ts";
  * JavaScript's `|` gives a signed number, so `EPOLLIN | EPOLLET` is negative. Both forms are accepted.
  *
  * @param allowed - All bits that the call accepts.
- * @throws TypeError `ERR_INVALID_EVENTS` when it is not an integer, RangeError `ERR_INVALID_EVENTS`
- * when it has other bits.
+ * @throws TypeError `ERR_INVALID_EVENTS` when it is not a number, RangeError `ERR_INVALID_EVENTS` when it is not an
+ * integer or has other bits.
  */
 export function eventMaskOf(mask: number, allowed: number): number {
   if (!Number.isInteger(mask)) {
-    throw typeError(
+    throw numberError(
       "ERR_INVALID_EVENTS",
+      mask,
       `Cannot watch for ${show(mask)}: give an integer of bits`,
     );
   }

@@ -2,7 +2,7 @@ import { booleanOf, optionsOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { printAs } from "../base/inspect.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, rangeError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT } from "../select/constants.ts";
@@ -276,7 +276,11 @@ export class Selector<Data = unknown> {
 
   #checked(events: number): number {
     if (!Number.isInteger(events)) {
-      throw typeError("ERR_INVALID_EVENTS", `Cannot watch for ${show(events)}: give EVENT_* bits`);
+      throw numberError(
+        "ERR_INVALID_EVENTS",
+        events,
+        `Cannot watch for ${show(events)}: give EVENT_* bits`,
+      );
     }
     if (events < 0 || (events & ~EVENT_ALL) !== 0 || events > EVENT_ALL) {
       throw rangeError(

@@ -1,4 +1,4 @@
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, rangeError, show, typeError } from "../base/misuse.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./constants.ts";
@@ -76,12 +76,13 @@ export function familyOf(address: SocketAddress): AddressFamily {
 /**
  * Checks that `family` is AF_INET, AF_INET6 or undefined.
  *
- * @throws TypeError `ERR_INVALID_OPTION`
+ * @throws TypeError or RangeError `ERR_INVALID_OPTION`
  */
 export function checkIpFamily(family: unknown): void {
   if (family === undefined || family === AF_INET || family === AF_INET6) return;
-  throw typeError(
+  throw numberError(
     "ERR_INVALID_OPTION",
+    family,
     `Cannot use ${show(family)} as a family: give AF_INET or AF_INET6`,
   );
 }
@@ -312,8 +313,9 @@ function scopeOf(zone: string | undefined, kernel: Kernel | undefined): number {
 
 function uint32Of(name: "flowInfo" | "scopeId", value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= MAX_UINT32) return value;
-  throw rangeError(
+  throw numberError(
     "ERR_INVALID_ADDRESS",
+    value,
     `Cannot use ${show(value)} as ${name}: give an integer from 0 to ${MAX_UINT32}`,
   );
 }

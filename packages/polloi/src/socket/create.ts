@@ -160,6 +160,9 @@ async function targetsOf(options: CreateConnectionOptions): Promise<readonly Soc
   const { host, port, path, localAddress } = options;
   checkIpFamily(options.family);
   if (path === undefined) {
+    if (port === undefined) {
+      throw typeError("ERR_INVALID_PORT", "Cannot connect without an address: give port or path");
+    }
     // Only an address of the family that it connects from can be reached.
     const local = localAddress === undefined ? undefined : familyOf(localAddress);
     const family = options.family ?? (local === AF_UNIX ? undefined : local);

@@ -1,7 +1,7 @@
 import { booleanOf, intOf, type NamesOf, objectOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { numberError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -233,10 +233,27 @@ export function sharesPort(kernel: Kernel, fd: number): boolean {
 /** A backlog that listen(2) takes as it is meant: negative ones mean "as many as allowed" there. */
 export function backlogOf(backlog: number = SOMAXCONN): number {
   if (Number.isInteger(backlog) && backlog >= 0 && backlog <= 0x7fffffff) return backlog + 0;
-  throw typeError(
+  throw numberError(
     "ERR_INVALID_OPTION",
+    backlog,
     `Cannot use ${show(backlog)} as a backlog: give an integer from 0 up`,
   );
+}
+
+/**
+ * Rejects options that name no address: no server wants a random port by mistake.
+ *
+ * @param allowed - The options to choose from, for the message.
+ * @throws TypeError `ERR_INVALID_PORT`
+ */
+export function checkAddressGiven(
+  { port, path, address }: Pick<ListenOptions, "port" | "path" | "address">,
+  allowed: string,
+): void {
+  if ((port ?? path ?? address) !== undefined) return;
+  // A null is rejected as an address or a port.
+  if (port === null || path === null || address === null) return;
+  throw typeError("ERR_INVALID_PORT", `Cannot listen without an address: give ${allowed}`);
 }
 
 /**
@@ -262,6 +279,7 @@ function listenAddress(options: ListenOptions): { address: SocketAddress; family
       "Cannot listen on an address and on what host, port or path say: give one",
     );
   }
+  checkAddressGiven(options, "port or path");
   if (dualStack === true && options.family === AF_INET) {
     throw typeError(
       "ERR_INVALID_OPTION",
@@ -269,7 +287,6 @@ function listenAddress(options: ListenOptions): { address: SocketAddress; family
     );
   }
   const wanted = options.family ?? (dualStack === true ? AF_INET6 : undefined);
-  // The address check rejects a missing port, so that no server listens on a random one by mistake.
   const given: SocketAddress =
     options.address ??
     (path === undefined ? { address: host ?? "", port: port as number } : { path });

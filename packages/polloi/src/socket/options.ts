@@ -1,5 +1,5 @@
 import { booleanOf, stringOf } from "../base/argument.ts";
-import { rangeError, show } from "../base/misuse.ts";
+import { numberError, show } from "../base/misuse.ts";
 import {
   IP_TOS,
   IP_TTL,
@@ -382,8 +382,9 @@ function viewOf(bytes: Uint8Array): DataView {
 /** -1 is the kernel's value for "none" or "the default". */
 function countOf(name: string, value: number): number {
   if (Number.isInteger(value) && value >= -1 && value <= 0x7fffffff) return value;
-  throw rangeError(
+  throw numberError(
     "ERR_INVALID_OPTION",
+    value,
     `Cannot set ${name} to ${show(value)}: give an integer from 0 to ${0x7fffffff}`,
   );
 }

@@ -1,6 +1,6 @@
 import { filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
-import { rangeError, show } from "../base/misuse.ts";
+import { numberError, show } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
@@ -223,14 +223,15 @@ export class Socket extends SocketTransfer {
    * Ends one direction of a connection or both. The descriptor stays open.
    *
    * @param how - SHUT_RD, SHUT_WR (the peer sees the end of the stream) or SHUT_RDWR.
-   * @throws SysError `ENOTCONN`; RangeError `ERR_INVALID_OPTION`
+   * @throws SysError `ENOTCONN`; TypeError or RangeError `ERR_INVALID_OPTION`
    * @source shutdown(2)
    */
   shutdown(how: number = SHUT_RDWR): void {
     const fd = this.openFd("shutdown");
     if (how !== SHUT_RD && how !== SHUT_WR && how !== SHUT_RDWR) {
-      throw rangeError(
+      throw numberError(
         "ERR_INVALID_OPTION",
+        how,
         `Cannot shut ${show(how)} down: give SHUT_RD, SHUT_WR or SHUT_RDWR`,
       );
     }

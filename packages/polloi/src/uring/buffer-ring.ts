@@ -1,6 +1,6 @@
 import type { NamesOf } from "../base/argument.ts";
 import { printAs } from "../base/inspect.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, show, typeError } from "../base/misuse.ts";
 import { Completion } from "./completion.ts";
 import type { ProvidedBuffers } from "./provided-buffers.ts";
 
@@ -105,12 +105,13 @@ export class BufferRing {
   }
 }
 
-/** @throws RangeError `ERR_INVALID_LENGTH`. */
+/** @throws TypeError or RangeError `ERR_INVALID_LENGTH`. */
 export function powerOfTwo(what: string, value: number, least: number, most: number): number {
   const good = Number.isInteger(value) && value >= least && value <= most;
   if (good && Number.isInteger(Math.log2(value))) return value;
-  throw rangeError(
+  throw numberError(
     "ERR_INVALID_LENGTH",
+    value,
     `Cannot use ${show(value)} as ${what}: give a power of two from ${least} to ${most}`,
   );
 }

@@ -36,7 +36,7 @@ export class Mapped {
    *
    * @param offset - The first byte of the part.
    * @param length - The number of bytes. Default: all that follow.
-   * @throws RangeError `ERR_INVALID_LENGTH` when the part is out of range, TypeError when these are no integers.
+   * @throws RangeError `ERR_INVALID_LENGTH` when the part is out of range, TypeError when these are no numbers.
    */
   part(offset: number, length?: number): Mapped {
     const start = integerOf(offset, "an offset", [0, this.bytes.length], "ERR_INVALID_LENGTH");

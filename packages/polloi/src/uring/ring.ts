@@ -9,7 +9,7 @@ import {
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { ERRNO } from "../base/errno.ts";
 import { printAs } from "../base/inspect.ts";
-import { rangeError, show, typeError } from "../base/misuse.ts";
+import { numberError, rangeError, show, typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
 import { FOREVER, naturalTimeoutOf, timeoutOf } from "../base/timeout.ts";
 import { encodeAddress, type SocketAddress } from "../socket/address.ts";
@@ -148,7 +148,7 @@ export class Ring implements Disposable {
 
   /**
    * @param options - The sizes of the queues.
-   * @throws RangeError `ERR_INVALID_LENGTH` for sizes out of range; SysError of io_uring_setup: `EPERM`
+   * @throws TypeError or RangeError `ERR_INVALID_LENGTH` for sizes out of range; SysError of io_uring_setup: `EPERM`
    * where io_uring is forbidden, `ENOSYS` where the kernel has none, `EINVAL` before Linux 6.1, `ENOMEM`,
    * `EMFILE`.
    */
@@ -189,13 +189,14 @@ export class Ring implements Disposable {
    * Maps memory for reads, writes, receives and sends. The ring owns it and releases it when it is closed.
    *
    * @param byteLength - 1 to 2^31.
-   * @throws RangeError `ERR_INVALID_LENGTH`, TypeError `ERR_CLOSED`, SysError `ENOMEM`.
+   * @throws TypeError or RangeError `ERR_INVALID_LENGTH`; TypeError `ERR_CLOSED`; SysError `ENOMEM`.
    */
   map(byteLength: number): Mapped {
     this.#assertOpen("map memory");
     if (!Number.isInteger(byteLength) || byteLength < 1 || byteLength > MAX_MAPPED_BYTES) {
-      throw rangeError(
+      throw numberError(
         "ERR_INVALID_LENGTH",
+        byteLength,
         `Cannot map ${show(byteLength)} bytes: give an integer from 1 to ${MAX_MAPPED_BYTES}`,
       );
     }
@@ -208,7 +209,7 @@ export class Ring implements Disposable {
    * Provides buffers from which the kernel chooses when it receives. The ring owns them and releases them
    * when it is closed.
    *
-   * @throws RangeError `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`, TypeError `ERR_CLOSED`; SysError
+   * @throws TypeError or RangeError `ERR_INVALID_LENGTH`, `ERR_INVALID_OPTION`; TypeError `ERR_CLOSED`; SysError
    * `EEXIST` when the group exists already, `EINVAL` where the kernel has no buffer rings, `ENOMEM`.
    */
   addBuffers(options: BufferRingOptions = {}): BufferRing {
@@ -221,8 +222,9 @@ export class Ring implements Disposable {
     powerOfTwo("a number of buffers", count, 1, 32_768);
     powerOfTwo("the bytes of a buffer", bufferBytes, 64, 2 ** 20);
     if (!Number.isInteger(group) || group < 0 || group > 0xffff) {
-      throw rangeError(
+      throw numberError(
         "ERR_INVALID_OPTION",
+        group,
         `Cannot use ${show(group)} as a group: give an integer from 0 to 65535`,
       );
     }
@@ -254,16 +256,17 @@ export class Ring implements Disposable {
    * @param timeoutMs - Milliseconds, fractions count; `undefined` means no timeout. A signal does not end
    * the wait.
    * @returns All completions that are there: more than `wanted` where there are more, fewer after a timeout.
-   * @throws RangeError `ERR_INVALID_LENGTH` when more are wanted than the ring has room for; TypeError or
-   * RangeError `ERR_INVALID_TIMEOUT`; TypeError `ERR_CLOSED`; SysError of io_uring_enter.
+   * @throws TypeError or RangeError `ERR_INVALID_LENGTH`, also when more are wanted than the ring has room for, and
+   * `ERR_INVALID_TIMEOUT`; TypeError `ERR_CLOSED`; SysError of io_uring_enter.
    */
   wait(wanted = 1, timeoutMs?: number | null): Completion[] {
     this.#assertOpen("wait");
     const timeout = naturalTimeoutOf(timeoutMs);
     const { capacity } = this.#ring.completions;
     if (!Number.isInteger(wanted) || wanted < 0 || wanted > capacity) {
-      throw rangeError(
+      throw numberError(
         "ERR_INVALID_LENGTH",
+        wanted,
         `Cannot wait for ${show(wanted)} completions: give an integer from 0 to ${capacity}`,
       );
     }
@@ -576,7 +579,7 @@ export class Ring implements Disposable {
     const ms = timeoutOf(timeoutMs);
     if (ms === FOREVER) {
       const message = `Cannot ${verb} for ${show(timeoutMs)} ms: give 0 or more`;
-      throw rangeError("ERR_INVALID_TIMEOUT", message);
+      throw numberError("ERR_INVALID_TIMEOUT", timeoutMs, message);
     }
     const offset = this.#argument(verb, TIMESPEC_BYTES);
     this.#arguments.setTimespec(offset, ms);
@@ -669,8 +672,9 @@ function guardRing(owner: Ring, ring: RawRing): object {
 
 function assertSize(what: string, value: number, most: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw rangeError(
+  throw numberError(
     "ERR_INVALID_LENGTH",
+    value,
     `Cannot make a ring of ${show(value)} ${what}: give an integer from 1 to ${most}`,
   );
 }

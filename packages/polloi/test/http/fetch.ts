@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
-import { type FetchHandler, serve } from "../../src/http/index.ts";
+import { serve } from "../../src/http/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { bodyOf, GET, LAST } from "./client.ts";
 import { readingConformance } from "./fetch-bodies.ts";
@@ -466,13 +466,16 @@ const globalsCase: Case = {
 const optionsCase: Case = {
   name: "a server has either a handler or a fetch",
   run() {
-    const either = /give a handler or a fetch/;
-    assert.throws(() => serve({ port: 0 }), either);
-    assert.throws(() => serve({ port: 0, fetch: hello, handler() {} }), either);
-    assert.throws(() => serve({ port: 0, fetch: "hello" as unknown as FetchHandler }), {
-      code: "ERR_INVALID_OPTION",
-      message: 'Cannot serve with "hello": give a handler or a fetch, which are functions',
-    });
+    const code = "ERR_INVALID_OPTION";
+    const refuses = (options: object, message: string): void => {
+      assert.throws(() => serve({ port: 0, ...options }), { name: "TypeError", code, message });
+    };
+    refuses({}, "Cannot serve without a handler: give handler or fetch");
+    refuses({ fetch: hello, handler() {} }, "Cannot serve with handler and fetch: give one");
+    const such = "give a function, such as app.fetch";
+    refuses({ fetch: "hello" }, `Cannot use "hello" as fetch: ${such}`);
+    refuses({ fetch: { fetch: hello } }, `Cannot use an object as fetch: ${such}`);
+    refuses({ handler: {} }, "Cannot use an object as handler: give a function");
   },
 };
 

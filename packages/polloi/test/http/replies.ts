@@ -72,6 +72,26 @@ function returned(name: string, handler: () => unknown): Case {
   );
 }
 
+/** A second reply to a request, or a change of a reply that has begun. */
+function repliedTwice(name: string, change: (reply: HttpReply) => void, message: string): Case {
+  const errors: unknown[] = [];
+  const handler: HttpHandler = (_, reply) => {
+    try {
+      change(reply);
+    } catch (error) {
+      errors.push(error);
+    }
+    if (!reply.done) reply.end();
+  };
+  return served(`${name} throws`, { handler }, async (_, client) => {
+    errors.length = 0;
+    assert.match(await client().send(LAST).end(), /^HTTP\/1\.1 200 /);
+    assert.equal(errors.length, 1);
+    const { code, message: text } = errors[0] as Error & { code: string };
+    assert.deepEqual({ code, text }, { code: "ERR_CLOSED", text: message });
+  });
+}
+
 const SIZE = 20 * 1024 * 1024;
 
 function* pieces(piece: string | Uint8Array): Generator<string | Uint8Array> {
@@ -399,6 +419,19 @@ export function httpRepliesConformance(): Suite {
       ...unread,
       ...behind,
       ...hosts,
+      repliedTwice(
+        "a second send",
+        (reply) => {
+          reply.send("one");
+          reply.send("two");
+        },
+        "Cannot change the reply: it was already sent",
+      ),
+      repliedTwice(
+        "a status after the head was sent",
+        (reply) => reply.begin().status(404),
+        "Cannot change the reply: its head was already sent",
+      ),
       returned("a string", () => "text"),
       returned("a Response", () => new Response("text")),
       returned("a promise of a Response", async () => new Response("text")),

@@ -184,10 +184,10 @@ export function selectConformance(): Suite {
         run: () => {
           const of = (it: unknown) => [it as number];
           const code = "ERR_INVALID_FD";
-          for (const wrong of [{}, "3", null, undefined, 1.5, { fileno: () => "3" }]) {
+          for (const wrong of [{}, "3", null, undefined, { fileno: () => "3" }]) {
             assert.throws(() => select(of(wrong), [], [], 0), { name: "TypeError", code });
           }
-          for (const wrong of [-1, 2 ** 31]) {
+          for (const wrong of [-1, 1.5, 2 ** 31]) {
             assert.throws(() => select([], of(wrong), [], 0), { name: "RangeError", code });
           }
           assert.throws(() => select(1 as never, [], [], 0), { name: "TypeError", code });
@@ -349,7 +349,7 @@ export function pollConformance(): Suite {
           const code = "ERR_INVALID_EVENTS";
           assert.throws(() => poll.register(0, 0x10000), { name: "RangeError", code });
           assert.throws(() => poll.register(0, -1), { name: "RangeError", code });
-          assert.throws(() => poll.register(0, 1.5), { name: "TypeError", code });
+          assert.throws(() => poll.register(0, 1.5), { name: "RangeError", code });
           assert.throws(() => poll.register(-1), { code: "ERR_INVALID_FD" });
           assert.throws(() => poll.unregister("0" as never), { code: "ERR_INVALID_FD" });
         },

@@ -1,4 +1,3 @@
-import { show, typeError } from "../../base/misuse.ts";
 import { kernel } from "../../sys/open.ts";
 import type { ReplyWriter } from "../reply.ts";
 import type { ParsedRequest } from "../request.ts";
@@ -31,15 +30,8 @@ const FORBIDDEN: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
  * Makes a handler of the server from a fetch handler.
  *
  * @param overrideGlobals - Whether faster classes may replace the global ones of the runtime.
- * @throws TypeError `ERR_INVALID_OPTION`.
  */
 export function serveFetch(fetch: FetchHandler, overrideGlobals: boolean = true): ServedFetch {
-  if (typeof fetch !== "function") {
-    throw typeError(
-      "ERR_INVALID_OPTION",
-      `Cannot serve with ${show(fetch)} as fetch: give a function`,
-    );
-  }
   // The own `Request` of Bun and Deno is fast enough.
   const isLight = overrideGlobals && kernel.runtime === "node";
   const release = overrideGlobals ? replaceGlobals(isLight) : () => {};

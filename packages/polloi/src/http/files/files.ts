@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { booleanOf, type NamesOf, optionsOf } from "../../base/argument.ts";
-import { rangeError, show, typeError } from "../../base/misuse.ts";
+import { numberError, show, typeError } from "../../base/misuse.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import { checkKernel, kernel as defaultKernel } from "../../sys/open.ts";
 import type { HttpHandler } from "../options.ts";
@@ -62,8 +62,9 @@ export function files(options: FilesOptions, kernel: Kernel = defaultKernel): Fi
   const precompressed = booleanOf(options.precompressed, "precompressed", true);
   const isAge = typeof maxAgeMs === "number" && maxAgeMs >= 0 && maxAgeMs <= MAX_AGE_MS;
   if (maxAgeMs !== undefined && !isAge) {
-    throw rangeError(
+    throw numberError(
       "ERR_INVALID_OPTION",
+      maxAgeMs,
       `Cannot use ${show(maxAgeMs)} as maxAgeMs: give milliseconds from 0 to ${MAX_AGE_MS}, a year`,
     );
   }

@@ -1,4 +1,4 @@
-import { rangeError, show } from "../../base/misuse.ts";
+import { numberError, show } from "../../base/misuse.ts";
 
 /**
  * The limits of a request. A request that exceeds one is refused with the status given here.
@@ -44,7 +44,8 @@ const BUFFERED: ReadonlySet<string> = new Set([
 /**
  * The limits in an options object, with the defaults.
  *
- * @throws RangeError `ERR_INVALID_OPTION` for a value that is not an integer from 0 up, or is too large.
+ * @throws RangeError `ERR_INVALID_OPTION` for a number that is not an integer from 0 up, or is too large; TypeError
+ * `ERR_INVALID_OPTION` for any other value.
  */
 export function parserLimitsOf(
   options: { readonly [Name in keyof ParserLimits]?: number | undefined } = {},
@@ -61,8 +62,10 @@ function limitOf(name: string, value: number): number {
   const largest = BUFFERED.has(name) ? LARGEST_HEAD : Number.POSITIVE_INFINITY;
   const whole = Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY;
   if (whole && value >= 0 && value <= largest) return value;
-  throw rangeError(
+  const allowed = largest === LARGEST_HEAD ? `to ${largest}` : "up, or Infinity";
+  throw numberError(
     "ERR_INVALID_OPTION",
-    `Cannot use ${show(value)} as ${name}: give an integer from 0 to ${largest}`,
+    value,
+    `Cannot use ${show(value)} as ${name}: give an integer from 0 ${allowed}`,
   );
 }

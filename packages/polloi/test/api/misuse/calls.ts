@@ -96,9 +96,14 @@ function casesOf(table: Table): Case[] {
 async function tryAll(name: string, { args, run, refusalsOnly = false }: Call): Promise<void> {
   const complaints: string[] = [];
   const given = (): unknown[] => args.map((arg) => arg.good());
-  const attempt = async (what: string, values: unknown[], accepted: boolean): Promise<void> => {
+  const attempt = async (
+    what: string,
+    values: unknown[],
+    accepted: boolean,
+    type?: ErrorConstructor,
+  ): Promise<void> => {
     if (accepted && refusalsOnly) return;
-    const complaint = await complaintOf(() => run(values), accepted);
+    const complaint = await complaintOf(() => run(values), accepted, type);
     if (complaint !== undefined) complaints.push(`${name}(${what}): ${complaint}`);
   };
   await attempt("what is right", given(), true);
@@ -106,7 +111,12 @@ async function tryAll(name: string, { args, run, refusalsOnly = false }: Call): 
     for (const [label, value] of triedOn(arg)) {
       const values = given();
       values[at] = value;
-      await attempt(`argument ${at + 1} = ${label}`, values, arg.accepts(value));
+      await attempt(
+        `argument ${at + 1} = ${label}`,
+        values,
+        arg.accepts(value),
+        errorFor(arg, value),
+      );
     }
     for (const [key, option] of Object.entries(arg.keys ?? {})) {
       if (arg.isOpen !== true) {
@@ -123,7 +133,8 @@ async function tryAll(name: string, { args, run, refusalsOnly = false }: Call): 
       for (const [label, value] of triedOn(option)) {
         const values = given();
         values[at] = { ...(values[at] as object), [key]: value };
-        await attempt(`{ ${key}: ${label} }`, values, option.accepts(value));
+        const type = errorFor(option, value);
+        await attempt(`{ ${key}: ${label} }`, values, option.accepts(value), type);
       }
     }
   }
@@ -132,6 +143,12 @@ async function tryAll(name: string, { args, run, refusalsOnly = false }: Call): 
 
 function triedOn({ untried = [] }: Kind): readonly (readonly [name: string, value: unknown])[] {
   return WRONG.filter(([, value]) => !untried.some((it) => Object.is(it, value)));
+}
+
+/** The class of the error for a wrong value where a number is expected. */
+function errorFor(kind: Kind, value: unknown): ErrorConstructor | undefined {
+  if (typeof kind.good() !== "number") return undefined;
+  return typeof value === "number" ? RangeError : TypeError;
 }
 
 const PAGE: string = readFileSync(
@@ -143,12 +160,22 @@ const CODES: ReadonlySet<unknown> = new Set(
 );
 
 /** @returns What is wrong with what a call did; undefined when it is as it should be. */
-async function complaintOf(run: () => unknown, accepted: boolean): Promise<string | undefined> {
+async function complaintOf(
+  run: () => unknown,
+  accepted: boolean,
+  type?: ErrorConstructor,
+): Promise<string | undefined> {
   try {
     await run();
     return accepted ? undefined : "it was accepted";
   } catch (error) {
-    if (error === HOSTILE || isMisuse(error)) return undefined;
+    if (error === HOSTILE) return undefined;
+    if (isMisuse(error)) {
+      // About the state, not about the value.
+      if (error.code === "ERR_NOT_REGISTERED") return undefined;
+      if (type === undefined || Object.getPrototypeOf(error) === type.prototype) return undefined;
+      return `it threw ${error.name} instead of ${type.name}: ${error.message}`;
+    }
     if (isFailure(error)) return accepted ? undefined : `${error} instead of a misuse code`;
     return `it threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
   }
@@ -174,7 +201,7 @@ function isUnknownOption(error: unknown, misspelt: string, key: string): boolean
   );
 }
 
-function isMisuse(error: unknown): boolean {
+function isMisuse(error: unknown): error is Error & { code: unknown } {
   if (!(error instanceof TypeError) && !(error instanceof RangeError)) return false;
   return (
     CODES.has((error as { code?: unknown }).code) &&
