@@ -16,7 +16,7 @@ const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/\/load\/addresses\.test/, "network namespaces"],
   [/^test\/bench\//, "the benchmark, which is not part of the packages"],
   [/\/test\/lab\//, "the lab starts many processes, and a browser"],
-  [/\/models\/models\.test/, "a hundred processes at once"],
+  [/\/pool\/models\.test/, "a hundred processes at once"],
   [
     /\/cli\/(connect|load|models|output|serve-http|trace|workers)\.test/,
     "each case starts several processes",
