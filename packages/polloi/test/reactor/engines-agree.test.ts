@@ -137,7 +137,7 @@ class World {
     }
   }
 
-  /** The expected events of each end that is watched: `[told, broken]`, or nothing. */
+  /** The expected events of each watched end, and those of a broken pipe. */
   expected(): Map<End, { readonly events: number; readonly broken: number }> {
     const found = new Map<End, { events: number; broken: number }>();
     for (const [end, asked] of this.asked) {
