@@ -1,4 +1,4 @@
-/** What is sent of a response: framing, HEAD, chunks of every kind, foreign classes, and what cannot be sent. */
+/** Responses of fetch handlers: framing, HEAD, chunks of every kind, other classes, and invalid responses. */
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { runInNewContext } from "node:vm";
@@ -10,7 +10,7 @@ import { until, type WebCase } from "./fetch-case.ts";
 
 const HEAD = LAST.replace("GET", "HEAD");
 
-/** The head of an answer without its Date, and with one boundary for all forms. */
+/** The head of an answer without its Date, and with a fixed boundary. */
 function headOf(answer: string): string {
   const [head = ""] = answer.split("\r\n\r\n");
   return head
@@ -25,7 +25,7 @@ function lengthIn(answer: string): number | undefined {
   return found === undefined ? undefined : Number(found);
 }
 
-/** A stream of these chunks. @param isLate - Whether each is there only in a later turn. */
+/** A stream of these chunks. @param isLate - Whether each chunk is produced in a later turn. */
 export function streamOf(chunks: readonly unknown[], isLate = false): ReadableStream {
   const left = [...chunks];
   return new ReadableStream(
@@ -42,7 +42,7 @@ export function streamOf(chunks: readonly unknown[], isLate = false): ReadableSt
 
 const bytesOf = (length: number): Uint8Array<ArrayBuffer> => new Uint8Array(length).fill(97);
 
-/** Bodies, and their length; undefined where it is not known before it is read. */
+/** Bodies and their lengths; undefined if the length is unknown before the body is read. */
 const SIZED: readonly (readonly [string, () => unknown, number | undefined])[] = [
   ["text", () => "t\u00e9xt", 5],
   ["an empty text", () => "", 0],
@@ -61,11 +61,15 @@ const SIZED: readonly (readonly [string, () => unknown, number | undefined])[] =
   ["a form of 100,000", () => new URLSearchParams({ a: "b".repeat(99_998) }), 100_000],
   ["a form with files", () => formData(), undefined],
   ["a stream of one piece", () => streamOf([bytesOf(3)]), 3],
-  ["a stream of many", () => streamOf([bytesOf(3), bytesOf(3), bytesOf(3)], true), undefined],
-  ["nothing in a stream", () => streamOf([]), 0],
+  [
+    "a stream of several pieces",
+    () => streamOf([bytesOf(3), bytesOf(3), bytesOf(3)], true),
+    undefined,
+  ],
+  ["an empty stream", () => streamOf([]), 0],
 ];
 
-/** Bytes that the runtimes' own classes may refuse, and the standard takes for none. */
+/** Bytes that the runtimes' classes may refuse, and that are an empty body in the standard. */
 const DETACHED: typeof SIZED = [
   ["detached bytes", () => detached(bytesOf(5)), 0],
   ["a detached DataView", () => detached(new DataView(new ArrayBuffer(5))), 0],
@@ -76,15 +80,15 @@ function detached<View extends ArrayBufferView>(view: View): View {
   return view;
 }
 
-/** Ways to pass on a response that is as good as the one that was made. */
+/** Ways to pass on a response that keep its headers. */
 const PASSED: Readonly<Record<string, (response: Response) => Response>> = {
   "a clone": (response) => response.clone() as Response,
-  "one that was cloned": (response) => {
+  "a response that was cloned": (response) => {
     response.clone();
     return response;
   },
   "a clone of a clone": (response) => (response.clone() as Response).clone() as Response,
-  "one whose stream was looked at": (response) => {
+  "a response whose stream was read from body": (response) => {
     assert.notEqual(response.body, undefined);
     return response;
   },
@@ -92,8 +96,8 @@ const PASSED: Readonly<Record<string, (response: Response) => Response>> = {
     assert.notEqual(response.body, undefined);
     return response.clone() as Response;
   },
-  "one of its stream": (response) => new Response(response.body, response),
-  "one of the stream of a clone": (response) => {
+  "a response made from its stream": (response) => new Response(response.body, response),
+  "a response made from the stream of a clone": (response) => {
     const clone = response.clone() as Response;
     return new Response(clone.body, clone);
   },
@@ -127,10 +131,10 @@ function isStream(make: () => unknown): boolean {
   return make() instanceof ReadableStream;
 }
 
-/** What else may become of a body that two responses share. */
+/** Other operations on a body that two responses share. */
 const SHARED: Readonly<Record<string, (one: Response, other: Response) => unknown>> = {
-  "the other was sent": (one) => sendable(one),
-  "the other is read": async (one, other) => (await other.text()) && one,
+  "the other one was sent": (one) => sendable(one),
+  "the other one is read": async (one, other) => (await other.text()) && one,
   "its stream is read": async (one, other) => (await other.body?.getReader().read()) && one,
   "its stream has a reader": (one, other) => other.body?.getReader() && one,
 };
@@ -138,12 +142,12 @@ let sendable: (response: Response) => Response;
 
 function sharedCases(web: WebCase): Case[] {
   if (!web.overridesGlobals) return [];
-  // The streams of both are of two classes there, and neither shows what was read of the other.
+  // The two streams are of different classes on Deno, and neither shows reads of the other.
   const skip = kernel.runtime === "deno" ? "Deno lets a shared body be read twice" : undefined;
   return Object.entries(SHARED).flatMap(([what, use]) =>
     [false, true].map((isFirst) => ({
       ...web(
-        `a body that two responses share is sent once: ${what}, ${isFirst ? "made" : "taken"} first`,
+        `a body that two responses share is sent once: ${what}, the ${isFirst ? "second response" : "original"} is sent`,
         async (request) => {
           const first = new Response(bytesOf(100_000));
           const second = new Response(first.body, first);
@@ -157,7 +161,7 @@ function sharedCases(web: WebCase): Case[] {
         },
         async ({ client, errors }) => {
           const text = await client().send(LAST).end();
-          if (what !== "the other was sent") {
+          if (what !== "the other one was sent") {
             assert.match(headOf(text), /^HTTP\/1.1 500 /);
           } else {
             assert.match(headOf(text), /^HTTP\/1.1 200 [\s\S]*content-length: 100000$/i);
@@ -203,14 +207,14 @@ function sized(web: WebCase): Case[] {
   const bodies = web.overridesGlobals ? [...SIZED, ...DETACHED] : SIZED;
   return bodies.map(([name, make, length]) =>
     web(
-      `HEAD has the headers of GET, and its length where that is known: ${name}`,
+      `HEAD has the headers of GET, and its length if that is known: ${name}`,
       () => new Response(make() as BodyInit, { headers: { "x-a": "b" } }),
       async ({ client, errors }) => {
         const full = await client().send(LAST).end();
         const bare = await client().send(HEAD).end();
         assert.equal(headOf(bare), headOf(full));
         assert.match(bare, /\r\n\r\n$/);
-        // The runtime's own classes say nothing of the length of what has to be read.
+        // The runtime's classes do not have the length of a body that must be read.
         if (web.overridesGlobals && length !== undefined) {
           assert.equal(lengthIn(full), length, headOf(full));
           assert.equal(bodyOf(full).length, length);
@@ -224,11 +228,11 @@ type BodyInit = ConstructorParameters<typeof Response>[0];
 
 const view = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
-/** Chunks of a stream, and the text that is sent of them. */
+/** Chunks of a stream, and the text that is sent. */
 const CHUNKS: readonly (readonly [string, unknown, string])[] = [
   ["a string", "t\u00e9xt\u{1f600}", "t\u00e9xt\u{1f600}"],
   ["an empty string", "", ""],
-  ["half a surrogate", "\ud800", "\ufffd"],
+  ["a lone surrogate", "\ud800", "\ufffd"],
   ["a Uint8Array", view("ab"), "ab"],
   ["a part of one", view("abcd").subarray(1, 3), "bc"],
   ["a Buffer", Buffer.from("ab"), "ab"],
@@ -252,7 +256,7 @@ function chunks(web: WebCase): Case[] {
   return CHUNKS.flatMap(([name, chunk, text]) =>
     [false, true].map((isLate) =>
       web(
-        `a stream may give ${name}${isLate ? ", bit by bit" : " at once"}`,
+        `a stream may produce ${name}${isLate ? ", in several turns" : " at once"}`,
         () => new Response(streamOf(isLate ? ["<", chunk, chunk, ">"] : [chunk], isLate)),
         async ({ url, errors }) => {
           assert.equal(await (await fetch(url)).text(), isLate ? `<${text}${text}>` : text);
@@ -263,7 +267,7 @@ function chunks(web: WebCase): Case[] {
   );
 }
 
-/** Responses of classes that are not the runtime's, and what is sent of each. */
+/** Responses of other classes than the runtime's, and the body that is sent. */
 const FOREIGN: readonly (readonly [string, () => unknown, body: string, length?: number])[] = [
   ["with a stream", () => foreign(streamOf([view("abc")])), "abc", 3],
   ["with a stream of strings", () => foreign(streamOf(["ab", "c"], true)), "abc"],
@@ -291,7 +295,7 @@ const FOREIGN: readonly (readonly [string, () => unknown, body: string, length?:
     3,
   ],
   [
-    "with headers that can only be gone through by forEach",
+    "with headers that have only forEach",
     () => ({
       status: 203,
       headers: {
@@ -348,14 +352,14 @@ function foreignCases(web: WebCase): Case[] {
           const full = await client().send(LAST).end();
           if (length !== undefined) assert.equal(lengthIn(full), length);
           const bare = await client().send(HEAD).end();
-          // Whether GET would have a body when there is none here, nobody knows.
+          // If there is no body here, the length of an answer to GET is unknown.
           if (length !== 0) assert.equal(headOf(bare), headOf(full));
           assert.deepEqual(errors, []);
         },
       ),
     ),
     web(
-      "each cookie of a response of another class has a line of its own",
+      "each cookie of a response of another class has its own line",
       () => {
         const cookies = ["a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT", "b=2"];
         const headers = {
@@ -377,8 +381,12 @@ function foreignCases(web: WebCase): Case[] {
         ["used", () => foreign(view("x"), true), /body has been used/],
         ["locked", () => foreign(locked()), /body has been used/],
         ["of no status", () => ({ ...foreign("x"), status: 42 }), /and status 42$/],
-        ["with a name that is none", () => ({ ...foreign("x"), headers: { "a b": "c" } }), /./],
-        ["that is no response", () => ({ status: 200 }), /^Cannot answer with an object of Object/],
+        ["with an invalid header name", () => ({ ...foreign("x"), headers: { "a b": "c" } }), /./],
+        [
+          "that is not a response",
+          () => ({ status: 200 }),
+          /^Cannot answer with an object of Object/,
+        ],
         ["with an object for a body", () => foreign(streamOf([{}])), /^Cannot send an object/],
       ] as const
     ).map(([name, make, message]) =>
@@ -401,13 +409,13 @@ function locked(): ReadableStream {
   return stream;
 }
 
-/** Characters that HTTP forbids in a value, though `Headers` takes most of them. RFC 9110 section 5.5. */
+/** Characters that HTTP forbids in a value, although `Headers` accepts most of them. RFC 9110 section 5.5. */
 const FORBIDDEN: readonly number[] = [
   ...Array.from({ length: 32 }, (_, code) => code).filter((code) => code !== 9),
   0x7f,
 ];
 
-/** Ways to say a header of a response. */
+/** Ways to set a header of a response. */
 const WAYS: readonly (readonly [string, (name: string, value: string) => Response])[] = [
   ["a record", (name, value) => new Response("x", { headers: { [name]: value } })],
   ["pairs", (name, value) => new Response("x", { headers: [[name, value]] })],
@@ -421,7 +429,7 @@ const WAYS: readonly (readonly [string, (name: string, value: string) => Respons
     },
   ],
   [
-    "append to a stream's",
+    "append to those of a stream",
     (name, value) => {
       const response = new Response(streamOf([view("x")]));
       response.headers.append(name, value);
@@ -429,7 +437,7 @@ const WAYS: readonly (readonly [string, (name: string, value: string) => Respons
     },
   ],
   [
-    "a class of the program's",
+    "a subclass of the program",
     (name, value) => {
       const wild = new Headers();
       Object.defineProperty(wild, Symbol.iterator, { value: () => [[name, value]].values() });
@@ -442,7 +450,7 @@ const WAYS: readonly (readonly [string, (name: string, value: string) => Respons
 function headerCases(web: WebCase): Case[] {
   return WAYS.map(([way, make]) =>
     web(
-      `a header that HTTP does not have is refused, said by ${way}`,
+      `a header that is invalid in HTTP is refused, set by ${way}`,
       (request) => {
         const [name, code] = new URL(request.url).pathname.slice(1).split("/");
         const wild = String.fromCharCode(Number(code));
@@ -474,7 +482,7 @@ function headerCases(web: WebCase): Case[] {
   );
 }
 
-/** What a handler says of the connection, and whether it ends. */
+/** Connection fields of a handler, and whether the connection ends. */
 const CONNECTION: readonly (readonly [string, ends: boolean])[] = [
   ["close", true],
   ["Close", true],
@@ -494,7 +502,7 @@ function connectionCases(web: WebCase): Case[] {
   ];
   return bodies.map(([name, make]) =>
     web(
-      `Connection: close of a handler ends the connection, and is said: ${name}`,
+      `Connection: close of a handler ends the connection, and is sent: ${name}`,
       (request) => {
         const index = Number(new URL(request.url).pathname.slice(1));
         const [connection = ""] = CONNECTION[index] ?? [];
@@ -516,7 +524,7 @@ function connectionCases(web: WebCase): Case[] {
   );
 }
 
-/** What a program may do with a response that it has answered with: each is a TypeError. */
+/** Uses of a response that was sent. Each is a TypeError. */
 const AFTER: Readonly<Record<string, (response: Response) => unknown>> = {
   "the same again": (response) => response,
   "a copy": (response) => new Response(response.body, response),
@@ -551,7 +559,7 @@ function sentCases(web: WebCase): Case[] {
           assert.equal(await (await fetch(`${url}/`)).text(), name === "a form" ? "1=" : "1");
           assert.equal(sent.bodyUsed, true, after);
           assert.equal((await fetch(`${url}/${after}`)).status, 500, after);
-          // Bun looks at the type first.
+          // Bun checks the type first.
           assert.ok(errors[0] instanceof TypeError || after === "its form", String(errors[0]));
         }
       },
@@ -560,26 +568,26 @@ function sentCases(web: WebCase): Case[] {
 }
 let sent: Response;
 
-/** Streams beside a Content-Length that is not theirs. */
+/** Streams with a wrong Content-Length. */
 const MISCOUNTED: readonly (readonly [string, readonly unknown[], isLate: boolean])[] = [
   ["shorter, at once", ["abc"], false],
   ["longer, at once", ["abcdefgh"], false],
   ["nothing at once", [], false],
-  ["shorter, bit by bit", ["a", "b", "c"], true],
-  ["longer, bit by bit", ["ab", "cd", "efgh"], true],
+  ["shorter, in several turns", ["a", "b", "c"], true],
+  ["longer, in several turns", ["ab", "cd", "efgh"], true],
   ["nothing, later", [], true],
 ];
 
 function lengthCases(web: WebCase): Case[] {
-  // The runtime's own classes do not show whether the length of what is at hand is the program's promise.
+  // The runtime's classes do not show whether the program set the Content-Length.
   const cases = web.overridesGlobals ? MISCOUNTED : MISCOUNTED.filter(([, , isLate]) => isLate);
   return cases.map(([name, pieces, isLate]) =>
     web(
-      `a stream that is not as long as its Content-Length is reported, and not sent: ${name}`,
+      `a stream whose length is not its Content-Length is reported, and not sent: ${name}`,
       () => new Response(streamOf(pieces, isLate), { headers: { "content-length": "5" } }),
       async ({ client, errors }) => {
         const text = await client().send(LAST).end();
-        // Once its head has gone, it can only be cut off.
+        // After the head was sent, the reply can only be cut off.
         assert.match(
           text,
           isLate ? /^(?:HTTP\/1.1 200 [\s\S]*\r\n\r\n\w{0,4})?$/ : /^HTTP\/1.1 500 /,
@@ -615,20 +623,20 @@ export function repliesConformance(web: WebCase): Case[] {
   ];
 }
 
-/** What `error` returns, and what the client sees. */
+/** The result of `error`, and the answer that the client gets. */
 const RECOVERIES: readonly (readonly [string, () => unknown, answer: RegExp, errors: number])[] = [
   ["nothing", () => undefined, /^HTTP\/1.1 500 [\s\S]*500 Internal|^HTTP\/1.1 500 /, 1],
   ["a number", () => 7, /^HTTP\/1.1 500 /, 1],
-  ["a promise of nothing", async () => undefined, /^HTTP\/1.1 500 /, 1],
+  ["a promise of undefined", async () => undefined, /^HTTP\/1.1 500 /, 1],
   ["a Response", () => sorry(), /^HTTP\/1.1 503 [\s\S]*retry-after: 9\r\n[\s\S]*sorry$/, 1],
   [
-    "a promise of one",
+    "a promise of a Response",
     async () => sorry(),
     /^HTTP\/1.1 503 [\s\S]*retry-after: 9\r\n[\s\S]*sorry$/,
     1,
   ],
   [
-    "one that comes later",
+    "a Response that resolves later",
     () => new Promise((resolve) => setTimeout(resolve, 1, sorry())),
     /^HTTP\/1.1 503 [\s\S]*sorry$/,
     1,
@@ -660,7 +668,7 @@ const fails: HttpHandler = (_, reply) => {
   throw new Error("failed");
 };
 
-/** Handlers that fail, in each way to serve. */
+/** Handlers that fail, for each way to serve. */
 const FAILING: readonly (readonly [
   string,
   { handler: HttpHandler } | { fetch: () => Response },
@@ -679,7 +687,7 @@ const recovering: readonly Case[] = [
         return make();
       };
       return served(
-        `error answers for ${who} that failed: it returns ${name}`,
+        `error answers for ${who} that fails: it returns ${name}`,
         { ...serving, error },
         async (_, client) => {
           errors.length = 0;
@@ -693,7 +701,7 @@ const recovering: readonly Case[] = [
     }),
   ),
   served(
-    "what error returns is no answer once the reply has begun",
+    "the result of error is ignored after the reply has begun",
     {
       handler(_, reply) {
         reply.begin().write("half");
@@ -707,7 +715,7 @@ const recovering: readonly Case[] = [
     },
   ),
   served(
-    "an answer of error to a HEAD has no body, and the connection goes on",
+    "an answer of error to a HEAD has no body, and the connection is kept",
     { handler: fails, error: () => sorry() },
     async (_, client) => {
       const text = await client().send(GET.replace("GET", "HEAD")).send(LAST).end();
@@ -716,7 +724,7 @@ const recovering: readonly Case[] = [
     },
   ),
   {
-    name: "a client that leaves while error is waited for costs nothing",
+    name: "a client that disconnects while error is awaited leaks nothing",
     async run() {
       let answer = (_: Response): void => {};
       const errors: unknown[] = [];

@@ -1,4 +1,4 @@
-/** The fetch handler, as clients and programs see it. */
+/** The fetch handler, tested with clients and handlers. */
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
@@ -14,13 +14,13 @@ import { leavingConformance } from "./fetch-leaving.ts";
 import { objectsConformance } from "./fetch-objects.ts";
 import { repliesConformance } from "./fetch-replies.ts";
 
-/** The header lines of a response that are not the same in all. */
+/** The header lines of a response without those that are common to all. */
 function linesOf(response: string): string[] {
   const [head = ""] = response.split("\r\n\r\n");
   return head.split("\r\n").filter((line) => !/^(Date|Connection):/.test(line));
 }
 
-/** What is asked for, and the URL that a program sees. */
+/** A target and Host, and the URL of the Request. */
 const URLS: readonly [line: string, host: string, url: string][] = [
   ["GET /a/b?c=d HTTP/1.1", "example.org", "http://example.org/a/b?c=d"],
   ["GET / HTTP/1.1", "EXAMPLE.org:80", "http://example.org/"],
@@ -64,7 +64,7 @@ function requests(web: WebCase): Case[] {
       },
     ),
     web(
-      "the URL is whole, and written as URLs are",
+      "the URL is absolute and normalized",
       (request) => new Response(request.url),
       async ({ client }) => {
         for (const [line, host, url] of URLS) {
@@ -76,7 +76,7 @@ function requests(web: WebCase): Case[] {
       },
     ),
     web(
-      "a host that no URL has is refused, and so are methods that no Request has",
+      "invalid hosts, and methods that Request forbids, are refused",
       () => new Response("served"),
       async ({ client, errors }) => {
         const answer = (line: string, host: string): Promise<string> =>
@@ -88,14 +88,14 @@ function requests(web: WebCase): Case[] {
       },
     ),
     web(
-      "HTTP/1.0 without Host is asked for where it came to",
+      "HTTP/1.0 without Host has the local address in its URL",
       (request) => new Response(request.url),
       async ({ client, url }) => {
         assert.equal(bodyOf(await client().send("GET /x HTTP/1.0\r\n\r\n").end()), `${url}/x`);
       },
     ),
     web(
-      "a request can be looked at when its reply has gone",
+      "a request can be read after its reply was sent",
       (request) => {
         kept.push(request);
         return new Response("ok");
@@ -117,7 +117,7 @@ function requests(web: WebCase): Case[] {
       },
     ),
     web(
-      "info tells where a request came from",
+      "info has the addresses of the connection",
       (_, info) => Response.json([info.remoteAddress, info.localAddress, info.fileno() > 2]),
       async ({ client, server }) => {
         const one = client();
@@ -128,7 +128,7 @@ function requests(web: WebCase): Case[] {
       },
     ),
     web(
-      "a connection can be taken for another protocol",
+      "a connection can be upgraded to another protocol",
       (request, info) => {
         if (request.headers.get("upgrade") !== "echo") return new Response("no", { status: 426 });
         const socket = info.upgrade({ data: (connection, bytes) => connection.write(bytes) });
@@ -148,7 +148,7 @@ function requests(web: WebCase): Case[] {
 }
 const kept: Request[] = [];
 
-/** A response, and what of it is sent: the type, the length (undefined in chunks), and the body. */
+/** A response, and its type, length (undefined if chunked) and body as sent. */
 const BODIES: readonly [string, () => Response, RegExp | null, number | undefined, string][] = [
   ["nothing", () => new Response(), null, 0, ""],
   ["null", () => new Response(null), null, 0, ""],
@@ -182,27 +182,27 @@ const BODIES: readonly [string, () => Response, RegExp | null, number | undefine
     "abcdef",
   ],
   [
-    "text of a type",
+    "text with a Content-Type",
     () => new Response("ab", { headers: { "Content-Type": "text/html" } }),
     /^text\/html$/,
     2,
     "ab",
   ],
   [
-    "text with a length that is not its own",
+    "text with a wrong Content-Length",
     () => new Response("ab", { headers: { "content-length": "9" } }),
     /^text\/plain/,
     2,
     "ab",
   ],
-  ["the body of another", () => new Response(new Response("abc").body), null, 3, "abc"],
+  ["the body of another response", () => new Response(new Response("abc").body), null, 3, "abc"],
 ];
 
 function streamOf(...pieces: string[]): ReadableStream {
   const left = [...pieces];
   return new ReadableStream({
     async pull(controller) {
-      // Each in a turn of its own, so that they cannot be taken for one.
+      // Each in its own turn, so that they are not combined.
       if (left.length > 1) await new Promise((resolve) => setImmediate(resolve));
       controller.enqueue(new TextEncoder().encode(left.shift() as string));
       if (left.length === 0) controller.close();
@@ -213,12 +213,12 @@ function streamOf(...pieces: string[]): ReadableStream {
 function responses(web: WebCase): Case[] {
   return [
     web(
-      "text is sent as it is, with its type and its length",
+      "text is sent with its type and length",
       () => new Response("hello"),
       async ({ client }) => {
         const text = await client().send(LAST).end();
         const type = "content-type: text/plain;charset=utf-8";
-        // Bun gives text its type in its own server only.
+        // Bun sets the type of text only in its own server.
         const isTypeless = kernel.runtime === "bun" && !web.overridesGlobals;
         assert.deepEqual(
           linesOf(text).map((line) => line.toLowerCase()),
@@ -235,11 +235,11 @@ function responses(web: WebCase): Case[] {
           const response = await fetch(url);
           assert.equal(await response.text(), body);
           const sent = response.headers.get("content-type");
-          // Bun gives text its type in its own server only.
+          // Bun sets the type of text only in its own server.
           const isTypeless = type === null || (kernel.runtime === "bun" && !web.overridesGlobals);
           if (isTypeless && sent === null) return;
           assert.match(sent ?? "none", type ?? /^no type$/);
-          // How soon a Blob is read is the runtime's own affair.
+          // The runtime decides when a Blob is read.
           const isKnown = web.overridesGlobals || name !== "a Blob";
           const counted = response.headers.get("content-length");
           if (isKnown || counted !== null) assert.equal(counted, length?.toString() ?? null);
@@ -262,7 +262,7 @@ function responses(web: WebCase): Case[] {
       },
     ),
     web(
-      "headers are all sent, each cookie in a line of its own, and the server's are its own",
+      "all headers are sent, each cookie in its own line, except those that the server sets",
       () => {
         const headers = new Headers({ "X-A": "1", connection: "x", "transfer-encoding": "gzip" });
         headers.append("x-a", "2");
@@ -280,7 +280,7 @@ function responses(web: WebCase): Case[] {
       },
     ),
     web(
-      "204, 205 and 304 have no body, and say so as they have to",
+      "204, 205 and 304 have no body, and the framing of their status",
       (request) => new Response(null, { status: Number(new URL(request.url).pathname.slice(1)) }),
       async ({ client }) => {
         const one = client();
@@ -295,7 +295,7 @@ function responses(web: WebCase): Case[] {
       },
     ),
     web(
-      "HEAD has the length that a program tells, and cancels a stream",
+      "HEAD has the length that a program sets, and cancels a stream",
       () => {
         const stream = new ReadableStream({ cancel: () => void cancelled.push("cancelled") });
         return new Response(stream, { headers: { "content-length": "1000" } });
@@ -308,7 +308,7 @@ function responses(web: WebCase): Case[] {
       },
     ),
     web(
-      "what is fetched elsewhere can be the answer",
+      "the result of fetch can be the answer",
       async (request) => {
         const { pathname, origin } = new URL(request.url);
         if (pathname === "/origin") {
@@ -324,7 +324,7 @@ function responses(web: WebCase): Case[] {
       },
     ),
     web(
-      "what middleware wraps again is still what it was",
+      "a response that middleware wraps keeps its headers and body",
       () => {
         const inner = new Response("inner", { headers: { a: "b" } });
         const outer = new Response(inner.body, inner);
@@ -342,16 +342,16 @@ function responses(web: WebCase): Case[] {
 }
 const cancelled: string[] = [];
 
-/** A handler that fails, and what it tells. */
+/** A handler that fails, and the reported message. */
 const FAILURES: readonly [string, () => unknown, RegExp][] = [
   ["throws", () => raise(new Error("broken")), /^broken$/],
   ["is rejected", () => Promise.reject(new Error("later")), /^later$/],
   ["returns nothing", () => undefined, /^Cannot answer with undefined: /],
   ["promises a string", () => Promise.resolve("text"), /^Cannot answer with a string: /],
   ["returns an error response", () => Response.error(), /^Cannot answer with a response of type/],
-  ["returns what has been used", () => usedResponse(), /its body has been used/],
-  ["returns what is being read", () => lockedResponse(), /its body has been used/],
-  ["gives numbers in a stream", () => new Response(numberStream()), /^Cannot send a number/],
+  ["returns a used response", () => usedResponse(), /its body has been used/],
+  ["returns a response that is being read", () => lockedResponse(), /its body has been used/],
+  ["returns a stream of numbers", () => new Response(numberStream()), /^Cannot send a number/],
 ];
 
 function raise(error: Error): never {
@@ -383,7 +383,7 @@ function failures(web: WebCase): Case[] {
   return [
     ...FAILURES.map(([name, fail, message]) =>
       web(
-        `a handler that ${name}: 500, it is told of, and the next request is served`,
+        `a handler that ${name} causes a 500, is reported, and the next request is served`,
         (request) => (request.url.endsWith("/ok") ? new Response("ok") : (fail() as Response)),
         async ({ client, errors }) => {
           const text = await client().send(GET).send(LAST.replace("/ ", "/ok ")).end();
@@ -394,7 +394,7 @@ function failures(web: WebCase): Case[] {
       ),
     ),
     web(
-      "a response that is returned twice is a 500 the second time",
+      "a response that is returned twice causes a 500 the second time",
       () => once,
       async ({ client }) => {
         once = new Response("once");
@@ -403,7 +403,7 @@ function failures(web: WebCase): Case[] {
       },
     ),
     web(
-      "a stream that breaks half way cuts the connection off",
+      "a stream that fails after its beginning cuts the connection off",
       () => {
         let pulls = 0;
         const stream = new ReadableStream({
@@ -429,9 +429,9 @@ function failures(web: WebCase): Case[] {
 }
 let once: Response;
 
-/** What stands in for the classes of the runtime, and for how long. */
+/** The replacement of the runtime's classes, and its duration. */
 const globalsCase: Case = {
-  name: "classes that stand in for the runtime's do so while somebody serves, if they may",
+  name: "polloi's classes replace the runtime's while a server with overrideGlobals runs",
   async run() {
     const before = [Response, Request, fetch];
     const own = serve({ host: "127.0.0.1", port: 0, fetch: hello, overrideGlobals: false });
@@ -464,7 +464,7 @@ const globalsCase: Case = {
 };
 
 const optionsCase: Case = {
-  name: "a server has either a handler or a fetch",
+  name: "a server has either handler or fetch",
   run() {
     const code = "ERR_INVALID_OPTION";
     const refuses = (options: object, message: string): void => {
@@ -480,7 +480,7 @@ const optionsCase: Case = {
 };
 
 const unixCase: Case = {
-  name: "over a unix socket the host is what the client says",
+  name: "over a unix socket the host of the URL is the client's Host",
   async run() {
     const folder = mkdtempSync(join(tmpdir(), "polloi-web-"));
     const path = join(folder, "socket");
@@ -521,7 +521,7 @@ function casesOf(web: WebCase): Case[] {
 }
 
 export function fetchConformance(): [light: Suite, native: Suite] {
-  const own = `with the classes of ${kernel.runtime} itself`;
+  const own = `with the classes of ${kernel.runtime}`;
   return [
     {
       title: "fetch handler",

@@ -1,4 +1,4 @@
-/** Files served to curl, from a kernel that fails, and while somebody turns links round. */
+/** Files served to curl, with a faulty kernel, and while links change. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import {
@@ -24,7 +24,7 @@ import { ask, DATA, HELLO, SECRET, TestSite } from "./files/site.ts";
 
 const limits = { timeout: SUITE_TIMEOUT_MS };
 
-/** A site that is served until the end of a block. */
+/** A site that is served until it is disposed. */
 function served(
   handlerKernel = kernel,
   options: Partial<FilesOptions> = {},
@@ -47,14 +47,14 @@ function served(
 }
 
 describe("files to curl", { skip: needs("curl"), ...limits }, () => {
-  /** Runs curl beside the server, which is in this process. */
+  /** Runs curl. The server is in this process. */
   async function curl(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await new Program("curl", ["-sS", "-m", "10", ...args]).ended;
     assert.equal(code, 0, stderr);
     return stdout;
   }
 
-  test("a download arrives, and one that broke off goes on where it was", async () => {
+  test("a download arrives, and an interrupted one is resumed", async () => {
     await using at = served();
     using to = folder();
     const url = `http://127.0.0.1:${at.server.port}/data.bin`;
@@ -66,7 +66,7 @@ describe("files to curl", { skip: needs("curl"), ...limits }, () => {
     assert.ok(readFileSync(path).equals(DATA));
   });
 
-  test("what is compressed beside a file is sent, and read as the file", async () => {
+  test("a precompressed file is sent, and decoded to the content of the file", async () => {
     await using at = served();
     writeFileSync(join(at.site.root, "text.txt"), "plain text\n");
     writeFileSync(join(at.site.root, "text.txt.gz"), gzipSync("plain text\n"));
@@ -78,7 +78,7 @@ describe("files to curl", { skip: needs("curl"), ...limits }, () => {
     );
   });
 
-  test("several ranges, a HEAD, a condition, and a path with dots as it is", async () => {
+  test("curl gets several ranges, a HEAD, a conditional answer, and a 404 for a path with dots", async () => {
     await using at = served();
     const url = `http://127.0.0.1:${at.server.port}`;
     assert.match(await curl("-r", "0-4,7-11", `${url}/hello.txt`), /hello[\s\S]*world/);
@@ -94,7 +94,7 @@ describe("files to curl", { skip: needs("curl"), ...limits }, () => {
 });
 
 describe("files", limits, () => {
-  /** `listing` asks for a directory, `real` for a file by way of a link that only openat can follow. */
+  /** `listing` is a directory, `real` a file behind a link that only openat can follow. */
   const PATHS = { file: "/hello.txt", listing: "/dir/", real: "/link-absolute-in" } as const;
   const failures: readonly (readonly [
     call: "openat2" | "openat" | "statx" | "getdents64",
@@ -118,7 +118,7 @@ describe("files", limits, () => {
     ["getdents64", "ENOMEM", 503, "listing"],
   ];
   for (const [call, code, status, path = "file"] of failures) {
-    test(`${code} of ${call} (${path}) is ${status}, names the call, and the next one is served`, async () => {
+    test(`${code} of ${call} (${path}) causes a ${status}, is reported with the call, and the next request is served`, async () => {
       let failing = false;
       const { syscall } = kernel.libc;
       const faulty = kernelWith({
@@ -136,11 +136,11 @@ describe("files", limits, () => {
       );
       assert.equal((await ask(at.server.port, "/hello.txt")).body.toString(), HELLO);
       while (at.server.connections > 0) await new Promise((resolve) => setImmediate(resolve));
-      assert.ok(readdirSync("/proc/self/fd").length <= before, "a descriptor was left open");
+      assert.ok(readdirSync("/proc/self/fd").length <= before, "a descriptor stayed open");
     });
   }
 
-  test("times that no calendar has are listed, and sent, all the same", async () => {
+  test("files with times out of range are listed and sent", async () => {
     const { syscall } = kernel.libc;
     const { view, address } = kernel.scratch;
     const faulty = kernelWith({
@@ -168,7 +168,7 @@ describe("files", limits, () => {
     assert.equal(headers.get("last-modified"), "Sat, 01 Jan 0000 00:00:00 GMT");
   });
 
-  test("links that are turned round all the time never lead out", async () => {
+  test("links that change all the time never lead out of the directory", async () => {
     await using at = served();
     const { root, top } = at.site;
     const turn = `
@@ -198,7 +198,7 @@ describe("files", limits, () => {
     await turner.ended;
   });
 
-  test("a client that is promised more than a file has any more is cut off", async () => {
+  test("the reply is cut off if the file is truncated while it is sent", async () => {
     await using at = served();
     const path = join(at.site.root, "shrinking");
     writeFileSync(path, Buffer.alloc(30_000_000, 1));
@@ -209,11 +209,11 @@ describe("files", limits, () => {
     truncateSync(path, 10);
     client.socket.resume();
     const text = await client.end();
-    assert.ok(text.length < 30_000_000, "it got bytes that there were not");
+    assert.ok(text.length < 30_000_000, "it received more bytes than the file had");
     assert.equal((await ask(at.server.port, "/hello.txt")).status, 200);
   });
 
-  test("files of 5 GiB can be had in parts", async () => {
+  test("ranges of a file of 5 GiB are served", async () => {
     await using at = served();
     const path = join(at.site.root, "sparse");
     writeFileSync(path, "");
@@ -227,7 +227,7 @@ describe("files", limits, () => {
     assert.equal(head.headers.get("content-length"), "5368709120");
   });
 
-  test("what follows a file on its connection is answered behind it, however it is cut", async () => {
+  test("requests after a file are answered after it, however the stream is split", async () => {
     await using at = served();
     const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
     const post = "POST /hello.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
@@ -236,7 +236,7 @@ describe("files", limits, () => {
     const firsts = requests.map((_, i) => requests.slice(0, i + 1).join("").length);
     const bodies = [DATA.toString("latin1"), HELLO, "405 Method Not Allowed\n"];
     const whole = bodies.join("").length + DATA.length;
-    // In one piece; each when the one before is answered; and cut in the middle of each.
+    // In one piece; each after the answer to the one before; and split in the middle of each.
     for (const cuts of [[all.length], firsts, firsts.map((end) => end - 9).concat(all.length)]) {
       const client = new Client(at.server.port);
       let from = 0;
@@ -254,7 +254,7 @@ describe("files", limits, () => {
     }
   });
 
-  test("another file in the place of one is what is sent and described from then on", async () => {
+  test("a file that replaces another one is sent at once, with its own validators", async () => {
     await using at = served();
     const path = join(at.site.root, "changing.txt");
     const tags = new Set<string>();
@@ -265,7 +265,7 @@ describe("files", limits, () => {
         const { headers, body } = await ask(at.server.port, "/changing.txt");
         assert.equal(body.toString(), content);
         assert.equal(headers.get("content-length"), String(content.length));
-        // A tag is a weak one at first, of the same file.
+        // The tag of the same file is weak at first.
         tags.add((headers.get("etag") as string).replace("W/", ""));
       }
     }
@@ -274,7 +274,7 @@ describe("files", limits, () => {
     assert.equal((await ask(at.server.port, "/changing.txt")).status, 404);
   });
 
-  test("many at once are each themselves, and no descriptor is left", async () => {
+  test("many concurrent requests get their own files, and no descriptor stays open", async () => {
     await using at = served();
     const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
     await ask(at.server.port, "/hello.txt");
@@ -287,6 +287,6 @@ describe("files", limits, () => {
       if (i % 3 === 2) assert.equal(body.toString(), HELLO);
     }
     while (at.server.connections > 0) await new Promise((resolve) => setImmediate(resolve));
-    assert.ok(readdirSync("/proc/self/fd").length <= before + 1, "descriptors were left open");
+    assert.ok(readdirSync("/proc/self/fd").length <= before + 1, "descriptors stayed open");
   });
 });

@@ -1,4 +1,4 @@
-/** The parser under the fuzzer for a few seconds, and the corpus that it begins with. */
+/** The fuzzer of the parser, run for a few seconds, and its corpus. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { corpus, escaped, fuzz, unescaped } from "./fuzz.ts";
@@ -8,7 +8,7 @@ import { bytesOf, parseStream } from "./parse-stream.ts";
 const SECONDS = 3;
 
 for (const [name, stream] of corpus()) {
-  test(`corpus: ${name} is read the same cut anywhere, and as the reference reads it`, () => {
+  test(`corpus: ${name} is parsed alike wherever it is split, and as the reference parses it`, () => {
     assertSound(
       stream,
       Array.from({ length: stream.length }, (_, k) => [k]),
@@ -16,7 +16,7 @@ for (const [name, stream] of corpus()) {
   });
 }
 
-test("the corpus says by its names what is accepted", () => {
+test("names in the corpus begin with bad- if and only if the stream is refused", () => {
   const streams = [...corpus()];
   assert.ok(streams.length >= 10);
   for (const [name, stream] of streams) {
@@ -26,12 +26,12 @@ test("the corpus says by its names what is accepted", () => {
   }
 });
 
-test("what the corpus is written in holds every byte", () => {
+test("the format of the corpus can express every byte", () => {
   const all = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join("");
   assert.equal(unescaped(escaped(all)), all);
 });
 
-test(`nothing is found in ${SECONDS} seconds of fuzzing`, () => {
+test(`${SECONDS} seconds of fuzzing find no violated invariant`, () => {
   const seed = Math.floor(Math.random() * 1_000_000);
   const { streams, finding } = fuzz({ seconds: SECONDS, seed });
   const shown = finding === undefined ? "" : `${escaped(finding.stream)}\n${finding.error}`;

@@ -1,10 +1,10 @@
 /**
- * Throws broken requests at the parser for a while:
+ * Fuzzes the parser with mutated requests:
  *
  *   node dist/packages/polloi/test/http/fuzz.js --seconds 60 [--seed 7]
  *
- * Streams of the corpus are mutated by bytes, by lines and by what HTTP is made of, and held to the invariants of
- * `invariants.ts`. The first one that breaks any is made shorter, and printed in the form of the corpus.
+ * Streams of the corpus are mutated by bytes, by lines and by tokens of HTTP, and checked against the invariants of
+ * `invariants.ts`. The first violation is minimized, and printed in the format of the corpus.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { argv, exit } from "node:process";
@@ -17,7 +17,7 @@ const CORPUS: string = fileURLToPath(
   new URL("../../../../../packages/polloi/test/http/corpus", import.meta.url),
 );
 
-/** What makes a difference to a reader of HTTP, to be put anywhere. */
+/** Tokens with a meaning in HTTP, to be inserted anywhere. */
 const PIECES: readonly string[] = [
   ...'\r\n,\n,\r,\r\n\r\n, ,\t,:,;,=,",\\,\0,\x7f,\x80,0,f,%,[,],@,#,-,+,0x'.split(","),
   ...",chunked,identity,HTTP/1.0,HTTP/1.1,HTTP/2.0,GET / HTTP/1.1\r\n,0\r\n,0\r\n\r\n".split(","),
@@ -27,14 +27,14 @@ const PIECES: readonly string[] = [
   ...["http://a", "*", "9007199254740991", "9007199254740992", "1fffffffffffff", "20000000000000"],
 ];
 
-/** What a host is made of, to be put together in any order. */
+/** Parts of hosts, to be combined in any order. */
 const HOST_PIECES: readonly string[] = [
   ...["a", "b.c", "xn--", "--", "-", ".", "..", "_", "*", "(", "=", "%41", "%2e", "%31", "%c3%a9"],
   ...["%ff", "%00", "%25", "%3A", "%", "0", "1", "08", "255", "256", "65536", "0x", "0xff", "0xg"],
   ...["4294967296", "1.2.3.4", "[", "]", "[]", "[::1]", "::", ":", ":80", "ffff", "1:", "v1.a"],
 ];
 
-/** What may stand where a line ends, and is no line end. */
+/** Replacements of line ends. */
 const ENDS: readonly string[] = [
   "\n",
   "\r",
@@ -56,7 +56,7 @@ const SMALL: ParserLimits = {
   maxTrailerBytes: 24,
 };
 
-/** A stream as a file of the corpus has it: escapes where a byte is not plain, line ends let go. */
+/** A stream in the format of the corpus: bytes that are not printable are escaped, and line ends are omitted. */
 export function unescaped(text: string): string {
   return text
     .replace(/^#.*\n/gm, "")
@@ -67,7 +67,7 @@ export function unescaped(text: string): string {
     });
 }
 
-/** The other way round: one line of the file for each line of the stream. */
+/** The inverse: one line of the file for each line of the stream. */
 export function escaped(stream: string): string {
   const plain = stream.replace(/[^\x20-\x22\x24-\x5b\x5d-\x7e]/g, (character) => {
     const known = { "\r": "\\r", "\n": "\\n", "\t": "\\t", "\\": "\\\\" }[character];
@@ -76,7 +76,7 @@ export function escaped(stream: string): string {
   return `${plain.replace(/\\n/g, "\\n\n").replace(/\n$/, "")}\n`;
 }
 
-/** The streams of the corpus, by the name of their file. */
+/** The streams of the corpus, by file name. */
 export function corpus(): Map<string, string> {
   const names = readdirSync(CORPUS).filter((name) => name.endsWith(".txt"));
   return new Map(
@@ -84,7 +84,7 @@ export function corpus(): Map<string, string> {
   );
 }
 
-/** Numbers that look random and are the same for the same seed. @returns one from 0 to `below` - 1. */
+/** A seeded random number generator. @returns A number from 0 to `below` - 1. */
 export function randomOf(seed: number): (below: number) => number {
   let state = seed | 0;
   return (below) => {
@@ -97,7 +97,7 @@ export function randomOf(seed: number): (below: number) => number {
 
 type Random = (below: number) => number;
 
-/** Where a stream has hosts: the Host field, an absolute target, the target of CONNECT. */
+/** The hosts in a stream: the Host field, an absolute target, the target of CONNECT. */
 const HOSTS = /(?<=\nHost: ?|https?:\/\/|CONNECT )[^\s/?]*/gi;
 
 function hostFrom(random: Random): string {
@@ -108,7 +108,7 @@ function hostFrom(random: Random): string {
   return pieces.join("");
 }
 
-/** What is an IPv6 address, or nearly. */
+/** An IPv6 address, or an almost valid one. */
 function addressFrom(random: Random): string {
   const groups = Array.from(
     { length: 1 + random(9) },
@@ -156,7 +156,7 @@ export function mutated(stream: string, random: Random, seeds: readonly string[]
   }
 }
 
-/** One of the places where this is found gets something else. */
+/** Replaces one of the matches. */
 function changed(stream: string, pattern: RegExp, instead: string, random: Random): string {
   const places = [...stream.matchAll(pattern)];
   const place = places[random(Math.max(places.length, 1))];
@@ -164,7 +164,7 @@ function changed(stream: string, pattern: RegExp, instead: string, random: Rando
   return stream.slice(0, place.index) + instead + stream.slice(place.index + place[0].length);
 }
 
-/** What went wrong, with the stream that shows it. */
+/** A violated invariant, with the stream. */
 export interface Finding {
   readonly stream: string;
   readonly limits: ParserLimits;
@@ -172,9 +172,9 @@ export interface Finding {
 }
 
 /**
- * Fuzzes until the time is over, or something is found.
+ * Fuzzes until the time is over, or an invariant is violated.
  *
- * @returns how many streams held, and what did not.
+ * @returns The number of streams, and the violation.
  */
 export function fuzz({ seconds, seed }: { seconds: number; seed: number }): {
   streams: number;
@@ -184,7 +184,7 @@ export function fuzz({ seconds, seed }: { seconds: number; seed: number }): {
   const seeds = [...corpus().values()];
   const until = performance.now() + seconds * 1000;
   let streams = 0;
-  // At least some, however slow the machine.
+  // At least some streams, also on a slow machine.
   while (streams < 100 || performance.now() < until) {
     let stream = seeds[random(seeds.length)] as string;
     for (let left = random(4); left >= 0; left--) stream = mutated(stream, random, seeds);

@@ -1,4 +1,4 @@
-/** A Hono app, as its authors would write it for any runtime, served as it is. */
+/** A Hono app, written as for any runtime, and served without changes. */
 import assert from "node:assert/strict";
 import { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
@@ -83,7 +83,7 @@ function makeApp(): Hono<{ Bindings: FetchInfo; Variables: { began: string } }> 
 
 function honoCase(name: string, run: (url: string) => Promise<void>): (own: boolean) => Case {
   return (overrideGlobals) => ({
-    name: overrideGlobals ? name : `${name}, with the runtime's own classes`,
+    name: overrideGlobals ? name : `${name}, with the runtime's classes`,
     async run() {
       const errors: unknown[] = [];
       const error = (thrown: unknown): void => void errors.push(thrown);
@@ -100,7 +100,7 @@ function honoCase(name: string, run: (url: string) => Promise<void>): (own: bool
 }
 
 const CASES = [
-  honoCase("routes, parameters, queries and JSON", async (url) => {
+  honoCase("routes, parameters, queries and JSON work", async (url) => {
     assert.equal(await (await fetch(url)).text(), "Hello, world!");
     const response = await fetch(`${url}/api/things/42?q=a%20b`);
     assert.match(response.headers.get("content-type") ?? "", /^application\/json/);
@@ -112,7 +112,7 @@ const CASES = [
     assert.equal(await (await fetch(`${url}/mounted/x/y`)).text(), "/x/y");
     assert.match((await fetch(`${url}/html`)).headers.get("content-type") ?? "", /^text\/html/);
   }),
-  honoCase("middleware before and after", async (url) => {
+  honoCase("middleware before and after a handler works", async (url) => {
     const response = await fetch(`${url}/api/things/1`);
     assert.equal(response.headers.get("x-powered-by"), "polloi");
     assert.equal(response.headers.get("x-status"), "200");
@@ -130,7 +130,7 @@ const CASES = [
     assert.deepEqual(await response.json(), { a: "1", b: "2" });
     assert.deepEqual(response.headers.getSetCookie(), ["one=1; Path=/; HttpOnly", "two=2; Path=/"]);
   }),
-  honoCase("forms and bodies", async (url) => {
+  honoCase("forms and bodies are read and echoed", async (url) => {
     const body = new FormData();
     body.append("name", "n");
     body.append("file", new Blob(["content"]), "x.txt");
@@ -139,14 +139,14 @@ const CASES = [
     const echoed = await fetch(`${url}/echo`, { method: "POST", body: bytes });
     assert.ok(Buffer.from(await echoed.arrayBuffer()).equals(Buffer.from(bytes)));
   }),
-  honoCase("streams of text, bytes and events", async (url) => {
+  honoCase("streams of text, bytes and events are sent", async (url) => {
     assert.equal(await (await fetch(`${url}/text`)).text(), "abc");
     assert.equal((await (await fetch(`${url}/bytes`)).arrayBuffer()).byteLength, 5_000_000);
     const events = await fetch(`${url}/events?once`);
     assert.match(events.headers.get("content-type") ?? "", /^text\/event-stream/);
     assert.equal(await events.text(), "event: tick\ndata: one\nid: 1\n\n");
   }),
-  honoCase("a client that leaves ends a stream of events", async (url) => {
+  honoCase("a client that disconnects ends a stream of events", async (url) => {
     aborted = 0;
     const controller = new AbortController();
     const response = await fetch(`${url}/events`, { signal: controller.signal });
@@ -154,7 +154,7 @@ const CASES = [
     controller.abort();
     await until(() => aborted > 0);
   }),
-  honoCase("errors, redirects and what is not there", async (url) => {
+  honoCase("errors, redirects and missing routes are answered", async (url) => {
     const away = await fetch(`${url}/away`, { redirect: "manual" });
     assert.equal(away.status, 302);
     assert.equal(away.headers.get("location"), "/");
@@ -169,10 +169,10 @@ const CASES = [
     assert.deepEqual(await missing.json(), { error: "not here" });
     const head = await fetch(`${url}/`, { method: "HEAD" });
     assert.equal(head.status, 200);
-    // Hono answers it with nothing, whatever GET would be answered with.
+    // Hono answers it without a body.
     assert.equal(head.headers.get("content-length"), null);
   }),
-  honoCase("where a request came from", async (url) => {
+  honoCase("the address of the client is available", async (url) => {
     const where = (await (await fetch(`${url}/where`)).json()) as { address: string };
     assert.equal(where.address, "127.0.0.1");
   }),

@@ -1,14 +1,14 @@
-/** What has to hold for any stream of bytes at all. */
+/** The invariants of the parser, for any stream of bytes. */
 import assert from "node:assert/strict";
 import { DEFAULT_LIMITS, type ParserLimits } from "../../src/http/parser/limits.ts";
 import { bytesOf, type Message, type ParseResult, parseStream } from "./parse-stream.ts";
 import { parseByReference, type ReferenceResult } from "./reference.ts";
 
 /**
- * Holds a stream to everything: it is read without a throw, the same in one piece, cut, and byte by byte; as
- * the reference reads it; and what was read is read again when it is written down anew.
+ * Checks every invariant on a stream: it is parsed without an exception, alike in one piece, split, and byte by byte,
+ * and as the reference parses it; and requests that are serialized again are parsed alike.
  *
- * @param cuts - Where to cut it, one list for each way.
+ * @param cuts - Where to split it: lists of positions.
  */
 export function assertSound(
   stream: string,
@@ -21,7 +21,7 @@ export function assertSound(
   const each = Array.from({ length: bytes.length }, (_, k) => k);
   for (const places of [...cuts, each]) {
     const cut = parseStream(bytes, places, limits);
-    // Comparing text takes a fraction of the time; the other comparison is for what it says.
+    // Comparing text takes a fraction of the time. The other comparison is for its message.
     if (JSON.stringify(cut) === text) continue;
     assert.deepEqual(cut, whole, `cut at ${places.join()}`);
   }
@@ -31,19 +31,19 @@ export function assertSound(
   }
 }
 
-/** The parser takes what the reference takes, and finds the same boundaries. */
+/** Requires that the parser accepts the same requests as the reference, with the same boundaries. */
 function assertAgrees({ messages, failure, idle }: ParseResult, reference: ReferenceResult): void {
   const complete = messages.flatMap(({ method, target, headers, body, trailers, end }) =>
     end === undefined ? [] : [{ method, target, headers, body, trailers, end }],
   );
-  assert.deepEqual(complete, reference.messages, "the reference reads other requests");
+  assert.deepEqual(complete, reference.messages, "the reference parses other requests");
   const parsed = failure === undefined ? (idle ? "end" : "unfinished") : "wrong";
-  // What the reference cannot judge yet, the parser may already know to be wrong.
+  // The parser may already refuse a request that is incomplete to the reference.
   if (reference.rest === "unfinished") assert.notEqual(parsed, "end");
   else assert.equal(parsed, reference.rest, `the reference differs; ${failure}`);
 }
 
-/** Written down anew, the message is the same. */
+/** Requires that a serialized message is parsed alike. */
 function assertReadAgain(message: Message): void {
   const again = parseStream(bytesOf(written(message)), [], {
     ...DEFAULT_LIMITS,
@@ -53,10 +53,10 @@ function assertReadAgain(message: Message): void {
   assert.equal(again.messages.length, 1);
   const { end: _, ...what } = again.messages[0] as Message;
   const { end: __, ...expected } = message;
-  assert.deepEqual(what, expected, "written down anew it is another");
+  assert.deepEqual(what, expected, "the serialized message differs");
 }
 
-/** A message as bytes, in the plainest form that there is for it. */
+/** Serializes a message in its simplest form. */
 export function written(message: Message): string {
   const fields = (all: Message["headers"]) =>
     all.map(([name, value]) => `${name}: ${value}\r\n`).join("");

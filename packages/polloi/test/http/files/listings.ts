@@ -1,4 +1,4 @@
-/** The page of a directory, and what `files` refuses to begin with. */
+/** Directory listings, and options that `files` refuses. */
 import assert from "node:assert/strict";
 import { linkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,18 +6,18 @@ import type { Case } from "../../../../../test/support/suite.ts";
 import { files } from "../../../src/http/index.ts";
 import { filesCase, HELLO, TestSite } from "./site.ts";
 
-/** The names and addresses of a page's links. */
+/** The names and URLs of a page's links. */
 function linksOf(html: string): [href: string, text: string][] {
   const links = html.matchAll(/<a href="([^"]*)">(.*?)<\/a>/g);
   return [...links].map(([, href = "", text = ""]) => [href, text.replace(/<\/?bdi>/g, "")]);
 }
 
 export const listingCases: readonly Case[] = [
-  filesCase("a directory is not listed unless that is asked for", async ({ get }) => {
+  filesCase("a directory is not listed by default", async ({ get }) => {
     assert.equal((await get("/dir/")).status, 404);
   }),
   filesCase(
-    "a listing has directories first, then files by name, and links that lead somewhere",
+    "a listing has directories first, then files by name, and links that can be served",
     async ({ get, site }) => {
       for (const name of ["file10", "file9"]) writeFileSync(join(site.root, "dir", name), "");
       const { status, headers, body } = await get("/dir/");
@@ -31,7 +31,7 @@ export const listingCases: readonly Case[] = [
         ["inner.txt", "inner.txt"],
         ["link-up", "link-up"],
       ]);
-      // One with an index is that.
+      // A directory with an index is served as the index.
       assert.equal((await get("/dir/sub/")).body.toString(), "sub");
       assert.deepEqual((await get("/dir")).headers.get("location"), "/dir/");
       assert.equal(linksOf((await get("/empty-dir/")).body.toString()).length, 1);
@@ -39,7 +39,7 @@ export const listingCases: readonly Case[] = [
     { listing: true },
   ),
   filesCase(
-    "a file is no directory, also where an absolute link leads to it",
+    "a file is not listed as a directory, also behind an absolute link",
     async ({ get }) => {
       assert.equal((await get("/link-absolute-in")).body.toString(), HELLO);
       for (const path of ["/hello.txt/", "/link-in/", "/link-absolute-in/"]) {
@@ -49,7 +49,7 @@ export const listingCases: readonly Case[] = [
     { listing: true },
   ),
   filesCase(
-    "of a huge directory a page shows some, and says that there are more",
+    "a listing of a huge directory is limited, and says that there are more entries",
     async ({ get, site }) => {
       for (let i = 0; i < 5001; i++)
         linkSync(join(site.root, "empty"), join(site.root, `dir/${i}`));
@@ -60,7 +60,7 @@ export const listingCases: readonly Case[] = [
     { listing: true },
   ),
   filesCase(
-    "names are text in a listing, whatever they are, and every link gives its file",
+    "names are escaped in a listing, and every link leads to its file",
     async ({ get, site }) => {
       unlinkSync(join(site.root, "index.html"));
       const html = (await get("/")).body.toString();
@@ -74,7 +74,7 @@ export const listingCases: readonly Case[] = [
         const { status } = await get(new URL(href, "http://a/").pathname);
         assert.ok(href.endsWith("/") ? status < 400 : status === 200, `${text}: ${href} ${status}`);
       }
-      // What cannot be had is not shown.
+      // Entries that cannot be served are not shown.
       for (const [, text] of links)
         assert.doesNotMatch(text, /out|null|loop|nowhere|root|proc|^\./);
       assert.ok(texts.includes("link-in") && texts.includes("link-dir-in/"));
@@ -82,7 +82,7 @@ export const listingCases: readonly Case[] = [
     { listing: true },
   ),
   {
-    name: "files refuses a directory that is none, and options that make no sense",
+    name: "files refuses a path that is not a directory, and invalid options",
     run() {
       using site = new TestSite();
       const dir = site.root;

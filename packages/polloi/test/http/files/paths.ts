@@ -1,4 +1,4 @@
-/** What of a directory can be had, and what cannot, whatever the path. */
+/** The paths that are served, and those that are not. */
 import assert from "node:assert/strict";
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { proxyKernel } from "../../../src/sys/kernel-proxy.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { ask, filesCase, HELLO, SECRET, type Served, TestSite } from "./site.ts";
 
-/** Each path, and what it gives: a body, or a status. */
+/** Paths, and the body or the status of the answer. */
 const PATHS: readonly (readonly [path: string, expected: string | number])[] = [
   ["/hello.txt", HELLO],
   ["/hello.txt?", HELLO],
@@ -24,7 +24,7 @@ const PATHS: readonly (readonly [path: string, expected: string | number])[] = [
   ["/dir/sub/", "sub"],
   ["/dir/inner.txt", "inner"],
   ["/empty", ""],
-  // Names are bytes, and every one can be asked for.
+  // Names are bytes, and every byte can be encoded.
   ["/a%20b+c&d.txt", "spaces"],
   ["/a%20b%2Bc%26d.txt", "spaces"],
   ["/100%25.txt", "percent"],
@@ -34,7 +34,7 @@ const PATHS: readonly (readonly [path: string, expected: string | number])[] = [
   ["/gr%C3%BCn.txt", "umlaut"],
   ["/gr\u00c3\u00bcn.txt", 400],
   ["/.well-known/token", "token"],
-  // Links within.
+  // Links inside.
   ["/link-in", HELLO],
   ["/dir/link-up", HELLO],
   ["/link-absolute-in", HELLO],
@@ -42,7 +42,7 @@ const PATHS: readonly (readonly [path: string, expected: string | number])[] = [
   ["/link-dir-absolute-in/inner.txt", "inner"],
   ["/link-dir-in/link-up", HELLO],
   ["/link-round", HELLO],
-  // Nothing there, or not so.
+  // Missing files, and names of another kind.
   ["/nothing", 404],
   ["/HELLO.TXT", 404],
   ["/hello.txt/", 404],
@@ -94,7 +94,7 @@ const PATHS: readonly (readonly [path: string, expected: string | number])[] = [
   ["/../root-too/secret.txt", 404],
   ["/../root/hello.txt", 404],
   ["http://elsewhere/../outside/secret.txt", 404],
-  // Links that lead out.
+  // Links that lead outside.
   ["/link-out", 404],
   ["/link-out-relative", 404],
   ["/link-dir-out/secret.txt", 404],
@@ -107,7 +107,7 @@ const PATHS: readonly (readonly [path: string, expected: string | number])[] = [
   ["/link-loop", 404],
   ["/link-nowhere", 404],
   ["/link-dir-in/../../outside/secret.txt", 404],
-  // Paths that are none.
+  // Invalid paths.
   ["/hello.txt%00", 400],
   ["/hello.txt%00.html", 400],
   ["/%00", 400],
@@ -122,14 +122,14 @@ const PATHS: readonly (readonly [path: string, expected: string | number])[] = [
 async function checkPaths({ get }: Served): Promise<void> {
   for (const [path, expected] of PATHS) {
     const { status, body } = await get(path);
-    assert.ok(!body.includes(SECRET), `${path} shows what is outside or hidden`);
+    assert.ok(!body.includes(SECRET), `${path} shows a file that is outside or hidden`);
     assert.ok(!body.includes("root:"), `${path} shows /etc/passwd`);
     if (typeof expected === "number") assert.equal(status, expected, path);
     else assert.deepEqual([status, body.toString()], [200, expected], path);
   }
 }
 
-/** A kernel that lacks openat2, and says so with `errno`. */
+/** A kernel whose openat2 fails with `errno`. */
 function withoutOpenat2(errno: number): Kernel {
   return proxyKernel(kernel, {
     calls: ({ syscall }) => ({
@@ -140,7 +140,7 @@ function withoutOpenat2(errno: number): Kernel {
 
 const special: readonly Case[] = [
   filesCase(
-    "a FIFO, a socket and a device are not there, and nobody waits for them",
+    "a FIFO, a socket and a device get 404, and do not block the server",
     async (served) => {
       const { site, get } = served;
       const closeSocket = await site.makeSocket("socket");
@@ -154,23 +154,20 @@ const special: readonly Case[] = [
       }
     },
   ),
-  filesCase(
-    "a directory is asked for with a slash: without one the client is sent there",
-    async ({ get }) => {
-      for (const [path, location] of [
-        ["/dir", "/dir/"],
-        ["/dir/sub", "/dir/sub/"],
-        ["/dir?a=b", "/dir/?a=b"],
-        ["/dir/sub?", "/dir/sub/?"],
-        ["/%64ir", "/dir/"],
-        ["http://elsewhere/dir", "/dir/"],
-        ["/link-dir-in", "/link-dir-in/"],
-      ] as const) {
-        const { status, headers } = await get(path);
-        assert.deepEqual([status, headers.get("location")], [301, location], path);
-      }
-    },
-  ),
+  filesCase("a directory without a slash is redirected to the path with one", async ({ get }) => {
+    for (const [path, location] of [
+      ["/dir", "/dir/"],
+      ["/dir/sub", "/dir/sub/"],
+      ["/dir?a=b", "/dir/?a=b"],
+      ["/dir/sub?", "/dir/sub/?"],
+      ["/%64ir", "/dir/"],
+      ["http://elsewhere/dir", "/dir/"],
+      ["/link-dir-in", "/link-dir-in/"],
+    ] as const) {
+      const { status, headers } = await get(path);
+      assert.deepEqual([status, headers.get("location")], [301, location], path);
+    }
+  }),
   filesCase("no redirect leads to another host", async ({ site, server }) => {
     for (const name of ["evil.example", "\\evil.example", "http:", "x\ty"]) {
       mkdirSync(join(site.root, name));
@@ -194,7 +191,7 @@ const special: readonly Case[] = [
       }
     }
   }),
-  filesCase("methods but GET and HEAD are refused with what is allowed", async ({ server }) => {
+  filesCase("methods other than GET and HEAD are refused with Allow", async ({ server }) => {
     for (const method of ["POST", "PUT", "DELETE", "PATCH", "TRACE", "get", "PROPFIND"]) {
       const { status, headers } = await ask(server.port, "/hello.txt", { method });
       assert.deepEqual([status, headers.get("allow")], [405, "GET, HEAD, OPTIONS"], method);
@@ -207,35 +204,35 @@ const special: readonly Case[] = [
 ];
 
 const changing: readonly Case[] = [
-  filesCase("a file that is changed, replaced or removed is so at once", async ({ site, get }) => {
-    const path = join(site.root, "hello.txt");
-    assert.equal((await get("/hello.txt")).body.toString(), HELLO);
-    writeFileSync(path, "changed");
-    assert.equal((await get("/hello.txt")).body.toString(), "changed");
-    writeFileSync(`${path}.new`, "replaced");
-    renameSync(`${path}.new`, path);
-    assert.equal((await get("/hello.txt")).body.toString(), "replaced");
-    rmSync(path);
-    assert.equal((await get("/hello.txt")).status, 404);
-  }),
   filesCase(
-    "a link that is turned to the outside leads nowhere from then on",
+    "a change, replacement or removal of a file takes effect at once",
     async ({ site, get }) => {
-      const path = join(site.root, "link-in");
-      for (let i = 0; i < 20; i++) {
-        for (const [to, status] of [
-          ["../outside/secret.txt", 404],
-          ["hello.txt", 200],
-        ] as const) {
-          rmSync(path);
-          symlinkSync(to, path);
-          assert.equal((await get("/link-in")).status, status);
-        }
-      }
+      const path = join(site.root, "hello.txt");
+      assert.equal((await get("/hello.txt")).body.toString(), HELLO);
+      writeFileSync(path, "changed");
+      assert.equal((await get("/hello.txt")).body.toString(), "changed");
+      writeFileSync(`${path}.new`, "replaced");
+      renameSync(`${path}.new`, path);
+      assert.equal((await get("/hello.txt")).body.toString(), "replaced");
+      rmSync(path);
+      assert.equal((await get("/hello.txt")).status, 404);
     },
   ),
+  filesCase("a link that is changed to lead outside is refused at once", async ({ site, get }) => {
+    const path = join(site.root, "link-in");
+    for (let i = 0; i < 20; i++) {
+      for (const [to, status] of [
+        ["../outside/secret.txt", 404],
+        ["hello.txt", 200],
+      ] as const) {
+        rmSync(path);
+        symlinkSync(to, path);
+        assert.equal((await get("/link-in")).status, status);
+      }
+    }
+  }),
   {
-    name: "another directory that takes the name of the served one is served within seconds",
+    name: "a directory that replaces the served one is served within seconds",
     async run() {
       using first = new TestSite();
       using second = new TestSite();
@@ -264,19 +261,19 @@ const changing: readonly Case[] = [
 export const pathCases: readonly Case[] = [
   filesCase("a path gives the file of that name inside, and nothing else", checkPaths),
   filesCase(
-    "without openat2 it is the same (ENOSYS)",
+    "a path gives the same without openat2 (ENOSYS)",
     checkPaths,
     {},
     withoutOpenat2(ERRNO.ENOSYS),
   ),
   filesCase(
-    "nor does it matter when seccomp forbids openat2 (EPERM)",
+    "a path gives the same if seccomp forbids openat2 (EPERM)",
     checkPaths,
     {},
     withoutOpenat2(ERRNO.EPERM),
   ),
   filesCase(
-    "names that begin with a dot can be had when that is asked for",
+    "names that begin with a dot are served with dotfiles",
     async ({ get }) => {
       for (const path of ["/.secret", "/.git/config", "/dir/.hidden.txt"]) {
         assert.equal((await get(path)).body.toString(), SECRET, path);

@@ -1,4 +1,4 @@
-/** Files that a handler sends by itself. */
+/** sendFile and writeFile of handlers. */
 import assert from "node:assert/strict";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -16,7 +16,7 @@ import { kernel } from "../../../src/sys/open.ts";
 import { ENGINES } from "../../support/engines.ts";
 import { ask, DATA, HELLO, TestSite } from "./site.ts";
 
-/** Serves with `handle`, which is given a descriptor of a file that it has to be done with in the end. */
+/** Serves with `handle`, which gets the descriptor of a file, whose `done` must be called. */
 function replyCase(
   name: string,
   handle: (fd: number, done: (error?: Error) => void) => HttpHandler,
@@ -48,14 +48,18 @@ function replyCase(
   };
 }
 
-/** Why a file cannot be sent, and how it is reported. */
+/** Files that cannot be sent, and the reported error. */
 const BROKEN: readonly (readonly [string, (fd: number) => OutgoingFile, code: string])[] = [
-  ["that ends too early", (fd) => ({ fd, offset: 0, length: DATA.length + 1 }), "ENODATA"],
-  ["that ends before its beginning", (fd) => ({ fd, offset: 400_000, length: 5 }), "ENODATA"],
+  [
+    "that is shorter than the range",
+    (fd) => ({ fd, offset: 0, length: DATA.length + 1 }),
+    "ENODATA",
+  ],
+  ["that ends before the range", (fd) => ({ fd, offset: 400_000, length: 5 }), "ENODATA"],
   ["that is a directory", () => ({ fd: openSync("/", O_RDONLY), offset: 0, length: 5 }), "EINVAL"],
 ];
 
-/** What calls fail with, and whether `error` is called. A peer or a network that fails is no failure of the server. */
+/** Errors of calls, and whether `error` is called. A failure of the peer or the network is not reported. */
 const FAILING: readonly (readonly [code: ErrnoCode, isReported: boolean])[] = [
   ["ENOMEM", true],
   ["EIO", true],
@@ -67,10 +71,10 @@ const FAILING: readonly (readonly [code: ErrnoCode, isReported: boolean])[] = [
 ];
 
 const failingCases: readonly Case[] = ENGINES.flatMap(([engine, trigger]) => {
-  // On io_uring sends go through the ring, and sendfile(2) does not.
+  // On io_uring sends use the ring, and sendfile(2) does not.
   const calls = engine === "io_uring" ? (["sendfile"] as const) : (["sendfile", "send"] as const);
   return calls.map((call) => ({
-    name: `a ${call} that fails is reported with its call, unless the peer is the cause (${engine}, ${trigger ?? "completions"})`,
+    name: `a failed ${call} is reported with the call, unless the peer is the cause (${engine}, ${trigger ?? "completions"})`,
     skip: engine === "io_uring" ? whyNoUring(kernel) : undefined,
     async run() {
       using site = new TestSite();
@@ -121,7 +125,7 @@ export const replyCases: readonly Case[] = [
   ...BROKEN.flatMap(([name, make, code]) =>
     (["sendFile", "writeFile"] as const).map((method) =>
       replyCase(
-        `${method} of a file ${name}: the client is cut off, and error is called once`,
+        `${method} of a file ${name} cuts the client off, and calls error once`,
         (fd, done) => (_, reply) => {
           const file = make(fd);
           const closing = (error?: Error): void => {
@@ -148,7 +152,7 @@ export const replyCases: readonly Case[] = [
     ),
   ),
   replyCase(
-    "a client that leaves in the middle of a file is no error",
+    "a client that disconnects in the middle of a file is not reported",
     (fd, done) => (_, reply) => reply.sendFile({ fd, offset: 0, length: DATA.length, done }),
     async (port, done, errors) => {
       for (let i = 0; i < 5; i++) {
@@ -163,7 +167,7 @@ export const replyCases: readonly Case[] = [
     },
   ),
   replyCase(
-    "a handler that fails behind sendFile is reported, and the file is sent",
+    "a handler that fails after sendFile is reported, and the file is sent",
     (fd, done) => (_, reply) => {
       reply.sendFile({ fd, offset: 0, length: DATA.length, done });
       throw new Error("behind");
@@ -174,7 +178,7 @@ export const replyCases: readonly Case[] = [
     },
   ),
   replyCase(
-    "sendFile is all of an answer, and done is called once, for HEAD too",
+    "sendFile sends a complete answer, and calls done once, also for HEAD",
     (fd, done) => (_, reply) => reply.sendFile({ fd, offset: 100_000, length: 100_000, done }),
     async (port, done) => {
       const { headers, body } = await ask(port, "/");
@@ -187,7 +191,7 @@ export const replyCases: readonly Case[] = [
     },
   ),
   replyCase(
-    "pieces of files and bytes make a body, in the order in which they were written",
+    "a body of file ranges and bytes arrives in the order of the writes",
     (fd, done) => (_, reply) => {
       reply.header("Content-Length", 2 * HELLO.length + 3).begin();
       reply.write(HELLO);
@@ -210,7 +214,7 @@ export const replyCases: readonly Case[] = [
     },
   ),
   replyCase(
-    "a file goes neither in chunks nor beyond Content-Length, nor into a reply that is complete",
+    "writeFile is refused in chunks, beyond Content-Length, and after the reply is complete",
     (fd, done) => (_, reply) => {
       const piece = { fd, offset: 0, length: 5, done };
       assert.throws(() => reply.writeFile(piece), { code: "ERR_CLOSED" });
@@ -228,7 +232,7 @@ export const replyCases: readonly Case[] = [
     },
   ),
   replyCase(
-    "in chunks a file is refused",
+    "writeFile is refused in chunks",
     (fd) => (_, reply) => {
       reply.begin();
       const piece = { fd, offset: 0, length: 5 };
@@ -240,7 +244,7 @@ export const replyCases: readonly Case[] = [
     },
   ),
   replyCase(
-    "done hears when nobody is there any more",
+    "done is called if the client has disconnected",
     (fd, done) => async (request, reply) => {
       await new Promise<void>((resolve) => request.whenLeft(() => setTimeout(resolve, 0)));
       reply.sendFile({ fd, offset: 0, length: 5, done });

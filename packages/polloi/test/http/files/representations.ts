@@ -1,4 +1,4 @@
-/** What is sent of a file: types, validators, conditions, ranges, codings. */
+/** Representations of a file: types, validators, preconditions, ranges, codings. */
 import assert from "node:assert/strict";
 import { appendFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -33,7 +33,7 @@ const MODIFIED = "Mon, 03 Feb 2020 04:05:06 GMT";
 const BEFORE = "Mon, 03 Feb 2020 04:05:05 GMT";
 const AFTER = "Mon, 03 Feb 2020 04:05:07 GMT";
 
-/** Each: what is asked, with TAG for the tag of the file, and the status of the answer. */
+/** Request headers, with TAG for the tag of the file, and the status of the answer. */
 const CONDITIONS: readonly (readonly [headers: Record<string, string>, status: number])[] = [
   [{ "If-Match": "TAG" }, 200],
   [{ "If-Match": "*" }, 200],
@@ -45,7 +45,7 @@ const CONDITIONS: readonly (readonly [headers: Record<string, string>, status: n
   [{ "If-Unmodified-Since": AFTER }, 200],
   [{ "If-Unmodified-Since": BEFORE }, 412],
   [{ "If-Unmodified-Since": "yesterday" }, 200],
-  // If-Match goes first.
+  // If-Match has precedence.
   [{ "If-Match": "TAG", "If-Unmodified-Since": BEFORE }, 200],
   [{ "If-Match": '"other"', "If-Unmodified-Since": AFTER }, 412],
   [{ "If-None-Match": "TAG" }, 304],
@@ -61,14 +61,14 @@ const CONDITIONS: readonly (readonly [headers: Record<string, string>, status: n
   [{ "If-Modified-Since": "Mon Feb  3 04:05:06 2020" }, 304],
   [{ "If-Modified-Since": "Mon, 03 Feb 2020 04:05:06 +0100" }, 200],
   [{ "If-Modified-Since": "" }, 200],
-  // If-None-Match goes first.
+  // If-None-Match has precedence.
   [{ "If-None-Match": '"other"', "If-Modified-Since": AFTER }, 200],
   [{ "If-None-Match": "TAG", "If-Modified-Since": BEFORE }, 304],
-  // What fails fails, before anything is found to be unmodified.
+  // A failed precondition has precedence over an unmodified file.
   [{ "If-Match": '"other"', "If-None-Match": "TAG" }, 412],
   [{ "If-Unmodified-Since": BEFORE, "If-Modified-Since": AFTER }, 412],
   [{ "If-Match": "TAG", "If-None-Match": "TAG" }, 304],
-  // A range is for who has another part of the same.
+  // If-Range: the range applies if the file is the same.
   [{ Range: "bytes=0-4", "If-Range": "TAG" }, 206],
   [{ Range: "bytes=0-4", "If-Range": '"other"' }, 200],
   [{ Range: "bytes=0-4", "If-Range": "W/TAG" }, 200],
@@ -82,7 +82,7 @@ const CONDITIONS: readonly (readonly [headers: Record<string, string>, status: n
 ];
 
 const conditions: Case = filesCase(
-  "preconditions are heeded in their order",
+  "preconditions are evaluated in order",
   async ({ get, head }) => {
     const plain = await get("/hello.txt");
     const tag = plain.headers.get("etag") ?? "";
@@ -101,7 +101,7 @@ const conditions: Case = filesCase(
         assert.equal(answer.headers.has("content-length"), false);
       }
       const withHead = await head("/hello.txt", headers);
-      // Range is for GET alone.
+      // Range applies to GET only.
       const unranged = status === 206 ? 200 : status;
       assert.equal(withHead.status, unranged, `HEAD ${JSON.stringify(asked)}`);
       assert.equal(withHead.body.length, 0);
@@ -109,7 +109,7 @@ const conditions: Case = filesCase(
   },
 );
 
-/** Each Range of a file of 13 bytes, and the parts that come; a number is a status without any. */
+/** Range fields for a file of 13 bytes, and the parts of the answer, or a status. */
 const RANGES: readonly (readonly [range: string, parts: readonly string[] | number])[] = [
   ["bytes=0-4", ["0-4"]],
   ["bytes=0-0", ["0-0"]],
@@ -136,7 +136,7 @@ const RANGES: readonly (readonly [range: string, parts: readonly string[] | numb
   ["bytes=0-,0-,0-", 416],
   ["bytes=0-9,1-8,2-7", 416],
   [`bytes=${Array.from({ length: 40 }, () => "0-0").join(",")}`, 416],
-  // Not understood, so not heeded.
+  // Invalid, so ignored.
   ["bytes=4-0", 200],
   ["bytes=", 200],
   ["bytes=-", 200],
@@ -151,7 +151,7 @@ const RANGES: readonly (readonly [range: string, parts: readonly string[] | numb
   ["bytes=0-1,4-2", 200],
 ];
 
-/** The parts of an answer, by their Content-Range. */
+/** The parts of an answer, by Content-Range. */
 function partsOf({ headers, body }: Answer): [range: string, body: string, type: string][] {
   const type = headers.get("content-type") ?? "";
   const [, boundary] = /^multipart\/byteranges; boundary=(\S+)$/.exec(type) ?? [];
@@ -171,7 +171,7 @@ function partsOf({ headers, body }: Answer): [range: string, body: string, type:
 
 const ranges: readonly Case[] = [
   filesCase(
-    "a range is what was asked for; several are parts; none is 416",
+    "one range is sent by itself, several as parts, and an unsatisfiable one is 416",
     async ({ get, head }) => {
       for (const [range, expected] of RANGES) {
         const answer = await get("/hello.txt", { Range: range });
@@ -195,7 +195,7 @@ const ranges: readonly Case[] = [
       }
     },
   ),
-  filesCase("ranges of a large file are its very bytes", async ({ get }) => {
+  filesCase("ranges of a large file have the bytes of the file", async ({ get }) => {
     for (const [first, last] of [
       [0, DATA.length - 1],
       [1, 1],
@@ -211,14 +211,14 @@ const ranges: readonly Case[] = [
     assert.ok(body.includes(DATA.subarray(100_000, 200_000)));
     assert.ok(body.includes(DATA.subarray(200_000)));
   }),
-  filesCase("of an empty file there is no range", async ({ get }) => {
+  filesCase("an empty file has no satisfiable range", async ({ get }) => {
     assert.equal((await get("/empty", { Range: "bytes=0-" })).status, 416);
     const { status, headers, body } = await get("/empty", { Range: "bytes=-5" });
     assert.deepEqual([status, headers.get("content-length"), body.length], [200, "0", 0]);
   }),
 ];
 
-/** Accept-Encoding, and the coding that is sent of a file that is there in all of them. */
+/** Accept-Encoding, and the coding that is sent of a file that exists in all codings. */
 const ACCEPTED: readonly (readonly [accept: string | undefined, coding: string | undefined])[] = [
   [undefined, undefined],
   ["", undefined],
@@ -249,7 +249,7 @@ const CONTENT: Readonly<Record<string, string>> = { br: "brotli", gzip: "gzipped
 
 const codings: readonly Case[] = [
   filesCase(
-    "the coding that a client likes best is sent, with the type of what it holds",
+    "the coding that a client prefers is sent, with the type of the decoded file",
     async ({ get }) => {
       for (const [accept, coding] of ACCEPTED) {
         const asked = accept === undefined ? {} : { "Accept-Encoding": accept };
@@ -264,7 +264,7 @@ const codings: readonly Case[] = [
     },
   ),
   filesCase(
-    "a coding that is not there is passed over, and without any it is 406",
+    "a coding without a file is skipped, and without any acceptable one the answer is 406",
     async ({ get }) => {
       for (const [path, accept, status, body] of [
         ["/style.css", "br, gzip", 200, "gzipped style"],
@@ -272,7 +272,7 @@ const codings: readonly Case[] = [
         ["/hello.txt", "br, gzip", 200, HELLO],
         ["/hello.txt", "br, gzip, identity;q=0", 406, "406 Not Acceptable\n"],
         ["/hello.txt", "*;q=0", 406, "406 Not Acceptable\n"],
-        // One that leads out is not there.
+        // A link that leads outside counts as missing.
         ["/link.txt", "gzip", 200, "plain link"],
         ["/app.js.gz", "gzip", 200, "gzipped"],
       ] as const) {
@@ -285,7 +285,7 @@ const codings: readonly Case[] = [
       }
     },
   ),
-  filesCase("each coding has a tag of its own, and its own ranges", async ({ get, site }) => {
+  filesCase("each coding has its own tag and ranges", async ({ get, site }) => {
     for (const name of ["app.js", "app.js.br", "app.js.gz"]) {
       writeFileSync(join(site.root, name), "same length");
       utimesSync(join(site.root, name), CHANGED, CHANGED);
@@ -304,7 +304,7 @@ const codings: readonly Case[] = [
     assert.equal(tags.size, 3);
   }),
   filesCase(
-    "without precompressed, files are sent as they are",
+    "precompressed: false sends files without a coding",
     async ({ get }) => {
       const { headers, body } = await get("/app.js", { "Accept-Encoding": "br, gzip" });
       assert.deepEqual([body.toString(), headers.has("vary")], ["// plain", false]);
@@ -313,10 +313,10 @@ const codings: readonly Case[] = [
   ),
 ];
 
-/** More than the kernel holds for one connection. */
+/** More than the socket buffers hold. */
 const LARGE = 20_000_000;
 
-/** A server that is asked for a large file once. */
+/** A server that gets one request for a large file. */
 async function servedLarge(
   times: Partial<HttpTimeouts>,
   run: (server: HttpServer, socket: Socket, path: string) => Promise<void>,
@@ -330,7 +330,7 @@ async function servedLarge(
   try {
     socket.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
     await new Promise((resolve) => socket.once("readable", resolve));
-    // Node's streams look at their listeners a little later, and resume when there is one for data by then.
+    // Node's streams resume a little later if there is a listener for data by then.
     await new Promise((resolve) => setImmediate(resolve));
     await run(server, socket, join(site.root, "large"));
   } finally {
@@ -340,12 +340,12 @@ async function servedLarge(
 }
 
 const others: readonly Case[] = [
-  filesCase("a type by the ending of the name, and text is UTF-8", async ({ get }) => {
+  filesCase("the type follows from the extension, and text is UTF-8", async ({ get }) => {
     for (const [path, type] of Object.entries(TYPES)) {
       assert.equal((await get(path)).headers.get("content-type"), type, path);
     }
   }),
-  filesCase("HEAD has what GET has, but for the body", async ({ get, head }) => {
+  filesCase("HEAD has the head of GET, and no body", async ({ get, head }) => {
     for (const path of ["/hello.txt", "/", "/data.bin", "/empty", "/nothing", "/dir", "/%"]) {
       const [full, bare] = [await get(path), await head(path)];
       const headers = (answer: Answer) => [...answer.headers].filter(([name]) => name !== "date");
@@ -354,7 +354,7 @@ const others: readonly Case[] = [
     }
   }),
   filesCase(
-    "maxAgeMs is told in seconds, also with 304",
+    "maxAgeMs is sent in seconds, also with 304",
     async ({ get }) => {
       const { headers } = await get("/hello.txt");
       assert.equal(headers.get("cache-control"), "max-age=90");
@@ -364,7 +364,7 @@ const others: readonly Case[] = [
     },
     { maxAgeMs: 90_500 },
   ),
-  filesCase("a tag tells the time of the last change and the length", async ({ get, site }) => {
+  filesCase("a tag changes with the modification time and the length", async ({ get, site }) => {
     const path = join(site.root, "hello.txt");
     const tagOf = async () => (await get("/hello.txt")).headers.get("etag");
     const before = await tagOf();
@@ -376,13 +376,13 @@ const others: readonly Case[] = [
     const third = await tagOf();
     assert.equal(new Set([before, after, third]).size, 3);
   }),
-  filesCase("the tag of a file that was just written is a weak one", async ({ get, site }) => {
+  filesCase("the tag of a file that was just written is weak", async ({ get, site }) => {
     const path = join(site.root, "fresh.txt");
     for (let i = 0; i < 20; i++) {
       writeFileSync(path, `fresh ${i}`);
       const written = statSync(path).mtimeMs;
       const tag = (await get("/fresh.txt")).headers.get("etag") as string;
-      // An answer that took longer than a tick of the clock says nothing.
+      // An answer that took longer than a tick of the clock proves nothing.
       if (Date.now() - written < 20) assert.match(tag, /^W\/"/, `written at ${written}`);
     }
     const soon = new Date(Date.now() + 60_000);
@@ -390,7 +390,7 @@ const others: readonly Case[] = [
     assert.match((await get("/fresh.txt")).headers.get("etag") as string, /^W\/"/);
   }),
   {
-    name: "a handler that fails around files() is reported: before, 500; behind, the file is sent",
+    name: "a handler that fails before files() causes a 500, and one that fails after it is reported",
     async run() {
       using site = new TestSite();
       using handler = files({ dir: site.root });
@@ -424,7 +424,7 @@ const others: readonly Case[] = [
     },
   },
   {
-    name: "of a file that grows while it is sent, as much is sent as it had",
+    name: "a file that grows while it is sent is sent with its original length",
     run: () =>
       servedLarge({}, async (server, socket, path) => {
         const parts: Buffer[] = [];
@@ -435,20 +435,23 @@ const others: readonly Case[] = [
           return length >= LARGE && Buffer.concat(parts).indexOf("\r\n\r\n") + 4 + LARGE === length;
         };
         while (!isWhole()) await new Promise((resolve) => setImmediate(resolve));
-        // The next answer follows at once, and has the new length.
+        // The next answer has the new length.
         const { headers } = await ask(server.port, "/large", { method: "HEAD" });
         assert.equal(headers.get("content-length"), String(LARGE + 4));
       }),
   },
-  filesCase("a file of the future was changed no later than now", async ({ get, site }) => {
-    const future = new Date(Date.now() + 86_400_000);
-    utimesSync(join(site.root, "hello.txt"), future, future);
-    const { headers } = await get("/hello.txt");
-    assert.ok(
-      Date.parse(headers.get("last-modified") ?? "") <= Date.parse(headers.get("date") ?? ""),
-    );
-  }),
-  filesCase("files are sent one after the other on one connection", async ({ server }) => {
+  filesCase(
+    "Last-Modified of a file with a future time is not later than now",
+    async ({ get, site }) => {
+      const future = new Date(Date.now() + 86_400_000);
+      utimesSync(join(site.root, "hello.txt"), future, future);
+      const { headers } = await get("/hello.txt");
+      assert.ok(
+        Date.parse(headers.get("last-modified") ?? "") <= Date.parse(headers.get("date") ?? ""),
+      );
+    },
+  ),
+  filesCase("files are sent in order on one connection", async ({ server }) => {
     const client = new Client(server.port);
     const paths = ["hello.txt", "data.bin", "nothing", "empty", "data.bin", "hello.txt"];
     const requests = paths.map((path) => `GET /${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
@@ -471,7 +474,7 @@ const others: readonly Case[] = [
     assert.equal(at, text.length);
   }),
   filesCase(
-    "a client that leaves in the middle costs no descriptor",
+    "a client that disconnects in the middle of a file leaks no descriptor",
     async ({ server, site, get }) => {
       writeFileSync(join(site.root, "large"), Buffer.alloc(20_000_000, 1));
       for (let i = 0; i < 10; i++) {
@@ -485,7 +488,7 @@ const others: readonly Case[] = [
     },
   ),
   filesCase(
-    "who reads slowly gets all of it, and others are served meanwhile",
+    "a slow client gets the whole file, and others are served meanwhile",
     async ({ server, get }) => {
       const client = new Client(server.port);
       client.send("GET /data.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -497,7 +500,7 @@ const others: readonly Case[] = [
     },
   ),
   {
-    name: "who reads nothing of a file is cut off",
+    name: "a client that reads nothing of a file is cut off",
     run: () =>
       servedLarge({ sendTimeoutMs: 50, idleTimeoutMs: 20_000 }, async (server, socket) => {
         socket.pause();
@@ -506,7 +509,7 @@ const others: readonly Case[] = [
       }),
   },
   {
-    name: "who has not got all of a file yet is not idle, and is afterwards",
+    name: "a connection is not idle while a file is sent, and is afterwards",
     run: () =>
       servedLarge({ sendTimeoutMs: 20_000, idleTimeoutMs: 40 }, async (server, socket) => {
         let length = 0;

@@ -9,15 +9,15 @@ import type { Kernel } from "../../../src/sys/kernel.ts";
 import { kernel as realKernel } from "../../../src/sys/open.ts";
 
 export const HELLO = "hello, world\n";
-export const SECRET = "nobody is to read this";
-/** No byte of it is like its neighbour, and it is longer than what is sent at once. */
+export const SECRET = "this must not be served";
+/** Adjacent bytes differ, and it is longer than one send. */
 export const DATA: Buffer = Buffer.from(
   Array.from({ length: 300_000 }, (_, i) => (i * 31 + i / 256) % 256),
 );
-/** When all of them changed last: long ago, so that their tags are strong, and not on a whole second. */
+/** The modification time of all files: long ago, so that tags are strong, and not a whole second. */
 export const CHANGED: Date = new Date("2020-02-03T04:05:06.789Z");
 
-/** A directory to serve, and a secret beside it. */
+/** A directory to serve, and a secret file beside it. */
 export class TestSite {
   readonly top: string = mkdtempSync(join(tmpdir(), "polloi-files-"));
   readonly root: string = join(this.top, "root");
@@ -29,7 +29,7 @@ export class TestSite {
     }
     mkdirSync(join(top, "outside"));
     writeFileSync(join(top, "outside/secret.txt"), SECRET);
-    // Its name begins as that of the directory does.
+    // Its name begins with that of the directory.
     mkdirSync(join(top, "root-too"));
     writeFileSync(join(top, "root-too/secret.txt"), SECRET);
     const contents: Record<string, string | Uint8Array> = {
@@ -85,13 +85,13 @@ export class TestSite {
     writeFileSync(join(root, "link.txt"), "plain link");
   }
 
-  /** @returns Why there is none. */
+  /** @returns Why none can be made. */
   makeFifo(name: string): string | undefined {
     const { error } = spawnSync("mkfifo", [join(this.root, name)]);
     return error === undefined ? undefined : "mkfifo is not installed";
   }
 
-  /** A unix socket that listens. @returns How to close it. */
+  /** A unix socket that listens. @returns A function that closes it. */
   async makeSocket(name: string): Promise<() => void> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(join(this.root, name), resolve));
@@ -103,21 +103,21 @@ export class TestSite {
   }
 }
 
-/** An answer, as a client sees it. */
+/** An answer as the client receives it. */
 export interface Answer {
   readonly status: number;
-  /** By names in lower case. */
+  /** Values by name in lower case. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: Buffer;
 }
 
-/** What a client may ask, beside the path. */
+/** A request, besides its path. */
 export interface Question {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Asks once, with the path as it is given, and takes all that comes until the connection ends. */
+/** Sends one request with the path as given, and receives until the connection ends. */
 export async function ask(
   port: number,
   path: string,
@@ -150,7 +150,7 @@ export function parseAnswer(bytes: Buffer): Answer {
   };
 }
 
-/** What a case is given. */
+/** The arguments of a case. */
 export interface Served {
   readonly site: TestSite;
   readonly server: HttpServer;
@@ -158,7 +158,7 @@ export interface Served {
   head(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
 }
 
-/** A case with a site of its own that is served. */
+/** A case with its own site and server. */
 export function filesCase(
   name: string,
   run: (served: Served) => Promise<void>,

@@ -1,4 +1,4 @@
-/** The HTTP server as curl sees it. */
+/** The HTTP server, tested with curl. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -18,10 +18,10 @@ import {
 } from "./rig.ts";
 
 const NO_BYTES = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-/** More than the buffers between two sockets hold. */
+/** More than the socket buffers hold. */
 const MUCH = 6_000_000;
 
-/** Runs curl, verbose and silent otherwise, and has it succeed. */
+/** Runs curl, verbose but without progress, and requires success. */
 async function curl(args: readonly string[], input?: string | Uint8Array): Promise<Said> {
   const limit = String(PATIENCE_MS / 1000);
   const said = await run("curl", ["--silent", "-v", "--max-time", limit, ...args], input);
@@ -37,12 +37,12 @@ function headersOf({ headers }: Told): Record<string, string> {
   return Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-/** How often curl says that it used a connection again. */
+/** How often curl reports that it reused a connection. */
 function reused({ errors }: Said): number {
   return errors.match(/Re-using existing connection/g)?.length ?? 0;
 }
 
-/** The lines of responses, as curl shows them. */
+/** The lines of responses as curl prints them. */
 function responses({ errors }: Said): string[] {
   return [...errors.matchAll(/^< (.*?)\r?$/gm)].map(([, line]) => line as string);
 }
@@ -54,18 +54,21 @@ for (const { engine, skip } of ENGINES) {
         serving({ engine }, (server) => body(server, `http://127.0.0.1:${server.port}`)),
       );
 
-    served("HTTP/1.0 is answered with a length, and closed", async (_, url) => {
-      const said = await curl(["--http1.0", `${url}/bytes/1000`]);
-      assert.ok(said.output.equals(bytesUpTo(1000)));
-      const lines = responses(said);
-      assert.equal(lines[0], "HTTP/1.1 200 OK");
-      assert.ok(lines.includes("Connection: close"));
-      assert.match(said.errors, /Closing connection/);
-      const { version, method } = runInProcess(await curl(["--http1.0", `${url}/what`]));
-      assert.deepEqual({ version, method }, { version: 0, method: "GET" });
-    });
+    served(
+      "an HTTP/1.0 request is answered with a length, and its connection closed",
+      async (_, url) => {
+        const said = await curl(["--http1.0", `${url}/bytes/1000`]);
+        assert.ok(said.output.equals(bytesUpTo(1000)));
+        const lines = responses(said);
+        assert.equal(lines[0], "HTTP/1.1 200 OK");
+        assert.ok(lines.includes("Connection: close"));
+        assert.match(said.errors, /Closing connection/);
+        const { version, method } = runInProcess(await curl(["--http1.0", `${url}/what`]));
+        assert.deepEqual({ version, method }, { version: 0, method: "GET" });
+      },
+    );
 
-    served("HTTP/1.0 that asks to be kept is kept", async (server, url) => {
+    served("an HTTP/1.0 connection with keep-alive is kept", async (server, url) => {
       const urls = Array.from({ length: 5 }, (_, i) => `${url}/bytes/${i}`);
       const said = await curl(["--http1.0", "-H", "Connection: keep-alive", ...urls]);
       assert.ok(
@@ -77,13 +80,16 @@ for (const { engine, skip } of ENGINES) {
       assert.equal(kept.length, 5);
     });
 
-    served("HTTP/1.0 gets a stream up to its end, and none of its framing", async (_, url) => {
-      const said = await curl(["--http1.0", `${url}/stream/${MUCH}`]);
-      assert.ok(said.output.equals(bytesUpTo(MUCH)));
-      assert.doesNotMatch(said.errors, /transfer-encoding|content-length/i);
-    });
+    served(
+      "HTTP/1.0 gets a stream until the connection ends, without chunk framing",
+      async (_, url) => {
+        const said = await curl(["--http1.0", `${url}/stream/${MUCH}`]);
+        assert.ok(said.output.equals(bytesUpTo(MUCH)));
+        assert.doesNotMatch(said.errors, /transfer-encoding|content-length/i);
+      },
+    );
 
-    served("several URLs go over one connection, each with its answer", async (server, url) => {
+    served("several URLs use one connection, and each gets its answer", async (server, url) => {
       const urls = Array.from(
         { length: 20 },
         (_, i) => `${url}/${i % 2 ? "bytes" : "stream"}/${i}`,
@@ -95,7 +101,7 @@ for (const { engine, skip } of ENGINES) {
       assert.deepEqual(server.counts, { connections: 1, requests: 20, refused: {} });
     });
 
-    served("an upload in chunks from stdin comes whole, and comes back whole", async (_, url) => {
+    served("a chunked upload from stdin arrives and is echoed completely", async (_, url) => {
       const bytes = noise(MUCH);
       const chunked = ["-H", "Transfer-Encoding: chunked", "-H", "Expect:", "-T", "-"];
       const seen = runInProcess(await curl([...chunked, `${url}/up`], bytes));
@@ -110,7 +116,7 @@ for (const { engine, skip } of ENGINES) {
       assert.deepEqual({ method, hash }, { method: "POST", hash: hashOf(bytes) });
     });
 
-    served("an upload of a known length comes whole", async (_, url) => {
+    served("an upload of a known length arrives completely", async (_, url) => {
       const bytes = noise(MUCH);
       const seen = runInProcess(
         await curl(["-H", "Expect:", "--data-binary", "@-", `${url}/up`], bytes),
@@ -119,10 +125,10 @@ for (const { engine, skip } of ENGINES) {
       assert.equal(headersOf(seen)["content-length"], String(MUCH));
     });
 
-    served("who expects 100-continue is told to, once, and then sends", async (_, url) => {
+    served("a client that expects 100-continue gets it once, and then sends", async (_, url) => {
       const bytes = noise(MUCH);
       for (const framing of [[], ["-H", "Transfer-Encoding: chunked"]]) {
-        // Longer than a test may take: so nothing is sent unless the server asks for it.
+        // Longer than a test may take, so that curl sends nothing before 100 Continue.
         const patient = ["--expect100-timeout", "300", "-H", "Expect: 100-continue"];
         const said = await curl(
           [...patient, ...framing, "--data-binary", "@-", `${url}/up`],
@@ -134,7 +140,7 @@ for (const { engine, skip } of ENGINES) {
       }
     });
 
-    served("who expects 100-continue and is refused sends no body", async (_, url) => {
+    served("a client that expects 100-continue and is refused sends no body", async (_, url) => {
       const patient = ["--expect100-timeout", "300", "-H", "Expect: 100-continue"];
       const said = await curl(
         [...patient, "--write-out", "%{size_upload}", "--data-binary", "@-", `${url}/refuse`],
@@ -142,11 +148,14 @@ for (const { engine, skip } of ENGINES) {
       );
       const lines = responses(said);
       assert.equal(lines[0], "HTTP/1.1 403 Forbidden");
-      assert.ok(lines.includes("Connection: close"), "who may still send it is not kept");
+      assert.ok(
+        lines.includes("Connection: close"),
+        "the connection is closed, because the client may still send the body",
+      );
       assert.equal(said.text, "no\n0");
     });
 
-    served("HEAD has the length that GET has, and no body", async (server, url) => {
+    served("HEAD has the length of GET, and no body", async (server, url) => {
       const said = await curl(["-I", `${url}/bytes/1234`, `${url}/bytes/5`, `${url}/stream/7`]);
       const heads = said.text.split("\r\n\r\n");
       assert.match(heads[0] as string, /^HTTP\/1\.1 200 OK\r\n.*Content-Length: 1234$/s);
@@ -156,29 +165,32 @@ for (const { engine, skip } of ENGINES) {
       assert.equal(server.counts.connections, 1);
     });
 
-    served("--raw shows the chunks, which hold the body and end with the last", async (_, url) => {
-      const { output } = await curl(["--raw", `${url}/stream/70000`]);
-      const piece = (from: number, to: number): Buffer =>
-        Buffer.concat([
-          Buffer.from(`${(to - from).toString(16)}\r\n`),
-          bytesUpTo(70_000).subarray(from, to),
-          Buffer.from("\r\n"),
-        ]);
-      const wanted = [piece(0, 50_000), piece(50_000, 70_000), Buffer.from("0\r\n\r\n")];
-      assert.ok(output.equals(Buffer.concat(wanted)));
-      const { text } = await curl(["--raw", `${url}/trailers`]);
-      assert.equal(text, "2\r\nhi\r\n0\r\nX-Count: 2\r\n\r\n");
-      const seen = await curl(["-i", `${url}/trailers`]);
-      assert.match(seen.text, /\r\n\r\nhiX-Count: 2\r\n/, "curl shows it behind the body");
-    });
+    served(
+      "--raw shows chunks that contain the body and end with the last chunk",
+      async (_, url) => {
+        const { output } = await curl(["--raw", `${url}/stream/70000`]);
+        const piece = (from: number, to: number): Buffer =>
+          Buffer.concat([
+            Buffer.from(`${(to - from).toString(16)}\r\n`),
+            bytesUpTo(70_000).subarray(from, to),
+            Buffer.from("\r\n"),
+          ]);
+        const wanted = [piece(0, 50_000), piece(50_000, 70_000), Buffer.from("0\r\n\r\n")];
+        assert.ok(output.equals(Buffer.concat(wanted)));
+        const { text } = await curl(["--raw", `${url}/trailers`]);
+        assert.equal(text, "2\r\nhi\r\n0\r\nX-Count: 2\r\n\r\n");
+        const seen = await curl(["-i", `${url}/trailers`]);
+        assert.match(seen.text, /\r\n\r\nhiX-Count: 2\r\n/, "curl prints it after the body");
+      },
+    );
 
-    served("OPTIONS * asks for the server itself", async (_, url) => {
+    served("OPTIONS * has the target *", async (_, url) => {
       const args = ["-X", "OPTIONS", "--request-target", "*", url];
       const { method, target, path, query } = runInProcess(await curl(args));
       assert.deepEqual([method, target, path, query], ["OPTIONS", "*", "*", ""]);
     });
 
-    served("a target in the absolute form, as a proxy gets it, names the host", async (_, url) => {
+    served("a target in absolute form names the host", async (_, url) => {
       const args = ["--proxy", url, "http://elsewhere.example:81/a/b?c=d"];
       const { target, path, query, host } = runInProcess(await curl(args));
       assert.deepEqual(
@@ -192,13 +204,13 @@ for (const { engine, skip } of ENGINES) {
       );
     });
 
-    served("a path comes as it is sent", async (_, url) => {
+    served("a path arrives unchanged", async (_, url) => {
       const raw = "/a/../../b/./%2e%2e/%00//c?d=../e";
       const { target, path, query } = runInProcess(await curl(["--path-as-is", `${url}${raw}`]));
       assert.deepEqual([target, path, query], [raw, raw.split("?")[0], raw.split("?")[1]]);
     });
 
-    served("headers come in their order, repeated and empty ones too", async (_, url) => {
+    served("headers arrive in order, also repeated and empty ones", async (_, url) => {
       const args = ["-H", "X-A: 1", "-H", "x-b;", "-H", "X-A: two words", "-H", "X-C: \u00e4"];
       const { headers, hash } = runInProcess(await curl([...args, `${url}/headers`]));
       const own = headers.filter(([name]) => /^x-/i.test(name));
@@ -213,9 +225,9 @@ for (const { engine, skip } of ENGINES) {
     });
 
     served(
-      "a client that hangs up half way through costs the next one nothing",
+      "a client that disconnects during a download does not affect the next one",
       async (server, url) => {
-        // As many bytes as it reads before it goes.
+        // The number of bytes that it reads before it disconnects.
         const cut = ["--silent", "--max-filesize", "1000", `${url}/bytes/${MUCH}`];
         assert.equal((await run("curl", cut)).code, 63);
         assert.ok((await curl([`${url}/bytes/10`])).output.equals(bytesUpTo(10)));
@@ -223,7 +235,7 @@ for (const { engine, skip } of ENGINES) {
       },
     );
 
-    test("a unix socket", async () => {
+    test("requests over a unix socket are answered", async () => {
       using at = folder();
       const path = join(at.path, "http.sock");
       await serving({ engine, path }, async (server) => {

@@ -1,4 +1,4 @@
-/** The HTTP server under wrk and ab: every request is answered, with what was asked for, on kept connections. */
+/** The HTTP server with wrk and ab: every request gets its own answer, on kept connections. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,8 +8,8 @@ import type { HttpHandler } from "../../../src/http/index.ts";
 import { ENGINES, LIMIT_MS, run, serving, unless } from "./rig.ts";
 
 /**
- * Answers with the number of the request and as many bytes as it is long: so that one that is lost, or comes
- * twice, or is another's, is seen. Every third is late.
+ * Answers with the number of the request and a body of that many bytes, so that lost, duplicated and swapped answers
+ * are detected. Every third answer is late.
  */
 const numbered: HttpHandler = async (request, reply) => {
   const number = Number(request.path.slice(1));
@@ -17,7 +17,7 @@ const numbered: HttpHandler = async (request, reply) => {
   reply.send(`${number}:${"x".repeat(number % 100)}`);
 };
 
-/** For wrk: `DEPTH` requests at a time on each connection, all different; each answer is crossed off. */
+/** For wrk: `DEPTH` requests at a time on each connection, all different. Each answer is checked once. */
 const PIPELINE = `
 threads = {}
 function setup(thread) table.insert(threads, thread) end
@@ -55,7 +55,7 @@ function done(summary)
 end
 `;
 
-/** The numbers that ab or a script prints, by their names. */
+/** The numbers that ab or a script prints, by name. */
 function figures(text: string): Record<string, number> {
   const pairs = [...text.matchAll(/^([A-Z][\w -]*): +(\d+)/gm), ...text.matchAll(/(\w+)=(\d+)/g)];
   return Object.fromEntries(pairs.map(([, name, value]) => [name as string, Number(value)]));
@@ -69,7 +69,7 @@ for (const { engine, skip } of ENGINES) {
       [16, 64],
       [200, 8],
     ] as const) {
-      test(`${connections} connections, ${depth} requests at a time on each: all are answered`, () =>
+      test(`${connections} connections with ${depth} requests at a time get all answers`, () =>
         serving({ engine, handler: numbered }, async (server) => {
           using at = folder();
           const script = join(at.path, "pipeline.lua");
@@ -81,10 +81,10 @@ for (const { engine, skip } of ENGINES) {
           assert.doesNotMatch(text, /Socket errors|Non-2xx/);
           const { right = 0, wrong, asked = 0, errors: failed } = figures(text);
           assert.deepEqual({ wrong, failed }, { wrong: 0, failed: 0 }, text);
-          // It stops in the middle: what was under way on each connection then is not answered.
+          // It stops in the middle: requests under way then are not answered.
           assert.ok(right >= asked - 2 * depth * connections, `${right} answers of ${asked}`);
           assert.ok(right > 20 * connections, `only ${right} answers`);
-          // It opens one more at first, to see whether anybody is there.
+          // It opens one more connection at first, to test the server.
           assert.ok(server.counts.connections <= connections + 1);
           assert.deepEqual(server.counts.refused, {});
         }));
@@ -100,7 +100,7 @@ for (const { engine, skip } of ENGINES) {
       return figures(text);
     };
 
-    test("-k: HTTP/1.0, and every connection is kept to the end", () =>
+    test("-k: HTTP/1.0 connections are kept to the end", () =>
       serving({ engine }, async (server) => {
         const url = `http://127.0.0.1:${server.port}/bytes/321`;
         const seen = await ab(url, "-k", "-n", "10000", "-c", "50");
@@ -113,18 +113,18 @@ for (const { engine, skip } of ENGINES) {
         assert.equal(server.counts.connections, 50);
       }));
 
-    test("without -k: as many connections as requests", () =>
+    test("without -k there is one connection per request", () =>
       serving({ engine }, async (server) => {
         const seen = await ab(`http://127.0.0.1:${server.port}/what`, "-n", "2000", "-c", "50");
         assert.equal(seen["Complete requests"], 2000);
         assert.equal(seen["Failed requests"], 0);
         assert.equal(server.counts.requests, 2000);
-        // It has opened some for the next request before it knows that there is none.
+        // It opens some connections before it knows that there are no more requests.
         const { connections } = server.counts;
         assert.ok(connections >= 2000 && connections <= 2050, `${connections} connections`);
       }));
 
-    test("-k -p: bodies go along", () =>
+    test("-k -p: requests with bodies are answered", () =>
       serving({ engine }, async (server) => {
         using at = folder();
         const path = join(at.path, "body");

@@ -1,4 +1,4 @@
-/** The HTTP server as Node's own clients see it: `http.Agent`, and fetch. */
+/** The HTTP server, tested with Node's clients: `http.Agent` and fetch. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
@@ -16,7 +16,7 @@ async function bodyOf(response: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-/** A body that is made as it is sent. */
+/** A body that is generated while it is sent. */
 function streamOf(bytes: Uint8Array, pieceBytes: number): ReadableStream<Uint8Array> {
   let at = 0;
   return new ReadableStream({
@@ -29,14 +29,14 @@ function streamOf(bytes: Uint8Array, pieceBytes: number): ReadableStream<Uint8Ar
   });
 }
 
-/** Has a client that comes now be served, on a connection that it does not keep. */
+/** Requires that a new client is served, on a connection without keep-alive. */
 async function isServed({ port }: HttpServer): Promise<void> {
   const sent = request({ host: "127.0.0.1", port, path: "/bytes/100", agent: false });
   const [response] = (await once(sent.end(), "response")) as [IncomingMessage];
   assert.ok((await bodyOf(response)).equals(bytesUpTo(100)));
 }
 
-/** Waits until no connection is left. */
+/** Waits until no connection is open. */
 async function deserted(server: HttpServer): Promise<void> {
   while (server.connections > 0) await turn();
 }
@@ -50,7 +50,7 @@ for (const { engine, skip } of ENGINES) {
     const post = (server: HttpServer, agent: Agent, path: string): ClientRequest =>
       request({ host: "127.0.0.1", port: server.port, path, agent, method: "POST" });
 
-    served("an Agent keeps to its sockets, and each answer is its request's", async (server) => {
+    served("an Agent reuses its sockets, and each request gets its own answer", async (server) => {
       const agent = new Agent({ keepAlive: true, maxSockets: 5 });
       const one = async (i: number): Promise<void> => {
         const body = noise(i * 11);
@@ -67,7 +67,7 @@ for (const { engine, skip } of ENGINES) {
       await deserted(server);
     });
 
-    served("an Agent is asked to go on before it sends", async (server) => {
+    served("an Agent gets 100 Continue before it sends", async (server) => {
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
       for (let i = 0; i < 3; i++) {
         const sent = post(server, agent, "/what");
@@ -82,7 +82,7 @@ for (const { engine, skip } of ENGINES) {
       agent.destroy();
     });
 
-    served("fetch streams a body up, and back, whole", async (_, url) => {
+    served("fetch streams a body, which is echoed completely", async (_, url) => {
       const bytes = noise(MUCH);
       for (const pieceBytes of [999, 100_000]) {
         const body = streamOf(bytes.subarray(0, pieceBytes * 50), pieceBytes);
@@ -93,7 +93,7 @@ for (const { engine, skip } of ENGINES) {
       }
     });
 
-    served("fetch has the hash of what it sends, with a length and without", async (_, url) => {
+    served("fetch sends bodies unchanged, with a length and without", async (_, url) => {
       const bytes = noise(MUCH);
       for (const body of [bytes, streamOf(bytes, 65_536)]) {
         const options = { method: "PUT", body, duplex: "half" } as RequestInit;
@@ -102,7 +102,7 @@ for (const { engine, skip } of ENGINES) {
       }
     });
 
-    served("fetch has what it asks for, many at a time", async (_, url) => {
+    served("many concurrent fetches get their own answers", async (_, url) => {
       const lengths = Array.from({ length: 100 }, (_, i) => i * 997);
       await Promise.all(
         lengths.map(async (length, i) => {
@@ -114,25 +114,22 @@ for (const { engine, skip } of ENGINES) {
       );
     });
 
-    served(
-      "fetch that gives up a download half way costs nobody else anything",
-      async (server, url) => {
-        for (let i = 0; i < 10; i++) {
-          const controller = new AbortController();
-          const path = i % 2 ? "/stream/8000000" : "/bytes/8000000";
-          const answer = await fetch(url + path, { signal: controller.signal });
-          const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
-          await reader.read();
-          controller.abort();
-          await assert.rejects(async () => {
-            while (!(await reader.read()).done);
-          });
-          await isServed(server);
-        }
-      },
-    );
+    served("an aborted fetch does not affect other requests", async (server, url) => {
+      for (let i = 0; i < 10; i++) {
+        const controller = new AbortController();
+        const path = i % 2 ? "/stream/8000000" : "/bytes/8000000";
+        const answer = await fetch(url + path, { signal: controller.signal });
+        const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
+        await reader.read();
+        controller.abort();
+        await assert.rejects(async () => {
+          while (!(await reader.read()).done);
+        });
+        await isServed(server);
+      }
+    });
 
-    served("a download given up half way lets go of its connection", async (server) => {
+    served("an aborted download frees its connection", async (server) => {
       const agent = new Agent({ keepAlive: true });
       for (const path of ["/bytes/8000000", "/stream/8000000"]) {
         const sent = request({ host: "127.0.0.1", port: server.port, path, agent });
@@ -144,9 +141,9 @@ for (const { engine, skip } of ENGINES) {
       await isServed(server);
     });
 
-    served("an upload given up half way costs nobody else anything", async (server) => {
+    served("an aborted upload does not affect other requests", async (server) => {
       const agent = new Agent({ keepAlive: true });
-      // The one gives no answer before it has all; the other has begun to answer.
+      // One handler answers after the whole body, the other one has begun to answer.
       for (const [path, event] of [
         ["/what", "socket"],
         ["/echo", "response"],

@@ -1,4 +1,4 @@
-/** The HTTP server behind nginx and HAProxy, which keep their connections to it: nothing is lost or mixed up. */
+/** The HTTP server behind nginx and HAProxy with kept connections: no answer is lost or swapped. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -11,16 +11,16 @@ import { folder, noise, Program } from "../../../../../test/support/processes.ts
 import { bytesUpTo, ENGINES, hashOf, LIMIT_MS, serving, type Told, unless } from "./rig.ts";
 
 const REQUESTS = 10_000;
-/** Requests at a time. */
+/** The number of requests at a time. */
 const CLIENTS = 32;
-/** At most so many of the connections that a proxy keeps to a server wait for the next request. */
+/** The maximum number of idle connections that a proxy keeps to a server. */
 const KEPT = 32;
 
-/** A proxy on a unix socket in a folder of its own, so that no port has to be found for it. */
+/** A proxy on a unix socket in its own folder, so that it needs no port. */
 interface Proxy {
   readonly name: string;
   readonly command: string;
-  /** @returns what it is to be started with, once its configuration is written. */
+  /** Writes its configuration. @returns Its arguments. */
   configure(folder: string, socket: string, port: number): readonly string[];
 }
 
@@ -88,7 +88,7 @@ backend out
   },
 };
 
-/** Starts a proxy, waits until it takes connections, and ends it in the end. */
+/** Starts a proxy, waits until it accepts connections, and ends it after the case. */
 async function behind(proxy: Proxy, port: number, body: (socket: string) => Promise<void>) {
   using at = folder();
   const socket = join(at.path, "in.sock");
@@ -115,7 +115,7 @@ interface Answer {
   readonly body: Buffer;
 }
 
-/** What one request is, of which there are many: no two are the same. */
+/** One of many different requests. */
 interface Asked {
   readonly method: string;
   readonly path: string;
@@ -140,7 +140,7 @@ async function ask(agent: Agent, socketPath: string, asked: Asked): Promise<Answ
 
 const NOISE: Buffer = noise(200_000);
 
-/** A GET, a body of known length, a body in chunks, a HEAD, in turns. */
+/** In alternation a GET, a body of known length, a chunked body, and a HEAD. */
 function asking(i: number): Asked {
   const path = `/what/${i}?of=${(i * 7919) % 10_007}`;
   const body = NOISE.subarray(i, i + 1 + ((i * 31) % 3000));
@@ -156,7 +156,7 @@ function asking(i: number): Asked {
   }
 }
 
-/** Has every answer be the one to its request. */
+/** Requires that an answer belongs to its request. */
 function check(i: number, { method, path, body }: Asked, answer: Answer): void {
   assert.equal(answer.status, 200, `request ${i}`);
   if (i % 4 === 3) {
@@ -170,14 +170,14 @@ function check(i: number, { method, path, body }: Asked, answer: Answer): void {
 }
 
 for (const { engine, skip } of ENGINES) {
-  // One engine behind each: what differs between the proxies does not between the engines.
+  // One engine behind each proxy: the proxies differ, the engines do not.
   for (const proxy of engine === "io_uring" ? [nginx] : [haproxy]) {
     const limits = { skip: unless(skip, proxy.command), timeout: LIMIT_MS };
     describe(`${proxy.name} in front, ${engine}`, limits, () => {
       const behindIt = (body: Parameters<typeof behind>[2]) => (server: { port: number }) =>
         behind(proxy, server.port, body);
 
-      test(`${REQUESTS} requests on connections that are kept: each gets its own answer`, () =>
+      test(`each of ${REQUESTS} requests on kept connections gets its own answer`, () =>
         serving({ engine }, async (server) => {
           const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
           await behindIt(async (socket) => {
@@ -193,11 +193,11 @@ for (const { engine, skip } of ENGINES) {
             agent.destroy();
           })(server);
           const { requests, connections } = server.counts;
-          assert.equal(requests, REQUESTS, "none is lost, and none is made twice");
+          assert.equal(requests, REQUESTS, "no request is lost or repeated");
           assert.ok(connections <= CLIENTS + KEPT, `${connections} connections`);
         }));
 
-      test("what is long goes through whole, both ways at once", () =>
+      test("large bodies pass completely in both directions at once", () =>
         serving({ engine }, async (server) => {
           const agent = new Agent({ keepAlive: true });
           const body = bytesUpTo(3_000_000);
@@ -215,7 +215,7 @@ for (const { engine, skip } of ENGINES) {
           })(server);
         }));
 
-      test("a request that is refused costs those behind it nothing", () =>
+      test("a refused request does not affect later ones", () =>
         serving({ engine, maxBodyBytes: 1000 }, async (server) => {
           const agent = new Agent({ keepAlive: true, maxSockets: 4 });
           await behindIt(async (socket) => {

@@ -1,11 +1,11 @@
-/** The HTTP server as Python's http.client and a socket of Python's see it. */
+/** The HTTP server, tested with Python's http.client and socket modules. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpOptions } from "../../../src/http/index.ts";
 import { ENGINES, LIMIT_MS, run, serving, unless } from "./rig.ts";
 
-/** What all programs have at hand. */
+/** The beginning of every program. */
 const PRELUDE = `
 import hashlib, http.client, json, socket, sys
 port = int(sys.argv[1])
@@ -30,10 +30,10 @@ def noise(length):
     return hashlib.shake_128(b"noise").digest(length)
 `;
 
-/** Each a program that fails on an assertion of its own. */
+/** Programs that fail with an assertion. */
 const PROGRAMS: readonly [name: string, program: string, mostConnections: number][] = [
   [
-    "a sequence of all sorts goes over one connection",
+    "requests of all kinds use one connection",
     `
 sockets = set()
 for i in range(200):
@@ -52,7 +52,7 @@ assert len(sockets) == 1
     1,
   ],
   [
-    "a body in chunks comes whole, whatever their sizes are",
+    "a chunked body arrives completely, with chunks of any size",
     `
 body = noise(300000)
 sizes = [1, 2, 3, 5, 15, 16, 17, 255, 256, 4095, 4096, 65535, 65536, 100000]
@@ -70,11 +70,11 @@ for i in range(5):
     response, answer = ask("POST", "/echo", parts(), {"Transfer-Encoding": "chunked"}, encode_chunked=True)
     assert response.getheader("Transfer-Encoding") == "chunked" and answer == body
 `,
-    // An answer that begins before the end of what it answers may close the connection.
+    // An answer that begins before the end of the request may close the connection.
     5,
   ],
   [
-    "trailers of a request come behind its body, and stay out of its headers",
+    "trailers of a request are available after its body, and not among its headers",
     `
 sock = socket.create_connection(("127.0.0.1", port), timeout=15)
 reader = sock.makefile("rb")
@@ -91,7 +91,7 @@ for i in range(3):
     1,
   ],
   [
-    "HEAD has the head of GET, and no body that would be taken for the next answer",
+    "HEAD has the head of GET, and no body that would be parsed as the next answer",
     `
 for path in ["/bytes/5", "/stream/70000", "/bytes/0", "/what"] * 5:
     got, body = ask("GET", path)
@@ -104,7 +104,7 @@ for path in ["/bytes/5", "/stream/70000", "/bytes/0", "/what"] * 5:
     1,
   ],
   [
-    "what is large comes whole, up and down",
+    "large bodies arrive completely in both directions",
     `
 body = noise(8000000)
 response, answer = ask("POST", "/what", body)
@@ -119,7 +119,7 @@ assert len(set(down.values())) == 1
     1,
   ],
   [
-    "100 Continue is said when the body is wanted, and not before or twice",
+    "100 Continue is sent once, when the body is read",
     `
 sock = socket.create_connection(("127.0.0.1", port), timeout=15)
 reader = sock.makefile("rb")
@@ -142,7 +142,7 @@ assert answer.startswith(b"HTTP/1.1 200 OK\\r\\n"), answer
     2,
   ],
   [
-    "who ends its half after its requests has all of the answers",
+    "a client that ends its half after its requests gets all answers",
     `
 asked = b"".join(b"GET /late/%d HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n" % i for i in range(20))
 answer = raw(asked)
@@ -152,7 +152,7 @@ assert answer.count(b"HTTP/1.1 200 OK") == 20
     1,
   ],
   [
-    "a connection that was told to close is closed, and the next one opened",
+    "a connection with Connection: close is closed, and another one opened",
     `
 for i in range(10):
     response, answer = ask("GET", "/bytes/3", headers={"Connection": "close"})

@@ -1,4 +1,4 @@
-/** The HTTP server that clients and proxies of other makers are let loose on, and how they are run. */
+/** The HTTP server for independent clients and proxies, and the functions that run them. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -12,13 +12,13 @@ import {
 } from "../../../src/http/index.ts";
 import { probeEngines, Reactor } from "../../../src/index.ts";
 
-/** How long a peer may take, all in all. */
+/** How long a peer may take. */
 export const PATIENCE_MS = 20_000;
 
-/** How long all tests of a peer may take together, on a machine that is busy with others. */
+/** How long all tests of a peer may take together, on a busy machine. */
 export const LIMIT_MS = 120_000;
 
-/** The two that programs run on, each with the reason why it cannot be tried here. */
+/** The engines that are tested, each with the reason to skip it. */
 export const ENGINES: readonly { readonly engine: "io_uring" | "epoll"; skip: string | false }[] = (
   ["io_uring", "epoll"] as const
 ).map((engine) => {
@@ -26,12 +26,12 @@ export const ENGINES: readonly { readonly engine: "io_uring" | "epoll"; skip: st
   return { engine, skip: probe?.works === true ? false : `${engine}: ${probe?.reason}` };
 });
 
-/** The first reason not to run a test: a program that is not there, or an engine that does not work. */
+/** The first reason to skip a test: a program that is not installed, or an engine that does not work. */
 export function unless(engineSkip: string | false, ...commands: string[]): string | false {
   return commands.reduce<string | false>((skip, command) => skip || needs(command), engineSkip);
 }
 
-/** What the server tells of a request that it was sent. */
+/** The server's description of a request. */
 export interface Told {
   readonly method: string;
   readonly target: string;
@@ -41,12 +41,12 @@ export interface Told {
   readonly version: 0 | 1;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly trailers: readonly (readonly [name: string, value: string])[];
-  /** Bytes of the body, and their hash. */
+  /** The length of the body, and its hash. */
   readonly length: number;
   readonly hash: string;
 }
 
-/** The hash that bodies too long to be shown are compared by. */
+/** The hash with which long bodies are compared. */
 export function hashOf(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
@@ -54,7 +54,7 @@ export function hashOf(bytes: Uint8Array): string {
 const BYTES: Buffer = noise(8_000_000);
 const PIECE_BYTES = 50_000;
 
-/** What `/bytes/N` and `/stream/N` answer. */
+/** The body of `/bytes/N` and `/stream/N`. */
 export function bytesUpTo(length: number): Buffer {
   return BYTES.subarray(0, length);
 }
@@ -70,8 +70,8 @@ async function stream(reply: HttpReply, bytes: Uint8Array): Promise<void> {
 }
 
 /**
- * `/bytes/N` and `/stream/N` have a body of N bytes, with a length and without; `/echo` sends back what comes,
- * as it comes; `/trailers` has one; `/refuse` answers before it has a body; everything else is told of as {@link Told}.
+ * `/bytes/N` and `/stream/N` have a body of N bytes, with a length and without; `/echo` sends the body back
+ * as it arrives; `/trailers` has trailers; `/refuse` answers before the body; other paths answer with {@link Told}.
  */
 export const answer: HttpHandler = (request, reply) => {
   const [, what, count] = request.path.split("/");
@@ -108,7 +108,7 @@ export const answer: HttpHandler = (request, reply) => {
   });
 };
 
-/** Serves on a reactor of its own, and ends both whatever happens. */
+/** Serves on its own reactor, and always closes both. */
 export async function serving(
   options: Partial<HttpOptions>,
   run: (server: HttpServer) => Promise<void>,
@@ -134,7 +134,7 @@ export async function serving(
   }
 }
 
-/** How a program ended, and what it said. */
+/** The exit and the output of a program. */
 export interface Said {
   readonly code: number | null;
   readonly output: Buffer;
@@ -142,7 +142,7 @@ export interface Said {
   readonly errors: string;
 }
 
-/** Gives `input` to a program, and waits for its end. */
+/** Runs a program with `input`, and waits for its exit. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -155,7 +155,7 @@ export async function run(
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     errors += text;
   });
-  // It may end before it has read all of its input.
+  // It may exit before it has read all of its input.
   child.stdin.on("error", () => {});
   child.stdin.end(input);
   const [code] = (await once(child, "close")) as [number | null];

@@ -1,4 +1,4 @@
-/** slowhttptest holds connections by being slow, and the HTTP server serves on, and lets go of them. */
+/** slowhttptest occupies connections by being slow. The HTTP server times them out, and serves others. */
 import assert from "node:assert/strict";
 import { Agent, get } from "node:http";
 import { describe, test } from "node:test";
@@ -9,11 +9,11 @@ import type { HttpOptions, HttpServer, RefusalCode } from "../../../src/http/ind
 import { bytesUpTo, ENGINES, LIMIT_MS, serving, unless } from "./rig.ts";
 
 const CONNECTIONS = 100;
-/** Fewer where each is sent megabytes, which wait in memory. */
+/** Fewer connections if each is sent megabytes, which wait in memory. */
 const READERS = 25;
-/** What another client is to be answered meanwhile, at the least: it asks for one thing after the other. */
+/** The minimum number of answers that another client gets meanwhile, one at a time. */
 const MEANWHILE = 20;
-/** The timeout that each mode runs into. Anything else would keep a connection for longer than the test. */
+/** The timeout that ends each mode. The other timeouts are longer than the test. */
 const SHORT_MS = 300;
 const LONG: Partial<HttpOptions> = {
   headTimeoutMs: 60_000,
@@ -21,10 +21,10 @@ const LONG: Partial<HttpOptions> = {
   idleTimeoutMs: 60_000,
   sendTimeoutMs: 60_000,
 };
-/** It ends itself when its connections are gone, or after so long. */
+/** slowhttptest exits when its connections are closed, or after this time. */
 const LIMIT_SECONDS = 25;
 
-/** A client like any other, that counts its answers and has each be the right one. */
+/** An ordinary client that counts and checks its answers. */
 class Ordinary {
   answers = 0;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -34,7 +34,7 @@ class Ordinary {
     this.#port = port;
   }
 
-  /** Asks again and again until `enough`. */
+  /** Repeats the request until `enough`. */
   async until(enough: () => boolean): Promise<void> {
     while (!enough()) {
       const length = (this.answers * 997) % 20_000;
@@ -73,12 +73,12 @@ function attacking(
   return new Program("slowhttptest", [...common, ...args, "-u", url]);
 }
 
-/** What it says in the end, behind the codes for a colour. */
+/** Its last message, after the codes of a colour. */
 function verdict({ stdout, stderr }: Program): string {
   return /Exit status:.*?([A-Z][a-z][\w ]+)/.exec(stdout + stderr)?.[1] ?? stdout + stderr;
 }
 
-/** What has not come in time is found by a timer of the reactor: on one engine as on the other. */
+/** Timeouts are timers of the reactor, and alike on every engine. */
 const TIMED_ON = ENGINES.find(({ skip }) => skip === false)?.engine;
 
 for (const { engine, skip } of ENGINES) {
@@ -104,24 +104,24 @@ for (const { engine, skip } of ENGINES) {
         assert.ok(client.answers >= MEANWHILE, `only ${client.answers} answers meanwhile`);
       });
 
-    test("heads that never end are ended, and others are served meanwhile", timed, () =>
+    test("incomplete heads time out, and others are served meanwhile", timed, () =>
       ended({ headTimeoutMs: SHORT_MS }, "/what", ["-H", "-x", "8"], "HEAD_TIMEOUT"),
     );
 
-    test("bodies that never end are ended, and others are served meanwhile", timed, () =>
+    test("incomplete bodies time out, and others are served meanwhile", timed, () =>
       ended({ bodyTimeoutMs: SHORT_MS }, "/what", ["-B", "-s", "4096", "-x", "8"], "BODY_TIMEOUT"),
     );
 
-    test("who reads next to nothing is ended, and others are served meanwhile", () =>
+    test("clients that read almost nothing are closed, and others are served meanwhile", () =>
       serving({ ...LONG, sendTimeoutMs: SHORT_MS, engine }, async (server) => {
         const window = ["-w", "512", "-y", "1024", "-n", "1", "-z", "32"];
-        // Both are more than a kernel holds for a connection: one is sent at once, one as there is room.
+        // Both are larger than the socket buffers: one is sent at once, one with backpressure.
         const paths = ["/bytes/8000000", "/stream/8000000"];
         const attacks = paths.map((path) => attacking(server, path, READERS, ["-X", ...window]));
         try {
           using client = new Ordinary(server.port);
           await client.until(() => server.counts.refused.SEND_TIMEOUT === 2 * READERS);
-          // It reads on from its buffers long after the end, so it cannot tell.
+          // It reads from its buffers long after the end, so its result is not used.
           for (const attack of attacks) assert.equal(attack.child.exitCode, null, verdict(attack));
           assert.ok(client.answers >= MEANWHILE, `only ${client.answers} answers meanwhile`);
         } finally {
