@@ -137,7 +137,7 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
 /** The options that a session uses, with all defaults. */
 export interface HttpSettings extends HttpTimeouts {
   readonly handler: ServedFetch["handler"];
-  /** Called when the server has stopped. */
+  /** Called when the server does not listen any more and has no connections. */
   readonly release: () => void;
   readonly error: (error: unknown) => unknown;
   readonly maxRequests: number;

@@ -40,7 +40,7 @@ export interface HttpCounts {
 }
 
 /** An HTTP server: see {@link serve}. */
-export interface HttpServer {
+export interface HttpServer extends AsyncDisposable {
   /** The address that it listens on; `null` once it does not listen any more. */
   readonly address: SocketAddress | null;
   /** The port that it listens on; -1 for a unix socket, or once it does not listen any more. */
@@ -64,6 +64,16 @@ export interface HttpServer {
    * @throws TypeError or RangeError `ERR_INVALID_TIMEOUT`, as a rejection
    */
   stop(graceMs?: number): Promise<void>;
+  /**
+   * Stops listening at once, as {@link Listener.close} does.
+   *
+   * @remarks
+   * Connections that were accepted go on without a limit, and keep the process alive. Those in the backlog are reset.
+   * {@link HttpServer.stop} serves the backlog and ends connections; it may follow. Calling it twice is safe.
+   */
+  close(): void;
+  /** Stops gracefully, as {@link HttpServer.stop} does with the default grace period. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** A server: what its sessions share. */
@@ -95,6 +105,8 @@ export class SessionServer implements HttpServer, SessionHost {
   readonly #spare: RequestParser[] = [];
   readonly #sessions = new Set<Session>();
   #look: Timer | undefined;
+  /** {@link HttpServer.close} was called: what the server holds is released with its last connection. */
+  #closed = false;
 
   constructor(reactor: Reactor, settings: HttpSettings) {
     this.#reactor = reactor;
@@ -135,6 +147,16 @@ export class SessionServer implements HttpServer, SessionHost {
     this.#beginStopping();
     await this.listener?.stop(graceMs);
     this.settings.release();
+  }
+
+  close(): void {
+    this.listener?.close();
+    this.#closed = true;
+    if (this.#sessions.size === 0) this.settings.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   // Events of the connections.
@@ -281,6 +303,7 @@ export class SessionServer implements HttpServer, SessionHost {
   #without(session: Session): void {
     this.#sessions.delete(session);
     if (this.#sessions.size > 0) return;
+    if (this.#closed) this.settings.release();
     this.#look?.cancel();
     this.#look = undefined;
   }

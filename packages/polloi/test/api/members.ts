@@ -49,7 +49,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
         "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
       HttpRequest:
         "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused query read remoteAddress resume target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
-      HttpServer: "address connections counts port stop",
+      HttpServer: "[Symbol.asyncDispose] address close connections counts port stop",
       HttpTimeouts: "bodyTimeoutMs halfCloseTimeoutMs headTimeoutMs idleTimeoutMs sendTimeoutMs",
       HttpWorker: "listen reactor",
       ParserLimits:

@@ -1,7 +1,7 @@
 /** The graceful stop of an HTTP server: every request that has arrived is answered, and idle connections do not delay it. */
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
-import type { HttpOptions, HttpServer } from "../../src/http/index.ts";
+import { type HttpOptions, type HttpServer, serve } from "../../src/http/index.ts";
 import { Socket } from "../../src/socket/socket.ts";
 import { Peer } from "../reactor/rig.ts";
 import { ENGINES } from "../support/engines.ts";
@@ -174,6 +174,75 @@ const waiting: readonly Case[] = [
   ),
 ];
 
+const disposed: readonly Case[] = [
+  ...ENGINES.map((engine) =>
+    onEngine(
+      engine,
+      "a server that is closed refuses new connections, and serves those that it accepted",
+      hello,
+      async (server) => {
+        const { port } = server;
+        const used = peerOf(server, GET);
+        await until(() => {
+          used.pump();
+          return used.text.endsWith("hello");
+        });
+        server.close();
+        server.close();
+        assert.equal(server.port, -1);
+        assert.equal(server.address, null);
+        const late = new Socket(2, 1);
+        assert.throws(() => late.connect({ address: "127.0.0.1", port }), { code: "ECONNREFUSED" });
+        late.close();
+        used.send(GET);
+        await until(() => {
+          used.pump();
+          return server.counts.requests === 2 && statusesOf(used).length === 2;
+        });
+        assert.doesNotMatch(used.text, /Connection: close/);
+        assert.equal(server.connections, 1);
+        await server.stop(0);
+        assert.equal(server.connections, 0);
+        used.close();
+      },
+    ),
+  ),
+  {
+    name: "a server that is disposed of has stopped",
+    async run() {
+      const server = serve({ host: "127.0.0.1", port: 0, ...hello });
+      const peer = peerOf(server);
+      await until(() => server.connections === 1);
+      const stopped = server[Symbol.asyncDispose]();
+      peer.send(GET);
+      await ended([peer]);
+      await stopped;
+      assert.match(peer.text, /Connection: close\r\n.*hello$/s);
+      assert.equal(server.connections, 0);
+      assert.equal(server.port, -1);
+      peer.close();
+    },
+  },
+  {
+    name: "a closed server restores the globals when its last connection has closed",
+    async run() {
+      const before = globalThis.Response;
+      const fetch = () => new Response("hello");
+      const server = serve({ host: "127.0.0.1", port: 0, fetch });
+      const peer = peerOf(server, GET);
+      await until(() => server.connections === 1);
+      server.close();
+      assert.notEqual(globalThis.Response, before);
+      peer.close();
+      await until(() => server.connections === 0);
+      assert.equal(globalThis.Response, before);
+      await server.stop();
+      serve({ host: "127.0.0.1", port: 0, fetch }).close();
+      assert.equal(globalThis.Response, before);
+    },
+  },
+];
+
 export function httpStoppingConformance(): Suite {
-  return { title: "HTTP stopping", cases: [...answered, ...waiting] };
+  return { title: "HTTP stopping", cases: [...answered, ...waiting, ...disposed] };
 }

@@ -270,6 +270,10 @@ export const HTTP: Table = {
       request("upgrade", options(OF_CONNECTIONS)),
       request("whenLeft", CALLBACK),
     ]),
+    "HttpServer.close": method(
+      () => http.serve({ host: "127.0.0.1", port: 0, handler: () => {} }),
+      "close",
+    ),
     "HttpServer.stop": {
       args: [MILLISECONDS],
       run: ([graceMs]) => {
