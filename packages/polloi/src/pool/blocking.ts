@@ -1,10 +1,11 @@
-/** Serves connections with blocking calls, on a thread of its own. */
-import { Backoff } from "../base/backoff.ts";
+/**
+ * Serves connections with blocking calls, on a thread of its own.
+ *
+ * A process for one connection loads this module, so it imports no event loop.
+ */
 import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
-import { acceptNow } from "../engine/calls.ts";
-import { acceptError } from "../reactor/accept-error.ts";
 import { POLLIN, POLLOUT } from "../select/constants.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR } from "../socket/constants.ts";
@@ -15,7 +16,6 @@ import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { ChildControl } from "./child-control.ts";
 import type { ServedCounter } from "./counts.ts";
-import { toPlainError } from "./messages.ts";
 import type { ModelConnection, ModelHandlers } from "./module.ts";
 
 /** The most that is received, or copied to be sent, at once. */
@@ -38,7 +38,7 @@ export interface BlockingContext {
   readonly idleTimeoutMs: number | undefined;
 }
 
-interface WaitOptions {
+export interface WaitOptions {
   /** POLLIN, the default, or POLLOUT. */
   readonly events?: number;
   /** In milliseconds; Infinity waits for ever. */
@@ -56,8 +56,8 @@ interface WaitOptions {
  *
  * @source ppoll(2)
  */
-function wait(
-  { kernel, control }: BlockingContext,
+export function waitBlocking(
+  { kernel, control }: Pick<BlockingContext, "kernel" | "control">,
   fd: number,
   { events = POLLIN, timeoutMs, untilStop }: WaitOptions,
 ): "ready" | "stop" | "timeout" {
@@ -114,39 +114,6 @@ export class BlockingServer {
       this.#serve(new BlockingConnection(this.#context, fd, this.#received, this.#sent), counter);
     } finally {
       this.#context.kernel.libc.close(fd);
-    }
-  }
-
-  /**
-   * Accepts a connection, serves it, and accepts the next, until the child is asked to stop.
-   *
-   * @param finished - Called after each connection.
-   * @throws what a handler throws.
-   */
-  acceptLoop(listener: number, counter: ServedCounter, finished: () => void): void {
-    const { control, kernel } = this.#context;
-    const backoff = new Backoff();
-    const forever = { timeoutMs: Number.POSITIVE_INFINITY, untilStop: true };
-    // A thread that was terminated while it was in a loop must not accept connections of its replacement.
-    while (!control.terminated) {
-      wait(this.#context, listener, forever);
-      if (control.remainingMs() === 0) return;
-      const fd = acceptNow(kernel.libc, listener);
-      if (fd >= 0) {
-        backoff.reset();
-        this.serve(fd, counter);
-        finished();
-        continue;
-      }
-      // When it is asked to stop, it serves the connections that already wait.
-      if (control.remainingMs() !== null) return;
-      if (fd === -ERRNO.EAGAIN) continue;
-      const { delayMs, isFirst } = backoff.next();
-      if (isFirst) {
-        control.send({ type: "accept-failed", error: toPlainError(acceptError(fd, listener)) });
-      }
-      // Waits for no descriptor: a pause that a request to stop ends.
-      wait(this.#context, -1, { timeoutMs: delayMs, untilStop: true });
     }
   }
 
@@ -248,7 +215,8 @@ class BlockingConnection implements ModelConnection {
     const end = performance.now() + FINISH_MS;
     for (;;) {
       const timeoutMs = end - performance.now();
-      if (wait(this.#context, this.#fd, { timeoutMs, untilStop: false }) !== "ready") return;
+      if (waitBlocking(this.#context, this.#fd, { timeoutMs, untilStop: false }) !== "ready")
+        return;
       const got = libc.recv(this.#fd, this.#received.address, CHUNK_BYTES, MSG_DONTWAIT);
       if (got <= 0 && got !== -ERRNO.EAGAIN && got !== -ERRNO.EINTR) return;
     }
@@ -272,13 +240,13 @@ class BlockingConnection implements ModelConnection {
   #hasArrived(): boolean {
     if (this.error !== undefined) return false;
     const timeoutMs = this.#hasReceived ? 1 : FIRST_BYTES_MS;
-    return wait(this.#context, this.#fd, { timeoutMs, untilStop: false }) === "ready";
+    return waitBlocking(this.#context, this.#fd, { timeoutMs, untilStop: false }) === "ready";
   }
 
   /** @returns Whether to go on; false when the server stops, or the connection has failed. */
   #wait(events: number, untilStop: boolean): boolean {
     const timeoutMs = this.#context.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
-    const result = wait(this.#context, this.#fd, { events, timeoutMs, untilStop });
+    const result = waitBlocking(this.#context, this.#fd, { events, timeoutMs, untilStop });
     if (result === "ready") return true;
     if (result === "timeout") this.#failed("idle", -ERRNO.ETIMEDOUT);
     // The grace period is over, and the peer has not read everything.

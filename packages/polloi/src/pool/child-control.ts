@@ -21,8 +21,6 @@ import { type ChildInput, type ChildMessage, type Command, STARTING } from "./me
 export interface ChildControl {
   /** Readable when there is a request. */
   readonly fd: number;
-  /** Whether the supervisor has terminated this child, which runs on all the same. */
-  readonly terminated: boolean;
   /** Reads the requests that have arrived, and answers pings. */
   receive(): void;
   /** Whether it was asked to accept waiting connections since this was last called. */
@@ -72,10 +70,6 @@ export class ThreadControl implements ChildControl {
     this.send = send;
   }
 
-  get terminated(): boolean {
-    return this.#block.stuck;
-  }
-
   receive(): void {
     const { libc, scratch } = this.#kernel;
     libc.read(this.fd, scratch.address, DOORBELL_BYTES);
@@ -119,7 +113,6 @@ export function isChildProcess(): boolean {
  */
 export class ProcessControl implements ChildControl {
   readonly fd: number;
-  readonly terminated = false;
   readonly #kernel: Kernel;
   readonly #area: Arena;
   readonly #grace = new GracePeriod();

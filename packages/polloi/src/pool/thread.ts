@@ -2,8 +2,12 @@
 import process, { exit, stderr, stdout } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
+import { Backoff } from "../base/backoff.ts";
+import { ERRNO } from "../base/errno.ts";
+import { acceptNow } from "../engine/calls.ts";
+import { acceptError } from "../reactor/accept-error.ts";
 import { kernel } from "../sys/open.ts";
-import { BlockingServer } from "./blocking.ts";
+import { BlockingServer, waitBlocking } from "./blocking.ts";
 import { ThreadControl } from "./child-control.ts";
 import { ControlBlock } from "./control-block.ts";
 import { ServedCounter } from "./counts.ts";
@@ -74,8 +78,36 @@ async function serveBlocking(): Promise<void> {
   const { idleTimeoutMs } = input;
   const server = new BlockingServer({ kernel, control, handlers, idleTimeoutMs });
   send({ type: "ready" });
-  if (input.task === "accept-loop") server.acceptLoop(input.fd, newCounter(), sendCounts);
+  if (input.task === "accept-loop") acceptLoop(server);
   else await serveConnections(server);
+}
+
+/** Accepts a connection, serves it, and accepts the next, until the thread is asked to stop. */
+function acceptLoop(server: BlockingServer): void {
+  const { fd: listener } = input;
+  const waiting = { kernel, control };
+  const counter = newCounter();
+  const backoff = new Backoff();
+  // A thread that was terminated while it was in a loop must not accept connections of its replacement.
+  while (!block.stuck) {
+    const forever = { timeoutMs: Number.POSITIVE_INFINITY, untilStop: true };
+    waitBlocking(waiting, listener, forever);
+    if (control.remainingMs() === 0) return;
+    const fd = acceptNow(kernel.libc, listener);
+    if (fd >= 0) {
+      backoff.reset();
+      server.serve(fd, counter);
+      sendCounts();
+      continue;
+    }
+    // When it is asked to stop, it serves the connections that already wait.
+    if (control.remainingMs() !== null) return;
+    if (fd === -ERRNO.EAGAIN) continue;
+    const { delayMs, isFirst } = backoff.next();
+    if (isFirst) send({ type: "accept-failed", error: toPlainError(acceptError(fd, listener)) });
+    // Waits for no descriptor: a pause that a request to stop ends.
+    waitBlocking(waiting, -1, { timeoutMs: delayMs, untilStop: true });
+  }
 }
 
 /** Serves a connection, then each that the main thread sends, until it sends a request to exit. */
