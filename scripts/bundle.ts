@@ -76,15 +76,18 @@ const REPOSITORY = "https://github.com/polloi/polloi";
 
 /**
  * The chunk of a module: one for each layer, since loading a file costs more than a few functions that an entry
- * point does not use. What `polloi/internal/pure` needs is apart from the rest, which opens a kernel.
+ * point does not use. Two entry points have chunks of their own: what `polloi/internal/pure` needs is apart from the
+ * rest, which opens a kernel, and a process that serves one connection loads no sockets and no event loop.
  */
 function chunkOf(id: string, { getModuleInfo }: ManualChunkMeta): string | undefined {
   const [, layer] = /\/polloi\/src\/(\w+)\//.exec(id) ?? [];
   if (layer === undefined) return undefined;
-  const isPure = (module: string): boolean =>
-    module.endsWith("/internal-pure.ts") ||
-    (getModuleInfo(module)?.importers.some(isPure) ?? false);
-  return isPure(id) ? "pure" : CHUNKS[layer];
+  const isFor = (entry: string, module: string): boolean =>
+    module.endsWith(entry) ||
+    (getModuleInfo(module)?.importers.some((importer) => isFor(entry, importer)) ?? false);
+  if (isFor("/internal-pure.ts", id)) return "pure";
+  if (layer === "socket" && isFor("/pool/process.ts", id)) return "socket-calls";
+  return CHUNKS[layer];
 }
 
 /** Strips the types. esbuild's own bundler would rename classes, and stack traces with them. */
