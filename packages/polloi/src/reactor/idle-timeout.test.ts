@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import { IdleTimeout } from "./idle-timeout.ts";
 import { Timers } from "./timers.ts";
 
-/** A connection whose kernel and peer do as the test says, on a clock of its own. */
+/** A simulated connection, whose kernel and peer the test controls, with its own clock. */
 class Bench {
   now = 0;
   idleAt: number[] = [];
@@ -25,7 +25,7 @@ class Bench {
     return this.pendingBytes + this.untaken;
   }
 
-  /** The kernel takes bytes. */
+  /** The kernel accepts bytes. */
   takes(bytes: number): void {
     this.untaken += bytes;
     this.idle.sent(bytes);
@@ -76,7 +76,7 @@ for (const [timeoutMs, latest] of [
     assert.ok(first >= timeoutMs && first <= latest, `at ${first}`);
   });
 
-  test(`so is one that stops in the middle, and never sooner: ${timeoutMs} ms`, (t) => {
+  test(`a peer that stops acknowledging in the middle is detected, and not before ${timeoutMs} ms`, (t) => {
     const bench = new Bench(t, timeoutMs);
     bench.takes(50_000_000);
     const stops = 2.6 * timeoutMs;
@@ -89,7 +89,7 @@ for (const [timeoutMs, latest] of [
   });
 }
 
-test("bytes that were on their way before it began are no progress of their own", (t) => {
+test("bytes that were unacknowledged before the timeout began are not progress", (t) => {
   const bench = new Bench(t, 1000, 2_000_000);
   bench.until(1500);
   assert.deepEqual(bench.idleAt, [1000]);
@@ -108,7 +108,7 @@ test("after the end only sent bytes count, and received ones again once everythi
   assert.deepEqual(bench.idleAt, []);
 });
 
-test("a peer that keeps up with what is written to it is not idle", (t) => {
+test("a peer that acknowledges all bytes as they are written is not idle", (t) => {
   const bench = new Bench(t, 1000);
   bench.takes(1000);
   bench.until(5000, () => {

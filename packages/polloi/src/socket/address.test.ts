@@ -16,7 +16,7 @@ import { ipVersion, readIPv6, writeIPv6 } from "./ip.ts";
 
 const OFFSET = 16;
 
-/** An arena full of what an earlier call left behind. */
+/** An arena with bytes of an earlier call. */
 function dirtyArena(): Arena {
   const arena = new Arena(0, new ArrayBuffer(256));
   arena.u8.fill(0xaa);
@@ -32,7 +32,7 @@ const port = fc.integer({ min: 0, max: 65535 });
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
 const ipv6Bytes = fc.oneof(
   fc.uint8Array({ minLength: 16, maxLength: 16 }),
-  // Zeros are what the short form of an address is about.
+  // Many zeros, because the short form of an address omits them.
   fc
     .array(fc.constantFrom(0, 0, 0, 1, 0xff), { minLength: 16, maxLength: 16 })
     .map((bytes) => Uint8Array.from(bytes)),
@@ -49,11 +49,11 @@ describe("addresses", () => {
     );
   });
 
-  test("an IPv6 address is the same, in its canonical spelling, after the kernel's form", () => {
+  test("an IPv6 address has its canonical spelling after encoding and decoding", () => {
     fc.assert(
       fc.property(fc.ipV6(), port, uint32, uint32, (address, port, flowInfo, scopeId) => {
         const back = roundTrip({ address, port, flowInfo, scopeId }) as InetAddress;
-        // The URL parser knows the canonical spelling too, all but the dotted tail.
+        // The URL parser has the same canonical spelling, except for the dotted tail.
         const canonical = (text: string): string => new URL(`http://[${text}]/`).hostname;
         assert.equal(canonical(back.address), canonical(address));
         assert.deepEqual(
@@ -65,7 +65,7 @@ describe("addresses", () => {
     );
   });
 
-  test("any sixteen bytes have one literal, and it reads back as those bytes", () => {
+  test("any sixteen bytes have one literal, which decodes to those bytes", () => {
     fc.assert(
       fc.property(ipv6Bytes, (bytes) => {
         const literal = readIPv6(bytes, 0);
@@ -94,7 +94,7 @@ describe("addresses", () => {
     }
   });
 
-  test("a path is the same after the kernel's form, whatever its characters", () => {
+  test("a path with any characters is unchanged after encoding and decoding", () => {
     fc.assert(
       fc.property(withoutNul, (path) => {
         fc.pre(byteLength(path) <= 107);
@@ -115,7 +115,7 @@ describe("addresses", () => {
     assert.deepEqual(roundTrip({ path: "\0name" }), { path: "\0name" });
   });
 
-  test("an unnamed socket has the empty path, and no address at all is null", () => {
+  test("an unnamed socket has the empty path, and a missing address is null", () => {
     const arena = dirtyArena();
     assert.equal(encodeAddress(arena, OFFSET, { path: "" }), 2);
     assert.deepEqual(roundTrip({ path: "" }), { path: "" });
@@ -231,7 +231,7 @@ describe("addresses", () => {
     assert.throws(() => write("/run/a\0b"), { code: "ERR_INVALID_ADDRESS", message: /NUL/ });
   });
 
-  test("an address prints as people write it", () => {
+  test("an address is formatted as host and port, or as a path", () => {
     assert.equal(formatAddress({ address: "127.0.0.1", port: 80 }), "127.0.0.1:80");
     assert.equal(formatAddress({ address: "", port: 80 }), "0.0.0.0:80");
     assert.equal(formatAddress({ address: "fe80::1", port: 80, scopeId: 2 }), "[fe80::1%2]:80");

@@ -27,7 +27,7 @@ const credentials = fc.record({ credentials: fc.record({ pid: int32, uid: uint32
 const raw = fc
   .record({ level: int32, type: int32, data: fc.uint8Array({ maxLength: 100 }) })
   .filter(({ level, type }) => level !== SOL_SOCKET || type > SCM_CREDENTIALS || type < SCM_RIGHTS);
-// The records of fast-check have no prototype, which deepEqual would see; a clone has.
+// The records of fast-check have no prototype, which deepEqual compares. A clone has one.
 const messages: fc.Arbitrary<AncillaryMessage[]> = fc
   .array(fc.oneof(rights, credentials, raw), { maxLength: 5 })
   .map((list) => list.map((message) => structuredClone(message)));

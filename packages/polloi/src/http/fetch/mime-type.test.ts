@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { extractMimeType } from "./mime-type.ts";
 
-test("a type is found in a Content-Type as the runtime finds it for blob()", async () => {
+test("the type of a Content-Type is the one that the runtime gives blob()", async () => {
   for (const value of [
     "text/html",
     "Text/HTML; Charset=UTF-8",
@@ -25,7 +25,7 @@ test("a type is found in a Content-Type as the runtime finds it for blob()", asy
   ]) {
     const headers = { "content-type": value };
     const { type } = await new Response("", { headers }).blob();
-    // Blobs have their types in lower case.
+    // The type of a Blob is in lower case.
     assert.equal(new Blob([], { type: extractMimeType(value) }).type, type, value);
   }
   assert.equal(extractMimeType(null), "");
