@@ -1,4 +1,4 @@
-import { Worker } from "node:worker_threads";
+import { Worker, workerData } from "node:worker_threads";
 import { SYS } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { type Child, type ChildEvents, exitError, OVERTIME_MS } from "./child.ts";
@@ -22,6 +22,17 @@ export interface ThreadInput extends ChildInput {
   readonly ledger: SharedArrayBuffer;
   /** Its owner's id in the ledger. */
   readonly owner: number;
+}
+
+/**
+ * Whether a supervisor has started this thread.
+ *
+ * @remarks
+ * Its input shows that also to a module that was bundled with its own copy of this library.
+ */
+export function isChildThread(): boolean {
+  const { doorbell, ledger } = (workerData ?? {}) as Partial<ThreadInput>;
+  return typeof doorbell === "number" && ledger instanceof SharedArrayBuffer;
 }
 
 /** How long the runtime may take to terminate a thread, before its supervisor goes on without it. */
@@ -88,7 +99,7 @@ export class ThreadChild implements Child {
     try {
       doorbell = new Doorbell(kernel);
       this.#doorbell = doorbell;
-      const workerData: ThreadInput = {
+      const given: ThreadInput = {
         ...input,
         fd,
         doorbell: doorbell.fd,
@@ -96,7 +107,9 @@ export class ThreadChild implements Child {
         ledger: ledger.memory,
         owner: this.#owner,
       };
-      this.#worker = new Worker(new URL("./thread.js", import.meta.url), { workerData });
+      this.#worker = new Worker(new URL("./thread.js", import.meta.url), {
+        workerData: given,
+      });
     } catch (error) {
       void ledger.release(this.#owner, kernel);
       ledger.removeOwner(this.#owner);

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { type NamesOf, optionsOf } from "../base/argument.ts";
-import { numberError, show } from "../base/misuse.ts";
+import { numberError, show, typeError } from "../base/misuse.ts";
 import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
@@ -9,6 +9,7 @@ import type { SocketAddress } from "../socket/address.ts";
 import { LISTEN_ADDRESS } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
+import { isChildProcess } from "./child-control.ts";
 import type { PoolAddress } from "./listeners.ts";
 import type { LoopEngine } from "./messages.ts";
 import { moduleUrl } from "./module.ts";
@@ -22,7 +23,7 @@ import {
   supervisionOf,
   type UnexpectedExit,
 } from "./supervisor.ts";
-import { ThreadChild, ThreadStarter } from "./thread-child.ts";
+import { isChildThread, ThreadChild, ThreadStarter } from "./thread-child.ts";
 
 const MAX_WORKERS = 1024;
 
@@ -146,6 +147,7 @@ export class WorkerPool implements AsyncDisposable {
 
   /** See {@link startWorkers}. */
   static async start(options: WorkersOptions): Promise<WorkerPool> {
+    checkNotChild();
     const kernel = kernelOf(options, "startWorkers()", WORKERS_OPTIONS);
     checkEngine(options);
     checkCallbacks(options, ["exited", "unresponsive", "recovered", "message"]);
@@ -275,9 +277,12 @@ export class WorkerPool implements AsyncDisposable {
  * A reactor uses one core; a pool uses as many as it has workers. Deno needs `--allow-read` for the module beside
  * `--allow-ffi`.
  *
+ * The module runs in each worker, so it must not start the pool itself. A program that is its own module calls this
+ * only if `isMainThread` of `node:worker_threads` is true.
+ *
  * @returns The pool, when all of its workers are ready.
- * @throws TypeError, RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`; SysError
- * `EADDRINUSE`, `EACCES` and what else `listen` throws; what the module throws as it starts. Nothing stays
+ * @throws TypeError, RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`,
+ * `ERR_UNSUPPORTED` in a thread or process of a pool or a model; SysError `EADDRINUSE`, `EACCES` and what else `listen` throws; what the module throws as it starts. Nothing stays
  * open then.
  * @example
  * ```ts
@@ -291,6 +296,17 @@ export class WorkerPool implements AsyncDisposable {
  */
 export function startWorkers(options: WorkersOptions): Promise<WorkerPool> {
   return WorkerPool.start(options);
+}
+
+/** A worker must not start a pool as its module is imported, since each worker of that pool would do the same. */
+function checkNotChild(): void {
+  const isProcess = isChildProcess();
+  if (!isProcess && !isChildThread()) return;
+  const where = isProcess ? "a process that serves a model" : "a thread of a pool or a model";
+  throw typeError(
+    "ERR_UNSUPPORTED",
+    `Cannot start workers from ${where}: put the handlers into a module of their own, or check isMainThread first`,
+  );
 }
 
 /** @throws `ERR_INVALID_OPTION` */

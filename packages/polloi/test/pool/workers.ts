@@ -8,7 +8,12 @@ import {
 } from "../../../../test/support/descriptors.ts";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
-import type { UnresponsiveWorker, WorkersOptions } from "../../src/pool/workers.ts";
+import { serveModel } from "../../src/pool/models.ts";
+import {
+  startWorkers,
+  type UnresponsiveWorker,
+  type WorkersOptions,
+} from "../../src/pool/workers.ts";
 import { SO_REUSEPORT } from "../../src/socket/constants.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { Client } from "../support/client.ts";
@@ -570,6 +575,22 @@ function refusedCases(): Case[] {
         assert.match(error.message, names);
       },
     })),
+    {
+      name: "a module that starts its own pool is refused by the first worker, or by the process of a model",
+      run: async () => {
+        const itself = module("self-starting-worker");
+        const listen = { host: "127.0.0.1", port: 0 };
+        for (const starting of [
+          () => startWorkers({ module: itself, workers: 1, listen }),
+          () => serveModel({ model: "blocking", module: itself, listen }),
+          () => serveModel({ model: "prefork", children: 1, module: itself, listen }),
+        ]) {
+          const error = await rejection(starting());
+          assert.equal(error.code, "ERR_UNSUPPORTED", error.message);
+          assert.match(error.message, /^Cannot start workers from a .*module of their own/);
+        }
+      },
+    },
     {
       name: "an invalid grace period is refused",
       run: async () => {
