@@ -25,6 +25,8 @@ export interface Child {
 export interface ExitEvent {
   /** Undefined if it exited by itself with code 0. */
   readonly error: Error | undefined;
+  /** Whether the child threw `error`. Otherwise it names the exit code, the signal, or why the child was killed. */
+  readonly thrown?: boolean;
   /** Resolves when nothing of the child is left and a replacement may start. Undefined if it may start at once. */
   readonly released?: Promise<void> | undefined;
   /** Whether `released` may never resolve, because the child is a thread that could not be terminated. */

@@ -85,6 +85,8 @@ export type ChildMessage =
   | { readonly type: "ready"; readonly engine?: LoopEngine | undefined }
   /** It exits, because of this error. */
   | { readonly type: "failed"; readonly error: PlainError }
+  /** A thread has an error that polloi does not catch: it exits, unless its module handles the error. */
+  | { readonly type: "uncaught"; readonly error: PlainError }
   /** The answer to a ping. */
   | { readonly type: "pong" }
   | { readonly type: "counts"; readonly counts: ServedCounts }

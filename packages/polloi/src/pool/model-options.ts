@@ -26,7 +26,7 @@ export const MODELS: readonly ModelName[] = ["blocking", "process", "thread", "p
 /** The treatment of a connection for which no process or thread is free. */
 export type AtLimit = "wait" | "close";
 
-/** A process or thread that exited although it was not asked to. */
+/** A process or thread that exited although it was not asked to, or that threw while it stopped. */
 export interface ChildExit {
   readonly kind: "process" | "thread";
   /** The id of the process or thread; -1 if it could not be started. */
@@ -37,7 +37,7 @@ export interface ChildExit {
   readonly error: Error;
   /**
    * After how long it is replaced, in milliseconds; null when it has exited too often and is given up; undefined if it
-   * served one connection only, and is not replaced.
+   * served one connection only, or the server stops, and it is not replaced.
    */
   readonly restartInMs: number | null | undefined;
 }

@@ -149,6 +149,7 @@ class ProcessChild implements Child {
   #channel: Socket | undefined;
   #watch: Watch | undefined;
   #error: Error | undefined;
+  #thrown = false;
   #graceMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #exited = false;
@@ -225,7 +226,7 @@ class ProcessChild implements Child {
       if (bytes === null) return;
       if (bytes.length === 0) break;
       const message = JSON.parse(Buffer.from(bytes).toString()) as ChildMessage;
-      if (message.type === "failed") this.#error ??= fromPlainError(message.error);
+      if (message.type === "failed") this.#failed(fromPlainError(message.error));
       else if (message.type === "ready") this.ready = true;
       else if (message.type === "starting") this.#phase = STARTING;
       this.hasAnswered = true;
@@ -254,6 +255,12 @@ class ProcessChild implements Child {
     }
   }
 
+  #failed(error: Error): void {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    this.#thrown = true;
+  }
+
   #exit(error: Error | undefined): void {
     if (this.#exited) return;
     this.#exited = true;
@@ -264,7 +271,7 @@ class ProcessChild implements Child {
     } finally {
       this.#closeChannel();
       this.#closeFd();
-      this.#parts.exited({ error: error && (this.#error ?? error) });
+      this.#parts.exited({ error: error && (this.#error ?? error), thrown: this.#thrown });
     }
   }
 

@@ -17,10 +17,7 @@ function nameOf(child: NamedChild): string {
 /** A sentence about an unexpected exit and its consequence, which the error may follow. */
 export function exitText(
   child: NamedChild,
-  {
-    restartInMs,
-    peer,
-  }: { restartInMs: UnexpectedExit["restartInMs"] | undefined; peer?: string | undefined },
+  { restartInMs, peer }: { restartInMs: UnexpectedExit["restartInMs"]; peer?: string | undefined },
 ): string {
   const text = `${nameOf(child)} exited unexpectedly`;
   if (restartInMs === undefined) {
@@ -37,7 +34,24 @@ export function recoveredText(child: SilentChild): string {
   return `${nameOf(child)} responds again, after ${Math.round(child.silentMs)} ms`;
 }
 
-/** Emits a warning of the process. */
-export function warn(text: string): void {
-  process.emitWarning(text, "PolloiWarning");
+/**
+ * Emits a warning of the process.
+ *
+ * @param error - An error of another thread or process: its stack is the detail of the warning, whose own stack does not
+ * show where it was thrown.
+ */
+export function warn(text: string, error?: Error): void {
+  const detail = error?.stack;
+  process.emitWarning(text, {
+    type: "PolloiWarning",
+    ...(detail === undefined ? {} : { detail }),
+  });
+}
+
+/** Warns of what {@link exitText} describes. */
+export function warnOfExit(
+  child: NamedChild,
+  exit: Parameters<typeof exitText>[1] & { readonly error: Error },
+): void {
+  warn(`${exitText(child, exit)}: ${exit.error.message}`, exit.error);
 }

@@ -208,11 +208,11 @@ export type ChildState =
   | "given up"
   | "stopped";
 
-/** An unexpected exit. */
+/** An unexpected exit, or an error that a child threw while it stopped. */
 export interface UnexpectedExit {
   readonly error: Error;
-  /** After how long the child is replaced; null when it is given up. */
-  readonly restartInMs: number | null;
+  /** After how long the child is replaced; null when it is given up; undefined if it was asked to stop. */
+  readonly restartInMs: number | null | undefined;
 }
 
 /** The parameters and callbacks of a {@link Supervisor}. */
@@ -336,7 +336,7 @@ export class Supervisor {
     this.#options.changed();
   }
 
-  async #exited({ error, released, stuck = false }: ExitEvent): Promise<void> {
+  async #exited({ error, thrown = false, released, stuck = false }: ExitEvent): Promise<void> {
     const { child } = this;
     this.child = undefined;
     this.#cancelStartLimit();
@@ -348,6 +348,8 @@ export class Supervisor {
       this.#resolveEnded();
       this.#rejectReady(this.lastError);
     } else if (!this.#stopping) this.#report(child, this.lastError);
+    // Its code or its signal is a consequence of the stop, but what it threw would be lost.
+    else if (thrown) this.#reportStopped(child, this.lastError);
     if (released !== undefined) await (stuck ? Promise.race([released, this.#ended]) : released);
     if (this.#stopping || !this.#wasReady) this.#leave("stopped");
     else if (this.#restarts.givenUp) this.#leave("given up");
@@ -366,6 +368,11 @@ export class Supervisor {
     // Before the report, so that no connection is sent here meanwhile.
     this.#options.changed();
     this.#options.exited(child, { error, restartInMs: givenUp ? null : delayMs });
+  }
+
+  #reportStopped(child: Child | undefined, error: Error): void {
+    this.exits++;
+    this.#options.exited(child, { error, restartInMs: undefined });
   }
 
   #responds(responsive: boolean, silentMs: number): void {

@@ -75,6 +75,9 @@ export class ThreadChild implements Child {
   readonly #events: ChildEvents;
   readonly #fd: number;
   #error: Error | undefined;
+  #thrown = false;
+  /** The last error that nothing in the thread caught. */
+  #uncaught: Error | undefined;
   #timer: NodeJS.Timeout | undefined;
   #killed = false;
   #stopping = false;
@@ -118,12 +121,15 @@ export class ThreadChild implements Child {
     }
     this.#worker.on("message", (message: ChildMessage) => {
       if (this.#exited) return;
-      if (message.type === "failed") this.#error ??= fromPlainError(message.error);
+      if (message.type === "failed") this.#failed(fromPlainError(message.error));
+      else if (message.type === "uncaught") this.#uncaught = fromPlainError(message.error);
       else if (message.type === "ready") this.ready = true;
       this.#events.message(message);
     });
     this.#worker.on("error", (error: unknown) => {
-      this.#error ??= error instanceof Error ? error : new Error(String(error));
+      const reported = error instanceof Error ? error : new Error(String(error));
+      const sameError = this.#uncaught?.message === reported.message;
+      this.#failed(sameError ? (this.#uncaught as Error) : reported);
     });
     this.#worker.once("exit", (code) => this.#exit(code, true));
   }
@@ -170,6 +176,13 @@ export class ThreadChild implements Child {
     this.#command({ type: "exit" });
   }
 
+  /** It has thrown. What it throws after it was killed is a consequence of that. */
+  #failed(error: Error): void {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    this.#thrown = !this.#killed;
+  }
+
   #command(command: ThreadCommand): void {
     this.#worker.postMessage(command);
   }
@@ -196,7 +209,8 @@ export class ThreadChild implements Child {
     const released = this.#release(stuck);
     // A stuck thread with an event loop may go on to accept from the listener of its replacement.
     const replaceable = stuck && this.#input.task === "accept-loop";
-    this.#events.exited({ error, stuck, released: replaceable ? undefined : released });
+    const thrown = this.#thrown;
+    this.#events.exited({ error, thrown, stuck, released: replaceable ? undefined : released });
   }
 
   /** Closes what the thread has left open, when it has ended. */

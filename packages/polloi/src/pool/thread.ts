@@ -143,6 +143,24 @@ async function leave(code: number): Promise<void> {
   if (!block.stuck) exit(code);
 }
 
+/**
+ * Sends what nothing catches, also when the module handles it and goes on.
+ *
+ * @remarks
+ * Deno reports to the main thread the message of such an error only. Node and Bun report the stack too.
+ */
+function reportUncaught(): void {
+  const report = (error: unknown): void => send({ type: "uncaught", error: toPlainError(error) });
+  const scope = globalThis as unknown as EventTarget;
+  scope.addEventListener("error", (event) =>
+    report((event as Event & { readonly error: unknown }).error),
+  );
+  scope.addEventListener("unhandledrejection", (event) => {
+    report((event as Event & { readonly reason: unknown }).reason);
+  });
+}
+
+if (kernel.runtime === "deno") reportUncaught();
 block.threadId = currentThreadId(kernel);
 // Before anything is opened, so that the ledger has all of it.
 ledger.track(input.owner, kernel, block);

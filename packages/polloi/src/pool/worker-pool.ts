@@ -14,7 +14,7 @@ import type { PoolAddress } from "./listeners.ts";
 import type { LoopEngine } from "./messages.ts";
 import { moduleUrl } from "./module.ts";
 import { Pool } from "./pool.ts";
-import { exitText, recoveredText, unresponsiveText, warn } from "./reports.ts";
+import { recoveredText, unresponsiveText, warn, warnOfExit } from "./reports.ts";
 import {
   type ChildState,
   type CrashLoop,
@@ -27,13 +27,16 @@ import { isChildThread, ThreadChild, ThreadStarter } from "./thread-child.ts";
 
 const MAX_WORKERS = 1024;
 
-/** A worker that exited although it was not asked to. */
+/** A worker that exited although it was not asked to, or that threw while it stopped. */
 export interface WorkerExit extends UnexpectedExit {
   readonly index: number;
-  /** The exception that ended it, or an error with its exit code. */
+  /** The exception that ended it, with the stack of the worker; or an error with its exit code. */
   readonly error: Error;
-  /** After how long it is replaced, in milliseconds; null when it has exited too often and is given up. */
-  readonly restartInMs: number | null;
+  /**
+   * After how long it is replaced, in milliseconds; null when it has exited too often and is given up; undefined if the
+   * pool stops, and it is not replaced.
+   */
+  readonly restartInMs: number | null | undefined;
 }
 
 /** A worker that does not respond, or responds again. */
@@ -183,7 +186,7 @@ export class WorkerPool implements AsyncDisposable {
       },
       exited(index, _, exit) {
         if (options.exited === undefined) {
-          warn(`${exitText({ index }, exit)}: ${exit.error.message}`);
+          warnOfExit({ index }, exit);
         } else options.exited({ index, ...exit });
       },
       responds(index, _, responsive, silentMs) {

@@ -59,6 +59,9 @@ function obey(worker: PoolWorker<CommandOptions>, connection: Connection, comman
       return;
     case "throw":
       throw new Error("thrown in a handler");
+    case "post and throw":
+      worker.post("throwing");
+      throw new Error("thrown in a handler");
     case "exit":
       process.exit(3);
       return;

@@ -90,6 +90,7 @@ function allCases(): Case[] {
     ...(["blocking", "process", "event"] as const).map(idleCase),
     ...(["process", "prefork, one listener"] as const).map(killedCase),
     ...WITH_CHILDREN.map(thrownCase),
+    ...WITH_CHILDREN.map(thrownAtStopCase),
     ...crashLoopCases(),
     ...livenessCases(),
     ...reuseCases(),
@@ -234,7 +235,10 @@ function thrownCase(name: string): Case {
         const client = test.client().send(command);
         await client.over();
         await until("it is reported", () => test.exits.length === i + 1);
-        assert.match(test.exits[i]?.error.message ?? "", words);
+        const { message, stack = "" } = test.exits[i]?.error ?? new Error();
+        assert.match(message, words);
+        // Deno names the source of a compiled module.
+        if (command === "throw") assert.match(stack, /command-handlers\.[jt]s:\d+/);
       }
       assert.equal(await test.client().ask("still"), "still");
       assert.equal(test.server.counts.exits, 2);
@@ -242,6 +246,32 @@ function thrownCase(name: string): Case {
       await test.server.stop(0);
       const { connections, open, messages, bytes } = test.server.counts;
       assert.deepEqual([connections, open, messages, bytes], [3, 0, 3, 14]);
+    },
+  };
+}
+
+function thrownAtStopCase(name: string): Case {
+  return {
+    name: `${name}: an error that a handler throws is reported when stop follows at once`,
+    run: async () => {
+      let stopped: Promise<void> | undefined;
+      await using test = await TestServer.start({
+        ...lean(name),
+        observer: {
+          opened() {},
+          closed() {},
+          received: () => {
+            stopped = test.server.stop();
+          },
+        },
+      });
+      test.client().send("throw");
+      await until("stop was called", () => stopped !== undefined);
+      await stopped;
+      assert.equal(test.exits.length, 1);
+      assert.match(test.exits[0]?.error.message ?? "", /thrown in a handler/);
+      assert.equal(test.exits[0]?.restartInMs, undefined);
+      assert.equal(test.server.counts.exits, 1);
     },
   };
 }

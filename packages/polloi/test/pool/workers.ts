@@ -36,6 +36,11 @@ const EXITS: readonly (readonly [command: string, error: RegExp])[] = [
   ["reject", /rejected in a handler/],
 ];
 
+/** A line of a stack. Deno names the source of a compiled module. */
+const IN_THE_WORKER = /command-worker\.[jt]s:\d+/;
+
+type Warning = Error & { readonly detail?: string };
+
 const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
   [{ workers: 0 }, "ERR_INVALID_OPTION", /0 workers.*1 to 1024/],
   [{ workers: 1025 }, "ERR_INVALID_OPTION", /1025 workers/],
@@ -184,6 +189,7 @@ function exitCases(extent: Extent): Case[] {
         assert.equal(pool.exits[0]?.index, 0);
         assert.equal(pool.exits[0]?.restartInMs, 50);
         assert.match(pool.exits[0]?.error.message ?? "", error);
+        if (command !== "exit") assert.match(pool.exits[0]?.error.stack ?? "", IN_THE_WORKER);
         assert.equal(pool.pool.workers[0]?.exits, 1);
         // Connections of the worker that was replaced still count.
         assert.ok((pool.pool.workers[0]?.accepted ?? 0) >= accepted);
@@ -191,6 +197,44 @@ function exitCases(extent: Extent): Case[] {
         assert.equal(await spared.ask("still"), "still");
       },
     })),
+    {
+      name: "an error that a worker throws is reported when stop follows at once, with its stack as the detail of a warning",
+      run: async () => {
+        const warnings: Warning[] = [];
+        const hear = (warning: Error): void => {
+          if (warning.name === "PolloiWarning") warnings.push(warning);
+        };
+        process.on("warning", hear);
+        try {
+          let stopped: Promise<void> | undefined;
+          const pool = await startWorkers({
+            module: module("command-worker"),
+            workers: 1,
+            listen: { host: "127.0.0.1", port: 0 },
+            data: {},
+            message: () => {
+              stopped = pool.stop();
+            },
+          });
+          const client = new Client({ host: "127.0.0.1", port: pool.port });
+          client.send("post and throw");
+          await until("stop was called", () => stopped !== undefined);
+          await stopped;
+          client.destroy();
+          await until("a warning was emitted", () => warnings.length > 0);
+          const [{ message, detail } = {} as Warning] = warnings;
+          assert.equal(message, "worker 0 exited unexpectedly: thrown in a handler");
+          assert.match(detail ?? "", IN_THE_WORKER);
+          assert.equal(warnings.length, 1);
+          assert.deepEqual(
+            pool.workers.map(({ state, exits }) => [state, exits]),
+            [["stopped", 1]],
+          );
+        } finally {
+          process.off("warning", hear);
+        }
+      },
+    },
     {
       name: "a client that connects before a worker is replaced is served by the replacement",
       run: async () => {

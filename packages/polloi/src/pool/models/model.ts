@@ -10,7 +10,7 @@ import {
   notifyObserver,
 } from "../messages.ts";
 import type { ChildExit, ModelOptions, UnresponsiveChild } from "../model-options.ts";
-import { exitText, recoveredText, unresponsiveText, warn } from "../reports.ts";
+import { recoveredText, unresponsiveText, warn, warnOfExit } from "../reports.ts";
 import type { Supervision } from "../supervisor.ts";
 
 /** A process or thread of a model. */
@@ -69,7 +69,7 @@ export class Reporter {
   exited(exit: ChildExit): void {
     this.exits++;
     if (this.#options.exited !== undefined) this.#options.exited(exit);
-    else warn(`${exitText(exit, exit)}: ${exit.error.message}`);
+    else warnOfExit(exit, exit);
   }
 
   responds(child: UnresponsiveChild, responsive: boolean): void {

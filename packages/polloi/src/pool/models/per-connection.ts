@@ -163,9 +163,9 @@ export class PerConnection implements Model {
     const { kind } = this.#source;
     // Read now: when a process has exited, its connection is closed.
     const address = readPeerAddress(kernel, fd);
-    const report = (id: number, error: Error): void => {
-      // A child that exits while it is to stop has only stopped sooner.
-      if (this.#stopping) return;
+    const report = (id: number, { error, thrown }: { error: Error; thrown: boolean }): void => {
+      // A child that exits while it is to stop has only stopped sooner, unless it threw.
+      if (this.#stopping && !thrown) return;
       const peer = (address && formatAddress(address)) || undefined;
       reporter.exited({ kind, id, peer, error, restartInMs: undefined });
     };
@@ -177,11 +177,11 @@ export class PerConnection implements Model {
           else if (message.type === "ready") cancelStartLimit();
           else reporter.receive(message);
         },
-        exited: ({ error }) => {
+        exited: ({ error, thrown = false }) => {
           cancelStartLimit();
           this.#children.delete(child);
           this.#counts.exited(key);
-          if (error !== undefined) report(child.id, error);
+          if (error !== undefined) report(child.id, { error, thrown });
           if (this.#retry === undefined) this.#resume();
           this.#checkOver();
         },
@@ -194,7 +194,7 @@ export class PerConnection implements Model {
       }
     } catch (error) {
       // The system has no resources for a child.
-      report(-1, error as Error);
+      report(-1, { error: error as Error, thrown: false });
     }
   }
 
