@@ -1,12 +1,13 @@
 import { argv, pid } from "node:process";
 import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
+import { type Fields, printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import type { EngineName } from "../engine/engine.ts";
 import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
-import type { SocketAddress } from "../socket/address.ts";
+import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import { isChildProcess } from "./child-control.ts";
 import { checkModelOptions, type ModelName, type ModelOptions } from "./model-options.ts";
@@ -40,6 +41,10 @@ export interface ModelCounts {
 
 /** A server of one of the five models. Returned by {@link serveModel}. */
 export class ModelServer implements AsyncDisposable {
+  static {
+    printAs(ModelServer, (it) => it.#fields(), "ModelServer");
+  }
+
   readonly model: ModelName;
   /**
    * Resolves when the server has stopped. Rejects when the last of its processes or threads was given up, or with
@@ -161,6 +166,17 @@ export class ModelServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  #fields(): Fields {
+    const { model, address, engine, counts } = this;
+    return {
+      model,
+      address: address && formatAddress(address),
+      engine,
+      children: counts.children,
+      connections: counts.open,
+    };
   }
 }
 

@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { type NamesOf, optionsOf } from "../base/argument.ts";
+import { type Fields, printAs } from "../base/inspect.ts";
 import { numberError, show, typeError } from "../base/misuse.ts";
 import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
 import { checkCallbacks, checkTimeout } from "../reactor/options.ts";
-import type { SocketAddress } from "../socket/address.ts";
+import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { LISTEN_ADDRESS } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
@@ -130,6 +131,10 @@ export interface WorkerStatus {
  * is reported and receives no new connections meanwhile; with `whenUnresponsive: "replace"` it is replaced.
  */
 export class WorkerPool implements AsyncDisposable {
+  static {
+    printAs(WorkerPool, (it) => it.#fields(), "WorkerPool");
+  }
+
   /**
    * Resolves when the pool has stopped. Rejects when its last worker was given up, or with `crashLoop: "end"` the
    * first; if nothing handles the rejection, the process fails.
@@ -266,6 +271,18 @@ export class WorkerPool implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  #fields(): Fields {
+    const { address, engine, workers } = this;
+    const connections = workers.reduce((sum, worker) => sum + worker.connections, 0);
+    return {
+      address: address && formatAddress(address),
+      engine,
+      workers: workers.length,
+      running: workers.filter(({ state }) => state === "running").length,
+      connections,
+    };
   }
 
   #accepted(index: number): number {

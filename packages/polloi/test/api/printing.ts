@@ -4,6 +4,8 @@ import { inspect } from "node:util";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import { serve } from "../../src/http/index.ts";
 import { Reactor } from "../../src/index.ts";
+import { serveModel } from "../../src/pool/models.ts";
+import { startWorkers } from "../../src/pool/workers.ts";
 import { Epoll, Poll, SignalFd } from "../../src/select/index.ts";
 import {
   DefaultSelector,
@@ -175,6 +177,36 @@ export function printingConformance(withRing: boolean): Suite {
           reactor.close();
           const line = 'Reactor { engine: "epoll", trigger: "edge", state: "closed" }';
           assert.equal(printed(reactor), line);
+        },
+      },
+      {
+        name: "a pool of workers, the server of a model, and what a fetch handler knows of a connection",
+        async run() {
+          const listen = { host: "127.0.0.1", port: 0 };
+          const module = new URL("../pool/echo-worker.js", import.meta.url);
+          await using pool = await startWorkers({ module, workers: 1, listen, engine: "epoll" });
+          const running = 'engine: "epoll", workers: 1, running: 1, connections: 0 }';
+          assert.equal(printed(pool), `WorkerPool { address: "127.0.0.1:${pool.port}", ${running}`);
+          await using model = await serveModel({ model: "event", module, listen, engine: "poll" });
+          const idle = 'engine: "poll", children: 0, connections: 0 }';
+          assert.equal(
+            printed(model),
+            `ModelServer { model: "event", address: "127.0.0.1:${model.port}", ${idle}`,
+          );
+          await pool.stop(0);
+          const stopped = 'engine: "epoll", workers: 1, running: 0, connections: 0 }';
+          assert.equal(printed(pool), `WorkerPool { address: null, ${stopped}`);
+          const server = serve({
+            host: "127.0.0.1",
+            port: 0,
+            fetch: (_, info) => new Response(printed(info)),
+          });
+          const response = await fetch(`http://127.0.0.1:${server.port}/`);
+          const addresses = `localAddress: "127.0.0.1:${server.port}", remoteAddress: "127.0.0.1:`;
+          const line = await response.text();
+          assert.match(line, /^FetchInfo { fd: \d+, local/);
+          assert.ok(line.includes(addresses), line);
+          await server.stop(0);
         },
       },
       ...(withRing ? onARing : []),

@@ -1,5 +1,6 @@
+import { type Fields, printAs } from "../../base/inspect.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../../reactor/connection.ts";
-import type { SocketAddress } from "../../socket/address.ts";
+import { formatAddress, type SocketAddress } from "../../socket/address.ts";
 import type { TcpInfo } from "../../socket/tcp-info.ts";
 import type { HttpRequest } from "../request.ts";
 
@@ -31,6 +32,10 @@ export interface FetchInfo {
 
 /** The connection of a request, as the request knows it. */
 export class RequestInfo implements FetchInfo {
+  static {
+    printAs(RequestInfo, (it) => it.#fields(), "FetchInfo");
+  }
+
   readonly #request: HttpRequest;
 
   constructor(request: HttpRequest) {
@@ -55,5 +60,14 @@ export class RequestInfo implements FetchInfo {
 
   upgrade<Data = undefined>(options: Handlers<Data> & ConnectionOptions): Connection<Data> {
     return this.#request.upgrade(options);
+  }
+
+  #fields(): Fields {
+    const { localAddress, remoteAddress } = this;
+    return {
+      fd: this.fileno(),
+      localAddress: localAddress && formatAddress(localAddress),
+      remoteAddress: remoteAddress && formatAddress(remoteAddress),
+    };
   }
 }
