@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join, posix } from "node:path";
 import { execPath } from "node:process";
@@ -131,6 +131,32 @@ test("the servers of coming-from-python.md that catch a reset keep serving after
       assert.equal(server.child.exitCode, null, server.stderr);
     });
   }
+});
+
+test("the two files of docs/workers.md serve clients, and stop", async () => {
+  const blocks = blocksOf("docs/workers.md");
+  const files = ["server", "echo-worker"].map((name) => {
+    const found = blocks.find(({ code }) => code.startsWith(`// ${name}.ts`)) as Block;
+    return { ...found, code: found.code.replace("port: 7788", "port: 0") };
+  });
+  const { complaints, script } = compile(
+    "workers",
+    files.map((block) => ({ block, given: "" })),
+  );
+  assertNone(complaints);
+  copyFileSync(script(1), join(dirname(script(0)), "echo-worker.js"));
+  await using server = new Program(execPath, [script(0)]);
+  const socket = connect(await server.port(), "127.0.0.1");
+  socket.write("and again\n");
+  let received = "";
+  for await (const chunk of socket) {
+    received += chunk;
+    if (received.length >= "hello\nand again\n".length) socket.end();
+  }
+  assert.equal(received, "hello\nand again\n");
+  assert.match(server.stdout, /^worker \d+ is ready$/m);
+  server.signal("SIGTERM");
+  assert.equal((await server.ended).code, 0, server.stderr);
 });
 
 /** The public names, and from where each is imported. */
