@@ -48,7 +48,7 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ workers: "2" }, "ERR_INVALID_OPTION", /"2" workers/],
   [{ module: 5 }, "ERR_INVALID_OPTION", /run 5 in workers/],
   [{ module: "" }, "ERR_INVALID_OPTION", /run "" in workers/],
-  [{ listen: {} }, "ERR_INVALID_PORT", /undefined/],
+  [{ listen: {} }, "ERR_INVALID_PORT", /without an address: give port or path/],
   [{ listen: { host: "127.0.0.1", port: -1 } }, "ERR_INVALID_PORT", /-1/],
   [{ listen: { host: "192.0.2.1", port: 0 } }, "EADDRNOTAVAIL", /192\.0\.2\.1/],
   [{ listen: undefined }, "ERR_INVALID_OPTION", /address of the pool: it has none/],
