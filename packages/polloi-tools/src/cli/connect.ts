@@ -1,7 +1,7 @@
 import { type Connection, Reactor, type Timer } from "polloi";
 import { formatPath, kernel } from "polloi/internal";
 import { formatAddress } from "polloi/socket";
-import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, errorLine, isMisuse } from "./errors.ts";
+import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, errorLine, isMisuse, misuseLine } from "./errors.ts";
 import { complain, writeOut } from "./output.ts";
 import { StandardInput } from "./stdin.ts";
 
@@ -33,7 +33,7 @@ export async function connectTo(destination: Destination): Promise<number> {
     return EXIT_OK;
   } catch (error) {
     if (isMisuse(error)) {
-      complain(`polloi: ${error.message}\n`);
+      complain(misuseLine(error));
       return EXIT_USAGE;
     }
     if (!(error instanceof SessionError)) throw error;

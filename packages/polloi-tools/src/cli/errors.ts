@@ -97,3 +97,19 @@ export function hintLine(error: unknown): string {
 export function isMisuse(error: unknown): error is Error {
   return /^ERR_INVALID_/.test(String((error as Failure).code));
 }
+
+/** Parts of messages of the library, and what the command line says instead: it has flags and no options. */
+const WORDINGS: readonly (readonly [RegExp, string])[] = [
+  [/^Cannot /, "cannot "],
+  [/\bsizeBytes\b/g, "--size"],
+  [/\bdurationMs\b/g, "--duration"],
+  [/\bthinkMs\b/g, "--think"],
+  [/leave trigger at "level"$/, "give --trigger level"],
+  [/it has no trigger; leave it out$/, "it has no trigger; leave out --trigger"],
+];
+
+/** One line for an error about the arguments of a call. */
+export function misuseLine({ message }: Error): string {
+  const text = WORDINGS.reduce((said, [part, instead]) => said.replace(part, instead), message);
+  return `polloi: ${text}\n`;
+}

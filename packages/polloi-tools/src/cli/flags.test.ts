@@ -64,7 +64,7 @@ test("invalid durations and those above the limit of timers are rejected", () =>
     "597h",
     "2147484",
   ]) {
-    assert.throws(() => duration(text), /Give seconds above 0/, text);
-    assert.throws(() => durationOrNone(text), /Give seconds above 0/, text);
+    assert.throws(() => duration(text), /give seconds above 0/, text);
+    assert.throws(() => durationOrNone(text), /give seconds above 0/, text);
   }
 });

@@ -1,4 +1,10 @@
-/** Parsers of arguments and flags. An error names the allowed values. */
+/**
+ * Parsers of arguments and flags.
+ *
+ * @remarks
+ * The message of an error says what to give instead. It becomes the end of a line: `cannot use '0' as --turns: give a
+ * whole number from 1 up`.
+ */
 
 import { statSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
@@ -35,7 +41,7 @@ export function protocols(text: string): readonly RequestedProtocol[] {
     const [name, port] = item.split(/:(.*)/s);
     const protocol = SERVED.find((known) => known === name);
     if (protocol === undefined) {
-      const port = /^\d+$/.test(item) ? ` A port is given as --port ${item}.` : "";
+      const port = /^\d+$/.test(item) ? `; a port is given as --port ${item}` : "";
       throw new InvalidArgumentError(`${allowed(SERVED)}${port}${didYouMean(name ?? "", SERVED)}`);
     }
     return port === undefined ? { protocol } : { protocol, port: portToListen(port) };
@@ -70,46 +76,46 @@ export function oneOf<Word extends string>(words: readonly Word[]): (text: strin
 }
 
 function allowed(words: readonly string[]): string {
-  return `Allowed choices are ${words.join(", ")}.`;
+  return `give ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
 /** A port to listen on; 0 picks a free one. */
 export function portToListen(text: string): number {
-  return wholeNumber(text, 0, MAX_PORT, "A port is a whole number from 0 (a free one) to 65535.");
+  return wholeNumber(text, 0, MAX_PORT, "give a whole number from 0 (a free port) to 65535");
 }
 
 /** A port to connect to. */
 export function portToConnect(text: string): number {
-  return wholeNumber(text, 1, MAX_PORT, "A port is a whole number from 1 to 65535.");
+  return wholeNumber(text, 1, MAX_PORT, "give a whole number from 1 to 65535");
 }
 
 /** The length of a backlog. */
 export function backlog(text: string): number {
-  return wholeNumber(text, 0, MAX_INT, `A backlog is a whole number from 0 to ${MAX_INT}.`);
+  return wholeNumber(text, 0, MAX_INT, `give a whole number from 0 to ${MAX_INT}`);
 }
+
+const AUTO_OR_NUMBER = `give auto (one per processor) or a whole number from 1 to ${MAX_WORKERS}`;
 
 /** A number of workers, or one per processor. */
 export function workers(text: string): number | "auto" {
   if (text === "auto") return text;
-  const allowed = "Workers are auto (one for each processor) or a whole number from 1 to 1024.";
-  return wholeNumber(text, 1, MAX_WORKERS, allowed);
+  return wholeNumber(text, 1, MAX_WORKERS, AUTO_OR_NUMBER);
 }
 
 /** A number of processes to start, or one per processor. */
 export function children(text: string): number | "auto" {
   if (text === "auto") return text;
-  const allowed = "Children are auto (one for each processor) or a whole number from 1 to 1024.";
-  return wholeNumber(text, 1, MAX_WORKERS, allowed);
+  return wholeNumber(text, 1, MAX_WORKERS, AUTO_OR_NUMBER);
 }
 
 /** A maximum of concurrent processes or threads. */
 export function maxChildren(text: string): number {
-  return wholeNumber(text, 1, MAX_CHILDREN, "Give a whole number from 1 to 10000.");
+  return wholeNumber(text, 1, MAX_CHILDREN, `give a whole number from 1 to ${MAX_CHILDREN}`);
 }
 
 /** Text that is not empty, such as a path. */
 export function notEmpty(text: string): string {
-  if (text.trim() === "") throw new InvalidArgumentError("It is empty.");
+  if (text.trim() === "") throw new InvalidArgumentError("it is empty");
   return text;
 }
 
@@ -125,17 +131,17 @@ export type Address = HostAddress | { readonly path: string };
 
 /** Parses an address to connect to: `HOST`, `HOST:PORT`, `[::1]:PORT`, `tcp://...`, `unix:PATH`. */
 export function address(text: string): Address {
-  if (text.trim() === "") throw new InvalidArgumentError("Give a name or an IP address.");
+  if (text.trim() === "") throw new InvalidArgumentError("give a name or an IP address");
   const found = endpoint(text);
   if (found.path !== undefined) return found;
   const { scheme = "tcp", host, port, rest } = found;
   if (scheme !== "tcp") {
     throw new InvalidArgumentError(
-      `${scheme}:// is not supported: give tcp://HOST:PORT, HOST:PORT or unix:PATH.`,
+      `${scheme}:// is not supported; give tcp://HOST:PORT, HOST:PORT or unix:PATH`,
     );
   }
   if (rest !== "" && rest !== "/") {
-    throw new InvalidArgumentError(`Nothing follows a host and a port: leave out '${rest}'.`);
+    throw new InvalidArgumentError(`nothing follows a host and a port; leave out '${rest}'`);
   }
   return { host, port };
 }
@@ -144,10 +150,10 @@ export function address(text: string): Address {
 export function listenAt(text: string): HostAddress {
   const found = address(text);
   if (found.path !== undefined) {
-    throw new InvalidArgumentError("Give a name or an IP address; a unix socket is --unix.");
+    throw new InvalidArgumentError("give a name or an IP address; a unix socket is --unix");
   }
   if (SOCKET_NAME.test(found.host)) {
-    throw new InvalidArgumentError(`A unix socket is --unix. (Did you mean --unix ${text}?)`);
+    throw new InvalidArgumentError(`a unix socket is --unix (Did you mean --unix ${text}?)`);
   }
   return found;
 }
@@ -174,7 +180,7 @@ function isSocketFile(path: string): boolean {
 /** The target of a load, which the library parses. Here a name that is that of a unix socket is refused. */
 export function loadTarget(text: string): string {
   const suggestion = /[/:@]/.test(notEmpty(text)) ? "" : unixSuggestion(text);
-  if (suggestion !== "") throw new InvalidArgumentError(`The port is missing.${suggestion}`);
+  if (suggestion !== "") throw new InvalidArgumentError(`the port is missing${suggestion}`);
   return text;
 }
 
@@ -188,8 +194,7 @@ function endpoint(text: string): Endpoint {
   try {
     return parseEndpoint(text);
   } catch (error) {
-    const why = (error as Error).message.replace(/^.* as an address: /s, "");
-    throw new InvalidArgumentError(`${why.charAt(0).toUpperCase()}${why.slice(1)}.`);
+    throw new InvalidArgumentError((error as Error).message.replace(/^.* as an address: /s, ""));
   }
 }
 
@@ -212,7 +217,7 @@ export function duration(text: string): number {
   const ms = Number(number) * (UNITS[unit] as number);
   if (ms > 0 && ms <= MAX_INT) return ms;
   throw new InvalidArgumentError(
-    "Give seconds above 0, or a number with a unit: 10, 500ms, 10s, 2m, 1h (24 days at most).",
+    "give seconds above 0, or a number with a unit: 10, 500ms, 10s, 2m, 1h (24 days at most)",
   );
 }
 
@@ -223,7 +228,7 @@ export function durationOrNone(text: string): number {
 
 /** A parser of whole numbers from `min` to `max`. */
 export function wholeNumberFrom(min: number, max: number): (text: string) => number {
-  const allowed = `Give a whole number from ${min} to ${max}.`;
+  const allowed = `give a whole number from ${min} to ${max}`;
   return (text) => wholeNumber(text, min, max, allowed);
 }
 
@@ -241,7 +246,7 @@ export function listOf<Item>(
   return (text) => {
     const items = text.split(",").map((item) => item.trim());
     if (!items.includes("")) return items.map(parse);
-    throw new InvalidArgumentError(`Give a list separated by commas, such as ${example}.`);
+    throw new InvalidArgumentError(`give a list separated by commas, such as ${example}`);
   };
 }
 

@@ -114,5 +114,5 @@ export function addLoad(program: Command, exitWith: (code: number) => void): voi
 function rate(text: string): number {
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
   if (value > 0 && value <= MAX_RATE) return value;
-  throw new InvalidArgumentError(`Give messages per second, above 0 and up to ${MAX_RATE}.`);
+  throw new InvalidArgumentError(`give messages per second, above 0 and up to ${MAX_RATE}`);
 }

@@ -9,6 +9,7 @@ import {
   errorLine,
   hintLine,
   isMisuse,
+  misuseLine,
 } from "./errors.ts";
 import { reportText, showProgress } from "./load-output.ts";
 import { complain, OutputError, print, stylerFor } from "./output.ts";
@@ -46,7 +47,7 @@ export async function runLoad(target: string, flags: LoadFlags): Promise<number>
   } catch (error) {
     if (error instanceof OutputError) throw error;
     if (isMisuse(error)) {
-      complain(`polloi: ${withFlagNames(error.message)}\n`);
+      complain(misuseLine(error));
       return EXIT_USAGE;
     }
     const { syscall = "" } = error as { syscall?: string };
@@ -75,18 +76,6 @@ async function runUntilStopped(
   } finally {
     progress?.end();
   }
-}
-
-/** Options of `load()` whose flags have other names. */
-const FLAGS: Readonly<Record<string, string>> = {
-  sizeBytes: "--size",
-  durationMs: "--duration",
-  thinkMs: "--think",
-};
-
-/** A message of the library with the names of flags instead of options. */
-function withFlagNames(message: string): string {
-  return message.replace(/\b(?:sizeBytes|durationMs|thinkMs)\b/g, (name) => FLAGS[name] ?? name);
 }
 
 function optionsFrom(target: string, flags: LoadFlags): LoadOptions {

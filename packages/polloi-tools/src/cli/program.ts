@@ -21,7 +21,7 @@ Examples:
   polloi load tcp://127.0.0.1:7788        load it over 100 connections, and check the answers
   polloi doctor                           what works on this machine
   polloi trace serve echo                 each turn of the event loop and each call, live
-  polloi lab idle --quick                 the cost of idle descriptors on each engine
+  polloi lab idle --quick                 the cost of idle descriptors on select, poll and epoll
   polloi help serve                       the flags of one command
 
 In a project that depends on polloi-tools: npx polloi.
@@ -68,13 +68,24 @@ export async function run(
 /** @returns The exit code when commander has ended the command: it has printed help or rejected the arguments. */
 async function parse(program: Command, args: readonly string[]): Promise<number | undefined> {
   try {
-    if (args.length === 0) program.outputHelp();
-    else await program.parseAsync(args, { from: "user" });
+    // Commander prints the help of a command of commands to standard error, as a failure.
+    const group = groupNamed(program, args);
+    if (group === undefined) await program.parseAsync(args, { from: "user" });
+    else group.outputHelp();
     return undefined;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
   }
+}
+
+/** The program, or a command of commands, if the arguments are its name and nothing else. */
+function groupNamed(program: Command, names: readonly string[]): Command | undefined {
+  let command: Command | undefined = program;
+  for (const name of names) {
+    command = command?.commands.find((each) => each.name() === name);
+  }
+  return command === undefined || command.commands.length === 0 ? undefined : command;
 }
 
 function buildProgram(version: string, exitWith: (code: number) => void, output: Output): Command {
@@ -104,24 +115,32 @@ function buildProgram(version: string, exitWith: (code: number) => void, output:
     });
   addLoad(program, exitWith);
   addLab(program, version, exitWith);
-  addTrace(program, (trace, prepare) => addServe(trace, exitWith, prepare, ""));
+  addTrace(program, (trace, prepare) => {
+    suggestServe(trace, "trace serve");
+    return addServe(trace, exitWith, prepare, "");
+  });
   program
     .command("help")
     .summary("print the help of a command")
     .description("Prints the help of a command, or of the program.")
     .argument("[command...]", "the command, as in: polloi help lab idle")
     .action((names: readonly string[]) => printHelp(program, names));
+  suggestServe(program, "serve");
+  return program;
+}
+
+/** Rejects the name of a protocol as a command, with a suggestion. */
+function suggestServe(parent: Command, serve: string): void {
   for (const name of SERVED) {
-    program
+    parent
       .command(name, { hidden: true })
       .argument("[more...]")
       .helpOption(false)
       .allowUnknownOption()
       .action(() =>
-        program.error(`error: unknown command '${name}' (Did you mean serve ${name}?)`),
+        parent.error(`error: unknown command '${name}' (Did you mean ${serve} ${name}?)`),
       );
   }
-  return program;
 }
 
 /** Prints the help of a command, or rejects a name that does not exist. */
@@ -151,11 +170,19 @@ function rejectExcessArgument(command: Command): void {
   );
 }
 
-/** A message of commander, which has up to three lines, as one line. */
+/** A message of commander, which has up to three lines, as one line in the wording of the other messages. */
 function oneLine(text: string): string {
   const message = text
     .trim()
     .replace(/^error: /, "")
-    .replace(/\s*\n\s*/g, " ");
+    .replace(/\s*\n\s*/g, " ")
+    .replace(
+      /^option '(?:-\w, )?(--[\w-]+)[^']*' argument ('.*') is invalid\./,
+      "cannot use $2 as $1:",
+    )
+    .replace(
+      /^command-argument value ('.*') is invalid for argument '(.*?)'\./,
+      "cannot use $1 as $2:",
+    );
   return `polloi: ${message}\n`;
 }

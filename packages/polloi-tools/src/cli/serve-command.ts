@@ -27,6 +27,7 @@ const TRIGGERS: readonly Trigger[] = ["level", "edge"];
 const FORMATS: readonly AccessFormat[] = ["combined", "common", "json"];
 const MODELS: readonly ModelName[] = ["blocking", "process", "thread", "prefork", "event"];
 const SHARINGS: readonly Sharing[] = ["exclusive", "reuseport"];
+const AT_LIMIT = ["wait", "close"] as const;
 
 const DEFAULT_HOST: HostAddress = { host: "127.0.0.1", port: undefined };
 const DEFAULT_PROTOCOLS: readonly RequestedProtocol[] = [{ protocol: "echo" }];
@@ -155,7 +156,9 @@ export function addServe(
         new Option(
           "--at-limit <what>",
           "process, thread: whether further connections wait (the default) or are closed",
-        ).choices(["wait", "close"]),
+        )
+          .choices(AT_LIMIT)
+          .argParser(oneOf(AT_LIMIT)),
       )
       .option("--backlog <count>", "maximum length of the accept queue (default: 4096)", backlog)
       // In this order: if the no- flag of a pair comes first, it sets the default of the other.
@@ -208,18 +211,31 @@ function checkFlags(
     if (flag !== undefined && !fits) command.error(`error: ${name} is ${what}`);
   };
   const http = names.includes("http");
-  const forHttp = `for http, and this serves ${names.join(" and ")}: polloi serve http`;
-  only("--dir", flags.dir, http, forHttp);
+  const serveHttp =
+    command.parent?.name() === "trace" ? "polloi trace serve http" : "polloi serve http";
+  const onlyHttp = (name: string, value: string | undefined): void =>
+    only(
+      name,
+      value,
+      http,
+      `for http, and this serves ${names.join(" and ")}: ${serveHttp} ${name} ${quoted(value)}`,
+    );
+  onlyHttp("--dir", flags.dir);
   only("--listing", flags.listing, flags.dir !== undefined && http, "for http with --dir");
   only("--dotfiles", flags.dotfiles, flags.dir !== undefined && http, "for http with --dir");
   only("--max-age", flags.maxAge, flags.dir !== undefined && http, "for http with --dir");
-  only("--access-log", flags.accessLog, http, forHttp);
+  onlyHttp("--access-log", flags.accessLog);
   only("--log-format", flags.logFormat, flags.accessLog !== undefined, "for --access-log");
   const hasOther = names.some((name) => name !== "http");
   only("--delay", flags.delay || undefined, hasOther, "not for http, which fills packets itself");
   const isAlone = requested.length === 1 && requested[0]?.port === undefined;
   only("--unix", flags.unix, isAlone, "for one protocol, without a port");
   checkPorts(requested, flags, command);
+}
+
+/** A word of a shell's command line. */
+function quoted(word = ""): string {
+  return /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Rejects two protocols on one port, before the second finds it in use. */

@@ -28,6 +28,7 @@ import {
   errorLine,
   hintLine,
   isMisuse,
+  misuseLine,
 } from "./errors.ts";
 import { portsFor, type RequestedProtocol, type ServedName } from "./flags.ts";
 import { complain } from "./output.ts";
@@ -99,7 +100,7 @@ export async function serve(
   } catch (error) {
     await Promise.allSettled(servers.map((server) => server.stop(0)));
     if (isMisuse(error)) {
-      complain(`polloi: ${error.message}\n`);
+      complain(misuseLine(error));
       return EXIT_USAGE;
     }
     if (reactor === undefined) {

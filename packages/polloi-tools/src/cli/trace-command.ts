@@ -80,7 +80,7 @@ function connections(text: string): readonly string[] {
     const which = item.trim();
     if (/^#?[1-9]\d*$/.test(which) || /[.:]/.test(which)) return which;
     throw new InvalidArgumentError(
-      "Give numbers from 1 up, in order of accept, or addresses: 3 or 127.0.0.1:40122.",
+      "give numbers from 1 up, in order of accept, or addresses: 3 or 127.0.0.1:40122",
     );
   });
 }
@@ -90,7 +90,7 @@ function pattern(text: string): RegExp {
     return new RegExp(text, "i");
   } catch (error) {
     throw new InvalidArgumentError(
-      `Give a regular expression, such as recv|send: ${(error as Error).message}.`,
+      `give a regular expression, such as recv|send: ${(error as Error).message}`,
     );
   }
 }
@@ -98,5 +98,5 @@ function pattern(text: string): RegExp {
 function turns(text: string): number {
   const count = /^\d+$/.test(text) ? Number(text) : 0;
   if (count >= 1 && Number.isSafeInteger(count)) return count;
-  throw new InvalidArgumentError("Give a whole number from 1 up.");
+  throw new InvalidArgumentError("give a whole number from 1 up");
 }

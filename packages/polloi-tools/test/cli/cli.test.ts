@@ -30,6 +30,14 @@ describe("polloi", limits, () => {
     assert.deepEqual([alone.code, alone.stderr], [0, ""]);
   });
 
+  test("a command of commands without one prints its help, as the program does", async () => {
+    for (const name of ["lab", "trace"]) {
+      const alone = await runInProcess(name);
+      assert.deepEqual(alone, await runInProcess(`${name} --help`));
+      assert.deepEqual([alone.code, alone.stderr], [0, ""]);
+    }
+  });
+
   test("a process has the same output and exit code as a call", async () => {
     const { signal: _, ...help } = await Program.node(MAIN).ended;
     assert.deepEqual(help, await runInProcess(""));
@@ -80,10 +88,13 @@ describe("polloi", limits, () => {
     ["help frobnicate", /unknown command 'frobnicate'$/m],
     ["echo", /unknown command 'echo' \(Did you mean serve echo\?\)/],
     ["http --dir x --port", /unknown command 'http' \(Did you mean serve http\?\)/],
-    ["serve ecko", /'ecko'.*echo, upper, discard.*\(Did you mean echo\?\)/],
+    [
+      "serve ecko",
+      /^polloi: cannot use 'ecko' as protocol: give echo, upper, discard or http \(Did you mean echo\?\)\n$/,
+    ],
     ["serve HTTP", /'HTTP'.*\(Did you mean http\?\)/],
-    ["serve gopher", /'gopher'.*echo, upper, discard, http\.$/m],
-    ["serve 8080", /'8080'.*A port is given as --port 8080/],
+    ["serve gopher", /'gopher'.*echo, upper, discard or http$/m],
+    ["serve 8080", /'8080'.*a port is given as --port 8080/],
     ["serve echo upper", /'upper'.*only protocol; several are one argument: echo,upper/],
     ["serve echo http discard", /'http'.*one argument: echo,http,discard/],
     ["serve echo,echo", /echo and echo would both listen on port 7788.*echo:7788,echo:7789/],
@@ -98,7 +109,7 @@ describe("polloi", limits, () => {
     ["serve --host [::1", /an IPv6 address with a port is \[::1\]:80/],
     ["serve --host http://x", /http:\/\/ is not supported/],
     ["serve --unix=", /path of the unix socket is missing/],
-    ["serve http --dir=", /It is empty/],
+    ["serve http --dir=", /^polloi: cannot use '' as --dir: it is empty\n$/],
     ["serve --port", /--port <port>' argument missing/],
     ["serve --port=", /''.*0 .*65535/],
     ["serve --port 65536", /'65536'.*0 .*65535/],
@@ -106,12 +117,13 @@ describe("polloi", limits, () => {
     ["serve --port 0x10", /'0x10'.*0 .*65535/],
     ["serve --port 80.5", /'80.5'.*0 .*65535/],
     ["serve --host=", /''.*name or an IP address/],
-    ["serve --engine kqueue", /'kqueue'.*auto, io_uring, epoll, poll, select/],
-    ["serve --trigger sideways", /'sideways'.*level, edge/],
+    ["serve --engine kqueue", /'kqueue'.*auto, io_uring, epoll, poll or select/],
+    ["serve --trigger sideways", /'sideways'.*level or edge/],
     ["serve --workers many", /'many'.*auto .*1 to 1024/],
     ["serve --workers 0", /'0'.*auto .*1 to 1024/],
     ["serve --workers 1025", /'1025'.*auto .*1 to 1024/],
     ["serve --workers", /--workers <count>' argument missing/],
+    ["serve --at-limit drop", /^polloi: cannot use 'drop' as --at-limit: give wait or close\n$/],
     ["serve --backlog many", /'many'.*whole number from 0/],
     ["serve --backlog -1", /'-1'.*whole number from 0/],
     ["serve --idle-timeout soon", /'soon'.*500ms, 10s/],
@@ -130,7 +142,7 @@ describe("polloi", limits, () => {
     ["serve echo --host app.sock", /'app\.sock'.*\(Did you mean --unix app\.sock\?\)/],
     ["connect [::1]", /missing port.*'\[::1\]'/],
     ["connect a:b:c", /an IPv6 address with a port is \[::1\]:80/],
-    ["connect http://localhost/", /http:\/\/ is not supported: give tcp:\/\/HOST:PORT/],
+    ["connect http://localhost/", /http:\/\/ is not supported; give tcp:\/\/HOST:PORT/],
     ["connect tcp://localhost:80/x", /leave out '\/x'/],
     ["connect unix:x 80", /'unix:x' is a unix socket.*80/],
     ["connect localhost echo", /'echo'.*1 to 65535/],
@@ -147,7 +159,10 @@ describe("polloi", limits, () => {
   for (const flags of ["--engine poll", "--engine select", "--workers 2 --engine poll"]) {
     test(`rejects "serve ${flags} --trigger edge" with one line`, async () => {
       const { code, stdout, stderr } = await polloi(`serve ${flags} --trigger edge`).ended;
-      assert.match(stderr, /^polloi: [^\n]*(poll|select) edge-triggered: only epoll[^\n]*\n$/);
+      assert.match(
+        stderr,
+        /^polloi: cannot use (poll|select) edge-triggered: only epoll can be; give --trigger level\n$/,
+      );
       assert.deepEqual([code, stdout], [2, ""]);
     });
   }

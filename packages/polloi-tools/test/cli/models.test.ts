@@ -34,7 +34,7 @@ const WRONG: readonly (readonly [flags: string, message: RegExp])[] = [
   ["--model thread --engine poll", /--engine is for --model prefork and event/],
   ["--children 2", /--children is for --model prefork/],
   ["--model prefork --at-limit wait", /--at-limit is for --model process and thread/],
-  ["--model prefork --children 0", /Children are auto .* from 1 to 1024/],
+  ["--model prefork --children 0", /'0' as --children: give auto .* from 1 to 1024/],
   ["http --model process", /http needs an event loop, which --model process .*prefork or event/],
 ];
 

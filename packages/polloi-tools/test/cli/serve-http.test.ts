@@ -262,11 +262,13 @@ describe("polloi serve http", { timeout: SUITE_TIMEOUT_MS }, () => {
   });
 
   const wrong: [args: string, named: RegExp][] = [
-    ["serve http,ecko", /'http,ecko'.*echo, upper, discard, http/],
+    ["serve http,ecko", /'http,ecko'.*echo, upper, discard or http/],
     ["serve http:99999", /'http:99999'.*0 .*65535/],
     ["serve http:", /'http:'.*0 .*65535/],
-    ["serve http,", /'http,'.*echo, upper, discard, http/],
-    ["serve --dir x", /--dir is for http.*echo/],
+    ["serve http,", /'http,'.*echo, upper, discard or http/],
+    ["serve --dir x", /--dir is for http.*echo: polloi serve http --dir x$/m],
+    ["serve --dir a|b", /: polloi serve http --dir 'a\|b'$/m],
+    ["serve upper --access-log -", /--access-log is for http.*polloi serve http --access-log -$/m],
     ["serve upper --listing", /--listing is for http with --dir/],
     ["serve http --listing", /--listing is for http with --dir/],
     ["serve http --dotfiles", /--dotfiles is for http with --dir/],

@@ -160,14 +160,17 @@ describe("polloi trace serve", { ...limits }, () => {
       "serve --workers 2",
       /^polloi: trace shows one event loop in this process: leave out --workers\n$/,
     ],
+    ["serve --turns 0", /^polloi: cannot use '0' as --turns: give a whole number from 1 up\n$/],
+    ["echo", /^polloi: unknown command 'echo' \(Did you mean trace serve echo\?\)\n$/],
+    ["http --turns 3", /^polloi: unknown command 'http' \(Did you mean trace serve http\?\)\n$/],
     [
-      "serve --turns 0",
-      /^polloi: option '--turns <count>'.*'0'.* Give a whole number from 1 up\.\n$/,
+      "serve --dir public",
+      /^polloi: --dir is for http, and this serves echo: polloi trace serve http --dir public\n$/,
     ],
-    ["serve --calls (", /^polloi: option '--calls <pattern>'.* Give a regular expression, .*\n$/],
+    ["serve --calls (", /^polloi: cannot use '\(' as --calls: give a regular expression, .*\n$/],
     [
       "serve --connection one",
-      /^polloi: option '--connection <which>'.* Give numbers from 1 up, .*\n$/,
+      /^polloi: cannot use 'one' as --connection: give numbers from 1 up, .*\n$/,
     ],
   ] as const;
   for (const [args, message] of refusals) {
