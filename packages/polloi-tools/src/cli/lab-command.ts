@@ -4,7 +4,7 @@ import type { IdleFlags, ServingFlags } from "./lab.ts";
 
 const LAB_EXAMPLES = `
 Examples:
-  polloi lab idle                         the cost of 15,000 idle descriptors on each engine
+  polloi lab idle                         the cost of 15,000 idle descriptors on select, poll and epoll
   polloi lab idle --quick                 the same in a second or two, as a preview
   polloi lab models --html models.html    five serving models, up to 10,000 connections
   polloi lab engines --quick              select, poll, epoll and io_uring under one server
@@ -68,7 +68,7 @@ export function addLab(program: Command, version: string, exitWith: (code: numbe
       .command("idle")
       .summary("measure the cost of a wake-up with many idle descriptors")
       .description(
-        "Measures the cost of one wake-up on every engine, with 10 to 15,000 idle descriptors.",
+        "Measures the cost of one wake-up on select, poll and epoll, with 10 to 15,000 idle descriptors.",
       ),
   )
     .option("--active <count>", "sockets that are ready at once (default: 1)", upTo(MAX_ACTIVE))
@@ -89,7 +89,11 @@ export function addLab(program: Command, version: string, exitWith: (code: numbe
       "how long each engine runs at each size in each round (default: 100ms)",
       duration,
     )
-    .option("--engines <names>", "engines, separated by commas (default: all)", names)
+    .option(
+      "--engines <names>",
+      "of select, poll, epoll (level-triggered) and epoll-edge, separated by commas (default: all)",
+      names,
+    )
     .option("--pairs", "use socket pairs as idle descriptors, which take two descriptors each")
     .addHelpText("after", IDLE_EXAMPLES)
     .action(async (flags: IdleFlags) => {
@@ -103,7 +107,11 @@ export function addLab(program: Command, version: string, exitWith: (code: numbe
       .description(
         "Compares the five serving models at 1 to 10,000 connections: messages per second, latency, and memory and CPU time per connection.",
       )
-      .option("--models <names>", "models, separated by commas (default: all)", names),
+      .option(
+        "--models <names>",
+        "of blocking, process, thread, prefork and event, separated by commas (default: all)",
+        names,
+      ),
   )
     .addHelpText("after", MODELS_EXAMPLES)
     .action(async (flags: ServingFlags) => {
@@ -117,7 +125,11 @@ export function addLab(program: Command, version: string, exitWith: (code: numbe
       .description(
         "Compares one event loop on select, poll, epoll and io_uring at 1 to 10,000 busy connections: messages per second, latency, and memory and CPU time per connection.",
       )
-      .option("--engines <names>", "engines, separated by commas (default: all)", names),
+      .option(
+        "--engines <names>",
+        "of select, poll, epoll (level-triggered), epoll-edge and io_uring, separated by commas (default: all)",
+        names,
+      ),
   )
     .addHelpText("after", ENGINES_EXAMPLES)
     .action(async (flags: ServingFlags) => {
