@@ -6,7 +6,7 @@ import { progressStream, type Style, type Styler, stylerFor } from "./output.ts"
 /** The meaning of the latencies in each mode. */
 const MODES = {
   closed:
-    "closed loop: a connection sends when its answer has arrived, so a stalled server receives fewer messages; with --rate, latency counts from when a message was due",
+    "closed loop: latency counts from when a message was sent; with --rate, from when it was due",
   rate: "fixed rate: latency counts from when a message was due (corrected for coordinated omission)",
 } as const;
 
@@ -37,6 +37,15 @@ export function errorsText(errors: Readonly<Record<string, number>>): string {
   return texts.length === 0 ? "none" : texts.join(", ");
 }
 
+/** Errors as the reason why something failed: `connection refused (ECONNREFUSED)`. */
+export function whyText(errors: Readonly<Record<string, number>>): string {
+  const texts = Object.keys(errors).map((code) => {
+    const description = describeCode(code);
+    return description === undefined ? code : `${description} (${code})`;
+  });
+  return texts.join(", ");
+}
+
 /** A report as text. @param columns - Width of the terminal, if it is one: lines are wrapped. */
 export function reportText(
   report: LoadReport,
@@ -46,13 +55,13 @@ export function reportText(
   const { messages, mismatches, unanswered, unsent, failed, errors } = report;
   const noun = report.target.startsWith("http") ? "requests" : "messages";
   const redIf = (isBad: boolean): Style | undefined => (isBad ? "red" : undefined);
-  const rows: [name: string, text: string, color?: Style | undefined][] = [
+  const rows: (readonly [name: string, text: string, color?: Style | undefined])[] = [
     [
       noun,
       `${countText(messages)}, ${countText(report.messagesPerSecond)} a second${report.rate === null ? "" : ` of ${countText(report.rate)}`}, ${bytesText(report.bytes)} received`,
     ],
     ["latency", `${percentilesText(report.latencyMs)}`],
-    ["", MODES[report.mode], "dim"],
+    ...(report.latencyMs.count === 0 ? [] : [["", MODES[report.mode], "dim"] as const]),
     [
       "connect",
       `${percentilesText(report.connectMs)}; ${countText(report.opened - report.reopened)} opened in ${msText(report.openMs)} ms`,

@@ -11,7 +11,7 @@ import {
   isMisuse,
   misuseLine,
 } from "./errors.ts";
-import { reportText, showProgress } from "./load-output.ts";
+import { reportText, showProgress, whyText } from "./load-output.ts";
 import { complain, OutputError, print, stylerFor } from "./output.ts";
 import { StopRequest } from "./signals.ts";
 
@@ -42,6 +42,10 @@ export async function runLoad(target: string, flags: LoadFlags): Promise<number>
     const options = optionsFrom(target, flags);
     what = `cannot load ${target}`;
     const report = await runUntilStopped(options, flags);
+    if (report.opened === 0 && report.failed > 0 && flags.json !== true) {
+      complain(`polloi: cannot connect to ${target}: ${whyText(report.errors)}\n`);
+      return EXIT_FAILED;
+    }
     await printReport(report, flags.json === true);
     return isClean(report) ? EXIT_OK : EXIT_FAILED;
   } catch (error) {
