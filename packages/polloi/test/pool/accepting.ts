@@ -6,6 +6,7 @@ import { ERRNO } from "../../src/base/errno.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { Client } from "../support/client.ts";
 import { until } from "../support/waiting.ts";
+import { WaitingPeers } from "../support/waiting-peers.ts";
 import { lean, PER_CONNECTION, TestServer, VARIANTS, variant } from "./test-server.ts";
 
 /** Errors of accept that last, and their hints. */
@@ -31,6 +32,27 @@ export function reuseCases(): Case[] {
       assert.deepEqual([started, messages, bytes], [name === "thread" ? 1 : 3, 3, 11]);
     },
   }));
+}
+
+/** Connections that wait when stop is called, and are accepted while the idle threads exit. */
+export function waitingAtStopCase(): Case {
+  const count = 4;
+  return {
+    name: "thread: connections that wait when stop is called are served, although the idle threads exit",
+    run: async () => {
+      await using test = await TestServer.start(variant("thread"));
+      const clients = Array.from({ length: count }, () => test.client());
+      await Promise.all(clients.map((client) => client.ask("hello")));
+      for (const client of clients) client.destroy();
+      await until("all threads are idle", () => test.server.counts.children === 0);
+      using peers = new WaitingPeers(count, test.server.port);
+      peers.send("again", 0, count);
+      const stopped = test.server.stop(20_000);
+      assert.deepEqual(await peers.answers(), Array(count).fill("again"));
+      await stopped;
+      assert.deepEqual([test.server.counts.connections, test.exits], [2 * count, []]);
+    },
+  };
 }
 
 /** Failing accepts, and unix sockets. */

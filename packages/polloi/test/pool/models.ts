@@ -13,7 +13,7 @@ import { kernel } from "../../src/sys/open.ts";
 import { Client } from "../support/client.ts";
 import { rejection, until } from "../support/waiting.ts";
 import { WaitingPeers } from "../support/waiting-peers.ts";
-import { acceptCases, limitCases, reuseCases } from "./accepting.ts";
+import { acceptCases, limitCases, reuseCases, waitingAtStopCase } from "./accepting.ts";
 import { MUCH } from "./command-handlers.ts";
 import {
   assertEchoed,
@@ -73,6 +73,7 @@ function coreCases(): Case[] {
     thrownCase("thread"),
     ...(["process", "thread"] as const).map(stoppedCase),
     ...(["thread", "prefork, one listener"] as const).map(lateCase),
+    waitingAtStopCase(),
     spinningCase("thread"),
     lastNumbersCase("process"),
     orphanCase("prefork"),
@@ -98,6 +99,7 @@ function allCases(): Case[] {
     ...limitCases(),
     ...ONE_OF_EACH.map(stoppedCase),
     ...ONE_OF_EACH.map(lateCase),
+    waitingAtStopCase(),
     ...WITH_CHILDREN.map(spinningCase),
     ...(["blocking", "process", "thread"] as const).map(lastNumbersCase),
     ...(["process", "prefork"] as const).map(orphanCase),

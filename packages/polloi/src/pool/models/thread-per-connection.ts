@@ -36,7 +36,7 @@ class ThreadSource implements ChildSource {
   readonly #starter: ThreadStarter;
   /** Threads that wait for a connection. */
   readonly #waiting = new Set<ServingThread>();
-  /** Threads that waited for too long, and are exiting. */
+  /** Threads that were asked to exit, and serve no other connection. */
   readonly #exiting = new Set<ServingThread>();
   #stopping = false;
 
@@ -84,11 +84,8 @@ class ThreadSource implements ChildSource {
 
   stop(graceMs: number): void {
     this.#stopping = true;
-    for (const { child, timer } of this.#waiting) {
-      clearTimeout(timer);
-      child.exit();
-      child.stop(graceMs);
-    }
+    for (const thread of this.#waiting) this.#exit(thread);
+    for (const { child } of this.#exiting) child.stop(graceMs);
   }
 
   close(): void {}
@@ -103,12 +100,16 @@ class ThreadSource implements ChildSource {
     const { events } = thread;
     thread.events = undefined;
     this.#waiting.add(thread);
-    thread.timer = setTimeout(() => {
-      this.#waiting.delete(thread);
-      this.#exiting.add(thread);
-      thread.child.exit();
-    }, IDLE_MS);
+    thread.timer = setTimeout(() => this.#exit(thread), IDLE_MS);
     thread.timer.unref();
     events?.exited({ error: undefined });
+  }
+
+  /** Has a thread that waits exit. Connections that are accepted from here on are served by others. */
+  #exit(thread: ServingThread): void {
+    clearTimeout(thread.timer);
+    this.#waiting.delete(thread);
+    this.#exiting.add(thread);
+    thread.child.exit();
   }
 }
