@@ -17,7 +17,7 @@ const RESULTS: readonly string[] = [
   "serve --help",
   "help lab idle",
   "doctor",
-  "load tcp://127.0.0.1:1 -c 1 --quiet",
+  "load tcp://127.0.0.1:1 -c 1 --json",
   "lab idle --from docs/pictures/lab-idle.json",
 ];
 
