@@ -223,7 +223,10 @@ function namingFile(error: unknown, url: string): unknown {
   const isOfCompiler = mistake instanceof SyntaxError || (position ?? null) !== null;
   if (!isOfCompiler || message?.includes(file) || stack?.includes(file)) return error;
   const at = position ? ` (${position.file}:${position.line}:${position.column})` : "";
-  return new SyntaxError(`Cannot import ${file}: ${message}${at}`, { cause: error });
+  const named = new SyntaxError(`Cannot import ${file}: ${message}${at}`, { cause: error });
+  // V8 keeps the line for the report of an uncaught error.
+  const hint = `node --check ${file} shows the line, unless the mistake is in a module that it imports`;
+  return position ? named : Object.assign(named, { hint });
 }
 
 /**

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Suite } from "../../../../test/support/suite.ts";
 import { MODELS, type ModelName, serveModel } from "../../src/pool/models.ts";
 import { startWorkers } from "../../src/pool/workers.ts";
+import { kernel } from "../../src/sys/open.ts";
 
 const LISTEN = { host: "127.0.0.1", port: 0 };
 const SOUND = "export function data(connection, bytes) { connection.write(bytes); }\n";
@@ -62,8 +63,11 @@ export function brokenModulesConformance(): Suite {
               async () => {
                 await using _ = await start(join(folder, "module.mjs"));
               },
-              (error: Error) => {
+              (error: Error & { hint?: string }) => {
                 assert.match(error.message, named);
+                if (/syntax/.test(what) && kernel.runtime === "node") {
+                  assert.match(error.hint ?? "", /^node --check .*module\.mjs shows the line/);
+                } else if (/syntax/.test(what)) assert.match(error.message, /mjs:\d+:\d+/);
                 assert.ok(error.message.includes(folder) || /other\.mjs/.test(error.message));
                 return true;
               },
