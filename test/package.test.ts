@@ -101,12 +101,35 @@ before(() => {
 
 after(() => rmSync(project, { recursive: true, force: true }));
 
+/** Compiles a file of the project, and checks all declarations that it loads, since there is no `skipLibCheck`. */
+function compile(file: string, lib: string): { status: number | null; stdout: string } {
+  const args = `--target es2022 --lib ${lib} --module nodenext --strict`;
+  const options = { cwd: project, encoding: "utf8" } as const;
+  const { stdout, status } = spawnSync(execPath, [TSC, ...args.split(" "), file], options);
+  return { status, stdout };
+}
+
 test("a program compiles against its types", (t) => {
   if (failure !== undefined) return t.skip(failure);
-  const args = "--target es2022 --lib es2023,esnext.disposable,dom --module nodenext --strict";
-  const options = { cwd: project, encoding: "utf8" } as const;
-  const { stdout, status } = spawnSync(execPath, [TSC, ...args.split(" "), "program.ts"], options);
-  assert.deepEqual({ status, stdout }, { status: 0, stdout: "" });
+  const compiled = compile("program.ts", "es2023,esnext.disposable,dom");
+  assert.deepEqual(compiled, { status: 0, stdout: "" });
+});
+
+test("the types of each entry point compile without esnext.disposable in lib", (t) => {
+  if (failure !== undefined) return t.skip(failure);
+  for (const name of ["polloi", "polloi-tools"]) {
+    const text = readFileSync(join(project, "node_modules", name, "package.json"), "utf8");
+    const { exports } = JSON.parse(text) as { exports: Record<string, object | string> };
+    for (const [path, entry] of Object.entries(exports)) {
+      if (typeof entry === "string") continue;
+      const from = path.replace(".", name);
+      writeFileSync(join(project, "entry.ts"), `export * as entry from "${from}";\n`);
+      assert.deepEqual(
+        { from, ...compile("entry.ts", "es2023,dom") },
+        { from, status: 0, stdout: "" },
+      );
+    }
+  }
 });
 
 for (const runtime of [{ name: "the installed node", flags: [], path: execPath }, ...found]) {

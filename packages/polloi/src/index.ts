@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Servers and clients for tens of thousands of connections on one thread, over TCP and unix sockets, on select, poll,
  * epoll or io_uring.

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The names that polloi-tools of the same version needs besides the public entry points. Not part of the public API: names
  * here change without notice.

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * A load generator: loads a server over thousands of connections, compares what it answers, and measures latency.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `polloi/models`: the same handlers served by five models: one client at a time, a process for each connection, a
  * thread for each connection, pre-forked processes with event loops, one event loop.

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `polloi/workers`: threads that serve one address, each with its own reactor, on every core.
  *

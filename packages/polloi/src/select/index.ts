@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `polloi/select`: select, poll and epoll as the kernel has them.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `polloi/selectors`: waiting for readiness of many descriptors, over epoll, poll or select.
  *

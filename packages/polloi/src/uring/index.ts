@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `polloi/uring`: an io_uring, for files, timeouts and sockets.
  *
