@@ -5,6 +5,7 @@
  *
  * @packageDocumentation
  */
+import { fromCaller } from "./base/misuse.ts";
 import type { Connection } from "./reactor/connection.ts";
 import type { ConnectOptions } from "./reactor/connector.ts";
 import type { Listener, ListenOptions } from "./reactor/listener.ts";
@@ -47,7 +48,7 @@ export type { Watch, WatchCallback } from "./reactor/watch.ts";
  * ```
  */
 export function listen<Data = unknown>(options: ListenOptions<Data> & ReactorChoice): Listener {
-  return listenOn(reactorFor(options), options);
+  return fromCaller(listen, () => listenOn(reactorFor(options), options));
 }
 
 /**
@@ -71,5 +72,5 @@ export function listen<Data = unknown>(options: ListenOptions<Data> & ReactorCho
 export function connect<Data = unknown>(
   options: ConnectOptions<Data> & ReactorChoice,
 ): Connection<Data> {
-  return connectOn(reactorFor(options), options);
+  return fromCaller(connect, () => connectOn(reactorFor(options), options));
 }

@@ -21,6 +21,7 @@ import { abandonedConformance } from "./api/abandoned.ts";
 import { misuseConformance } from "./api/misuse.ts";
 import { optionNamesConformance } from "./api/option-names.ts";
 import { printingConformance } from "./api/printing.ts";
+import { stacksConformance } from "./api/stacks.ts";
 import { engineConformance } from "./engine/engine.ts";
 import { uringEngineConformance } from "./engine/uring/uring-engine.ts";
 import { httpDisconnectsConformance } from "./http/disconnects.ts";
@@ -155,6 +156,7 @@ function all(extent: Extent): Listed[] {
     ...listed(
       "smoke",
       ...misuseConformance(),
+      stacksConformance(),
       optionNamesConformance(),
       abandonedConformance(whyNoUring(kernel) === undefined),
       printingConformance(whyNoUring(kernel) === undefined),

@@ -25,12 +25,47 @@ export type MisuseError = (TypeError | RangeError) & { code: MisuseCode };
 
 /** Makes a `TypeError` with a code: the value has the wrong type, or the call is not allowed now. */
 export function typeError(code: MisuseCode, message: string): TypeError & { code: MisuseCode } {
-  return Object.assign(new TypeError(message), { code });
+  return withoutFrames(Object.assign(new TypeError(message), { code }), typeError);
 }
 
 /** Makes a `RangeError` with a code: the value has the right type, and is out of range. */
 export function rangeError(code: MisuseCode, message: string): RangeError & { code: MisuseCode } {
-  return Object.assign(new RangeError(message), { code });
+  return withoutFrames(Object.assign(new RangeError(message), { code }), rangeError);
+}
+
+/** A function or a class, as `Error.captureStackTrace` takes it. */
+type Called = CallableFunction | NewableFunction;
+
+/** The errors that were made here. */
+const misuses = new WeakSet<object>();
+
+/**
+ * Makes the stack of `error` start where `called` was called.
+ *
+ * Bun drops the frame of a function that ends in a call of another. If that of `called` is missing, the stack would be
+ * empty, and stays as it is.
+ */
+function withoutFrames<T extends MisuseError>(error: T, called: Called): T {
+  misuses.add(error);
+  const { stack } = error;
+  Error.captureStackTrace?.(error, called as (...args: unknown[]) => unknown);
+  if (stack !== undefined && !/:\d+:\d+\)?(\n|$)/.test(error.stack ?? "")) error.stack = stack;
+  return error;
+}
+
+/**
+ * Calls `run`. A misuse error that it throws has a stack that starts where `called` was called: in the program, and not
+ * in a function of this package that checks arguments.
+ *
+ * @param called - The public function or class that calls this.
+ */
+export function fromCaller<T>(called: Called, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (misuses.has(error as object)) withoutFrames(error as MisuseError, called);
+    throw error;
+  }
 }
 
 /** Makes the error for `value`, which is no number in the allowed range: a `RangeError` if it is a number at all. */

@@ -1,5 +1,6 @@
 import { optionsOf } from "../base/argument.ts";
 import type { ErrnoCode } from "../base/errno.ts";
+import { fromCaller } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
@@ -52,6 +53,10 @@ const OF_PEER: ReadonlySet<string> = new Set<ErrnoCode>([
  * ```
  */
 export function serve(options: HttpOptions): HttpServer {
+  return fromCaller(serve, () => startServer(options));
+}
+
+function startServer(options: HttpOptions): HttpServer {
   const { worker, acceptError } = optionsOf(options, "serve()", HTTP_OPTIONS);
   checkPlace(options);
   const reactor = worker?.reactor ?? options.reactor ?? reactorFor(options);

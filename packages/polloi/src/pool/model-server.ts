@@ -2,7 +2,7 @@ import { argv, pid } from "node:process";
 import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import { type Fields, printAs } from "../base/inspect.ts";
-import { typeError } from "../base/misuse.ts";
+import { fromCaller, typeError } from "../base/misuse.ts";
 import type { EngineName } from "../engine/engine.ts";
 import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
@@ -65,7 +65,7 @@ export class ModelServer implements AsyncDisposable {
 
   /** See {@link serveModel}. */
   static async start(options: ModelOptions): Promise<ModelServer> {
-    checkModelOptions(options);
+    fromCaller(serveModel, () => checkModelOptions(options));
     checkMainThread();
     const { kernel = defaultKernel, model: name, engine, trigger, data } = options;
     const module = moduleUrl(options.module, `as the model ${JSON.stringify(name)}`);

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { type NamesOf, optionsOf } from "../base/argument.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
-import { numberError, show, typeError } from "../base/misuse.ts";
+import { fromCaller, numberError, show, typeError } from "../base/misuse.ts";
 import { checkEngine, ENGINE_OPTIONS, type EngineOptions } from "../engine/choose.ts";
 import type { EngineName, Reporting } from "../engine/engine.ts";
 import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
@@ -21,6 +21,7 @@ import {
   type CrashLoop,
   LIVENESS_OPTIONS,
   type LivenessOptions,
+  type Supervision,
   supervisionOf,
   type UnexpectedExit,
 } from "./supervisor.ts";
@@ -155,15 +156,8 @@ export class WorkerPool implements AsyncDisposable {
 
   /** See {@link startWorkers}. */
   static async start(options: WorkersOptions): Promise<WorkerPool> {
-    checkNotChild();
-    const kernel = kernelOf(options, "startWorkers()", WORKERS_OPTIONS);
-    checkEngine(options);
-    checkCallbacks(options, ["exited", "unresponsive", "recovered", "message"]);
+    const { kernel, count, module, supervision } = fromCaller(startWorkers, () => checked(options));
     const { listen, engine, trigger, data } = options;
-    if (listen !== undefined) optionsOf(listen, "listen of startWorkers()", LISTEN_ADDRESS);
-    const count = workerCount(options.workers);
-    const module = moduleUrl(options.module, "in workers");
-    const supervision = supervisionOf(options);
     const starter = new ThreadStarter(kernel);
     const threads: ThreadChild[] = [];
     const acceptedBefore = Array.from({ length: count }, () => 0);
@@ -327,6 +321,26 @@ function checkNotChild(): void {
     "ERR_UNSUPPORTED",
     `Cannot start workers from ${where}: put the handlers into a module of their own, or check isMainThread first`,
   );
+}
+
+/** @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
+function checked(options: WorkersOptions): CheckedOptions {
+  checkNotChild();
+  const kernel = kernelOf(options, "startWorkers()", WORKERS_OPTIONS);
+  checkEngine(options);
+  checkCallbacks(options, ["exited", "unresponsive", "recovered", "message"]);
+  const { listen } = options;
+  if (listen !== undefined) optionsOf(listen, "listen of startWorkers()", LISTEN_ADDRESS);
+  const count = workerCount(options.workers);
+  const module = moduleUrl(options.module, "in workers");
+  return { kernel, count, module, supervision: supervisionOf(options) };
+}
+
+interface CheckedOptions {
+  readonly kernel: Kernel;
+  readonly count: number;
+  readonly module: string;
+  readonly supervision: Supervision;
 }
 
 /** @throws `ERR_INVALID_OPTION` */

@@ -1,7 +1,7 @@
 import { type NamesOf, objectOf, optionsOf } from "../base/argument.ts";
 import { type FileObject, filenoOf } from "../base/descriptor.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
-import { typeError } from "../base/misuse.ts";
+import { fromCaller, typeError } from "../base/misuse.ts";
 import { delayOf, naturalTimeoutOf } from "../base/timeout.ts";
 import {
   checkEngine,
@@ -209,8 +209,10 @@ class LoopReactor implements Reactor {
   #closed = false;
 
   constructor(options: ReactorOptions = {}) {
-    const kernel = kernelOf(options, "new Reactor()", REACTOR_OPTIONS);
-    this.#loop = new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
+    this.#loop = fromCaller(LoopReactor, () => {
+      const kernel = kernelOf(options, "new Reactor()", REACTOR_OPTIONS);
+      return new Loop(kernel, (completions) => makeEngine(kernel, options, completions));
+    });
     this.#hosted = new Hosted(this.#loop);
     this.#loop.host = this.#hosted;
     this.#loop.onEngineFailed = (error) => this.#close(error);
@@ -233,7 +235,7 @@ class LoopReactor implements Reactor {
   }
 
   listen<Data = unknown>(options: ListenOptions<Data>): Listener {
-    return this.#listen(options, LISTEN_OPTIONS);
+    return fromCaller(LoopReactor.prototype.listen, () => this.#listen(options, LISTEN_OPTIONS));
   }
 
   /** @param names - The names of all options that are allowed. */
@@ -244,7 +246,7 @@ class LoopReactor implements Reactor {
   }
 
   connect<Data = unknown>(options: ConnectOptions<Data>): Connection<Data> {
-    return this.#connect(options, CONNECT_OPTIONS);
+    return fromCaller(LoopReactor.prototype.connect, () => this.#connect(options, CONNECT_OPTIONS));
   }
 
   #connect<Data>(

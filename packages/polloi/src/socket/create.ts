@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { intOf, type NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
-import { typeError } from "../base/misuse.ts";
+import { fromCaller, typeError } from "../base/misuse.ts";
 import { naturalTimeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
@@ -82,8 +82,10 @@ const CREATE_CONNECTION_OPTIONS: NamesOf<CreateConnectionOptions> = {
  * ```
  */
 export function createServer(options: CreateServerOptions): Socket {
-  const kernel = kernelOf(options, "createServer()", CREATE_SERVER_OPTIONS);
-  const fd = openListener(kernel, options);
+  const { kernel, fd } = fromCaller(createServer, () => {
+    const kernel = kernelOf(options, "createServer()", CREATE_SERVER_OPTIONS);
+    return { kernel, fd: openListener(kernel, options) };
+  });
   const file = SocketFile.of(readLocalAddress(kernel, fd));
   return Socket.fromFd(fd, { kernel, [OWNED]: true, [OWN_FILE]: file });
 }
