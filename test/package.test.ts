@@ -132,6 +132,20 @@ test("the types of each entry point compile without esnext.disposable in lib", (
   }
 });
 
+test("options that only tests and tools pass are not in its types", (t) => {
+  if (failure !== undefined) return t.skip(failure);
+  const lines = [
+    'import { Reactor } from "polloi";',
+    'import { serveModel } from "polloi/models";',
+    "new Reactor({ kernel: undefined });",
+    'void serveModel({ model: "event", module: "", listen: { port: 0 }, observer: {} });',
+  ];
+  writeFileSync(join(project, "internal.ts"), lines.join("\n"));
+  const { stdout } = compile("internal.ts", "es2023,dom");
+  const unknown = [...stdout.matchAll(/'(\w+)' does not exist in type/g)].map(([, name]) => name);
+  assert.deepEqual(unknown, ["kernel", "observer"], stdout);
+});
+
 for (const runtime of [{ name: "the installed node", flags: [], path: execPath }, ...found]) {
   test(`it runs on ${runtime.name}`, (t) => {
     if (failure !== undefined) return t.skip(failure);

@@ -110,14 +110,18 @@ export function optionsOf<T extends object>(
   return options;
 }
 
+/** Options that only tests and tools pass. A message does not offer them. */
+const INTERNAL: ReadonlySet<string> = new Set(["kernel", "observer"]);
+
 function isModule(value: object): boolean {
   return (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === "Module";
 }
 
 function unknownOption(name: string, of: string, known: readonly string[]): TypeError {
   const nearest = nearestOf(name, known);
-  const instead =
-    nearest === undefined ? `give ${known.join(", ")}` : `did you mean ${show(nearest)}?`;
+  const names = known.filter((each) => !INTERNAL.has(each)).join(", ");
+  const all = names === "" ? "it has no options" : `give ${names}`;
+  const instead = nearest === undefined ? all : `did you mean ${show(nearest)}?`;
   return typeError("ERR_INVALID_OPTION", `Unknown option ${show(name)} of ${of}; ${instead}`);
 }
 

@@ -81,7 +81,7 @@ export interface ModelOptions extends EngineOptions, LivenessOptions {
   readonly idleTimeoutMs?: number | undefined;
   /** `process`, `prefork`: arguments for the runtime, before the program. Default: those of this process. */
   readonly execArgv?: readonly string[] | undefined;
-  /** Called with everything that happens on connections. Each call costs a message from the process or thread. */
+  /** @internal Called with everything that happens on connections. Each call costs a message from the process or thread. */
   readonly observer?: ServingObserver | undefined;
   /** Called with each message that the module sends with `post` of its {@link ModelLoop}. */
   message?(message: unknown): void;
@@ -117,7 +117,7 @@ export interface ModelOptions extends EngineOptions, LivenessOptions {
   acceptError?(error: Error): void;
   /** The reactor on which the main thread accepts and controls children. Default: a new one. */
   readonly reactor?: Reactor | undefined;
-  /** The kernel that the main thread uses. A test may pass one that fails. */
+  /** @internal The kernel that the main thread uses. A test may pass one that fails. */
   readonly kernel?: Kernel | undefined;
 }
 

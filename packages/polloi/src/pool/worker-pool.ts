@@ -90,7 +90,7 @@ export interface WorkersOptions extends EngineOptions, LivenessOptions {
   recovered?(worker: UnresponsiveWorker): void;
   /** Called with each message that a worker sends with `post`. */
   message?(message: unknown, index: number): void;
-  /** The kernel that the main thread uses. A test may pass one that fails. */
+  /** @internal The kernel that the main thread uses. A test may pass one that fails. */
   readonly kernel?: Kernel | undefined;
 }
 

@@ -33,7 +33,7 @@ import { checkEvents, DescriptorWatch, type Watch, type WatchCallback } from "./
 
 /** Options of a reactor. */
 export interface ReactorOptions extends EngineOptions {
-  /** The kernel to call. Default: the one of this thread. Tests pass a kernel whose calls fail on command. */
+  /** @internal The kernel to call. Default: the one of this thread. Tests pass a kernel whose calls fail on command. */
   readonly kernel?: Kernel;
 }
 

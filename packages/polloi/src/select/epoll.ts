@@ -7,7 +7,7 @@ import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/open.ts";
+import { kernelOf, type WithKernel } from "../sys/open.ts";
 import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -34,7 +34,7 @@ export const EPOLL_HINTS: Readonly<Partial<Record<number, string>>> = {
 
 /** Options of an {@link Epoll}. */
 export interface EpollOptions {
-  /** The kernel to call. Default: the kernel of this thread. */
+  /** @internal The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
   /** An epoll set to take over, as {@link Epoll.fromFd} does. Default: a new set. */
   readonly fd?: number;
@@ -86,7 +86,7 @@ export class Epoll {
    * @throws TypeError or RangeError `ERR_INVALID_FD`. If it is no epoll set, its use fails with SysError
    * `EINVAL`.
    */
-  static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Epoll {
+  static fromFd(fd: number, options: WithKernel = {}): Epoll {
     return new Epoll({ kernel: kernelOf(options, "Epoll.fromFd()"), fd: filenoOf(fd) });
   }
 

@@ -4,8 +4,7 @@ import { printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { timeoutOf } from "../base/timeout.ts";
-import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/open.ts";
+import { kernelOf, type WithKernel } from "../sys/open.ts";
 import { POLLIN, POLLOUT, POLLPRI } from "./constants.ts";
 import { eventMaskOf } from "./event-mask.ts";
 import { PollSet } from "./poll-set.ts";
@@ -42,7 +41,7 @@ export class Poll {
   readonly #set: PollSet;
 
   /** @throws SysError `ENOMEM` when there is no memory for the list; TypeError `ERR_INVALID_OPTION`. */
-  constructor(options: { readonly kernel?: Kernel } = {}) {
+  constructor(options: WithKernel = {}) {
     this.#set = new PollSet(kernelOf(options, "new Poll()"));
     abandoned.register(this, this.#set);
   }

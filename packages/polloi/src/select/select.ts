@@ -44,6 +44,28 @@ export function select<
   writers: Iterable<W>,
   exceptional: Iterable<X>,
   timeoutMs?: number | null,
+): [readers: R[], writers: W[], exceptional: X[]];
+/** @internal */
+export function select<
+  R extends FileObject = FileObject,
+  W extends FileObject = FileObject,
+  X extends FileObject = FileObject,
+>(
+  readers: Iterable<R>,
+  writers: Iterable<W>,
+  exceptional: Iterable<X>,
+  timeoutMs?: number | null,
+  kernel?: Kernel,
+): [readers: R[], writers: W[], exceptional: X[]];
+export function select<
+  R extends FileObject = FileObject,
+  W extends FileObject = FileObject,
+  X extends FileObject = FileObject,
+>(
+  readers: Iterable<R>,
+  writers: Iterable<W>,
+  exceptional: Iterable<X>,
+  timeoutMs?: number | null,
   kernel: Kernel = defaultKernel,
 ): [readers: R[], writers: W[], exceptional: X[]] {
   checkKernel(kernel);

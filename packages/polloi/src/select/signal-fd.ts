@@ -15,7 +15,7 @@ export type SignalName = `SIG${string}`;
 
 /** Options of a {@link SignalFd}. */
 export interface SignalFdOptions {
-  /** The kernel to call. Default: the kernel of this thread. */
+  /** @internal The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
 }
 

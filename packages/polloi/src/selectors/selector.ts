@@ -46,7 +46,7 @@ const HINTS: typeof EPOLL_HINTS = {
 
 /** Options of a selector. */
 export interface SelectorOptions {
-  /** The kernel to call. Default: the kernel of this thread. */
+  /** @internal The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
 }
 

@@ -7,11 +7,11 @@ import { check } from "../base/sys-error.ts";
 import { guard, unguard } from "../sys/abandoned.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, F_DUPFD_CLOEXEC } from "../sys/abi.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/open.ts";
+import { kernelOf, type WithKernel } from "../sys/open.ts";
 
 /** Options of a {@link Waker}. */
 export interface WakerOptions {
-  /** The kernel to call. Default: the kernel of this thread. */
+  /** @internal The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
   /** An eventfd to take over. Default: a new one. */
   readonly fd?: number;
@@ -74,7 +74,7 @@ export class Waker implements HasFileno {
    * @param fd - The `fileno()` of a waker that is open.
    * @throws TypeError or RangeError `ERR_INVALID_FD`; SysError `EBADF` when it is closed, `EMFILE`.
    */
-  static fromFd(fd: number, options: { readonly kernel?: Kernel } = {}): Waker {
+  static fromFd(fd: number, options: WithKernel = {}): Waker {
     const kernel = kernelOf(options, "Waker.fromFd()");
     const own = check(kernel.libc.fcntl(filenoOf(fd), F_DUPFD_CLOEXEC, 0), "fcntl", { fd });
     const waker = new Waker({ kernel, fd: own });

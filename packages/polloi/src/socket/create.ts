@@ -4,7 +4,7 @@ import { ERRNO } from "../base/errno.ts";
 import { fromCaller, typeError } from "../base/misuse.ts";
 import { naturalTimeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/open.ts";
+import { kernelOf, type WithKernel } from "../sys/open.ts";
 import { checkIpFamily, familyOf, portOf, type SocketAddress } from "./address.ts";
 import {
   type AF_INET,
@@ -29,7 +29,7 @@ const MAX_PAUSE_MS = 16;
 
 /** Options of {@link createServer}. */
 export interface CreateServerOptions extends ListenOptions {
-  /** The kernel to call. Default: the one of this thread. */
+  /** @internal The kernel to call. Default: the one of this thread. */
   readonly kernel?: Kernel | undefined;
 }
 
@@ -54,7 +54,7 @@ export interface CreateConnectionOptions {
   readonly timeoutMs?: number | undefined;
   /** The local address to bind the socket to. Default: the kernel chooses. */
   readonly localAddress?: SocketAddress | undefined;
-  /** The kernel to call. Default: the one of this thread. */
+  /** @internal The kernel to call. Default: the one of this thread. */
   readonly kernel?: Kernel | undefined;
 }
 
@@ -142,7 +142,7 @@ export async function createConnection(options: CreateConnectionOptions): Promis
 export function socketpair(
   family: number = AF_UNIX,
   type: number = SOCK_STREAM,
-  options: { readonly kernel?: Kernel } = {},
+  options: WithKernel = {},
 ): [Socket, Socket] {
   const kernel = kernelOf(options, "socketpair()");
   const { libc, scratch } = kernel;

@@ -22,6 +22,9 @@ const IFNAMSIZ = 16;
  * string.
  * @source netdevice(7), SIOCGIFINDEX
  */
+export function interfaceIndex(name: string): number;
+/** @internal */
+export function interfaceIndex(name: string, kernel?: Kernel): number;
 export function interfaceIndex(name: string, kernel: Kernel = defaultKernel): number {
   checkKernel(kernel);
   const bytes = new TextEncoder().encode(stringOf(name, "a name", "ERR_INVALID_ADDRESS"));
@@ -42,6 +45,9 @@ export function interfaceIndex(name: string, kernel: Kernel = defaultKernel): nu
  * `ERR_INVALID_OPTION` unless it is a number.
  * @source netdevice(7), SIOCGIFNAME
  */
+export function interfaceName(index: number): string;
+/** @internal */
+export function interfaceName(index: number, kernel?: Kernel): string;
 export function interfaceName(index: number, kernel: Kernel = defaultKernel): string {
   checkKernel(kernel);
   const number = integerOf(index, "the number of an interface", [0, 0x7fff_ffff]);

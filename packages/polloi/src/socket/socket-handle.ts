@@ -42,7 +42,7 @@ import { Deadline, waitFor } from "./wait.ts";
 export interface SocketInit {
   /** An open socket, which is closed with the new one. Default: a new socket is created. */
   readonly fd?: number | undefined;
-  /** The kernel to call. Default: the one of this thread. */
+  /** @internal The kernel to call. Default: the one of this thread. */
   readonly kernel?: Kernel | undefined;
 }
 

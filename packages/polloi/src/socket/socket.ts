@@ -3,8 +3,7 @@ import { ERRNO } from "../base/errno.ts";
 import { numberError, show } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
 import { F_DUPFD_CLOEXEC } from "../sys/abi.ts";
-import type { Kernel } from "../sys/kernel.ts";
-import { kernelOf } from "../sys/open.ts";
+import { kernelOf, type WithKernel } from "../sys/open.ts";
 import { encodeAddress, type SocketAddress } from "./address.ts";
 import {
   AF_INET,
@@ -88,10 +87,7 @@ export class Socket extends SocketTransfer {
    */
   static fromFd(
     fd: number,
-    options: { readonly kernel?: Kernel } & Pick<
-      OwnSocketInit,
-      typeof OWNED | typeof OWN_FILE
-    > = {},
+    options: WithKernel & Pick<OwnSocketInit, typeof OWNED | typeof OWN_FILE> = {},
   ): Socket {
     const kernel = kernelOf(options, "Socket.fromFd()");
     filenoOf(fd);

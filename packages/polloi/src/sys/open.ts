@@ -33,8 +33,15 @@ export function openKernel(): Kernel {
  */
 export const kernel: Kernel = openKernel();
 
-/** Options of which a kernel is one. */
-interface WithKernel {
+/**
+ * Options of which a kernel is one.
+ *
+ * @remarks
+ * A kernel is no public option: only the tests and the tools pass one, such as a kernel whose calls are traced or fail.
+ * Each `kernel` is marked as internal, and so left out of the types in the package.
+ */
+export interface WithKernel {
+  /** @internal */
   readonly kernel?: Kernel | undefined;
 }
 

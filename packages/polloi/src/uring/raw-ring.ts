@@ -36,7 +36,7 @@ export interface RingOptions {
   readonly entries?: number;
   /** The capacity of the completion queue, likewise, up to 65,536. Default: eight times `entries`. */
   readonly completionEntries?: number;
-  /** The kernel to call. Default: the kernel of this thread. */
+  /** @internal The kernel to call. Default: the kernel of this thread. */
   readonly kernel?: Kernel;
 }
 

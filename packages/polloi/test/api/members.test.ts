@@ -33,6 +33,7 @@ function publicMembersOf(type: Named): Named[] {
   return checker
     .getPropertiesOfType(checker.getDeclaredTypeOfSymbol(type))
     .filter(({ name }) => !name.startsWith("__#"))
+    .filter((it) => !it.getJsDocTags(checker).some(({ name }) => name === "internal"))
     .filter(({ declarations }) =>
       declarations.every((it) => {
         const { modifierFlags = 0 } = (it.resolve() ?? {}) as { modifierFlags?: number };

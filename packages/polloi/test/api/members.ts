@@ -25,7 +25,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
         "[Symbol.dispose] adopt alive close connect engine fileno listen run setTimer stop trigger turn watch",
       ReactorChoice: "engine trigger",
       ReactorConstructor: "",
-      ReactorOptions: "engine kernel trigger",
+      ReactorOptions: "engine trigger",
       SysError: "address cause code errno fd hint message name port stack syscall",
       Timer: "active cancel refresh",
       Watch: "[Symbol.dispose] close fileno modify",
@@ -61,11 +61,11 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
     file: "select/index.ts",
     types: {
       Epoll: "[Symbol.dispose] close closed fileno modify poll register unregister",
-      EpollOptions: "fd kernel",
+      EpollOptions: "fd",
       HasFileno: "fileno",
       Poll: "modify poll register unregister",
       SignalFd: "[Symbol.dispose] close closed fileno read",
-      SignalFdOptions: "kernel",
+      SignalFdOptions: "",
       SysError: "address cause code errno fd hint message name port stack syscall",
     },
   },
@@ -85,13 +85,13 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
         "[Symbol.dispose] capabilities close closed fileno getKey getMap modify name register select unregister wait",
       Selector:
         "[Symbol.dispose] capabilities close closed fileno getKey getMap modify name register select unregister wait",
-      SelectorBatch: "[Symbol.iterator] capacity count eventsAt keyAt take",
+      SelectorBatch: "[Symbol.iterator] capacity count eventsAt keyAt",
       SelectorKey: "data events fd fileObject",
       SelectorMap: "[Symbol.iterator] entries get has keys size values",
-      SelectorOptions: "kernel",
+      SelectorOptions: "",
       SysError: "address cause code errno fd hint message name port stack syscall",
       Waker: "[Symbol.dispose] close drain fileno wake",
-      WakerOptions: "fd kernel",
+      WakerOptions: "fd",
       WatchOptions: "exclusive oneShot trigger",
     },
   },
@@ -99,9 +99,9 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
     file: "socket/index.ts",
     types: {
       Accepted: "address socket",
-      CreateConnectionOptions: "family host kernel localAddress path port timeoutMs",
+      CreateConnectionOptions: "family host localAddress path port timeoutMs",
       CreateServerOptions:
-        "address backlog dualStack family host kernel nonBlocking path port reuseAddr reusePort type",
+        "address backlog dualStack family host nonBlocking path port reuseAddr reusePort type",
       Credentials: "gid pid uid",
       CredentialsMessage: "credentials",
       InetAddress: "address family flowInfo path port scopeId",
@@ -117,7 +117,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       RightsMessage: "fds",
       Socket:
         "[Symbol.dispose] accept atMark bind close closed connect connectEx detach dup family fileno getBlocking getTimeout getsockopt isInheritable listen localAddress options protocol recv recvFrom recvFromInto recvInto recvMsg remoteAddress send sendAll sendMsg sendTo setBlocking setInheritable setTimeout setsockopt shutdown type",
-      SocketInit: "fd kernel",
+      SocketInit: "fd",
       SocketOptions:
         "broadcast congestion cork deferAcceptSeconds error fastOpen fastOpenConnect incomingCpu ipv6Only keepAlive keepCount keepIdleSeconds keepIntervalSeconds lingerSeconds listening maxSegment noDelay notSentLowAt oobInline passCredentials peerCredentials priority quickAck receiveBufferSize receiveLowAt reuseAddr reusePort sendBufferSize tcpInfo ttl typeOfService userTimeoutMs",
       SysError: "address cause code errno fd hint message name port stack syscall",
@@ -137,7 +137,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       Mapped: "address bytes part",
       Received: "[Symbol.dispose] address bytes release",
       Ring: "[Symbol.dispose] accept addBuffers cancel close closeFd connect fileno fsync linkTimeout map nop open pending poll read recv recvBuffers removePoll removeTimeout send shutdown submit timeout wait write",
-      RingOptions: "completionEntries entries kernel",
+      RingOptions: "completionEntries entries",
       SubmitOptions: "async link quiet tag",
       SysError: "address cause code errno fd hint message name port stack syscall",
     },
@@ -155,7 +155,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       WorkerPool: "[Symbol.asyncDispose] address balance engine finished port stop trigger workers",
       WorkerStatus: "accepted connections exits index state",
       WorkersOptions:
-        "crashLoop data engine exited kernel listen message module recovered startTimeoutMs trigger unresponsive unresponsiveAfterMs whenUnresponsive workers",
+        "crashLoop data engine exited listen message module recovered startTimeoutMs trigger unresponsive unresponsiveAfterMs whenUnresponsive workers",
     },
   },
   "polloi/models": {
@@ -171,7 +171,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       ModelModule: "close data end open start startOn",
       ModelObserver: "closed opened received",
       ModelOptions:
-        "acceptError atLimit children crashLoop data engine execArgv exited idleTimeoutMs kernel limitReached listen maxChildren message model module noDelay observer reactor recovered sharing startTimeoutMs trigger unresponsive unresponsiveAfterMs whenUnresponsive",
+        "acceptError atLimit children crashLoop data engine execArgv exited idleTimeoutMs limitReached listen maxChildren message model module noDelay reactor recovered sharing startTimeoutMs trigger unresponsive unresponsiveAfterMs whenUnresponsive",
       ModelServer:
         "[Symbol.asyncDispose] address children counts engine finished model pids port stop",
       Stoppable: "stop",

@@ -54,6 +54,9 @@ const MAX_AGE_MS = 365 * 24 * 3600 * 1000;
  * serve({ port: 8080, handler: site });
  * ```
  */
+export function files(options: FilesOptions): FilesHandler;
+/** @internal */
+export function files(options: FilesOptions, kernel?: Kernel): FilesHandler;
 export function files(options: FilesOptions, kernel: Kernel = defaultKernel): FilesHandler {
   const { dir, maxAgeMs } = optionsOf(options, "files()", FILES_OPTIONS);
   checkKernel(kernel);
