@@ -9,6 +9,13 @@ export type NamedChild =
 /** A child that does not respond, or responds again. */
 export type SilentChild = NamedChild & { readonly silentMs: number };
 
+/** How a child exited, as far as a sentence names it. */
+export interface ReportedExit {
+  readonly restartInMs: UnexpectedExit["restartInMs"];
+  readonly stuck?: boolean;
+  readonly peer?: string | undefined;
+}
+
 function nameOf(child: NamedChild): string {
   if ("index" in child) return `worker ${child.index}`;
   return child.id < 0 ? `a ${child.kind}` : `${child.kind} ${child.id}`;
@@ -17,13 +24,14 @@ function nameOf(child: NamedChild): string {
 /** A sentence about an unexpected exit and its consequence, which the error may follow. */
 export function exitText(
   child: NamedChild,
-  { restartInMs, peer }: { restartInMs: UnexpectedExit["restartInMs"]; peer?: string | undefined },
+  { restartInMs, stuck = false, peer }: ReportedExit,
 ): string {
   const text = `${nameOf(child)} exited unexpectedly`;
   if (restartInMs === undefined) {
     return peer === undefined ? text : `${text} with the connection of ${peer}`;
   }
-  return `${text} and is ${restartInMs === null ? "given up" : `replaced in ${restartInMs} ms`}`;
+  if (restartInMs === null) return `${text} and is given up`;
+  return `${text} and is replaced ${stuck ? "when its thread has ended" : `in ${restartInMs} ms`}`;
 }
 
 export function unresponsiveText(child: SilentChild): string {
@@ -51,7 +59,7 @@ export function warn(text: string, error?: Error): void {
 /** Warns of what {@link exitText} describes. */
 export function warnOfExit(
   child: NamedChild,
-  exit: Parameters<typeof exitText>[1] & { readonly error: Error },
+  exit: ReportedExit & { readonly error: Error },
 ): void {
   warn(`${exitText(child, exit)}: ${exit.error.message}`, exit.error);
 }

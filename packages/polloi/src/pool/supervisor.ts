@@ -25,7 +25,8 @@ export interface LivenessOptions {
   readonly unresponsiveAfterMs?: number | undefined;
   /**
    * `"wait"` (the default): an unresponsive child goes on, without new connections where that is possible, until it
-   * responds again. `"replace"`: it is killed and replaced, as one that exited unexpectedly.
+   * responds again. `"replace"`: it is killed and replaced, as one that exited unexpectedly. Deno
+   * cannot end the thread of a worker in an endless loop: there it is replaced when the loop ends.
    */
   readonly whenUnresponsive?: WhenUnresponsive | undefined;
 }
@@ -213,6 +214,8 @@ export interface UnexpectedExit {
   readonly error: Error;
   /** After how long the child is replaced; null when it is given up; undefined if it was asked to stop. */
   readonly restartInMs: number | null | undefined;
+  /** Whether its thread runs on, because Deno cannot end it. `restartInMs` then counts from when the thread has ended. */
+  readonly stuck: boolean;
 }
 
 /** The parameters and callbacks of a {@link Supervisor}. */
@@ -341,19 +344,23 @@ export class Supervisor {
     this.child = undefined;
     this.#cancelStartLimit();
     this.#heartbeat.stop();
-    this.state = "restarting";
+    // A thread that cannot be ended still accepts connections, if it is sent any, and serves them when its loop ends.
+    const isHeld = stuck && released !== undefined;
+    this.state = isHeld ? "unresponsive" : "restarting";
     this.lastError = error ?? exitError(0);
     this.#options.ended(child);
     if (!this.#wasReady) {
       this.#resolveEnded();
       this.#rejectReady(this.lastError);
-    } else if (!this.#stopping) this.#report(child, this.lastError);
+    } else if (!this.#stopping) this.#report(child, this.lastError, isHeld);
     // Its code or its signal is a consequence of the stop, but what it threw would be lost.
     else if (thrown) this.#reportStopped(child, this.lastError);
     if (released !== undefined) await (stuck ? Promise.race([released, this.#ended]) : released);
     if (this.#stopping || !this.#wasReady) this.#leave("stopped");
     else if (this.#restarts.givenUp) this.#leave("given up");
     else {
+      this.state = "restarting";
+      if (isHeld) this.#options.changed();
       this.#restartTimer = setTimeout(() => {
         this.#restartTimer = undefined;
         this.start();
@@ -361,18 +368,18 @@ export class Supervisor {
     }
   }
 
-  #report(child: Child | undefined, error: Error): void {
+  #report(child: Child | undefined, error: Error, stuck: boolean): void {
     this.exits++;
     this.#restarts.exited(performance.now() - this.#startedAt, child?.ready ?? false);
     const { givenUp, delayMs } = this.#restarts;
     // Before the report, so that no connection is sent here meanwhile.
     this.#options.changed();
-    this.#options.exited(child, { error, restartInMs: givenUp ? null : delayMs });
+    this.#options.exited(child, { error, restartInMs: givenUp ? null : delayMs, stuck });
   }
 
   #reportStopped(child: Child | undefined, error: Error): void {
     this.exits++;
-    this.#options.exited(child, { error, restartInMs: undefined });
+    this.#options.exited(child, { error, restartInMs: undefined, stuck: false });
   }
 
   #responds(responsive: boolean, silentMs: number): void {

@@ -39,6 +39,11 @@ export interface WorkerExit extends UnexpectedExit {
    * pool stops, and it is not replaced.
    */
   readonly restartInMs: number | null | undefined;
+  /**
+   * Whether its thread runs on in an endless loop, which Deno cannot end. It is then replaced after `restartInMs` from
+   * the end of the loop, and receives no new connections until then.
+   */
+  readonly stuck: boolean;
 }
 
 /** A worker that does not respond, or responds again. */

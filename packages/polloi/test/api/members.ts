@@ -149,7 +149,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       PoolWorker: "count data index listen post reactor",
       Stoppable: "stop",
       UnresponsiveWorker: "index silentMs",
-      WorkerExit: "error index restartInMs",
+      WorkerExit: "error index restartInMs stuck",
       WorkerModule:
         "acceptError close data drain end error highWaterBytes idleTimeoutMs maxConnections maxPendingBytes noDelay open start stopping timeout zeroCopy",
       WorkerPool: "[Symbol.asyncDispose] address balance engine finished port stop trigger workers",

@@ -41,7 +41,10 @@ export class TestPool implements AsyncDisposable {
   }
 
   client(): Client {
-    const client = new Client({ host: "127.0.0.1", port: this.pool.port });
+    const { path } = this.pool.address ?? {};
+    const port = { host: "127.0.0.1", port: this.pool.port };
+    const where = typeof path === "string" ? { path } : port;
+    const client = new Client(where);
     this.clients.push(client);
     return client;
   }

@@ -415,28 +415,41 @@ function livenessCases(): Case[] {
         for (const each of [looping, ...others]) each.destroy();
       },
     })),
-    {
-      name: "whenUnresponsive: a worker in an endless loop is terminated and replaced",
+    ...(["a port", "a unix socket"] as const).map((where) => ({
+      name: `whenUnresponsive on ${where}: a worker in an endless loop is terminated and replaced, and no client waits for it`,
       run: async () => {
         const over = new SharedArrayBuffer(1);
+        const path = `\0polloi-workers-${process.pid}-${Math.random()}`;
         await using pool = await TestPool.start({
+          ...(where === "a port" ? {} : { listen: { path } }),
           data: { over },
           unresponsiveAfterMs: SILENT_MS,
           whenUnresponsive: "replace",
           unresponsive() {},
         });
-        const looping = await pool.clientOf(0);
+        const looping = pool.client();
+        const index = Number(await looping.ask("who"));
         looping.send("spin");
         await until("reported", () => pool.exits.length > 0);
         assert.match(pool.exits[0]?.error.message ?? "", /did not respond for \d+ ms/);
+        const stuck = kernel.runtime === "deno";
+        assert.equal(pool.exits[0]?.stuck, stuck);
         await looping.over();
+        const answers = Array.from({ length: 20 }, () => pool.client().ask("who"));
+        const by = new Set(await Promise.all(answers));
         // Deno cannot terminate the thread. It is replaced when the loop ends.
-        if (kernel.runtime === "deno") Atomics.store(new Uint8Array(over), 0, 1);
-        await until("replaced", () => pool.pool.workers[0]?.state === "running");
+        if (stuck) {
+          assert.deepEqual(by, new Set([String(1 - index)]));
+          assert.equal(pool.pool.workers[index]?.state, "unresponsive");
+          Atomics.store(new Uint8Array(over), 0, 1);
+        }
+        await until("replaced", () => pool.pool.workers[index]?.state === "running");
         Atomics.store(new Uint8Array(over), 0, 1);
-        assert.equal(await (await pool.clientOf(0)).ask("again"), "again");
+        // On a unix socket any of them may accept.
+        const again = where === "a port" ? await pool.clientOf(index) : pool.client();
+        assert.equal(await again.ask("again"), "again");
       },
-    },
+    })),
   ];
 }
 

@@ -38,7 +38,8 @@ export async function startPooled(
       else reporter.receive(message);
     },
     ended: (index) => counts.exited(index),
-    exited: (_, child, exit) => reporter.exited({ kind, id: child?.id ?? -1, ...exit }),
+    exited: (_, child, { error, restartInMs }) =>
+      reporter.exited({ kind, id: child?.id ?? -1, error, restartInMs }),
     responds: (_, { id }, responsive, silentMs) =>
       reporter.responds({ kind, id, silentMs }, responsive),
   });
