@@ -44,6 +44,18 @@ describe("models", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
   }
 
+  for (const model of ["process", "thread"] as const) {
+    test(`${model}: a second stop leaves no timer`, { timeout: CASE_TIMEOUT_MS }, async () => {
+      const timers = (): number =>
+        process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+      const before = timers();
+      const test = await TestServer.start(variant(model));
+      await test.server.stop();
+      await test.server.stop();
+      assert.equal(timers(), before);
+    });
+  }
+
   test("prefork: processes wait on one listener with EPOLLEXCLUSIVE, or each on its own", {
     skip: needs("strace"),
     timeout: CASE_TIMEOUT_MS,

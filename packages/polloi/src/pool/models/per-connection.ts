@@ -96,7 +96,7 @@ export class PerConnection implements Model {
     this.#stopAt = performance.now() + graceMs;
     clearTimeout(this.#stopTimer);
     if (graceMs === 0) this.#stopListening();
-    else {
+    else if (this.#listeners.fd >= 0) {
       if (!this.#stopping) this.#listeners.refuse();
       this.#stopTimer = setTimeout(() => this.#stopListening(), graceMs);
     }
