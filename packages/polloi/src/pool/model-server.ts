@@ -10,6 +10,7 @@ import { Reactor } from "../reactor/reactor.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { kernel as defaultKernel } from "../sys/open.ts";
 import { isChildProcess } from "./child-control.ts";
+import { IMPORTING, PHASES } from "./messages.ts";
 import { checkModelOptions, type ModelName, type ModelOptions } from "./model-options.ts";
 import { startBlocking } from "./models/blocking.ts";
 import { startEvent } from "./models/event.ts";
@@ -18,7 +19,7 @@ import { startPrefork } from "./models/prefork.ts";
 import { startProcessPerConnection } from "./models/process-per-connection.ts";
 import { startThreadPerConnection } from "./models/thread-per-connection.ts";
 import { importModule, loadForLoop, loadHandlers, type ModelModule, moduleUrl } from "./module.ts";
-import { supervisionOf } from "./supervisor.ts";
+import { limitStart, supervisionOf } from "./supervisor.ts";
 
 /** The counts of a model so far, the same for all five. */
 export interface ModelCounts {
@@ -190,10 +191,10 @@ async function startModel(context: ModelContext): Promise<Model> {
     case "blocking":
       return startBlocking(context);
     case "process":
-      await checkModule(module, data);
+      await checkModule(context);
       return startProcessPerConnection(context);
     case "thread":
-      await checkModule(module, data);
+      await checkModule(context);
       return startThreadPerConnection(context);
   }
 }
@@ -238,10 +239,23 @@ function checkMainThread(): void {
   );
 }
 
-/** Throws now what each process or thread would throw: that the module cannot be served. */
-async function checkModule(url: string, data: unknown): Promise<void> {
+/** Throws now what each process or thread would throw: that the module cannot be served, or is not imported in time. */
+async function checkModule({ input, supervision }: ModelContext): Promise<void> {
+  const { module: url, data } = input;
   // The main program is running already, and may be waiting for this.
   if (argv[1] !== undefined && pathToFileURL(argv[1]).href === url) return;
-  const { start } = (await importModule(url)) as ModelModule;
-  if (start === undefined) await loadHandlers(url, data);
+  const check = async (): Promise<void> => {
+    const { start } = (await importModule(url)) as ModelModule;
+    if (start === undefined) await loadHandlers(url, data);
+  };
+  let cancel = (): void => {};
+  const late = new Promise<never>((_, kill) => {
+    const importing = { activity: PHASES[IMPORTING], kill };
+    cancel = limitStart(importing, supervision.startTimeoutMs, url);
+  });
+  try {
+    await Promise.race([check(), late]);
+  } finally {
+    cancel();
+  }
 }

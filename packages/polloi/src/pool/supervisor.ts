@@ -123,8 +123,11 @@ export class RestartPolicy {
   }
 }
 
+/** What is starting: a child, or the module in the main thread. */
+type Starting = Pick<Child, "activity" | "kill">;
+
 /** Kills a child that is not ready in time. @returns A function that cancels this. */
-export function limitStart(child: Child, timeoutMs: number, module: string): () => void {
+export function limitStart(child: Starting, timeoutMs: number, module: string): () => void {
   if (timeoutMs > MAX_TIMER_MS) return () => {};
   const timer = setTimeout(() => {
     const text = `it was not ready after ${timeoutMs} ms: ${child.activity} (${module})`;

@@ -21,6 +21,7 @@ import {
   exists,
   lean,
   noise,
+  PER_CONNECTION,
   runs,
   TestServer,
   VARIANTS,
@@ -78,7 +79,8 @@ function coreCases(): Case[] {
     lastNumbersCase("process"),
     orphanCase("prefork"),
     ownServerCase("prefork"),
-    ...(["process", "thread"] as const).map(hangingCase),
+    ...PER_CONNECTION.map(hangingCase),
+    ...PER_CONNECTION.map(importHangsCase),
     ...["blocking", "prefork, SO_REUSEPORT"].map((name) => unresponsiveCase(name)),
   ];
 }
@@ -319,6 +321,7 @@ function crashLoopEndCase(): Case {
 function livenessCases(): Case[] {
   return [
     ...WITH_CHILDREN.map(hangingCase),
+    ...PER_CONNECTION.map(importHangsCase),
     ...["blocking", "prefork, one listener", "prefork, SO_REUSEPORT"].map((name) =>
       unresponsiveCase(name),
     ),
@@ -361,6 +364,22 @@ function hangingCase(name: string): Case {
       assert.match(test.exits[0]?.peer ?? "", /^127\.0\.0\.1:/);
       await client.over();
       assert.equal(test.server.counts.children, 0);
+    },
+  };
+}
+
+function importHangsCase(name: string): Case {
+  return {
+    name: `${name}: a module whose import does not end is reported after startTimeoutMs, and nothing stays open`,
+    run: async () => {
+      const before = openDescriptors();
+      const module = "data:text/javascript,await new Promise(() => {})";
+      const error = await rejection(
+        TestServer.start({ ...variant(name), module, startTimeoutMs: 200 }),
+      );
+      assert.match(error.message, /not ready after 200 ms: it was importing its module \(data:/);
+      assert.equal(error.code, "ETIMEDOUT");
+      await until("nothing is left open", () => openDescriptors() <= before);
     },
   };
 }
