@@ -7,7 +7,7 @@
  */
 export { type NamesOf, objectOf, optionsOf } from "./base/argument.ts";
 export { errnoCode } from "./base/errno.ts";
-export { choiceOf, rangeError, show, typeError } from "./base/misuse.ts";
+export { choiceOf, numberError, show, typeError } from "./base/misuse.ts";
 export { check } from "./base/sys-error.ts";
 export { MAX_TIMEOUT_MS } from "./base/timeout.ts";
 export { ENGINE_OPTIONS, ENGINES, type EngineOptions } from "./engine/choose.ts";

@@ -6,7 +6,7 @@ import {
   type EngineOptions,
   MAX_TIMEOUT_MS,
   type NamesOf,
-  rangeError,
+  numberError,
   show,
   typeError,
   workerCount,
@@ -195,8 +195,9 @@ function checkFrom(from: unknown): void {
 function checkRate(rate: unknown): number | null {
   if (rate === undefined) return null;
   if (typeof rate === "number" && rate > 0 && rate <= MAX_RATE) return rate;
-  throw rangeError(
+  throw numberError(
     "ERR_INVALID_OPTION",
+    rate,
     `Cannot send ${show(rate)} messages a second: give a number above 0, up to ${MAX_RATE}`,
   );
 }
@@ -204,8 +205,9 @@ function checkRate(rate: unknown): number | null {
 function count(name: string, value: number | undefined, byDefault: number, max: number): number {
   if (value === undefined) return byDefault;
   const message = `Cannot use ${show(value)} as ${name}: give an integer from 1 to ${max}`;
-  if (!Number.isInteger(value)) throw typeError("ERR_INVALID_OPTION", message);
-  if (value < 1 || value > max) throw rangeError("ERR_INVALID_OPTION", message);
+  if (!Number.isInteger(value) || value < 1 || value > max) {
+    throw numberError("ERR_INVALID_OPTION", value, message);
+  }
   return value;
 }
 
@@ -214,9 +216,8 @@ function time(name: string, value: number | undefined, byDefault: number, min: 0
   if (value === undefined) return byDefault;
   const allowed = min === 0 ? "0" : "above 0";
   const message = `Cannot use ${show(value)} as ${name}: give milliseconds from ${allowed} to ${MAX_TIMEOUT_MS}`;
-  if (typeof value !== "number") throw typeError("ERR_INVALID_TIMEOUT", message);
   if (value > 0 ? value <= MAX_TIMEOUT_MS : value === 0 && min === 0) return Math.abs(value);
-  throw rangeError("ERR_INVALID_TIMEOUT", message);
+  throw numberError("ERR_INVALID_TIMEOUT", value, message);
 }
 
 /** The part of a load that one thread generates. */

@@ -184,7 +184,7 @@ const state: readonly Case[] = [
       assert.deepEqual(parserLimitsOf(infinite), { ...DEFAULT_LIMITS, ...infinite });
       for (const value of [-1, 1.5, Number.NaN, "1" as unknown as number, LARGEST_HEAD + 1]) {
         assert.throws(() => parserLimitsOf({ maxHeadBytes: value }), {
-          name: "RangeError",
+          name: typeof value === "number" ? "RangeError" : "TypeError",
           code: "ERR_INVALID_OPTION",
         });
       }
