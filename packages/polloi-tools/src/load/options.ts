@@ -216,8 +216,12 @@ function time(name: string, value: number | undefined, byDefault: number, min: 0
   if (value === undefined) return byDefault;
   const allowed = min === 0 ? "0" : "above 0";
   const message = `Cannot use ${show(value)} as ${name}: give milliseconds from ${allowed} to ${MAX_TIMEOUT_MS}`;
-  if (value > 0 ? value <= MAX_TIMEOUT_MS : value === 0 && min === 0) return Math.abs(value);
-  throw numberError("ERR_INVALID_TIMEOUT", value, message);
+  const isTime =
+    typeof value === "number" &&
+    value <= MAX_TIMEOUT_MS &&
+    (value > 0 || (value === 0 && min === 0));
+  if (!isTime) throw numberError("ERR_INVALID_TIMEOUT", value, message);
+  return Math.abs(value);
 }
 
 /** The part of a load that one thread generates. */
