@@ -273,7 +273,10 @@ const leaving: readonly Case[] = (["ends its half", "resets"] as const).map((how
         if (sent !== "") one.send(sent);
         const { connections } = server.counts;
         // When a later request is answered, these bytes have arrived.
-        await client().send(LAST).end();
+        const last = client();
+        await last.send(LAST).end();
+        // Otherwise the server keeps the connection until the time for the peer's end is over.
+        last.socket.destroy();
         if (sent.startsWith(GET)) await one.until(({ text }) => text.endsWith("hello"));
         if (how === "resets") one.socket.resetAndDestroy();
         else one.socket.end();
