@@ -3,7 +3,7 @@
  *
  *     node dist/examples/01-select-echo-keyboard.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, its first program. What the original got wrong:
+ * Follows text 1, its first program. Faults of the original:
  * - `send` may send only part of the bytes; the rest was lost.
  * - `accept` and `send` could block the whole server: a connection can be reset between select() and accept(), and a
  *   peer may not read.

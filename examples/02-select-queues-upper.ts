@@ -3,8 +3,8 @@
  *
  *     node dist/examples/02-select-queues-upper.js [port]        nc 127.0.0.1 10000
  *
- * Follows text 3, both of its servers, and text 4, its two servers on select. What the originals got
- * wrong:
+ * Follows text 3, both of its servers, and text 4, its two servers on select. Faults of the
+ * originals:
  * - `send` may send only part of a message; the rest was lost.
  * - The short ones did not check for the end of a stream. Such a socket stays readable, so the loop spun.
  * - The complete ones dropped an ended connection without closing it. CPython closes a socket when its

@@ -3,8 +3,8 @@
  *
  *     node dist/examples/03-poll-echo.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, which mentions poll beside select and epoll and has no program for it. What goes wrong
- * when its select program is translated literally:
+ * Follows text 1, which mentions poll beside select and epoll and has no program for it. Faults of
+ * a literal translation of its select program:
  * - poll() returns numbers, not objects, so a map from each number to its connection is needed.
  * - POLLHUP and POLLERR are reported without being requested, in every call: a loop that checks only POLLIN spins.
  * - A descriptor that is closed before it is unregistered is reported with POLLNVAL in every call.

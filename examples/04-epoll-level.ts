@@ -4,7 +4,7 @@
  *
  *     node dist/examples/04-epoll-level.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, its second program, which answered no client. What the original got wrong:
+ * Follows text 1, its second program, which answered no client. Faults of the original:
  * - `selecte.EPOLLIN`: a typing mistake in a line that runs only when a client connects.
  * - `events == EPOLLIN` is false when the peer has hung up as well, so that its last bytes and its end
  *   were never received. Events are bits: test them with `&`.

@@ -4,7 +4,7 @@
  *
  *     node dist/examples/05-epoll-edge.js [port]        nc 127.0.0.1 7788
  *
- * Follows text 1, its second program, which used EPOLLET. What the original got wrong:
+ * Follows text 1, its second program, which used EPOLLET. Faults of the original:
  * - It accepted one connection for each event: of two that arrived together, one waited for a third.
  * - It received once for each event: bytes beyond the first 1024 waited until more arrived.
  * - It left its sockets blocking, so that reading everything would have blocked the server.

@@ -4,7 +4,7 @@
  *
  *     node dist/examples/06-epoll-timeout-queues.js [port]        nc 127.0.0.1 8888
  *
- * Follows text 5, its server. What the original got wrong:
+ * Follows text 5, its server. Faults of the original:
  * - The end of a stream was not handled: empty data were not put into the queue, the descriptor
  *   stayed registered, and epoll reported it as readable in every call.
  * - `send` may send only part of a message; the rest was lost.

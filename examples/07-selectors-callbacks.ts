@@ -3,7 +3,7 @@
  *
  *     node dist/examples/07-selectors-callbacks.js [port]        nc 127.0.0.1 10000
  *
- * Follows text 4, its server on selectors. What the original got wrong:
+ * Follows text 4, its server on selectors. Faults of the original:
  * - `send` may send only part of the bytes, and the rest was lost; or none, which raised an exception.
  * - A reset by one peer ended the server.
  * - Between `listen` and `setblocking` an `accept` could have blocked.

@@ -3,7 +3,7 @@
  *
  *     node dist/examples/08-http-blocking.js [port]        curl http://127.0.0.1:8080/
  *
- * Follows text 2, its first program. What the original got wrong:
+ * Follows text 2, its first program. Faults of the original:
  * - A client that closed before its request was complete caused an endless loop of empty receives.
  * - A client that sent nothing, or never stopped, blocked the server for ever: no timeout, no limit.
  * - `send` may send only part of the response.

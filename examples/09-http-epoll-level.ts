@@ -4,7 +4,7 @@
  *
  *     node dist/examples/09-http-epoll-level.js [port]        curl http://127.0.0.1:8080/
  *
- * Follows text 2, its second program. What the original got wrong:
+ * Follows text 2, its second program. Faults of the original:
  * - A client that closed before its request was complete stayed readable, and was never handled as
  *   hung up: EPOLLIN and EPOLLHUP are reported together, and the first `elif` handled both.
  * - `shutdown(SHUT_RDWR)` with bytes unread resets the connection; the reset can overtake the response.

@@ -4,7 +4,7 @@
  *
  *     node dist/examples/11-interactive-client.js [port] [host]        Ctrl-D ends it
  *
- * Follows the clients of text 3 and text 5. What the originals got wrong:
+ * Follows the clients of text 3 and text 5. Faults of the originals:
  * - They waited for exactly one answer to each line, and treated the result of one `recv` as the whole answer: the
  *   rest of a long answer was shown with the next line, and unsolicited data was not shown at all.
  * - They did not detect that the server had closed: empty data were printed, line after line.

@@ -5,7 +5,7 @@
  *     node dist/examples/12-many-socket-client.js [port] [count] [host]
  *
  * The server can be any echo server that does not use select(), such as `05-epoll-edge.js 10000` or
- * `polloi serve --port 10000 --quiet`. Follows text 4, its client. What the original got wrong:
+ * `polloi serve --port 10000 --quiet`. Follows text 4, its client. Faults of the original:
  * - The default limit of 1024 descriptors stopped it part-way, without naming the limit.
  * - It received from one socket after the other with blocking calls: the slowest delayed all of them.
  * - It treated the result of one `recv` as the whole answer, and assumed that `send` had sent everything.

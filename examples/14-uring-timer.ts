@@ -3,7 +3,7 @@
  *
  *     node dist/examples/14-uring-timer.js [interval in ms] [ticks]
  *
- * Follows text 5, whose program gives epoll a timeout. What the original got wrong:
+ * Follows text 5, whose program gives epoll a timeout. Faults of the original:
  * - The timeout of a wait restarts with every event, so on a busy server it never expired.
  *   Here a timer is independent of other completions.
  */

@@ -4,8 +4,8 @@
  *
  *     node dist/examples/16-workers.js [port]        nc 127.0.0.1 10000
  *
- * Follows text 1, which asks how one server can serve many clients, and continues where it ends. What the
- * original got wrong:
+ * Follows text 1, which asks how one server can serve many clients, and continues where it ends.
+ * Faults of the original:
  * - One loop uses one core of the machine.
  * - An exception in one connection ended all of them. Here it ends those of one worker, which is replaced.
  */

@@ -7,7 +7,7 @@
  *     curl -N http://127.0.0.1:8080/clock                   # until Ctrl-C
  *     curl -T README.md http://127.0.0.1:8080/capitals
  *
- * Follows text 2, which ends where a server has a request and a response. What the original got wrong:
+ * Follows text 2, which ends where a server has a request and a response. Faults of the original:
  * - It takes the request to be complete after two line ends, and a body for the next request.
  * - A response is one string: a response that is larger than memory, or has no end, cannot be sent.
  * - The code that makes the response is not notified when its client has left.

@@ -4,8 +4,8 @@
  *
  *     node dist/examples/18-load.js [port] [connections] [duration in ms]
  *
- * The server can be any echo server: `polloi serve --port 10000 --quiet`. Follows text 4, the client at its end. What the
- * original got wrong:
+ * The server can be any echo server: `polloi serve --port 10000 --quiet`. Follows text 4, the client at its end.
+ * Faults of the original:
  * - It sent, and waited until all had answered, before it sent again. A server that stalls receives no messages
  *   meanwhile, and the stall hardly affects the figures (coordinated omission). At a rate, the latency of each message
  *   is measured from when it was due.

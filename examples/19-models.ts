@@ -5,7 +5,7 @@
  *     node dist/examples/19-models.js [port] [blocking | process | thread | prefork | event]
  *     nc 127.0.0.1 7788
  *
- * Follows text 4, which names and describes three of them, and shows one. What it got wrong:
+ * Follows text 4, which names and describes three of them, and shows one. Faults of the original:
  * - The models cannot be compared, because only the event loop has a program. Here one handler serves all five.
  * - A process or a thread for each client, without a limit: enough connections exhaust the machine.
  * - It claims that threads need locks. These share only the connection that is passed to them.

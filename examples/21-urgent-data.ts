@@ -6,7 +6,7 @@
  * It counts what each client sends, and answers an urgent byte at once. To send one from Python:
  * `s.send(b"!", socket.MSG_OOB)`.
  *
- * Follows text 3, which gives select() a third set. What the original got wrong:
+ * Follows text 3, which gives select() a third set. Faults of the original:
  * - It took that set for connections with errors, and closed them. A socket with an error is readable: the
  *   receive reports the error. The third set is for urgent data, so one urgent byte closed the connection.
  * - It waited for urgent data and never received any.

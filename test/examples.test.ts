@@ -110,7 +110,7 @@ describe("examples", limits, () => {
       const text = readFileSync(new URL(file, folder), "utf8");
       const [head = ""] = /^\/\*\*[\s\S]*?\*\//.exec(text) ?? [];
       assert.match(head, /Follows ((the clients of )?text \d|no text)/, file);
-      assert.match(head, /wrong|Points to get/, file);
+      assert.match(head, /Faults of|Points to get/, file);
       const imports = [...text.matchAll(/from "([^"]+)"/g)].map(([, from]) => from);
       for (const from of imports) {
         assert.match(from as string, /^(polloi|node:|\.\/command-line\.ts$)/, file);

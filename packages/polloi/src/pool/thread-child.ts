@@ -176,7 +176,7 @@ export class ThreadChild implements Child {
     this.#command({ type: "exit" });
   }
 
-  /** It has thrown. What it throws after it was killed is a consequence of that. */
+  /** The thread has thrown. An error after its termination is a consequence of that, and not the fault of the program. */
   #failed(error: Error): void {
     if (this.#error !== undefined) return;
     this.#error = error;
