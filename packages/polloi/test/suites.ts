@@ -57,7 +57,17 @@ import { uringConformance } from "./uring/uring.ts";
 
 /** The conformance suites of the library, layer by layer. A new suite is one line in {@link all}. */
 export function suites(extent: Extent = "all"): Suite[] {
-  return selected(all(extent), extent).map(whereUringWorks);
+  return selected(all(pool(extent)), extent).map(whereUringWorks);
+}
+
+/** The suites of the pool. They mostly wait for threads and processes, so the installed Node runs them beside the others. */
+export function poolSuites(extent: Extent): Suite[] {
+  return selected(pool(extent), extent).map(whereUringWorks);
+}
+
+/** All suites but those of the pool. */
+export function otherSuites(extent: Extent): Suite[] {
+  return selected(all([]), extent).map(whereUringWorks);
 }
 
 /**
@@ -83,7 +93,19 @@ function onARing(): Suite[] {
   return [uringConformance(), ringReaderConformance()];
 }
 
-function all(extent: Extent): Listed[] {
+function pool(extent: Extent): Listed[] {
+  return [
+    ...listed("core", workersConformance(extent)),
+    ...listed(
+      "all",
+      modelsConformance(extent),
+      brokenModulesConformance(),
+      httpWorkersConformance(),
+    ),
+  ];
+}
+
+function all(pool: readonly Listed[]): Listed[] {
   const [lightClasses, nativeClasses] = fetchConformance();
   return [
     ...listed(
@@ -131,13 +153,8 @@ function all(extent: Extent): Listed[] {
       suite: reactorConformance(variant),
       from: reactorFrom(variant),
     })),
-    ...listed("core", workersConformance(extent), parserConformance()),
-    ...listed(
-      "all",
-      modelsConformance(extent),
-      brokenModulesConformance(),
-      httpWorkersConformance(),
-    ),
+    ...pool,
+    ...listed("core", parserConformance()),
     ...listed("smoke", httpServerConformance()),
     ...listed(
       "core",
