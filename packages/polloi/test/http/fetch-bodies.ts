@@ -117,15 +117,15 @@ function reading(web: WebCase): Case[] {
       "a body that is too large is refused, and its reader gets an error",
       async (request) => {
         await assert.rejects(request.text());
-        told.push("told");
+        events.push("events");
         return new Response("late");
       },
       async ({ client, errors }) => {
-        told.length = 0;
+        events.length = 0;
         const chunks = `${"8000\r\n"}${"x".repeat(0x8000)}\r\n`;
         const one = client().send(`${POST}Transfer-Encoding: chunked\r\n\r\n${chunks}${chunks}`);
         assert.match(await one.end(), /^HTTP\/1.1 413 /);
-        await until(() => told.length > 0);
+        await until(() => events.length > 0);
         assert.deepEqual(errors, []);
       },
       { maxBodyBytes: 40_000 },
@@ -134,17 +134,17 @@ function reading(web: WebCase): Case[] {
       "a read of an incomplete body rejects after the answer",
       (request) => {
         request.text().then(
-          () => told.push("read"),
-          () => told.push("rejected"),
+          () => events.push("read"),
+          () => events.push("rejected"),
         );
         return new Response("early");
       },
       async ({ client }) => {
-        told.length = 0;
+        events.length = 0;
         const one = client().send(`${POST}Content-Length: 5\r\n\r\n12`);
         await one.until(({ text }) => text.endsWith("early"));
-        await until(() => told.length > 0);
-        assert.deepEqual(told, ["rejected"]);
+        await until(() => events.length > 0);
+        assert.deepEqual(events, ["rejected"]);
         const text = await one
           .send("345")
           .send(GET)
@@ -154,7 +154,7 @@ function reading(web: WebCase): Case[] {
     ),
   ];
 }
-const told: string[] = [];
+const events: string[] = [];
 
 const LARGE = 32 * 1024 * 1024;
 

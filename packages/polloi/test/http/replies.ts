@@ -30,7 +30,7 @@ const PIECES: readonly (string | Uint8Array)[] = [
 /** A case in which the handler writes, at once or later, until `write` returns false. The client does not read. */
 function fills(way: (typeof WAYS)[number], atOnce: boolean): Case {
   const [name, request, length] = way;
-  const told: string[] = [];
+  const violations: string[] = [];
   let drained = 0;
   const handler: HttpHandler = async ({ path }, reply) => {
     const piece = PIECES[Number(path.slice(1))] as string | Uint8Array;
@@ -40,19 +40,20 @@ function fills(way: (typeof WAYS)[number], atOnce: boolean): Case {
     let before = 0;
     while (reply.write(piece)) before += Buffer.byteLength(piece);
     const over = before + (Buffer.byteLength(piece) + FRAMING) * (1 + before / piece.length);
-    if (before > HIGH_WATER || over < HIGH_WATER) told.push(`${piece.length}: after ${before}`);
+    if (before > HIGH_WATER || over < HIGH_WATER)
+      violations.push(`${piece.length}: after ${before}`);
     assert.equal(reply.write(""), false);
     reply.whenDrained(() => drained++);
   };
   return served(
     `write returns false above the high-water mark: ${name}, ${atOnce ? "at once" : "later"}`,
-    { handler, error: (error) => void told.push(String(error)) },
+    { handler, error: (error) => void violations.push(String(error)) },
     async (_, client) => {
-      told.length = 0;
+      violations.length = 0;
       drained = 0;
       for (const index of PIECES.keys()) client().send(request.replace("/ ", `/${index} `));
       await until(() => drained === PIECES.length);
-      assert.deepEqual(told, []);
+      assert.deepEqual(violations, []);
     },
   );
 }

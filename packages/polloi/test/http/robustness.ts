@@ -203,14 +203,14 @@ const speaking: readonly Case[] = [
         reply.end();
         waits.push(new Promise((resolve) => reply.whenDrained(resolve)));
         await Promise.all(waits);
-        told++;
+        calls++;
       },
     },
     async (_, client) => {
-      told = 0;
+      calls = 0;
       const one = client().send(GET);
       await one.until(({ text }) => text.endsWith("0\r\n\r\n"));
-      await until(() => told === 1);
+      await until(() => calls === 1);
     },
   ),
   ...(["level", "edge"] as const).map((trigger) =>
@@ -235,7 +235,7 @@ const speaking: readonly Case[] = [
     async (_, client) => assert.match(await client().send(LAST).end(), /fine$/),
   ),
 ];
-let told = 0;
+let calls = 0;
 
 const throwing: readonly Case[] = [
   (() => {
@@ -281,24 +281,24 @@ const throwing: readonly Case[] = [
     );
   })(),
   (() => {
-    const heard: string[] = [];
+    const events: string[] = [];
     return served(
       "every whenLeft callback is called, also if another one throws",
       {
         handler(request) {
           request.read({ data() {}, abort: () => assert.fail("reader") });
           request.whenLeft(() => assert.fail("first"));
-          request.whenLeft(({ code }) => heard.push(code));
-          heard.push("asked");
+          request.whenLeft(({ code }) => events.push(code));
+          events.push("asked");
         },
-        error: (error) => void heard.push((error as Error).message),
+        error: (error) => void events.push((error as Error).message),
       },
       async (_, client) => {
         const one = client().send(`${POST}12`);
-        await until(() => heard.length === 1);
+        await until(() => events.length === 1);
         one.socket.resetAndDestroy();
-        await until(() => heard.length === 4);
-        assert.deepEqual(heard, ["asked", "reader", "first", "CLIENT_LEFT"]);
+        await until(() => events.length === 4);
+        assert.deepEqual(events, ["asked", "reader", "first", "CLIENT_LEFT"]);
       },
     );
   })(),
@@ -547,8 +547,8 @@ function unawaited(name: string, options: HttpOptions): Case {
     name,
     async run() {
       const rejections: unknown[] = [];
-      const heard = (reason: unknown) => void rejections.push(reason);
-      process.on("unhandledRejection", heard);
+      const collect = (reason: unknown) => void rejections.push(reason);
+      process.on("unhandledRejection", collect);
       try {
         await served("", { ...options, error() {} }, async (server, client) => {
           const one = client().send(`${POST}12`);
@@ -559,7 +559,7 @@ function unawaited(name: string, options: HttpOptions): Case {
           for (let i = 0; i < 5; i++) await turn();
         }).run();
       } finally {
-        process.off("unhandledRejection", heard);
+        process.off("unhandledRejection", collect);
       }
       assert.deepEqual(rejections, []);
     },

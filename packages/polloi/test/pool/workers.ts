@@ -98,7 +98,7 @@ function servingCases(): Case[] {
       },
     },
     {
-      name: "promises, timers and background work of the runtime go on in handlers, and messages arrive",
+      name: "promises, timers and background work of the runtime continue in handlers, and messages arrive",
       run: async () => {
         await using pool = await TestPool.start({ workers: 1 });
         const client = pool.client();
@@ -279,7 +279,7 @@ function exitCases(extent: Extent): Case[] {
       },
     })),
     {
-      name: "a worker that exits unexpectedly again and again is replaced each time, and the pool goes on",
+      name: "a worker that exits unexpectedly again and again is replaced each time, and the pool continues",
       skip: extent === "all" ? undefined : `it takes several restarts; ${RUNS_ALL}`,
       run: async () => {
         await using pool = await TestPool.start();

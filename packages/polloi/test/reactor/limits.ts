@@ -250,7 +250,7 @@ export function limitCases(variant: Variant): Case[] {
     }),
     test("bytes that arrived while the thread was blocked count before the idle timeout", async (rig) => {
       const errors: (Error | undefined)[] = [];
-      const heard = new Set<Connection>();
+      const received = new Set<Connection>();
       const all: Connection[] = [];
       let peers: Peer[] = [];
       // Every peer sends something, and the thread is busy for longer than the timeout.
@@ -264,7 +264,7 @@ export function limitCases(variant: Variant): Case[] {
         open: (it) => void all.push(it),
         data: (it, bytes) => {
           if (bytes[0] === STALLS) return sendAndStall();
-          heard.add(it);
+          received.add(it);
           it.setIdleTimeout(0);
         },
         close: (_it, why) => void errors.push(why),
@@ -273,10 +273,10 @@ export function limitCases(variant: Variant): Case[] {
       peers = Array.from({ length: PEERS }, () => rig.peer(listener));
       await rig.until("accepted", () => all.length === PEERS);
       for (const within of ["the program", "a call-back"]) {
-        heard.clear();
+        received.clear();
         if (within === "the program") sendAndStall();
         else peers[0]?.send(new Uint8Array([STALLS]));
-        await rig.until("heard", () => heard.size === PEERS || errors.length > 0);
+        await rig.until("received", () => received.size === PEERS || errors.length > 0);
         assert.deepEqual(errors, [], `the thread stalls within ${within}`);
       }
       for (const connection of all) connection.setIdleTimeout(1);
@@ -303,7 +303,7 @@ export function limitCases(variant: Variant): Case[] {
     }),
     test("a closing connection whose peer acknowledges nothing is given up, with any timeout handler", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
-      let told = 0;
+      let timeouts = 0;
       const listener = rig.listen({
         idleTimeoutMs: 30,
         open: (it) => {
@@ -311,7 +311,7 @@ export function limitCases(variant: Variant): Case[] {
           it.close();
           it.setIdleTimeout(0);
         },
-        timeout: () => void told++,
+        timeout: () => void timeouts++,
         close: (_it, why) => {
           error = why;
         },
@@ -319,7 +319,7 @@ export function limitCases(variant: Variant): Case[] {
       rig.peer(listener).reading = false;
       await rig.until("given up", () => error !== undefined, 2000);
       assert.equal(error?.code, "ETIMEDOUT");
-      assert.equal(told, 0);
+      assert.equal(timeouts, 0);
     }),
     test("bytes written to a peer that does not read do not keep an idle connection", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
@@ -392,7 +392,7 @@ export function limitCases(variant: Variant): Case[] {
     ),
     test("after end a peer that acknowledges nothing is given up, whatever it sends, with any timeout handler", async (rig) => {
       let error: (Error & { code?: string }) | undefined;
-      let told = 0;
+      let timeouts = 0;
       let connection: Connection | undefined;
       const listener = rig.listen({
         idleTimeoutMs: 40,
@@ -402,7 +402,7 @@ export function limitCases(variant: Variant): Case[] {
           it.end();
         },
         data: () => {},
-        timeout: () => void told++,
+        timeout: () => void timeouts++,
         close: (_it, why) => {
           error = why;
         },
@@ -423,7 +423,7 @@ export function limitCases(variant: Variant): Case[] {
       );
       assert.equal(connection?.state, "closed");
       assert.equal(error?.code, "ETIMEDOUT");
-      assert.equal(told, 0);
+      assert.equal(timeouts, 0);
     }),
     test("a peer that has acknowledged everything after end may answer late", async (rig) => {
       let ended = 0;
@@ -436,17 +436,17 @@ export function limitCases(variant: Variant): Case[] {
       await rig.until("closed", () => ended === 1);
     }),
     test("with a timeout handler each timeout is reported, and the connection stays open", async (rig) => {
-      let told = 0;
+      let timeouts = 0;
       const listener = rig.listen({
         idleTimeoutMs: 10,
         timeout: (it) => {
-          if (++told === 3) it.setIdleTimeout(0);
+          if (++timeouts === 3) it.setIdleTimeout(0);
         },
       });
       rig.peer(listener);
-      await rig.until("told", () => told === 3);
+      await rig.until("timeouts", () => timeouts === 3);
       await rig.during(25);
-      assert.equal(told, 3);
+      assert.equal(timeouts, 3);
       assert.equal(listener.connections, 1);
     }),
   ];
@@ -478,7 +478,7 @@ async function keptByTraffic(rig: Rig): Promise<boolean> {
   await rig.until("accepted", () => all.length === 3);
   const find = (port: number | undefined) =>
     all.find((it) => it.remoteAddress?.port === port) as Connection;
-  const heard = find(listens.socket.localAddress().port);
+  const active = find(listens.socket.localAddress().port);
   const quiet = find(idle.socket.localAddress().port);
   const begun = performance.now();
   for (const it of all) it.setIdleTimeout(timeoutMs);
@@ -490,7 +490,7 @@ async function keptByTraffic(rig: Rig): Promise<boolean> {
     if (now > last + timeoutMs / 8) {
       last = now;
       talks.send(".");
-      heard.write(".");
+      active.write(".");
     }
     return closed.length > 0;
   });

@@ -40,9 +40,9 @@ class TestFile implements Disposable {
   }
 
   /** The errors that `done` received for each range, in order. */
-  readonly told: (Error | undefined)[] = [];
+  readonly outcomes: (Error | undefined)[] = [];
 
-  stretch(offset: number, length: number): OutgoingFile {
+  range(offset: number, length: number): OutgoingFile {
     let times = 0;
     return {
       fd: this.fd,
@@ -50,7 +50,7 @@ class TestFile implements Disposable {
       length,
       done: (error) => {
         assert.equal(++times, 1, "done is called once");
-        this.told.push(error);
+        this.outcomes.push(error);
       },
     };
   }
@@ -149,8 +149,8 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       // Its descriptor number is free again only after another turn.
       rig.peer(listener);
       await rig.until("accepted", () => closed === 1 && connections.length === 3);
-      connections[0]?.sendFile(file.stretch(0, 1000));
-      await rig.until("sent", () => peer.length >= 1000 && file.told.length === 1);
+      connections[0]?.sendFile(file.range(0, 1000));
+      await rig.until("sent", () => peer.length >= 1000 && file.outcomes.length === 1);
       assertSame(peer.bytes, content);
     }),
     ...SIZES.map((size) =>
@@ -161,12 +161,12 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         const listener = rig.listen(
           noting(outcome, (connection) => {
             connection.write("before|");
-            assert.equal(connection.sendFile(file.stretch(0, size)), false);
+            assert.equal(connection.sendFile(file.range(0, size)), false);
             connection.write("|between|");
-            connection.sendFile(file.stretch(12_345, size));
-            connection.sendFile(file.stretch(7, size));
+            connection.sendFile(file.range(12_345, size));
+            connection.sendFile(file.range(7, size));
             connection.write("|after");
-            assert.deepEqual(file.told, [], "done is called later");
+            assert.deepEqual(file.outcomes, [], "done is called later");
           }),
         );
         const peer = rig.peer(listener);
@@ -178,9 +178,9 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
           content.subarray(7, 7 + size),
           Buffer.from("|after"),
         ]);
-        await rig.until("sent", () => peer.length >= wanted.length && file.told.length === 3);
+        await rig.until("sent", () => peer.length >= wanted.length && file.outcomes.length === 3);
         assertSame(peer.bytes, wanted);
-        assert.deepEqual(file.told, [undefined, undefined, undefined]);
+        assert.deepEqual(file.outcomes, [undefined, undefined, undefined]);
         assert.equal(outcome.connection?.pendingBytes, 0);
         await rig.until("drained", () => outcome.events.length > 0);
         assert.deepEqual(outcome.events, ["drain"]);
@@ -194,7 +194,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         path,
         open: (connection) => {
           connection.write("head ");
-          connection.sendFile(file.stretch(1000, MIB));
+          connection.sendFile(file.range(1000, MIB));
           connection.end(" tail");
         },
       });
@@ -202,7 +202,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       await rig.until("ended", () => peer.ended);
       const middle = content.subarray(1000, 1000 + MIB);
       assertSame(peer.bytes, Buffer.concat([Buffer.from("head "), middle, Buffer.from(" tail")]));
-      assert.deepEqual(file.told, [undefined]);
+      assert.deepEqual(file.outcomes, [undefined]);
       // The position is where writing left it: at the end.
       assert.equal(readSync(file.fd, new Uint8Array(1)), 0);
     }),
@@ -217,13 +217,13 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       const connection = outcome.connection as Connection;
       narrow(connection);
       connection.write(content.subarray(0, 100_000));
-      connection.sendFile(file.stretch(100_000, 300_000));
+      connection.sendFile(file.range(100_000, 300_000));
       connection.write(content.subarray(400_000, 500_000));
-      connection.sendFile(file.stretch(500_000, 100_000));
+      connection.sendFile(file.range(500_000, 100_000));
       connection.close();
       await rig.until("ended", () => peer.ended);
       assertSame(peer.bytes, content);
-      assert.deepEqual(file.told, [undefined, undefined]);
+      assert.deepEqual(file.outcomes, [undefined, undefined]);
     }),
     test("hundreds of files and writes keep their order", async (rig) => {
       const content = pattern(200_000, 11);
@@ -237,7 +237,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
             const bytes = content.subarray(from, from + length);
             wanted.push(bytes);
             if (i % 3 === 0) connection.write(bytes);
-            else connection.sendFile(file.stretch(from, length));
+            else connection.sendFile(file.range(from, length));
           }
           connection.end();
         },
@@ -245,7 +245,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       const peer = rig.peer(listener);
       await rig.until("ended", () => peer.ended);
       assertSame(peer.bytes, Buffer.concat(wanted));
-      assert.deepEqual(file.told, new Array(200).fill(undefined));
+      assert.deepEqual(file.outcomes, new Array(200).fill(undefined));
     }),
     test("one descriptor is sent to many connections at once", async (rig) => {
       const content = pattern(300_000, 13);
@@ -253,7 +253,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       const listener = rig.listen({
         data: (connection) => {
           connection.write("head");
-          connection.sendFile(file.stretch(0, content.length));
+          connection.sendFile(file.range(0, content.length));
           connection.end();
         },
       });
@@ -261,7 +261,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
       for (const peer of peers) peer.send("go").shutdown();
       await rig.until("ended", () => peers.every(({ ended }) => ended));
       for (const peer of peers) assertSame(peer.bytes.subarray(4), content);
-      assert.deepEqual(file.told, new Array(30).fill(undefined));
+      assert.deepEqual(file.outcomes, new Array(30).fill(undefined));
     }),
     test("lent bytes are sent before a file that follows them", async (rig) => {
       const content = pattern(200_000, 15);
@@ -270,7 +270,7 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         zeroCopy: true,
         data: (connection, bytes) => {
           connection.write(bytes);
-          connection.sendFile(file.stretch(0, content.length));
+          connection.sendFile(file.range(0, content.length));
           connection.write("!");
         },
       });
@@ -295,18 +295,18 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         },
       });
       const client = rig.reactor.connect({ host: "127.0.0.1", port: listener.port });
-      client.sendFile(file.stretch(0, content.length));
+      client.sendFile(file.range(0, content.length));
       client.close();
       await rig.until("received", () => ended);
       assert.equal(received, content.length);
-      assert.deepEqual(file.told, [undefined]);
+      assert.deepEqual(file.outcomes, [undefined]);
     }),
     test("a short head and the file after it leave in one packet", async (rig) => {
       using file = new TestFile(pattern(5000));
       const listener = rig.listen({
         data: (connection) => {
           connection.write("head");
-          connection.sendFile(file.stretch(0, 5000));
+          connection.sendFile(file.range(0, 5000));
         },
       });
       const peer = rig.peer(listener).send("go");
@@ -328,13 +328,13 @@ function contentCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
           const listener = rig.listen({
             open: (connection) => {
               connection.write("head");
-              connection.sendFile(file.stretch(0, 5000));
+              connection.sendFile(file.range(0, 5000));
               connection.write("tail and head");
-              connection.sendFile(file.stretch(0, 0));
+              connection.sendFile(file.range(0, 0));
             },
           });
           const peer = rig.peer(listener);
-          await rig.until("sent", () => peer.length === 5017 && file.told.length === 2);
+          await rig.until("sent", () => peer.length === 5017 && file.outcomes.length === 2);
           assert.deepEqual(flags, [MSG_MORE, 0]);
         });
       },
@@ -351,7 +351,7 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
       const outcome: Outcome = { events: [] };
       const listener = rig.listen({
         ...noting(outcome, (connection) => {
-          connection.sendFile(file.stretch(0, 10 * KIB * MIB));
+          connection.sendFile(file.range(0, 10 * KIB * MIB));
           assert.equal(connection.pendingBytes, 10 * KIB * MIB);
           assert.equal(connection.write("more"), false);
         }),
@@ -372,7 +372,7 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
       }
       assert.deepEqual(outcome.events, ["error", "close"]);
       assert.equal(outcome.error?.code, "ENOBUFS");
-      assert.deepEqual(file.told, [outcome.error]);
+      assert.deepEqual(file.outcomes, [outcome.error]);
     }),
     test("drain is called once, after the last file, whatever its size", async (rig) => {
       using file = new TestFile(pattern(2 * MIB));
@@ -384,14 +384,14 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
       const connection = outcome.connection as Connection;
       narrow(connection);
       assert.equal(connection.write("a"), true);
-      assert.equal(connection.sendFile(file.stretch(0, 2 * MIB)), false);
-      assert.equal(connection.sendFile(file.stretch(0, 1)), false);
+      assert.equal(connection.sendFile(file.range(0, 2 * MIB)), false);
+      assert.equal(connection.sendFile(file.range(0, 1)), false);
       assert.equal(connection.write("b"), false);
       await rig.during(20);
       assert.deepEqual(outcome.events, []);
       peer.reading = true;
       await rig.until("drained", () => outcome.events.length > 0);
-      assert.equal(file.told.length, 2);
+      assert.equal(file.outcomes.length, 2);
       await rig.until("sent", () => peer.length === 2 * MIB + 3);
       assert.equal(connection.write("c"), true);
       assert.deepEqual(outcome.events, ["drain"]);
@@ -408,7 +408,7 @@ function waitingCases(test: ReturnType<typeof casesOf>): Case[] {
         open: (connection) => {
           let left = 5;
           const next = () => {
-            if (left-- > 0) connection.sendFile({ ...file.stretch(0, 50_000), done: next });
+            if (left-- > 0) connection.sendFile({ ...file.range(0, 50_000), done: next });
             else connection.end("over");
             if (left === 2) throw new Error("thrown by done");
           };
@@ -436,9 +436,9 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
       const listener = rig.listen(
         noting(outcome, (connection) => {
           connection.write("head");
-          connection.sendFile(file.stretch(1000, 4001));
+          connection.sendFile(file.range(1000, 4001));
           connection.write("never sent");
-          connection.sendFile(file.stretch(0, 5000));
+          connection.sendFile(file.range(0, 5000));
         }),
       );
       const peer = rig.peer(listener);
@@ -447,7 +447,7 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
       assert.equal(outcome.error?.code, "ENODATA");
       assert.equal(outcome.error?.syscall, "sendfile");
       assert.match(outcome.error?.hint ?? "", /truncated/);
-      assert.deepEqual(file.told, [outcome.error, outcome.error]);
+      assert.deepEqual(file.outcomes, [outcome.error, outcome.error]);
       assertCutShort(peer, Buffer.concat([Buffer.from("head"), pattern(5000).subarray(1000)]));
     }),
     test("a file that is truncated while it is sent closes the connection with ENODATA", async (rig) => {
@@ -460,14 +460,14 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
       await rig.until("accepted", () => outcome.connection !== undefined);
       const connection = outcome.connection as Connection;
       narrow(connection);
-      connection.sendFile(file.stretch(0, 4 * MIB));
+      connection.sendFile(file.range(0, 4 * MIB));
       await rig.until("begun", () => connection.pendingBytes < 4 * MIB);
       assert.ok(connection.pendingBytes > 2 * MIB);
       ftruncateSync(file.fd, 2 * MIB);
       peer.reading = true;
       await rig.until("closed", () => isOver(peer) && outcome.events.length > 0);
       assert.equal(outcome.error?.code, "ENODATA");
-      assert.deepEqual(file.told, [outcome.error]);
+      assert.deepEqual(file.outcomes, [outcome.error]);
       assertCutShort(peer, content.subarray(0, 2 * MIB));
     }),
     test("a descriptor that is not a regular file closes the connection, with a hint", async (rig) => {
@@ -483,11 +483,16 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
       ];
       for (const [fd, codes, hint] of unfit) {
         const outcome: Outcome = { events: [] };
-        const told: (Error | undefined)[] = [];
+        const outcomes: (Error | undefined)[] = [];
         const listener = rig.listen(
           noting(outcome, (connection) => {
             connection.write("head");
-            connection.sendFile({ fd, offset: 0, length: 10, done: (error) => told.push(error) });
+            connection.sendFile({
+              fd,
+              offset: 0,
+              length: 10,
+              done: (error) => outcomes.push(error),
+            });
           }),
         );
         const peer = rig.peer(listener);
@@ -495,7 +500,7 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
         assert.ok(codes.includes(outcome.error?.code ?? ""), `${outcome.error}`);
         assert.equal(outcome.error?.syscall, "sendfile");
         assert.match(outcome.error?.hint ?? "", hint);
-        assert.deepEqual(told, [outcome.error]);
+        assert.deepEqual(outcomes, [outcome.error]);
         assertCutShort(peer, Buffer.from("head"));
       }
     }),
@@ -512,7 +517,7 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
         const listener = rig.listen(
           noting(outcome, (connection) => {
             if (paused) connection.pause();
-            connection.sendFile(file.stretch(0, 100 * MIB));
+            connection.sendFile(file.range(0, 100 * MIB));
           }),
         );
         const peer = rig.peer(listener);
@@ -521,7 +526,7 @@ function failingCases(test: ReturnType<typeof casesOf>): Case[] {
         peer.reset();
         await rig.until("closed", () => outcome.events.length === 2);
         assert.ok(["ECONNRESET", "EPIPE"].includes(outcome.error?.code ?? ""), `${outcome.error}`);
-        assert.deepEqual(file.told.splice(0), [outcome.error]);
+        assert.deepEqual(file.outcomes.splice(0), [outcome.error]);
         listener.close();
         await rig.until("closed", () => readdirSync("/proc/self/fd").length <= before);
       }
@@ -562,11 +567,11 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
         const refused: (string | undefined)[] = [];
         const listener = rig.listen(
           noting(outcome, (connection) => {
-            connection.sendFile(file.stretch(0, content.length));
-            connection.sendFile(file.stretch(0, 0));
+            connection.sendFile(file.range(0, content.length));
+            connection.sendFile(file.range(0, 0));
             connection[ending]();
             const done = (error?: Error): void => void refused.push((error as SysError).code);
-            assert.equal(connection.sendFile({ ...file.stretch(0, 1), done }), false);
+            assert.equal(connection.sendFile({ ...file.range(0, 1), done }), false);
           }),
         );
         const peer = rig.peer(listener);
@@ -576,7 +581,7 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
         peer.reading = true;
         await rig.until("ended", () => peer.ended);
         assertSame(peer.bytes, content);
-        assert.deepEqual(file.told, [undefined, undefined]);
+        assert.deepEqual(file.outcomes, [undefined, undefined]);
         assert.deepEqual(refused, ["ECANCELED"]);
         peer.shutdown();
         await rig.until("closed", () => outcome.events.length > 0);
@@ -589,13 +594,13 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
         using file = new TestFile(new Uint8Array(0));
         const listener = rig.listen({
           open: (connection) => {
-            connection.sendFile(file.stretch(0, 0));
+            connection.sendFile(file.range(0, 0));
             connection[ending]();
           },
         });
         const peer = rig.peer(listener);
         await rig.until("ended", () => peer.ended);
-        assert.deepEqual(file.told, [undefined]);
+        assert.deepEqual(file.outcomes, [undefined]);
       }
     }),
     test("destroy and reset call done with the error, before close", async (rig) => {
@@ -614,28 +619,28 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
         peer.reading = false;
         await rig.until("accepted", () => outcome.connection !== undefined);
         const connection = outcome.connection as Connection;
-        connection.sendFile(file.stretch(0, 100 * MIB));
-        connection.sendFile({ ...file.stretch(0, 10), done: () => outcome.events.push("done") });
+        connection.sendFile(file.range(0, 100 * MIB));
+        connection.sendFile({ ...file.range(0, 10), done: () => outcome.events.push("done") });
         await rig.until("begun", () => connection.pendingBytes < 100 * MIB);
         way(connection);
-        if (wanted instanceof Error) assert.deepEqual(file.told, [wanted]);
-        else assert.deepEqual(codesOf(file.told), [wanted]);
+        if (wanted instanceof Error) assert.deepEqual(file.outcomes, [wanted]);
+        else assert.deepEqual(codesOf(file.outcomes), [wanted]);
         assert.deepEqual(
           outcome.events.filter((event) => event !== "error"),
           ["done", "close"],
         );
         assert.equal(connection.pendingBytes, 0);
-        assert.equal(connection.sendFile(file.stretch(0, 10)), false);
-        assert.equal(file.told.length, 1, "done is not called from within");
-        await rig.until("told", () => file.told.length === 2);
-        assert.deepEqual(codesOf(file.told).at(-1), "ECANCELED");
+        assert.equal(connection.sendFile(file.range(0, 10)), false);
+        assert.equal(file.outcomes.length, 1, "done is not called from within");
+        await rig.until("done called", () => file.outcomes.length === 2);
+        assert.deepEqual(codesOf(file.outcomes).at(-1), "ECANCELED");
       }
     }),
     test("a reset in the middle of a file reaches a peer that does not read at once", async (rig) => {
       using file = new TestFile(pattern(10));
       ftruncateSync(file.fd, 100 * MIB);
       const outcome: Outcome = { events: [] };
-      const send = (connection: Connection) => connection.sendFile(file.stretch(0, 100 * MIB));
+      const send = (connection: Connection) => connection.sendFile(file.range(0, 100 * MIB));
       const peer = rig.peer(rig.listen(noting(outcome, (connection) => void send(connection))));
       peer.reading = false;
       await rig.until("begun", () => (outcome.connection?.pendingBytes ?? Infinity) < 100 * MIB);
@@ -643,7 +648,7 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
       await rig.during(10);
       outcome.connection?.reset();
       await rig.until("reset", () => peer.socket.options.tcpInfo.state === "close");
-      assert.deepEqual(codesOf(file.told), ["ECANCELED"]);
+      assert.deepEqual(codesOf(file.outcomes), ["ECANCELED"]);
     }),
     test("done may destroy the connection, and nothing of the queue is sent", async (rig) => {
       const content = pattern(70_000, 27);
@@ -651,16 +656,16 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
       const outcome: Outcome = { events: [] };
       const listener = rig.listen(
         noting(outcome, (connection) => {
-          connection.sendFile({ ...file.stretch(0, 70_000), done: () => connection.destroy() });
+          connection.sendFile({ ...file.range(0, 70_000), done: () => connection.destroy() });
           connection.write("never");
-          connection.sendFile(file.stretch(0, 70_000));
+          connection.sendFile(file.range(0, 70_000));
           connection.close();
         }),
       );
       const peer = rig.peer(listener);
       await rig.until("ended", () => isOver(peer));
       assertCutShort(peer, content);
-      assert.deepEqual(codesOf(file.told), ["ECANCELED"]);
+      assert.deepEqual(codesOf(file.outcomes), ["ECANCELED"]);
       assert.deepEqual(outcome.events, ["close"]);
     }),
     test("a reactor that closes calls done of every file", async (rig) => {
@@ -670,14 +675,14 @@ function endingCases(test: ReturnType<typeof casesOf>): Case[] {
       const listener = rig.listen({
         open: (connection) => {
           opened++;
-          connection.sendFile(file.stretch(0, 100 * MIB));
-          connection.sendFile(file.stretch(0, 1));
+          connection.sendFile(file.range(0, 100 * MIB));
+          connection.sendFile(file.range(0, 1));
         },
       });
       for (let i = 0; i < 3; i++) rig.peer(listener).reading = false;
       await rig.until("accepted", () => opened === 3);
       rig.reactor.close();
-      assert.deepEqual(codesOf(file.told), new Array(6).fill("ECANCELED"));
+      assert.deepEqual(codesOf(file.outcomes), new Array(6).fill("ECANCELED"));
     }),
   ];
 }
@@ -697,10 +702,10 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
               greedy = connection;
               const chain = () => {
                 if (connection.state !== "open") return;
-                connection.sendFile({ ...file.stretch(0, 1000), done: chain });
+                connection.sendFile({ ...file.range(0, 1000), done: chain });
               };
               if (what === "files without end") chain();
-              else connection.sendFile(file.stretch(0, 2 ** 50));
+              else connection.sendFile(file.range(0, 2 ** 50));
             },
             data: (connection, bytes) => void connection.write(bytes),
           });
@@ -730,7 +735,7 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         using file = new TestFile(content);
         const listener = rig.listen({
           open: (connection) => {
-            connection.sendFile(file.stretch(0, content.length));
+            connection.sendFile(file.range(0, content.length));
             connection.end();
           },
         });
@@ -738,7 +743,7 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         peer.readBytes = 60_000;
         await rig.until("ended", () => peer.ended);
         assertSame(peer.bytes, content);
-        assert.deepEqual(file.told, [undefined]);
+        assert.deepEqual(file.outcomes, [undefined]);
       });
     }),
     test("a read error of the disk closes the connection with EIO", async () => {
@@ -750,11 +755,11 @@ function sharingCases(variant: Variant, test: ReturnType<typeof casesOf>): Case[
         using file = new TestFile(pattern(10));
         ftruncateSync(file.fd, 100 * MIB);
         const outcome: Outcome = { events: [] };
-        const send = (connection: Connection) => connection.sendFile(file.stretch(0, 100 * MIB));
+        const send = (connection: Connection) => connection.sendFile(file.range(0, 100 * MIB));
         rig.peer(rig.listen(noting(outcome, (connection) => void send(connection))));
         await rig.until("closed", () => outcome.events.length === 2);
         assert.equal(outcome.error?.code, "EIO");
-        assert.deepEqual(file.told, [outcome.error]);
+        assert.deepEqual(file.outcomes, [outcome.error]);
       });
     }),
   ];
@@ -771,7 +776,7 @@ async function keptByFile(rig: Rig): Promise<boolean> {
   await rig.until("accepted", () => outcome.connection !== undefined);
   const connection = outcome.connection as Connection;
   narrow(connection);
-  connection.sendFile(file.stretch(0, 10 * KIB * MIB));
+  connection.sendFile(file.range(0, 10 * KIB * MIB));
   peer.readBytes = 20_000;
   const begun = performance.now();
   let last = begun;
@@ -791,6 +796,6 @@ async function keptByFile(rig: Rig): Promise<boolean> {
   peer.reading = false;
   await rig.until("given up", () => outcome.events.length > 0);
   assert.equal(outcome.error?.code, "ETIMEDOUT");
-  assert.deepEqual(file.told, [outcome.error]);
+  assert.deepEqual(file.outcomes, [outcome.error]);
   return true;
 }

@@ -142,7 +142,7 @@ function randomRingFaults(random: () => number): RingHooks {
     else if (chance < 0.4) entry.length = Math.ceil(length * random() ** 3);
     const linked = (entry.flags & IOSQE_IO_LINK) !== 0;
     broken = linked && (failure !== undefined || entry.length !== length);
-    // A short send is complete to the kernel, which would go on with the next in the chain.
+    // A short send is complete to the kernel, which would continue with the next in the chain.
     if (broken) entry.flags &= ~IOSQE_IO_LINK;
     return failure;
   };

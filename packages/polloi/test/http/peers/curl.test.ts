@@ -10,10 +10,10 @@ import {
   hashOf,
   LIMIT_MS,
   PATIENCE_MS,
+  type RequestReport,
   run,
   type Said,
   serving,
-  type Told,
   unless,
 } from "./rig.ts";
 
@@ -29,11 +29,11 @@ async function curl(args: readonly string[], input?: string | Uint8Array): Promi
   return said;
 }
 
-function runInProcess(said: Said): Told {
-  return JSON.parse(said.text) as Told;
+function runInProcess(said: Said): RequestReport {
+  return JSON.parse(said.text) as RequestReport;
 }
 
-function headersOf({ headers }: Told): Record<string, string> {
+function headersOf({ headers }: RequestReport): Record<string, string> {
   return Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value]));
 }
 

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { noise } from "../../../../../test/support/processes.ts";
 import type { HttpServer } from "../../../src/http/index.ts";
-import { bytesUpTo, ENGINES, hashOf, LIMIT_MS, serving, type Told } from "./rig.ts";
+import { bytesUpTo, ENGINES, hashOf, LIMIT_MS, type RequestReport, serving } from "./rig.ts";
 
 const MUCH = 5_000_000;
 
@@ -57,8 +57,8 @@ for (const { engine, skip } of ENGINES) {
         const sent = post(server, agent, `/what/${i}`);
         sent.end(body);
         const [response] = (await once(sent, "response")) as [IncomingMessage];
-        const told = JSON.parse(String(await bodyOf(response))) as Told;
-        assert.deepEqual([told.path, told.hash], [`/what/${i}`, hashOf(body)]);
+        const report = JSON.parse(String(await bodyOf(response))) as RequestReport;
+        assert.deepEqual([report.path, report.hash], [`/what/${i}`, hashOf(body)]);
       };
       await Promise.all(Array.from({ length: 500 }, (_, i) => one(i)));
       assert.equal(server.counts.requests, 500);
@@ -75,8 +75,8 @@ for (const { engine, skip } of ENGINES) {
         await once(sent, "continue");
         sent.end(noise(1000));
         const [response] = (await once(sent, "response")) as [IncomingMessage];
-        const told = JSON.parse(String(await bodyOf(response))) as Told;
-        assert.equal(told.hash, hashOf(noise(1000)));
+        const report = JSON.parse(String(await bodyOf(response))) as RequestReport;
+        assert.equal(report.hash, hashOf(noise(1000)));
       }
       assert.equal(server.counts.connections, 1);
       agent.destroy();
@@ -97,8 +97,8 @@ for (const { engine, skip } of ENGINES) {
       const bytes = noise(MUCH);
       for (const body of [bytes, streamOf(bytes, 65_536)]) {
         const options = { method: "PUT", body, duplex: "half" } as RequestInit;
-        const told = (await (await fetch(`${url}/what`, options)).json()) as Told;
-        assert.deepEqual([told.length, told.hash], [MUCH, hashOf(bytes)]);
+        const report = (await (await fetch(`${url}/what`, options)).json()) as RequestReport;
+        assert.deepEqual([report.length, report.hash], [MUCH, hashOf(bytes)]);
       }
     });
 

@@ -8,7 +8,15 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { folder, noise, Program } from "../../../../../test/support/processes.ts";
-import { bytesUpTo, ENGINES, hashOf, LIMIT_MS, serving, type Told, unless } from "./rig.ts";
+import {
+  bytesUpTo,
+  ENGINES,
+  hashOf,
+  LIMIT_MS,
+  type RequestReport,
+  serving,
+  unless,
+} from "./rig.ts";
 
 const REQUESTS = 10_000;
 /** The number of requests at a time. */
@@ -163,8 +171,8 @@ function check(i: number, { method, path, body }: Asked, answer: Answer): void {
     assert.ok(answer.body.equals(bytesUpTo(i)), `the body of request ${i}`);
     return;
   }
-  const told = JSON.parse(answer.body.toString()) as Told;
-  const seen = [told.method, told.target, told.length, told.hash];
+  const report = JSON.parse(answer.body.toString()) as RequestReport;
+  const seen = [report.method, report.target, report.length, report.hash];
   const wanted = [method, path, body?.length ?? 0, hashOf(body ?? Buffer.alloc(0))];
   assert.deepEqual(seen, wanted, `request ${i}`);
 }

@@ -40,12 +40,12 @@ for i in range(200):
     body = noise(i * 37) if i % 3 else None
     method = ["GET", "POST", "PUT", "DELETE", "PATCH"][i % 5]
     response, answer = ask(method, "/what/%d?i=%d" % (i, i), body, {"X-Number": str(i)})
-    told = json.loads(answer)
+    report = json.loads(answer)
     assert response.status == 200 and response.version == 11
-    assert told["method"] == method and told["target"] == "/what/%d?i=%d" % (i, i)
-    assert ["X-Number", str(i)] in told["headers"]
-    assert told["length"] == len(body or b"")
-    assert told["hash"] == hashlib.sha256(body or b"").hexdigest()
+    assert report["method"] == method and report["target"] == "/what/%d?i=%d" % (i, i)
+    assert ["X-Number", str(i)] in report["headers"]
+    assert report["length"] == len(body or b"")
+    assert report["hash"] == hashlib.sha256(body or b"").hexdigest()
     sockets.add(conn.sock.getsockname())
 assert len(sockets) == 1
 `,
@@ -65,8 +65,8 @@ def parts():
             at += size
 for i in range(5):
     response, answer = ask("POST", "/what", parts(), {"Transfer-Encoding": "chunked"}, encode_chunked=True)
-    told = json.loads(answer)
-    assert told["length"] == len(body) and told["hash"] == hashlib.sha256(body).hexdigest()
+    report = json.loads(answer)
+    assert report["length"] == len(body) and report["hash"] == hashlib.sha256(body).hexdigest()
     response, answer = ask("POST", "/echo", parts(), {"Transfer-Encoding": "chunked"}, encode_chunked=True)
     assert response.getheader("Transfer-Encoding") == "chunked" and answer == body
 `,
@@ -83,10 +83,10 @@ for i in range(3):
     sock.sendall(b"3\\r\\nabc\\r\\n0\\r\\nX-Sum: %d\\r\\nX-Other:\\r\\n\\r\\n" % i)
     assert reader.readline() == b"HTTP/1.1 200 OK\\r\\n"
     headers = http.client.parse_headers(reader)
-    told = json.loads(reader.read(int(headers["Content-Length"])))
-    assert told["trailers"] == [["X-Sum", str(i)], ["X-Other", ""]]
-    assert told["hash"] == hashlib.sha256(b"abc").hexdigest()
-    assert "X-Sum" not in [name for name, value in told["headers"]]
+    report = json.loads(reader.read(int(headers["Content-Length"])))
+    assert report["trailers"] == [["X-Sum", str(i)], ["X-Other", ""]]
+    assert report["hash"] == hashlib.sha256(b"abc").hexdigest()
+    assert "X-Sum" not in [name for name, value in report["headers"]]
 `,
     1,
   ],
@@ -130,12 +130,12 @@ for framing, body in [(b"Content-Length: 5", b"hello"), (b"Transfer-Encoding: ch
     sock.sendall(body)
     assert reader.readline() == b"HTTP/1.1 200 OK\\r\\n"
     headers = http.client.parse_headers(reader)
-    told = json.loads(reader.read(int(headers["Content-Length"])))
-    assert told["length"] == 5 and told["hash"] == hashlib.sha256(b"hello").hexdigest()
-# Who has sent it already need not be told.
+    report = json.loads(reader.read(int(headers["Content-Length"])))
+    assert report["length"] == 5 and report["hash"] == hashlib.sha256(b"hello").hexdigest()
+# A request without a body needs no 100 Continue.
 sock.sendall(b"POST /what HTTP/1.1\\r\\nHost: a\\r\\nExpect: 100-continue\\r\\nContent-Length: 0\\r\\n\\r\\n")
 assert reader.readline() == b"HTTP/1.1 200 OK\\r\\n"
-# To HTTP/1.0 it is never said.
+# HTTP/1.0 never receives one.
 answer = raw(b"POST /what HTTP/1.0\\r\\nExpect: 100-continue\\r\\nContent-Length: 2\\r\\n\\r\\nhi")
 assert answer.startswith(b"HTTP/1.1 200 OK\\r\\n"), answer
 `,

@@ -32,7 +32,7 @@ export function unless(engineSkip: string | false, ...commands: string[]): strin
 }
 
 /** The server's description of a request. */
-export interface Told {
+export interface RequestReport {
   readonly method: string;
   readonly target: string;
   readonly path: string;
@@ -71,7 +71,8 @@ async function stream(reply: HttpReply, bytes: Uint8Array): Promise<void> {
 
 /**
  * `/bytes/N` and `/stream/N` have a body of N bytes, with a length and without; `/echo` sends the body back
- * as it arrives; `/trailers` has trailers; `/refuse` answers before the body; other paths answer with {@link Told}.
+ * as it arrives; `/trailers` has trailers; `/refuse` answers before the body; other paths answer with {@link
+ * RequestReport}.
  */
 export const answer: HttpHandler = (request, reply) => {
   const [, what, count] = request.path.split("/");
@@ -92,12 +93,12 @@ export const answer: HttpHandler = (request, reply) => {
   const hash = createHash("sha256");
   let length = 0;
   const tell = (): void => {
-    const told: Told = {
+    const report: RequestReport = {
       ...{ method, target, path, query, host, version, headers, length },
       trailers: request.trailers,
       hash: hash.digest("hex"),
     };
-    reply.header("Content-Type", "application/json").send(JSON.stringify(told));
+    reply.header("Content-Type", "application/json").send(JSON.stringify(report));
   };
   return request.read({
     data: (bytes) => {
