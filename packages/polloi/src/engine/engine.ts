@@ -54,7 +54,7 @@ export interface Completions {
   sent(slot: number, length: number): void;
   /**
    * The rest of the sends that were {@link IN_FLIGHT} was not sent, and is no longer in flight. Lent bytes of it
-   * are valid until this returns. For a file: `sendFile` may go on.
+   * are valid until this returns. For a file: `sendFile` may continue.
    */
   returned(slot: number): void;
   /** A stream failed with `errno` in the call named, and performs nothing more. */

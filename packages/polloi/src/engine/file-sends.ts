@@ -29,7 +29,7 @@ export class FileSends {
   /** The bytes that each slot has sent in this turn, and the slots that have sent any. */
   readonly #had: number[] = [];
   readonly #served: number[] = [];
-  /** Slots that have used their share and go on in the next turn. */
+  /** Slots that have used their share and continue in the next turn. */
   readonly #next: Set<number> = new Set();
 
   constructor(kernel: Kernel, slots: Slots, completions: Completions, waits: FileWaits) {
@@ -39,12 +39,12 @@ export class FileSends {
     this.#waits = waits;
   }
 
-  /** Whether a slot goes on in the next turn, which then must not wait. */
+  /** Whether a slot continues in the next turn, which then must not wait. */
   get waiting(): boolean {
     return this.#next.size > 0;
   }
 
-  /** The number of slots that go on in the next turn. */
+  /** The number of slots that continue in the next turn. */
   get size(): number {
     return this.#next.size;
   }
@@ -70,7 +70,7 @@ export class FileSends {
     return sent;
   }
 
-  /** A turn begins: slots whose share was used go on. @returns How many there were. */
+  /** A turn begins: slots whose share was used continue. @returns How many there were. */
   begin(): number {
     for (const slot of this.#served) this.#had[slot] = 0;
     this.#served.length = 0;

@@ -99,7 +99,7 @@ export class RingWait {
     this.#check(this.#ring.enter(0, 0));
   }
 
-  /** Whether the turn may go on waiting. */
+  /** Whether the turn may continue waiting. */
   timeLeft(): boolean {
     return this.#deadline < 0 || (this.#deadline > 0 && performance.now() < this.#deadline);
   }

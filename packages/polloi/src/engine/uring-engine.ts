@@ -228,7 +228,7 @@ export class UringEngine implements Engine {
     return result === -ERRNO.ECANCELED ? 0 : 1;
   }
 
-  /** Whether accepting goes on after this error, which concerned one connection only. */
+  /** Whether accepting continues after this error, which concerned one connection only. */
   #mayAcceptOn(errno: number): boolean {
     if (!isOfConnection(errno)) return false;
     this.#failedAccepts = (this.#failedAccepts + 1) % MAX_FAILED_CONNECTIONS;

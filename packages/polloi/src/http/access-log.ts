@@ -77,8 +77,8 @@ export class AccessLog implements AccessSink {
   #hasFailed = false;
 
   /**
-   * @throws TypeError `ERR_INVALID_OPTION`; TypeError or RangeError `ERR_INVALID_FD`; SysError `ENXIO` for a FIFO that no
-   * process reads; any other error of opening the file.
+   * @throws TypeError `ERR_INVALID_OPTION`; TypeError or RangeError `ERR_INVALID_FD`; SysError `ENXIO` for a FIFO that
+   * no process reads; any other error of opening the file.
    */
   constructor(options: AccessLogOptions = {}) {
     const { to = 1, format = "combined" } = optionsOf(
@@ -115,7 +115,7 @@ export class AccessLog implements AccessSink {
   /**
    * Opens the file again after it was renamed: for SIGHUP and logrotate.
    *
-   * @throws the error of opening the file. Then the log goes on writing to the file that it has.
+   * @throws the error of opening the file. Then the log continues writing to the file that it has.
    */
   reopen(): void {
     if (typeof this.#to === "number") return;
@@ -135,7 +135,7 @@ export class AccessLog implements AccessSink {
     return new LogFile(this.#to, (error) => this.#failed(error));
   }
 
-  /** The log cannot be written, for example because the disk is full. Reported once; the server goes on. */
+  /** The log cannot be written, for example because the disk is full. Reported once; the server continues. */
   #failed({ message, hint }: SysError): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;

@@ -23,7 +23,7 @@ export interface Exchange {
   goOn(): void;
   /** Gives the connection to other handlers. */
   upgrade<Data>(options: Handlers<Data> & ConnectionOptions): Connection<Data>;
-  /** @returns Whether to go on, as `Connection.write` has it. */
+  /** @returns Whether to continue, as `Connection.write` has it. */
   write(bytes: string | Uint8Array): boolean;
   /** Sends a piece of a file after what was written. @returns false, as `Connection.sendFile` has it. */
   sendFile(file: OutgoingFile): boolean;

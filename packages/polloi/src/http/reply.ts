@@ -92,7 +92,7 @@ export interface HttpReply {
    *
    * @param bytes - As for {@link HttpReply.send}. An array that is not copied must not change until `whenDrained`
    * calls back.
-   * @returns Whether to go on. false means that the client is slower than the handler: continue when
+   * @returns Whether to continue. false means that the client is slower than the handler: continue when
    * {@link HttpReply.whenDrained} calls back.
    * @throws TypeError `ERR_CLOSED` before `begin` and after the end, `ERR_INVALID_DATA`; RangeError
    * `ERR_INVALID_LENGTH` for more bytes than Content-Length.
@@ -141,7 +141,7 @@ export interface HttpReply {
   /**
    * Sends a range of a file as a part of the body, as {@link HttpReply.sendFile} does.
    *
-   * @returns Whether to go on: see {@link HttpReply.write}.
+   * @returns Whether to continue: see {@link HttpReply.write}.
    * @throws as {@link HttpReply.write} does; TypeError `ERR_INVALID_OPTION` for a body without a Content-Length.
    */
   writeFile(file: OutgoingFile): boolean;
@@ -255,7 +255,8 @@ export class ReplyWriter implements HttpReply {
   }
 
   /**
-   * Adds header lines that were checked before, each with its CRLF, without Content-Length and the fields of the server.
+   * Adds header lines that were checked before, each with its CRLF, without Content-Length and the fields of the
+   * server.
    *
    * @param hasDate - Whether Date is among them.
    * @param length - The Content-Length; -1 if there is none.

@@ -68,8 +68,8 @@ export interface HttpServer extends AsyncDisposable {
    * Stops listening at once, as {@link Listener.close} does.
    *
    * @remarks
-   * Connections that were accepted go on without a limit, and keep the process alive. Those in the backlog are reset.
-   * {@link HttpServer.stop} serves the backlog and ends connections; it may follow. Calling it twice is safe.
+   * Connections that were accepted continue without a limit, and keep the process alive. Those in the backlog are
+   * reset. {@link HttpServer.stop} serves the backlog and ends connections; it may follow. Calling it twice is safe.
    */
   close(): void;
   /** Stops gracefully, as {@link HttpServer.stop} does with the default grace period. */

@@ -27,8 +27,8 @@ const NOTHING = new Uint8Array(0);
 const FIRST_REQUEST_MS = 500;
 const NEXT_REQUEST_MS = 200;
 /**
- * The session goes on receiving while no more bytes than this are saved, because only receiving shows at once that the
- * client has left.
+ * The session continues receiving while no more bytes than this are saved, because only receiving shows at once that
+ * the client has left.
  */
 const MOST_SAVED = 16_384;
 
@@ -36,14 +36,14 @@ const MOST_SAVED = 16_384;
  * One connection of an HTTP server: requests are parsed, handled and answered one after the other.
  *
  * @remarks
- * While a request is being answered, nothing behind it is parsed: up to about 16 KiB of it are kept in `#saved`, and the
- * rest stays in the kernel's buffers. So replies are in order, and a client that pipelines a thousand requests costs as
- * much as one that sends a single request.
+ * While a request is being answered, nothing behind it is parsed: up to about 16 KiB of it are kept in `#saved`, and
+ * the rest stays in the kernel's buffers. So replies are in order, and a client that pipelines a thousand requests
+ * costs as much as one that sends a single request.
  *
  * ```text
  *   received -> parser -> HEAD  handler(request, reply)
  *                         BODY  the request's reader; if there is none yet, wait for it
- *                         END   wait for the reply, then go on
+ *                         END   wait for the reply, then continue
  * ```
  */
 export class Session extends Reading implements Exchange {
@@ -191,8 +191,8 @@ export class Session extends Reading implements Exchange {
   }
 
   /**
-   * Parses the received part of a chunked body that has no reader. So a malformed one is refused before the reply, and a
-   * short one does not end the connection. If nothing of it has arrived, the client may never send it.
+   * Parses the received part of a chunked body that has no reader. So a malformed one is refused before the reply, and
+   * a short one does not end the connection. If nothing of it has arrived, the client may never send it.
    */
   isAnswerable(): boolean {
     const request = this.#request as ParsedRequest;

@@ -243,7 +243,7 @@ class BlockingConnection implements ModelConnection {
     return waitBlocking(this.#context, this.#fd, { timeoutMs, untilStop: false }) === "ready";
   }
 
-  /** @returns Whether to go on; false when the server stops, or the connection has failed. */
+  /** @returns Whether to continue; false when the server stops, or the connection has failed. */
   #wait(events: number, untilStop: boolean): boolean {
     const timeoutMs = this.#context.idleTimeoutMs ?? Number.POSITIVE_INFINITY;
     const result = waitBlocking(this.#context, this.#fd, { events, timeoutMs, untilStop });

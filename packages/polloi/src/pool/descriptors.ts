@@ -85,7 +85,7 @@ export class Ledger {
 
   /**
    * Records every descriptor that is opened or closed through `kernel`, the kernel of the thread of `owner`. Mappings
-   * of files are recorded in its control block: a ring goes on accepting and receiving as long as its memory is
+   * of files are recorded in its control block: a ring continues accepting and receiving as long as its memory is
    * mapped.
    *
    * @remarks
@@ -188,7 +188,7 @@ export class Ledger {
  *
  * @remarks
  * Deno cannot terminate a thread that is in an endless loop, and reports that it has; when the loop ends the thread
- * goes on. No runtime terminates a thread that sleeps in a system call which nothing wakes. The descriptors of such a
+ * continues. No runtime terminates a thread that sleeps in a system call which nothing wakes. The descriptors of such a
  * thread stay open until it has ended. If they were closed, their numbers would be reused, and the thread would send
  * to, receive from and close descriptors that are not its own.
  *

@@ -137,7 +137,7 @@ export class Listeners {
     for (const fd of this.#fds) if (fd >= 0) refuseConnections(this.#kernel, fd);
   }
 
-  /** Closes all descriptors. Duplicates go on listening until they are closed. */
+  /** Closes all descriptors. Duplicates continue listening until they are closed. */
   close(): void {
     this.#file?.remove();
     for (let i = 0; i < this.#fds.length; i++) this.#close(i);

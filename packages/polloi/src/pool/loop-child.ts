@@ -119,7 +119,7 @@ function drive(reactor: Reactor, runtime: RuntimeName): void {
       const events = reactor.turn(busy ? 1 : waitMs);
       waitMs = busy || events > 0 ? 1 : Math.min(2 * waitMs, MAX_WAIT_MS);
     } finally {
-      // Also after a handler has thrown: a program that handles `uncaughtException` goes on serving.
+      // Also after a handler has thrown: a program that handles `uncaughtException` continues serving.
       setImmediate(turn);
     }
   };

@@ -24,7 +24,7 @@ export interface LivenessOptions {
    */
   readonly unresponsiveAfterMs?: number | undefined;
   /**
-   * `"wait"` (the default): an unresponsive child goes on, without new connections where that is possible, until it
+   * `"wait"` (the default): an unresponsive child continues, without new connections where that is possible, until it
    * responds again. `"replace"`: it is killed and replaced, as one that exited unexpectedly. Deno
    * cannot end the thread of a worker in an endless loop: there it is replaced when the loop ends.
    */

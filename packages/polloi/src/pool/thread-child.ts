@@ -35,7 +35,7 @@ export function isChildThread(): boolean {
   return typeof doorbell === "number" && ledger instanceof SharedArrayBuffer;
 }
 
-/** How long the runtime may take to terminate a thread, before its supervisor goes on without it. */
+/** How long the runtime may take to terminate a thread, before its supervisor continues without it. */
 const TERMINATE_MS = 1000;
 
 /** Starts threads, and keeps the ledger of what they open. */
@@ -207,7 +207,7 @@ export class ThreadChild implements Child {
     const error = this.#error ?? (code === 0 ? undefined : exitError(code));
     const stuck = this.#killed && isStuck(this.#kernel, this.block.threadId, hasExited);
     const released = this.#release(stuck);
-    // A stuck thread with an event loop may go on to accept from the listener of its replacement.
+    // A stuck thread with an event loop may continue to accept from the listener of its replacement.
     const replaceable = stuck && this.#input.task === "accept-loop";
     const thrown = this.#thrown;
     this.#events.exited({ error, thrown, stuck, released: replaceable ? undefined : released });

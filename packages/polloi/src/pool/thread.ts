@@ -144,7 +144,7 @@ async function leave(code: number): Promise<void> {
 }
 
 /**
- * Sends what nothing catches, also when the module handles it and goes on.
+ * Sends what nothing catches, also when the module handles it and continues.
  *
  * @remarks
  * Deno reports to the main thread the message of such an error only. Node and Bun report the stack too.

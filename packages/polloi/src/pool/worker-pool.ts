@@ -75,8 +75,8 @@ export interface WorkersOptions extends EngineOptions, LivenessOptions {
    *
    * @remarks
    * `"continue"` (the default): the worker is replaced each time, after a delay that grows from 50 ms to a second; the
-   * others go on. Only a worker of which four starts in a row have failed is given up, and the pool ends with an error
-   * when all of them are. `"end"`: a worker that exits five times in a row, each within ten seconds of its start,
+   * others continue. Only a worker of which four starts in a row have failed is given up, and the pool ends with an
+   * error when all of them are. `"end"`: a worker that exits five times in a row, each within ten seconds of its start,
    * ends the pool: the others are stopped, and `finished` rejects. Use it if a service manager restarts the program.
    */
   readonly crashLoop?: CrashLoop | undefined;
@@ -130,7 +130,7 @@ export interface WorkerStatus {
  * Threads that serve one address, each with its own reactor. Returned by {@link startWorkers}.
  *
  * @remarks
- * A worker that exits unexpectedly is replaced. The replacement goes on with the same listener, so connections that
+ * A worker that exits unexpectedly is replaced. The replacement continues with the same listener, so connections that
  * wait in its backlog are served; open connections are closed. The replacement starts after 50 ms, or twice as long
  * with each exit of a worker that had not run for ten seconds, up to one second. A worker of which four starts in a row
  * have failed is given up, and the others serve without it. `crashLoop` changes that. A worker that does not respond
@@ -301,8 +301,8 @@ export class WorkerPool implements AsyncDisposable {
  *
  * @returns The pool, when all of its workers are ready.
  * @throws TypeError, RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`,
- * `ERR_UNSUPPORTED` in a thread or process of a pool or a model; SysError `EADDRINUSE`, `EACCES` and what else `listen` throws; what the module throws as it starts. Nothing stays
- * open then.
+ * `ERR_UNSUPPORTED` in a thread or process of a pool or a model; SysError `EADDRINUSE`, `EACCES` and what else `listen`
+ * throws; what the module throws as it starts. Nothing stays open then.
  * @example
  * ```ts
  * const pool = await startWorkers({

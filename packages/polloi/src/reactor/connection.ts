@@ -98,12 +98,12 @@ export interface Connection<Data = unknown> extends Disposable {
    *
    * On a connection that is ending, closing or closed, the data is dropped and the result is false. That is not an
    * error, because the peer may have ended the connection a moment ago; so a broadcast needs no check. `state`
-   * tells this from a full connection, for which `drain` follows.
+   * distinguishes this from a full connection, for which `drain` follows.
    *
    * @param bytes - Up to 256 KiB (262,144 bytes) are copied, and may be changed at once. A larger array is not
    * copied, so that it can be sent to any number of connections: it must not change until `drain` or `close` of the
    * handlers is called.
-   * @returns Whether to go on writing. false means that more than `highWaterBytes` are queued, or a file or an array
+   * @returns Whether to continue writing. false means that more than `highWaterBytes` are queued, or a file or an array
    * that was not copied, and that `drain` follows; or that the connection is not open.
    * @throws TypeError `ERR_INVALID_DATA`
    */
@@ -149,7 +149,7 @@ export interface Connection<Data = unknown> extends Disposable {
    * Ends the local half of the connection after everything that was written: the peer sees the end of the stream.
    *
    * @remarks
-   * The connection goes on receiving until the peer ends its half too, and then closes. A peer that acknowledges
+   * The connection continues receiving until the peer ends its half too, and then closes. A peer that acknowledges
    * nothing of what it is sent for 30 seconds, or for the idle timeout if there is one, fails the connection with
    * `ETIMEDOUT`, even if it sends data. A peer that has received everything may end its half at any time. Calling it
    * twice is safe.
@@ -215,7 +215,7 @@ export interface Connection<Data = unknown> extends Disposable {
  * Every handler is optional, and receives the connection as its first argument. Data that handlers write, to any
  * connection, is sent in the same turn, with one send per connection.
  *
- * If a handler throws, its connection and all others go on, and `error` is called. Without an `error` handler the
+ * If a handler throws, its connection and all others continue, and `error` is called. Without an `error` handler the
  * process fails, as for any uncaught exception.
  *
  * The object may be an instance of a class. Its own properties must have the names of handlers and options: another name
@@ -263,7 +263,7 @@ export interface Handlers<Data = unknown> {
    * docs/errors.md.
    */
   close?(connection: Connection<Data>, error?: Error): void;
-  /** The connection failed, and `close` follows; or a handler threw, and the connection goes on. */
+  /** The connection failed, and `close` follows; or a handler threw, and the connection continues. */
   error?(connection: Connection<Data>, error: Error): void;
   /**
    * The connection was idle for the idle timeout. Without this handler it fails with `ETIMEDOUT`.

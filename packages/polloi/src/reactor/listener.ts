@@ -105,11 +105,11 @@ export interface Listener extends Disposable {
    */
   stop(graceMs?: number): Promise<void>;
   /**
-   * Stops listening at once. Connections that were accepted go on without a limit.
+   * Stops listening at once. Connections that were accepted continue without a limit.
    *
    * @remarks
    * The kernel resets connections in the backlog: their clients see `ECONNRESET`, and cannot mistake this for an empty
-   * reply. {@link Listener.stop} serves them. A listener with `reusePort` serves them too, because others go on to
+   * reply. {@link Listener.stop} serves them. A listener with `reusePort` serves them too, because others continue to
    * serve its port. Calling it twice is safe.
    */
   close(): void;
@@ -251,7 +251,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     if (this.#fd < 0 || this.#closing || this.stopping) return;
     this.#closing = true;
     const shares = sharesPort(this.#loop.kernel, this.#fd);
-    // Others go on to serve the same port or socket, so connections that were accepted here must be served.
+    // Others continue to serve the same port or socket, so connections that were accepted here must be served.
     this.#servesLate = shares || this.#options.fd !== undefined;
     if (shares) this.#acceptBacklog(Number.POSITIVE_INFINITY);
     this.abandon();

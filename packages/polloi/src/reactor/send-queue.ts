@@ -35,7 +35,7 @@ const encoder = new TextEncoder();
  * before it, so a peer that does not read occupies a few blocks, however much is queued for it.
  *
  * A file is a block without memory. It is sent when it is the head and nothing is in flight. Bytes that the engine has not sent
- * of it counts as in flight until the engine can go on.
+ * of it counts as in flight until the engine can continue.
  */
 export abstract class SendQueue extends Owner {
   pendingBytes = 0;

@@ -192,7 +192,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSING | CLOSED)) return;
     this.#bits |= CLOSING;
     if (!this.isEmpty) {
-      // A stream that connects goes on to do so, since its data must be sent.
+      // A stream that connects continues to do so, since its data must be sent.
       if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
       this.#idle ??= this.#idleTimeout(CLOSING_MS, () => this.#timedOut());
     } else if (this.#is(CONNECTING)) {

@@ -60,7 +60,7 @@ export interface Poller {
   /**
    * Waits until a descriptor is ready, and fills `ready`. Each descriptor appears once.
    *
-   * @param timeoutMs - 0 does not wait, -1 has no limit; fractions count. After a signal, the wait goes on
+   * @param timeoutMs - 0 does not wait, -1 has no limit; fractions count. After a signal, the wait continues
    * with the remaining time.
    * @returns How many are ready, at most `ready.capacity`, or `-errno`.
    */

@@ -97,9 +97,9 @@ export function createServer(options: CreateServerOptions): Socket {
  * The thread is not blocked: the connect is checked every few milliseconds, and timers and promises run in between.
  *
  * @returns A connected socket with the given timeout, or in blocking mode without one.
- * @throws SysError `ECONNREFUSED`, `ETIMEDOUT` and others if there was one address; an AggregateError with the `errors` of
- * all addresses, the `code` of the first, and every failure in its message, if there were several; ResolveError if the
- * name has no address; TypeError or RangeError `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_TIMEOUT`,
+ * @throws SysError `ECONNREFUSED`, `ETIMEDOUT` and others if there was one address; an AggregateError with the `errors`
+ * of all addresses, the `code` of the first, and every failure in its message, if there were several; ResolveError if
+ * the name has no address; TypeError or RangeError `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_TIMEOUT`,
  * `ERR_INVALID_OPTION`. All as a rejection.
  * @example
  * ```ts
@@ -236,7 +236,7 @@ async function untilWritable(
   }
 }
 
-/** Lets the runtime's loop go on: for a moment at first, then for longer. */
+/** Lets the runtime's loop continue: for a moment at first, then for longer. */
 async function pause(turn: number, address: SocketAddress, deadline: Deadline): Promise<void> {
   const leftMs = deadline.leftMs();
   if (leftMs === 0) throw socketError("connect", ERRNO.ETIMEDOUT, address);

@@ -1,6 +1,6 @@
 /**
- * Socket calls on bare descriptors, for modules that hold thousands of them. Arguments are passed in the scratch arena, so
- * nothing is allocated.
+ * Socket calls on bare descriptors, for modules that hold thousands of them. Arguments are passed in the scratch arena,
+ * so nothing is allocated.
  */
 import { ERRNO } from "../base/errno.ts";
 import { F_GETFD, F_SETFD, FD_CLOEXEC, FIONREAD, SIOCOUTQ } from "../sys/abi.ts";
@@ -84,8 +84,8 @@ export function connectRaw(
 }
 
 /**
- * Reads an option that is an int. A negative value cannot be told from an error here; use `Socket.getsockopt` for such
- * options.
+ * Reads an option that is an int. A negative value cannot be distinguished from an error here; use `Socket.getsockopt`
+ * for such options.
  *
  * @returns The value, or `-errno`.
  */

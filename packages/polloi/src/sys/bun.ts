@@ -158,7 +158,7 @@ exit();
  *
  * Bun ends the process when a worker finds no free descriptor at its start. Some are therefore reserved when the
  * watch begins. They are closed right before the start, and this thread waits until the worker has opened its own,
- * so that no connection is accepted in between. While descriptors cannot be reserved, the timer goes on.
+ * so that no connection is accepted in between. While descriptors cannot be reserved, the timer continues.
  */
 class BunThread implements WaitingThread {
   readonly #epoll: number;

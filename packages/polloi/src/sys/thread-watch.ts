@@ -135,7 +135,7 @@ class WatchSet {
       try {
         found = onReadable();
       } finally {
-        // Also after an exception: a program that handles uncaught exceptions goes on.
+        // Also after an exception: a program that handles uncaught exceptions continues.
         idleTurns = found ? 0 : idleTurns + 1;
         if (!stopped) {
           if (idleTurns <= IDLE_TURNS) schedule();

@@ -26,7 +26,7 @@ export class Completion {
     this.flags = flags;
   }
 
-  /** Whether the operation goes on, and more completions follow. */
+  /** Whether the operation continues, and more completions follow. */
   get more(): boolean {
     return (this.flags & IORING_CQE_F_MORE) !== 0;
   }
