@@ -27,6 +27,7 @@ const MAX_SKIPS = 1023;
  * of work first waits a moment for more. When that brings nothing, it skips the wait in more and more turns.
  */
 export class RingWait {
+  readonly #kernel: Kernel;
   readonly #ring: RawRing;
   readonly #signal: RingSignal;
   #deadline = 0;
@@ -36,6 +37,7 @@ export class RingWait {
   #nextSkips = 0;
 
   constructor(kernel: Kernel, ring: RawRing) {
+    this.#kernel = kernel;
     this.#ring = ring;
     this.#signal = new RingSignal(kernel, ring);
   }
@@ -77,8 +79,8 @@ export class RingWait {
 
   /** A turn begins, and may wait for `timeoutMs`. */
   begin(timeoutMs: number): void {
-    this.#deadline = timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
-    if (this.isHosted) this.#returnAt = performance.now() + MAX_TURN_MS;
+    this.#deadline = timeoutMs > 0 ? this.#kernel.now() + timeoutMs : timeoutMs;
+    if (this.isHosted) this.#returnAt = this.#kernel.now() + MAX_TURN_MS;
     this.#signal.stop();
   }
 
@@ -90,7 +92,7 @@ export class RingWait {
       return;
     }
     if (this.#submitBatch()) return;
-    const timeoutMs = deadline < 0 ? -1 : Math.max(0, deadline - performance.now());
+    const timeoutMs = deadline < 0 ? -1 : Math.max(0, deadline - this.#kernel.now());
     this.#check(this.#ring.enter(1, timeoutMs));
   }
 
@@ -101,12 +103,12 @@ export class RingWait {
 
   /** Whether the turn may continue waiting. */
   timeLeft(): boolean {
-    return this.#deadline < 0 || (this.#deadline > 0 && performance.now() < this.#deadline);
+    return this.#deadline < 0 || (this.#deadline > 0 && this.#kernel.now() < this.#deadline);
   }
 
   /** Continues the turn of a hosted engine under load. @returns Whether there may be completions. */
   stay(): boolean {
-    if (!this.isHosted || performance.now() >= this.#returnAt) return false;
+    if (!this.isHosted || this.#kernel.now() >= this.#returnAt) return false;
     if (this.hasWork) {
       if (!this.#submitBatch()) this.enterNow();
       return true;

@@ -10,7 +10,7 @@ const NOT_BEGUN = -1;
 
 /** A clock that is read when deadlines are checked, because each request sets several of them. */
 export interface LookClock {
-  /** The time of this check, as of `performance.now()`. */
+  /** The time of this check, as of the kernel's clock. */
   readonly now: number;
   /** The time since the previous check in milliseconds, without the delay of this one. */
   readonly lookMs: number;

@@ -102,9 +102,9 @@ export class LogFile {
 
   async #close(): Promise<void> {
     clearTimeout(this.#timer);
-    let patience = new Deadline(PATIENCE_MS);
+    let patience = new Deadline(this.#kernel, PATIENCE_MS);
     for (let before = -1; !this.#flush(); before = this.#written) {
-      if (this.#written !== before) patience = new Deadline(PATIENCE_MS);
+      if (this.#written !== before) patience = new Deadline(this.#kernel, PATIENCE_MS);
       else if (patience.leftMs() <= 0) break;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
@@ -115,9 +115,9 @@ export class LogFile {
 
   /** The process exits: waiting is only possible by blocking the thread. */
   #flushForGood(): void {
-    const end = new Deadline(LONGEST_EXIT_MS);
+    const end = new Deadline(this.#kernel, LONGEST_EXIT_MS);
     const waits = (): boolean => {
-      const patience = new Deadline(Math.min(PATIENCE_MS, end.leftMs()));
+      const patience = new Deadline(this.#kernel, Math.min(PATIENCE_MS, end.leftMs()));
       return waitFor(this.#kernel, this.#fd, POLLOUT, patience);
     };
     // A writable pipe takes bytes, so each wait begins after some progress.
@@ -136,7 +136,7 @@ export class LogFile {
   #flush(): boolean {
     const { libc, scratch } = this.#kernel;
     while (this.#take()) {
-      if (!waitFor(this.#kernel, this.#fd, POLLOUT, new Deadline(0))) return false;
+      if (!waitFor(this.#kernel, this.#fd, POLLOUT, new Deadline(this.#kernel, 0))) return false;
       const piece = this.#rest.subarray(0, PIPE_BUF);
       scratch.u8.set(piece);
       const written = libc.write(this.#fd, scratch.address, piece.length);

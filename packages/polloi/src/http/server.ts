@@ -315,7 +315,7 @@ export class SessionServer implements HttpServer, SessionHost {
   }
 
   #readClock(): void {
-    this.now = performance.now();
+    this.now = loopOf(this.#reactor).kernel.now();
     this.date = dateField();
   }
 

@@ -55,7 +55,7 @@ export class GracefulClose {
   }
 
   #awaitPause(): void {
-    const now = performance.now();
+    const now = this.#timers.now();
     this.#endBy = Math.min(this.#endBy, now + LATEST_MS);
     this.#timer?.cancel();
     const pauseMs = Math.min(PAUSE_MS, Math.max(this.#endBy - now, 0));

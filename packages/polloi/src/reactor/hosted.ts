@@ -1,6 +1,6 @@
 import { SysError } from "../base/sys-error.ts";
 import { isOutOfResources } from "../engine/calls.ts";
-import type { LoopWatch } from "../sys/kernel.ts";
+import type { LoopTimer, LoopWatch } from "../sys/kernel.ts";
 import type { Host, Loop } from "./loop.ts";
 
 /** If there is no free descriptor for the watch, the reactor takes a turn this often and tries again. */
@@ -16,9 +16,9 @@ const STARVED_MS = 20;
 export class Hosted implements Host {
   readonly #loop: Loop;
   #watch: LoopWatch | undefined;
-  #timeout: NodeJS.Timeout | undefined;
+  #timeout: LoopTimer | undefined;
   #timeoutAt = Number.POSITIVE_INFINITY;
-  #starving: NodeJS.Timeout | undefined;
+  #starving: LoopTimer | undefined;
   #starting = false;
   #waking = false;
   #ended = false;
@@ -51,8 +51,8 @@ export class Hosted implements Host {
     this.#ended = true;
     this.#watch?.stop();
     this.#watch = undefined;
-    clearTimeout(this.#timeout);
-    clearTimeout(this.#starving);
+    this.#timeout?.cancel();
+    this.#starving?.cancel();
   }
 
   /** Starts after the current task, because a program that calls `run()` next needs no watch. */
@@ -72,11 +72,11 @@ export class Hosted implements Host {
       this.#watch = kernel.watch(engine.fileno(), () => this.#turn());
     } catch (error) {
       if (!(error instanceof SysError && isOutOfResources(-error.errno))) throw error;
-      this.#starving = setTimeout(() => {
+      this.#starving = kernel.after(STARVED_MS, () => {
         this.#starving = undefined;
         this.#turn();
         if (this.#loop.alive && !this.#ended) this.#start();
-      }, STARVED_MS);
+      });
     }
     this.#armTimeout();
   }
@@ -91,9 +91,10 @@ export class Hosted implements Host {
   }
 
   #armTimeout(): void {
-    const { deadline } = this.#loop.timers;
+    const { kernel, timers } = this.#loop;
+    const { deadline } = timers;
     if (this.#ended) return;
-    const leftMs = deadline - performance.now();
+    const leftMs = deadline - kernel.now();
     // A timer of the runtime takes at least a millisecond.
     if (leftMs <= 0) {
       this.wake();
@@ -101,12 +102,12 @@ export class Hosted implements Host {
     }
     // A timer that is set for an earlier time stays: a turn without work costs less than setting it again.
     if (deadline < this.#timeoutAt) {
-      clearTimeout(this.#timeout);
+      this.#timeout?.cancel();
       this.#timeoutAt = deadline;
-      this.#timeout = setTimeout(() => {
+      this.#timeout = kernel.after(leftMs, () => {
         this.#timeoutAt = Number.POSITIVE_INFINITY;
         this.#turn();
-      }, leftMs);
+      });
     }
     if (this.#loop.alive) this.#timeout?.ref();
     else this.#timeout?.unref();

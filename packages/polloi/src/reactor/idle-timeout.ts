@@ -29,8 +29,8 @@ export class IdleTimeout {
   #sent = 0;
   #acknowledged = 0;
   #outgoingOnly = false;
-  #receivedAt = performance.now();
-  #progressAt: number = this.#receivedAt;
+  #receivedAt: number;
+  #progressAt: number;
   #timer: Timer;
 
   /** @param outgoing - The data whose progress counts. Without it only touches count. */
@@ -41,6 +41,8 @@ export class IdleTimeout {
     outgoing: Outgoing | null = null,
   ) {
     this.#timers = timers;
+    this.#receivedAt = timers.now();
+    this.#progressAt = this.#receivedAt;
     this.#timeoutMs = timeoutMs;
     this.#onIdle = onIdle;
     this.#outgoing = outgoing;
@@ -50,7 +52,7 @@ export class IdleTimeout {
 
   /** Bytes were received. */
   touch(): void {
-    this.#receivedAt = performance.now();
+    this.#receivedAt = this.#timers.now();
   }
 
   /** The kernel has taken bytes. */
@@ -72,7 +74,7 @@ export class IdleTimeout {
   }
 
   #fired(): void {
-    const now = performance.now();
+    const now = this.#timers.now();
     const isOutgoing = this.#check(now);
     const lastAt =
       isOutgoing && this.#outgoingOnly

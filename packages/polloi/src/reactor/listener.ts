@@ -224,7 +224,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       this.#resolveStopped = resolve;
     });
     const { kernel, engine, timers } = this.#loop;
-    const cutOffAt = performance.now() + graceMs;
+    const cutOffAt = kernel.now() + graceMs;
     if (cutOffAt < this.#cutOffAt) {
       this.#cutOffAt = cutOffAt;
       this.#cutOffTimer?.cancel();

@@ -91,6 +91,7 @@ export class Loop implements Completions {
     this.engine = makeEngine(this);
     this.blocks = new Blocks(kernel);
     this.timers = new Timers(
+      kernel,
       () => {
         if (!this.#turning) this.host?.wake();
       },
@@ -362,7 +363,7 @@ export class Loop implements Completions {
     if (this.#drained.length > 0 || this.timers.overdue > 0) return 0;
     const { deadline } = this.timers;
     if (deadline === Number.POSITIVE_INFINITY) return timeoutMs;
-    const left = Math.max(0, deadline - performance.now());
+    const left = Math.max(0, deadline - this.kernel.now());
     return timeoutMs < 0 ? left : Math.min(left, timeoutMs);
   }
 

@@ -1,4 +1,5 @@
 import { printAs } from "../base/inspect.ts";
+import type { Clock } from "../sys/kernel.ts";
 
 /** A timer of a reactor: see {@link Reactor.setTimer}. */
 export interface Timer {
@@ -64,16 +65,24 @@ export class Timers {
   #due: HeapTimer[] = [];
   /** Limits that have expired, in the order of their deadlines. */
   #overdue: HeapTimer[] = [];
+  readonly #clock: Clock;
   readonly #onEarlier: () => void;
   readonly #reference: (change: 1 | -1) => void;
 
   /**
+   * @param clock - The time of the deadlines: a kernel.
    * @param onEarlier - Called when the first deadline moves closer, so that a wait must be shortened.
    * @param reference - Called when a timer that keeps the process alive starts (`1`) or ends (`-1`).
    */
-  constructor(onEarlier: () => void, reference: (change: 1 | -1) => void) {
+  constructor(clock: Clock, onEarlier: () => void, reference: (change: 1 | -1) => void) {
+    this.#clock = clock;
     this.#onEarlier = onEarlier;
     this.#reference = reference;
+  }
+
+  /** The time of the kernel. */
+  now(): number {
+    return this.#clock.now();
   }
 
   /** The number of timers that will fire, without the limits that are {@link Timers.overdue}. */
@@ -97,7 +106,7 @@ export class Timers {
     return this.#heap.length - this.keepingAlive + overdue.length;
   }
 
-  /** The first deadline, in the time of `performance.now()`; `Infinity` if there is none. */
+  /** The first deadline, in the time of the kernel; `Infinity` if there is none. */
   get deadline(): number {
     return this.#heap[0]?.deadline ?? Number.POSITIVE_INFINITY;
   }
@@ -125,7 +134,7 @@ export class Timers {
 
   /** Fires the timers that are due, without the limits and the timers that are added meanwhile. @returns How many. */
   fire(invoke: (callback: () => void) => void): number {
-    const now = performance.now();
+    const now = this.#clock.now();
     const due: HeapTimer[] = [];
     for (let first = this.#heap[0]; first !== undefined && first.deadline <= now; ) {
       this.#remove(first);
@@ -143,11 +152,11 @@ export class Timers {
    * @returns The number of limits that fired.
    */
   fireLimits(count: number, invoke: (callback: () => void) => void): number {
-    return this.#invoke(this.#overdue.splice(0, count), performance.now(), invoke);
+    return this.#invoke(this.#overdue.splice(0, count), this.#clock.now(), invoke);
   }
 
   schedule(timer: HeapTimer): void {
-    timer.deadline = performance.now() + timer.delayMs;
+    timer.deadline = this.#clock.now() + timer.delayMs;
     if (timer.index === NOWHERE) {
       timer.index = this.#heap.length;
       this.#heap.push(timer);

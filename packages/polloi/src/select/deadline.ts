@@ -1,3 +1,5 @@
+import type { Clock } from "../sys/kernel.ts";
+
 /**
  * Continues a wait that a signal has ended, with the remaining time.
  *
@@ -10,11 +12,11 @@
  *
  * @param timeoutMs - Milliseconds; 0 and -1 are their own deadline.
  */
-export function deadlineOf(timeoutMs: number): number {
-  return timeoutMs > 0 ? performance.now() + timeoutMs : timeoutMs;
+export function deadlineOf({ now }: Clock, timeoutMs: number): number {
+  return timeoutMs > 0 ? now() + timeoutMs : timeoutMs;
 }
 
 /** The time until `deadline`: 0 once it has passed, for one last check without waiting. */
-export function timeLeft(deadline: number): number {
-  return deadline > 0 ? Math.max(0, deadline - performance.now()) : deadline;
+export function timeLeft({ now }: Clock, deadline: number): number {
+  return deadline > 0 ? Math.max(0, deadline - now()) : deadline;
 }

@@ -80,9 +80,9 @@ export class EpollSet {
     let max = maxEvents;
     if (max > this.#capacity) max = this.#grow(maxEvents);
     if (max < 0) return max;
-    const deadline = deadlineOf(timeoutMs);
+    const deadline = deadlineOf(this.#kernel, timeoutMs);
     let count = this.#waitOnce(max, timeoutMs);
-    while (count === -ERRNO.EINTR) count = this.#waitOnce(max, timeLeft(deadline));
+    while (count === -ERRNO.EINTR) count = this.#waitOnce(max, timeLeft(this.#kernel, deadline));
     return count;
   }
 

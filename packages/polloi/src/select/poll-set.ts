@@ -81,9 +81,9 @@ export class PollSet {
    * @returns The number of entries whose `returnedAt` is not 0, or `-errno`.
    */
   wait(timeoutMs: number): number {
-    const deadline = deadlineOf(timeoutMs);
+    const deadline = deadlineOf(this.#kernel, timeoutMs);
     let count = this.#waitOnce(timeoutMs);
-    while (count === -ERRNO.EINTR) count = this.#waitOnce(timeLeft(deadline));
+    while (count === -ERRNO.EINTR) count = this.#waitOnce(timeLeft(this.#kernel, deadline));
     return count;
   }
 

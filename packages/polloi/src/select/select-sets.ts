@@ -82,9 +82,9 @@ export class SelectSets {
    * @returns The number of bits that are set in `ready`, or `-errno`.
    */
   wait(timeoutMs: number): number {
-    const deadline = deadlineOf(timeoutMs);
+    const deadline = deadlineOf(this.#kernel, timeoutMs);
     let count = this.#waitOnce(timeoutMs);
-    while (count === -ERRNO.EINTR) count = this.#waitOnce(timeLeft(deadline));
+    while (count === -ERRNO.EINTR) count = this.#waitOnce(timeLeft(this.#kernel, deadline));
     return count;
   }
 

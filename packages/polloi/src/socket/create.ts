@@ -192,7 +192,7 @@ async function connectTo(
   const socket = new Socket(familyOf(address), type, 0, { kernel });
   try {
     if (localAddress !== undefined) socket.bind(localAddress);
-    const deadline = new Deadline(timeoutMs);
+    const deadline = new Deadline(kernel, timeoutMs);
     if (!(await beginConnect(socket, address, deadline))) {
       await untilWritable(socket, kernel, address, deadline);
       const { error } = socket.options;
@@ -231,7 +231,7 @@ async function untilWritable(
   address: SocketAddress,
   deadline: Deadline,
 ): Promise<void> {
-  for (let turn = 0; !waitFor(kernel, socket.fileno(), POLLOUT, new Deadline(0)); turn++) {
+  for (let turn = 0; !waitFor(kernel, socket.fileno(), POLLOUT, new Deadline(kernel, 0)); turn++) {
     await pause(turn, address, deadline);
   }
 }

@@ -354,7 +354,7 @@ export class SocketHandle {
 
   /** The deadline of a call that starts now. */
   protected deadline(): Deadline {
-    return new Deadline(this.#timeoutMs);
+    return new Deadline(this.kernel, this.#timeoutMs);
   }
 
   /**

@@ -206,7 +206,7 @@ export class Socket extends SocketTransfer {
     if (result !== WOULD_BLOCK || !this.#hasTimeout()) return false;
     const leftMs = deadline.leftMs();
     if (leftMs === 0) return false;
-    waitFor(this.kernel, -1, 0, new Deadline(Math.min(BACKLOG_RETRY_MS, leftMs)));
+    waitFor(this.kernel, -1, 0, new Deadline(this.kernel, Math.min(BACKLOG_RETRY_MS, leftMs)));
     return true;
   }
 

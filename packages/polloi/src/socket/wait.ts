@@ -1,6 +1,6 @@
 import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
-import type { Kernel } from "../sys/kernel.ts";
+import type { Clock, Kernel } from "../sys/kernel.ts";
 import { AT_POLLFD, AT_TIMEOUT } from "./scratch.ts";
 
 // The constants of poll(2) that a socket needs.
@@ -12,16 +12,18 @@ export const POLLRDHUP = 0x2000;
 
 /** A deadline, so that several waits share one timeout. */
 export class Deadline {
+  readonly #clock: Clock;
   readonly #end: number;
 
   /** @param timeoutMs - The result of `timeoutOf`. A negative timeout is infinite. */
-  constructor(timeoutMs: number) {
-    this.#end = timeoutMs < 0 ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock;
+    this.#end = timeoutMs < 0 ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs;
   }
 
   /** The milliseconds left; 0 after the deadline, Infinity if there is none. */
   leftMs(): number {
-    return Math.max(0, this.#end - performance.now());
+    return Math.max(0, this.#end - this.#clock.now());
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type NativeType,
   SIGNATURES,
 } from "./libc.ts";
+import { loopTimer } from "./loop-timer.ts";
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 import { Turns } from "./turns.ts";
 
@@ -69,7 +70,9 @@ export function openBun(): Kernel {
     arenas,
     scratch,
     watch: (fd, onReadable) => watches.watch(fd, onReadable),
+    now: () => performance.now(),
     soon: (callback) => turns.soon(callback),
+    after: loopTimer,
   };
 }
 

@@ -9,6 +9,7 @@ import {
   type NativeType,
   SIGNATURES,
 } from "./libc.ts";
+import { loopTimer } from "./loop-timer.ts";
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 import { Turns } from "./turns.ts";
 
@@ -116,7 +117,9 @@ function open(deno: DenoNamespace): Kernel {
       hasWatched = true;
       return watches.watch(fd, onReadable);
     },
+    now: () => performance.now(),
     soon: (callback) => turns.soon(callback),
+    after: loopTimer,
   };
 }
 

@@ -38,6 +38,8 @@ export interface Kernel {
    * a call.
    */
   readonly scratch: Arena;
+  /** The monotonic time in milliseconds, with fractions. Its zero is arbitrary. */
+  now(): number;
   /**
    * Calls `onReadable` from the runtime's own event loop while `fd` is readable (level-triggered). Each call is a task
    * of its own: promise reactions run before the next one.
@@ -56,6 +58,23 @@ export interface Kernel {
    * with Deno's `setImmediate`.
    */
   soon(callback: () => void): void;
+  /**
+   * Calls back after `delayMs`, or up to a few milliseconds later, as a task of its own.
+   *
+   * @param delayMs - In milliseconds, more than 0.
+   */
+  after(delayMs: number, callback: () => void): LoopTimer;
+}
+
+/** The clock of a kernel. */
+export type Clock = Pick<Kernel, "now">;
+
+/** A timer of the runtime's own event loop. It keeps the process alive, unless {@link LoopTimer.unref} was called. */
+export interface LoopTimer {
+  ref(): void;
+  unref(): void;
+  /** Safe to call twice, and after it has fired. */
+  cancel(): void;
 }
 
 /** The kernel cannot be opened: not Linux, an unknown processor, or no foreign-function interface. */

@@ -5,6 +5,7 @@ import { check } from "../base/sys-error.ts";
 import { type Arena, ArenaPool, type Arenas, type ViewMemory } from "./arena.ts";
 import { type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
 import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
+import { loopTimer } from "./loop-timer.ts";
 
 // The part of koffi that is used. The types of koffi would have to be installed for Bun and Deno too.
 type KoffiType = object;
@@ -67,7 +68,9 @@ export function openNode(): Kernel {
       );
       return loop.watch(fd, onReadable);
     },
+    now: () => performance.now(),
     soon: (callback) => void setImmediate(callback),
+    after: loopTimer,
   };
 }
 

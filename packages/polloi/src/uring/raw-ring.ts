@@ -323,7 +323,7 @@ export class RawRing implements Disposable {
   /** A call failed: pauses, except the first time. @returns Whether to repeat the call. */
   #mayRetry(result: number): boolean {
     if (!TEMPORARY.includes(result)) return false;
-    const now = performance.now();
+    const now = this.#kernel.now();
     if (this.#failures++ === 0) {
       this.#failingSince = now;
       return true;
@@ -337,7 +337,7 @@ export class RawRing implements Disposable {
 
   /** Detects a kernel that interrupts every wait, far more often than signals could. */
   #noteInterruption(): void {
-    const now = performance.now();
+    const now = this.#kernel.now();
     if (this.#failures++ === 0) this.#failingSince = now;
     if (now - this.#failingSince <= MAX_FAILING_MS) return;
     this.#isInterruptedForGood = this.#failures > MANY_SIGNALS;

@@ -271,7 +271,7 @@ export class Ring implements Disposable {
       );
     }
     const found: Completion[] = [];
-    const deadline = timeout > 0 ? performance.now() + timeout : timeout;
+    const deadline = timeout > 0 ? this.#kernel.now() + timeout : timeout;
     let left = timeout;
     this.#collect(found);
     for (;;) {
@@ -282,7 +282,7 @@ export class Ring implements Disposable {
       if (found.length === 0) this.#checked(result);
       else if (result < 0 && !this.#ring.isWaitOver(result)) return found;
       if (found.length >= wanted || left === 0) return found;
-      if (deadline > 0) left = Math.max(deadline - performance.now(), 0);
+      if (deadline > 0) left = Math.max(deadline - this.#kernel.now(), 0);
     }
   }
 
