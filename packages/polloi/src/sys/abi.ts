@@ -9,9 +9,10 @@
  * The processor architecture.
  *
  * It is read from the global `process`, because an import of node:process makes Node read every property of it. This
- * opens stdin, stdout and stderr, which takes a considerable part of the start of a process.
+ * opens stdin, stdout and stderr, which takes a considerable part of the start of a process. A browser has no `process`;
+ * a simulated kernel has x64 there.
  */
-export const ARCH: string = process.arch;
+export const ARCH: string = (globalThis.process as NodeJS.Process | undefined)?.arch ?? "x64";
 
 const X64: boolean = ARCH === "x64";
 

@@ -4,6 +4,7 @@ import { openBun } from "./bun.ts";
 import { openDeno } from "./deno.ts";
 import { type Kernel, UnsupportedError } from "./kernel.ts";
 import { openNode } from "./node.ts";
+import { providedKernel } from "./provided.ts";
 
 /**
  * Opens the kernel through the foreign-function interface of this runtime.
@@ -31,7 +32,7 @@ export function openKernel(): Kernel {
  * @remarks
  * It is opened when the first module that needs it is imported, so that an unsupported platform is reported at once.
  */
-export const kernel: Kernel = openKernel();
+export const kernel: Kernel = providedKernel() ?? openKernel();
 
 /**
  * Options of which a kernel is one.
