@@ -34,6 +34,16 @@ const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     lab: ["echo", "load", "measure"],
     cli: ["echo", "load", "trace", "measure", "lab"],
   },
+  "polloi-sim": {
+    base: [],
+    process: ["base"],
+    files: ["base", "process"],
+    sockets: ["base", "process", "files"],
+    readiness: ["base", "process"],
+    uring: ["base", "process", "files", "sockets"],
+    machine: ["base", "process", "files", "sockets", "readiness", "uring"],
+    simulate: ["base", "process", "files", "sockets", "readiness", "uring", "machine"],
+  },
 };
 
 /** A line of a file that violates a rule, and a description. */
@@ -152,9 +162,15 @@ test("the imports of a file are found", () => {
   const known = imports.filter(({ file }) => file === open).map(({ to }) => to);
   assert.deepEqual(
     known.sort(),
-    ["base/argument", "base/misuse", "sys/bun", "sys/deno", "sys/kernel", "sys/node"].map(
-      (name) => `packages/polloi/src/${name}.ts`,
-    ),
+    [
+      "base/argument",
+      "base/misuse",
+      "sys/bun",
+      "sys/deno",
+      "sys/kernel",
+      "sys/node",
+      "sys/provided",
+    ].map((name) => `packages/polloi/src/${name}.ts`),
   );
 });
 

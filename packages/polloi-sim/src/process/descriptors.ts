@@ -1,0 +1,90 @@
+import { ERRNO, FD_CLOEXEC } from "polloi/internal/pure";
+import type { OpenFile } from "./open-file.ts";
+
+interface Entry {
+  readonly file: OpenFile;
+  /** FD_CLOEXEC, or 0. */
+  flags: number;
+}
+
+/**
+ * The descriptors of a simulated process. A new one has the lowest free number. Source: open(2), dup(2), getrlimit(2).
+ */
+export class Descriptors {
+  readonly #entries: (Entry | undefined)[] = [];
+  /** RLIMIT_NOFILE: descriptors are below it. */
+  limit: number;
+  hardLimit: number;
+  #open = 0;
+
+  constructor(limit: number) {
+    this.limit = limit;
+    this.hardLimit = limit;
+  }
+
+  /** The number of open descriptors. */
+  get size(): number {
+    return this.#open;
+  }
+
+  /** The open descriptors, in order. */
+  list(): number[] {
+    return [...this.#entries.keys()].filter((fd) => this.#entries[fd] !== undefined);
+  }
+
+  get(fd: number): OpenFile | undefined {
+    return this.#entries[fd]?.file;
+  }
+
+  /** Makes a descriptor of `file`, from `lowest` on. @returns The descriptor, or `-EMFILE`. */
+  add(file: OpenFile, isCloseOnExec: boolean, lowest = 0): number {
+    let fd = lowest;
+    while (this.#entries[fd] !== undefined) fd++;
+    if (fd >= this.limit) return -ERRNO.EMFILE;
+    this.#set(fd, file, isCloseOnExec);
+    return fd;
+  }
+
+  /** dup3(2): closes `fd` if it is open. */
+  replace(fd: number, file: OpenFile, isCloseOnExec: boolean): number {
+    if (fd < 0 || fd >= this.limit) return -ERRNO.EBADF;
+    file.hold();
+    if (this.#entries[fd] !== undefined) this.close(fd);
+    this.#set(fd, file, isCloseOnExec);
+    file.drop();
+    return fd;
+  }
+
+  /** close(2). */
+  close(fd: number): number {
+    const entry = this.#entries[fd];
+    if (entry === undefined) return -ERRNO.EBADF;
+    this.#entries[fd] = undefined;
+    this.#open--;
+    entry.file.drop();
+    return 0;
+  }
+
+  flags(fd: number): number {
+    return this.#entries[fd]?.flags ?? -ERRNO.EBADF;
+  }
+
+  setFlags(fd: number, flags: number): number {
+    const entry = this.#entries[fd];
+    if (entry === undefined) return -ERRNO.EBADF;
+    entry.flags = flags & FD_CLOEXEC;
+    return 0;
+  }
+
+  /** Closes everything, as the end of a process does. */
+  closeAll(): void {
+    for (const fd of this.list()) this.close(fd);
+  }
+
+  #set(fd: number, file: OpenFile, isCloseOnExec: boolean): void {
+    // No holes: an array with holes is slow.
+    while (this.#entries.length < fd) this.#entries.push(undefined);
+    this.#entries[fd] = { file: file.hold(), flags: isCloseOnExec ? FD_CLOEXEC : 0 };
+    this.#open++;
+  }
+}

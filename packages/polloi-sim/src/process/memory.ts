@@ -1,0 +1,110 @@
+import { Arena, type Arenas, PAGE_SIZE } from "polloi/internal/pure";
+
+/** Addresses of arenas are multiples of this, so that a table finds the arena of an address. */
+const REGION_BYTES = 0x1_0000;
+/** The first address. Lower ones are never mapped, as on Linux (vm.mmap_min_addr). */
+const FIRST_ADDRESS = 0x1_0000;
+
+/** Returns memory of a file for {@link Memory.mapFile}, or throws what mmap(2) reports. */
+export type FileMapper = (fd: number, offset: number, byteLength: number) => ArrayBuffer;
+
+/**
+ * The memory of a simulated process: arenas at addresses, which calls read and write.
+ *
+ * @remarks
+ * Released arenas are filled with zeros and reused by length, as the real kernel's are.
+ */
+export class Memory implements Arenas {
+  /** The arena of each region of {@link REGION_BYTES}. */
+  readonly #regions: (Arena | undefined)[] = [];
+  readonly #free: Map<number, Arena[]> = new Map();
+  /** Arenas that are memory of a file. */
+  readonly #shared: Set<Arena> = new Set();
+  readonly #mapFile: FileMapper;
+  #nextAddress = FIRST_ADDRESS;
+
+  constructor(mapFile: FileMapper) {
+    this.#mapFile = mapFile;
+  }
+
+  map(byteLength: number): Arena {
+    const length = wholePages(byteLength);
+    return this.#free.get(length)?.pop() ?? this.#add(new ArrayBuffer(length));
+  }
+
+  mapPermanent(byteLength: number): Arena {
+    return this.#add(new ArrayBuffer(wholePages(byteLength)));
+  }
+
+  mapFile(fd: number, offset: number, byteLength: number): Arena {
+    const arena = this.#add(this.#mapFile(fd, offset, wholePages(byteLength)));
+    this.#shared.add(arena);
+    return arena;
+  }
+
+  release(arena: Arena): void {
+    // The memory of a file keeps its contents, and its address is not used again.
+    if (this.#shared.delete(arena)) return;
+    arena.u8.fill(0);
+    const free = this.#free.get(arena.byteLength);
+    if (free === undefined) this.#free.set(arena.byteLength, [arena]);
+    else free.push(arena);
+  }
+
+  unmap(): void {
+    this.#regions.length = 0;
+    this.#free.clear();
+    this.#shared.clear();
+  }
+
+  /** The arena that contains `address`; undefined when nothing is mapped there. */
+  find(address: number): Arena | undefined {
+    const arena = this.#regions[Math.floor(address / REGION_BYTES)];
+    return arena !== undefined && address < arena.address + arena.byteLength ? arena : undefined;
+  }
+
+  /** The bytes at an address; undefined when they are not all mapped, in one arena (EFAULT). */
+  bytes(address: number, length: number): Uint8Array | undefined {
+    if (length === 0) return new Uint8Array(0);
+    const arena = this.find(address);
+    if (arena === undefined) return undefined;
+    const offset = address - arena.address;
+    return offset + length <= arena.byteLength
+      ? arena.u8.subarray(offset, offset + length)
+      : undefined;
+  }
+
+  /** A view of a struct at an address; undefined when it is not mapped (EFAULT). */
+  view(address: number, length: number): DataView | undefined {
+    const arena = this.find(address);
+    if (arena === undefined) return undefined;
+    const offset = address - arena.address;
+    if (offset + length > arena.byteLength) return undefined;
+    return new DataView(arena.u8.buffer, arena.u8.byteOffset + offset, length);
+  }
+
+  /** The string at an address, up to its NUL; undefined when it is not mapped (EFAULT). */
+  text(address: number): string | undefined {
+    const arena = this.find(address);
+    if (arena === undefined) return undefined;
+    const offset = address - arena.address;
+    const end = arena.u8.indexOf(0, offset);
+    return end < 0 ? undefined : decoder.decode(arena.u8.subarray(offset, end));
+  }
+
+  #add(buffer: ArrayBuffer): Arena {
+    const arena = new Arena(this.#nextAddress, buffer);
+    const regions = Math.ceil(arena.byteLength / REGION_BYTES);
+    const first = arena.address / REGION_BYTES;
+    for (let i = 0; i < regions; i++) this.#regions[first + i] = arena;
+    // One region stays free, so that an access beyond the end is an error.
+    this.#nextAddress += (regions + 1) * REGION_BYTES;
+    return arena;
+  }
+}
+
+const decoder = new TextDecoder();
+
+function wholePages(byteLength: number): number {
+  return Math.ceil(byteLength / PAGE_SIZE) * PAGE_SIZE;
+}

@@ -1,0 +1,64 @@
+import { check, ERRNO } from "polloi/internal/pure";
+import type { World } from "../base/world.ts";
+import { Descriptors } from "./descriptors.ts";
+import { Memory } from "./memory.ts";
+import type { OpenFile } from "./open-file.ts";
+
+/** RLIMIT_NOFILE of a new process. */
+const DEFAULT_LIMIT = 1024;
+
+/**
+ * A simulated process: its descriptors, its memory and its limits.
+ */
+export class Process {
+  readonly world: World;
+  readonly memory: Memory;
+  readonly descriptors: Descriptors;
+
+  constructor(world: World, limit: number = DEFAULT_LIMIT) {
+    this.world = world;
+    this.descriptors = new Descriptors(limit);
+    this.memory = new Memory((fd, offset, byteLength) => {
+      const mapped = this.descriptors.get(fd)?.mapped(offset, byteLength) ?? -ERRNO.EBADF;
+      if (typeof mapped === "number") {
+        check(mapped, "mmap", { fd });
+        throw new RangeError(`Cannot map descriptor ${fd}: its file has returned no memory`);
+      }
+      return mapped;
+    });
+  }
+
+  /** Makes a descriptor of a new file. The file is released when there is no descriptor for it. */
+  open(file: OpenFile, isCloseOnExec: boolean): number {
+    if (this.world.faults.happens("noDescriptors")) {
+      file.hold().drop();
+      return -ERRNO.EMFILE;
+    }
+    const fd = this.descriptors.add(file, isCloseOnExec);
+    if (fd < 0) file.hold().drop();
+    return fd;
+  }
+
+  /**
+   * Makes a call that may wait: `attempt` is repeated until it returns something else than `-EAGAIN`.
+   *
+   * @param timeoutMs - The longest wait; 0 does not wait, `Infinity` has no limit.
+   * @returns The result of `attempt`; `-EAGAIN` after the timeout; `-EINTR`.
+   */
+  blocking(attempt: () => number, timeoutMs: number): number {
+    let result = attempt();
+    if (result !== -ERRNO.EAGAIN || timeoutMs === 0) return result;
+    if (this.world.faults.happens("interrupt")) return -ERRNO.EINTR;
+    this.world.waitUntil(() => {
+      result = attempt();
+      return result !== -ERRNO.EAGAIN;
+    }, this.world.now() + timeoutMs);
+    return result;
+  }
+
+  /** Ends the process: closes all descriptors. */
+  end(): void {
+    this.descriptors.closeAll();
+    this.memory.unmap();
+  }
+}
