@@ -16,3 +16,4 @@ export { type Kernel, type LoopTimer, type LoopWatch, runtimeFacts } from "./sys
 export { type Libc, type Native, SIGNATURES } from "./sys/libc.ts";
 export { provideKernel } from "./sys/provided.ts";
 export * from "./uring/constants.ts";
+export * from "./uring/layout.ts";

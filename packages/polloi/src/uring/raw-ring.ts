@@ -26,6 +26,7 @@ import {
   IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_TASKRUN,
 } from "./constants.ts";
+import { COMPLETION_BYTES, CQ, PARAMS, PARAMS_BYTES, SQ, SUBMISSION_BYTES } from "./layout.ts";
 import { SubmissionQueue } from "./submissions.ts";
 
 const UNASKED: number = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
@@ -46,23 +47,6 @@ export const RING_OPTIONS: NamesOf<RingOptions> = {
   kernel: true,
 };
 
-/**
- * `struct io_uring_params` and the structs of the two offsets at its end, in units of 4 bytes.
- * Source: io_uring_setup(2).
- */
-export const PARAMS = {
-  sqEntries: 0,
-  cqEntries: 1,
-  flags: 2,
-  features: 5,
-  sq: 10,
-  cq: 20,
-} as const;
-export const PARAMS_BYTES = 120;
-export const SQ = { head: 0, tail: 1, mask: 2, flags: 4, array: 6 } as const;
-export const CQ = { head: 0, tail: 1, mask: 2, entries: 5, flags: 6 } as const;
-export const SUBMISSION_BYTES = 64;
-export const COMPLETION_BYTES = 16;
 /** The most cancellations of everything, while operations are still about to be retried. */
 const MAX_CANCELS = 64;
 /** The most calls of io_uring_register for one operation, when signals interrupt it. */

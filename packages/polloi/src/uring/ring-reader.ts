@@ -11,8 +11,8 @@ import {
   IORING_UNREGISTER_PBUF_RING,
   IOSQE_IO_LINK,
 } from "./constants.ts";
+import { COMPLETION_BYTES, CQ, PARAMS, PARAMS_BYTES, SQ, SUBMISSION_BYTES } from "./layout.ts";
 import { AT_NUMBER, AT_TAIL, HALVES, WORDS } from "./provided-buffers.ts";
-import { COMPLETION_BYTES, CQ, PARAMS, PARAMS_BYTES, SQ, SUBMISSION_BYTES } from "./raw-ring.ts";
 import { AT_LIMIT, FLAGS_SHIFT, PRIORITY_SHIFT } from "./submissions.ts";
 
 const LINK = IOSQE_IO_LINK << FLAGS_SHIFT;
