@@ -48,6 +48,7 @@ const PACKAGES: readonly Package[] = [
     entries: {
       main: "cli/main",
       load: "load/index",
+      internal: "internal",
       "load-worker": "load/load-worker",
       "echo-handlers": "echo/echo-handlers",
       "echo-worker": "echo/echo-worker",

@@ -38,6 +38,7 @@ export class Tracer {
   /** The kernel to pass to a reactor. */
   readonly kernel: Kernel;
   readonly #log: TurnLog;
+  readonly #now: () => number;
   readonly #memory: MemoryMap;
   readonly #descriptors: Descriptors;
   readonly #rings: RingTrace;
@@ -46,7 +47,8 @@ export class Tracer {
   #woken = false;
 
   constructor(kernel: Kernel, options: TraceOptions) {
-    this.#log = new TurnLog(options);
+    this.#now = kernel.now;
+    this.#log = new TurnLog(options, kernel.now);
     const scratch = kernel.arenas.map(SCRATCH_BYTES);
     this.#descriptors = new Descriptors({ ...kernel, scratch });
     const rings = new RingReader(kernel);
@@ -57,13 +59,13 @@ export class Tracer {
       watch: (watch) => (fd, onReadable) =>
         watch(fd, () => {
           if (this.#log.over) return onReadable();
-          this.#guarded(() => this.#log.begin(performance.now(), kernel.runtime));
+          this.#guarded(() => this.#log.begin(kernel.now(), kernel.runtime));
           this.#woken = true;
           try {
             return onReadable();
           } finally {
             this.#woken = false;
-            this.#guarded(() => this.#log.finish(performance.now()));
+            this.#guarded(() => this.#log.finish(kernel.now()));
           }
         }),
     });
@@ -82,9 +84,9 @@ export class Tracer {
   #call(name: keyof Libc, args: readonly number[], call: Native): number {
     if (this.#log.over) return call(...args);
     const wait = this.#guarded(() => this.#before(name, args));
-    const start = performance.now();
+    const start = this.#now();
     const result = call(...args);
-    const end = performance.now();
+    const end = this.#now();
     this.#guarded(() => this.#after({ call: name, args, wait, result, start, end }));
     return result;
   }
@@ -102,7 +104,7 @@ export class Tracer {
   #before(call: keyof Libc, args: readonly number[]): Wait | undefined {
     const wait = waitOf(call, args, this.#memory);
     if (wait === undefined) return undefined;
-    const now = performance.now();
+    const now = this.#now();
     // A wait begins a new turn.
     if (wait.waits && !this.#woken) this.#log.begin(now);
     if (wait.ring >= 0) {

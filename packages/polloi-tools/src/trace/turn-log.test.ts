@@ -5,13 +5,14 @@ import { type TraceOptions, TurnLog } from "./turn-log.ts";
 
 function logged(options: Partial<TraceOptions> = {}): { log: TurnLog; events: TraceEvent[] } {
   const events: TraceEvent[] = [];
-  const log = new TurnLog({
+  const all: TraceOptions = {
     event: (event) => void events.push(event),
     flush() {},
     ended() {},
     failed() {},
     ...options,
-  });
+  };
+  const log = new TurnLog(all, () => performance.now());
   return { log, events };
 }
 

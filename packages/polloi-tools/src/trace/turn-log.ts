@@ -33,20 +33,25 @@ const MAX_HELD = 4;
  */
 export class TurnLog {
   readonly #options: TraceOptions;
-  readonly #began = performance.now();
+  readonly #now: () => number;
+  readonly #began: number;
   #turn = 0;
   #head: (Untimed<TurnEvent> & { readonly at: number }) | undefined;
   #held: { readonly event: Untimed; readonly at: number }[] = [];
   #shown = 0;
   #unshown = 0;
   /** The time of the last call. */
-  #lastAt: number = this.#began;
+  #lastAt: number;
   /** Whether the last turn has returned to the runtime's loop. */
   #isOutside = false;
   #over = false;
 
-  constructor(options: TraceOptions) {
+  /** @param now - The time of the kernel, in milliseconds. */
+  constructor(options: TraceOptions, now: () => number) {
     this.#options = options;
+    this.#now = now;
+    this.#began = now();
+    this.#lastAt = this.#began;
   }
 
   /** Whether the trace has ended. */
@@ -99,7 +104,7 @@ export class TurnLog {
   /** Ends the trace with an event. */
   end(reason: string): void {
     if (this.#over) return;
-    this.#emit({ event: "end", reason }, performance.now());
+    this.#emit({ event: "end", reason }, this.#now());
     this.#options.flush();
     this.#over = true;
     this.#options.ended(reason);

@@ -1,0 +1,10 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/**
+ * The names that the simulation of the same version needs besides the public entry points. Not part of the public API:
+ * names here change without notice.
+ *
+ * @packageDocumentation
+ */
+export type { TraceEvent } from "./trace/event.ts";
+export { textOf } from "./trace/text.ts";
+export { Tracer } from "./trace/tracer.ts";
