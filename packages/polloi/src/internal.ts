@@ -33,7 +33,7 @@ export {
 export { exitText, recoveredText, unresponsiveText } from "./pool/reports.ts";
 export { workerCount } from "./pool/worker-pool.ts";
 export { DEFAULT_GRACE_MS } from "./reactor/listener.ts";
-export { beforeSends } from "./reactor/reactor.ts";
+export { beforeSends, loopOf } from "./reactor/reactor.ts";
 export * as epollConstants from "./select/constants.ts";
 export { openPoller, POLLER_NAMES, whyNot } from "./selectors/open-poller.ts";
 export { type Poller, ReadyBatch } from "./selectors/poller.ts";
