@@ -42,6 +42,11 @@ export class Faults {
     return rate !== undefined && this.#choices.oneIn(rate);
   }
 
+  /** From here on, faults happen at these rates. */
+  set(rates: FaultRates): void {
+    this.#rates = rates;
+  }
+
   /** No more faults happen from here on, so that what can happen does happen. */
   stop(): void {
     this.#rates = {};

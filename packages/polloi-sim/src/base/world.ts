@@ -37,6 +37,7 @@ export class World {
   /** A heap by time and order. */
   readonly #entries: Entry[] = [];
   #count = 0;
+  #ran = 0;
   #running = false;
 
   constructor(choices: Choices, faults: Faults, clock: Clock) {
@@ -48,6 +49,11 @@ export class World {
   /** The monotonic time in milliseconds, with fractions. */
   now(): number {
     return this.clock.now();
+  }
+
+  /** The number of actions that have run. */
+  get ran(): number {
+    return this.#ran;
   }
 
   /** Runs `action` after `delayMs`, or later. */
@@ -126,6 +132,7 @@ export class World {
     this.#pop();
     const { action } = entry;
     entry.action = undefined;
+    this.#ran++;
     this.#running = true;
     try {
       action?.();

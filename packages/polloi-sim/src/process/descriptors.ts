@@ -32,7 +32,13 @@ export class Descriptors {
     return [...this.#entries.keys()].filter((fd) => this.#entries[fd] !== undefined);
   }
 
+  /** The file of a descriptor that a call names. */
   get(fd: number): OpenFile | undefined {
+    return this.#entries[fd]?.file;
+  }
+
+  /** The same for an observer of the process, which makes no call. */
+  peek(fd: number): OpenFile | undefined {
     return this.#entries[fd]?.file;
   }
 
