@@ -14,6 +14,7 @@ export const FAULT_KINDS = {
   noBuffers: "a call finds no buffer (ENOBUFS)",
   noDescriptors: "a call finds no free descriptor (EMFILE, ENFILE)",
   forbidden: "a call is forbidden (EPERM, EACCES)",
+  disk: "a file cannot be read or written (EIO, ENOSPC)",
   reset: "a connection is reset by the network (ECONNRESET)",
   abortedAccept: "a connection fails before it is accepted (ECONNABORTED)",
   multishotEnds: "a multishot request ends early",

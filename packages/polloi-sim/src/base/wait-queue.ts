@@ -5,7 +5,7 @@ export interface Waiter {
   /**
    * The file may be ready.
    *
-   * @param mask - The POLL* bits that the wake-up is about.
+   * @param mask - The POLL* bits that the wake-up is about; 0 when it may be about any of them.
    * @returns Whether the waiter takes the wake-up. An exclusive one that does ends it.
    */
   wake(mask: number): boolean;
@@ -42,5 +42,10 @@ export class WaitQueue {
     for (const waiter of waiters) {
       if (waiter.wake(mask) && waiter.isExclusive) return;
     }
+  }
+
+  /** Wakes all, exclusive ones too, about anything. Source: include/linux/wait.h, wake_up_interruptible_all */
+  wakeAll(): void {
+    for (const waiter of this.#waiters) waiter.wake(0);
   }
 }

@@ -22,6 +22,8 @@ export class DeadlockError extends Error {
 
 /** After this many actions without an end, a wait is endless. */
 const MAX_ACTIONS = 10_000_000;
+/** The parts of a millisecond. It is a power of two, so that times are exact. */
+const TICKS = 2 ** 20;
 
 /**
  * Everything that happens outside of the program: bytes that travel, timers that expire, peers that act.
@@ -56,12 +58,23 @@ export class World {
     return this.#ran;
   }
 
+  /**
+   * The time in `delayMs`, as a deadline.
+   *
+   * @remarks
+   * It is rounded up to less than a nanosecond, because the sum of two fractions may be a little less than it should
+   * be, and no wait is shorter than its timeout.
+   */
+  timeIn(delayMs: number): number {
+    return Math.ceil((this.now() + delayMs) * TICKS) / TICKS;
+  }
+
   /** Runs `action` after `delayMs`, or later. */
   schedule(delayMs: number, action: () => void): Scheduled {
     const order = this.#count++;
     const shuffled = this.faults.happens("order") ? order - this.choices.below(8) : order;
     const entry: Entry = {
-      time: this.now() + delayMs,
+      time: this.timeIn(delayMs),
       order: shuffled,
       action,
       cancel() {

@@ -1,6 +1,9 @@
 import { ERRNO, FD_CLOEXEC } from "polloi/internal/pure";
 import type { OpenFile } from "./open-file.ts";
 
+/** NR_OPEN_DEFAULT. */
+const MIN_TABLE_SIZE = 64;
+
 interface Entry {
   readonly file: OpenFile;
   /** FD_CLOEXEC, or 0. */
@@ -32,14 +35,29 @@ export class Descriptors {
     return [...this.#entries.keys()].filter((fd) => this.#entries[fd] !== undefined);
   }
 
-  /** The file of a descriptor that a call names. */
+  /** The open file of a descriptor that a call names; undefined for one that was opened with O_PATH. Source: fs/file.c, fdget. */
   get(fd: number): OpenFile | undefined {
+    const file = this.#entries[fd]?.file;
+    return file === undefined || file.isPathOnly ? undefined : file;
+  }
+
+  /** The open file of a descriptor of any kind. Source: fs/file.c, fdget_raw. */
+  getAny(fd: number): OpenFile | undefined {
     return this.#entries[fd]?.file;
   }
 
   /** The same for an observer of the process, which makes no call. */
   peek(fd: number): OpenFile | undefined {
     return this.#entries[fd]?.file;
+  }
+
+  /**
+   * The number of descriptors that the kernel's table has room for: a power of two, which never becomes less. Source:
+   * fs/file.c, alloc_fdtable.
+   */
+  get tableSize(): number {
+    const length = Math.max(this.#entries.length, MIN_TABLE_SIZE);
+    return 2 ** (32 - Math.clz32(length - 1));
   }
 
   /** Makes a descriptor of `file`, from `lowest` on. @returns The descriptor, or `-EMFILE`. */

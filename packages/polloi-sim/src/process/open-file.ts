@@ -1,5 +1,12 @@
-import { ERRNO, O_NONBLOCK } from "polloi/internal/pure";
+import { ERRNO, O_NONBLOCK, O_RDONLY, O_WRONLY } from "polloi/internal/pure";
 import { WaitQueue } from "../base/wait-queue.ts";
+import { O_RDWR } from "./abi.ts";
+
+/** Something that refers to an open file without holding it, such as an item of an epoll set. */
+export interface Follower {
+  /** The last reference to the file is gone. */
+  fileReleased(): void;
+}
 
 /**
  * An open file description: what one or more descriptors refer to.
@@ -14,8 +21,15 @@ export abstract class OpenFile {
   abstract readonly kind: string;
   /** The waiters of its readiness. */
   readonly waiters: WaitQueue = new WaitQueue();
-  /** O_* flags that fcntl(F_GETFL) returns. */
+  /** O_* flags that fcntl(F_GETFL) returns, besides the access mode. */
   statusFlags = 0;
+  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  readonly accessMode: number = O_RDWR;
+  /** Whether it was opened with O_PATH: it is a path, which cannot be read or written. */
+  readonly isPathOnly: boolean = false;
+  /** Whether it can be waited for. Others are always ready, and epoll refuses them. Source: file_can_poll. */
+  readonly isPollable: boolean = true;
+  #followers: Set<Follower> | undefined;
   /** The number of descriptors and other references, such as a mapping or an operation of a ring. */
   #references = 0;
 
@@ -24,6 +38,24 @@ export abstract class OpenFile {
 
   get isNonBlocking(): boolean {
     return (this.statusFlags & O_NONBLOCK) !== 0;
+  }
+
+  /** The longest that a blocking read waits, in milliseconds. Source: socket(7), SO_RCVTIMEO. */
+  get readTimeoutMs(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** The longest that a blocking write waits, in milliseconds. Source: socket(7), SO_SNDTIMEO. */
+  get writeTimeoutMs(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  get canRead(): boolean {
+    return this.accessMode !== O_WRONLY;
+  }
+
+  get canWrite(): boolean {
+    return this.accessMode !== O_RDONLY;
   }
 
   /** read(2). @returns The number of bytes, 0 at the end. */
@@ -36,8 +68,22 @@ export abstract class OpenFile {
     return -ERRNO.EINVAL;
   }
 
-  /** ioctl(2) with an argument that is memory of 4 bytes. */
-  ioctl(_request: number, _value: DataView): number {
+  /** pread(2). */
+  readAt(_target: Uint8Array, _offset: number): number {
+    return -ERRNO.ESPIPE;
+  }
+
+  /** pwrite(2). */
+  writeAt(_source: Uint8Array, _offset: number): number {
+    return -ERRNO.ESPIPE;
+  }
+
+  /**
+   * ioctl(2).
+   *
+   * @param argument - The memory from the address of the argument on: 64 bytes, or less at the end of mapped memory.
+   */
+  ioctl(_request: number, _argument: DataView): number {
     return -ERRNO.ENOTTY;
   }
 
@@ -54,7 +100,20 @@ export abstract class OpenFile {
 
   /** Counts one less, and releases the file with the last. */
   drop(): void {
-    if (--this.#references === 0) this.released();
+    if (--this.#references !== 0) return;
+    const followers = this.#followers;
+    this.#followers = undefined;
+    if (followers !== undefined) for (const follower of followers) follower.fileReleased();
+    this.released();
+  }
+
+  follow(follower: Follower): void {
+    this.#followers ??= new Set();
+    this.#followers.add(follower);
+  }
+
+  unfollow(follower: Follower): void {
+    this.#followers?.delete(follower);
   }
 
   /** Whether no descriptor refers to it any more. */
