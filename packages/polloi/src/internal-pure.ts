@@ -6,7 +6,7 @@
  */
 export { ERRNO, errnoCode } from "./base/errno.ts";
 export { nearestOf } from "./base/nearest.ts";
-export { check } from "./base/sys-error.ts";
+export { check, SysError } from "./base/sys-error.ts";
 export * from "./select/constants.ts";
 export * from "./socket/constants.ts";
 export { type Endpoint, parseEndpoint } from "./socket/endpoint.ts";

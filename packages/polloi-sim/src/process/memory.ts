@@ -1,9 +1,11 @@
-import { Arena, type Arenas, PAGE_SIZE } from "polloi/internal/pure";
+import { Arena, type Arenas, ERRNO, PAGE_SIZE, SysError } from "polloi/internal/pure";
 
 /** Addresses of arenas are multiples of this, so that a table finds the arena of an address. */
 const REGION_BYTES = 0x1_0000;
 /** The first address. Lower ones are never mapped, as on Linux (vm.mmap_min_addr). */
 const FIRST_ADDRESS = 0x1_0000;
+/** More than this cannot be mapped at once. */
+const MAX_BYTES = 2 ** 31;
 
 /** Returns memory of a file for {@link Memory.mapFile}, or throws what mmap(2) reports. */
 export type FileMapper = (fd: number, offset: number, byteLength: number) => ArrayBuffer;
@@ -29,10 +31,11 @@ export class Memory implements Arenas {
 
   map(byteLength: number): Arena {
     const length = wholePages(byteLength);
-    return this.#free.get(length)?.pop() ?? this.#add(new ArrayBuffer(length));
+    return this.#free.get(length)?.pop() ?? this.mapPermanent(length);
   }
 
   mapPermanent(byteLength: number): Arena {
+    if (byteLength > MAX_BYTES) throw new SysError("mmap", ERRNO.ENOMEM);
     return this.#add(new ArrayBuffer(wholePages(byteLength)));
   }
 

@@ -12,11 +12,14 @@ const DEFAULT_LIMIT = 1024;
  */
 export class Process {
   readonly world: World;
+  /** The number of the process, of its thread and of its process group. */
+  readonly pid: number;
   readonly memory: Memory;
   readonly descriptors: Descriptors;
 
-  constructor(world: World, limit: number = DEFAULT_LIMIT) {
+  constructor(world: World, limit: number = DEFAULT_LIMIT, pid = 1) {
     this.world = world;
+    this.pid = pid;
     this.descriptors = new Descriptors(limit);
     this.memory = new Memory((fd, offset, byteLength) => {
       const mapped = this.descriptors.get(fd)?.mapped(offset, byteLength) ?? -ERRNO.EBADF;
@@ -28,13 +31,15 @@ export class Process {
     });
   }
 
-  /** Makes a descriptor of a new file. The file is released when there is no descriptor for it. */
-  open(file: OpenFile, isCloseOnExec: boolean): number {
+  /**
+   * Makes a descriptor of a file, from `lowest` on. A new file is released when there is no descriptor for it.
+   */
+  open(file: OpenFile, isCloseOnExec: boolean, lowest = 0): number {
     if (this.world.faults.happens("noDescriptors")) {
       file.hold().drop();
       return -ERRNO.EMFILE;
     }
-    const fd = this.descriptors.add(file, isCloseOnExec);
+    const fd = this.descriptors.add(file, isCloseOnExec, lowest);
     if (fd < 0) file.hold().drop();
     return fd;
   }
@@ -52,7 +57,7 @@ export class Process {
     this.world.waitUntil(() => {
       result = attempt();
       return result !== -ERRNO.EAGAIN;
-    }, this.world.now() + timeoutMs);
+    }, this.world.timeIn(timeoutMs));
     return result;
   }
 
