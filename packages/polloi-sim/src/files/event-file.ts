@@ -1,0 +1,86 @@
+import { ERRNO, POLLERR, POLLIN, POLLOUT } from "polloi/internal/pure";
+import { OpenFile } from "../process/open-file.ts";
+
+const COUNTER_BYTES = 8;
+const MAX_WORD = 0xffff_ffff;
+
+/**
+ * The counter of an eventfd: 64 bits, of which 2 ** 64 - 1 is never reached by a write.
+ *
+ * @source eventfd(2); fs/eventfd.c
+ */
+export class EventFile extends OpenFile {
+  override readonly kind = "anon_inode:[eventfd]";
+  readonly #isSemaphore: boolean;
+  /** The lower and the upper 32 bits. */
+  #low: number;
+  #high = 0;
+
+  constructor(value: number, isSemaphore: boolean, statusFlags: number) {
+    super();
+    this.#low = value >>> 0;
+    this.#isSemaphore = isSemaphore;
+    this.statusFlags = statusFlags;
+  }
+
+  poll(): number {
+    let mask = 0;
+    if (this.#low !== 0 || this.#high !== 0) mask |= POLLIN;
+    if (this.#high < MAX_WORD || this.#low < MAX_WORD - 1) mask |= POLLOUT;
+    if (this.#high === MAX_WORD && this.#low === MAX_WORD) mask |= POLLERR;
+    return mask;
+  }
+
+  override read(target: Uint8Array): number {
+    if (target.length < COUNTER_BYTES) return -ERRNO.EINVAL;
+    if (this.#low === 0 && this.#high === 0) return -ERRNO.EAGAIN;
+    const view = viewOf(target);
+    if (this.#isSemaphore) {
+      view.setUint32(0, 1, true);
+      view.setUint32(4, 0, true);
+      if (this.#low === 0) this.#high--;
+      this.#low = (this.#low - 1) >>> 0;
+    } else {
+      view.setUint32(0, this.#low, true);
+      view.setUint32(4, this.#high, true);
+      this.#low = 0;
+      this.#high = 0;
+    }
+    this.waiters.wake(POLLOUT);
+    return COUNTER_BYTES;
+  }
+
+  override write(source: Uint8Array): number {
+    if (source.length !== COUNTER_BYTES) return -ERRNO.EINVAL;
+    const view = viewOf(source);
+    const [low, high] = [view.getUint32(0, true), view.getUint32(4, true)];
+    if (low === MAX_WORD && high === MAX_WORD) return -ERRNO.EINVAL;
+    if (!this.add(low, high)) return -ERRNO.EAGAIN;
+    return COUNTER_BYTES;
+  }
+
+  /**
+   * Adds to the counter, and wakes those that wait for it.
+   *
+   * @param low - The lower 32 bits of a number.
+   * @param high - The upper 32 bits.
+   * @returns Whether there was room for it.
+   */
+  add(low: number, high = 0): boolean {
+    const lowSum = this.#low + low;
+    const highSum = this.#high + high + (lowSum > MAX_WORD ? 1 : 0);
+    const newLow = lowSum >>> 0;
+    if (highSum > MAX_WORD || (highSum === MAX_WORD && newLow === MAX_WORD)) return false;
+    this.#low = newLow;
+    this.#high = highSum;
+    // A write of 0 wakes as well.
+    this.waiters.wake(POLLIN);
+    return true;
+  }
+
+  protected released(): void {}
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, COUNTER_BYTES);
+}

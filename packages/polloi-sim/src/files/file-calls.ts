@@ -1,0 +1,16 @@
+import type { CallGroup } from "../process/calls.ts";
+import type { Process } from "../process/process.ts";
+import { descriptorCalls } from "./descriptor-calls.ts";
+import type { FileTree } from "./file-tree.ts";
+import { openCalls } from "./open-calls.ts";
+import { statusCalls } from "./status-calls.ts";
+import { transferCalls } from "./transfer-calls.ts";
+
+/** The calls on files and descriptors of a process. */
+export function fileCalls(process: Process, tree: FileTree): CallGroup {
+  const opening = openCalls(process, tree);
+  return {
+    calls: { ...transferCalls(process), ...descriptorCalls(process), ...opening.calls },
+    numbered: { ...opening.numbered, ...statusCalls(process, tree) },
+  };
+}
