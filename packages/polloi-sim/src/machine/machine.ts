@@ -1,8 +1,12 @@
 import type { Kernel } from "polloi/internal/pure";
 import type { World } from "../base/world.ts";
+import { fileCalls } from "../files/file-calls.ts";
+import { FileTree } from "../files/file-tree.ts";
 import { libcOf } from "../process/calls.ts";
 import { Process } from "../process/process.ts";
+import { processCalls } from "../process/process-calls.ts";
 import { watchDescriptor } from "../process/watch.ts";
+import { readinessCalls } from "../readiness/readiness-calls.ts";
 
 /** The bytes of the arguments and results of one call. */
 const SCRATCH_BYTES = 64 * 1024;
@@ -17,9 +21,12 @@ export interface Running {
 /** A simulated machine. Its processes share time, network and files. */
 export class Machine {
   readonly world: World;
+  readonly files: FileTree;
+  #processes = 0;
 
   constructor(world: World) {
     this.world = world;
+    this.files = new FileTree(world);
   }
 
   /**
@@ -29,9 +36,10 @@ export class Machine {
    */
   start(descriptorLimit?: number): Running {
     const { world } = this;
-    const process = new Process(world, descriptorLimit);
+    const process = new Process(world, descriptorLimit, ++this.#processes);
     const { memory } = process;
-    const libc = libcOf([], () => world.catchUp());
+    const groups = [processCalls(process), fileCalls(process, this.files), readinessCalls(process)];
+    const libc = libcOf(groups, () => world.catchUp());
     const kernel: Kernel = {
       runtime: "node",
       runtimeVersion: "20.0.0",
