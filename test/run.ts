@@ -1,7 +1,7 @@
 /**
  * Runs the test files: `core` is `npm test`, and `rest` is what it leaves out. `npm run test:all` runs both.
  *
- * `npm test` has the unit tests, the conformance suites on the installed Node and a smoke suite on each other
+ * `npm test` has the unit tests, the suites on the installed Node and a smoke suite on each other
  * runtime. The rest runs all suites on all runtimes, and the files below.
  */
 import { spawnSync } from "node:child_process";

@@ -6,10 +6,10 @@ import {
   selected,
 } from "../../../test/support/suite.ts";
 import { ENGINES, whereUringWorks } from "../../polloi/test/support/engines.ts";
-import { loadConformance } from "./load/load.ts";
-import { loadHttpConformance } from "./load/load-http.ts";
+import { loadSuite } from "./load/load.ts";
+import { loadHttpSuite } from "./load/load-http.ts";
 import { loadMisuse } from "./load/misuse.ts";
-import { traceConformance } from "./trace/trace.ts";
+import { traceSuite } from "./trace/trace.ts";
 
 /** The suites of the tools that run on every runtime. */
 export function suites(extent: Extent = "all"): Suite[] {
@@ -19,9 +19,9 @@ export function suites(extent: Extent = "all"): Suite[] {
 function all(extent: Extent): Listed[] {
   return listed(
     "core",
-    traceConformance(ENGINES),
-    loadConformance(extent),
-    loadHttpConformance(extent),
+    traceSuite(ENGINES),
+    loadSuite(extent),
+    loadHttpSuite(extent),
     loadMisuse(),
   );
 }

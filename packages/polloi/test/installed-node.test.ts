@@ -1,4 +1,4 @@
-/** The conformance suites on the installed Node. other-runtimes.test.ts runs them on the other runtimes. */
+/** The suites on the installed Node. other-runtimes.test.ts runs them on the other runtimes. */
 import { report, TEST_ALL } from "../../../test/support/suite.ts";
 import { otherSuites } from "./suites.ts";
 

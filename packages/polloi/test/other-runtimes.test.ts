@@ -1,4 +1,4 @@
-/** The conformance suites under Bun, Deno and the newest Node. */
+/** The suites under Bun, Deno and the newest Node. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { env } from "node:process";

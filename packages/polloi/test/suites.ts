@@ -17,32 +17,32 @@ import { EpollPoller } from "../src/selectors/pollers/epoll-poller.ts";
 import { PollPoller } from "../src/selectors/pollers/poll-poller.ts";
 import { SelectPoller } from "../src/selectors/pollers/select-poller.ts";
 import { kernel } from "../src/sys/open.ts";
-import { abandonedConformance } from "./api/abandoned.ts";
-import { misuseConformance } from "./api/misuse.ts";
-import { optionNamesConformance } from "./api/option-names.ts";
-import { printingConformance } from "./api/printing.ts";
-import { stacksConformance } from "./api/stacks.ts";
+import { abandonedSuite } from "./api/abandoned.ts";
+import { misuseSuites } from "./api/misuse.ts";
+import { optionNamesSuite } from "./api/option-names.ts";
+import { printingSuite } from "./api/printing.ts";
+import { stacksSuite } from "./api/stacks.ts";
 import { engineConformance } from "./engine/engine.ts";
 import { uringEngineConformance } from "./engine/uring/uring-engine.ts";
-import { httpDisconnectsConformance } from "./http/disconnects.ts";
-import { httpEndingsConformance } from "./http/endings.ts";
+import { httpDisconnectsSuite } from "./http/disconnects.ts";
+import { httpEndingsSuite } from "./http/endings.ts";
 import { fetchConformance } from "./http/fetch.ts";
-import { httpFilesConformance } from "./http/files.ts";
-import { honoConformance } from "./http/hono.ts";
-import { httpLoggingConformance } from "./http/logging.ts";
-import { parserConformance } from "./http/parser.ts";
-import { httpRepliesConformance } from "./http/replies.ts";
-import { httpRobustnessConformance } from "./http/robustness.ts";
-import { httpServerConformance } from "./http/server.ts";
-import { httpSmugglingConformance } from "./http/smuggling.ts";
-import { httpStoppingConformance } from "./http/stopping.ts";
-import { httpWorkersConformance } from "./http/workers.ts";
-import { brokenModulesConformance } from "./pool/broken-modules.ts";
-import { modelsConformance } from "./pool/models.ts";
-import { workersConformance } from "./pool/workers.ts";
+import { httpFilesSuite } from "./http/files.ts";
+import { honoSuite } from "./http/hono.ts";
+import { httpLoggingSuite } from "./http/logging.ts";
+import { parserSuite } from "./http/parser.ts";
+import { httpRepliesSuite } from "./http/replies.ts";
+import { httpRobustnessSuite } from "./http/robustness.ts";
+import { httpServerSuite } from "./http/server.ts";
+import { httpSmugglingSuite } from "./http/smuggling.ts";
+import { httpStoppingSuite } from "./http/stopping.ts";
+import { httpWorkersSuite } from "./http/workers.ts";
+import { brokenModulesSuite } from "./pool/broken-modules.ts";
+import { modelsSuite } from "./pool/models.ts";
+import { workersSuite } from "./pool/workers.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./reactor/reactor.ts";
 import { epollConformance, pollConformance, selectConformance } from "./select/select.ts";
-import { signalsConformance } from "./select/signals.ts";
+import { signalsSuite } from "./select/signals.ts";
 import { pollerConformance } from "./selectors/poller.ts";
 import { selectorConformance } from "./selectors/selector.ts";
 import { wakerConformance } from "./selectors/waker.ts";
@@ -52,10 +52,10 @@ import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/older
 import { kernelProxyConformance } from "./sys/kernel-proxy.ts";
 import { libcConformance } from "./sys/libc.ts";
 import { watchConformance } from "./sys/watch.ts";
-import { ringReaderConformance } from "./uring/ring-reader.ts";
+import { ringReaderSuite } from "./uring/ring-reader.ts";
 import { uringConformance } from "./uring/uring.ts";
 
-/** The conformance suites of the library, layer by layer. A new suite is one line in {@link all}. */
+/** The suites of the library, layer by layer. A new suite is one line in {@link all}. */
 export function suites(extent: Extent = "all"): Suite[] {
   return selected(all(pool(extent)), extent).map(whereUringWorks);
 }
@@ -90,18 +90,13 @@ function onARing(): Suite[] {
     const skip = `io_uring does not work here: ${reason}`;
     return [{ title: "polloi/uring", cases: [{ name: "everything on a ring", skip, run() {} }] }];
   }
-  return [uringConformance(), ringReaderConformance()];
+  return [uringConformance(), ringReaderSuite()];
 }
 
 function pool(extent: Extent): Listed[] {
   return [
-    ...listed("core", workersConformance(extent)),
-    ...listed(
-      "all",
-      modelsConformance(extent),
-      brokenModulesConformance(),
-      httpWorkersConformance(),
-    ),
+    ...listed("core", workersSuite(extent)),
+    ...listed("all", modelsSuite(extent), brokenModulesSuite(), httpWorkersSuite()),
   ];
 }
 
@@ -116,7 +111,7 @@ function all(pool: readonly Listed[]): Listed[] {
       selectConformance(),
       pollConformance(),
       epollConformance(),
-      signalsConformance(),
+      signalsSuite(),
       pollerConformance("epoll", (kernel) => new EpollPoller(kernel)),
       pollerConformance("poll", (kernel) => new PollPoller(kernel)),
       pollerConformance("select", (kernel) => new SelectPoller(kernel)),
@@ -154,29 +149,29 @@ function all(pool: readonly Listed[]): Listed[] {
       from: reactorFrom(variant),
     })),
     ...pool,
-    ...listed("core", parserConformance()),
-    ...listed("smoke", httpServerConformance()),
+    ...listed("core", parserSuite()),
+    ...listed("smoke", httpServerSuite()),
     ...listed(
       "core",
-      httpDisconnectsConformance(),
-      httpStoppingConformance(),
-      httpRepliesConformance(),
-      httpSmugglingConformance(),
-      httpFilesConformance(),
-      httpEndingsConformance(),
-      httpLoggingConformance(),
+      httpDisconnectsSuite(),
+      httpStoppingSuite(),
+      httpRepliesSuite(),
+      httpSmugglingSuite(),
+      httpFilesSuite(),
+      httpEndingsSuite(),
+      httpLoggingSuite(),
     ),
     ...listed("smoke", lightClasses),
     ...listed("core", nativeClasses),
-    ...listed("core", honoConformance(), httpRobustnessConformance()),
+    ...listed("core", honoSuite(), httpRobustnessSuite()),
     // Last, since they leave descriptors to the garbage collector, and select has room for 1024.
     ...listed(
       "smoke",
-      ...misuseConformance(),
-      stacksConformance(),
-      optionNamesConformance(),
-      abandonedConformance(whyNoUring(kernel) === undefined),
-      printingConformance(whyNoUring(kernel) === undefined),
+      ...misuseSuites(),
+      stacksSuite(),
+      optionNamesSuite(),
+      abandonedSuite(whyNoUring(kernel) === undefined),
+      printingSuite(whyNoUring(kernel) === undefined),
     ),
   ];
 }

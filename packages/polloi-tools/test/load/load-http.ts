@@ -91,7 +91,7 @@ const BROKEN: readonly string[] = [
 ];
 
 /** {@link load} over HTTP reads every response to its end, and counts invalid ones. */
-export function loadHttpConformance(extent: Extent): Suite {
+export function loadHttpSuite(extent: Extent): Suite {
   return {
     title: `load over HTTP on ${kernel.runtime}`,
     cases: casesFor(extent, [...soundCases(), ...faultCases()]),

@@ -90,7 +90,7 @@ export function casesFor(extent: Extent, cases: readonly LoadCase[]): readonly C
 }
 
 /** {@link load} compares answers and counts failures. */
-export function loadConformance(extent: Extent): Suite {
+export function loadSuite(extent: Extent): Suite {
   const cases = [
     ...soundCases(),
     ...faultCases(),

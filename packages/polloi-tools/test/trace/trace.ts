@@ -321,7 +321,7 @@ const CASES: readonly Case[] = [
 ];
 
 /** @param choices - The engines to test. */
-export function traceConformance(choices: readonly Choice[]): Suite {
+export function traceSuite(choices: readonly Choice[]): Suite {
   return {
     title: `Tracer on ${kernel.runtime}`,
     cases: [...choices.flatMap(onEach), ...CASES],

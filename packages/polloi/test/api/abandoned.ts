@@ -48,7 +48,7 @@ async function warningsOf(name: string, run: () => readonly number[]): Promise<s
   }
 }
 
-export function abandonedConformance(withRing: boolean): Suite {
+export function abandonedSuite(withRing: boolean): Suite {
   const kinds: Readonly<Record<string, Abandon>> = {
     Socket: () => new Socket().fileno(),
     Epoll: () => new Epoll().fileno(),

@@ -49,7 +49,7 @@ const INTERFACES: Readonly<Record<string, readonly (readonly [file: string, name
   ],
 };
 
-export function misuseConformance(): Suite[] {
+export function misuseSuites(): Suite[] {
   return Object.entries(ENTRY_POINTS).map(([title, [names, table]]) =>
     misuseSuite(title, names, table, INTERFACES[title]),
   );

@@ -122,7 +122,7 @@ async function echoed(port: number): Promise<void> {
   assert.equal(Buffer.from(buffer).toString(), "abc");
 }
 
-export function optionNamesConformance(): Suite {
+export function optionNamesSuite(): Suite {
   return {
     title: "names of options",
     cases: [

@@ -49,7 +49,7 @@ function printed(it: object): string {
 
 const portOf = (address: SocketAddress): number => address.port ?? -1;
 
-export function printingConformance(withRing: boolean): Suite {
+export function printingSuite(withRing: boolean): Suite {
   const onARing: Case[] = [
     {
       name: "a ring and its memory",

@@ -41,7 +41,7 @@ async function thrownBy(run: () => unknown): Promise<Error> {
   throw new Error("nothing was thrown");
 }
 
-export function stacksConformance(): Suite {
+export function stacksSuite(): Suite {
   return {
     title: "stacks of misuse",
     cases: Object.entries(CALLS).map(([name, run]) => ({

@@ -167,6 +167,6 @@ const stopping: readonly Case[] = [
   ),
 ];
 
-export function httpDisconnectsConformance(): Suite {
+export function httpDisconnectsSuite(): Suite {
   return { title: "HTTP clients that disconnect", cases: [...noticed, ...answered, ...stopping] };
 }

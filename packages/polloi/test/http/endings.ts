@@ -449,7 +449,7 @@ const limits: readonly Case[] = [
   ),
 ];
 
-export function httpEndingsConformance(): Suite {
+export function httpEndingsSuite(): Suite {
   return {
     title: "HTTP endings",
     cases: [...leaving, ...failing, ...mistaken, ...bodies, ...upgrading, ...limits],

@@ -278,6 +278,6 @@ function streaming(web: WebCase): Case[] {
 let pulled = 0;
 let going: Promise<void>;
 
-export function readingConformance(web: WebCase): Case[] {
+export function readingCases(web: WebCase): Case[] {
   return [...reading(web), ...streaming(web)];
 }

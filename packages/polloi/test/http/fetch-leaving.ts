@@ -34,7 +34,7 @@ function endless(): ReadableStream {
   });
 }
 
-export function leavingConformance(web: WebCase): Case[] {
+export function leavingCases(web: WebCase): Case[] {
   return [
     web(
       "a client that disconnects aborts the signal, and a later response is cancelled",

@@ -581,7 +581,7 @@ const own: readonly Case[] = [
   ),
 ];
 
-export function objectsConformance(): Case[] {
+export function objectsCases(): Case[] {
   return [
     ...agreeing("an argument is accepted or refused", MISUSE, OTHERWISE),
     ...agreeing("a body is used", USED),

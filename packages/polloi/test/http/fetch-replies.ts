@@ -600,7 +600,7 @@ function lengthCases(web: WebCase): Case[] {
   );
 }
 
-export function repliesConformance(web: WebCase): Case[] {
+export function repliesCases(web: WebCase): Case[] {
   return [
     ...framing(web),
     ...chunks(web),

@@ -8,11 +8,11 @@ import type { Case, Suite } from "../../../../test/support/suite.ts";
 import { serve } from "../../src/http/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { bodyOf, GET, LAST } from "./client.ts";
-import { readingConformance } from "./fetch-bodies.ts";
+import { readingCases } from "./fetch-bodies.ts";
 import { type WebCase, webCase } from "./fetch-case.ts";
-import { leavingConformance } from "./fetch-leaving.ts";
-import { objectsConformance } from "./fetch-objects.ts";
-import { repliesConformance } from "./fetch-replies.ts";
+import { leavingCases } from "./fetch-leaving.ts";
+import { objectsCases } from "./fetch-objects.ts";
+import { repliesCases } from "./fetch-replies.ts";
 
 /** The header lines of a response without those that are common to all. */
 function linesOf(response: string): string[] {
@@ -512,11 +512,11 @@ function hello(): Response {
 function casesOf(web: WebCase): Case[] {
   return [
     ...requests(web),
-    ...readingConformance(web),
+    ...readingCases(web),
     ...responses(web),
     ...failures(web),
-    ...leavingConformance(web),
-    ...repliesConformance(web),
+    ...leavingCases(web),
+    ...repliesCases(web),
   ];
 }
 
@@ -525,13 +525,7 @@ export function fetchConformance(): [light: Suite, native: Suite] {
   return [
     {
       title: "fetch handler",
-      cases: [
-        ...casesOf(webCase(true)),
-        ...objectsConformance(),
-        globalsCase,
-        optionsCase,
-        unixCase,
-      ],
+      cases: [...casesOf(webCase(true)), ...objectsCases(), globalsCase, optionsCase, unixCase],
     },
     { title: `fetch handler, ${own}`, cases: casesOf(webCase(false)) },
   ];

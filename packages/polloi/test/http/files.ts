@@ -5,7 +5,7 @@ import { replyCases } from "./files/replies.ts";
 import { representationCases } from "./files/representations.ts";
 
 /** What `files` of polloi/http does, seen from the other end of a connection. */
-export function httpFilesConformance(): Suite {
+export function httpFilesSuite(): Suite {
   return {
     title: "polloi/http files",
     cases: [...pathCases, ...representationCases, ...listingCases, ...replyCases],

@@ -178,6 +178,6 @@ const CASES = [
   }),
 ];
 
-export function honoConformance(): Suite {
+export function honoSuite(): Suite {
   return { title: "Hono", cases: [true, false].flatMap((own) => CASES.map((make) => make(own))) };
 }

@@ -478,7 +478,7 @@ const files: readonly Case[] = [
   }),
 ];
 
-export function httpLoggingConformance(): Suite {
+export function httpLoggingSuite(): Suite {
   return {
     title: "HTTP access log",
     cases: [...cases, ...refused, ...leaving, ...timedOut, ...files],

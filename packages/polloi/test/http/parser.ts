@@ -211,7 +211,7 @@ const state: readonly Case[] = [
 ];
 
 /** The request parser: tables of accepted and refused requests, and its use. */
-export function parserConformance(): Suite {
+export function parserSuite(): Suite {
   return {
     title: "HTTP/1.x request parser",
     cases: [

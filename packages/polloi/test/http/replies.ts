@@ -410,7 +410,7 @@ const hosts: readonly Case[] = (["handler", "fetch"] as const).map((way) =>
   ),
 );
 
-export function httpRepliesConformance(): Suite {
+export function httpRepliesSuite(): Suite {
   return {
     title: "HTTP replies",
     cases: [

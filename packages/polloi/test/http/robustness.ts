@@ -742,7 +742,7 @@ const upgrading: readonly Case[] = [
   ),
 ];
 
-export function httpRobustnessConformance(): Suite {
+export function httpRobustnessSuite(): Suite {
   return {
     title: "HTTP robustness",
     cases: [

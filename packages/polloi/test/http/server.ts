@@ -459,7 +459,7 @@ const timing: readonly Case[] = [
   ),
 ];
 
-export function httpServerConformance(): Suite {
+export function httpServerSuite(): Suite {
   return {
     title: "HTTP server",
     cases: [...answering, ...connections, ...framing, ...bodies, ...refusing, ...timing],

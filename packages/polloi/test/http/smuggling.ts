@@ -260,7 +260,7 @@ const cut: readonly Case[] = PIPELINES.map(([name, stream]) => {
   );
 });
 
-export function httpSmugglingConformance(): Suite {
+export function httpSmugglingSuite(): Suite {
   return {
     title: "HTTP request smuggling",
     cases: [...TABLES, ...TRICKS.map(refusal), ...answered, ...sound, ...cut],

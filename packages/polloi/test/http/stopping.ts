@@ -243,6 +243,6 @@ const disposed: readonly Case[] = [
   },
 ];
 
-export function httpStoppingConformance(): Suite {
+export function httpStoppingSuite(): Suite {
   return { title: "HTTP stopping", cases: [...answered, ...waiting, ...disposed] };
 }

@@ -7,7 +7,7 @@ import { bodyOf, Client, GET, LAST } from "./client.ts";
 
 const UPGRADE = GET.replace("\r\n\r\n", "\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
 
-export function httpWorkersConformance(): Suite {
+export function httpWorkersSuite(): Suite {
   return {
     title: "HTTP workers",
     cases: [

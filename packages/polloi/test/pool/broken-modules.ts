@@ -48,7 +48,7 @@ const WAYS: Readonly<Record<string, Start>> = {
   ),
 };
 
-export function brokenModulesConformance(): Suite {
+export function brokenModulesSuite(): Suite {
   return {
     title: "modules that cannot be imported",
     cases: Object.entries(WAYS).flatMap(([way, start]) =>

@@ -60,7 +60,7 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
  * @param extent - Below `all`, only the cases that depend on the runtime: starting processes and threads, passing
  * descriptors to them, blocking, and exiting.
  */
-export function modelsConformance(extent: Extent): Suite {
+export function modelsSuite(extent: Extent): Suite {
   return {
     title: `models on ${kernel.runtime}`,
     cases: extent === "all" ? allCases() : coreCases(),

@@ -65,7 +65,7 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
  * @remarks
  * Starting workers is nearly all that a case costs, so each has no more of them than its property needs.
  */
-export function workersConformance(extent: Extent): Suite {
+export function workersSuite(extent: Extent): Suite {
   return {
     title: `workers on ${kernel.runtime}`,
     cases: [

@@ -32,7 +32,7 @@ function send(signal: NodeJS.Signals): void {
 }
 
 /** Signals in a loop that blocks its thread: {@link SignalFd}. */
-export function signalsConformance(): Suite {
+export function signalsSuite(): Suite {
   return {
     title: `SignalFd on ${kernel.runtime}`,
     cases: [

@@ -28,7 +28,7 @@ function pushRead(ring: RawRing, fd: number, tag: number, flags = 0): void {
 }
 
 /** Reading and changing what goes through the rings of a kernel. */
-export function ringReaderConformance(): Suite {
+export function ringReaderSuite(): Suite {
   return {
     title: "RingReader",
     cases: [
