@@ -30,6 +30,13 @@ export class Descriptors {
     return this.#open;
   }
 
+  /** Whether every number below the limit is in use. */
+  get isFull(): boolean {
+    if (this.#open < this.limit) return false;
+    for (let fd = 0; fd < this.limit; fd++) if (this.#entries[fd] === undefined) return false;
+    return true;
+  }
+
   /** The open descriptors, in order. */
   list(): number[] {
     return [...this.#entries.keys()].filter((fd) => this.#entries[fd] !== undefined);
