@@ -7,6 +7,8 @@ import { Process } from "../process/process.ts";
 import { processCalls } from "../process/process-calls.ts";
 import { watchDescriptor } from "../process/watch.ts";
 import { readinessCalls } from "../readiness/readiness-calls.ts";
+import { socketCalls } from "../sockets/calls.ts";
+import { Network } from "../sockets/network.ts";
 
 /** The bytes of the arguments and results of one call. */
 const SCRATCH_BYTES = 64 * 1024;
@@ -22,11 +24,14 @@ export interface Running {
 export class Machine {
   readonly world: World;
   readonly files: FileTree;
+  readonly network: Network;
   #processes = 0;
 
   constructor(world: World) {
     this.world = world;
     this.files = new FileTree(world);
+    this.network = new Network(world);
+    this.network.unix.places = this.files;
   }
 
   /**
@@ -38,7 +43,12 @@ export class Machine {
     const { world } = this;
     const process = new Process(world, descriptorLimit, ++this.#processes);
     const { memory } = process;
-    const groups = [processCalls(process), fileCalls(process, this.files), readinessCalls(process)];
+    const groups = [
+      processCalls(process),
+      fileCalls(process, this.files),
+      readinessCalls(process),
+      socketCalls(process, this.network),
+    ];
     const libc = libcOf(groups, () => world.catchUp());
     const kernel: Kernel = {
       runtime: "node",

@@ -1,0 +1,17 @@
+import type { World } from "../base/world.ts";
+import { PortTable } from "./ports.ts";
+import { UnixNames } from "./unix-names.ts";
+
+/** What the sockets of a machine share: its loopback interface, its ports, and the names of unix sockets. */
+export class Network {
+  readonly world: World;
+  readonly tcp: PortTable;
+  readonly udp: PortTable;
+  readonly unix: UnixNames = new UnixNames();
+
+  constructor(world: World) {
+    this.world = world;
+    this.tcp = new PortTable(world);
+    this.udp = new PortTable(world);
+  }
+}

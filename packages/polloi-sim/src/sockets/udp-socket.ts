@@ -1,0 +1,265 @@
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNSPEC,
+  ERRNO,
+  FIONREAD,
+  IP_TTL,
+  IPPROTO_IP,
+  MSG_ERRQUEUE,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  POLLERR,
+  POLLHUP,
+  POLLRDHUP,
+  POLLWRBAND,
+  SIOCOUTQ,
+} from "polloi/internal/pure";
+import { familyOf, type InetName, Ip, inetSockaddr } from "./address.ts";
+import {
+  RCV_SHUTDOWN,
+  READABLE,
+  SEND_SHUTDOWN,
+  SHUTDOWN_MASK,
+  TCP_CLOSE,
+  TCP_ESTABLISHED,
+  WAKE_WRITABLE,
+  WRITABLE,
+} from "./constants.ts";
+import { InetSocket } from "./inet-socket.ts";
+import type { Network } from "./network.ts";
+import { fit, type PortTable } from "./ports.ts";
+import { hashOf, ReuseGroup } from "./reuse-group.ts";
+import { type Control, type Credentials, type Message, SocketSettings } from "./socket-file.ts";
+import { Wire } from "./wire.ts";
+
+/** net.core.wmem_default and rmem_default. socket(7) */
+const BUFFER = 212_992;
+/** The most bytes of a datagram over IPv4 and IPv6. udp(7) */
+const MAX_DATAGRAM = 65_507;
+const MAX_DATAGRAM6 = 65_527;
+/** The memory of a datagram beyond its bytes, about. */
+const OVERHEAD = 768;
+
+interface Datagram {
+  readonly bytes: Uint8Array;
+  readonly from: InetName;
+  readonly ttl: number;
+}
+
+/** A UDP socket. Source: udp(7); net/ipv4/udp.c, where each method names its function. */
+export class UdpSocket extends InetSocket {
+  /** The sockets that share its port by SO_REUSEPORT. */
+  group: ReuseGroup<UdpSocket> | undefined;
+  readonly #received: Datagram[] = [];
+  #memory = 0;
+  readonly #wire: Wire;
+
+  constructor(
+    network: Network,
+    kind: { readonly family: number; readonly type: number; readonly protocol: number },
+    credentials: Credentials,
+  ) {
+    super(network, { ...kind, credentials }, new SocketSettings(BUFFER, BUFFER), TCP_CLOSE);
+    this.#wire = new Wire(network.world);
+  }
+
+  protected get ports(): PortTable {
+    return this.network.udp;
+  }
+
+  protected get canBind(): boolean {
+    return true;
+  }
+
+  protected override addPort(): void {
+    super.addPort();
+    if (!this.settings.reusePort) return;
+    for (const other of this.ports.users(this.local.port)) {
+      if (other === this || !(other instanceof UdpSocket) || other.group === undefined) continue;
+      if (other.local.ip.equals(this.local.ip)) this.group = other.group;
+    }
+    this.group ??= new ReuseGroup();
+    this.group.join(this);
+  }
+
+  /** Source: net/ipv4/datagram.c, __ip4_datagram_connect; net/ipv4/udp.c, __udp_disconnect */
+  connect(address: Uint8Array): number {
+    const family = familyOf(address);
+    if (family < 0) return -ERRNO.EINVAL;
+    if (family === AF_UNSPEC) {
+      this.remote = undefined;
+      this.state = TCP_CLOSE;
+      if (!this.isPortLocked) {
+        this.leavePort();
+        this.local = { ip: this.family === AF_INET6 ? Ip.ANY6 : Ip.ANY4, port: 0 };
+      }
+      return 0;
+    }
+    const remote = this.destinationOf(address);
+    if (typeof remote === "number") return remote;
+    const bound = this.#autobind();
+    if (bound < 0) return bound;
+    this.local = { ip: this.sourceFor(remote), port: this.local.port };
+    this.remote = remote;
+    this.state = TCP_ESTABLISHED;
+    return 0;
+  }
+
+  #autobind(): number {
+    if (this.hasPort) return 0;
+    return this.takeEphemeral() < 0 ? -ERRNO.EAGAIN : 0;
+  }
+
+  /** Source: net/ipv4/udp.c, udp_sendmsg */
+  send(source: Uint8Array, flags = 0, message?: Message): number {
+    const longest = this.family === AF_INET ? MAX_DATAGRAM : MAX_DATAGRAM6;
+    if (source.length > 0xffff) return -ERRNO.EMSGSIZE;
+    if ((flags & MSG_OOB) !== 0) return -ERRNO.EOPNOTSUPP;
+    const { remote } = this;
+    let to = remote;
+    if (message?.name !== undefined) {
+      const given = this.destinationOf(message.name);
+      if (typeof given === "number") return given;
+      if (given.port === 0) return -ERRNO.EINVAL;
+      to = given;
+    }
+    if (to === undefined) return -ERRNO.EDESTADDRREQ;
+    const ttl = ttlOf(message?.controls ?? [], this.settings.ttl);
+    if (ttl < 0) return ttl;
+    const bound = this.#autobind();
+    if (bound < 0) return bound;
+    if (source.length > longest) return -ERRNO.EMSGSIZE;
+    // An error of an earlier datagram is reported by the next call.
+    if (this.error !== 0) return this.takeError();
+    if ((this.shutdowns & SEND_SHUTDOWN) !== 0) return -ERRNO.EPIPE;
+    const { faults } = this.network.world;
+    if (faults.happens("noBuffers")) return -ERRNO.ENOBUFS;
+    if (faults.happens("forbidden")) return -ERRNO.EPERM;
+    const from: InetName = { ip: this.sourceFor(to), port: this.local.port };
+    const datagram: Datagram = { bytes: source.slice(), from, ttl };
+    const target = to;
+    if (this.#wire.isFast()) this.#arrives(datagram, target);
+    else this.#wire.carry(() => this.#arrives(datagram, target));
+    // The buffer is free when the datagram has been sent.
+    if (!this.isDead) this.waiters.wake(WAKE_WRITABLE);
+    return source.length;
+  }
+
+  /** A datagram of this socket arrives at `to`. Source: net/ipv4/udp.c, udp_unicast_rcv_skb and udp_err */
+  #arrives(datagram: Datagram, to: InetName): void {
+    const receiver = this.#find(datagram.from, to);
+    if (receiver !== undefined) {
+      receiver.#receives(datagram);
+      return;
+    }
+    // The error comes back by ICMP, to a connected socket only.
+    if (this.remote === undefined || this.isDead) return;
+    this.error = ERRNO.ECONNREFUSED;
+    this.errorReported();
+  }
+
+  /** Source: net/ipv4/udp.c, __udp4_lib_lookup and compute_score */
+  #find(from: InetName, to: InetName): UdpSocket | undefined {
+    let best: UdpSocket | undefined;
+    let bestScore = 0;
+    for (const user of this.ports.users(to.port)) {
+      if (!(user instanceof UdpSocket)) continue;
+      const { remote } = user;
+      if (remote !== undefined && (remote.port !== from.port || !remote.ip.equals(from.ip)))
+        continue;
+      const fits = fit(user, to.ip);
+      const score = fits < 0 ? -1 : fits + (remote === undefined ? 0 : 4);
+      if (score > bestScore) [best, bestScore] = [user, score];
+    }
+    if (best?.group === undefined || best.remote !== undefined) return best;
+    const hash = hashOf(from.port, to.port);
+    return best.group.pick(new Uint8Array(0), hash, this.network.world.choices) ?? best;
+  }
+
+  /** Source: net/ipv4/udp.c, __udp_enqueue_schedule_skb */
+  #receives(datagram: Datagram): void {
+    const memory = datagram.bytes.length + OVERHEAD;
+    // Without room it is lost. Nobody learns of it.
+    if (this.#memory > 0 && this.#memory + memory > this.settings.receiveBuffer) return;
+    this.#memory += memory;
+    this.#received.push(datagram);
+    this.dataReady();
+  }
+
+  /** Source: net/ipv4/udp.c, udp_recvmsg; net/core/datagram.c, __skb_try_recv_datagram */
+  receive(target: Uint8Array, flags = 0, message?: Message): number {
+    if ((flags & MSG_ERRQUEUE) !== 0) return -ERRNO.EAGAIN;
+    if (this.error !== 0) return this.takeError();
+    const datagram = this.#received[0];
+    if (datagram === undefined) {
+      return (this.shutdowns & RCV_SHUTDOWN) !== 0 && !this.isNonBlocking ? 0 : -ERRNO.EAGAIN;
+    }
+    const { bytes, from, ttl } = datagram;
+    if ((flags & MSG_PEEK) === 0) {
+      this.#received.shift();
+      this.#memory -= bytes.length + OVERHEAD;
+    }
+    const count = Math.min(bytes.length, target.length);
+    target.set(count === bytes.length ? bytes : bytes.subarray(0, count));
+    if (message !== undefined) {
+      message.name = inetSockaddr(this.family, from);
+      if (count < bytes.length) message.flags |= MSG_TRUNC;
+      if (this.settings.receiveTtl) message.controls = [ttlControl(ttl)];
+    }
+    return (flags & MSG_TRUNC) === 0 ? count : bytes.length;
+  }
+
+  /** Source: net/ipv4/af_inet.c, inet_shutdown */
+  shutdown(how: number): number {
+    if (how < 0 || how > 2) return -ERRNO.EINVAL;
+    this.shutdowns |= how + 1;
+    this.stateChanged();
+    return this.state === TCP_CLOSE ? -ERRNO.ENOTCONN : 0;
+  }
+
+  protected destroyed(): void {
+    this.group?.leave(this);
+    this.leavePort();
+    this.#received.length = 0;
+  }
+
+  /** Source: net/core/datagram.c, datagram_poll */
+  poll(): number {
+    let mask = WRITABLE | POLLWRBAND;
+    if (this.error !== 0) mask |= POLLERR;
+    if ((this.shutdowns & RCV_SHUTDOWN) !== 0) mask |= READABLE | POLLRDHUP;
+    if (this.shutdowns === SHUTDOWN_MASK) mask |= POLLHUP;
+    if (this.#received.length > 0) mask |= READABLE;
+    return mask;
+  }
+
+  /** Source: net/ipv4/udp.c, udp_ioctl */
+  override ioctl(request: number, value: DataView): number {
+    if (request === FIONREAD) value.setInt32(0, this.#received[0]?.bytes.length ?? 0, true);
+    else if (request === SIOCOUTQ) value.setInt32(0, 0, true);
+    else return super.ioctl(request, value);
+    return 0;
+  }
+
+  peerName(): Uint8Array | number {
+    return this.remoteName();
+  }
+}
+
+/** The time to live of a message: its own, or the one of its socket. @returns `-EINVAL` for another control message. */
+function ttlOf(controls: readonly Control[], ttl: number): number {
+  let result = ttl;
+  for (const { level, type, data } of controls) {
+    if (level !== IPPROTO_IP) continue;
+    if (type !== IP_TTL || data.length < 4) return -ERRNO.EINVAL;
+    result = new DataView(data.buffer, data.byteOffset).getInt32(0, true);
+    if (result < 1 || result > 255) return -ERRNO.EINVAL;
+  }
+  return result;
+}
+
+function ttlControl(ttl: number): Control {
+  return { level: IPPROTO_IP, type: IP_TTL, data: Uint8Array.of(ttl, 0, 0, 0) };
+}
