@@ -232,7 +232,7 @@ test("every file of the repository that the documentation names exists", () => {
     );
   });
   assert.ok(named.length > 0, "no file is named");
-  const roots = ["", "packages/polloi/src", "packages/polloi-tools/src"];
+  const roots = ["", "packages/polloi/src", "packages/polloi-tools/src", "packages/polloi-sim/src"];
   const gone = named.filter(({ text }) => !roots.some((it) => existsSync(join(ROOT, it, text))));
   assertNone(gone.map(({ file, line, text }) => `${file}:${line} names ${text}`));
 });
