@@ -1,4 +1,5 @@
 import { Arena, type Arenas, ERRNO, PAGE_SIZE, SysError } from "polloi/internal/pure";
+import type { OpenFile } from "./open-file.ts";
 
 /** Addresses of arenas are multiples of this, so that a table finds the arena of an address. */
 const REGION_BYTES = 0x1_0000;
@@ -8,7 +9,11 @@ const FIRST_ADDRESS = 0x1_0000;
 const MAX_BYTES = 2 ** 31;
 
 /** Returns memory of a file for {@link Memory.mapFile}, or throws what mmap(2) reports. */
-export type FileMapper = (fd: number, offset: number, byteLength: number) => ArrayBuffer;
+export type FileMapper = (
+  fd: number,
+  offset: number,
+  byteLength: number,
+) => { readonly file: OpenFile; readonly memory: ArrayBuffer };
 
 /**
  * The memory of a simulated process: arenas at addresses, which calls read and write.
@@ -20,8 +25,8 @@ export class Memory implements Arenas {
   /** The arena of each region of {@link REGION_BYTES}. */
   readonly #regions: (Arena | undefined)[] = [];
   readonly #free: Map<number, Arena[]> = new Map();
-  /** Arenas that are memory of a file. */
-  readonly #shared: Set<Arena> = new Set();
+  /** Arenas that are memory of a file, which is open as long as they are mapped. */
+  readonly #shared: Map<Arena, OpenFile> = new Map();
   readonly #mapFile: FileMapper;
   #nextAddress = FIRST_ADDRESS;
 
@@ -40,14 +45,20 @@ export class Memory implements Arenas {
   }
 
   mapFile(fd: number, offset: number, byteLength: number): Arena {
-    const arena = this.#add(this.#mapFile(fd, offset, wholePages(byteLength)));
-    this.#shared.add(arena);
+    const { file, memory } = this.#mapFile(fd, offset, wholePages(byteLength));
+    const arena = this.#add(memory);
+    this.#shared.set(arena, file.hold());
     return arena;
   }
 
   release(arena: Arena): void {
-    // The memory of a file keeps its contents, and its address is not used again.
-    if (this.#shared.delete(arena)) return;
+    const file = this.#shared.get(arena);
+    if (file !== undefined) {
+      // The memory of a file keeps its contents, and its address is not used again.
+      this.#shared.delete(arena);
+      file.drop();
+      return;
+    }
     arena.u8.fill(0);
     const free = this.#free.get(arena.byteLength);
     if (free === undefined) this.#free.set(arena.byteLength, [arena]);
@@ -57,6 +68,7 @@ export class Memory implements Arenas {
   unmap(): void {
     this.#regions.length = 0;
     this.#free.clear();
+    for (const file of this.#shared.values()) file.drop();
     this.#shared.clear();
   }
 

@@ -22,12 +22,13 @@ export class Process {
     this.pid = pid;
     this.descriptors = new Descriptors(limit);
     this.memory = new Memory((fd, offset, byteLength) => {
-      const mapped = this.descriptors.get(fd)?.mapped(offset, byteLength) ?? -ERRNO.EBADF;
-      if (typeof mapped === "number") {
-        check(mapped, "mmap", { fd });
+      const file = this.descriptors.get(fd);
+      const memory = file?.mapped(offset, byteLength) ?? -ERRNO.EBADF;
+      if (file === undefined || typeof memory === "number") {
+        check(typeof memory === "number" ? memory : -ERRNO.EBADF, "mmap", { fd });
         throw new RangeError(`Cannot map descriptor ${fd}: its file has returned no memory`);
       }
-      return mapped;
+      return { file, memory };
     });
   }
 
