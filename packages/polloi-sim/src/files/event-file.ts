@@ -11,6 +11,8 @@ const MAX_WORD = 0xffff_ffff;
  */
 export class EventFile extends OpenFile {
   override readonly kind = "anon_inode:[eventfd]";
+  /** The depth of wake-ups of eventfds. */
+  static #depth = 0;
   readonly #isSemaphore: boolean;
   /** The lower and the upper 32 bits. */
   #low: number;
@@ -21,6 +23,14 @@ export class EventFile extends OpenFile {
     this.#low = value >>> 0;
     this.#isSemaphore = isSemaphore;
     this.statusFlags = statusFlags;
+  }
+
+  /**
+   * Whether an eventfd wakes its waiters at the moment. The kernel signals no eventfd then, because that could recurse.
+   * Source: fs/eventfd.c, eventfd_signal_allowed.
+   */
+  static get isWaking(): boolean {
+    return EventFile.#depth > 0;
   }
 
   poll(): number {
@@ -46,7 +56,7 @@ export class EventFile extends OpenFile {
       this.#low = 0;
       this.#high = 0;
     }
-    this.waiters.wake(POLLOUT);
+    this.#wake(POLLOUT);
     return COUNTER_BYTES;
   }
 
@@ -74,8 +84,31 @@ export class EventFile extends OpenFile {
     this.#low = newLow;
     this.#high = highSum;
     // A write of 0 wakes as well.
-    this.waiters.wake(POLLIN);
+    this.#wake(POLLIN);
     return true;
+  }
+
+  /**
+   * Adds 1, as the kernel does. A full counter stays as it is.
+   *
+   * @param mask - What the wake-up is about, besides POLLIN. Source: fs/eventfd.c, eventfd_signal_mask.
+   */
+  signal(mask: number): void {
+    if (this.#low < MAX_WORD) this.#low++;
+    else if (this.#high < MAX_WORD) {
+      this.#low = 0;
+      this.#high++;
+    }
+    this.#wake(POLLIN | mask);
+  }
+
+  #wake(mask: number): void {
+    EventFile.#depth++;
+    try {
+      this.waiters.wake(mask);
+    } finally {
+      EventFile.#depth--;
+    }
   }
 
   protected released(): void {}
