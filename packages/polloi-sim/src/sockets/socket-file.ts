@@ -182,6 +182,18 @@ export abstract class SocketFile extends OpenFile {
     return false;
   }
 
+  /**
+   * The bytes that wait to be received, as `msg_inq` reports them after a receive; -1 for a socket that does not.
+   */
+  get inQueue(): number {
+    return -1;
+  }
+
+  /** Whether another connection waits at a listener; undefined for one that does not tell: `is_empty`. */
+  get hasBacklog(): boolean | undefined {
+    return undefined;
+  }
+
   get isListening(): boolean {
     return this.state === TCP_LISTEN;
   }

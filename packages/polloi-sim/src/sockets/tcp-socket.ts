@@ -682,6 +682,16 @@ export class TcpSocket extends InetSocket {
     return this.sending.length + (this.#isEndQueued && !this.#isEndAcknowledged ? 1 : 0);
   }
 
+  /** Source: net/ipv4/tcp.c, tcp_inq_hint */
+  override get inQueue(): number {
+    const { length } = this.receiving;
+    return length === 0 && this.#isDone ? 1 : length;
+  }
+
+  override get hasBacklog(): boolean {
+    return this.#backlog.length > 0;
+  }
+
   /** The connections that wait at a listener, and their limit. */
   get backlog(): readonly [waiting: number, limit: number] {
     return [this.#backlog.length, this.#maxBacklog];

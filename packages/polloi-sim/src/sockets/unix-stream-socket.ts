@@ -192,6 +192,10 @@ export abstract class UnixConnectionSocket extends UnixSocket {
 
 /** A unix stream socket. */
 export class UnixStreamSocket extends UnixConnectionSocket {
+  override get inQueue(): number {
+    return this.unread;
+  }
+
   protected another(): UnixStreamSocket {
     const { family, type, protocol } = this;
     return new UnixStreamSocket(this.network, { family, type, protocol }, this.credentials);
