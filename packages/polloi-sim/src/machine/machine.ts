@@ -9,6 +9,7 @@ import { watchDescriptor } from "../process/watch.ts";
 import { readinessCalls } from "../readiness/readiness-calls.ts";
 import { socketCalls } from "../sockets/calls.ts";
 import { Network } from "../sockets/network.ts";
+import { uringCalls } from "../uring/uring-calls.ts";
 
 /** The bytes of the arguments and results of one call. */
 const SCRATCH_BYTES = 64 * 1024;
@@ -43,11 +44,14 @@ export class Machine {
     const { world } = this;
     const process = new Process(world, descriptorLimit, ++this.#processes);
     const { memory } = process;
+    const files = fileCalls(process, this.files);
+    const sockets = socketCalls(process, this.network);
     const groups = [
       processCalls(process),
-      fileCalls(process, this.files),
+      files,
       readinessCalls(process),
-      socketCalls(process, this.network),
+      sockets,
+      uringCalls(process, { ...files.calls, ...sockets.calls }),
     ];
     const libc = libcOf(groups, () => world.catchUp());
     const kernel: Kernel = {
