@@ -14,6 +14,9 @@ import { uringCalls } from "../uring/uring-calls.ts";
 /** The bytes of the arguments and results of one call. */
 const SCRATCH_BYTES = 64 * 1024;
 
+/** The time of day at which a machine starts, in milliseconds since 1970. */
+const START_MS = 1_700_000_000_000;
+
 /** A process and its kernel. */
 export interface Running {
   readonly process: Process;
@@ -62,6 +65,7 @@ export class Machine {
       scratch: memory.map(SCRATCH_BYTES),
       watch: (fd, onReadable) => watchDescriptor(process, fd, onReadable),
       now: () => world.now(),
+      realtime: () => START_MS + world.now(),
       soon: (callback) => void world.schedule(0, callback),
       after(delayMs, callback) {
         const scheduled = world.schedule(delayMs, callback);

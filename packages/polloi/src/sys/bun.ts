@@ -71,6 +71,7 @@ export function openBun(): Kernel {
     scratch,
     watch: (fd, onReadable) => watches.watch(fd, onReadable),
     now: () => performance.now(),
+    realtime: () => Date.now(),
     soon: (callback) => turns.soon(callback),
     after: loopTimer,
   };

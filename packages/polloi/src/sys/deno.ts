@@ -118,6 +118,7 @@ function open(deno: DenoNamespace): Kernel {
       return watches.watch(fd, onReadable);
     },
     now: () => performance.now(),
+    realtime: () => Date.now(),
     soon: (callback) => turns.soon(callback),
     after: loopTimer,
   };

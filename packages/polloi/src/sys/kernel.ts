@@ -40,6 +40,8 @@ export interface Kernel {
   readonly scratch: Arena;
   /** The monotonic time in milliseconds, with fractions. Its zero is arbitrary. */
   now(): number;
+  /** The time of day: milliseconds since 1970. */
+  realtime(): number;
   /**
    * Calls `onReadable` from the runtime's own event loop while `fd` is readable (level-triggered). Each call is a task
    * of its own: promise reactions run before the next one.
@@ -68,6 +70,9 @@ export interface Kernel {
 
 /** The clock of a kernel. */
 export type Clock = Pick<Kernel, "now">;
+
+/** The clock of a kernel that tells the time of day. */
+export type RealtimeClock = Pick<Kernel, "realtime">;
 
 /** A timer of the runtime's own event loop. It keeps the process alive, unless {@link LoopTimer.unref} was called. */
 export interface LoopTimer {

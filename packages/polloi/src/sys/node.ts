@@ -69,6 +69,7 @@ export function openNode(): Kernel {
       return loop.watch(fd, onReadable);
     },
     now: () => performance.now(),
+    realtime: () => Date.now(),
     soon: (callback) => void setImmediate(callback),
     after: loopTimer,
   };
