@@ -66,7 +66,7 @@ export class Listeners {
     try {
       this.#open(sharing === "reuseport" ? { ...where, reusePort } : where, reusePort);
       this.address = readLocalAddress(kernel, this.fd) as SocketAddress;
-      this.#file = SocketFile.of(this.address);
+      this.#file = SocketFile.of(kernel, this.address);
       for (let i = 1; reusePort && i < count; i++) {
         this.#open({ ...how, address: this.address, reusePort }, reusePort);
       }

@@ -178,7 +178,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
         : takeListener(kernel, options.fd, options);
     this.#address = readLocalAddress(kernel, this.#fd);
     // A socket that was given is shared with others, who remove its file.
-    if (options.fd === undefined) this.#file = SocketFile.of(this.#address);
+    if (options.fd === undefined) this.#file = SocketFile.of(kernel, this.#address);
     // Accepted sockets inherit the option, which saves a call for each.
     if (this.#address?.path === undefined && options.noDelay !== false) {
       setIntOption(kernel, this.#fd, IPPROTO_TCP, TCP_NODELAY, 1);

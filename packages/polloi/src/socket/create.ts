@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { intOf, type NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { fromCaller, typeError } from "../base/misuse.ts";
@@ -86,7 +85,7 @@ export function createServer(options: CreateServerOptions): Socket {
     const kernel = kernelOf(options, "createServer()", CREATE_SERVER_OPTIONS);
     return { kernel, fd: openListener(kernel, options) };
   });
-  const file = SocketFile.of(readLocalAddress(kernel, fd));
+  const file = SocketFile.of(kernel, readLocalAddress(kernel, fd));
   return Socket.fromFd(fd, { kernel, [OWNED]: true, [OWN_FILE]: file });
 }
 
@@ -193,7 +192,7 @@ async function connectTo(
   try {
     if (localAddress !== undefined) socket.bind(localAddress);
     const deadline = new Deadline(kernel, timeoutMs);
-    if (!(await beginConnect(socket, address, deadline))) {
+    if (!(await beginConnect(socket, kernel, address, deadline))) {
       await untilWritable(socket, kernel, address, deadline);
       const { error } = socket.options;
       if (error !== 0) throw socketError("connect", error, address);
@@ -209,6 +208,7 @@ async function connectTo(
 /** Whether the connect is over already. One that finds a full backlog (unix sockets) is asked again. */
 async function beginConnect(
   socket: Socket,
+  kernel: Kernel,
   address: SocketAddress,
   deadline: Deadline,
 ): Promise<boolean> {
@@ -217,7 +217,7 @@ async function beginConnect(
     if (errno === 0) return true;
     if (errno === ERRNO.EINPROGRESS) return false;
     if (errno !== ERRNO.EAGAIN) throw socketError("connect", errno, address);
-    await pause(turn, address, deadline);
+    await pause(turn, kernel, address, deadline);
   }
 }
 
@@ -232,13 +232,19 @@ async function untilWritable(
   deadline: Deadline,
 ): Promise<void> {
   for (let turn = 0; !waitFor(kernel, socket.fileno(), POLLOUT, new Deadline(kernel, 0)); turn++) {
-    await pause(turn, address, deadline);
+    await pause(turn, kernel, address, deadline);
   }
 }
 
 /** Lets the runtime's loop continue: for a moment at first, then for longer. */
-async function pause(turn: number, address: SocketAddress, deadline: Deadline): Promise<void> {
+async function pause(
+  turn: number,
+  kernel: Kernel,
+  address: SocketAddress,
+  deadline: Deadline,
+): Promise<void> {
   const leftMs = deadline.leftMs();
   if (leftMs === 0) throw socketError("connect", ERRNO.ETIMEDOUT, address);
-  await sleep(Math.min(2 ** turn, MAX_PAUSE_MS, leftMs));
+  const delayMs = Math.min(2 ** turn, MAX_PAUSE_MS, leftMs);
+  await new Promise<void>((resolve) => kernel.after(delayMs, resolve));
 }

@@ -212,7 +212,7 @@ const DROP_SYN: readonly number[] = [
 
 /** Returns the reason why a unix socket cannot be bound to `path`, and a remedy. */
 function inTheWay(kernel: Kernel, path: string | Uint8Array, type: number): string {
-  if (path[0] !== "\0" && path[0] !== 0 && isSocketFile(path) === false) {
+  if (path[0] !== "\0" && path[0] !== 0 && isSocketFile(kernel, path) === false) {
     return "a file that is not a socket is at that path: use another path";
   }
   const { libc } = kernel;

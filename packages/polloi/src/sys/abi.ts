@@ -59,6 +59,8 @@ export const STATX_TYPE = 0x001;
 export const STATX_MTIME = 0x040;
 export const STATX_INO = 0x100;
 export const STATX_SIZE = 0x200;
+/** In place of a directory: the working directory. openat(2) */
+export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 
@@ -101,6 +103,8 @@ export const SYS = {
   munmap: (X64 ? 11 : 215) as number,
   gettid: (X64 ? 186 : 178) as number,
   prctl: (X64 ? 157 : 167) as number,
+  getcwd: (X64 ? 79 : 17) as number,
+  getrandom: (X64 ? 318 : 278) as number,
   openat: (X64 ? 257 : 56) as number,
   statx: (X64 ? 332 : 291) as number,
   sched_setaffinity: (X64 ? 203 : 122) as number,
