@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import type { NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
@@ -14,6 +13,7 @@ import {
   SOCK_STREAM,
   TCP_NODELAY,
 } from "../socket/constants.ts";
+import { ipVersion } from "../socket/ip.ts";
 import { bindRaw, connectRaw, setIntOption } from "../socket/raw.ts";
 import { resolve } from "../socket/resolve.ts";
 import { socketError } from "../socket/socket-error.ts";
@@ -98,7 +98,7 @@ export class Connector<Data> extends Owner {
     const { host = "localhost", port = 0, path } = this.#options;
     if (path !== undefined) {
       this.#soon([{ path }]);
-    } else if (isIP(host) !== 0) {
+    } else if (isLiteral(host)) {
       this.#soon([{ address: host, port }]);
     } else {
       resolve(host).then(
@@ -214,6 +214,12 @@ export class Connector<Data> extends Owner {
   }
 }
 
+/** Whether `host` is an IP address, which may have a zone if it is of IPv6. */
+function isLiteral(host: string): boolean {
+  const at = host.indexOf("%");
+  return at < 0 ? ipVersion(host) !== 0 : ipVersion(host.slice(0, at)) === 6;
+}
+
 /** Encodes the addresses only to check them, so that `connect` itself throws for an invalid one. */
 function checkDestination<Data>(loop: Loop, options: ConnectOptions<Data>): void {
   const { host, port, path, localAddress, connectTimeoutMs } = options;
@@ -232,7 +238,7 @@ function checkDestination<Data>(loop: Loop, options: ConnectOptions<Data>): void
   const address: SocketAddress =
     path !== undefined
       ? { path }
-      : { address: isIP(host ?? "") === 0 ? "127.0.0.1" : (host as string), port: portOf(port) };
+      : { address: isLiteral(host ?? "") ? (host as string) : "127.0.0.1", port: portOf(port) };
   const { kernel } = loop;
   encodeAddress(kernel.scratch, 0, address, undefined, kernel);
   if (localAddress !== undefined) {

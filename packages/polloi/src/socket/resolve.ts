@@ -1,8 +1,8 @@
 import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 import { type NamesOf, optionsOf, stringOf } from "../base/argument.ts";
 import { checkIpFamily, type InetAddress, portOf } from "./address.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
+import { ipVersion } from "./ip.ts";
 
 /** Options of {@link resolve}. */
 export interface ResolveOptions {
@@ -59,7 +59,7 @@ export async function resolve(
   portOf(port);
   checkIpFamily(family);
   stringOf(host, "a host", "ERR_INVALID_ADDRESS");
-  const literal = isIP(host.split("%", 1)[0] as string);
+  const literal = ipVersion(host.split("%", 1)[0] as string);
   if (literal !== 0) {
     const found = literal === 6 ? AF_INET6 : AF_INET;
     if (family !== undefined && family !== found) throw new ResolveError(host, "ENOTFOUND");
