@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
 import { ERRNO, errnoCode } from "../base/errno.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { AF_UNIX, SHUT_WR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../socket/constants.ts";
-import { openListener } from "../socket/listener.ts";
-import { connectRaw } from "../socket/raw.ts";
+import { O_CLOEXEC } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import type { Completions } from "./engine.ts";
@@ -13,6 +11,11 @@ import { UringEngine } from "./uring-engine.ts";
 const NO_ROOM: readonly number[] = [-ERRNO.EMFILE, -ERRNO.ENFILE];
 
 const NEEDED = "Linux 6.1 or later is needed, for io_uring with multishot receives";
+
+/** The bytes of `sa_family_t`. An address of this length asks for an autobind. */
+const FAMILY_BYTES = 2;
+/** The layout of the scratch memory: an address, and its length. */
+const AT_LENGTH = 128;
 
 /** Records what an engine reports of one accept, and of a stream that receives a byte and its end. */
 class Trial implements Completions {
@@ -67,7 +70,7 @@ function tryUring(kernel: Kernel): string | undefined {
     return tryStream(kernel, engine, trial);
   } catch (error) {
     if (!(error instanceof SysError) || NO_ROOM.includes(error.errno)) throw error;
-    return reasonFor(error);
+    return reasonFor(error, () => readSetting(kernel));
   } finally {
     engine?.dispose();
   }
@@ -76,14 +79,15 @@ function tryUring(kernel: Kernel): string | undefined {
 /** Accepts a connection, and receives a byte and the end. */
 function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | undefined {
   const { libc, scratch } = kernel;
-  // A unique abstract name, because other threads of this process may try at the same time.
-  const path = `\0polloi-${process.pid}-${Math.random()}`;
-  const listener = openListener(kernel, { path, nonBlocking: true });
-  const peer = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const listener = check(libc.socket(AF_UNIX, type, 0), "socket");
+  let peer = -1;
+  let isListening = false;
   try {
-    check(peer, "socket");
-    engine.listen(0, listener);
-    check(connectRaw(kernel, peer, { path }, AF_UNIX), "connect");
+    listenAnywhere(kernel, listener);
+    isListening = check(engine.listen(0, listener), "listen") >= 0;
+    peer = check(libc.socket(AF_UNIX, type, 0), "socket");
+    connectTo(kernel, peer, listener);
     engine.turn(0);
     if (trial.fd < 0) return `it does not accept (${trial.failure || "nothing came"})`;
     engine.open(1, trial.fd);
@@ -99,9 +103,29 @@ function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | 
     return undefined;
   } finally {
     if (trial.fd >= 0) engine.close(1);
-    engine.close(0);
+    if (isListening) engine.close(0);
+    else libc.close(listener);
     if (peer >= 0) libc.close(peer);
   }
+}
+
+/**
+ * Listens on an abstract name that the kernel chooses, because other threads and processes may try at the same time.
+ *
+ * @source unix(7), "Autobind feature"
+ */
+function listenAnywhere({ libc, scratch }: Kernel, fd: number): void {
+  scratch.view.setUint16(0, AF_UNIX, true);
+  check(libc.bind(fd, scratch.address, FAMILY_BYTES), "bind");
+  check(libc.listen(fd, 1), "listen");
+}
+
+/** Connects to the address of a listener. */
+function connectTo({ libc, scratch }: Kernel, fd: number, listener: number): void {
+  const { address, u32 } = scratch;
+  u32[AT_LENGTH >> 2] = AT_LENGTH;
+  check(libc.getsockname(listener, address, address + AT_LENGTH), "getsockname");
+  check(libc.connect(fd, address, u32[AT_LENGTH >> 2] as number), "connect");
 }
 
 /**
@@ -113,7 +137,7 @@ function tryStream(kernel: Kernel, engine: UringEngine, trial: Trial): string | 
  */
 export function noteFailure(kernel: Kernel, error: SysError): string {
   if (NO_ROOM.includes(error.errno)) throw error;
-  const reason = reasonFor(error);
+  const reason = reasonFor(error, () => readSetting(kernel));
   found.set(kernel, { reason });
   return reason;
 }
@@ -125,7 +149,7 @@ export function noteFailure(kernel: Kernel, error: SysError): string {
  */
 export function reasonFor(
   { errno, code, message, syscall }: SysError,
-  setting: () => string | undefined = () => readSetting("/proc/sys/kernel/io_uring_disabled"),
+  setting: () => string | undefined,
 ): string {
   switch (errno) {
     case -ERRNO.ENOSYS:
@@ -152,10 +176,13 @@ function whyForbidden(message: string, setting: string | undefined): string {
   return `it is forbidden (${message}), as the seccomp profiles of containers do; one that allows io_uring_setup, io_uring_enter and io_uring_register lifts that`;
 }
 
-function readSetting(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch {
-    return undefined;
-  }
+/** Reads kernel.io_uring_disabled. */
+function readSetting({ libc, scratch }: Kernel): string | undefined {
+  const { address, u8 } = scratch;
+  u8.set(new TextEncoder().encode("/proc/sys/kernel/io_uring_disabled\0"));
+  const fd = libc.open(address, O_CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  const length = libc.read(fd, address, 16);
+  libc.close(fd);
+  return new TextDecoder().decode(u8.slice(0, Math.max(length, 0))).trim();
 }
