@@ -1,8 +1,10 @@
 import process from "node:process";
-import { type NamesOf, optionsOf } from "../base/argument.ts";
+import type { NamesOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
 import { show, typeError } from "../base/misuse.ts";
 import type { SysError } from "../base/sys-error.ts";
+import type { Kernel, RealtimeClock } from "../sys/kernel.ts";
+import { kernelOf, type WithKernel } from "../sys/open.ts";
 import { LogFile } from "./log-file.ts";
 import type { HttpRequest } from "./request.ts";
 
@@ -44,14 +46,14 @@ export interface AccessSink {
 export type AccessFormat = "common" | "combined" | "json";
 
 /** Options of an {@link AccessLog}. */
-export interface AccessLogOptions {
+export interface AccessLogOptions extends WithKernel {
   /** The path of a file, which is created if needed and appended to; or a descriptor. Default 1, stdout. */
   readonly to?: string | number;
   /** The format of the lines. Default `combined`. */
   readonly format?: AccessFormat;
 }
 
-const ACCESS_LOG_OPTIONS: NamesOf<AccessLogOptions> = { to: true, format: true };
+const ACCESS_LOG_OPTIONS: NamesOf<AccessLogOptions> = { to: true, format: true, kernel: true };
 
 /**
  * Writes a line for each request.
@@ -70,8 +72,9 @@ const ACCESS_LOG_OPTIONS: NamesOf<AccessLogOptions> = { to: true, format: true }
  * ```
  */
 export class AccessLog implements AccessSink {
+  readonly #kernel: Kernel;
   readonly #to: string | number;
-  readonly #format: (entry: AccessEntry) => string;
+  readonly #format: Format;
   #file: LogFile;
   #lostBefore = 0;
   #hasFailed = false;
@@ -81,11 +84,8 @@ export class AccessLog implements AccessSink {
    * no process reads; any other error of opening the file.
    */
   constructor(options: AccessLogOptions = {}) {
-    const { to = 1, format = "combined" } = optionsOf(
-      options,
-      "new AccessLog()",
-      ACCESS_LOG_OPTIONS,
-    );
+    this.#kernel = kernelOf(options, "new AccessLog()", ACCESS_LOG_OPTIONS);
+    const { to = 1, format = "combined" } = options;
     checkDestination(to);
     const line = typeof format === "string" ? FORMATS[format] : undefined;
     if (line === undefined) {
@@ -109,7 +109,7 @@ export class AccessLog implements AccessSink {
     if (typeof entry !== "object" || entry === null || entry.request === undefined) {
       throw typeError("ERR_INVALID_DATA", `Cannot log ${show(entry)}: give an AccessEntry`);
     }
-    this.#file.write(this.#format(entry));
+    this.#file.write(this.#format(entry, this.#kernel));
   }
 
   /**
@@ -132,7 +132,7 @@ export class AccessLog implements AccessSink {
   }
 
   #open(): LogFile {
-    return new LogFile(this.#to, (error) => this.#failed(error));
+    return new LogFile(this.#kernel, this.#to, (error) => this.#failed(error));
   }
 
   /** The log cannot be written, for example because the disk is full. Reported once; the server continues. */
@@ -155,15 +155,19 @@ function checkDestination(to: unknown): void {
   }
 }
 
-const FORMATS: Readonly<Record<AccessFormat, (entry: AccessEntry) => string>> = {
-  common: (entry) => `${commonOf(entry)}\n`,
-  combined: (entry) => {
+/** Makes a line of an entry. */
+type Format = (entry: AccessEntry, clock: RealtimeClock) => string;
+
+const FORMATS: Readonly<Record<AccessFormat, Format>> = {
+  common: (entry, clock) => `${commonOf(entry, clock)}\n`,
+  combined: (entry, clock) => {
     const { request } = entry;
     const referrer = escaped(request?.header("referer") ?? "-");
-    return `${commonOf(entry)} "${referrer}" "${escaped(request?.header("user-agent") ?? "-")}"\n`;
+    return `${commonOf(entry, clock)} "${referrer}" "${escaped(request?.header("user-agent") ?? "-")}"\n`;
   },
-  json: ({ request, method, target, version, remoteAddress, status, bytes, durationMs }) => {
-    const time = new Date().toISOString();
+  json: (entry, clock) => {
+    const { request, method, target, version, remoteAddress, status, bytes, durationMs } = entry;
+    const time = new Date(clock.realtime()).toISOString();
     const line = { method, target };
     const duration = Math.round(durationMs * 1000) / 1000;
     const more = {
@@ -172,24 +176,25 @@ const FORMATS: Readonly<Record<AccessFormat, (entry: AccessEntry) => string>> = 
       referrer: request?.header("referer"),
       userAgent: request?.header("user-agent"),
     };
-    const entry = { time, remoteAddress, ...line, status, bytes, durationMs: duration, ...more };
-    return `${JSON.stringify(entry).replace(UNSAFE_IN_JSON, escapedUnit)}\n`;
+    const all = { time, remoteAddress, ...line, status, bytes, durationMs: duration, ...more };
+    return `${JSON.stringify(all).replace(UNSAFE_IN_JSON, escapedUnit)}\n`;
   },
 };
 
-function commonOf({ method, target, version, remoteAddress, status, bytes }: AccessEntry): string {
+function commonOf(entry: AccessEntry, clock: RealtimeClock): string {
+  const { method, target, version, remoteAddress, status, bytes } = entry;
   let line = method === undefined ? "-" : escaped(method);
   if (target !== undefined) line += ` ${escaped(target)}`;
   if (version !== undefined) line += ` HTTP/1.${version}`;
-  return `${remoteAddress} - - ${timeField()} "${line}" ${status} ${bytes === 0 ? "-" : bytes}`;
+  return `${remoteAddress} - - ${timeField(clock)} "${line}" ${status} ${bytes === 0 ? "-" : bytes}`;
 }
 
 let second = Number.NaN;
 let field = "";
 
 /** The current time in the Common Log Format. */
-function timeField(): string {
-  const now = Math.floor(Date.now() / 1000);
+function timeField(clock: RealtimeClock): string {
+  const now = Math.floor(clock.realtime() / 1000);
   if (now !== second) {
     second = now;
     // Sat, 21 Nov 2026 18:56:33 GMT

@@ -1,3 +1,5 @@
+import type { RealtimeClock } from "../sys/kernel.ts";
+
 let second = Number.NaN;
 let field = "";
 
@@ -7,8 +9,8 @@ let field = "";
  * @remarks
  * Reading the clock takes as long as parsing a short head, so a server calls this twice a second.
  */
-export function dateField(): string {
-  const now = Math.floor(Date.now() / 1000);
+export function dateField(clock: RealtimeClock): string {
+  const now = Math.floor(clock.realtime() / 1000);
   if (now !== second) {
     second = now;
     field = `Date: ${new Date(now * 1000).toUTCString()}\r\n`;
@@ -28,10 +30,11 @@ const ASCTIME = /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (
 /**
  * Parses a date of HTTP in any of its three forms.
  *
+ * @param nowMs - The time of day, which decides the century of a year of two digits.
  * @returns Seconds since 1970; NaN if it is invalid.
  * @source RFC 9110 section 5.6.7
  */
-export function readHttpDate(text: string, nowMs: number = Date.now()): number {
+export function readHttpDate(text: string, nowMs: number): number {
   const fixed = FIXED.exec(text);
   if (fixed !== null) {
     const [, day, month, year, hour, minute, second] = fixed;

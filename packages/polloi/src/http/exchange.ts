@@ -4,6 +4,7 @@ import type {
   Handlers,
   OutgoingFile,
 } from "../reactor/connection.ts";
+import type { LoopTimer } from "../sys/kernel.ts";
 
 /** The part of a session that its request and reply use. */
 export interface Exchange {
@@ -33,6 +34,8 @@ export interface Exchange {
   call(callback: () => void): void;
   /** Calls back when the current callback has returned, also under `run()`, where microtasks do not run. */
   soon(callback: () => void): void;
+  /** Calls back after `delayMs`, as a task of its own. */
+  after(delayMs: number, callback: () => void): LoopTimer;
   /** The Connection field of the reply with its CRLF; empty if the version implies it. */
   connectionField(): string;
   /** Closes the connection after the reply. */

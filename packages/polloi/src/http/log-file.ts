@@ -4,8 +4,7 @@ import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { Deadline, POLLOUT, waitFor } from "../socket/wait.ts";
 import { O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_WRONLY } from "../sys/abi.ts";
-import type { Kernel } from "../sys/kernel.ts";
-import { kernel as threadKernel } from "../sys/open.ts";
+import type { Kernel, LoopTimer } from "../sys/kernel.ts";
 
 /** Lines are collected until they have this many bytes, or this many milliseconds have passed. */
 const BUFFER_BYTES = 8192;
@@ -54,7 +53,7 @@ export class LogFile {
   #lost = 0;
   /** The number of bytes written. */
   #written = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: LoopTimer | undefined;
   #closed: Promise<void> | undefined;
 
   /**
@@ -62,11 +61,7 @@ export class LogFile {
    * @param failed - Called each time that a write fails.
    * @throws SysError `ENXIO` for a FIFO that no process reads; any other error of opening the file.
    */
-  constructor(
-    to: string | number,
-    failed: (error: SysError) => void,
-    kernel: Kernel = threadKernel,
-  ) {
+  constructor(kernel: Kernel, to: string | number, failed: (error: SysError) => void) {
     this.#kernel = kernel;
     this.#failed = failed;
     this.#path = typeof to === "string" ? to : undefined;
@@ -101,12 +96,12 @@ export class LogFile {
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     let patience = new Deadline(this.#kernel, PATIENCE_MS);
     for (let before = -1; !this.#flush(); before = this.#written) {
       if (this.#written !== before) patience = new Deadline(this.#kernel, PATIENCE_MS);
       else if (patience.leftMs() <= 0) break;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await new Promise<void>((resolve) => this.#kernel.after(RETRY_MS, resolve));
     }
     this.#lose();
     process.off("exit", this.#onExit);
@@ -126,10 +121,12 @@ export class LogFile {
   }
 
   #flushLater(ms: number): void {
-    this.#timer ??= setTimeout(() => {
+    if (this.#timer !== undefined) return;
+    this.#timer = this.#kernel.after(ms, () => {
       this.#timer = undefined;
       if (!this.#flush()) this.#flushLater(this.#rest.length > 0 ? RETRY_MS : FLUSH_MS);
-    }, ms).unref();
+    });
+    this.#timer.unref();
   }
 
   /** Writes as much as the file takes. @returns Whether it need not be retried soon: all is written, or a write failed. */

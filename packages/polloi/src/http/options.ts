@@ -176,7 +176,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   const { handler, release } = handlerOf(options);
   return {
     ...timeouts,
-    handler: options.log === undefined ? handler : timed(handler),
+    handler,
     release,
     error,
     maxRequests,
@@ -214,14 +214,6 @@ export function checkPlace(options: HttpOptions): void {
   }
   if (engine !== undefined && worker !== undefined) refuse("a worker", "an engine");
   if (engine !== undefined && reactor !== undefined) refuse("a reactor", "an engine");
-}
-
-/** Stores the time at which the handler was called, for the duration in the log. */
-function timed(handler: ServedFetch["handler"]): ServedFetch["handler"] {
-  return (request, reply) => {
-    request.began = performance.now();
-    return handler(request, reply);
-  };
 }
 
 function handlerOf({ handler, fetch, overrideGlobals }: HttpOptions): ServedFetch {

@@ -5,6 +5,7 @@ import type { Connection, ConnectionOptions, Handlers } from "../reactor/connect
 import { checkCallback, checkCallbacks, checkConnectionOptions } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
+import type { LoopTimer } from "../sys/kernel.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestHead } from "./parser/head.ts";
 import { type RequestError, repliedFirst, unheard } from "./request-error.ts";
@@ -155,7 +156,7 @@ export class ParsedRequest implements HttpRequest {
   #paused = false;
   trailers: readonly (readonly [name: string, value: string])[] = NO_TRAILERS;
 
-  /** The time at which its head was complete, as of `performance.now()`; 0 without a log. */
+  /** The time at which its head was complete, as of the kernel's clock; 0 without a log. */
   began = 0;
   /** The number of body bytes received. */
   bodyBytes = 0;
@@ -389,6 +390,11 @@ export class ParsedRequest implements HttpRequest {
     this.#lost = error;
     if (!this.complete) this.#exchange.call(() => this.#reader?.abort?.(error));
     this.left(error);
+  }
+
+  /** Calls back after `delayMs`, as a task of its own. */
+  after(delayMs: number, callback: () => void): LoopTimer {
+    return this.#exchange.after(delayMs, callback);
   }
 
   /** The request is over: its head and its reader are dropped. */

@@ -1,4 +1,5 @@
 import type { Connection, OutgoingFile } from "../reactor/connection.ts";
+import type { LoopTimer } from "../sys/kernel.ts";
 import { Deadline, WAITS_FOR_REPLY } from "./deadline.ts";
 import type { SessionHost } from "./session-host.ts";
 
@@ -56,6 +57,10 @@ export abstract class Sending extends Deadline {
 
   soon(callback: () => void): void {
     this.server.soon(() => this.call(callback));
+  }
+
+  after(delayMs: number, callback: () => void): LoopTimer {
+    return this.server.kernel.after(delayMs, callback);
   }
 
   cutOff(): void {

@@ -5,6 +5,7 @@ import { checkTimeout } from "../reactor/options.ts";
 import { loopOf, type Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { SocketAddress } from "../socket/address.ts";
+import type { Kernel } from "../sys/kernel.ts";
 import type { AccessEntry } from "./access-log.ts";
 import { dateField } from "./date.ts";
 import { isThenable } from "./fetch/fetch-handler.ts";
@@ -124,6 +125,10 @@ export class SessionServer implements HttpServer, SessionHost {
     this.#looksMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
   }
 
+  get kernel(): Kernel {
+    return loopOf(this.#reactor).kernel;
+  }
+
   get address(): SocketAddress | null {
     return this.listener?.address ?? null;
   }
@@ -216,7 +221,7 @@ export class SessionServer implements HttpServer, SessionHost {
   answered(session: Logged, request: ParsedRequest, reply: ReplyWriter): void {
     this.counts.requests++;
     if (this.settings.log === undefined) return;
-    const entry = entryOf(session, request, request, request.began);
+    const entry = this.#entry(session, request, request, request.began);
     this.#log({ ...entry, status: reply.statusCode, bytes: reply.bodyBytes });
   }
 
@@ -232,10 +237,28 @@ export class SessionServer implements HttpServer, SessionHost {
     // A client that leaves between two requests is not logged.
     if (line === null && code === "CLIENT_LEFT") return;
     this.#log({
-      ...entryOf(session, request, line, request?.began ?? head?.began),
+      ...this.#entry(session, request, line, request?.began ?? head?.began),
       status: reply?.begun === true ? reply.statusCode : status || CLIENT_LEFT_STATUS,
       bytes: reply?.bodyBytes ?? 0,
     });
+  }
+
+  /** @param began - The time at which the request began; undefined if it has just begun. */
+  #entry(
+    session: Logged,
+    request: ParsedRequest | null,
+    line: Pick<AccessEntry, "method" | "target" | "version"> | null,
+    began: number | undefined,
+  ): Omit<AccessEntry, "status" | "bytes"> {
+    const now = this.kernel.now();
+    return {
+      request,
+      method: line?.method,
+      target: line?.target,
+      version: line?.version,
+      remoteAddress: session.peer,
+      durationMs: now - (began ?? now),
+    };
   }
 
   /** Writes to the log. An error of the log does not affect the request. */
@@ -315,8 +338,9 @@ export class SessionServer implements HttpServer, SessionHost {
   }
 
   #readClock(): void {
-    this.now = loopOf(this.#reactor).kernel.now();
-    this.date = dateField();
+    const { kernel } = this;
+    this.now = kernel.now();
+    this.date = dateField(kernel);
   }
 
   /** Checks all deadlines. @param ms - The intended interval since the previous check. */
@@ -330,20 +354,4 @@ export class SessionServer implements HttpServer, SessionHost {
     if (this.#sessions.size > 0) this.#lookLater();
     else this.#look = undefined;
   }
-}
-
-function entryOf(
-  session: Logged,
-  request: ParsedRequest | null,
-  line: Pick<AccessEntry, "method" | "target" | "version"> | null,
-  began: number = performance.now(),
-): Omit<AccessEntry, "status" | "bytes"> {
-  return {
-    request,
-    method: line?.method,
-    target: line?.target,
-    version: line?.version,
-    remoteAddress: session.peer,
-    durationMs: performance.now() - began,
-  };
 }

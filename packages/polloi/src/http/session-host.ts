@@ -1,3 +1,4 @@
+import type { Kernel } from "../sys/kernel.ts";
 import type { LookClock } from "./deadline.ts";
 import type { HttpSettings } from "./options.ts";
 import type { KnownLine } from "./parser/head-scanner.ts";
@@ -16,12 +17,13 @@ export interface Logged {
 export interface UnfinishedHead {
   /** The parts of the request line that have arrived; null if nothing of it has. */
   readonly line: KnownLine | null;
-  /** The time of its first byte, as of `performance.now()`. */
+  /** The time of its first byte, as of the kernel's clock. */
   readonly began: number;
 }
 
 /** The part of a server that its sessions use. */
 export interface SessionHost extends LookClock {
+  readonly kernel: Pick<Kernel, "now" | "after">;
   readonly settings: HttpSettings;
   /** Whether the server stops, and only requests that have arrived are answered. */
   readonly isStopping: boolean;

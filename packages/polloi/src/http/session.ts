@@ -347,6 +347,8 @@ export class Session extends Reading implements Exchange {
       this.bodyBegins();
       this.waitForBody(settings.bodyTimeoutMs, 0);
     }
+    // For the duration in the log.
+    if (settings.log !== undefined) request.began = this.server.kernel.now();
     try {
       const returned: unknown = settings.handler(request, reply);
       // Most handlers return undefined or a promise, but a program may return anything.
@@ -483,7 +485,7 @@ export class Session extends Reading implements Exchange {
       if (!request.complete) this.waitForBody(bodyTimeoutMs, request.bodyBytes);
     } else if (this.waits !== WAITS_FOR_HEAD) {
       this.waitFor(WAITS_FOR_HEAD, headTimeoutMs);
-      if (this.server.settings.log !== undefined) this.#headBegan = performance.now();
+      if (this.server.settings.log !== undefined) this.#headBegan = this.server.kernel.now();
     }
   }
 
@@ -523,7 +525,7 @@ export class Session extends Reading implements Exchange {
   #unfinishedHead(): UnfinishedHead | null {
     if (this.server.settings.log === undefined || !this.hasParser) return null;
     // A head that is refused with its first bytes has no earlier time.
-    const began = this.waits === WAITS_FOR_HEAD ? this.#headBegan : performance.now();
+    const began = this.waits === WAITS_FOR_HEAD ? this.#headBegan : this.server.kernel.now();
     return { line: this.parser.knownLine, began };
   }
 

@@ -1,4 +1,5 @@
 import { typeError } from "../../base/misuse.ts";
+import type { LoopTimer } from "../../sys/kernel.ts";
 import type { ReplyWriter } from "../reply.ts";
 import type { ParsedRequest } from "../request.ts";
 import { RequestError } from "../request-error.ts";
@@ -31,7 +32,7 @@ export async function sendStream(
   addHeaders: (isWhole: boolean) => void,
 ): Promise<void> {
   const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
-  const quiet = new QuietWatch(cancel);
+  const quiet = new QuietWatch(request, cancel);
   request.whenLeft(() => {
     // The client may only have ended its half.
     if (reply.done) cancel();
@@ -93,13 +94,15 @@ async function write(
 class QuietWatch {
   /** Whether nothing was sent for too long. */
   isOver = false;
+  readonly #request: Pick<ParsedRequest, "after">;
   readonly #over: () => void;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #timer: LoopTimer | undefined;
   #isBusy = false;
   #wasBusy = true;
   #isEnded = false;
 
-  constructor(over: () => void) {
+  constructor(request: Pick<ParsedRequest, "after">, over: () => void) {
+    this.#request = request;
     this.#over = over;
   }
 
@@ -110,20 +113,26 @@ class QuietWatch {
   }
 
   begin(): void {
-    if (this.#isEnded || this.#timer !== undefined) return;
-    this.#timer = setInterval(() => {
-      const isQuiet = !this.#isBusy && !this.#wasBusy;
-      this.#wasBusy = false;
-      if (!isQuiet) return;
-      this.isOver = true;
-      this.end();
-      this.#over();
-    }, IDLE_AFTER_END_MS);
+    if (!this.#isEnded && this.#timer === undefined) this.#watch();
   }
 
   end(): void {
     this.#isEnded = true;
-    clearInterval(this.#timer);
+    this.#timer?.cancel();
+  }
+
+  #watch(): void {
+    this.#timer = this.#request.after(IDLE_AFTER_END_MS, () => {
+      const isQuiet = !this.#isBusy && !this.#wasBusy;
+      this.#wasBusy = false;
+      if (!isQuiet) {
+        this.#watch();
+        return;
+      }
+      this.isOver = true;
+      this.end();
+      this.#over();
+    });
   }
 }
 

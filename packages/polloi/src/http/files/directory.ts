@@ -72,7 +72,7 @@ export class Directory implements Disposable {
     // EPERM: a seccomp profile of a container that does not know the call.
     this.#hasOpenat2 = fd !== -ENOSYS && fd !== -EPERM;
     if (fd >= 0) kernel.libc.close(fd);
-    this.#recheckAt = performance.now() + RECHECK_MS;
+    this.#recheckAt = kernel.now() + RECHECK_MS;
   }
 
   /** The descriptor, or -1 once it is closed. */
@@ -168,7 +168,7 @@ export class Directory implements Disposable {
   }
 
   #recheck(): void {
-    const now = performance.now();
+    const now = this.#kernel.now();
     if (now < this.#recheckAt || this.#fd < 0) return;
     this.#recheckAt = now + RECHECK_MS;
     const fd = this.#openSelf();

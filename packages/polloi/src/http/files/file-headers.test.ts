@@ -11,16 +11,17 @@ const LONG_AGO: FileStat = {
   inode: 1,
   device: 1,
 };
+const CLOCK = { realtime: () => Date.now() };
 const IN_AN_HOUR: FileStat = { ...LONG_AGO, seconds: Math.floor(Date.now() / 1000) + 3600 };
 
 test("the fields of a file that does not change are cached", () => {
-  const cache = new FileHeadersCache(true, undefined);
+  const cache = new FileHeadersCache(CLOCK, true, undefined);
   const first = cache.get("a.txt", "identity", LONG_AGO);
   assert.equal(cache.get("a.txt", "identity", { ...LONG_AGO }), first);
 });
 
 test("a change of a file's length or time gives new validators, and changing back gives the old ones", () => {
-  const cache = new FileHeadersCache(true, undefined);
+  const cache = new FileHeadersCache(CLOCK, true, undefined);
   const tagOf = (stat: FileStat) => cache.get("a.txt", "identity", stat).validators.etag;
   const states = [
     LONG_AGO,
@@ -34,14 +35,14 @@ test("a change of a file's length or time gives new validators, and changing bac
 });
 
 test("a file whose last change is in the future is not cached, and Last-Modified is not later than now", () => {
-  const cache = new FileHeadersCache(true, undefined);
+  const cache = new FileHeadersCache(CLOCK, true, undefined);
   const first = cache.get("a.txt", "identity", IN_AN_HOUR);
   assert.notEqual(cache.get("a.txt", "identity", IN_AN_HOUR), first);
   assert.ok(first.validators.seconds <= Date.now() / 1000);
 });
 
 test("fields that are not cached have a Date, no earlier than Last-Modified", () => {
-  const cache = new FileHeadersCache(true, undefined);
+  const cache = new FileHeadersCache(CLOCK, true, undefined);
   const { hasDate, lines, cacheLines } = cache.get("a.txt", "identity", IN_AN_HOUR);
   assert.ok(hasDate);
   for (const text of [lines, cacheLines]) {
@@ -54,7 +55,7 @@ test("fields that are not cached have a Date, no earlier than Last-Modified", ()
 });
 
 test("app.js in br and app.js.br itself have different fields", () => {
-  const cache = new FileHeadersCache(true, undefined);
+  const cache = new FileHeadersCache(CLOCK, true, undefined);
   for (let i = 0; i < 2; i++) {
     const coded = cache.get("app.js", "br", LONG_AGO);
     assert.match(coded.lines, /^Content-Encoding: br\r\nContent-Type: text\/javascript;/m);
@@ -65,7 +66,7 @@ test("app.js in br and app.js.br itself have different fields", () => {
 });
 
 test("the cache keeps the newest entries", () => {
-  const cache = new FileHeadersCache(false, "max-age=60");
+  const cache = new FileHeadersCache(CLOCK, false, "max-age=60");
   const all = Array.from({ length: 1001 }, (_, i) => cache.get(`${i}.txt`, "identity", LONG_AGO));
   assert.equal(cache.get("1000.txt", "identity", LONG_AGO), all[1000]);
   assert.notEqual(cache.get("0.txt", "identity", LONG_AGO), all[0]);

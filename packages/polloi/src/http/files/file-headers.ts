@@ -1,3 +1,4 @@
+import type { RealtimeClock } from "../../sys/kernel.ts";
 import { type Coding, SUFFIXES } from "./codings.ts";
 import { contentType } from "./content-type.ts";
 import type { FileStat } from "./file-stat.ts";
@@ -39,9 +40,11 @@ export class FileHeadersCache {
   readonly #entries = new Map<string, CacheEntry>();
   readonly #begin: string;
   readonly #end: string;
+  readonly #clock: RealtimeClock;
 
   /** @param varies - Whether responses depend on Accept-Encoding. */
-  constructor(varies: boolean, cacheControl: string | undefined) {
+  constructor(clock: RealtimeClock, varies: boolean, cacheControl: string | undefined) {
+    this.#clock = clock;
     this.#begin = varies ? "Vary: Accept-Encoding\r\n" : "";
     this.#end = cacheControl === undefined ? "" : `Cache-Control: ${cacheControl}\r\n`;
   }
@@ -72,7 +75,7 @@ export class FileHeadersCache {
   }
 
   #make(path: string, coding: Coding, stat: FileStat): FileHeaders {
-    const nowMs = Date.now();
+    const nowMs = this.#clock.realtime();
     const validators = validatorsOf(stat, coding, nowMs);
     const type = contentType(path);
     const changed = new Date(validators.seconds * 1000).toUTCString();

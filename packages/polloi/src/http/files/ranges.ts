@@ -1,4 +1,5 @@
-import { randomBytes } from "node:crypto";
+import type { Kernel } from "../../sys/kernel.ts";
+import { randomBytes } from "../../sys/random.ts";
 import type { ReplyWriter } from "../reply.ts";
 
 /** A range of bytes of a file. */
@@ -66,6 +67,7 @@ export function contentRange(offset: number, length: number, size: number): stri
 
 /** A response with several ranges of a file. */
 export interface MultipartOptions {
+  readonly kernel: Kernel;
   readonly fd: number;
   readonly size: number;
   readonly type: string;
@@ -81,10 +83,10 @@ export interface MultipartOptions {
  */
 export function sendMultipart(
   reply: ReplyWriter,
-  { fd, size, type, ranges, done }: MultipartOptions,
+  { kernel, fd, size, type, ranges, done }: MultipartOptions,
 ): void {
   // Random, with 128 bits: a file contains it by chance with negligible probability.
-  const boundary = randomBytes(16).toString("hex");
+  const boundary = Buffer.from(randomBytes(kernel, 16)).toString("hex");
   const heads = ranges.map(
     ({ offset, length }) =>
       `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: ${contentRange(offset, length, size)}\r\n\r\n`,

@@ -62,7 +62,7 @@ export class Site {
     const { maxAgeMs, precompressed } = options;
     const cacheControl =
       maxAgeMs === undefined ? undefined : `max-age=${Math.floor(maxAgeMs / 1000)}`;
-    this.#headersCache = new FileHeadersCache(precompressed, cacheControl);
+    this.#headersCache = new FileHeadersCache(kernel, precompressed, cacheControl);
   }
 
   /** Answers a request. @throws SysError an unexpected error of the file system, such as `EIO`. */
@@ -145,7 +145,8 @@ export class Site {
     const { size } = stat;
     const headers = this.#headersCache.get(path, coding, stat);
     const { validators, type, cacheLines, lines, hasDate } = headers;
-    const precondition = evaluatePreconditions(request, validators);
+    const nowMs = this.#kernel.realtime();
+    const precondition = evaluatePreconditions(request, validators, nowMs);
     if (precondition === "failed") {
       if (this.#options.precompressed) reply.header("Vary", "Accept-Encoding");
       refuse(reply, 412);
@@ -157,8 +158,8 @@ export class Site {
       return false;
     }
     const field = request.method === "GET" ? request.header("range") : undefined;
-    const ranges =
-      field !== undefined && rangeHolds(request, validators) ? readRanges(field, size) : undefined;
+    const isRanged = field !== undefined && rangeHolds(request, validators, nowMs);
+    const ranges = isRanged ? readRanges(field, size) : undefined;
     const done = (): void => void this.#kernel.libc.close(fd);
     if (ranges === undefined) {
       reply.lines(lines, hasDate, size);
@@ -177,7 +178,7 @@ export class Site {
       reply.lines(cacheLines, hasDate, -1);
       reply.header("Accept-Ranges", "bytes");
       if (coding !== "identity") reply.header("Content-Encoding", coding);
-      sendMultipart(reply, { fd, size, type, ranges, done });
+      sendMultipart(reply, { kernel: this.#kernel, fd, size, type, ranges, done });
       return true;
     }
     const { offset, length } = range;

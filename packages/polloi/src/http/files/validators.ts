@@ -28,11 +28,7 @@ const COARSE_TICK_MS = 2000;
  * are set back and file servers with a clock of their own make it more. Each coding has its own tag, because its
  * bytes differ.
  */
-export function validatorsOf(
-  stat: FileStat,
-  coding: Coding,
-  nowMs: number = Date.now(),
-): Validators {
+export function validatorsOf(stat: FileStat, coding: Coding, nowMs: number): Validators {
   const { size, seconds, nanoseconds } = stat;
   const weak = !isSettled(stat, nowMs);
   const suffix = coding === "identity" ? "" : `-${coding}`;
@@ -61,6 +57,7 @@ function tickOf({ nanoseconds }: FileStat): number {
 export function evaluatePreconditions(
   request: HttpRequest,
   { etag, seconds }: Validators,
+  nowMs: number,
 ): PreconditionResult {
   const ifMatch = request.header("if-match");
   if (ifMatch !== undefined) {
@@ -68,14 +65,15 @@ export function evaluatePreconditions(
   } else {
     const since = request.header("if-unmodified-since");
     // An invalid date is ignored, here and below.
-    if (since !== undefined && seconds > readHttpDate(since)) return "failed";
+    if (since !== undefined && seconds > readHttpDate(since, nowMs)) return "failed";
   }
   const ifNoneMatch = request.header("if-none-match");
   if (ifNoneMatch !== undefined) {
     return names(ifNoneMatch, etag, "weak") ? "not modified" : "proceed";
   }
   const since = request.header("if-modified-since");
-  return since !== undefined && seconds <= readHttpDate(since) ? "not modified" : "proceed";
+  const isSame = since !== undefined && seconds <= readHttpDate(since, nowMs);
+  return isSame ? "not modified" : "proceed";
 }
 
 /**
@@ -86,11 +84,15 @@ export function evaluatePreconditions(
  *
  * @source RFC 9110 section 13.1.5
  */
-export function rangeHolds(request: HttpRequest, { etag, seconds }: Validators): boolean {
+export function rangeHolds(
+  request: HttpRequest,
+  { etag, seconds }: Validators,
+  nowMs: number,
+): boolean {
   const condition = request.header("if-range");
   if (condition === undefined) return true;
   if (condition.includes('"')) return condition === etag && !etag.startsWith("W/");
-  return readHttpDate(condition) === seconds;
+  return readHttpDate(condition, nowMs) === seconds;
 }
 
 /** Whether a list of tags contains this one, or is an asterisk, which matches every tag. */
