@@ -1,0 +1,413 @@
+/** Moving bytes: through sockets, pipes, eventfds and files. */
+import { tmpdir } from "node:os";
+import { ERRNO } from "../../../../polloi/src/base/errno.ts";
+import { POLLIN, POLLOUT } from "../../../../polloi/src/select/constants.ts";
+import {
+  MSG_DONTWAIT,
+  MSG_MORE,
+  MSG_NOSIGNAL,
+  MSG_OOB,
+  MSG_PEEK,
+  MSG_TRUNC,
+  MSG_WAITALL,
+  SCM_RIGHTS,
+  SOL_SOCKET,
+} from "../../../../polloi/src/socket/constants.ts";
+import {
+  CLOCK_MONOTONIC,
+  EFD_CLOEXEC,
+  EFD_NONBLOCK,
+  O_CLOEXEC,
+  O_CREAT,
+  O_NONBLOCK,
+  TFD_CLOEXEC,
+  TFD_NONBLOCK,
+} from "../../../../polloi/src/sys/abi.ts";
+import {
+  CONNECTED,
+  DATAGRAMS,
+  handleOf,
+  type Kind,
+  type Numbers,
+  type Operation,
+  type Sketch,
+  SOCKETS,
+  STREAMS,
+} from "../program.ts";
+import { AT_LENGTH, AT_NAME, AT_RECEIVED, AT_STRUCT, type Result, type Side } from "../side.ts";
+import { writeAddress } from "./sockets.ts";
+
+/** Lengths that a send buffer takes many of. */
+const LENGTHS: Numbers = [1, 10, 100, 1000, 3, 5000, 0];
+/** Lengths that fill a pipe. */
+const PIPE_LENGTHS: Numbers = [1, 100, 4096, 5000, 20_000, 70_000, 0];
+const READ_LENGTHS: Numbers = [10_000, 100, 1, 70_000, 0];
+
+const SEND_FLAGS: Numbers = [0, 0, 0, 0, MSG_DONTWAIT, MSG_MORE];
+const RECEIVE_FLAGS: Numbers = [0, 0, 0, 0, MSG_PEEK, MSG_DONTWAIT, MSG_TRUNC, MSG_WAITALL];
+
+/** A `msghdr` at the start of the memory, its parts behind it, and its control data. recvmsg(2) */
+const AT_PARTS = AT_STRUCT + 128;
+const AT_CONTROL = AT_STRUCT + 512;
+const CMSG_HEADER = 16;
+
+const O_RDWR = 2;
+
+function onKinds(
+  kinds: readonly Kind[],
+  numbersOf: (choices: Sketch["choices"]) => readonly number[],
+) {
+  return (sketch: Sketch) => {
+    const handle = sketch.pick(kinds);
+    return handle === undefined ? undefined : { on: [handle], numbers: numbersOf(sketch.choices) };
+  };
+}
+
+export const TRANSFER_OPERATIONS: readonly Operation[] = [
+  {
+    name: "pipe",
+    weight: 6,
+    choose: () => ({ makes: ["pipe-read", "pipe-write"], isPair: true }),
+    run(side, call) {
+      const result = side.libc.pipe2(side.struct, O_NONBLOCK | O_CLOEXEC);
+      if (result < 0) return [result];
+      const [a, b] = [side.memory.i32[0] as number, side.memory.i32[1] as number];
+      return [side.keep(handleOf(call, 0), a), side.keep(handleOf(call, 1), b)];
+    },
+  },
+  {
+    name: "eventfd",
+    weight: 4,
+    choose: ({ choices }) => ({
+      numbers: [choices.pick([0, 1, 5]), choices.oneIn(4) ? 1 : 0],
+      makes: ["eventfd"],
+    }),
+    run(side, call) {
+      const [value = 0, isSemaphore = 0] = call.numbers;
+      const fd = side.libc.eventfd(value, EFD_NONBLOCK | EFD_CLOEXEC | isSemaphore);
+      return [side.keep(handleOf(call, 0), fd)];
+    },
+  },
+  {
+    name: "timerfd",
+    weight: 1,
+    choose: () => ({ makes: ["timerfd"] }),
+    run(side, call) {
+      const fd = side.libc.timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+      return [side.keep(handleOf(call, 0), fd)];
+    },
+  },
+  {
+    name: "timerfd_settime",
+    weight: 1,
+    // Far in the future, or never: no timer expires, because the two kernels have clocks of their own.
+    choose: onKinds(["timerfd"], (choices) => [choices.pick([1_000_000, 0, -1])]),
+    run(side, { on, numbers }) {
+      const seconds = numbers[0] ?? 0;
+      side.memory.u8.fill(0, 0, 64);
+      if (seconds < 0) side.memory.setWord(24, 2_000_000_000);
+      else side.memory.setWord(16, seconds);
+      return [side.libc.timerfd_settime(side.fd(on[0] ?? 0), 0, side.struct, 0)];
+    },
+  },
+  {
+    name: "send",
+    weight: 14,
+    choose: onKinds(CONNECTED, (choices) => [choices.pick(LENGTHS), choices.pick(SEND_FLAGS)]),
+    run(side, { id, on, numbers }) {
+      const [length = 0, flags = 0] = numbers;
+      const at = side.fill(id, length);
+      return [side.libc.send(side.fd(on[0] ?? 0), at, length, flags | MSG_NOSIGNAL)];
+    },
+  },
+  {
+    name: "send urgent",
+    weight: 1,
+    choose: onKinds(["tcp"], (choices) => [choices.pick([1, 10])]),
+    run(side, { id, on, numbers }) {
+      const [length = 0] = numbers;
+      const at = side.fill(id, length);
+      return [side.libc.send(side.fd(on[0] ?? 0), at, length, MSG_OOB | MSG_NOSIGNAL)];
+    },
+  },
+  {
+    name: "recv",
+    weight: 14,
+    choose: onKinds(CONNECTED, (choices) => [
+      choices.pick(READ_LENGTHS),
+      choices.oneIn(30) ? MSG_OOB : choices.pick(RECEIVE_FLAGS),
+    ]),
+    run(side, { on, numbers }) {
+      const [length = 0, flags = 0] = numbers;
+      const at = side.room(length);
+      const result = side.libc.recv(side.fd(on[0] ?? 0), at, length, flags | MSG_DONTWAIT);
+      // With MSG_TRUNC, a datagram has the length that it was sent with, and TCP copies nothing.
+      return [result, result > 0 ? side.hash(AT_RECEIVED, Math.min(result, length)) : 0];
+    },
+  },
+  {
+    name: "write",
+    weight: 8,
+    choose(sketch) {
+      const handle = sketch.pick(["pipe-write", "eventfd", "unix-stream", "file", "tcp"]);
+      if (handle === undefined) return undefined;
+      return { on: [handle], numbers: [sketch.choices.pick(PIPE_LENGTHS)] };
+    },
+    run(side, { id, on, numbers }) {
+      const length = numbers[0] ?? 0;
+      return [side.libc.write(side.fd(on[0] ?? 0), side.fill(id, length), length)];
+    },
+  },
+  {
+    name: "write eventfd",
+    weight: 4,
+    choose: onKinds(["eventfd"], (choices) => [choices.pick([1, 0, 3, -1, -2])]),
+    run(side, { on, numbers }) {
+      side.memory.view.setBigInt64(AT_STRUCT, BigInt(numbers[0] ?? 0), true);
+      return [side.libc.write(side.fd(on[0] ?? 0), side.struct, 8)];
+    },
+  },
+  {
+    name: "read",
+    weight: 10,
+    choose(sketch) {
+      const handle = sketch.pick(["pipe-read", "eventfd", "unix-stream", "tcp", "file", "timerfd"]);
+      if (handle === undefined) return undefined;
+      return { on: [handle], numbers: [sketch.choices.pick(READ_LENGTHS)] };
+    },
+    run(side, { on, numbers }) {
+      const length = numbers[0] ?? 0;
+      return side.received(side.libc.read(side.fd(on[0] ?? 0), side.room(length), length));
+    },
+  },
+  {
+    name: "sendto",
+    weight: 5,
+    choose(sketch) {
+      const handle = sketch.pick(DATAGRAMS);
+      if (handle === undefined) return undefined;
+      const { choices } = sketch;
+      const other = sketch.pick(DATAGRAMS) ?? handle;
+      return {
+        on: [handle, other],
+        numbers: [choices.pick(LENGTHS), choices.pick([1, 1, 1, 2, 4, 8]), choices.below(4)],
+      };
+    },
+    run(side, { id, on, numbers }) {
+      const [length = 0, how = 0, detail = 0] = numbers;
+      const nameLength = writeAddress(side, how, detail, on[1] ?? 0);
+      const at = side.fill(id, length);
+      const name = side.memory.address + AT_NAME;
+      return [side.libc.sendto(side.fd(on[0] ?? 0), at, length, MSG_NOSIGNAL, name, nameLength)];
+    },
+  },
+  {
+    name: "recvfrom",
+    weight: 5,
+    choose: onKinds([...DATAGRAMS, "unix-stream"], (choices) => [
+      choices.pick(READ_LENGTHS),
+      choices.pick([0, 0, MSG_PEEK, MSG_TRUNC]),
+    ]),
+    run(side, { on, numbers }) {
+      const [length = 0, flags = 0] = numbers;
+      const { address } = side.memory;
+      side.prepareName();
+      const result = side.libc.recvfrom(
+        side.fd(on[0] ?? 0),
+        side.room(length),
+        length,
+        flags | MSG_DONTWAIT,
+        address + AT_NAME,
+        address + AT_LENGTH,
+      );
+      if (result < 0) return [result];
+      return [result, side.hash(AT_RECEIVED, Math.min(result, length)), ...side.name()];
+    },
+  },
+  {
+    name: "sendmsg",
+    weight: 4,
+    choose(sketch) {
+      const handle = sketch.pick(SOCKETS);
+      if (handle === undefined) return undefined;
+      const { choices } = sketch;
+      const lengths = Array.from({ length: choices.below(4) }, () => choices.pick(LENGTHS));
+      const passed = choices.oneIn(3) ? sketch.some(2) : [];
+      return { on: [handle, ...passed], numbers: lengths };
+    },
+    run(side, { id, on, numbers }) {
+      const total = numbers.reduce((sum, length) => sum + length, 0);
+      const at = side.fill(id, total);
+      const [handle = 0, ...passed] = on;
+      writeMessage(
+        side,
+        at,
+        numbers,
+        passed.length === 0 ? 0 : CMSG_HEADER + 8 * Math.ceil(passed.length / 2),
+      );
+      if (passed.length > 0) {
+        const { memory } = side;
+        memory.setWord(AT_CONTROL, CMSG_HEADER + 4 * passed.length);
+        memory.i32[(AT_CONTROL + 8) >> 2] = SOL_SOCKET;
+        memory.i32[(AT_CONTROL + 12) >> 2] = SCM_RIGHTS;
+        for (const [i, each] of passed.entries()) {
+          memory.i32[((AT_CONTROL + CMSG_HEADER) >> 2) + i] = side.fd(each);
+        }
+      }
+      return [side.libc.sendmsg(side.fd(handle), side.struct, MSG_NOSIGNAL)];
+    },
+  },
+  {
+    name: "recvmsg",
+    weight: 4,
+    choose(sketch) {
+      const handle = sketch.pick(SOCKETS);
+      if (handle === undefined) return undefined;
+      const { choices } = sketch;
+      const lengths = Array.from({ length: choices.below(4) }, () => choices.pick(LENGTHS));
+      return {
+        on: [handle],
+        numbers: [choices.pick([64, 64, 0, CMSG_HEADER, CMSG_HEADER + 4]), ...lengths],
+        makes: ["unix-stream", "unix-stream"],
+      };
+    },
+    run(side, call) {
+      const { memory } = side;
+      const [controlBytes = 0, ...lengths] = call.numbers;
+      const total = lengths.reduce((sum, length) => sum + length, 0);
+      writeMessage(side, side.room(total), lengths, controlBytes);
+      memory.u8.fill(0, AT_CONTROL, AT_CONTROL + 64);
+      const result = side.libc.recvmsg(side.fd(call.on[0] ?? 0), side.struct, MSG_DONTWAIT);
+      if (result < 0) return [result];
+      const used = memory.getWord(AT_STRUCT + 40);
+      const results = [
+        result,
+        side.hash(AT_RECEIVED, result),
+        memory.u32[(AT_STRUCT + 48) >> 2] as number,
+        used,
+      ];
+      if (used < CMSG_HEADER) return results;
+      const length = memory.getWord(AT_CONTROL);
+      const type = memory.i32[(AT_CONTROL + 12) >> 2] as number;
+      results.push(length, memory.i32[(AT_CONTROL + 8) >> 2] as number, type);
+      if (type !== SCM_RIGHTS) return results;
+      for (let i = 0; i < (length - CMSG_HEADER) / 4; i++) {
+        const fd = memory.i32[((AT_CONTROL + CMSG_HEADER) >> 2) + i] as number;
+        results.push(side.keep(handleOf(call, i), fd));
+      }
+      return results;
+    },
+  },
+  {
+    name: "fill and drain",
+    weight: 2,
+    choose(sketch) {
+      const handle = sketch.pick([...STREAMS, "pipe-write", "unix-seqpacket"]);
+      const peer = handle === undefined ? undefined : sketch.peerOf(handle);
+      if (handle === undefined || peer === undefined) return undefined;
+      return { on: [handle, peer], numbers: [sketch.choices.pick([60_000, 8000, 1000])] };
+    },
+    run: fillAndDrain,
+  },
+  {
+    name: "open",
+    weight: 1,
+    choose: ({ choices }) => ({ numbers: [choices.pick([0, 10, 5000])], makes: ["file"] }),
+    run(side, call) {
+      const path = `${tmpdir()}/polloi-differential-${process.pid}-${side.program}-${call.id}\0`;
+      side.memory.u8.set(new TextEncoder().encode(path), AT_STRUCT);
+      const fd = side.libc.open(side.struct, O_RDWR | O_CREAT | O_CLOEXEC, 0o600);
+      const results = [side.keep(handleOf(call, 0), fd), side.libc.unlink(side.struct)];
+      const length = call.numbers[0] ?? 0;
+      results.push(side.libc.write(fd, side.fill(call.id, length), length));
+      return results;
+    },
+  },
+  {
+    name: "sendfile",
+    weight: 1,
+    choose(sketch) {
+      const [socket, file] = [sketch.pick(STREAMS), sketch.pick(["file"])];
+      if (socket === undefined || file === undefined) return undefined;
+      const { choices } = sketch;
+      return {
+        on: [socket, file],
+        numbers: [choices.pick([0, 5, 6000]), choices.pick([10, 8000, 0])],
+      };
+    },
+    run(side, { on, numbers }) {
+      const [position = 0, length = 0] = numbers;
+      side.memory.setWord(AT_STRUCT, position);
+      const [socket, file] = [side.fd(on[0] ?? 0), side.fd(on[1] ?? 0)];
+      const result = side.libc.sendfile(socket, file, side.struct, length);
+      return [result, side.memory.getWord(AT_STRUCT)];
+    },
+  },
+];
+
+/** Writes a `msghdr` whose parts are one after another. */
+function writeMessage(
+  side: Side,
+  at: number,
+  lengths: readonly number[],
+  controlBytes: number,
+): void {
+  const { memory } = side;
+  memory.u8.fill(0, AT_STRUCT, AT_STRUCT + 64);
+  let address = at;
+  for (const [i, length] of lengths.entries()) {
+    memory.setWord(AT_PARTS + 16 * i, address);
+    memory.setWord(AT_PARTS + 16 * i + 8, length);
+    address += length;
+  }
+  memory.setWord(AT_STRUCT + 16, memory.address + AT_PARTS);
+  memory.setWord(AT_STRUCT + 24, lengths.length);
+  if (controlBytes > 0) {
+    memory.setWord(AT_STRUCT + 32, memory.address + AT_CONTROL);
+    memory.setWord(AT_STRUCT + 40, controlBytes);
+  }
+}
+
+/** The POLL* bits of a descriptor now. */
+function masks(side: Side, fd: number, events: number): number {
+  const { memory } = side;
+  memory.i32[0] = fd;
+  memory.u32[1] = events;
+  memory.setTimespec(16, 0);
+  side.libc.ppoll(side.struct, 1, memory.address + 16, 0);
+  return (memory.u32[1] as number) >>> 16;
+}
+
+/** The most writes that fill anything, and the most reads that empty it. */
+const MOST = 20_000;
+
+/** Fills a send buffer, whose size is its own on each side, and reads everything at the other end. */
+function fillAndDrain(
+  side: Side,
+  { id, on, numbers }: { id: number; on: readonly number[]; numbers: readonly number[] },
+): Result {
+  const { libc } = side;
+  const [fd, peer] = [side.fd(on[0] ?? 0), side.fd(on[1] ?? 0)];
+  const length = numbers[0] ?? 0;
+  const at = side.fill(id, length);
+  let written = 0;
+  let end = 0;
+  for (const each of [length, 100, 1]) {
+    for (let i = 0; i < MOST; i++) {
+      end = libc.write(fd, at, each);
+      if (end < 0) break;
+      written += end;
+    }
+    if (end !== -ERRNO.EAGAIN) break;
+  }
+  const full = masks(side, fd, POLLIN | POLLOUT);
+  let read = 0;
+  let last = 0;
+  for (let i = 0; i < MOST; i++) {
+    last = libc.read(peer, side.memory.address + AT_RECEIVED, 65_536);
+    if (last <= 0) break;
+    read += last;
+  }
+  // What was read beyond what was written had arrived before.
+  return [end, full, last, read - written, masks(side, fd, POLLIN | POLLOUT)];
+}
