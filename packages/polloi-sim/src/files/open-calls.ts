@@ -85,6 +85,15 @@ export function openCalls(
     },
 
     numbered: {
+      // The working directory is the root.
+      [SYS.getcwd](address = 0, length = 0) {
+        if (length < ROOT.length) return length === 0 ? -ERRNO.EINVAL : -ERRNO.ERANGE;
+        const target = memory.bytes(address, ROOT.length);
+        if (target === undefined) return -ERRNO.EFAULT;
+        target.set(ROOT);
+        return ROOT.length;
+      },
+
       [SYS.openat]: (fd = 0, path = 0, flags = 0) => openPath(fd, path, flags),
 
       [SYS.openat2](fd = 0, path = 0, how = 0, size = 0) {
@@ -112,6 +121,9 @@ export function openCalls(
     },
   };
 }
+
+/** The path of the root, with its NUL. */
+const ROOT = new Uint8Array([0x2f, 0]);
 
 interface Finding {
   /** The directory of a relative path, or AT_FDCWD. */

@@ -2,6 +2,7 @@ import type { Kernel } from "polloi/internal/pure";
 import type { World } from "../base/world.ts";
 import { fileCalls } from "../files/file-calls.ts";
 import { FileTree } from "../files/file-tree.ts";
+import { timeOfDay } from "../files/nodes.ts";
 import { libcOf } from "../process/calls.ts";
 import { Process } from "../process/process.ts";
 import { processCalls } from "../process/process-calls.ts";
@@ -13,9 +14,6 @@ import { uringCalls } from "../uring/uring-calls.ts";
 
 /** The bytes of the arguments and results of one call. */
 const SCRATCH_BYTES = 64 * 1024;
-
-/** The time of day at which a machine starts, in milliseconds since 1970. */
-const START_MS = 1_700_000_000_000;
 
 /** A process and its kernel. */
 export interface Running {
@@ -29,10 +27,12 @@ export class Machine {
   readonly world: World;
   readonly files: FileTree;
   readonly network: Network;
-  #processes = 0;
+  #nextPid: number;
 
-  constructor(world: World) {
+  /** @param firstPid - The number of the first process. */
+  constructor(world: World, firstPid = 1) {
     this.world = world;
+    this.#nextPid = firstPid;
     this.files = new FileTree(world);
     this.network = new Network(world);
     this.network.unix.places = this.files;
@@ -45,7 +45,7 @@ export class Machine {
    */
   start(descriptorLimit?: number): Running {
     const { world } = this;
-    const process = new Process(world, descriptorLimit, ++this.#processes);
+    const process = new Process(world, descriptorLimit, this.#nextPid++);
     const { memory } = process;
     const files = fileCalls(process, this.files);
     const sockets = socketCalls(process, this.network);
@@ -65,7 +65,7 @@ export class Machine {
       scratch: memory.map(SCRATCH_BYTES),
       watch: (fd, onReadable) => watchDescriptor(process, fd, onReadable),
       now: () => world.now(),
-      realtime: () => START_MS + world.now(),
+      realtime: () => timeOfDay(world),
       soon: (callback) => void world.schedule(0, callback),
       after(delayMs, callback) {
         const scheduled = world.schedule(delayMs, callback);

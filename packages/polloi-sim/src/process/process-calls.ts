@@ -29,6 +29,9 @@ const INFINITE = 0xffff_ffff;
 /** The bytes of the kernel's own mask of cores, of 64 cores. */
 const CORE_MASK_BYTES = 8;
 
+/** GRND_NONBLOCK, GRND_RANDOM and GRND_INSECURE. Source: getrandom(2). */
+const KNOWN_RANDOM_FLAGS = 7;
+
 const SIGNALS = 64;
 const SIGKILL = 9;
 const SIGSTOP = 19;
@@ -39,7 +42,7 @@ const LIBRARY_SIGNALS: readonly number[] = [32, 33];
 export function processCalls(process: Process): CallGroup {
   return {
     calls: { ...memoryCalls(process), ...limitCalls(process), ...signalCalls(process) },
-    numbered: identityCalls(process),
+    numbered: { ...identityCalls(process), ...randomCalls(process) },
   };
 }
 
@@ -162,6 +165,22 @@ function identityCalls(process: Process): Record<number, Native> {
     [SYS.pidfd_open](id = 0, flags = 0) {
       if (id <= 0 || (flags & ~O_NONBLOCK) !== 0) return -ERRNO.EINVAL;
       return id === pid ? process.open(new PidFile(), true) : -ERRNO.ESRCH;
+    },
+  };
+}
+
+function randomCalls({ memory, world }: Process): Record<number, Native> {
+  return {
+    [SYS.getrandom](address = 0, length = 0, flags = 0) {
+      if ((flags & ~KNOWN_RANDOM_FLAGS) !== 0) return -ERRNO.EINVAL;
+      const target = memory.bytes(address, length);
+      if (target === undefined) return -ERRNO.EFAULT;
+      let state = world.choices.below(2 ** 32);
+      for (let i = 0; i < length; i++) {
+        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+        target[i] = state >>> 24;
+      }
+      return length;
     },
   };
 }

@@ -10,14 +10,19 @@ import { RealClock } from "../../src/base/clock.ts";
 import { Faults } from "../../src/base/faults.ts";
 import { World } from "../../src/base/world.ts";
 import { Machine, type Running } from "../../src/machine/machine.ts";
+import { simulateFiles } from "./simulated-files.ts";
 
 const choices: Choices = Choices.plain();
 
 /** The world of the simulated kernel. Its clock is that of the machine, because cases compare it with their own. */
 export const world: World = new World(choices, new Faults(choices), new RealClock());
 
+const machine = new Machine(world, process.pid);
+
 /** The process that this thread is. */
-export const running: Running = new Machine(world).start();
+export const running: Running = machine.start();
+
+simulateFiles(running, machine.files);
 
 /** Runs `body`. The simulation has a copy of the library's errors, and the cases compare classes. */
 function translated<T>(body: () => T): T {

@@ -50,8 +50,7 @@ const MAKERS: readonly SuiteMaker[] = [
   },
   {
     name: "ring reader",
-    make: async () =>
-      (await import("../../../polloi/test/uring/ring-reader.ts")).ringReaderConformance(),
+    make: async () => (await import("../../../polloi/test/uring/ring-reader.ts")).ringReaderSuite(),
   },
   ...(["io_uring", "epoll level", "epoll edge", "poll level", "select level"] as const).flatMap(
     (name): SuiteMaker[] => [
