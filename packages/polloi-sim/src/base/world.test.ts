@@ -48,6 +48,23 @@ test("a wait ends with its condition, at its deadline, or as a deadlock", () => 
   assert.throws(() => world.waitUntil(() => false, Number.POSITIVE_INFINITY), DeadlockError);
 });
 
+test("a task runs neither before a call nor while a call waits, and may wait itself", () => {
+  const world = worldOf(Choices.plain());
+  const seen: string[] = [];
+  world.scheduleTask(1, () => {
+    seen.push("task");
+    world.schedule(2, () => seen.push("action of the task"));
+    world.waitUntil(() => seen.length === 3, Number.POSITIVE_INFINITY);
+    seen.push("end of the task");
+  });
+  world.schedule(3, () => seen.push("action"));
+  world.waitUntil(() => seen.length === 1, Number.POSITIVE_INFINITY);
+  world.catchUp();
+  assert.deepEqual(seen, ["action"]);
+  while (world.step());
+  assert.deepEqual(seen, ["action", "task", "action of the task", "end of the task"]);
+});
+
 test("a run with the same seed, or with the decisions of another run, is the same run", () => {
   const run = (choices: Choices): number[] => {
     const world = worldOf(choices, { order: 2 });

@@ -1,3 +1,4 @@
+import { Agenda, type Entry, isBefore } from "./agenda.ts";
 import type { Choices } from "./choices.ts";
 import type { Clock } from "./clock.ts";
 import type { Faults } from "./faults.ts";
@@ -6,13 +7,6 @@ import type { Faults } from "./faults.ts";
 export interface Scheduled {
   /** Safe to call twice, and after it has run. */
   cancel(): void;
-}
-
-interface Entry extends Scheduled {
-  readonly time: number;
-  /** Orders entries of the same time. */
-  readonly order: number;
-  action: (() => void) | undefined;
 }
 
 /** Nothing that is scheduled can ever end a wait: the program has lost a wake-up. */
@@ -31,13 +25,16 @@ const TICKS = 2 ** 20;
  * @remarks
  * Everything that happens later is an action that is scheduled. Actions run while somebody waits, and before a call if
  * they are due by then. An action may not wait. The order of actions of the same time is decided by the seed.
+ *
+ * A program that is hosted in an event loop runs in tasks. A task may wait, and runs neither within a call nor while a
+ * call waits, because the program has one thread.
  */
 export class World {
   readonly choices: Choices;
   readonly faults: Faults;
   readonly clock: Clock;
-  /** A heap by time and order. */
-  readonly #entries: Entry[] = [];
+  readonly #actions: Agenda = new Agenda();
+  readonly #tasks: Agenda = new Agenda();
   #count = 0;
   #ran = 0;
   #running = false;
@@ -71,32 +68,26 @@ export class World {
 
   /** Runs `action` after `delayMs`, or later. */
   schedule(delayMs: number, action: () => void): Scheduled {
-    const order = this.#count++;
-    const shuffled = this.faults.happens("order") ? order - this.choices.below(8) : order;
-    const entry: Entry = {
-      time: this.timeIn(delayMs),
-      order: shuffled,
-      action,
-      cancel() {
-        entry.action = undefined;
-      },
-    };
-    this.#push(entry);
-    this.clock.wakeAt(entry.time, this.#wake);
-    return entry;
+    return this.#add(this.#actions, delayMs, action);
+  }
+
+  /** Runs `task` after `delayMs`, or later, as a task of the program. */
+  scheduleTask(delayMs: number, task: () => void): Scheduled {
+    return this.#add(this.#tasks, delayMs, task);
   }
 
   /** Whether anything is scheduled. */
   get isIdle(): boolean {
-    return this.#peek() === undefined;
+    return this.#first() === undefined;
   }
 
   /** Runs the actions that are due. */
   catchUp(): void {
     if (this.#running) return;
     const now = this.now();
-    for (let entry = this.#peek(); entry !== undefined && entry.time <= now; entry = this.#peek()) {
-      this.#run(entry);
+    for (let next = this.#actions.first(); next !== undefined && next.time <= now; ) {
+      this.#runAction(next);
+      next = this.#actions.first();
     }
   }
 
@@ -111,7 +102,7 @@ export class World {
     for (let count = 0; count < MAX_ACTIONS; count++) {
       this.catchUp();
       if (isOver()) return true;
-      const next = this.#peek();
+      const next = this.#actions.first();
       const time = next === undefined ? deadline : Math.min(next.time, deadline);
       if (time === Number.POSITIVE_INFINITY) {
         throw new DeadlockError("Cannot wait: nothing is scheduled that could end this wait");
@@ -124,25 +115,56 @@ export class World {
     throw new DeadlockError(`Cannot wait: ${MAX_ACTIONS} actions have not ended this wait`);
   }
 
-  /** Runs the next action, at its time. @returns false when there is none. */
+  /** Runs the next action or task, at its time. @returns false when there is none. */
   step(): boolean {
-    const next = this.#peek();
+    const next = this.#first();
     if (next === undefined) return false;
     this.clock.sleepUntil(next.time);
     this.#run(next);
     return true;
   }
 
-  /** Runs one action, so that each is a task of its own for the runtime. */
+  /** Runs one action or task, so that each is a task of its own for the runtime. */
   readonly #wake = (): void => {
-    const due = this.#peek();
-    if (due !== undefined && due.time <= this.now() && !this.#running) this.#run(due);
-    const next = this.#peek();
-    if (next !== undefined) this.clock.wakeAt(next.time, this.#wake);
+    const due = this.#first();
+    try {
+      if (due !== undefined && due.time <= this.now() && !this.#running) this.#run(due);
+    } finally {
+      const next = this.#first();
+      if (next !== undefined) this.clock.wakeAt(next.time, this.#wake);
+    }
   };
 
+  #add(agenda: Agenda, delayMs: number, action: () => void): Scheduled {
+    const order = this.#count++;
+    const shuffled = this.faults.happens("order") ? order - this.choices.below(8) : order;
+    const entry: Entry & Scheduled = {
+      time: this.timeIn(delayMs),
+      order: shuffled,
+      action,
+      cancel() {
+        entry.action = undefined;
+      },
+    };
+    agenda.add(entry);
+    this.clock.wakeAt(entry.time, this.#wake);
+    return entry;
+  }
+
+  #first(): Entry | undefined {
+    const action = this.#actions.first();
+    const task = this.#tasks.first();
+    if (action === undefined || task === undefined) return action ?? task;
+    return isBefore(task, action) ? task : action;
+  }
+
   #run(entry: Entry): void {
-    this.#pop();
+    if (entry === this.#actions.first()) this.#runAction(entry);
+    else this.#runTask(entry);
+  }
+
+  #runAction(entry: Entry): void {
+    this.#actions.removeFirst();
     const { action } = entry;
     entry.action = undefined;
     this.#ran++;
@@ -154,46 +176,11 @@ export class World {
     }
   }
 
-  /** The first entry that was not cancelled. */
-  #peek(): Entry | undefined {
-    for (;;) {
-      const first = this.#entries[0];
-      if (first === undefined || first.action !== undefined) return first;
-      this.#pop();
-    }
+  #runTask(entry: Entry): void {
+    this.#tasks.removeFirst();
+    const { action } = entry;
+    entry.action = undefined;
+    this.#ran++;
+    action?.();
   }
-
-  #push(entry: Entry): void {
-    const heap = this.#entries;
-    let at = heap.length;
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      const parent = heap[above] as Entry;
-      if (!isBefore(entry, parent)) break;
-      heap[at] = parent;
-      at = above;
-    }
-    heap[at] = entry;
-  }
-
-  #pop(): void {
-    const heap = this.#entries;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let below = 2 * at + 1;
-      if (below >= heap.length) break;
-      const right = heap[below + 1];
-      if (right !== undefined && isBefore(right, heap[below] as Entry)) below++;
-      if (!isBefore(heap[below] as Entry, last)) break;
-      heap[at] = heap[below] as Entry;
-      at = below;
-    }
-    heap[at] = last;
-  }
-}
-
-function isBefore(a: Entry, b: Entry): boolean {
-  return a.time < b.time || (a.time === b.time && a.order < b.order);
 }

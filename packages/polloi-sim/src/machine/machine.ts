@@ -66,9 +66,9 @@ export class Machine {
       watch: (fd, onReadable) => watchDescriptor(process, fd, onReadable),
       now: () => world.now(),
       realtime: () => timeOfDay(world),
-      soon: (callback) => void world.schedule(0, callback),
+      soon: (callback) => void world.scheduleTask(0, callback),
       after(delayMs, callback) {
-        const scheduled = world.schedule(delayMs, callback);
+        const scheduled = world.scheduleTask(delayMs, callback);
         return { ref() {}, unref() {}, cancel: () => scheduled.cancel() };
       },
     };

@@ -5,8 +5,8 @@ import type { Process } from "./process.ts";
 const READABLE: number = POLLIN | POLLERR | POLLHUP;
 
 /**
- * Watches a descriptor as the event loop of a runtime does: calls `onReadable` while it is readable, each time as an
- * action of the world.
+ * Watches a descriptor as the event loop of a runtime does: calls `onReadable` while it is readable, each time as a
+ * task.
  *
  * @throws SysError `EBADF`
  */
@@ -26,7 +26,7 @@ export function watchDescriptor(
   const schedule = () => {
     if (isScheduled || isStopped || !isReadable()) return;
     isScheduled = true;
-    world.schedule(0, () => {
+    world.scheduleTask(0, () => {
       isScheduled = false;
       if (isStopped || !isReadable()) return;
       try {
