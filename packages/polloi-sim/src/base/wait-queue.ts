@@ -20,32 +20,50 @@ export interface Waiter {
  */
 export class WaitQueue {
   #waiters: Waiter[] = [];
+  /** Whether {@link WaitQueue.#waiters} is being read, so that a change needs a copy. */
+  #isRead = false;
 
   get size(): number {
     return this.#waiters.length;
   }
 
   add(waiter: Waiter): void {
-    // A copy, because a waiter may come or go while the others are woken.
-    this.#waiters = waiter.isExclusive ? [...this.#waiters, waiter] : [waiter, ...this.#waiters];
+    const waiters = this.#changing();
+    if (waiter.isExclusive) waiters.push(waiter);
+    else waiters.unshift(waiter);
   }
 
   remove(waiter: Waiter): void {
-    if (this.#waiters.includes(waiter)) {
-      this.#waiters = this.#waiters.filter((each) => each !== waiter);
-    }
+    const index = this.#waiters.indexOf(waiter);
+    if (index >= 0) this.#changing().splice(index, 1);
   }
 
   /** @param mask - The POLL* bits that the wake-up is about. */
   wake(mask: number): void {
     const waiters = this.#waiters;
+    const wasRead = this.#isRead;
+    this.#isRead = true;
     for (const waiter of waiters) {
-      if (waiter.wake(mask) && waiter.isExclusive) return;
+      if (waiter.wake(mask) && waiter.isExclusive) break;
     }
+    if (waiters === this.#waiters) this.#isRead = wasRead;
   }
 
   /** Wakes all, exclusive ones too, about anything. Source: include/linux/wait.h, wake_up_interruptible_all */
   wakeAll(): void {
-    for (const waiter of this.#waiters) waiter.wake(0);
+    const waiters = this.#waiters;
+    const wasRead = this.#isRead;
+    this.#isRead = true;
+    for (const waiter of waiters) waiter.wake(0);
+    if (waiters === this.#waiters) this.#isRead = wasRead;
+  }
+
+  /** The waiters as an array that nobody reads, because a waiter may come or go while the others are woken. */
+  #changing(): Waiter[] {
+    if (this.#isRead) {
+      this.#waiters = this.#waiters.slice();
+      this.#isRead = false;
+    }
+    return this.#waiters;
   }
 }

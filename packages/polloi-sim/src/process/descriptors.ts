@@ -19,6 +19,8 @@ export class Descriptors {
   limit: number;
   hardLimit: number;
   #open = 0;
+  /** All descriptors below it are open. */
+  #firstFree = 0;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -69,9 +71,10 @@ export class Descriptors {
 
   /** Makes a descriptor of `file`, from `lowest` on. @returns The descriptor, or `-EMFILE`. */
   add(file: OpenFile, isCloseOnExec: boolean, lowest = 0): number {
-    let fd = lowest;
+    let fd = Math.max(lowest, this.#firstFree);
     while (this.#entries[fd] !== undefined) fd++;
     if (fd >= this.limit) return -ERRNO.EMFILE;
+    if (lowest <= this.#firstFree) this.#firstFree = fd + 1;
     this.#set(fd, file, isCloseOnExec);
     return fd;
   }
@@ -91,6 +94,7 @@ export class Descriptors {
     const entry = this.#entries[fd];
     if (entry === undefined) return -ERRNO.EBADF;
     this.#entries[fd] = undefined;
+    if (fd < this.#firstFree) this.#firstFree = fd;
     this.#open--;
     entry.file.drop();
     return 0;

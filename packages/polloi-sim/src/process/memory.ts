@@ -3,8 +3,8 @@ import type { OpenFile } from "./open-file.ts";
 
 /** Addresses of arenas are multiples of this, so that a table finds the arena of an address. */
 const REGION_BYTES = 0x1_0000;
-/** The first address. Lower ones are never mapped, as on Linux (vm.mmap_min_addr). */
-const FIRST_ADDRESS = 0x1_0000;
+/** The first address. It needs more than 32 bits, as the addresses of real processes do. */
+const FIRST_ADDRESS = 0x2_0000_0000;
 /** More than this cannot be mapped at once. */
 const MAX_BYTES = 2 ** 31;
 
@@ -25,6 +25,8 @@ export class Memory implements Arenas {
   /** The arena of each region of {@link REGION_BYTES}. */
   readonly #regions: (Arena | undefined)[] = [];
   readonly #free: Map<number, Arena[]> = new Map();
+  /** Arenas that are not memory of a file. */
+  readonly #private: Arena[] = [];
   /** Arenas that are memory of a file, which is open as long as they are mapped. */
   readonly #shared: Map<Arena, OpenFile> = new Map();
   readonly #mapFile: FileMapper;
@@ -41,7 +43,9 @@ export class Memory implements Arenas {
 
   mapPermanent(byteLength: number): Arena {
     if (byteLength > MAX_BYTES) throw new SysError("mmap", ERRNO.ENOMEM);
-    return this.#add(new ArrayBuffer(wholePages(byteLength)));
+    const arena = this.#add(takeBuffer(wholePages(byteLength)));
+    this.#private.push(arena);
+    return arena;
   }
 
   mapFile(fd: number, offset: number, byteLength: number): Arena {
@@ -68,13 +72,14 @@ export class Memory implements Arenas {
   unmap(): void {
     this.#regions.length = 0;
     this.#free.clear();
+    for (const { u8 } of this.#private.splice(0)) keepBuffer(u8.buffer as ArrayBuffer);
     for (const file of this.#shared.values()) file.drop();
     this.#shared.clear();
   }
 
   /** The arena that contains `address`; undefined when nothing is mapped there. */
   find(address: number): Arena | undefined {
-    const arena = this.#regions[Math.floor(address / REGION_BYTES)];
+    const arena = this.#regions[Math.floor((address - FIRST_ADDRESS) / REGION_BYTES)];
     return arena !== undefined && address < arena.address + arena.byteLength ? arena : undefined;
   }
 
@@ -110,7 +115,7 @@ export class Memory implements Arenas {
   #add(buffer: ArrayBuffer): Arena {
     const arena = new Arena(this.#nextAddress, buffer);
     const regions = Math.ceil(arena.byteLength / REGION_BYTES);
-    const first = arena.address / REGION_BYTES;
+    const first = (arena.address - FIRST_ADDRESS) / REGION_BYTES;
     for (let i = 0; i < regions; i++) this.#regions[first + i] = arena;
     // One region stays free, so that an access beyond the end is an error.
     this.#nextAddress += (regions + 1) * REGION_BYTES;
@@ -119,6 +124,29 @@ export class Memory implements Arenas {
 }
 
 const decoder = new TextDecoder();
+
+/** The memory of processes that have ended, by length. Making an `ArrayBuffer` takes longer than a call. */
+const buffers = new Map<number, ArrayBuffer[]>();
+/** The most bytes that are kept. */
+const MAX_KEPT_BYTES = 32 * 1024 * 1024;
+let keptBytes = 0;
+
+function takeBuffer(byteLength: number): ArrayBuffer {
+  const buffer = buffers.get(byteLength)?.pop();
+  if (buffer === undefined) return new ArrayBuffer(byteLength);
+  keptBytes -= byteLength;
+  new Uint8Array(buffer).fill(0);
+  return buffer;
+}
+
+function keepBuffer(buffer: ArrayBuffer): void {
+  const { byteLength } = buffer;
+  if (keptBytes + byteLength > MAX_KEPT_BYTES) return;
+  keptBytes += byteLength;
+  const kept = buffers.get(byteLength);
+  if (kept === undefined) buffers.set(byteLength, [buffer]);
+  else kept.push(buffer);
+}
 
 function wholePages(byteLength: number): number {
   return Math.ceil(byteLength / PAGE_SIZE) * PAGE_SIZE;

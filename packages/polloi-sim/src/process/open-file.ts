@@ -29,7 +29,7 @@ export abstract class OpenFile {
   readonly isPathOnly: boolean = false;
   /** Whether it can be waited for. Others are always ready, and epoll refuses them. Source: file_can_poll. */
   readonly isPollable: boolean = true;
-  #followers: Set<Follower> | undefined;
+  #followers: Follower[] | undefined;
   /** The number of descriptors and other references, such as a mapping or an operation of a ring. */
   #references = 0;
 
@@ -108,12 +108,14 @@ export abstract class OpenFile {
   }
 
   follow(follower: Follower): void {
-    this.#followers ??= new Set();
-    this.#followers.add(follower);
+    if (this.#followers === undefined) this.#followers = [follower];
+    else this.#followers.push(follower);
   }
 
   unfollow(follower: Follower): void {
-    this.#followers?.delete(follower);
+    const followers = this.#followers;
+    const index = followers === undefined ? -1 : followers.indexOf(follower);
+    if (index >= 0) followers?.splice(index, 1);
   }
 
   /** Whether no descriptor refers to it any more. */
