@@ -6,6 +6,7 @@ import type { Kernel } from "../../sys/kernel.ts";
 import { checkKernel, kernel as defaultKernel } from "../../sys/open.ts";
 import type { HttpHandler } from "../options.ts";
 import type { ReplyWriter } from "../reply.ts";
+import { sendAnswer } from "./answer.ts";
 import { Site, type SiteOptions } from "./site.ts";
 
 /** Options of {@link files}. */
@@ -74,7 +75,7 @@ export function files(options: FilesOptions, kernel: Kernel = defaultKernel): Fi
   const site = new Site(pathOf(dir), { listing, dotfiles, precompressed, maxAgeMs }, kernel);
   const handler: HttpHandler = (request, reply) => {
     // A server makes no other replies.
-    site.answer(request, reply as ReplyWriter);
+    sendAnswer(kernel, site.answer(request), reply as ReplyWriter);
   };
   return Object.assign(handler, {
     fileno: () => site.directory.fileno(),

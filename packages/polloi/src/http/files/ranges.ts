@@ -1,6 +1,5 @@
 import type { Kernel } from "../../sys/kernel.ts";
 import { randomBytes } from "../../sys/random.ts";
-import type { ReplyWriter } from "../reply.ts";
 
 /** A range of bytes of a file. */
 export interface ByteRange {
@@ -65,46 +64,35 @@ export function contentRange(offset: number, length: number, size: number): stri
   return `bytes ${offset}-${offset + length - 1}/${size}`;
 }
 
-/** A response with several ranges of a file. */
+/** Several ranges of a file of `size` bytes, and its Content-Type. */
 export interface MultipartOptions {
   readonly kernel: Kernel;
-  readonly fd: number;
   readonly size: number;
   readonly type: string;
   readonly ranges: readonly ByteRange[];
-  /** Called when the descriptor is not needed any more. */
-  readonly done: () => void;
+}
+
+/** A body of several ranges of a file. */
+export interface Multipart {
+  readonly contentType: string;
+  /** The ranges, and the heads of the parts between them. */
+  readonly pieces: readonly (ByteRange | string)[];
+  readonly length: number;
 }
 
 /**
- * Sends several ranges of a file as `multipart/byteranges`.
+ * Several ranges of a file as `multipart/byteranges`.
  *
  * @source RFC 9110 section 14.6, RFC 2046 section 5.1
  */
-export function sendMultipart(
-  reply: ReplyWriter,
-  { kernel, fd, size, type, ranges, done }: MultipartOptions,
-): void {
+export function multipartOf({ kernel, size, type, ranges }: MultipartOptions): Multipart {
   // Random, with 128 bits: a file contains it by chance with negligible probability.
   const boundary = Buffer.from(randomBytes(kernel, 16)).toString("hex");
-  const heads = ranges.map(
-    ({ offset, length }) =>
-      `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: ${contentRange(offset, length, size)}\r\n\r\n`,
-  );
-  const end = `\r\n--${boundary}--\r\n`;
-  const total = ranges.reduce(
-    (sum, { length }, i) => sum + (heads[i] as string).length + length,
-    end.length,
-  );
-  reply
-    .status(206)
-    .header("Content-Type", `multipart/byteranges; boundary=${boundary}`)
-    .header("Content-Length", total)
-    .begin();
-  for (const [i, range] of ranges.entries()) {
-    reply.write(heads[i] as string);
-    const isLast = i === ranges.length - 1;
-    reply.writeFile({ fd, ...range, ...(isLast ? { done } : {}) });
-  }
-  reply.end(end);
+  const pieces = ranges.flatMap(({ offset, length }) => [
+    `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: ${contentRange(offset, length, size)}\r\n\r\n`,
+    { offset, length },
+  ]);
+  pieces.push(`\r\n--${boundary}--\r\n`);
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  return { contentType: `multipart/byteranges; boundary=${boundary}`, pieces, length };
 }

@@ -1,5 +1,5 @@
 import { readHttpDate } from "../date.ts";
-import type { HttpRequest } from "../request.ts";
+import type { FileRequest } from "./answer.ts";
 import type { Coding } from "./codings.ts";
 import type { FileStat } from "./file-stat.ts";
 
@@ -55,7 +55,7 @@ function tickOf({ nanoseconds }: FileStat): number {
  * @source RFC 9110 section 13.2.2
  */
 export function evaluatePreconditions(
-  request: HttpRequest,
+  request: Pick<FileRequest, "header">,
   { etag, seconds }: Validators,
   nowMs: number,
 ): PreconditionResult {
@@ -85,7 +85,7 @@ export function evaluatePreconditions(
  * @source RFC 9110 section 13.1.5
  */
 export function rangeHolds(
-  request: HttpRequest,
+  request: Pick<FileRequest, "header">,
   { etag, seconds }: Validators,
   nowMs: number,
 ): boolean {
