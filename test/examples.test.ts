@@ -41,7 +41,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   "20-epoll-ctrl-c": same,
 };
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
-const FETCH_SERVERS = ["17-http-fetch"];
+const FETCH_SERVERS = ["17-http-fetch", "22-http-files"];
 const URGENT = ["21-urgent-data"];
 const CLIENTS = ["11-interactive-client", "12-many-socket-client", "18-load"];
 const ON_A_RING = ["13-uring-copy-file", "14-uring-timer"];
@@ -430,6 +430,24 @@ describe("14-uring-timer", { ...limits, skip: noUring ?? false }, () => {
     const { code, stdout } = await timer.ended;
     assert.deepEqual({ code, stdout }, { code: 0, stdout: "tick 1\ntick 2\ntick 3\n3 ticks\n" });
     assert.ok(performance.now() - start >= 70);
+  });
+});
+
+describe("22-http-files", limits, () => {
+  const use = shared("22-http-files");
+
+  test("it serves files, ranges of them, and a list of them, with a header of its own", async () => {
+    const server = await use();
+    const url = `http://127.0.0.1:${server.at}`;
+    const readme = readFileSync("examples/README.md", "utf8");
+    assert.equal(await (await fetch(url)).text(), readme);
+    const file = await fetch(`${url}/examples/README.md`);
+    assert.equal(await file.text(), readme);
+    assert.match(file.headers.get("content-security-policy") ?? "", /^default-src 'self'/);
+    const part = await fetch(`${url}/examples/README.md`, { headers: { Range: "bytes=0-9" } });
+    assert.deepEqual([part.status, await part.text()], [206, readme.slice(0, 10)]);
+    assert.match(await (await fetch(`${url}/examples/`)).text(), /22-http-files\.ts/);
+    assert.equal((await fetch(`${url}/package.json`)).status, 404);
   });
 });
 

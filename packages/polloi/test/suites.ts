@@ -27,6 +27,7 @@ import { uringEngineConformance } from "./engine/uring/uring-engine.ts";
 import { httpDisconnectsSuite } from "./http/disconnects.ts";
 import { httpEndingsSuite } from "./http/endings.ts";
 import { fetchConformance } from "./http/fetch.ts";
+import { fetchFilesSuite } from "./http/fetch-files.ts";
 import { httpFilesSuite } from "./http/files.ts";
 import { honoSuite } from "./http/hono.ts";
 import { httpLoggingSuite } from "./http/logging.ts";
@@ -163,7 +164,7 @@ function all(pool: readonly Listed[]): Listed[] {
     ),
     ...listed("smoke", lightClasses),
     ...listed("core", nativeClasses),
-    ...listed("core", honoSuite(), httpRobustnessSuite()),
+    ...listed("core", fetchFilesSuite(), honoSuite(), httpRobustnessSuite()),
     // Last, since they leave descriptors to the garbage collector, and select has room for 1024.
     ...listed(
       "smoke",

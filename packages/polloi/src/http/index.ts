@@ -13,7 +13,8 @@ export {
 } from "./access-log.ts";
 export type { FetchHandler } from "./fetch/fetch-handler.ts";
 export type { FetchInfo } from "./fetch/fetch-info.ts";
-export { type FilesHandler, type FilesOptions, files } from "./files/files.ts";
+export { type FilesContext, type FilesHandler, type FilesOptions, files } from "./files/files.ts";
+export { type ServeFileOptions, serveFile } from "./files/serve-file.ts";
 export type { HttpHandler, HttpOptions, HttpTimeouts, HttpWorker } from "./options.ts";
 export type { ParserLimits } from "./parser/limits.ts";
 export type { FailureCode } from "./parser/results.ts";

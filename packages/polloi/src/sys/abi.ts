@@ -101,6 +101,7 @@ export const SYS = {
   getdents64: (X64 ? 217 : 61) as number,
   mprotect: (X64 ? 10 : 226) as number,
   munmap: (X64 ? 11 : 215) as number,
+  pread64: (X64 ? 17 : 67) as number,
   gettid: (X64 ? 186 : 178) as number,
   prctl: (X64 ? 157 : 167) as number,
   getcwd: (X64 ? 79 : 17) as number,

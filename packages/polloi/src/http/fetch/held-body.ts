@@ -65,6 +65,11 @@ export class HeldBody {
     if (this.#stream !== undefined) spend(this.#stream);
   }
 
+  /** The same body for another response. */
+  copy(): HeldBody {
+    return new HeldBody(this.content);
+  }
+
   #makeStream(): ReadableStream {
     const source: UnderlyingByteSource = {
       type: "bytes",
@@ -86,7 +91,7 @@ export class HeldBody {
 }
 
 /** The types of Node's streams lack web streams, which this accepts too. */
-const isDisturbed = Readable.isDisturbed as unknown as (stream: ReadableStream) => boolean;
+export const isDisturbed: (stream: ReadableStream) => boolean = Readable.isDisturbed as never;
 
 /** Makes a stream disturbed and locked, as if a reader had read all of it. */
 export function spend(stream: ReadableStream): void {

@@ -1,4 +1,5 @@
 import { copyOf, isOwnBuffer } from "./buffer-source.ts";
+import { FileBody } from "./file-body.ts";
 import { HeldBody } from "./held-body.ts";
 import { textOf } from "./incoming-body.ts";
 import { asHeaders, fixHeaders, LightHeaders } from "./light-headers.ts";
@@ -18,10 +19,10 @@ const REASON = /^[\t -~\x80-\xff]*$/;
 const BODILESS: ReadonlySet<number> = new Set([101, 103, 204, 205, 304]);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** The parts of a response to send, if its body is in memory. */
+/** The parts of a response to send, if its body is in memory or a file. */
 export interface Contents {
   readonly status: number;
-  readonly body: string | Uint8Array | null;
+  readonly body: string | Uint8Array | FileBody | null;
   /** Null if there is at most a Content-Type. */
   readonly headers: LightHeaders | Headers | null;
   readonly type: string | null;
@@ -72,7 +73,7 @@ let isLockedIn: (response: LightResponse) => boolean;
  * other bodies, and everything that only a real response can do, are delegated to a real one, which is made then.
  */
 export class LightResponse {
-  #held: HeldBody | null = null;
+  #held: HeldBody | FileBody | null = null;
   #status = 200;
   #statusText = "";
   #headers: LightHeaders | null = null;
@@ -85,7 +86,7 @@ export class LightResponse {
   constructor(body: BodyInit | null = undefined, init: ResponseInit = undefined) {
     if (init !== undefined && init !== null) this.#take(init);
     if (body === undefined || body === null) return;
-    const held = HeldBody.of(body);
+    const held = HeldBody.of(body) ?? FileBody.of(body);
     if (held !== undefined) {
       this.#hold(held, null);
     } else if (typeof body === "string") {
@@ -195,12 +196,13 @@ export class LightResponse {
       copy.#native = this.#native.clone();
       copy.#nativeBody = this.#nativeBody;
     } else if (this.#held !== null) {
-      const { content, isOut } = this.#held;
-      copy.#held = new HeldBody(content);
+      const { isOut } = this.#held;
+      copy.#held = this.#held.copy();
       // From now on the clones read the stream that the program has.
       if (isOut) {
+        const held = this.#held.copy();
         this.#held.sent();
-        this.#held = new HeldBody(content);
+        this.#held = held;
       }
     }
     return copy as unknown as Response;
@@ -230,7 +232,7 @@ export class LightResponse {
     return new (natives().Response)(bytes, { headers: [...headers] });
   }
 
-  #hold(body: HeldBody, type: string | null): void {
+  #hold(body: HeldBody | FileBody, type: string | null): void {
     if (BODILESS.has(this.#status)) {
       throw new TypeError(`A response with the status ${this.#status} has no body`);
     }
@@ -252,10 +254,12 @@ export class LightResponse {
     bodyIn = (response) => response.#nativeBody;
     isLockedIn = (response) => response.#held?.isLocked === true;
     contentsIn = (response) => {
-      response.#held?.sent();
+      const held = response.#held;
+      // A file is marked as used when it is sent.
+      if (held instanceof HeldBody) held.sent();
       return {
         status: response.#status,
-        body: response.#held?.content ?? null,
+        body: held instanceof HeldBody ? held.content : held,
         headers: response.#headers,
         type: response.#type,
       };

@@ -3,6 +3,7 @@ import { checkField } from "../field-check.ts";
 import type { ReplyWriter } from "../reply.ts";
 import type { ParsedRequest } from "../request.ts";
 import { isBodiless } from "../status.ts";
+import { FileBody } from "./file-body.ts";
 import {
   type BodySource,
   type ForeignResponse,
@@ -55,14 +56,19 @@ export function sendResponse(
       return undefined;
     }
     if (response instanceof natives().Response) {
-      const contents = rememberedContents(response);
+      const contents = rememberedContents(response) ?? fileContents(response);
       if (contents === null) {
         return sendRead(read(response, response.headers, rememberedBody(response)), request, reply);
       }
       sendContents(contents, reply);
       return undefined;
     }
-    if (isForeignResponse(response)) return sendRead(readForeign(response), request, reply);
+    if (isForeignResponse(response)) {
+      const contents = fileContents(response);
+      if (contents === null) return sendRead(readForeign(response), request, reply);
+      sendContents(contents, reply);
+      return undefined;
+    }
   }
   // The client has left, or the program has taken over the connection.
   if (reply.done) return undefined;
@@ -78,7 +84,17 @@ export function isResponse(value: unknown): boolean {
   return isLight(value) || value instanceof natives().Response || isForeignResponse(value);
 }
 
-/** Sends a response whose body is in memory. */
+/** The parts of a response whose body is the stream of a file; null if it is none. */
+function fileContents(response: Response | ForeignResponse): Contents | null {
+  const body = FileBody.of(response.body);
+  if (body === undefined) return null;
+  const { status, headers } = response;
+  checkStatus(status, "default");
+  const known = headers instanceof natives().Headers ? headers : foreignHeaders(headers);
+  return { status, body, headers: known, type: null };
+}
+
+/** Sends a response whose body is in memory or a file. */
 function sendContents({ status, body, headers, type }: Contents, reply: ReplyWriter): void {
   if (status !== 200) reply.status(status);
   if (headers !== null) {
@@ -91,6 +107,7 @@ function sendContents({ status, body, headers, type }: Contents, reply: ReplyWri
     reply.lines("", false, -1);
   }
   if (body === null) sendNothing(reply);
+  else if (body instanceof FileBody) body.send(reply);
   else reply.send(body);
 }
 

@@ -29,7 +29,7 @@ import {
  * For reading. O_NONBLOCK, because opening a FIFO without a writer would block the thread; O_NOCTTY, because a terminal
  * would become the controlling terminal of the process.
  */
-const READ_FLAGS: number = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+export const READ_FLAGS: number = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 /** For inspecting a file without opening it. */
 const PATH_FLAGS: number = O_PATH | O_CLOEXEC;
 

@@ -53,6 +53,18 @@ export function isFailed(result: FileStat | FailedCall): result is FailedCall {
   return "syscall" in result;
 }
 
+/** Whether two states are those of the same file, and it has not changed in between. */
+export function isSameFile(a: FileStat, b: FileStat | FailedCall): boolean {
+  return (
+    !isFailed(b) &&
+    a.inode === b.inode &&
+    a.device === b.device &&
+    a.size === b.size &&
+    a.seconds === b.seconds &&
+    a.nanoseconds === b.nanoseconds
+  );
+}
+
 /** The first and the last second of the years 0 to 9999: a date in HTTP has a year of four digits. */
 const YEAR_0 = -62_167_219_200;
 const YEAR_9999 = 253_402_300_799;

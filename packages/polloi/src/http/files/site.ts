@@ -16,6 +16,8 @@ export interface SiteOptions extends FileOptions {
   readonly listing: boolean;
   /** Whether names that begin with a dot are served. `.well-known` always is. Default false. */
   readonly dotfiles: boolean;
+  /** The beginning of the path of all requests for files, with a slash at both ends. */
+  readonly prefix: string;
 }
 
 const INDEX = "index.html";
@@ -54,7 +56,12 @@ export class Site {
   }
 
   #answerPath(request: FileRequest): Answer {
-    const path = sitePath(request.path, this.#options.dotfiles);
+    const { prefix, dotfiles } = this.#options;
+    if (!request.path.startsWith("/")) return refusal(400);
+    if (!request.path.startsWith(prefix)) {
+      return `${request.path}/` === prefix ? redirect(prefix, request) : refusal(404);
+    }
+    const path = sitePath(request.path.slice(prefix.length - 1), dotfiles);
     if (typeof path === "number") return refusal(path);
     const isFolder = path === "" || path.endsWith("/");
     const name = isFolder ? path + INDEX : path;
@@ -66,7 +73,7 @@ export class Site {
     if (opened.stat.kind === "file") return this.#responder.answer(request, name, opened);
     this.#kernel.libc.close(opened.fd);
     return opened.stat.kind === "directory" && !isFolder
-      ? redirect(`/${encodePath(path)}/`, request)
+      ? redirect(`${prefix}${encodePath(path)}/`, request)
       : refusal(404);
   }
 
@@ -92,7 +99,7 @@ export class Site {
 }
 
 /** The answer to any method but GET and HEAD; undefined for these. */
-function answerMethod({ method }: FileRequest): Answer | undefined {
+export function answerMethod({ method }: FileRequest): Answer | undefined {
   if (method === "GET" || method === "HEAD") return undefined;
   const lines = `Allow: ${METHODS}\r\n`;
   return method === "OPTIONS"
@@ -111,7 +118,7 @@ function redirect(location: string, { query, target }: FileRequest): Answer {
 }
 
 /** Answers for a failed call. @throws SysError for an error without a matching status. */
-function refusalOf({ syscall, errno }: FailedCall): Answer {
+export function refusalOf({ syscall, errno }: FailedCall): Answer {
   if (ABSENT.has(errno)) return refusal(404);
   if (errno === -EACCES || errno === -EPERM) return refusal(403);
   if ([-EMFILE, -ENFILE, -ENOMEM, -EAGAIN].includes(errno)) {
