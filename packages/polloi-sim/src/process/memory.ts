@@ -1,5 +1,6 @@
-import { Arena, type Arenas, ERRNO, PAGE_SIZE, SysError } from "polloi/internal/pure";
+import { Arena, type Arenas, ERRNO, SysError } from "polloi/internal/pure";
 import type { OpenFile } from "./open-file.ts";
+import { returnPages, takePages, wholePages } from "./pages.ts";
 
 /** Addresses of arenas are multiples of this, so that a table finds the arena of an address. */
 const REGION_BYTES = 0x1_0000;
@@ -7,6 +8,19 @@ const REGION_BYTES = 0x1_0000;
 const FIRST_ADDRESS = 0x2_0000_0000;
 /** More than this cannot be mapped at once. */
 const MAX_BYTES = 2 ** 31;
+
+/** Of an arena that is larger, only the part that calls have used is filled with zeros when it is released. */
+const LARGE_BYTES = 2 ** 21;
+
+/** An arena, and how it is used. */
+interface Mapping {
+  readonly arena: Arena;
+  /** The file whose memory it is. It is open as long as its memory is mapped. */
+  readonly file: OpenFile | undefined;
+  readonly isLarge: boolean;
+  /** The end of what calls have used of a large arena. */
+  used: number;
+}
 
 /** Returns memory of a file for {@link Memory.mapFile}, or throws what mmap(2) reports. */
 export type FileMapper = (
@@ -19,16 +33,14 @@ export type FileMapper = (
  * The memory of a simulated process: arenas at addresses, which calls read and write.
  *
  * @remarks
- * Released arenas are filled with zeros and reused by length, as the real kernel's are.
+ * Released arenas are filled with zeros and reused by length, as the real kernel's are. The memory of a process that has
+ * ended is used by others, so nothing may read or write it.
  */
 export class Memory implements Arenas {
-  /** The arena of each region of {@link REGION_BYTES}. */
-  readonly #regions: (Arena | undefined)[] = [];
+  /** The mapping of each region of {@link REGION_BYTES}. */
+  readonly #regions: (Mapping | undefined)[] = [];
+  readonly #mappings: Map<Arena, Mapping> = new Map();
   readonly #free: Map<number, Arena[]> = new Map();
-  /** Arenas that are not memory of a file. */
-  readonly #private: Arena[] = [];
-  /** Arenas that are memory of a file, which is open as long as they are mapped. */
-  readonly #shared: Map<Arena, OpenFile> = new Map();
   readonly #mapFile: FileMapper;
   #nextAddress = FIRST_ADDRESS;
 
@@ -43,27 +55,25 @@ export class Memory implements Arenas {
 
   mapPermanent(byteLength: number): Arena {
     if (byteLength > MAX_BYTES) throw new SysError("mmap", ERRNO.ENOMEM);
-    const arena = this.#add(takeBuffer(wholePages(byteLength)));
-    this.#private.push(arena);
-    return arena;
+    return this.#add(takePages(byteLength), undefined);
   }
 
   mapFile(fd: number, offset: number, byteLength: number): Arena {
     const { file, memory } = this.#mapFile(fd, offset, wholePages(byteLength));
-    const arena = this.#add(memory);
-    this.#shared.set(arena, file.hold());
-    return arena;
+    return this.#add(memory, file.hold());
   }
 
   release(arena: Arena): void {
-    const file = this.#shared.get(arena);
-    if (file !== undefined) {
+    const mapping = this.#mappings.get(arena);
+    if (mapping === undefined) return;
+    if (mapping.file !== undefined) {
       // The memory of a file keeps its contents, and its address is not used again.
-      this.#shared.delete(arena);
-      file.drop();
+      this.#mappings.delete(arena);
+      mapping.file.drop();
       return;
     }
-    arena.u8.fill(0);
+    arena.u8.fill(0, 0, mapping.isLarge ? mapping.used : arena.byteLength);
+    mapping.used = 0;
     const free = this.#free.get(arena.byteLength);
     if (free === undefined) this.#free.set(arena.byteLength, [arena]);
     else free.push(arena);
@@ -72,35 +82,33 @@ export class Memory implements Arenas {
   unmap(): void {
     this.#regions.length = 0;
     this.#free.clear();
-    for (const { u8 } of this.#private.splice(0)) keepBuffer(u8.buffer as ArrayBuffer);
-    for (const file of this.#shared.values()) file.drop();
-    this.#shared.clear();
+    for (const { arena, file, isLarge, used } of this.#mappings.values()) {
+      if (file !== undefined) file.drop();
+      else returnPages(arena.u8.buffer as ArrayBuffer, isLarge ? used : arena.byteLength);
+    }
+    this.#mappings.clear();
   }
 
   /** The arena that contains `address`; undefined when nothing is mapped there. */
   find(address: number): Arena | undefined {
-    const arena = this.#regions[Math.floor((address - FIRST_ADDRESS) / REGION_BYTES)];
+    const arena = this.#regions[Math.floor((address - FIRST_ADDRESS) / REGION_BYTES)]?.arena;
     return arena !== undefined && address < arena.address + arena.byteLength ? arena : undefined;
   }
 
   /** The bytes at an address; undefined when they are not all mapped, in one arena (EFAULT). */
   bytes(address: number, length: number): Uint8Array | undefined {
     if (length === 0) return new Uint8Array(0);
-    const arena = this.find(address);
+    const arena = this.#use(address, length);
     if (arena === undefined) return undefined;
     const offset = address - arena.address;
-    return offset + length <= arena.byteLength
-      ? arena.u8.subarray(offset, offset + length)
-      : undefined;
+    return arena.u8.subarray(offset, offset + length);
   }
 
   /** A view of a struct at an address; undefined when it is not mapped (EFAULT). */
   view(address: number, length: number): DataView | undefined {
-    const arena = this.find(address);
+    const arena = this.#use(address, length);
     if (arena === undefined) return undefined;
-    const offset = address - arena.address;
-    if (offset + length > arena.byteLength) return undefined;
-    return new DataView(arena.u8.buffer, arena.u8.byteOffset + offset, length);
+    return new DataView(arena.u8.buffer, arena.u8.byteOffset + address - arena.address, length);
   }
 
   /** The string at an address, up to its NUL; undefined when it is not mapped (EFAULT). */
@@ -112,11 +120,25 @@ export class Memory implements Arenas {
     return end < 0 ? undefined : decoder.decode(arena.u8.subarray(offset, end));
   }
 
-  #add(buffer: ArrayBuffer): Arena {
+  /** The arena that contains a range of addresses, which a call reads or writes. */
+  #use(address: number, length: number): Arena | undefined {
+    const mapping = this.#regions[Math.floor((address - FIRST_ADDRESS) / REGION_BYTES)];
+    if (mapping === undefined) return undefined;
+    const { arena } = mapping;
+    const end = address - arena.address + length;
+    if (end > arena.byteLength) return undefined;
+    if (mapping.isLarge && end > mapping.used) mapping.used = end;
+    return arena;
+  }
+
+  #add(buffer: ArrayBuffer, file: OpenFile | undefined): Arena {
     const arena = new Arena(this.#nextAddress, buffer);
+    const isLarge = arena.byteLength > LARGE_BYTES;
+    const mapping: Mapping = { arena, file, isLarge, used: 0 };
+    this.#mappings.set(arena, mapping);
     const regions = Math.ceil(arena.byteLength / REGION_BYTES);
     const first = (arena.address - FIRST_ADDRESS) / REGION_BYTES;
-    for (let i = 0; i < regions; i++) this.#regions[first + i] = arena;
+    for (let i = 0; i < regions; i++) this.#regions[first + i] = mapping;
     // One region stays free, so that an access beyond the end is an error.
     this.#nextAddress += (regions + 1) * REGION_BYTES;
     return arena;
@@ -124,30 +146,3 @@ export class Memory implements Arenas {
 }
 
 const decoder = new TextDecoder();
-
-/** The memory of processes that have ended, by length. Making an `ArrayBuffer` takes longer than a call. */
-const buffers = new Map<number, ArrayBuffer[]>();
-/** The most bytes that are kept. */
-const MAX_KEPT_BYTES = 32 * 1024 * 1024;
-let keptBytes = 0;
-
-function takeBuffer(byteLength: number): ArrayBuffer {
-  const buffer = buffers.get(byteLength)?.pop();
-  if (buffer === undefined) return new ArrayBuffer(byteLength);
-  keptBytes -= byteLength;
-  new Uint8Array(buffer).fill(0);
-  return buffer;
-}
-
-function keepBuffer(buffer: ArrayBuffer): void {
-  const { byteLength } = buffer;
-  if (keptBytes + byteLength > MAX_KEPT_BYTES) return;
-  keptBytes += byteLength;
-  const kept = buffers.get(byteLength);
-  if (kept === undefined) buffers.set(byteLength, [buffer]);
-  else kept.push(buffer);
-}
-
-function wholePages(byteLength: number): number {
-  return Math.ceil(byteLength / PAGE_SIZE) * PAGE_SIZE;
-}

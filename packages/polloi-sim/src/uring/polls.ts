@@ -54,6 +54,7 @@ export class Polls {
   /** The latest request of each bucket. Those before follow. */
   readonly #buckets: (Request | undefined)[];
   readonly #hashBits: number;
+  #count = 0;
 
   /** @param cqEntries - The size of the completion queue, which the number of buckets depends on. */
   constructor(
@@ -72,6 +73,10 @@ export class Polls {
     // Source: io_ring_ctx_alloc.
     this.#hashBits = Math.min(Math.max(Math.log2(cqEntries) - 5, 1), MAX_HASH_BITS);
     this.#buckets = new Array(2 ** this.#hashBits).fill(undefined);
+  }
+
+  get isIdle(): boolean {
+    return this.#count === 0;
   }
 
   /**
@@ -116,6 +121,7 @@ export class Polls {
 
   /** The first request that matches, or undefined. */
   find(matches: (request: Request) => boolean): Request | undefined {
+    if (this.isIdle) return undefined;
     for (const first of this.#buckets) {
       for (let request = first; request !== undefined; request = request.next) {
         if (matches(request)) return request;
@@ -140,6 +146,7 @@ export class Polls {
   /** Takes all requests from the list. The ring is being closed. */
   takeAll(): Request[] {
     const all: Request[] = [];
+    if (this.isIdle) return all;
     for (const first of this.#buckets) {
       for (let request = first; request !== undefined; request = request.next) all.push(request);
     }
@@ -245,11 +252,13 @@ export class Polls {
     request.next = first;
     if (first !== undefined) first.previous = request;
     this.#buckets[bucket] = request;
+    this.#count++;
   }
 
   #remove(request: Request): void {
     this.#leaveQueue(request);
     if (request.bucket < 0) return;
+    this.#count--;
     const { previous, next } = request;
     if (previous === undefined) this.#buckets[request.bucket] = next;
     else previous.next = next;

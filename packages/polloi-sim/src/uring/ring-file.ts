@@ -126,6 +126,10 @@ export class RingFile extends OpenFile implements RequestRing {
 
   /** Cancels what is in flight, some time later. Source: io_ring_exit_work. */
   protected released(): void {
+    if (this.#isIdle) {
+      this.#end();
+      return;
+    }
     this.process.world.schedule(0, () => {
       const requests = [
         ...this.workers.takeAll(),
@@ -134,9 +138,19 @@ export class RingFile extends OpenFile implements RequestRing {
         ...this.work.takeAll(),
       ];
       for (const request of new Set(requests)) release(request);
-      this.eventfd.unregister();
-      this.groups.clear();
+      this.#end();
     });
+  }
+
+  get #isIdle(): boolean {
+    const { workers, polls, timeouts, work } = this;
+    return workers.isIdle && polls.isIdle && timeouts.isIdle && !work.isPending;
+  }
+
+  #end(): void {
+    this.eventfd.unregister();
+    this.groups.clear();
+    this.rings.free();
   }
 
   // Requests

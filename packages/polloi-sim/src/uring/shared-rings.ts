@@ -2,11 +2,11 @@ import {
   COMPLETION_BYTES,
   CQ,
   IORING_CQ_EVENTFD_DISABLED,
-  PAGE_SIZE,
   PARAMS,
   SQ,
   SUBMISSION_BYTES,
 } from "polloi/internal/pure";
+import { returnPages, takePages } from "../process/pages.ts";
 
 /**
  * Where things are in the rings, in words of 32 bits, as a kernel without cache lines for them has it.
@@ -60,8 +60,8 @@ export class SharedRings {
     this.sqEntries = sqEntries;
     this.cqEntries = cqEntries;
     this.#array = AT.completions + cqEntries * COMPLETION_WORDS;
-    this.rings = new ArrayBuffer(wholePages((this.#array + sqEntries) * 4));
-    this.entries = new ArrayBuffer(wholePages(sqEntries * SUBMISSION_BYTES));
+    this.rings = takePages((this.#array + sqEntries) * 4);
+    this.entries = takePages(sqEntries * SUBMISSION_BYTES);
     this.submissions = new Uint32Array(this.entries);
     this.#words = new Uint32Array(this.rings);
     this.#results = new Int32Array(this.rings);
@@ -84,6 +84,16 @@ export class SharedRings {
     for (const [i, at] of cq.entries()) set(PARAMS.cq + i, at * 4);
     set(PARAMS.cq + CQ.entries, AT.completions * 4);
     set(PARAMS.cq + CQ.flags, AT.cqFlags * 4);
+  }
+
+  /** Returns the memory. It is not mapped any more. */
+  free(): void {
+    // Completions beyond the tail were never written, unless the queue has wrapped.
+    const used = Math.min(this.#cqTail, this.cqEntries) * COMPLETION_WORDS;
+    this.#words.fill(0, 0, AT.completions + used);
+    this.#words.fill(0, this.#array);
+    returnPages(this.rings, 0);
+    returnPages(this.entries);
   }
 
   // Submissions
@@ -167,8 +177,4 @@ export class SharedRings {
   drop(): void {
     this.#words[AT.cqOverflow] = (this.#words[AT.cqOverflow] as number) + 1;
   }
-}
-
-function wholePages(byteLength: number): number {
-  return Math.ceil(byteLength / PAGE_SIZE) * PAGE_SIZE;
 }

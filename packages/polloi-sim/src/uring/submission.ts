@@ -7,7 +7,7 @@ import {
 } from "polloi/internal/pure";
 import { IOSQE_FIXED_FILE, IOSQE_FLAGS, IOSQE_IO_DRAIN } from "./abi.ts";
 import { gap } from "./gap.ts";
-import type { MakeRequest } from "./operations/table.ts";
+import { makeRequest, type SubmissionContext } from "./operations/table.ts";
 import { Entry, type Request } from "./request.ts";
 import type { RingFile } from "./ring-file.ts";
 
@@ -21,15 +21,15 @@ import type { RingFile } from "./ring-file.ts";
  */
 export class Submission {
   readonly #ring: RingFile;
-  readonly #make: MakeRequest;
+  readonly #context: SubmissionContext;
   readonly #entry: Entry;
   /** The chain that is being collected. */
   #first: Request | undefined;
   #last: Request | undefined;
 
-  constructor(ring: RingFile, make: MakeRequest) {
+  constructor(ring: RingFile, calls: Omit<SubmissionContext, "lastOfChain">) {
     this.#ring = ring;
-    this.#make = make;
+    this.#context = { ...calls, lastOfChain: this.#lastOfChain };
     this.#entry = new Entry(ring.rings.submissions);
   }
 
@@ -59,7 +59,7 @@ export class Submission {
   }
 
   #submitOne(): number {
-    const request = this.#make(this.#ring, this.#entry, this.#lastOfChain);
+    const request = makeRequest(this.#ring, this.#entry, this.#context);
     const result = this.#prepare(request);
     if (result < 0) return this.#failed(request, result);
     if (this.#first !== undefined) {

@@ -2,7 +2,6 @@ import { ERRNO, type Libc, PAGE_SIZE, SYS } from "polloi/internal/pure";
 import type { CallGroup } from "../process/calls.ts";
 import type { Process } from "../process/process.ts";
 import { areEnterFlags, enter } from "./enter.ts";
-import { operationsOf } from "./operations/table.ts";
 import { register } from "./register.ts";
 import { RingFile } from "./ring-file.ts";
 import { setUp } from "./setup.ts";
@@ -17,10 +16,7 @@ export function uringCalls(
   process: Process,
   others: Partial<Pick<Libc, "open" | "socket">>,
 ): CallGroup {
-  const make = operationsOf(process, {
-    open: openPathWith(process, others.open),
-    socket: others.socket,
-  });
+  const calls = { open: openPathWith(process, others.open), socket: others.socket };
   const submissions: WeakMap<RingFile, Submission> = new WeakMap();
   /** Returns the ring of a descriptor, or `-errno`. */
   const ringOf = (fd: number): RingFile | number => {
@@ -33,7 +29,7 @@ export function uringCalls(
       [SYS.io_uring_setup]: (entries = 0, params = 0) => {
         const ring = setUp(process, entries, params);
         if (typeof ring === "number") return ring;
-        submissions.set(ring, new Submission(ring, make));
+        submissions.set(ring, new Submission(ring, calls));
         return process.open(ring, true);
       },
       [SYS.io_uring_enter]: (
