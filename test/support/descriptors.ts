@@ -164,8 +164,8 @@ export function assertFreeDescriptors(count: number, maxFd: number): void {
 }
 
 /**
- * The number of open descriptors; under Deno, the number of sockets. Deno leaks an epoll set and an eventfd with each
- * worker, and a duplicate of one of its sockets with a worker that it cannot end.
+ * The number of open descriptors; under Deno, the number of sockets. Deno keeps an epoll set and an eventfd of some
+ * thread that has ended, and a duplicate of one of its sockets with a worker that it cannot end.
  */
 export function openDescriptors(): number {
   const fds = readdirSync("/proc/self/fd");

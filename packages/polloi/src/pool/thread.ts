@@ -140,6 +140,7 @@ async function leave(code: number): Promise<void> {
   while (stdout.writableLength + stderr.writableLength > 0 && performance.now() < until) {
     await sleep(1);
   }
+  await kernel.settled?.();
   if (!block.stuck) exit(code);
 }
 
@@ -164,10 +165,17 @@ if (kernel.runtime === "deno") reportUncaught();
 block.threadId = currentThreadId(kernel);
 // Before anything is opened, so that the ledger has all of it.
 ledger.track(input.owner, kernel, block);
-try {
-  await (input.task === "worker" ? serveOnLoop() : serveBlocking());
-  await leave(0);
-} catch (error) {
-  send({ type: "failed", error: toPlainError(error) });
-  await leave(1);
+
+/** Serves until the thread is asked to stop, and exits. */
+async function main(): Promise<void> {
+  try {
+    await (input.task === "worker" ? serveOnLoop() : serveBlocking());
+    await leave(0);
+  } catch (error) {
+    send({ type: "failed", error: toPlainError(error) });
+    await leave(1);
+  }
 }
+
+// Not awaited: a thread of Deno that exits while a module is being evaluated leaves descriptors of the runtime open.
+void main();

@@ -99,12 +99,18 @@ function open(deno: DenoNamespace): Kernel {
   // turn that made it; the second then runs when nothing else is left to do.
   const turns = new Turns(() => yieldToRuntime().then(yieldToRuntime));
   const watches = new ThreadWatches({ libc, scratch, turns }, (epoll, onReady) =>
-    startThread(deno, wait, arenas, epoll, (tags) => {
-      turns.polled();
-      onReady(tags);
+    startThread(deno, wait, arenas, epoll, {
+      onReady(tags) {
+        turns.polled();
+        onReady(tags);
+      },
+      ending(call) {
+        settled = Promise.all([settled, call]);
+      },
     }),
   );
   let hasWatched = false;
+  let settled: Promise<unknown> = Promise.resolve();
   return {
     runtime: "deno",
     runtimeVersion: deno.version.deno,
@@ -120,8 +126,15 @@ function open(deno: DenoNamespace): Kernel {
     now: () => performance.now(),
     realtime: () => Date.now(),
     soon: (callback) => turns.soon(callback),
+    settled: () => settled,
     after: loopTimer,
   };
+}
+
+interface WaitEvents {
+  onReady(tags: readonly number[]): void;
+  /** The last watch was stopped. @param call - Settles when the thread has returned. */
+  ending(call: Promise<unknown>): void;
 }
 
 /**
@@ -135,7 +148,7 @@ function startThread(
   wait: NonblockingWait,
   arenas: Arenas,
   epoll: number,
-  onReady: (tags: readonly number[]) => void,
+  events: WaitEvents,
 ): WaitingThread {
   const core = deno[deno.internal]?.core;
   const ready = arenas.map(MAX_READY * EPOLL_EVENT.stride * 4);
@@ -149,7 +162,7 @@ function startThread(
       const tags = tagsOf(ready.u32, Math.max(count, 0));
       if (tags.includes(END)) arenas.release(ready);
       else next();
-      onReady(tags);
+      events.onReady(tags);
     });
   };
   next();
@@ -162,8 +175,13 @@ function startThread(
       referenced = false;
       core?.unrefOpPromise(pending);
     },
-    // A call is always in flight.
-    end: () => false,
+    end: () => {
+      // The call is about to return. If the thread ends before that, Deno leaves two descriptors of its own open.
+      core?.refOpPromise(pending);
+      events.ending(pending);
+      // A call is always in flight.
+      return false;
+    },
   };
 }
 

@@ -61,6 +61,11 @@ export interface Kernel {
    */
   soon(callback: () => void): void;
   /**
+   * Resolves when the calls that stopped watches have left in other threads have returned. A thread of Deno that exits
+   * before leaves descriptors of the runtime open. Not there where watches use no other thread.
+   */
+  settled?(): Promise<unknown>;
+  /**
    * Calls back after `delayMs`, or up to a few milliseconds later, as a task of its own.
    *
    * @param delayMs - In milliseconds, more than 0.

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import {
   kernelWith,
@@ -611,6 +612,21 @@ function stoppingCases(): Case[] {
         const before = openDescriptors();
         for (let i = 0; i < 2; i++) await cycle();
         await until("as before", () => openDescriptors() <= before);
+      },
+    },
+    {
+      name: "threads that end leave no descriptor of the runtime behind",
+      run: async () => {
+        const all = () => readdirSync("/proc/self/fd").length;
+        const cycle = async (): Promise<void> => {
+          await using pool = await TestPool.start({ workers: 1 });
+          assert.equal(await pool.client().ask("hello"), "hello");
+        };
+        await cycle();
+        const before = all();
+        for (let i = 0; i < 4; i++) await cycle();
+        // Deno keeps an epoll set and an eventfd of one thread.
+        await until("as before", () => all() <= before + 2);
       },
     },
   ];
