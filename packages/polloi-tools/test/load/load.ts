@@ -406,7 +406,10 @@ function pacingCases(): LoadCase[] {
           durationMs: 600,
           timeoutMs: PATIENT_MS,
         });
-        await until("the server stalls", () => run.snapshot().counts.sent > 200);
+        await until("the server stalls", () => {
+          const { sent, messages } = run.snapshot().counts;
+          return sent > 200 && messages === 30;
+        });
         run.stop();
         run.abort();
         const { sent, messages, unanswered, mode, rate } = await run.finished;

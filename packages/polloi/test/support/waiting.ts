@@ -26,3 +26,25 @@ export async function rejection(promise: Promise<unknown>): Promise<Error & { co
   assert.ok(error instanceof Error, `it is rejected, with an Error and not ${error}`);
   return error;
 }
+
+/**
+ * Starts something that never becomes ready, with longer and longer timeouts: on a busy machine it may not reach the
+ * point where it hangs at first.
+ *
+ * @param doing - Matches the message that says where it hangs.
+ * @param start - Starts it, and returns the error after `startTimeoutMs`.
+ */
+export async function assertLateStart(
+  doing: RegExp,
+  start: (startTimeoutMs: number) => Promise<Error & { code?: string }>,
+): Promise<void> {
+  let message = "";
+  for (const timeoutMs of [1500, 4000, 8000]) {
+    const error = await start(timeoutMs);
+    assert.equal(error.code, "ETIMEDOUT", error.message);
+    message = error.message;
+    assert.match(message, new RegExp(`not ready after ${timeoutMs} ms: `));
+    if (doing.test(message)) return;
+  }
+  assert.match(message, doing);
+}
