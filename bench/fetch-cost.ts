@@ -10,7 +10,7 @@ import {
   type ServedFetch,
   serveFetch,
 } from "../packages/polloi/src/http/fetch/fetch-handler.ts";
-import { RequestParser } from "../packages/polloi/src/http/parser/request-parser.ts";
+import { RequestParser } from "../packages/polloi/src/http/wire/request-parser.ts";
 import { ReplyWriter } from "../packages/polloi/src/http/reply.ts";
 import { ParsedRequest } from "../packages/polloi/src/http/request.ts";
 import { kernel } from "../packages/polloi/src/sys/open.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERRNO } from "../packages/polloi/src/base/errno.ts";
-import { FAILURES } from "../packages/polloi/src/http/parser/results.ts";
+import { FAILURES } from "../packages/polloi/src/http/wire/failures.ts";
 import { anchorsOf, codeSpansOf, type Found, filesUnder, read } from "./docs/markdown.ts";
 
 const PAGE = "docs/errors.md";

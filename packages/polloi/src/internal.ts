@@ -13,7 +13,7 @@ export { MAX_TIMEOUT_MS } from "./base/timeout.ts";
 export { ENGINE_OPTIONS, ENGINES, type EngineOptions } from "./engine/choose.ts";
 export { reasonFor, whyNoUring } from "./engine/try-uring.ts";
 export type { HttpWorker } from "./http/options.ts";
-export { ChunkLine } from "./http/parser/chunk-line.ts";
+export { ChunkLine } from "./http/wire/chunk-line.ts";
 export {
   BAD,
   COLON,
@@ -29,7 +29,7 @@ export {
   TOKEN,
   VALUE,
   ZERO,
-} from "./http/parser/tokens.ts";
+} from "./http/wire/characters.ts";
 export { exitText, recoveredText, unresponsiveText } from "./pool/reports.ts";
 export { workerCount } from "./pool/worker-pool.ts";
 export { DEFAULT_GRACE_MS } from "./reactor/listener.ts";

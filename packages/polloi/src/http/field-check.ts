@@ -1,5 +1,5 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
-import { TOKEN, VALUE } from "./parser/tokens.ts";
+import { TOKEN, VALUE } from "./wire/characters.ts";
 
 const BEYOND_ASCII = /[^\0-\x7f]/;
 

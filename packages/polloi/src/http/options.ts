@@ -7,7 +7,7 @@ import { checkCallbacks } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { AccessSink } from "./access-log.ts";
 import { type FetchHandler, type ServedFetch, serveFetch } from "./fetch/fetch-handler.ts";
-import { type ParserLimits, parserLimitsOf } from "./parser/limits.ts";
+import { type ParserLimits, parserLimitsOf } from "./wire/limits.ts";
 import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
 

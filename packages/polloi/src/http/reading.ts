@@ -1,4 +1,4 @@
-import type { RequestParser } from "./parser/request-parser.ts";
+import type { RequestParser } from "./wire/request-parser.ts";
 import { Sending } from "./sending.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { OutgoingFile } from "../reactor/connection.ts";
 import { checkCallback, checkData, checkOutgoingFile } from "../reactor/options.ts";
 import type { Exchange } from "./exchange.ts";
 import { checkField, connectionOptions, encoded, shortBy, wrongLength } from "./field-check.ts";
-import { isForbiddenTrailer } from "./parser/fields.ts";
+import { isForbiddenTrailer } from "./wire/fields.ts";
 import { clientLeft } from "./request-error.ts";
 import { isBodiless, reasonOf, statusLine } from "./status.ts";
 

@@ -1,4 +1,4 @@
-import type { FailureCode } from "./parser/results.ts";
+import type { FailureCode } from "./wire/failures.ts";
 import { reasonOf, statusLine } from "./status.ts";
 
 /**

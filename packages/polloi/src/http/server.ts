@@ -10,7 +10,7 @@ import type { AccessEntry } from "./access-log.ts";
 import { dateField } from "./date.ts";
 import { isThenable } from "./fetch/fetch-handler.ts";
 import type { HttpSettings } from "./options.ts";
-import { RequestParser } from "./parser/request-parser.ts";
+import { RequestParser } from "./wire/request-parser.ts";
 import type { ReplyWriter } from "./reply.ts";
 import type { ParsedRequest } from "./request.ts";
 import { type RefusalCode, type RequestError, refusalOf } from "./request-error.ts";

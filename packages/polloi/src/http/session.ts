@@ -3,9 +3,9 @@ import type { Connection, ConnectionOptions, Handlers } from "../reactor/connect
 import { WAITS_FOR_BODY, WAITS_FOR_HEAD, WAITS_FOR_REPLY, WAITS_FOR_REQUEST } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerFailure } from "./fetch/fetch-handler.ts";
-import { BodyParser } from "./parser/body-parser.ts";
-import type { RequestHead } from "./parser/head.ts";
-import type { RequestParser } from "./parser/request-parser.ts";
+import { BodyParser } from "./wire/body.ts";
+import type { RequestHead } from "./wire/head.ts";
+import type { RequestParser } from "./wire/request-parser.ts";
 import {
   BODY,
   END,
@@ -14,7 +14,7 @@ import {
   type FailureCode,
   HEAD,
   NEED_MORE,
-} from "./parser/results.ts";
+} from "./wire/failures.ts";
 import { Reading } from "./reading.ts";
 import { ReplyWriter } from "./reply.ts";
 import { ParsedRequest } from "./request.ts";

@@ -1,5 +1,5 @@
 /** Requests that are accepted, each with the expected properties of its parsed form. */
-import type { ParserLimits } from "../../src/http/parser/limits.ts";
+import type { ParserLimits } from "../../src/http/wire/limits.ts";
 import type { Message } from "./parse-stream.ts";
 
 /** A stream that is accepted, and properties of its last request. */

@@ -10,7 +10,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { argv, exit } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { DEFAULT_LIMITS, type ParserLimits } from "../../src/http/parser/limits.ts";
+import { DEFAULT_LIMITS, type ParserLimits } from "../../src/http/wire/limits.ts";
 import { assertSound } from "./invariants.ts";
 
 const CORPUS: string = fileURLToPath(

@@ -1,6 +1,6 @@
 /** The invariants of the parser, for any stream of bytes. */
 import assert from "node:assert/strict";
-import { DEFAULT_LIMITS, type ParserLimits } from "../../src/http/parser/limits.ts";
+import { DEFAULT_LIMITS, type ParserLimits } from "../../src/http/wire/limits.ts";
 import { bytesOf, type Message, type ParseResult, parseStream } from "./parse-stream.ts";
 import { parseByReference, type ReferenceResult } from "./reference.ts";
 

@@ -4,7 +4,7 @@
  */
 import { isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
-import type { ParserLimits } from "../../src/http/parser/limits.ts";
+import type { ParserLimits } from "../../src/http/wire/limits.ts";
 
 /** A request as the reference parses it. */
 export interface ReferenceMessage {

@@ -1,5 +1,5 @@
 /** Streams that two servers might split into different requests, beyond those of `refused.ts`. */
-import type { FailureCode } from "../../src/http/parser/results.ts";
+import type { FailureCode } from "../../src/http/wire/failures.ts";
 
 /** A request that must not be handled: it is in the body of another, or after one that is refused. */
 export const SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
 import type { HttpHandler, HttpOptions, HttpServer } from "../../src/http/index.ts";
-import { FAILURES, type FailureCode } from "../../src/http/parser/results.ts";
+import { FAILURES, type FailureCode } from "../../src/http/wire/failures.ts";
 import { type Client, LAST, served } from "./client.ts";
 import * as refused from "./refused.ts";
 import { SMUGGLED, SOUND, TRICKS, type Trick } from "./smuggling-table.ts";

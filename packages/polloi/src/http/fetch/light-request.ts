@@ -1,4 +1,4 @@
-import { latin1 } from "../parser/latin1.ts";
+import { latin1 } from "../wire/latin1.ts";
 import type { ParsedRequest } from "../request.ts";
 import { unheard } from "../request-error.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";

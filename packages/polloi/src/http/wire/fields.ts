@@ -1,6 +1,6 @@
 import { NOTHING } from "./gathered.ts";
 import { latin1, Remembered } from "./latin1.ts";
-import { LOWER } from "./tokens.ts";
+import { LOWER } from "./characters.ts";
 
 /** The numbers per field: the offsets of the beginning and the end of its name and of its value. */
 export const OFFSETS = 4;

@@ -1,4 +1,4 @@
-import type { FailureCode } from "./results.ts";
+import type { FailureCode } from "./failures.ts";
 import {
   BACKSLASH,
   BAD,
@@ -12,7 +12,7 @@ import {
   SHORT,
   TOKEN,
   VALUE,
-} from "./tokens.ts";
+} from "./characters.ts";
 
 /** The part of the line that the next byte may belong to. */
 const SIZE = 0;

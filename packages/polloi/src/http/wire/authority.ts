@@ -13,7 +13,7 @@ import {
   PLAIN_HOST,
   pastClass,
   ZERO,
-} from "./tokens.ts";
+} from "./characters.ts";
 
 const LARGEST_PORT = 65_535;
 

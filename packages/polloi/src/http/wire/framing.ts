@@ -7,10 +7,10 @@ import {
   type RequestHead,
   UPGRADE_OPTION,
 } from "./head.ts";
-import { isAuthority } from "./host.ts";
+import { isAuthority } from "./authority.ts";
 import type { ParserLimits } from "./limits.ts";
-import type { FailureCode } from "./results.ts";
-import { COMMA, isBlank, isText, lowerCase, NINE, TOKEN, ZERO } from "./tokens.ts";
+import type { FailureCode } from "./failures.ts";
+import { COMMA, isBlank, isText, lowerCase, NINE, TOKEN, ZERO } from "./characters.ts";
 
 /** The header is missing. */
 const NONE = -2;

@@ -1,6 +1,6 @@
 import { Fields } from "./fields.ts";
 import { latin1, Remembered } from "./latin1.ts";
-import { QUESTION } from "./tokens.ts";
+import { QUESTION } from "./characters.ts";
 
 /** The four forms of a request target. RFC 9112 section 3.2. */
 export type TargetForm = "origin" | "absolute" | "authority" | "asterisk";

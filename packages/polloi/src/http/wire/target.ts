@@ -1,6 +1,6 @@
 import type { RequestHead } from "./head.ts";
-import { isAuthority, isHostAndPort } from "./host.ts";
-import { ASTERISK, COLON, isText, LOWER, lowerCase, QUESTION, SLASH } from "./tokens.ts";
+import { isAuthority, isHostAndPort } from "./authority.ts";
+import { ASTERISK, COLON, isText, LOWER, lowerCase, QUESTION, SLASH } from "./characters.ts";
 
 const HTTP = lowerCase("http");
 

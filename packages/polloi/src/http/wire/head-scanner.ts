@@ -3,7 +3,7 @@ import { readHead } from "./framing.ts";
 import { RequestHead } from "./head.ts";
 import { latin1 } from "./latin1.ts";
 import type { ParserLimits } from "./limits.ts";
-import type { FailureCode } from "./results.ts";
+import type { FailureCode } from "./failures.ts";
 import { readTarget } from "./target.ts";
 import {
   BAD,
@@ -18,7 +18,7 @@ import {
   wordAt,
   wordOf,
   ZERO,
-} from "./tokens.ts";
+} from "./characters.ts";
 
 /** The part of the head at which the scanner stopped for lack of bytes. */
 const METHOD = 0;

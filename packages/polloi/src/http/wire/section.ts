@@ -1,5 +1,5 @@
 import { Gathered, NOTHING } from "./gathered.ts";
-import { SHORT } from "./tokens.ts";
+import { SHORT } from "./characters.ts";
 
 /** A scanner that finds the end of a section: `HeadScanner`, or `FieldScanner` for trailers. */
 interface Scanner {

@@ -1,5 +1,5 @@
 import { rangeError } from "../../base/misuse.ts";
-import { BodyParser } from "./body-parser.ts";
+import { BodyParser } from "./body.ts";
 import type { Fields } from "./fields.ts";
 import type { RequestHead } from "./head.ts";
 import { HeadScanner, type KnownLine } from "./head-scanner.ts";
@@ -12,9 +12,9 @@ import {
   HEAD,
   NEED_MORE,
   type ReadResult,
-} from "./results.ts";
+} from "./failures.ts";
 import { OVER, Section } from "./section.ts";
-import { BAD, CR, LF } from "./tokens.ts";
+import { BAD, CR, LF } from "./characters.ts";
 
 /** The part of the message that the next byte belongs to. */
 const IDLE = 0;

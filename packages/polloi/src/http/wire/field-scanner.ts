@@ -1,6 +1,6 @@
 import { Fields, OFFSETS } from "./fields.ts";
-import type { FailureCode } from "./results.ts";
-import { BAD, COLON, CR, isBlank, LF, pastClass, SHORT, TOKEN, VALUE } from "./tokens.ts";
+import type { FailureCode } from "./failures.ts";
+import { BAD, COLON, CR, isBlank, LF, pastClass, SHORT, TOKEN, VALUE } from "./characters.ts";
 
 /** The part of a field section at which the scanner stopped for lack of bytes. */
 const LINE = 0;

@@ -2,9 +2,9 @@ import { ChunkLine } from "./chunk-line.ts";
 import { FieldScanner } from "./field-scanner.ts";
 import { type Fields, hasForbidden } from "./fields.ts";
 import type { ParserLimits } from "./limits.ts";
-import { BODY, END, FAILED, type FailureCode, NEED_MORE, type ReadResult } from "./results.ts";
+import { BODY, END, FAILED, type FailureCode, NEED_MORE, type ReadResult } from "./failures.ts";
 import { OVER, Section } from "./section.ts";
-import { BAD, CR, LF, SHORT } from "./tokens.ts";
+import { BAD, CR, LF, SHORT } from "./characters.ts";
 
 /** The part of the body that the next byte belongs to. */
 const FIXED = 0;
