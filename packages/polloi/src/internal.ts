@@ -13,23 +13,9 @@ export { MAX_TIMEOUT_MS } from "./base/timeout.ts";
 export { ENGINE_OPTIONS, ENGINES, type EngineOptions } from "./engine/choose.ts";
 export { reasonFor, whyNoUring } from "./engine/try-uring.ts";
 export type { HttpWorker } from "./http/options.ts";
-export { ChunkLine } from "./http/wire/chunk-line.ts";
-export {
-  BAD,
-  COLON,
-  COMMA,
-  CR,
-  isBlank,
-  isText,
-  LF,
-  lowerCase,
-  NINE,
-  SHORT,
-  SP,
-  TOKEN,
-  VALUE,
-  ZERO,
-} from "./http/wire/characters.ts";
+export { BODY, END, FAILED, HEAD, NEED_MORE } from "./http/wire/failures.ts";
+export { ParserPool } from "./http/wire/parser-pool.ts";
+export { MAX_RESPONSE_HEAD_BYTES, ResponseParser } from "./http/wire/response-parser.ts";
 export { exitText, recoveredText, unresponsiveText } from "./pool/reports.ts";
 export { workerCount } from "./pool/worker-pool.ts";
 export { DEFAULT_GRACE_MS } from "./reactor/listener.ts";

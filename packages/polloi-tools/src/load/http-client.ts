@@ -1,15 +1,18 @@
 import type { Connection } from "polloi";
-import { BAD } from "polloi/internal";
+import { END, FAILED, NEED_MORE, ParserPool, ResponseParser } from "polloi/internal";
 import { Client } from "./client.ts";
-import { HttpResponseReader } from "./http-response.ts";
 import type { LoadConfig } from "./options.ts";
 
 /** How long a server may take to close a connection after announcing it. */
 const CLOSE_TIMEOUT_MS = 1000;
 
+/** The parsers of all connections of this thread. */
+const parsers = new ParserPool(() => new ResponseParser());
+
 /** A connection to an HTTP server. Sends the same request repeatedly and reads the responses. */
 export class HttpClient extends Client {
-  readonly #reader: HttpResponseReader = new HttpResponseReader();
+  /** Its own parser, while it is in the middle of a response. */
+  #parser: ResponseParser | null = null;
   /** Sequence number of the oldest request in flight. */
   #oldest = 0;
   /** Whether the server has announced that it closes the connection. */
@@ -29,7 +32,8 @@ export class HttpClient extends Client {
     const { length } = bytes;
     const now = performance.now();
     counts.bytes += length;
-    for (let at = 0; at < length; ) {
+    const parser = this.#parser ?? parsers.shared;
+    for (let at = 0; at < length || !parser.idle; at = parser.position) {
       if (this.inFlight === 0) {
         // Bytes after the last response are ignored on a connection that is being closed.
         if (this.#closing) return;
@@ -37,26 +41,30 @@ export class HttpClient extends Client {
         this.fail("HTTP_INVALID");
         return;
       }
-      at = this.#reader.read(bytes, at, length);
-      if (at === BAD) {
-        this.fail(this.#reader.isTooLarge ? "HTTP_HEAD_TOO_LARGE" : "HTTP_INVALID");
+      const result = parser.read(bytes, at, length);
+      if (result === NEED_MORE) break;
+      if (result === FAILED) {
+        parser.reset();
+        this.fail(parser.isTooLarge ? "HTTP_HEAD_TOO_LARGE" : "HTTP_INVALID");
         return;
       }
-      if (at < 0) break;
-      this.#responseEnded(now);
-      if (this.#reader.closes) {
+      if (result !== END) continue;
+      this.#responseEnded(parser.head.status, now);
+      if (parser.head.closes) {
         this.#startClosing(now);
         break;
       }
     }
+    this.#keepParser(parser);
     if (!this.#closing) this.proceed(now);
     else this.context.endIfDone();
   }
 
   override ended(): void {
     const now = performance.now();
-    if (this.#reader.end()) {
-      this.#responseEnded(now);
+    const parser = this.#parser;
+    if (parser?.end()) {
+      this.#responseEnded(parser.head.status, now);
       this.#startClosing(now);
     }
     const isExpected = this.#closing || (this.inFlight === 0 && this.hasAnswer);
@@ -64,7 +72,7 @@ export class HttpClient extends Client {
   }
 
   protected override reset(): void {
-    this.#reader.reset();
+    this.#giveParserBack();
     this.#oldest = this.sent;
     this.#closing = false;
   }
@@ -81,9 +89,19 @@ export class HttpClient extends Client {
     else super.closed(error);
   }
 
-  #responseEnded(now: number): void {
+  /** Keeps the parser in the middle of a response, and returns it otherwise. */
+  #keepParser(parser: ResponseParser): void {
+    if (parser.idle) this.#giveParserBack();
+    else this.#parser ??= parsers.take();
+  }
+
+  #giveParserBack(): void {
+    if (this.#parser !== null) parsers.giveBack(this.#parser);
+    this.#parser = null;
+  }
+
+  #responseEnded(status: number, now: number): void {
     const { context } = this;
-    const { status } = this.#reader;
     const { statuses } = context.statistics;
     statuses[status] = (statuses[status] ?? 0) + 1;
     if (status >= 400) context.statistics.error(`HTTP_${status}`);

@@ -7,7 +7,7 @@ import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 import type { LoopTimer } from "../sys/kernel.ts";
 import type { Exchange } from "./exchange.ts";
-import type { RequestHead } from "./wire/head.ts";
+import type { RequestHead } from "./wire/request-head.ts";
 import { type RequestError, repliedFirst, unheard } from "./request-error.ts";
 
 /** Receives a body as it arrives: see {@link HttpRequest.read}. */

@@ -1,7 +1,7 @@
 import type { Kernel } from "../sys/kernel.ts";
 import type { LookClock } from "./deadline.ts";
 import type { HttpSettings } from "./options.ts";
-import type { KnownLine } from "./wire/head-scanner.ts";
+import type { KnownLine } from "./wire/request-head.ts";
 import type { RequestParser } from "./wire/request-parser.ts";
 import type { ReplyWriter } from "./reply.ts";
 import type { ParsedRequest } from "./request.ts";

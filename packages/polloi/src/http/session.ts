@@ -4,7 +4,7 @@ import { WAITS_FOR_BODY, WAITS_FOR_HEAD, WAITS_FOR_REPLY, WAITS_FOR_REQUEST } fr
 import type { Exchange } from "./exchange.ts";
 import { answerFailure } from "./fetch/fetch-handler.ts";
 import { BodyParser } from "./wire/body.ts";
-import type { RequestHead } from "./wire/head.ts";
+import type { RequestHead } from "./wire/request-head.ts";
 import type { RequestParser } from "./wire/request-parser.ts";
 import {
   BODY,

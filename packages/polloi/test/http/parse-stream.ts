@@ -1,11 +1,11 @@
 /** Parses a stream of bytes, split at any places, into a value that can be compared. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Fields } from "../../src/http/wire/fields.ts";
-import type { RequestHead } from "../../src/http/wire/head.ts";
-import type { ParserLimits } from "../../src/http/wire/limits.ts";
-import { RequestParser } from "../../src/http/wire/request-parser.ts";
 import { BODY, END, FAILED, HEAD, NEED_MORE } from "../../src/http/wire/failures.ts";
+import type { Fields } from "../../src/http/wire/fields.ts";
+import type { ParserLimits } from "../../src/http/wire/limits.ts";
+import type { RequestHead } from "../../src/http/wire/request-head.ts";
+import { RequestParser } from "../../src/http/wire/request-parser.ts";
 
 /** A request as far as it was parsed. */
 export interface Message {

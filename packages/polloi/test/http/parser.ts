@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Case, Suite } from "../../../../test/support/suite.ts";
+import { BODY, END, FAILED, FAILURES, HEAD, NEED_MORE } from "../../src/http/wire/failures.ts";
 import { DEFAULT_LIMITS, LARGEST_HEAD, parserLimitsOf } from "../../src/http/wire/limits.ts";
 import { RequestParser } from "../../src/http/wire/request-parser.ts";
-import { BODY, END, FAILED, FAILURES, HEAD, NEED_MORE } from "../../src/http/wire/failures.ts";
 import { type Accepted, BODIES, HEADERS, JUST_WITHIN, TARGETS } from "./accepted.ts";
 import { bytesOf, parseStream } from "./parse-stream.ts";
 import { CHUNKS, FRAMING, HEADER_LINES, LIMITS, REQUEST_LINES, type Refused } from "./refused.ts";

@@ -1,7 +1,7 @@
 /** Requests that are refused, each with its reason. */
 
-import type { ParserLimits } from "../../src/http/wire/limits.ts";
 import type { FailureCode } from "../../src/http/wire/failures.ts";
+import type { ParserLimits } from "../../src/http/wire/limits.ts";
 
 /** A stream that is refused, the code, and limits other than the default. */
 export type Refused = readonly [

@@ -1,4 +1,3 @@
-import { latin1 } from "./latin1.ts";
 import {
   CLOSE_BRACKET,
   COLON,
@@ -14,6 +13,7 @@ import {
   pastClass,
   ZERO,
 } from "./characters.ts";
+import { latin1 } from "./latin1.ts";
 
 const LARGEST_PORT = 65_535;
 

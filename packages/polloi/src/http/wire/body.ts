@@ -1,10 +1,9 @@
-import { ChunkLine } from "./chunk-line.ts";
-import { FieldScanner } from "./field-scanner.ts";
-import { type Fields, hasForbidden } from "./fields.ts";
-import type { ParserLimits } from "./limits.ts";
-import { BODY, END, FAILED, type FailureCode, NEED_MORE, type ReadResult } from "./failures.ts";
-import { OVER, Section } from "./section.ts";
 import { BAD, CR, LF, SHORT } from "./characters.ts";
+import { ChunkLine } from "./chunk-line.ts";
+import { BODY, END, FAILED, type FailureCode, NEED_MORE, type ReadResult } from "./failures.ts";
+import { Fields, hasForbidden } from "./fields.ts";
+import type { ParserLimits } from "./limits.ts";
+import { OVER, Section } from "./section.ts";
 
 /** The part of the body that the next byte belongs to. */
 const FIXED = 0;
@@ -25,8 +24,10 @@ export class BodyParser {
   bodyEnd = 0;
   failure: FailureCode = "CHUNK_UNENDED";
   readonly #limits: ParserLimits;
+  readonly #allowsTrailers: boolean;
   readonly #line: ChunkLine;
-  readonly #trailers: FieldScanner;
+  /** The trailers of the body after its end; none if it was not chunked. */
+  readonly trailers: Fields;
   readonly #section: Section;
   #state = FIXED;
   /** The bytes left of the body, or of its current chunk. */
@@ -34,16 +35,13 @@ export class BodyParser {
   /** The length of a chunked body so far, including the current chunk. */
   #total = 0;
 
-  constructor(limits: ParserLimits) {
+  /** @param allowsTrailers - Whether every trailer is allowed, also one that must not be merged into the headers. */
+  constructor(limits: ParserLimits, allowsTrailers = false) {
     this.#limits = limits;
+    this.#allowsTrailers = allowsTrailers;
     this.#line = new ChunkLine(limits.maxChunkExtensionBytes);
-    this.#trailers = new FieldScanner(limits.maxHeaders, "TRAILERS_MANY");
-    this.#section = new Section(this.#trailers, limits.maxTrailerBytes);
-  }
-
-  /** The trailers of the body after its end; none if it was not chunked. */
-  get trailers(): Fields {
-    return this.#trailers.fields;
+    this.trailers = new Fields(limits.maxHeaders, "TRAILERS_MANY");
+    this.#section = new Section(this.trailers, limits.maxTrailerBytes);
   }
 
   /** The bytes left of the body, or of its current chunk. */
@@ -51,7 +49,11 @@ export class BodyParser {
     return this.#left;
   }
 
-  /** Begins a new body. @param length - In bytes; -1 for a chunked body. */
+  /**
+   * Begins a new body.
+   *
+   * @param contentLength - In bytes; -1 for a chunked body; Infinity for one that ends with the connection.
+   */
   begin(contentLength: number): void {
     // The trailers of a chunked body do not apply to the next one.
     if (this.#state !== FIXED) this.release();
@@ -65,8 +67,7 @@ export class BodyParser {
 
   /** Releases the trailers and their memory. */
   release(): void {
-    this.#trailers.begin(0);
-    this.#trailers.fields.clear();
+    this.trailers.clear();
     this.#section.release();
   }
 
@@ -101,6 +102,7 @@ export class BodyParser {
       }
     }
   }
+
   /** Begins a chunk of this size, or the trailers. @returns Whether the limit of the body allows it. */
   #announce(size: number): boolean {
     this.#left = size;
@@ -122,12 +124,12 @@ export class BodyParser {
   #readTrailers(bytes: Uint8Array, from: number, to: number): ReadResult {
     const end = this.#section.read(bytes, from, to);
     if (end === SHORT) return this.#more(to);
-    if (end === BAD) return this.#fail(this.#trailers.failure);
+    if (end === BAD) return this.#fail(this.trailers.failure);
     if (end === OVER) return this.#fail("TRAILERS_LARGE");
-    const { fields } = this.#trailers;
-    fields.bytes = this.#section.bytes;
-    fields.base = this.#section.base;
-    if (hasForbidden(fields)) return this.#fail("TRAILER_FORBIDDEN");
+    this.trailers.bytes = this.#section.bytes;
+    this.trailers.base = this.#section.base;
+    if (!this.#allowsTrailers && hasForbidden(this.trailers))
+      return this.#fail("TRAILER_FORBIDDEN");
     this.position = end;
     return END;
   }

@@ -1,4 +1,3 @@
-import type { FailureCode } from "./failures.ts";
 import {
   BACKSLASH,
   BAD,
@@ -13,6 +12,7 @@ import {
   TOKEN,
   VALUE,
 } from "./characters.ts";
+import type { FailureCode } from "./failures.ts";
 
 /** The part of the line that the next byte may belong to. */
 const SIZE = 0;

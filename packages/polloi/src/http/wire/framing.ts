@@ -1,100 +1,25 @@
-import { OFFSETS } from "./fields.ts";
-import {
-  CHUNKED,
-  CLOSE,
-  EXPECTS_CONTINUE,
-  KEEP_ALIVE,
-  type RequestHead,
-  UPGRADE_OPTION,
-} from "./head.ts";
-import { isAuthority } from "./authority.ts";
-import type { ParserLimits } from "./limits.ts";
-import type { FailureCode } from "./failures.ts";
 import { COMMA, isBlank, isText, lowerCase, NINE, TOKEN, ZERO } from "./characters.ts";
+import type { FailureCode } from "./failures.ts";
+import { type Fields, TRANSFER_ENCODING } from "./fields.ts";
 
-/** The header is missing. */
-const NONE = -2;
+/** The options of Connection as bits. */
+export const CLOSE = 1;
+export const KEEP_ALIVE = 2;
+export const UPGRADE_OPTION = 4;
 
-const HOST = lowerCase("host");
-const EXPECT = lowerCase("expect");
-const UPGRADE = lowerCase("upgrade");
-const CONNECTION = lowerCase("connection");
-const CONTENT_LENGTH = lowerCase("content-length");
-const TRANSFER_ENCODING = lowerCase("transfer-encoding");
-const CONTINUE = lowerCase("100-continue");
-const CHUNKED_CODING = lowerCase("chunked");
+const CHUNKED = lowerCase("chunked");
 const CLOSE_OPTION = lowerCase("close");
 const KEEP_ALIVE_OPTION = lowerCase("keep-alive");
+const UPGRADE = lowerCase("upgrade");
 
-const CODING = "transfer-encoding";
 const TCHARS = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 /** A transfer coding with its parameters. Quoted parameters are not supported; no coding in use has any. */
 const CODING_SHAPE: RegExp = new RegExp(
   `^[ \\t]*${TCHARS}(?:[ \\t]*;[ \\t]*${TCHARS}[ \\t]*=[ \\t]*${TCHARS})*[ \\t]*$`,
 );
 
-/**
- * Reads the framing of the body and the persistence of the connection from a complete head.
- *
- * @returns The failure if the request must be refused.
- */
-export function readHead(head: RequestHead, limits: ParserLimits): FailureCode | undefined {
-  const { bytes, base, count, offsets } = head.fields;
-  let length = NONE;
-  let codings = 0;
-  head.flags = 0;
-  head.hostField = -1;
-  head.upgradeField = -1;
-  for (let k = 0; k < count; k++) {
-    const at = k * OFFSETS;
-    const name = base + (offsets[at] as number);
-    const from = base + (offsets[at + 2] as number);
-    const to = base + (offsets[at + 3] as number);
-    // Few names have these lengths, so one comparison skips most headers.
-    switch (base + (offsets[at + 1] as number) - name) {
-      case 4:
-        if (!isText(bytes, name, HOST)) break;
-        if (head.hostField >= 0) return "HOST_REPEATED";
-        if (from < to && !isAuthority(bytes, from, to)) return "HOST_INVALID";
-        head.hostField = k;
-        break;
-      case 6:
-        if (!isText(bytes, name, EXPECT)) break;
-        if (to - from !== 12 || !isText(bytes, from, CONTINUE)) return "EXPECT_UNKNOWN";
-        head.flags |= EXPECTS_CONTINUE;
-        break;
-      case 7:
-        if (head.upgradeField < 0 && isText(bytes, name, UPGRADE)) head.upgradeField = k;
-        break;
-      case 10:
-        if (isText(bytes, name, CONNECTION)) head.flags |= optionsOf(bytes, from, to);
-        break;
-      case 14:
-        if (!isText(bytes, name, CONTENT_LENGTH)) break;
-        if (length !== NONE) return "LENGTH_REPEATED";
-        length = lengthOf(bytes, from, to);
-        if (length < 0) return "LENGTH_INVALID";
-        break;
-      case 17:
-        if (isText(bytes, name, TRANSFER_ENCODING)) codings++;
-        break;
-    }
-  }
-  if (head.version === 0) head.flags &= ~EXPECTS_CONTINUE;
-  else if (head.hostField < 0) return "HOST_MISSING";
-  if (codings > 0) {
-    if (length !== NONE) return "LENGTH_AND_CODING";
-    if (head.version === 0) return "CODING_VERSION";
-    head.flags |= CHUNKED;
-    head.contentLength = -1;
-    return whyNotChunked(head);
-  }
-  head.contentLength = length === NONE ? 0 : length;
-  return head.contentLength > limits.maxBodyBytes ? "BODY_LARGE" : undefined;
-}
-
-/** Parses 1*DIGIT up to 2^53 - 1; -1 for anything else. RFC 9110 section 8.6. */
-function lengthOf(bytes: Uint8Array, from: number, to: number): number {
+/** Parses a Content-Length, which is 1*DIGIT up to 2^53 - 1; -1 for anything else. RFC 9110 section 8.6. */
+export function lengthOf(bytes: Uint8Array, from: number, to: number): number {
   let length = from < to ? 0 : -1;
   for (let i = from; i < to; i++) {
     const code = bytes[i] as number;
@@ -106,8 +31,8 @@ function lengthOf(bytes: Uint8Array, from: number, to: number): number {
   return length;
 }
 
-/** The options of a Connection header as flags. It is a list, and unknown options are ignored. */
-function optionsOf(bytes: Uint8Array, from: number, to: number): number {
+/** The options of a Connection header as bits. It is a list, and unknown options are ignored. */
+export function connectionOptionsOf(bytes: Uint8Array, from: number, to: number): number {
   // The most common value.
   if (to - from === 10 && isText(bytes, from, KEEP_ALIVE_OPTION)) return KEEP_ALIVE;
   let flags = 0;
@@ -130,26 +55,28 @@ function optionsOf(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /**
- * Checks that the transfer codings of all fields are a single `chunked`. RFC 9112 sections 6.1, 6.3 and 7.
+ * Checks that the transfer codings of all fields of a request are a single `chunked`. RFC 9112 sections 6.1, 6.3 and 7.
  *
  * @remarks
  * If the last one is not `chunked`, the end of the body is unknown, and the answer is 400. Other codings before it are
  * valid, but not implemented here.
  */
-function whyNotChunked(head: RequestHead): FailureCode | undefined {
-  const { bytes, base, offsets } = head.fields;
+export function whyNotChunked(fields: Fields): FailureCode | undefined {
+  const { bytes } = fields;
   let chunked = 0;
   let others = 0;
   let last = false;
-  for (let k = head.fields.find(CODING, 0); k >= 0; k = head.fields.find(CODING, k + 1)) {
-    const from = base + (offsets[k * OFFSETS + 2] as number);
-    const to = base + (offsets[k * OFFSETS + 3] as number);
-    last = to - from === 7 && isText(bytes, from, CHUNKED_CODING);
+  for (let c = 0; c < fields.controlCount; c++) {
+    const control = fields.controls[c] as number;
+    if ((control & 7) !== TRANSFER_ENCODING) continue;
+    const index = control >> 3;
+    const from = fields.valueStart(index);
+    last = fields.valueEnd(index) - from === CHUNKED.length && isText(bytes, from, CHUNKED);
     if (last) {
       chunked++;
       continue;
     }
-    for (const element of head.fields.value(k).split(",")) {
+    for (const element of fields.value(index).split(",")) {
       if (!CODING_SHAPE.test(element)) return "CODING_INVALID";
       const [coding, parameter] = element.split(";").map((part) => part.trim().toLowerCase());
       last = coding === "chunked";
@@ -162,4 +89,18 @@ function whyNotChunked(head: RequestHead): FailureCode | undefined {
   if (chunked > 1) return "CODING_REPEATED";
   if (!last) return "CODING_NOT_CHUNKED";
   return others > 0 ? "CODING_UNKNOWN" : undefined;
+}
+
+/**
+ * Whether the last coding of this Transfer-Encoding of a response is `chunked`. Otherwise its body ends with the
+ * connection. RFC 9112 section 6.3.
+ */
+export function endsChunked(bytes: Uint8Array, from: number, to: number): boolean {
+  let end = to;
+  // Empty elements of a list are ignored. RFC 9110 section 5.6.1.
+  while (end > from && (isBlank(bytes[end - 1] as number) || bytes[end - 1] === COMMA)) end--;
+  let start = end - CHUNKED.length;
+  if (start < from || !isText(bytes, start, CHUNKED)) return false;
+  while (start > from && isBlank(bytes[start - 1] as number)) start--;
+  return start === from || bytes[start - 1] === COMMA;
 }

@@ -14,6 +14,11 @@ export function latin1(bytes: Uint8Array, from: number, to: number): string {
   return slice.call(bytes, from, to);
 }
 
+/** The characters of a text as ISO 8859-1. */
+export function latin1Bytes(text: string): Uint8Array {
+  return Buffer.from(text, "latin1");
+}
+
 /** The longest text to remember. Longer ones are seldom equal, and take longer to compare than to decode. */
 const LONGEST = 64;
 

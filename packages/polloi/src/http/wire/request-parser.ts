@@ -1,9 +1,6 @@
 import { rangeError } from "../../base/misuse.ts";
 import { BodyParser } from "./body.ts";
-import type { Fields } from "./fields.ts";
-import type { RequestHead } from "./head.ts";
-import { HeadScanner, type KnownLine } from "./head-scanner.ts";
-import { DEFAULT_LIMITS, type ParserLimits } from "./limits.ts";
+import { BAD, CR, LF } from "./characters.ts";
 import {
   END,
   FAILED,
@@ -13,8 +10,10 @@ import {
   NEED_MORE,
   type ReadResult,
 } from "./failures.ts";
+import type { Fields } from "./fields.ts";
+import { DEFAULT_LIMITS, type ParserLimits } from "./limits.ts";
+import { type KnownLine, RequestHead } from "./request-head.ts";
 import { OVER, Section } from "./section.ts";
-import { BAD, CR, LF } from "./characters.ts";
 
 /** The part of the message that the next byte belongs to. */
 const IDLE = 0;
@@ -61,7 +60,8 @@ const MAX_EMPTY_LINES = 4;
 export class RequestParser {
   /** The position after the last read. */
   position = 0;
-  readonly #head: HeadScanner;
+  /** The head of the request, after HEAD. */
+  readonly head: RequestHead;
   readonly #section: Section;
   readonly #body: BodyParser;
   #state = IDLE;
@@ -70,14 +70,9 @@ export class RequestParser {
 
   /** @param limits - The result of `parserLimitsOf`. All parsers may share one object. */
   constructor(limits: ParserLimits = DEFAULT_LIMITS) {
-    this.#head = new HeadScanner(limits);
-    this.#section = new Section(this.#head, limits.maxHeadBytes);
+    this.head = new RequestHead(limits);
+    this.#section = new Section(this.head, limits.maxHeadBytes);
     this.#body = new BodyParser(limits);
-  }
-
-  /** The head of the request, after HEAD. It is always the same object. */
-  get head(): RequestHead {
-    return this.#head.head;
   }
 
   /**
@@ -87,7 +82,7 @@ export class RequestParser {
   get knownLine(): KnownLine | null {
     // The head still has the values of the previous request.
     if (this.#state === IDLE || this.#state === EMPTY_LINE) return null;
-    return this.#head.lineSoFar(this.#section.bytes, this.#section.base);
+    return this.head.lineSoFar(this.#section.bytes, this.#section.base);
   }
 
   /** After BODY: the position of its first byte in the chunk. */
@@ -148,7 +143,7 @@ export class RequestParser {
       if (!this.#skipEmptyLines(bytes, from, to)) return FAILED;
       if (this.position === to) return NEED_MORE;
       this.#section.begin();
-      this.#head.begin();
+      this.head.begin();
       this.#state = IN_HEAD;
     }
     return this.#readHead(bytes, this.position, to);
@@ -185,8 +180,8 @@ export class RequestParser {
       this.#body.begin(this.head.contentLength);
       return HEAD;
     }
-    if (end === BAD) return this.#fail(this.#head.failure);
-    if (end === OVER) return this.#fail(this.#head.inTarget ? "TARGET_LONG" : "HEAD_LARGE");
+    if (end === BAD) return this.#fail(this.head.failure);
+    if (end === OVER) return this.#fail(this.head.isInTarget ? "TARGET_LONG" : "HEAD_LARGE");
     this.position = to;
     return NEED_MORE;
   }
@@ -228,7 +223,7 @@ export class RequestParser {
   }
 
   #fail(failure: FailureCode): ReadResult {
-    if (this.#state === IDLE || this.#state === EMPTY_LINE) this.#head.begin();
+    if (this.#state === IDLE || this.#state === EMPTY_LINE) this.head.begin();
     this.#failure = failure;
     this.#state = REFUSED;
     return FAILED;
