@@ -1,18 +1,15 @@
 /**
- * CPU time of a fetch handler compared with a plain handler, from a parsed head to the bytes of the answer, without
+ * CPU time of a fetch handler compared with a plain handler, from the bytes of a request to those of the answer, without
  * sockets. docs/decisions/0012 has figures.
  *
  *     node dist/bench/fetch-cost.js        bun dist/bench/fetch-cost.js        deno run -A dist/bench/fetch-cost.js
  */
-import type { Exchange } from "../packages/polloi/src/http/exchange.ts";
-import {
-  type FetchHandler,
-  type ServedFetch,
-  serveFetch,
-} from "../packages/polloi/src/http/fetch/fetch-handler.ts";
-import { RequestParser } from "../packages/polloi/src/http/wire/request-parser.ts";
-import { ReplyWriter } from "../packages/polloi/src/http/reply.ts";
-import { ParsedRequest } from "../packages/polloi/src/http/request.ts";
+import { HttpConnection } from "../packages/polloi/src/http/connection.ts";
+import type { FetchHandler } from "../packages/polloi/src/http/fetch/fetch-handler.ts";
+import { type HttpOptions, settingsOf } from "../packages/polloi/src/http/options.ts";
+import { ServingServer } from "../packages/polloi/src/http/server.ts";
+import type { Connection } from "../packages/polloi/src/reactor/connection.ts";
+import type { Reactor } from "../packages/polloi/src/reactor/reactor.ts";
 import { kernel } from "../packages/polloi/src/sys/open.ts";
 
 const ROUNDS = 15;
@@ -26,20 +23,15 @@ const REQUEST: Uint8Array = new TextEncoder().encode(
 
 /** A connection that accepts and discards everything. */
 const discarding = {
-  connection: { remoteAddress: null, localAddress: null, fileno: () => -1 },
-  date: "",
-  isFull: false,
-  isAnswerable: () => true,
+  remoteAddress: null,
+  localAddress: null,
+  fileno: () => -1,
+  state: "open",
+  pendingBytes: 0,
   write: () => true,
-  connectionField: () => "",
-  whenDrained: (callback: () => void) => callback(),
-  claimed() {},
-  goOn() {},
-  replied() {},
-  endAfterReply() {},
-  cutOff() {},
-  // Other members are never called here.
-} as unknown as Exchange;
+  resume() {},
+  // Other members are never used here.
+} as unknown as Connection<HttpConnection>;
 
 const HANDLERS: readonly (readonly [string, FetchHandler])[] = [
   ["text", () => new Response("Hello, world!")],
@@ -66,37 +58,36 @@ const HANDLERS: readonly (readonly [string, FetchHandler])[] = [
 ];
 
 /** Microseconds per request in the best round, since other processes only add to it. */
-async function costOf(handler: ServedFetch["handler"]): Promise<number> {
-  const parser = new RequestParser();
+async function costOf(options: HttpOptions): Promise<number> {
+  const settings = settingsOf(options);
+  // Callbacks of a closed reactor are microtasks.
+  const { shared } = new ServingServer({ fileno: () => -1 } as Reactor, settings);
+  const connection = new HttpConnection(shared, discarding);
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < ROUNDS; round++) {
     const began = performance.now();
     let count = 0;
     while (performance.now() - began < ROUND_MS) {
       for (let i = 0; i < BATCH; i++) {
-        parser.read(REQUEST, 0);
-        const request = new ParsedRequest(discarding, parser.head);
-        const pending = handler(request, new ReplyWriter(discarding, "GET", true));
-        if (pending !== undefined) await pending;
-        parser.read(REQUEST, parser.position);
+        const answered = shared.counts.requests + 1;
+        connection.received(REQUEST);
+        while (shared.counts.requests < answered) await null;
       }
       count += BATCH;
     }
     best = Math.min(best, ((performance.now() - began) * 1000) / count);
   }
+  settings.release();
   return best;
 }
 
-const plain = await costOf((_, reply) => reply.send("Hello, world!"));
+const plain = await costOf({ handler: (_, reply) => reply.send("Hello, world!") });
 console.log(`${kernel.runtime} ${kernel.runtimeVersion}, us a request`);
 console.log(`${plain.toFixed(1).padStart(8)}           a handler with a reply`);
 for (const [name, fetch] of HANDLERS) {
-  const costs: number[] = [];
-  for (const overrides of [true, false]) {
-    const { handler, release } = serveFetch(fetch, overrides);
-    costs.push(await costOf(handler));
-    release();
-  }
-  console.log(`${costs.map((cost) => cost.toFixed(1).padStart(8)).join("")}   ${name}`);
+  const light = await costOf({ fetch });
+  const own = await costOf({ fetch, overrideGlobals: false });
+  const costs = [light, own].map((cost) => cost.toFixed(1).padStart(8));
+  console.log(`${costs.join("")}   ${name}`);
 }
 console.log("   light     own");

@@ -1,21 +1,37 @@
 import type { RealtimeClock } from "../sys/kernel.ts";
+import { latin1Bytes } from "./wire/latin1.ts";
+
+/** The Date field of one second, with its CRLF. RFC 9110 section 6.6.1. */
+export interface DateField {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The Date field before the clock is read. */
+export const NO_DATE: DateField = fieldOf(0);
 
 let second = Number.NaN;
-let field = "";
+let field: DateField = NO_DATE;
 
 /**
- * The Date field of the current second, with its CRLF. RFC 9110 section 6.6.1.
+ * Reads the clock.
  *
  * @remarks
- * Reading the clock takes as long as parsing a short head, so a server calls this twice a second.
+ * That takes as long as parsing a short head, so a server calls this twice a second. The result is the same object within
+ * a second.
  */
-export function dateField(clock: RealtimeClock): string {
+export function dateField(clock: RealtimeClock): DateField {
   const now = Math.floor(clock.realtime() / 1000);
   if (now !== second) {
     second = now;
-    field = `Date: ${new Date(now * 1000).toUTCString()}\r\n`;
+    field = fieldOf(now);
   }
   return field;
+}
+
+function fieldOf(seconds: number): DateField {
+  const text = `Date: ${new Date(seconds * 1000).toUTCString()}\r\n`;
+  return { text, bytes: latin1Bytes(text) };
 }
 
 const MONTHS: readonly string[] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");

@@ -1,47 +1,59 @@
-import type {
-  Connection,
-  ConnectionOptions,
-  Handlers,
-  OutgoingFile,
-} from "../reactor/connection.ts";
-import type { LoopTimer } from "../sys/kernel.ts";
+import type { BodyReader, RequestBody } from "./request-body.ts";
+import type { RequestError } from "./request-error.ts";
+import type { RequestHead } from "./wire/request-head.ts";
 
-/** The part of a session that its request and reply use. */
-export interface Exchange {
-  readonly connection: Pick<Connection, "remoteAddress" | "localAddress" | "tcpInfo" | "fileno">;
-  /** The Date field with its CRLF. */
-  readonly date: string;
-  /** Whether the high-water mark is exceeded. */
-  readonly isFull: boolean;
-  /**
-   * Whether the request is valid as far as its bytes have arrived, including those of a body without a reader. If it is
-   * not, it is refused here, and cannot be answered by the handler any more.
-   */
-  isAnswerable(): boolean;
-  /** The body has a reader now. */
-  claimed(): void;
-  /** The body is received again, after a pause. */
-  goOn(): void;
-  /** Gives the connection to other handlers. */
-  upgrade<Data>(options: Handlers<Data> & ConnectionOptions): Connection<Data>;
-  /** @returns Whether to continue, as `Connection.write` has it. */
-  write(bytes: string | Uint8Array): boolean;
-  /** Sends a piece of a file after what was written. @returns false, as `Connection.sendFile` has it. */
-  sendFile(file: OutgoingFile): boolean;
-  /** Calls back when the queue has fallen below the high-water mark, or the client has left. */
-  whenDrained(callback: () => void): void;
-  /** Calls a callback of the program. If it throws, the handler has failed. */
-  call(callback: () => void): void;
-  /** Calls back when the current callback has returned, also under `run()`, where microtasks do not run. */
-  soon(callback: () => void): void;
-  /** Calls back after `delayMs`, as a task of its own. */
-  after(delayMs: number, callback: () => void): LoopTimer;
-  /** The Connection field of the reply with its CRLF; empty if the version implies it. */
-  connectionField(): string;
-  /** Closes the connection after the reply. */
-  endAfterReply(): void;
-  /** All of the reply is written. */
-  replied(): void;
-  /** Resets the connection, because the reply cannot be completed. */
-  cutOff(): void;
+/** The state of a reply: nothing is sent; the head is sent and the body follows; complete; not needed any more. */
+export const FRESH = 0;
+export const STREAMING = 1;
+export const DONE = 2;
+export const ABANDONED = 3;
+
+/**
+ * One request and its reply: the state that its connection, and the objects that the handler has, share.
+ *
+ * @remarks
+ * It is over when both are complete, or when the connection has ended. The objects of the handler may outlive it.
+ */
+export class Exchange {
+  /** The head of the request; null when the exchange is over, unless the client has left before that. */
+  head: RequestHead | null;
+  /** The method of the request. */
+  readonly method: string;
+  /** The body of the request; null if it has none. */
+  readonly body: RequestBody | null;
+  /** The reader of the body, if the handler has set one. */
+  reader: BodyReader | null = null;
+  /** Whether the handler has paused the body. */
+  isPaused = false;
+  /** The state of the reply, the status that was sent (0 before), and the number of bytes of its body. */
+  reply: number = FRESH;
+  status = 0;
+  bodyBytes = 0;
+  /** The reason why the client has probably left; and why it has certainly left, or was refused. */
+  left: RequestError | null = null;
+  lost: RequestError | null = null;
+  whenLeft: ((error: RequestError) => void)[] | null = null;
+  /** The time at which the handler was called, as of the kernel's clock; 0 without a log. */
+  began = 0;
+
+  constructor(head: RequestHead, body: RequestBody | null) {
+    this.head = head;
+    this.method = head.method;
+    this.body = body;
+  }
+
+  /** Whether all of the request is received. */
+  get isReceived(): boolean {
+    return this.body === null || this.body.isComplete;
+  }
+
+  /** Whether the head of the reply was sent, or the reply is not needed any more. */
+  get hasBegun(): boolean {
+    return this.reply !== FRESH;
+  }
+
+  /** Whether the reply is complete or not needed any more. */
+  get isReplied(): boolean {
+    return this.reply >= DONE;
+  }
 }

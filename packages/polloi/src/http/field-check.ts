@@ -1,13 +1,6 @@
 import { rangeError, show, typeError } from "../base/misuse.ts";
 import { TOKEN, VALUE } from "./wire/characters.ts";
 
-const BEYOND_ASCII = /[^\0-\x7f]/;
-
-/** Encodes a head. Fields are ISO 8859-1, so a head with other characters than ASCII is not sent as UTF-8. */
-export function encoded(head: string, fields: string): string | Uint8Array {
-  return fields !== "" && BEYOND_ASCII.test(fields) ? Buffer.from(head, "latin1") : head;
-}
-
 /** Checks a field. @throws TypeError `ERR_INVALID_DATA` */
 export function checkField(name: string, value: string, reserved: boolean): void {
   if (!consistsOf(name, TOKEN) || name === "" || reserved) {

@@ -2,27 +2,24 @@ import { printAs } from "../base/inspect.ts";
 import { numberError, rangeError, show, typeError } from "../base/misuse.ts";
 import type { OutgoingFile } from "../reactor/connection.ts";
 import { checkCallback, checkData, checkOutgoingFile } from "../reactor/options.ts";
-import type { Exchange } from "./exchange.ts";
-import { checkField, connectionOptions, encoded, shortBy, wrongLength } from "./field-check.ts";
-import { isForbiddenTrailer } from "./wire/fields.ts";
+import { type Batch, SHORT_TEXT } from "./batch.ts";
+import type { HttpConnection } from "./connection.ts";
+import { ABANDONED, DONE, type Exchange, FRESH, STREAMING } from "./exchange.ts";
+import { checkField, shortBy, wrongLength } from "./field-check.ts";
+import { CHUNKED, ReplyHead, UNFRAMED } from "./reply-head.ts";
 import { clientLeft } from "./request-error.ts";
-import { isBodiless, reasonOf, statusLine } from "./status.ts";
+import { isBodiless, reasonOf } from "./status.ts";
+import { isForbiddenTrailer } from "./wire/fields.ts";
 
-/** The state of a reply: nothing is sent; the head is sent and the body follows; complete; the client has left. */
-const FRESH = 0;
-const STREAMING = 1;
-const DONE = 2;
-const ABANDONED = 3;
+/** Bits of a reply. */
+const HAS_LENGTH = 1;
+/** The body is sent in chunks. */
+const IN_CHUNKS = 2;
+/** The body is not sent: for HEAD, or because the status has none. */
+const HIDDEN = 4;
 
-/** Fields that the program has set. */
-const HAS_DATE = 1;
-const HAS_TYPE = 2;
-const HAS_LENGTH = 4;
-
-/** Fields that only the server sets. */
-const OWN: ReadonlySet<string> = new Set(["transfer-encoding", "keep-alive"]);
-
-const TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n";
+/** Space for what follows the fields of a head. */
+const FRAMING_BYTES = 64;
 
 /**
  * The reply to one request.
@@ -154,7 +151,7 @@ export interface HttpReply {
   whenDrained(callback: () => void): void;
 }
 
-/** Writes a reply: what its session, the file server and the fetch handler need of it, too. */
+/** The reply as its handler has it: what the file server and the fetch handler need of it, too. */
 export class ReplyWriter implements HttpReply {
   static {
     printAs(
@@ -164,52 +161,40 @@ export class ReplyWriter implements HttpReply {
     );
   }
 
+  readonly #connection: HttpConnection;
   readonly #exchange: Exchange;
-  readonly #toHead: boolean;
-  readonly #toConnect: boolean;
-  readonly #chunks: boolean;
-  #status = 200;
-  #fields = "";
-  /** Options of Connection that the program has set, without `close` and `keep-alive`. */
-  #options = "";
-  #set = 0;
-  #state = FRESH;
+  #head: ReplyHead = ReplyHead.of(200);
+  #bits = 0;
   /** The bytes left of a body of known length; -1 if it is chunked. */
   #left = -1;
-  #hidden = false;
-  #bodyBytes = 0;
   #trailers = "";
+  /** The option of Connection that the server adds. */
+  #persistence = "";
 
-  /**
-   * @param method - The method of the request.
-   * @param chunks - Whether the client supports chunked bodies.
-   */
-  constructor(exchange: Exchange, method: string, chunks: boolean) {
+  constructor(connection: HttpConnection, exchange: Exchange) {
+    this.#connection = connection;
     this.#exchange = exchange;
-    this.#toHead = method === "HEAD";
-    this.#toConnect = method === "CONNECT";
-    this.#chunks = chunks;
   }
 
   get statusCode(): number {
-    return this.#status;
+    return this.#exchange.status || this.#head.status;
   }
 
   get bodyBytes(): number {
-    return this.#bodyBytes;
+    return this.#exchange.bodyBytes;
   }
 
   get begun(): boolean {
-    return this.#state !== FRESH;
+    return this.#exchange.hasBegun;
   }
 
   /** Whether the request is HEAD. */
   get isToHead(): boolean {
-    return this.#toHead;
+    return this.#exchange.method === "HEAD";
   }
 
   get done(): boolean {
-    return this.#state >= DONE;
+    return this.#exchange.isReplied;
   }
 
   status(status: number): this {
@@ -221,36 +206,19 @@ export class ReplyWriter implements HttpReply {
         `Cannot answer with the status ${show(status)}: give an integer from 200 to 599`,
       );
     }
-    this.#status = status;
+    this.#head = this.#head.withStatus(status);
     return this;
   }
 
   header(name: string, value: string | number): this {
     this.#isFresh();
     checkFieldTypes(name, value);
-    const text = String(value);
-    const lower = name.toLowerCase();
-    checkField(name, text, OWN.has(lower));
-    if (lower === "connection") {
-      this.#connection(text);
-      return this;
+    if (name.length === 14 && name.toLowerCase() === "content-length") {
+      this.#setLength(name, String(value));
+    } else {
+      this.#head = this.#head.with(name, String(value));
+      if (this.#head.closes) this.#connection.endAfterReply(this.#exchange);
     }
-    if (lower === "upgrade") this.#addOption("upgrade");
-    if (lower === "date") this.#set |= HAS_DATE;
-    else if (lower === "content-type") this.#set |= HAS_TYPE;
-    else if (lower === "content-length") {
-      if (!/^\d{1,15}$/.test(text)) {
-        throw typeError(
-          "ERR_INVALID_DATA",
-          `Cannot set ${name} to ${show(text)}: give a number of bytes`,
-        );
-      }
-      // Written with the head, if the status allows it.
-      this.#set |= HAS_LENGTH;
-      this.#left = Number(text);
-      return this;
-    }
-    this.#fields += `${name}: ${text}\r\n`;
     return this;
   }
 
@@ -262,71 +230,74 @@ export class ReplyWriter implements HttpReply {
    * @param length - The Content-Length; -1 if there is none.
    */
   lines(lines: string, hasDate: boolean, length: number): void {
-    this.#fields += lines;
-    // The caller has decided about Content-Type.
-    this.#set |= HAS_TYPE;
-    if (hasDate) this.#set |= HAS_DATE;
+    this.#head = this.#head.withLines(lines, hasDate);
     if (length < 0) return;
-    this.#set |= HAS_LENGTH;
+    this.#bits |= HAS_LENGTH;
     this.#left = length;
   }
 
   /** For HEAD, if the length of the body for GET is unknown: sends no Content-Length unless one was set. */
   leaveLengthOut(): void {
-    this.#set |= HAS_LENGTH;
+    this.#bits |= HAS_LENGTH;
   }
 
   send(body: string | Uint8Array = ""): void {
     checkData(body);
-    if (!this.#isFresh() || !this.#exchange.isAnswerable()) return;
+    const connection = this.#connection;
+    const exchange = this.#exchange;
+    if (!this.#isFresh() || !connection.isAnswerable(exchange)) return;
     const isText = typeof body === "string";
-    const length = isText ? utf8Length(body) : body.length;
-    const bodiless = isBodiless(this.#status);
-    if ((this.#set & HAS_LENGTH) === 0) this.#left = length;
-    else if (this.#left !== length && !this.#toHead && !bodiless) {
+    const bodiless = isBodiless(this.#head.status);
+    const isHidden = bodiless || this.isToHead;
+    const hasLength = (this.#bits & HAS_LENGTH) !== 0;
+    // A short text is probably ASCII, which shows while it is written.
+    const isGuessed = isText && body.length <= SHORT_TEXT && !hasLength && !isHidden;
+    const length = isText && !isGuessed ? Buffer.byteLength(body) : body.length;
+    if (hasLength && this.#left !== length && !isHidden) {
       throw rangeError(
         "ERR_INVALID_LENGTH",
         `Cannot send ${length} bytes: Content-Length says ${this.#left}`,
       );
     }
-    const type = isText && length > 0 && (this.#set & HAS_TYPE) === 0 && !bodiless ? TEXT_TYPE : "";
-    const head = encoded(
-      `${this.#headUntilLength()}${type}${this.#lengthField()}\r\n`,
-      this.#fields,
-    );
-    if (bodiless || this.#toHead || length === 0) {
-      this.#exchange.write(head);
+    if (isText && length > 0 && !bodiless) this.#head = this.#head.forText();
+    const batch = this.#prepare(false);
+    if (isGuessed) {
+      this.#addText(batch, body);
     } else {
-      this.#bodyBytes = length;
-      if (isText && typeof head === "string") {
-        this.#exchange.write(head + body);
-      } else {
-        this.#exchange.write(head);
-        this.#exchange.write(body);
+      if (!hasLength) this.#left = length;
+      this.#addHead(batch, this.#framing());
+      if (!isHidden && length > 0) {
+        exchange.bodyBytes = length;
+        connection.add(batch, body, length);
       }
     }
+    connection.wrote(batch);
     this.#finish();
   }
 
   begin(): this {
-    if (!this.#isFresh() || !this.#exchange.isAnswerable()) return this;
-    const bodiless = isBodiless(this.#status);
-    const inChunks = (this.#set & HAS_LENGTH) === 0 && !bodiless;
-    if (inChunks && !this.#chunks) this.#exchange.endAfterReply();
-    const framing =
-      inChunks && this.#chunks ? "Transfer-Encoding: chunked\r\n" : this.#lengthField();
-    this.#hidden = this.#toHead || bodiless;
-    this.#state = STREAMING;
-    this.#exchange.write(encoded(`${this.#headUntilLength()}${framing}\r\n`, this.#fields));
+    const connection = this.#connection;
+    const exchange = this.#exchange;
+    if (!this.#isFresh() || !connection.isAnswerable(exchange)) return this;
+    const bodiless = isBodiless(this.#head.status);
+    const isUnknown = (this.#bits & HAS_LENGTH) === 0 && !bodiless;
+    const isChunked = isUnknown && exchange.head?.version === 1;
+    if (bodiless || this.isToHead) this.#bits |= HIDDEN;
+    if (isChunked) this.#bits |= IN_CHUNKS;
+    const batch = this.#prepare(isUnknown && !isChunked);
+    this.#addHead(batch, isChunked ? CHUNKED : this.#framing());
+    exchange.reply = STREAMING;
+    connection.wrote(batch);
     return this;
   }
 
   write(bytes: string | Uint8Array): boolean {
     checkData(bytes);
+    const connection = this.#connection;
     if (!this.#isStreaming()) return false;
     const length = typeof bytes === "string" ? utf8Length(bytes) : bytes.length;
-    if (length === 0) return !this.#exchange.isFull;
-    if ((this.#set & HAS_LENGTH) !== 0) {
+    if (length === 0) return !connection.isFull;
+    if ((this.#bits & HAS_LENGTH) !== 0) {
       if (length > this.#left) {
         throw rangeError(
           "ERR_INVALID_LENGTH",
@@ -335,17 +306,23 @@ export class ReplyWriter implements HttpReply {
       }
       this.#left -= length;
     }
-    if (this.#hidden) return !this.#exchange.isFull;
-    this.#bodyBytes += length;
-    if ((this.#set & HAS_LENGTH) !== 0 || !this.#chunks) return this.#exchange.write(bytes);
-    this.#exchange.write(`${length.toString(16)}\r\n`);
-    this.#exchange.write(bytes);
-    return this.#exchange.write("\r\n");
+    if ((this.#bits & HIDDEN) !== 0) return !connection.isFull;
+    this.#exchange.bodyBytes += length;
+    const batch = connection.writing();
+    if ((this.#bits & IN_CHUNKS) === 0) {
+      connection.add(batch, bytes, length);
+    } else {
+      const size = `${length.toString(16)}\r\n`;
+      connection.add(batch, size, size.length);
+      connection.add(batch, bytes, length);
+      connection.add(batch, "\r\n", 2);
+    }
+    return connection.wrote(batch);
   }
 
   trailer(name: string, value: string | number): this {
     checkFieldTypes(name, value);
-    if (this.#state === FRESH || this.#isStreaming()) {
+    if (this.#exchange.reply === FRESH || this.#isStreaming()) {
       const text = String(value);
       checkField(name, text, isForbiddenTrailer(name.toLowerCase()));
       this.#trailers += `${name}: ${text}\r\n`;
@@ -357,10 +334,10 @@ export class ReplyWriter implements HttpReply {
     checkSource(source);
     this.begin();
     try {
-      if (!this.#hidden) await pour(source, this);
-      if (this.#state === STREAMING) this.end();
+      if ((this.#bits & HIDDEN) === 0) await pour(source, this);
+      if (this.#exchange.reply === STREAMING) this.end();
     } catch (error) {
-      this.#exchange.call(() => {
+      this.#connection.call(() => {
         throw error;
       });
     }
@@ -369,16 +346,21 @@ export class ReplyWriter implements HttpReply {
   end(bytes?: string | Uint8Array): void {
     if (bytes !== undefined) this.write(bytes);
     if (!this.#isStreaming()) return;
-    if ((this.#set & HAS_LENGTH) !== 0) {
-      if (this.#left > 0 && !this.#hidden) {
-        const left = this.#left;
-        this.#exchange.call(() => {
-          throw shortBy(left);
-        });
-        return;
-      }
-    } else if (this.#chunks && !this.#hidden) {
-      this.#exchange.write(encoded(`0\r\n${this.#trailers}\r\n`, this.#trailers));
+    const isHidden = (this.#bits & HIDDEN) !== 0;
+    if ((this.#bits & HAS_LENGTH) !== 0 && this.#left > 0 && !isHidden) {
+      const left = this.#left;
+      this.#connection.call(() => {
+        throw shortBy(left);
+      });
+      return;
+    }
+    if ((this.#bits & IN_CHUNKS) !== 0 && !isHidden) {
+      const batch = this.#connection.writing();
+      batch.reserve(this.#trailers.length + FRAMING_BYTES);
+      batch.addAscii("0\r\n");
+      if (this.#trailers !== "") batch.addLatin1(this.#trailers);
+      batch.addAscii("\r\n");
+      this.#connection.wrote(batch);
     }
     this.#finish();
   }
@@ -389,7 +371,7 @@ export class ReplyWriter implements HttpReply {
       file.done?.(clientLeft());
       return;
     }
-    if ((this.#set & HAS_LENGTH) === 0) this.header("Content-Length", file.length);
+    if ((this.#bits & HAS_LENGTH) === 0) this.header("Content-Length", file.length);
     else if (this.#left !== file.length) throw wrongLength(file.length, this.#left);
     this.begin();
     this.writeFile(file);
@@ -402,7 +384,7 @@ export class ReplyWriter implements HttpReply {
       file.done?.(clientLeft());
       return false;
     }
-    if ((this.#set & HAS_LENGTH) === 0) {
+    if ((this.#bits & HAS_LENGTH) === 0) {
       throw typeError(
         "ERR_INVALID_OPTION",
         "Cannot send a file in chunks: set Content-Length before begin()",
@@ -410,18 +392,18 @@ export class ReplyWriter implements HttpReply {
     }
     if (file.length > this.#left) throw wrongLength(file.length, this.#left);
     this.#left -= file.length;
-    if (this.#hidden || file.length === 0) {
+    if ((this.#bits & HIDDEN) !== 0 || file.length === 0) {
       file.done?.();
-      return !this.#exchange.isFull;
+      return !this.#connection.isFull;
     }
-    this.#bodyBytes += file.length;
-    return this.#exchange.sendFile(file);
+    this.#exchange.bodyBytes += file.length;
+    return this.#connection.sendFile(file);
   }
 
   whenDrained(callback: () => void): void {
     checkCallback(callback);
-    if (this.#state === ABANDONED) this.#exchange.soon(callback);
-    else this.#exchange.whenDrained(callback);
+    if (this.#exchange.reply === ABANDONED) this.#connection.soon(callback);
+    else this.#connection.whenDrained(callback);
   }
 
   /** The handler failed before anything was sent: replies with 500. */
@@ -432,83 +414,94 @@ export class ReplyWriter implements HttpReply {
 
   /** Drops everything that the handler set before it failed. */
   forget(): void {
-    this.#status = 200;
-    this.#fields = "";
-    this.#options = "";
-    this.#set = 0;
+    this.#head = ReplyHead.of(200);
+    this.#bits = 0;
     this.#left = -1;
     this.#trailers = "";
   }
 
-  /** The client has left: all methods do nothing from now on. */
-  abandon(): void {
-    this.#state = ABANDONED;
-  }
-
-  #headUntilLength(): string {
-    const date = (this.#set & HAS_DATE) === 0 ? this.#exchange.date : "";
-    // A proxy takes a 2xx for the beginning of a tunnel. RFC 9110 section 9.3.6.
-    if (this.#toConnect && this.#status < 300) this.#status = 501;
-    return statusLine(this.#status) + date + this.#connectionField() + this.#fields;
-  }
-
-  /** The Connection field with the options of the server and those of the program. */
-  #connectionField(): string {
-    const field = this.#exchange.connectionField();
-    if (this.#options === "") return field;
-    return field === ""
-      ? `Connection: ${this.#options}\r\n`
-      : field.replace("\r\n", `, ${this.#options}\r\n`);
-  }
-
   /** @throws TypeError `ERR_INVALID_DATA` */
-  #connection(value: string): void {
-    for (const option of connectionOptions(value)) {
-      if (option === "close") this.#exchange.endAfterReply();
-      else if (option !== "keep-alive") this.#addOption(option);
+  #setLength(name: string, text: string): void {
+    if (!/^\d{1,15}$/.test(text)) {
+      checkField(name, text, false);
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot set ${name} to ${show(text)}: give a number of bytes`,
+      );
     }
+    // Written with the head, if the status allows it.
+    this.#bits |= HAS_LENGTH;
+    this.#left = Number(text);
   }
 
-  #addOption(option: string): void {
-    const options = this.#options === "" ? [] : this.#options.split(", ");
-    if (!options.includes(option)) this.#options = [...options, option].join(", ");
+  /**
+   * Determines what the server adds to the head.
+   *
+   * @param endsConnection - Whether the body ends with the connection.
+   * @returns The batch to add the head to.
+   */
+  #prepare(endsConnection: boolean): Batch {
+    const exchange = this.#exchange;
+    // A proxy takes a 2xx for the beginning of a tunnel. RFC 9110 section 9.3.6.
+    if (exchange.method === "CONNECT" && this.#head.status < 300) {
+      this.#head = this.#head.withStatus(501);
+    }
+    exchange.status = this.#head.status;
+    if (endsConnection) this.#connection.endAfterReply(exchange);
+    this.#persistence = this.#connection.persistence(exchange);
+    return this.#connection.writing();
+  }
+
+  #addHead(batch: Batch, framing: number): void {
+    const { date } = this.#connection.shared.sweep;
+    this.#head.write(batch, date, this.#persistence, framing);
+  }
+
+  /** Adds the head and a short body. */
+  #addText(batch: Batch, body: string): void {
+    const begin = batch.length;
+    let { length } = body;
+    this.#addHead(batch, length);
+    if (!batch.addIfAscii(body)) {
+      batch.length = begin;
+      length = Buffer.byteLength(body);
+      this.#addHead(batch, length);
+      batch.addText(body, length);
+    }
+    this.#exchange.bodyBytes = length;
   }
 
   /** The Content-Length, if it is known and the status allows it. RFC 9110 section 8.6. */
-  #lengthField(): string {
-    switch (this.#status) {
-      case 204:
-        return "";
-      case 205:
-        return "Content-Length: 0\r\n";
-      case 304:
-        // The length that a 200 would have, if the program has set it.
-        if ((this.#set & HAS_LENGTH) === 0 || this.#left < 0) return "";
-        return `Content-Length: ${this.#left}\r\n`;
-      default:
-        return this.#left < 0 ? "" : `Content-Length: ${this.#left}\r\n`;
-    }
+  #framing(): number {
+    const { status } = this.#head;
+    if (status === 204) return UNFRAMED;
+    if (status === 205) return 0;
+    // For 304 it is the length that a 200 would have, if the program has set it.
+    if (status === 304 && (this.#bits & HAS_LENGTH) === 0) return UNFRAMED;
+    return this.#left < 0 ? UNFRAMED : this.#left;
   }
 
   #finish(): void {
     // The last write may have closed the connection.
-    if (this.#state === ABANDONED) return;
-    this.#state = DONE;
-    this.#exchange.replied();
+    if (this.#exchange.reply === ABANDONED) return;
+    this.#exchange.reply = DONE;
+    this.#connection.replied();
   }
 
   /** @returns false if the client has left. @throws TypeError `ERR_CLOSED` after the head was sent. */
   #isFresh(): boolean {
-    if (this.#state === FRESH || this.#state === ABANDONED) return this.#state === FRESH;
+    const { reply } = this.#exchange;
+    if (reply === FRESH || reply === ABANDONED) return reply === FRESH;
     throw typeError(
       "ERR_CLOSED",
-      `Cannot change the reply: ${this.#state === STREAMING ? "its head" : "it"} was already sent`,
+      `Cannot change the reply: ${reply === STREAMING ? "its head" : "it"} was already sent`,
     );
   }
 
   #isStreaming(): boolean {
-    if (this.#state === STREAMING || this.#state === ABANDONED) return this.#state === STREAMING;
-    const why = this.#state === DONE ? "it is complete" : "call begin() first, or send()";
+    const { reply } = this.#exchange;
+    if (reply === STREAMING || reply === ABANDONED) return reply === STREAMING;
+    const why = reply === DONE ? "it is complete" : "call begin() first, or send()";
     throw typeError("ERR_CLOSED", `Cannot write to a reply: ${why}`);
   }
 }

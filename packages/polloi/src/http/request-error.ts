@@ -1,5 +1,5 @@
-import type { FailureCode } from "./wire/failures.ts";
 import { reasonOf, statusLine } from "./status.ts";
+import type { FailureCode } from "./wire/failures.ts";
 
 /**
  * The code of the reason why a request was refused or ended before it was complete.

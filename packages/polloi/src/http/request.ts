@@ -6,24 +6,14 @@ import { checkCallback, checkCallbacks, checkConnectionOptions } from "../reacto
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 import type { LoopTimer } from "../sys/kernel.ts";
+import type { HttpConnection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
+import type { BodyReader } from "./request-body.ts";
+import { type RequestError, unheard } from "./request-error.ts";
 import type { RequestHead } from "./wire/request-head.ts";
-import { type RequestError, repliedFirst, unheard } from "./request-error.ts";
-
-/** Receives a body as it arrives: see {@link HttpRequest.read}. */
-export interface BodyReader {
-  /** @param bytes - The next bytes of the body. They are lent, and change after this returns: copy what you keep. */
-  data(bytes: Uint8Array): void;
-  /** The body is complete. */
-  end?(): void;
-  /** The body will not be complete: the client left or exceeded a limit, or the reply was complete before it. */
-  abort?(error: RequestError): void;
-}
 
 const BODY_READER: NamesOf<BodyReader> = { data: true, end: true, abort: true };
 
-/** The most bytes of an unread body to discard, so that the connection can be used again. */
-const MAX_THROWN_AWAY = 65_536;
 const NO_TRAILERS: readonly (readonly [string, string])[] = [];
 
 /**
@@ -140,38 +130,18 @@ export interface HttpRequest {
   upgrade<Data = undefined>(options: Handlers<Data> & ConnectionOptions): Connection<Data>;
 }
 
-/** A request whose head was parsed: what its session and the fetch handler need of it, too. */
+/** The request as its handler has it: what the fetch handler needs of it, too. */
 export class ParsedRequest implements HttpRequest {
   static {
     printAs(ParsedRequest, (it) => it.#fields(), "HttpRequest");
   }
 
+  readonly #connection: HttpConnection;
   readonly #exchange: Exchange;
-  #head: RequestHead | null;
-  #reader: BodyReader | null = null;
-  /** The reason why the client has certainly left; and why it has probably left. */
-  #lost: RequestError | null = null;
-  #left: RequestError | null = null;
-  #whenLeft: ((error: RequestError) => void)[] | null = null;
-  #paused = false;
-  trailers: readonly (readonly [name: string, value: string])[] = NO_TRAILERS;
 
-  /** The time at which its head was complete, as of the kernel's clock; 0 without a log. */
-  began = 0;
-  /** The number of body bytes received. */
-  bodyBytes = 0;
-  /** The known length of an unread chunked body, in bytes; Infinity before anything is known. */
-  chunkedRest: number = Number.POSITIVE_INFINITY;
-  /** The length of its chunks with their framing, if all have arrived; otherwise Infinity. */
-  chunkedBytes: number = Number.POSITIVE_INFINITY;
-  #dropped = 0;
-  /** Whether the body is complete. */
-  complete: boolean;
-
-  constructor(exchange: Exchange, head: RequestHead) {
+  constructor(connection: HttpConnection, exchange: Exchange) {
+    this.#connection = connection;
     this.#exchange = exchange;
-    this.#head = head;
-    this.complete = !head.hasBody;
   }
 
   get method(): string {
@@ -202,20 +172,24 @@ export class ParsedRequest implements HttpRequest {
     return this.head.contentLength;
   }
 
+  get trailers(): readonly (readonly [string, string])[] {
+    return this.#exchange.body?.trailers ?? NO_TRAILERS;
+  }
+
   get remoteAddress(): SocketAddress | null {
-    return this.#exchange.connection.remoteAddress;
-  }
-
-  get tcpInfo(): TcpInfo | null {
-    return this.#exchange.connection.tcpInfo;
-  }
-
-  fileno(): number {
-    return this.#exchange.connection.fileno();
+    return this.#connection.transport.remoteAddress;
   }
 
   get localAddress(): SocketAddress | null {
-    return this.#exchange.connection.localAddress;
+    return this.#connection.transport.localAddress;
+  }
+
+  get tcpInfo(): TcpInfo | null {
+    return this.#connection.transport.tcpInfo;
+  }
+
+  fileno(): number {
+    return this.#connection.transport.fileno();
   }
 
   header(name: string): string | undefined {
@@ -231,6 +205,14 @@ export class ParsedRequest implements HttpRequest {
     return this.head.upgrade;
   }
 
+  get paused(): boolean {
+    return this.#exchange.isPaused;
+  }
+
+  get hasLeft(): boolean {
+    return this.#exchange.left !== null;
+  }
+
   read(reader: BodyReader): void {
     if (typeof optionsOf(reader, "a reader", BODY_READER).data !== "function") {
       throw typeError(
@@ -239,42 +221,47 @@ export class ParsedRequest implements HttpRequest {
       );
     }
     checkCallbacks(reader, ["end", "abort"]);
-    if (this.#reader !== null || this.#head === null) {
+    const exchange = this.#exchange;
+    if (exchange.reader !== null || exchange.head === null) {
       throw typeError(
         "ERR_CLOSED",
         "Cannot read the body: it is being read, or the request is over",
       );
     }
-    this.#reader = reader;
-    if (this.#lost !== null) reader.abort?.(this.#lost);
-    else if (!this.complete) this.#exchange.claimed();
+    exchange.reader = reader;
+    if (exchange.lost !== null) reader.abort?.(exchange.lost);
+    else if (!exchange.isReceived) this.#connection.bodyClaimed(exchange);
     // There is no body, so no event will end it.
-    else this.#exchange.soon(() => this.#reader?.end?.());
+    else this.#connection.soon(() => exchange.reader?.end?.());
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#exchange.isPaused = true;
+    this.#connection.bodyPaused(this.#exchange);
   }
 
   resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    if (this.#lost === null && this.#head !== null) this.#exchange.goOn();
+    const exchange = this.#exchange;
+    if (!exchange.isPaused) return;
+    exchange.isPaused = false;
+    if (exchange.lost === null && exchange.head !== null) this.#connection.goOn();
   }
 
   whenLeft(callback: (error: RequestError) => void): void {
     checkCallback(callback);
-    if (this.#left !== null) callback(this.#left);
-    else if (this.#whenLeft === null) this.#whenLeft = [callback];
-    else this.#whenLeft.push(callback);
+    const exchange = this.#exchange;
+    if (exchange.left !== null) callback(exchange.left);
+    else if (exchange.whenLeft === null) exchange.whenLeft = [callback];
+    else exchange.whenLeft.push(callback);
   }
 
   upgrade<Data = undefined>(options: Handlers<Data> & ConnectionOptions): Connection<Data> {
-    if (this.#lost !== null || this.#head === null) {
+    const exchange = this.#exchange;
+    if (exchange.lost !== null || exchange.head === null) {
       throw typeError("ERR_CLOSED", "Cannot upgrade: the client has left, or has its reply");
     }
     checkConnectionOptions(options, "upgrade()");
-    return this.#exchange.upgrade(options);
+    return this.#connection.upgrade(exchange, options);
   }
 
   bytes(): Promise<Uint8Array> {
@@ -293,117 +280,26 @@ export class ParsedRequest implements HttpRequest {
     return unheard(this.bytes().then((bytes) => new TextDecoder().decode(bytes)));
   }
 
-  /** The fields that `console.log` prints. */
-  #fields(): Fields {
-    const head = this.#head;
-    if (head === null) return { state: "over" };
-    const { method, target } = head;
-    return { method, target, state: this.#left === null ? "open" : "left" };
+  /** Calls back after `delayMs`, as a task of its own. */
+  after(delayMs: number, callback: () => void): LoopTimer {
+    return this.#connection.shared.kernel.after(delayMs, callback);
   }
-
-  // Used by the session and the fetch handler.
 
   /** The head. @throws TypeError `ERR_CLOSED` when the request is over. */
   get head(): RequestHead {
-    if (this.#head !== null) return this.#head;
+    const { head } = this.#exchange;
+    if (head !== null) return head;
     throw typeError(
       "ERR_CLOSED",
       "Cannot read a request that is over: read what you need before its reply is complete",
     );
   }
 
-  get reader(): BodyReader | null {
-    return this.#reader;
-  }
-
-  get paused(): boolean {
-    return this.#paused;
-  }
-
-  /** Whether the connection must be closed after the request, as far as is known. */
-  get endsConnection(): boolean {
-    const { keepAlive, expectsContinue, method } = this.head;
-    // After CONNECT the client may send data of another protocol.
-    if (!keepAlive || method === "CONNECT") return true;
-    if (this.complete || this.#reader !== null) return false;
-    // A client that was not sent 100 Continue may or may not send its body now.
-    return expectsContinue || this.isLong;
-  }
-
-  /** Whether the client may be waiting for 100 Continue. */
-  get waitsToBeAsked(): boolean {
-    return this.head.expectsContinue && this.bodyBytes === 0 && !this.complete;
-  }
-
-  /** Whether the known rest of the body is too long to discard. */
-  get isLong(): boolean {
-    if (this.complete) return false;
-    const { contentLength } = this.head;
-    const rest = contentLength < 0 ? this.chunkedRest : contentLength - this.bodyBytes;
-    return rest > MAX_THROWN_AWAY;
-  }
-
-  /** Whether the body is chunked and has no reader. */
-  get isUnreadInChunks(): boolean {
-    return !this.complete && this.#reader === null && this.bodyBytes === 0 && this.head.chunked;
-  }
-
-  /** Whether all bytes of the body are received, and only its end is not reported yet. */
-  get endIsDue(): boolean {
-    return !this.complete && this.bodyBytes === this.head.contentLength;
-  }
-
-  /** Discards the rest of the body. */
-  ignoreBody(): void {
-    this.#reader = null;
-    this.#paused = false;
-  }
-
-  /** The most bytes that are left of the body. */
-  get receivedRest(): number {
-    if (this.complete) return 0;
-    const { contentLength } = this.head;
-    return contentLength < 0 ? this.chunkedBytes : contentLength - this.bodyBytes;
-  }
-
-  /** Counts discarded bytes of the body. @returns Whether there are too many. */
-  drop(bytes: number): boolean {
-    this.#dropped += bytes;
-    return this.#dropped > MAX_THROWN_AWAY;
-  }
-
-  get hasLeft(): boolean {
-    return this.#left !== null;
-  }
-
-  /** The client has probably left. */
-  left(error: RequestError): void {
-    this.#left ??= error;
-    const callbacks = this.#whenLeft;
-    this.#whenLeft = null;
-    if (callbacks === null) return;
-    for (const callback of callbacks) this.#exchange.call(() => callback(error));
-  }
-
-  /** The client has left. */
-  lost(error: RequestError): void {
-    this.#lost = error;
-    if (!this.complete) this.#exchange.call(() => this.#reader?.abort?.(error));
-    this.left(error);
-  }
-
-  /** Calls back after `delayMs`, as a task of its own. */
-  after(delayMs: number, callback: () => void): LoopTimer {
-    return this.#exchange.after(delayMs, callback);
-  }
-
-  /** The request is over: its head and its reader are dropped. */
-  over(): void {
-    const reader = this.complete ? null : this.#reader;
-    this.#head = null;
-    this.#reader = null;
-    this.#whenLeft = null;
-    this.#paused = false;
-    reader?.abort?.(repliedFirst());
+  /** The fields that `console.log` prints. */
+  #fields(): Fields {
+    const { head, left } = this.#exchange;
+    if (head === null) return { state: "over" };
+    const { method, target } = head;
+    return { method, target, state: left === null ? "open" : "left" };
   }
 }

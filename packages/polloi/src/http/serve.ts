@@ -5,10 +5,9 @@ import { SysError } from "../base/sys-error.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
 import { reactorFor } from "../reactor/reactor.ts";
+import { HIGH_WATER_BYTES, type HttpConnection } from "./connection.ts";
 import { checkPlace, HTTP_OPTIONS, type HttpOptions, settingsOf } from "./options.ts";
-import { HIGH_WATER_BYTES } from "./sending.ts";
-import { type HttpServer, SessionServer } from "./server.ts";
-import type { Session } from "./session.ts";
+import { type HttpServer, ServingServer } from "./server.ts";
 
 /** Codes of calls on a connection that fail because of the peer or the network. Source: tcp(7), accept(2). */
 const OF_PEER: ReadonlySet<string> = new Set<ErrnoCode>([
@@ -61,28 +60,28 @@ function startServer(options: HttpOptions): HttpServer {
   checkPlace(options);
   const reactor = worker?.reactor ?? options.reactor ?? reactorFor(options);
   const settings = settingsOf(options);
-  const server = new SessionServer(reactor, settings);
-  const handlers: Handlers<Session> & ConnectionOptions = {
+  const server = new ServingServer(reactor, settings);
+  const handlers: Handlers<HttpConnection> & ConnectionOptions = {
     zeroCopy: true,
     highWaterBytes: HIGH_WATER_BYTES,
-    // A part of a reply may have any size. The session limits what is written beyond the high-water mark.
+    // A part of a reply may have any size. The HTTP connection limits what is written beyond the high-water mark.
     maxPendingBytes: Number.POSITIVE_INFINITY,
     open: (connection) => server.opened(connection),
-    data: (connection, bytes) => server.received(connection.data, bytes),
+    data: (connection, bytes) => connection.data.received(bytes),
     drain: (connection) => connection.data.drained(),
     end: (connection) => connection.data.ended(),
     stopping: (connection) => server.stopping(connection.data),
     close: (connection) => server.closed(connection.data),
     // A failure of the peer or the network is no error of the server. A file that cannot be read, or ENOMEM, is one.
     error: (_, error) => {
-      if (!(error instanceof SysError && OF_PEER.has(error.code))) server.failed(error);
+      if (!(error instanceof SysError && OF_PEER.has(error.code))) server.report(error);
     },
   };
   try {
     server.listener =
       worker === undefined
-        ? reactor.listen<Session>({ ...whereOf(options), ...handlers })
-        : worker.listen<Session>({
+        ? reactor.listen<HttpConnection>({ ...whereOf(options), ...handlers })
+        : worker.listen<HttpConnection>({
             ...(acceptError === undefined ? {} : { acceptError }),
             ...handlers,
           });

@@ -1,31 +1,18 @@
 import { type Fields, printAs } from "../base/inspect.ts";
-import type { Connection, ConnectionState } from "../reactor/connection.ts";
+import { show, typeError } from "../base/misuse.ts";
+import type { Connection } from "../reactor/connection.ts";
 import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
-import { loopOf, type Reactor } from "../reactor/reactor.ts";
-import type { Timer } from "../reactor/timers.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "../socket/address.ts";
-import type { Kernel } from "../sys/kernel.ts";
-import type { AccessEntry } from "./access-log.ts";
-import { dateField } from "./date.ts";
-import { isThenable } from "./fetch/fetch-handler.ts";
+import { HttpConnection } from "./connection.ts";
+import type { Exchange } from "./exchange.ts";
+import { answerFailure, isThenable } from "./fetch/fetch-handler.ts";
 import type { HttpSettings } from "./options.ts";
-import { RequestParser } from "./wire/request-parser.ts";
-import type { ReplyWriter } from "./reply.ts";
-import type { ParsedRequest } from "./request.ts";
-import { type RefusalCode, type RequestError, refusalOf } from "./request-error.ts";
-import { Session } from "./session.ts";
-import type { Logged, SessionHost, UnfinishedHead } from "./session-host.ts";
-
-/** The most unused parsers to keep. A connection needs its own parser while a request is incomplete. */
-const SPARE_PARSERS = 64;
-/** Deadlines are checked this often within the shortest timeout. */
-const CHECKS_PER_TIMEOUT = 16;
-const SHORTEST_LOOK_MS = 5;
-const LONGEST_LOOK_MS = 500;
-const STOPPING_LOOK_MS = 50;
-/** The longest `halfCloseTimeoutMs` while the server stops. */
-const STOPPING_MS = 1000;
+import { ReplyWriter } from "./reply.ts";
+import { ParsedRequest } from "./request.ts";
+import { type RefusalCode, RequestError, refusalOf } from "./request-error.ts";
+import { type Program, Shared, type UnfinishedHead } from "./shared.ts";
 
 /** The status in the log for a client that left, as in nginx. It is never sent. */
 const CLIENT_LEFT_STATUS = 499;
@@ -77,56 +64,31 @@ export interface HttpServer extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A server: what its sessions share. */
-export class SessionServer implements HttpServer, SessionHost {
+/** An HTTP server, and the calls of its connections to the program. */
+export class ServingServer implements HttpServer, Program<HttpConnection> {
   static {
-    const fieldsOf = ({ port, connections, counts }: SessionServer): Fields => {
+    const fieldsOf = ({ port, connections, counts }: ServingServer): Fields => {
       return { port, connections, requests: counts.requests };
     };
-    printAs(SessionServer, fieldsOf, "HttpServer");
+    printAs(ServingServer, fieldsOf, "HttpServer");
   }
 
-  readonly settings: HttpSettings;
-  readonly counts: {
-    connections: number;
-    requests: number;
-    refused: Partial<Record<RefusalCode, number>>;
-  } = { connections: 0, requests: 0, refused: {} };
-  /** The parser of all connections that are between two requests. */
-  parser: RequestParser;
+  readonly shared: Shared<HttpConnection>;
   listener: Listener | undefined;
-  now = 0;
-  lookMs = 0;
-  lateMs = 0;
-  date = "";
-  isStopping = false;
-  /** The interval between two checks of the deadlines. */
-  readonly #looksMs: number;
+  readonly log: Program<HttpConnection>["log"];
+  readonly #settings: HttpSettings;
   readonly #reactor: Reactor;
-  readonly #spare: RequestParser[] = [];
-  readonly #sessions = new Set<Session>();
-  #look: Timer | undefined;
   /** {@link HttpServer.close} was called: what the server holds is released with its last connection. */
   #closed = false;
 
   constructor(reactor: Reactor, settings: HttpSettings) {
     this.#reactor = reactor;
-    this.settings = settings;
-    this.parser = new RequestParser(settings.limits);
-    const { headTimeoutMs, bodyTimeoutMs, idleTimeoutMs, sendTimeoutMs } = settings;
-    const shortest = Math.min(
-      headTimeoutMs,
-      bodyTimeoutMs,
-      idleTimeoutMs,
-      sendTimeoutMs,
-      settings.halfCloseTimeoutMs,
-    );
-    const wanted = shortest / CHECKS_PER_TIMEOUT;
-    this.#looksMs = Math.min(Math.max(wanted, SHORTEST_LOOK_MS), LONGEST_LOOK_MS);
-  }
-
-  get kernel(): Kernel {
-    return loopOf(this.#reactor).kernel;
+    this.#settings = settings;
+    this.shared = new Shared(reactor, settings, this);
+    this.log =
+      settings.log === undefined
+        ? undefined
+        : (connection, exchange, error, head) => this.#log(connection, exchange, error, head);
   }
 
   get address(): SocketAddress | null {
@@ -137,13 +99,12 @@ export class SessionServer implements HttpServer, SessionHost {
     return this.listener?.port ?? -1;
   }
 
-  get halfCloseTimeoutMs(): number {
-    const { halfCloseTimeoutMs } = this.settings;
-    return this.isStopping ? Math.min(halfCloseTimeoutMs, STOPPING_MS) : halfCloseTimeoutMs;
+  get connections(): number {
+    return this.shared.sweep.size;
   }
 
-  get connections(): number {
-    return this.#sessions.size;
+  get counts(): HttpCounts {
+    return this.shared.counts;
   }
 
   async stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
@@ -151,13 +112,13 @@ export class SessionServer implements HttpServer, SessionHost {
     checkTimeout("graceMs", graceMs);
     this.#beginStopping();
     await this.listener?.stop(graceMs);
-    this.settings.release();
+    this.#settings.release();
   }
 
   close(): void {
     this.listener?.close();
     this.#closed = true;
-    if (this.#sessions.size === 0) this.settings.release();
+    if (this.connections === 0) this.unused();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -166,123 +127,107 @@ export class SessionServer implements HttpServer, SessionHost {
 
   // Events of the connections.
 
-  opened(connection: Connection<Session>): void {
-    this.counts.connections++;
-    if (this.#look === undefined) {
-      this.#readClock();
-      this.#lookLater();
-    }
-    if (this.#sessions.size >= this.settings.maxConnections) {
-      this.refused("CONNECTIONS");
-      connection.write(refusalOf(503, "too many connections", this.date));
-      connection.close();
+  opened(transport: Connection<HttpConnection>): void {
+    const { shared } = this;
+    shared.counts.connections++;
+    if (shared.sweep.size >= this.#settings.maxConnections) {
+      shared.refused("CONNECTIONS");
+      transport.write(refusalOf(503, "too many connections", shared.sweep.date.text));
+      transport.close();
       return;
     }
-    const session = new Session(this, connection);
-    if (this.settings.log !== undefined) session.peer = connection.remoteAddress?.address ?? "-";
-    connection.data = session;
-    this.#sessions.add(session);
-  }
-
-  received(session: Session, bytes: Uint8Array): void {
-    const { parser } = this;
-    try {
-      session.received(bytes);
-    } finally {
-      if (parser === this.parser && !parser.idle) this.#take(parser, session.connection.state);
+    const connection = new HttpConnection(shared, transport);
+    if (this.log !== undefined) {
+      connection.client = { address: transport.remoteAddress?.address ?? "-", headBegan: 0 };
     }
+    transport.data = connection;
+    shared.sweep.add(connection);
   }
 
   /** The listener of a connection stops, also when a pool of workers stops it. */
-  stopping(session: Session | undefined): void {
+  stopping(connection: HttpConnection | undefined): void {
     this.#beginStopping();
-    session?.stopping();
+    connection?.stopping();
   }
 
-  closed(session: Session | undefined): void {
+  closed(connection: HttpConnection | undefined): void {
     // One that was too many never had any.
-    if (session === undefined) return;
-    session.closed();
-    this.#without(session);
+    connection?.closed();
   }
 
-  // Called by sessions.
+  // Calls of the connections.
 
-  /** A session keeps the common parser: the others get another. */
-  taken(): void {
-    this.parser = this.#spare.pop() ?? new RequestParser(this.settings.limits);
-  }
-
-  giveBack(parser: RequestParser): void {
-    parser.reset();
-    if (this.#spare.length < SPARE_PARSERS) this.#spare.push(parser);
-  }
-
-  answered(session: Logged, request: ParsedRequest, reply: ReplyWriter): void {
-    this.counts.requests++;
-    if (this.settings.log === undefined) return;
-    const entry = this.#entry(session, request, request, request.began);
-    this.#log({ ...entry, status: reply.statusCode, bytes: reply.bodyBytes });
-  }
-
-  ended(
-    session: Logged,
-    { status, code }: RequestError,
-    request: ParsedRequest | null,
-    reply: ReplyWriter | null,
-    head: UnfinishedHead | null,
-  ): void {
-    if (this.settings.log === undefined) return;
-    const line = request ?? head?.line ?? null;
-    // A client that leaves between two requests is not logged.
-    if (line === null && code === "CLIENT_LEFT") return;
-    this.#log({
-      ...this.#entry(session, request, line, request?.began ?? head?.began),
-      status: reply?.begun === true ? reply.statusCode : status || CLIENT_LEFT_STATUS,
-      bytes: reply?.bodyBytes ?? 0,
-    });
-  }
-
-  /** @param began - The time at which the request began; undefined if it has just begun. */
-  #entry(
-    session: Logged,
-    request: ParsedRequest | null,
-    line: Pick<AccessEntry, "method" | "target" | "version"> | null,
-    began: number | undefined,
-  ): Omit<AccessEntry, "status" | "bytes"> {
-    const now = this.kernel.now();
-    return {
-      request,
-      method: line?.method,
-      target: line?.target,
-      version: line?.version,
-      remoteAddress: session.peer,
-      durationMs: now - (began ?? now),
-    };
-  }
-
-  /** Writes to the log. An error of the log does not affect the request. */
-  #log(entry: AccessEntry): void {
+  handle(connection: HttpConnection, exchange: Exchange): void {
+    if (this.log !== undefined) exchange.began = this.shared.kernel.now();
     try {
-      this.settings.log?.write(entry);
+      const returned: unknown = this.#settings.handler(
+        new ParsedRequest(connection, exchange),
+        new ReplyWriter(connection, exchange),
+      );
+      // Most handlers return undefined or a promise, but a program may return anything.
+      if (returned !== undefined) this.#await(returned, connection, exchange);
     } catch (error) {
-      this.failed(error);
+      this.failed(connection, exchange, error);
     }
   }
 
-  refused(code: RefusalCode): void {
-    const { refused } = this.counts;
-    refused[code] = (refused[code] ?? 0) + 1;
+  /** The handler failed: replies with 500, or resets the connection if the reply has begun. */
+  failed(connection: HttpConnection, exchange: Exchange | null, error: unknown): void {
+    // A RequestError says that the client has left, which is no error of the handler.
+    const isReported = exchange === null || !(error instanceof RequestError);
+    const answer = isReported ? this.report(error) : undefined;
+    if (exchange === null || exchange.isReplied) return;
+    if (exchange.hasBegun) {
+      connection.cutOff();
+      return;
+    }
+    const reply = new ReplyWriter(connection, exchange);
+    answerFailure(answer, new ParsedRequest(connection, exchange), reply, (thrown) => {
+      // The response for a handler that failed could not be sent.
+      if (!(thrown instanceof RequestError)) this.report(thrown);
+      if (exchange.isReplied) return;
+      if (exchange.hasBegun) connection.cutOff();
+      else reply.fail();
+    });
   }
 
-  failed(error: unknown): unknown {
+  /**
+   * Calls `error` of the options.
+   *
+   * @returns The value that it returned.
+   */
+  report(error: unknown): unknown {
     try {
-      const answer = this.settings.error(error);
+      const answer = this.#settings.error(error);
       if (!isThenable(answer)) return answer;
       return Promise.resolve(answer).catch((thrown: unknown) => this.#failedToReport(thrown));
     } catch (thrown) {
       return this.#failedToReport(thrown);
     }
+  }
+
+  unused(): void {
+    if (this.#closed) this.#settings.release();
+  }
+
+  soon(callback: () => void): void {
+    // The timers of a closed reactor do not fire, and a handler may still be running.
+    if (this.#reactor.fileno() < 0) queueMicrotask(callback);
+    else this.#reactor.setTimer(0, callback);
+  }
+
+  /** Waits for a handler that returned something. */
+  #await(returned: unknown, connection: HttpConnection, exchange: Exchange): void {
+    Promise.resolve(returned).then(
+      (value: unknown) => {
+        // Fails a handler that returns what a `fetch` handler would, because its client would wait in vain.
+        if (exchange.hasBegun) return;
+        if (typeof value !== "string" && !(value instanceof Response)) return;
+        const message = `Cannot answer with ${show(value)} from handler: call reply.send(), or give the function as fetch`;
+        this.failed(connection, exchange, typeError("ERR_INVALID_DATA", message));
+      },
+      (error: unknown) => this.failed(connection, exchange, error),
+    );
   }
 
   /** `error` itself threw: the process fails, and the connection is served. */
@@ -292,66 +237,39 @@ export class SessionServer implements HttpServer, SessionHost {
     });
   }
 
-  handedOver(session: Session): void {
-    this.#without(session);
-  }
-
-  soon(callback: () => void): void {
-    // The timers of a closed reactor do not fire, and a handler may still be running.
-    if (this.#reactor.fileno() < 0) queueMicrotask(callback);
-    else this.#reactor.setTimer(0, callback);
-  }
-
   /** From now on deadlines are short, and are checked more often. */
   #beginStopping(): void {
-    if (this.isStopping) return;
-    this.isStopping = true;
-    this.#readClock();
-    if (this.#look === undefined) return;
-    this.#look.cancel();
-    this.#lookLater();
+    const { shared } = this;
+    if (shared.isStopping) return;
+    shared.isStopping = true;
+    shared.sweep.hurry();
   }
 
-  /** A connection was closed in the middle of a request, whose state must not affect another connection. */
-  #take(parser: RequestParser, state: ConnectionState): void {
-    if (state === "closing") {
-      parser.reset();
-      return;
+  /** Writes an entry to the log. An error of the log does not affect the request. */
+  #log(
+    connection: HttpConnection,
+    exchange: Exchange | null,
+    error: RequestError | null,
+    head: UnfinishedHead | null,
+  ): void {
+    const request = exchange === null ? null : new ParsedRequest(connection, exchange);
+    const line = request ?? head?.line ?? null;
+    // A client that leaves between two requests is not logged.
+    if (line === null && error?.code === "CLIENT_LEFT") return;
+    const now = this.shared.kernel.now();
+    try {
+      this.#settings.log?.write({
+        request,
+        method: line?.method,
+        target: line?.target,
+        version: line?.version,
+        remoteAddress: connection.client?.address ?? "-",
+        status: exchange?.status || error?.status || CLIENT_LEFT_STATUS,
+        bytes: exchange?.bodyBytes ?? 0,
+        durationMs: now - (exchange?.began ?? head?.began ?? now),
+      });
+    } catch (thrown) {
+      this.report(thrown);
     }
-    // The handler of the request may still read its head.
-    parser.keepHead();
-    this.taken();
-  }
-
-  #without(session: Session): void {
-    this.#sessions.delete(session);
-    if (this.#sessions.size > 0) return;
-    if (this.#closed) this.settings.release();
-    this.#look?.cancel();
-    this.#look = undefined;
-  }
-
-  #lookLater(): void {
-    const ms = this.isStopping ? Math.min(this.#looksMs, STOPPING_LOOK_MS) : this.#looksMs;
-    // A limit of the loop: bytes that have arrived by then are received first.
-    this.#look = loopOf(this.#reactor).timers.limit(ms, () => this.#lookAround(ms));
-  }
-
-  #readClock(): void {
-    const { kernel } = this;
-    this.now = kernel.now();
-    this.date = dateField(kernel);
-  }
-
-  /** Checks all deadlines. @param ms - The intended interval since the previous check. */
-  #lookAround(ms: number): void {
-    const before = this.now;
-    this.#readClock();
-    const late = this.now - before - ms;
-    this.lateMs = late > ms ? late : 0;
-    this.lookMs = this.now - before - this.lateMs;
-    for (const session of this.#sessions) session.look();
-    if (this.#sessions.size > 0) this.#lookLater();
-    else this.#look = undefined;
   }
 }

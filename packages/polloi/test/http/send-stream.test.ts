@@ -1,49 +1,53 @@
-/** Backpressure on the stream of a response, with a simulated connection. */
+/** Backpressure on the stream of a response, with a simulated transport. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Exchange } from "../../src/http/exchange.ts";
+import { HttpConnection } from "../../src/http/connection.ts";
 import { sendResponse } from "../../src/http/fetch/send-response.ts";
-import { ReplyWriter } from "../../src/http/reply.ts";
+import { settingsOf } from "../../src/http/options.ts";
+import type { ReplyWriter } from "../../src/http/reply.ts";
 import type { ParsedRequest } from "../../src/http/request.ts";
+import { ServingServer } from "../../src/http/server.ts";
+import type { Connection } from "../../src/reactor/connection.ts";
+import type { Reactor } from "../../src/reactor/reactor.ts";
 
 const HIGH_WATER = 100;
 const CHUNK = 10;
 
-/** A connection that accepts nothing until it is drained. */
+/** A transport that sends nothing until it is drained. */
 class Slow {
-  /** The pending bytes of bodies. */
+  readonly state = "open";
+  readonly pendingBytes = 0;
+  /** The pending bytes of bodies, which are zero. */
   waiting = 0;
-  #drained: (() => void)[] = [];
 
-  get exchange(): Exchange {
-    return {
-      date: "",
-      isFull: false,
-      isAnswerable: () => true,
-      connectionField: () => "",
-      endAfterReply() {},
-      replied() {},
-      cutOff() {},
-      soon: queueMicrotask,
-      write: (bytes: string | Uint8Array) => {
-        if (typeof bytes !== "string") this.waiting += bytes.length;
-        return this.waiting < HIGH_WATER;
-      },
-      whenDrained: (callback: () => void) => {
-        if (this.waiting < HIGH_WATER) queueMicrotask(callback);
-        else this.#drained.push(callback);
-      },
-      // Other members are not called here.
-    } as unknown as Exchange;
+  write(bytes: string | Uint8Array): boolean {
+    if (typeof bytes !== "string") this.waiting += bytes.filter((byte) => byte === 0).length;
+    return this.waiting < HIGH_WATER;
   }
 
-  drain(): void {
-    this.waiting = 0;
-    for (const callback of this.#drained.splice(0)) callback();
-  }
+  resume(): void {}
 }
 
-const request = { whenLeft() {} } as unknown as ParsedRequest;
+/** The request and the reply of an HTTP connection over a transport. */
+function exchangeOver(slow: Slow): { request: ParsedRequest; reply: ReplyWriter; drain(): void } {
+  let request: ParsedRequest | undefined;
+  let reply: ReplyWriter | undefined;
+  const settings = settingsOf({
+    handler(...given) {
+      [request, reply] = given as [ParsedRequest, ReplyWriter];
+    },
+  });
+  // Callbacks of a closed reactor are microtasks.
+  const { shared } = new ServingServer({ fileno: () => -1 } as Reactor, settings);
+  const served = new HttpConnection(shared, slow as unknown as Connection<HttpConnection>);
+  served.received(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  assert.ok(request !== undefined && reply !== undefined);
+  const drain = () => {
+    slow.waiting = 0;
+    served.drained();
+  };
+  return { request, reply, drain };
+}
 
 /** Waits until everything that is not blocked has happened. */
 async function settled(): Promise<void> {
@@ -67,7 +71,7 @@ for (const [name, size] of [
       { highWaterMark: 0 },
     );
     const slow = new Slow();
-    const reply = new ReplyWriter(slow.exchange, "GET", true);
+    const { request, reply, drain } = exchangeOver(slow);
     const sent = sendResponse(new Response(stream), request, reply);
     let written = 0;
     // The second chunk is read before the first is sent: if there is none, the response has a length.
@@ -77,11 +81,11 @@ for (const [name, size] of [
       assert.ok(slow.waiting < HIGH_WATER + size, `${slow.waiting} bytes wait`);
       written += slow.waiting / size;
       assert.equal(pulls, written + ahead);
-      slow.drain();
+      drain();
     }
     while (!reply.done) {
       await settled();
-      slow.drain();
+      drain();
     }
     await sent;
     assert.equal(pulls, 50);

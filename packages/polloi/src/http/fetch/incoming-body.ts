@@ -1,6 +1,7 @@
 import type { UnderlyingByteSource } from "node:stream/web";
 import { typeError } from "../../base/misuse.ts";
-import type { BodyReader, HttpRequest } from "../request.ts";
+import type { HttpRequest } from "../request.ts";
+import type { BodyReader } from "../request-body.ts";
 
 /** The most unread bytes in a stream before the client is slowed down. */
 const MAX_WAITING = 65_536;

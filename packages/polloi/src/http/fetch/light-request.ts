@@ -1,6 +1,6 @@
-import { latin1 } from "../wire/latin1.ts";
 import type { ParsedRequest } from "../request.ts";
 import { unheard } from "../request-error.ts";
+import { latin1 } from "../wire/latin1.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";
 import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./light-headers.ts";
 import { defineGetter, INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";

@@ -1,17 +1,17 @@
-/** A session with a simulated connection, whose pending bytes the test sets, and a simulated clock. */
+/** An HTTP connection with a simulated transport, whose pending bytes the test sets, and a simulated clock. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { HttpConnection } from "../../src/http/connection.ts";
 import { type HttpSettings, settingsOf } from "../../src/http/options.ts";
 import type { ReplyWriter } from "../../src/http/reply.ts";
-import { SessionServer } from "../../src/http/server.ts";
-import { Session } from "../../src/http/session.ts";
+import { ServingServer } from "../../src/http/server.ts";
 import type { Connection } from "../../src/reactor/connection.ts";
 import type { Reactor } from "../../src/reactor/reactor.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const SEND_TIMEOUT_MS = 2000;
 
-/** The members of a connection that a session uses, of a slow client. */
+/** The members of a transport that an HTTP connection uses, of a slow client. */
 class SlowConnection {
   readonly state = "open";
   readonly paused = false;
@@ -46,9 +46,8 @@ class SlowConnection {
 
 interface Streaming {
   readonly connection: SlowConnection;
-  readonly session: Session;
   readonly reply: ReplyWriter;
-  /** Advances the clock, and lets the session check its timeouts. */
+  /** Advances the clock, and lets the HTTP connection check its timeouts. */
   readonly lookAfter: (ms: number) => void;
 }
 
@@ -61,15 +60,16 @@ function streaming(): Streaming {
     },
   });
   const connection = new SlowConnection();
-  const server = new SessionServer({} as Reactor, settings);
-  server.now = 1000;
-  const session = new Session(server, connection as unknown as Connection<Session>);
-  session.received(Buffer.from(GET));
+  const { shared } = new ServingServer({} as Reactor, settings);
+  const { sweep } = shared;
+  sweep.now = 1000;
+  const served = new HttpConnection(shared, connection as unknown as Connection<HttpConnection>);
+  served.received(Buffer.from(GET));
   const lookAfter = (ms: number): void => {
-    server.now += ms;
-    session.look();
+    sweep.now += ms;
+    served.look();
   };
-  return { connection, session, reply: replies[0] as ReplyWriter, lookAfter };
+  return { connection, reply: replies[0] as ReplyWriter, lookAfter };
 }
 
 test("a client that acknowledges something is not cut off, even if as many bytes wait as before", () => {
