@@ -78,6 +78,11 @@ export class EpollItem implements Waiter, Follower {
  */
 export class EpollFile extends OpenFile {
   override readonly kind = "anon_inode:[eventpoll]";
+
+  /** Source: fs/eventpoll.c, ep_eventpoll_ioctl (Linux 6.9) */
+  override ioctl(): number {
+    return -ERRNO.EINVAL;
+  }
   /** Whether a process sleeps in epoll_wait. */
   isWaitedFor = false;
   readonly #world: World;

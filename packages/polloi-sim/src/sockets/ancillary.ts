@@ -16,6 +16,9 @@ import type { OpenFile } from "../process/open-file.ts";
 import type { Process } from "../process/process.ts";
 import type { Control, Credentials, Message } from "./socket-file.ts";
 
+/** A ring cannot be passed. Source: net/core/scm.c, scm_fp_copy */
+const URING_KIND = "anon_inode:[io_uring]";
+
 const HEADER = 16;
 const FD_BYTES = 4;
 /** SCM_MAX_FD */
@@ -73,6 +76,7 @@ function readRights(
   for (let i = 0; i < count; i++) {
     const file = fileOf(view.getInt32(i * FD_BYTES, true));
     if (file === undefined) return -ERRNO.EBADF;
+    if (file.kind === URING_KIND) return -ERRNO.EINVAL;
     files.push(file);
   }
   if (files.length > 0) message.files = files;

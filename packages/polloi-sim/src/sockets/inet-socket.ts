@@ -89,7 +89,11 @@ export abstract class InetSocket extends SocketFile implements PortUser {
     const least = this.family === AF_INET ? SOCKADDR_IN_SIZE : SOCKADDR_IN6_MIN;
     if (address.length < least) return -ERRNO.EINVAL;
     if (familyOf(address) !== this.family) return -ERRNO.EAFNOSUPPORT;
-    const { ip, port } = readInetName(address);
+    return this.reach(readInetName(address));
+  }
+
+  /** The address that a name reaches, or `-errno`. */
+  protected reach({ ip, port }: InetName): InetName | number {
     if (ip.isV4 && this.family === AF_INET6 && this.settings.isV6Only) return -ERRNO.ENETUNREACH;
     // A bound address of the other family cannot be the source.
     const { ip: from } = this.local;

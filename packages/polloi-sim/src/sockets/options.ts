@@ -83,14 +83,17 @@ const STORED: Readonly<Record<number, number>> = {
   [SO_ZEROCOPY]: 0,
 };
 
-/** @returns The value, valid until the next call; or `-errno`. */
+/**
+ * @returns The value, valid until the next call; or `-errno`. Source: net/ipv4/ip_sockglue.c, do_ip_getsockopt, and
+ * net/ipv6/ipv6_sockglue.c, ipv6_getsockopt, for a level that is none of theirs
+ */
 export function getOption(socket: SocketFile, level: number, option: number): Uint8Array | number {
   if (level === SOL_SOCKET) return getSocket(socket, option);
   if (socket.family === AF_UNIX) return -ERRNO.EOPNOTSUPP;
   if (level === IPPROTO_TCP && socket instanceof TcpSocket) return getTcp(socket, option);
   if (level === IPPROTO_IP) return getIp(socket, option);
-  if (level === IPPROTO_IPV6 && socket.family === AF_INET6) return getIpv6(socket, option);
-  return -ERRNO.ENOPROTOOPT;
+  if (socket.family === AF_INET) return -ERRNO.EOPNOTSUPP;
+  return level === IPPROTO_IPV6 ? getIpv6(socket, option) : -ERRNO.ENOPROTOOPT;
 }
 
 /** @param value - The bytes; of a filter, its program. @returns 0 or `-errno`. */
@@ -112,6 +115,7 @@ export function setOption(
 function getSocket(socket: SocketFile, option: number): Uint8Array | number {
   const { settings } = socket;
   const flag = FLAGS[option];
+  if (option === SO_PASSCRED && socket.family !== AF_UNIX) return -ERRNO.EOPNOTSUPP;
   if (flag !== undefined) return intValue(settings[flag] === true ? 1 : 0);
   switch (option) {
     case SO_TYPE:
@@ -170,6 +174,8 @@ function setSocket(socket: SocketFile, option: number, value: Uint8Array): numbe
   const flag = FLAGS[option];
   if (flag !== undefined) {
     const isInet = socket.family === AF_INET || socket.family === AF_INET6;
+    // Since Linux 6.16. Source: net/core/sock.c, sk_may_scm_recv
+    if (option === SO_PASSCRED && socket.family !== AF_UNIX) return -ERRNO.EOPNOTSUPP;
     if (option === SO_REUSEPORT && number !== 0 && !isInet) return -ERRNO.EOPNOTSUPP;
     Object.assign(settings, { [flag]: number !== 0 });
     return 0;

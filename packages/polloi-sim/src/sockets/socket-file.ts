@@ -206,8 +206,9 @@ export abstract class SocketFile extends OpenFile {
     return this.settings.sendTimeoutMs;
   }
 
+  /** Source: net/socket.c, sock_read_iter */
   override read(target: Uint8Array): number {
-    return this.receive(target);
+    return target.length === 0 ? 0 : this.receive(target);
   }
 
   /** A peer that is gone causes no signal here: the programs of a simulation ignore SIGPIPE, as all runtimes do. */

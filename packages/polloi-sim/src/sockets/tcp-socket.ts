@@ -85,6 +85,11 @@ export class TcpSocket extends InetSocket {
   #isEndQueued = false;
   #isEndSent = false;
   #isEndAcknowledged = false;
+  /**
+   * Whether the header of the next segment is what the kernel expects. A client learns it from the first segment.
+   * Source: net/ipv4/tcp_input.c, tcp_finish_connect and tcp_rcv_established
+   */
+  #isPredictable = false;
   /** Connections that wait to be accepted. */
   readonly #backlog: TcpSocket[] = [];
   #maxBacklog = 0;
@@ -276,6 +281,7 @@ export class TcpSocket extends InetSocket {
     child.isPortLocked = this.isPortLocked;
     child.addPort();
     child.#peer = client;
+    child.#isPredictable = true;
     child.#established();
     return child;
   }
@@ -472,6 +478,8 @@ export class TcpSocket extends InetSocket {
     receiving.arrives(bytes, urgent, settings.isUrgentInline);
     const isUrgentNow = receiving.hasUrgent && (urgent >= 0 || !hadUrgent);
     if (isUrgentNow || receiving.length >= settings.receiveLowAt) this.dataReady();
+    if (!this.#isPredictable) this.#pushHeld();
+    this.#isPredictable = true;
     from.#acknowledged(bytes.length);
   }
 
@@ -489,7 +497,16 @@ export class TcpSocket extends InetSocket {
     else if (this.state === TCP_FIN_WAIT2) this.#done(true);
     this.stateChanged();
     this.dataReady();
+    this.#pushHeld();
     from.#endAcknowledged();
+  }
+
+  /**
+   * Sends what MSG_MORE holds back, which only the call that has set it does. Source: net/ipv4/tcp_input.c,
+   * tcp_data_snd_check
+   */
+  #pushHeld(): void {
+    if (this.sending.unsent > 0) this.flush();
   }
 
   /** Source: net/ipv4/tcp_input.c, tcp_rcv_state_process */
@@ -545,7 +562,9 @@ export class TcpSocket extends InetSocket {
         isDropped: (flags & MSG_TRUNC) !== 0,
         isInline: this.settings.isUrgentInline,
       });
-      if (receiving.openWindow()) this.#peer?.flush();
+      // Nobody who has shut down receiving asks for more. Source: net/ipv4/tcp.c, __tcp_cleanup_rbuf
+      const isOpen = (this.shutdowns & RCV_SHUTDOWN) === 0;
+      if (isOpen && receiving.openWindow()) this.#peer?.flush();
       if (count > 0 || target.length === 0) return count;
     }
     if (this.#isDone) return 0;

@@ -16,7 +16,14 @@ import {
   POLLWRBAND,
   SIOCOUTQ,
 } from "polloi/internal/pure";
-import { familyOf, type InetName, Ip, inetSockaddr } from "./address.ts";
+import {
+  familyOf,
+  type InetName,
+  Ip,
+  inetSockaddr,
+  readInetName,
+  SOCKADDR_IN_SIZE,
+} from "./address.ts";
 import {
   RCV_SHUTDOWN,
   READABLE,
@@ -97,10 +104,11 @@ export class UdpSocket extends InetSocket {
       }
       return 0;
     }
-    const remote = this.destinationOf(address);
-    if (typeof remote === "number") return remote;
+    // Also for an address that is not valid. Source: net/ipv4/af_inet.c, inet_dgram_connect
     const bound = this.#autobind();
     if (bound < 0) return bound;
+    const remote = this.destinationOf(address);
+    if (typeof remote === "number") return remote;
     this.local = { ip: this.sourceFor(remote), port: this.local.port };
     this.remote = remote;
     this.state = TCP_ESTABLISHED;
@@ -114,13 +122,18 @@ export class UdpSocket extends InetSocket {
 
   /** Source: net/ipv4/udp.c, udp_sendmsg */
   send(source: Uint8Array, flags = 0, message?: Message): number {
+    // Whatever comes of it. Source: net/ipv4/af_inet.c, inet_send_prepare
+    const bound = this.#autobind();
+    if (bound < 0) return bound;
     const longest = this.family === AF_INET ? MAX_DATAGRAM : MAX_DATAGRAM6;
     if (source.length > 0xffff) return -ERRNO.EMSGSIZE;
     if ((flags & MSG_OOB) !== 0) return -ERRNO.EOPNOTSUPP;
     const { remote } = this;
     let to = remote;
-    if (message?.name !== undefined) {
-      const given = this.destinationOf(message.name);
+    const name = this.#nameOf(message);
+    if (typeof name === "number") return name;
+    if (name !== undefined) {
+      const given = this.destinationOf(name);
       if (typeof given === "number") return given;
       if (given.port === 0) return -ERRNO.EINVAL;
       to = given;
@@ -128,8 +141,6 @@ export class UdpSocket extends InetSocket {
     if (to === undefined) return -ERRNO.EDESTADDRREQ;
     const ttl = ttlOf(message?.controls ?? [], this.settings.ttl);
     if (ttl < 0) return ttl;
-    const bound = this.#autobind();
-    if (bound < 0) return bound;
     if (source.length > longest) return -ERRNO.EMSGSIZE;
     // An error of an earlier datagram is reported by the next call.
     if (this.error !== 0) return this.takeError();
@@ -145,6 +156,23 @@ export class UdpSocket extends InetSocket {
     // The buffer is free when the datagram has been sent.
     if (!this.isDead) this.waiters.wake(WAKE_WRITABLE);
     return source.length;
+  }
+
+  /** The address of a datagram, if it has one; or `-errno`. Source: net/ipv6/udp.c, udpv6_sendmsg */
+  #nameOf(message: Message | undefined): Uint8Array | undefined | number {
+    const name = message?.name;
+    if (name === undefined || this.family === AF_INET) return name;
+    const family = familyOf(name);
+    if (family === AF_UNSPEC) return undefined;
+    return family === AF_INET || family === AF_INET6 ? name : -ERRNO.EINVAL;
+  }
+
+  /** IPv6 reaches IPv4 also by addresses of IPv4. */
+  protected override destinationOf(address: Uint8Array): InetName | number {
+    if (this.family === AF_INET || familyOf(address) !== AF_INET) {
+      return super.destinationOf(address);
+    }
+    return address.length < SOCKADDR_IN_SIZE ? -ERRNO.EINVAL : this.reach(readInetName(address));
   }
 
   /** A datagram of this socket arrives at `to`. Source: net/ipv4/udp.c, udp_unicast_rcv_skb and udp_err */
@@ -167,8 +195,11 @@ export class UdpSocket extends InetSocket {
     for (const user of this.ports.users(to.port)) {
       if (!(user instanceof UdpSocket)) continue;
       const { remote } = user;
-      if (remote !== undefined && (remote.port !== from.port || !remote.ip.equals(from.ip)))
-        continue;
+      if (remote !== undefined) {
+        // A socket that is connected to port 0 takes from all ports.
+        if (remote.port !== 0 && remote.port !== from.port) continue;
+        if (!remote.ip.equals(from.ip)) continue;
+      }
       const fits = fit(user, to.ip);
       const score = fits < 0 ? -1 : fits + (remote === undefined ? 0 : 4);
       if (score > bestScore) [best, bestScore] = [user, score];

@@ -22,7 +22,7 @@ import {
 } from "./constants.ts";
 import type { Network } from "./network.ts";
 import { type Credentials, type Message, SocketSettings } from "./socket-file.ts";
-import { UNIX_BUFFER, UnixSocket } from "./unix-socket.ts";
+import { isUnixAddress, UNIX_BUFFER, UnixSocket } from "./unix-socket.ts";
 import { UnixConnectionSocket } from "./unix-stream-socket.ts";
 
 /** net.unix.max_dgram_qlen: how many datagrams wait at a socket that is not connected to the sender. */
@@ -84,8 +84,10 @@ export class UnixDatagramSocket extends UnixSocket {
   connect(address: Uint8Array): number {
     if (address.length < 2) return -ERRNO.EINVAL;
     if (familyOf(address) === AF_UNSPEC) {
+      const { peer } = this;
       this.peer = undefined;
       this.state = TCP_CLOSE;
+      if (peer instanceof UnixDatagramSocket) this.#disconnected(peer);
       return 0;
     }
     const other = this.find(address);
@@ -93,9 +95,21 @@ export class UnixDatagramSocket extends UnixSocket {
     if (!(other instanceof UnixDatagramSocket)) return -ERRNO.EPROTOTYPE;
     if (this.settings.passCredentials && !this.isBound) this.autobind();
     if (!other.#takesFrom(this)) return -ERRNO.EPERM;
+    const { peer } = this;
     this.peer = other;
     this.state = TCP_ESTABLISHED;
+    if (peer instanceof UnixDatagramSocket && peer !== other) this.#disconnected(peer);
     return 0;
+  }
+
+  /** What the former peer has sent is lost, and it learns of that. Source: net/unix/af_unix.c, unix_dgram_disconnected */
+  #disconnected(peer: UnixDatagramSocket): void {
+    if (this.received.length === 0) return;
+    for (const packet of this.received.splice(0)) this.free(packet);
+    this.#wakeSenders();
+    if (peer.isDead || peer.peer !== this) return;
+    peer.error = ERRNO.ECONNRESET;
+    peer.errorReported();
   }
 
   /** Source: net/unix/af_unix.c, unix_may_send */
@@ -111,13 +125,12 @@ export class UnixDatagramSocket extends UnixSocket {
   /** Source: net/unix/af_unix.c, unix_dgram_sendmsg */
   send(source: Uint8Array, flags = 0, message?: Message): number {
     if ((flags & MSG_OOB) !== 0) return -ERRNO.EOPNOTSUPP;
-    let other: UnixSocket | number | undefined = this.peer;
     const name = message?.name;
-    if (name !== undefined) other = this.find(name);
-    else if (other === undefined) return -ERRNO.ENOTCONN;
+    if (name !== undefined && !isUnixAddress(name)) return -ERRNO.EINVAL;
     if (this.settings.passCredentials && !this.isBound) this.autobind();
     const packet = this.datagramOf(source, message);
     if (typeof packet === "number") return packet;
+    const other = name === undefined ? (this.peer ?? -ERRNO.ENOTCONN) : this.find(name);
     const failure = this.#admit(other);
     if (failure !== 0 || !(other instanceof UnixDatagramSocket)) {
       this.free(packet);
@@ -129,13 +142,14 @@ export class UnixDatagramSocket extends UnixSocket {
   }
 
   /** Whether a datagram can be delivered to `other`: 0 or `-errno`. */
-  #admit(other: UnixSocket | number | undefined): number {
+  #admit(other: UnixSocket | number): number {
     if (typeof other === "number") return other;
     if (!(other instanceof UnixDatagramSocket)) return -ERRNO.EPROTOTYPE;
     if (!other.#takesFrom(this)) return -ERRNO.EPERM;
     if (other.isDead) {
       this.peer = undefined;
       this.state = TCP_CLOSE;
+      this.#disconnected(other);
       return -ERRNO.ECONNREFUSED;
     }
     if ((other.shutdowns & RCV_SHUTDOWN) !== 0) return -ERRNO.EPIPE;
@@ -203,7 +217,7 @@ export class UnixDatagramSocket extends UnixSocket {
   override ioctl(request: number, value: DataView): number {
     if (request === FIONREAD) value.setInt32(0, this.received[0]?.bytes.length ?? 0, true);
     else if (request === SIOCOUTQ) value.setInt32(0, this.sentMemory, true);
-    else if (request === SIOCATMARK) value.setInt32(0, 0, true);
+    else if (request === SIOCATMARK) return -ERRNO.EOPNOTSUPP;
     else return super.ioctl(request, value);
     return 0;
   }

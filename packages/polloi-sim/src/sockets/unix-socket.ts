@@ -225,7 +225,7 @@ export abstract class UnixSocket extends SocketFile {
 }
 
 /** Source: net/unix/af_unix.c, unix_validate_addr */
-function isUnixAddress(address: Uint8Array): boolean {
+export function isUnixAddress(address: Uint8Array): boolean {
   const { length } = address;
   return length > SUN_PATH && length <= SOCKADDR_UN_SIZE && familyOf(address) === AF_UNIX;
 }

@@ -5,13 +5,13 @@ import {
   MSG_ERRQUEUE,
   MSG_OOB,
   MSG_PEEK,
-  MSG_TRUNC,
   POLLERR,
   POLLHUP,
   POLLRDHUP,
   SHUT_RDWR,
   SIOCATMARK,
   SIOCOUTQ,
+  SOCK_STREAM,
 } from "polloi/internal/pure";
 import { familyOf } from "./address.ts";
 import {
@@ -166,8 +166,9 @@ export abstract class UnixConnectionSocket extends UnixSocket {
     if (request === FIONREAD && this.state === TCP_LISTEN) return -ERRNO.EINVAL;
     if (request === FIONREAD) value.setInt32(0, this.unread, true);
     else if (request === SIOCOUTQ) value.setInt32(0, this.sentMemory, true);
-    else if (request === SIOCATMARK) value.setInt32(0, 0, true);
-    else return super.ioctl(request, value);
+    else if (request !== SIOCATMARK) return super.ioctl(request, value);
+    else if (this.type === SOCK_STREAM) value.setInt32(0, 0, true);
+    else return -ERRNO.EOPNOTSUPP;
     return 0;
   }
 
@@ -260,7 +261,7 @@ export class UnixStreamSocket extends UnixConnectionSocket {
       first ??= packet;
       const { bytes, consumed, files } = packet;
       const count = Math.min(bytes.length - consumed, target.length - done);
-      if ((flags & MSG_TRUNC) === 0) target.set(bytes.subarray(consumed, consumed + count), done);
+      target.set(bytes.subarray(consumed, consumed + count), done);
       done += count;
       if (message !== undefined && packet === first) {
         if (packet.sender.isBound) message.name = packet.from;
