@@ -114,6 +114,14 @@ export class Sketch {
     return choices.pick(all)?.handle;
   }
 
+  /** An open handle of one of these kinds, and never of another. */
+  pickExact(kinds: readonly Kind[]): number | undefined {
+    const { choices } = this;
+    return choices.pick(
+      this.#handles.filter(({ kind, isClosed }) => kinds.includes(kind) && !isClosed),
+    )?.handle;
+  }
+
   /** A handle of any kind that is open. */
   any(): number | undefined {
     return this.choices.pick(this.#handles.filter(({ isClosed }) => !isClosed))?.handle;

@@ -43,7 +43,7 @@ const LENGTHS: Numbers = [1, 10, 100, 1000, 3, 5000, 0];
 const PIPE_LENGTHS: Numbers = [1, 100, 4096, 5000, 20_000, 70_000, 0];
 const READ_LENGTHS: Numbers = [10_000, 100, 1, 70_000, 0];
 
-const SEND_FLAGS: Numbers = [0, 0, 0, 0, MSG_DONTWAIT, MSG_MORE];
+const SEND_FLAGS: Numbers = [0, 0, 0, MSG_DONTWAIT];
 const RECEIVE_FLAGS: Numbers = [0, 0, 0, 0, MSG_PEEK, MSG_DONTWAIT, MSG_TRUNC, MSG_WAITALL];
 
 /** A `msghdr` at the start of the memory, its parts behind it, and its control data. recvmsg(2) */
@@ -118,6 +118,32 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
       const [length = 0, flags = 0] = numbers;
       const at = side.fill(id, length);
       return [side.libc.send(side.fd(on[0] ?? 0), at, length, flags | MSG_NOSIGNAL)];
+    },
+  },
+  {
+    // In one call, because data from the other end may send what is held back, depending on the kernel's prediction of
+    // headers.
+    name: "send in parts",
+    weight: 3,
+    choose(sketch) {
+      const handle = sketch.pick(CONNECTED);
+      const peer = handle === undefined ? undefined : sketch.peerOf(handle);
+      if (handle === undefined || peer === undefined) return undefined;
+      const { choices } = sketch;
+      const lengths = Array.from({ length: choices.between(1, 3) }, () => choices.pick(LENGTHS));
+      return { on: [handle, peer], numbers: lengths };
+    },
+    run(side, { id, on, numbers }) {
+      const [fd, peer] = [side.fd(on[0] ?? 0), side.fd(on[1] ?? 0)];
+      const results: number[] = [];
+      for (const length of numbers) {
+        const at = side.fill(id, length);
+        results.push(side.libc.send(fd, at, length, MSG_MORE | MSG_NOSIGNAL));
+        results.push(masks(side, peer, POLLIN));
+      }
+      results.push(side.libc.send(fd, side.fill(id, 1), 1, MSG_NOSIGNAL));
+      results.push(masks(side, peer, POLLIN));
+      return results;
     },
   },
   {

@@ -14,7 +14,14 @@ import {
   IOSQE_IO_HARDLINK,
   IOSQE_IO_LINK,
 } from "../../../../polloi/src/uring/constants.ts";
-import { type Call, handleOf, type Kind, type Operation, type Sketch } from "../program.ts";
+import {
+  type Call,
+  handleOf,
+  type Kind,
+  type Numbers,
+  type Operation,
+  type Sketch,
+} from "../program.ts";
 import type { Result, Side } from "../side.ts";
 import { AT_RECEIVED } from "../side.ts";
 import { type Completed, GROUP, TestRing } from "../test-ring.ts";
@@ -78,7 +85,7 @@ const SUBMISSIONS: readonly {
   {
     on: ANY_STREAM,
     push: ({ raw }, side, { id, on, numbers }) =>
-      raw.submissions.receiveMultishot(side.fd(on[1] ?? 0), GROUP, id, TAG_HIGH, numbers[2] ?? 0),
+      raw.submissions.receiveMultishot(side.fd(on[1] ?? 0), GROUP, id, TAG_HIGH, numbers[1] ?? 0),
   },
   {
     on: ANY_STREAM,
@@ -97,17 +104,17 @@ const SUBMISSIONS: readonly {
   {
     on: ["pipe-read", "pipe-write", "eventfd", "tcp", "unix-stream", "listener", "udp"],
     push: ({ raw }, side, { id, on, numbers }) =>
-      raw.submissions.poll(side.fd(on[1] ?? 0), numbers[2] ?? 0, id, TAG_HIGH),
+      raw.submissions.poll(side.fd(on[1] ?? 0), numbers[1] ?? 0, id, TAG_HIGH),
   },
   {
     on: ["pipe-read", "pipe-write", "eventfd", "tcp", "unix-stream", "listener", "udp"],
     push: ({ raw }, side, { id, on, numbers }) =>
-      raw.submissions.pollMultishot(side.fd(on[1] ?? 0), numbers[2] ?? 0, id, TAG_HIGH),
+      raw.submissions.pollMultishot(side.fd(on[1] ?? 0), numbers[1] ?? 0, id, TAG_HIGH),
   },
   {
     on: [],
     push: ({ raw }, _side, { id, numbers }) =>
-      raw.submissions.cancel(numbers[2] ?? 0, TAG_HIGH, id, TAG_HIGH),
+      raw.submissions.cancel(numbers[1] ?? 0, TAG_HIGH, id, TAG_HIGH),
   },
   {
     on: [],
@@ -116,7 +123,7 @@ const SUBMISSIONS: readonly {
         IORING_OP.POLL_REMOVE | (flags << FLAGS_SHIFT),
         -1,
         0,
-        (numbers[2] ?? 0) + TAG_HIGH * 0x1_0000_0000,
+        (numbers[1] ?? 0) + TAG_HIGH * 0x1_0000_0000,
         0,
         0,
         id,
@@ -159,6 +166,9 @@ const SUBMISSIONS: readonly {
 /** Which of {@link SUBMISSIONS} have a third number that is a tag of an earlier call. */
 const ACCEPTS: readonly number[] = [1, 2];
 const CANCELS: readonly number[] = [9, 10];
+const READ = 11;
+/** A nop, a receive, a send and a poll. */
+const LINKED: Numbers = [0, 3, 6, 6, 7];
 const POLLS: readonly number[] = [7, 8];
 const RECEIVES_ALL = 5;
 
@@ -211,12 +221,12 @@ export const URING_OPERATIONS: readonly Operation[] = [
       if (ring === undefined) return undefined;
       const which = choices.below(SUBMISSIONS.length);
       const kinds = (SUBMISSIONS[which] as (typeof SUBMISSIONS)[number]).on;
-      const handle = kinds.length === 0 ? undefined : sketch.pick(kinds);
+      // Other files may be read by other threads of the kernel, at some later time.
+      const handle = which === READ ? sketch.pickExact(kinds) : sketch.pick(kinds);
       if (kinds.length > 0 && handle === undefined) return undefined;
-      const flags = choices.pick([0, 0, 0, 0, IOSQE_IO_LINK, IOSQE_IO_HARDLINK]);
       return {
         on: handle === undefined ? [ring] : [ring, handle],
-        numbers: [which, flags, detailOf(which, sketch)],
+        numbers: [which, detailOf(which, sketch)],
         // What an accept opens.
         ...(ACCEPTS.includes(which) ? { makes: ["tcp", "tcp"] } : {}),
       };
@@ -224,10 +234,38 @@ export const URING_OPERATIONS: readonly Operation[] = [
     run(side, call) {
       const ring = side.rings.get(call.on[0] ?? 0);
       if (ring === undefined) return ["no ring"];
-      const [which = 0, flags = 0] = call.numbers;
+      const [which = 0] = call.numbers;
       if (ACCEPTS.includes(which)) side.accepts(call.id, handleOf(call, 0));
-      SUBMISSIONS[which]?.push(ring, side, call, flags);
+      SUBMISSIONS[which]?.push(ring, side, call, 0);
       return [ring.raw.submissions.pending];
+    },
+  },
+  {
+    // All links of a chain are submitted together: one that continues in a later call begins in another thread.
+    name: "chain",
+    weight: 6,
+    choose(sketch) {
+      const { choices } = sketch;
+      const ring = sketch.pick(["ring"]);
+      const handle = sketch.pickExact(ANY_STREAM);
+      if (ring === undefined || handle === undefined) return undefined;
+      const link = () => choices.pick([IOSQE_IO_LINK, IOSQE_IO_LINK, IOSQE_IO_HARDLINK]);
+      const links = Array.from({ length: choices.between(1, 3) }, () => [
+        choices.pick(LINKED),
+        link(),
+      ]);
+      return { on: [ring, handle], numbers: [...links.flat(), choices.pick(LINKED)] };
+    },
+    run(side, call) {
+      const ring = side.rings.get(call.on[0] ?? 0);
+      if (ring === undefined) return ["no ring"];
+      const { submissions } = ring.raw;
+      if (submissions.room < call.numbers.length) return ["full"];
+      for (let i = 0; i < call.numbers.length; i += 2) {
+        const [which = 0, flags = 0] = call.numbers.slice(i);
+        SUBMISSIONS[which]?.push(ring, side, call, flags);
+      }
+      return [submissions.pending];
     },
   },
   {
