@@ -44,10 +44,17 @@ import { PipeEnd } from "./pipe.ts";
 /** The flags that O_PATH leaves. Source: open(2), O_PATH. */
 const PATH_FLAGS: number = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 /** The flags that fcntl(F_GETFL) does not return. Source: fs/open.c, do_dentry_open. */
-const OPENING_FLAGS: number =
-  O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW;
+const OPENING_FLAGS: number = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 const KNOWN_FLAGS: number =
-  OPENING_FLAGS | O_PATH | O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | O_LARGEFILE;
+  OPENING_FLAGS |
+  O_PATH |
+  O_APPEND |
+  O_NONBLOCK |
+  O_DIRECTORY |
+  O_NOFOLLOW |
+  O_DIRECT |
+  O_NOATIME |
+  O_LARGEFILE;
 const KNOWN_RESOLVE: number =
   RESOLVE_NO_XDEV |
   RESOLVE_NO_MAGICLINKS |
@@ -204,7 +211,7 @@ function openNode(process: Process, node: Node, flags: number): OpenFile | numbe
   const accessMode = flags & O_ACCMODE;
   const statusFlags = (flags & ~OPENING_FLAGS) | O_LARGEFILE;
   if ((flags & O_PATH) !== 0) {
-    return new PathFile(node, { accessMode: O_RDONLY, statusFlags: O_PATH });
+    return new PathFile(node, { accessMode: O_RDONLY, statusFlags: flags & ~O_CLOEXEC });
   }
   const opening = { accessMode, statusFlags };
   if (node instanceof LinkNode) return -ERRNO.ELOOP;

@@ -50,8 +50,10 @@ export function transferCalls(process: Process): Pick<Libc, "read" | "write" | "
       if (start !== undefined && start < 0) return -ERRNO.EINVAL;
       const output = descriptors.get(socket);
       if (output === undefined || !output.canWrite) return -ERRNO.EBADF;
-      if (!canSplice(input, output)) return -ERRNO.EINVAL;
       if (start !== undefined && start > MAX_FILE_BYTES) return -ERRNO.EOVERFLOW;
+      if ((output.statusFlags & O_APPEND) !== 0 || !isSeekable(input)) return -ERRNO.EINVAL;
+      if (length === 0) return 0;
+      if (!isSource(input)) return -ERRNO.EINVAL;
       const sending = new Sending(input, output, start ?? input.position, length);
       let result = sending.proceed();
       if (result === -ERRNO.EAGAIN && !output.isNonBlocking) {
@@ -75,8 +77,13 @@ function isUnfinished(file: OpenFile, count: number, length: number): boolean {
   return count < length && file.isPollable;
 }
 
-function canSplice(input: OpenFile, output: OpenFile): input is RegularFile | DeviceFile {
-  if ((output.statusFlags & O_APPEND) !== 0 || output.kind.startsWith("anon_inode")) return false;
+/** Source: lseek(2), ESPIPE. */
+function isSeekable({ kind }: OpenFile): boolean {
+  return kind !== "pipe" && kind !== "socket";
+}
+
+/** Whether sendfile can read the file. Source: fs/splice.c, splice_direct_to_actor. */
+function isSource(input: OpenFile): input is RegularFile | DeviceFile {
   return (
     input instanceof RegularFile || (input instanceof DeviceFile && input.kind !== "/dev/null")
   );
@@ -104,6 +111,8 @@ class Sending {
       const wanted = Math.min(this.#length - this.sent, PIECE_BYTES);
       const read = this.#input.readAt(piece.subarray(0, wanted), this.#start + this.sent);
       if (read <= 0) return read;
+      // No file without a type has splice_write.
+      if (this.#output.kind.startsWith("anon_inode")) return -ERRNO.EINVAL;
       const written = this.#output.write(piece.subarray(0, read));
       if (written < 0) return written;
       this.sent += written;
