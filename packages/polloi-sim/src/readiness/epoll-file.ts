@@ -78,11 +78,6 @@ export class EpollItem implements Waiter, Follower {
  */
 export class EpollFile extends OpenFile {
   override readonly kind = "anon_inode:[eventpoll]";
-
-  /** Source: fs/eventpoll.c, ep_eventpoll_ioctl (Linux 6.9) */
-  override ioctl(): number {
-    return -ERRNO.EINVAL;
-  }
   /** Whether a process sleeps in epoll_wait. */
   isWaitedFor = false;
   readonly #world: World;
@@ -120,6 +115,11 @@ export class EpollFile extends OpenFile {
     }
     if (count > 0) this.#ready.splice(0, count);
     return mask;
+  }
+
+  /** It knows requests of its own only, which polloi does not make. Source: fs/eventpoll.c, ep_eventpoll_ioctl, since Linux 6.9. */
+  override ioctl(): number {
+    return -ERRNO.EINVAL;
   }
 
   find(file: OpenFile, fd: number): EpollItem | undefined {
