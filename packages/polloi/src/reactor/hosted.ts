@@ -61,7 +61,7 @@ export class Hosted implements Host {
     this.#starting = true;
     queueMicrotask(() => {
       this.#starting = false;
-      if (this.#ended || !this.#loop.alive) return;
+      if (this.#ended || !this.#loop.open) return;
       this.#start();
     });
   }
@@ -70,12 +70,13 @@ export class Hosted implements Host {
     const { kernel, engine } = this.#loop;
     try {
       this.#watch = kernel.watch(engine.fileno(), () => this.#turn());
+      if (!this.#loop.alive) this.#watch.unref();
     } catch (error) {
       if (!(error instanceof SysError && isOutOfResources(-error.errno))) throw error;
       this.#starving = kernel.after(STARVED_MS, () => {
         this.#starving = undefined;
         this.#turn();
-        if (this.#loop.alive && !this.#ended) this.#start();
+        if (this.#loop.open && !this.#ended) this.#start();
       });
     }
     this.#armTimeout();

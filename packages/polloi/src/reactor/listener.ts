@@ -113,6 +113,16 @@ export interface Listener extends Disposable {
    * serve its port. Calling it twice is safe.
    */
   close(): void;
+  /** Keeps the process alive again after {@link Listener.unref}. Calling it twice has no effect. */
+  ref(): void;
+  /**
+   * Allows the process to end although the listener is open. By default an open listener keeps it alive. Connections
+   * keep the process alive in any case.
+   *
+   * @remarks
+   * `run()` of the reactor returns when only such listeners are left. Calling it twice has no effect.
+   */
+  unref(): void;
 }
 
 /** The default grace period of a server that stops, in milliseconds. */
@@ -160,6 +170,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   readonly #backoff = new Backoff();
   /** Accepting has failed, and is retried after a delay. */
   #paused = false;
+  /** {@link Listener.unref} was called. */
+  #isBackground = false;
 
   constructor(loop: Loop, options: ListenOptions<Data>) {
     super();
@@ -261,6 +273,18 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.close();
   }
 
+  ref(): void {
+    if (!this.#isBackground) return;
+    this.#isBackground = false;
+    this.#loop.background(-1);
+  }
+
+  unref(): void {
+    if (this.#isBackground || this.#fd < 0) return;
+    this.#isBackground = true;
+    this.#loop.background(1);
+  }
+
   /**
    * Accepts the backlog, although the kernel has not reported it to this listener.
    *
@@ -274,6 +298,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   override abandon(): void {
     if (this.#fd < 0) return;
+    // The loop counts the slot until the engine has released it.
+    this.ref();
     this.#retry?.cancel();
     this.#loop.starved.delete(this);
     this.#fd = -1;

@@ -83,6 +83,8 @@ export class Loop implements Completions {
   #flushScheduled = false;
   /** Slots and timers that keep the process alive. */
   #references = 0;
+  /** Slots of owners that do not keep the process alive. */
+  #inBackground = 0;
   /** The number of turns in which the engine reported something while limits were overdue. */
   #turnsOverdue = 0;
 
@@ -107,6 +109,17 @@ export class Loop implements Completions {
   /** Whether anything is open that can have an event. */
   get alive(): boolean {
     return this.#references > 0 || this.#drained.length > 0;
+  }
+
+  /** Whether anything is open, also what does not keep the process alive. */
+  get open(): boolean {
+    return this.alive || this.#inBackground > 0;
+  }
+
+  /** An owner of a slot does not keep the process alive any more (`1`), or does again (`-1`). */
+  background(change: 1 | -1): void {
+    this.#inBackground += change;
+    this.reference(change === 1 ? -1 : 1);
   }
 
   /** Keeps the process alive for `owner`, which has no slot yet, and shuts it when the reactor closes. */

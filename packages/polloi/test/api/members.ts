@@ -19,7 +19,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
         "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port reuseAddr reusePort stopping timeout zeroCopy",
-      Listener: "[Symbol.dispose] address close connections fileno port stop",
+      Listener: "[Symbol.dispose] address close connections fileno port ref stop unref",
       OutgoingFile: "done fd length offset",
       Reactor:
         "[Symbol.dispose] adopt alive close connect engine fileno listen run setTimer stop trigger turn watch",
