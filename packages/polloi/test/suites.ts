@@ -31,6 +31,7 @@ import { fetchFilesSuite } from "./http/fetch-files.ts";
 import { httpFilesSuite } from "./http/files.ts";
 import { honoSuite } from "./http/hono.ts";
 import { httpLoggingSuite } from "./http/logging.ts";
+import { migrationSuite } from "./http/migration.ts";
 import { parserSuite } from "./http/parser.ts";
 import { httpRepliesSuite } from "./http/replies.ts";
 import { httpRobustnessSuite } from "./http/robustness.ts";
@@ -164,7 +165,7 @@ function all(pool: readonly Listed[]): Listed[] {
     ),
     ...listed("smoke", lightClasses),
     ...listed("core", nativeClasses),
-    ...listed("core", fetchFilesSuite(), honoSuite(), httpRobustnessSuite()),
+    ...listed("core", fetchFilesSuite(), migrationSuite(), honoSuite(), httpRobustnessSuite()),
     // Last, since they leave descriptors to the garbage collector, and select has room for 1024.
     ...listed(
       "smoke",

@@ -95,19 +95,31 @@ export type NamesOf<Options> = { readonly [Name in keyof Options & string]-?: tr
  *
  * @param of - The function that takes the options, for the error message: `listen()`.
  * @param names - The names of all its options.
+ * @param counterparts - What to do instead of options of other libraries, by their name, for the error message.
  * @throws TypeError `ERR_INVALID_OPTION`
  */
 export function optionsOf<T extends object>(
   options: T,
   of: string,
   names: Readonly<Record<string, true>>,
+  counterparts: Readonly<Record<string, string>> = {},
 ): T {
-  for (const name in objectOf(options, "options")) {
+  const name = unknownIn(objectOf(options, "options"), names);
+  if (name === undefined) return options;
+  const instead = Object.hasOwn(counterparts, name) ? counterparts[name] : undefined;
+  throw unknownOption(name, of, Object.keys(names), instead);
+}
+
+/** The first unknown option; undefined if there is none. */
+export function unknownIn<T extends object>(
+  options: T,
+  names: Readonly<Record<string, true>>,
+): string | undefined {
+  for (const name in options) {
     if (names[name] === true || !Object.hasOwn(options, name) || isModule(options)) continue;
-    if (options[name] === undefined) continue;
-    throw unknownOption(name, of, Object.keys(names));
+    if (options[name] !== undefined) return name;
   }
-  return options;
+  return undefined;
 }
 
 /** Options that only tests and tools pass. A message does not offer them. */
@@ -117,12 +129,21 @@ function isModule(value: object): boolean {
   return (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === "Module";
 }
 
-function unknownOption(name: string, of: string, known: readonly string[]): TypeError {
-  const nearest = nearestOf(name, known);
-  const names = known.filter((each) => !INTERNAL.has(each)).join(", ");
-  const all = names === "" ? "it has no options" : `give ${names}`;
-  const instead = nearest === undefined ? all : `did you mean ${show(nearest)}?`;
+function unknownOption(
+  name: string,
+  of: string,
+  known: readonly string[],
+  counterpart: string | undefined,
+): TypeError {
+  const instead = counterpart ?? similarTo(name, known);
   return typeError("ERR_INVALID_OPTION", `Unknown option ${show(name)} of ${of}; ${instead}`);
+}
+
+function similarTo(name: string, known: readonly string[]): string {
+  const nearest = nearestOf(name, known);
+  if (nearest !== undefined) return `did you mean ${show(nearest)}?`;
+  const names = known.filter((each) => !INTERNAL.has(each)).join(", ");
+  return names === "" ? "it has no options" : `give ${names}`;
 }
 
 function notA(

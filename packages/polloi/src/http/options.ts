@@ -33,6 +33,8 @@ export interface HttpOptions
       ListenOptions,
       "host" | "port" | "path" | "fd" | "backlog" | "reusePort" | "dualStack" | "acceptError"
     > {
+  /** The same as `host`, by the name that other servers have for it. */
+  readonly hostname?: string | undefined;
   /** Answers requests with the methods of a reply. Give either this or `fetch`. */
   readonly handler?: HttpHandler | undefined;
   /** Answers requests with a `Response` of the Fetch standard. Give either this or `handler`. */
@@ -76,6 +78,7 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
   log: true,
   maxConnections: true,
   host: true,
+  hostname: true,
   port: true,
   path: true,
   fd: true,
@@ -99,6 +102,8 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
 /** The options that a server uses, with all defaults. */
 export interface HttpSettings extends HttpTimeouts {
   readonly handler: ServedFetch["handler"];
+  /** The fetch handler of the program, if it has given one. */
+  readonly fetch: FetchHandler | undefined;
   /** Called when the server does not listen any more and has no connections. */
   readonly release: () => void;
   readonly error: (error: unknown) => unknown;
@@ -139,6 +144,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   return {
     ...timeouts,
     handler,
+    fetch: options.fetch,
     release,
     error,
     maxRequests,
@@ -148,7 +154,16 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   };
 }
 
-const OF_LISTENER = ["host", "port", "path", "fd", "backlog", "reusePort", "dualStack"] as const;
+const OF_LISTENER = [
+  "host",
+  "hostname",
+  "port",
+  "path",
+  "fd",
+  "backlog",
+  "reusePort",
+  "dualStack",
+] as const;
 
 /**
  * Checks that the options name one reactor and one address.
@@ -174,6 +189,7 @@ export function checkPlace(options: HttpOptions): void {
     const also = OF_LISTENER.find((name) => options[name] !== undefined);
     if (also !== undefined) refuse("a worker", also);
   }
+  if (options.host !== undefined && options.hostname !== undefined) refuse("host", "hostname");
   if (engine !== undefined && worker !== undefined) refuse("a worker", "an engine");
   if (engine !== undefined && reactor !== undefined) refuse("a reactor", "an engine");
 }

@@ -6,6 +6,7 @@ import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
 import { reactorFor } from "../reactor/reactor.ts";
 import { HIGH_WATER_BYTES, type HttpConnection } from "./connection.ts";
+import { COUNTERPARTS, checkCall } from "./counterparts.ts";
 import { checkPlace, HTTP_OPTIONS, type HttpOptions, settingsOf } from "./options.ts";
 import { type HttpServer, ServingServer } from "./server.ts";
 
@@ -51,12 +52,16 @@ const OF_PEER: ReadonlySet<string> = new Set<ErrnoCode>([
  * console.log(`http://127.0.0.1:${server.port}`);
  * ```
  */
-export function serve(options: HttpOptions): HttpServer {
-  return fromCaller(serve, () => startServer(options));
+export function serve(options: HttpOptions): HttpServer;
+export function serve(options: HttpOptions, ...others: readonly unknown[]): HttpServer {
+  return fromCaller(serve, () => {
+    checkCall(options, others, HTTP_OPTIONS);
+    return startServer(options);
+  });
 }
 
 function startServer(options: HttpOptions): HttpServer {
-  const { worker, acceptError } = optionsOf(options, "serve()", HTTP_OPTIONS);
+  const { worker, acceptError } = optionsOf(options, "serve()", HTTP_OPTIONS, COUNTERPARTS);
   checkPlace(options);
   const reactor = worker?.reactor ?? options.reactor ?? reactorFor(options);
   const settings = settingsOf(options);
@@ -94,7 +99,8 @@ function startServer(options: HttpOptions): HttpServer {
 
 /** The options of the listener. */
 function whereOf(options: HttpOptions): Partial<ListenOptions> {
-  const { host, port, path, fd, backlog, reusePort, dualStack, acceptError } = options;
+  const { hostname, port, path, fd, backlog, reusePort, dualStack, acceptError } = options;
+  const { host = hostname } = options;
   const where = { host, port, path, fd, backlog, reusePort, dualStack, acceptError };
   return Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined));
 }

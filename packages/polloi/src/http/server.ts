@@ -6,8 +6,11 @@ import { checkTimeout } from "../reactor/options.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { HttpConnection } from "./connection.ts";
+import { checkClose } from "./counterparts.ts";
 import type { Exchange } from "./exchange.ts";
+import { fetchDirectly } from "./fetch/direct-fetch.ts";
 import { answerFailure, isThenable } from "./fetch/fetch-handler.ts";
+import { urlOf } from "./fetch/url.ts";
 import type { HttpSettings } from "./options.ts";
 import { ReplyWriter } from "./reply.ts";
 import { ParsedRequest } from "./request.ts";
@@ -33,6 +36,11 @@ export interface HttpServer extends AsyncDisposable {
   readonly address: SocketAddress | null;
   /** The port that it listens on; -1 for a unix socket, or once it does not listen any more. */
   readonly port: number;
+  /**
+   * The URL of the server, such as `http://localhost:8080/`: `localhost` if it listens on all addresses. `null` for a
+   * unix socket, or once it does not listen any more.
+   */
+  readonly url: URL | null;
   /** The number of open connections, without those that were upgraded. */
   readonly connections: number;
   /** Counters, which are kept up to date. */
@@ -60,6 +68,26 @@ export interface HttpServer extends AsyncDisposable {
    * reset. {@link HttpServer.stop} serves the backlog and ends connections; it may follow. Calling it twice is safe.
    */
   close(): void;
+  /** Keeps the process alive again after {@link HttpServer.unref}. */
+  ref(): void;
+  /** Allows the process to end although the server listens, as {@link Listener.unref} does. */
+  unref(): void;
+  /**
+   * Calls the fetch handler without a connection, for tests and for requests of the program itself.
+   *
+   * @remarks
+   * If the handler fails, `error` of `serve` is called, and its response or a 500 is returned, as for a client. Limits do
+   * not apply, nothing is counted or logged, and the second argument of the handler has no addresses.
+   *
+   * @param request - A request, or a URL. A relative URL is resolved against that of the server.
+   * @throws TypeError `ERR_UNSUPPORTED` if the server has a `handler`, as a rejection.
+   *
+   * @example
+   * ```ts nocheck
+   * const response = await server.fetch("/things/7");
+   * ```
+   */
+  fetch(request: Request | string | URL): Promise<Response>;
   /** Stops gracefully, as {@link HttpServer.stop} does with the default grace period. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -99,6 +127,10 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
     return this.listener?.port ?? -1;
   }
 
+  get url(): URL | null {
+    return urlOf(this.address);
+  }
+
   get connections(): number {
     return this.shared.sweep.size;
   }
@@ -115,10 +147,24 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
     this.#settings.release();
   }
 
-  close(): void {
+  close(...others: readonly unknown[]): void {
+    checkClose(others);
     this.listener?.close();
     this.#closed = true;
     if (this.connections === 0) this.unused();
+  }
+
+  ref(): void {
+    this.listener?.ref();
+  }
+
+  unref(): void {
+    this.listener?.unref();
+  }
+
+  fetch(request: Request | string | URL): Promise<Response> {
+    const report = (error: unknown) => this.report(error);
+    return fetchDirectly({ fetch: this.#settings.fetch, report, url: this.url }, request);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

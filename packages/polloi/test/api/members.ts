@@ -40,16 +40,18 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       AccessSink: "write",
       BodyReader: "abort data end",
       FetchInfo: "fileno localAddress remoteAddress tcpInfo upgrade",
+      FilesContext: "req",
       FilesHandler: "[Symbol.dispose] close fileno",
-      FilesOptions: "dir dotfiles listing maxAgeMs precompressed",
+      FilesOptions: "dir dotfiles listing maxAgeMs precompressed prefix",
       HttpCounts: "connections refused requests",
       HttpOptions:
-        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port reactor reusePort sendTimeoutMs worker",
+        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port reactor reusePort sendTimeoutMs worker",
       HttpReply:
         "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
       HttpRequest:
         "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused query read remoteAddress resume target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
-      HttpServer: "[Symbol.asyncDispose] address close connections counts port stop",
+      HttpServer:
+        "[Symbol.asyncDispose] address close connections counts fetch port ref stop unref url",
       HttpTimeouts: "bodyTimeoutMs halfCloseTimeoutMs headTimeoutMs idleTimeoutMs sendTimeoutMs",
       HttpWorker: "listen reactor",
       ParserLimits:

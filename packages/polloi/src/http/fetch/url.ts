@@ -41,6 +41,13 @@ export function listeningHost(address: SocketAddress | null): string {
   return `${ip.includes(":") ? `[${ip}]` : ip}:${address.port}`;
 }
 
+/** The URL of a server that listens on an address; null for a unix socket. */
+export function urlOf(address: SocketAddress | null): URL | null {
+  if (address === null || address.address === undefined) return null;
+  const isWildcard = address.address === "0.0.0.0" || address.address === "::";
+  return new URL(`http://${isWildcard ? `localhost:${address.port}` : listeningHost(address)}`);
+}
+
 /**
  * The URL of a request whose target is not a path: an absolute target, or the asterisk of OPTIONS, whose path is `/*`.
  *

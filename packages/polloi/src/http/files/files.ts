@@ -4,6 +4,7 @@ import { booleanOf, type NamesOf, optionsOf } from "../../base/argument.ts";
 import { numberError, show, typeError } from "../../base/misuse.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import { checkKernel, kernel as defaultKernel } from "../../sys/open.ts";
+import { FILES_COUNTERPARTS } from "../counterparts.ts";
 import { type HttpReply, ReplyWriter } from "../reply.ts";
 import type { HttpRequest } from "../request.ts";
 import { sendAnswer } from "./answer.ts";
@@ -100,7 +101,7 @@ export function files(options: FilesOptions): FilesHandler;
 /** @internal */
 export function files(options: FilesOptions, kernel?: Kernel): FilesHandler;
 export function files(options: FilesOptions, kernel: Kernel = defaultKernel): FilesHandler {
-  const { dir, prefix } = optionsOf(options, "files()", FILES_OPTIONS);
+  const { dir, prefix } = optionsOf(options, "files()", FILES_OPTIONS, FILES_COUNTERPARTS);
   checkKernel(kernel);
   const listing = booleanOf(options.listing, "listing", false);
   const dotfiles = booleanOf(options.dotfiles, "dotfiles", false);
