@@ -41,7 +41,7 @@ export class Machine {
   /**
    * Starts a process.
    *
-   * @param descriptorLimit - RLIMIT_NOFILE.
+   * @param descriptorLimit - RLIMIT_NOFILE, which the process cannot raise; by default it can, from 1024.
    */
   start(descriptorLimit?: number): Running {
     const { world } = this;

@@ -22,9 +22,9 @@ export class Descriptors {
   /** All descriptors below it are open. */
   #firstFree = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number, hardLimit: number = limit) {
     this.limit = limit;
-    this.hardLimit = limit;
+    this.hardLimit = hardLimit;
   }
 
   /** The number of open descriptors. */

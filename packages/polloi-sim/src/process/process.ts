@@ -4,8 +4,9 @@ import { Descriptors } from "./descriptors.ts";
 import { Memory } from "./memory.ts";
 import type { OpenFile } from "./open-file.ts";
 
-/** RLIMIT_NOFILE of a new process. */
+/** RLIMIT_NOFILE of a new process: the soft limit, and the hard limit. */
 const DEFAULT_LIMIT = 1024;
+const DEFAULT_HARD_LIMIT = 65_536;
 
 /**
  * A simulated process: its descriptors, its memory and its limits.
@@ -17,13 +18,16 @@ export class Process {
   readonly memory: Memory;
   readonly descriptors: Descriptors;
 
-  constructor(world: World, limit: number = DEFAULT_LIMIT, pid = 1) {
+  /** @param limit - RLIMIT_NOFILE, which the process cannot raise. By default it can raise it from 1024. */
+  constructor(world: World, limit?: number, pid = 1) {
     this.world = world;
     this.pid = pid;
-    this.descriptors = new Descriptors(limit);
+    this.descriptors = new Descriptors(limit ?? DEFAULT_LIMIT, limit ?? DEFAULT_HARD_LIMIT);
     this.memory = new Memory((fd, offset, byteLength) => {
       const file = this.descriptors.get(fd);
-      const memory = file?.mapped(offset, byteLength) ?? -ERRNO.EBADF;
+      // Memory that is shared with a file can be read and written. Source: mm/mmap.c, do_mmap
+      const isAllowed = file === undefined || (file.canRead && file.canWrite);
+      const memory = isAllowed ? (file?.mapped(offset, byteLength) ?? -ERRNO.EBADF) : -ERRNO.EACCES;
       if (file === undefined || typeof memory === "number") {
         check(typeof memory === "number" ? memory : -ERRNO.EBADF, "mmap", { fd });
         throw new RangeError(`Cannot map descriptor ${fd}: its file has returned no memory`);
