@@ -36,9 +36,23 @@ export class TcpSendQueue {
     this.#urgentSequence = this.sent + this.#unsent.length - 1;
   }
 
-  /** Takes the next segment of at most `limit` bytes, which is then in flight. */
+  /**
+   * Takes the next segment of at most `limit` bytes, which is then in flight. What several calls have sent is one
+   * segment. Source: net/ipv4/tcp.c, tcp_sendmsg_locked, which adds to the last buffer.
+   */
   take(limit: number): Uint8Array {
-    const bytes = this.#unsent.shift(limit);
+    const wanted = Math.min(limit, this.#unsent.length);
+    let bytes = this.#unsent.shift(wanted);
+    if (bytes.length < wanted) {
+      const joined = new Uint8Array(wanted);
+      joined.set(bytes);
+      for (let at = bytes.length; at < wanted; ) {
+        const next = this.#unsent.shift(wanted - at);
+        joined.set(next, at);
+        at += next.length;
+      }
+      bytes = joined;
+    }
     this.sent += bytes.length;
     this.inFlight += bytes.length;
     return bytes;
