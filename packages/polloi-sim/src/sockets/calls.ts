@@ -1,6 +1,7 @@
 /** The system calls of sockets. Source: net/socket.c */
 import {
   ERRNO,
+  IPPROTO_IP,
   O_NONBLOCK,
   SO_ATTACH_FILTER,
   SOCK_CLOEXEC,
@@ -226,12 +227,18 @@ function readOption(
   if (room < 0) return -ERRNO.EINVAL;
   const result = getOption(socket, level, option);
   if (typeof result === "number") return result;
-  const bytes = result.subarray(0, room);
+  const bytes = result.subarray(0, isShortByte(level, room, result) ? 1 : room);
   const target = memory.bytes(value, bytes.length);
   if (target === undefined) return -ERRNO.EFAULT;
   target.set(bytes);
   size.setInt32(0, bytes.length, true);
   return 0;
+}
+
+/** Whether an option of IPv4 is returned as one byte. Source: net/ipv4/ip_sockglue.c, do_ip_getsockopt */
+function isShortByte(level: number, room: number, value: Uint8Array): boolean {
+  if (level !== IPPROTO_IP || room === 0 || room >= value.length) return false;
+  return value.subarray(1).every((byte) => byte === 0);
 }
 
 /** The bytes of a value; for a filter the instructions that a `sock_fprog` points to. */

@@ -1,4 +1,4 @@
-import { AF_INET, AF_INET6, AF_UNSPEC, ERRNO } from "polloi/internal/pure";
+import { AF_INET, AF_INET6, AF_UNSPEC, ERRNO, SOCK_DGRAM } from "polloi/internal/pure";
 import {
   familyOf,
   type InetName,
@@ -17,6 +17,8 @@ export abstract class InetSocket extends SocketFile implements PortUser {
   remote: InetName | undefined;
   /** Whether a program has chosen the port, so that it outlasts a connection: SOCK_BINDPORT_LOCK. */
   protected isPortLocked = false;
+  /** Whether a program has chosen the address: SOCK_BINDADDR_LOCK. */
+  protected isAddressLocked = false;
   /** Whether the port is its own, and not only the one of a former connection. */
   protected hasPort = false;
 
@@ -45,7 +47,10 @@ export abstract class InetSocket extends SocketFile implements PortUser {
     }
     const result = port === 0 ? this.takeEphemeral() : this.#take(port);
     if (result < 0) this.local = wanted;
-    else this.isPortLocked = port !== 0;
+    else {
+      this.isPortLocked = port !== 0;
+      this.isAddressLocked = !ip.isAny;
+    }
     return result;
   }
 
@@ -88,24 +93,32 @@ export abstract class InetSocket extends SocketFile implements PortUser {
   protected destinationOf(address: Uint8Array): InetName | number {
     const least = this.family === AF_INET ? SOCKADDR_IN_SIZE : SOCKADDR_IN6_MIN;
     if (address.length < least) return -ERRNO.EINVAL;
-    if (familyOf(address) !== this.family) return -ERRNO.EAFNOSUPPORT;
+    const family = familyOf(address);
+    // UDP takes an address without a family as one of IPv4.
+    const isUnspecified = family === AF_UNSPEC && this.type === SOCK_DGRAM;
+    if (family !== this.family && !isUnspecified) return -ERRNO.EAFNOSUPPORT;
     return this.reach(readInetName(address));
   }
 
   /** The address that a name reaches, or `-errno`. */
   protected reach({ ip, port }: InetName): InetName | number {
     if (ip.isV4 && this.family === AF_INET6 && this.settings.isV6Only) return -ERRNO.ENETUNREACH;
-    // A bound address of the other family cannot be the source.
-    const { ip: from } = this.local;
-    if (!from.isAny && from.isV4 !== ip.isV4) return -ERRNO.EINVAL;
     if (ip.isAny) return { ip: ip.isV4 ? Ip.LOOPBACK4 : Ip.LOOPBACK6, port };
     // The machine has only its loopback interface.
     return ip.isLoopback ? { ip, port } : -ERRNO.ENETUNREACH;
   }
 
+  /** Forgets an address that a connection has chosen. */
+  protected resetAddress(): void {
+    if (this.isAddressLocked) return;
+    this.local = { ip: this.family === AF_INET6 ? Ip.ANY6 : Ip.ANY4, port: this.local.port };
+  }
+
   /** The address that packets to `remote` come from. Source: the preferred source of the local routing table */
   protected sourceFor({ ip }: InetName): Ip {
-    if (!this.local.ip.isAny) return this.local.ip;
+    const from = this.local.ip;
+    // To the other family, a bound address is no source.
+    if (!from.isAny && from.isV4 === ip.isV4) return from;
     return ip.isV4 ? Ip.LOOPBACK4 : Ip.LOOPBACK6;
   }
 
@@ -118,6 +131,8 @@ export abstract class InetSocket extends SocketFile implements PortUser {
   }
 
   protected remoteName(): Uint8Array | number {
-    return this.remote === undefined ? -ERRNO.ENOTCONN : inetSockaddr(this.family, this.remote);
+    return this.remote === undefined || this.remote.port === 0
+      ? -ERRNO.ENOTCONN
+      : inetSockaddr(this.family, this.remote);
   }
 }

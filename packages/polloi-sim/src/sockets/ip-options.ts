@@ -56,9 +56,9 @@ const STORED6: Readonly<Record<number, number>> = {
   [IPV6_DONTFRAG]: 0,
 };
 
-/** Options of one byte are accepted as such. */
-function intOrByte(value: Uint8Array): number | undefined {
-  return intOf(value) ?? value[0];
+/** Options of one byte are accepted as such, and none as 0. */
+function intOrByte(value: Uint8Array): number {
+  return intOf(value) ?? value[0] ?? 0;
 }
 
 export function getIp({ settings }: SocketFile, option: number): Uint8Array | number {
@@ -69,7 +69,6 @@ export function getIp({ settings }: SocketFile, option: number): Uint8Array | nu
 
 export function setIp({ settings }: SocketFile, option: number, value: Uint8Array): number {
   const number = intOrByte(value);
-  if (number === undefined) return -ERRNO.EINVAL;
   if (option === IP_TTL) {
     if (number !== -1 && (number < 1 || number > 255)) return -ERRNO.EINVAL;
     settings.ttl = number === -1 ? DEFAULT_TTL : number;

@@ -1,5 +1,5 @@
 import type { World } from "../base/world.ts";
-import { PortTable } from "./ports.ts";
+import { FIRST_EPHEMERAL, LAST_EPHEMERAL, PortTable } from "./ports.ts";
 import { UnixNames } from "./unix-names.ts";
 
 /** What the sockets of a machine share: its loopback interface, its ports, and the names of unix sockets. */
@@ -11,7 +11,7 @@ export class Network {
 
   constructor(world: World) {
     this.world = world;
-    this.tcp = new PortTable(world);
-    this.udp = new PortTable(world);
+    this.tcp = new PortTable(world, FIRST_EPHEMERAL);
+    this.udp = new PortTable(world, (FIRST_EPHEMERAL + LAST_EPHEMERAL) >> 1);
   }
 }

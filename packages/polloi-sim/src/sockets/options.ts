@@ -114,8 +114,8 @@ export function setOption(
 /** Source: net/core/sock.c, sk_getsockopt */
 function getSocket(socket: SocketFile, option: number): Uint8Array | number {
   const { settings } = socket;
+  if (isOfUnix(option) && socket.family !== AF_UNIX) return -ERRNO.EOPNOTSUPP;
   const flag = FLAGS[option];
-  if (option === SO_PASSCRED && socket.family !== AF_UNIX) return -ERRNO.EOPNOTSUPP;
   if (flag !== undefined) return intValue(settings[flag] === true ? 1 : 0);
   switch (option) {
     case SO_TYPE:
@@ -171,11 +171,10 @@ function setSocket(socket: SocketFile, option: number, value: Uint8Array): numbe
   }
   const number = intOf(value);
   if (number === undefined) return -ERRNO.EINVAL;
+  if (isOfUnix(option) && socket.family !== AF_UNIX) return -ERRNO.EOPNOTSUPP;
   const flag = FLAGS[option];
   if (flag !== undefined) {
     const isInet = socket.family === AF_INET || socket.family === AF_INET6;
-    // Since Linux 6.16. Source: net/core/sock.c, sk_may_scm_recv
-    if (option === SO_PASSCRED && socket.family !== AF_UNIX) return -ERRNO.EOPNOTSUPP;
     if (option === SO_REUSEPORT && number !== 0 && !isInet) return -ERRNO.EOPNOTSUPP;
     Object.assign(settings, { [flag]: number !== 0 });
     return 0;
@@ -185,6 +184,7 @@ function setSocket(socket: SocketFile, option: number, value: Uint8Array): numbe
     case SO_SNDBUFFORCE:
       settings.sendBuffer = Math.max(limited(number) * 2, MIN_SEND_BUFFER);
       settings.isSendBufferLocked = true;
+      socket.writeSpace();
       return 0;
     case SO_RCVBUF:
     case SO_RCVBUFFORCE:
@@ -209,6 +209,11 @@ function setSocket(socket: SocketFile, option: number, value: Uint8Array): numbe
     default:
       return store(settings, { level: SOL_SOCKET, option, value: number }, STORED);
   }
+}
+
+/** Since Linux 6.16, only unix sockets have these. Source: net/core/sock.c, sk_may_scm_recv */
+function isOfUnix(option: number): boolean {
+  return option === SO_PASSCRED || option === SO_PASSSEC;
 }
 
 function limited(bytes: number): number {

@@ -7,8 +7,8 @@ import { ERRNO } from "polloi/internal/pure";
 import type { World } from "../base/world.ts";
 import type { InetName, Ip } from "./address.ts";
 
-const FIRST_EPHEMERAL = 32_768;
-const LAST_EPHEMERAL = 60_999;
+export const FIRST_EPHEMERAL = 32_768;
+export const LAST_EPHEMERAL = 60_999;
 /** How long a port stays in TIME_WAIT: TCP_TIMEWAIT_LEN. */
 const TIME_WAIT_MS = 60_000;
 
@@ -37,10 +37,12 @@ interface Bucket {
 export class PortTable {
   readonly #world: World;
   readonly #buckets: Map<number, Bucket> = new Map();
-  #nextEphemeral = FIRST_EPHEMERAL;
+  #nextEphemeral: number;
 
-  constructor(world: World) {
+  /** @param firstPort - The first port that is chosen. Protocols begin with different ones, as they do by chance. */
+  constructor(world: World, firstPort: number) {
     this.#world = world;
+    this.#nextEphemeral = firstPort;
   }
 
   /** The sockets that have a port. */

@@ -166,6 +166,9 @@ export abstract class SocketFile extends OpenFile {
     return 0;
   }
 
+  /** Wakes those who wait for room, if there is enough: sk_write_space. */
+  abstract writeSpace(): void;
+
   /** Releases a socket that has no descriptor, as the peers of a simulation have: what close(2) does. */
   close(): void {
     this.hold().drop();

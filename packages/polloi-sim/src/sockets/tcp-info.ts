@@ -1,5 +1,4 @@
 import { TCP_CLOSE, TCP_LISTEN } from "./constants.ts";
-import { SEGMENT_BYTES } from "./tcp-receive-queue.ts";
 import type { TcpSocket } from "./tcp-socket.ts";
 
 /** The size of `struct tcp_info` of Linux 6.1. */
@@ -58,9 +57,9 @@ export function tcpInfo(socket: TcpSocket): Uint8Array {
   view.setUint8(AT.windowScales, isConnected ? 0xaa : 0);
   set(AT.rto, isConnected ? 201_000 : 1_000_000);
   set(AT.ato, isConnected ? 40_000 : 0);
-  set(AT.sendMss, isConnected ? SEGMENT_BYTES : 536);
+  set(AT.sendMss, isConnected ? socket.segmentBytes : 536);
   set(AT.receiveMss, 536);
-  set(AT.unacked, Math.ceil(sending.inFlight / SEGMENT_BYTES));
+  set(AT.unacked, Math.ceil(sending.inFlight / socket.segmentBytes));
   set(AT.pathMtu, isConnected ? 65_535 : 0);
   set(AT.receiveThreshold, 65_483);
   set(AT.rtt, isConnected ? 20 : 0);

@@ -28,7 +28,6 @@ import { TCP_CLOSE, TCP_LISTEN } from "./constants.ts";
 import { intOf, intValue, readStored, store } from "./option-values.ts";
 import { storedKey } from "./socket-file.ts";
 import { tcpInfo } from "./tcp-info.ts";
-import { SEGMENT_BYTES } from "./tcp-receive-queue.ts";
 import type { TcpSocket } from "./tcp-socket.ts";
 
 const DEFAULT_SEGMENT = 536;
@@ -84,7 +83,7 @@ export function getTcp(socket: TcpSocket, option: number): Uint8Array | number {
       const wanted = settings.stored?.get(storedKey(IPPROTO_TCP, TCP_MAXSEG)) ?? 0;
       const isUnconnected = socket.state === TCP_CLOSE || socket.state === TCP_LISTEN;
       if (wanted > 0 && isUnconnected) return intValue(wanted);
-      return intValue(isUnconnected ? DEFAULT_SEGMENT : SEGMENT_BYTES);
+      return intValue(isUnconnected ? DEFAULT_SEGMENT : socket.segmentBytes);
     }
     case TCP_CONGESTION: {
       const name = settings.congestion;

@@ -58,16 +58,21 @@ export class TcpReceiveQueue {
    * @param isInline - SO_OOBINLINE
    */
   arrives(bytes: Uint8Array, urgentSequence: number, isInline: boolean): void {
-    if (urgentSequence >= 0) this.#announce(urgentSequence, isInline);
-    const start = this.received;
+    if (urgentSequence >= 0 || this.#urgent === URGENT_ANNOUNCED) {
+      this.notice(bytes, urgentSequence, isInline);
+    }
     this.received += bytes.length;
     this.#bytes.push(bytes);
-    const at = this.#urgentSequence - start;
-    if (this.#urgent === URGENT_ANNOUNCED && at >= 0 && at < bytes.length) {
-      this.#urgent = URGENT_VALID;
-      this.#urgentByte = bytes[at] as number;
-    }
     this.#windowEnd = Math.max(this.#windowEnd, this.received + this.#selectWindow());
+  }
+
+  /** Notices the urgent byte in or behind bytes that arrive, even when they are not received. */
+  notice(bytes: Uint8Array, urgentSequence: number, isInline: boolean): void {
+    if (urgentSequence >= 0) this.#announce(urgentSequence, isInline);
+    const at = this.#urgentSequence - this.received;
+    if (this.#urgent !== URGENT_ANNOUNCED || at < 0 || at >= bytes.length) return;
+    this.#urgent = URGENT_VALID;
+    this.#urgentByte = bytes[at] as number;
   }
 
   #announce(sequence: number, isInline: boolean): void {
@@ -89,6 +94,11 @@ export class TcpReceiveQueue {
   /** Whether there is an urgent byte that MSG_OOB can receive: POLLPRI. */
   get hasUrgent(): boolean {
     return this.#urgent === URGENT_VALID;
+  }
+
+  /** Whether an urgent byte was announced and has not been passed. */
+  get isUrgentMode(): boolean {
+    return this.#urgent !== URGENT_NONE;
   }
 
   /** Whether the next byte is the urgent one: SIOCATMARK. */

@@ -7,6 +7,7 @@ import {
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
+  PAGE_SIZE,
   POLLERR,
   POLLHUP,
   POLLPRI,
@@ -54,6 +55,12 @@ const MAX_LOW_AT = 16_777_216;
 const SYN_TIMEOUT_MS = 1000;
 const SYN_RETRIES = 6;
 
+/** The longest segment of a client on loopback, as TCP_MAXSEG reports it. */
+const CLIENT_SEGMENT_BYTES = 32_741;
+
+/** The memory of a segment beyond its bytes, about. */
+const SEGMENT_OVERHEAD = 768;
+
 /** How long a corked segment waits. tcp(7), TCP_CORK */
 const CORK_MS = 200;
 
@@ -61,6 +68,7 @@ const CORK_MS = 200;
 const SS_UNCONNECTED = 1;
 const SS_CONNECTING = 2;
 const SS_CONNECTED = 3;
+const SS_DISCONNECTING = 4;
 
 const NOTHING = new Uint8Array(0);
 
@@ -68,7 +76,7 @@ const NOTHING = new Uint8Array(0);
  * A TCP socket. Segments pass directly from one end to the other, in order, at once or later.
  *
  * @remarks
- * Segments are acknowledged when they arrive. Source: tcp(7), RFC 9293; net/ipv4/tcp.c, tcp_input.c, tcp_output.c and
+ * Without a fault, segments are acknowledged when they arrive, and not up to 40 ms later. Source: tcp(7), RFC 9293; net/ipv4/tcp.c, tcp_input.c, tcp_output.c and
  * af_inet.c, where each method names its function.
  */
 export class TcpSocket extends InetSocket {
@@ -85,11 +93,10 @@ export class TcpSocket extends InetSocket {
   #isEndQueued = false;
   #isEndSent = false;
   #isEndAcknowledged = false;
-  /**
-   * Whether the header of the next segment is what the kernel expects. A client learns it from the first segment.
-   * Source: net/ipv4/tcp_input.c, tcp_finish_connect and tcp_rcv_established
-   */
-  #isPredictable = false;
+  /** Whether data that arrives takes the fast path: tcp_sock.pred_flags. */
+  #isFastPath = false;
+  /** The memory that is reserved for segments that arrive: sk_forward_alloc. */
+  #reserved: number = PAGE_SIZE;
   /** Connections that wait to be accepted. */
   readonly #backlog: TcpSocket[] = [];
   #maxBacklog = 0;
@@ -115,6 +122,9 @@ export class TcpSocket extends InetSocket {
   protected get canBind(): boolean {
     return this.state === TCP_CLOSE;
   }
+
+  /** The bytes of a full segment: a client knows a little less of the window than a server. */
+  segmentBytes: number = CLIENT_SEGMENT_BYTES;
 
   /** The segments that were received and sent, for TCP_INFO. */
   readonly counts = { segmentsIn: 0, segmentsOut: 0, dataIn: 0, dataOut: 0 };
@@ -185,6 +195,7 @@ export class TcpSocket extends InetSocket {
       return 0;
     }
     if (this.#phase === SS_CONNECTED) return -ERRNO.EISCONN;
+    if (this.#phase === SS_DISCONNECTING) return -ERRNO.EINVAL;
     if (this.#phase === SS_CONNECTING) {
       return this.state === TCP_SYN_SENT ? -ERRNO.EALREADY : this.connectResult();
     }
@@ -205,6 +216,7 @@ export class TcpSocket extends InetSocket {
     this.#phase = SS_CONNECTING;
     this.state = TCP_SYN_SENT;
     this.#synAttempts = 0;
+    this.error = 0;
     this.#sendSyn();
     // The answer is handled when the call has released the socket, so a call that does not wait has no result yet.
     return -ERRNO.EINPROGRESS;
@@ -279,9 +291,11 @@ export class TcpSocket extends InetSocket {
     child.local = local;
     child.remote = client.local;
     child.isPortLocked = this.isPortLocked;
+    child.isAddressLocked = this.isAddressLocked;
+    child.segmentBytes = SEGMENT_BYTES;
+    child.#isFastPath = true;
     child.addPort();
     child.#peer = client;
-    child.#isPredictable = true;
     child.#established();
     return child;
   }
@@ -343,11 +357,13 @@ export class TcpSocket extends InetSocket {
     let done = 0;
     while (done < source.length && sending.hasRoom(settings.sendBuffer, settings.notSentLowAt)) {
       const isShort = faults.happens("shortWrite");
-      const most = Math.min(source.length - done, SEGMENT_BYTES);
+      const most = Math.min(source.length - done, this.segmentBytes);
       const count = isShort ? this.network.world.choices.between(1, most) : most;
       sending.push(source.slice(done, done + count));
       done += count;
       if (isShort) break;
+      // Full segments leave before the next one is taken.
+      if (settings.notSentLowAt > 0 && done < source.length) this.flush(true);
     }
     if (done < source.length) this.hasNoSpace = true;
     if (done > 0 && (flags & MSG_OOB) !== 0) sending.markUrgent();
@@ -373,9 +389,9 @@ export class TcpSocket extends InetSocket {
       const peer = this.#peer;
       if (peer === undefined || this.state === TCP_CLOSE) return;
       const { unsent } = sending;
-      const count = Math.min(unsent, SEGMENT_BYTES, peer.receiving.window - sending.inFlight);
+      const count = Math.min(unsent, this.segmentBytes, peer.receiving.window - sending.inFlight);
       if (count <= 0) break;
-      if (count === unsent && count < SEGMENT_BYTES && this.#isHeld(isMore)) return;
+      if (count === unsent && count < this.segmentBytes && this.#isHeld(isMore)) return;
       const split = count > 1 && faults.happens("shortRead");
       this.#transmit(peer, split ? count - this.network.world.choices.below(count) : count, isLate);
       isLate ||= split;
@@ -415,7 +431,7 @@ export class TcpSocket extends InetSocket {
     const start = sending.sent;
     const bytes = sending.take(limit);
     const urgent = sending.takeUrgent(start);
-    if (bytes.length < SEGMENT_BYTES) sending.isSmallInFlight = true;
+    if (bytes.length < this.segmentBytes) sending.isSmallInFlight = true;
     this.counts.segmentsOut++;
     this.counts.dataOut++;
     if (this.#wire.isFast() && !isLate) peer.#dataArrives(this, bytes, urgent);
@@ -437,8 +453,8 @@ export class TcpSocket extends InetSocket {
   }
 
   /** Bytes of this end have arrived. Source: net/ipv4/tcp_input.c, tcp_ack and tcp_check_space */
-  #acknowledged(count: number): void {
-    if (this.state === TCP_CLOSE) return;
+  #acknowledged(peer: TcpSocket, count: number): void {
+    if (this.#peer !== peer || this.state === TCP_CLOSE) return;
     this.counts.segmentsIn++;
     this.sending.acknowledge(count);
     if (this.hasNoSpace) this.writeSpace();
@@ -466,21 +482,36 @@ export class TcpSocket extends InetSocket {
       return;
     }
     // Nobody will read it. RFC 1122, section 4.2.2.13
+    const { receiving, settings } = this;
     const isEnding = this.state === TCP_FIN_WAIT1 || this.state === TCP_FIN_WAIT2;
     if (isEnding && (this.shutdowns & RCV_SHUTDOWN) !== 0) {
+      receiving.notice(bytes, urgent, settings.isUrgentInline);
       this.#cut();
       return;
     }
-    const { receiving, settings } = this;
     this.counts.segmentsIn++;
     this.counts.dataIn++;
     const hadUrgent = receiving.hasUrgent;
     receiving.arrives(bytes, urgent, settings.isUrgentInline);
     const isUrgentNow = receiving.hasUrgent && (urgent >= 0 || !hadUrgent);
     if (isUrgentNow || receiving.length >= settings.receiveLowAt) this.dataReady();
-    if (!this.#isPredictable) this.#pushHeld();
-    this.#isPredictable = true;
-    from.#acknowledged(bytes.length);
+    const { length } = bytes;
+    if (this.#wire.isFast()) from.#acknowledged(this, length);
+    else this.#wire.carry(() => from.#acknowledged(this, length));
+    // On the slow path, bytes that wait by MSG_MORE are sent: for the first segment of a client, for urgent bytes, and
+    // when memory must be found. Source: net/ipv4/tcp_input.c, tcp_rcv_established and tcp_data_snd_check
+    const isSlow = !this.#isFastPath || receiving.isUrgentMode || !this.#charge(length);
+    this.#isFastPath = true;
+    if (isSlow) this.#pushHeld();
+  }
+
+  /** Takes memory for a segment. @returns Whether it was reserved. Source: include/net/sock.h, sk_rmem_schedule */
+  #charge(length: number): boolean {
+    const memory = length + SEGMENT_OVERHEAD;
+    const isReserved = memory <= this.#reserved;
+    if (!isReserved) this.#reserved += Math.ceil((memory - this.#reserved) / PAGE_SIZE) * PAGE_SIZE;
+    this.#reserved -= memory;
+    return isReserved;
   }
 
   /** Source: net/ipv4/tcp_input.c, tcp_fin */
@@ -497,8 +528,9 @@ export class TcpSocket extends InetSocket {
     else if (this.state === TCP_FIN_WAIT2) this.#done(true);
     this.stateChanged();
     this.dataReady();
+    if (this.#wire.isFast()) from.#endAcknowledged(this);
+    else this.#wire.carry(() => from.#endAcknowledged(this));
     this.#pushHeld();
-    from.#endAcknowledged();
   }
 
   /**
@@ -510,7 +542,8 @@ export class TcpSocket extends InetSocket {
   }
 
   /** Source: net/ipv4/tcp_input.c, tcp_rcv_state_process */
-  #endAcknowledged(): void {
+  #endAcknowledged(peer: TcpSocket): void {
+    if (this.#peer !== peer) return;
     this.#isEndAcknowledged = true;
     if (this.state === TCP_FIN_WAIT1) {
       this.state = TCP_FIN_WAIT2;
@@ -562,9 +595,9 @@ export class TcpSocket extends InetSocket {
         isDropped: (flags & MSG_TRUNC) !== 0,
         isInline: this.settings.isUrgentInline,
       });
-      // Nobody who has shut down receiving asks for more. Source: net/ipv4/tcp.c, __tcp_cleanup_rbuf
-      const isOpen = (this.shutdowns & RCV_SHUTDOWN) === 0;
-      if (isOpen && receiving.openWindow()) this.#peer?.flush();
+      // A socket that receives no more does not open its window.
+      const isReceiving = (this.shutdowns & RCV_SHUTDOWN) === 0;
+      if (isReceiving && receiving.openWindow()) this.#peer?.flush();
       if (count > 0 || target.length === 0) return count;
     }
     if (this.#isDone) return 0;
@@ -596,8 +629,8 @@ export class TcpSocket extends InetSocket {
     if (how < 0 || how > 2) return -ERRNO.EINVAL;
     const halves = how + 1;
     let result = 0;
-    if (this.#phase === SS_CONNECTING && this.state !== TCP_SYN_SENT && this.state !== TCP_CLOSE) {
-      this.#phase = SS_CONNECTED;
+    if (this.#phase === SS_CONNECTING) {
+      this.#phase = this.state === TCP_CLOSE ? SS_DISCONNECTING : SS_CONNECTED;
     }
     if (this.state === TCP_SYN_SENT) {
       this.#disconnect();
@@ -643,8 +676,8 @@ export class TcpSocket extends InetSocket {
     this.#isEndSent = false;
     this.#isEndAcknowledged = false;
     this.remote = undefined;
-    // What is on its way still names this end as its sender.
     if (this.isDead || !this.isPortLocked) this.leavePort();
+    this.resetAddress();
     this.errorReported();
   }
 

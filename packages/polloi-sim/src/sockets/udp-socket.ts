@@ -104,7 +104,6 @@ export class UdpSocket extends InetSocket {
       }
       return 0;
     }
-    // Also for an address that is not valid. Source: net/ipv4/af_inet.c, inet_dgram_connect
     const bound = this.#autobind();
     if (bound < 0) return bound;
     const remote = this.destinationOf(address);
@@ -126,10 +125,9 @@ export class UdpSocket extends InetSocket {
     const bound = this.#autobind();
     if (bound < 0) return bound;
     const longest = this.family === AF_INET ? MAX_DATAGRAM : MAX_DATAGRAM6;
-    if (source.length > 0xffff) return -ERRNO.EMSGSIZE;
-    if ((flags & MSG_OOB) !== 0) return -ERRNO.EOPNOTSUPP;
-    const { remote } = this;
-    let to = remote;
+    if (this.family === AF_INET && source.length > 0xffff) return -ERRNO.EMSGSIZE;
+    if (this.family === AF_INET && (flags & MSG_OOB) !== 0) return -ERRNO.EOPNOTSUPP;
+    let to = this.remote;
     const name = this.#nameOf(message);
     if (typeof name === "number") return name;
     if (name !== undefined) {
@@ -154,8 +152,13 @@ export class UdpSocket extends InetSocket {
     if (this.#wire.isFast()) this.#arrives(datagram, target);
     else this.#wire.carry(() => this.#arrives(datagram, target));
     // The buffer is free when the datagram has been sent.
-    if (!this.isDead) this.waiters.wake(WAKE_WRITABLE);
+    this.writeSpace();
     return source.length;
+  }
+
+  /** Source: net/core/sock.c, sock_def_write_space */
+  writeSpace(): void {
+    if (!this.isDead) this.waiters.wake(WAKE_WRITABLE);
   }
 
   /** The address of a datagram, if it has one; or `-errno`. Source: net/ipv6/udp.c, udpv6_sendmsg */
@@ -182,8 +185,10 @@ export class UdpSocket extends InetSocket {
       receiver.#receives(datagram);
       return;
     }
-    // The error comes back by ICMP, to a connected socket only.
-    if (this.remote === undefined || this.isDead) return;
+    // The error comes back by ICMP, to a socket that is connected to that address.
+    const { remote } = this;
+    if (remote === undefined || this.isDead) return;
+    if (remote.port !== to.port || !remote.ip.equals(to.ip)) return;
     this.error = ERRNO.ECONNREFUSED;
     this.errorReported();
   }
@@ -195,11 +200,9 @@ export class UdpSocket extends InetSocket {
     for (const user of this.ports.users(to.port)) {
       if (!(user instanceof UdpSocket)) continue;
       const { remote } = user;
-      if (remote !== undefined) {
-        // A socket that is connected to port 0 takes from all ports.
-        if (remote.port !== 0 && remote.port !== from.port) continue;
-        if (!remote.ip.equals(from.ip)) continue;
-      }
+      if (remote !== undefined && !remote.ip.equals(from.ip)) continue;
+      // A socket that is connected to port 0 receives from every port.
+      if (remote !== undefined && remote.port !== 0 && remote.port !== from.port) continue;
       const fits = fit(user, to.ip);
       const score = fits < 0 ? -1 : fits + (remote === undefined ? 0 : 4);
       if (score > bestScore) [best, bestScore] = [user, score];

@@ -42,6 +42,7 @@ export class UnixSeqpacketSocket extends UnixConnectionSocket {
     if ((flags & MSG_OOB) !== 0) return -ERRNO.EOPNOTSUPP;
     const { peer } = this;
     if (!(peer instanceof UnixSeqpacketSocket)) return -ERRNO.ENOTCONN;
+    if (this.settings.passCredentials && !this.isBound) this.autobind();
     const packet = this.datagramOf(source, message);
     if (typeof packet === "number") return packet;
     if (peer.deliver(packet)) return source.length;
@@ -84,10 +85,8 @@ export class UnixDatagramSocket extends UnixSocket {
   connect(address: Uint8Array): number {
     if (address.length < 2) return -ERRNO.EINVAL;
     if (familyOf(address) === AF_UNSPEC) {
-      const { peer } = this;
-      this.peer = undefined;
+      this.#disconnect();
       this.state = TCP_CLOSE;
-      if (peer instanceof UnixDatagramSocket) this.#disconnected(peer);
       return 0;
     }
     const other = this.find(address);
@@ -95,16 +94,17 @@ export class UnixDatagramSocket extends UnixSocket {
     if (!(other instanceof UnixDatagramSocket)) return -ERRNO.EPROTOTYPE;
     if (this.settings.passCredentials && !this.isBound) this.autobind();
     if (!other.#takesFrom(this)) return -ERRNO.EPERM;
-    const { peer } = this;
+    if (this.peer !== other) this.#disconnect();
     this.peer = other;
     this.state = TCP_ESTABLISHED;
-    if (peer instanceof UnixDatagramSocket && peer !== other) this.#disconnected(peer);
     return 0;
   }
 
-  /** What the former peer has sent is lost, and it learns of that. Source: net/unix/af_unix.c, unix_dgram_disconnected */
-  #disconnected(peer: UnixDatagramSocket): void {
-    if (this.received.length === 0) return;
+  /** Parts from the peer. What it has sent is lost. Source: net/unix/af_unix.c, unix_dgram_disconnected */
+  #disconnect(): void {
+    const { peer } = this;
+    this.peer = undefined;
+    if (!(peer instanceof UnixDatagramSocket) || this.received.length === 0) return;
     for (const packet of this.received.splice(0)) this.free(packet);
     this.#wakeSenders();
     if (peer.isDead || peer.peer !== this) return;
@@ -147,9 +147,9 @@ export class UnixDatagramSocket extends UnixSocket {
     if (!(other instanceof UnixDatagramSocket)) return -ERRNO.EPROTOTYPE;
     if (!other.#takesFrom(this)) return -ERRNO.EPERM;
     if (other.isDead) {
-      this.peer = undefined;
+      if (this.peer !== other) return -ERRNO.ECONNREFUSED;
+      this.#disconnect();
       this.state = TCP_CLOSE;
-      this.#disconnected(other);
       return -ERRNO.ECONNREFUSED;
     }
     if ((other.shutdowns & RCV_SHUTDOWN) !== 0) return -ERRNO.EPIPE;
@@ -185,7 +185,7 @@ export class UnixDatagramSocket extends UnixSocket {
     return 0;
   }
 
-  protected wroteSpace(): void {
+  writeSpace(): void {
     if (!this.isDead && this.isWritable) this.waiters.wake(WAKE_WRITABLE);
   }
 

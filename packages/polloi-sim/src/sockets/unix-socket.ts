@@ -51,8 +51,6 @@ export interface Packet {
   consumed: number;
   readonly memory: number;
   readonly sender: UnixSocket;
-  /** The `sockaddr` of the sender when it sent. */
-  readonly from: Uint8Array;
   readonly credentials: Credentials;
   /** Open files that travel with it, which it holds. */
   files: readonly OpenFile[] | undefined;
@@ -77,6 +75,11 @@ export abstract class UnixSocket extends SocketFile {
 
   localName(): Uint8Array {
     return this.#name;
+  }
+
+  /** The `sockaddr` for those who receive from it; undefined when it has none. Source: unix_copy_addr */
+  get boundName(): Uint8Array | undefined {
+    return this.isBound ? this.#name : undefined;
   }
 
   /** Source: net/unix/af_unix.c, unix_getname */
@@ -139,7 +142,6 @@ export abstract class UnixSocket extends SocketFile {
       consumed: 0,
       memory,
       sender: this,
-      from: this.#name,
       credentials: message?.credentials ?? this.credentials,
       files,
     };
@@ -172,7 +174,7 @@ export abstract class UnixSocket extends SocketFile {
     const count = Math.min(bytes.length, target.length);
     target.set(count === bytes.length ? bytes : bytes.subarray(0, count));
     if (message !== undefined) {
-      if (packet.from.length > SUN_PATH) message.name = packet.from;
+      message.name = packet.sender.boundName;
       if (count < bytes.length) message.flags |= MSG_TRUNC;
     }
     this.describe(packet, message, isPeek);
@@ -201,7 +203,7 @@ export abstract class UnixSocket extends SocketFile {
   protected free({ sender, memory, files }: Packet): void {
     for (const file of files ?? []) file.drop();
     sender.sentMemory -= memory;
-    sender.wroteSpace();
+    sender.writeSpace();
   }
 
   /** Whether POLLOUT holds: three quarters of the buffer are free. Source: net/unix/af_unix.c, unix_writable */
@@ -210,7 +212,7 @@ export abstract class UnixSocket extends SocketFile {
   }
 
   /** Source: net/unix/af_unix.c, unix_write_space */
-  protected abstract wroteSpace(): void;
+  abstract override writeSpace(): void;
 
   protected releaseName(): void {
     if (this.isBound && this.#name[SUN_PATH] === 0) {

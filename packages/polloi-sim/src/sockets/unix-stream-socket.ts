@@ -5,6 +5,7 @@ import {
   MSG_ERRQUEUE,
   MSG_OOB,
   MSG_PEEK,
+  MSG_WAITALL,
   POLLERR,
   POLLHUP,
   POLLRDHUP,
@@ -139,13 +140,20 @@ export abstract class UnixConnectionSocket extends UnixSocket {
     this.peer = undefined;
     if (peer instanceof UnixConnectionSocket && !peer.isDead) {
       peer.shutdowns = SHUTDOWN_MASK;
-      if (this.received.length > 0 || isRefused) peer.error = ERRNO.ECONNRESET;
+      if (isRefused || this.#hasUnread()) peer.error = ERRNO.ECONNRESET;
       peer.stateChanged();
     }
     for (const packet of this.received.splice(0)) this.free(packet);
   }
 
-  protected wroteSpace(): void {
+  /** A first packet without bytes does not count: it could be what an urgent byte has left. */
+  #hasUnread(): boolean {
+    const [first, second] = this.received;
+    if (first === undefined) return false;
+    return first.bytes.length > first.consumed || second !== undefined;
+  }
+
+  writeSpace(): void {
     if (!this.isDead && this.isWritable) this.waiters.wake(WAKE_WRITABLE);
   }
 
@@ -166,9 +174,11 @@ export abstract class UnixConnectionSocket extends UnixSocket {
     if (request === FIONREAD && this.state === TCP_LISTEN) return -ERRNO.EINVAL;
     if (request === FIONREAD) value.setInt32(0, this.unread, true);
     else if (request === SIOCOUTQ) value.setInt32(0, this.sentMemory, true);
-    else if (request !== SIOCATMARK) return super.ioctl(request, value);
-    else if (this.type === SOCK_STREAM) value.setInt32(0, 0, true);
-    else return -ERRNO.EOPNOTSUPP;
+    else if (request === SIOCATMARK) {
+      // Urgent bytes of unix streams are not part of the simulation.
+      if (this.type !== SOCK_STREAM) return -ERRNO.EOPNOTSUPP;
+      value.setInt32(0, 0, true);
+    } else return super.ioctl(request, value);
     return 0;
   }
 
@@ -264,7 +274,7 @@ export class UnixStreamSocket extends UnixConnectionSocket {
       target.set(bytes.subarray(consumed, consumed + count), done);
       done += count;
       if (message !== undefined && packet === first) {
-        if (packet.sender.isBound) message.name = packet.from;
+        message.name = packet.sender.boundName;
         if (settings.passCredentials) message.credentials = packet.credentials;
       }
       if (isPeek) {
@@ -283,6 +293,11 @@ export class UnixStreamSocket extends UnixConnectionSocket {
         if (files !== undefined) break;
       }
       if (done >= target.length) break;
+    }
+    const wanted = (flags & MSG_WAITALL) === 0 ? settings.receiveLowAt : target.length;
+    // A receive that asks for more takes the error that ends the bytes, and reports the bytes.
+    if (!isPeek && done < Math.min(wanted, target.length) && received.length === 0) {
+      if (first !== undefined) this.error = 0;
     }
     if (first !== undefined) return done;
     if (this.error !== 0) return this.takeError();
