@@ -84,6 +84,27 @@ function polloiFiles(engine: "io_uring" | "epoll"): HttpPlan {
   };
 }
 
+/** Files from a fetch handler, or from an application of Hono. */
+function polloiFetchFiles(
+  api: "fetch" | "hono",
+  engine: "io_uring" | "epoll",
+  { on = "node" }: Variant = {},
+): HttpPlan {
+  const where = on === "node" ? "" : `-${on}`;
+  const program = [compiled("peers/polloi-http"), "--engine", engine, "--fetch"] as const;
+  const args = [...program, "--files", FOLDER, ...(api === "hono" ? ["--hono"] : [])];
+  const what = api === "hono" ? "polloi, files() in Hono" : "polloi, files() as fetch";
+  return {
+    name: `polloi-${api}-files-${engine === "io_uring" ? "uring" : engine}${where}`,
+    label: [what, engine, ...(on === "node" ? [] : [`on ${on === "bun" ? "Bun" : "Deno"}`])].join(
+      ", ",
+    ),
+    cases: ["file"],
+    ...(on === "node" ? {} : { needs: on }),
+    command: (tool) => (on === "node" ? [...NODE, ...args] : [tool, ...args]),
+  };
+}
+
 /**
  * Every HTTP server, in the order of rounds and tables. Servers that are compared with each other are neighbours.
  */
@@ -149,6 +170,11 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
   },
   polloiFiles("io_uring"),
   polloiFiles("epoll"),
+  polloiFetchFiles("fetch", "io_uring"),
+  polloiFetchFiles("fetch", "epoll"),
+  polloiFetchFiles("hono", "io_uring"),
+  polloiFetchFiles("hono", "epoll"),
+  polloiFetchFiles("fetch", "epoll", { on: "bun" }),
   {
     name: "nginx",
     label: "nginx",
@@ -173,6 +199,13 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     needs: "bun",
     cases: ["file"],
     command: (bun) => [bun, compiled("peers/bun-serve"), BODIES.file],
+  },
+  {
+    name: "hono-static",
+    label: "Hono, serveStatic of @hono/node-server",
+    needs: "honoNode",
+    cases: ["file"],
+    command: (folder) => [...NODE, compiled("peers/hono-static"), folder, FOLDER],
   },
 ];
 

@@ -32,6 +32,8 @@ export interface Tools {
   readonly wrk: Tool;
   /** The folder of the package uWebSockets.js. */
   readonly uws: Tool;
+  /** The folder of the package @hono/node-server. */
+  readonly honoNode: Tool;
 }
 
 /** Finds every program and its version. */
@@ -58,6 +60,7 @@ export function findTools(): Tools {
     nginx: toolByShell("nginx", onPath("nginx") ?? onPath("nginx", "/usr/sbin")),
     wrk: toolByShell("wrk", onPath("wrk")),
     uws: findUws(),
+    honoNode: packageIn(inOut("hono-node/node_modules/@hono/node-server"), "@hono/node-server"),
   };
 }
 
@@ -94,7 +97,14 @@ function toolByShell(name: string, path: string | undefined): Tool {
 function findUws(): Tool {
   const named = process.env.POLLOI_UWS;
   const folder = named !== undefined && named !== "" ? named : downloadedUws();
-  if (folder === undefined) return { missing: "uWebSockets.js is not installed (bench/README.md)" };
+  return packageIn(folder, "uWebSockets.js");
+}
+
+/** The package in a folder. */
+function packageIn(folder: string | undefined, name: string): Tool {
+  if (folder === undefined || !existsSync(folder)) {
+    return { missing: `${name} is not installed (bench/README.md)` };
+  }
   try {
     const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as object;
     return { path: folder, version: "version" in about ? `${about.version}` : "unknown" };
