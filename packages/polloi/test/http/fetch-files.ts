@@ -56,6 +56,9 @@ function fileCase(
     name: overrideGlobals ? name : `${name}, with the runtime's classes`,
     async run() {
       using site = new TestSite();
+      // More than a socket takes, and without data on the disk.
+      writeFileSync(join(site.root, "large.bin"), "");
+      truncateSync(join(site.root, "large.bin"), 50_000_000);
       using handler = files({ dir: site.root, ...options });
       let sent = 0;
       const counting = kernelWith({
@@ -319,6 +322,51 @@ const sentDescriptors = fileCase(
     while (server.connections > 0) await new Promise((resolve) => setTimeout(resolve, 1));
     const after = readdirSync("/proc/self/fd").length;
     assert.ok(after <= before, `${after - before} descriptors stayed open`);
+  },
+);
+
+const left = fileCase(
+  "no descriptor stays open when the client leaves before the response, or in the middle of it",
+  async (request, site) => {
+    const response = site(request);
+    if (new URL(request.url).search === "?late") {
+      await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+    }
+    return response;
+  },
+  async ({ server, errors, get }) => {
+    await get("/data.bin");
+    const before = readdirSync("/proc/self/fd").length;
+    for (const path of ["/data.bin?late", "/large.bin"]) {
+      for (const headers of ["", "Range: bytes=0-9,100000-\r\n"]) {
+        const client = new Client(server.port);
+        client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n${headers}\r\n`);
+        if (path === "/large.bin") await client.until(({ text }) => text.length > 0);
+        else
+          while (server.connections === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        client.socket.resetAndDestroy();
+        while (server.connections > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }
+    assert.deepEqual(errors, []);
+    const after = readdirSync("/proc/self/fd").length;
+    assert.ok(after <= before, `${after - before} descriptors stayed open`);
+  },
+);
+
+const copied = fileCase(
+  "a clone is sent as the file was when the response was made",
+  (request, handler, site) => {
+    const response = handler(request);
+    const path = join(site.root, "hello.txt");
+    writeFileSync(`${path}.new`, "another file, which is longer");
+    renameSync(`${path}.new`, path);
+    return response.clone();
+  },
+  async ({ get }) => {
+    const { headers, body } = await get("/hello.txt");
+    assert.equal(body.toString(), HELLO);
+    assert.equal(headers.get("content-length"), String(HELLO.length));
   },
 );
 
@@ -641,6 +689,8 @@ const MAKES: readonly MakeCase[] = [
   usedUp,
   dropped,
   sentDescriptors,
+  left,
+  copied,
   replaced,
   stale,
   shrinking,

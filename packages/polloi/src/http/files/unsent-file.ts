@@ -1,6 +1,6 @@
 import { ERRNO } from "../../base/errno.ts";
-import { SysError } from "../../base/sys-error.ts";
-import { SYS } from "../../sys/abi.ts";
+import { check, SysError } from "../../base/sys-error.ts";
+import { F_DUPFD_CLOEXEC, SYS } from "../../sys/abi.ts";
 import type { Kernel } from "../../sys/kernel.ts";
 import type { FileBytes } from "./answer.ts";
 import { isSameFile, statFile } from "./file-stat.ts";
@@ -68,13 +68,13 @@ export class UnsentFile {
     this.#fd = -1;
   }
 
-  /** The same file for another response. */
+  /** The same file for another response. @throws as {@link UnsentFile.take}. */
   copy(): UnsentFile {
-    return new UnsentFile(
-      this.#kernel,
-      { ...this.#bytes, fd: this.#openAgain() },
-      this.#openByName,
-    );
+    const { libc } = this.#kernel;
+    // Every call states its offset, so both can share an open file description.
+    const fd =
+      this.#fd < 0 ? this.#openAgain() : check(libc.fcntl(this.#fd, F_DUPFD_CLOEXEC, 0), "fcntl");
+    return new UnsentFile(this.#kernel, { ...this.#bytes, fd }, this.#openByName);
   }
 
   /**
