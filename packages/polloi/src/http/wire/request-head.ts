@@ -127,9 +127,12 @@ export class RequestHead {
   #path: string | undefined;
   readonly #paths: Remembered = new Remembered(1);
   readonly #targets: Remembered = new Remembered(1);
-  /** The last valid Host, because most requests of a server have the same. */
-  readonly #host: Uint8Array = new Uint8Array(LONGEST_HOST);
-  #hostLength = 0;
+  /** The last valid Host, because most requests of a server have the same: its bytes, and its text once it is needed. */
+  readonly #lastHost: Uint8Array = new Uint8Array(LONGEST_HOST);
+  #lastHostLength = 0;
+  #lastHostText: string | undefined;
+  /** Whether this head has that Host. */
+  #hasLastHost = false;
 
   constructor(limits: ParserLimits = DEFAULT_LIMITS) {
     this.#limits = limits;
@@ -181,7 +184,10 @@ export class RequestHead {
     if (this.form === "absolute") {
       return latin1(bytes, base + this.#authorityStart, base + this.#pathStart);
     }
-    return this.#hostField < 0 ? undefined : this.fields.value(this.#hostField);
+    if (this.#hostField < 0) return undefined;
+    if (!this.#hasLastHost) return this.fields.value(this.#hostField);
+    this.#lastHostText ??= this.fields.value(this.#hostField);
+    return this.#lastHostText;
   }
 
   /** Whether the body is chunked. RFC 9112 section 7.1. */
@@ -409,6 +415,7 @@ export class RequestHead {
     let codings = 0;
     this.#flags = 0;
     this.#hostField = -1;
+    this.#hasLastHost = false;
     this.#upgradeField = -1;
     for (let c = 0; c < controlCount; c++) {
       const index = (controls[c] as number) >> 3;
@@ -455,17 +462,20 @@ export class RequestHead {
 
   /** Whether this is a valid host. Comparing it with the last valid one is faster than checking it. */
   #isHost(bytes: Uint8Array, from: number, to: number): boolean {
-    const host = this.#host;
+    const last = this.#lastHost;
     const length = to - from;
-    if (length === this.#hostLength) {
+    if (length === this.#lastHostLength) {
       let k = 0;
-      while (k < length && host[k] === bytes[from + k]) k++;
-      if (k === length) return true;
+      while (k < length && last[k] === bytes[from + k]) k++;
+      this.#hasLastHost = k === length;
+      if (this.#hasLastHost) return true;
     }
     if (!isAuthority(bytes, from, to)) return false;
     if (length > LONGEST_HOST) return true;
-    for (let k = 0; k < length; k++) host[k] = bytes[from + k] as number;
-    this.#hostLength = length;
+    for (let k = 0; k < length; k++) last[k] = bytes[from + k] as number;
+    this.#lastHostLength = length;
+    this.#lastHostText = undefined;
+    this.#hasLastHost = true;
     return true;
   }
 

@@ -20,7 +20,9 @@ const IDLE = 0;
 const EMPTY_LINE = 1;
 const IN_HEAD = 2;
 const IN_BODY = 3;
-const REFUSED = 4;
+/** There is no body: the end of the request follows its head. */
+const AT_END = 4;
+const REFUSED = 5;
 
 /** Some clients send a CRLF after a body, without counting it. RFC 9112 section 2.2. */
 const MAX_EMPTY_LINES = 4;
@@ -137,6 +139,11 @@ export class RequestParser {
       );
     }
     this.position = from;
+    if (this.#state === AT_END) {
+      this.#state = IDLE;
+      this.#emptyLines = 0;
+      return END;
+    }
     if (this.#state === IN_BODY) return this.#readBody(bytes, from, to);
     if (this.#state === REFUSED) return FAILED;
     if (this.#state !== IN_HEAD) {
@@ -151,7 +158,7 @@ export class RequestParser {
 
   /** Copies the head from the chunk, so that it is valid until the next request begins. */
   keepHead(): void {
-    if (this.#state !== IN_BODY && this.#state !== IDLE) return;
+    if (this.#state === EMPTY_LINE || this.#state === IN_HEAD || this.#state === REFUSED) return;
     this.#section.keep();
     const { fields } = this.head;
     fields.bytes = this.#section.bytes;
@@ -176,8 +183,9 @@ export class RequestParser {
     const end = this.#section.read(bytes, from, to);
     if (end >= 0) {
       this.position = end;
-      this.#state = IN_BODY;
-      this.#body.begin(this.head.contentLength);
+      const { contentLength } = this.head;
+      this.#state = contentLength === 0 ? AT_END : IN_BODY;
+      this.#body.begin(contentLength);
       return HEAD;
     }
     if (end === BAD) return this.#fail(this.head.failure);
