@@ -118,7 +118,7 @@ function failureOf(error: unknown, incoming: LightRequest): unknown {
 /** @returns `undefined` if the standard has no such request; it has been answered then. */
 function readIncoming(request: ParsedRequest, reply: ReplyWriter): LightRequest | undefined {
   const { head } = request;
-  if (FORBIDDEN.has(head.method)) {
+  if (head.method !== "GET" && FORBIDDEN.has(head.method)) {
     refuse(reply, 501, "this method is not served");
     return undefined;
   }

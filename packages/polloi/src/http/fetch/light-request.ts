@@ -232,7 +232,7 @@ export function whyAborted(): DOMException {
 }
 
 function methodOf(method: string): string {
-  if (STANDARD.has(method)) return method;
+  if (method === "GET" || STANDARD.has(method)) return method;
   const capitals = method.toUpperCase();
   return STANDARD.has(capitals) ? capitals : method;
 }

@@ -233,7 +233,7 @@ export class LightResponse {
   }
 
   #hold(body: HeldBody | FileBody, type: string | null): void {
-    if (BODILESS.has(this.#status)) {
+    if (this.#status !== 200 && BODILESS.has(this.#status)) {
       throw new TypeError(`A response with the status ${this.#status} has no body`);
     }
     this.#held = body;

@@ -32,6 +32,8 @@ const OWN: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-
 
 /** A cache of Content-Type lines: there are few. */
 const typeLines = new Map<string, string>();
+let lastType = "";
+let lastTypeLine = "";
 
 /**
  * Sends a response.
@@ -263,11 +265,14 @@ const SOUND = /^[\t -~\x80-\xff]*$/;
 const CLOSE = /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i;
 
 function typeLine(type: string): string {
+  if (type === lastType) return lastTypeLine;
   let line = typeLines.get(type);
   if (line === undefined) {
     line = `content-type: ${type}\r\n`;
     typeLines.set(type, line);
   }
+  lastType = type;
+  lastTypeLine = line;
   return line;
 }
 
