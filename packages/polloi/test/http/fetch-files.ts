@@ -601,6 +601,32 @@ const honoCompressed = honoCase(
   },
 );
 
+/** Bun's own files. */
+interface BunFiles {
+  file(path: string): Blob;
+}
+
+const bunFile = fileCase(
+  "a file of Bun is sent with its type and length",
+  (_, __, { root }) => {
+    const { Bun } = globalThis as unknown as { Bun: BunFiles };
+    return new Response(Bun.file(join(root, "index.html")));
+  },
+  async ({ get, head }) => {
+    for (const { headers, body } of [await get("/"), await head("/")]) {
+      assert.match(headers.get("content-type") ?? "", /^text\/html/);
+      assert.equal(headers.get("content-length"), "13");
+      assert.ok(body.length === 0 || body.toString() === "<h1>home</h1>");
+    }
+  },
+);
+const onBun =
+  (make: MakeCase): MakeCase =>
+  (overrideGlobals) => {
+    const skip = kernel.runtime === "bun" ? undefined : "only Bun has files of its own";
+    return { ...make(overrideGlobals), skip };
+  };
+
 /** Without a server, as in a test of an application, and for another server. */
 const withoutServer: Case = {
   name: "without a server a response is of the runtime's class, and is read",
@@ -701,6 +727,7 @@ const MAKES: readonly MakeCase[] = [
   hono,
   honoStatus,
   honoCompressed,
+  onBun(bunFile),
 ];
 
 /** Files in the responses of fetch handlers, with the light classes and with those of the runtime. */

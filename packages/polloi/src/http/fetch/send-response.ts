@@ -58,15 +58,22 @@ export function sendResponse(
       return undefined;
     }
     if (response instanceof natives().Response) {
-      const contents = rememberedContents(response) ?? fileContents(response);
-      if (contents === null) {
-        return sendRead(read(response, response.headers, rememberedBody(response)), request, reply);
+      const contents = rememberedContents(response);
+      if (contents !== null) {
+        sendContents(contents, reply);
+        return undefined;
       }
-      sendContents(contents, reply);
+      // Read before the body: on Bun, the body of a file takes the Content-Type with it.
+      const { headers } = response;
+      const file = fileContents(response, headers);
+      if (file === null) {
+        return sendRead(read(response, headers, rememberedBody(response)), request, reply);
+      }
+      sendContents(file, reply);
       return undefined;
     }
     if (isForeignResponse(response)) {
-      const contents = fileContents(response);
+      const contents = fileContents(response, response.headers);
       if (contents === null) return sendRead(readForeign(response), request, reply);
       sendContents(contents, reply);
       return undefined;
@@ -87,10 +94,10 @@ export function isResponse(value: unknown): boolean {
 }
 
 /** The parts of a response whose body is the stream of a file; null if it is none. */
-function fileContents(response: Response | ForeignResponse): Contents | null {
+function fileContents(response: Response | ForeignResponse, headers: object): Contents | null {
   const body = FileBody.of(response.body);
   if (body === undefined) return null;
-  const { status, headers } = response;
+  const { status } = response;
   checkStatus(status, "default");
   const known = headers instanceof natives().Headers ? headers : foreignHeaders(headers);
   return { status, body, headers: known, type: null };
