@@ -40,6 +40,8 @@ import { Workers } from "./workers.ts";
  */
 export class RingFile extends OpenFile implements RequestRing {
   override readonly kind = "anon_inode:[io_uring]";
+  /** Files of requests that have ended. */
+  readonly #unused: OpenFile[] = [];
   readonly process: Process;
   readonly rings: SharedRings;
   readonly submitsAll: boolean;
@@ -64,7 +66,7 @@ export class RingFile extends OpenFile implements RequestRing {
     this.submitsAll = submitsAll;
     this.eventfd = new RingEventfd(world, rings);
     this.work = new TaskWork(rings, world, {
-      signal: () => this.eventfd.signalWork(),
+      signal: () => this.#signalWork(),
       flush: () => this.completions.flush(),
     });
     this.completions = new Completions(rings, world.faults, {
@@ -148,6 +150,7 @@ export class RingFile extends OpenFile implements RequestRing {
   }
 
   #end(): void {
+    this.returning();
     this.eventfd.unregister();
     this.groups.clear();
     this.rings.free();
@@ -229,9 +232,20 @@ export class RingFile extends OpenFile implements RequestRing {
     return result;
   }
 
+  /** There is work for the next call, and was none. Source: io_req_local_work_add. */
+  #signalWork(): void {
+    this.eventfd.signalWork();
+    this.#wakePolls();
+  }
+
+  /** Source: io_poll_wq_wake. */
+  #wakePolls(): void {
+    if (this.#isPolled) this.waiters.wake(POLLIN | POLL_URING_WAKE);
+  }
+
   /** Completions are visible. Source: __io_commit_cqring_flush. */
   #committed(): void {
-    if (this.#isPolled) this.waiters.wake(POLLIN | POLL_URING_WAKE);
+    this.#wakePolls();
     this.timeouts.flush();
     this.eventfd.signalCompletions();
   }
@@ -242,8 +256,16 @@ export class RingFile extends OpenFile implements RequestRing {
       const next = this.#links.next(request);
       if (next !== undefined) this.work.add(next, this.submit);
     }
-    request.file?.drop();
+    if (request.file !== undefined) this.#unused.push(request.file);
     request.file = undefined;
+  }
+
+  /**
+   * A call returns to the program: files that no request uses any more are released, after all completions. Source:
+   * fs/file_table.c, fput.
+   */
+  returning(): void {
+    for (const file of this.#unused.splice(0)) file.drop();
   }
 
   /** Source: io_poll_cancel. */

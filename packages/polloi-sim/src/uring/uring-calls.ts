@@ -46,13 +46,18 @@ export function uringCalls(
         // A ring belongs to the process that has made it.
         if (ring.process !== process) return -ERRNO.EEXIST;
         const submission = submissions.get(ring) as Submission;
-        return enter(ring, submission, { toSubmit, minComplete, flags, argument, argumentBytes });
+        const args = { toSubmit, minComplete, flags, argument, argumentBytes };
+        const result = enter(ring, submission, args);
+        ring.returning();
+        return result;
       },
       [SYS.io_uring_register]: (fd = -1, operation = 0, argument = 0, count = 0) => {
         const ring = ringOf(fd);
         if (typeof ring === "number") return ring;
         if (ring.process !== process) return -ERRNO.EEXIST;
-        return register(ring, operation, argument, count);
+        const result = register(ring, operation, argument, count);
+        ring.returning();
+        return result;
       },
     },
   };

@@ -5,7 +5,7 @@ import { VirtualClock } from "../../src/base/clock.ts";
 import { Faults } from "../../src/base/faults.ts";
 import { World } from "../../src/base/world.ts";
 import { Machine } from "../../src/machine/machine.ts";
-import { whyAllowed } from "./allowed.ts";
+import { allowedBy } from "./allowed.ts";
 import { operationOf } from "./operations/operations.ts";
 import { pollAll, waitOnce } from "./operations/readiness.ts";
 import { enter } from "./operations/uring.ts";
@@ -72,15 +72,16 @@ export class Comparer {
         count++;
         onCall?.(call, ...results);
         if (areSame(...results)) continue;
-        const why = whyAllowed(call, ...results);
-        if (why === undefined) {
+        const rule = allowedBy(call, ...results);
+        if (rule === undefined) {
           return {
             difference: { call, real: results[0], simulated: results[1] },
             calls: count,
             allowed,
           };
         }
-        allowed.push(why);
+        allowed.push(rule.why);
+        if (rule.ends === true) break;
       }
       return { difference: undefined, calls: count, allowed };
     } finally {

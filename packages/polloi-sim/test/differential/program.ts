@@ -15,7 +15,8 @@ export type Kind =
   | "timerfd"
   | "epoll"
   | "ring"
-  | "file";
+  | "file"
+  | "unknown";
 
 /** Numbers to choose from. */
 export type Numbers = readonly [number, ...number[]];
@@ -64,7 +65,7 @@ export function handleOf(call: { readonly id: number }, index: number): number {
   return call.id * HANDLES_PER_CALL + index;
 }
 
-interface Sketched {
+export interface Sketched {
   readonly handle: number;
   readonly kind: Kind;
   readonly peer: number | undefined;
@@ -127,6 +128,13 @@ export class Sketch {
     return this.choices.pick(this.#handles.filter(({ isClosed }) => !isClosed))?.handle;
   }
 
+  /** An open handle that can be duplicated. */
+  anyButRing(): Sketched | undefined {
+    return this.choices.pick(
+      this.#handles.filter(({ kind, isClosed }) => !isClosed && kind !== "ring"),
+    );
+  }
+
   /** Up to `most` open handles. */
   some(most: number): number[] {
     const count = this.choices.between(1, most);
@@ -145,6 +153,10 @@ export class Sketch {
 
   peerOf(handle: number): number | undefined {
     return this.#handles.find((each) => each.handle === handle)?.peer;
+  }
+
+  kindOf(handle: number): Kind {
+    return this.#handles.find((each) => each.handle === handle)?.kind ?? "unknown";
   }
 
   close(handle: number): void {

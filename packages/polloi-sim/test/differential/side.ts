@@ -41,6 +41,7 @@ export class Side {
   /** The number of the program, which makes its names and addresses unique. */
   readonly program: number;
   readonly #fds: Map<number, number> = new Map();
+  #nameRoom: number = NAME_BYTES;
   /** The next handle of each submission that accepts, by its tag. */
   readonly #accepts: Map<number, number> = new Map();
   /** Ports and other names that the kernel chose, in the order in which the program saw them. */
@@ -133,6 +134,7 @@ export class Side {
 
   /** Prepares the memory for an address that a call writes. */
   prepareName(length: number = NAME_BYTES): void {
+    this.#nameRoom = length;
     this.memory.u8.fill(0, AT_NAME, AT_NAME + NAME_BYTES);
     this.memory.u32[AT_LENGTH >> 2] = length;
   }
@@ -142,6 +144,8 @@ export class Side {
     const length = this.memory.u32[AT_LENGTH >> 2] as number;
     const { u8, view } = this.memory;
     if (length < 2) return [length];
+    // Half a name cannot be recognized as one that the kernel chose.
+    if (length > this.#nameRoom) return [length, this.#nameRoom];
     const family = view.getUint16(AT_NAME, true);
     if (family === AF_INET || family === AF_INET6) {
       const port = view.getUint16(AT_NAME + 2, false);

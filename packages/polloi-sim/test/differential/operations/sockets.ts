@@ -170,6 +170,8 @@ const OPTIONS: readonly (readonly [level: number, option: number, values: readon
   [9999, 1, [1]],
 ];
 
+const LARGE_BUFFERS: readonly number[] = [200_000, 8_000_000];
+
 /** Options that are only read. */
 const READ_ONLY: readonly (readonly [level: number, option: number])[] = [
   [SOL_SOCKET, SO_TYPE],
@@ -181,6 +183,20 @@ const READ_ONLY: readonly (readonly [level: number, option: number])[] = [
   [IPPROTO_TCP, TCP_DEFER_ACCEPT],
   [IPPROTO_TCP, TCP_NODELAY],
 ];
+
+/** What `getsockopt` reads, by its first number. */
+export const SNDBUF: number = OPTIONS.findIndex(
+  ([level, option]) => level === SOL_SOCKET && option === SO_SNDBUF,
+);
+export const RCVBUF: number = OPTIONS.findIndex(
+  ([level, option]) => level === SOL_SOCKET && option === SO_RCVBUF,
+);
+export const QUICKACK: number = OPTIONS.findIndex(
+  ([level, option]) => level === IPPROTO_TCP && option === TCP_QUICKACK,
+);
+export const MAXSEG: number =
+  OPTIONS.length +
+  READ_ONLY.findIndex(([level, option]) => level === IPPROTO_TCP && option === TCP_MAXSEG);
 
 export const SOCKET_OPERATIONS: readonly Operation[] = [
   {
@@ -293,7 +309,12 @@ export const SOCKET_OPERATIONS: readonly Operation[] = [
     choose(sketch) {
       const handle = sketch.pick(["listener", "listener", "tcp", "unix-stream", "unix-seqpacket"]);
       if (handle === undefined) return undefined;
-      return { on: [handle], numbers: [sketch.choices.below(2)], makes: ["tcp"] };
+      const kind = sketch.kindOf(handle);
+      return {
+        on: [handle],
+        numbers: [sketch.choices.below(2)],
+        makes: [kind === "listener" ? "tcp" : kind],
+      };
     },
     run(side, call) {
       const { libc, memory } = side;
@@ -325,11 +346,19 @@ export const SOCKET_OPERATIONS: readonly Operation[] = [
   {
     name: "setsockopt",
     weight: 5,
-    choose: onSocket((choices) => {
+    choose(sketch) {
+      const { choices } = sketch;
+      const handle = sketch.pick(SOCKETS);
+      if (handle === undefined) return undefined;
       const which = choices.below(OPTIONS.length);
-      const [, , values] = OPTIONS[which] as (typeof OPTIONS)[number];
-      return [which, choices.pick(values) ?? 0, choices.oneIn(20) ? choices.below(4) : 4];
-    }),
+      const [level, option, all] = OPTIONS[which] as (typeof OPTIONS)[number];
+      // With a small buffer, bytes of TCP move with its timers.
+      const isBuffer = level === SOL_SOCKET && (option === SO_SNDBUF || option === SO_RCVBUF);
+      const isUdpOrUnix = sketch.kindOf(handle) !== "tcp" && sketch.kindOf(handle) !== "listener";
+      const values = isBuffer && !isUdpOrUnix ? LARGE_BUFFERS : all;
+      const length = choices.oneIn(20) ? choices.below(4) : 4;
+      return { on: [handle], numbers: [which, choices.pick(values) ?? 0, length] };
+    },
     run(side, { on, numbers }) {
       const [which = 0, value = 0, length = 4] = numbers;
       const [level, option] = OPTIONS[which] as (typeof OPTIONS)[number];
@@ -395,6 +424,8 @@ export const SOCKET_OPERATIONS: readonly Operation[] = [
     },
     run(side, { on }) {
       const [handle = 0] = on;
+      // Otherwise a submission may be made on what gets its descriptor next.
+      for (const { raw } of side.rings.values()) if (raw.submissions.pending > 0) raw.submit();
       const ring = side.rings.get(handle);
       if (ring !== undefined) {
         ring.close();
@@ -411,9 +442,9 @@ export const SOCKET_OPERATIONS: readonly Operation[] = [
     name: "dup",
     weight: 3,
     choose(sketch) {
-      const handle = sketch.any();
-      if (handle === undefined) return undefined;
-      return { on: [handle], makes: ["unix-stream"] };
+      const original = sketch.anyButRing();
+      if (original === undefined) return undefined;
+      return { on: [original.handle], makes: [original.kind] };
     },
     run(side, call) {
       const fd = side.libc.fcntl(side.fd(call.on[0] ?? 0), F_DUPFD_CLOEXEC, 0);

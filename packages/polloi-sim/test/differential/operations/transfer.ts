@@ -38,7 +38,7 @@ import { AT_LENGTH, AT_NAME, AT_RECEIVED, AT_STRUCT, type Result, type Side } fr
 import { writeAddress } from "./sockets.ts";
 
 /** Lengths that a send buffer takes many of. */
-const LENGTHS: Numbers = [1, 10, 100, 1000, 3, 5000, 0];
+const LENGTHS: Numbers = [1, 10, 100, 1000, 3, 5000, 0, 100, 20_000];
 /** Lengths that fill a pipe. */
 const PIPE_LENGTHS: Numbers = [1, 100, 4096, 5000, 20_000, 70_000, 0];
 const READ_LENGTHS: Numbers = [10_000, 100, 1, 70_000, 0];
@@ -130,7 +130,10 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
       const peer = handle === undefined ? undefined : sketch.peerOf(handle);
       if (handle === undefined || peer === undefined) return undefined;
       const { choices } = sketch;
-      const lengths = Array.from({ length: choices.between(1, 3) }, () => choices.pick(LENGTHS));
+      // Shorter than a segment, whose length the kernel chooses.
+      const lengths = Array.from({ length: choices.between(1, 3) }, () =>
+        choices.pick([3, 100, 5000]),
+      );
       return { on: [handle, peer], numbers: lengths };
     },
     run(side, { id, on, numbers }) {
@@ -149,7 +152,12 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
   {
     name: "send urgent",
     weight: 1,
-    choose: onKinds(["tcp"], (choices) => [choices.pick([1, 10])]),
+    // Unix sockets have urgent bytes too, where the kernel is built so.
+    choose(sketch) {
+      const handle = sketch.pickExact(["tcp"]);
+      if (handle === undefined) return undefined;
+      return { on: [handle], numbers: [sketch.choices.pick([1, 10])] };
+    },
     run(side, { id, on, numbers }) {
       const [length = 0] = numbers;
       const at = side.fill(id, length);
@@ -177,7 +185,8 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
     choose(sketch) {
       const handle = sketch.pick(["pipe-write", "eventfd", "unix-stream", "file", "tcp"]);
       if (handle === undefined) return undefined;
-      return { on: [handle], numbers: [sketch.choices.pick(PIPE_LENGTHS)] };
+      const lengths = sketch.kindOf(handle) === "pipe-write" ? PIPE_LENGTHS : LENGTHS;
+      return { on: [handle], numbers: [sketch.choices.pick(lengths)] };
     },
     run(side, { id, on, numbers }) {
       const length = numbers[0] ?? 0;
@@ -294,7 +303,7 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
       return {
         on: [handle],
         numbers: [choices.pick([64, 64, 0, CMSG_HEADER, CMSG_HEADER + 4]), ...lengths],
-        makes: ["unix-stream", "unix-stream"],
+        makes: ["unknown", "unknown"],
       };
     },
     run(side, call) {
