@@ -7,6 +7,7 @@ import { World } from "../../src/base/world.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { allowedBy } from "./allowed.ts";
 import { operationOf } from "./operations/operations.ts";
+import { removeTree } from "./operations/paths.ts";
 import { pollAll, waitOnce } from "./operations/readiness.ts";
 import { enter } from "./operations/uring.ts";
 import { type Call, handleOf, type Program } from "./program.ts";
@@ -60,8 +61,9 @@ export class Comparer {
     const number = this.#programs++;
     this.#memory.u8.fill(0, 0, 8192);
     const real = new Side(this.#kernel, this.#memory, number);
-    const { kernel } = new Machine(plainWorld()).start();
-    const simulated = new Side(kernel, Side.memoryOf(kernel), number);
+    const machine = new Machine(plainWorld());
+    const { kernel } = machine.start();
+    const simulated = new Side(kernel, Side.memoryOf(kernel), number, machine.files);
     const allowed: string[] = [];
     let count = 0;
     try {
@@ -86,6 +88,7 @@ export class Comparer {
       return { difference: undefined, calls: count, allowed };
     } finally {
       real.end();
+      removeTree(real);
     }
   }
 }

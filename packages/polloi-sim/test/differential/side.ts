@@ -8,6 +8,7 @@ import {
 import type { Arena } from "../../../polloi/src/sys/arena.ts";
 import type { Kernel } from "../../../polloi/src/sys/kernel.ts";
 import type { Libc } from "../../../polloi/src/sys/libc.ts";
+import type { FileTree } from "../../src/files/file-tree.ts";
 import type { TestRing } from "./test-ring.ts";
 
 /** The memory of a side, in bytes: structs, bytes that are sent, bytes that are received. */
@@ -40,6 +41,10 @@ export class Side {
   readonly rings: Map<number, TestRing> = new Map();
   /** The number of the program, which makes its names and addresses unique. */
   readonly program: number;
+  /** The files of the simulated machine; undefined for the real one. */
+  readonly files: FileTree | undefined;
+  /** The path of the tree of files of the program, once it needs one. */
+  tree = "";
   readonly #fds: Map<number, number> = new Map();
   #nameRoom: number = NAME_BYTES;
   /** The next handle of each submission that accepts, by its tag. */
@@ -47,11 +52,12 @@ export class Side {
   /** Ports and other names that the kernel chose, in the order in which the program saw them. */
   readonly #chosen: Map<number | string, number> = new Map();
 
-  constructor(kernel: Kernel, memory: Arena, program: number) {
+  constructor(kernel: Kernel, memory: Arena, program: number, files?: FileTree) {
     this.kernel = kernel;
     this.libc = kernel.libc;
     this.memory = memory;
     this.program = program;
+    this.files = files;
   }
 
   /** Maps the memory of a side. It may be used for one program after another. */

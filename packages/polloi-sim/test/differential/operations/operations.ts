@@ -1,4 +1,5 @@
 import type { Operation } from "../program.ts";
+import { PATH_OPERATIONS } from "./paths.ts";
 import { READINESS_OPERATIONS } from "./readiness.ts";
 import { SOCKET_OPERATIONS } from "./sockets.ts";
 import { TRANSFER_OPERATIONS } from "./transfer.ts";
@@ -10,6 +11,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...TRANSFER_OPERATIONS,
   ...READINESS_OPERATIONS,
   ...URING_OPERATIONS,
+  ...PATH_OPERATIONS,
 ];
 
 const BY_NAME: ReadonlyMap<string, Operation> = new Map(
