@@ -11,6 +11,7 @@ export const FAULT_KINDS = {
   interrupt: "a call is interrupted by a signal (EINTR)",
   again: "a call fails for a moment (EAGAIN, EBUSY)",
   noMemory: "a call finds no memory (ENOMEM)",
+  noPages: "memory cannot be mapped (ENOMEM)",
   noBuffers: "a call finds no buffer (ENOBUFS)",
   noDescriptors: "a call finds no free descriptor (EMFILE, ENFILE)",
   forbidden: "a call is forbidden (EPERM, EACCES)",

@@ -23,11 +23,12 @@ interface Mapping {
 }
 
 /** Returns memory of a file for {@link Memory.mapFile}, or throws what mmap(2) reports. */
-export type FileMapper = (
-  fd: number,
-  offset: number,
-  byteLength: number,
-) => { readonly file: OpenFile; readonly memory: ArrayBuffer };
+export type FileMapper = (fd: number, offset: number, byteLength: number) => MappedFile;
+
+export interface MappedFile {
+  readonly file: OpenFile;
+  readonly memory: ArrayBuffer;
+}
 
 /**
  * The memory of a simulated process: arenas at addresses, which calls read and write.
@@ -42,10 +43,13 @@ export class Memory implements Arenas {
   readonly #mappings: Map<Arena, Mapping> = new Map();
   readonly #free: Map<number, Arena[]> = new Map();
   readonly #mapFile: FileMapper;
+  readonly #isExhausted: () => boolean;
   #nextAddress = FIRST_ADDRESS;
 
-  constructor(mapFile: FileMapper) {
+  /** @param isExhausted - Whether the system finds no memory to map. It is called for each mapping. */
+  constructor(mapFile: FileMapper, isExhausted: () => boolean) {
     this.#mapFile = mapFile;
+    this.#isExhausted = isExhausted;
   }
 
   map(byteLength: number): Arena {
@@ -54,11 +58,12 @@ export class Memory implements Arenas {
   }
 
   mapPermanent(byteLength: number): Arena {
-    if (byteLength > MAX_BYTES) throw new SysError("mmap", ERRNO.ENOMEM);
+    if (byteLength > MAX_BYTES || this.#isExhausted()) throw new SysError("mmap", ERRNO.ENOMEM);
     return this.#add(takePages(byteLength), undefined);
   }
 
   mapFile(fd: number, offset: number, byteLength: number): Arena {
+    if (this.#isExhausted()) throw new SysError("mmap", ERRNO.ENOMEM, { fd });
     const { file, memory } = this.#mapFile(fd, offset, wholePages(byteLength));
     return this.#add(memory, file.hold());
   }

@@ -46,14 +46,13 @@ export function processCalls(process: Process): CallGroup {
   };
 }
 
-function memoryCalls({ memory, world }: Process): Pick<Libc, "mmap" | "madvise"> {
+function memoryCalls({ memory }: Process): Pick<Libc, "mmap" | "madvise"> {
   return {
     mmap(_address, length, _protection, flags, fd, offset) {
       if (offset % PAGE_SIZE !== 0 || length === 0) return -ERRNO.EINVAL;
       if ((flags & MAP_FIXED) !== 0) {
         throw new Error("The simulated kernel does not map at an address: it has its own arenas");
       }
-      if (world.faults.happens("noMemory")) return -ERRNO.ENOMEM;
       try {
         const isAnonymous = (flags & MAP_ANONYMOUS) !== 0;
         const arena = isAnonymous

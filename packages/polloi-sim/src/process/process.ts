@@ -1,7 +1,7 @@
 import { check, ERRNO } from "polloi/internal/pure";
 import type { World } from "../base/world.ts";
 import { Descriptors } from "./descriptors.ts";
-import { Memory } from "./memory.ts";
+import { type MappedFile, Memory } from "./memory.ts";
 import type { OpenFile } from "./open-file.ts";
 
 /** RLIMIT_NOFILE of a new process: the soft limit, and the hard limit. */
@@ -23,26 +23,22 @@ export class Process {
     this.world = world;
     this.pid = pid;
     this.descriptors = new Descriptors(limit ?? DEFAULT_LIMIT, limit ?? DEFAULT_HARD_LIMIT);
-    this.memory = new Memory((fd, offset, byteLength) => {
-      const file = this.descriptors.get(fd);
-      // Memory that is shared with a file can be read and written. Source: mm/mmap.c, do_mmap
-      const isAllowed = file === undefined || (file.canRead && file.canWrite);
-      const memory = isAllowed ? (file?.mapped(offset, byteLength) ?? -ERRNO.EBADF) : -ERRNO.EACCES;
-      if (file === undefined || typeof memory === "number") {
-        check(typeof memory === "number" ? memory : -ERRNO.EBADF, "mmap", { fd });
-        throw new RangeError(`Cannot map descriptor ${fd}: its file has returned no memory`);
-      }
-      return { file, memory };
-    });
+    this.memory = new Memory(
+      (fd, offset, byteLength) => this.#mapped(fd, offset, byteLength),
+      () => world.faults.happens("noPages"),
+    );
   }
 
   /**
    * Makes a descriptor of a file, from `lowest` on. A new file is released when there is no descriptor for it.
    */
   open(file: OpenFile, isCloseOnExec: boolean, lowest = 0): number {
-    if (this.world.faults.happens("noDescriptors")) {
+    const { choices, faults } = this.world;
+    if (faults.happens("noDescriptors")) {
+      // The system has no more open files, either. A duplicate needs none.
+      const isNew = file.isReleased;
       file.hold().drop();
-      return -ERRNO.EMFILE;
+      return isNew && choices.below(2) === 1 ? -ERRNO.ENFILE : -ERRNO.EMFILE;
     }
     const fd = this.descriptors.add(file, isCloseOnExec, lowest);
     if (fd < 0) file.hold().drop();
@@ -70,5 +66,17 @@ export class Process {
   end(): void {
     this.descriptors.closeAll();
     this.memory.unmap();
+  }
+
+  #mapped(fd: number, offset: number, byteLength: number): MappedFile {
+    const file = this.descriptors.get(fd);
+    // Memory that is shared with a file can be read and written. Source: mm/mmap.c, do_mmap
+    const isAllowed = file === undefined || (file.canRead && file.canWrite);
+    const memory = isAllowed ? (file?.mapped(offset, byteLength) ?? -ERRNO.EBADF) : -ERRNO.EACCES;
+    if (file === undefined || typeof memory === "number") {
+      check(typeof memory === "number" ? memory : -ERRNO.EBADF, "mmap", { fd });
+      throw new RangeError(`Cannot map descriptor ${fd}: its file has returned no memory`);
+    }
+    return { file, memory };
   }
 }
