@@ -70,6 +70,7 @@ import {
   repliedFirst,
 } from "./request-error.ts";
 import type { Shared, UnfinishedHead } from "./shared.ts";
+import { NEVER } from "./sweep.ts";
 import { BodyParser } from "./wire/body.ts";
 import { BODY, END, FAILED, FAILURES, type FailureCode, HEAD, NEED_MORE } from "./wire/failures.ts";
 import type { RequestHead } from "./wire/request-head.ts";
@@ -122,6 +123,12 @@ interface Overflow {
   readonly waiting: (() => void)[];
 }
 
+/** The state of a connection whose server stops. */
+interface Stop {
+  /** The bytes that had arrived at that time and are not received yet. */
+  owed: number;
+}
+
 /** What the access log needs of a connection. */
 export interface LoggedClient {
   readonly address: string;
@@ -160,9 +167,8 @@ export class HttpConnection {
   #isLast = false;
   /** Whether the client has ended its half: nothing follows what is saved. */
   #hasEnded = false;
-  /** Whether the server stops; and the bytes that had arrived then and are not received yet. */
-  #isStopping = false;
-  #owed = 0;
+  /** Set while the server stops. */
+  #stop: Stop | null = null;
   /** The bytes that were written since the peer had last acknowledged all. */
   #written = 0;
   /** How many of them were acknowledged at the last check. */
@@ -178,7 +184,7 @@ export class HttpConnection {
 
   /** Bytes were received. They are lent. */
   received(bytes: Uint8Array): void {
-    if (this.#isStopping) this.#owed -= bytes.length;
+    if (this.#stop !== null) this.#stop.owed -= bytes.length;
     if (this.#saved === null) this.#parse(bytes);
     else this.#save(Buffer.concat([this.#saved, bytes]));
   }
@@ -222,9 +228,8 @@ export class HttpConnection {
    * a request has a short time to send one, because it may be on its way.
    */
   stopping(): void {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
-    this.#owed = this.transport.unreadBytes;
+    if (this.#stop !== null) return;
+    this.#stop = { owed: this.transport.unreadBytes };
     if (this.#exchange !== null && this.#exchange.left !== null) this.#limitReply();
     if (this.#state === IDLE) this.#awaitRequest();
   }
@@ -232,10 +237,10 @@ export class HttpConnection {
   /** Checks the deadline. Called at intervals. */
   look(): void {
     if (this.#state >= UPGRADED) return;
-    const { now } = this.shared.sweep;
-    if (this.#deadline < 0) this.#deadline = now - this.#deadline;
+    const { sweep } = this.shared;
+    if (this.#deadline < 0) this.#deadline = sweep.deadlineAfter(-this.#deadline);
     if (this.#state >= SENDING) this.#lookAtReply();
-    else if (this.#deadline <= now || this.#isBodyLate()) this.#timedOut();
+    else if (sweep.isPast(this.#deadline) || this.#isBodyLate()) this.#timedOut();
   }
 
   // Calls of the request and the reply.
@@ -329,7 +334,7 @@ export class HttpConnection {
     // The connection itself may be notified later in this turn.
     if (this.shared.isStopping) this.stopping();
     this.#isLast ||=
-      endsConnection(exchange, head) || (this.#isStopping && !this.#owesMore(exchange));
+      endsConnection(exchange, head) || (this.#stop !== null && !this.#owesMore(exchange));
     if (!this.#isLast && this.#requests >= this.shared.settings.maxRequests) {
       this.shared.refused("REQUESTS");
       this.#isLast = true;
@@ -621,7 +626,7 @@ export class HttpConnection {
   /** Waits for a request. When the server stops, one may be on its way. */
   #awaitRequest(): void {
     const lastMs = this.#requests === 0 ? FIRST_REQUEST_MS : NEXT_REQUEST_MS;
-    this.#await(IDLE, this.#isStopping ? lastMs : this.shared.settings.idleTimeoutMs);
+    this.#await(IDLE, this.#stop === null ? this.shared.settings.idleTimeoutMs : lastMs);
   }
 
   /** Receives a held body, unless there is still a reason to hold it. */
@@ -648,7 +653,7 @@ export class HttpConnection {
     if (this.#isLast) this.#close();
     // First for the client, if much of the reply is not taken.
     else if (this.#overflow !== null) this.#enter(SENDING);
-    else if (this.#isUnacknowledged && !this.#isStopping) this.#enter(SENDING);
+    else if (this.#isUnacknowledged && this.#stop === null) this.#enter(SENDING);
     else this.#awaitRequest();
   }
 
@@ -719,13 +724,13 @@ export class HttpConnection {
     if (this.#state >= CLOSING) return;
     if (this.#batch !== null) this.#flush(this.#batch);
     this.#enter(CLOSING);
-    this.#deadline = Number.POSITIVE_INFINITY;
+    this.#deadline = NEVER;
     this.transport.close();
   }
 
   /** Whether bytes behind this request had arrived when the server was stopped. */
   #owesMore(exchange: Exchange): boolean {
-    if (this.#owed > 0) return true;
+    if (this.#stop !== null && this.#stop.owed > 0) return true;
     const batch = this.#batch;
     const here =
       batch === null ? (this.#saved?.length ?? 0) : batch.input.length - this.#current.position;
@@ -758,8 +763,8 @@ export class HttpConnection {
         this.#refuse("BODY_TIMEOUT", 408, "the request body took too long");
         return;
       default:
-        if (this.#isStopping && this.transport.unreadBytes > 0) return;
-        if (!this.#isStopping) this.shared.refused("IDLE_TIMEOUT");
+        if (this.#stop !== null && this.transport.unreadBytes > 0) return;
+        if (this.#stop === null) this.shared.refused("IDLE_TIMEOUT");
         this.#close();
     }
   }
@@ -809,12 +814,12 @@ export class HttpConnection {
       const isLimited = waiting > 0 || hasLeft;
       this.#acknowledged = isLimited ? this.#written - waiting : UNKNOWN;
       const timeoutMs = waiting > 0 ? shared.settings.sendTimeoutMs : shared.halfCloseTimeoutMs;
-      this.#deadline = isLimited ? sweep.now + timeoutMs : Number.POSITIVE_INFINITY;
+      this.#deadline = sweep.deadlineAfter(isLimited ? timeoutMs : NEVER);
       return waiting === 0;
     }
     // The handler, for which a client that has left still waits, could not run during a stall.
-    if (waiting === 0) this.#deadline += sweep.lateMs;
-    if (this.#deadline <= sweep.now) {
+    if (waiting === 0 && this.#deadline !== NEVER) this.#deadline += Math.ceil(sweep.lateMs);
+    if (sweep.isPast(this.#deadline)) {
       shared.refused(waiting > 0 ? "SEND_TIMEOUT" : "HALF_CLOSE_TIMEOUT");
       this.cutOff();
     }

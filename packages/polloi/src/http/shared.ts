@@ -3,7 +3,7 @@ import type { Kernel } from "../sys/kernel.ts";
 import { Batch } from "./batch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RefusalCode, RequestError } from "./request-error.ts";
-import { Sweep } from "./sweep.ts";
+import { NEVER, Sweep } from "./sweep.ts";
 import type { HttpTimeouts } from "./timeouts.ts";
 import type { ParserLimits } from "./wire/limits.ts";
 import { ParserPool } from "./wire/parser-pool.ts";
@@ -66,7 +66,7 @@ export class Shared<Connection extends { place: number; look(): void }> {
 
   constructor(reactor: Reactor, settings: ConnectionSettings, program: Program<Connection>) {
     this.#reactor = reactor;
-    this.settings = settings;
+    this.settings = { ...settings, ...wholeTimeouts(settings) };
     this.program = program;
     this.sweep = new Sweep(reactor, settings, (connection) => connection.look());
     this.parsers = new ParserPool(() => new RequestParser(settings.limits));
@@ -102,4 +102,16 @@ export class Shared<Connection extends { place: number; look(): void }> {
     batch.release();
     this.#batches.push(batch);
   }
+}
+
+/** Timeouts as whole numbers, with {@link NEVER} instead of Infinity. */
+function wholeTimeouts(timeouts: HttpTimeouts): HttpTimeouts {
+  const whole = (ms: number) => Math.min(Math.ceil(ms), NEVER);
+  return {
+    headTimeoutMs: whole(timeouts.headTimeoutMs),
+    bodyTimeoutMs: whole(timeouts.bodyTimeoutMs),
+    idleTimeoutMs: whole(timeouts.idleTimeoutMs),
+    sendTimeoutMs: whole(timeouts.sendTimeoutMs),
+    halfCloseTimeoutMs: whole(timeouts.halfCloseTimeoutMs),
+  };
 }

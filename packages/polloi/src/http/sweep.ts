@@ -9,6 +9,9 @@ const SHORTEST_MS = 5;
 const LONGEST_MS = 500;
 const STOPPING_MS = 50;
 
+/** The deadline that is never reached, and the timeout without a limit. */
+export const NEVER = 0x3fff_ffff;
+
 /**
  * Visits all connections of a server at intervals, to check their deadlines, and reads the clock for them.
  *
@@ -18,7 +21,7 @@ const STOPPING_MS = 50;
  * before that visit does not count. A timeout is never early, and late by at most two visits.
  */
 export class Sweep<Member extends { place: number }> {
-  /** The time of the visit, as of the kernel's clock. */
+  /** The time of the visit, since the first reading of the kernel's clock. */
   now = 0;
   /** The time since the previous visit in milliseconds, without the delay of this one. */
   passedMs = 0;
@@ -30,6 +33,7 @@ export class Sweep<Member extends { place: number }> {
   readonly #visit: (member: Member) => void;
   readonly #members: Member[] = [];
   #intervalMs: number;
+  #origin = Number.NaN;
   #timer: Timer | undefined;
 
   constructor(reactor: Reactor, timeouts: HttpTimeouts, visit: (member: Member) => void) {
@@ -49,6 +53,16 @@ export class Sweep<Member extends { place: number }> {
   /** The number of members. */
   get size(): number {
     return this.#members.length;
+  }
+
+  /** The deadline after this time in milliseconds. It is whole and small, and so takes no memory of its own. */
+  deadlineAfter(ms: number): number {
+    return ms >= NEVER ? NEVER : Math.ceil(this.now + ms);
+  }
+
+  /** Whether a deadline has passed. */
+  isPast(deadline: number): boolean {
+    return deadline !== NEVER && deadline <= this.now;
   }
 
   add(member: Member): void {
@@ -88,7 +102,9 @@ export class Sweep<Member extends { place: number }> {
 
   #readClock(): void {
     const { kernel } = loopOf(this.#reactor);
-    this.now = kernel.now();
+    const now = kernel.now();
+    if (Number.isNaN(this.#origin)) this.#origin = now;
+    this.now = now - this.#origin;
     this.date = dateField(kernel);
   }
 
