@@ -38,6 +38,7 @@ export function socketCalls(
   network: Network,
   credentials: Credentials = { ...DEFAULT_CREDENTIALS, pid: process.pid },
 ): CallGroup {
+  const { world } = process;
   /** Calls `use` with the socket of a descriptor. */
   const on = (fd: number, use: (socket: SocketFile) => number): number => {
     const socket = socketOf(process, fd);
@@ -50,6 +51,7 @@ export function socketCalls(
           return family < 0 ? -ERRNO.EAFNOSUPPORT : -ERRNO.EINVAL;
         }
         const kind = type & SOCK_TYPE_MASK;
+        if (world.faults.happens("noBuffers")) return -ERRNO.ENOBUFS;
         const socket = createSocket(network, family, kind, protocol, credentials);
         if (typeof socket === "number") return socket;
         return open(process, socket, type);
@@ -160,6 +162,7 @@ function accept(
   if ((flags & ~TYPE_FLAGS) !== 0) return -ERRNO.EINVAL;
   // The descriptor comes first, so a connection stays in the backlog when there is none.
   if (descriptors.isFull || world.faults.happens("noDescriptors")) return -ERRNO.EMFILE;
+  if (world.faults.happens("noMemory")) return -ERRNO.ENOMEM;
   const listener = socketOf(process, fd);
   if (typeof listener === "number") return listener;
   let accepted: SocketFile | undefined;

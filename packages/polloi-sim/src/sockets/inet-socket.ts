@@ -50,6 +50,8 @@ export abstract class InetSocket extends SocketFile implements PortUser {
     else {
       this.isPortLocked = port !== 0;
       this.isAddressLocked = !ip.isAny;
+      // An address of IPv6 excludes IPv4.
+      if (!ip.isAny && !ip.isV4) this.settings.isV6Only = true;
     }
     return result;
   }

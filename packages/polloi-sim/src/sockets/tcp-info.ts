@@ -57,7 +57,7 @@ export function tcpInfo(socket: TcpSocket): Uint8Array {
   view.setUint8(AT.windowScales, isConnected ? 0xaa : 0);
   set(AT.rto, isConnected ? 201_000 : 1_000_000);
   set(AT.ato, isConnected ? 40_000 : 0);
-  set(AT.sendMss, isConnected ? socket.segmentBytes : 536);
+  set(AT.sendMss, socket.segmentBytes);
   set(AT.receiveMss, 536);
   set(AT.unacked, Math.ceil(sending.inFlight / socket.segmentBytes));
   set(AT.pathMtu, isConnected ? 65_535 : 0);

@@ -30,7 +30,6 @@ import { storedKey } from "./socket-file.ts";
 import { tcpInfo } from "./tcp-info.ts";
 import type { TcpSocket } from "./tcp-socket.ts";
 
-const DEFAULT_SEGMENT = 536;
 const NAME_BYTES = 16;
 const ALGORITHMS = ["cubic", "reno"];
 
@@ -83,7 +82,7 @@ export function getTcp(socket: TcpSocket, option: number): Uint8Array | number {
       const wanted = settings.stored?.get(storedKey(IPPROTO_TCP, TCP_MAXSEG)) ?? 0;
       const isUnconnected = socket.state === TCP_CLOSE || socket.state === TCP_LISTEN;
       if (wanted > 0 && isUnconnected) return intValue(wanted);
-      return intValue(isUnconnected ? DEFAULT_SEGMENT : socket.segmentBytes);
+      return intValue(socket.segmentBytes);
     }
     case TCP_CONGESTION: {
       const name = settings.congestion;

@@ -1,4 +1,5 @@
 import {
+  AF_INET6,
   AF_UNSPEC,
   ERRNO,
   FIONREAD,
@@ -57,6 +58,9 @@ const SYN_RETRIES = 6;
 
 /** The longest segment of a client on loopback, as TCP_MAXSEG reports it. */
 const CLIENT_SEGMENT_BYTES = 32_741;
+const CLIENT6_SEGMENT_BYTES = 32_732;
+/** TCP_MSS_DEFAULT */
+const UNCONNECTED_SEGMENT_BYTES = 536;
 
 /** The memory of a segment beyond its bytes, about. */
 const SEGMENT_OVERHEAD = 768;
@@ -123,8 +127,8 @@ export class TcpSocket extends InetSocket {
     return this.state === TCP_CLOSE;
   }
 
-  /** The bytes of a full segment: a client knows a little less of the window than a server. */
-  segmentBytes: number = CLIENT_SEGMENT_BYTES;
+  /** The bytes of a full segment: TCP_MAXSEG. A client knows a little less of the window than a server. */
+  segmentBytes: number = UNCONNECTED_SEGMENT_BYTES;
 
   /** The segments that were received and sent, for TCP_INFO. */
   readonly counts = { segmentsIn: 0, segmentsOut: 0, dataIn: 0, dataOut: 0 };
@@ -292,16 +296,16 @@ export class TcpSocket extends InetSocket {
     child.remote = client.local;
     child.isPortLocked = this.isPortLocked;
     child.isAddressLocked = this.isAddressLocked;
-    child.segmentBytes = SEGMENT_BYTES;
     child.#isFastPath = true;
     child.addPort();
     child.#peer = client;
-    child.#established();
+    child.#established(SEGMENT_BYTES);
     return child;
   }
 
-  #established(): void {
+  #established(segmentBytes: number): void {
     this.state = TCP_ESTABLISHED;
+    this.segmentBytes = segmentBytes;
     this.counts.segmentsIn++;
     this.counts.segmentsOut++;
     const { settings } = this;
@@ -316,7 +320,8 @@ export class TcpSocket extends InetSocket {
     }
     this.#synTimer?.cancel();
     this.receiving.resize(windowOf(this.settings));
-    this.#established();
+    const isV6 = this.family === AF_INET6;
+    this.#established(isV6 ? CLIENT6_SEGMENT_BYTES : CLIENT_SEGMENT_BYTES);
     this.stateChanged();
     if (this.#wire.isFast()) listener.#childReady(child);
     else this.#wire.carry(() => listener.#childReady(child));

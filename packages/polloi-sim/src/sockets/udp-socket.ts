@@ -106,7 +106,8 @@ export class UdpSocket extends InetSocket {
     }
     const bound = this.#autobind();
     if (bound < 0) return bound;
-    const remote = this.destinationOf(address);
+    const isExcluded = this.settings.isV6Only && this.family !== family;
+    const remote = isExcluded ? -ERRNO.EAFNOSUPPORT : this.destinationOf(address);
     if (typeof remote === "number") return remote;
     this.local = { ip: this.sourceFor(remote), port: this.local.port };
     this.remote = remote;
