@@ -114,3 +114,31 @@ test("one exclusive waiter takes a wake-up, after all others", () => {
   queue.wake(1);
   assert.deepEqual(woken, ["all", "busy", "first"]);
 });
+
+test("waiters that come or go while others are woken do not change who is woken", () => {
+  const queue = new WaitQueue();
+  const woken: string[] = [];
+  const named = (name: string, then: () => void = () => {}) => ({
+    isExclusive: false,
+    wake() {
+      woken.push(name);
+      then();
+      return true;
+    },
+  });
+  const last = named("last");
+  const late = named("late");
+  const middle = named("middle", () => {
+    queue.remove(middle);
+    queue.remove(last);
+    queue.add(late);
+    // A wake-up within a wake-up.
+    if (woken.length === 2) queue.wake(1);
+  });
+  for (const waiter of [last, middle, named("first")]) queue.add(waiter);
+  queue.wake(1);
+  assert.deepEqual(woken, ["first", "middle", "late", "first", "last"]);
+  queue.wakeAll();
+  assert.deepEqual(woken.slice(5), ["late", "first"]);
+  assert.equal(queue.size, 2);
+});
