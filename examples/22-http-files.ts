@@ -7,7 +7,9 @@
  *     curl -r 0-99 http://127.0.0.1:8080/examples/README.md
  *     curl -I http://127.0.0.1:8080/
  *
- * Follows text 2, which sends one string for every request.
+ * Follows text 2, which sends one string for every request. Faults of the original:
+ * - A response is one string, so a file has to be in memory, and is copied into it for each client.
+ * - It ignores the request, and so ranges, conditions and HEAD.
  */
 import { join } from "node:path";
 import { cwd } from "node:process";

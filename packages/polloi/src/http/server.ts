@@ -80,7 +80,8 @@ export interface HttpServer extends AsyncDisposable {
    * not apply, nothing is counted or logged, and the second argument of the handler has no addresses.
    *
    * @param request - A request, or a URL. A relative URL is resolved against that of the server.
-   * @throws TypeError `ERR_UNSUPPORTED` if the server has a `handler`, as a rejection.
+   * @throws TypeError `ERR_UNSUPPORTED` if the server has a `handler`; `ERR_INVALID_OPTION` for anything else. Both as
+   * rejections.
    *
    * @example
    * ```ts nocheck

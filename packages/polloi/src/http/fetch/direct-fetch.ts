@@ -1,6 +1,7 @@
 import { typeError } from "../../base/misuse.ts";
 import type { Connection } from "../../reactor/connection.ts";
 import { reasonOf } from "../status.ts";
+import { checkRequest } from "./check-request.ts";
 import type { FetchHandler } from "./fetch-handler.ts";
 import type { FetchInfo } from "./fetch-info.ts";
 import { isResponse } from "./send-response.ts";
@@ -38,6 +39,7 @@ export async function fetchDirectly(
     );
   }
   const isUrl = typeof input === "string" || input instanceof URL;
+  if (!isUrl) checkRequest(input);
   const request = isUrl ? new Request(new URL(input, url ?? "http://localhost/")) : input;
   try {
     const response: unknown = await fetch(request, NO_CONNECTION);

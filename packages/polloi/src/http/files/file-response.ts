@@ -1,4 +1,5 @@
 import type { Kernel } from "../../sys/kernel.ts";
+import { checkRequest } from "../fetch/check-request.ts";
 import { FileBody } from "../fetch/file-body.ts";
 import { asHeaders, fieldsOfHead, headersOfHead } from "../fetch/light-headers.ts";
 import { LightResponse } from "../fetch/light-response.ts";
@@ -17,7 +18,10 @@ export class WebFileRequest implements FileRequest {
   readonly query: string;
   readonly #headers: Pick<Headers, "get">;
 
-  constructor({ method, url, headers }: WebRequest) {
+  /** @throws TypeError `ERR_INVALID_OPTION` when it is not a request. */
+  constructor(request: WebRequest) {
+    checkRequest(request);
+    const { method, url, headers } = request;
     this.method = method;
     this.#headers = headers;
     // The URL of a request is absolute and normalized. `new URL` would take longer than everything else here.

@@ -20,6 +20,15 @@ import {
   untried,
 } from "./wrong-values.ts";
 
+const server = (): http.HttpServer => http.serve({ host: "127.0.0.1", port: 0, handler: () => {} });
+
+const MAX_AGE: Kind = optional(
+  kind(
+    () => 0,
+    (value) => typeof value === "number" && value >= 0 && value <= 365 * 24 * 3_600_000,
+  ),
+);
+
 /** A method of the request or the reply of a handler, called within the handler. */
 function inHandler(
   which: "request" | "reply",
@@ -199,16 +208,23 @@ export const HTTP: Table = {
           listing: optional(BOOLEAN),
           dotfiles: optional(BOOLEAN),
           precompressed: optional(BOOLEAN),
-          maxAgeMs: optional(
-            kind(
-              () => 0,
-              (value) => typeof value === "number" && value >= 0 && value <= 365 * 24 * 3_600_000,
-            ),
-          ),
+          maxAgeMs: MAX_AGE,
         },
         () => ({ dir: "/" }),
       ),
       KERNEL,
+    ),
+    serveFile: call(
+      http.serveFile,
+      kind(
+        () => new Request("http://polloi.example/"),
+        () => false,
+      ),
+      kind(
+        () => "foo",
+        (value) => typeof value === "string" && value !== "",
+      ),
+      optional(options({ precompressed: optional(BOOLEAN), maxAgeMs: MAX_AGE }, () => ({}))),
     ),
     serve: {
       args: [SERVE],
@@ -270,10 +286,17 @@ export const HTTP: Table = {
       request("upgrade", options(OF_CONNECTIONS)),
       request("whenLeft", CALLBACK),
     ]),
-    "HttpServer.close": method(
-      () => http.serve({ host: "127.0.0.1", port: 0, handler: () => {} }),
-      "close",
+    "HttpServer.close": method(server, "close"),
+    "HttpServer.fetch": method(
+      () => http.serve({ host: "127.0.0.1", port: 0, fetch: () => new Response("") }),
+      "fetch",
+      kind(
+        () => "/",
+        (value) => typeof value === "string",
+      ),
     ),
+    "HttpServer.ref": method(server, "ref"),
+    "HttpServer.unref": method(server, "unref"),
     "HttpServer.stop": {
       args: [MILLISECONDS],
       run: ([graceMs]) => {

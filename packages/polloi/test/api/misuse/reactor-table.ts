@@ -202,6 +202,8 @@ export const CONNECTION: Readonly<Record<string, Call>> = {
   "Connection.write": ofConnection("write", DATA),
   "Listener.close": ofOpened(listening, "close"),
   "Listener.fileno": ofOpened(listening, "fileno"),
+  "Listener.ref": ofOpened(listening, "ref"),
+  "Listener.unref": ofOpened(listening, "unref"),
   "Listener.stop": ofOpened(listening, "stop", MILLISECONDS),
   "Timer.cancel": ofOpened(timing, "cancel"),
   "Timer.refresh": ofOpened(timing, "refresh"),
