@@ -41,6 +41,8 @@ export class Memory implements Arenas {
   /** The mapping of each region of {@link REGION_BYTES}. */
   readonly #regions: (Mapping | undefined)[] = [];
   readonly #mappings: Map<Arena, Mapping> = new Map();
+  /** The memory of files that was mapped. The program may have views of it until it ends. */
+  readonly #shared: Map<ArrayBuffer, OpenFile> = new Map();
   readonly #free: Map<number, Arena[]> = new Map();
   readonly #mapFile: FileMapper;
   readonly #isExhausted: () => boolean;
@@ -65,6 +67,7 @@ export class Memory implements Arenas {
   mapFile(fd: number, offset: number, byteLength: number): Arena {
     if (this.#isExhausted()) throw new SysError("mmap", ERRNO.ENOMEM, { fd });
     const { file, memory } = this.#mapFile(fd, offset, wholePages(byteLength));
+    this.#shared.set(memory, file);
     return this.#add(memory, file.hold());
   }
 
@@ -92,6 +95,8 @@ export class Memory implements Arenas {
       else returnPages(arena.u8.buffer as ArrayBuffer, isLarge ? used : arena.byteLength);
     }
     this.#mappings.clear();
+    for (const [memory, file] of this.#shared) if (file.isReleased) returnPages(memory);
+    this.#shared.clear();
   }
 
   /** The arena that contains `address`; undefined when nothing is mapped there. */

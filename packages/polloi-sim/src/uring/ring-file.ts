@@ -126,34 +126,25 @@ export class RingFile extends OpenFile implements RequestRing {
     return this.completions.isOverflowing || this.work.isPending;
   }
 
-  /** Cancels what is in flight, some time later. Source: io_ring_exit_work. */
+  /**
+   * Ends what is in flight, without completions. Its files are released some time later.
+   *
+   * Source: io_ring_exit_work.
+   */
   protected released(): void {
-    if (this.#isIdle) {
-      this.#end();
-      return;
-    }
-    this.process.world.schedule(0, () => {
-      const requests = [
-        ...this.workers.takeAll(),
-        ...this.polls.takeAll(),
-        ...this.timeouts.takeAll(),
-        ...this.work.takeAll(),
-      ];
-      for (const request of new Set(requests)) release(request);
-      this.#end();
-    });
-  }
-
-  get #isIdle(): boolean {
-    const { workers, polls, timeouts, work } = this;
-    return workers.isIdle && polls.isIdle && timeouts.isIdle && !work.isPending;
-  }
-
-  #end(): void {
+    const requests = [
+      ...this.workers.takeAll(),
+      ...this.polls.takeAll(),
+      ...this.timeouts.takeAll(),
+      ...this.work.takeAll(),
+    ];
     this.returning();
     this.eventfd.unregister();
     this.groups.clear();
-    this.rings.free();
+    if (requests.length === 0) return;
+    this.process.world.schedule(0, () => {
+      for (const request of new Set(requests)) release(request);
+    });
   }
 
   // Requests

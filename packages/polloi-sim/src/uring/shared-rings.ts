@@ -6,7 +6,7 @@ import {
   SQ,
   SUBMISSION_BYTES,
 } from "polloi/internal/pure";
-import { returnPages, takePages } from "../process/pages.ts";
+import { takePages } from "../process/pages.ts";
 
 /**
  * Where things are in the rings, in words of 32 bits, as a kernel without cache lines for them has it.
@@ -84,16 +84,6 @@ export class SharedRings {
     for (const [i, at] of cq.entries()) set(PARAMS.cq + i, at * 4);
     set(PARAMS.cq + CQ.entries, AT.completions * 4);
     set(PARAMS.cq + CQ.flags, AT.cqFlags * 4);
-  }
-
-  /** Returns the memory. It is not mapped any more. */
-  free(): void {
-    // Completions beyond the tail were never written, unless the queue has wrapped.
-    const used = Math.min(this.#cqTail, this.cqEntries) * COMPLETION_WORDS;
-    this.#words.fill(0, 0, AT.completions + used);
-    this.#words.fill(0, this.#array);
-    returnPages(this.rings, 0);
-    returnPages(this.entries);
   }
 
   // Submissions

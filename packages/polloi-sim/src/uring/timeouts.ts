@@ -170,10 +170,6 @@ export class Timeouts implements Cancellable {
     this.#cancelOne = cancelOne;
   }
 
-  get isIdle(): boolean {
-    return this.#list.length === 0 && this.#limits.size === 0;
-  }
-
   /** Source: io_timeout. */
   add(request: TimeoutRequest): void {
     const list = this.#list;

@@ -61,10 +61,6 @@ export class Workers implements Cancellable {
     this.#hooks = hooks;
   }
 
-  get isIdle(): boolean {
-    return this.#jobs.size === 0;
-  }
-
   add(request: Request): void {
     const { faults, choices } = this.#world;
     const delayMs = faults.happens("lateCompletion") ? choices.between(0, LATE_MS) : 0;
