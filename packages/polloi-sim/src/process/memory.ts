@@ -15,11 +15,13 @@ const LARGE_BYTES = 2 ** 21;
 /** An arena, and how it is used. */
 interface Mapping {
   readonly arena: Arena;
-  /** The file whose memory it is. It is open as long as its memory is mapped. */
-  readonly file: OpenFile | undefined;
+  /** The file whose memory it is, which is open as long as its memory is mapped. */
+  file: OpenFile | undefined;
   readonly isLarge: boolean;
   /** The end of what calls have used of a large arena. */
   used: number;
+  /** Whether the program has released the memory of a file. */
+  isReleased: boolean;
 }
 
 /** Returns memory of a file for {@link Memory.mapFile}, or throws what mmap(2) reports. */
@@ -41,8 +43,6 @@ export class Memory implements Arenas {
   /** The mapping of each region of {@link REGION_BYTES}. */
   readonly #regions: (Mapping | undefined)[] = [];
   readonly #mappings: Map<Arena, Mapping> = new Map();
-  /** The memory of files that was mapped. The program may have views of it until it ends. */
-  readonly #shared: Map<ArrayBuffer, OpenFile> = new Map();
   readonly #free: Map<number, Arena[]> = new Map();
   readonly #mapFile: FileMapper;
   readonly #isExhausted: () => boolean;
@@ -67,36 +67,65 @@ export class Memory implements Arenas {
   mapFile(fd: number, offset: number, byteLength: number): Arena {
     if (this.#isExhausted()) throw new SysError("mmap", ERRNO.ENOMEM, { fd });
     const { file, memory } = this.#mapFile(fd, offset, wholePages(byteLength));
-    this.#shared.set(memory, file);
     return this.#add(memory, file.hold());
   }
 
   release(arena: Arena): void {
     const mapping = this.#mappings.get(arena);
     if (mapping === undefined) return;
-    if (mapping.file !== undefined) {
-      // The memory of a file keeps its contents, and its address is not used again.
-      this.#mappings.delete(arena);
-      mapping.file.drop();
+    const { file } = mapping;
+    if (file === undefined) {
+      this.#clear(mapping);
       return;
     }
-    arena.u8.fill(0, 0, mapping.isLarge ? mapping.used : arena.byteLength);
-    mapping.used = 0;
-    const free = this.#free.get(arena.byteLength);
-    if (free === undefined) this.#free.set(arena.byteLength, [arena]);
-    else free.push(arena);
+    mapping.isReleased = true;
+    file.drop();
+    // Until then, the file uses it.
+    if (!file.isReleased) return;
+    for (const each of this.#mappings.values()) {
+      if (each.file !== file || !each.isReleased) continue;
+      if (this.#isMappedTwice(each)) continue;
+      each.file = undefined;
+      this.#clear(each);
+    }
   }
 
   unmap(): void {
     this.#regions.length = 0;
     this.#free.clear();
-    for (const { arena, file, isLarge, used } of this.#mappings.values()) {
-      if (file !== undefined) file.drop();
-      else returnPages(arena.u8.buffer as ArrayBuffer, isLarge ? used : arena.byteLength);
+    const mappings = [...this.#mappings.values()];
+    for (const { file, isReleased } of mappings) if (!isReleased) file?.drop();
+    for (const mapping of mappings) {
+      const { arena, file, isLarge, used } = mapping;
+      // Another process may have mapped it too.
+      if (file !== undefined && (!file.isReleased || this.#isMappedTwice(mapping))) continue;
+      returnPages(arena.u8.buffer as ArrayBuffer, isLarge ? used : arena.byteLength);
     }
     this.#mappings.clear();
-    for (const [memory, file] of this.#shared) if (file.isReleased) returnPages(memory);
-    this.#shared.clear();
+  }
+
+  /** Whether a range of a file is mapped at two addresses. That memory is left to the garbage collector. */
+  #isMappedTwice({ arena, file }: Mapping): boolean {
+    for (const other of this.#mappings.values()) {
+      if (
+        other.file === file &&
+        other.arena !== arena &&
+        other.arena.u8.buffer === arena.u8.buffer
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Makes released memory usable for another arena. */
+  #clear(mapping: Mapping): void {
+    const { arena } = mapping;
+    arena.u8.fill(0, 0, mapping.isLarge ? mapping.used : arena.byteLength);
+    mapping.used = 0;
+    const free = this.#free.get(arena.byteLength);
+    if (free === undefined) this.#free.set(arena.byteLength, [arena]);
+    else free.push(arena);
   }
 
   /** The arena that contains `address`; undefined when nothing is mapped there. */
@@ -143,8 +172,9 @@ export class Memory implements Arenas {
 
   #add(buffer: ArrayBuffer, file: OpenFile | undefined): Arena {
     const arena = new Arena(this.#nextAddress, buffer);
-    const isLarge = arena.byteLength > LARGE_BYTES;
-    const mapping: Mapping = { arena, file, isLarge, used: 0 };
+    // The kernel writes to the memory of a file without a call.
+    const isLarge = file === undefined && arena.byteLength > LARGE_BYTES;
+    const mapping: Mapping = { arena, file, isLarge, used: 0, isReleased: false };
     this.#mappings.set(arena, mapping);
     const regions = Math.ceil(arena.byteLength / REGION_BYTES);
     const first = (arena.address - FIRST_ADDRESS) / REGION_BYTES;
