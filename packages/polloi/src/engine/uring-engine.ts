@@ -151,6 +151,8 @@ export class UringEngine implements Engine {
   #closed: number[] = [];
   #turning = false;
   #announced = false;
+  /** Whether its memory was released. A turn within which it was disposed must not write to it any more. */
+  #disposed = false;
 
   /** @throws SysError of io_uring_setup or io_uring_register. */
   constructor(kernel: Kernel, completions: Completions, options: UringEngineOptions = {}) {
@@ -375,12 +377,13 @@ export class UringEngine implements Engine {
   #settle(): void {
     const buffers = this.#buffers;
     this.#completions.settle();
-    for (let i = 0; i < this.#loanCount; i++) buffers.drop(this.#loans[i] as number);
-    this.#loanCount = 0;
     if (this.#loanedArenas.length > 0) {
       for (const arena of this.#loanedArenas) this.#kernel.arenas.release(arena);
       this.#loanedArenas = [];
     }
+    if (this.#disposed) return;
+    for (let i = 0; i < this.#loanCount; i++) buffers.drop(this.#loans[i] as number);
+    this.#loanCount = 0;
     if (this.#passedOver.length > 0) {
       this.#starved = this.#passedOver.concat(this.#starved);
       this.#passedOver = [];
@@ -664,6 +667,7 @@ export class UringEngine implements Engine {
   dispose(): void {
     const { libc } = this.#kernel;
     const { completions } = this.#ring;
+    this.#disposed = true;
     this.#ring.cancelAll();
     // Completions that the queue had no room for follow when there is.
     for (; completions.length > 0; this.#ring.enter(0, 0)) {
@@ -718,7 +722,7 @@ export class UringEngine implements Engine {
   #reap(): number {
     const { completions } = this.#ring;
     let events = 0;
-    for (let left = completions.length; left > 0; left--) {
+    for (let left = completions.length; left > 0 && !this.#disposed; left--) {
       const at = completions.next();
       const slot = completions.tagLow(at);
       const tag = completions.tagHigh(at);
@@ -744,7 +748,7 @@ export class UringEngine implements Engine {
         default: // A cancellation that came too late, or a completion that was handled before.
       }
     }
-    completions.publish();
+    if (!this.#disposed) completions.publish();
     this.#settle();
     return events;
   }

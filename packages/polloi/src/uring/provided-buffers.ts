@@ -67,6 +67,7 @@ export class ProvidedBuffers {
   /** The number of buffers that the kernel may receive into, according to the completions so far. */
   #ready = 0;
   #returned = false;
+  #closed = false;
 
   private constructor(
     ring: RawRing,
@@ -190,9 +191,10 @@ export class ProvidedBuffers {
     this.#add(Math.min(this.#count, this.#mask + 1 - this.#count));
   }
 
-  /** Unregisters the buffers. No receive may be in flight. */
+  /** Unregisters the buffers. No receive may be in flight. References may be dropped later, without effect. */
   close(): void {
     const { arenas } = this.#kernel;
+    this.#closed = true;
     if (this.#ring.fileno() >= 0) this.#call(IORING_UNREGISTER_PBUF_RING, 0, 0, 0);
     arenas.release(this.#entries);
     arenas.release(this.memory);
@@ -203,6 +205,7 @@ export class ProvidedBuffers {
   }
 
   #give(number: number): void {
+    if (this.#closed) return;
     const index = this.#tail & this.#mask;
     const { u32 } = this.#entries;
     const address = this.memory.address + (number << this.#shift);

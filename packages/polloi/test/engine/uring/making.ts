@@ -4,6 +4,7 @@ import { ERRNO } from "../../../src/base/errno.ts";
 import { UringEngine } from "../../../src/engine/uring-engine.ts";
 import { socketpair } from "../../../src/socket/index.ts";
 import { SYS } from "../../../src/sys/abi.ts";
+import type { Arena } from "../../../src/sys/arena.ts";
 import { proxyKernel } from "../../../src/sys/kernel-proxy.ts";
 import {
   IORING_REGISTER_EVENTFD,
@@ -45,6 +46,40 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
       assert.ok(engine.fileno() >= 0);
     } finally {
       engine.dispose();
+    }
+  },
+
+  "an engine that is disposed within a report writes to no memory that it has released": ({
+    kernel,
+  }) => {
+    const released: Arena[] = [];
+    const watching = proxyKernel(kernel, { released: (arena) => released.push(arena) });
+    const reports = new Reports();
+    const engine = new UringEngine(watching, reports, { entries: 8, maxBuffers: 1 });
+    const pairs = Array.from({ length: 3 }, () => socketpair());
+    try {
+      for (const [slot, [left, right]] of pairs.entries()) {
+        left.setBlocking(false);
+        assert.ok(engine.open(slot, left.fileno()) >= 0);
+        right.send(new Uint8Array([1]));
+      }
+      let isDisposed = false;
+      reports.onReceived = () => {
+        if (!isDisposed) engine.dispose();
+        isDisposed = true;
+      };
+      engine.turn(0);
+      assert.ok(isDisposed);
+      // Released memory is filled with zeros, and may belong to another part of the program.
+      for (const { byteLength, u8 } of released) {
+        assert.equal(
+          u8.findIndex((byte) => byte !== 0),
+          -1,
+          `${byteLength} bytes`,
+        );
+      }
+    } finally {
+      for (const each of pairs.flat()) each.close();
     }
   },
 
