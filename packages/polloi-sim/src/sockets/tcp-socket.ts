@@ -499,7 +499,9 @@ export class TcpSocket extends InetSocket {
     const hadUrgent = receiving.hasUrgent;
     receiving.arrives(bytes, urgent, settings.isUrgentInline);
     const isUrgentNow = receiving.hasUrgent && (urgent >= 0 || !hadUrgent);
-    if (isUrgentNow || receiving.length >= settings.receiveLowAt) this.dataReady();
+    // An urgent byte wakes by itself, and a second time as a byte.
+    if (isUrgentNow) this.dataReady();
+    if (receiving.length >= settings.receiveLowAt) this.dataReady();
     const { length } = bytes;
     if (this.#wire.isFast()) from.#acknowledged(this, length);
     else this.#wire.carry(() => from.#acknowledged(this, length));

@@ -66,7 +66,7 @@ export class RingFile extends OpenFile implements RequestRing {
     this.submitsAll = submitsAll;
     this.eventfd = new RingEventfd(world, rings);
     this.work = new TaskWork(rings, world, {
-      signal: () => this.#signalWork(),
+      signal: () => this.eventfd.signalWork(),
       flush: () => this.completions.flush(),
     });
     this.completions = new Completions(rings, world.faults, {
@@ -104,9 +104,16 @@ export class RingFile extends OpenFile implements RequestRing {
 
   // The file
 
-  /** Source: io_uring_poll. */
+  /**
+   * Those who poll are woken by completions, and not by work. The first poll wakes once, some time later.
+   *
+   * Source: io_uring_poll, io_activate_pollwq.
+   */
   poll(): number {
-    this.#isPolled = true;
+    if (!this.#isPolled) {
+      this.#isPolled = true;
+      this.process.world.schedule(0, () => this.waiters.wakeAll());
+    }
     let mask = this.rings.isFull ? 0 : POLLOUT | POLLWRNORM;
     if (this.rings.unread > 0 || this.hasWork) mask |= POLLIN | POLLRDNORM;
     return mask;
@@ -223,20 +230,9 @@ export class RingFile extends OpenFile implements RequestRing {
     return result;
   }
 
-  /** There is work for the next call, and was none. Source: io_req_local_work_add. */
-  #signalWork(): void {
-    this.eventfd.signalWork();
-    this.#wakePolls();
-  }
-
-  /** Source: io_poll_wq_wake. */
-  #wakePolls(): void {
-    if (this.#isPolled) this.waiters.wake(POLLIN | POLL_URING_WAKE);
-  }
-
   /** Completions are visible. Source: __io_commit_cqring_flush. */
   #committed(): void {
-    this.#wakePolls();
+    if (this.#isPolled) this.waiters.wake(POLLIN | POLL_URING_WAKE);
     this.timeouts.flush();
     this.eventfd.signalCompletions();
   }
