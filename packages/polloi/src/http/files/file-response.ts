@@ -1,7 +1,7 @@
 import type { Kernel } from "../../sys/kernel.ts";
 import { checkRequest } from "../fetch/check-request.ts";
 import { FileBody } from "../fetch/file-body.ts";
-import { asHeaders, fieldsOfHead, headersOfHead } from "../fetch/light-headers.ts";
+import { asHeaders, headersOfHead, LightHeaders } from "../fetch/light-headers.ts";
 import { LightResponse } from "../fetch/light-response.ts";
 import type { Answer, FileRequest } from "./answer.ts";
 import type { OpenByName } from "./responder.ts";
@@ -48,24 +48,43 @@ export interface ResponseSettings {
 
 /** Makes a `Response` of an answer: of the class that is global now. */
 export function responseOf(answer: Answer, { kernel, isToHead, open }: ResponseSettings): Response {
-  const { status, lines, body } = answer;
-  if (body === null || typeof body === "string") return make(body, status, lines);
-  const all = `${lines}Content-Length: ${body.length}\r\n`;
+  const { body } = answer;
+  if (body === null || typeof body === "string") return make(answer, body);
   if (isToHead) {
     kernel.libc.close(body.fd);
-    return make(null, status, all);
+    return make(answer, null, body.length);
   }
-  return make(new FileBody(new UnsentFile(kernel, body, open)), status, all);
+  return make(answer, new FileBody(new UnsentFile(kernel, body, open)), body.length);
 }
 
-function make(body: string | FileBody | null, status: number, lines: string): Response {
-  const head = `\r\n${lines}\r\n`;
+/** @param length - The Content-Length; -1 if the body has no length of its own. */
+function make(answer: Answer, body: string | FileBody | null, length = -1): Response {
+  const { status } = answer;
+  const headers = headersOf(answer);
+  if (length >= 0) headers.append("content-length", String(length));
   // Widened, because a server replaces the global class while it runs.
   if ((Response as unknown) === LightResponse) {
-    const headers = asHeaders(headersOfHead(head));
     // The light class accepts a file as a body.
-    return new Response(body as string | null, { status, headers });
+    return new Response(body as string | null, { status, headers: asHeaders(headers) });
   }
   const content = body instanceof FileBody ? body.stream : body;
-  return new Response(content, { status, headers: fieldsOfHead(head) });
+  return new Response(content, { status, headers: [...headers] });
+}
+
+/** The most files whose headers are kept. */
+const MAX_PARSED = 1000;
+/** The headers of whole files by the lines that they were made of. */
+const parsed = new Map<string, LightHeaders>();
+
+/** The headers of an answer, which the caller may change. */
+function headersOf({ status, lines, hasDate }: Answer): LightHeaders {
+  const known = parsed.get(lines);
+  if (known !== undefined) return new LightHeaders(asHeaders(known));
+  const headers = headersOfHead(`\r\n${lines}\r\n`);
+  // Other lines than those of a whole file depend on the request or on the time.
+  if (status === 200 && !hasDate) {
+    if (parsed.size >= MAX_PARSED) parsed.clear();
+    parsed.set(lines, new LightHeaders(asHeaders(headers)));
+  }
+  return headers;
 }
