@@ -672,11 +672,16 @@ export class HttpConnection {
     for (const callback of callbacks) this.call(() => callback(error));
   }
 
-  /** The reply is not needed any more. A handler that is still running keeps the request as it was. */
+  /**
+   * The connection ends, and the reply is not needed any more. A handler that is still running keeps the request as it
+   * was.
+   */
   #abandon(error: RequestError): void {
     const exchange = this.#exchange;
     const head = exchange === null ? this.#unfinishedHead() : null;
     this.shared.program.log?.(this, exchange, error, head);
+    // First, because the callbacks below may call anything.
+    if (this.#state < CLOSING) this.#enter(CLOSING);
     if (exchange === null) {
       this.#giveParserBack();
       this.#hasRoom();
@@ -721,7 +726,7 @@ export class HttpConnection {
 
   /** Closes the connection after the reply. */
   #close(): void {
-    if (this.#state >= CLOSING) return;
+    if (this.#state > CLOSING) return;
     if (this.#batch !== null) this.#flush(this.#batch);
     this.#enter(CLOSING);
     this.#deadline = NEVER;

@@ -134,3 +134,31 @@ test("a client's send timeout begins with the last write", () => {
   lookAfter(20);
   assert.equal(connection.isReset, false);
 });
+
+test("a reader that resumes when its client has left is not served again", () => {
+  const failures: unknown[] = [];
+  let resumed = 0;
+  const settings: HttpSettings = settingsOf({
+    error: (error) => void failures.push(error),
+    handler(request, reply) {
+      reply.begin();
+      request.read({
+        data(bytes) {
+          request.pause();
+          reply.write(bytes);
+          reply.whenDrained(() => {
+            resumed++;
+            request.resume();
+          });
+        },
+      });
+    },
+  });
+  const connection = new SlowConnection();
+  const { shared } = new ServingServer({} as Reactor, settings);
+  const served = new HttpConnection(shared, connection as unknown as Connection<HttpConnection>);
+  const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n";
+  served.received(Buffer.from(head + "x".repeat(20_000)));
+  served.closed();
+  assert.deepEqual([resumed, failures], [1, []]);
+});
