@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { CR, LF } from "./wire/characters.ts";
+import { latin1 } from "./wire/latin1.ts";
 import { NOTHING } from "./wire/section.ts";
 
 const ROOM = 32_768;
@@ -24,11 +25,18 @@ interface FastBuffer extends Buffer {
 export class Batch {
   /** The received bytes. */
   input: Uint8Array = NOTHING;
+  #inputText: string | undefined;
   /** The bytes to write, and their number. */
   bytes: Buffer = Buffer.allocUnsafeSlow(ROOM);
   length = 0;
   /** Views of the first bytes, by their length. Making one takes as long as parsing a short head. */
   readonly #views: (Uint8Array | undefined)[] = [];
+
+  /** The received bytes as ISO 8859-1. The text of each head in them is a slice, which takes no copy. */
+  get inputText(): string {
+    this.#inputText ??= latin1(this.input, 0, this.input.length);
+    return this.#inputText;
+  }
 
   /** Provides space for this many bytes more. */
   reserve(length: number): void {
@@ -128,6 +136,7 @@ export class Batch {
   /** Releases the received bytes, and a buffer that has grown. */
   release(): void {
     this.input = NOTHING;
+    this.#inputText = undefined;
     this.length = 0;
     if (this.bytes.length === ROOM) return;
     this.bytes = Buffer.allocUnsafeSlow(ROOM);

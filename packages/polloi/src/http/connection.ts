@@ -73,6 +73,7 @@ import type { Shared, UnfinishedHead } from "./shared.ts";
 import { NEVER } from "./sweep.ts";
 import { BodyParser } from "./wire/body.ts";
 import { BODY, END, FAILED, FAILURES, type FailureCode, HEAD, NEED_MORE } from "./wire/failures.ts";
+import { latin1 } from "./wire/latin1.ts";
 import type { RequestHead } from "./wire/request-head.ts";
 import type { RequestParser } from "./wire/request-parser.ts";
 import { NOTHING } from "./wire/section.ts";
@@ -101,6 +102,8 @@ const NEXT_REQUEST_MS = 200;
  * the client has left.
  */
 const MOST_SAVED = 16_384;
+/** A chunk up to this length is decoded in one piece, for all heads in it. */
+const MOST_DECODED = 4096;
 /** Replies are collected up to this many bytes. A longer part of a reply is not collected. */
 const MOST_COLLECTED = 16_384;
 /** The high-water mark of the connections of a server, in bytes. */
@@ -257,6 +260,15 @@ export class HttpConnection {
   /** Calls back when the current callback has returned. */
   soon(callback: () => void): void {
     this.shared.program.soon(() => this.call(callback));
+  }
+
+  /** The text of a head, which stays valid. */
+  headText({ fields, length }: RequestHead): string {
+    const { bytes, base } = fields;
+    const batch = this.#batch;
+    return batch !== null && batch.input === bytes && bytes.length <= MOST_DECODED
+      ? batch.inputText.slice(base, base + length)
+      : latin1(bytes, base, base + length);
   }
 
   /** The body has a reader now. Sends 100 Continue if the client waits for it. */

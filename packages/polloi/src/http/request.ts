@@ -280,6 +280,11 @@ export class ParsedRequest implements HttpRequest {
     return unheard(this.bytes().then((bytes) => new TextDecoder().decode(bytes)));
   }
 
+  /** The text of the head, from the request line to the empty line. */
+  get headText(): string {
+    return this.#connection.headText(this.head);
+  }
+
   /** Calls back after `delayMs`, as a task of its own. */
   after(delayMs: number, callback: () => void): LoopTimer {
     return this.#connection.shared.kernel.after(delayMs, callback);

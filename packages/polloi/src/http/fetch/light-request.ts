@@ -1,6 +1,5 @@
 import type { ParsedRequest } from "../request.ts";
 import { unheard } from "../request-error.ts";
-import { latin1 } from "../wire/latin1.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";
 import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./light-headers.ts";
 import { defineGetter, INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
@@ -57,10 +56,9 @@ export class LightRequest {
    */
   constructor(request: ParsedRequest, origin: string, url?: string) {
     const { head } = request;
-    const { bytes, base } = head.fields;
     this.#request = request;
     // Stored as text: the bytes are overwritten, and the program may read headers after the reply.
-    this.#head = latin1(bytes, base, base + head.length);
+    this.#head = request.headText;
     this.#method = methodOf(head.method);
     this.#origin = origin;
     this.#url = url;
