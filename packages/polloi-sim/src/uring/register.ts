@@ -20,6 +20,7 @@ import { BufferGroup } from "./buffer-group.ts";
 import { type Criteria, checkCancelFlags } from "./cancel.ts";
 import { gap } from "./gap.ts";
 import type { RingFile } from "./ring-file.ts";
+import { readTimespec } from "./timeouts.ts";
 
 /** More entries than a ring of buffers can have. */
 const TOO_MANY_BUFFERS = 65_536;
@@ -128,6 +129,11 @@ function cancelNow(ring: RingFile, argument: number): number {
     sequence: cancellation.nextSequence(),
   };
   const result = cancellation.cancel(criteria);
-  // A worker that was interrupted has ended its request by then.
-  return result === -ERRNO.EALREADY ? 0 : result;
+  if (result !== -ERRNO.EALREADY) return result;
+  // A worker has begun, and is interrupted.
+  const timeoutMs = readTimespec(process.memory, argument + 16) ?? -1;
+  const limit = timeoutMs < 0 ? Number.POSITIVE_INFINITY : timeoutMs;
+  const isOver = (): boolean => cancellation.cancel(criteria) !== -ERRNO.EALREADY;
+  const { world } = process;
+  return world.waitUntil(isOver, world.timeIn(limit)) ? 0 : -ERRNO.ETIME;
 }

@@ -30,6 +30,8 @@ class Job implements Waiter {
   /** It is about to start, or to look at its file again. */
   scheduled: Scheduled | undefined;
   isRunning = false;
+  /** Whether a signal ends its wait. */
+  isInterrupted = false;
   readonly #woken: (job: Job) => void;
 
   constructor(request: Request, woken: (job: Job) => void) {
@@ -79,9 +81,8 @@ export class Workers implements Cancellable {
     }
     for (const job of this.#jobs) {
       if (!job.isRunning || !matches(job.request, criteria)) continue;
-      // A signal ends the wait of the worker.
-      this.#end(job);
-      this.#hooks.fail(job.request, -ERRNO.EINTR);
+      job.isInterrupted = true;
+      job.wake();
       return -ERRNO.EALREADY;
     }
     return -ERRNO.ENOENT;
@@ -137,6 +138,10 @@ export class Workers implements Cancellable {
     const { request } = job;
     job.scheduled = undefined;
     const result = this.#hooks.issue(request, ISSUE.worker);
+    if (result === ISSUED.retry && job.isInterrupted) {
+      this.#fail(job, -ERRNO.EINTR);
+      return;
+    }
     if (result !== ISSUED.retry || request.neverWaits || request.file === undefined) {
       this.#issued(job, result);
       return;
