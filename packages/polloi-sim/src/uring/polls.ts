@@ -83,7 +83,7 @@ export class Polls {
    * Waits for events of the file of a request, as changes (edges) after those that hold now.
    *
    * @param isOneShot - Whether the request waits once.
-   * @returns 0 when it waits, or the POLL* bits that hold already. Then it does not wait.
+   * @returns 0 when it waits; the POLL* bits that hold already, or `-errno`. Then it does not wait.
    */
   arm(request: Request, events: number, isOneShot: boolean): number {
     const { file } = request;
@@ -93,7 +93,8 @@ export class Polls {
     request.wakeUps = 0;
     request.isCancelled = false;
     const mask = file.poll() & request.events;
-    if (mask !== 0 && (isOneShot || !file.isPollable)) return mask;
+    if (!file.isPollable) return mask === 0 ? -ERRNO.EINVAL : mask;
+    if (mask !== 0 && isOneShot) return mask;
     file.waiters.add(request);
     request.isInQueue = true;
     this.#insert(request);

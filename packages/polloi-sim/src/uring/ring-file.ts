@@ -55,8 +55,8 @@ export class RingFile extends OpenFile implements RequestRing {
   /** The groups of buffers that the program provides. */
   readonly groups: Map<number, BufferGroup> = new Map();
   readonly #links: Links;
-  /** Whether its file was ever polled. */
-  #isPolled = false;
+  /** Whether those who poll its file are woken: from the end of the call that was the first to poll it. */
+  #wakesPolls: "no" | "soon" | "yes" = "no";
 
   constructor(process: Process, rings: SharedRings, submitsAll: boolean) {
     super();
@@ -110,9 +110,12 @@ export class RingFile extends OpenFile implements RequestRing {
    * Source: io_uring_poll, io_activate_pollwq.
    */
   poll(): number {
-    if (!this.#isPolled) {
-      this.#isPolled = true;
-      this.process.world.schedule(0, () => this.waiters.wakeAll());
+    if (this.#wakesPolls === "no") {
+      this.#wakesPolls = "soon";
+      this.process.world.schedule(0, () => {
+        this.#wakesPolls = "yes";
+        this.waiters.wakeAll();
+      });
     }
     let mask = this.rings.isFull ? 0 : POLLOUT | POLLWRNORM;
     if (this.rings.unread > 0 || this.hasWork) mask |= POLLIN | POLLRDNORM;
@@ -232,7 +235,7 @@ export class RingFile extends OpenFile implements RequestRing {
 
   /** Completions are visible. Source: __io_commit_cqring_flush. */
   #committed(): void {
-    if (this.#isPolled) this.waiters.wake(POLLIN | POLL_URING_WAKE);
+    if (this.#wakesPolls === "yes") this.waiters.wake(POLLIN | POLL_URING_WAKE);
     this.timeouts.flush();
     this.eventfd.signalCompletions();
   }

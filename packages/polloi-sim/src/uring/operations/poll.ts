@@ -33,6 +33,7 @@ export class PollRequest extends Request {
   issue(): number {
     const mask = this.#polls.arm(this, this.mask, !this.repeats);
     if (mask === 0) return ISSUED.pending;
+    if (mask < 0) return mask;
     this.setResult(mask, 0);
     return ISSUED.complete;
   }
@@ -90,7 +91,9 @@ export class PollRemoveRequest extends Request {
         poll.tagLow = this.#newTag.tagLow;
         poll.tagHigh = this.#newTag.tagHigh;
       }
-      if (poll.issue() !== ISSUED.pending) this.#end(poll);
+      const issued = poll.issue();
+      if (issued < 0 && issued !== ISSUED.pending) poll.completeWith(-ERRNO.ECANCELED);
+      if (issued !== ISSUED.pending) this.#end(poll);
     } else {
       poll.completeWith(-ERRNO.ECANCELED);
       this.#end(poll);

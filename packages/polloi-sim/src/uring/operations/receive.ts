@@ -9,13 +9,14 @@ import {
   IORING_RECVSEND_POLL_FIRST,
   IOSQE_BUFFER_SELECT,
   MSG_DONTWAIT,
+  MSG_TRUNC,
   MSG_WAITALL,
   POLLERR,
   POLLIN,
   POLLPRI,
   POLLRDNORM,
 } from "polloi/internal/pure";
-import type { SocketFile } from "../../sockets/socket-file.ts";
+import { Message, type SocketFile } from "../../sockets/socket-file.ts";
 import { IORING_RECVSEND_BUNDLE } from "../abi.ts";
 import type { BufferGroup } from "../buffer-group.ts";
 import { gap } from "../gap.ts";
@@ -125,11 +126,15 @@ export class ReceiveRequest extends Request {
   /** Receives once. @returns The number of bytes, `-errno`, or that it must wait for more. */
   #receive(socket: SocketFile, mode: number): number {
     const target = this.ring.process.memory.bytes(this.#address, this.#length);
-    const result =
-      target === undefined ? -ERRNO.EFAULT : socket.receive(target, this.#messageFlags);
     const waitsForAll = (this.#messageFlags & MSG_WAITALL) !== 0;
-    const least = waitsForAll ? this.#length : 0;
-    if (result >= least) return result;
+    const message = waitsForAll ? new Message() : undefined;
+    const result =
+      target === undefined ? -ERRNO.EFAULT : socket.receive(target, this.#messageFlags, message);
+    const isPart = message !== undefined && isIncomplete(message);
+    if (result >= (waitsForAll ? this.#length : 0)) {
+      if (isPart) this.setFailed();
+      return result;
+    }
     if (result === -ERRNO.EAGAIN) {
       // A worker waits too.
       if ((mode & ISSUE.nonBlocking) !== 0 || !this.neverWaits) {
@@ -182,6 +187,12 @@ export class ReceiveRequest extends Request {
     const flags = IORING_CQE_F_BUFFER | (group.number << IORING_CQE_BUFFER_SHIFT);
     return group.commit(length) ? flags : flags | IORING_CQE_F_BUF_MORE;
   }
+}
+
+/** Whether a message did not fit, or had descriptors, for which a receive has no place. */
+function isIncomplete({ flags, files = [] }: Message): boolean {
+  for (const file of files) file.drop();
+  return (flags & MSG_TRUNC) !== 0 || files.length > 0;
 }
 
 /** The socket may have more. */
