@@ -4,10 +4,13 @@ import { SysError } from "../../../../polloi/src/base/sys-error.ts";
 import { POLLIN, POLLOUT, POLLRDHUP } from "../../../../polloi/src/select/constants.ts";
 import {
   MSG_NOSIGNAL,
+  MSG_WAITALL,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
 } from "../../../../polloi/src/socket/constants.ts";
 import {
+  IORING_ASYNC_CANCEL_ALL,
+  IORING_ASYNC_CANCEL_FD,
   IORING_OP,
   IORING_RECV_MULTISHOT,
   IOSQE_BUFFER_SELECT,
@@ -33,6 +36,13 @@ const NONBLOCK: number = SOCK_NONBLOCK | SOCK_CLOEXEC;
 /** The memory of the receives in flight: a slot for each call. */
 const SLOT_BYTES = 256;
 const SLOTS = 64;
+/** More than a socket takes at once after some sends, and less than the memory for bytes that are sent. */
+const LONG_BYTES = 100_000;
+/** The memory of times, which the kernel reads when it takes a submission. */
+const AT_TIMES = 0x1_0000;
+const TIME_BYTES = 16;
+/** Longer than any program runs. */
+const FAR_MS = 1_000_000;
 
 /** The kinds of submissions: a name, what they are made on, and how. */
 const SUBMISSIONS: readonly {
@@ -161,14 +171,94 @@ const SUBMISSIONS: readonly {
         TAG_HIGH,
       ),
   },
+  {
+    // A send that continues after a part. How much TCP takes at once depends on time.
+    on: ["unix-stream"],
+    push: ({ raw }, side, { id, on }, flags) =>
+      raw.submissions.push(
+        IORING_OP.SEND | (flags << FLAGS_SHIFT),
+        side.fd(on[1] ?? 0),
+        0,
+        side.fill(id, LONG_BYTES),
+        LONG_BYTES,
+        MSG_NOSIGNAL | MSG_WAITALL,
+        id,
+        TAG_HIGH,
+      ),
+  },
+  {
+    // A receive that continues after a part.
+    on: ANY_STREAM,
+    push: ({ raw }, side, { id, on }, flags) =>
+      raw.submissions.push(
+        IORING_OP.RECV | (flags << FLAGS_SHIFT),
+        side.fd(on[1] ?? 0),
+        0,
+        side.memory.address + AT_RECEIVED + SLOT_BYTES * (id % SLOTS),
+        200,
+        MSG_WAITALL,
+        id,
+        TAG_HIGH,
+      ),
+  },
+  {
+    // Cancels what is in flight on a descriptor.
+    on: ["pipe-read", "eventfd", "tcp", "unix-stream", "listener"],
+    push: ({ raw }, side, { id, on, numbers }, flags) =>
+      raw.submissions.push(
+        IORING_OP.ASYNC_CANCEL | (flags << FLAGS_SHIFT),
+        side.fd(on[1] ?? 0),
+        0,
+        0,
+        0,
+        IORING_ASYNC_CANCEL_FD | (numbers[1] ?? 0),
+        id,
+        TAG_HIGH,
+      ),
+  },
+  {
+    // Completes when others have, and never because of its time.
+    on: [],
+    push: ({ raw }, side, { id, numbers }, flags) => {
+      const at = AT_TIMES + TIME_BYTES * (id % SLOTS);
+      side.memory.setTimespec(at, FAR_MS);
+      raw.submissions.push(
+        IORING_OP.TIMEOUT | (flags << FLAGS_SHIFT),
+        -1,
+        numbers[1] ?? 0,
+        side.memory.address + at,
+        1,
+        0,
+        id,
+        TAG_HIGH,
+      );
+    },
+  },
+  {
+    on: [],
+    push: ({ raw }, _side, { id, numbers }, flags) =>
+      raw.submissions.push(
+        IORING_OP.TIMEOUT_REMOVE | (flags << FLAGS_SHIFT),
+        -1,
+        0,
+        (numbers[1] ?? 0) + TAG_HIGH * 0x1_0000_0000,
+        0,
+        0,
+        id,
+        TAG_HIGH,
+      ),
+  },
 ];
 
 /** Which of {@link SUBMISSIONS} have a third number that is a tag of an earlier call. */
 const ACCEPTS: readonly number[] = [1, 2];
-const CANCELS: readonly number[] = [9, 10];
+const CANCELS: readonly number[] = [9, 10, 17];
+const CANCELS_FD = 15;
+const COUNTS = 16;
 const READ = 11;
-/** A nop, a receive, a send and a poll. */
-const LINKED: Numbers = [0, 3, 6, 6, 7];
+const SENDS_ALL = 13;
+/** A nop, receives, sends and a poll. */
+const LINKED: Numbers = [0, 3, 6, 6, 7, 14];
 const POLLS: readonly number[] = [7, 8];
 const RECEIVES_ALL = 5;
 
@@ -222,7 +312,8 @@ export const URING_OPERATIONS: readonly Operation[] = [
       const which = choices.below(SUBMISSIONS.length);
       const kinds = (SUBMISSIONS[which] as (typeof SUBMISSIONS)[number]).on;
       // Other files may be read by other threads of the kernel, at some later time.
-      const handle = which === READ ? sketch.pickExact(kinds) : sketch.pick(kinds);
+      const isExact = which === READ || which === SENDS_ALL;
+      const handle = isExact ? sketch.pickExact(kinds) : sketch.pick(kinds);
       if (kinds.length > 0 && handle === undefined) return undefined;
       return {
         on: handle === undefined ? [ring] : [ring, handle],
@@ -301,5 +392,7 @@ function detailOf(which: number, { choices, id }: Sketch): number {
   if (CANCELS.includes(which)) return choices.below(Math.max(id, 1));
   if (POLLS.includes(which))
     return choices.pick([POLLIN, POLLOUT, POLLIN | POLLOUT, POLLIN | POLLRDHUP]);
+  if (which === CANCELS_FD) return choices.pick([0, IORING_ASYNC_CANCEL_ALL]);
+  if (which === COUNTS) return choices.pick([0, 1, 2, 5]);
   return which === RECEIVES_ALL ? choices.pick([0, 0, 50, 300]) : 0;
 }
