@@ -126,6 +126,8 @@ function isHostName(text: string): boolean {
   let domain: string;
   try {
     const decoded = decodeURIComponent(text).toLowerCase();
+    // No domain has a percent sign, and domainToASCII would decode it.
+    if (decoded.includes("%")) return false;
     const isPlain = /^[\0-\x7f]*$/.test(decoded) && !/(?:^|\.)xn--/.test(decoded);
     domain = isPlain ? decoded : domainToASCII(decoded);
   } catch {
