@@ -253,13 +253,13 @@ export class HttpConnection {
     try {
       callback();
     } catch (error) {
-      this.shared.program.failed(this, this.#exchange, error);
+      this.shared.server.failed(this, this.#exchange, error);
     }
   }
 
   /** Calls back when the current callback has returned. */
   soon(callback: () => void): void {
-    this.shared.program.soon(() => this.call(callback));
+    this.shared.server.soon(() => this.call(callback));
   }
 
   /** The text of a head, which stays valid. */
@@ -448,7 +448,7 @@ export class HttpConnection {
     this.shared.remove(this);
     this.#state = UPGRADED;
     this.#drop(exchange);
-    this.shared.program.soon(() => {
+    this.shared.server.soon(() => {
       const saved = this.#saved;
       this.#saved = null;
       // A program that has ended the local half still receives.
@@ -514,7 +514,7 @@ export class HttpConnection {
     this.#requests++;
     this.#exchange = exchange;
     this.#enter(exchange.body === null ? REPLYING : HELD);
-    this.shared.program.handle(this, exchange);
+    this.shared.server.handle(this, exchange);
     // The client ended its half while an earlier request was handled.
     if (this.#hasEnded && this.#exchange === exchange) this.#left(exchange);
   }
@@ -535,7 +535,7 @@ export class HttpConnection {
       exchange.reader = null;
       exchange.isPaused = false;
       if (this.#state === IN_BODY) this.#enter(HELD);
-      this.shared.program.failed(this, exchange, error);
+      this.shared.server.failed(this, exchange, error);
     }
   }
 
@@ -550,7 +550,7 @@ export class HttpConnection {
       try {
         exchange.reader.end();
       } catch (error) {
-        this.shared.program.failed(this, exchange, error);
+        this.shared.server.failed(this, exchange, error);
       }
     }
     if (this.#exchange !== exchange) return;
@@ -652,7 +652,7 @@ export class HttpConnection {
   /** The request and the reply are complete: continues with the next request. */
   #exchanged(exchange: Exchange): void {
     this.shared.counts.requests++;
-    this.shared.program.log?.(this, exchange, null, null);
+    this.shared.server.log?.(this, exchange, null, null);
     const { reader } = exchange;
     exchange.head = null;
     exchange.reader = null;
@@ -691,7 +691,7 @@ export class HttpConnection {
   #abandon(error: RequestError): void {
     const exchange = this.#exchange;
     const head = exchange === null ? this.#unfinishedHead() : null;
-    this.shared.program.log?.(this, exchange, error, head);
+    this.shared.server.log?.(this, exchange, error, head);
     // First, because the callbacks below may call anything.
     if (this.#state < CLOSING) this.#enter(CLOSING);
     if (exchange === null) {

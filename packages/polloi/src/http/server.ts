@@ -15,7 +15,7 @@ import type { HttpSettings } from "./options.ts";
 import { ReplyWriter } from "./reply.ts";
 import { ParsedRequest } from "./request.ts";
 import { type RefusalCode, RequestError, refusalOf } from "./request-error.ts";
-import { type Program, Shared, type UnfinishedHead } from "./shared.ts";
+import { Shared, type UnfinishedHead } from "./shared.ts";
 
 /** The status in the log for a client that left, as in nginx. It is never sent. */
 const CLIENT_LEFT_STATUS = 499;
@@ -93,8 +93,8 @@ export interface HttpServer extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** An HTTP server, and the calls of its connections to the program. */
-export class ServingServer implements HttpServer, Program<HttpConnection> {
+/** An HTTP server. It calls the program for its connections. */
+export class ServingServer implements HttpServer {
   static {
     const fieldsOf = ({ port, connections, counts }: ServingServer): Fields => {
       return { port, connections, requests: counts.requests };
@@ -104,7 +104,6 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
 
   readonly shared: Shared<HttpConnection>;
   listener: Listener | undefined;
-  readonly log: Program<HttpConnection>["log"];
   readonly #settings: HttpSettings;
   readonly #reactor: Reactor;
   /** {@link HttpServer.close} was called: what the server holds is released with its last connection. */
@@ -113,11 +112,13 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
   constructor(reactor: Reactor, settings: HttpSettings) {
     this.#reactor = reactor;
     this.#settings = settings;
-    this.shared = new Shared(reactor, settings, this);
-    this.log =
-      settings.log === undefined
-        ? undefined
-        : (connection, exchange, error, head) => this.#log(connection, exchange, error, head);
+    this.shared = new Shared(reactor, settings, {
+      handle: (connection, exchange) => this.#handle(connection, exchange),
+      failed: (connection, exchange, error) => this.#failed(connection, exchange, error),
+      log: settings.log === undefined ? undefined : (...ended) => this.#log(...ended),
+      unused: () => this.#unused(),
+      soon: (callback) => this.#soon(callback),
+    });
   }
 
   get address(): SocketAddress | null {
@@ -152,7 +153,7 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
     checkClose(others);
     this.listener?.close();
     this.#closed = true;
-    if (this.connections === 0) this.unused();
+    if (this.connections === 0) this.#unused();
   }
 
   ref(): void {
@@ -184,7 +185,7 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
       return;
     }
     const connection = new HttpConnection(shared, transport);
-    if (this.log !== undefined) {
+    if (this.#settings.log !== undefined) {
       connection.client = { address: transport.remoteAddress?.address ?? "-", headBegan: 0 };
     }
     transport.data = connection;
@@ -204,8 +205,8 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
 
   // Calls of the connections.
 
-  handle(connection: HttpConnection, exchange: Exchange): void {
-    if (this.log !== undefined) exchange.began = this.shared.kernel.now();
+  #handle(connection: HttpConnection, exchange: Exchange): void {
+    if (this.#settings.log !== undefined) exchange.began = this.shared.kernel.now();
     try {
       const returned: unknown = this.#settings.handler(
         new ParsedRequest(connection, exchange),
@@ -214,12 +215,12 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
       // Most handlers return undefined or a promise, but a program may return anything.
       if (returned !== undefined) this.#await(returned, connection, exchange);
     } catch (error) {
-      this.failed(connection, exchange, error);
+      this.#failed(connection, exchange, error);
     }
   }
 
   /** The handler failed: replies with 500, or resets the connection if the reply has begun. */
-  failed(connection: HttpConnection, exchange: Exchange | null, error: unknown): void {
+  #failed(connection: HttpConnection, exchange: Exchange | null, error: unknown): void {
     // A RequestError says that the client has left, which is no error of the handler.
     const isReported = exchange === null || !(error instanceof RequestError);
     const answer = isReported ? this.report(error) : undefined;
@@ -253,11 +254,11 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
     }
   }
 
-  unused(): void {
+  #unused(): void {
     if (this.#closed) this.#settings.release();
   }
 
-  soon(callback: () => void): void {
+  #soon(callback: () => void): void {
     // The timers of a closed reactor do not fire, and a handler may still be running.
     if (this.#reactor.fileno() < 0) queueMicrotask(callback);
     else this.#reactor.setTimer(0, callback);
@@ -271,15 +272,15 @@ export class ServingServer implements HttpServer, Program<HttpConnection> {
         if (exchange.hasBegun) return;
         if (typeof value !== "string" && !(value instanceof Response)) return;
         const message = `Cannot answer with ${show(value)} from handler: call reply.send(), or give the function as fetch`;
-        this.failed(connection, exchange, typeError("ERR_INVALID_DATA", message));
+        this.#failed(connection, exchange, typeError("ERR_INVALID_DATA", message));
       },
-      (error: unknown) => this.failed(connection, exchange, error),
+      (error: unknown) => this.#failed(connection, exchange, error),
     );
   }
 
   /** `error` itself threw: the process fails, and the connection is served. */
   #failedToReport(thrown: unknown): undefined {
-    this.soon(() => {
+    this.#soon(() => {
       throw thrown;
     });
   }

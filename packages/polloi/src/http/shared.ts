@@ -27,12 +27,12 @@ export interface UnfinishedHead {
   readonly began: number;
 }
 
-/** The calls of a connection to the program. */
-export interface Program<Connection> {
+/** The functions that a connection calls. The server has them, which imports the class of connections. */
+export interface ServerCallbacks<Connection> {
   /** Calls the handler. It never throws. */
-  handle(connection: Connection, exchange: Exchange): void;
+  readonly handle: (connection: Connection, exchange: Exchange) => void;
   /** The handler has failed, or a callback of the program threw. */
-  failed(connection: Connection, exchange: Exchange | null, error: unknown): void;
+  readonly failed: (connection: Connection, exchange: Exchange | null, error: unknown) => void;
   /** Writes to the log that a request has ended. Undefined without a log. */
   readonly log:
     | ((
@@ -43,15 +43,15 @@ export interface Program<Connection> {
       ) => void)
     | undefined;
   /** The last connection was removed. */
-  unused(): void;
+  readonly unused: () => void;
   /** Calls back when the current callback has returned, also under `run()`, where microtasks do not run. */
-  soon(callback: () => void): void;
+  readonly soon: (callback: () => void) => void;
 }
 
 /** The state that the connections of a server share. `Connection` is their class, which imports this one. */
 export class Shared<Connection extends { place: number; look(): void }> {
   readonly settings: ConnectionSettings;
-  readonly program: Program<Connection>;
+  readonly server: ServerCallbacks<Connection>;
   readonly sweep: Sweep<Connection>;
   readonly parsers: ParserPool<RequestParser>;
   readonly counts: {
@@ -64,10 +64,10 @@ export class Shared<Connection extends { place: number; look(): void }> {
   readonly #reactor: Reactor;
   readonly #batches: Batch[] = [];
 
-  constructor(reactor: Reactor, settings: ConnectionSettings, program: Program<Connection>) {
+  constructor(reactor: Reactor, settings: ConnectionSettings, server: ServerCallbacks<Connection>) {
     this.#reactor = reactor;
     this.settings = { ...settings, ...wholeTimeouts(settings) };
-    this.program = program;
+    this.server = server;
     this.sweep = new Sweep(reactor, settings, (connection) => connection.look());
     this.parsers = new ParserPool(() => new RequestParser(settings.limits));
   }
@@ -91,7 +91,7 @@ export class Shared<Connection extends { place: number; look(): void }> {
   /** The connection is closed, or belongs to the program. */
   remove(connection: Connection): void {
     this.sweep.remove(connection);
-    if (this.sweep.size === 0) this.program.unused();
+    if (this.sweep.size === 0) this.server.unused();
   }
 
   takeBatch(): Batch {
