@@ -10,7 +10,7 @@ export const SHORT_TEXT = 48;
 const MOST_VIEWED = 1024;
 
 /** The methods of Node's buffers that take no encoding as an argument, which all runtimes have. */
-interface FastBuffer extends Buffer {
+interface FastBuffer {
   latin1Write(text: string, at: number): number;
   utf8Write(text: string, at: number): number;
 }
@@ -26,8 +26,8 @@ export class Batch {
   /** The received bytes. */
   input: Uint8Array = NOTHING;
   #inputText: string | undefined;
-  /** The bytes to write, and their number. */
-  bytes: Buffer = Buffer.allocUnsafeSlow(ROOM);
+  /** The bytes to write, a Buffer, and their number. */
+  bytes: Uint8Array = Buffer.allocUnsafeSlow(ROOM);
   length = 0;
   /** Views of the first bytes, by their length. Making one takes as long as parsing a short head. */
   readonly #views: (Uint8Array | undefined)[] = [];
@@ -83,13 +83,13 @@ export class Batch {
 
   /** Appends text as ISO 8859-1. */
   addLatin1(text: string): void {
-    this.length += (this.bytes as FastBuffer).latin1Write(text, this.length);
+    this.length += (this.bytes as unknown as FastBuffer).latin1Write(text, this.length);
   }
 
   /** Appends text as UTF-8. @param length - Its length in bytes. */
   addText(text: string, length: number): void {
     if (length !== text.length) {
-      this.length += (this.bytes as FastBuffer).utf8Write(text, this.length);
+      this.length += (this.bytes as unknown as FastBuffer).utf8Write(text, this.length);
     } else if (length <= SHORT_TEXT) {
       this.addAscii(text);
     } else {
