@@ -323,7 +323,8 @@ export class Loop implements Completions {
 
   released(slot: number): void {
     this.giveBack(slot);
-    if (this.starved.size > 0) for (const owner of this.starved) owner.descriptorFreed();
+    // A copy, because an owner that fails again is added again.
+    if (this.starved.size > 0) for (const owner of [...this.starved]) owner.descriptorFreed();
   }
 
   settle(): void {

@@ -128,6 +128,33 @@ export function stoppingCases(variant: Variant): Case[] {
       },
       withoutCalls(variant),
     ),
+    test("a stop that lacks memory to accept tries again later, also when a connection closes", async () => {
+      let tries = 0;
+      let isLacking = false;
+      const rig = new Rig(variant, {
+        accept4: (...args) => {
+          if (!isLacking) return kernel.libc.accept4(...args);
+          assert.ok(++tries < 1000, "it tries without an end");
+          return -ERRNO.ENOMEM;
+        },
+      });
+      try {
+        const listener = rig.listen({ ...echo, acceptError: () => {} });
+        const first = rig.peer(listener);
+        await rig.until("accepted", () => listener.connections === 1);
+        isLacking = true;
+        // It waits in the backlog, because there is no turn before the stop.
+        const second = rig.peer(listener).send("request 0");
+        const stopped = settledOf(listener.stop());
+        first.close();
+        await rig.until("closed", () => listener.connections === 0);
+        assert.ok(tries < 10, `${tries}`);
+        isLacking = false;
+        await served(rig, [second], stopped);
+      } finally {
+        rig[Symbol.dispose]();
+      }
+    }),
     test("connections left after the grace period are destroyed; a second stop can shorten it, not extend it", async (rig) => {
       const closed: (Error | undefined)[] = [];
       const listener = rig.listen({
