@@ -25,6 +25,8 @@ class HeapTimer implements Timer {
   readonly keepsAlive: boolean;
   readonly isLimit: boolean;
   deadline = 0;
+  /** Orders timers of the same deadline. */
+  order = 0;
   index: number = NOWHERE;
 
   constructor(
@@ -54,7 +56,8 @@ class HeapTimer implements Timer {
 }
 
 /**
- * The timers of one reactor: a binary heap, earliest first.
+ * The timers of one reactor: a binary heap, earliest first, and those of the same deadline in the order in which they
+ * were set.
  *
  * @remarks
  * Each timer stores its index, so cancelling and refreshing cost O(log n) and leave no entry behind.
@@ -68,6 +71,7 @@ export class Timers {
   readonly #clock: Clock;
   readonly #onEarlier: () => void;
   readonly #reference: (change: 1 | -1) => void;
+  #scheduled = 0;
 
   /**
    * @param clock - The time of the deadlines: a kernel.
@@ -157,6 +161,7 @@ export class Timers {
 
   schedule(timer: HeapTimer): void {
     timer.deadline = this.#clock.now() + timer.delayMs;
+    timer.order = this.#scheduled++;
     if (timer.index === NOWHERE) {
       timer.index = this.#heap.length;
       this.#heap.push(timer);
@@ -208,7 +213,7 @@ export class Timers {
     while (index > 0) {
       const above = (index - 1) >> 1;
       const parent = this.#heap[above] as HeapTimer;
-      if (parent.deadline <= timer.deadline) break;
+      if (!isBefore(timer, parent)) break;
       this.#place(parent, index);
       index = above;
     }
@@ -222,8 +227,8 @@ export class Timers {
       let child = this.#heap[left];
       if (child === undefined) break;
       const right = this.#heap[left + 1];
-      if (right !== undefined && right.deadline < child.deadline) child = right;
-      if (timer.deadline <= child.deadline) break;
+      if (right !== undefined && isBefore(right, child)) child = right;
+      if (!isBefore(child, timer)) break;
       const below = child.index;
       this.#place(child, index);
       index = below;
@@ -240,4 +245,8 @@ export class Timers {
 /** Whether a timer that was removed from the heap must still fire: it was neither cancelled nor refreshed since. */
 function isOverdue({ index, deadline }: HeapTimer): boolean {
   return index === NOWHERE && deadline !== Number.POSITIVE_INFINITY;
+}
+
+function isBefore(a: HeapTimer, b: HeapTimer): boolean {
+  return a.deadline < b.deadline || (a.deadline === b.deadline && a.order < b.order);
 }
