@@ -76,6 +76,8 @@ export const IORING_ASYNC_CANCEL_ANY = 4;
 export const IORING_TIMEOUT_ABS = 1;
 export const IORING_TIMEOUT_MULTISHOT = 64;
 export const IORING_FSYNC_DATASYNC = 1;
+/** The length of a NOP is its result. Linux 6.10. */
+export const IORING_NOP_INJECT_RESULT = 1;
 
 // Flags of a completion.
 export const IORING_CQE_F_BUFFER = 0x1;

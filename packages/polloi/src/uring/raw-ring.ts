@@ -341,7 +341,10 @@ export class RawRing implements Disposable {
       argument,
       argumentBytes,
     );
-    if (result > 0) submissions.pending -= result;
+    if (result > 0) {
+      submissions.pending -= result;
+      if (submissions.pending > 0) submissions.cancelSplitChain();
+    }
     // The announced work may not have been processed, and the kernel does not announce it again.
     if (announced && result < 0 && result !== -ERRNO.ETIME) submissions.restoreTaskRun();
     return result;

@@ -1,12 +1,16 @@
+import { ERRNO } from "../base/errno.ts";
 import type { Arena } from "../sys/arena.ts";
 import {
   IORING_ACCEPT_MULTISHOT,
+  IORING_NOP_INJECT_RESULT,
   IORING_OP,
   IORING_POLL_ADD_MULTI,
   IORING_RECV_MULTISHOT,
   IORING_SQ_TASKRUN,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
+  IOSQE_IO_HARDLINK,
+  IOSQE_IO_LINK,
 } from "./constants.ts";
 
 /** The layout of the submission queue, in bytes from the start of the rings. */
@@ -22,6 +26,10 @@ export interface SubmissionOffsets {
 /** Words of 32 bits in one submission. */
 const WORDS = 16;
 
+/** The words of the tag. */
+const AT_TAG = 8;
+const TAG_WORDS = 2;
+
 /** The flag of a multishot operation is in the 16 bits that once were an I/O priority. */
 export const PRIORITY_SHIFT = 16;
 /** The word that limits a multishot receive: `optlen`. */
@@ -32,6 +40,7 @@ const ACCEPT: number = IORING_OP.ACCEPT | (IORING_ACCEPT_MULTISHOT << PRIORITY_S
 const RECEIVE_ONCE: number = IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT);
 const RECEIVE: number =
   IORING_OP.RECV | (IOSQE_BUFFER_SELECT << FLAGS_SHIFT) | (IORING_RECV_MULTISHOT << PRIORITY_SHIFT);
+const LINKS = (IOSQE_IO_LINK | IOSQE_IO_HARDLINK) << FLAGS_SHIFT;
 const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
 
 /**
@@ -209,6 +218,31 @@ export class SubmissionQueue {
     words[at + 8] = ownLow;
     words[at + 9] = ownHigh;
     this.#advance();
+  }
+
+  /**
+   * The kernel has taken the entries before those that are {@link pending}. If they include the beginning of a chain and
+   * not its end, cancels the rest of the chain, which would not wait for the beginning.
+   *
+   * @remarks
+   * The entries become NOPs that complete with ECANCELED, or with 0 before Linux 6.10.
+   * Source: io_uring/io_uring.c, io_submit_sqes, which issues the chain as far as it has memory for it.
+   */
+  cancelSplitChain(): void {
+    const words = this.#words;
+    const first = this.#tail - this.pending;
+    const atOf = (index: number): number => ((first + index) & this.#mask) * WORDS;
+    for (let index = 0; index < this.pending; index++) {
+      if (((words[atOf(index - 1)] as number) & LINKS) === 0) return;
+      const at = atOf(index);
+      // The link shows whether the next entry belongs to the chain, too.
+      const link = (words[at] as number) & LINKS;
+      words.fill(0, at, at + AT_TAG);
+      words.fill(0, at + AT_TAG + TAG_WORDS, at + WORDS);
+      words[at] = IORING_OP.NOP | link;
+      words[at + 6] = -ERRNO.ECANCELED;
+      words[at + 7] = IORING_NOP_INJECT_RESULT;
+    }
   }
 
   /** Whether the kernel has taken the submission with this number. */

@@ -1,4 +1,10 @@
-import { ERRNO, IORING_FSYNC_DATASYNC, type Native, O_CREAT } from "polloi/internal/pure";
+import {
+  ERRNO,
+  IORING_FSYNC_DATASYNC,
+  IORING_NOP_INJECT_RESULT,
+  type Native,
+  O_CREAT,
+} from "polloi/internal/pure";
 import { AT_FDCWD, O_TRUNC } from "../../process/abi.ts";
 import type { Memory } from "../../process/memory.ts";
 import { gap } from "../gap.ts";
@@ -15,17 +21,20 @@ export type OpenPath = (path: Uint8Array, flags: number, mode: number) => number
 
 /** IORING_OP_NOP. Source: io_uring/nop.c. */
 export class NopRequest extends Request {
+  #result = 0;
+
   constructor(ring: RequestRing, entry: Entry) {
     super(ring, WITHOUT_FILE, entry);
   }
 
   override prepare(entry: Entry): number {
-    if (entry.operationFlags !== 0) gap("flags of a NOP");
+    if ((entry.operationFlags & ~IORING_NOP_INJECT_RESULT) !== 0) gap("flags of a NOP");
+    if (entry.operationFlags !== 0) this.#result = entry.length | 0;
     return 0;
   }
 
   issue(): number {
-    return this.completeWith(0);
+    return this.completeWith(this.#result);
   }
 }
 

@@ -4,6 +4,9 @@ import { SEND_LENT, SEND_MORE } from "../../../src/engine/engine.ts";
 import { OP_MASK, OP_SEND } from "../../../src/engine/uring-slots.ts";
 import { SO_LINGER, SOL_SOCKET } from "../../../src/socket/constants.ts";
 import type { Socket } from "../../../src/socket/socket.ts";
+import { SYS } from "../../../src/sys/abi.ts";
+import { proxyKernel } from "../../../src/sys/kernel-proxy.ts";
+import { kernel } from "../../../src/sys/open.ts";
 import { RingReader } from "../../../src/uring/ring-reader.ts";
 import { assertSame, pattern } from "../../reactor/rig.ts";
 import { randomFrom } from "../../support/faulty-kernel.ts";
@@ -53,6 +56,51 @@ export const sends: Readonly<Record<string, (rig: UringRig) => void>> = {
     rig.turns(2);
     assert.equal(record.returned, 0);
     assert.equal(record.sent, wanted.length);
+    assertSame(Buffer.concat(parts), wanted);
+    rig.engine.forget(0);
+  },
+
+  "a chain that the kernel takes in two calls, for lack of memory, is sent in order": () => {
+    // As a kernel does that can allocate three requests at a time.
+    const few = proxyKernel(kernel, {
+      calls: ({ syscall }) => ({
+        syscall: (number, fd, submitted, ...rest) => {
+          const most = number === SYS.io_uring_enter ? Math.min(submitted, 3) : submitted;
+          return syscall(number, fd, most, ...rest);
+        },
+      }),
+    });
+    using rig = new UringRig(few);
+    const [mine, theirs] = rig.tcp();
+    const each = 150_000;
+    const total = CHAIN * each;
+    const memory = rig.memory(total);
+    const wanted = pattern(total);
+    memory.u8.set(wanted);
+    rig.engine.open(0, mine.fileno());
+    const record = rig.reports.of(0);
+    const parts: Buffer[] = [];
+    let read = 0;
+    for (let returned = 0; record.sent < total; returned++) {
+      // The rest of the chain, as often as it is returned.
+      const left = total - record.sent;
+      const pieces = Math.ceil(left / each);
+      for (let i = 0; i < pieces; i++) {
+        const at = record.sent + i * each;
+        const flags = i === pieces - 1 ? 0 : SEND_MORE;
+        rig.engine.send(0, memory.address + at, Math.min(each, total - at), flags);
+      }
+      rig.until("sent or returned", () => {
+        read += readAll(theirs, parts);
+        return record.sent === total || record.returned > returned;
+      });
+      assert.ok(returned < 2 * CHAIN, "it is returned without an end");
+    }
+    rig.until("read", () => {
+      read += readAll(theirs, parts);
+      return read === total;
+    });
+    assert.ok(record.returned > 0, "no chain was taken in parts");
     assertSame(Buffer.concat(parts), wanted);
     rig.engine.forget(0);
   },
