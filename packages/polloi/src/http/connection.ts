@@ -643,8 +643,9 @@ export class HttpConnection {
 
   /** Receives a held body, unless there is still a reason to hold it. */
   #release(): void {
-    const exchange = this.#exchange as Exchange;
-    if (this.#overflow !== null) return;
+    const exchange = this.#exchange;
+    // There is none when the connection closes, which continues a reader that waits for the queue to drain.
+    if (exchange === null || this.#overflow !== null) return;
     if (exchange.isReplied) this.#awaitBody(DISCARDING);
     else if (exchange.reader !== null && !exchange.isPaused) this.#awaitBody(IN_BODY);
   }

@@ -147,6 +147,60 @@ const answered: readonly Case[] = ENGINES.flatMap((engine) => {
   ];
 });
 
+/** The codes with which the reader of a body was aborted; the errors of the server; how often the reader it was paused, and whether it is. */
+const aborted: string[] = [];
+const failures: string[] = [];
+let pauses = 0;
+let isPaused = false;
+
+const full: readonly Case[] = ENGINES.map((engine) =>
+  onEngine(
+    engine,
+    "a client that resets while its body waits for room for the reply aborts the body and causes no error",
+    {
+      maxBodyBytes: 100_000_000,
+      error: (error) => failures.push(String(error)),
+      handler(request, reply) {
+        request.read({
+          data(bytes) {
+            if (reply.write(bytes)) return;
+            request.pause();
+            pauses++;
+            isPaused = true;
+            reply.whenDrained(() => {
+              isPaused = false;
+              request.resume();
+            });
+          },
+          end: () => reply.end(),
+          abort: ({ code }) => aborted.push(code),
+        });
+        reply.begin();
+      },
+    },
+    async (server, client) => {
+      aborted.length = 0;
+      failures.length = 0;
+      const one = client();
+      one.socket.pause();
+      one.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n`);
+      const bytes = "x".repeat(1_000_000);
+      for (let i = 0; i < 50; i++) one.send(bytes);
+      // The buffers of both kernels are full when the reader has waited for a while.
+      let since = 0;
+      let before = -1;
+      await until(() => {
+        since = isPaused && pauses === before ? since + 1 : 0;
+        before = pauses;
+        return since > 20;
+      });
+      one.socket.resetAndDestroy();
+      await until(() => server.connections === 0);
+      assert.deepEqual([aborted, failures], [["CLIENT_LEFT"], []]);
+    },
+  ),
+);
+
 const lefts: string[] = [];
 
 const stopping: readonly Case[] = [
@@ -168,5 +222,8 @@ const stopping: readonly Case[] = [
 ];
 
 export function httpDisconnectsSuite(): Suite {
-  return { title: "HTTP clients that disconnect", cases: [...noticed, ...answered, ...stopping] };
+  return {
+    title: "HTTP clients that disconnect",
+    cases: [...noticed, ...answered, ...full, ...stopping],
+  };
 }
