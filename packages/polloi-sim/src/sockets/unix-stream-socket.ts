@@ -104,7 +104,9 @@ export abstract class UnixConnectionSocket extends UnixSocket {
     if (this.state !== TCP_LISTEN) return -ERRNO.EINVAL;
     const child = this.#backlog.shift();
     if (child !== undefined) return child;
-    return (this.shutdowns & RCV_SHUTDOWN) !== 0 ? -ERRNO.EINVAL : -ERRNO.EAGAIN;
+    // The shutdown is noticed by a wait only. net/core/datagram.c, __skb_wait_for_more_packets
+    const isOver = (this.shutdowns & RCV_SHUTDOWN) !== 0 && !this.isNonBlocking;
+    return isOver ? -ERRNO.EINVAL : -ERRNO.EAGAIN;
   }
 
   /** Source: net/unix/af_unix.c, unix_shutdown */
