@@ -3,6 +3,8 @@ import type { Waiter } from "../base/wait-queue.ts";
 import type { Process } from "./process.ts";
 
 const READABLE: number = POLLIN | POLLERR | POLLHUP;
+/** An iteration of the loop takes time. If nothing else did, a loop that spins would stop the clock. */
+const IDLE_MS = 0.01;
 
 /**
  * Watches a descriptor as the event loop of a runtime does: calls `onReadable` while it is readable, each time as a
@@ -23,16 +25,17 @@ export function watchDescriptor(
   let isStopped = false;
   let isScheduled = false;
   const isReadable = () => (file.poll() & READABLE) !== 0;
-  const schedule = () => {
+  const schedule = (delayMs = 0) => {
     if (isScheduled || isStopped || !isReadable()) return;
     isScheduled = true;
-    world.scheduleTask(0, () => {
+    world.scheduleTask(delayMs, () => {
       isScheduled = false;
       if (isStopped || !isReadable()) return;
+      let hasFound = true;
       try {
-        onReadable();
+        hasFound = onReadable();
       } finally {
-        schedule();
+        schedule(hasFound ? 0 : IDLE_MS);
       }
     });
   };
