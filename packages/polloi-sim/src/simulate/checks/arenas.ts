@@ -1,0 +1,54 @@
+import type { Arena, Arenas } from "polloi/internal/pure";
+import type { Report } from "./report.ts";
+
+/** Counts the arenas that are in use, and checks that each is released once. */
+export class CountedArenas implements Arenas {
+  readonly #arenas: Arenas;
+  readonly #report: Report;
+  readonly #used: Set<Arena> = new Set();
+  /** The most bytes that were in use at a time. */
+  mostBytes = 0;
+  bytes = 0;
+
+  constructor(arenas: Arenas, report: Report) {
+    this.#arenas = arenas;
+    this.#report = report;
+  }
+
+  /** The number of arenas in use. */
+  get used(): number {
+    return this.#used.size;
+  }
+
+  map(byteLength: number): Arena {
+    return this.#add(this.#arenas.map(byteLength));
+  }
+
+  mapPermanent(byteLength: number): Arena {
+    return this.#arenas.mapPermanent(byteLength);
+  }
+
+  mapFile(fd: number, offset: number, byteLength: number): Arena {
+    return this.#add(this.#arenas.mapFile(fd, offset, byteLength));
+  }
+
+  release(arena: Arena): void {
+    if (!this.#used.delete(arena)) {
+      this.#report.fail("memory", `an arena of ${arena.byteLength} bytes is released twice`);
+      return;
+    }
+    this.bytes -= arena.byteLength;
+    this.#arenas.release(arena);
+  }
+
+  unmap(): void {
+    this.#arenas.unmap();
+  }
+
+  #add(arena: Arena): Arena {
+    this.#used.add(arena);
+    this.bytes += arena.byteLength;
+    this.mostBytes = Math.max(this.mostBytes, this.bytes);
+    return arena;
+  }
+}

@@ -1,0 +1,494 @@
+import type { Connection, Handlers, Listener, ListenOptions } from "polloi";
+import type { FaultKind } from "../../base/faults.ts";
+import { HandlerOrder } from "../checks/order.ts";
+import { contentOf, differsAt } from "../content.ts";
+import { doesEcho, EchoPeer, HEADER_BYTES, streamFrom, streamTo } from "../peers/echo-peer.ts";
+import { isSafe, MODES, type Mode, type PeerPlan } from "../scenario.ts";
+import { PATH, PORT, type Program, type Stage } from "./program.ts";
+
+/** The error that a handler throws on purpose. */
+class Planned extends Error {}
+
+/** What the server knows of a connection. */
+class Session {
+  readonly order: HandlerOrder;
+  readonly header: Uint8Array = new Uint8Array(HEADER_BYTES);
+  headerBytes = 0;
+  peer: EchoPeer | undefined;
+  mode: Mode = "echo";
+  length = 0;
+  piece = 0;
+  delayMs = 0;
+  received = 0;
+  /** The number of bytes that `write` has accepted. */
+  written = 0;
+  /** Timers that will write. */
+  pendingWrites = 0;
+  /** The time of the last handler that shows that the peer is there. */
+  activeAt: number;
+  /** Whether the server has ended it before everything was done. */
+  isCut = false;
+  /** Bytes that it keeps, which must not change: with the position of the first. */
+  kept: Uint8Array | undefined;
+  keptAt = 0;
+
+  constructor(order: HandlerOrder, now: number) {
+    this.order = order;
+    this.activeAt = now;
+  }
+}
+
+type Client = Connection<Session>;
+
+/** After a stop, and in a lingering close, a peer may be cut off that continues to send. */
+const LINGERS: readonly Mode[] = ["serve", "close", "destroy", "reset"];
+/** Faults that do not change when bytes arrive. */
+const PROMPT: readonly FaultKind[] = ["order", "shortRead", "shortWrite", "reset"];
+
+/** An echo server, which does other things too if the peer asks for them. See {@link MODES}. */
+export class EchoServer implements Program {
+  protected readonly stage: Stage;
+  protected listener: Listener | undefined;
+  readonly #peers: EchoPeer[] = [];
+  readonly #sessions: (Session | undefined)[] = [];
+  #connections = 0;
+  #active = 0;
+  #hasStarted = false;
+  /** Once it stops, nobody has to be accepted. */
+  protected isStopping = false;
+  /** Whether connections are destroyed because a grace period is over. */
+  protected get isCuttingOff(): boolean {
+    return false;
+  }
+
+  constructor(stage: Stage) {
+    this.stage = stage;
+  }
+
+  start(): void {
+    const { scenario, reactor, world } = this.stage;
+    this.listener = reactor.listen<Session>(this.#options());
+    this.stage.limitBuffers(this.listener.fileno());
+    this.#hasStarted = true;
+    for (const plan of scenario.peers) {
+      this.#active++;
+      world.schedule(plan.startMs, () => this.#connect(plan));
+    }
+  }
+
+  calm(): void {
+    if (this.isStopping) return;
+    // What the faults have done must not keep anybody from being served now.
+    for (const plan of PROBES) {
+      this.#active++;
+      this.#connect(plan);
+    }
+  }
+
+  get isDone(): boolean {
+    return this.#hasStarted && this.#active === 0;
+  }
+
+  stop(): void {
+    this.listener?.close();
+  }
+
+  checkTurn(): void {}
+
+  check(): void {
+    for (const peer of this.#peers) this.#judge(peer);
+    const { report } = this.stage;
+    if (this.listener !== undefined && this.listener.connections !== 0) {
+      report.fail("count", `the listener counts ${this.listener.connections} connections of none`);
+    }
+    for (const session of this.#sessions) {
+      if (session !== undefined && !session.order.isClosed) {
+        report.fail("order", `the connection of peer ${session.peer?.number} was never closed`);
+      }
+    }
+  }
+
+  describe(): string {
+    return this.#peers
+      .filter((peer) => !peer.isOver)
+      .map((peer) => {
+        const session = this.#sessions[peer.number];
+        const known =
+          session === undefined
+            ? "unknown to the server"
+            : `server: mode ${session.mode}, received ${session.received}, wrote ${session.written}`;
+        return `${peer.describe()}, ${known}`;
+      })
+      .join("; ");
+  }
+
+  summary(): string {
+    return this.#peers
+      .map(({ number, outcome, received }) => `${number}: ${outcome} ${received}`)
+      .join(", ");
+  }
+
+  #connect(plan: PeerPlan): void {
+    const { world } = this.stage;
+    const peer = new EchoPeer(world, this.#peers.length, plan, () => this.#over(plan));
+    this.#peers.push(peer);
+    const socket = this.stage.dial(plan.bufferBytes);
+    if (typeof socket === "number") peer.refused(-socket);
+    else peer.begin(socket);
+  }
+
+  #over(plan: PeerPlan): void {
+    if (plan.again > 0 && !this.isStopping) {
+      const next = { ...plan, again: plan.again - 1 };
+      this.stage.world.schedule(0, () => this.#connect(next));
+      return;
+    }
+    this.#active--;
+    if (this.#active === 0) this.stage.wake();
+  }
+
+  #options(): ListenOptions<Session> {
+    const { isUnix, options } = this.stage.scenario;
+    const { highWaterBytes, maxPendingBytes, idleTimeoutMs, maxConnections } = options;
+    return {
+      ...(isUnix ? { path: PATH } : { host: "127.0.0.1", port: PORT }),
+      zeroCopy: options.zeroCopy,
+      ...(highWaterBytes > 0 ? { highWaterBytes } : {}),
+      ...(maxPendingBytes > 0 ? { maxPendingBytes } : {}),
+      ...(idleTimeoutMs > 0 ? { idleTimeoutMs } : {}),
+      ...(maxConnections > 0 ? { maxConnections } : {}),
+      ...this.#handlers(options.handlesEnd),
+      acceptError: () => this.#acceptFailed(),
+      open: (connection) => this.#opened(connection),
+    };
+  }
+
+  #handlers(handlesEnd: boolean): Handlers<Session> {
+    return {
+      data: (connection, bytes) => this.#received(connection, bytes),
+      drain: (connection) => this.#drained(connection),
+      ...(handlesEnd
+        ? {
+            end: (connection) => this.#ended(connection),
+            timeout: (connection) => this.#idled(connection),
+          }
+        : {}),
+      error: (connection, error) => {
+        // A handler may throw after the connection was closed.
+        if (error instanceof Planned) return;
+        connection.data.order.called("error");
+        this.#failed(connection, error);
+      },
+      close: (connection, error) => this.#closed(connection, error),
+    };
+  }
+
+  #acceptFailed(): void {
+    const { scenario, report } = this.stage;
+    if (isSafe(scenario)) report.fail("accept", "accepting has failed without a reason");
+  }
+
+  #opened(connection: Client): void {
+    const order = new HandlerOrder(this.#connections++, this.stage.report);
+    order.called("open");
+    connection.data = new Session(order, this.stage.world.now());
+    this.stage.busy();
+  }
+
+  #received(connection: Client, bytes: Uint8Array): void {
+    const session = connection.data;
+    session.order.called("data");
+    session.activeAt = this.stage.world.now();
+    this.stage.busy();
+    const rest = this.#withoutHeader(connection, session, bytes);
+    const { peer } = session;
+    if (peer === undefined || rest.length === 0) return;
+    const at = differsAt(streamTo(peer.number), session.received, rest);
+    if (at >= 0) this.#fail("content", session, `byte ${at} that it has sent was received wrong`);
+    this.#checkKept(session);
+    if (!this.stage.scenario.options.zeroCopy) {
+      session.kept = rest;
+      session.keptAt = session.received;
+    }
+    session.received += rest.length;
+    if (session.received > peer.payloadSent) {
+      this.#fail("content", session, `${session.received} of ${peer.payloadSent} bytes received`);
+    }
+    this.#answer(connection, session, rest);
+  }
+
+  /** Bytes that were passed to a handler, which may keep them. */
+  #checkKept(session: Session): void {
+    const { kept, keptAt, peer } = session;
+    if (kept === undefined || peer === undefined) return;
+    const at = differsAt(streamTo(peer.number), keptAt, kept);
+    if (at >= 0) this.#fail("content", session, `byte ${at} has changed after it was received`);
+    session.kept = undefined;
+  }
+
+  #withoutHeader(connection: Client, session: Session, bytes: Uint8Array): Uint8Array {
+    if (session.headerBytes === HEADER_BYTES) return bytes;
+    const missing = Math.min(HEADER_BYTES - session.headerBytes, bytes.length);
+    session.header.set(bytes.subarray(0, missing), session.headerBytes);
+    session.headerBytes += missing;
+    if (session.headerBytes === HEADER_BYTES) this.#begin(connection, session);
+    return bytes.subarray(missing);
+  }
+
+  #begin(connection: Client, session: Session): void {
+    const view = new DataView(session.header.buffer);
+    const number = view.getUint16(2, true);
+    const peer = this.#peers[number];
+    const mode = MODES[view.getUint8(0)];
+    if (peer === undefined || mode !== peer.plan.mode || this.#sessions[number] !== undefined) {
+      this.stage.report.fail("content", `the header of a peer was received wrong`);
+      return;
+    }
+    this.#sessions[number] = session;
+    session.peer = peer;
+    session.mode = mode;
+    session.length = view.getUint32(4, true);
+    session.piece = peer.plan.piece;
+    session.delayMs = peer.plan.delayMs;
+    this.#start(connection, session);
+  }
+
+  /** The header is complete. */
+  #start(connection: Client, session: Session): void {
+    const { peer, mode, length } = session;
+    if (peer === undefined) return;
+    switch (mode) {
+      case "serve":
+        this.#write(connection, session, contentOf(streamFrom(peer.number), 0, length));
+        connection.close();
+        return;
+      case "destroy":
+        this.#write(connection, session, contentOf(streamFrom(peer.number), 0, length));
+        session.isCut = true;
+        connection.destroy();
+        return;
+      case "pump":
+        this.#pump(connection, session);
+        return;
+      case "pause":
+        connection.pause();
+        this.stage.reactor.setTimer(session.delayMs, () => connection.resume());
+        return;
+      case "handover": {
+        // The rest of the bytes belongs to the present handlers.
+        const next = connection.handOver(this.#handlers(false) as Handlers<Session>);
+        next.data = session;
+        return;
+      }
+      default:
+    }
+  }
+
+  #answer(connection: Client, session: Session, bytes: Uint8Array): void {
+    switch (session.mode) {
+      case "echo":
+      case "handover":
+        if (!this.#write(connection, session, bytes)) connection.pause();
+        return;
+      case "flood":
+        this.#write(connection, session, bytes);
+        return;
+      case "throw":
+        this.#write(connection, session, bytes);
+        throw new Planned("thrown on purpose");
+      case "late":
+        this.#writeLater(connection, session, bytes.slice());
+        return;
+      case "close":
+        if (!this.#write(connection, session, bytes)) connection.pause();
+        if (session.received >= session.length) connection.close();
+        return;
+      case "reset":
+        if (session.received < session.length) return;
+        session.isCut = true;
+        connection.reset();
+        return;
+      default: // Not interested.
+    }
+  }
+
+  #writeLater(connection: Client, session: Session, bytes: Uint8Array): void {
+    session.pendingWrites++;
+    this.stage.reactor.setTimer(session.delayMs, () => {
+      session.pendingWrites--;
+      this.#write(connection, session, bytes);
+      const isLast = session.order.hasEnded && session.pendingWrites === 0;
+      if (isLast && this.stage.scenario.options.handlesEnd) connection.end();
+    });
+  }
+
+  #pump(connection: Client, session: Session): void {
+    const { peer, length, piece } = session;
+    if (peer === undefined) return;
+    while (session.written < length && connection.state === "open") {
+      const part = Math.min(piece, length - session.written);
+      const content = contentOf(streamFrom(peer.number), session.written, part);
+      if (!this.#write(connection, session, content)) return;
+    }
+    if (session.written === length) connection.end();
+  }
+
+  /** @returns Whether to continue. */
+  #write(connection: Client, session: Session, bytes: Uint8Array): boolean {
+    const { state } = connection;
+    const goesOn = connection.write(bytes);
+    if (state !== "open") return true;
+    if (isClosed(connection)) {
+      session.isCut = true;
+      return true;
+    }
+    session.written += bytes.length;
+    session.order.wrote(goesOn);
+    return goesOn;
+  }
+
+  #drained(connection: Client): void {
+    const session = connection.data;
+    session.order.called("drain");
+    this.stage.busy();
+    if (session.mode === "pump") this.#pump(connection, session);
+    else if (session.mode !== "pause") connection.resume();
+  }
+
+  #ended(connection: Client): void {
+    const session = connection.data;
+    session.order.called("end");
+    this.stage.busy();
+    const { peer } = session;
+    if (peer !== undefined && session.received !== peer.payloadSent) {
+      const text = `the end came after ${session.received} of ${peer.payloadSent} bytes`;
+      this.#fail("truncated", session, text);
+    }
+    // A pump ends it after its last byte, and a timer after its last write.
+    if (session.mode === "pump" && session.written < session.length) return;
+    if (session.pendingWrites === 0) connection.end();
+  }
+
+  #idled(connection: Client): void {
+    const session = connection.data;
+    session.order.called("timeout");
+    this.#checkIdle(connection, session);
+    session.isCut = true;
+    connection.destroy();
+  }
+
+  /** A timeout must not come early, nor before bytes that have arrived are reported. */
+  #checkIdle(connection: Client, session: Session): void {
+    const { scenario, world } = this.stage;
+    const { idleTimeoutMs } = scenario.options;
+    const now = world.now();
+    const deadline = session.activeAt + idleTimeoutMs;
+    if (now < deadline) this.#fail("idle", session, `idle ${deadline - now} ms too early`);
+    const { peer } = session;
+    const kinds = Object.keys(scenario.faults) as FaultKind[];
+    if (peer === undefined || connection.paused || !kinds.every((kind) => PROMPT.includes(kind))) {
+      return;
+    }
+    if (connection.unreadBytes > 0 && peer.sentAt < deadline) {
+      this.#fail("idle", session, "idle although its bytes had arrived");
+    }
+  }
+
+  /** A connection has failed. */
+  #failed({ data: session }: Client, error: Error): void {
+    session.isCut = true;
+    const { code } = error as { code?: string };
+    const { scenario } = this.stage;
+    const { peer } = session;
+    if (peer === undefined || !isSafe(scenario)) return;
+    const isOfPeer = code === "ECONNRESET" || code === "EPIPE";
+    const isLeft = peer.outcome === "left" || peer.outcome === "reset" || peer.outcome === "end";
+    if (isOfPeer && isLeft) return;
+    // Without the handler `timeout`, an idle connection fails.
+    if (code === "ETIMEDOUT") return;
+    this.#fail("failed", session, `failed with ${code ?? error.message}`);
+  }
+
+  #closed(connection: Client, _error: Error | undefined): void {
+    const session = connection.data;
+    // It never opened.
+    if (session === undefined) return;
+    session.order.called("close");
+    this.#checkKept(session);
+    if (this.isCuttingOff) session.isCut = true;
+  }
+
+  /** Whether a peer must be served to its end, unless the server has cut it off for a reason. */
+  protected mustServe(peer: EchoPeer): boolean {
+    const { scenario } = this.stage;
+    if (PROBES.includes(peer.plan)) return scenario.options.maxPendingBytes === 0;
+    return isSafe(scenario) && peer.isHonest;
+  }
+
+  /** Compares what a peer has received with what it has asked for. */
+  #judge(peer: EchoPeer): void {
+    const { scenario } = this.stage;
+    const session = this.#sessions[peer.number];
+    if (peer.wrongAt >= 0) this.#accuse("content", peer, `byte ${peer.wrongAt} is wrong`);
+    const { outcome, received } = peer;
+    const written = session?.written ?? 0;
+    if (received > written)
+      this.#accuse("content", peer, `${received} bytes of ${written} written`);
+    // A unix socket has no reset.
+    const mayBeShort = scenario.isUnix && (session === undefined || session.isCut);
+    if (outcome === "end" && received < written && !mayBeShort) {
+      this.#accuse("truncated", peer, `an orderly end came after ${received} of ${written} bytes`);
+    }
+    if (!this.mustServe(peer) || session?.isCut === true) return;
+    // It was idle before its header arrived.
+    if (session === undefined && scenario.options.idleTimeoutMs > 0) return;
+    const { mode } = peer.plan;
+    // Without the handler `end`, the connection ends at once when the peer has.
+    if ((mode === "late" || mode === "pump") && !scenario.options.handlesEnd) return;
+    if (outcome !== "end" && !LINGERS.includes(mode)) {
+      this.#accuse("cut", peer, `it was cut off: ${outcome} ${peer.errno}`);
+      return;
+    }
+    const isWhole = received === peer.expected || mode === "close";
+    if (outcome === "end" && !isWhole) {
+      this.#accuse("short", peer, `${received} of ${peer.expected} bytes were received`);
+    }
+    if (session !== undefined && doesEcho(mode) && mode !== "close") {
+      if (session.received !== peer.payloadSent) {
+        this.#accuse("short", peer, `the server received ${session.received} bytes`);
+      }
+    }
+  }
+
+  #accuse(rule: string, peer: EchoPeer, text: string): void {
+    this.stage.report.fail(rule, `${peer.describe()}, mode ${peer.plan.mode}: ${text}`);
+  }
+
+  #fail(rule: string, { peer }: Session, text: string): void {
+    const who = peer === undefined ? "a peer without a header" : peer.describe();
+    this.stage.report.fail(rule, `${who}: ${text}`);
+  }
+}
+
+/** Whether a write has failed the connection, because too much was queued. */
+function isClosed({ state }: Client): boolean {
+  return state === "closed";
+}
+
+/** Well-behaved peers. */
+const PROBES: readonly PeerPlan[] = [1, 3000].map((length) => probeOf(length));
+
+function probeOf(length: number): PeerPlan {
+  return {
+    startMs: 0,
+    latencyMs: 0,
+    mode: "echo",
+    length: 0,
+    piece: 0,
+    delayMs: 0,
+    reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
+    bufferBytes: 0,
+    steps: [{ do: "send", length, piece: 1000, gapMs: 0 }, { do: "await" }],
+    again: 0,
+  };
+}

@@ -1,0 +1,224 @@
+import { type HttpReply, type HttpRequest, type HttpServer, serve } from "polloi/http";
+import { contentOf } from "../content.ts";
+import { HttpPeer, IGNORED } from "../peers/http-peer.ts";
+import { isSafe, type PeerPlan } from "../scenario.ts";
+import { PATH, PORT, type Program, type Stage } from "./program.ts";
+
+/** The error that a handler throws on purpose. */
+class Planned extends Error {}
+
+/** An HTTP server. Its peers ask for what its routes do: see `ROUTES`. */
+export class HttpProgram implements Program {
+  readonly #stage: Stage;
+  readonly #peers: HttpPeer[] = [];
+  #server: HttpServer | undefined;
+  #active = 0;
+  #hasStarted = false;
+  #handled = 0;
+  /** Requests that are never answered, and of those the ones whose client was seen to leave. */
+  #unanswered = 0;
+  #left = 0;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  start(): void {
+    const { scenario, reactor, report, world } = this.#stage;
+    const { isUnix, options } = scenario;
+    const { maxConnections } = options;
+    this.#server = serve({
+      reactor,
+      ...(isUnix ? { path: PATH } : { host: "127.0.0.1", port: PORT }),
+      ...(maxConnections > 0 ? { maxConnections } : {}),
+      handler: (request, reply) => this.#handle(request, reply),
+      error: (error) => {
+        if (error instanceof Planned || !isSafe(scenario)) return;
+        report.fail("failed", `the server reports ${(error as Error).message}`);
+      },
+      acceptError: () => {
+        if (isSafe(scenario)) report.fail("accept", "accepting has failed without a reason");
+      },
+    });
+    this.#hasStarted = true;
+    for (const plan of scenario.peers) {
+      this.#active++;
+      world.schedule(plan.startMs, () => this.#connect(plan));
+    }
+  }
+
+  calm(): void {
+    this.#active++;
+    this.#connect(PROBE);
+  }
+
+  get isDone(): boolean {
+    return this.#hasStarted && this.#active === 0;
+  }
+
+  stop(): void {
+    this.#server?.close();
+  }
+
+  checkTurn(): void {}
+
+  check(): void {
+    for (const peer of this.#peers) this.#judge(peer);
+    const { report } = this.#stage;
+    const left = this.#server?.connections ?? 0;
+    if (left > 0) report.fail("count", `the server counts ${left} connections of none`);
+    if (this.#left !== this.#unanswered) {
+      report.fail("left", `${this.#left} of ${this.#unanswered} clients were seen to leave`);
+    }
+  }
+
+  describe(): string {
+    const waiting = this.#peers.filter((peer) => !peer.isOver);
+    const texts = waiting.map((peer) => `${peer.describe()}, ${peer.answered} responses`);
+    return `${texts.join("; ")}; ${this.#handled} requests were handled`;
+  }
+
+  summary(): string {
+    return this.#peers
+      .map(({ number, outcome, answered }) => `${number}: ${outcome} ${answered}`)
+      .join(", ");
+  }
+
+  #connect(plan: PeerPlan): void {
+    const { world } = this.#stage;
+    const peer = new HttpPeer(world, this.#peers.length, plan, () => this.#over(plan));
+    peer.mayBeRefused = this.#stage.scenario.options.maxConnections > 0;
+    this.#peers.push(peer);
+    const socket = this.#stage.dial(plan.bufferBytes);
+    if (typeof socket === "number") peer.refused(-socket);
+    else peer.begin(socket);
+  }
+
+  #over(plan: PeerPlan): void {
+    if (plan.again > 0) {
+      const next = { ...plan, again: plan.again - 1 };
+      this.#stage.world.schedule(0, () => this.#connect(next));
+      return;
+    }
+    this.#active--;
+    if (this.#active === 0) this.#stage.wake();
+  }
+
+  #handle(request: HttpRequest, reply: HttpReply): void {
+    this.#handled++;
+    this.#stage.busy();
+    const [, route, length = 0, piece = 1, delayMs = 0] = request.path
+      .split("/")
+      .map((part, i) => (i === 1 ? part : Number(part))) as [
+      string,
+      string,
+      number,
+      number,
+      number,
+    ];
+    switch (route) {
+      case "bytes":
+        reply.send(contentOf(length, 0, length));
+        return;
+      case "late":
+        this.#stage.reactor.setTimer(delayMs, () => reply.send(contentOf(length, 0, length)));
+        return;
+      case "stream":
+        stream(reply, length, piece);
+        return;
+      case "echo":
+        echo(request, reply);
+        return;
+      case "ignore":
+        reply.status(202).send(IGNORED);
+        return;
+      case "throw":
+        throw new Planned("thrown on purpose");
+      case "never":
+        this.#unanswered++;
+        request.whenLeft(() => this.#left++);
+        return;
+      default:
+        reply.status(404).send();
+    }
+  }
+
+  #judge(peer: HttpPeer): void {
+    const { scenario } = this.#stage;
+    if (peer.wrong !== undefined) this.#accuse("content", peer, peer.wrong);
+    const isProbe = peer.plan === PROBE;
+    if (!isProbe && (!isSafe(scenario) || !peer.isHonest)) return;
+    if (peer.hasSentGarbage || peer.asksInVain) return;
+    if (scenario.options.maxConnections > 0) return;
+    if (peer.answered < peer.expected) {
+      this.#accuse("short", peer, `${peer.answered} of ${peer.expected} requests were answered`);
+    }
+    if (peer.outcome !== "end" && !peer.closes) this.#accuse("cut", peer, "it was cut off");
+  }
+
+  #accuse(rule: string, peer: HttpPeer, text: string): void {
+    this.#stage.report.fail(rule, `${peer.describe()}: ${text}`);
+  }
+}
+
+/** Sends piece by piece, as fast as the client reads. */
+function stream(reply: HttpReply, length: number, piece: number): void {
+  let at = 0;
+  reply.begin();
+  const next = (): void => {
+    while (at < length && !reply.done) {
+      const part = contentOf(length, at, Math.min(piece, length - at));
+      at += part.length;
+      if (!reply.write(part) && at < length) {
+        reply.whenDrained(next);
+        return;
+      }
+    }
+    if (!reply.done) reply.end();
+  };
+  next();
+}
+
+function echo(request: HttpRequest, reply: HttpReply): void {
+  request.read({
+    data(bytes) {
+      if (reply.write(bytes)) return;
+      request.pause();
+      reply.whenDrained(() => request.resume());
+    },
+    end: () => reply.end(),
+  });
+  reply.begin();
+}
+
+/** A well-behaved client. */
+const PROBE: PeerPlan = {
+  startMs: 0,
+  latencyMs: 0,
+  mode: "echo",
+  length: 0,
+  piece: 0,
+  delayMs: 0,
+  reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
+  bufferBytes: 0,
+  steps: [
+    {
+      do: "request",
+      request: {
+        route: "bytes",
+        length: 2000,
+        piece: 1,
+        delayMs: 0,
+        framing: "none",
+        bodyLength: 0,
+        chunk: 1,
+        isHead: false,
+        closes: false,
+      },
+      piece: 1000,
+      gapMs: 0,
+    },
+    { do: "await" },
+  ],
+  again: 0,
+};

@@ -1,0 +1,56 @@
+import type { Reactor } from "polloi";
+import type { World } from "../../base/world.ts";
+import type { SocketFile } from "../../sockets/socket-file.ts";
+import type { Report } from "../checks/report.ts";
+import type { Scenario } from "../scenario.ts";
+
+/** What a program under simulation runs on. */
+export interface Stage {
+  readonly scenario: Scenario;
+  readonly world: World;
+  readonly reactor: Reactor;
+  readonly report: Report;
+  /** The engine, for rules that differ. */
+  readonly engine: string;
+  /** Called by each handler: some are slow. */
+  busy(): void;
+  /** Connects a peer to the address of the program. @returns A socket, or `-errno`. */
+  dial(bufferBytes: number): SocketFile | number;
+  /** Sets the sizes of the buffers of a listener, which the sockets of its connections inherit. */
+  limitBuffers(fd: number): void;
+  /**
+   * Opens a listening socket of a peer.
+   *
+   * @param closesMs - Accepts nothing, and closes the socket after this time; 0 accepts everything.
+   * @param accepted - Called with each connection.
+   */
+  serve(port: number, closesMs: number, accepted: (socket: SocketFile) => void): void;
+  /** Calls back within a turn of the reactor. */
+  defer(callback: () => void): void;
+  /** Wakes the reactor, so that a program that waits sees that the simulation is over. */
+  wake(): void;
+}
+
+/** A program that uses the library, its peers, and the rules for what they may see. */
+export interface Program {
+  /** Begins. @throws SysError when a call fails, which it may only because of a fault. */
+  start(): void;
+  /** There are no more faults: from now on everybody is served. */
+  calm(): void;
+  /** Whether all peers are done. */
+  readonly isDone: boolean;
+  /** Closes what keeps the reactor alive. */
+  stop(): void;
+  /** After each turn. */
+  checkTurn(): void;
+  /** After everything is closed. */
+  check(): void;
+  /** What is not done yet, for a person. */
+  describe(): string;
+  /** What the peers and the handlers have seen, which must be the same on all engines. */
+  summary(): string;
+}
+
+/** The address of the program. */
+export const PORT = 7000;
+export const PATH = "/sim.sock";
