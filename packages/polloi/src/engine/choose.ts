@@ -94,7 +94,12 @@ export function makeEngine(
     );
   }
   const best = poller.capabilities.edge ? "edge" : "level";
-  return new ReadinessEngine(kernel, poller, trigger ?? best, completions);
+  try {
+    return new ReadinessEngine(kernel, poller, trigger ?? best, completions);
+  } catch (error) {
+    poller.close();
+    throw error;
+  }
 }
 
 function makeUring(
