@@ -8,8 +8,8 @@ const FILE_BYTES = 524_288;
 
 /** How a stream waits whose file was not sent completely. */
 export interface FileWaits {
-  /** Its socket is full: calls {@link Completions.returned} when there is room. */
-  room(slot: number): void;
+  /** Its socket is full: calls {@link Completions.returned} when there is room. @returns 0 or more, or `-errno`. */
+  room(slot: number): number;
   /** It has used its share of the turn: another turn should start soon. */
   turn(): void;
 }
@@ -62,7 +62,8 @@ export class FileSends {
     this.#had[slot] = had + sent;
     if (sent === length) return sent;
     if (sent < most) {
-      this.#waits.room(slot);
+      const result = this.#waits.room(slot);
+      if (result < 0) return result;
     } else {
       this.#next.add(slot);
       this.#waits.turn();

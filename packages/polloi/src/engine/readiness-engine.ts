@@ -88,7 +88,7 @@ export class ReadinessEngine implements Engine {
     this.#files = new FileSends(kernel, this.#slots, completions, {
       room: (slot) => {
         this.#slots.raise(slot, FLAG_ROOM);
-        this.#streamInterest(slot);
+        return this.#streamInterest(slot);
       },
       turn: () => {
         if (!this.#turning) completions.pending();
@@ -163,8 +163,8 @@ export class ReadinessEngine implements Engine {
     const { sendAddresses, sendLengths } = this.#slots;
     sendAddresses[slot] = address + sent;
     sendLengths[slot] = length - sent;
-    this.#streamInterest(slot);
-    return sent;
+    const result = this.#streamInterest(slot);
+    return result < 0 ? result : sent;
   }
 
   sendFile(slot: number, file: number, offset: number, length: number): number {

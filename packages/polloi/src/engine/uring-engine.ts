@@ -313,7 +313,7 @@ export class UringEngine implements Engine {
         else this.#completions.received(slot, memory, offset, result);
       } else {
         if (result === 0) this.#deferred.putEnd(slot);
-        else this.#deferred.putBytes(slot, memory.u8.subarray(offset, offset + result));
+        else this.#defer(slot, memory.u8.subarray(offset, offset + result));
       }
     } else if (result === -ERRNO.ENOBUFS) {
       slots.raise(slot, FLAG_STARVED);
@@ -324,6 +324,16 @@ export class UringEngine implements Engine {
     }
     if ((flags & IORING_CQE_F_MORE) === 0 && slots.isCurrent(slot, tag)) this.#unarmed.push(slot);
     return result === -ERRNO.ECANCELED ? 0 : 1;
+  }
+
+  /** Keeps bytes of a paused stream. Without memory for them the stream fails, because they would be missing. */
+  #defer(slot: number, bytes: Uint8Array): void {
+    try {
+      this.#deferred.putBytes(slot, bytes);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#completions.failed(slot, -error.errno, error.syscall);
+    }
   }
 
   /** Reports the end of a stream. */
@@ -821,12 +831,13 @@ export class UringEngine implements Engine {
   }
 
   /** Polls once for room in the socket. */
-  #pollRoom(slot: number): void {
+  #pollRoom(slot: number): number {
     const slots = this.#slots;
     slots.raise(slot, FLAG_ROOM);
     const fd = slots.fds[slot] as number;
     this.#ring.submissions.poll(fd, POLLOUT, slot, slots.tag(slot, OP_ROOM));
     this.#pushed(slot);
+    return 0;
   }
 
   #cancel(slot: number, op: number): void {

@@ -371,9 +371,11 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   }
 
   #accept(): void {
-    if (this.stopping) this.#acceptRest();
-    else if (this.#fd >= 0 && this.connections < this.#maxConnections) {
-      this.#loop.engine.setAccepting(this.#slot, true);
+    if (this.stopping) {
+      this.#acceptRest();
+    } else if (this.#fd >= 0 && this.connections < this.#maxConnections) {
+      const result = this.#loop.engine.setAccepting(this.#slot, true);
+      if (result < 0) this.acceptFailed(-result);
     }
   }
 

@@ -79,6 +79,12 @@ export abstract class SendQueue extends Owner {
     return file === null || syscall !== "sendfile" ? undefined : fileHint(errno, file);
   }
 
+  /** Fails the stream with an error of a call. @throws any other error */
+  protected failedWith(error: unknown): void {
+    if (!(error instanceof SysError)) throw error;
+    this.failed(-error.errno, error.syscall);
+  }
+
   /** Appends bytes. They are sent without a copy if they are lent to a handler, and otherwise copied. */
   protected append(bytes: Uint8Array): void {
     const { lending, blocks } = this.loop;
@@ -177,8 +183,8 @@ export abstract class SendQueue extends Owner {
       }
       block.start += taken;
       if (taken === length) this.#dropHead(block);
-      else if (lent) this.copyLent();
-      else this.#inFlight = length - taken;
+      else if (!lent) this.#inFlight = length - taken;
+      else if (!this.copyLent()) return;
       this.#took(taken);
       if (this.#inFlight > 0) return;
       block = this.#head;
@@ -196,8 +202,7 @@ export abstract class SendQueue extends Owner {
     try {
       piece = blocks.take();
     } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-      this.failed(-error.errno, error.syscall);
+      this.failedWith(error);
       return null;
     }
     const at = block.sourceAt;
@@ -277,24 +282,38 @@ export abstract class SendQueue extends Owner {
 
   override returned(): void {
     this.#inFlight = 0;
-    this.copyLent();
-    this.flush();
+    if (this.copyLent()) this.flush();
   }
 
-  /** Copies a lent block, because it cannot be sent before the engine settles. */
-  protected copyLent(): void {
+  /**
+   * Copies a lent block, because it cannot be sent before the engine settles.
+   *
+   * @returns false if there is no memory for it, and the stream has failed.
+   */
+  protected copyLent(): boolean {
     const lent = this.#head;
-    if (lent === null || !lent.lent) return;
+    if (lent === null || !lent.lent) return true;
     const rest = lent.next;
     const tail = this.#tail;
+    let failure: unknown;
     this.#head = null;
     this.#tail = null;
-    this.#copy(lent.bytes.subarray(lent.start, lent.end));
+    try {
+      this.#copy(lent.bytes.subarray(lent.start, lent.end));
+    } catch (error) {
+      failure = error;
+    }
     this.loop.blocks.give(lent);
-    if (rest === null) return;
-    // Bytes that were written after it follow the copy.
-    (this.#tail as Block | null as Block).next = rest;
-    this.#tail = tail;
+    if (rest !== null) {
+      // Bytes that were written after it follow the copy.
+      const copied = this.#tail as Block | null;
+      if (copied === null) this.#head = rest;
+      else copied.next = rest;
+      this.#tail = tail;
+    }
+    if (failure === undefined) return true;
+    this.failedWith(failure);
+    return false;
   }
 
   /** Drops everything. Must be called after the engine has stopped sending from the blocks. */

@@ -158,8 +158,14 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     checkData(bytes);
     // No error: the peer may have ended the connection, and the caller may be writing to many.
     if (this.#is(ENDING | CLOSING | CLOSED) || this.#isStuck()) return false;
-    if (typeof bytes === "string") this.appendText(bytes);
-    else this.append(bytes);
+    try {
+      if (typeof bytes === "string") this.appendText(bytes);
+      else this.append(bytes);
+    } catch (error) {
+      // A part may be queued, and nothing may follow it.
+      this.failedWith(error);
+      return false;
+    }
     this.#markDirty();
     const isWhole = this.files === 0 && this.sources === 0;
     if (isWhole && this.pendingBytes <= this.#profile.highWaterBytes) return true;
@@ -234,7 +240,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   resume(): void {
     if (!this.#is(PAUSED) || this.#is(CLOSED | CLOSING)) return;
     this.#bits &= ~PAUSED;
-    if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, true);
+    if (!this.#is(CONNECTING) && !this.#receive()) return;
     if (this.#is(END_PENDING)) this.loop.soon(() => this.#deliverEnd());
   }
 
@@ -481,9 +487,16 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
   }
 
+  /** Receives again. @returns false if the engine cannot, for lack of memory, and the stream has failed. */
+  #receive(): boolean {
+    const result = this.loop.engine.setReceiving(this.#slot, true);
+    if (result < 0) this.failed(-result, "epoll_ctl");
+    return result >= 0;
+  }
+
   #linger(): void {
     this.#bits |= LINGERING;
-    this.loop.engine.setReceiving(this.#slot, true);
+    if (!this.#receive()) return;
     this.#idle?.cancel();
     this.#idle = linger(this.loop, this.#fd, () => this.#giveUp());
   }

@@ -9,6 +9,7 @@ import { lifeCases } from "./life.ts";
 import { limitCases } from "./limits.ts";
 import { misuseCases } from "./misuse.ts";
 import type { Variant } from "./rig.ts";
+import { scarcityCases } from "./scarcity.ts";
 import { sendingFilesCases } from "./sending-files.ts";
 import { stoppingCases } from "./stopping.ts";
 import { timingCases } from "./timing.ts";
@@ -41,6 +42,7 @@ export function reactorConformance(variant: Variant): Suite {
       ...connectingCases(variant),
       ...enteringCases(variant),
       ...limitCases(variant),
+      ...scarcityCases(variant),
       ...timingCases(variant),
       ...misuseCases(variant),
       ...handedOverCases(variant),
