@@ -151,12 +151,11 @@ export class Workers implements Cancellable {
     this.#schedule(job, RETRY_MS);
   }
 
-  readonly #woken = (job: Job): void => {
-    job.scheduled?.cancel();
-    this.#schedule(job, 0);
-  };
+  readonly #woken = (job: Job): void => this.#schedule(job, 0);
 
   #schedule(job: Job, delayMs: number): void {
+    // An attempt may itself wake the job.
+    job.scheduled?.cancel();
     job.scheduled = this.#world.schedule(delayMs, () => {
       if (job.isRunning) this.#attempt(job);
       else this.#start(job);
