@@ -28,6 +28,31 @@ const TABLE: readonly NotApplicable[] = [
     why: RUNTIME_KERNEL,
   },
   {
+    suite: /^Waker on /,
+    cases: ["ends a wait without a timeout from another thread"],
+    why: THREAD,
+  },
+  {
+    suite: /^watch\(\) on /,
+    cases: [
+      "a watch keeps the process alive until it is stopped",
+      "after unref the process ends while the watch is active, asleep or busy",
+      "after unref and ref the process stays alive",
+      "exit ends the process at once while a watch sleeps",
+      "an exception of a callback ends the process with a message",
+      "an exception of a callback can be handled as an uncaught exception, and the watch continues",
+    ],
+    why: PROCESS,
+  },
+  {
+    suite: /^watch\(\) on /,
+    cases: [
+      "a worker thread can watch",
+      "a worker thread may be terminated while it starts and stops watches",
+    ],
+    why: THREAD,
+  },
+  {
     suite: /^proxyKernel$/,
     cases: ["a call replaced in place is replaced for all code that uses the kernel"],
     why: RUNTIME_KERNEL,

@@ -66,6 +66,11 @@ const MAKERS: readonly SuiteMaker[] = [
 /** The names of all suites, for {@link suitesOf}. */
 export const SUITE_NAMES: readonly string[] = MAKERS.map(({ name }) => name);
 
+/** Whether a suite is one of the reactor, which takes most of the time. */
+export function isOfReactor(name: string): boolean {
+  return name.startsWith("reactor");
+}
+
 /** The suites of a name. One that cannot be made is a case that fails. */
 export async function suitesOf(name: string): Promise<readonly Suite[]> {
   const maker = MAKERS.find((each) => each.name === name);
