@@ -52,7 +52,7 @@ export function readControl(
     if (level === SOL_SOCKET && isUnix) {
       const result =
         type === SCM_RIGHTS
-          ? readRights(data, (fd) => descriptors.get(fd), message)
+          ? readRights(data, (fd) => descriptors.getAny(fd), message)
           : type === SCM_CREDENTIALS
             ? readCredentials(data, message)
             : -ERRNO.EINVAL;

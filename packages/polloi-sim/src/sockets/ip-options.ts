@@ -25,11 +25,17 @@ import {
   IPV6_TCLASS,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
+  SO_PRIORITY,
+  SOL_SOCKET,
 } from "polloi/internal/pure";
 import { intOf, intValue, readStored, store } from "./option-values.ts";
 import type { SocketFile } from "./socket-file.ts";
 
 const DEFAULT_TTL = 64;
+
+/** SO_PRIORITY that IP_TOS sets, by the type of service. Source: net/ipv4/route.c, ip_tos2prio */
+const PRIORITIES: readonly number[] = [0, 2, 6, 4];
+const STORED_PRIORITY: Readonly<Record<number, number>> = { [SO_PRIORITY]: 0 };
 
 const STORED: Readonly<Record<number, number>> = {
   [IP_TOS]: 0,
@@ -73,6 +79,10 @@ export function setIp({ settings }: SocketFile, option: number, value: Uint8Arra
     if (number !== -1 && (number < 1 || number > 255)) return -ERRNO.EINVAL;
     settings.ttl = number === -1 ? DEFAULT_TTL : number;
     return 0;
+  }
+  if (option === IP_TOS) {
+    const priority = PRIORITIES[(number & 0x1f) >> 3] as number;
+    store(settings, { level: SOL_SOCKET, option: SO_PRIORITY, value: priority }, STORED_PRIORITY);
   }
   if (option === IP_RECVTTL) {
     settings.receiveTtl = number !== 0;

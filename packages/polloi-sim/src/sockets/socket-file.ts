@@ -131,6 +131,11 @@ export abstract class SocketFile extends OpenFile {
   /** connect(2). @returns 0; `-EINPROGRESS` while it connects; `-errno`. */
   abstract connect(address: Uint8Array): number;
 
+  /** The error of a send that comes before its ancillary data is read: 0 or `-errno`. */
+  sendError(): number {
+    return 0;
+  }
+
   /** recv(2). @param message - Filled with what comes beside the bytes. */
   abstract receive(target: Uint8Array, flags?: number, message?: Message): number;
 

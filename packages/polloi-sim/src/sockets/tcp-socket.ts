@@ -97,6 +97,7 @@ export class TcpSocket extends InetSocket {
   #isEndQueued = false;
   #isEndSent = false;
   #isEndAcknowledged = false;
+  #isDisconnected = false;
   /** Whether data that arrives takes the fast path: tcp_sock.pred_flags. */
   #isFastPath = false;
   /** The memory that is reserved for segments that arrive: sk_forward_alloc. */
@@ -221,6 +222,7 @@ export class TcpSocket extends InetSocket {
     this.state = TCP_SYN_SENT;
     this.#synAttempts = 0;
     this.error = 0;
+    this.#isDisconnected = false;
     this.#sendSyn();
     // The answer is handled when the call has released the socket, so a call that does not wait has no result yet.
     return -ERRNO.EINPROGRESS;
@@ -257,6 +259,10 @@ export class TcpSocket extends InetSocket {
     // It was closed meanwhile, or this is a second SYN, and the answer to the first is on its way.
     if (this.state !== TCP_SYN_SENT || remote === undefined) return;
     if (this.#peer !== undefined) return;
+    if (remote.port === this.local.port && remote.ip.equals(this.local.ip)) {
+      this.#connectsToItself();
+      return;
+    }
     const listener = this.#findListener(remote);
     if (listener === undefined) {
       this.#failed(ERRNO.ECONNREFUSED);
@@ -270,6 +276,14 @@ export class TcpSocket extends InetSocket {
     this.#peer = child;
     if (child.#wire.isFast()) this.#synAckArrives(child, listener);
     else child.#wire.carry(() => this.#synAckArrives(child, listener));
+  }
+
+  /** A SYN that meets itself: both ends are this one. Source: RFC 9293, section 3.5, simultaneous open */
+  #connectsToItself(): void {
+    this.#peer = this;
+    this.#synTimer?.cancel();
+    this.#established(SEGMENT_BYTES);
+    this.stateChanged();
   }
 
   /** Source: net/ipv4/inet_hashtables.c, __inet_lookup_listener */
@@ -475,6 +489,8 @@ export class TcpSocket extends InetSocket {
 
   #isWriteable(): boolean {
     const { sendBuffer, notSentLowAt } = this.settings;
+    // The numbers of a former connection look like bytes that are not sent. Source: net/ipv4/tcp.c, tcp_disconnect
+    if (this.#isDisconnected && notSentLowAt > 0) return false;
     return this.sending.isWriteable(sendBuffer, notSentLowAt);
   }
 
@@ -683,7 +699,9 @@ export class TcpSocket extends InetSocket {
     this.#isEndSent = false;
     this.#isEndAcknowledged = false;
     this.remote = undefined;
-    if (this.isDead || !this.isPortLocked) this.leavePort();
+    // One that was closed already keeps the port that it was bound to meanwhile.
+    if (this.isDead || (state !== TCP_CLOSE && !this.isPortLocked)) this.leavePort();
+    if (state !== TCP_LISTEN && peer !== undefined) this.#isDisconnected = true;
     this.resetAddress();
     this.errorReported();
   }

@@ -311,6 +311,8 @@ export function sendMessage(
   if (typeof parts === "number") return parts;
   const control = header.control();
   if (typeof control === "number") return control;
+  const error = control.length > 0 ? socket.sendError() : 0;
+  if (error !== 0) return error;
   const read = readControl(process, control, message, socket.family === AF_UNIX);
   if (read < 0) return read;
   const [only] = parts;

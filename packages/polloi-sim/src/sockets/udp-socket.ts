@@ -106,7 +106,7 @@ export class UdpSocket extends InetSocket {
     }
     const bound = this.#autobind();
     if (bound < 0) return bound;
-    const isExcluded = this.settings.isV6Only && this.family !== family;
+    const isExcluded = this.settings.isV6Only && family === AF_INET;
     const remote = isExcluded ? -ERRNO.EAFNOSUPPORT : this.destinationOf(address);
     if (typeof remote === "number") return remote;
     this.local = { ip: this.sourceFor(remote), port: this.local.port };
@@ -138,6 +138,8 @@ export class UdpSocket extends InetSocket {
       to = given;
     }
     if (to === undefined) return -ERRNO.EDESTADDRREQ;
+    // What IPv6 sends by IPv4 has an address. Source: net/ipv6/udp.c, udpv6_sendmsg
+    if (to.port === 0 && to.ip.isV4 && this.family === AF_INET6) return -ERRNO.EINVAL;
     const ttl = ttlOf(message?.controls ?? [], this.settings.ttl);
     if (ttl < 0) return ttl;
     if (source.length > longest) return -ERRNO.EMSGSIZE;
@@ -176,6 +178,7 @@ export class UdpSocket extends InetSocket {
     if (this.family === AF_INET || familyOf(address) !== AF_INET) {
       return super.destinationOf(address);
     }
+    if (this.settings.isV6Only) return -ERRNO.ENETUNREACH;
     return address.length < SOCKADDR_IN_SIZE ? -ERRNO.EINVAL : this.reach(readInetName(address));
   }
 
@@ -189,7 +192,8 @@ export class UdpSocket extends InetSocket {
     // The error comes back by ICMP, to a socket that is connected to that address.
     const { remote } = this;
     if (remote === undefined || this.isDead) return;
-    if (remote.port !== to.port || !remote.ip.equals(to.ip)) return;
+    const isPort = remote.port === 0 || remote.port === to.port;
+    if (!isPort || !remote.ip.equals(to.ip)) return;
     this.error = ERRNO.ECONNREFUSED;
     this.errorReported();
   }

@@ -35,10 +35,15 @@ export class UnixSeqpacketSocket extends UnixConnectionSocket {
     return new UnixSeqpacketSocket(this.network, { family, type, protocol }, this.credentials);
   }
 
+  override sendError(): number {
+    if (this.error !== 0) return this.takeError();
+    return this.state === TCP_ESTABLISHED ? 0 : -ERRNO.ENOTCONN;
+  }
+
   /** Source: net/unix/af_unix.c, unix_seqpacket_sendmsg */
   send(source: Uint8Array, flags = 0, message?: Message): number {
-    if (this.error !== 0) return this.takeError();
-    if (this.state !== TCP_ESTABLISHED) return -ERRNO.ENOTCONN;
+    const error = this.sendError();
+    if (error !== 0) return error;
     if ((flags & MSG_OOB) !== 0) return -ERRNO.EOPNOTSUPP;
     const { peer } = this;
     if (!(peer instanceof UnixSeqpacketSocket)) return -ERRNO.ENOTCONN;

@@ -26,10 +26,18 @@ const ALLOWED: readonly Allowed[] = [
       (which === RCVBUF || which === SNDBUF) && Number(real) > Number(simulated),
   },
   {
+    operations: ["send in parts"],
+    why: "TCP sends at once what MSG_MORE would hold back until an urgent byte is acknowledged",
+    is: (_call, real, simulated) =>
+      real.every((value, i) =>
+        i % 2 === 0 ? value === simulated[i] : value >= Number(simulated[i]),
+      ),
+  },
+  {
     operations: ["fill and drain"],
     why: "a reader that cannot open the window leaves as many bytes as the buffer of the sender takes",
     is: (_call, real, simulated) =>
-      real.every((value, i) => i === READ || value === simulated[i]) &&
+      real.every((value, i) => i >= READ || value === simulated[i]) &&
       isLess(real) &&
       isLess(simulated),
     ends: true,

@@ -67,7 +67,7 @@ export function handleOf(call: { readonly id: number }, index: number): number {
 
 export interface Sketched {
   readonly handle: number;
-  readonly kind: Kind;
+  kind: Kind;
   readonly peer: number | undefined;
   isClosed: boolean;
 }

@@ -211,9 +211,14 @@ export const PATH_OPERATIONS: readonly Operation[] = [
     name: "dup3",
     weight: 1,
     choose(sketch) {
-      const [from, to] = [sketch.any(), sketch.any()];
+      // The memory of a ring outlasts its descriptor.
+      const [from, to] = [sketch.anyButRing(), sketch.anyButRing()];
       if (from === undefined || to === undefined) return undefined;
-      return { on: [from, to], numbers: [sketch.choices.pick([0, O_CLOEXEC, O_NONBLOCK])] };
+      to.kind = from.kind;
+      return {
+        on: [from.handle, to.handle],
+        numbers: [sketch.choices.pick([0, O_CLOEXEC, O_NONBLOCK])],
+      };
     },
     run(side, { on, numbers }) {
       const [from, to] = [side.fd(on[0] ?? 0), side.fd(on[1] ?? 0)];

@@ -156,7 +156,7 @@ const OPTIONS: readonly (readonly [level: number, option: number, values: readon
   [SOL_SOCKET, SO_PRIORITY, [0, 3, 6]],
   [SOL_SOCKET, SO_SNDBUF, [0, 1, 4096, 100_000, 8_000_000]],
   [SOL_SOCKET, SO_RCVBUF, [0, 1, 4096, 100_000, 8_000_000]],
-  [SOL_SOCKET, SO_RCVLOWAT, [0, 1, 10, -1]],
+  [SOL_SOCKET, SO_RCVLOWAT, [0, 1, 10]],
   [IPPROTO_IP, IP_TOS, [0, 16]],
   [IPPROTO_IP, IP_TTL, [1, 64, 0, 256]],
   [IPPROTO_TCP, TCP_CORK, [0]],

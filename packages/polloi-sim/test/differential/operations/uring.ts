@@ -311,8 +311,9 @@ export const URING_OPERATIONS: readonly Operation[] = [
       if (ring === undefined) return undefined;
       const which = choices.below(SUBMISSIONS.length);
       const kinds = (SUBMISSIONS[which] as (typeof SUBMISSIONS)[number]).on;
-      // Other files may be read by other threads of the kernel, at some later time.
-      const isExact = which === READ || which === SENDS_ALL;
+      // Other files may be read by other threads of the kernel, at some later time, and the first poll of a ring wakes
+      // once at some later time.
+      const isExact = which === READ || which === SENDS_ALL || POLLS.includes(which);
       const handle = isExact ? sketch.pickExact(kinds) : sketch.pick(kinds);
       if (kinds.length > 0 && handle === undefined) return undefined;
       return {
