@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { kernel } from "../../../polloi/src/sys/open.ts";
 import { compareMany, traceOf } from "./run.ts";
 
-const PROGRAMS = 3000;
+const PROGRAMS = 2000;
 
 test(`${PROGRAMS} random programs have the same results on both kernels`, () => {
   const { failures } = compareMany(kernel, { seed: 1, programs: PROGRAMS, mostFailures: 3 });
