@@ -232,7 +232,9 @@ function main(): void {
   console.log(`${streams} streams held`);
   if (finding === undefined) return;
   console.log(`after them, with limits ${JSON.stringify(finding.limits)}:\n`);
-  console.log(escaped(finding.stream), finding.error);
+  // Alone, because a stream with a percent sign would be taken for a format.
+  console.log(escaped(finding.stream));
+  console.log(finding.error);
   exit(1);
 }
 
