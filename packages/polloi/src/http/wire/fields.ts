@@ -17,7 +17,7 @@ import { latin1, Remembered } from "./latin1.ts";
 import { NOTHING } from "./section.ts";
 
 /** The numbers per field: the offsets of the beginning and the end of its name and of its value. */
-export const OFFSETS = 4;
+const OFFSETS = 4;
 /** Allocated with the first field, because most parsers never see a trailer. */
 const FIRST_ROOM = 16 * OFFSETS;
 /** The number of names to remember: three times as many as a browser sends. */
