@@ -10,7 +10,7 @@ import {
 } from "polloi/internal/pure";
 import type { OpenFile } from "../../process/open-file.ts";
 import { gap } from "../gap.ts";
-import { type Entry, ISSUED, Request, type RequestRing, type Traits } from "../request.ts";
+import { type Entry, ISSUE, ISSUED, Request, type RequestRing, type Traits } from "../request.ts";
 
 const READ: Traits = {
   needsFile: true,
@@ -23,6 +23,15 @@ const WRITE: Traits = {
   usesPriority: true,
   events: POLLOUT | POLLWRNORM | POLLPRI | POLLERR,
 };
+
+const READY: number = POLLIN | POLLOUT;
+/** Files whose reads and writes may wait although they should not. They are polled first. */
+const WAITING: readonly string[] = ["anon_inode:[eventpoll]", "anon_inode:[io_uring]"];
+
+/** Source: io_file_supports_nowait. */
+function mayWait(file: OpenFile): boolean {
+  return WAITING.includes(file.kind) && !file.isNonBlocking;
+}
 
 /** IORING_OP_READ and IORING_OP_WRITE. Source: io_uring/rw.c, io_prep_rw, __io_read and io_write. */
 abstract class TransferRequest extends Request {
@@ -42,9 +51,12 @@ abstract class TransferRequest extends Request {
     return this.ring.process.world.faults.happens("noMemory") ? -ERRNO.ENOMEM : 0;
   }
 
-  issue(): number {
+  issue(mode: number): number {
     const { file } = this;
     if (file === undefined || !this.mayTransfer(file)) return -ERRNO.EBADF;
+    if ((mode & ISSUE.nonBlocking) !== 0 && mayWait(file)) {
+      if ((file.poll() & (this.traits.events ?? 0) & READY) === 0) return ISSUED.retry;
+    }
     const bytes = this.ring.process.memory.bytes(this.#address, this.#length);
     if (bytes === undefined) return -ERRNO.EFAULT;
     // Files that are waited for have no position.
