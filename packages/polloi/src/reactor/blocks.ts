@@ -7,8 +7,8 @@ import type { OutgoingFile } from "./connection.ts";
 const BLOCK_BYTES = 16_384;
 /** The size of a small block. */
 export const SMALL_BYTES = 1024;
-/** The size of a mapping, which is divided into blocks. */
-const SLAB_BYTES = 1024 * 1024;
+/** The number of blocks that are mapped at once. */
+const BLOCKS_PER_SLAB = 64;
 /** The number of free blocks that keep their pages (4 MiB). The pages of further ones are returned to the system. */
 const WARM_BLOCKS = 256;
 
@@ -133,9 +133,9 @@ export class Blocks {
   }
 
   #grow(free: Block[], bytes: number): Block {
-    const slab = this.#kernel.arenas.map(SLAB_BYTES);
+    const slab = this.#kernel.arenas.map(BLOCKS_PER_SLAB * bytes);
     this.#slabs.push(slab);
-    for (let offset = SLAB_BYTES - bytes; offset >= 0; offset -= bytes) {
+    for (let offset = slab.byteLength - bytes; offset >= 0; offset -= bytes) {
       free.push(newBlock(slab.address + offset, slab.u8.subarray(offset, offset + bytes), false));
     }
     return free.pop() as Block;
