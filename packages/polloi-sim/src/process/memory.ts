@@ -9,8 +9,11 @@ const FIRST_ADDRESS = 0x2_0000_0000;
 /** More than this cannot be mapped at once. */
 const MAX_BYTES = 2 ** 31;
 
-/** Of an arena that is larger, only the part that calls have used is filled with zeros when it is released. */
-const LARGE_BYTES = 2 ** 21;
+/**
+ * Of an arena that is larger, only the part that calls have used is filled with zeros when it is released. The rest may
+ * have bytes that a program has written and no call has read.
+ */
+const LARGE_BYTES = 2 ** 18;
 
 /** An arena, and how it is used. */
 interface Mapping {
@@ -18,7 +21,7 @@ interface Mapping {
   /** The file whose memory it is, which is open as long as its memory is mapped. */
   file: OpenFile | undefined;
   readonly isLarge: boolean;
-  /** The end of what calls have used of a large arena. */
+  /** The end of what may not be zero: of a large arena, of what calls have used. */
   used: number;
   /** Whether the program has released the memory of a file. */
   isReleased: boolean;
@@ -43,7 +46,7 @@ export class Memory implements Arenas {
   /** The mapping of each region of {@link REGION_BYTES}. */
   readonly #regions: (Mapping | undefined)[] = [];
   readonly #mappings: Map<Arena, Mapping> = new Map();
-  readonly #free: Map<number, Arena[]> = new Map();
+  readonly #free: Map<number, Mapping[]> = new Map();
   readonly #mapFile: FileMapper;
   readonly #isExhausted: () => boolean;
   #nextAddress = FIRST_ADDRESS;
@@ -56,7 +59,10 @@ export class Memory implements Arenas {
 
   map(byteLength: number): Arena {
     const length = wholePages(byteLength);
-    return this.#free.get(length)?.pop() ?? this.mapPermanent(length);
+    const free = this.#free.get(length)?.pop();
+    if (free === undefined) return this.mapPermanent(length);
+    if (!free.isLarge) free.used = length;
+    return free.arena;
   }
 
   mapPermanent(byteLength: number): Arena {
@@ -96,10 +102,10 @@ export class Memory implements Arenas {
     const mappings = [...this.#mappings.values()];
     for (const { file, isReleased } of mappings) if (!isReleased) file?.drop();
     for (const mapping of mappings) {
-      const { arena, file, isLarge, used } = mapping;
+      const { arena, file, used } = mapping;
       // Another process may have mapped it too.
       if (file !== undefined && (!file.isReleased || this.#isMappedTwice(mapping))) continue;
-      returnPages(arena.u8.buffer as ArrayBuffer, isLarge ? used : arena.byteLength);
+      returnPages(arena.u8.buffer as ArrayBuffer, used);
     }
     this.#mappings.clear();
   }
@@ -121,11 +127,11 @@ export class Memory implements Arenas {
   /** Makes released memory usable for another arena. */
   #clear(mapping: Mapping): void {
     const { arena } = mapping;
-    arena.u8.fill(0, 0, mapping.isLarge ? mapping.used : arena.byteLength);
+    arena.u8.fill(0, 0, mapping.used);
     mapping.used = 0;
     const free = this.#free.get(arena.byteLength);
-    if (free === undefined) this.#free.set(arena.byteLength, [arena]);
-    else free.push(arena);
+    if (free === undefined) this.#free.set(arena.byteLength, [mapping]);
+    else free.push(mapping);
   }
 
   /** The arena that contains `address`; undefined when nothing is mapped there. */
@@ -174,7 +180,8 @@ export class Memory implements Arenas {
     const arena = new Arena(this.#nextAddress, buffer);
     // The kernel writes to the memory of a file without a call.
     const isLarge = file === undefined && arena.byteLength > LARGE_BYTES;
-    const mapping: Mapping = { arena, file, isLarge, used: 0, isReleased: false };
+    const used = isLarge ? 0 : arena.byteLength;
+    const mapping: Mapping = { arena, file, isLarge, used, isReleased: false };
     this.#mappings.set(arena, mapping);
     const regions = Math.ceil(arena.byteLength / REGION_BYTES);
     const first = (arena.address - FIRST_ADDRESS) / REGION_BYTES;
