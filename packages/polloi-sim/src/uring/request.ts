@@ -64,56 +64,78 @@ export interface RequestRing {
  * Source: struct io_kiocb in include/linux/io_uring_types.h.
  */
 export abstract class Request implements Waiter {
-  readonly ring: RequestRing;
-  readonly traits: Traits;
-  readonly operation: number;
+  declare readonly ring: RequestRing;
+  declare readonly traits: Traits;
+  declare readonly operation: number;
   /** IOSQE_* bits. */
-  flags: number;
-  readonly fd: number;
-  tagLow: number;
-  tagHigh: number;
-  result = 0;
+  declare flags: number;
+  declare readonly fd: number;
+  declare tagLow: number;
+  declare tagHigh: number;
+  declare result: number;
   /** IORING_CQE_F_* bits of the last completion. */
-  completionFlags = 0;
-  file: OpenFile | undefined;
+  declare completionFlags: number;
+  declare file: OpenFile | undefined;
   /** The next request of its chain. */
-  link: Request | undefined;
+  declare link: Request | undefined;
   /** What to do when the thread of the ring next runs its work. */
-  work: Work = noWork;
+  declare work: Work;
 
-  isFailed = false;
+  declare isFailed: boolean;
   /** Whether the requests behind it complete without completions if it fails. */
-  skipsLinks = false;
+  declare skipsLinks: boolean;
   /** Whether it completes repeatedly. */
-  isMultishot = false;
+  declare isMultishot: boolean;
   /** Whether EAGAIN is its result, and it does not wait. */
-  neverWaits = false;
+  declare neverWaits: boolean;
   /** Whether a worker issues it, without an attempt before. */
-  isAsync = false;
+  declare isAsync: boolean;
   /** Whether it has waited for its file. */
-  wasPolled = false;
+  declare wasPolled: boolean;
   /** Whether a LINK_TIMEOUT follows whose timer has not started, or has. */
-  timeoutState: "none" | "prepared" | "started" = "none";
+  declare timeoutState: "none" | "prepared" | "started";
   /** The last cancellation that has found it. */
-  cancelSequence = 0;
+  declare cancelSequence: number;
 
   // While it waits for its file: see polls.ts.
 
   /** The POLL* bits that it waits for. */
-  events = 0;
-  isOneShot = false;
+  declare events: number;
+  declare isOneShot: boolean;
   /** Wake-ups whose work has not run. The first of them owns the request. */
-  wakeUps = 0;
-  isCancelled = false;
-  isInQueue = false;
+  declare wakeUps: number;
+  declare isCancelled: boolean;
+  declare isInQueue: boolean;
   /** How often it may still wait by polling. */
-  pollsLeft = 128;
+  declare pollsLeft: number;
   /** The neighbours in its bucket, and its number; -1 for none. */
-  previous: Request | undefined;
-  next: Request | undefined;
-  bucket = -1;
+  declare previous: Request | undefined;
+  declare next: Request | undefined;
+  declare bucket: number;
 
   constructor(ring: RequestRing, traits: Traits, entry: Entry) {
+    this.result = 0;
+    this.completionFlags = 0;
+    this.work = noWork;
+    this.isFailed = false;
+    this.skipsLinks = false;
+    this.isMultishot = false;
+    this.neverWaits = false;
+    this.isAsync = false;
+    this.wasPolled = false;
+    this.timeoutState = "none";
+    this.cancelSequence = 0;
+    this.events = 0;
+    this.isOneShot = false;
+    this.wakeUps = 0;
+    this.isCancelled = false;
+    this.isInQueue = false;
+    this.pollsLeft = 128;
+    this.bucket = -1;
+    this.file = undefined;
+    this.link = undefined;
+    this.previous = undefined;
+    this.next = undefined;
     this.ring = ring;
     this.traits = traits;
     this.operation = entry.operation;
