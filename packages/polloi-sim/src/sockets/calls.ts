@@ -165,6 +165,8 @@ function accept(
   if (world.faults.happens("noMemory")) return -ERRNO.ENOMEM;
   const listener = socketOf(process, fd);
   if (typeof listener === "number") return listener;
+  // By a security module. Source: security_socket_accept
+  if (world.faults.happens("forbidden")) return -ERRNO.EACCES;
   let accepted: SocketFile | undefined;
   const attempt = (): number => {
     const result = listener.accept();

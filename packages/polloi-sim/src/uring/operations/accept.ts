@@ -54,6 +54,8 @@ export class AcceptRequest extends Request {
       // The descriptor is reserved first, so that no connection is lost for want of one.
       if (descriptors.isFull || world.faults.happens("noDescriptors")) return -ERRNO.EMFILE;
       const socket = socketOf(this.file);
+      // By a security module. Source: security_socket_accept
+      if (world.faults.happens("forbidden")) return this.completeWith(-ERRNO.EACCES);
       const accepted = socket === undefined ? -ERRNO.ENOTSOCK : socket.accept();
       if (typeof accepted === "number") {
         if (accepted === -ERRNO.EAGAIN && !this.neverWaits) return ISSUED.retry;
