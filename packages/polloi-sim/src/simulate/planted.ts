@@ -21,7 +21,7 @@ import { apply, PLANTS, type Plant } from "./plants.ts";
 
 /** The root of the repository, and the compiled simulation. */
 const ROOT: string = fileURLToPath(new URL("../../../../../", import.meta.url));
-const COMPILED: string = fileURLToPath(new URL("../../", import.meta.url));
+const COMPILED: string = fileURLToPath(new URL("../", import.meta.url));
 /** The packages of this repository that are installed in the copy; other packages are links. */
 const PACKAGES = ["polloi", "polloi-tools"] as const;
 /** Each fault is found within this many seeds. */

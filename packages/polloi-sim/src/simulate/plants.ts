@@ -195,14 +195,9 @@ export const PLANTS: readonly Plant[] = [
     patches: [{ find: "this.#used += length + 7 & -8;", replace: "this.#used += length >> 1;" }],
   },
   {
-    name: "orphan: the buffer of a lent send returns before the kernel has sent it",
+    name: "orphan: the buffer of a lent send whose connection was closed is not returned",
     engines: URING,
-    patches: [
-      {
-        find: "if (lent >= 0) this.#orphans.set(key, { buffer: lent, sends });",
-        replace: "if (lent >= 0) this.#buffers.drop(lent);",
-      },
-    ],
+    patches: [{ find: "this.#buffers.drop(orphan.buffer);", replace: "" }],
   },
   {
     name: "cancelled: the memory of sends is given back while the kernel sends from it",
@@ -403,9 +398,14 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: "signal: a receive that a signal interrupts fails its connection",
-    engines: READINESS,
-    patches: [{ find: "} else if (length !== -ERRNO.EINTR) {", replace: "} else {" }],
+    name: "signal: a wait that a signal interrupts fails the reactor",
+    engines: ["epoll"],
+    patches: [
+      {
+        find: "while (count === -ERRNO.EINTR) count = this.#waitOnce(max, timeLeft(this.#kernel, deadline));",
+        replace: "",
+      },
+    ],
   },
   {
     name: "refused: a connect that has failed is reported as established",
@@ -436,10 +436,13 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: "deferred: the end of a stream that is paused is lost",
+    name: "deferred: bytes that arrive for a stream after it was paused are lost",
     engines: URING,
     patches: [
-      { find: "if (result === 0) this.#deferred.putEnd(slot); else", replace: "if (result !== 0)" },
+      {
+        find: "else this.#defer(slot, memory.u8.subarray(offset, offset + result));",
+        replace: "",
+      },
     ],
   },
   {

@@ -67,12 +67,14 @@ const PROGRAMS: Readonly<Record<ProgramName, new (stage: Stage) => Program>> = {
 
 /** Everything is over by then. It is longer than all timeouts of the library together. */
 const HANGS_MS = 300_000;
+/** A timer fires within this time, unless a handler is slow, or a thread is woken late. */
+const LATE_MS = 2;
 /** After this many waits without an event, a moment or an action, the program spins. */
 const MAX_IDLE_WAITS = 1000;
 /** A turn makes fewer calls. */
 const MAX_CALLS = 20_000;
 /** The counts of a reactor are checked once in this many waits. */
-const CHECK_EVERY = 16;
+const CHECK_EVERY = 64;
 /** More rounds of promise reactions than a callback of the library needs. */
 const ROUNDS = 12;
 
@@ -153,7 +155,10 @@ class Simulation implements Stage {
     this.#handled++;
     const { slowOneIn, slowMs } = this.scenario;
     if (slowOneIn === 0 || this.#isCalm) return;
-    if (this.world.choices.oneIn(slowOneIn)) this.world.clock.sleepUntil(this.world.now() + slowMs);
+    // The others continue meanwhile.
+    if (this.world.choices.oneIn(slowOneIn)) {
+      this.world.waitUntil(() => false, this.world.timeIn(slowMs));
+    }
   }
 
   dial(bufferBytes: number): SocketFile | number {
@@ -168,6 +173,25 @@ class Simulation implements Stage {
 
   serve(port: number, closesMs: number, accepted: (socket: SocketFile) => void): void {
     listenFor(this.#machine, port, closesMs, accepted);
+  }
+
+  after(delayMs: number, callback: () => void): void {
+    const due = this.world.timeIn(delayMs);
+    this.reactor.setTimer(delayMs, () => {
+      const lateMs = this.world.now() - due;
+      if (lateMs < 0)
+        this.report.fail("timer", `a timer of ${delayMs} ms fires ${-lateMs} ms early`);
+      const { slowOneIn, faults } = this.scenario;
+      if (lateMs > LATE_MS && slowOneIn === 0 && faults.delay === undefined) {
+        this.report.fail("timer", `a timer of ${delayMs} ms fires ${lateMs} ms late`);
+      }
+      callback();
+    });
+  }
+
+  outside(delayMs: number, callback: () => void): void {
+    if (this.scenario.drive === "hosted") this.world.scheduleTask(delayMs, callback);
+    else this.after(delayMs, callback);
   }
 
   defer(callback: () => void): void {

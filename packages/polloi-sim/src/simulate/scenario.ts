@@ -28,6 +28,8 @@ export const MODES = [
   "close",
   /** Sends a number of bytes, and destroys the connection at once. */
   "destroy",
+  /** Echoes, and destroys the connection from a timer. */
+  "kill",
   /** Stops receiving for a time. */
   "pause",
   /** Echoes with other handlers. */
@@ -128,6 +130,8 @@ export interface Scenario {
   /** When the listener stops, and its grace period. For the program `drain`. */
   readonly stopMs: number;
   readonly graceMs: number;
+  /** When the listener is closed, and another one listens on its address; 0 for never. For the program `echo`. */
+  readonly restartMs: number;
   readonly peers: readonly PeerPlan[];
 }
 
@@ -141,6 +145,8 @@ export interface Fixed {
 
 /** How rarely a fault happens. */
 const RATES = [3, 10, 40, 200, 1000] as const;
+/** A call that is forbidden is forbidden every time, most often. */
+const FORBIDDEN_RATES = [1, 1, 3, 40, 200] as const;
 /** The most peers of most scenarios, and of the others. */
 const FEW_PEERS = 5;
 const MANY_PEERS = 40;
@@ -148,7 +154,7 @@ const MANY_PEERS = 40;
 /** The scenario of a seed. */
 export function scenarioOf(choices: Choices, fixed: Fixed = {}): Scenario {
   const program = choices.pick(PROGRAMS);
-  const drive = choices.oneIn(6) ? choices.pick(["turns", "hosted"] as const) : "run";
+  const drive = choices.oneIn(4) ? choices.pick(["turns", "hosted", "hosted"] as const) : "run";
   return new Author(choices, fixed.program ?? program, fixed.drive ?? drive).scenario(fixed.faults);
 }
 
@@ -187,6 +193,7 @@ class Author {
       descriptors: choices.oneIn(10) ? choices.pick([14, 10, 8]) : 1024,
       stopMs: choices.pick([0, 1, 5, 20, 100]),
       graceMs: choices.pick([10_000, 1000, 100, 0]),
+      restartMs: choices.oneIn(6) ? choices.pick([1, 5, 30]) : 0,
       peers: Array.from({ length: count }, () => this.#peer()),
     };
   }
@@ -198,7 +205,7 @@ class Author {
     const all = Object.keys(FAULT_KINDS) as FaultKind[];
     for (const kind of all) {
       const isOn = choices.oneIn(4);
-      const rate = choices.pick(RATES);
+      const rate = choices.pick(kind === "forbidden" ? FORBIDDEN_RATES : RATES);
       if (kinds === undefined ? isOn && !isCalm : kinds.includes(kind)) rates[kind] = rate;
     }
     return rates;
@@ -212,7 +219,7 @@ class Author {
       maxPendingBytes: choices.oneIn(12) ? choices.pick([200_000, 1000, 0.5]) : 0,
       idleTimeoutMs: choices.oneIn(3) ? choices.pick([5000, 300, 50]) : 0,
       maxConnections: choices.oneIn(10) ? choices.pick([3, 2, 1]) : 0,
-      bufferBytes: choices.oneIn(3) ? choices.pick([20_000, 4608, 1]) : 0,
+      bufferBytes: choices.oneIn(3) ? choices.pick([20_000, 4608, 1, 1_000_000]) : 0,
       handlesEnd: choices.oneIn(2),
     };
   }
@@ -367,7 +374,7 @@ export function isSafe({ faults, descriptors, options }: Scenario): boolean {
 }
 
 /** Modes in which it depends on the pieces in which bytes arrive how much a peer receives. */
-const BY_PIECES: readonly Mode[] = ["close", "reset", "destroy"];
+const BY_PIECES: readonly Mode[] = ["close", "reset", "destroy", "kill"];
 
 /** Whether everything that peers and handlers see is determined, so that it is the same on all engines. */
 export function isUniform({ faults, options, peers, descriptors, ...rest }: Scenario): boolean {
@@ -375,6 +382,9 @@ export function isUniform({ faults, options, peers, descriptors, ...rest }: Scen
   if (Object.keys(faults).length > 0 || rest.slowOneIn > 0 || rest.program === "drain")
     return false;
   if (idleTimeoutMs > 0 || maxPendingBytes > 0 || descriptors < 100) return false;
+  if (rest.restartMs > 0) return false;
+  // The HTTP server refuses further connections, and which are further depends on the order of events.
+  if (rest.program === "http" && options.maxConnections > 0) return false;
   return peers.every(({ steps, mode }) => {
     const isHonest = steps.every((step) => step.do !== "reset" && step.do !== "close");
     const isHttp = steps.every((step) => step.do !== "garbage");

@@ -149,6 +149,7 @@ const PLAIN: Partial<Scenario> = {
   descriptors: 1024,
   stopMs: 0,
   graceMs: 10_000,
+  restartMs: 0,
   calmMs: 50,
 };
 const PLAIN_OPTIONS: Scenario["options"] = {

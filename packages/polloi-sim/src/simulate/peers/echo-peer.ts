@@ -6,7 +6,7 @@ import { Peer } from "./peer.ts";
 export const HEADER_BYTES = 8;
 
 /** Modes in which the peer receives what it has sent. */
-const ECHOES: readonly Mode[] = ["echo", "flood", "late", "handover", "throw", "close"];
+const ECHOES: readonly Mode[] = ["echo", "flood", "late", "handover", "throw", "close", "kill"];
 /** Modes in which the server sends bytes of its own. */
 const SERVES: readonly Mode[] = ["serve", "pump", "destroy"];
 

@@ -38,6 +38,8 @@ export abstract class Peer {
   /** The times at which its socket has last taken bytes, and at which it ended its half; -1 before. */
   sentAt = -1;
   endedAt = -1;
+  /** The number of actions of the world before it ended its half. */
+  endedAfter = -1;
   protected readonly world: World;
   protected socket: SocketFile | undefined;
   readonly #onOver: (peer: Peer) => void;
@@ -257,6 +259,7 @@ export abstract class Peer {
   #end(socket: SocketFile): void {
     if (this.endedAt >= 0) return;
     this.endedAt = this.world.now();
+    this.endedAfter = this.world.ran;
     socket.shutdown(SHUT_WR);
   }
 

@@ -8,7 +8,10 @@ const LATE_MS = 1;
 
 /** An echo server whose listener stops while its peers connect and send. */
 export class StoppingServer extends EchoServer {
+  protected override readonly restarts: boolean = false;
   #stoppedAt = Number.POSITIVE_INFINITY;
+  /** The number of actions of the world before that. */
+  #stoppedAfter = Number.POSITIVE_INFINITY;
   #isReported = false;
 
   protected override get isCuttingOff(): boolean {
@@ -42,7 +45,7 @@ export class StoppingServer extends EchoServer {
     if (scenario.faults.delay !== undefined || scenario.slowOneIn > 0) return false;
     const { plan } = peer;
     const reads = plan.reading.startMs === 0 && plan.reading.everyMs === 0 && plan.latencyMs === 0;
-    const isEarly = peer.endedAt >= 0 && peer.endedAt < this.#stoppedAt;
+    const isEarly = peer.endedAt >= 0 && peer.endedAfter < this.#stoppedAfter;
     return reads && isEarly && doesEcho(plan.mode) && plan.delayMs === 0;
   }
 
@@ -51,6 +54,7 @@ export class StoppingServer extends EchoServer {
     const { world, scenario, report } = this.stage;
     this.isStopping = true;
     this.#stoppedAt = world.now();
+    this.#stoppedAfter = world.ran;
     this.listener?.stop(scenario.graceMs).catch((error: unknown) => {
       report.fail("stop", `stop has rejected: ${String(error)}`);
     });

@@ -40,8 +40,8 @@ class Session {
 
 type Client = Connection<Session>;
 
-/** After a stop, and in a lingering close, a peer may be cut off that continues to send. */
-const LINGERS: readonly Mode[] = ["serve", "close", "destroy", "reset"];
+/** Modes in which the server closes first. */
+const LINGERS: readonly Mode[] = ["serve", "close"];
 /** Faults that do not change when bytes arrive. */
 const PROMPT: readonly FaultKind[] = ["order", "shortRead", "shortWrite", "reset"];
 
@@ -54,6 +54,11 @@ export class EchoServer implements Program {
   #connections = 0;
   #active = 0;
   #hasStarted = false;
+  /** The listener before a restart. */
+  #earlier: Listener | undefined;
+  #hasRestarted = false;
+  /** Whether the listener may be restarted. */
+  protected readonly restarts: boolean = true;
   /** Once it stops, nobody has to be accepted. */
   protected isStopping = false;
   /** Whether connections are destroyed because a grace period is over. */
@@ -66,13 +71,38 @@ export class EchoServer implements Program {
   }
 
   start(): void {
-    const { scenario, reactor, world } = this.stage;
-    this.listener = reactor.listen<Session>(this.#options());
-    this.stage.limitBuffers(this.listener.fileno());
+    const { scenario, world } = this.stage;
+    this.#listen();
     this.#hasStarted = true;
+    if (scenario.restartMs > 0 && this.restarts) {
+      world.schedule(scenario.restartMs, () => this.stage.defer(() => this.#restart()));
+    }
     for (const plan of scenario.peers) {
       this.#active++;
       world.schedule(plan.startMs, () => this.#connect(plan));
+    }
+  }
+
+  #listen(): void {
+    this.listener = this.stage.reactor.listen<Session>(this.#options());
+    this.stage.limitBuffers(this.listener.fileno());
+  }
+
+  /** Closes the listener, and listens on its address again. Connections of the backlog are reset. */
+  #restart(): void {
+    if (this.isStopping) return;
+    this.#earlier = this.listener;
+    this.#hasRestarted = true;
+    this.listener?.close();
+    this.#listenAgain();
+  }
+
+  #listenAgain(): void {
+    try {
+      this.#listen();
+    } catch {
+      // A call has failed because of a fault, or somebody still has the old socket.
+      this.stage.world.schedule(RETRY_MS, () => this.stage.defer(() => this.#listenAgain()));
     }
   }
 
@@ -98,8 +128,9 @@ export class EchoServer implements Program {
   check(): void {
     for (const peer of this.#peers) this.#judge(peer);
     const { report } = this.stage;
-    if (this.listener !== undefined && this.listener.connections !== 0) {
-      report.fail("count", `the listener counts ${this.listener.connections} connections of none`);
+    for (const listener of [this.listener, this.#earlier]) {
+      if (listener === undefined || listener.connections === 0) continue;
+      report.fail("count", `the listener counts ${listener.connections} connections of none`);
     }
     for (const session of this.#sessions) {
       if (session !== undefined && !session.order.isClosed) {
@@ -272,7 +303,7 @@ export class EchoServer implements Program {
         return;
       case "pause":
         connection.pause();
-        this.stage.reactor.setTimer(session.delayMs, () => connection.resume());
+        this.stage.after(session.delayMs, () => connection.resume());
         return;
       case "handover": {
         // The rest of the bytes belongs to the present handlers.
@@ -293,6 +324,10 @@ export class EchoServer implements Program {
       case "flood":
         this.#write(connection, session, bytes);
         return;
+      case "kill":
+        this.#write(connection, session, bytes);
+        this.#killLater(connection, session);
+        return;
       case "throw":
         this.#write(connection, session, bytes);
         throw new Planned("thrown on purpose");
@@ -312,14 +347,25 @@ export class EchoServer implements Program {
     }
   }
 
+  #killLater(connection: Client, session: Session): void {
+    if (session.isCut) return;
+    session.isCut = true;
+    this.stage.after(session.delayMs, () => connection.destroy());
+  }
+
   #writeLater(connection: Client, session: Session, bytes: Uint8Array): void {
     session.pendingWrites++;
-    this.stage.reactor.setTimer(session.delayMs, () => {
+    const write = (): void => {
       session.pendingWrites--;
       this.#write(connection, session, bytes);
       const isLast = session.order.hasEnded && session.pendingWrites === 0;
       if (isLast && this.stage.scenario.options.handlesEnd) connection.end();
-    });
+    };
+    // From a timer of the runtime, which may set one of the reactor.
+    if (session.delayMs === 1) this.stage.outside(1, write);
+    else if (session.delayMs === 20) {
+      this.stage.outside(10, () => this.stage.after(10, write));
+    } else this.stage.after(session.delayMs, write);
   }
 
   #pump(connection: Client, session: Session): void {
@@ -440,17 +486,23 @@ export class EchoServer implements Program {
       this.#accuse("truncated", peer, `an orderly end came after ${received} of ${written} bytes`);
     }
     if (!this.mustServe(peer) || session?.isCut === true) return;
-    // It was idle before its header arrived.
-    if (session === undefined && scenario.options.idleTimeoutMs > 0) return;
+    // It was idle before its header arrived, or was not accepted before the listener was closed.
+    if (session === undefined && (scenario.options.idleTimeoutMs > 0 || this.#hasRestarted)) return;
     const { mode } = peer.plan;
     // Without the handler `end`, the connection ends at once when the peer has.
     if ((mode === "late" || mode === "pump") && !scenario.options.handlesEnd) return;
-    if (outcome !== "end" && !LINGERS.includes(mode)) {
-      this.#accuse("cut", peer, `it was cut off: ${outcome} ${peer.errno}`);
+    if (outcome !== "end") {
+      // A peer that is still sending after the end of a lingering close is reset, but has received everything.
+      if (LINGERS.includes(mode) && received === written) return;
+      this.#accuse(
+        "cut",
+        peer,
+        `it was cut off: ${outcome} ${peer.errno}, ${received} of ${written}`,
+      );
       return;
     }
     const isWhole = received === peer.expected || mode === "close";
-    if (outcome === "end" && !isWhole) {
+    if (!isWhole) {
       this.#accuse("short", peer, `${received} of ${peer.expected} bytes were received`);
     }
     if (session !== undefined && doesEcho(mode) && mode !== "close") {
@@ -474,6 +526,9 @@ export class EchoServer implements Program {
 function isClosed({ state }: Client): boolean {
   return state === "closed";
 }
+
+/** The time after which a listener that could not be restarted tries again. */
+const RETRY_MS = 10;
 
 /** Well-behaved peers. */
 const PROBES: readonly PeerPlan[] = [1, 3000].map((length) => probeOf(length));

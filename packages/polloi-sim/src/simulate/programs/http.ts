@@ -121,7 +121,7 @@ export class HttpProgram implements Program {
         reply.send(contentOf(length, 0, length));
         return;
       case "late":
-        this.#stage.reactor.setTimer(delayMs, () => reply.send(contentOf(length, 0, length)));
+        this.#stage.outside(delayMs, () => reply.send(contentOf(length, 0, length)));
         return;
       case "stream":
         stream(reply, length, piece);

@@ -25,6 +25,10 @@ export interface Stage {
    * @param accepted - Called with each connection.
    */
   serve(port: number, closesMs: number, accepted: (socket: SocketFile) => void): void;
+  /** Sets a timer of the reactor, and checks its time. */
+  after(delayMs: number, callback: () => void): void;
+  /** Calls back from the runtime's loop, outside of a turn, if the reactor is hosted. */
+  outside(delayMs: number, callback: () => void): void;
   /** Calls back within a turn of the reactor. */
   defer(callback: () => void): void;
   /** Wakes the reactor, so that a program that waits sees that the simulation is over. */
