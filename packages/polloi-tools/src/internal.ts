@@ -5,6 +5,8 @@
  *
  * @packageDocumentation
  */
+export { ConnectionSet } from "./load/connection-set.ts";
+export { configFrom, type LoadOptions, shardOf } from "./load/options.ts";
 export type { TraceEvent } from "./trace/event.ts";
 export { textOf } from "./trace/text.ts";
 export { Tracer } from "./trace/tracer.ts";

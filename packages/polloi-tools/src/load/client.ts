@@ -17,6 +17,8 @@ export type LoadErrorCode =
 
 /** The state that the clients of a thread share, and to which they report. Implemented by {@link ConnectionSet}. */
 export interface ClientContext {
+  /** The time of the reactor's kernel, in milliseconds. */
+  now(): number;
   readonly reactor: Reactor;
   readonly config: LoadConfig;
   readonly shard: Shard;
@@ -165,7 +167,7 @@ export abstract class Client implements ScheduledClient {
     if (this.#thinkTimer?.active === true || !this.context.isSending || this.remaining <= 0) return;
     if (this.#thinkTimer === undefined) {
       this.#thinkTimer = this.context.reactor.setTimer(thinkMs, () => {
-        this.context.schedule.ready(this, performance.now());
+        this.context.schedule.ready(this, this.context.now());
       });
     } else {
       this.#thinkTimer.refresh();
@@ -195,7 +197,7 @@ export abstract class Client implements ScheduledClient {
    */
   protected lose(code: string | undefined): void {
     const { hasAnswer } = this;
-    const now = performance.now();
+    const now = this.context.now();
     if (hasAnswer) this.failingSince = Number.NEGATIVE_INFINITY;
     else if (this.failingSince < 0) this.failingSince = now;
     this.release();

@@ -1,4 +1,5 @@
 import type { Reactor } from "polloi";
+import { loopOf } from "polloi/internal";
 import type { Client, ClientContext } from "./client.ts";
 import { Connector } from "./connector.ts";
 import { EchoClient } from "./echo-client.ts";
@@ -46,6 +47,7 @@ export interface ConnectionSetOptions {
 /** The connections of one thread: opens them, lets them send, and collects the statistics. */
 export class ConnectionSet implements ClientContext {
   readonly reactor: Reactor;
+  readonly now: () => number;
   readonly config: LoadConfig;
   readonly shard: Shard;
   readonly statistics: Statistics = new Statistics();
@@ -79,6 +81,7 @@ export class ConnectionSet implements ClientContext {
     const { reactor, config, shard, address } = options;
     this.#options = options;
     this.reactor = reactor;
+    this.now = loopOf(reactor).kernel.now;
     this.#timers = new TimerGroup(reactor);
     this.config = config;
     this.shard = shard;
@@ -88,8 +91,8 @@ export class ConnectionSet implements ClientContext {
     this.sendTimes = new Float64Array(shard.connections * config.pipeline);
     this.schedule =
       shard.rate === null
-        ? new ClosedLoop(reactor, this.sendTimes)
-        : new FixedRate(this.#timers, (1000 * shard.connections) / shard.rate);
+        ? new ClosedLoop(reactor, this.sendTimes, this.now)
+        : new FixedRate(this.#timers, (1000 * shard.connections) / shard.rate, this.now);
     this.intervalMs = this.schedule.intervalMs;
     this.#alive = shard.connections;
     const ClientOfProtocol = config.target.kind === "http" ? HttpClient : EchoClient;
@@ -100,6 +103,7 @@ export class ConnectionSet implements ClientContext {
     }
     this.#connector = new Connector({
       reactor,
+      now: this.now,
       timers: this.#timers,
       config,
       address,
@@ -118,7 +122,7 @@ export class ConnectionSet implements ClientContext {
   /** Starts to open connections. */
   start(): void {
     const { timeoutMs, rampMs } = this.config;
-    this.#startedAt = performance.now();
+    this.#startedAt = this.now();
     this.#recent.reset(this.#startedAt);
     this.#timers.repeat(INTERVAL_MS, () => this.#endInterval());
     this.#timers.repeat(clamp(timeoutMs / CHECKS_PER_TIMEOUT, CHECK_MS), () =>
@@ -135,7 +139,7 @@ export class ConnectionSet implements ClientContext {
 
   /** Lets the clients send without a limit, after `pausesAfterFirst` or {@link ConnectionSet.pause}. */
   resume(): void {
-    const now = performance.now();
+    const now = this.now();
     this.isSending = true;
     for (const client of this.#clients) {
       client.remaining = Number.POSITIVE_INFINITY;
@@ -149,19 +153,19 @@ export class ConnectionSet implements ClientContext {
     const { opened, open, failed } = counts;
     Object.assign(counts, zeroCounts(), { opened, open, failed, sent: this.inFlight });
     this.resetLatencies();
-    this.#sendingSince = performance.now();
+    this.#sendingSince = this.now();
   }
 
   resetLatencies(): void {
     this.statistics.latency.reset();
-    this.#recent.reset(performance.now());
+    this.#recent.reset(this.now());
   }
 
   /** Sends nothing more until {@link ConnectionSet.resume}. @returns The statistics since they were reset. */
   pause(): Statistics {
     this.isSending = false;
     this.#addCurrentInterval();
-    this.statistics.elapsedMs = performance.now() - this.#sendingSince;
+    this.statistics.elapsedMs = this.now() - this.#sendingSince;
     return this.statistics;
   }
 
@@ -170,7 +174,7 @@ export class ConnectionSet implements ClientContext {
    *
    * @param at - The scheduled end, which is earlier than now if this thread was late.
    */
-  stop(at: number = performance.now()): void {
+  stop(at: number = this.now()): void {
     if (this.#phase === "draining" || this.#phase === "over") return;
     this.isSending = false;
     this.schedule.stop();
@@ -191,7 +195,7 @@ export class ConnectionSet implements ClientContext {
 
   snapshot(): LoadSnapshot {
     const { counts, errors } = this.statistics;
-    const elapsedMs = performance.now() - this.#startedAt;
+    const elapsedMs = this.now() - this.#startedAt;
     return { phase: this.#phase, elapsedMs, counts, errors, ...this.#recentRate };
   }
 
@@ -218,7 +222,7 @@ export class ConnectionSet implements ClientContext {
 
   opened(client: Client): void {
     const { counts, connect } = this.statistics;
-    const now = performance.now();
+    const now = this.now();
     counts.opened++;
     counts.open++;
     if (client.wasOpen) counts.reopened++;
@@ -243,7 +247,7 @@ export class ConnectionSet implements ClientContext {
 
   lost(client: Client, code: string | undefined): void {
     this.#connector.finished(client);
-    const failingMs = client.failingSince < 0 ? 0 : performance.now() - client.failingSince;
+    const failingMs = client.failingSince < 0 ? 0 : this.now() - client.failingSince;
     if (this.#options.pausesAfterFirst === true || failingMs >= this.config.timeoutMs) {
       client.fail(code ?? "PEER_CLOSED");
       return;
@@ -277,7 +281,7 @@ export class ConnectionSet implements ClientContext {
 
   #startSending(): void {
     const { durationMs } = this.config;
-    const now = performance.now();
+    const now = this.now();
     this.#phase = "sending";
     this.isSending = true;
     this.#sendingSince = now;
@@ -290,13 +294,13 @@ export class ConnectionSet implements ClientContext {
   }
 
   #checkTimeouts(): void {
-    const now = performance.now();
+    const now = this.now();
     for (const client of this.#clients) client.checkTimeout(now, this.config.timeoutMs);
   }
 
   #endInterval(): void {
     this.statistics.latency.add(this.#recent.current);
-    this.#recentRate = this.#recent.advance(performance.now());
+    this.#recentRate = this.#recent.advance(this.now());
     this.#options.intervalEnded?.();
   }
 
@@ -317,7 +321,7 @@ export class ConnectionSet implements ClientContext {
     this.#connector.stop();
     this.isSending = false;
     const { statistics, config } = this;
-    const now = performance.now();
+    const now = this.now();
     const stoppedAt = this.#stoppedAt === 0 ? now : this.#stoppedAt;
     this.#options.ending?.();
     this.#timers.cancel();

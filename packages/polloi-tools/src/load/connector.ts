@@ -12,6 +12,8 @@ const RETRY_MS = 2;
 /** Options of a {@link Connector}. */
 export interface ConnectorOptions {
   readonly reactor: Reactor;
+  /** The time of the reactor's kernel, in milliseconds. */
+  readonly now: () => number;
   readonly timers: TimerGroup;
   readonly config: LoadConfig;
   readonly address: TargetAddress;
@@ -38,7 +40,7 @@ export class Connector {
   }
 
   start(): void {
-    this.#startedAt = performance.now();
+    this.#startedAt = this.#options.now();
     this.#startConnects();
   }
 
@@ -48,7 +50,7 @@ export class Connector {
     const { from, timeoutMs } = config;
     const local = from[client.index % from.length];
     this.#connecting++;
-    if (client.connectStartedAt < 0) client.connectStartedAt = performance.now();
+    if (client.connectStartedAt < 0) client.connectStartedAt = this.#options.now();
     const connection = reactor.connect<Client>({
       ...CLIENT_HANDLERS,
       ...address,
@@ -62,7 +64,7 @@ export class Connector {
   /** The backlog of a unix socket was full. @returns Whether the connect is repeated. */
   retry(client: Client): boolean {
     const { config, timers } = this.#options;
-    if (performance.now() - client.connectStartedAt >= config.timeoutMs) return false;
+    if (this.#options.now() - client.connectStartedAt >= config.timeoutMs) return false;
     client.connection = null;
     timers.after(RETRY_MS, () => {
       this.#connecting--;
@@ -81,7 +83,7 @@ export class Connector {
       if (!this.#timerIsSet) this.#startConnects();
     } else if (this.#connecting === 0 && !this.#isDone) {
       this.#isDone = true;
-      this.#options.done(performance.now() - this.#startedAt);
+      this.#options.done(this.#options.now() - this.#startedAt);
     }
   }
 
@@ -92,7 +94,7 @@ export class Connector {
 
   #startConnects(): void {
     const { clients, config, timers } = this.#options;
-    const now = performance.now();
+    const now = this.#options.now();
     while (this.#started < clients.length && this.#connecting < MAX_CONNECTING) {
       const delayMs = this.#startedAt + (config.rampMs * this.#started) / clients.length - now;
       this.#timerIsSet = delayMs > 0;

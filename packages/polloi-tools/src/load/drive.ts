@@ -36,10 +36,10 @@ export function drive(
   const slice = (): void => {
     if (ended) return;
     try {
-      const end = performance.now() + SLICE_MS;
+      const end = kernel.now() + SLICE_MS;
       if (reactor.turn(0) > 0 && wasIdle) waitMs = MIN_WAIT_MS;
       wasIdle = false;
-      while (!wasIdle && !ended && performance.now() < end) {
+      while (!wasIdle && !ended && kernel.now() < end) {
         wasIdle = reactor.turn(waitMs) === 0;
         waitMs = Math.min(2 * waitMs, wasIdle ? MAX_WAIT_MS : BUSY_WAIT_MS);
       }

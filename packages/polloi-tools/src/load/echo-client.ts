@@ -34,7 +34,7 @@ export class EchoClient extends Client {
 
   override received(bytes: Uint8Array): void {
     const { payload, statistics } = this.context;
-    const now = performance.now();
+    const now = this.context.now();
     const { length } = bytes;
     statistics.counts.bytes += length;
     for (let from = 0; from < length; ) {
@@ -78,7 +78,7 @@ export class EchoClient extends Client {
     // The bytes are a whole message, and only the bytes after it could have shown which one.
     const length = this.#unmatched?.length ?? 0;
     if (length < this.context.payload.size || this.inFlight === 0) return;
-    this.#countDamaged(this.#expected, performance.now());
+    this.#countDamaged(this.#expected, this.context.now());
   }
 
   protected override reset(): void {

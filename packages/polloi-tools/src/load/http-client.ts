@@ -30,7 +30,7 @@ export class HttpClient extends Client {
   override received(bytes: Uint8Array): void {
     const { counts } = this.context.statistics;
     const { length } = bytes;
-    const now = performance.now();
+    const now = this.context.now();
     counts.bytes += length;
     const parser = this.#parser ?? parsers.shared;
     for (let at = 0; at < length || !parser.idle; at = parser.position) {
@@ -61,7 +61,7 @@ export class HttpClient extends Client {
   }
 
   override ended(): void {
-    const now = performance.now();
+    const now = this.context.now();
     const parser = this.#parser;
     if (parser?.end()) {
       this.#responseEnded(parser.head.status, now);

@@ -51,6 +51,7 @@ export class ClosedLoop implements Schedule {
   readonly intervalMs = 0;
   readonly #reactor: Reactor;
   readonly #sendTimes: Float64Array;
+  readonly #now: () => number;
   /** Clients that may send, from `#head` on. */
   readonly #queue: ScheduledClient[] = [];
   #head = 0;
@@ -61,10 +62,17 @@ export class ClosedLoop implements Schedule {
 
   /**
    * @param sendTimes - When each message was sent.
+   * @param now - The time of the reactor's kernel, in milliseconds.
    * @param hook - Calls back before written bytes are handed to the kernel.
    */
-  constructor(reactor: Reactor, sendTimes: Float64Array, hook: typeof beforeSends = beforeSends) {
+  constructor(
+    reactor: Reactor,
+    sendTimes: Float64Array,
+    now: () => number,
+    hook: typeof beforeSends = beforeSends,
+  ) {
     this.#reactor = reactor;
+    this.#now = now;
     this.#sendTimes = sendTimes;
     hook(reactor, () => this.#stamp());
   }
@@ -100,7 +108,7 @@ export class ClosedLoop implements Schedule {
   }
 
   #sendBatch(): void {
-    const now = performance.now();
+    const now = this.#now();
     const queue = this.#queue;
     const limit = this.#writtenCount + BATCH;
     while (this.#head < queue.length && this.#writtenCount < limit) {
@@ -117,7 +125,7 @@ export class ClosedLoop implements Schedule {
 
   /** Everything that was written is handed to the kernel now. */
   #stamp(): void {
-    const now = performance.now();
+    const now = this.#now();
     for (let i = 0; i < this.#writtenCount; i++) this.#sendTimes[this.#written[i] as number] = now;
     this.#writtenCount = 0;
   }
@@ -127,15 +135,20 @@ export class ClosedLoop implements Schedule {
 export class FixedRate implements Schedule {
   readonly intervalMs: number;
   readonly #timers: TimerGroup;
+  readonly #now: () => number;
   #clients: readonly ScheduledClient[] = [];
   #startedAt = 0;
   /** Index of the next message to be due, of all connections. */
   #next = 0;
   #stopped = false;
 
-  /** @param intervalMs - Time between two messages of one connection. */
-  constructor(timers: TimerGroup, intervalMs: number) {
+  /**
+   * @param intervalMs - Time between two messages of one connection.
+   * @param now - The time of the reactor's kernel, in milliseconds.
+   */
+  constructor(timers: TimerGroup, intervalMs: number, now: () => number) {
     this.#timers = timers;
+    this.#now = now;
     this.intervalMs = intervalMs;
   }
 
@@ -176,7 +189,7 @@ export class FixedRate implements Schedule {
     if (this.#stopped) return;
     const connections = this.#clients.length;
     const stepMs = this.intervalMs / connections;
-    const now = performance.now();
+    const now = this.#now();
     const due = Math.floor((now - this.#startedAt) / stepMs);
     // After a long time without a turn of this thread, one round reaches every client.
     this.#next = Math.max(this.#next, due - connections);
@@ -184,6 +197,6 @@ export class FixedRate implements Schedule {
       (this.#clients[this.#next % connections] as ScheduledClient).send(now);
     }
     const nextAt = this.#startedAt + this.#next * stepMs;
-    this.#timers.after(nextAt - performance.now(), () => this.#sendDue());
+    this.#timers.after(nextAt - this.#now(), () => this.#sendDue());
   }
 }

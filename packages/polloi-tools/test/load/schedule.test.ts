@@ -43,7 +43,8 @@ class ManualReactor {
 test("a closed loop sends in the order of readiness, in batches, and stamps messages as they are sent", () => {
   const reactor = new ManualReactor();
   const times = new Float64Array(100);
-  const schedule = new ClosedLoop(reactor as unknown as Reactor, times, (_, stamp) => {
+  const now = () => performance.now();
+  const schedule = new ClosedLoop(reactor as unknown as Reactor, times, now, (_, stamp) => {
     reactor.stamp = stamp;
   });
   const order: number[] = [];
