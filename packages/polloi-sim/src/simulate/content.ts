@@ -9,6 +9,10 @@ const STRIDE = 7919;
 /** Up to this length, a loop is faster than a call. */
 const LOOPED = 64;
 
+/** The stream and the number of bytes of the file that servers send from. */
+export const FILE_STREAM = 9999;
+export const FILE_BYTES = 700_000;
+
 const bytes: Uint8Array = pattern();
 
 function pattern(): Uint8Array {

@@ -236,19 +236,18 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: "late: the descriptor of a connection that was accepted late is not closed",
+    name: "late: connections that were accepted when their listener closes are left open",
     engines: URING,
-    patches: [{ find: "if (result >= 0) this.#kernel.libc.close(result);", replace: "" }],
+    patches: [{ find: "for (const fd of fds) this.#completions.accepted(slot, fd);", replace: "" }],
   },
   {
-    name: "disposed: connections that were accepted when the reactor closes are not closed",
+    name: "unserved: a connection that arrives as its listener closes is left open",
     engines: URING,
     patches: [
       {
-        find: "if (isAccept && completions.result(at) >= 0) libc.close(completions.result(at));",
-        replace: "",
+        find: "if (this.#fd < 0 && !this.#servesLate) { this.#refuse(fd); return; }",
+        replace: "if (this.#fd < 0 && !this.#servesLate) return;",
       },
-      { find: "for (const fd of fds) this.#completions.accepted(slot, fd);", replace: "" },
     ],
   },
   {

@@ -1,22 +1,26 @@
 import { type EngineName, Reactor, type Trigger, type Watch } from "polloi";
-import { type Kernel, type Libc, O_NONBLOCK } from "polloi/internal/pure";
+import { type Kernel, type Libc, O_NONBLOCK, O_RDONLY } from "polloi/internal/pure";
 import { EVENT_READ } from "polloi/selectors";
 import type { Choices } from "../base/choices.ts";
 import { VirtualClock } from "../base/clock.ts";
 import { Faults } from "../base/faults.ts";
 import { DeadlockError, World } from "../base/world.ts";
 import { EventFile } from "../files/event-file.ts";
+import type { FileNode } from "../files/nodes.ts";
+import { RegularFile } from "../files/opened.ts";
 import { Machine, type Running } from "../machine/machine.ts";
 import { SocketFile } from "../sockets/socket-file.ts";
 import { CountedArenas } from "./checks/arenas.ts";
 import { checkRest, checkUse } from "./checks/balance.ts";
 import { ownDescriptors, watchDescriptors } from "./checks/descriptors.ts";
 import { Report, type Violation } from "./checks/report.ts";
+import { contentOf, FILE_BYTES, FILE_STREAM } from "./content.ts";
 import { dial, listenFor, sizeBuffers } from "./peers/connect.ts";
 import { Clients } from "./programs/client.ts";
 import { StoppingServer } from "./programs/drain.ts";
 import { EchoServer } from "./programs/echo.ts";
 import { HttpProgram } from "./programs/http.ts";
+import { LoadClient } from "./programs/load.ts";
 import type { Program, Stage } from "./programs/program.ts";
 import type { ProgramName, Scenario } from "./scenario.ts";
 
@@ -63,6 +67,7 @@ const PROGRAMS: Readonly<Record<ProgramName, new (stage: Stage) => Program>> = {
   http: HttpProgram,
   client: Clients,
   drain: StoppingServer,
+  load: LoadClient,
 };
 
 /** Everything is over by then. It is longer than all timeouts of the library together. */
@@ -115,9 +120,11 @@ class Simulation implements Stage {
   readonly #arenas: CountedArenas;
   readonly #deferred: (() => void)[] = [];
   readonly #control = new EventFile(0, false, O_NONBLOCK);
+  #file: FileNode | undefined;
   #reactor: Reactor | undefined;
   #program: Program | undefined;
   #watch: Watch | undefined;
+  isShut = false;
   #isCalm = false;
   #isStopped = false;
   #handled = 0;
@@ -173,6 +180,17 @@ class Simulation implements Stage {
 
   serve(port: number, closesMs: number, accepted: (socket: SocketFile) => void): void {
     listenFor(this.#machine, port, closesMs, accepted);
+  }
+
+  openFile(): number {
+    const { process } = this.#running;
+    this.#file ??= this.#machine.files.addFile("/content", contentOf(FILE_STREAM, 0, FILE_BYTES));
+    const opening = { accessMode: O_RDONLY, statusFlags: 0 };
+    return process.descriptors.add(new RegularFile(this.#file, opening, this.world), true);
+  }
+
+  closeFile(fd: number): void {
+    this.#kernel.libc.close(fd);
   }
 
   after(delayMs: number, callback: () => void): void {
@@ -249,7 +267,8 @@ class Simulation implements Stage {
       this.report.fail("deadlock", this.#program?.describe() ?? "");
       return;
     }
-    this.report.fail("thrown", (error as Error).stack ?? String(error));
+    const [first = error] = error instanceof AggregateError ? (error.errors as unknown[]) : [];
+    this.report.fail("thrown", (first as Error).stack ?? String(first));
   }
 
   /** Makes the reactor. @returns Whether it could: it need not while calls fail. */
@@ -281,9 +300,11 @@ class Simulation implements Stage {
     world.schedule(scenario.calmMs, () => {
       world.faults.stop();
       this.#isCalm = true;
+      if (this.isShut) return;
       this.#program?.calm();
       this.wake();
     });
+    if (scenario.shutMs > 0) world.schedule(scenario.shutMs, () => this.defer(() => this.#shut()));
     world.schedule(HANGS_MS, () => this.report.fail("hangs", this.#program?.describe() ?? ""));
   }
 
@@ -295,11 +316,17 @@ class Simulation implements Stage {
     }
   }
 
+  /** Closes the reactor. The peers find out by themselves. */
+  #shut(): void {
+    this.isShut = true;
+    this.reactor.close();
+  }
+
   /** The control descriptor is readable. */
   #controlled(): void {
     this.#control.read(EIGHT);
     for (const callback of this.#deferred.splice(0)) callback();
-    if (this.#isStopped || !this.#isCalm || this.#program?.isDone !== true) return;
+    if (this.#isStopped || this.isShut || !this.#isCalm || this.#program?.isDone !== true) return;
     this.#isStopped = true;
     this.#program.stop();
     this.#watch?.close();
@@ -308,6 +335,7 @@ class Simulation implements Stage {
   /** After everything that was open has closed. */
   #end(): void {
     if (this.report.failed) return;
+    if (this.isShut) while (this.#program?.isDone === false && this.world.step());
     this.#guarded(() => checkRest(this.reactor, this.report));
     this.#guarded(() => this.reactor.close());
     this.#program?.check();

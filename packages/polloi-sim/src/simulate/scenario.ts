@@ -3,7 +3,7 @@ import { FAULT_KINDS, type FaultKind, type FaultRates } from "../base/faults.ts"
 import { type RequestPlan, requestFrom } from "./programs/http-requests.ts";
 
 /** The programs that are simulated. */
-export const PROGRAMS = ["echo", "http", "client", "drain"] as const;
+export const PROGRAMS = ["echo", "http", "client", "drain", "load"] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
 /** How the reactor runs: its own wait, turns with promises between them, or an event loop around it. */
@@ -30,6 +30,8 @@ export const MODES = [
   "destroy",
   /** Echoes, and destroys the connection from a timer. */
   "kill",
+  /** Sends a number of bytes of a file, and closes. */
+  "file",
   /** Stops receiving for a time. */
   "pause",
   /** Echoes with other handlers. */
@@ -132,6 +134,10 @@ export interface Scenario {
   readonly graceMs: number;
   /** When the listener is closed, and another one listens on its address; 0 for never. For the program `echo`. */
   readonly restartMs: number;
+  /** When the reactor is closed with all that is open in it; 0 for never. */
+  readonly shutMs: number;
+  /** Whether an HTTP server answers with `fetch`, unless it runs without promises. */
+  readonly usesFetch: boolean;
   readonly peers: readonly PeerPlan[];
 }
 
@@ -153,7 +159,8 @@ const MANY_PEERS = 40;
 
 /** The scenario of a seed. */
 export function scenarioOf(choices: Choices, fixed: Fixed = {}): Scenario {
-  const program = choices.pick(PROGRAMS);
+  // A load makes many histograms, and runs long.
+  const program = choices.oneIn(12) ? "load" : (choices.pick(PROGRAMS.slice(0, 4)) ?? "echo");
   const drive = choices.oneIn(4) ? choices.pick(["turns", "hosted", "hosted"] as const) : "run";
   return new Author(choices, fixed.program ?? program, fixed.drive ?? drive).scenario(fixed.faults);
 }
@@ -193,6 +200,8 @@ class Author {
       descriptors: choices.oneIn(10) ? choices.pick([14, 10, 8]) : 1024,
       stopMs: choices.pick([0, 1, 5, 20, 100]),
       graceMs: choices.pick([10_000, 1000, 100, 0]),
+      usesFetch: choices.oneIn(2),
+      shutMs: choices.oneIn(12) && this.#program !== "load" ? choices.pick([1, 5, 30]) : 0,
       restartMs: choices.oneIn(6) ? choices.pick([1, 5, 30]) : 0,
       peers: Array.from({ length: count }, () => this.#peer()),
     };
@@ -219,9 +228,16 @@ class Author {
       maxPendingBytes: choices.oneIn(12) ? choices.pick([200_000, 1000, 0.5]) : 0,
       idleTimeoutMs: choices.oneIn(3) ? choices.pick([5000, 300, 50]) : 0,
       maxConnections: choices.oneIn(10) ? choices.pick([3, 2, 1]) : 0,
-      bufferBytes: choices.oneIn(3) ? choices.pick([20_000, 4608, 1, 1_000_000]) : 0,
+      bufferBytes: this.#serverBuffers(),
       handlesEnd: choices.oneIn(2),
     };
+  }
+
+  /** Large buffers for large sizes, so that more arrives at once than is received in a turn. */
+  #serverBuffers(): number {
+    const choices = this.#choices;
+    if (!choices.oneIn(2)) return 0;
+    return choices.pick(this.#isSmall ? [20_000, 4608, 1] : [1_000_000, 1_000_000, 20_000, 1]);
   }
 
   #peer(): PeerPlan {
@@ -365,6 +381,7 @@ const HARMFUL: readonly FaultKind[] = [
   "reset",
   "abortedAccept",
   "noDescriptors",
+  "disk",
 ];
 
 /** Whether every connection has to be served to its end. */
@@ -382,7 +399,7 @@ export function isUniform({ faults, options, peers, descriptors, ...rest }: Scen
   if (Object.keys(faults).length > 0 || rest.slowOneIn > 0 || rest.program === "drain")
     return false;
   if (idleTimeoutMs > 0 || maxPendingBytes > 0 || descriptors < 100) return false;
-  if (rest.restartMs > 0) return false;
+  if (rest.restartMs > 0 || rest.shutMs > 0) return false;
   // The HTTP server refuses further connections, and which are further depends on the order of events.
   if (rest.program === "http" && options.maxConnections > 0) return false;
   return peers.every(({ steps, mode }) => {

@@ -150,6 +150,8 @@ const PLAIN: Partial<Scenario> = {
   stopMs: 0,
   graceMs: 10_000,
   restartMs: 0,
+  shutMs: 0,
+  usesFetch: false,
   calmMs: 50,
 };
 const PLAIN_OPTIONS: Scenario["options"] = {

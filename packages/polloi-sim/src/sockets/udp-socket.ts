@@ -190,10 +190,8 @@ export class UdpSocket extends InetSocket {
       return;
     }
     // The error comes back by ICMP, to a socket that is connected to that address.
-    const { remote, local } = this;
+    const { remote } = this;
     if (remote === undefined || this.isDead) return;
-    // One that was connected in the other family before still has that address.
-    if (local.ip.isV4 !== to.ip.isV4) return;
     const isPort = remote.port === 0 || remote.port === to.port;
     if (!isPort || !remote.ip.equals(to.ip)) return;
     this.error = ERRNO.ECONNREFUSED;

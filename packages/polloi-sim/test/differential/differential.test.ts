@@ -2,14 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { kernel } from "../../../polloi/src/sys/open.ts";
-import { whyNotComparable } from "./comparable.ts";
 import { compareMany, traceOf } from "./run.ts";
 
 const PROGRAMS = 2000;
 
-test(`${PROGRAMS} random programs have the same results on both kernels`, {
-  skip: whyNotComparable(kernel) ?? false,
-}, () => {
+test(`${PROGRAMS} random programs have the same results on both kernels`, () => {
   const { failures } = compareMany(kernel, { seed: 1, programs: PROGRAMS, mostFailures: 3 });
   const lines = failures.map(({ seed, program }) =>
     [`npm run simulate:differential -- --seed ${seed}`, ...traceOf(kernel, program)].join("\n"),

@@ -1,4 +1,4 @@
-import { contentOf, differsAt } from "../content.ts";
+import { contentOf, differsAt, FILE_STREAM } from "../content.ts";
 import { MODES, type Mode, type Step } from "../scenario.ts";
 import { Peer } from "./peer.ts";
 
@@ -8,7 +8,7 @@ export const HEADER_BYTES = 8;
 /** Modes in which the peer receives what it has sent. */
 const ECHOES: readonly Mode[] = ["echo", "flood", "late", "handover", "throw", "close", "kill"];
 /** Modes in which the server sends bytes of its own. */
-const SERVES: readonly Mode[] = ["serve", "pump", "destroy"];
+const SERVES: readonly Mode[] = ["serve", "pump", "destroy", "file"];
 
 export function doesEcho(mode: Mode): boolean {
   return ECHOES.includes(mode);
@@ -22,8 +22,14 @@ export function streamFrom(peer: number): number {
   return 2 * peer + 1;
 }
 
+/** The part of the file that a peer receives begins here. */
+export function fileOffset(peer: number): number {
+  return 100 * (peer % 8);
+}
+
 /** The stream of the bytes that a peer receives. */
 export function streamOf(peer: number, mode: Mode): number {
+  if (mode === "file") return FILE_STREAM;
   return doesEcho(mode) ? streamTo(peer) : streamFrom(peer);
 }
 
@@ -49,12 +55,17 @@ export class EchoPeer extends Peer {
   }
 
   protected override get isAnswered(): boolean {
+    const { mode, length } = this.plan;
+    // It waits for the reset.
+    if (mode === "reset" && this.begun >= length) return false;
     return this.received >= this.expected;
   }
 
   protected override took(bytes: Uint8Array): void {
-    const from = this.received - bytes.length;
-    const at = differsAt(streamOf(this.number, this.plan.mode), from, bytes);
+    const { number, plan } = this;
+    const skipped = plan.mode === "file" ? fileOffset(number) : 0;
+    const from = skipped + this.received - bytes.length;
+    const at = differsAt(streamOf(number, plan.mode), from, bytes);
     if (at >= 0 && this.wrongAt < 0) this.wrongAt = at;
   }
 

@@ -1,6 +1,7 @@
-import { ERRNO, POLLERR, POLLHUP, POLLIN, POLLOUT, SHUT_WR } from "polloi/internal/pure";
+import { AF_UNIX, ERRNO, POLLERR, POLLHUP, POLLIN, POLLOUT, SHUT_WR } from "polloi/internal/pure";
 import type { Waiter } from "../../base/wait-queue.ts";
 import type { World } from "../../base/world.ts";
+import { portOf } from "../../sockets/address.ts";
 import type { SocketFile } from "../../sockets/socket-file.ts";
 import type { PeerPlan, Step } from "../scenario.ts";
 
@@ -67,6 +68,12 @@ export abstract class Peer {
   /** Whether it ends no connection by itself, and so must receive all that it asked for. */
   get isHonest(): boolean {
     return this.plan.steps.every((step) => step.do !== "reset" && step.do !== "close");
+  }
+
+  /** Its port; -1 for a unix socket, and when it is over. */
+  get port(): number {
+    const { socket } = this;
+    return socket === undefined || socket.family === AF_UNIX ? -1 : portOf(socket.localName());
   }
 
   /** Begins with a socket that is connected, or connects. */

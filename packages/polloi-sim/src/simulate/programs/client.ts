@@ -80,7 +80,7 @@ export class Clients implements Program {
   }
 
   get isDone(): boolean {
-    return this.#hasStarted && this.#active === 0;
+    return this.#stage.isShut || (this.#hasStarted && this.#active === 0);
   }
 
   stop(): void {}
@@ -132,7 +132,11 @@ export class Clients implements Program {
   }
 
   #connect(call: Call): void {
-    const { reactor, scenario, report } = this.#stage;
+    const { reactor, scenario, report, isShut } = this.#stage;
+    if (isShut) {
+      this.#over(call);
+      return;
+    }
     const { zeroCopy, highWaterBytes, idleTimeoutMs } = scenario.options;
     const options: ConnectOptions<Call> = {
       host: "127.0.0.1",
@@ -216,6 +220,7 @@ export class Clients implements Program {
     if (server !== undefined && server.wrongAt >= 0) {
       fail("content", `the server received byte ${server.wrongAt} wrong`);
     }
+    if (this.#stage.isShut) return;
     const isServed = call.isProbe ? scenario.descriptors >= 100 : isSafe(scenario);
     if (!isServed) return;
     if (plan.mode === REFUSES) {

@@ -40,8 +40,8 @@ export class StoppingServer extends EchoServer {
 
   /** A request that had arrived before the stop is answered. */
   protected override mustServe(peer: EchoPeer): boolean {
-    const { scenario } = this.stage;
-    if (!isSafe(scenario) || !peer.isHonest || scenario.graceMs < 1000) return false;
+    const { scenario, isShut } = this.stage;
+    if (isShut || !isSafe(scenario) || !peer.isHonest || scenario.graceMs < 1000) return false;
     if (scenario.faults.delay !== undefined || scenario.slowOneIn > 0) return false;
     const { plan } = peer;
     const reads = plan.reading.startMs === 0 && plan.reading.everyMs === 0 && plan.latencyMs === 0;
@@ -50,7 +50,7 @@ export class StoppingServer extends EchoServer {
   }
 
   #stop(): void {
-    if (this.isStopping) return;
+    if (this.isStopping || this.stage.isShut) return;
     const { world, scenario, report } = this.stage;
     this.isStopping = true;
     this.#stoppedAt = world.now();

@@ -2,7 +2,14 @@ import type { Connection, Handlers, Listener, ListenOptions } from "polloi";
 import type { FaultKind } from "../../base/faults.ts";
 import { HandlerOrder } from "../checks/order.ts";
 import { contentOf, differsAt } from "../content.ts";
-import { doesEcho, EchoPeer, HEADER_BYTES, streamFrom, streamTo } from "../peers/echo-peer.ts";
+import {
+  doesEcho,
+  EchoPeer,
+  fileOffset,
+  HEADER_BYTES,
+  streamFrom,
+  streamTo,
+} from "../peers/echo-peer.ts";
 import { isSafe, MODES, type Mode, type PeerPlan } from "../scenario.ts";
 import { PATH, PORT, type Program, type Stage } from "./program.ts";
 
@@ -24,6 +31,10 @@ class Session {
   written = 0;
   /** Timers that will write. */
   pendingWrites = 0;
+  /** How often it was paused, in the mode `pause`. */
+  pauses = 0;
+  /** Files whose `done` has not been called. */
+  files = 0;
   /** The time of the last handler that shows that the peer is there. */
   activeAt: number;
   /** Whether the server has ended it before everything was done. */
@@ -41,7 +52,7 @@ class Session {
 type Client = Connection<Session>;
 
 /** Modes in which the server closes first. */
-const LINGERS: readonly Mode[] = ["serve", "close"];
+const LINGERS: readonly Mode[] = ["serve", "close", "file"];
 /** Faults that do not change when bytes arrive. */
 const PROMPT: readonly FaultKind[] = ["order", "shortRead", "shortWrite", "reset"];
 
@@ -51,6 +62,8 @@ export class EchoServer implements Program {
   protected listener: Listener | undefined;
   readonly #peers: EchoPeer[] = [];
   readonly #sessions: (Session | undefined)[] = [];
+  /** Connections that a handler of another one resumes. */
+  readonly #paused: Set<Client> = new Set();
   #connections = 0;
   #active = 0;
   #hasStarted = false;
@@ -98,6 +111,7 @@ export class EchoServer implements Program {
   }
 
   #listenAgain(): void {
+    if (this.stage.isShut) return;
     try {
       this.#listen();
     } catch {
@@ -133,6 +147,10 @@ export class EchoServer implements Program {
       report.fail("count", `the listener counts ${listener.connections} connections of none`);
     }
     for (const session of this.#sessions) {
+      if (session !== undefined && session.files !== 0) {
+        const { files, peer } = session;
+        report.fail("file", `done of a file was called ${1 - files} times, peer ${peer?.number}`);
+      }
       if (session !== undefined && !session.order.isClosed) {
         report.fail("order", `the connection of peer ${session.peer?.number} was never closed`);
       }
@@ -169,7 +187,7 @@ export class EchoServer implements Program {
   }
 
   #over(plan: PeerPlan): void {
-    if (plan.again > 0 && !this.isStopping) {
+    if (plan.again > 0 && !this.isStopping && !this.stage.isShut) {
       const next = { ...plan, again: plan.again - 1 };
       this.stage.world.schedule(0, () => this.#connect(next));
       return;
@@ -230,6 +248,7 @@ export class EchoServer implements Program {
     const session = connection.data;
     session.order.called("data");
     session.activeAt = this.stage.world.now();
+    if (this.#paused.size > 0) this.#resumeOthers(connection);
     this.stage.busy();
     const rest = this.#withoutHeader(connection, session, bytes);
     const { peer } = session;
@@ -293,6 +312,10 @@ export class EchoServer implements Program {
         this.#write(connection, session, contentOf(streamFrom(peer.number), 0, length));
         connection.close();
         return;
+      case "file":
+        this.#sendFile(connection, session, peer.number);
+        connection.close();
+        return;
       case "destroy":
         this.#write(connection, session, contentOf(streamFrom(peer.number), 0, length));
         session.isCut = true;
@@ -302,8 +325,7 @@ export class EchoServer implements Program {
         this.#pump(connection, session);
         return;
       case "pause":
-        connection.pause();
-        this.stage.after(session.delayMs, () => connection.resume());
+        this.#pause(connection, session);
         return;
       case "handover": {
         // The rest of the bytes belongs to the present handlers.
@@ -343,8 +365,46 @@ export class EchoServer implements Program {
         session.isCut = true;
         connection.reset();
         return;
+      case "pause":
+        this.#pause(connection, session);
+        return;
       default: // Not interested.
     }
+  }
+
+  /** Stops receiving, until a timer or a handler of another connection lets it continue. */
+  #pause(connection: Client, session: Session): void {
+    if (session.pauses++ >= MOST_PAUSES) return;
+    connection.pause();
+    if (session.delayMs === 0) this.#paused.add(connection);
+    this.stage.after(session.delayMs === 0 ? LATEST_MS : session.delayMs, () => {
+      this.#paused.delete(connection);
+      connection.resume();
+    });
+  }
+
+  #resumeOthers(connection: Client): void {
+    for (const other of this.#paused) {
+      if (other === connection) continue;
+      this.#paused.delete(other);
+      other.resume();
+    }
+  }
+
+  #sendFile(connection: Client, session: Session, number: number): void {
+    const fd = this.stage.openFile();
+    if (fd < 0) {
+      session.isCut = true;
+      return;
+    }
+    session.files++;
+    session.written += session.length;
+    const done = (error?: Error): void => {
+      session.files--;
+      if (error !== undefined) session.isCut = true;
+      this.stage.closeFile(fd);
+    };
+    connection.sendFile({ fd, offset: fileOffset(number), length: session.length, done });
   }
 
   #killLater(connection: Client, session: Session): void {
@@ -430,12 +490,13 @@ export class EchoServer implements Program {
     const now = world.now();
     const deadline = session.activeAt + idleTimeoutMs;
     if (now < deadline) this.#fail("idle", session, `idle ${deadline - now} ms too early`);
-    const { peer } = session;
     const kinds = Object.keys(scenario.faults) as FaultKind[];
-    if (peer === undefined || connection.paused || !kinds.every((kind) => PROMPT.includes(kind))) {
-      return;
-    }
-    if (connection.unreadBytes > 0 && peer.sentAt < deadline) {
+    if (connection.paused || !kinds.every((kind) => PROMPT.includes(kind))) return;
+    if (connection.unreadBytes === 0) return;
+    // Without its header it is known by its port.
+    const port = session.peer === undefined ? connection.remoteAddress?.port : undefined;
+    const peer = session.peer ?? this.#peers.find((it) => port !== undefined && it.port === port);
+    if (peer !== undefined && peer.sentAt < deadline) {
       this.#fail("idle", session, "idle although its bytes had arrived");
     }
   }
@@ -461,12 +522,13 @@ export class EchoServer implements Program {
     if (session === undefined) return;
     session.order.called("close");
     this.#checkKept(session);
-    if (this.isCuttingOff) session.isCut = true;
+    if (this.isCuttingOff || this.stage.isShut) session.isCut = true;
   }
 
   /** Whether a peer must be served to its end, unless the server has cut it off for a reason. */
   protected mustServe(peer: EchoPeer): boolean {
-    const { scenario } = this.stage;
+    const { scenario, isShut } = this.stage;
+    if (isShut) return false;
     if (PROBES.includes(peer.plan)) return scenario.options.maxPendingBytes === 0;
     return isSafe(scenario) && peer.isHonest;
   }
@@ -527,6 +589,9 @@ function isClosed({ state }: Client): boolean {
   return state === "closed";
 }
 
+/** How often a connection is paused in the mode `pause`, and the longest time, in milliseconds. */
+const MOST_PAUSES = 4;
+const LATEST_MS = 20;
 /** The time after which a listener that could not be restarted tries again. */
 const RETRY_MS = 10;
 

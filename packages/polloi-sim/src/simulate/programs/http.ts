@@ -31,7 +31,9 @@ export class HttpProgram implements Program {
       reactor,
       ...(isUnix ? { path: PATH } : { host: "127.0.0.1", port: PORT }),
       ...(maxConnections > 0 ? { maxConnections } : {}),
-      handler: (request, reply) => this.#handle(request, reply),
+      ...(scenario.usesFetch && scenario.drive !== "run"
+        ? { fetch: (request: Request) => this.#fetch(request) }
+        : { handler: (request, reply) => this.#handle(request, reply) }),
       error: (error) => {
         if (error instanceof Planned || !isSafe(scenario)) return;
         report.fail("failed", `the server reports ${(error as Error).message}`);
@@ -95,7 +97,7 @@ export class HttpProgram implements Program {
   }
 
   #over(plan: PeerPlan): void {
-    if (plan.again > 0) {
+    if (plan.again > 0 && !this.#stage.isShut) {
       const next = { ...plan, again: plan.again - 1 };
       this.#stage.world.schedule(0, () => this.#connect(next));
       return;
@@ -107,15 +109,7 @@ export class HttpProgram implements Program {
   #handle(request: HttpRequest, reply: HttpReply): void {
     this.#handled++;
     this.#stage.busy();
-    const [, route, length = 0, piece = 1, delayMs = 0] = request.path
-      .split("/")
-      .map((part, i) => (i === 1 ? part : Number(part))) as [
-      string,
-      string,
-      number,
-      number,
-      number,
-    ];
+    const { route, length, piece, delayMs } = partsOf(request.path);
     switch (route) {
       case "bytes":
         reply.send(contentOf(length, 0, length));
@@ -143,9 +137,38 @@ export class HttpProgram implements Program {
     }
   }
 
+  /** The same with `fetch`. */
+  async #fetch(request: Request): Promise<Response> {
+    this.#handled++;
+    this.#stage.busy();
+    const { route, length, piece, delayMs } = partsOf(new URL(request.url).pathname);
+    switch (route) {
+      case "bytes":
+        return new Response(contentOf(length, 0, length));
+      case "late":
+        await new Promise<void>((resolve) => this.#stage.outside(delayMs, resolve));
+        return new Response(contentOf(length, 0, length));
+      case "stream":
+        return new Response(readable(length, piece));
+      case "echo":
+        return new Response(request.body);
+      case "ignore":
+        return new Response(IGNORED, { status: 202 });
+      case "throw":
+        throw new Planned("thrown on purpose");
+      case "never":
+        this.#unanswered++;
+        request.signal.addEventListener("abort", () => this.#left++);
+        return new Promise(() => {});
+      default:
+        return new Response(null, { status: 404 });
+    }
+  }
+
   #judge(peer: HttpPeer): void {
-    const { scenario } = this.#stage;
+    const { scenario, isShut } = this.#stage;
     if (peer.wrong !== undefined) this.#accuse("content", peer, peer.wrong);
+    if (isShut) return;
     const isProbe = peer.plan === PROBE;
     if (!isProbe && (!isSafe(scenario) || !peer.isHonest)) return;
     if (peer.hasSentGarbage || peer.asksInVain) return;
@@ -159,6 +182,26 @@ export class HttpProgram implements Program {
   #accuse(rule: string, peer: HttpPeer, text: string): void {
     this.#stage.report.fail(rule, `${peer.describe()}: ${text}`);
   }
+}
+
+/** The parts of a path: see `wireOf`. */
+function partsOf(path: string): { route: string; length: number; piece: number; delayMs: number } {
+  const [, route = "", ...numbers] = path.split("/");
+  const [length = 0, piece = 1, delayMs = 0] = numbers.map(Number);
+  return { route, length, piece, delayMs };
+}
+
+/** The bytes of a response, made as fast as the client reads them. */
+function readable(length: number, piece: number): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream({
+    pull(controller) {
+      const part = contentOf(length, at, Math.min(piece, length - at));
+      at += part.length;
+      controller.enqueue(part.slice());
+      if (at === length) controller.close();
+    },
+  });
 }
 
 /** Sends piece by piece, as fast as the client reads. */

@@ -12,6 +12,8 @@ export interface Stage {
   readonly report: Report;
   /** The engine, for rules that differ. */
   readonly engine: string;
+  /** Whether the reactor was closed: nobody is served any more. */
+  readonly isShut: boolean;
   /** Called by each handler: some are slow. */
   busy(): void;
   /** Connects a peer to the address of the program. @returns A socket, or `-errno`. */
@@ -25,6 +27,9 @@ export interface Stage {
    * @param accepted - Called with each connection.
    */
   serve(port: number, closesMs: number, accepted: (socket: SocketFile) => void): void;
+  /** Opens the file that servers send from. @returns The descriptor, or `-errno`. */
+  openFile(): number;
+  closeFile(fd: number): void;
   /** Sets a timer of the reactor, and checks its time. */
   after(delayMs: number, callback: () => void): void;
   /** Calls back from the runtime's loop, outside of a turn, if the reactor is hosted. */
