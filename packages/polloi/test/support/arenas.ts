@@ -36,7 +36,9 @@ export function assertGivesBack(from: Kernel, make: (scarce: Kernel) => () => vo
       assert.ok(error instanceof SysError && error.errno === -ERRNO.ENOMEM, String(error));
     }
     assert.equal(held.size, 0, `with memory for ${count}, arenas are left`);
-    assert.equal(descriptors(), before, `with memory for ${count}, descriptors are left`);
+    // Fewer are possible: a runtime closes its own at any time.
+    const after = descriptors();
+    assert.ok(after <= before, `with memory for ${count}, ${after - before} descriptors are left`);
     if (made) return count;
   }
 }
