@@ -24,7 +24,7 @@ const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/\/soak\.test/, "random clients for a minute"],
 ];
 /** Files that `npm test` runs in part, so that the rest runs them again in full. */
-const PARTLY_CORE = /\/(installed-node|other-runtimes|simulate)\.test/;
+const PARTLY_CORE = /\/(installed-node|other-runtimes|simulate|differential)\.test/;
 /** The number of files at a time. Two leave the cores idle while they wait. */
 const CONCURRENCY = 3;
 

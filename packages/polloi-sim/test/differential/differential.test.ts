@@ -1,10 +1,11 @@
 /** Random programs of system calls on the simulated kernel and on the real one, side by side. */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { test } from "node:test";
 import { kernel } from "../../../polloi/src/sys/open.ts";
 import { compareMany, traceOf } from "./run.ts";
 
-const PROGRAMS = 2000;
+const PROGRAMS = process.env.POLLOI_TEST_ALL === undefined ? 500 : 4000;
 
 test(`${PROGRAMS} random programs have the same results on both kernels`, () => {
   const { failures } = compareMany(kernel, { seed: 1, programs: PROGRAMS, mostFailures: 3 });
