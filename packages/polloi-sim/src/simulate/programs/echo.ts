@@ -398,7 +398,8 @@ export class EchoServer implements Program {
       return;
     }
     session.files++;
-    session.written += session.length;
+    // On a connection that is ending nothing is sent.
+    if (connection.state === "open") session.written += session.length;
     const done = (error?: Error): void => {
       session.files--;
       if (error !== undefined) session.isCut = true;
