@@ -309,13 +309,21 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#checkStopped();
   }
 
+  override shut(): void {
+    for (const fd of this.#waiting.splice(0)) this.#refuse(fd);
+    this.#loop.release(this);
+    this.abandon();
+  }
+
   override accepted(fd: number): void {
-    if (this.#fd < 0 && !this.#servesLate) {
+    if (this.#loop.isShutting || (this.#fd < 0 && !this.#servesLate)) {
       // io_uring had accepted it already. On any other engine it would be in the backlog, and be reset.
       this.#refuse(fd);
       return;
     }
     if (this.stopping && this.connections >= this.#maxConnections) {
+      // Closed with the reactor, although the listener may have no slot any more.
+      if (this.#waiting.length === 0) this.#loop.hold(this);
       this.#waiting.push(fd);
       return;
     }
@@ -371,6 +379,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   }
 
   #accept(): void {
+    if (this.#loop.isShutting) return;
     if (this.stopping) {
       this.#acceptRest();
     } else if (this.#fd >= 0 && this.connections < this.#maxConnections) {
@@ -387,6 +396,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     while (this.#waiting.length > 0 && this.connections < this.#maxConnections) {
       this.accepted(this.#waiting.shift() as number);
     }
+    if (this.#waiting.length === 0) this.#loop.release(this);
   }
 
   /** @returns Whether the backlog is empty. */
@@ -408,6 +418,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#servesLate = false;
     this.abandon();
     for (const fd of this.#waiting.splice(0)) this.#refuse(fd);
+    this.#loop.release(this);
     this.#eachConnection((stream) => stream.destroy());
   }
 

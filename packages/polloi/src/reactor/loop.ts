@@ -63,6 +63,8 @@ export class Loop implements Completions {
   /** Owners that could not accept for lack of a descriptor. They retry when one is closed. */
   readonly starved: Set<Owner> = new Set();
   host: Host | undefined;
+  /** Whether every owner is being shut. Nothing may be opened. */
+  isShutting = false;
   /** Whether everything is released. Nothing may be called any more. */
   disposed = false;
   /** Called before written data is sent, once for all that is sent together. */
@@ -249,8 +251,10 @@ export class Loop implements Completions {
 
   /** Shuts every owner. */
   shut(error?: Error): void {
+    this.isShutting = true;
     for (const owner of this.#held) owner.shut(error);
     for (const owner of this.#owners) owner?.shut(error);
+    this.isShutting = false;
     this.#drained = [];
   }
 

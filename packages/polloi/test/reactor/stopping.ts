@@ -1,5 +1,6 @@
 /** Graceful stop: accepted connections and received bytes are served, within the grace period. */
 import assert from "node:assert/strict";
+import { descriptors } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import type { Connection, Listener } from "../../src/index.ts";
@@ -154,6 +155,30 @@ export function stoppingCases(variant: Variant): Case[] {
       } finally {
         rig[Symbol.dispose]();
       }
+    }),
+    test("closing the reactor while a listener stops closes the connections that wait for room", async () => {
+      const before = descriptors();
+      const rig = new Rig(variant);
+      const opened: Connection[] = [];
+      const listener = rig.listen({
+        maxConnections: 1,
+        open: (connection) => void opened.push(connection),
+      });
+      // io_uring accepts all of them at once, and two are kept.
+      const peers = [rig.peer(listener), rig.peer(listener), rig.peer(listener)];
+      await rig.until("accepted", () => opened.length === 1);
+      // Between two turns: one of the two is served, and the other one waits.
+      opened[0]?.destroy();
+      listener.stop();
+      assert.equal(opened.length, 2);
+      rig.reactor.close();
+      assert.equal(opened.length, 2, "a reactor that closes accepts nothing");
+      for (const peer of peers) {
+        peer.pump();
+        assert.ok(peer.ended || peer.error !== undefined);
+      }
+      rig.close(false);
+      assert.equal(descriptors(), before);
     }),
     test("connections left after the grace period are destroyed; a second stop can shorten it, not extend it", async (rig) => {
       const closed: (Error | undefined)[] = [];
