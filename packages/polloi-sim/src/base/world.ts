@@ -68,12 +68,15 @@ export class World {
 
   /** Runs `action` after `delayMs`, or later. */
   schedule(delayMs: number, action: () => void): Scheduled {
-    return this.#add(this.#actions, delayMs, action);
+    const order = this.#count++;
+    const shuffled = this.faults.happens("order") ? order - this.choices.below(8) : order;
+    return this.#add(this.#actions, delayMs, action, shuffled);
   }
 
   /** Runs `task` after `delayMs`, or later, as a task of the program. */
   scheduleTask(delayMs: number, task: () => void): Scheduled {
-    return this.#add(this.#tasks, delayMs, task);
+    // A runtime calls back in the order of its timers.
+    return this.#add(this.#tasks, delayMs, task, this.#count++);
   }
 
   /** Whether anything is scheduled. */
@@ -135,12 +138,10 @@ export class World {
     }
   };
 
-  #add(agenda: Agenda, delayMs: number, action: () => void): Scheduled {
-    const order = this.#count++;
-    const shuffled = this.faults.happens("order") ? order - this.choices.below(8) : order;
+  #add(agenda: Agenda, delayMs: number, action: () => void, order: number): Scheduled {
     const entry: Entry & Scheduled = {
       time: this.timeIn(delayMs),
-      order: shuffled,
+      order,
       action,
       cancel() {
         entry.action = undefined;
