@@ -208,8 +208,13 @@ class Simulation implements Stage {
   }
 
   outside(delayMs: number, callback: () => void): void {
-    if (this.scenario.drive === "hosted") this.world.scheduleTask(delayMs, callback);
-    else this.after(delayMs, callback);
+    if (this.scenario.drive !== "hosted") {
+      this.after(delayMs, callback);
+      return;
+    }
+    this.world.scheduleTask(delayMs, () => {
+      if (!this.isShut) callback();
+    });
   }
 
   defer(callback: () => void): void {
@@ -335,7 +340,11 @@ class Simulation implements Stage {
   /** After everything that was open has closed. */
   #end(): void {
     if (this.report.failed) return;
-    if (this.isShut) while (this.#program?.isDone === false && this.world.step());
+    if (this.isShut) {
+      this.#guarded(() => {
+        while (this.#program?.isDone === false && this.world.step());
+      });
+    }
     this.#guarded(() => checkRest(this.reactor, this.report));
     this.#guarded(() => this.reactor.close());
     this.#program?.check();

@@ -26,10 +26,15 @@ export async function runSeed(
   const scenario = scenarioOf(Choices.seeded(seed), fixed);
   const summaries: string[] = [];
   for (const variant of variants) {
-    const running = simulate(scenario, variant, worldOf(seed));
-    const { violations, summary }: Result = running instanceof Promise ? await running : running;
-    if (violations.length > 0) return { seed, variant, scenario, violations };
-    summaries.push(summary);
+    try {
+      const running = simulate(scenario, variant, worldOf(seed));
+      const { violations, summary }: Result = running instanceof Promise ? await running : running;
+      if (violations.length > 0) return { seed, variant, scenario, violations };
+      summaries.push(summary);
+    } catch (error) {
+      const violations = [{ rule: "crash", text: (error as Error).stack ?? String(error) }];
+      return { seed, variant, scenario, violations };
+    }
   }
   const [first] = summaries;
   const other = summaries.findIndex((summary) => summary !== first);
