@@ -245,8 +245,8 @@ export const PLANTS: readonly Plant[] = [
     engines: URING,
     patches: [
       {
-        find: "if (this.#loop.isShutting || (this.#fd < 0 && !this.#servesLate)) { this.#refuse(fd); return; }",
-        replace: "if (this.#loop.isShutting || (this.#fd < 0 && !this.#servesLate)) return;",
+        find: "this.#refuse(fd); return; } if (this.stopping && this.connections",
+        replace: "return; } if (this.stopping && this.connections",
       },
     ],
   },
