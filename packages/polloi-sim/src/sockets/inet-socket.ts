@@ -46,7 +46,7 @@ export abstract class InetSocket extends SocketFile implements PortUser {
       return -ERRNO.EACCES;
     }
     const result = port === 0 ? this.takeEphemeral() : this.#take(port);
-    if (result < 0) this.local = wanted;
+    if (result < 0) this.local = { ip: this.#anyAddress, port: wanted.port };
     else {
       this.isPortLocked = port !== 0;
       this.isAddressLocked = !ip.isAny;
@@ -54,6 +54,10 @@ export abstract class InetSocket extends SocketFile implements PortUser {
       if (!ip.isAny && !ip.isV4) this.settings.isV6Only = true;
     }
     return result;
+  }
+
+  get #anyAddress(): Ip {
+    return this.family === AF_INET6 ? Ip.ANY6 : Ip.ANY4;
   }
 
   /** Whether its state allows to bind it. */
@@ -105,6 +109,8 @@ export abstract class InetSocket extends SocketFile implements PortUser {
   /** The address that a name reaches, or `-errno`. */
   protected reach({ ip, port }: InetName): InetName | number {
     if (ip.isV4 && this.family === AF_INET6 && this.settings.isV6Only) return -ERRNO.ENETUNREACH;
+    const { ip: from } = this.local;
+    if (from.isV4 && !from.isAny && !ip.isV4) return -ERRNO.EAFNOSUPPORT;
     if (ip.isAny) return { ip: ip.isV4 ? Ip.LOOPBACK4 : Ip.LOOPBACK6, port };
     // The machine has only its loopback interface.
     return ip.isLoopback ? { ip, port } : -ERRNO.ENETUNREACH;
@@ -113,7 +119,7 @@ export abstract class InetSocket extends SocketFile implements PortUser {
   /** Forgets an address that a connection has chosen. */
   protected resetAddress(): void {
     if (this.isAddressLocked) return;
-    this.local = { ip: this.family === AF_INET6 ? Ip.ANY6 : Ip.ANY4, port: this.local.port };
+    this.local = { ip: this.#anyAddress, port: this.local.port };
   }
 
   /** The address that packets to `remote` come from. Source: the preferred source of the local routing table */

@@ -284,6 +284,7 @@ export class TcpSocket extends InetSocket {
     this.#synTimer?.cancel();
     this.#established(SEGMENT_BYTES);
     this.stateChanged();
+    if ((this.shutdowns & SEND_SHUTDOWN) !== 0) this.#end();
   }
 
   /** Source: net/ipv4/inet_hashtables.c, __inet_lookup_listener */

@@ -109,7 +109,9 @@ export class UdpSocket extends InetSocket {
     const isExcluded = this.settings.isV6Only && family === AF_INET;
     const remote = isExcluded ? -ERRNO.EAFNOSUPPORT : this.destinationOf(address);
     if (typeof remote === "number") return remote;
-    this.local = { ip: this.sourceFor(remote), port: this.local.port };
+    // An address that it has, even if of the other family, stays.
+    const { ip, port } = this.local;
+    this.local = { ip: ip.isAny ? this.sourceFor(remote) : ip, port };
     this.remote = remote;
     this.state = TCP_ESTABLISHED;
     return 0;
@@ -194,6 +196,8 @@ export class UdpSocket extends InetSocket {
     if (remote === undefined || this.isDead) return;
     const isPort = remote.port === 0 || remote.port === to.port;
     if (!isPort || !remote.ip.equals(to.ip)) return;
+    // One that was connected in the other family before still has that address.
+    if (this.local.ip.isV4 !== to.ip.isV4) return;
     this.error = ERRNO.ECONNREFUSED;
     this.errorReported();
   }

@@ -303,9 +303,14 @@ export class UnixStreamSocket extends UnixConnectionSocket {
     }
     if (first !== undefined) return done;
     if (this.error !== 0) return this.takeError();
-    return (this.shutdowns & RCV_SHUTDOWN) !== 0 ? 0 : -ERRNO.EAGAIN;
+    if ((this.shutdowns & RCV_SHUTDOWN) === 0) return -ERRNO.EAGAIN;
+    // The end has credentials too, of nobody.
+    if (message !== undefined && settings.passCredentials) message.credentials = NOBODY;
+    return 0;
   }
 }
+
+const NOBODY: Credentials = { pid: 0, uid: 0, gid: 0 };
 
 function isSame(a: Credentials, b: Credentials): boolean {
   return a.pid === b.pid && a.uid === b.uid && a.gid === b.gid;

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { ERRNO } from "../../../../polloi/src/base/errno.ts";
 import { POLLIN, POLLOUT } from "../../../../polloi/src/select/constants.ts";
 import {
+  AF_UNIX,
   MSG_DONTWAIT,
   MSG_MORE,
   MSG_NOSIGNAL,
@@ -11,6 +12,7 @@ import {
   MSG_TRUNC,
   MSG_WAITALL,
   SCM_RIGHTS,
+  SO_DOMAIN,
   SOL_SOCKET,
 } from "../../../../polloi/src/socket/constants.ts";
 import {
@@ -34,7 +36,15 @@ import {
   SOCKETS,
   STREAMS,
 } from "../program.ts";
-import { AT_LENGTH, AT_NAME, AT_RECEIVED, AT_STRUCT, type Result, type Side } from "../side.ts";
+import {
+  AT_LENGTH,
+  AT_NAME,
+  AT_OPTION,
+  AT_RECEIVED,
+  AT_STRUCT,
+  type Result,
+  type Side,
+} from "../side.ts";
 import { writeAddress } from "./sockets.ts";
 
 /** Lengths that a send buffer takes many of. */
@@ -161,6 +171,7 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
     run(side, { id, on, numbers }) {
       const [length = 0] = numbers;
       const at = side.fill(id, length);
+      if (domainOf(side, on[0] ?? 0) === AF_UNIX) return ["no TCP"];
       return [side.libc.send(side.fd(on[0] ?? 0), at, length, MSG_OOB | MSG_NOSIGNAL)];
     },
   },
@@ -273,7 +284,9 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
     run(side, { id, on, numbers }) {
       const total = numbers.reduce((sum, length) => sum + length, 0);
       const at = side.fill(id, total);
-      const [handle = 0, ...passed] = on;
+      const [handle = 0, ...others] = on;
+      // A unix socket that is passed by way of itself is released by a garbage collection, at some time.
+      const passed = others.filter((each) => domainOf(side, each) !== AF_UNIX);
       writeMessage(
         side,
         at,
@@ -364,6 +377,8 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
     choose(sketch) {
       const [socket, file] = [sketch.pick(STREAMS), sketch.pick(["file"])];
       if (socket === undefined || file === undefined) return undefined;
+      // A file that grows as it is read is read further.
+      if (sketch.kindOf(socket) === "file") return undefined;
       const { choices } = sketch;
       return {
         on: [socket, file],
@@ -379,6 +394,16 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
     },
   },
 ];
+
+/** The family of a socket; `-errno` for any other file. */
+function domainOf(side: Side, handle: number): number {
+  const { memory, libc } = side;
+  memory.u32[AT_LENGTH >> 2] = 4;
+  const at = memory.address + AT_OPTION;
+  const length = memory.address + AT_LENGTH;
+  const result = libc.getsockopt(side.fd(handle), SOL_SOCKET, SO_DOMAIN, at, length);
+  return result < 0 ? result : (memory.i32[AT_OPTION >> 2] as number);
+}
 
 /** Writes a `msghdr` whose parts are one after another. */
 function writeMessage(
