@@ -86,13 +86,15 @@ const ROUNDS = 12;
 /** Ends a run that has failed. */
 class Aborted extends Error {}
 
-/** The run that handles errors that nobody catches. */
+/** The run that is under way, and the one before it. */
 let current: Simulation | undefined;
+let previous: Simulation | undefined;
 
 /** Handles an error that was thrown in a promise or a microtask. @returns Whether a run has taken it. */
 export function uncaught(error: unknown): boolean {
   current?.threw(error);
-  return current !== undefined;
+  // What is left of a run that has failed may fail later.
+  return current !== undefined || previous?.report.failed === true;
 }
 
 /** Runs a scenario on one engine. Scenarios whose reactor is `run` need no promise. */
@@ -365,6 +367,7 @@ class Simulation implements Stage {
   }
 
   #result(): Result {
+    previous = current;
     current = undefined;
     // What is left of a run that failed may still use its memory.
     if (!this.report.failed) this.#running.process.memory.unmap();
