@@ -3,7 +3,7 @@ import type { Fixed, PeerPlan, Scenario, Step } from "./scenario.ts";
 import type { Finding } from "./seeds.ts";
 
 /** The command that runs a seed again. */
-export function replayOf({ seed, variant }: Finding, fixed: Fixed): string {
+function replayOf({ seed, variant }: Finding, fixed: Fixed): string {
   const { program, drive, faults } = fixed;
   return [
     "npm run simulate --",

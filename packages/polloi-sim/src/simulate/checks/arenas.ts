@@ -6,9 +6,6 @@ export class CountedArenas implements Arenas {
   readonly #arenas: Arenas;
   readonly #report: Report;
   readonly #used: Set<Arena> = new Set();
-  /** The most bytes that were in use at a time. */
-  mostBytes = 0;
-  bytes = 0;
 
   constructor(arenas: Arenas, report: Report) {
     this.#arenas = arenas;
@@ -37,7 +34,6 @@ export class CountedArenas implements Arenas {
       this.#report.fail("memory", `an arena of ${arena.byteLength} bytes is released twice`);
       return;
     }
-    this.bytes -= arena.byteLength;
     this.#arenas.release(arena);
   }
 
@@ -47,8 +43,6 @@ export class CountedArenas implements Arenas {
 
   #add(arena: Arena): Arena {
     this.#used.add(arena);
-    this.bytes += arena.byteLength;
-    this.mostBytes = Math.max(this.mostBytes, this.bytes);
     return arena;
   }
 }

@@ -28,7 +28,7 @@ export function fileOffset(peer: number): number {
 }
 
 /** The stream of the bytes that a peer receives. */
-export function streamOf(peer: number, mode: Mode): number {
+function streamOf(peer: number, mode: Mode): number {
   if (mode === "file") return FILE_STREAM;
   return doesEcho(mode) ? streamTo(peer) : streamFrom(peer);
 }
