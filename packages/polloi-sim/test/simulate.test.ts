@@ -10,7 +10,7 @@ import { runSeed } from "../src/simulate/seeds.ts";
 import { shrink } from "../src/simulate/shrink.ts";
 import { findingText, scenarioText } from "../src/simulate/text.ts";
 
-const SEEDS = process.env.POLLOI_TEST_ALL === undefined ? 500 : 4000;
+const SEEDS = process.env.POLLOI_TEST_ALL === undefined ? 500 : 20_000;
 
 test(`${SEEDS} seeds violate no rule on any engine`, async () => {
   for (let seed = 0; seed < SEEDS; seed++) {
