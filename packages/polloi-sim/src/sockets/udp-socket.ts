@@ -21,6 +21,7 @@ import {
   type InetName,
   Ip,
   inetSockaddr,
+  portOf,
   readInetName,
   SOCKADDR_IN_SIZE,
 } from "./address.ts";
@@ -178,7 +179,11 @@ export class UdpSocket extends InetSocket {
   /** IPv6 reaches IPv4 also by addresses of IPv4. */
   protected override destinationOf(address: Uint8Array): InetName | number {
     if (this.family === AF_INET || familyOf(address) !== AF_INET) {
-      return super.destinationOf(address);
+      const to = super.destinationOf(address);
+      // The wildcard address of IPv6 is this machine in the family of the socket's own address.
+      const { ip } = this.local;
+      const isAny = to === -ERRNO.EAFNOSUPPORT && ip.isV4 && readInetName(address).ip.isAny;
+      return isAny ? { ip: Ip.LOOPBACK4, port: portOf(address) } : to;
     }
     if (this.settings.isV6Only) return -ERRNO.ENETUNREACH;
     return address.length < SOCKADDR_IN_SIZE ? -ERRNO.EINVAL : this.reach(readInetName(address));

@@ -9,6 +9,7 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { kernel } from "../../../polloi/src/sys/open.ts";
+import { whyNotComparable } from "./comparable.ts";
 import { compareMany, traceOf } from "./run.ts";
 
 const { values } = parseArgs({
@@ -19,6 +20,8 @@ const { values } = parseArgs({
   },
 });
 
+const why = whyNotComparable(kernel);
+if (why !== undefined) console.error(`Not every difference is a fault: ${why}`);
 const seed = Number(values.seed);
 const programs = Number(values.programs ?? 1);
 const begun = performance.now();

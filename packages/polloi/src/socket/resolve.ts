@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import { type NamesOf, optionsOf, stringOf } from "../base/argument.ts";
 import { checkIpFamily, type InetAddress, portOf } from "./address.ts";
 import { AF_INET, AF_INET6 } from "./constants.ts";
@@ -79,6 +78,8 @@ export async function resolve(
 
 async function look(host: string, family: number): Promise<readonly { address: string }[]> {
   try {
+    // Few programs need it, and importing it takes a part of the start of a process.
+    const { lookup } = await import("node:dns/promises");
     const found = await lookup(host, { all: true, family });
     // On some systems getaddrinfo returns an address once for each socket type.
     return found.filter(({ address }, i) => i === found.findIndex((f) => f.address === address));
