@@ -25,6 +25,7 @@ if (kernel.runtime === "deno") {
   process.off("SIGUSR2", nothing);
 }
 
+const CLOSED = "closed meanwhile";
 const ENTER: number = SYS.io_uring_enter;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -144,6 +145,30 @@ export function descriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
+/** The open descriptors, each with its open file, for {@link leftOpen} later. */
+export function openFiles(): ReadonlySet<string> {
+  const open = readdirSync("/proc/self/fd").map((fd) => `${fd} ${target(fd)}`);
+  // The directory itself is listed as well.
+  return new Set(open.filter((entry) => !entry.endsWith(CLOSED)));
+}
+
+/** The descriptors that are open now and were not open `before`. */
+export function leftOpen(before: ReadonlySet<string>): string[] {
+  return [...openFiles()].filter((entry) => !before.has(entry));
+}
+
+/**
+ * Fails if a descriptor is open that was not open `before`, and names it and what was done. Fewer than before are
+ * possible, because a runtime closes its own at any time: a comparison of two counts would fail, or hide one that is left.
+ */
+export function assertNoneLeft(before: ReadonlySet<string>, done = ""): void {
+  assert.deepEqual(
+    leftOpen(before),
+    [],
+    `${done === "" ? "" : `${done}: `}a descriptor is left open`,
+  );
+}
+
 /**
  * Fails unless `count` descriptors up to `maxFd` are free, which a case with many descriptors needs on select. The
  * message names what is open, because an earlier case has left it.
@@ -178,7 +203,7 @@ function target(fd: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
-    return "closed meanwhile";
+    return CLOSED;
   }
 }
 

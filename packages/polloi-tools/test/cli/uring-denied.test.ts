@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { ERRNO, probeEngines, Reactor, SysError } from "polloi";
 import { type Kernel, kernel, proxyKernel, reasonFor, SYS, whyNoUring } from "polloi/internal";
 import { IORING_REGISTER_PBUF_RING } from "polloi/uring";
-import { descriptors, kernelWith } from "../../../../test/support/descriptors.ts";
+import { assertNoneLeft, kernelWith, openFiles } from "../../../../test/support/descriptors.ts";
 import { exchange, MAIN, needs, Program } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
 
@@ -70,9 +70,9 @@ describe("io_uring refused by the kernel", limits, () => {
       ERRNO.EINVAL,
       (number, args) => number === SYS.io_uring_register && args[1] === IORING_REGISTER_PBUF_RING,
     );
-    const before = descriptors();
+    const before = openFiles();
     assert.match(whyNoUring(from) ?? "", /lacks a feature \(io_uring_register EINVAL\)/);
-    assert.equal(descriptors(), before);
+    assertNoneLeft(before);
     assert.equal(await servedBy(from), "epoll");
   });
 
@@ -89,9 +89,9 @@ describe("io_uring refused by the kernel", limits, () => {
         if (byteLength > 1_000_000) throw new SysError("mmap", ERRNO.ENOMEM);
       },
     });
-    const before = descriptors();
+    const before = openFiles();
     assert.match(whyNoUring(scarce) ?? "", /no memory .*mmap ENOMEM/);
-    assert.equal(descriptors(), before);
+    assertNoneLeft(before);
   });
 
   test("EMFILE is thrown unchanged, since it is not about io_uring", () => {

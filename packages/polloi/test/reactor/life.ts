@@ -7,7 +7,7 @@ import { execPath } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { descriptors } from "../../../../test/support/descriptors.ts";
+import { leftOpen, openFiles } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import { SysError } from "../../src/base/sys-error.ts";
@@ -331,10 +331,10 @@ export function lifeCases(variant: Variant): Case[] {
       };
       await cycle();
       await cycle();
-      const before = descriptors();
+      const before = openFiles();
       for (let i = 0; i < 5; i++) await cycle();
       // The watch of a hosted reactor is closed after it has woken, which is soon.
-      await until("every descriptor is given back", () => descriptors() <= before);
+      await until("every descriptor is given back", () => leftOpen(before).length === 0);
     }),
   ];
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { descriptors } from "../../../../test/support/descriptors.ts";
+import { assertNoneLeft, openFiles } from "../../../../test/support/descriptors.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import { SysError } from "../../src/base/sys-error.ts";
 import type { Arena } from "../../src/sys/arena.ts";
@@ -26,7 +26,7 @@ export function assertGivesBack(from: Kernel, make: (scarce: Kernel) => () => vo
         assert.ok(held.delete(arena), "an arena is released twice, or was not mapped here");
       },
     });
-    const before = descriptors();
+    const before = openFiles();
     let made = false;
     try {
       const close = make(scarce);
@@ -36,9 +36,7 @@ export function assertGivesBack(from: Kernel, make: (scarce: Kernel) => () => vo
       assert.ok(error instanceof SysError && error.errno === -ERRNO.ENOMEM, String(error));
     }
     assert.equal(held.size, 0, `with memory for ${count}, arenas are left`);
-    // Fewer are possible: a runtime closes its own at any time.
-    const after = descriptors();
-    assert.ok(after <= before, `with memory for ${count}, ${after - before} descriptors are left`);
+    assertNoneLeft(before, `with memory for ${count}`);
     if (made) return count;
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { descriptors } from "../../../../../test/support/descriptors.ts";
+import { assertNoneLeft, openFiles } from "../../../../../test/support/descriptors.ts";
 import { ERRNO } from "../../../src/base/errno.ts";
 import { kernel } from "../../../src/sys/open.ts";
 import { IORING_OP } from "../../../src/uring/constants.ts";
@@ -106,7 +106,7 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
     kernel: from,
   }) => {
     for (const completionEntries of [8, 1024]) {
-      const before = descriptors();
+      const before = openFiles();
       {
         using rig = new UringRig(from, { entries: 8, completionEntries });
         const server = rig.opened.own(rig.listen(0));
@@ -116,7 +116,7 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
         rig.dispose();
         assert.equal(rig.reports.fds.length, 0);
       }
-      assert.equal(descriptors(), before);
+      assertNoneLeft(before);
     }
   },
 
@@ -124,7 +124,7 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
     ({ kernel: from }) => {
       for (let seed = 1; seed <= 12; seed++) {
         const random = randomFrom(seed);
-        const before = descriptors();
+        const before = openFiles();
         {
           using rig = new UringRig(from, {
             entries: 8,
@@ -141,7 +141,7 @@ export const accepts: Readonly<Record<string, (rig: UringRig) => void>> = {
           assert.ok(new Set(rig.reports.fds).size === rig.reports.fds.length);
           for (const fd of rig.reports.fds) assert.ok(libc.fcntl(fd, 1, 0) >= 0);
         }
-        assert.equal(descriptors(), before, `seed ${seed}`);
+        assertNoneLeft(before, `seed ${seed}`);
       }
     },
 };

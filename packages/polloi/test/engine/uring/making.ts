@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { descriptors } from "../../../../../test/support/descriptors.ts";
+import { assertNoneLeft, openFiles } from "../../../../../test/support/descriptors.ts";
 import { ERRNO } from "../../../src/base/errno.ts";
 import { UringEngine } from "../../../src/engine/uring-engine.ts";
 import { socketpair } from "../../../src/socket/index.ts";
@@ -38,10 +38,10 @@ export const making: Readonly<Record<string, (rig: UringRig) => void>> = {
     });
     const engine = new UringEngine(faulty, new Reports());
     try {
-      const before = descriptors();
+      const before = openFiles();
       const refused = { code: "ENOMEM", syscall: "io_uring_register" };
       for (let i = 0; i < 2; i++) assert.throws(() => engine.fileno(), refused);
-      assert.equal(descriptors(), before);
+      assertNoneLeft(before);
       refusing = false;
       assert.ok(engine.fileno() >= 0);
     } finally {
