@@ -1,10 +1,19 @@
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
+import { type Answer, CHUNKED_BYTES, patternOf } from "./peers/answers.ts";
 import { compiled, inOut, inRepository } from "./places.ts";
 import { inC, NODE, type PeerPlan } from "./plans.ts";
 import { build } from "./tools.ts";
 
 /** The cases of the HTTP benchmark. */
-export const CASE_NAMES = ["hello", "pipelined", "file", "paced"] as const;
+export const CASE_NAMES = [
+  "hello",
+  "pipelined",
+  "post",
+  "chunked",
+  "hono",
+  "file",
+  "paced",
+] as const;
 export type CaseName = (typeof CASE_NAMES)[number];
 
 /** A server, and the cases that it takes part in. */
@@ -14,23 +23,53 @@ export interface HttpPlan extends PeerPlan {
 
 const FOLDER = inOut("www");
 /** The expected bodies, which the load compares with those it receives. */
-export const BODIES: Readonly<Record<"hello" | "file", string>> = {
+export const BODIES: Readonly<Record<"hello" | "file" | "chunked", string>> = {
   hello: inOut("hello.txt"),
   file: `${FOLDER}/file.bin`,
+  chunked: inOut("chunked.bin"),
 };
 export const FILE_BYTES = 102_400;
 
-/** Writes the files that are served, unless they exist. */
+/** Writes the files that are served or compared, unless they exist. */
 export function writeBodies(): void {
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(BODIES.hello, "Hello, world!");
-  if (statSync(BODIES.file, { throwIfNoEntry: false })?.size === FILE_BYTES) return;
-  // Bytes without a period, so that a part that is sent twice is detected.
-  const bytes = Uint8Array.from({ length: FILE_BYTES }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24);
-  writeFileSync(BODIES.file, bytes);
+  writePattern(BODIES.file, FILE_BYTES);
+  writePattern(BODIES.chunked, CHUNKED_BYTES);
+}
+
+function writePattern(file: string, length: number): void {
+  if (statSync(file, { throwIfNoEntry: false })?.size === length) return;
+  writeFileSync(file, patternOf(length));
+}
+
+/** Writes the answer to a request with a body of this length. @returns The file. */
+export function writeCount(length: number): string {
+  const file = inOut(`post-${length}.txt`);
+  writeFileSync(file, `${length}`);
+  return file;
+}
+
+/** What the servers answer in a case. */
+const ANSWERS: Readonly<Record<CaseName, Answer>> = {
+  hello: "hello",
+  pipelined: "hello",
+  post: "post",
+  chunked: "chunked",
+  hono: "hono",
+  file: "hello",
+  paced: "hello",
+};
+
+/** The arguments of a server in a case, after those of its plan. */
+export function argumentsIn(of: CaseName): string[] {
+  const answer = ANSWERS[of];
+  return answer === "hello" ? [] : ["--answer", answer];
 }
 
 const HELLO: readonly CaseName[] = ["hello", "pipelined", "paced"];
+const WITH_HANDLER: readonly CaseName[] = [...HELLO, "post"];
+const WITH_FETCH: readonly CaseName[] = [...WITH_HANDLER, "chunked", "hono"];
 
 interface Variant {
   readonly on?: "node" | "bun" | "deno";
@@ -60,7 +99,7 @@ function polloi(
   return {
     name: `polloi-${api}-${engine === "io_uring" ? "uring" : engine}${run ? "-run" : ""}${where}`,
     label: how.join(", "),
-    cases: HELLO,
+    cases: api === "fetch" ? WITH_FETCH : WITH_HANDLER,
     ...(on === "node" ? {} : { needs: on }),
     command: (tool) => [...(on === "node" ? [] : [tool]), ...starts[on], ...args],
   };
@@ -119,8 +158,9 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     name: "uws",
     label: "uWebSockets.js",
     needs: "uws",
-    // It closes a connection that is idle for ten seconds, which cannot be configured. So it is not in `paced`.
-    cases: ["hello", "pipelined"],
+    // This cannot be configured.
+    idleSeconds: 10,
+    cases: WITH_HANDLER,
     command: (folder) => [...NODE, compiled("peers/uws"), folder],
   },
   polloi("handler", "epoll"),
@@ -130,7 +170,7 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     name: "bun-serve",
     label: "Bun.serve",
     needs: "bun",
-    cases: HELLO,
+    cases: WITH_FETCH,
     command: (bun) => [bun, compiled("peers/bun-serve")],
   },
   polloi("handler", "io_uring", { on: "bun" }),
@@ -138,8 +178,15 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
   {
     name: "node-http",
     label: "node:http",
-    cases: HELLO,
+    cases: [...WITH_HANDLER, "chunked"],
     command: () => [...NODE, compiled("peers/node-http")],
+  },
+  {
+    name: "hono-node",
+    label: "@hono/node-server",
+    needs: "honoNode",
+    cases: ["hono"],
+    command: (folder) => [...NODE, compiled("peers/hono-node"), folder],
   },
   polloi("fetch", "epoll"),
   polloi("handler", "epoll", { run: true }),
@@ -180,7 +227,7 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     label: "nginx",
     needs: "nginx",
     collects: false,
-    cases: CASE_NAMES,
+    cases: [...HELLO, "file"],
     command(nginx, { gcc }) {
       if (gcc.missing !== undefined)
         throw new Error(`${gcc.missing}: the program that starts it is in C`);
@@ -198,14 +245,14 @@ export const HTTP_PLANS: readonly HttpPlan[] = [
     label: "Bun.serve, Bun.file",
     needs: "bun",
     cases: ["file"],
-    command: (bun) => [bun, compiled("peers/bun-serve"), BODIES.file],
+    command: (bun) => [bun, compiled("peers/bun-serve"), "--file", BODIES.file],
   },
   {
     name: "hono-static",
     label: "Hono, serveStatic of @hono/node-server",
     needs: "honoNode",
     cases: ["file"],
-    command: (folder) => [...NODE, compiled("peers/hono-static"), folder, FOLDER],
+    command: (folder) => [...NODE, compiled("peers/hono-node"), folder, "--files", FOLDER],
   },
 ];
 

@@ -16,7 +16,6 @@ import {
   countFrom,
   countsFrom,
   namesFrom,
-  numberFrom,
   open,
   type Published,
   publishedBy,
@@ -27,6 +26,7 @@ import {
 } from "./benchmark.ts";
 import type { Goal } from "./goals.ts";
 import {
+  argumentsIn,
   BODIES,
   CASE_NAMES,
   type CaseName,
@@ -35,7 +35,10 @@ import {
   HTTP_PLANS,
   takesPart,
   writeBodies,
+  writeCount,
 } from "./http-plans.ts";
+import type { LoadPlan } from "./load.ts";
+import { CHUNKED_BYTES } from "./peers/answers.ts";
 import { findPeers } from "./peers.ts";
 import {
   type Aim,
@@ -65,6 +68,8 @@ export interface HttpCasePlan {
   readonly rate: number;
   /** Bytes of the response body. */
   readonly size: number;
+  /** Bytes of the request body; without it there is none. */
+  readonly sent?: number;
 }
 
 /** All servers of a case. */
@@ -96,6 +101,7 @@ export const HTTP_SERVERS: readonly string[] = [
   "polloi-handler-uring-bun",
   "polloi-fetch-uring-bun",
   "node-http",
+  "hono-node",
   "go-http",
   "c-sendfile",
   "polloi-files-uring",
@@ -107,7 +113,8 @@ interface HttpFlags extends CommonFlags {
   readonly cases?: readonly CaseName[];
   readonly connections: readonly number[];
   readonly depth: number;
-  readonly rate: number;
+  readonly bodies: readonly number[];
+  readonly rate: readonly number[];
   readonly held: number;
   readonly load?: LoadName;
 }
@@ -124,8 +131,9 @@ export function addHttp(program: Command): void {
     )
     .option("--connections <counts>", "connections of the first case", countsFrom, [64, 512])
     .option("--depth <count>", "requests in flight per connection, pipelined", countFrom, 16)
-    .option("--rate <count>", "requests/s, paced", numberFrom, 10_000)
-    .option("--held <count>", "connections, paced", countFrom, 5000)
+    .option("--bodies <bytes>", "lengths of the request body, post", countsFrom, [1024, 102_400])
+    .option("--rate <counts>", "requests/s, paced", countsFrom, [10_000, 1000])
+    .option("--held <count>", "connections, paced", countFrom, 2000)
     .addOption(new Option("--load <name>", "the load generator").choices(LOAD_NAMES))
     .action(run);
 }
@@ -154,8 +162,11 @@ function plansOf({ cases = CASE_NAMES, connections, ...flags }: HttpFlags): Http
   const plans: Record<CaseName, HttpCasePlan[]> = {
     hello: connections.map((count) => ({ ...once, name: "hello", connections: count })),
     pipelined: [{ ...once, name: "pipelined", depth: flags.depth }],
+    post: flags.bodies.map((sent) => ({ ...once, name: "post", size: `${sent}`.length, sent })),
+    chunked: [{ ...once, name: "chunked", size: CHUNKED_BYTES }],
+    hono: [{ ...once, name: "hono" }],
     file: [{ ...once, name: "file", size: FILE_BYTES }],
-    paced: [{ ...once, name: "paced", connections: flags.held, rate: flags.rate }],
+    paced: flags.rate.map((rate) => ({ ...once, name: "paced", connections: flags.held, rate })),
   };
   return CASE_NAMES.filter((name) => cases.includes(name)).flatMap((name) => plans[name]);
 }
@@ -164,11 +175,13 @@ function caseOf({ peers }: Session, about: HttpCasePlan, generator: string) {
   const { name, connections, depth, size, rate } = about;
   return {
     about,
-    title: `${name} x ${whole(connections)}`,
+    title: whereOf(about),
     plan: {
       connections,
-      load: { ...requestOf(name), connections, depth, size, idle: 0 },
-      peers: peers.filter((peer) => takesPart(peer.name, name)),
+      load: { ...requestOf(name, about.sent), connections, depth, size, idle: 0 },
+      peers: peers
+        .filter((peer) => takesPart(peer.name, name))
+        .map((peer) => ({ ...peer, command: [...peer.command, ...argumentsIn(name)] })),
       ...(rate > 0 ? { rate } : {}),
     },
     missing: rate > 0 && generator === "wrk" ? "wrk has no rate" : undefined,
@@ -176,34 +189,53 @@ function caseOf({ peers }: Session, about: HttpCasePlan, generator: string) {
 }
 
 /** The request of a case, and the expected body. */
-export function requestOf(name: CaseName): { mode: "http"; path: string; body: string } {
-  return name === "file"
-    ? { mode: "http", path: "/file.bin", body: BODIES.file }
-    : { mode: "http", path: "/", body: BODIES.hello };
+export function requestOf(
+  name: CaseName,
+  sentBytes: number = 0,
+): Pick<LoadPlan, "mode" | "path" | "body" | "sentBytes"> {
+  const request = { mode: "http", path: "/", body: BODIES.hello } as const;
+  if (name === "file") return { ...request, path: "/file.bin", body: BODIES.file };
+  if (name === "chunked") return { ...request, body: BODIES.chunked };
+  return name === "post" ? { ...request, body: writeCount(sentBytes), sentBytes } : request;
 }
 
 /** The server that the ratios of a case refer to. */
 const REFERENCES: Readonly<Record<CaseName, { readonly name: string; readonly label: string }>> = {
   hello: { name: "c-http", label: "C" },
   pipelined: { name: "c-http", label: "C" },
+  post: { name: "uws", label: "uWebSockets.js" },
+  chunked: { name: "bun-serve", label: "Bun.serve" },
+  hono: { name: "bun-serve", label: "Bun.serve" },
   file: { name: "nginx", label: "nginx" },
   paced: { name: "node-http", label: "node:http" },
 };
 
 /** `"Hello, world!", 16 requests in flight on each of 64 connections`. */
-function titleOf({ name, connections, depth, rate, size }: HttpCasePlan): string {
-  const what = name === "file" ? `a file of ${bytesText(size)}` : '"Hello, world!"';
+function titleOf(plan: HttpCasePlan): string {
+  const { connections, depth, rate } = plan;
+  const what = subjectOf(plan);
   if (rate > 0) return `${what}, ${whole(rate)} requests/s over ${whole(connections)} connections`;
   return depth === 1
     ? `${what}, ${whole(connections)} connections`
     : `${what}, ${depth} requests in flight on each of ${whole(connections)} connections`;
 }
 
+/** What is requested in a case. */
+function subjectOf({ name, size, sent = 0 }: HttpCasePlan): string {
+  if (name === "file") return `a file of ${bytesText(size)}`;
+  if (name === "post") return `POST with a body of ${bytesText(sent)}`;
+  if (name === "chunked") return `a stream of ${bytesText(size)} in chunks`;
+  return name === "hono" ? "an application of Hono with one route" : '"Hello, world!"';
+}
+
 /** The name of a case in goals: `16 pipelined x 64`. */
-function whereOf({ name, connections, depth, rate, size }: HttpCasePlan): string {
+function whereOf({ name, connections, depth, rate, size, sent = 0 }: HttpCasePlan): string {
   const kinds: Record<CaseName, string> = {
     hello: "not pipelined",
     pipelined: `${depth} pipelined`,
+    post: `POST ${bytesText(sent)}`,
+    chunked: `chunked ${bytesText(size)}`,
+    hono: "Hono",
     file: bytesText(size),
     paced: `${whole(rate)}/s`,
   };
@@ -271,19 +303,46 @@ const AIMS: readonly Aim[] = [
   },
   { by: HANDLER, of: "uws", kinds: ["hello"], limit: { atLeast: 0.95, record: 1.1 } },
   { by: HANDLER, of: "node-http", kinds: ["pipelined"], limit: { atLeast: 9, record: 14 } },
-  { by: HANDLER, of: "uws", kinds: ["pipelined"], limit: { atLeast: 0.9, record: 1.2 } },
+  {
+    by: HANDLER,
+    of: "uws",
+    kinds: ["hello"],
+    figure: "cpu",
+    limit: { atMost: 0.93, record: 0.88 },
+  },
+  { by: HANDLER, of: "uws", kinds: ["pipelined"], limit: { atLeast: 1.3, record: 1.45 } },
   { by: FETCH, of: "node-http", kinds: ["hello"], limit: { atLeast: 1, record: 1.4 } },
+  { by: FETCH, of: "uws", kinds: ["hello"], figure: "cpu", limit: { atMost: 1, record: 0.95 } },
+  { by: FETCH, of: "uws", kinds: ["pipelined"], limit: { atLeast: 1, record: 1.2 } },
   {
     by: [...FETCH, "polloi-fetch-uring-bun"],
     of: "bun-serve",
     kinds: ["hello"],
     limit: { atLeast: 0.7, record: 1 },
   },
+  { by: HANDLER, of: "uws", kinds: ["post"], limit: { atLeast: 0.95, record: 1.1 } },
+  { by: HANDLER, of: "node-http", kinds: ["post"], limit: { atLeast: 2 } },
+  {
+    by: [...FETCH, "polloi-fetch-uring-bun"],
+    of: "bun-serve",
+    kinds: ["chunked"],
+    limit: { atLeast: 0.9, record: 1.1 },
+  },
+  { by: FETCH, of: "bun-serve", kinds: ["hono"], limit: { atLeast: 1, record: 1.1 } },
+  { by: FETCH, of: "hono-node", kinds: ["hono"], limit: { atLeast: 2, record: 2.5 } },
   {
     by: ["polloi-files-uring", "polloi-files-epoll"],
     of: "nginx",
     kinds: ["file"],
     limit: { atLeast: 0.8, record: 1 },
+  },
+  { by: HANDLER, of: "uws", kinds: ["paced"], limit: { atMost: 1.05, record: 0.95 } },
+  {
+    by: HANDLER,
+    of: "uws",
+    kinds: ["paced"],
+    figure: "p99",
+    limit: { atMost: 1.1, record: 1 },
   },
   { by: HANDLER, of: "node-http", kinds: ["paced"], limit: { atMost: 0.5, record: 0.35 } },
 ];

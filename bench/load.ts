@@ -64,6 +64,10 @@ export interface LoadPlan {
   readonly path?: string;
   /** A file with the expected body, in http. */
   readonly body?: string;
+  /** The length of the body of each request, in http: then it is POST. */
+  readonly sentBytes?: number;
+  /** Between windows each connection sends a message after this time, because the server closes idle ones. */
+  readonly keepSeconds?: number;
   /** Messages per connection, in churn. */
   readonly life?: number;
   /** Messages per connection in a window, which then ends with the last answer. */
@@ -153,6 +157,8 @@ function flagsFor(options: LoadOptions): string[] {
   if (options.mode !== undefined) flags.push("-m", options.mode);
   if (options.path !== undefined) flags.push("-u", options.path);
   if (options.body !== undefined) flags.push("-b", options.body);
+  if (options.sentBytes !== undefined) flags.push("-B", options.sentBytes);
+  if (options.keepSeconds !== undefined) flags.push("-k", options.keepSeconds);
   if (options.life !== undefined) flags.push("-l", options.life);
   if (options.perConnection !== undefined) flags.push("-M", options.perConnection);
   return flags.map(String);

@@ -11,6 +11,8 @@ export interface Peer {
   readonly collects: boolean;
   /** The most connections that it can hold. */
   readonly holds: number;
+  /** The seconds after which it closes an idle connection, where that is soon. */
+  readonly idleSeconds?: number | undefined;
 }
 
 /** A server that cannot run here, and the reason. */
@@ -41,6 +43,7 @@ export async function findPeers(
   const skipped: SkippedPeer[] = [];
   for (const plan of plans.filter(({ name }) => names.includes(name))) {
     const { name, label, needs, collects = true, holds = Number.POSITIVE_INFINITY } = plan;
+    const { idleSeconds } = plan;
     const tool: Tool = needs === undefined ? { path: "", version: "" } : tools[needs];
     if (tool.missing !== undefined) {
       skipped.push({ name, label, reason: tool.missing });
@@ -49,7 +52,7 @@ export async function findPeers(
     try {
       const command = plan.command(tool.path, tools);
       await (await start(command)).stop();
-      peers.push({ name, label, command, collects, holds });
+      peers.push({ name, label, command, collects, holds, idleSeconds });
     } catch (error) {
       const { stderr, message } = error as Error & { stderr?: string };
       const reason = stderr ? `does not build: ${stderr.trim()}` : message;

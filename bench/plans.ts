@@ -12,6 +12,8 @@ export interface PeerPlan {
   readonly collects?: false;
   /** The most connections that it can hold, where it has a limit of its own. */
   readonly holds?: number;
+  /** The seconds after which it closes an idle connection, where it has a short limit that cannot be changed. */
+  readonly idleSeconds?: number;
   /**
    * Builds the program where necessary.
    *

@@ -65,6 +65,7 @@ export interface Case {
 
 export const rateOf = ({ messagesPerSecond }: Throughput): number => messagesPerSecond;
 export const cpuOf = ({ serverCpuUs }: Throughput): number => serverCpuUs;
+const p99Of = ({ p99Us }: Throughput): number => p99Us;
 
 /** The sample of loads that ran at the same time: each reports its own messages and all of the server's CPU time. */
 export function throughputOf(results: readonly LoadResult[], round: number): Throughput {
@@ -113,7 +114,10 @@ export async function measureCase(
 ): Promise<Row<Throughput>[]> {
   const { peers, skipped } = thatHold(connections, { peers: all, skipped: [] });
   const rows = emptyRows<Throughput>(peers);
-  const plans = peers.map(({ command }) => ({ command, loads: [load] }));
+  const plans = peers.map(({ command, idleSeconds }) => {
+    const keepSeconds = idleSeconds === undefined ? undefined : Math.floor(idleSeconds / 2);
+    return { command, loads: [keepSeconds === undefined ? load : { ...load, keepSeconds }] };
+  });
   const rates = rate === undefined ? {} : { rates: peers.map(() => rate) };
   for (let round = 1; round <= rounds && peers.length > 0; round++) {
     step(round);
@@ -266,6 +270,13 @@ function throughputDoubt(one: Usage, other: Usage): string | undefined {
   return isCold ? "a server had less than half of its core" : undefined;
 }
 
+/** Why CPU time per message of saturated servers proves nothing. */
+function cpuDoubt(usages: readonly Usage[]): string | undefined {
+  return usages.some(({ faulty }) => faulty)
+    ? "bytes or connections were lost"
+    : disturbanceOf(usages);
+}
+
 /** Why CPU time per message in an open loop proves nothing. */
 function rateDoubt(rows: readonly Row<Throughput>[], rate: number): string | undefined {
   const usages = rows.map(usageOf);
@@ -280,8 +291,19 @@ export interface Aim {
   readonly of: string;
   /** The kinds of cases in which they should. Default: all. */
   readonly kinds?: readonly string[];
+  /** What is compared. Default: messages/s, or CPU time per message where a rate was requested. */
+  readonly figure?: keyof typeof FIGURES;
   readonly limit: Limit;
 }
+
+/** The figures that aims compare, and their names in goals. */
+const FIGURES: Readonly<
+  Record<"rate" | "cpu" | "p99", { value: (sample: Throughput) => number; suffix: string }>
+> = {
+  rate: { value: rateOf, suffix: "" },
+  cpu: { value: cpuOf, suffix: ", CPU per request" },
+  p99: { value: p99Of, suffix: ", p99" },
+};
 
 /** A case, as goals refer to it. */
 export interface GoalCase {
@@ -295,7 +317,7 @@ export interface GoalCase {
 
 /** The goals of these aims. An aim whose server was not measured has none. */
 export function throughputGoals(aims: readonly Aim[], cases: readonly GoalCase[]): Goal[] {
-  return aims.flatMap(({ by, of, kinds, limit }) =>
+  return aims.flatMap(({ by, of, kinds, limit, figure }) =>
     by.flatMap((name) =>
       cases
         .filter(({ kind }) => kinds?.includes(kind) ?? true)
@@ -303,22 +325,17 @@ export function throughputGoals(aims: readonly Aim[], cases: readonly GoalCase[]
           const row = rows.find((each) => each.name === name);
           const other = rows.find((each) => each.name === of);
           if (row === undefined || other === undefined) return [];
-          const values = ratiosOf(rate === undefined ? rateOf : cpuOf, row, other);
+          const compared = figure ?? (rate === undefined ? "rate" : "cpu");
+          const { value, suffix } = FIGURES[compared];
+          const values = ratiosOf(value, row, other);
           if (values.length === 0) return [];
-          const what = `${row.label} : ${other.label}`;
-          const doubt =
-            rate === undefined
-              ? throughputDoubt(usageOf(row), usageOf(other))
-              : rateDoubt([row, other], rate);
-          return [
-            {
-              what: rate === undefined ? what : `${what}, CPU per request`,
-              where,
-              limit,
-              values,
-              doubt,
-            },
-          ];
+          const what = `${row.label} : ${other.label}${suffix}`;
+          const usages = [usageOf(row), usageOf(other)] as const;
+          if (rate !== undefined) {
+            return [{ what, where, limit, values, doubt: rateDoubt([row, other], rate) }];
+          }
+          const doubt = compared === "rate" ? throughputDoubt(...usages) : cpuDoubt(usages);
+          return [{ what, where, limit, values, doubt }];
         }),
     ),
   );

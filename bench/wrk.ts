@@ -83,12 +83,21 @@ export function parseWrk(text: string): WrkReport {
   };
 }
 
+/** The script for requests that wrk cannot make by itself, and its arguments. */
+function scriptFor({ depth, sentBytes = 0 }: LoadOptions): { script: string[]; more: string[] } {
+  const run = (name: string, argument: number): { script: string[]; more: string[] } => ({
+    script: ["-s", inRepository(`bench/load/${name}.lua`)],
+    more: ["--", `${argument}`],
+  });
+  if (sentBytes > 0) return run("post", sentBytes);
+  return depth > 1 ? run("pipeline", depth) : { script: [], more: [] };
+}
+
 /** wrk opens its connections in each window, and runs for whole seconds only. */
 function openWrk(wrk: string, cores: readonly number[] | undefined, options: LoadOptions): Load {
   const { port, serverPid, serverCore, connections, depth, path = "/" } = options;
-  const script = depth > 1 ? ["-s", inRepository("bench/load/pipeline.lua")] : [];
+  const { script, more } = scriptFor(options);
   const url = `http://127.0.0.1:${port}${path}`;
-  const more = depth > 1 ? ["--", `${depth}`] : [];
   const common = { side: "wrk", engine: "epoll", connections, depth, size: 0, idle: 0 };
   let total: LoadResult = { ...common, ...NOTHING };
   return {

@@ -3,24 +3,27 @@
  *
  *   echo-load -p PORT [-h HOST] [-m echo|churn] [-c CONNECTIONS] [-i IDLE] [-s SIZE] [-n DEPTH]
  *             [-g GATHER] [-e auto|io_uring|epoll] [-l LIFE] [-M BATCHES] [-P SERVER_PID]
- *             [-C SERVER_CORE]
+ *             [-C SERVER_CORE] [-k SECONDS]
+ *   load -m http -p PORT [-u PATH] [-b BODY_FILE] [-B BYTES] ...
  *
  * It opens IDLE connections, which stay idle, and CONNECTIONS, and prints {"opened":N,...}. Then each line on
  * stdin, "WARMUP SECONDS RATE", is a window: WARMUP seconds are not counted, SECONDS are. Every connection has one
  * batch of DEPTH messages of SIZE bytes in flight, or with a RATE above 0 sends when a message is due (pace.c). In
  * churn, connections are opened within the window, and replaced after LIFE batches. With -M each connection sends
- * BATCHES batches, and the window ends with the last answer. In http a message is a request for PATH, and the answer
- * has the body of BODY_FILE (http.c).
+ * BATCHES batches, and the window ends with the last answer. In http a message is a request for PATH, with a body of
+ * BYTES, and the answer has the body of BODY_FILE (http.c).
  *
  * After each window everything is answered and nothing is sent, so that windows of several loads, each with its own
  * server, can alternate. Each window is followed by a line of JSON on stdout: the sums of all windows since the last
- * one of 0 SECONDS. It exits at the end of stdin.
+ * one of 0 SECONDS. With -k, every connection sends a batch each SECONDS while the load waits for its next window: some
+ * servers close idle connections. It exits at the end of stdin.
  */
 #define _GNU_SOURCE
 #include "load.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -50,7 +53,7 @@ static struct options parse(int argc, char **argv) {
                             .engine = "auto", .mode = "echo", .path = "/", .server_core = -1};
   options.server.sin_family = AF_INET;
   options.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:u:b:g:e:l:M:P:C:")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:u:b:B:g:e:l:M:P:C:k:")) != -1;) {
     switch (option) {
       case 'p': options.server.sin_port = htons((uint16_t)number(optarg, 1, 65535)); break;
       case 'h':
@@ -63,10 +66,12 @@ static struct options parse(int argc, char **argv) {
       case 'n': options.depth = (unsigned)number(optarg, 1, 1024); break;
       case 'u': options.path = optarg; break;
       case 'b': options.body = optarg; break;
+      case 'B': options.sent_body = (size_t)number(optarg, 0, 1 << 24); break;
       case 'g': options.gather = (unsigned)number(optarg, 0, 1e6); break;
       case 'e': options.engine = optarg; break;
       case 'l': options.life = (unsigned)number(optarg, 1, 1e6); break;
       case 'M': options.limit = (unsigned)number(optarg, 1, 1e6); break;
+      case 'k': options.keep = (unsigned)number(optarg, 0, 3600); break;
       case 'P': options.server_pid = (pid_t)number(optarg, 1, 1e9); break;
       case 'C': options.server_core = (int)number(optarg, 0, 65535); break;
       default: exit(2);
@@ -106,18 +111,8 @@ static void fill_pattern(struct load *load) {
   }
 }
 
-/* Reads the next window, if there is one, and begins it. */
-static bool next_window(struct load *load) {
-  struct window *window = &load->window;
-  char line[128];
-  alarm(IDLE_ALARM_SECONDS);
-  if (fgets(line, sizeof line, stdin) == NULL) return false;
-  *window = (struct window){0};
-  if (sscanf(line, "%lf %lf %lf", &window->warmup, &window->seconds, &window->rate) != 3 ||
-      !(window->warmup >= 0 && window->seconds >= 0 && window->rate >= 0)) {
-    refuse("a window is WARMUP SECONDS RATE");
-  }
-  alarm((unsigned)(window->warmup + window->seconds) + RUN_ALARM_SECONDS);
+static void begin_window(struct load *load, struct window window) {
+  load->window = window;
   for (unsigned i = 0; i < load->options.connections; i++) load->connections[i].sequence = 0;
   load->messages_before = load->messages;
   if (load->options.connections > 0) {
@@ -125,7 +120,55 @@ static bool next_window(struct load *load) {
   }
   load->pace_began = load->pace_turn = 0;
   load->phase = WARMING;
-  load->phase_ends = now_ns() + (uint64_t)(window->warmup * 1e9);
+  load->phase_ends = now_ns() + (uint64_t)(window.warmup * 1e9);
+}
+
+/* Every connection sends a batch, which counts nowhere. */
+static void keep_alive(struct load *load, const struct driver *driver) {
+  struct total total = load->total;
+  struct histogram latency = load->latency;
+  unsigned limit = load->options.limit;
+  load->options.limit = 1;
+  begin_window(load, (struct window){.seconds = 1});
+  driver->run(load);
+  load->options.limit = limit;
+  load->total = total;
+  load->latency = latency;
+}
+
+/* Waits for a line on stdin, which is not buffered. Meanwhile no connection is idle for too long. */
+static void wait_for_line(struct load *load, const struct driver *driver) {
+  static uint64_t kept;
+  uint64_t every = load->options.keep * 1000000000ull;
+  if (every == 0) return;
+  if (kept == 0) kept = now_ns();
+  for (;;) {
+    uint64_t passed = now_ns() - kept;
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    int timeout = passed >= every ? 0 : (int)((every - passed) / 1000000) + 1;
+    int ready = poll(&input, 1, timeout);
+    if (ready < 0 && errno != EINTR) fail("poll");
+    if (now_ns() - kept >= every) {
+      keep_alive(load, driver);
+      kept = now_ns();
+    }
+    if (ready > 0) return;
+  }
+}
+
+/* Reads the next window, if there is one, and begins it. */
+static bool next_window(struct load *load, const struct driver *driver) {
+  struct window window = {0};
+  char line[128];
+  alarm(IDLE_ALARM_SECONDS);
+  wait_for_line(load, driver);
+  if (fgets(line, sizeof line, stdin) == NULL) return false;
+  if (sscanf(line, "%lf %lf %lf", &window.warmup, &window.seconds, &window.rate) != 3 ||
+      !(window.warmup >= 0 && window.seconds >= 0 && window.rate >= 0)) {
+    refuse("a window is WARMUP SECONDS RATE");
+  }
+  alarm((unsigned)(window.warmup + window.seconds) + RUN_ALARM_SECONDS);
+  begin_window(load, window);
   return true;
 }
 
@@ -153,6 +196,7 @@ int main(int argc, char **argv) {
   struct options *options = &load.options;
   bool churning = strcmp(options->mode, "churn") == 0, asking = strcmp(options->mode, "http") == 0;
   if (!churning && !asking && strcmp(options->mode, "echo") != 0) refuse("unknown mode");
+  setvbuf(stdin, NULL, _IONBF, 0);
   raise_limit(options->connections + options->idle);
   alarm(RUN_ALARM_SECONDS);
   load.batch = load.back = options->size * options->depth;
@@ -173,7 +217,7 @@ int main(int argc, char **argv) {
   printf("{\"opened\":%u,\"connectMs\":%.3f}\n", options->connections + options->idle,
          load.connect_ms);
   fflush(stdout);
-  while (next_window(&load)) {
+  while (next_window(&load, driver)) {
     driver->run(&load);
     if (load.window.seconds == 0) forget(&load);
     report(&load);

@@ -30,7 +30,9 @@ struct options {
   const char *engine;   /* "auto", "io_uring", "epoll" */
   const char *mode;     /* "echo", "churn", "http" */
   const char *path;     /* the path of requests, in http */
+  size_t sent_body;     /* bytes of the body of a request, in http: POST; 0: GET */
   const char *body;     /* a file with the expected body; NULL: any */
+  unsigned keep;        /* seconds between windows after which each connection sends a batch; 0: never */
   pid_t server_pid;     /* the process whose CPU time is read; 0 for none */
   int server_core;      /* the core whose idle time is read; -1 for none */
 };
@@ -68,6 +70,14 @@ struct histogram {
   uint64_t max;
 };
 
+/* The position in a chunked answer. */
+struct chunks {
+  size_t head; /* bytes of the head that were received */
+  size_t body; /* bytes of the decoded body */
+  size_t left; /* of the current chunk */
+  unsigned char state;
+};
+
 struct connection {
   int fd;
   uint32_t sequence; /* of the batch in flight */
@@ -75,15 +85,18 @@ struct connection {
   bool wrong;        /* a byte differed */
   bool in_flight;
   unsigned left; /* batches left for this connection, in churn */
+  struct chunks chunks; /* of a chunked answer */
   uint64_t sent_ns; /* or was due, with a rate */
 };
 
 /* A request, and the answer that every later one is compared with, except for the time. */
 struct http {
   unsigned char *request; /* a batch of them; NULL in the other modes */
-  unsigned char *answer;
+  unsigned char *answer;  /* the head only, if it is chunked */
   size_t length; /* of the answer */
   size_t date;   /* where the value of its Date begins */
+  unsigned char *body; /* the decoded body of a chunked answer; otherwise NULL */
+  size_t body_length;
 };
 #define DATE_LENGTH 29
 
@@ -151,6 +164,8 @@ void http_prepare(struct load *load);
 void http_greet(const struct load *load, int fd);
 void http_hear(struct load *load, int fd);
 bool http_differs(const struct http *http, size_t at, const unsigned char *bytes, size_t length);
+bool http_decode(const struct http *http, struct chunks *chunks, const unsigned char *bytes, size_t length,
+                 bool *wrong);
 
 /* Prints an error and exits. */
 void fail(const char *what) __attribute__((noreturn));
@@ -167,6 +182,7 @@ static inline const unsigned char *next_batch(struct load *load, unsigned index,
   struct connection *connection = &load->connections[index];
   connection->sequence++;
   connection->received = 0;
+  connection->chunks = (struct chunks){0};
   connection->wrong = false;
   connection->in_flight = true;
   load->in_flight++;
@@ -178,6 +194,17 @@ static inline const unsigned char *next_batch(struct load *load, unsigned index,
 static inline void not_in_flight(struct load *load, unsigned index) {
   if (load->connections[index].in_flight) load->in_flight--;
   load->connections[index].in_flight = false;
+}
+
+/*
+ * A batch with at least this many bytes to receive is large. Of large ones, the bytes of every eighth connection are
+ * compared.
+ */
+#define LARGE 4096
+#define COMPARE_EVERY 8
+
+static inline bool is_compared(const struct load *load, unsigned index) {
+  return load->back < LARGE || index % COMPARE_EVERY == 0;
 }
 
 /* Whether received bytes differ from the expected ones. */
@@ -196,19 +223,29 @@ static inline bool take_bytes(struct load *load, unsigned index, const unsigned 
                               size_t length, uint64_t now) {
   struct connection *connection = &load->connections[index];
   load->bytes += length;
-  if (length > load->back - connection->received) {
-    /* More bytes than expected: the connection is no longer reliable. */
-    load->mismatches++;
-    connection->received = 0;
-    return false;
+  if (load->http.body != NULL) {
+    /* The length of a chunked answer depends on its chunks, which are therefore decoded on each connection. */
+    bool compared = is_compared(load, index);
+    if (!compared) load->unseen += length;
+    if (!http_decode(&load->http, &connection->chunks, bytes, length,
+                     compared ? &connection->wrong : NULL)) {
+      return false;
+    }
+  } else {
+    if (length > load->back - connection->received) {
+      /* More bytes than expected: the connection is no longer reliable. */
+      load->mismatches++;
+      connection->received = 0;
+      return false;
+    }
+    if (bytes == NULL) {
+      load->unseen += length;
+    } else if (differs(load, index, bytes, length)) {
+      connection->wrong = true;
+    }
+    connection->received += length;
+    if (connection->received < load->back) return false;
   }
-  if (bytes == NULL) {
-    load->unseen += length;
-  } else if (differs(load, index, bytes, length)) {
-    connection->wrong = true;
-  }
-  connection->received += length;
-  if (connection->received < load->back) return false;
   not_in_flight(load, index);
   if (connection->wrong) load->mismatches++;
   load->messages += load->options.depth;

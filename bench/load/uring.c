@@ -4,7 +4,8 @@
  *
  * Small messages are compared on every connection. A large message costs more to copy than a system call, and a load
  * that copies as much as the server and also compares would be slower than the server. So the bytes of every eighth
- * connection are compared; on the others the kernel counts and discards them without copying (MSG_TRUNC, tcp(7)).
+ * connection are compared; on the others the kernel counts and discards them without copying (MSG_TRUNC, tcp(7)),
+ * except for chunked answers, whose framing has to be read.
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -24,16 +25,14 @@ const struct driver uring_driver = {.open = open_ring};
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A batch with at least this many bytes to receive is large. */
-#define LARGE 4096
-#define COMPARE_EVERY 8
 #define BUFFERS 4096u
 #define BUFFER_MEMORY (8u << 20)
 
 #define SEND_TAG (1ull << 63)
 
-static bool is_compared(const struct load *load, unsigned index) {
-  return load->back < LARGE || index % COMPARE_EVERY == 0;
+/* Whether the bytes of a connection are read, and not only counted. */
+static bool is_read(const struct load *load, unsigned index) {
+  return load->http.body != NULL || is_compared(load, index);
 }
 
 static void submit_receive(struct ring *ring, const struct load *load, unsigned index) {
@@ -42,7 +41,7 @@ static void submit_receive(struct ring *ring, const struct load *load, unsigned 
   sqe->flags = IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
   sqe->ioprio = IORING_RECV_MULTISHOT;
   sqe->fd = (int)index;
-  sqe->msg_flags = is_compared(load, index) ? 0 : MSG_TRUNC;
+  sqe->msg_flags = is_read(load, index) ? 0 : MSG_TRUNC;
   sqe->user_data = index;
 }
 
@@ -77,7 +76,7 @@ static void on_received(struct ring *ring, struct load *load, const struct io_ur
   bool next = false;
   if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
     unsigned short id = (unsigned short)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-    const unsigned char *bytes = is_compared(load, index) ? ring_buffer(ring, id) : NULL;
+    const unsigned char *bytes = is_read(load, index) ? ring_buffer(ring, id) : NULL;
     if (cqe->res > 0) next = take_bytes(load, index, bytes, (size_t)cqe->res, now);
     ring_give_back(ring, id);
   }

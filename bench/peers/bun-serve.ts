@@ -1,21 +1,26 @@
 /**
  * A control: Bun.serve with its `fetch`; runs on Bun only.
  *
- *   bun-serve [FILE]
+ *   bun-serve [--answer hello|post|chunked|hono] [--file FILE]
  *
  * With FILE the answer is that file, served as in Bun's documentation.
  */
+import { parseArgs } from "node:util";
+import { answerIn, type Fetch, fetchFor } from "./answers.ts";
 import { announce, collectOnRequest } from "./collect.ts";
 
 /** The part of Bun's types that this file needs. */
 declare const Bun: {
   file(path: string): Blob;
-  serve(options: { hostname: string; port: number; idleTimeout: number; fetch(): Response }): {
+  serve(options: { hostname: string; port: number; idleTimeout: number; fetch: Fetch }): {
     port: number;
   };
 };
 
-const path: string | undefined = process.argv[2];
+const { values } = parseArgs({
+  options: { answer: { type: "string" }, file: { type: "string" } },
+});
+const { file } = values;
 
 collectOnRequest();
 const server = Bun.serve({
@@ -23,6 +28,6 @@ const server = Bun.serve({
   port: 0,
   // The maximum, in seconds: connections are idle while other servers have their turns.
   idleTimeout: 255,
-  fetch: () => new Response(path === undefined ? "Hello, world!" : Bun.file(path)),
+  fetch: file === undefined ? fetchFor(answerIn()) : () => new Response(Bun.file(file)),
 });
 announce(server.port);

@@ -1,17 +1,20 @@
 /**
  * A control: uWebSockets.js.
  *
- *   uws FOLDER
+ *   uws FOLDER [--answer hello|post]
  *
  * FOLDER contains the package, which is not on npm under its own name and therefore not a dependency.
  */
 import { createRequire } from "node:module";
+import { answerIn } from "./answers.ts";
 import { announce, collectOnRequest } from "./collect.ts";
 
 /** The part of its types that this file needs. */
 interface Answer {
   writeHeader(name: string, value: string): Answer;
   end(body: string): void;
+  onData(handler: (chunk: ArrayBuffer, isLast: boolean) => void): Answer;
+  onAborted(handler: () => void): Answer;
 }
 interface Application {
   any(pattern: string, handler: (answer: Answer) => void): Application;
@@ -30,11 +33,26 @@ if (!Object.keys(require.cache).some((file) => file.endsWith(".node"))) {
   throw new Error(`${folder} has no binary for this version of Node`);
 }
 
+const FIELD = ["Content-Type", "text/plain; charset=utf-8"] as const;
+
+function hello(answer: Answer): void {
+  answer.writeHeader(...FIELD).end("Hello, world!");
+}
+
+/** Answers with the length of the body. */
+function count(answer: Answer): void {
+  let length = 0;
+  answer.onData((chunk, isLast) => {
+    length += chunk.byteLength;
+    if (isLast) answer.writeHeader(...FIELD).end(`${length}`);
+  });
+  // A handler that answers later must have this.
+  answer.onAborted(() => {});
+}
+
 collectOnRequest();
 App()
-  .any("/*", (answer) => {
-    answer.writeHeader("Content-Type", "text/plain; charset=utf-8").end("Hello, world!");
-  })
+  .any("/*", answerIn() === "post" ? count : hello)
   .listen("127.0.0.1", 0, (socket) => {
     if (socket === false) throw new Error("it cannot listen");
     announce(us_socket_local_port(socket));

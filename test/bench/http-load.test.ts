@@ -1,7 +1,8 @@
 /** The load generator in C, with correct and faulty HTTP servers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BODIES, writeBodies } from "../../bench/http-plans.ts";
+import { portOf } from "../../bench/children.ts";
+import { BODIES, writeBodies, writeCount } from "../../bench/http-plans.ts";
 import { type Bench, loadOn, loadServer, withServer } from "../../bench/interleave.ts";
 import { findLoad, type LoadPlan, type Window } from "../../bench/load.ts";
 import { compiled } from "../../bench/places.ts";
@@ -110,6 +111,88 @@ test("at a rate connections send in turn, and continue where the last window end
         const { lost } = await running.run({ warmup: 0, seconds: 0.1, rate: 500 });
         assert.equal(lost, 0);
       }
+    } finally {
+      await running.stop();
+    }
+  });
+});
+
+test("a request has the body that was asked for, and the server receives all of it", {
+  skip,
+}, async () => {
+  const counting = { command: [...peer.command, "--answer", "post"] };
+  await withServer(bench, counting, async (server) => {
+    for (const sentBytes of [1, 1024, 300_000]) {
+      const body = writeCount(sentBytes);
+      const plan = { ...options, body, sentBytes, size: 1, perConnection: 3 };
+      const { messages, mismatches } = await loadServer(bench, server, { ...plan, seconds: 20 });
+      assert.deepEqual({ messages, mismatches }, { messages: 60, mismatches: 0 });
+    }
+  });
+});
+
+/** A chunked answer as an expression; `body` is an expression, and `end` the text of its last chunk. */
+function chunked(body: string, end: string = "0\\r\\n\\r\\n"): string {
+  const head =
+    '"HTTP/1.1 200 OK\\r\\nDate: " + new Date().toUTCString() + "\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"';
+  const split = `(() => {
+    const at = n % 12 + 1, text = ${body};
+    return [text.slice(0, at), text.slice(at)].map((part) => part.length.toString(16) + "\\r\\n" + part + "\\r\\n").join("");
+  })()`;
+  return `${head} + ${split} + "${end}"`;
+}
+
+test("of a chunked answer the decoded body is compared, and the chunks may differ", {
+  skip,
+}, async () => {
+  await withServer(bench, answering(chunked('"Hello, world!"')), async (server) => {
+    const plan = { ...options, perConnection: 30, seconds: 20 };
+    const { messages, mismatches, compared } = await loadServer(bench, server, plan);
+    assert.deepEqual(
+      { messages, mismatches, compared },
+      { messages: 600, mismatches: 0, compared: 1 },
+    );
+  });
+  const moon = chunked('(n > 100 ? "Hello, moon!!" : "Hello, world!")');
+  await withServer(bench, answering(moon), async (server) => {
+    assert.ok((await loadServer(bench, server, options)).mismatches > 0);
+  });
+  const wrong: readonly (readonly [string, RegExp])[] = [
+    [chunked('"Hello, moon!!"'), /another body/],
+    [chunked('"Hello, world"'), /body that is too short/],
+    [chunked('"Hello, world! And more"'), /longer than the body|too long/],
+    [chunked('"Hello, world!"', "0\\r\\nA: b\\r\\n\\r\\n"), /invalid chunks, or trailers/],
+    [chunked('"Hello, world!"', "x\\r\\n"), /invalid chunks/],
+  ];
+  for (const [answer, reason] of wrong) {
+    await withServer(bench, answering(answer), async (server) => {
+      await assert.rejects(loadServer(bench, server, options), reason);
+    });
+  }
+});
+
+test("connections that are kept alive send requests between windows, which count nowhere", {
+  skip,
+}, async () => {
+  const program = `
+    let count = 0;
+    const server = require("node:http").createServer((request, response) => {
+      const text = request.url === "/count" ? String(count) : "Hello, world!";
+      if (request.url !== "/count") count++;
+      response.writeHead(200, { "Content-Length": text.length }).end(text);
+    });
+    server.listen(0, "127.0.0.1", () => console.log(JSON.stringify(server.address())));`;
+  const server = { command: [process.execPath, "--eval", program] };
+  await withServer(bench, server, async (server) => {
+    const url = `http://127.0.0.1:${portOf(server)}/count`;
+    const countOf = async (): Promise<number> => Number(await (await fetch(url)).text());
+    const plan = { ...options, keepSeconds: 1, perConnection: 10 };
+    const running = await loadOn(bench, server, plan);
+    try {
+      // One request opens each of the 20 connections.
+      while ((await countOf()) < 60) await new Promise((resolve) => setTimeout(resolve, 50));
+      const { messages, lost, mismatches } = await running.run({ warmup: 0, seconds: 20 });
+      assert.deepEqual({ messages, lost, mismatches }, { messages: 200, lost: 0, mismatches: 0 });
     } finally {
       await running.stop();
     }

@@ -9,7 +9,7 @@ import {
   httpFigure,
   httpGoals,
 } from "../../bench/http.ts";
-import { HTTP_NAMES, takesPart } from "../../bench/http-plans.ts";
+import { CASE_NAMES, HTTP_NAMES, takesPart } from "../../bench/http-plans.ts";
 import { httpHeadline, sectionsOf } from "../../bench/report.ts";
 import { usageOf } from "../../bench/throughput.ts";
 import { parseWrk } from "../../bench/wrk.ts";
@@ -34,9 +34,7 @@ function changed(of: HttpCase, figures: Partial<Record<string, object>>): HttpCa
 test("every server that the benchmark measures by default exists, and takes part in a case", () => {
   for (const name of HTTP_SERVERS) assert.ok(HTTP_NAMES.includes(name), name);
   for (const name of HTTP_NAMES) {
-    const cells = (["hello", "pipelined", "file", "paced"] as const).filter((cell) =>
-      takesPart(name, cell),
-    );
+    const cells = CASE_NAMES.filter((cell) => takesPart(name, cell));
     assert.ok(cells.length > 0, name);
   }
 });
@@ -70,6 +68,31 @@ test("goals compare requests/s, and in the paced case CPU time per request", () 
   assert.deepEqual(cpu?.values, [0.25, 0.25]);
   assert.deepEqual(cpu?.limit, { atMost: 0.5, record: 0.35 });
   assert.deepEqual([throughput?.doubt, cpu?.doubt], [undefined, undefined]);
+});
+
+test("a goal may compare CPU time per request of saturated servers, or p99 at a rate", () => {
+  const even = { serverBusy: 0.99, coreIdle: 0, mismatches: 0, lost: 0 };
+  const row = caseOf("hello").rows.find(({ name }) => name === "polloi-handler-uring");
+  assert.ok(row);
+  const rows = (own: object, other: object): HttpCase["rows"] => [
+    { ...row, samples: row.samples.map((sample) => ({ ...sample, ...even, ...own })) },
+    {
+      ...{ ...row, name: "uws", label: "uWebSockets.js" },
+      samples: row.samples.map((sample) => ({ ...sample, ...even, ...other })),
+    },
+  ];
+  const fast = { messagesPerSecond: 20_000, serverCpuUs: 9, p99Us: 100 };
+  const slow = { messagesPerSecond: 20_000, serverCpuUs: 10, p99Us: 200 };
+  const hello = { ...caseOf("hello"), rows: rows(fast, slow) };
+  const paced = { ...caseOf("paced"), rate: 20_000, rows: rows(fast, slow) };
+  const goals = httpGoals([hello, paced]).map(({ what, values, doubt }) => [what, values, doubt]);
+  const what = `${row.label} : uWebSockets.js`;
+  assert.deepEqual(goals, [
+    [what, [1, 1], undefined],
+    [`${what}, CPU per request`, [0.9, 0.9], undefined],
+    [`${what}, CPU per request`, [0.9, 0.9], undefined],
+    [`${what}, p99`, [0.5, 0.5], undefined],
+  ]);
 });
 
 test("goals of servers with little of their core are not proven", () => {
