@@ -10,7 +10,7 @@ const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The layers below the engines. */
 const CALLS = ["base", "sys", "select", "selectors", "socket", "uring"] as const;
-const LOOP = [...CALLS, "engine", "reactor"] as const;
+const LOOP = [...CALLS, "proxy", "engine", "reactor"] as const;
 
 /** The layers of each package: the folders of its src/, each with the other layers that it may import. */
 const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
@@ -21,8 +21,9 @@ const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     socket: ["base", "sys"],
     uring: ["base", "sys", "socket"],
     selectors: ["base", "sys", "select", "uring"],
+    proxy: ["base", "sys", "socket"],
     engine: CALLS,
-    reactor: [...CALLS, "engine"],
+    reactor: [...CALLS, "proxy", "engine"],
     pool: LOOP,
     http: [...LOOP, "pool"],
   },

@@ -274,7 +274,8 @@ function encodeUnix(arena: Arena, offset: number, address: UnixAddress): number 
   return length + 1;
 }
 
-function decodePath(bytes: Uint8Array): string | Uint8Array {
+/** A path as a string, or as bytes if they are not UTF-8. */
+export function decodePath(bytes: Uint8Array): string | Uint8Array {
   const end = bytes[0] === 0 ? -1 : bytes.indexOf(0);
   const path = end < 0 ? bytes : bytes.subarray(0, end);
   try {
