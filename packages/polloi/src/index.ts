@@ -15,6 +15,8 @@ export { ERRNO, type ErrnoCode } from "./base/errno.ts";
 export { SysError } from "./base/sys-error.ts";
 export { type EngineChoice, type EngineReport, probeEngines } from "./engine/choose.ts";
 export type { EngineName, Reporting, Trigger } from "./engine/engine.ts";
+export type { ProxyFailure, ProxyHeader, ProxyTlv } from "./proxy/header.ts";
+export type { OutgoingProxyHeader } from "./proxy/write-header.ts";
 export type {
   Connection,
   ConnectionOptions,
@@ -24,6 +26,7 @@ export type {
 } from "./reactor/connection.ts";
 export type { ConnectOptions } from "./reactor/connector.ts";
 export type { Listener, ListenOptions } from "./reactor/listener.ts";
+export type { ProxyProtocolOptions, ProxyRefusal } from "./reactor/proxied.ts";
 export {
   defaultReactor,
   Reactor,

@@ -33,6 +33,7 @@ import { honoSuite } from "./http/hono.ts";
 import { httpLoggingSuite } from "./http/logging.ts";
 import { migrationSuite } from "./http/migration.ts";
 import { parserSuite } from "./http/parser.ts";
+import { httpProxyProtocolSuite } from "./http/proxy-protocol.ts";
 import { httpRepliesSuite } from "./http/replies.ts";
 import { httpRobustnessSuite } from "./http/robustness.ts";
 import { httpServerSuite } from "./http/server.ts";
@@ -162,6 +163,7 @@ function all(pool: readonly Listed[]): Listed[] {
       httpFilesSuite(),
       httpEndingsSuite(),
       httpLoggingSuite(),
+      httpProxyProtocolSuite(),
     ),
     ...listed("smoke", lightClasses),
     ...listed("core", nativeClasses),

@@ -21,7 +21,9 @@ export interface HttpWorker {
   readonly reactor: Reactor;
   /** Listens on the address of the pool. */
   listen<Data>(
-    options: Handlers<Data> & ConnectionOptions & Pick<ListenOptions, "acceptError">,
+    options: Handlers<Data> &
+      ConnectionOptions &
+      Pick<ListenOptions, "acceptError" | "proxyProtocol">,
   ): Listener;
 }
 
@@ -31,7 +33,15 @@ export interface HttpOptions
     Partial<HttpTimeouts>,
     Pick<
       ListenOptions,
-      "host" | "port" | "path" | "fd" | "backlog" | "reusePort" | "dualStack" | "acceptError"
+      | "host"
+      | "port"
+      | "path"
+      | "fd"
+      | "backlog"
+      | "reusePort"
+      | "dualStack"
+      | "acceptError"
+      | "proxyProtocol"
     > {
   /** The same as `host`, by the name that other servers have for it. */
   readonly hostname?: string | undefined;
@@ -86,6 +96,7 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
   reusePort: true,
   dualStack: true,
   acceptError: true,
+  proxyProtocol: true,
   headTimeoutMs: true,
   bodyTimeoutMs: true,
   idleTimeoutMs: true,

@@ -6,7 +6,7 @@ import type { FailureCode } from "./wire/failures.ts";
  *
  * @remarks
  * Most are reasons of the parser to refuse a request, and limits of the server. `CONNECTIONS` is the limit of a server,
- * `REQUESTS` that of a connection. `CLIENT_LEFT`: the client left. `REPLIED_FIRST`: the reply was complete before the
+ * `REQUESTS` that of a connection. `PROXY_HEADER`: the connection did not begin with a valid PROXY header. `CLIENT_LEFT`: the client left. `REPLIED_FIRST`: the reply was complete before the
  * body of the request.
  */
 export type RefusalCode =
@@ -18,6 +18,7 @@ export type RefusalCode =
   | "HALF_CLOSE_TIMEOUT"
   | "REQUESTS"
   | "CONNECTIONS"
+  | "PROXY_HEADER"
   | "CLIENT_LEFT"
   | "REPLIED_FIRST";
 

@@ -1,6 +1,7 @@
 import { type NamesOf, optionsOf, stringOf } from "../base/argument.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
+import type { ProxyHeader } from "../proxy/header.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { checkCallback, checkCallbacks, checkConnectionOptions } from "../reactor/options.ts";
 import type { SocketAddress } from "../socket/address.ts";
@@ -51,6 +52,8 @@ export interface HttpRequest {
   readonly remoteAddress: SocketAddress | null;
   /** The server's address of this connection; `null` when the connection is closed. */
   readonly localAddress: SocketAddress | null;
+  /** The PROXY header of the connection; `null` without one: see `proxyProtocol` of `serve`. */
+  readonly proxyHeader: ProxyHeader | null;
   /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
   readonly tcpInfo: TcpInfo | null;
   /**
@@ -182,6 +185,10 @@ export class ParsedRequest implements HttpRequest {
 
   get localAddress(): SocketAddress | null {
     return this.#connection.transport.localAddress;
+  }
+
+  get proxyHeader(): ProxyHeader | null {
+    return this.#connection.transport.proxyHeader;
   }
 
   get tcpInfo(): TcpInfo | null {

@@ -4,6 +4,7 @@ import { fromCaller } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
+import type { ProxyRefusal } from "../reactor/proxied.ts";
 import { reactorFor } from "../reactor/reactor.ts";
 import { HIGH_WATER_BYTES, type HttpConnection } from "./connection.ts";
 import { COUNTERPARTS, checkCall } from "./counterparts.ts";
@@ -61,7 +62,12 @@ export function serve(options: HttpOptions, ...others: readonly unknown[]): Http
 }
 
 function startServer(options: HttpOptions): HttpServer {
-  const { worker, acceptError } = optionsOf(options, "serve()", HTTP_OPTIONS, COUNTERPARTS);
+  const { worker, acceptError, proxyProtocol } = optionsOf(
+    options,
+    "serve()",
+    HTTP_OPTIONS,
+    COUNTERPARTS,
+  );
   checkPlace(options);
   const reactor = worker?.reactor ?? options.reactor ?? reactorFor(options);
   const settings = settingsOf(options);
@@ -82,12 +88,15 @@ function startServer(options: HttpOptions): HttpServer {
       if (!(error instanceof SysError && OF_PEER.has(error.code))) server.report(error);
     },
   };
+  const proxied =
+    proxyProtocol === undefined ? {} : { proxyProtocol: counted(proxyProtocol, server) };
   try {
     server.listener =
       worker === undefined
-        ? reactor.listen<HttpConnection>({ ...whereOf(options), ...handlers })
+        ? reactor.listen<HttpConnection>({ ...whereOf(options), ...proxied, ...handlers })
         : worker.listen<HttpConnection>({
             ...(acceptError === undefined ? {} : { acceptError }),
+            ...proxied,
             ...handlers,
           });
   } catch (error) {
@@ -95,6 +104,25 @@ function startServer(options: HttpOptions): HttpServer {
     throw error;
   }
   return server;
+}
+
+/** The option `proxyProtocol`, with refused connections counted by the server. */
+function counted(
+  option: NonNullable<HttpOptions["proxyProtocol"]>,
+  server: ServingServer,
+): NonNullable<HttpOptions["proxyProtocol"]> {
+  const refused = (): void => server.shared.refused("PROXY_HEADER");
+  if (option === true) return { refused };
+  // Anything that is no object is checked by the listener.
+  if (typeof option !== "object" || option === null || Array.isArray(option)) return option;
+  if (option.refused !== undefined && typeof option.refused !== "function") return option;
+  return {
+    ...option,
+    refused(refusal: ProxyRefusal) {
+      refused();
+      option.refused?.(refusal);
+    },
+  };
 }
 
 /** The options of the listener. */

@@ -253,6 +253,7 @@ const SERVE_OPTIONS: NamesOf<ServeOptions> = {
   ...CONNECTION_OPTIONS,
   maxConnections: true,
   acceptError: true,
+  proxyProtocol: true,
 };
 
 /**

@@ -1,4 +1,5 @@
 import type { NamesOf } from "../base/argument.ts";
+import type { ProxyHeader } from "../proxy/header.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 
@@ -78,11 +79,18 @@ export interface Connection<Data = unknown> extends Disposable {
   readonly peerState: "open" | "ended" | "gone";
   /** Whether `pause` was called, and `resume` was not called since. */
   readonly paused: boolean;
-  /** The peer's address; `null` before the connection is established and after it is closed. */
+  /**
+   * The peer's address; `null` before the connection is established and after it is closed. Behind a proxy that sends a
+   * PROXY header (`proxyProtocol` of `listen`): the client's.
+   */
   readonly remoteAddress: SocketAddress | null;
-  /** The local address; `null` before the connection is established and after it is closed. */
+  /**
+   * The local address; `null` before the connection is established and after it is closed. Behind a proxy that sends a
+   * PROXY header: the address that the client has connected to.
+   */
   readonly localAddress: SocketAddress | null;
-
+  /** The PROXY header that the connection began with; `null` if it began without one. */
+  readonly proxyHeader: ProxyHeader | null;
   /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
   readonly tcpInfo: TcpInfo | null;
 

@@ -2,6 +2,9 @@ import type { NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
+import { sendNow } from "../engine/calls.ts";
+import { SEND_MORE } from "../engine/engine.ts";
+import { encodeProxyHeader, type OutgoingProxyHeader } from "../proxy/write-header.ts";
 import { encodeAddress, familyOf, portOf, type SocketAddress } from "../socket/address.ts";
 import {
   AF_UNIX,
@@ -16,6 +19,7 @@ import {
 import { ipVersion } from "../socket/ip.ts";
 import { bindRaw, connectRaw, setIntOption } from "../socket/raw.ts";
 import { resolve } from "../socket/resolve.ts";
+import { AT_BYTES, borrow, giveBack } from "../socket/scratch.ts";
 import { socketError } from "../socket/socket-error.ts";
 import { CONNECTION_OPTIONS, type ConnectionOptions, type Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
@@ -39,6 +43,13 @@ export interface ConnectOptions<Data = unknown> extends Handlers<Data>, Connecti
   readonly localAddress?: SocketAddress;
   /** Milliseconds for all addresses together, after which `connect` fails with `ETIMEDOUT`. Default: the kernel's timeout. */
   readonly connectTimeoutMs?: number;
+  /**
+   * A PROXY header that is sent before everything else, for a program that forwards connections: the addresses of the
+   * client's connection as `source` and `destination`. The `proxyHeader` of another connection can be passed on.
+   *
+   * @source https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
+   */
+  readonly proxyProtocol?: OutgoingProxyHeader;
 }
 
 export const CONNECT_OPTIONS: NamesOf<ConnectOptions> = {
@@ -48,6 +59,7 @@ export const CONNECT_OPTIONS: NamesOf<ConnectOptions> = {
   path: true,
   localAddress: true,
   connectTimeoutMs: true,
+  proxyProtocol: true,
 };
 
 /** A connect in progress: resolves the name, tries each address, and passes the socket to its stream. */
@@ -55,6 +67,8 @@ export class Connector<Data> extends Owner {
   readonly #loop: Loop;
   readonly #stream: Stream<Data>;
   readonly #options: ConnectOptions<Data>;
+  /** The PROXY header to send first. */
+  readonly #header: Uint8Array | undefined;
   #addresses: SocketAddress[] = [];
   #slot = -1;
   #fd = -1;
@@ -67,6 +81,8 @@ export class Connector<Data> extends Owner {
   constructor(loop: Loop, stream: Stream<Data>, options: ConnectOptions<Data>) {
     super();
     checkDestination(loop, options);
+    const { proxyProtocol } = options;
+    if (proxyProtocol !== undefined) this.#header = encodeProxyHeader(proxyProtocol);
     this.#loop = loop;
     this.#stream = stream;
     this.#options = options;
@@ -168,6 +184,11 @@ export class Connector<Data> extends Owner {
   }
 
   #succeed(): void {
+    const sent = this.#sendHeader();
+    if (sent < 0) {
+      this.#failed(socketError("send", -sent, this.#trying));
+      return;
+    }
     const fd = this.#fd;
     const slot = this.#slot;
     this.#end();
@@ -177,6 +198,20 @@ export class Connector<Data> extends Owner {
     if (result >= 0) return;
     this.#loop.kernel.libc.close(fd);
     this.#stream.destroy(this.#loop.descriptorError("connect", result, fd));
+  }
+
+  /** Sends the PROXY header at once: a new socket has room for it. @returns `-errno` if it could not. */
+  #sendHeader(): number {
+    const bytes = this.#header;
+    if (bytes === undefined) return 0;
+    const { kernel } = this.#loop;
+    const arena = borrow(kernel, bytes.length);
+    arena.u8.set(bytes, AT_BYTES);
+    const flags = this.#stream.pendingBytes > 0 ? SEND_MORE : 0;
+    const at = arena.address + AT_BYTES;
+    const sent = sendNow(kernel.libc, this.#fd, at, bytes.length, flags);
+    giveBack(kernel, arena);
+    return sent < 0 || sent === bytes.length ? sent : -ERRNO.ENOBUFS;
   }
 
   #failed(error: SysError): void {

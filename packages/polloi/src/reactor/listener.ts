@@ -5,6 +5,7 @@ import { type Fields, printAs } from "../base/inspect.ts";
 import { numberError, show } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { acceptNow, isOutOfResources } from "../engine/calls.ts";
+import type { ProxyFailure } from "../proxy/header.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import {
@@ -27,6 +28,11 @@ import {
 } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkCallbacks, checkTimeout } from "./options.ts";
+import {
+  type ProxiedConnections,
+  type ProxyProtocolOptions,
+  proxiedConnections,
+} from "./proxied.ts";
 import { profileOf, Stream, type StreamListener, type StreamProfile } from "./stream.ts";
 import type { Timer } from "./timers.ts";
 
@@ -51,6 +57,18 @@ export interface ListenOptions<Data = unknown>
   /** The most open connections, from 1 up. Further connections wait in the backlog. Default: no limit. */
   readonly maxConnections?: number;
   /**
+   * Whether proxies in front of the listener begin each connection with a PROXY header, of version 1 or 2. `true` stands
+   * for proxies on this machine. Default false.
+   *
+   * @remarks
+   * The header comes before everything else. `open` is called after it, and `remoteAddress` and `localAddress` of the
+   * connection are those of the client. A connection whose header is missing, malformed or late is closed without a call
+   * of its handlers, and counted in {@link Listener.proxyFailures}.
+   *
+   * @source https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
+   */
+  readonly proxyProtocol?: boolean | ProxyProtocolOptions;
+  /**
    * Called when the listener cannot accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left, accepting is
    * forbidden (`EACCES`, `EPERM`), or 32 connections in a row failed while they were accepted.
    *
@@ -69,6 +87,7 @@ export const LISTEN_OPTIONS: NamesOf<ListenOptions> = {
   fd: true,
   exclusive: true,
   maxConnections: true,
+  proxyProtocol: true,
   acceptError: true,
 };
 
@@ -80,6 +99,11 @@ export interface Listener extends Disposable {
   readonly port: number;
   /** The number of open connections that it accepted. */
   readonly connections: number;
+  /**
+   * The number of connections that were closed because of their PROXY header, by the reason: see `proxyProtocol` of
+   * {@link ListenOptions}.
+   */
+  readonly proxyFailures: Readonly<Partial<Record<ProxyFailure, number>>>;
   /** The descriptor, or -1 once it is closed. */
   fileno(): number;
   /**
@@ -162,6 +186,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   readonly #loop: Loop;
   readonly #options: ListenOptions<Data>;
   readonly #profile: StreamProfile<Data>;
+  readonly #proxied: ProxiedConnections | undefined;
   readonly #slot: number;
   #fd: number;
   #address: SocketAddress | null;
@@ -182,7 +207,10 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#loop = loop;
     this.#options = options;
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
-    this.#profile = profileOf(options, this);
+    const proxied = proxiedConnections(loop, options.proxyProtocol);
+    this.#proxied = proxied;
+    const prefaceOf = proxied && ((stream: Stream<Data>) => proxied.prefaceOf(stream));
+    this.#profile = profileOf(options, this, prefaceOf);
     if (options.fd === undefined) checkAddressGiven(options, "port, path, address or fd");
     this.#fd =
       options.fd === undefined
@@ -207,6 +235,10 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   get address(): SocketAddress | null {
     return this.#address;
+  }
+
+  get proxyFailures(): Readonly<Partial<Record<ProxyFailure, number>>> {
+    return this.#proxied?.failures ?? {};
   }
 
   /** The fields that `console.log` prints. */

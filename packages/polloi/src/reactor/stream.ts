@@ -3,6 +3,7 @@ import { type Fields, printAs } from "../base/inspect.ts";
 import { typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { delayOf } from "../base/timeout.ts";
+import type { ProxyHeader } from "../proxy/header.ts";
 import { formatAddress, type SocketAddress } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
 import {
@@ -32,6 +33,7 @@ import {
   checkOutgoingFile,
   checkTimeout,
 } from "./options.ts";
+import type { Preface } from "./preface.ts";
 import { fileCancelled, SendQueue } from "./send-queue.ts";
 
 /** The part of a listener that its connections use. */
@@ -51,8 +53,11 @@ export interface StreamProfile<Data> {
   readonly maxPendingBytes: number;
   /** The listener that accepted them; undefined for connections that were made or adopted. */
   readonly listener: StreamListener | undefined;
+  /** Makes the {@link Preface} of a connection that was accepted, if it has one. */
+  readonly prefaceOf: ((stream: Stream<Data>) => Preface | undefined) | undefined;
 }
 
+const NO_BYTES = new Uint8Array(0);
 /** How long a lingering close waits for the peer to end its half. */
 const LINGERING_CLOSE_MS = 1000;
 /** How long a closing connection waits for a peer that acknowledges nothing. */
@@ -87,6 +92,16 @@ const HAS_RECEIVED = 2048;
 const STOPPING = 4096;
 /** The peer's half ended before `handOver`, and the new handlers were not called with it yet. */
 const END_PENDING = 8192;
+/** Its {@link Preface} is not complete: no handler was called yet. */
+const PREFACE = 16_384;
+/** It began with a PROXY header. */
+const PROXIED = 32_768;
+/** Bytes that arrived behind the preface wait for `resume`. */
+const WITHHELD = 65_536;
+
+// What few streams have, so that the others need no field for it.
+const proxyHeaders = new WeakMap<object, ProxyHeader>();
+const withheld = new WeakMap<object, Uint8Array>();
 
 /**
  * A connection: it handles the events of its slot, and calls the handlers.
@@ -107,7 +122,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #fd = -1;
   #bits = 0;
   #idle: IdleTimeout | null = null;
-  /** Its connector while it connects, or its {@link GracefulClose} while its listener stops. Abandoned when it closes. */
+  /**
+   * Its connector while it connects, its {@link Preface} before it is opened, or its {@link GracefulClose} while its
+   * listener stops. Abandoned when it closes.
+   */
   #attached: { abandon(): void } | null = null;
 
   constructor(loop: Loop, profile: StreamProfile<Data>, connecting: boolean) {
@@ -131,7 +149,9 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   get unreadBytes(): number {
-    return this.#fd < 0 ? 0 : this.loop.engine.unread(this.#slot);
+    if (this.#fd < 0) return 0;
+    const before = this.#is(WITHHELD) ? (withheld.get(this) as Uint8Array).length : 0;
+    return before + this.loop.engine.unread(this.#slot);
   }
 
   get peerState(): PeerState {
@@ -139,11 +159,17 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   get remoteAddress(): SocketAddress | null {
-    return this.#fd < 0 ? null : readPeerAddress(this.loop.kernel, this.#fd);
+    if (this.#fd < 0) return null;
+    return this.proxyHeader?.source ?? readPeerAddress(this.loop.kernel, this.#fd);
   }
 
   get localAddress(): SocketAddress | null {
-    return this.#fd < 0 ? null : readLocalAddress(this.loop.kernel, this.#fd);
+    if (this.#fd < 0) return null;
+    return this.proxyHeader?.destination ?? readLocalAddress(this.loop.kernel, this.#fd);
+  }
+
+  get proxyHeader(): ProxyHeader | null {
+    return this.#is(PROXIED) ? (proxyHeaders.get(this) ?? null) : null;
   }
 
   get tcpInfo(): TcpInfo | null {
@@ -215,7 +241,9 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     // A reset, so that the peer does not take its data for complete. A unix socket has no reset, and ends.
     if (this.#fd >= 0 && !this.isEmpty) resetOnClose(this.loop.kernel, this.#fd);
     this.abandon();
-    const { handlers, listener } = this.#profile;
+    const { listener } = this.#profile;
+    // A stream that was never opened has none.
+    const handlers: Handlers<Data> = this.#is(PREFACE) ? {} : this.#profile.handlers;
     listener?.closed(this);
     for (const file of files) this.fileDone(file, error ?? fileCancelled(file));
     if (error !== undefined) this.#tellError(handlers, error);
@@ -240,6 +268,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   resume(): void {
     if (!this.#is(PAUSED) || this.#is(CLOSED | CLOSING)) return;
     this.#bits &= ~PAUSED;
+    if (this.#is(WITHHELD)) {
+      this.loop.soon(() => this.#deliverWithheld());
+      return;
+    }
     if (!this.#is(CONNECTING) && !this.#receive()) return;
     if (this.#is(END_PENDING)) this.loop.soon(() => this.#deliverEnd());
   }
@@ -295,6 +327,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   /** Its listener stops. */
   stop(): void {
     if (this.#is(CLOSING | CLOSED | STOPPING)) return;
+    if (this.#is(PREFACE)) {
+      (this.#attached as Preface).hurry();
+      return;
+    }
     this.#bits |= STOPPING;
     if (this.#profile.handlers.stopping !== undefined) {
       this.#call("stopping");
@@ -324,27 +360,48 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
     this.#fd = fd;
     const wasConnecting = this.#is(CONNECTING);
-    this.#attached = null;
     this.#bits &= ~CONNECTING;
-    if (this.#is(PAUSED | CLOSING)) loop.engine.setReceiving(this.#slot, false);
-    const { idleTimeoutMs } = this.#profile;
-    if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
-    else if (this.#is(ENDING)) this.#limitEnding();
-    this.#call("open");
+    const preface = this.#profile.prefaceOf?.(this);
+    if (preface === undefined) {
+      this.#begin();
+    } else {
+      this.#bits |= PREFACE;
+      this.#attached = preface;
+    }
     // Sends what was written while it was connecting.
     if (wasConnecting) this.flush();
     return 0;
   }
 
+  /** Stores the PROXY header that the connection began with. */
+  setProxyHeader(header: ProxyHeader): void {
+    this.#bits |= PROXIED;
+    proxyHeaders.set(this, header);
+  }
+
+  /** From now on the connection belongs to the handlers. */
+  #begin(): void {
+    this.#attached = null;
+    if (this.#is(PAUSED | CLOSING)) this.loop.engine.setReceiving(this.#slot, false);
+    const { idleTimeoutMs } = this.#profile;
+    if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
+    else if (this.#is(ENDING)) this.#limitEnding();
+    this.#call("open");
+  }
+
   override received(arena: Arena, offset: number, length: number): void {
     if (this.#idle !== null && !this.#is(LINGERING)) this.#idle.touch();
     if (length === 0) {
-      this.#peerEnded();
+      if (this.#is(PREFACE)) (this.#attached as Preface).read(NO_BYTES);
+      else this.#peerEnded();
+      return;
+    }
+    const { handlers, zeroCopy } = this.#profile;
+    if (this.#is(CLOSING | PREFACE)) {
+      if (this.#is(PREFACE)) this.#readPreface(arena, offset, length);
       return;
     }
     this.#bits |= HAS_RECEIVED;
-    const { handlers, zeroCopy } = this.#profile;
-    if (this.#is(CLOSING)) return;
     if (handlers.data !== undefined) {
       let bytes: Uint8Array;
       if (zeroCopy) {
@@ -361,6 +418,48 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       this.loop.lending = null;
     }
     if (this.#is(STOPPING)) (this.#attached as GracefulClose | null)?.received(length);
+  }
+
+  /** Passes bytes to the preface, and those behind it to the handlers. */
+  #readPreface(arena: Arena, offset: number, length: number): void {
+    const preface = this.#attached as Preface;
+    const taken = preface.read(new Uint8Array(arena.u8.buffer, offset, length));
+    if (taken < 0) return;
+    preface.abandon();
+    this.#bits &= ~PREFACE;
+    this.#begin();
+    if (this.listener?.stopping === true) this.stop();
+    if (taken === length || this.#is(CLOSED)) return;
+    if (!this.#is(PAUSED)) {
+      this.received(arena, offset + taken, length - taken);
+    } else {
+      this.#bits |= WITHHELD;
+      withheld.set(this, arena.u8.slice(offset + taken, offset + length));
+    }
+  }
+
+  /** Passes the bytes that arrived behind the preface to the handlers, which had paused the connection. */
+  #deliverWithheld(): void {
+    if (this.#is(PAUSED | CLOSED) || !this.#is(WITHHELD)) return;
+    const bytes = withheld.get(this) as Uint8Array;
+    withheld.delete(this);
+    this.#bits &= ~WITHHELD;
+    this.#deliver(bytes);
+    if (this.#is(PAUSED | CLOSED)) return;
+    // Also in a lingering close, which receives until the peer ends its half.
+    if ((!this.#is(CLOSING) || this.#is(LINGERING)) && !this.#receive()) return;
+    if (this.#is(END_PENDING)) this.#deliverEnd();
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    if (this.#is(CLOSING)) return;
+    this.#bits |= HAS_RECEIVED;
+    try {
+      this.#profile.handlers.data?.(this, bytes);
+    } catch (thrown) {
+      this.#threw(thrown);
+    }
+    if (this.#is(STOPPING)) (this.#attached as GracefulClose | null)?.received(bytes.length);
   }
 
   override failed(errno: number, syscall: string): void {
@@ -597,6 +696,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 export function profileOf<Data>(
   options: Handlers<Data> & ConnectionOptions,
   listener?: StreamListener,
+  prefaceOf?: StreamProfile<Data>["prefaceOf"],
 ): StreamProfile<Data> {
   return {
     handlers: options,
@@ -605,6 +705,7 @@ export function profileOf<Data>(
     highWaterBytes: options.highWaterBytes ?? 64 * 1024,
     maxPendingBytes: options.maxPendingBytes ?? 16 * 1024 * 1024,
     listener,
+    prefaceOf,
   };
 }
 

@@ -11,16 +11,21 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
     file: "index.ts",
     types: {
       ConnectOptions:
-        "close connectTimeoutMs data drain end error highWaterBytes host idleTimeoutMs localAddress maxPendingBytes noDelay open path port stopping timeout zeroCopy",
+        "close connectTimeoutMs data drain end error highWaterBytes host idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol stopping timeout zeroCopy",
       Connection:
-        "[Symbol.dispose] close data destroy end fileno handOver localAddress pause paused peerState pendingBytes remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes write",
+        "[Symbol.dispose] close data destroy end fileno handOver localAddress pause paused peerState pendingBytes proxyHeader remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes write",
       ConnectionOptions: "highWaterBytes idleTimeoutMs maxPendingBytes noDelay zeroCopy",
       EngineReport: "name reason works",
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
-        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port reuseAddr reusePort stopping timeout zeroCopy",
-      Listener: "[Symbol.dispose] address close connections fileno port ref stop unref",
+        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port proxyProtocol reuseAddr reusePort stopping timeout zeroCopy",
+      Listener:
+        "[Symbol.dispose] address close connections fileno port proxyFailures ref stop unref",
       OutgoingFile: "done fd length offset",
+      ProxyHeader: "command destination overTls source tlvs version",
+      ProxyProtocolOptions: "refused timeoutMs trusted",
+      ProxyRefusal: "code reason remoteAddress",
+      ProxyTlv: "type value",
       Reactor:
         "[Symbol.dispose] adopt alive close connect engine fileno listen run setTimer stop trigger turn watch",
       ReactorChoice: "engine trigger",
@@ -39,17 +44,17 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       AccessLogOptions: "format to",
       AccessSink: "write",
       BodyReader: "abort data end",
-      FetchInfo: "fileno localAddress remoteAddress tcpInfo upgrade",
+      FetchInfo: "fileno localAddress proxyHeader remoteAddress tcpInfo upgrade",
       FilesContext: "req",
       FilesHandler: "[Symbol.dispose] close fileno",
       FilesOptions: "dir dotfiles listing maxAgeMs precompressed prefix",
       HttpCounts: "connections refused requests",
       HttpOptions:
-        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port reactor reusePort sendTimeoutMs worker",
+        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs worker",
       HttpReply:
         "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
       HttpRequest:
-        "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused query read remoteAddress resume target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
+        "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused proxyHeader query read remoteAddress resume target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
       HttpServer:
         "[Symbol.asyncDispose] address close connections counts fetch port ref stop unref url",
       HttpTimeouts: "bodyTimeoutMs halfCloseTimeoutMs headTimeoutMs idleTimeoutMs sendTimeoutMs",
@@ -153,7 +158,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       UnresponsiveWorker: "index silentMs",
       WorkerExit: "error index restartInMs stuck",
       WorkerModule:
-        "acceptError close data drain end error highWaterBytes idleTimeoutMs maxConnections maxPendingBytes noDelay open start stopping timeout zeroCopy",
+        "acceptError close data drain end error highWaterBytes idleTimeoutMs maxConnections maxPendingBytes noDelay open proxyProtocol start stopping timeout zeroCopy",
       WorkerPool: "[Symbol.asyncDispose] address balance engine finished port stop trigger workers",
       WorkerStatus: "accepted connections exits index state",
       WorkersOptions:

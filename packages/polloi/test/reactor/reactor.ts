@@ -8,6 +8,7 @@ import { handedOverCases } from "./handed-over.ts";
 import { lifeCases } from "./life.ts";
 import { limitCases } from "./limits.ts";
 import { misuseCases } from "./misuse.ts";
+import { proxyProtocolCases } from "./proxy-protocol.ts";
 import type { Variant } from "./rig.ts";
 import { scarcityCases } from "./scarcity.ts";
 import { sendingFilesCases } from "./sending-files.ts";
@@ -46,6 +47,7 @@ export function reactorConformance(variant: Variant): Suite {
       ...timingCases(variant),
       ...misuseCases(variant),
       ...handedOverCases(variant),
+      ...proxyProtocolCases(variant),
       ...lifeCases(variant),
     ],
   };

@@ -14,7 +14,7 @@ import {
   SOCK_STREAM,
   type Socket,
 } from "../../src/socket/index.ts";
-import { hasIPv6 } from "./life-cycle.ts";
+import { whyNoIPv6 } from "../support/ipv6.ts";
 import {
   abstractName,
   accepted,
@@ -25,7 +25,7 @@ import {
   text,
 } from "./opened.ts";
 
-const noIPv6 = hasIPv6() ? undefined : "this machine has no IPv6 loopback";
+const noIPv6 = whyNoIPv6();
 
 function portOf(socket: Socket): number {
   return (socket.localAddress() as InetAddress).port;

@@ -18,6 +18,7 @@ import {
   SOL_SOCKET,
   Socket,
 } from "../../src/socket/index.ts";
+import { whyNoIPv6 } from "../support/ipv6.ts";
 import { abstractName, accepted, LOOPBACK, Opened, openSockets, text } from "./opened.ts";
 
 export const lifeCycle: Suite = {
@@ -256,7 +257,7 @@ export const lifeCycle: Suite = {
     },
     {
       name: "an IPv6 connection has both addresses",
-      skip: hasIPv6() ? undefined : "this machine has no IPv6 loopback",
+      skip: whyNoIPv6(),
       run() {
         using opened = new Opened();
         const listener = opened.server({ host: "::1" });
@@ -269,14 +270,3 @@ export const lifeCycle: Suite = {
     },
   ],
 };
-
-/** Whether ::1 can be bound here. */
-export function hasIPv6(): boolean {
-  try {
-    using socket = new Socket(AF_INET6);
-    socket.bind({ address: "::1", port: 0 });
-    return true;
-  } catch {
-    return false;
-  }
-}

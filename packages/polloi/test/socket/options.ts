@@ -15,7 +15,7 @@ import {
   type SocketOptions,
   TCP_NODELAY,
 } from "../../src/socket/index.ts";
-import { hasIPv6 } from "./life-cycle.ts";
+import { whyNoIPv6 } from "../support/ipv6.ts";
 import { Opened } from "./opened.ts";
 
 /** The writable options. */
@@ -74,7 +74,7 @@ export const options: Suite = {
     ...OPTIONS.map(roundTrip),
     {
       name: "options.ipv6Only reads back as it was set",
-      skip: hasIPv6() ? undefined : "this machine has no IPv6 loopback",
+      skip: whyNoIPv6(),
       run() {
         using opened = new Opened();
         const { options } = opened.socket(AF_INET6);

@@ -10,6 +10,7 @@ import { isResponse } from "./send-response.ts";
 const NO_CONNECTION: FetchInfo = {
   remoteAddress: null,
   localAddress: null,
+  proxyHeader: null,
   tcpInfo: null,
   fileno: () => -1,
   upgrade(): Connection<never> {

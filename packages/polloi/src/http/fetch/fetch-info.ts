@@ -1,4 +1,5 @@
 import { type Fields, printAs } from "../../base/inspect.ts";
+import type { ProxyHeader } from "../../proxy/header.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../../reactor/connection.ts";
 import { formatAddress, type SocketAddress } from "../../socket/address.ts";
 import type { TcpInfo } from "../../socket/tcp-info.ts";
@@ -17,6 +18,8 @@ export interface FetchInfo {
   readonly remoteAddress: SocketAddress | null;
   /** The server's address of this connection; `null` when the connection is closed. */
   readonly localAddress: SocketAddress | null;
+  /** The PROXY header of the connection; `null` without one: see `proxyProtocol` of `serve`. */
+  readonly proxyHeader: ProxyHeader | null;
   /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
   readonly tcpInfo: TcpInfo | null;
   /** The connection's descriptor, to inspect; -1 when the connection is closed. */
@@ -48,6 +51,10 @@ export class RequestInfo implements FetchInfo {
 
   get localAddress(): SocketAddress | null {
     return this.#request.localAddress;
+  }
+
+  get proxyHeader(): ProxyHeader | null {
+    return this.#request.proxyHeader;
   }
 
   get tcpInfo(): TcpInfo | null {

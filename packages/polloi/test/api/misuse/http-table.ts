@@ -3,7 +3,14 @@ import { devNull } from "node:os";
 import * as http from "../../../src/http/index.ts";
 import { Reactor } from "../../../src/index.ts";
 import { type Call, call, internal, maker, method, type Table } from "./calls.ts";
-import { FROM_ONE, NOTHING, OF_CONNECTIONS, OUTGOING_FILE, WHERE } from "./reactor-table.ts";
+import {
+  FROM_ONE,
+  NOTHING,
+  OF_CONNECTIONS,
+  OUTGOING_FILE,
+  PROXY_PROTOCOL,
+  WHERE,
+} from "./reactor-table.ts";
 import {
   BOOLEAN,
   CALLBACK,
@@ -127,6 +134,7 @@ const SERVE = required(
     dualStack: dualStack as Kind,
     fd: NOTHING,
     acceptError: optional(CALLBACK),
+    proxyProtocol: PROXY_PROTOCOL,
     handler: like(CALLBACK, () => () => {}),
     fetch: NOTHING,
     overrideGlobals: optional(BOOLEAN),

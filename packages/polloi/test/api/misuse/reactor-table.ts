@@ -6,6 +6,7 @@ import { type Call, call, internal, made, maker, method, type Table } from "./ca
 import { FD } from "./select-table.ts";
 import {
   ADDRESS,
+  alsoTakes,
   BOOLEAN,
   CALLBACK,
   DATA,
@@ -77,6 +78,19 @@ export const WHERE: Readonly<Record<string, Kind>> = {
   reusePort: optional(BOOLEAN),
   dualStack: optional(BOOLEAN),
 };
+/** A list of ranges of addresses. */
+const RANGES: Kind = optional(
+  kind(
+    () => ["127.0.0.0/8"],
+    (value) => Array.isArray(value),
+  ),
+);
+export const PROXY_PROTOCOL: Kind = optional(
+  alsoTakes(
+    options({ trusted: RANGES, timeoutMs: MILLISECONDS, refused: optional(CALLBACK) }),
+    true,
+  ),
+);
 const LISTEN = required(
   {
     ...OF_CONNECTIONS,
@@ -93,6 +107,7 @@ const LISTEN = required(
     exclusive: optional(BOOLEAN),
     maxConnections: FROM_ONE,
     acceptError: optional(CALLBACK),
+    proxyProtocol: PROXY_PROTOCOL,
   },
   () => ({ host: "", port: 0 }),
 );
@@ -104,6 +119,26 @@ const CONNECT = required(
     path: NOTHING,
     localAddress: optional(ADDRESS),
     connectTimeoutMs: MILLISECONDS,
+    proxyProtocol: optional(
+      options({
+        version: optional(integer(1, 2)),
+        command: optional(
+          kind(
+            () => "local",
+            () => false,
+          ),
+        ),
+        source: untried(optional(ADDRESS), null),
+        destination: untried(optional(ADDRESS), null),
+        tlvs: optional(
+          kind(
+            () => [],
+            (value) => Array.isArray(value),
+          ),
+        ),
+        overTls: optional(BOOLEAN),
+      }),
+    ),
   },
   () => ({ host: "127.0.0.1", port: 1, error: () => {} }),
 );

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { folder, noise, Program } from "../../../../../test/support/processes.ts";
+import { noise } from "../../../../../test/support/processes.ts";
+import { behind, type ProxyProgram } from "./behind.ts";
 import {
   bytesUpTo,
   ENGINES,
@@ -24,15 +23,7 @@ const CLIENTS = 32;
 /** The maximum number of idle connections that a proxy keeps to a server. */
 const KEPT = 32;
 
-/** A proxy on a unix socket in its own folder, so that it needs no port. */
-interface Proxy {
-  readonly name: string;
-  readonly command: string;
-  /** Writes its configuration. @returns Its arguments. */
-  configure(folder: string, socket: string, port: number): readonly string[];
-}
-
-const nginx: Proxy = {
+const nginx: ProxyProgram = {
   name: "nginx",
   command: "nginx",
   configure(at, socket, port) {
@@ -70,7 +61,7 @@ http {
   },
 };
 
-const haproxy: Proxy = {
+const haproxy: ProxyProgram = {
   name: "HAProxy",
   command: "haproxy",
   configure(at, socket, port) {
@@ -95,28 +86,6 @@ backend out
     return ["-db", "-q", "-f", path];
   },
 };
-
-/** Starts a proxy, waits until it accepts connections, and ends it after the case. */
-async function behind(proxy: Proxy, port: number, body: (socket: string) => Promise<void>) {
-  using at = folder();
-  const socket = join(at.path, "in.sock");
-  await using program = new Program(proxy.command, proxy.configure(at.path, socket, port));
-  for (;;) {
-    const [event] = await new Promise<[string]>((resolve) => {
-      const one = connect(socket);
-      for (const event of ["connect", "error"]) {
-        one.once(event, () => {
-          one.destroy();
-          resolve([event]);
-        });
-      }
-    });
-    if (event === "connect") break;
-    assert.equal(program.child.exitCode, null, program.stdout + program.stderr);
-    await sleep(5);
-  }
-  await body(socket);
-}
 
 interface Answer {
   readonly status: number | undefined;
