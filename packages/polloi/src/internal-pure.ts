@@ -10,6 +10,7 @@ export { check, SysError } from "./base/sys-error.ts";
 export * from "./select/constants.ts";
 export * from "./socket/constants.ts";
 export { type Endpoint, parseEndpoint } from "./socket/endpoint.ts";
+export { IpRanges } from "./socket/ip-ranges.ts";
 export * from "./sys/abi.ts";
 export { Arena, type Arenas } from "./sys/arena.ts";
 export { type Kernel, type LoopTimer, type LoopWatch, runtimeFacts } from "./sys/kernel.ts";

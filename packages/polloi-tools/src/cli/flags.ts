@@ -9,7 +9,7 @@
 import { statSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import type { EngineChoice } from "polloi";
-import { type Endpoint, nearestOf, parseEndpoint } from "polloi/internal/pure";
+import { type Endpoint, IpRanges, nearestOf, parseEndpoint } from "polloi/internal/pure";
 import type { ProtocolName } from "../echo/protocols.ts";
 
 const MAX_INT = 0x7fffffff;
@@ -236,6 +236,19 @@ function wholeNumber(text: string, min: number, max: number, allowed: string): n
   const number = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (number >= min && number <= max) return number;
   throw new InvalidArgumentError(allowed);
+}
+
+/** Ranges of the addresses of proxies, separated by commas. */
+export function ranges(text: string): readonly string[] {
+  const isProtocol = SERVED.some((name) => text.split(/[,:]/, 1)[0] === name);
+  if (isProtocol) throw new InvalidArgumentError("without ranges, it stands behind the protocol");
+  const list = listOf((item) => item, "127.0.0.0/8,10.1.2.3")(text);
+  try {
+    new IpRanges(list, "the ranges");
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message.replace(/^Cannot use /, ""));
+  }
+  return list;
 }
 
 /** A parser of lists whose items are separated by commas. @param example - What to give instead of an empty item. */

@@ -10,7 +10,13 @@ import {
 } from "polloi/http";
 import type { HttpWorker, Kernel } from "polloi/internal";
 import type { Stoppable } from "polloi/workers";
-import { type AcceptErrorMessage, acceptErrorMessage, peerName } from "../echo/protocols.ts";
+import {
+  type AcceptErrorMessage,
+  acceptErrorMessage,
+  type ProxyRefusalMessage,
+  peerName,
+  proxyProtocolOf,
+} from "../echo/protocols.ts";
 import { errorLine } from "./errors.ts";
 import { complain } from "./output.ts";
 
@@ -108,6 +114,7 @@ export type HttpMessage =
       readonly target: string;
     }
   | { readonly event: "error"; readonly message: string }
+  | ProxyRefusalMessage
   | AcceptErrorMessage;
 
 /** Options of {@link serveSite}. */
@@ -115,6 +122,7 @@ export interface ServeSiteOptions {
   readonly site: SiteOptions;
   readonly log: LogOptions | undefined;
   readonly idleTimeoutMs: number | undefined;
+  readonly proxies: true | readonly string[] | undefined;
   /** Whether to post a message for each request. */
   readonly isObserved: boolean;
 }
@@ -127,7 +135,7 @@ export interface ServeSiteOptions {
  */
 export function serveSite(
   worker: HttpWorker,
-  { site, idleTimeoutMs, isObserved, log: logOptions }: ServeSiteOptions,
+  { site, idleTimeoutMs, proxies, isObserved, log: logOptions }: ServeSiteOptions,
   post: (message: HttpMessage) => void,
   counted: () => void,
 ): Stoppable {
@@ -143,6 +151,7 @@ export function serveSite(
       return answer(request, reply);
     },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...proxyProtocolOf(proxies, (peer, reason) => post({ event: "proxyRefused", peer, reason })),
     ...(log === undefined ? {} : { log }),
     error: (error) => post({ event: "error", message: String((error as Error).stack ?? error) }),
     acceptError: (error) => post(acceptErrorMessage(error)),

@@ -18,6 +18,7 @@ import {
   portToListen,
   protocols,
   type RequestedProtocol,
+  ranges,
   unixPath,
   workers,
 } from "./flags.ts";
@@ -170,6 +171,11 @@ export function addServe(
         duration,
       )
       .option(
+        "--proxy-protocol [ranges]",
+        "connections of these proxies begin with a PROXY header: addresses or ranges, separated by commas (default: this machine)",
+        ranges,
+      )
+      .option(
         "--grace <time>",
         "how long connections may take to finish when the server stops (default: 10s)",
         durationOrNone,
@@ -230,6 +236,7 @@ function checkFlags(
   only("--delay", flags.delay || undefined, hasOther, "not for http, which fills packets itself");
   const isAlone = requested.length === 1 && requested[0]?.port === undefined;
   only("--unix", flags.unix, isAlone, "for one protocol, without a port");
+  only("--proxy-protocol", flags.proxyProtocol, flags.model === undefined, "not for --model");
   checkPorts(requested, flags, command);
 }
 

@@ -7,8 +7,9 @@ import {
   type Peer,
   type ProtocolName,
   protocolHandlers,
+  proxyProtocolOf,
 } from "../echo/protocols.ts";
-import { reportAcceptError, type ServeFlags, type Service } from "./service.ts";
+import { reportAcceptError, reportProxyRefusal, type ServeFlags, type Service } from "./service.ts";
 
 /** The service of echo, upper or discard. */
 export function echoService(
@@ -18,6 +19,7 @@ export function echoService(
 ): Service {
   const noDelay = flags.delay !== true;
   const idleTimeoutMs = flags.idleTimeout;
+  const proxies = flags.proxyProtocol;
   return {
     protocol,
     async onReactor(reactor, address) {
@@ -27,6 +29,7 @@ export function echoService(
         ...protocolHandlers(protocol, counters, observer),
         noDelay,
         ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+        ...proxyProtocolOf(proxies, reportProxyRefusal),
         acceptError: reportAcceptError,
       });
       return {
@@ -38,7 +41,7 @@ export function echoService(
     async onWorkers(count) {
       const counters = SharedCounters.allocate(count);
       const isObserved = observer !== undefined;
-      const data: EchoInput = { protocol, noDelay, idleTimeoutMs, isObserved, counters };
+      const data: EchoInput = { protocol, noDelay, idleTimeoutMs, proxies, isObserved, counters };
       return {
         module: ECHO_WORKER,
         data,
@@ -83,6 +86,9 @@ function print(message: EchoMessage, observer: Observer | undefined): void {
       return;
     case "closed":
       observer?.closed(message.peer, message.error);
+      return;
+    case "proxyRefused":
+      reportProxyRefusal(message.peer, message.reason);
       return;
     case "acceptError":
       reportAcceptError(message);

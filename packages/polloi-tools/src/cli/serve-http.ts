@@ -1,6 +1,7 @@
 import { serve } from "polloi/http";
 import type { Kernel } from "polloi/internal";
 import type { ModelServer } from "polloi/models";
+import { proxyProtocolOf } from "../echo/protocols.ts";
 import {
   countHangups,
   type HttpMessage,
@@ -19,7 +20,7 @@ import {
   STRIDE,
 } from "./http-worker.ts";
 import { complain } from "./output.ts";
-import { reportAcceptError, type ServeFlags, type Service } from "./service.ts";
+import { reportAcceptError, reportProxyRefusal, type ServeFlags, type Service } from "./service.ts";
 
 const HTTP_WORKER: URL = new URL("./http-worker.js", import.meta.url);
 
@@ -31,6 +32,7 @@ export function httpService(
 ): Service {
   const { dir, listing = false, dotfiles = false, maxAge: maxAgeMs, accessLog } = flags;
   const idleTimeoutMs = flags.idleTimeout;
+  const proxies = flags.proxyProtocol;
   const site: SiteOptions = { dir, listing, dotfiles, maxAgeMs };
   const log: LogOptions | undefined =
     accessLog === undefined
@@ -44,6 +46,7 @@ export function httpService(
     site,
     log,
     idleTimeoutMs,
+    proxies,
     isObserved: observer !== undefined,
   };
   /** Opens the directory and the log once, so that an error is reported before children are started. */
@@ -63,6 +66,7 @@ export function httpService(
           ...address,
           handler: observer === undefined ? handler : observed(handler, observer),
           ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+          ...proxyProtocolOf(proxies, reportProxyRefusal),
           ...(sink === undefined ? {} : { log: sink }),
           error: reportError,
           acceptError: reportAcceptError,
@@ -137,6 +141,7 @@ function forwardHangups(server: ModelServer): void {
 function print(message: HttpMessage, observer: RequestObserver | undefined): void {
   if (message.event === "request") observer?.(message.peer, message.method, message.target);
   else if (message.event === "error") reportError(message.message);
+  else if (message.event === "proxyRefused") reportProxyRefusal(message.peer, message.reason);
   else reportAcceptError(message);
 }
 

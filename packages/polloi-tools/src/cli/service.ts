@@ -39,6 +39,8 @@ export interface ServeFlags {
   /** A path, or `-` for standard output. */
   readonly accessLog?: string;
   readonly logFormat?: AccessFormat;
+  /** From `--proxy-protocol`: the addresses of the proxies; true for those on this machine. */
+  readonly proxyProtocol?: true | readonly string[];
   readonly quiet?: boolean;
   readonly json?: boolean;
   /** Set by `polloi trace serve`. */
@@ -84,6 +86,11 @@ export interface ChildModule {
   readonly module: URL;
   readonly data: unknown;
   readonly message?: (message: unknown) => void;
+}
+
+/** Reports a connection that was closed because of its PROXY header. */
+export function reportProxyRefusal(peer: string, reason: string): void {
+  complain(`polloi: closed the connection of ${peer}: ${reason}\n`);
 }
 
 /** Reports an error of accept. */

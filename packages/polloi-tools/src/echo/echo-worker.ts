@@ -7,7 +7,9 @@ import {
   type Observer,
   type Peer,
   type ProtocolName,
+  type ProxyRefusalMessage,
   protocolHandlers,
+  proxyProtocolOf,
 } from "./protocols.ts";
 
 /** The data of each worker. */
@@ -15,6 +17,7 @@ export interface EchoInput {
   readonly protocol: ProtocolName;
   readonly noDelay: boolean;
   readonly idleTimeoutMs: number | undefined;
+  readonly proxies: true | readonly string[] | undefined;
   /** Whether to post a message for each connection and each message. */
   readonly isObserved: boolean;
   /** The memory of {@link SharedCounters}. */
@@ -26,6 +29,7 @@ export type EchoMessage =
   | { readonly event: "opened"; readonly peer: string }
   | { readonly event: "received"; readonly peer: string; readonly bytes: Uint8Array }
   | { readonly event: "closed"; readonly peer: string; readonly error: Error | undefined }
+  | ProxyRefusalMessage
   | AcceptErrorMessage;
 
 /** Numbers per worker. Each worker has a cache line of its own, since sharing one would slow both down. */
@@ -67,13 +71,14 @@ export class SharedCounters implements Counters {
 }
 
 export function start(worker: PoolWorker<EchoInput>): void {
-  const { protocol, noDelay, idleTimeoutMs, isObserved, counters } = worker.data;
+  const { protocol, noDelay, idleTimeoutMs, proxies, isObserved, counters } = worker.data;
   const post = (message: EchoMessage): void => worker.post(message);
   const own = new SharedCounters(counters, worker.index);
   worker.listen<Peer>({
     ...protocolHandlers(protocol, own, isObserved ? postingObserver(post) : undefined),
     noDelay,
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...proxyProtocolOf(proxies, (peer, reason) => post({ event: "proxyRefused", peer, reason })),
     acceptError: (error) => post(acceptErrorMessage(error)),
   });
 }

@@ -3,7 +3,7 @@
  *
  * Source: RFC 862 (echo), RFC 863 (discard).
  */
-import type { Connection, Handlers, SysError } from "polloi";
+import type { Connection, Handlers, ProxyProtocolOptions, SysError } from "polloi";
 import { formatAddress } from "polloi/socket";
 
 /** The protocols by name. */
@@ -110,6 +110,32 @@ export function protocolHandlers(
 /** The address of a peer as text. The client of a unix socket has none. */
 export function peerName(address: Connection["remoteAddress"]): string {
   return (address && formatAddress(address)) || "a peer";
+}
+
+/**
+ * The options of a listener for `--proxy-protocol`.
+ *
+ * @param proxies - The addresses of the proxies; true for those on this machine; undefined without the flag.
+ * @param refused - Is notified of each connection that is closed because of its header.
+ */
+export function proxyProtocolOf(
+  proxies: true | readonly string[] | undefined,
+  refused: (peer: string, reason: string) => void,
+): { proxyProtocol?: ProxyProtocolOptions } {
+  if (proxies === undefined) return {};
+  return {
+    proxyProtocol: {
+      ...(proxies === true ? {} : { trusted: proxies }),
+      refused: ({ remoteAddress, reason }) => refused(peerName(remoteAddress), reason),
+    },
+  };
+}
+
+/** A connection that was closed because of its PROXY header, as a worker posts it. */
+export interface ProxyRefusalMessage {
+  readonly event: "proxyRefused";
+  readonly peer: string;
+  readonly reason: string;
 }
 
 /** An error of accept, as a worker posts it: other properties of errors than their message are not cloned. */
