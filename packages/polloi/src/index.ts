@@ -34,6 +34,12 @@ export {
   type ReactorConstructor,
   type ReactorOptions,
 } from "./reactor/reactor.ts";
+export {
+  type ConnectionDuplex,
+  type DuplexOptions,
+  type SocketMembers,
+  toDuplex,
+} from "./reactor/streams/duplex.ts";
 export type { Timer } from "./reactor/timers.ts";
 export type { Watch, WatchCallback } from "./reactor/watch.ts";
 

@@ -50,6 +50,7 @@ import { pollerConformance } from "./selectors/poller.ts";
 import { selectorConformance } from "./selectors/selector.ts";
 import { wakerConformance } from "./selectors/waker.ts";
 import { socketConformance } from "./socket/socket.ts";
+import { duplexSuite } from "./streams/duplex.ts";
 import { ENGINES, whereUringWorks } from "./support/engines.ts";
 import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/older-kernels.ts";
 import { kernelProxyConformance } from "./sys/kernel-proxy.ts";
@@ -150,6 +151,10 @@ function all(pool: readonly Listed[]): Listed[] {
     ...VARIANTS.map((variant) => ({
       suite: reactorConformance(variant),
       from: reactorFrom(variant),
+    })),
+    ...ENGINES.map(([engine, trigger]) => ({
+      suite: duplexSuite(engine, trigger),
+      from: trigger === "edge" ? ("smoke" as const) : ("all" as const),
     })),
     ...pool,
     ...listed("core", parserSuite()),

@@ -59,6 +59,7 @@ import type {
   Handlers,
   OutgoingFile,
 } from "../reactor/connection.ts";
+import type { Stream } from "../reactor/stream.ts";
 import type { Batch } from "./batch.ts";
 import { ABANDONED, Exchange, FRESH } from "./exchange.ts";
 import { RequestBody } from "./request-body.ts";
@@ -442,8 +443,11 @@ export class HttpConnection {
       );
     }
     if (this.#batch !== null) this.#flush(this.#batch);
-    const transport = this.transport.handOver<Data>(options);
-    transport.pause();
+    const stream = this.transport as Stream<HttpConnection>;
+    const transport = stream.handOver<Data>(options);
+    // What the client sent behind the request comes first. A pause was the server's own.
+    stream.hold();
+    stream.resume();
     this.#leaveParser();
     this.shared.remove(this);
     this.#state = UPGRADED;
@@ -451,11 +455,7 @@ export class HttpConnection {
     this.shared.server.soon(() => {
       const saved = this.#saved;
       this.#saved = null;
-      // A program that has ended the local half still receives.
-      if (transport.state !== "open" && transport.state !== "ending") return;
-      // First, so that the handler may pause it again.
-      transport.resume();
-      if (saved !== null) this.call(() => options.data?.(transport, saved));
+      stream.deliver(saved);
     });
     return transport;
   }

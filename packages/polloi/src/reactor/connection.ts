@@ -198,6 +198,16 @@ export interface Connection<Data = unknown> extends Disposable {
   pause(): void;
   /** Continues receiving. */
   resume(): void;
+  /** Keeps the process alive again after {@link Connection.unref}. Calling it twice has no effect. */
+  ref(): void;
+  /**
+   * Allows the process to end although the connection is open. By default an open connection keeps it alive.
+   *
+   * @remarks
+   * `run()` of the reactor returns when nothing else is left. A connection that is connecting keeps the process alive
+   * until it is established or has failed. Calling it twice has no effect.
+   */
+  unref(): void;
   /**
    * Replaces the handlers and options of the connection, when one protocol ends and another begins. `open` is not
    * called.

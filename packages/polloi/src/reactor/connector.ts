@@ -227,10 +227,9 @@ export class Connector<Data> extends Owner {
   #giveUp(error: Error): void {
     if (this.#ended) return;
     this.#end();
-    const { error: onError, close } = this.#options;
+    const { reportsFailure } = this.#stream;
     this.#stream.destroy(error);
-    // No handler reports the failure.
-    if (onError === undefined && close === undefined) this.#loop.fail(error);
+    if (!reportsFailure) this.#loop.fail(error);
   }
 
   #closeSocket(): void {

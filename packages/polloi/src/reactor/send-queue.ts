@@ -44,7 +44,7 @@ export abstract class SendQueue extends Owner {
   protected files = 0;
   /** The number of arrays and strings that are not copied completely yet. */
   protected sources = 0;
-  protected readonly loop: Loop;
+  readonly loop: Loop;
   #head: Block | null = null;
   #tail: Block | null = null;
   #inFlight = 0;

@@ -46,7 +46,7 @@ export interface StreamListener {
 
 /** The state that the connections of one listener, or of one connect, share, so that each takes less memory. */
 export interface StreamProfile<Data> {
-  readonly handlers: Handlers<Data>;
+  readonly handlers: StreamHandlers<Data>;
   readonly zeroCopy: boolean;
   readonly idleTimeoutMs: number;
   readonly highWaterBytes: number;
@@ -96,12 +96,25 @@ const END_PENDING = 8192;
 const PREFACE = 16_384;
 /** It began with a PROXY header. */
 const PROXIED = 32_768;
-/** Bytes that arrived behind the preface wait for `resume`. */
+/** Bytes that arrived behind the preface, or before {@link Stream.hold}, wait for `resume`. */
 const WITHHELD = 65_536;
+
+/** Nothing is received until {@link Stream.deliver}: bytes that were received before are to be delivered first. */
+const HELD = 131_072;
+/** `unref` was called. */
+const BACKGROUND = 262_144;
 
 // What few streams have, so that the others need no field for it.
 const proxyHeaders = new WeakMap<object, ProxyHeader>();
 const withheld = new WeakMap<object, Uint8Array>();
+
+/** The name of a handler that only this package has. */
+export const FINISHED: unique symbol = Symbol("finished");
+
+export interface StreamHandlers<Data> extends Handlers<Data> {
+  /** The local half has ended, and the kernel has taken everything that was written. */
+  [FINISHED]?(): void;
+}
 
 /**
  * A connection: it handles the events of its slot, and calls the handlers.
@@ -268,12 +281,20 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   resume(): void {
     if (!this.#is(PAUSED) || this.#is(CLOSED | CLOSING)) return;
     this.#bits &= ~PAUSED;
-    if (this.#is(WITHHELD)) {
-      this.loop.soon(() => this.#deliverWithheld());
-      return;
-    }
-    if (!this.#is(CONNECTING) && !this.#receive()) return;
-    if (this.#is(END_PENDING)) this.loop.soon(() => this.#deliverEnd());
+    this.#receiveAgain();
+  }
+
+  ref(): void {
+    if (!this.#is(BACKGROUND)) return;
+    this.#bits &= ~BACKGROUND;
+    if (this.#slot >= 0) this.loop.background(-1);
+  }
+
+  unref(): void {
+    if (this.#is(BACKGROUND | CLOSED)) return;
+    this.#bits |= BACKGROUND;
+    // A stream that connects has no slot, and keeps the process alive until it has.
+    if (this.#slot >= 0) this.loop.background(1);
   }
 
   handOver<Next>(options: Handlers<Next> & ConnectionOptions): Connection<Next> {
@@ -324,6 +345,32 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#attached = connector;
   }
 
+  /** Whether a handler is called if the connection fails. */
+  get reportsFailure(): boolean {
+    const { error, close } = this.#profile.handlers;
+    return error !== undefined || close !== undefined;
+  }
+
+  /** Receives nothing until {@link Stream.deliver} is called. */
+  hold(): void {
+    if (this.#is(HELD | CLOSED | CLOSING)) return;
+    this.#bits |= HELD;
+    if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
+  }
+
+  /** Passes bytes to `data` that were received before {@link Stream.hold}, and receives again. */
+  deliver(bytes: Uint8Array | null): void {
+    if (!this.#is(HELD)) return;
+    this.#bits &= ~HELD;
+    if (bytes !== null && this.#is(PAUSED) && !this.#is(CLOSED)) {
+      this.#bits |= WITHHELD;
+      withheld.set(this, bytes);
+    } else if (bytes !== null) {
+      this.#deliver(bytes);
+    }
+    if (!this.#is(PAUSED | CLOSED | CLOSING)) this.#receiveAgain();
+  }
+
   /** Its listener stops. */
   stop(): void {
     if (this.#is(CLOSING | CLOSED | STOPPING)) return;
@@ -361,6 +408,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#fd = fd;
     const wasConnecting = this.#is(CONNECTING);
     this.#bits &= ~CONNECTING;
+    if (this.#is(BACKGROUND)) loop.background(1);
     const preface = this.#profile.prefaceOf?.(this);
     if (preface === undefined) {
       this.#begin();
@@ -382,7 +430,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   /** From now on the connection belongs to the handlers. */
   #begin(): void {
     this.#attached = null;
-    if (this.#is(PAUSED | CLOSING)) this.loop.engine.setReceiving(this.#slot, false);
+    if (this.#is(PAUSED | HELD | CLOSING)) this.loop.engine.setReceiving(this.#slot, false);
     const { idleTimeoutMs } = this.#profile;
     if (idleTimeoutMs > 0) this.setIdleTimeout(idleTimeoutMs);
     else if (this.#is(ENDING)) this.#limitEnding();
@@ -452,7 +500,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   #deliver(bytes: Uint8Array): void {
-    if (this.#is(CLOSING)) return;
+    if (this.#is(CLOSING | CLOSED)) return;
     this.#bits |= HAS_RECEIVED;
     try {
       this.#profile.handlers.data?.(this, bytes);
@@ -527,6 +575,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#attached = null;
     this.#idle?.cancel();
     this.#idle = null;
+    // The loop counts the slot until the engine has released it.
+    this.ref();
     const slot = this.#slot;
     this.#slot = -1;
     this.#fd = -1;
@@ -581,9 +631,22 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       else this.#linger();
     } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING)) {
       this.#bits |= ENDED;
+      const { handlers } = this.#profile;
       if (this.#is(PEER_ENDED)) this.destroy();
       else this.loop.kernel.libc.shutdown(this.#fd, SHUT_WR);
+      handlers[FINISHED]?.();
     }
+  }
+
+  /** Receives again, unless it connects or is held. */
+  #receiveAgain(): void {
+    if (this.#is(HELD)) return;
+    if (this.#is(WITHHELD)) {
+      this.loop.soon(() => this.#deliverWithheld());
+      return;
+    }
+    if (!this.#is(CONNECTING) && !this.#receive()) return;
+    if (this.#is(END_PENDING)) this.loop.soon(() => this.#deliverEnd());
   }
 
   /** Receives again. @returns false if the engine cannot, for lack of memory, and the stream has failed. */
@@ -614,7 +677,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   /** Calls `end` of the handlers that were set by `handOver`, if the peer's half ended before that. */
   #deliverEnd(): void {
-    if (!this.#is(END_PENDING) || this.#is(PAUSED | CLOSING | CLOSED)) return;
+    if (!this.#is(END_PENDING) || this.#is(PAUSED | HELD | CLOSING | CLOSED)) return;
     this.#bits &= ~END_PENDING;
     this.#peerEnded();
   }

@@ -13,8 +13,9 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       ConnectOptions:
         "close connectTimeoutMs data drain end error highWaterBytes host idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol stopping timeout zeroCopy",
       Connection:
-        "[Symbol.dispose] close data destroy end fileno handOver localAddress pause paused peerState pendingBytes proxyHeader remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes write",
+        "[Symbol.dispose] close data destroy end fileno handOver localAddress pause paused peerState pendingBytes proxyHeader ref remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes unref write",
       ConnectionOptions: "highWaterBytes idleTimeoutMs maxPendingBytes noDelay zeroCopy",
+      DuplexOptions: "allowHalfOpen highWaterMark",
       EngineReport: "name reason works",
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
@@ -31,6 +32,8 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       ReactorChoice: "engine trigger",
       ReactorConstructor: "",
       ReactorOptions: "engine trigger",
+      SocketMembers:
+        "address bufferSize bytesRead bytesWritten connecting destroySoon localAddress localFamily localPort pending readyState ref remoteAddress remoteFamily remotePort resetAndDestroy setKeepAlive setNoDelay setTimeout timeout unref",
       SysError: "address cause code errno fd hint message name port stack syscall",
       Timer: "active cancel refresh",
       Watch: "[Symbol.dispose] close fileno modify",

@@ -173,6 +173,21 @@ function ofConnection(name: keyof Connection & string, ...args: Kind[]): Call {
   };
 }
 
+/** A connection, whose reactor {@link closeAdopted} closes. */
+let adopting: polloi.Reactor | undefined;
+function adopted(): Connection {
+  adopting?.close();
+  adopting = reactor();
+  const [left, right] = socketpair();
+  right.close();
+  return adopting.adopt(left.detach(), { error: () => {} });
+}
+
+function closeAdopted(): void {
+  adopting?.close();
+  adopting = undefined;
+}
+
 /** A method of an object that a reactor opens. */
 function ofOpened<T>(
   open: (it: polloi.Reactor) => T,
@@ -224,6 +239,7 @@ export const CONNECTION: Readonly<Record<string, Call>> = {
   "Connection.fileno": ofConnection("fileno"),
   "Connection.handOver": ofConnection("handOver", options(OF_CONNECTIONS)),
   "Connection.pause": ofConnection("pause"),
+  "Connection.ref": ofConnection("ref"),
   "Connection.reset": ofConnection("reset"),
   "Connection.resume": ofConnection("resume"),
   "Connection.sendFile": ofConnection("sendFile", FILE),
@@ -234,6 +250,7 @@ export const CONNECTION: Readonly<Record<string, Call>> = {
       (value) => MILLISECONDS.accepts(value) && value !== undefined,
     ),
   ),
+  "Connection.unref": ofConnection("unref"),
   "Connection.write": ofConnection("write", DATA),
   "Listener.close": ofOpened(listening, "close"),
   "Listener.fileno": ofOpened(listening, "fileno"),
@@ -258,6 +275,24 @@ export const REACTOR: Table = {
     ),
     listen: maker(polloi.listen, { ...LISTEN, keys: { ...LISTEN.keys, ...ENGINE } }),
     probeEngines: call(polloi.probeEngines, KERNEL),
+    toDuplex: {
+      args: [
+        kind(adopted, () => false),
+        optional(
+          options({
+            allowHalfOpen: optional(BOOLEAN),
+            highWaterMark: optional(integer(0, 2 ** 53)),
+          }),
+        ),
+      ],
+      run: ([connection, given]) => {
+        try {
+          polloi.toDuplex(connection as Connection, given as polloi.DuplexOptions);
+        } finally {
+          closeAdopted();
+        }
+      },
+    },
   },
   methods: {
     "Reactor.adopt": method(
