@@ -10,7 +10,7 @@ const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The layers below the engines. */
 const CALLS = ["base", "sys", "select", "selectors", "socket", "uring"] as const;
-const LOOP = [...CALLS, "proxy", "engine", "reactor"] as const;
+const LOOP = [...CALLS, "proxy", "tls", "engine", "reactor"] as const;
 
 /** The layers of each package: the folders of its src/, each with the other layers that it may import. */
 const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
@@ -23,7 +23,8 @@ const LAYERS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     selectors: ["base", "sys", "select", "uring"],
     proxy: ["base", "sys", "socket"],
     engine: CALLS,
-    reactor: [...CALLS, "proxy", "engine"],
+    tls: ["base", "sys"],
+    reactor: [...CALLS, "proxy", "tls", "engine"],
     pool: LOOP,
     http: [...LOOP, "pool"],
   },

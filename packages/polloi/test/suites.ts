@@ -56,6 +56,7 @@ import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/older
 import { kernelProxyConformance } from "./sys/kernel-proxy.ts";
 import { libcConformance } from "./sys/libc.ts";
 import { watchConformance } from "./sys/watch.ts";
+import { tlsSessionSuite } from "./tls/session.ts";
 import { ringReaderSuite } from "./uring/ring-reader.ts";
 import { uringConformance } from "./uring/uring.ts";
 
@@ -140,6 +141,7 @@ function all(pool: readonly Listed[]): Listed[] {
       ),
       from: engine === "io_uring" || trigger === "edge" ? ("smoke" as const) : ("core" as const),
     })),
+    ...listed("smoke", tlsSessionSuite()),
     ...listed("core", uringEngineConformance("buffers that are used up bit by bit")),
     ...listed(
       "all",

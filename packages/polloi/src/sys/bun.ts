@@ -11,8 +11,12 @@ import {
   type Native,
   type NativeType,
   SIGNATURES,
+  type Signature,
 } from "./libc.ts";
+import { checkOpenSsl, LIBSSL_NAMES, openLibssl } from "./libssl.ts";
 import { loopTimer } from "./loop-timer.ts";
+import { type OpenSsl, openSslFrom, openSslSignatures } from "./openssl.ts";
+import { systemRoots } from "./root-certificates.ts";
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 import { Turns } from "./turns.ts";
 
@@ -27,6 +31,7 @@ interface BunFfi {
     functions: Readonly<Record<string, BunFunction>>,
   ): { readonly symbols: Readonly<Record<string, Native>> };
   toArrayBuffer(address: number, offset: number, byteLength: number): ArrayBuffer;
+  readonly JSCallback: new (callback: Native, type: BunFunction) => { readonly ptr: number };
 }
 
 /**
@@ -46,11 +51,8 @@ export function openBun(): Kernel {
   const functions: Record<string, BunFunction> = {
     __errno_location: { args: [], returns: "i64_fast" },
   };
-  for (const [name, { args, returns }] of Object.entries(SIGNATURES)) {
-    functions[name] = {
-      args: args.map((type) => BUN_TYPES[type]),
-      returns: returns === "ptr" ? "i64_fast" : "i32",
-    };
+  for (const [name, signature] of Object.entries(SIGNATURES)) {
+    functions[name] = bunFunction(signature);
   }
   const symbols = openLibc(ffi, functions);
   const viewMemory: ViewMemory = (address, byteLength) => ffi.toArrayBuffer(address, 0, byteLength);
@@ -63,6 +65,7 @@ export function openBun(): Kernel {
     { libc, scratch, turns },
     (epoll, onReady) => new BunThread({ libc, scratch }, epoll, onReady),
   );
+  let openSsl: OpenSsl | undefined;
   return {
     runtime: "bun",
     runtimeVersion: process.versions.bun as string,
@@ -73,6 +76,10 @@ export function openBun(): Kernel {
     now: () => performance.now(),
     realtime: () => Date.now(),
     soon: (callback) => turns.soon(callback),
+    openSsl: () => {
+      openSsl ??= bindOpenSsl(ffi);
+      return openSsl;
+    },
     after: loopTimer,
   };
 }
@@ -93,6 +100,38 @@ function openLibc(
     `polloi calls libc through bun:ffi, which did not open it: ${(cause as Error).message.split("\n")[0]}`,
     { cause },
   );
+}
+
+/** A function in the types of bun:ffi. */
+function bunFunction({ args, returns }: Signature): BunFunction {
+  return {
+    args: args.map((type) => BUN_TYPES[type]),
+    returns: returns === "ptr" ? "i64_fast" : "i32",
+  };
+}
+
+/** Binds the libssl of the system. */
+function bindOpenSsl(ffi: BunFfi): OpenSsl {
+  const functions = Object.fromEntries(
+    openSslSignatures().map(([name, signature]) => [name, bunFunction(signature)]),
+  );
+  const open = (name: string) => ffi.dlopen(name, functions).symbols as OpenSsl["calls"];
+  /** The callbacks must not be collected. */
+  const callbacks: object[] = [];
+  return checkOpenSsl({
+    calls: openSslFrom(openLibssl("Bun", open)),
+    source: LIBSSL_NAMES[0] as string,
+    rootCertificates: systemRoots,
+    callback(args, callback) {
+      const types = args.map((type) => (BUN_TYPES[type] === "i64" ? "i64_fast" : "i32"));
+      const made = new ffi.JSCallback((...values) => callback(...values.map(Number)), {
+        args: types,
+        returns: "i32",
+      });
+      callbacks.push(made);
+      return made.ptr;
+    },
+  });
 }
 
 /** Before there is a worker, a timer polls the set at this interval, this many times. */

@@ -9,7 +9,10 @@ import {
   type NativeType,
   SIGNATURES,
 } from "./libc.ts";
+import { checkOpenSsl, LIBSSL_NAMES, openLibssl } from "./libssl.ts";
 import { loopTimer } from "./loop-timer.ts";
+import { type OpenSsl, openSslFrom, openSslSignatures } from "./openssl.ts";
+import { systemRoots } from "./root-certificates.ts";
 import { END, MAX_READY, ThreadWatches, tagsOf, type WaitingThread } from "./thread-watch.ts";
 import { Turns } from "./turns.ts";
 
@@ -43,7 +46,14 @@ interface DenoNamespace {
     path: string,
     functions: Readonly<Record<string, DenoFunction>>,
   ): { readonly symbols: Readonly<Record<string, (...args: never[]) => unknown>> };
-  readonly UnsafePointer: { create(address: bigint): DenoPointer };
+  readonly UnsafePointer: {
+    create(address: bigint): DenoPointer;
+    value(pointer: DenoPointer): bigint | number;
+  };
+  readonly UnsafeCallback: new (
+    type: DenoFunction,
+    callback: (...args: (bigint | number)[]) => number,
+  ) => { readonly pointer: DenoPointer };
   readonly UnsafePointerView: {
     getArrayBuffer(pointer: DenoPointer, byteLength: number): ArrayBuffer;
   };
@@ -109,6 +119,7 @@ function open(deno: DenoNamespace): Kernel {
       },
     }),
   );
+  let openSsl: OpenSsl | undefined;
   let hasWatched = false;
   let settled: Promise<unknown> = Promise.resolve();
   return {
@@ -127,8 +138,60 @@ function open(deno: DenoNamespace): Kernel {
     realtime: () => Date.now(),
     soon: (callback) => turns.soon(callback),
     settled: () => settled,
+    openSsl: () => {
+      openSsl ??= bindOpenSsl(deno);
+      return openSsl;
+    },
     after: loopTimer,
   };
+}
+
+/** Binds the libssl of the system. */
+function bindOpenSsl(deno: DenoNamespace): OpenSsl {
+  const signatures = openSslSignatures();
+  const functions = Object.fromEntries(
+    signatures.map(([name, { args, returns }]): [string, DenoFunction] => [
+      name,
+      {
+        parameters: args.map((type) => DENO_TYPES[type]),
+        result: returns === "ptr" ? "u64" : "i32",
+      },
+    ]),
+  );
+  const open = (name: string) => deno.dlopen(name, functions).symbols as OpenSsl["calls"];
+  const native = openLibssl("Deno", open);
+  // Most functions take and return 64 bits as BigInts. The few of every message are replaced below.
+  const converted = Object.fromEntries(
+    signatures.map(([name, { args, returns }]) => {
+      const call = native[name] as (...args: (number | bigint)[]) => number | bigint;
+      const isWide = args.map((type) => DENO_TYPES[type] === "u64");
+      const convert = (value: number, i: number) => (isWide[i] ? BigInt(value) : value);
+      const called: Native =
+        returns === "ptr"
+          ? (...values) => Number(call(...values.map(convert)))
+          : (...values) => call(...values.map(convert)) as number;
+      return [name, called];
+    }),
+  ) as OpenSsl["calls"];
+  const { BIO_read, BIO_write, SSL_read, SSL_write, SSL_want } = openSslFrom(
+    native,
+    wordConverter(),
+  );
+  /** The callbacks must not be collected. */
+  const callbacks: object[] = [];
+  return checkOpenSsl({
+    calls: { ...converted, BIO_read, BIO_write, SSL_read, SSL_write, SSL_want },
+    source: LIBSSL_NAMES[0] as string,
+    rootCertificates: systemRoots,
+    callback(args, callback) {
+      const parameters = args.map((type) => DENO_TYPES[type]);
+      const made = new deno.UnsafeCallback({ parameters, result: "i32" }, (...values) =>
+        callback(...values.map(Number)),
+      );
+      callbacks.push(made);
+      return Number(deno.UnsafePointer.value(made.pointer));
+    },
+  });
 }
 
 interface WaitEvents {

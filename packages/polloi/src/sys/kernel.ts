@@ -1,5 +1,6 @@
 import type { Arena, Arenas } from "./arena.ts";
 import type { Libc } from "./libc.ts";
+import type { OpenSsl } from "./openssl.ts";
 
 /** The supported runtimes. */
 export type RuntimeName = "node" | "bun" | "deno";
@@ -65,6 +66,12 @@ export interface Kernel {
    * before leaves descriptors of the runtime open. Not there where watches use no other thread.
    */
   settled?(): Promise<unknown>;
+  /**
+   * Returns OpenSSL, which is bound by the first call. Not there in a simulated kernel.
+   *
+   * @throws UnsupportedError with one line that says what is missing and what to install.
+   */
+  openSsl?(): OpenSsl;
   /**
    * Calls back after `delayMs`, or up to a few milliseconds later, as a task of its own.
    *

@@ -5,7 +5,10 @@ import { check } from "../base/sys-error.ts";
 import { type Arena, ArenaPool, type Arenas, type ViewMemory } from "./arena.ts";
 import { type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
 import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
+import { checkOpenSsl } from "./libssl.ts";
 import { loopTimer } from "./loop-timer.ts";
+import { type OpenSsl, openSslFrom, openSslSignatures } from "./openssl.ts";
+import { runtimeRoots } from "./root-certificates.ts";
 
 // The part of koffi that is used. The types of koffi would have to be installed for Bun and Deno too.
 type KoffiType = object;
@@ -19,7 +22,7 @@ interface Koffi {
   view(address: bigint, byteLength: number): ArrayBuffer;
   proto(definition: string): KoffiType;
   pointer(type: KoffiType): KoffiType;
-  register(callback: (...args: never[]) => void, type: KoffiType): bigint;
+  register(callback: (...args: never[]) => unknown, type: KoffiType): bigint;
 }
 
 /** The types of koffi. An address is passed and returned as a number, because it fits 53 bits. */
@@ -53,6 +56,7 @@ export function openNode(): Kernel {
   const arenas = new ArenaPool(libc, viewMemory);
 
   let loop: UvLoop | undefined;
+  let openSsl: OpenSsl | undefined;
   return {
     runtime: "node",
     runtimeVersion: process.versions.node,
@@ -71,6 +75,10 @@ export function openNode(): Kernel {
     now: () => performance.now(),
     realtime: () => Date.now(),
     soon: (callback) => void setImmediate(callback),
+    openSsl: () => {
+      openSsl ??= bindOpenSsl(koffi, bind);
+      return openSsl;
+    },
     after: loopTimer,
   };
 }
@@ -84,6 +92,32 @@ function loadKoffi(): Koffi {
       { cause },
     );
   }
+}
+
+/** Binds the OpenSSL that the node binary contains, or the libssl that it is linked with. */
+function bindOpenSsl(koffi: Koffi, bind: Bind): OpenSsl {
+  let bound: OpenSsl["calls"];
+  try {
+    bound = Object.fromEntries(
+      openSslSignatures().map(([name, { args, returns }]) => [name, bind(name, args, returns)]),
+    ) as OpenSsl["calls"];
+  } catch (cause) {
+    throw new UnsupportedError(
+      `polloi uses the OpenSSL 3 of the node binary for TLS, which this one does not export: ${(cause as Error).message.split("\n")[0]}`,
+      { cause },
+    );
+  }
+  let callbacks = 0;
+  return checkOpenSsl({
+    calls: openSslFrom(bound),
+    source: "the node binary",
+    rootCertificates: runtimeRoots,
+    callback(args, callback) {
+      const list = args.map((type, i) => `${KOFFI_TYPES[type]} a${i}`).join(", ");
+      const type = koffi.proto(`int32_t polloi_openssl_${callbacks++}(${list})`);
+      return Number(koffi.register(callback, koffi.pointer(type)));
+    },
+  });
 }
 
 /** The event loop of a worker thread, and the native functions that remove our handles from it when the thread ends. */

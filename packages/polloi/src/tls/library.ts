@@ -1,0 +1,154 @@
+import type { Arena, Arenas } from "../sys/arena.ts";
+import type { Kernel } from "../sys/kernel.ts";
+import { openSslOf } from "../sys/libssl.ts";
+import type { OpenSsl, OpenSslCalls } from "../sys/openssl.ts";
+import { encode } from "./options.ts";
+
+/** Decrypted bytes of one chunk: at most a chunk of an engine, 64 KiB, and one record that began before it, 16 KiB. */
+const PLAINTEXT_BYTES = 98_304;
+const SCRATCH_BYTES = 65_536;
+/** The longest text that OpenSSL returns and that is read. */
+const MAX_TEXT_BYTES = 4096;
+
+/**
+ * OpenSSL of one thread, and the memory that all of its sessions share.
+ *
+ * @remarks
+ * A session reads everything that `input` contains before another one writes to it, and takes everything that it has
+ * written to `output` at once. So all sessions share two memory BIOs. They stay in the cache, and an idle session has no
+ * buffers.
+ */
+export class TlsLibrary {
+  readonly openSsl: OpenSsl;
+  readonly calls: OpenSslCalls;
+  readonly arenas: Arenas;
+  readonly input: number;
+  readonly output: number;
+  /** The bytes that a session has decrypted last. */
+  readonly plaintext: Arena;
+  readonly scratch: Arena;
+  #roots = 0;
+
+  constructor(openSsl: OpenSsl, arenas: Arenas) {
+    const { calls } = openSsl;
+    this.openSsl = openSsl;
+    this.calls = calls;
+    this.arenas = arenas;
+    this.input = calls.BIO_new(calls.BIO_s_mem());
+    this.output = calls.BIO_new(calls.BIO_s_mem());
+    this.plaintext = arenas.map(PLAINTEXT_BYTES);
+    this.scratch = arenas.map(SCRATCH_BYTES);
+  }
+
+  /** The version, such as `"OpenSSL 3.0.19 27 Jan 2026"`. */
+  get version(): string {
+    return this.text(this.calls.OpenSSL_version(0));
+  }
+
+  /** Copies a string of C. An empty string stands for NULL. */
+  text(address: number): string {
+    if (address === 0) return "";
+    const length = Math.min(this.calls.strlen(address), MAX_TEXT_BYTES);
+    return Buffer.from(this.bytes(address, length)).toString();
+  }
+
+  /** Copies memory of OpenSSL, up to 64 KiB. */
+  bytes(address: number, length: number): Uint8Array {
+    const { scratch } = this;
+    const count = Math.min(length, scratch.byteLength);
+    this.calls.memcpy(scratch.address, address, count);
+    return scratch.u8.slice(0, count);
+  }
+
+  /** Puts a string of C into the scratch memory. @returns Its address. */
+  put(text: string): number {
+    const { scratch } = this;
+    const { written } = new TextEncoder().encodeInto(
+      text,
+      scratch.u8.subarray(0, scratch.byteLength - 1),
+    );
+    scratch.u8[written] = 0;
+    return scratch.address;
+  }
+
+  /** Calls back with bytes at an address of C. They end with a NUL. */
+  withBytes<T>(bytes: Uint8Array, use: (address: number, length: number) => T): T {
+    const arena = this.arenas.map(bytes.length + 1);
+    try {
+      arena.u8.set(bytes);
+      arena.u8[bytes.length] = 0;
+      return use(arena.address, bytes.length);
+    } finally {
+      // The bytes may be a key.
+      arena.u8.fill(0);
+      this.arenas.release(arena);
+    }
+  }
+
+  /** Calls back with a BIO that reads bytes. */
+  withBio<T>(bytes: Uint8Array, use: (bio: number) => T): T {
+    return this.withBytes(bytes, (address, length) => {
+      const bio = this.calls.BIO_new_mem_buf(address, length);
+      try {
+        return use(bio);
+      } finally {
+        this.calls.BIO_free(bio);
+      }
+    });
+  }
+
+  /** The certificates of a PEM text. The caller frees them. */
+  readCertificates(pem: Uint8Array): number[] {
+    const { calls } = this;
+    return this.withBio(pem, (bio) => {
+      const found: number[] = [];
+      for (;;) {
+        const certificate = calls.PEM_read_bio_X509(bio, 0, 0, 0);
+        if (certificate === 0) break;
+        found.push(certificate);
+      }
+      // The end of the text counts as an error.
+      calls.ERR_clear_error();
+      return found;
+    });
+  }
+
+  /** The store of the root certificates, which is made once. The caller does not free it. */
+  roots(): number {
+    if (this.#roots === 0) {
+      const { calls } = this;
+      this.#roots = calls.X509_STORE_new();
+      for (const root of this.readCertificates(encode(this.openSsl.rootCertificates()))) {
+        calls.X509_STORE_add_cert(this.#roots, root);
+        calls.X509_free(root);
+      }
+      calls.ERR_clear_error();
+    }
+    return this.#roots;
+  }
+
+  /** The reason of the last failure, and no failure is left; empty if there was none. */
+  takeReason(): string {
+    const { calls } = this;
+    let last = 0;
+    for (;;) {
+      const code = calls.ERR_get_error();
+      if (code === 0) break;
+      last = code;
+    }
+    return last === 0 ? "" : this.text(calls.ERR_reason_error_string(last));
+  }
+}
+
+const libraries = new WeakMap<OpenSsl, TlsLibrary>();
+
+/** OpenSSL of the thread of a kernel. @throws UnsupportedError where there is none. */
+export function tlsLibrary(kernel: Kernel): TlsLibrary {
+  const openSsl = openSslOf(kernel);
+  let library = libraries.get(openSsl);
+  if (library === undefined) {
+    library = new TlsLibrary(openSsl, kernel.arenas);
+    libraries.set(openSsl, library);
+  }
+  return library;
+}
