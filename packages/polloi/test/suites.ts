@@ -39,6 +39,7 @@ import { httpRobustnessSuite } from "./http/robustness.ts";
 import { httpServerSuite } from "./http/server.ts";
 import { httpSmugglingSuite } from "./http/smuggling.ts";
 import { httpStoppingSuite } from "./http/stopping.ts";
+import { trustProxySuite } from "./http/trust-proxy.ts";
 import { httpWorkersSuite } from "./http/workers.ts";
 import { brokenModulesSuite } from "./pool/broken-modules.ts";
 import { modelsSuite } from "./pool/models.ts";
@@ -171,6 +172,7 @@ function all(pool: readonly Listed[]): Listed[] {
       httpEndingsSuite(),
       httpLoggingSuite(),
       httpProxyProtocolSuite(),
+      trustProxySuite(),
     ),
     ...listed("smoke", lightClasses),
     ...listed("core", nativeClasses),

@@ -133,9 +133,12 @@ interface Stop {
   owed: number;
 }
 
-/** What the access log needs of a connection. */
-export interface LoggedClient {
+/** The peer of a connection, for the access log and for headers of proxies. */
+export interface ConnectionPeer {
+  /** The address for the log. */
   readonly address: string;
+  /** Whether it is a trusted proxy. */
+  readonly isProxy: boolean;
   /** The time at which an incomplete head began. */
   headBegan: number;
 }
@@ -152,8 +155,8 @@ export class HttpConnection {
   readonly shared: Shared<HttpConnection>;
   /** The place in the sweep. */
   place = 0;
-  /** Set if there is a log. */
-  client: LoggedClient | null = null;
+  /** Set if there is a log, or if proxies are trusted. */
+  peer: ConnectionPeer | null = null;
   #state = IDLE;
   /** The deadline; if it is negative, the milliseconds from the next check on. */
   #deadline: number;
@@ -570,7 +573,7 @@ export class HttpConnection {
       this.#keepParser();
       if (this.#state === IN_HEAD) return;
       this.#await(IN_HEAD, this.shared.settings.headTimeoutMs);
-      if (this.client !== null) this.client.headBegan = this.shared.kernel.now();
+      if (this.peer !== null) this.peer.headBegan = this.shared.kernel.now();
     }
   }
 
@@ -756,10 +759,10 @@ export class HttpConnection {
   }
 
   #unfinishedHead(): UnfinishedHead | null {
-    const { client } = this;
-    if (client === null || (this.#parser === null && this.#batch === null)) return null;
+    const { peer } = this;
+    if (peer === null || (this.#parser === null && this.#batch === null)) return null;
     // A head that is refused with its first bytes has no earlier time.
-    const began = this.#state === IN_HEAD ? client.headBegan : this.shared.kernel.now();
+    const began = this.#state === IN_HEAD ? peer.headBegan : this.shared.kernel.now();
     return { line: this.#current.knownLine, began };
   }
 

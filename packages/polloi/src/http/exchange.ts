@@ -1,3 +1,4 @@
+import type { ForwardedClient } from "./forwarded.ts";
 import type { BodyReader, RequestBody } from "./request-body.ts";
 import type { RequestError } from "./request-error.ts";
 import type { RequestHead } from "./wire/request-head.ts";
@@ -35,6 +36,8 @@ export class Exchange {
   whenLeft: ((error: RequestError) => void)[] | null = null;
   /** The time at which the handler was called, as of the kernel's clock; 0 without a log. */
   began = 0;
+  /** The client, if a trusted proxy has named it. */
+  client: ForwardedClient | null = null;
 
   constructor(head: RequestHead, body: RequestBody | null) {
     this.head = head;

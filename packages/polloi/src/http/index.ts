@@ -15,6 +15,7 @@ export type { FetchHandler } from "./fetch/fetch-handler.ts";
 export type { FetchInfo } from "./fetch/fetch-info.ts";
 export { type FilesContext, type FilesHandler, type FilesOptions, files } from "./files/files.ts";
 export { type ServeFileOptions, serveFile } from "./files/serve-file.ts";
+export type { ForwardedHeaders, TrustProxyOptions } from "./forwarded.ts";
 export type { HttpHandler, HttpOptions, HttpWorker } from "./options.ts";
 export type { HttpReply } from "./reply.ts";
 export type { HttpRequest } from "./request.ts";

@@ -7,6 +7,7 @@ import { checkCallbacks } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { AccessSink } from "./access-log.ts";
 import { type FetchHandler, type ServedFetch, serveFetch } from "./fetch/fetch-handler.ts";
+import { TrustedProxies, type TrustProxyOptions } from "./forwarded.ts";
 import type { HttpReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
 import { DEFAULT_TIMEOUTS, type HttpTimeouts } from "./timeouts.ts";
@@ -74,6 +75,17 @@ export interface HttpOptions
   readonly log?: AccessSink;
   /** The most open connections, from 1 up. Further connections receive 503 and are closed. Default: no limit. */
   readonly maxConnections?: number;
+  /**
+   * The proxies in front of the server, whose Forwarded or X-Forwarded headers are used for the client's address, and for
+   * the scheme and the host of the URL: IP addresses, ranges in CIDR notation, and `"unix"` for peers on a unix socket.
+   * Default: none, and the headers are those of the client.
+   *
+   * @remarks
+   * Each of these proxies must set or remove all headers that are used, or a client can make them up.
+   *
+   * @source RFC 7239
+   */
+  readonly trustProxy?: readonly string[] | TrustProxyOptions | undefined;
 }
 
 export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
@@ -87,6 +99,7 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
   maxRequests: true,
   log: true,
   maxConnections: true,
+  trustProxy: true,
   host: true,
   hostname: true,
   port: true,
@@ -121,6 +134,7 @@ export interface HttpSettings extends HttpTimeouts {
   readonly maxRequests: number;
   readonly maxConnections: number;
   readonly log: AccessSink | undefined;
+  readonly proxies: TrustedProxies | undefined;
   readonly limits: ParserLimits;
 }
 
@@ -150,6 +164,8 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   const maxRequests = countOf("maxRequests", options.maxRequests);
   const maxConnections = countOf("maxConnections", options.maxConnections);
   const limits = parserLimitsOf(options);
+  const { trustProxy } = options;
+  const proxies = trustProxy === undefined ? undefined : new TrustedProxies(trustProxy);
   // Last, because what it holds must be released.
   const { handler, release } = handlerOf(options);
   return {
@@ -161,6 +177,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
     maxRequests,
     maxConnections,
     log: options.log,
+    proxies,
     limits,
   };
 }

@@ -6,7 +6,8 @@ import type { FailureCode } from "./wire/failures.ts";
  *
  * @remarks
  * Most are reasons of the parser to refuse a request, and limits of the server. `CONNECTIONS` is the limit of a server,
- * `REQUESTS` that of a connection. `PROXY_HEADER`: the connection did not begin with a valid PROXY header. `CLIENT_LEFT`: the client left. `REPLIED_FIRST`: the reply was complete before the
+ * `REQUESTS` that of a connection. `PROXY_HEADER`: the connection did not begin with a valid PROXY header. `FORWARDED`: the headers
+ * of a trusted proxy are malformed, or contradict each other. `CLIENT_LEFT`: the client left. `REPLIED_FIRST`: the reply was complete before the
  * body of the request.
  */
 export type RefusalCode =
@@ -19,6 +20,7 @@ export type RefusalCode =
   | "REQUESTS"
   | "CONNECTIONS"
   | "PROXY_HEADER"
+  | "FORWARDED"
   | "CLIENT_LEFT"
   | "REPLIED_FIRST";
 

@@ -35,8 +35,16 @@ export interface HttpRequest {
   readonly path: string;
   /** The part of the target after the first `?`, as it was sent; empty if there is none. */
   readonly query: string;
-  /** The requested host, with the port if one was sent; `undefined` if a request of HTTP/1.0 has none. */
+  /**
+   * The requested host, with the port if one was sent; `undefined` if a request of HTTP/1.0 has none. Behind a proxy of
+   * `trustProxy`: the host that the client has sent to the proxy.
+   */
   readonly host: string | undefined;
+  /**
+   * The scheme of the URL. `"https"` if the client uses TLS towards a proxy that says so: one of `trustProxy`, or one that
+   * has sent a PROXY header.
+   */
+  readonly scheme: "http" | "https";
   /** The minor version of HTTP/1. */
   readonly version: 0 | 1;
   /** The length of the body in bytes: 0 without a body, -1 for a chunked body. */
@@ -48,7 +56,10 @@ export interface HttpRequest {
    * @source RFC 9110 section 6.5
    */
   readonly trailers: readonly (readonly [name: string, value: string])[];
-  /** The client's address; `null` when the connection is closed. */
+  /**
+   * The client's address; `null` when the connection is closed. Behind a proxy of `trustProxy`: the address that the proxy
+   * says, with port 0 if it says none.
+   */
   readonly remoteAddress: SocketAddress | null;
   /** The server's address of this connection; `null` when the connection is closed. */
   readonly localAddress: SocketAddress | null;
@@ -164,7 +175,14 @@ export class ParsedRequest implements HttpRequest {
   }
 
   get host(): string | undefined {
-    return this.head.host;
+    const { host } = this.head;
+    return this.#exchange.client?.host ?? host;
+  }
+
+  get scheme(): "http" | "https" {
+    const scheme = this.#exchange.client?.scheme;
+    if (scheme !== undefined) return scheme;
+    return this.#connection.transport.proxyHeader?.overTls === true ? "https" : "http";
   }
 
   get version(): 0 | 1 {
@@ -179,8 +197,15 @@ export class ParsedRequest implements HttpRequest {
     return this.#exchange.body?.trailers ?? NO_TRAILERS;
   }
 
+  /** Whether a trusted proxy has said something about the client. */
+  get isForwarded(): boolean {
+    return this.#exchange.client !== null;
+  }
+
   get remoteAddress(): SocketAddress | null {
-    return this.#connection.transport.remoteAddress;
+    const { transport } = this.#connection;
+    const address = this.#exchange.client?.address;
+    return address && transport.fileno() >= 0 ? address : transport.remoteAddress;
   }
 
   get localAddress(): SocketAddress | null {

@@ -9,13 +9,14 @@ import { HttpConnection } from "./connection.ts";
 import { checkClose } from "./counterparts.ts";
 import type { Exchange } from "./exchange.ts";
 import { fetchDirectly } from "./fetch/direct-fetch.ts";
-import { answerFailure, isThenable } from "./fetch/fetch-handler.ts";
+import { answerFailure, isThenable, refuse } from "./fetch/fetch-handler.ts";
 import { urlOf } from "./fetch/url.ts";
 import type { HttpSettings } from "./options.ts";
 import { ReplyWriter } from "./reply.ts";
 import { ParsedRequest } from "./request.ts";
 import { type RefusalCode, RequestError, refusalOf } from "./request-error.ts";
 import { Shared, type UnfinishedHead } from "./shared.ts";
+import type { RequestHead } from "./wire/request-head.ts";
 
 /** The status in the log for a client that left, as in nginx. It is never sent. */
 const CLIENT_LEFT_STATUS = 499;
@@ -185,8 +186,11 @@ export class ServingServer implements HttpServer {
       return;
     }
     const connection = new HttpConnection(shared, transport);
-    if (this.#settings.log !== undefined) {
-      connection.client = { address: transport.remoteAddress?.address ?? "-", headBegan: 0 };
+    const { log, proxies } = this.#settings;
+    if (log !== undefined || proxies !== undefined) {
+      const { remoteAddress } = transport;
+      const isProxy = proxies?.has(remoteAddress) === true;
+      connection.peer = { address: remoteAddress?.address ?? "-", isProxy, headBegan: 0 };
     }
     transport.data = connection;
     shared.sweep.add(connection);
@@ -207,6 +211,7 @@ export class ServingServer implements HttpServer {
 
   #handle(connection: HttpConnection, exchange: Exchange): void {
     if (this.#settings.log !== undefined) exchange.began = this.shared.kernel.now();
+    if (connection.peer?.isProxy === true && !this.#forwarded(connection, exchange)) return;
     try {
       const returned: unknown = this.#settings.handler(
         new ParsedRequest(connection, exchange),
@@ -217,6 +222,18 @@ export class ServingServer implements HttpServer {
     } catch (error) {
       this.#failed(connection, exchange, error);
     }
+  }
+
+  /** Reads what a trusted proxy says about the client. @returns false if the request was refused. */
+  #forwarded(connection: HttpConnection, exchange: Exchange): boolean {
+    const client = this.#settings.proxies?.clientOf(exchange.head as RequestHead) ?? null;
+    if (typeof client !== "string") {
+      exchange.client = client;
+      return true;
+    }
+    this.shared.refused("FORWARDED");
+    refuse(new ReplyWriter(connection, exchange), 400, client);
+    return false;
   }
 
   /** The handler failed: replies with 500, or resets the connection if the reply has begun. */
@@ -311,7 +328,7 @@ export class ServingServer implements HttpServer {
         method: line?.method,
         target: line?.target,
         version: line?.version,
-        remoteAddress: connection.client?.address ?? "-",
+        remoteAddress: exchange?.client?.address?.address ?? connection.peer?.address ?? "-",
         status: exchange?.status || error?.status || CLIENT_LEFT_STATUS,
         bytes: exchange?.bodyBytes ?? 0,
         durationMs: now - (exchange?.began ?? head?.began ?? now),

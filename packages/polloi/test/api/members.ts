@@ -53,11 +53,11 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       FilesOptions: "dir dotfiles listing maxAgeMs precompressed prefix",
       HttpCounts: "connections refused requests",
       HttpOptions:
-        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs worker",
+        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs trustProxy worker",
       HttpReply:
         "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
       HttpRequest:
-        "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused proxyHeader query read remoteAddress resume target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
+        "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused proxyHeader query read remoteAddress resume scheme target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
       HttpServer:
         "[Symbol.asyncDispose] address close connections counts fetch port ref stop unref url",
       HttpTimeouts: "bodyTimeoutMs halfCloseTimeoutMs headTimeoutMs idleTimeoutMs sendTimeoutMs",
@@ -65,6 +65,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       ParserLimits:
         "maxBodyBytes maxChunkExtensionBytes maxHeadBytes maxHeaders maxTargetBytes maxTrailerBytes",
       RequestError: "cause code message name stack status",
+      TrustProxyOptions: "headers trusted",
     },
   },
   "polloi/select": {

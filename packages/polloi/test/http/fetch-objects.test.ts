@@ -274,7 +274,7 @@ describe("URLs", () => {
       fc.property(fc.array(part, { maxLength: 6 }), (parts) => {
         const host = parts.join("");
         const url = URL.canParse(`http://${host}`) ? new URL(`http://${host}`).origin : undefined;
-        for (const _ of [1, 2]) assert.equal(originOf(host), url, host);
+        for (const _ of [1, 2]) assert.equal(originOf("http", host), url, host);
       }),
       { numRuns: 2000 },
     );

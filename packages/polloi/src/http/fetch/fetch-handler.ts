@@ -122,8 +122,9 @@ function readIncoming(request: ParsedRequest, reply: ReplyWriter): LightRequest 
     refuse(reply, 501, "this method is not served");
     return undefined;
   }
-  const host = head.host;
+  const { host } = request;
   const origin = originOf(
+    request.scheme,
     host === undefined || host === "" ? listeningHost(request.localAddress) : host,
   );
   if (origin === undefined) {
@@ -137,7 +138,8 @@ function readIncoming(request: ParsedRequest, reply: ReplyWriter): LightRequest 
   return undefined;
 }
 
-function refuse(reply: ReplyWriter, status: number, reason: string): void {
+/** Answers a request that is refused before its handler is called. */
+export function refuse(reply: ReplyWriter, status: number, reason: string): void {
   reply.status(status).send(`${status} ${reasonOf(status)}: ${reason}\n`);
 }
 

@@ -6,23 +6,33 @@ const PLAIN = /^(?:\/(?!\.)|[\w\-~!$&()*+,;=:@.?])+$/;
 /** The most hosts to remember. */
 const HOSTS = 256;
 
-const origins = new Map<string, string>();
-let lastHost = "";
-let lastOrigin = "";
+/** The origins of one scheme that were asked for, by host. */
+interface Origins {
+  readonly ofHost: Map<string, string>;
+  lastHost: string;
+  lastOrigin: string;
+}
 
-/** `http://` and the normalized host; `undefined` if no URL can have this host. */
-export function originOf(host: string): string | undefined {
-  if (host === lastHost && host !== "") return lastOrigin;
-  let origin = origins.get(host);
+const ORIGINS: Readonly<Record<"http" | "https", Origins>> = {
+  http: { ofHost: new Map(), lastHost: "", lastOrigin: "" },
+  https: { ofHost: new Map(), lastHost: "", lastOrigin: "" },
+};
+
+/** The scheme and the normalized host; `undefined` if no URL can have this host. */
+export function originOf(scheme: "http" | "https", host: string): string | undefined {
+  const origins = ORIGINS[scheme];
+  if (host === origins.lastHost && host !== "") return origins.lastOrigin;
+  let origin = origins.ofHost.get(host);
   if (origin === undefined) {
-    const url = URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined;
+    const text = `${scheme}://${host}`;
+    const url = URL.canParse(text) ? new URL(text) : undefined;
     if (url === undefined || url.host === "") return undefined;
     origin = url.origin;
-    if (origins.size >= HOSTS) origins.clear();
-    origins.set(host, origin);
+    if (origins.ofHost.size >= HOSTS) origins.ofHost.clear();
+    origins.ofHost.set(host, origin);
   }
-  lastHost = host;
-  lastOrigin = origin;
+  origins.lastHost = host;
+  origins.lastOrigin = origin;
   return origin;
 }
 
@@ -56,5 +66,7 @@ export function urlOf(address: SocketAddress | null): URL | null {
 export function unusualUrl(request: ParsedRequest, origin: string): string | undefined {
   if (request.head.form === "asterisk") return `${origin}/*`;
   const { target } = request;
-  return URL.canParse(target) ? new URL(target).href : undefined;
+  if (!URL.canParse(target)) return undefined;
+  const url = new URL(target);
+  return request.isForwarded ? origin + url.pathname + url.search : url.href;
 }

@@ -9,6 +9,7 @@ import {
   OF_CONNECTIONS,
   OUTGOING_FILE,
   PROXY_PROTOCOL,
+  RANGES,
   WHERE,
 } from "./reactor-table.ts";
 import {
@@ -135,6 +136,7 @@ const SERVE = required(
     fd: NOTHING,
     acceptError: optional(CALLBACK),
     proxyProtocol: PROXY_PROTOCOL,
+    trustProxy: RANGES,
     handler: like(CALLBACK, () => () => {}),
     fetch: NOTHING,
     overrideGlobals: optional(BOOLEAN),

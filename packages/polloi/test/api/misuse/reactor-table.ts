@@ -79,7 +79,7 @@ export const WHERE: Readonly<Record<string, Kind>> = {
   dualStack: optional(BOOLEAN),
 };
 /** A list of ranges of addresses. */
-const RANGES: Kind = optional(
+export const RANGES: Kind = optional(
   kind(
     () => ["127.0.0.0/8"],
     (value) => Array.isArray(value),
