@@ -13,7 +13,7 @@ import { controlOffset, prepareMessage } from "../socket/message.ts";
 import { connectRaw } from "../socket/raw.ts";
 import { AT_BYTES, AT_MESSAGE } from "../socket/scratch.ts";
 import type { Arena } from "../sys/arena.ts";
-import type { Kernel } from "../sys/kernel.ts";
+import type { Clock, Kernel } from "../sys/kernel.ts";
 import type { ControlBlock } from "./control-block.ts";
 import { type ChildInput, type ChildMessage, type Command, STARTING } from "./messages.ts";
 
@@ -34,16 +34,21 @@ export interface ChildControl {
 
 /** Measures a grace period from when it is first seen. A shorter one may follow. */
 class GracePeriod {
+  readonly #clock: Clock;
   #graceMs: number | null = null;
   #deadline = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   remainingMs(graceMs: number | null): number | null {
     if (graceMs === null) return null;
     if (graceMs !== this.#graceMs) {
       this.#graceMs = graceMs;
-      this.#deadline = performance.now() + graceMs;
+      this.#deadline = this.#clock.now() + graceMs;
     }
-    return Math.max(0, this.#deadline - performance.now());
+    return Math.max(0, this.#deadline - this.#clock.now());
   }
 }
 
@@ -56,7 +61,7 @@ export class ThreadControl implements ChildControl {
   readonly send: (message: ChildMessage) => void;
   readonly #kernel: Kernel;
   readonly #block: ControlBlock;
-  readonly #grace = new GracePeriod();
+  readonly #grace: GracePeriod;
 
   constructor(
     kernel: Kernel,
@@ -66,6 +71,7 @@ export class ThreadControl implements ChildControl {
   ) {
     this.#kernel = kernel;
     this.#block = block;
+    this.#grace = new GracePeriod(kernel);
     this.fd = doorbell;
     this.send = send;
   }
@@ -98,6 +104,8 @@ const CONTROL_LENGTH: number = CONTROL_HEADER + 4;
 
 const encoder = new TextEncoder();
 
+const exitNow = (code: number): never => process.exit(code);
+
 let isStarted = false;
 
 /** Whether this process was started by a supervisor. Then it must not start processes in its turn. */
@@ -115,14 +123,21 @@ export class ProcessControl implements ChildControl {
   readonly fd: number;
   readonly #kernel: Kernel;
   readonly #area: Arena;
-  readonly #grace = new GracePeriod();
+  readonly #grace: GracePeriod;
+  /** Ends the process. */
+  readonly #exit: (code: number) => never;
   #graceMs: number | null = null;
   #accept = false;
 
-  /** @throws SysError `ECONNREFUSED` when the parent process has exited. */
-  constructor(kernel: Kernel, path: string) {
+  /**
+   * @param exit - A simulation passes another one.
+   * @throws SysError `ECONNREFUSED` when the parent process has exited.
+   */
+  constructor(kernel: Kernel, path: string, exit: (code: number) => never = exitNow) {
     isStarted = true;
     this.#kernel = kernel;
+    this.#exit = exit;
+    this.#grace = new GracePeriod(kernel);
     this.#area = kernel.arenas.map(CONTROL_AT + CONTROL_LENGTH);
     this.fd = check(kernel.libc.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), "socket");
     // While the parent starts many processes its backlog is full. Then this waits until there is room.
@@ -144,7 +159,7 @@ export class ProcessControl implements ChildControl {
       received = libc.recvmsg(this.fd, scratch.address + AT_MESSAGE, MSG_CMSG_CLOEXEC);
     } while (received === -ERRNO.EINTR);
     // The parent has exited before it sent anything.
-    if (received <= 0) process.exit(1);
+    if (received <= 0) this.#exit(1);
     const fd = this.#area.view.getInt32(CONTROL_AT + CONTROL_HEADER, true);
     return { input: this.#parse(received) as ChildInput, fd };
   }
@@ -156,7 +171,7 @@ export class ProcessControl implements ChildControl {
       if (received === -ERRNO.EAGAIN) return;
       if (received === -ERRNO.EINTR) continue;
       // The parent has exited.
-      if (received <= 0) process.exit(1);
+      if (received <= 0) this.#exit(1);
       const command = this.#parse(received) as Command;
       if (command.type === "stop") this.#graceMs = command.graceMs;
       else if (command.type === "accept") this.#accept = true;

@@ -2,7 +2,7 @@ import { type NamesOf, optionsOf } from "../base/argument.ts";
 import { typeError } from "../base/misuse.ts";
 import { CONNECTION_OPTIONS, type Connection } from "../reactor/connection.ts";
 import { acceptingOf, type Listener, type ListenOptions } from "../reactor/listener.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { loopOf, type Reactor } from "../reactor/reactor.ts";
 import type { Timer } from "../reactor/timers.ts";
 import type { CountedConnection } from "./counts.ts";
 import type {
@@ -173,7 +173,7 @@ export class LoopServer implements PoolWorker<never>, ModelLoop<never> {
   stop(graceMs: number): void {
     if (this.#isStopped) return;
     const first = this.#deadline === undefined;
-    this.#stopAt = performance.now() + graceMs;
+    this.#stopAt = loopOf(this.reactor).kernel.now() + graceMs;
     this.#deadline?.cancel();
     this.#deadline = this.reactor.setTimer(graceMs, () => {
       void this.#listener?.stop(0);
@@ -183,7 +183,7 @@ export class LoopServer implements PoolWorker<never>, ModelLoop<never> {
   }
 
   get #remainingMs(): number {
-    return Math.max(0, this.#stopAt - performance.now());
+    return Math.max(0, this.#stopAt - loopOf(this.reactor).kernel.now());
   }
 
   /** Has the module end what it began, if it says how. Then the connections that it leaves open finish. */

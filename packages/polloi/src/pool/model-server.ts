@@ -240,7 +240,7 @@ function checkMainThread(): void {
 }
 
 /** Throws now what each process or thread would throw: that the module cannot be served, or is not imported in time. */
-async function checkModule({ input, supervision }: ModelContext): Promise<void> {
+async function checkModule({ kernel, input, supervision }: ModelContext): Promise<void> {
   const { module: url, data } = input;
   // The main program is running already, and may be waiting for this.
   if (argv[1] !== undefined && pathToFileURL(argv[1]).href === url) return;
@@ -251,7 +251,7 @@ async function checkModule({ input, supervision }: ModelContext): Promise<void> 
   let cancel = (): void => {};
   const late = new Promise<never>((_, kill) => {
     const importing = { activity: PHASES[IMPORTING], kill };
-    cancel = limitStart(importing, supervision.startTimeoutMs, url);
+    cancel = limitStart(kernel, importing, supervision.startTimeoutMs, url);
   });
   try {
     await Promise.race([check(), late]);

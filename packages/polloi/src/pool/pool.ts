@@ -1,5 +1,5 @@
 import { DEFAULT_GRACE_MS } from "../reactor/listener.ts";
-import type { Kernel } from "../sys/kernel.ts";
+import type { Kernel, LoopTimer } from "../sys/kernel.ts";
 import type { Child, ChildEvents } from "./child.ts";
 import { Listeners, type ListenersOptions } from "./listeners.ts";
 import type { ChildMessage, LoopEngine } from "./messages.ts";
@@ -51,7 +51,7 @@ export class Pool {
   #lastError: Error | undefined;
   /** The reason why the pool ends without being stopped. */
   #failure: Error | undefined;
-  #acceptTimer: NodeJS.Timeout | undefined;
+  #acceptTimer: LoopTimer | undefined;
 
   /** @throws what listening throws. */
   private constructor(options: PoolOptions) {
@@ -90,7 +90,7 @@ export class Pool {
   /** Stops all children within `graceMs` and a moment. May be called again. */
   stop(graceMs: number): void {
     this.stopping = true;
-    clearInterval(this.#acceptTimer);
+    this.#acceptTimer?.cancel();
     const { listeners } = this;
     const isUnix = listeners?.address.path !== undefined;
     const stopListening = (): void => {
@@ -138,13 +138,19 @@ export class Pool {
     listeners.steer((index) => supervisors[index]?.accepts === true);
     const someUnresponsive = supervisors.some(({ state }) => state === "unresponsive");
     if (someUnresponsive === (this.#acceptTimer !== undefined)) return;
-    clearInterval(this.#acceptTimer);
+    this.#acceptTimer?.cancel();
     this.#acceptTimer = undefined;
-    if (!someUnresponsive || !listeners.isShared) return;
     // The kernel wakes one child for each connection, which may be the unresponsive one.
-    this.#acceptTimer = setInterval(() => {
-      for (const { state, child } of supervisors) if (state === "running") child?.acceptWaiting();
-    }, ACCEPT_INTERVAL_MS);
+    if (someUnresponsive && listeners.isShared) this.#acceptLater();
+  }
+
+  #acceptLater(): void {
+    this.#acceptTimer = this.#options.kernel.after(ACCEPT_INTERVAL_MS, () => {
+      this.#acceptLater();
+      for (const { state, child } of this.supervisors) {
+        if (state === "running") child?.acceptWaiting();
+      }
+    });
     this.#acceptTimer.unref();
   }
 
@@ -153,7 +159,7 @@ export class Pool {
     const isRunning = this.#started && !this.stopping;
     if (supervisors.every(({ isGone }) => isGone)) {
       if (isRunning) this.#failure ??= this.#exitedTooOften(`every ${this.#options.noun}`);
-      clearInterval(this.#acceptTimer);
+      this.#acceptTimer?.cancel();
       this.listeners?.close();
       this.#resolveOver();
     } else if (isRunning && this.#options.crashLoop === "end") {

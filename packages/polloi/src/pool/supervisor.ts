@@ -2,6 +2,7 @@ import type { NamesOf } from "../base/argument.ts";
 import { Backoff } from "../base/backoff.ts";
 import { choiceOf, rangeError, show, typeError } from "../base/misuse.ts";
 import { checkTimeout } from "../reactor/options.ts";
+import type { Kernel, LoopTimer } from "../sys/kernel.ts";
 import { type Child, type ChildEvents, type ExitEvent, exitError } from "./child.ts";
 import type { ChildMessage, LoopEngine } from "./messages.ts";
 
@@ -126,15 +127,23 @@ export class RestartPolicy {
 /** What is starting: a child, or the module in the main thread. */
 type Starting = Pick<Child, "activity" | "kill">;
 
+/** The clock and the timers of the main thread. */
+type Timers = Pick<Kernel, "now" | "after">;
+
 /** Kills a child that is not ready in time. @returns A function that cancels this. */
-export function limitStart(child: Starting, timeoutMs: number, module: string): () => void {
+export function limitStart(
+  timers: Pick<Timers, "after">,
+  child: Starting,
+  timeoutMs: number,
+  module: string,
+): () => void {
   if (timeoutMs > MAX_TIMER_MS) return () => {};
-  const timer = setTimeout(() => {
+  const timer = timers.after(timeoutMs, () => {
     const text = `it was not ready after ${timeoutMs} ms: ${child.activity} (${module})`;
     const hint = "startTimeoutMs sets how long a start may take";
     child.kill(Object.assign(new Error(text), { code: "ETIMEDOUT", hint }));
-  }, timeoutMs);
-  return () => clearTimeout(timer);
+  });
+  return () => timer.cancel();
 }
 
 /** How often a child is pinged; four times within the time that it may be silent if that is short. */
@@ -146,20 +155,23 @@ const MIN_UNANSWERED = 3;
 /** Pings a child, and reports when it stops responding and when it responds again. */
 class Heartbeat {
   responsive = true;
+  readonly #timers: Timers;
   readonly #afterMs: number;
   readonly #child: () => Child | undefined;
   /** @param silentMs - For how long a ping has not been answered, or was not. */
   readonly #changed: (responsive: boolean, silentMs: number) => void;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: LoopTimer | undefined;
   #pinged = false;
   #pingedAt = 0;
   #unanswered = 0;
 
   constructor(
+    timers: Timers,
     afterMs: number,
     child: () => Child | undefined,
     changed: (responsive: boolean, silentMs: number) => void,
   ) {
+    this.#timers = timers;
     this.#afterMs = afterMs;
     this.#child = child;
     this.#changed = changed;
@@ -168,22 +180,30 @@ class Heartbeat {
   start(): void {
     this.stop();
     if (this.#afterMs > MAX_TIMER_MS) return;
-    const interval = Math.max(MIN_PING_INTERVAL_MS, Math.min(this.#afterMs / 4, PING_INTERVAL_MS));
-    this.#timer = setInterval(() => this.#tick(), interval);
-    this.#timer.unref();
+    this.#tickLater();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#timer?.cancel();
     this.responsive = true;
     this.#pinged = false;
     this.#unanswered = 0;
   }
 
+  #tickLater(): void {
+    const interval = Math.max(MIN_PING_INTERVAL_MS, Math.min(this.#afterMs / 4, PING_INTERVAL_MS));
+    this.#timer = this.#timers.after(interval, () => {
+      // Before the tick, which may stop this.
+      this.#tickLater();
+      this.#tick();
+    });
+    this.#timer.unref();
+  }
+
   #tick(): void {
     const child = this.#child();
     if (child === undefined) return;
-    const now = performance.now();
+    const now = this.#timers.now();
     const silentMs = now - this.#pingedAt;
     if (this.#pinged && !child.hasAnswered) {
       this.#unanswered++;
@@ -223,6 +243,8 @@ export interface UnexpectedExit {
 
 /** The parameters and callbacks of a {@link Supervisor}. */
 export interface SupervisorOptions extends Supervision {
+  /** Has the clock and the timers. */
+  readonly kernel: Timers;
   /** The URL of the module, for error messages. */
   readonly module: string;
   /** Starts a child. @throws when the system has no resources for one. */
@@ -258,7 +280,7 @@ export class Supervisor {
   /** Whether any child was ever ready. */
   #wasReady = false;
   #startedAt = 0;
-  #restartTimer: NodeJS.Timeout | undefined;
+  #restartTimer: LoopTimer | undefined;
   #stopping = false;
   /** Resolves when no replacement will start. */
   readonly #ended: Promise<void>;
@@ -277,6 +299,7 @@ export class Supervisor {
     });
     this.#restarts = new RestartPolicy(options.crashLoop);
     this.#heartbeat = new Heartbeat(
+      options.kernel,
       options.unresponsiveAfterMs,
       () => this.child,
       (responsive, silentMs) => this.#responds(responsive, silentMs),
@@ -300,15 +323,15 @@ export class Supervisor {
   }
 
   start(): void {
-    const { module, startTimeoutMs } = this.#options;
+    const { kernel, module, startTimeoutMs } = this.#options;
     this.state = "starting";
-    this.#startedAt = performance.now();
+    this.#startedAt = kernel.now();
     try {
       this.child = this.#options.start({
         message: (message) => this.#receive(message),
         exited: (exit) => void this.#exited(exit),
       });
-      this.#cancelStartLimit = limitStart(this.child, startTimeoutMs, module);
+      this.#cancelStartLimit = limitStart(kernel, this.child, startTimeoutMs, module);
     } catch (error) {
       void this.#exited({ error: error as Error });
     }
@@ -322,7 +345,7 @@ export class Supervisor {
     this.#resolveEnded();
     if (this.child !== undefined) this.child.stop(graceMs);
     else if (this.state === "starting" || this.#restartTimer !== undefined) {
-      clearTimeout(this.#restartTimer);
+      this.#restartTimer?.cancel();
       this.#leave("stopped");
     }
   }
@@ -364,16 +387,17 @@ export class Supervisor {
     else {
       this.state = "restarting";
       if (isHeld) this.#options.changed();
-      this.#restartTimer = setTimeout(() => {
+      this.#restartTimer = this.#options.kernel.after(this.#restarts.delayMs, () => {
         this.#restartTimer = undefined;
         this.start();
-      }, this.#restarts.delayMs);
+      });
     }
   }
 
   #report(child: Child | undefined, error: Error, stuck: boolean): void {
     this.exits++;
-    this.#restarts.exited(performance.now() - this.#startedAt, child?.ready ?? false);
+    const ranMs = this.#options.kernel.now() - this.#startedAt;
+    this.#restarts.exited(ranMs, child?.ready ?? false);
     const { givenUp, delayMs } = this.#restarts;
     // Before the report, so that no connection is sent here meanwhile.
     this.#options.changed();

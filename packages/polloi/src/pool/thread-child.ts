@@ -1,6 +1,6 @@
 import { Worker, workerData } from "node:worker_threads";
 import { SYS } from "../sys/abi.ts";
-import type { Kernel } from "../sys/kernel.ts";
+import type { Kernel, LoopTimer } from "../sys/kernel.ts";
 import { type Child, type ChildEvents, exitError, OVERTIME_MS } from "./child.ts";
 import { ControlBlock, Doorbell } from "./control-block.ts";
 import { isStuck, Ledger, threadEnd } from "./descriptors.ts";
@@ -78,7 +78,7 @@ export class ThreadChild implements Child {
   #thrown = false;
   /** The last error that nothing in the thread caught. */
   #uncaught: Error | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: LoopTimer | undefined;
   #killed = false;
   #stopping = false;
   #exited = false;
@@ -156,8 +156,8 @@ export class ThreadChild implements Child {
     this.#stopping = true;
     this.block.graceMs = graceMs;
     this.#doorbell.ring();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#terminate(), graceMs + OVERTIME_MS);
+    this.#timer?.cancel();
+    this.#timer = this.#kernel.after(graceMs + OVERTIME_MS, () => this.#terminate());
   }
 
   kill(reason: Error): void {
@@ -194,16 +194,16 @@ export class ThreadChild implements Child {
     this.#doorbell.ring();
     this.#ledger.wake(this.#owner, this.#kernel);
     void this.#worker.terminate();
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     // A thread in a system call that nothing wakes ends when the call returns.
-    this.#timer = setTimeout(() => this.#exit(1, false), TERMINATE_MS);
+    this.#timer = this.#kernel.after(TERMINATE_MS, () => this.#exit(1, false));
   }
 
   /** @param hasExited - False if the runtime has not reported that the thread has ended. */
   #exit(code: number, hasExited: boolean): void {
     if (this.#exited) return;
     this.#exited = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     const error = this.#error ?? (code === 0 ? undefined : exitError(code));
     const stuck = this.#killed && isStuck(this.#kernel, this.block.threadId, hasExited);
     const released = this.#release(stuck);

@@ -190,7 +190,7 @@ export class PerConnection implements Model {
       if (this.#stopping) child.stop(Math.max(1, this.#stopAt - performance.now()));
       // A thread that has served another connection is ready.
       if (!child.ready) {
-        cancelStartLimit = limitStart(child, supervision.startTimeoutMs, input.module);
+        cancelStartLimit = limitStart(kernel, child, supervision.startTimeoutMs, input.module);
       }
     } catch (error) {
       // The system has no resources for a child.
