@@ -42,6 +42,7 @@ import { httpStoppingSuite } from "./http/stopping.ts";
 import { trustProxySuite } from "./http/trust-proxy.ts";
 import { httpWorkersSuite } from "./http/workers.ts";
 import { brokenModulesSuite } from "./pool/broken-modules.ts";
+import { channelsSuite } from "./pool/channels.ts";
 import { modelsSuite } from "./pool/models.ts";
 import { workersSuite } from "./pool/workers.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./reactor/reactor.ts";
@@ -101,7 +102,7 @@ function onARing(): Suite[] {
 
 function pool(extent: Extent): Listed[] {
   return [
-    ...listed("core", workersSuite(extent)),
+    ...listed("core", workersSuite(extent), channelsSuite()),
     ...listed("all", modelsSuite(extent), brokenModulesSuite(), httpWorkersSuite()),
   ];
 }

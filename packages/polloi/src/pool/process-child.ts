@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { execArgv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import { Backoff } from "../base/backoff.ts";
@@ -9,8 +9,9 @@ import { EVENT_READ } from "../selectors/events.ts";
 import { SOCK_SEQPACKET } from "../socket/constants.ts";
 import { createServer } from "../socket/create.ts";
 import { sendFds } from "../socket/pass-fds.ts";
+import { borrow, giveBack } from "../socket/scratch.ts";
 import type { Socket } from "../socket/socket.ts";
-import type { Kernel } from "../sys/kernel.ts";
+import type { Kernel, LoopTimer } from "../sys/kernel.ts";
 import { type Child, type ChildEvents, exitError, OVERTIME_MS } from "./child.ts";
 import {
   type ChildInput,
@@ -24,9 +25,29 @@ import {
 
 /** Longer than any message, which the buffer of a socket limits. */
 const MAX_MESSAGE = 256 * 1024;
+/** After how long a request to stop that could not be sent is sent again. */
+const RETRY_MS = 10;
 
 /** Arguments with which the runtime would run something other than the given program. */
 const NOT_INHERITED = /^(-[epr]|--(eval|print|require|test|inspect|input-type|watch))/;
+
+/** A process that was started, as far as this uses it: a `ChildProcess` of node:child_process. */
+export interface Spawned {
+  readonly pid?: number | undefined;
+  kill(signal: "SIGKILL"): unknown;
+  once(event: "error", listener: (error: Error) => void): unknown;
+  once(event: "exit", listener: (code: number | null, signal: string | null) => void): unknown;
+}
+
+/**
+ * Starts a process that connects to the name which is its last argument.
+ *
+ * @throws what the runtime throws when it cannot start a process.
+ */
+export type Spawn = (args: readonly string[]) => Spawned;
+
+const spawnRuntime: Spawn = (args) =>
+  spawn(execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
 
 /**
  * Starts processes of this runtime, and passes each a descriptor.
@@ -42,23 +63,41 @@ export class ProcessStarter {
   readonly #reactor: Reactor;
   readonly #server: Socket;
   readonly #args: readonly string[];
+  readonly #spawn: Spawn;
   /** Processes that have not connected yet. */
   readonly #unconnected = new Map<number, ProcessChild>();
   #watch: Watch | undefined;
-  #retry: NodeJS.Timeout | undefined;
+  #retry: LoopTimer | undefined;
   readonly #backoff = new Backoff();
   #acceptError: Error | undefined;
 
-  /** @throws SysError `EMFILE` */
-  constructor(kernel: Kernel, reactor: Reactor, args: readonly string[] | undefined) {
+  /**
+   * @param args - The arguments of the runtime; those of this process if undefined.
+   * @param spawn - A simulation passes another one.
+   * @throws SysError `EMFILE`
+   */
+  constructor(
+    kernel: Kernel,
+    reactor: Reactor,
+    args: readonly string[] | undefined,
+    spawn: Spawn = spawnRuntime,
+  ) {
     this.#kernel = kernel;
     this.#reactor = reactor;
+    this.#spawn = spawn;
     const name = `polloi-${process.pid}-${crypto.randomUUID()}`;
     const program = fileURLToPath(new URL("./process.js", import.meta.url));
     this.#args = [...(args ?? inheritedArguments(kernel)), program, name];
+    // Maps the arena in which messages are received now, so that receiving one does not fail.
+    giveBack(kernel, borrow(kernel, MAX_MESSAGE));
     const path = `\0${name}`;
     this.#server = createServer({ path, type: SOCK_SEQPACKET, nonBlocking: true, kernel });
-    this.#acceptChannels();
+    try {
+      this.#acceptChannels();
+    } catch (error) {
+      this.#server.close();
+      throw error;
+    }
   }
 
   /**
@@ -69,9 +108,9 @@ export class ProcessStarter {
    */
   start(input: ChildInput, fd: number, events: ChildEvents): Child {
     const { libc } = this.#kernel;
-    let child: ChildProcess;
+    let child: Spawned;
     try {
-      child = spawn(execPath, this.#args, { stdio: ["ignore", "inherit", "inherit"] });
+      child = this.#spawn(this.#args);
     } catch (error) {
       libc.close(fd);
       throw error;
@@ -93,7 +132,7 @@ export class ProcessStarter {
 
   /** Stops accepting channels. Does not affect processes that run. */
   close(): void {
-    clearTimeout(this.#retry);
+    this.#retry?.cancel();
     this.#watch?.close();
     this.#server.close();
   }
@@ -109,8 +148,19 @@ export class ProcessStarter {
       } catch (error) {
         // No descriptor is left, or a security policy forbids accepting. The children wait until startTimeoutMs.
         this.#watch?.close();
-        this.#acceptError = error as Error;
-        this.#retry = setTimeout(() => this.#acceptChannels(), this.#backoff.next().delayMs);
+        this.#acceptLater(error as Error);
+      }
+    });
+  }
+
+  #acceptLater(error: Error): void {
+    this.#acceptError = error;
+    this.#retry = this.#kernel.after(this.#backoff.next().delayMs, () => {
+      try {
+        this.#acceptChannels();
+      } catch (thrown) {
+        // The kernel has no memory for the watch.
+        this.#acceptLater(thrown as Error);
       }
     });
   }
@@ -142,7 +192,7 @@ class ProcessChild implements Child {
   /** Any message counts as an answer. */
   hasAnswered = false;
   #phase = 0;
-  readonly #process: ChildProcess;
+  readonly #process: Spawned;
   readonly #parts: ProcessParts;
   /** The task, until it has been passed on. */
   #fd: number;
@@ -150,11 +200,13 @@ class ProcessChild implements Child {
   #watch: Watch | undefined;
   #error: Error | undefined;
   #thrown = false;
-  #graceMs: number | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  /** When its grace period ends, once it was asked to stop. */
+  #stopAt: number | undefined;
+  #timer: LoopTimer | undefined;
+  #retry: LoopTimer | undefined;
   #exited = false;
 
-  constructor(child: ChildProcess, parts: ProcessParts) {
+  constructor(child: Spawned, parts: ProcessParts) {
     this.id = child.pid ?? -1;
     this.#process = child;
     this.#parts = parts;
@@ -173,21 +225,21 @@ class ProcessChild implements Child {
   connected(channel: Socket, reactor: Reactor): void {
     this.#channel = channel;
     this.#phase = IMPORTING;
-    channel.setBlocking(false);
-    this.#watch = reactor.watch(channel, EVENT_READ, () => this.#receiveAll());
     try {
+      channel.setBlocking(false);
+      this.#watch = reactor.watch(channel, EVENT_READ, () => this.#receiveAll());
       sendFds(channel, JSON.stringify(this.#parts.input), [this.#fd]);
       this.#closeFd();
-      if (this.#graceMs !== undefined) this.#send({ type: "stop", graceMs: this.#graceMs });
+      if (this.#stopAt !== undefined) this.#sendStop();
     } catch (error) {
-      // The input is too large, or the process has exited since.
+      // The input is too large, the process has exited since, or the kernel has no memory.
       this.kill(error as Error);
     }
   }
 
   ping(): void {
-    this.hasAnswered = false;
-    this.#send({ type: "ping" });
+    // Nothing answers a ping that could not be sent. The next one is sent in time.
+    this.hasAnswered = !this.#send({ type: "ping" });
   }
 
   acceptWaiting(): void {
@@ -200,22 +252,34 @@ class ProcessChild implements Child {
   }
 
   stop(graceMs: number): void {
-    this.#graceMs = graceMs;
-    clearTimeout(this.#timer);
+    const { kernel } = this.#parts;
+    this.#stopAt = kernel.now() + graceMs;
+    this.#timer?.cancel();
     // One that does not serve yet has no counts to report.
     if (graceMs === 0 && !this.ready) {
       this.#process.kill("SIGKILL");
       return;
     }
-    this.#timer = setTimeout(() => this.#process.kill("SIGKILL"), graceMs + OVERTIME_MS);
-    this.#send({ type: "stop", graceMs });
+    this.#timer = kernel.after(graceMs + OVERTIME_MS, () => this.#process.kill("SIGKILL"));
+    this.#sendStop();
   }
 
-  #send(command: Command): void {
+  #sendStop(): void {
+    const { kernel } = this.#parts;
+    this.#retry?.cancel();
+    if (this.#channel === undefined || this.#stopAt === undefined) return;
+    const graceMs = Math.max(0, this.#stopAt - kernel.now());
+    if (this.#send({ type: "stop", graceMs })) return;
+    this.#retry = kernel.after(RETRY_MS, () => this.#sendStop());
+  }
+
+  /** @returns False when the kernel has no memory for the command, and when the process has exited. */
+  #send(command: Command): boolean {
     try {
-      this.#channel?.send(JSON.stringify(command));
+      return this.#channel?.send(JSON.stringify(command)) != null;
     } catch {
-      // It has exited, which is about to be reported.
+      // If it has exited, that is about to be reported.
+      return false;
     }
   }
 
@@ -264,7 +328,8 @@ class ProcessChild implements Child {
   #exit(error: Error | undefined): void {
     if (this.#exited) return;
     this.#exited = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
+    this.#retry?.cancel();
     try {
       // Messages that it sent before it exited are still in the channel.
       this.#receiveAll();
