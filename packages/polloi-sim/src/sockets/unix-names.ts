@@ -77,8 +77,10 @@ export class UnixNames {
     return this.#files.get(file) ?? -ERRNO.ECONNREFUSED;
   }
 
-  removeAbstract(type: number, name: Uint8Array): void {
-    this.#abstract.delete(keyOf(type, name));
+  /** A socket with an abstract name is closed. One that it has accepted has the same name, and leaves it to it. */
+  removeAbstract(type: number, name: Uint8Array, socket: object): void {
+    const key = keyOf(type, name);
+    if (this.#abstract.get(key) === socket) this.#abstract.delete(key);
   }
 }
 

@@ -216,7 +216,7 @@ export abstract class UnixSocket extends SocketFile {
 
   protected releaseName(): void {
     if (this.isBound && this.#name[SUN_PATH] === 0) {
-      this.network.unix.removeAbstract(this.type, this.#name.subarray(SUN_PATH));
+      this.network.unix.removeAbstract(this.type, this.#name.subarray(SUN_PATH), this);
     }
   }
 

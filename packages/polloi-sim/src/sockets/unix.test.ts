@@ -156,3 +156,19 @@ test("names are free when their socket closes; sockets of other types have names
   assert.equal(unix(network).connect(path), -ERRNO.ECONNREFUSED);
   assert.equal(unix(network).bind(unixSockaddr("/nowhere/socket")), -ERRNO.ENOENT);
 });
+
+test("a connection that closes leaves the abstract name to the listener that has accepted it", () => {
+  const network = networkOf();
+  const name = unixSockaddr("\0name");
+  const listener = unix(network);
+  assert.equal(listener.bind(name), 0);
+  assert.equal(listener.listen(5), 0);
+  const client = unix(network);
+  assert.equal(client.connect(name), 0);
+  const accepted = listener.accept();
+  assert.ok(accepted instanceof SocketFile);
+  accepted.hold().drop();
+  assert.equal(unix(network).connect(name), 0);
+  listener.drop();
+  assert.equal(unix(network).connect(name), -ERRNO.ECONNREFUSED);
+});
