@@ -96,6 +96,15 @@ export class Memory implements Arenas {
     }
   }
 
+  /** Ends the mappings of files, as the end of a process does. Nothing else has their memory until {@link Memory.unmap}. */
+  releaseFiles(): void {
+    for (const mapping of this.#mappings.values()) {
+      if (mapping.isReleased) continue;
+      mapping.isReleased = true;
+      mapping.file?.drop();
+    }
+  }
+
   unmap(): void {
     this.#regions.length = 0;
     this.#free.clear();

@@ -16,11 +16,13 @@ import { ownDescriptors, watchDescriptors } from "./checks/descriptors.ts";
 import { Report, type Violation } from "./checks/report.ts";
 import { contentOf, FILE_BYTES, FILE_STREAM } from "./content.ts";
 import { dial, listenFor, sizeBuffers } from "./peers/connect.ts";
+import { ProcessEnded } from "./pool/ended.ts";
 import { Clients } from "./programs/client.ts";
 import { StoppingServer } from "./programs/drain.ts";
 import { EchoServer } from "./programs/echo.ts";
 import { HttpProgram } from "./programs/http.ts";
 import { LoadClient } from "./programs/load.ts";
+import { PoolProgram } from "./programs/pool.ts";
 import type { Program, Stage } from "./programs/program.ts";
 import type { ProgramName, Scenario } from "./scenario.ts";
 
@@ -68,6 +70,7 @@ const PROGRAMS: Readonly<Record<ProgramName, new (stage: Stage) => Program>> = {
   client: Clients,
   drain: StoppingServer,
   load: LoadClient,
+  pool: PoolProgram,
 };
 
 /** Everything is over by then. It is longer than all timeouts of the library together. */
@@ -114,11 +117,12 @@ class Simulation implements Stage {
   readonly scenario: Scenario;
   readonly world: World;
   readonly report: Report = new Report();
-  readonly engine: string;
+  readonly engine: EngineName;
+  readonly trigger: Trigger | undefined;
+  readonly machine: Machine;
   readonly #variant: Variant;
-  readonly #machine: Machine;
   readonly #running: Running;
-  readonly #kernel: Kernel;
+  readonly kernel: Kernel;
   readonly #arenas: CountedArenas;
   readonly #deferred: (() => void)[] = [];
   readonly #control = new EventFile(0, false, O_NONBLOCK);
@@ -140,15 +144,16 @@ class Simulation implements Stage {
     this.scenario = scenario;
     this.#variant = variant;
     this.engine = variant.engine;
+    this.trigger = variant.trigger;
     const faults = new Faults(choices);
     this.world = new World(choices, faults, new VirtualClock());
-    this.#machine = new Machine(this.world);
-    this.#running = this.#machine.start(scenario.descriptors);
+    this.machine = new Machine(this.world);
+    this.#running = this.machine.start(scenario.descriptors);
     const { process, kernel } = this.#running;
     watchDescriptors(process.descriptors, this.world, this.report, scenario, () => this.#named());
     this.#arenas = new CountedArenas(kernel.arenas, this.report);
     const checked = { ...kernel, arenas: this.#arenas, libc: this.#checked(kernel.libc) };
-    this.#kernel = wrap === undefined ? checked : wrap(checked);
+    this.kernel = wrap === undefined ? checked : wrap(checked);
     if (scenario.failsEarly) faults.set(scenario.faults);
   }
 
@@ -171,7 +176,7 @@ class Simulation implements Stage {
   }
 
   dial(bufferBytes: number): SocketFile | number {
-    return dial(this.#machine, this.scenario.isUnix, bufferBytes);
+    return dial(this.machine, this.scenario.isUnix, bufferBytes);
   }
 
   limitBuffers(fd: number): void {
@@ -181,18 +186,18 @@ class Simulation implements Stage {
   }
 
   serve(port: number, closesMs: number, accepted: (socket: SocketFile) => void): void {
-    listenFor(this.#machine, port, closesMs, accepted);
+    listenFor(this.machine, port, closesMs, accepted);
   }
 
   openFile(): number {
     const { process } = this.#running;
-    this.#file ??= this.#machine.files.addFile("/content", contentOf(FILE_STREAM, 0, FILE_BYTES));
+    this.#file ??= this.machine.files.addFile("/content", contentOf(FILE_STREAM, 0, FILE_BYTES));
     const opening = { accessMode: O_RDONLY, statusFlags: 0 };
     return process.descriptors.add(new RegularFile(this.#file, opening, this.world), true);
   }
 
   closeFile(fd: number): void {
-    this.#kernel.libc.close(fd);
+    this.kernel.libc.close(fd);
   }
 
   after(delayMs: number, callback: () => void): void {
@@ -254,7 +259,7 @@ class Simulation implements Stage {
       });
       while (!this.report.failed) {
         for (let round = 0; round < ROUNDS; round++) await undefined;
-        if (!this.reactor.alive) break;
+        if (!this.reactor.alive && this.#program?.isOver !== false) break;
         this.#guarded(() => {
           if (!isHosted) this.reactor.turn();
           else if (!this.world.step()) throw new DeadlockError("Nothing is scheduled");
@@ -269,7 +274,7 @@ class Simulation implements Stage {
 
   /** An error that nobody has caught. */
   threw(error: unknown): void {
-    if (error instanceof Aborted) return;
+    if (error instanceof Aborted || error instanceof ProcessEnded) return;
     if (error instanceof DeadlockError) {
       this.report.fail("deadlock", this.#program?.describe() ?? "");
       return;
@@ -282,7 +287,7 @@ class Simulation implements Stage {
   #make(): boolean {
     const { engine, trigger } = this.#variant;
     try {
-      this.#reactor = new Reactor({ engine, trigger, kernel: this.#kernel });
+      this.#reactor = new Reactor({ engine, trigger, kernel: this.kernel });
       return true;
     } catch (error) {
       this.#refused(error);

@@ -1,9 +1,10 @@
 import type { Choices } from "../base/choices.ts";
 import { FAULT_KINDS, type FaultKind, type FaultRates } from "../base/faults.ts";
+import { type PoolPlan, poolFrom } from "./pool/plan.ts";
 import { type RequestPlan, requestFrom } from "./programs/http-requests.ts";
 
 /** The programs that are simulated. */
-export const PROGRAMS = ["echo", "http", "client", "drain", "load"] as const;
+export const PROGRAMS = ["echo", "http", "client", "drain", "load", "pool"] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
 /** How the reactor runs: its own wait, turns with promises between them, or an event loop around it. */
@@ -139,6 +140,8 @@ export interface Scenario {
   /** Whether an HTTP server answers with `fetch`, unless it runs without promises. */
   readonly usesFetch: boolean;
   readonly peers: readonly PeerPlan[];
+  /** For the program `pool`. */
+  readonly pool?: PoolPlan;
 }
 
 /** Choices of a scenario that are made by hand. */
@@ -153,16 +156,21 @@ export interface Fixed {
 const RATES = [3, 10, 40, 200, 1000] as const;
 /** A call that is forbidden is forbidden every time, most often. */
 const FORBIDDEN_RATES = [1, 1, 3, 40, 200] as const;
+/** Programs whose reactor may be closed with all that is open in it. */
+const SHUTS: readonly ProgramName[] = ["echo", "http", "client", "drain"];
 /** The most peers of most scenarios, and of the others. */
 const FEW_PEERS = 5;
 const MANY_PEERS = 40;
 
 /** The scenario of a seed. */
 export function scenarioOf(choices: Choices, fixed: Fixed = {}): Scenario {
-  // A load makes many histograms, and runs long.
-  const program = choices.oneIn(12) ? "load" : (choices.pick(PROGRAMS.slice(0, 4)) ?? "echo");
+  // A load makes many histograms, and a pool many processes: they run long.
+  const rare = choices.below(12);
+  const isPool = rare === 10 && choices.oneIn(4);
+  const usual = rare === 11 ? "load" : (choices.pick(PROGRAMS.slice(0, 4)) ?? "echo");
+  const program = fixed.program ?? (isPool ? "pool" : usual);
   const drive = choices.oneIn(4) ? choices.pick(["turns", "hosted", "hosted"] as const) : "run";
-  return new Author(choices, fixed.program ?? program, fixed.drive ?? drive).scenario(fixed.faults);
+  return new Author(choices, program, fixed.drive ?? drive).scenario(fixed.faults);
 }
 
 class Author {
@@ -175,7 +183,8 @@ class Author {
   constructor(choices: Choices, program: ProgramName, drive: Drive) {
     this.#choices = choices;
     this.#program = program;
-    this.#drive = drive;
+    // Several processes take turns in one thread, so none of them may wait in the kernel.
+    this.#drive = program === "pool" ? "hosted" : drive;
     this.#isSmall = !choices.oneIn(8);
   }
 
@@ -201,9 +210,10 @@ class Author {
       stopMs: choices.pick([0, 1, 5, 20, 100]),
       graceMs: choices.pick([10_000, 1000, 100, 0]),
       usesFetch: choices.oneIn(2),
-      shutMs: choices.oneIn(12) && this.#program !== "load" ? choices.pick([1, 5, 30]) : 0,
+      shutMs: choices.oneIn(12) && SHUTS.includes(this.#program) ? choices.pick([1, 5, 30]) : 0,
       restartMs: choices.oneIn(6) ? choices.pick([1, 5, 30]) : 0,
       peers: Array.from({ length: count }, () => this.#peer()),
+      ...(this.#program === "pool" ? { pool: poolFrom(choices) } : {}),
     };
   }
 
@@ -393,10 +403,13 @@ export function isSafe({ faults, descriptors, options }: Scenario): boolean {
 /** Modes in which it depends on the pieces in which bytes arrive how much a peer receives. */
 const BY_PIECES: readonly Mode[] = ["close", "reset", "destroy", "kill"];
 
+/** Programs in which it depends on the time of events what peers see. */
+const TIMED: readonly ProgramName[] = ["drain", "pool"];
+
 /** Whether everything that peers and handlers see is determined, so that it is the same on all engines. */
 export function isUniform({ faults, options, peers, descriptors, ...rest }: Scenario): boolean {
   const { idleTimeoutMs, maxPendingBytes } = options;
-  if (Object.keys(faults).length > 0 || rest.slowOneIn > 0 || rest.program === "drain")
+  if (Object.keys(faults).length > 0 || rest.slowOneIn > 0 || TIMED.includes(rest.program))
     return false;
   if (idleTimeoutMs > 0 || maxPendingBytes > 0 || descriptors < 100) return false;
   if (rest.restartMs > 0 || rest.shutMs > 0) return false;

@@ -1,6 +1,7 @@
 import { Choices } from "../base/choices.ts";
 import type { FaultKind } from "../base/faults.ts";
 import type { Violation } from "./checks/report.ts";
+import { HEALTHY, type PoolPlan } from "./pool/plan.ts";
 import { type Result, simulate, type Variant } from "./run.ts";
 import type { PeerPlan, Scenario, Step } from "./scenario.ts";
 import { worldOf } from "./seeds.ts";
@@ -154,6 +155,17 @@ const PLAIN: Partial<Scenario> = {
   usesFetch: false,
   calmMs: 50,
 };
+const PLAIN_POOL: Partial<PoolPlan> = {
+  children: 1,
+  sharing: "exclusive",
+  crashLoop: "continue",
+  whenUnresponsive: "wait",
+  unresponsiveAfterMs: 5000,
+  startTimeoutMs: 30_000,
+  listens: false,
+  stopMs: 0,
+  againMs: 0,
+};
 const PLAIN_OPTIONS: Scenario["options"] = {
   zeroCopy: false,
   highWaterBytes: 0,
@@ -189,7 +201,12 @@ const SMALLER: readonly Smaller[] = [
     return { ...scenario, faults };
   },
   // With the plain value of one property.
-  (scenario, index) => plainer(scenario, PLAIN, index),
+  (scenario, index) => {
+    const smaller = plainer(scenario, PLAIN, index);
+    // Processes cannot wait in the kernel.
+    const isHosted = scenario.pool !== undefined && smaller?.drive !== scenario.drive;
+    return smaller !== undefined && isHosted ? scenario : smaller;
+  },
   (scenario, index) => {
     const options = plainer(scenario.options, PLAIN_OPTIONS, index);
     return options === undefined ? undefined : same(scenario, { options }, scenario.options);
@@ -201,6 +218,21 @@ const SMALLER: readonly Smaller[] = [
     const plain = plainer(peer, PLAIN_PEER, index % names) as PeerPlan;
     if (plain === peer) return scenario;
     return { ...scenario, peers: replaced(scenario.peers, Math.floor(index / names), plain) };
+  },
+  // With a smaller pool, and with children that do not fail.
+  (scenario, index) => {
+    const { pool } = scenario;
+    const smaller = pool === undefined ? undefined : plainer(pool, PLAIN_POOL, index);
+    if (smaller === undefined) return undefined;
+    return smaller === pool ? scenario : { ...scenario, pool: smaller };
+  },
+  (scenario, index) => {
+    const { pool } = scenario;
+    const life = pool?.lives[index];
+    if (pool === undefined || life === undefined) return undefined;
+    if (life.failure === "none" && life.startMs === 1) return scenario;
+    const lives = replaced(pool.lives, index, HEALTHY);
+    return { ...scenario, pool: { ...pool, lives } };
   },
   // With smaller steps.
   (scenario, index) =>

@@ -1,3 +1,4 @@
+import type { PoolPlan } from "./pool/plan.ts";
 import { nameOf, type Variant } from "./run.ts";
 import type { Fixed, PeerPlan, Scenario, Step } from "./scenario.ts";
 import type { Finding } from "./seeds.ts";
@@ -26,17 +27,28 @@ export function findingText(finding: Finding, fixed: Fixed): string {
 
 /** A scenario as a program that a person can read. */
 export function scenarioText(scenario: Scenario, variant: Variant): string {
-  const { program, drive, isUnix, options, faults, peers, ...rest } = scenario;
+  const { program, drive, isUnix, options, faults, peers, pool, ...rest } = scenario;
   const family = isUnix ? "unix" : "tcp";
   const lines = [`${program} on ${nameOf(variant)}, ${drive}, ${family}`];
   const set = Object.entries({ ...options, ...rest }).filter(([name, value]) => {
     return name in UNUSED ? value !== UNUSED[name] : value !== 0 && value !== false;
   });
   if (set.length > 0) lines.push(`  ${set.map(([name, value]) => `${name} ${value}`).join(", ")}`);
+  if (pool !== undefined) lines.push(...poolText(pool));
   const kinds = Object.entries(faults).map(([kind, rate]) => `${kind} once in ${rate}`);
   if (kinds.length > 0) lines.push(`  faults: ${kinds.join(", ")}`);
   for (const [number, peer] of peers.entries()) lines.push(`  peer ${number}: ${peerText(peer)}`);
   return `${lines.join("\n")}\n`;
+}
+
+function poolText({ lives, ...how }: PoolPlan): string[] {
+  const set = Object.entries(how).filter(([, value]) => value !== 0 && value !== false);
+  const lines = [`  ${set.map(([name, value]) => `${name} ${value}`).join(", ")}`];
+  for (const [start, { failure, startMs, after, stallMs }] of lives.entries()) {
+    const how = `${failure} (starts in ${startMs} ms, after ${after}, for ${stallMs} ms)`;
+    lines.push(`  process ${start}: ${how}`);
+  }
+  return lines;
 }
 
 /** Values that make no difference. */

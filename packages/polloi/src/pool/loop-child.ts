@@ -17,7 +17,7 @@ const COUNTS_INTERVAL_MS = 50;
 const MAX_WAIT_MS = 1024;
 
 /** Answers the supervisor's requests. */
-function watchControl(control: ChildControl, server: LoopServer): Watch {
+export function watchControl(control: ChildControl, server: LoopServer): Watch {
   return server.reactor.watch(control.fd, EVENT_READ, () => {
     control.receive();
     if (control.takeAccept()) server.acceptWaiting();

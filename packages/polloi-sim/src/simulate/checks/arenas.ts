@@ -1,5 +1,9 @@
 import type { Arena, Arenas } from "polloi/internal/pure";
+import { wholePages } from "../../process/pages.ts";
 import type { Report } from "./report.ts";
+
+/** An arena for long messages of sockets, which is kept for the next message. Source: `borrow` in socket/scratch.ts */
+const KEPT_BYTES: number = wholePages(256 + 1024 * 1024);
 
 /** Counts the arenas that are in use, and checks that each is released once. */
 export class CountedArenas implements Arenas {
@@ -12,9 +16,10 @@ export class CountedArenas implements Arenas {
     this.#report = report;
   }
 
-  /** The number of arenas in use. */
+  /** The number of arenas in use, without one that is kept. */
   get used(): number {
-    return this.#used.size;
+    const kept = [...this.#used].some(({ byteLength }) => byteLength === KEPT_BYTES) ? 1 : 0;
+    return this.#used.size - kept;
   }
 
   map(byteLength: number): Arena {

@@ -597,7 +597,7 @@ const LATEST_MS = 20;
 const RETRY_MS = 10;
 
 /** Well-behaved peers. */
-const PROBES: readonly PeerPlan[] = [1, 3000].map((length) => probeOf(length));
+export const PROBES: readonly PeerPlan[] = [1, 3000].map((length) => probeOf(length));
 
 function probeOf(length: number): PeerPlan {
   return {

@@ -1,5 +1,7 @@
-import type { Reactor } from "polloi";
+import type { EngineName, Reactor, Trigger } from "polloi";
+import type { Kernel } from "polloi/internal/pure";
 import type { World } from "../../base/world.ts";
+import type { Machine } from "../../machine/machine.ts";
 import type { SocketFile } from "../../sockets/socket-file.ts";
 import type { Report } from "../checks/report.ts";
 import type { Scenario } from "../scenario.ts";
@@ -11,7 +13,11 @@ export interface Stage {
   readonly reactor: Reactor;
   readonly report: Report;
   /** The engine, for rules that differ. */
-  readonly engine: string;
+  readonly engine: EngineName;
+  readonly trigger: Trigger | undefined;
+  /** For programs that start processes. */
+  readonly machine: Machine;
+  readonly kernel: Kernel;
   /** Whether the reactor was closed: nobody is served any more. */
   readonly isShut: boolean;
   /** Called by each handler: some are slow. */
@@ -50,6 +56,8 @@ export interface Program {
   readonly isDone: boolean;
   /** Closes what keeps the reactor alive. */
   stop(): void;
+  /** Whether everything that does not keep the reactor alive has ended as well; of a program that has such things. */
+  readonly isOver?: boolean;
   /** After each turn. */
   checkTurn(): void;
   /** After everything is closed. */
