@@ -16,7 +16,7 @@ import { ownDescriptors, watchDescriptors } from "./checks/descriptors.ts";
 import { Report, type Violation } from "./checks/report.ts";
 import { contentOf, FILE_BYTES, FILE_STREAM } from "./content.ts";
 import { dial, listenFor, sizeBuffers } from "./peers/connect.ts";
-import { ProcessEnded } from "./pool/ended.ts";
+import { isOfChild } from "./pool/child.ts";
 import { Clients } from "./programs/client.ts";
 import { StoppingServer } from "./programs/drain.ts";
 import { EchoServer } from "./programs/echo.ts";
@@ -274,7 +274,7 @@ class Simulation implements Stage {
 
   /** An error that nobody has caught. */
   threw(error: unknown): void {
-    if (error instanceof Aborted || error instanceof ProcessEnded) return;
+    if (error instanceof Aborted || isOfChild(error)) return;
     if (error instanceof DeadlockError) {
       this.report.fail("deadlock", this.#program?.describe() ?? "");
       return;

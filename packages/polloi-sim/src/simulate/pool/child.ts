@@ -29,7 +29,6 @@ import { HandlerOrder } from "../checks/order.ts";
 import type { Report } from "../checks/report.ts";
 import { HEADER_BYTES } from "../peers/echo-peer.ts";
 import type { Scenario } from "../scenario.ts";
-import { ProcessEnded } from "./ended.ts";
 import type { Life } from "./plan.ts";
 
 /** How long the runtime of the parent takes to notice that a process has ended. */
@@ -40,6 +39,11 @@ const SIGNAL_MS = 0.05;
 const FORGOTTEN_MS = 5;
 /** How often a child reports its counts, as `serveAsProcess` does. */
 const COUNTS_INTERVAL_MS = 50;
+
+/** A simulated process has ended: thrown through the code that ran in it. */
+class ProcessEnded extends Error {
+  override readonly name = "ProcessEnded";
+}
 
 /** What a child runs on. */
 export interface ChildStage {
@@ -388,14 +392,16 @@ export class PoolChild implements Spawned {
     const begin = (): void => {
       // A promise of a process that has ended may be settled.
       if (isStopped || !this.#isAlive) return;
-      inner = watch(fd, () => {
-        if (!this.#isAlive || this.isStalled) {
-          inner?.stop();
-          if (this.#isAlive) this.#later(0, begin);
-          return false;
-        }
-        return this.#run(onReadable) ?? false;
-      });
+      inner = this.#marked(() =>
+        watch(fd, () => {
+          if (!this.#isAlive || this.isStalled) {
+            inner?.stop();
+            if (this.#isAlive) this.#later(0, begin);
+            return false;
+          }
+          return this.#run(onReadable) ?? false;
+        }),
+      );
     };
     begin();
     return {
@@ -418,13 +424,31 @@ export class PoolChild implements Spawned {
       };
       libc[name] = guarded;
     }
+    const { arenas } = kernel;
     return {
       ...kernel,
       libc: libc as Libc,
+      arenas: {
+        map: (byteLength) => this.#marked(() => arenas.map(byteLength)),
+        mapPermanent: (byteLength) => this.#marked(() => arenas.mapPermanent(byteLength)),
+        mapFile: (fd, at, byteLength) => this.#marked(() => arenas.mapFile(fd, at, byteLength)),
+        release: (arena) => arenas.release(arena),
+        unmap: () => arenas.unmap(),
+      },
       watch: (fd, onReadable) => this.#watch(fd, onReadable),
       soon: (callback) => void this.#later(0, callback),
       after: (delayMs, callback) => this.#later(delayMs, callback),
     };
+  }
+
+  /** Marks an error as one of this process: it may be thrown by a microtask. */
+  #marked<T>(code: () => T): T {
+    try {
+      return code();
+    } catch (error) {
+      owners.set(error as object, (thrown) => this.#failed(thrown));
+      throw error;
+    }
   }
 
   /** It makes a system call. */
@@ -465,6 +489,17 @@ export class FailedStart implements Spawned {
 /** The system has no process left. */
 export function noProcess(): SysError {
   return new SysError("spawn", ERRNO.EAGAIN);
+}
+
+/** The processes whose errors these are. */
+const owners = new WeakMap<object, (error: unknown) => void>();
+
+/** Handles an error that nothing has caught, if it is one of a simulated process. @returns Whether it is. */
+export function isOfChild(error: unknown): boolean {
+  if (error instanceof ProcessEnded) return true;
+  const failed = error instanceof Error ? owners.get(error) : undefined;
+  failed?.(error);
+  return failed !== undefined;
 }
 
 /** The index of the phase in which the module starts. */

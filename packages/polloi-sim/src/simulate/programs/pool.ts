@@ -362,9 +362,7 @@ export class PoolProgram implements Program {
     place.isUnresponsive = !responsive;
     if (child === undefined || scenario.faults.delay !== undefined) return;
     const now = world.now();
-    if (responsive && child.isStalled) {
-      this.#fail("unresponsive", `it responds again: ${child.describe()}`);
-    }
+    // It may do nothing again, after it has answered.
     if (responsive) return;
     if (silentMs < unresponsiveAfterMs) {
       this.#fail("unresponsive", `reported after ${silentMs} of ${unresponsiveAfterMs} ms`);
@@ -390,7 +388,9 @@ export class PoolProgram implements Program {
     if (place === undefined || ms < latest || isLate) return;
     this.#stage.world.schedule(latest, () => {
       const isRunning = child.isAlive && child.isStalled && child.killed === undefined;
-      if (!isRunning || this.#isStopping || place.child !== child || place.isUnresponsive) return;
+      if (!isRunning || place.child !== child || place.isUnresponsive) return;
+      // A pool that stops pings nobody; also one that stops because it could not start.
+      if (this.#isStopping || !this.#isSettled) return;
       // One that was not ready is not pinged.
       if (child.readyAt === undefined) return;
       this.#fail("unresponsive", `it is not reported after ${latest} ms: ${child.describe()}`);
