@@ -53,6 +53,7 @@ import { selectorConformance } from "./selectors/selector.ts";
 import { wakerConformance } from "./selectors/waker.ts";
 import { socketConformance } from "./socket/socket.ts";
 import { duplexSuite } from "./streams/duplex.ts";
+import { webStreamsSuite } from "./streams/web-streams.ts";
 import { ENGINES, whereUringWorks } from "./support/engines.ts";
 import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/older-kernels.ts";
 import { kernelProxyConformance } from "./sys/kernel-proxy.ts";
@@ -156,10 +157,13 @@ function all(pool: readonly Listed[]): Listed[] {
       suite: reactorConformance(variant),
       from: reactorFrom(variant),
     })),
-    ...ENGINES.map(([engine, trigger]) => ({
-      suite: duplexSuite(engine, trigger),
-      from: trigger === "edge" ? ("smoke" as const) : ("all" as const),
-    })),
+    ...ENGINES.flatMap(([engine, trigger]) =>
+      listed(
+        trigger === "edge" ? "smoke" : "all",
+        duplexSuite(engine, trigger),
+        webStreamsSuite(engine, trigger),
+      ),
+    ),
     ...pool,
     ...listed("core", parserSuite()),
     ...listed("smoke", httpServerSuite()),

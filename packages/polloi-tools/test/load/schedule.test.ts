@@ -24,6 +24,8 @@ class ManualReactor {
       refresh: () => {
         this.#active = true;
       },
+      ref: () => {},
+      unref: () => {},
       cancel: () => {
         this.#active = false;
       },

@@ -29,7 +29,6 @@ export const COUNTERPARTS: Readonly<Record<string, string>> = {
   // Deno.serve
   onError: "give error, which may return a Response",
   onListen: "serve() listens when it returns: use url or port of the server",
-  signal: "call stop() of the server when the signal aborts",
   automaticCompression: "compress in fetch, for example with compress() of Hono",
   transport: "leave it out: give port for TCP, or path for a unix socket",
   tcpBacklog: "give backlog",

@@ -86,6 +86,8 @@ export interface HttpOptions
    * @source RFC 7239
    */
   readonly trustProxy?: readonly string[] | TrustProxyOptions | undefined;
+  /** Stops the server when it aborts, as {@link HttpServer.stop} does. If it has aborted already, its reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
@@ -100,6 +102,7 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
   log: true,
   maxConnections: true,
   trustProxy: true,
+  signal: true,
   host: true,
   hostname: true,
   port: true,

@@ -6,6 +6,7 @@ import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { ListenOptions } from "../reactor/listener.ts";
 import type { ProxyRefusal } from "../reactor/proxied.ts";
 import { reactorFor } from "../reactor/reactor.ts";
+import { checkSignal } from "../reactor/streams/abort.ts";
 import { HIGH_WATER_BYTES, type HttpConnection } from "./connection.ts";
 import { COUNTERPARTS, checkCall } from "./counterparts.ts";
 import { checkPlace, HTTP_OPTIONS, type HttpOptions, settingsOf } from "./options.ts";
@@ -69,6 +70,9 @@ function startServer(options: HttpOptions): HttpServer {
     COUNTERPARTS,
   );
   checkPlace(options);
+  const { signal } = options;
+  checkSignal(signal);
+  signal?.throwIfAborted();
   const reactor = worker?.reactor ?? options.reactor ?? reactorFor(options);
   const settings = settingsOf(options);
   const server = new ServingServer(reactor, settings);
@@ -103,6 +107,7 @@ function startServer(options: HttpOptions): HttpServer {
     settings.release();
     throw error;
   }
+  signal?.addEventListener("abort", () => void server.stop(), { once: true });
   return server;
 }
 

@@ -209,6 +209,61 @@ export interface Connection<Data = unknown> extends Disposable {
    */
   unref(): void;
   /**
+   * Resolves with the connection when it is established; at once if it is open already.
+   *
+   * @remarks
+   * A connect that fails rejects it, and is reported by that: it does not fail the process, as it otherwise does without an
+   * `error` or `close` handler. If there is no `data` handler, nothing is received before the callbacks of the promise have
+   * run, so that they can begin to read. It rejects with TypeError `ERR_CLOSED` if the connection was closed before.
+   *
+   * @example
+   * ```ts
+   * const connection = await connect({ port: 7788 }).opened;
+   * connection.end("hello");
+   * for await (const bytes of connection) console.log(bytes.length);
+   * ```
+   */
+  readonly opened: Promise<Connection<Data>>;
+  /**
+   * What the peer sends, as a stream of bytes of the Streams standard. It has back-pressure: the connection is paused while
+   * 64 KiB wait for a reader.
+   *
+   * @remarks
+   * Made by the first access, which replaces the handlers `data` and `end`; the others are called as before. The local half
+   * stays open after the end of the peer, until `end` or `close` is called. `cancel` discards what the peer still sends. An
+   * error of the connection is one of the stream.
+   */
+  readonly readable: ReadableStream<Uint8Array>;
+  /**
+   * The local half, as a stream of the Streams standard. Its chunks are bytes or strings.
+   *
+   * @remarks
+   * Made by the first access, which replaces the handler `drain`. A write is pending while more than `highWaterBytes` are
+   * queued. `close` ends the local half, as `end` does, and resolves when the kernel has taken everything. `abort` destroys
+   * the connection.
+   */
+  readonly writable: WritableStream<Uint8Array | string>;
+  /**
+   * Iterates over what the peer sends, as it arrives, until the peer ends its half.
+   *
+   * @remarks
+   * Replaces the handlers `data` and `end`, as {@link Connection.readable} does, and has the same back-pressure. The loop
+   * throws the error of the connection. Leaving the loop early does not close the connection; another loop continues where
+   * the first one stopped. The local half stays open after the loop.
+   *
+   * @example
+   * ```ts
+   * listen({
+   *   port: 7788,
+   *   async open(connection) {
+   *     for await (const bytes of connection) connection.write(bytes);
+   *     connection.end();
+   *   },
+   * });
+   * ```
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array>;
+  /**
    * Replaces the handlers and options of the connection, when one protocol ends and another begins. `open` is not
    * called.
    *

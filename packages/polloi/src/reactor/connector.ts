@@ -25,6 +25,7 @@ import { CONNECTION_OPTIONS, type ConnectionOptions, type Handlers } from "./con
 import { type Loop, Owner } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
 import type { Stream } from "./stream.ts";
+import { checkSignal, destroyOnAbort } from "./streams/abort.ts";
 import type { Timer } from "./timers.ts";
 
 /** The address to connect to, the handlers of the connection, and its options. */
@@ -44,6 +45,10 @@ export interface ConnectOptions<Data = unknown> extends Handlers<Data>, Connecti
   /** Milliseconds for all addresses together, after which `connect` fails with `ETIMEDOUT`. Default: the kernel's timeout. */
   readonly connectTimeoutMs?: number;
   /**
+   * Destroys the connection when it aborts, also after it is established. The reason of the abort is the error.
+   */
+  readonly signal?: AbortSignal;
+  /**
    * A PROXY header that is sent before everything else, for a program that forwards connections: the addresses of the
    * client's connection as `source` and `destination`. The `proxyHeader` of another connection can be passed on.
    *
@@ -59,6 +64,7 @@ export const CONNECT_OPTIONS: NamesOf<ConnectOptions> = {
   path: true,
   localAddress: true,
   connectTimeoutMs: true,
+  signal: true,
   proxyProtocol: true,
 };
 
@@ -92,6 +98,7 @@ export class Connector<Data> extends Owner {
     if (options.connectTimeoutMs !== undefined) {
       this.#timeout = loop.timers.limit(options.connectTimeoutMs, () => this.#timedOut());
     }
+    if (options.signal !== undefined) destroyOnAbort(stream, options.signal);
     this.#begin();
   }
 
@@ -194,7 +201,7 @@ export class Connector<Data> extends Owner {
     this.#end();
     this.#fd = -1;
     this.#slot = -1;
-    const result = this.#stream.opened(fd, slot);
+    const result = this.#stream.attach(fd, slot);
     if (result >= 0) return;
     this.#loop.kernel.libc.close(fd);
     this.#stream.destroy(this.#loop.descriptorError("connect", result, fd));
@@ -279,4 +286,5 @@ function checkDestination<Data>(loop: Loop, options: ConnectOptions<Data>): void
     encodeAddress(kernel.scratch, 0, localAddress, undefined, kernel);
   }
   checkTimeout("connectTimeoutMs", connectTimeoutMs);
+  checkSignal(options.signal);
 }

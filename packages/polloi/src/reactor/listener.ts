@@ -79,6 +79,8 @@ export interface ListenOptions<Data = unknown>
    * @param error - Its `fd` is the listening descriptor, and its `hint` says what to do.
    */
   acceptError?(error: SysError): void;
+  /** Stops the listener when it aborts, as {@link Listener.stop} does. If it has aborted already, its reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 export const LISTEN_OPTIONS: NamesOf<ListenOptions> = {
@@ -89,6 +91,7 @@ export const LISTEN_OPTIONS: NamesOf<ListenOptions> = {
   maxConnections: true,
   proxyProtocol: true,
   acceptError: true,
+  signal: true,
 };
 
 /** A listening socket of a reactor. */
@@ -361,7 +364,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     }
     this.connections++;
     const stream = new Stream(this.#loop, this.#profile, false);
-    const result = stream.opened(fd);
+    const result = stream.attach(fd);
     if (result < 0) {
       this.connections--;
       this.#loop.kernel.libc.close(fd);

@@ -28,6 +28,7 @@ import {
 import { Loop } from "./loop.ts";
 import { checkCallback, checkConnectionOptions } from "./options.ts";
 import { profileOf, Stream } from "./stream.ts";
+import { checkSignal } from "./streams/abort.ts";
 import type { Timer } from "./timers.ts";
 import { checkEvents, DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
 
@@ -242,7 +243,12 @@ class LoopReactor implements Reactor {
   #listen<Data>(options: ListenOptions<Data>, names: Readonly<Record<string, true>>): Listener {
     this.#checkOpen("listen");
     checkConnectionOptions(options, "listen()", names);
-    return new AcceptingListener(this.#loop, options);
+    const { signal } = options;
+    checkSignal(signal);
+    signal?.throwIfAborted();
+    const listener = new AcceptingListener(this.#loop, options);
+    signal?.addEventListener("abort", () => void listener.stop(), { once: true });
+    return listener;
   }
 
   connect<Data = unknown>(options: ConnectOptions<Data>): Connection<Data> {
@@ -273,7 +279,7 @@ class LoopReactor implements Reactor {
     if (options.noDelay !== false) setIntOption(this.#loop.kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
     const result = flags < 0 ? flags : libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     if (result >= 0) closeOnExec(this.#loop.kernel, fd);
-    const opened = result < 0 ? result : stream.opened(fd);
+    const opened = result < 0 ? result : stream.attach(fd);
     if (opened < 0) throw this.#loop.descriptorError("adopt", opened, fd);
     this.#loop.flush();
     return stream;

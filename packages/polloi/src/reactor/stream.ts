@@ -23,6 +23,7 @@ import type {
   Handlers,
   OutgoingFile,
 } from "./connection.ts";
+import { FINISHED, ForwardingHandlers, type StreamHandlers } from "./forwarding.ts";
 import { GracefulClose } from "./graceful-close.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
@@ -35,6 +36,8 @@ import {
 } from "./options.ts";
 import type { Preface } from "./preface.ts";
 import { fileCancelled, SendQueue } from "./send-queue.ts";
+import { openedOf } from "./streams/opened.ts";
+import { adapterOf } from "./streams/web-streams.ts";
 
 /** The part of a listener that its connections use. */
 export interface StreamListener {
@@ -107,14 +110,6 @@ const BACKGROUND = 262_144;
 // What few streams have, so that the others need no field for it.
 const proxyHeaders = new WeakMap<object, ProxyHeader>();
 const withheld = new WeakMap<object, Uint8Array>();
-
-/** The name of a handler that only this package has. */
-export const FINISHED: unique symbol = Symbol("finished");
-
-export interface StreamHandlers<Data> extends Handlers<Data> {
-  /** The local half has ended, and the kernel has taken everything that was written. */
-  [FINISHED]?(): void;
-}
 
 /**
  * A connection: it handles the events of its slot, and calls the handlers.
@@ -301,7 +296,11 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     checkConnectionOptions(options, "handOver()");
     const next = this as unknown as Stream<Next>;
     const { listener } = next.#profile;
+    const { handlers } = next.#profile;
     next.#profile = profileOf(options, listener);
+    if (handlers instanceof ForwardingHandlers) {
+      next.setHandlers(ForwardingHandlers.over(handlers, next.handlers));
+    }
     next.data = undefined as Next;
     this.setIdleTimeout(next.#profile.idleTimeoutMs);
     if (this.#is(STOPPING)) {
@@ -329,6 +328,22 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(ENDING)) this.#limitEnding();
   }
 
+  get opened(): Promise<Connection<Data>> {
+    return openedOf(this, this.#is(CONNECTING));
+  }
+
+  get readable(): ReadableStream<Uint8Array> {
+    return adapterOf(this).readable;
+  }
+
+  get writable(): WritableStream<Uint8Array | string> {
+    return adapterOf(this).writable;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    return adapterOf(this).read().iterator();
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }
@@ -343,6 +358,20 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   /** Sets the connector to abandon if the stream is closed while it connects. */
   connecting(connector: { abandon(): void }): void {
     this.#attached = connector;
+  }
+
+  get handlers(): StreamHandlers<Data> {
+    return this.#profile.handlers;
+  }
+
+  /** Replaces the handlers, and nothing else. */
+  setHandlers(handlers: StreamHandlers<Data>): void {
+    this.#profile = { ...this.#profile, handlers };
+  }
+
+  /** From now on received bytes are passed as copies. */
+  receiveCopies(): void {
+    if (this.#profile.zeroCopy) this.#profile = { ...this.#profile, zeroCopy: false };
   }
 
   /** Whether a handler is called if the connection fails. */
@@ -395,7 +424,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
    * @param slot - The slot that the descriptor already has, or -1.
    * @returns 0, or `-errno` if the engine refuses the descriptor, which stays the caller's then.
    */
-  opened(fd: number, slot = -1): number {
+  attach(fd: number, slot = -1): number {
     const loop = this.loop;
     this.#slot = slot < 0 ? loop.take(this) : loop.give(slot, this);
     const result = loop.engine.open(this.#slot, fd);

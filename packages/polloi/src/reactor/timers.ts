@@ -9,6 +9,13 @@ export interface Timer {
   refresh(): void;
   /** Stops the timer. Calling it twice is safe. */
   cancel(): void;
+  /** Keeps the process alive again after {@link Timer.unref}. Calling it twice has no effect. */
+  ref(): void;
+  /**
+   * Allows the process to end, and `run()` to return, before the timer fires. By default a timer keeps the process alive
+   * until it has fired. Calling it twice has no effect.
+   */
+  unref(): void;
 }
 
 /** The index of a timer that is not in the heap. */
@@ -22,7 +29,7 @@ class HeapTimer implements Timer {
   readonly #timers: Timers;
   readonly delayMs: number;
   readonly callback: () => void;
-  readonly keepsAlive: boolean;
+  keepsAlive: boolean;
   readonly isLimit: boolean;
   deadline = 0;
   /** Orders timers of the same deadline. */
@@ -52,6 +59,14 @@ class HeapTimer implements Timer {
 
   cancel(): void {
     this.#timers.cancel(this);
+  }
+
+  ref(): void {
+    this.#timers.keepAlive(this, true);
+  }
+
+  unref(): void {
+    this.#timers.keepAlive(this, false);
   }
 }
 
@@ -177,6 +192,13 @@ export class Timers {
   cancel(timer: HeapTimer): void {
     if (timer.index !== NOWHERE) this.#remove(timer);
     timer.deadline = Number.POSITIVE_INFINITY;
+  }
+
+  /** Sets whether a timer keeps the process alive. */
+  keepAlive(timer: HeapTimer, keepsAlive: boolean): void {
+    if (timer.keepsAlive === keepsAlive) return;
+    timer.keepsAlive = keepsAlive;
+    if (timer.index !== NOWHERE) this.#reference(keepsAlive ? 1 : -1);
   }
 
   /** Cancels all timers. */

@@ -21,6 +21,13 @@ export interface Watch extends Disposable {
   modify(events: number): void;
   /** Stops watching. The descriptor stays open, since it is the caller's. Calling it twice is safe. */
   close(): void;
+  /** Keeps the process alive again after {@link Watch.unref}. Calling it twice has no effect. */
+  ref(): void;
+  /**
+   * Allows the process to end, and `run()` to return, although the watch is open. By default an open watch keeps it alive.
+   * Calling it twice has no effect.
+   */
+  unref(): void;
 }
 
 /** Called with EVENT_* bits when a watched descriptor is ready. */
@@ -39,6 +46,8 @@ export class DescriptorWatch extends Owner implements Watch {
   readonly #slot: number;
   readonly #callback: WatchCallback;
   #fd: number;
+  /** {@link Watch.unref} was called. */
+  #isBackground = false;
 
   constructor(loop: Loop, fd: number, events: number, callback: WatchCallback) {
     super();
@@ -71,6 +80,18 @@ export class DescriptorWatch extends Owner implements Watch {
     this.close();
   }
 
+  ref(): void {
+    if (!this.#isBackground) return;
+    this.#isBackground = false;
+    this.#loop.background(-1);
+  }
+
+  unref(): void {
+    if (this.#isBackground || this.#fd < 0) return;
+    this.#isBackground = true;
+    this.#loop.background(1);
+  }
+
   override ready(mask: number): void {
     try {
       this.#callback(eventsOf(mask));
@@ -81,6 +102,8 @@ export class DescriptorWatch extends Owner implements Watch {
 
   override abandon(): void {
     if (this.#fd < 0) return;
+    // The loop counts the slot until the engine has released it.
+    this.ref();
     this.#fd = -1;
     this.#loop.engine.forget(this.#slot);
   }

@@ -11,15 +11,15 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
     file: "index.ts",
     types: {
       ConnectOptions:
-        "close connectTimeoutMs data drain end error highWaterBytes host idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol stopping timeout zeroCopy",
+        "close connectTimeoutMs data drain end error highWaterBytes host idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol signal stopping timeout zeroCopy",
       Connection:
-        "[Symbol.dispose] close data destroy end fileno handOver localAddress pause paused peerState pendingBytes proxyHeader ref remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes unref write",
+        "[Symbol.asyncIterator] [Symbol.dispose] close data destroy end fileno handOver localAddress opened pause paused peerState pendingBytes proxyHeader readable ref remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes unref writable write",
       ConnectionOptions: "highWaterBytes idleTimeoutMs maxPendingBytes noDelay zeroCopy",
       DuplexOptions: "allowHalfOpen highWaterMark",
       EngineReport: "name reason works",
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
-        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port proxyProtocol reuseAddr reusePort stopping timeout zeroCopy",
+        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port proxyProtocol reuseAddr reusePort signal stopping timeout zeroCopy",
       Listener:
         "[Symbol.dispose] address close connections fileno port proxyFailures ref stop unref",
       OutgoingFile: "done fd length offset",
@@ -35,8 +35,8 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       SocketMembers:
         "address bufferSize bytesRead bytesWritten connecting destroySoon localAddress localFamily localPort pending readyState ref remoteAddress remoteFamily remotePort resetAndDestroy setKeepAlive setNoDelay setTimeout timeout unref",
       SysError: "address cause code errno fd hint message name port stack syscall",
-      Timer: "active cancel refresh",
-      Watch: "[Symbol.dispose] close fileno modify",
+      Timer: "active cancel ref refresh unref",
+      Watch: "[Symbol.dispose] close fileno modify ref unref",
     },
   },
   "polloi/http": {
@@ -53,7 +53,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       FilesOptions: "dir dotfiles listing maxAgeMs precompressed prefix",
       HttpCounts: "connections refused requests",
       HttpOptions:
-        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs trustProxy worker",
+        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs signal trustProxy worker",
       HttpReply:
         "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
       HttpRequest:

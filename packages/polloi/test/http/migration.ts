@@ -81,7 +81,7 @@ export const OTHER_SERVERS: readonly OtherServer[] = [
       ["path", "\0polloi-migration-path"],
       ["onError", () => hello(), "give error, which may return a Response"],
       ["onListen", nothing, "serve() listens when it returns"],
-      ["signal", new AbortController().signal, "call stop() of the server"],
+      ["signal", new AbortController().signal],
       ["automaticCompression", true, "compress in fetch"],
       ["transport", "tcp", "give port for TCP, or path"],
       ["tcpBacklog", 511, "give backlog"],

@@ -14,8 +14,9 @@ import {
 } from "../../socket/constants.ts";
 import { setIntOption } from "../../socket/raw.ts";
 import type { Connection } from "../connection.ts";
+import { FINISHED, type StreamHandlers } from "../forwarding.ts";
 import { checkTimeout } from "../options.ts";
-import { FINISHED, Stream, type StreamHandlers } from "../stream.ts";
+import { Stream } from "../stream.ts";
 import type { Timer } from "../timers.ts";
 
 /** Options of {@link toDuplex}. */

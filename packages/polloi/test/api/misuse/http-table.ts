@@ -10,6 +10,7 @@ import {
   OUTGOING_FILE,
   PROXY_PROTOCOL,
   RANGES,
+  SIGNAL,
   WHERE,
 } from "./reactor-table.ts";
 import {
@@ -151,6 +152,7 @@ const SERVE = required(
     ),
     maxRequests: FROM_ONE,
     maxConnections: FROM_ONE,
+    signal: SIGNAL,
     log: NOTHING,
     headTimeoutMs: TIME,
     bodyTimeoutMs: TIME,

@@ -91,6 +91,12 @@ export const PROXY_PROTOCOL: Kind = optional(
     true,
   ),
 );
+export const SIGNAL: Kind = optional(
+  kind(
+    () => new AbortController().signal,
+    () => false,
+  ),
+);
 const LISTEN = required(
   {
     ...OF_CONNECTIONS,
@@ -105,6 +111,7 @@ const LISTEN = required(
     reuseAddr: optional(BOOLEAN),
     fd: NOTHING,
     exclusive: optional(BOOLEAN),
+    signal: SIGNAL,
     maxConnections: FROM_ONE,
     acceptError: optional(CALLBACK),
     proxyProtocol: PROXY_PROTOCOL,
@@ -119,6 +126,7 @@ const CONNECT = required(
     path: NOTHING,
     localAddress: optional(ADDRESS),
     connectTimeoutMs: MILLISECONDS,
+    signal: SIGNAL,
     proxyProtocol: optional(
       options({
         version: optional(integer(1, 2)),
@@ -258,8 +266,12 @@ export const CONNECTION: Readonly<Record<string, Call>> = {
   "Listener.unref": ofOpened(listening, "unref"),
   "Listener.stop": ofOpened(listening, "stop", MILLISECONDS),
   "Timer.cancel": ofOpened(timing, "cancel"),
+  "Timer.ref": ofOpened(timing, "ref"),
+  "Timer.unref": ofOpened(timing, "unref"),
   "Timer.refresh": ofOpened(timing, "refresh"),
   "Watch.close": ofOpened(watching, "close"),
+  "Watch.ref": ofOpened(watching, "ref"),
+  "Watch.unref": ofOpened(watching, "unref"),
   "Watch.fileno": ofOpened(watching, "fileno"),
   "Watch.modify": ofOpened(watching, "modify", integer(0, EVENT_ALL, EVENT_READ)),
 };
