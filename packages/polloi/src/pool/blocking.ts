@@ -7,7 +7,7 @@ import { ERRNO } from "../base/errno.ts";
 import { show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { POLLIN, POLLOUT } from "../select/constants.ts";
-import type { SocketAddress } from "../socket/address.ts";
+import { type SocketAddress, unmapped } from "../socket/address.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR } from "../socket/constants.ts";
 import { readPeerAddress, readUntaken, resetOnClose } from "../socket/raw.ts";
 import { AT_BYTES } from "../socket/scratch.ts";
@@ -161,7 +161,7 @@ class BlockingConnection implements ModelConnection {
   }
 
   get remoteAddress(): SocketAddress | null {
-    return readPeerAddress(this.#context.kernel, this.#fd);
+    return unmapped(readPeerAddress(this.#context.kernel, this.#fd));
   }
 
   write(bytes: Uint8Array | string): boolean {

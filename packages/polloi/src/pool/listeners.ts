@@ -1,7 +1,12 @@
 import { check, SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { IPPROTO_TCP, SOL_SOCKET, TCP_NODELAY } from "../socket/constants.ts";
-import { type ListenOptions, openListener, refuseConnections } from "../socket/listener.ts";
+import {
+  isDualStack,
+  type ListenOptions,
+  openServer,
+  refuseConnections,
+} from "../socket/listener.ts";
 import { readLocalAddress, setIntOption } from "../socket/raw.ts";
 import { AT_BYTES } from "../socket/scratch.ts";
 import { SocketFile } from "../socket/socket-file.ts";
@@ -54,21 +59,22 @@ export class Listeners {
    */
   constructor(kernel: Kernel, { where, sharing, count, noDelay = false }: ListenersOptions) {
     this.#kernel = kernel;
-    const { host: _, port, path, address, ...how } = where;
+    const { host: _, hostname: __, port, path, address, ...how } = where;
     const isUnix = path !== undefined || address?.path !== undefined;
     const reusePort = sharing === "reuseport" && !isUnix;
     this.#steerable = reusePort && where.reusePort !== true;
     // With SO_REUSEPORT, sockets of the same user share a port without an error. Only a socket without it finds out
     // whether the port is in use.
     if (this.#steerable && (port ?? address?.port ?? 0) !== 0) {
-      kernel.libc.close(openListener(kernel, where));
+      kernel.libc.close(openServer(kernel, where));
     }
     try {
       this.#open(sharing === "reuseport" ? { ...where, reusePort } : where, reusePort);
       this.address = readLocalAddress(kernel, this.fd) as SocketAddress;
       this.#file = SocketFile.of(kernel, this.address);
+      const dualStack = isDualStack(kernel, this.fd);
       for (let i = 1; reusePort && i < count; i++) {
-        this.#open({ ...how, address: this.address, reusePort }, reusePort);
+        this.#open({ ...how, address: this.address, dualStack, reusePort }, reusePort);
       }
       if (noDelay && this.address.path === undefined) {
         for (const fd of this.#fds) setIntOption(kernel, fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -145,7 +151,7 @@ export class Listeners {
 
   #open(options: ListenOptions, reusePort: boolean): void {
     try {
-      const fd = openListener(this.#kernel, { ...options, nonBlocking: true });
+      const fd = openServer(this.#kernel, { ...options, nonBlocking: true });
       this.#group.push(this.#fds.length);
       this.#fds.push(fd);
     } catch (error) {

@@ -12,7 +12,7 @@ import {
   checkAddressGiven,
   LISTEN_ADDRESS,
   type ListenOptions as ListenerAddress,
-  openListener,
+  openServer,
   refuseConnections,
   sharesPort,
   takeListener,
@@ -217,7 +217,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     if (options.fd === undefined) checkAddressGiven(options, "port, path, address or fd");
     this.#fd =
       options.fd === undefined
-        ? openListener(kernel, { ...options, nonBlocking: true })
+        ? openServer(kernel, { ...options, nonBlocking: true })
         : takeListener(kernel, options.fd, options);
     this.#address = readLocalAddress(kernel, this.#fd);
     // A socket that was given is shared with others, who remove its file.

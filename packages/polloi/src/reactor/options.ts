@@ -33,14 +33,21 @@ const HANDLER_NAMES = Object.keys(HANDLERS) as (keyof Handlers)[];
  *
  * @param of - The name of the function that takes the options, for the message.
  * @param names - The names of all options of that function.
+ * @param counterparts - What to do instead of options of other libraries, by their names.
  * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT`
  */
 export function checkConnectionOptions<Data>(
   options: Handlers<Data> & ConnectionOptions,
   of: string,
   names: Readonly<Record<string, true>> = CONNECTION_OPTIONS,
+  counterparts: Readonly<Record<string, string>> = {},
 ): void {
-  const { idleTimeoutMs, highWaterBytes, maxPendingBytes } = optionsOf(options, of, names);
+  const { idleTimeoutMs, highWaterBytes, maxPendingBytes } = optionsOf(
+    options,
+    of,
+    names,
+    counterparts,
+  );
   checkCallbacks(options, HANDLER_NAMES);
   booleanOf(options.zeroCopy, "zeroCopy", false);
   booleanOf(options.noDelay, "noDelay", true);

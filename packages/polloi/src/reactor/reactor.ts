@@ -18,6 +18,7 @@ import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { CONNECT_OPTIONS, type ConnectOptions, Connector } from "./connector.ts";
+import { CONNECT_COUNTERPARTS, LISTEN_COUNTERPARTS } from "./counterparts.ts";
 import { Hosted } from "./hosted.ts";
 import {
   AcceptingListener,
@@ -242,7 +243,7 @@ class LoopReactor implements Reactor {
   /** @param names - The names of all options that are allowed. */
   #listen<Data>(options: ListenOptions<Data>, names: Readonly<Record<string, true>>): Listener {
     this.#checkOpen("listen");
-    checkConnectionOptions(options, "listen()", names);
+    checkConnectionOptions(options, "listen()", names, LISTEN_COUNTERPARTS);
     const { signal } = options;
     checkSignal(signal);
     signal?.throwIfAborted();
@@ -260,7 +261,7 @@ class LoopReactor implements Reactor {
     names: Readonly<Record<string, true>>,
   ): Connection<Data> {
     this.#checkOpen("connect");
-    checkConnectionOptions(options, "connect()", names);
+    checkConnectionOptions(options, "connect()", names, CONNECT_COUNTERPARTS);
     const stream = new Stream<Data>(this.#loop, profileOf(options), true);
     new Connector(this.#loop, stream, options);
     return stream;

@@ -4,7 +4,7 @@ import { typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { delayOf } from "../base/timeout.ts";
 import type { ProxyHeader } from "../proxy/header.ts";
-import { formatAddress, type SocketAddress } from "../socket/address.ts";
+import { formatAddress, type SocketAddress, unmapped } from "../socket/address.ts";
 import { SHUT_WR } from "../socket/constants.ts";
 import {
   type PeerState,
@@ -168,12 +168,12 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
 
   get remoteAddress(): SocketAddress | null {
     if (this.#fd < 0) return null;
-    return this.proxyHeader?.source ?? readPeerAddress(this.loop.kernel, this.#fd);
+    return this.proxyHeader?.source ?? unmapped(readPeerAddress(this.loop.kernel, this.#fd));
   }
 
   get localAddress(): SocketAddress | null {
     if (this.#fd < 0) return null;
-    return this.proxyHeader?.destination ?? readLocalAddress(this.loop.kernel, this.#fd);
+    return this.proxyHeader?.destination ?? unmapped(readLocalAddress(this.loop.kernel, this.#fd));
   }
 
   get proxyHeader(): ProxyHeader | null {

@@ -179,6 +179,16 @@ export function formatAddress(address: SocketAddress): string {
   return `${host.includes(":") ? `[${host}]` : host}:${address.port}`;
 }
 
+/** The address of a peer, as an IPv4 address if it is IPv4-mapped: that of an IPv4 peer of a dual-stack listener. */
+export function unmapped(address: SocketAddress | null): SocketAddress | null {
+  const mapped = address?.address;
+  if (mapped === undefined || !mapped.startsWith(MAPPED) || !mapped.includes(".")) return address;
+  return { address: mapped.slice(MAPPED.length), port: address?.port as number, family: AF_INET };
+}
+
+/** How {@link decodeAddress} begins an IPv4-mapped address. */
+const MAPPED = "::ffff:";
+
 /** The IP address for an error, with its zone, and with the wildcard address written out. */
 export function hostOf({ address, family, scopeId }: InetAddress): string {
   if (address === "" || address === undefined) return family === AF_INET6 ? "::" : "0.0.0.0";

@@ -1,6 +1,6 @@
 import { booleanOf, intOf, type NamesOf, objectOf } from "../base/argument.ts";
 import { filenoOf } from "../base/descriptor.ts";
-import { ERRNO } from "../base/errno.ts";
+import { ERRNO, type ErrnoCode } from "../base/errno.ts";
 import { numberError, show, typeError } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
@@ -49,10 +49,13 @@ import { isSocketFile } from "./socket-file.ts";
 /** The address of a listening socket, and its options. */
 export interface ListenOptions {
   /**
-   * An IP address or `"localhost"`. Default, also for `""`: every IPv4 address of the machine; every IPv6 address with
-   * `family: AF_INET6`; both with `dualStack: true` (Node's default).
+   * An IP address or `"localhost"`. Default, also for `""`: every address of the machine, IPv6 and IPv4, as in Node; only
+   * those of one family with `family`, and only IPv4 with `dualStack: false`. `createServer` listens on IPv4 by default, as
+   * Python's `create_server` does.
    */
   readonly host?: string | undefined;
+  /** The same as `host`, by the name that other libraries have for it. */
+  readonly hostname?: string | undefined;
   /** The port, from 0 to 65,535. 0 chooses a free one. Required unless `path` is set. */
   readonly port?: number | undefined;
   /**
@@ -71,8 +74,8 @@ export interface ListenOptions {
   /** Allows a port whose former connections are still in TIME_WAIT. Default true. */
   readonly reuseAddr?: boolean | undefined;
   /**
-   * Accepts IPv4 connections on an IPv6 listener as well, with IPv4-mapped addresses. Not with AF_INET, an IPv4 address
-   * or a path. Default false.
+   * Accepts IPv4 connections on an IPv6 listener as well. Not with AF_INET, an IPv4 address or a path. Default: true
+   * without a host and a family, otherwise false.
    */
   readonly dualStack?: boolean | undefined;
   /** Sets the descriptor non-blocking. Default false. */
@@ -84,6 +87,7 @@ export interface ListenOptions {
 /** The names of the options for an address. */
 export const LISTEN_ADDRESS: NamesOf<Omit<ListenOptions, "nonBlocking" | "type">> = {
   host: true,
+  hostname: true,
   port: true,
   path: true,
   address: true,
@@ -141,6 +145,36 @@ export function openListener(kernel: Kernel, options: ListenOptions): number {
   }
 }
 
+/** Errors of a machine without IPv6. */
+const NO_IPV6: ReadonlySet<string> = new Set<ErrnoCode>([
+  "EAFNOSUPPORT",
+  "EADDRNOTAVAIL",
+  "EPROTONOSUPPORT",
+]);
+
+/**
+ * Opens a listening socket as {@link openListener} does. Without a host or a family, it accepts IPv6 and IPv4; on a
+ * machine without IPv6, IPv4.
+ */
+export function openServer(kernel: Kernel, options: ListenOptions): number {
+  const { hostname = "", path, address, family, dualStack } = objectOf(options, "options");
+  const { host = hostname } = options;
+  const others = [path, address, family, dualStack];
+  const isEverywhere = host === "" && others.every((other) => other === undefined);
+  if (!isEverywhere) return openListener(kernel, options);
+  try {
+    return openListener(kernel, { ...options, dualStack: true });
+  } catch (error) {
+    if (!(error instanceof SysError && NO_IPV6.has(error.code))) throw error;
+    return openListener(kernel, options);
+  }
+}
+
+/** Whether a listening socket of IPv6 accepts IPv4 as well. */
+export function isDualStack(kernel: Kernel, fd: number): boolean {
+  return readIntOption(kernel, fd, IPPROTO_IPV6, IPV6_V6ONLY) === 0;
+}
+
 /**
  * Takes over a socket that listens already, one that another thread or process opened: makes it non-blocking and
  * close-on-exec.
@@ -153,7 +187,7 @@ export function openListener(kernel: Kernel, options: ListenOptions): number {
 export function takeListener(kernel: Kernel, fd: number, where: ListenOptions): number {
   const { libc } = kernel;
   filenoOf(fd);
-  if ((where.host ?? where.port ?? where.path ?? where.address) !== undefined) {
+  if ((where.host ?? where.hostname ?? where.port ?? where.path ?? where.address) !== undefined) {
     throw typeError(
       "ERR_INVALID_OPTION",
       `Cannot listen on fd ${fd} and on what host, port, path or address say: give one`,
@@ -262,7 +296,11 @@ export function checkAddressGiven(
  * @throws TypeError `ERR_INVALID_OPTION` when they contradict each other.
  */
 function listenAddress(options: ListenOptions): { address: SocketAddress; family: AddressFamily } {
-  const { host, port, path, dualStack, reusePort } = options;
+  const { hostname, port, path, dualStack, reusePort } = options;
+  if (options.host !== undefined && hostname !== undefined) {
+    throw typeError("ERR_INVALID_OPTION", "Cannot listen on a host and a hostname: give one");
+  }
+  const { host = hostname } = options;
   if (options.family !== AF_UNIX) checkIpFamily(options.family);
   if (host !== undefined && typeof host !== "string") {
     throw typeError(

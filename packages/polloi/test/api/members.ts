@@ -19,7 +19,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       EngineReport: "name reason works",
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
-        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host idleTimeoutMs maxConnections maxPendingBytes noDelay open path port proxyProtocol reuseAddr reusePort signal stopping timeout zeroCopy",
+        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host hostname idleTimeoutMs maxConnections maxPendingBytes noDelay open path port proxyProtocol reuseAddr reusePort signal stopping timeout zeroCopy",
       Listener:
         "[Symbol.dispose] address close connections fileno port proxyFailures ref stop unref",
       OutgoingFile: "done fd length offset",
@@ -112,12 +112,12 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       Accepted: "address socket",
       CreateConnectionOptions: "family host localAddress path port timeoutMs",
       CreateServerOptions:
-        "address backlog dualStack family host nonBlocking path port reuseAddr reusePort type",
+        "address backlog dualStack family host hostname nonBlocking path port reuseAddr reusePort type",
       Credentials: "gid pid uid",
       CredentialsMessage: "credentials",
       InetAddress: "address family flowInfo path port scopeId",
       ListenOptions:
-        "address backlog dualStack family host nonBlocking path port reuseAddr reusePort type",
+        "address backlog dualStack family host hostname nonBlocking path port reuseAddr reusePort type",
       RawAncillaryMessage: "data level type",
       ReceivedFds: "address bytes fds flags truncated",
       ReceivedFrom: "address bytes",

@@ -21,8 +21,24 @@ const MISSPELT: readonly (readonly [run: () => unknown, message: string])[] = [
     'Unknown option "dta" of listen(); did you mean "data"?',
   ],
   [
-    () => (listen as Plain)({ hostname: "127.0.0.1", port: 0 }),
-    'Unknown option "hostname" of listen(); did you mean "host"?',
+    () => (listen as Plain)({ hostnme: "127.0.0.1", port: 0 }),
+    'Unknown option "hostnme" of listen(); did you mean "hostname"?',
+  ],
+  [
+    () => (listen as Plain)({ unix: "/run/app.sock" }),
+    'Unknown option "unix" of listen(); give path',
+  ],
+  [
+    () => (listen as Plain)({ ...LOCAL, socket: {} }),
+    'Unknown option "socket" of listen(); give the handlers beside the address: open, data, drain, end, close, error',
+  ],
+  [
+    () => (listen as Plain)({ ...LOCAL, allowHalfOpen: true }),
+    'Unknown option "allowHalfOpen" of listen(); give end(), which calls end() or close() of the connection',
+  ],
+  [
+    () => (connect as Plain)({ port: 1, autoSelectFamily: true }),
+    'Unknown option "autoSelectFamily" of connect(); leave it out: every address of a name is tried',
   ],
   [
     () => (listen as Plain)({ ...LOCAL, onData() {} }),

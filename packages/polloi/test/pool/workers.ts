@@ -16,9 +16,11 @@ import {
   type WorkersOptions,
 } from "../../src/pool/workers.ts";
 import { SO_REUSEPORT } from "../../src/socket/constants.ts";
+import { createConnection } from "../../src/socket/create.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { Client } from "../support/client.ts";
 import { READINESS_ENGINES } from "../support/engines.ts";
+import { whyNoIPv6 } from "../support/ipv6.ts";
 import { assertLateStart, rejection, until } from "../support/waiting.ts";
 import { WaitingPeers } from "../support/waiting-peers.ts";
 import { MUCH } from "./command-worker.ts";
@@ -96,6 +98,27 @@ function servingCases(): Case[] {
         for (const client of clients) client.send(bytes);
         await until("echoed", () => clients.every(({ length }) => length === bytes.length));
         for (const client of clients) assert.ok(client.bytes.equals(bytes));
+      },
+    },
+    {
+      name: "without a host, every worker accepts IPv6 and IPv4",
+      skip: whyNoIPv6(),
+      run: async () => {
+        const listen = { port: 0 };
+        const options = { module: module("echo-worker"), data: undefined, listen, workers: 2 };
+        await using pool = await TestPool.start(options);
+        const { port } = pool.pool;
+        const hosts = Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? "127.0.0.1" : "::1"));
+        const sockets = await Promise.all(hosts.map((host) => createConnection({ host, port })));
+        for (const socket of sockets) socket.sendAll("x");
+        await until("accepted", () => {
+          const accepted = pool.pool.workers.reduce((sum, worker) => sum + worker.accepted, 0);
+          return accepted === sockets.length;
+        });
+        for (const socket of sockets) {
+          assert.equal(socket.recv(1)?.length, 1);
+          socket.close();
+        }
       },
     },
     {

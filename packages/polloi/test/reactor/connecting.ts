@@ -2,12 +2,18 @@
 import assert from "node:assert/strict";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
-import type { Connection, ConnectOptions, Handlers } from "../../src/index.ts";
-import { AF_INET, SOCK_STREAM } from "../../src/socket/constants.ts";
+import type { Connection, ConnectOptions, Handlers, ListenOptions } from "../../src/index.ts";
+import { AF_INET, AF_INET6, SOCK_STREAM } from "../../src/socket/constants.ts";
 import { createServer } from "../../src/socket/create.ts";
+import { isDualStack } from "../../src/socket/listener.ts";
 import { Socket } from "../../src/socket/socket.ts";
+import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { whyNoIPv6 } from "../support/ipv6.ts";
 import { assertSame, casesOf, pattern, Rig, type Variant } from "./rig.ts";
+
+/** `sizeof(struct sockaddr_in6)`. */
+const SOCKADDR_IN6_SIZE = 28;
 
 type Failure = Error & { code?: string; hint?: string; address?: string; port?: number };
 
@@ -302,6 +308,81 @@ export function connectingCases(variant: Variant): Case[] {
       assert.ok(error !== "open");
       assert.equal(error.code, "EAFNOSUPPORT");
     }),
+    test(
+      "without a host, a listener accepts IPv6 and IPv4, whose addresses are not mapped",
+      async (rig) => {
+        const { port } = rig.reactor.listen({
+          port: 0,
+          open: ({ remoteAddress, localAddress }) => {
+            seen.push(remoteAddress?.address, localAddress?.address);
+          },
+        });
+        const seen: (string | undefined)[] = [];
+        for (const host of ["127.0.0.1", "::1"]) {
+          const at = seen.length;
+          assert.equal(await outcome(rig, { host, port }), "open");
+          await rig.until("accepted", () => seen.length > at);
+          assert.deepEqual(seen.slice(at), [host, host]);
+        }
+        // The same, written out.
+        const everywhere: Partial<ListenOptions>[] = [{ host: "" }, { hostname: "" }];
+        for (const options of everywhere) {
+          const other = rig.reactor.listen({ ...options, port: 0 });
+          assert.equal(await outcome(rig, { host: "::1", port: other.port }), "open");
+          assert.equal(await outcome(rig, { host: "127.0.0.1", port: other.port }), "open");
+        }
+      },
+      whyNoIPv6(),
+    ),
+    test(
+      "a family, dualStack: false or a host exclude the other family",
+      async (rig) => {
+        const six: Partial<ListenOptions>[] = [{ family: AF_INET6 }, { hostname: "::1" }];
+        for (const options of six) {
+          const listener = rig.reactor.listen({ ...options, port: 0 });
+          assert.equal(await outcome(rig, { host: "::1", port: listener.port }), "open");
+          assert.equal(isDualStack(kernel, listener.fileno()), false);
+        }
+        const four: Partial<ListenOptions>[] = [
+          { family: AF_INET },
+          { dualStack: false },
+          { hostname: "127.0.0.1" },
+        ];
+        for (const options of four) {
+          const listener = rig.reactor.listen({ ...options, port: 0 });
+          assert.equal(await outcome(rig, { host: "127.0.0.1", port: listener.port }), "open");
+          assert.equal(listener.address?.family, AF_INET);
+        }
+        const both = { host: "::1", hostname: "::1", port: 0 };
+        assert.throws(() => rig.reactor.listen(both), { message: /a host and a hostname/ });
+      },
+      whyNoIPv6(),
+    ),
+    {
+      name: "on a machine without IPv6, a listener without a host accepts IPv4",
+      async run() {
+        const { libc } = kernel;
+        const missing: Partial<Libc>[] = [
+          {
+            socket: (family, type, protocol) =>
+              family === AF_INET6 ? -ERRNO.EAFNOSUPPORT : libc.socket(family, type, protocol),
+          },
+          {
+            bind: (fd, address, length) =>
+              length === SOCKADDR_IN6_SIZE ? -ERRNO.EADDRNOTAVAIL : libc.bind(fd, address, length),
+          },
+        ];
+        for (const calls of missing) {
+          using rig = new Rig(variant, calls);
+          const { port, address } = rig.reactor.listen({ port: 0 });
+          assert.equal(address?.address, "0.0.0.0");
+          assert.equal(await outcome(rig, { host: "127.0.0.1", port }), "open");
+          // What is asked for explicitly fails.
+          const explicit = { port: 0, dualStack: true };
+          assert.throws(() => rig.reactor.listen(explicit), { code: /EAFNOSUPPORT|EADDRNOTAVAIL/ });
+        }
+      },
+    },
     test("IPv6 listeners accept IPv6, and dual-stack listeners also IPv4", async (rig) => {
       const six = rig.listen({ ...echo, host: "::1" });
       assert.equal(await outcome(rig, { host: "::1", port: six.port }), "open");

@@ -102,6 +102,7 @@ const LISTEN = required(
     ...OF_CONNECTIONS,
     ...WHERE,
     address: NOTHING,
+    hostname: NOTHING,
     family: optional(
       kind(
         () => AF_INET,

@@ -138,6 +138,10 @@ export const SOCKET: Table = {
             () => undefined,
             (value) => value === undefined,
           ),
+          hostname: kind(
+            () => undefined,
+            (value) => value === undefined,
+          ),
           address: kind(
             () => undefined,
             (value) => value === undefined,
