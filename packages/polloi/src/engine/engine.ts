@@ -26,7 +26,7 @@ export const IN_FLIGHT: number = -ERRNO.EINPROGRESS;
  * @remarks
  * Not part of the public API. The tests compare it with zeros, so that a leak on an error path fails a test.
  */
-export type Balance = Readonly<Record<string, number>>;
+export type Balance = Record<string, number>;
 
 /**
  * The callbacks by which an engine reports completed operations to its owner.

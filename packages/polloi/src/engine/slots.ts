@@ -38,21 +38,24 @@ export const FLAG_STARVED = 0x400;
 /** It was armed again after that, and has received nothing since. */
 export const FLAG_RETRIED = 0x800;
 
+/** The number of slots at first. V8 stores columns of up to 64 bytes in the object itself. */
+export const FIRST_SLOTS = 16;
+
 /**
  * The state of an engine's slots, in columns: 26 bytes a slot, and nothing for the garbage collector to
  * walk, whether there are ten connections or a million.
  */
 export class Slots {
-  kinds: Uint8Array = new Uint8Array(64);
+  kinds: Uint8Array = new Uint8Array(FIRST_SLOTS);
   /** FLAG_* bits. */
-  flags: Uint16Array = new Uint16Array(64);
-  fds: Int32Array = new Int32Array(64);
+  flags: Uint16Array = new Uint16Array(FIRST_SLOTS);
+  fds: Int32Array = new Int32Array(FIRST_SLOTS);
   /** The mask that was last asked for: POLL* bits, and EPOLLET or EPOLLEXCLUSIVE. */
-  interests: Int32Array = new Int32Array(64);
+  interests: Int32Array = new Int32Array(FIRST_SLOTS);
   /** The address of the bytes in flight. */
-  sendAddresses: Float64Array = new Float64Array(64);
+  sendAddresses: Float64Array = new Float64Array(FIRST_SLOTS);
   /** The number of bytes in flight. */
-  sendLengths: Uint32Array = new Uint32Array(64);
+  sendLengths: Uint32Array = new Uint32Array(FIRST_SLOTS);
 
   /** Starts to use `slot`. */
   take(slot: number, kind: number, fd: number, interest: number): void {

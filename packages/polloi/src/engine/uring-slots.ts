@@ -1,4 +1,4 @@
-import { grown, Slots } from "./slots.ts";
+import { FIRST_SLOTS, grown, Slots } from "./slots.ts";
 
 /** The operation that a completion belongs to: the low bits of the upper half of its tag. */
 export const OP_NONE = 0;
@@ -22,13 +22,13 @@ export const OP_MASK: number = (1 << OP_BITS) - 1;
  * by its generation, so a slot need not wait for it before it is used again.
  */
 export class UringSlots extends Slots {
-  generations: Uint32Array = new Uint32Array(64);
+  generations: Uint32Array = new Uint32Array(FIRST_SLOTS);
   /** The number of sends in flight. */
-  sends: Uint8Array = new Uint8Array(64);
+  sends: Uint8Array = new Uint8Array(FIRST_SLOTS);
   /** The length of the first of them, if it is of lent bytes. */
-  lentLengths: Uint32Array = new Uint32Array(64);
+  lentLengths: Uint32Array = new Uint32Array(FIRST_SLOTS);
   /** The number of the last submission that named the slot's descriptor. */
-  submissions: Uint32Array = new Uint32Array(64);
+  submissions: Uint32Array = new Uint32Array(FIRST_SLOTS);
 
   override take(slot: number, kind: number, fd: number, interest: number): void {
     super.take(slot, kind, fd, interest);

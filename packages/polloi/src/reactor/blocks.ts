@@ -45,7 +45,9 @@ export interface Block {
  */
 export class Blocks {
   readonly #kernel: Kernel;
-  readonly #slabs: Arena[] = [];
+  /** Blocks that were never used. */
+  readonly #large = new Slabs(BLOCK_BYTES);
+  readonly #smallest = new Slabs(SMALL_BYTES);
   readonly #warm: Block[] = [];
   readonly #cold: Block[] = [];
   readonly #small: Block[] = [];
@@ -63,14 +65,14 @@ export class Blocks {
 
   /** @throws SysError `ENOMEM` when the system has no memory to map. */
   take(): Block {
-    const block = this.#warm.pop() ?? this.#cold.pop() ?? this.#grow(this.#cold, BLOCK_BYTES);
+    const block = this.#warm.pop() ?? this.#cold.pop() ?? this.#large.take(this.#kernel);
     this.#used++;
     return block;
   }
 
   /** A block of {@link SMALL_BYTES}. @throws SysError `ENOMEM` when the system has no memory to map. */
   takeSmall(): Block {
-    const block = this.#small.pop() ?? this.#grow(this.#small, SMALL_BYTES);
+    const block = this.#small.pop() ?? this.#smallest.take(this.#kernel);
     this.#used++;
     return block;
   }
@@ -125,20 +127,42 @@ export class Blocks {
   }
 
   dispose(): void {
-    for (const slab of this.#slabs) this.#kernel.arenas.release(slab);
-    this.#slabs.length = 0;
+    this.#large.release(this.#kernel);
+    this.#smallest.release(this.#kernel);
     this.#warm.length = 0;
     this.#cold.length = 0;
     this.#small.length = 0;
   }
+}
 
-  #grow(free: Block[], bytes: number): Block {
-    const slab = this.#kernel.arenas.map(BLOCKS_PER_SLAB * bytes);
-    this.#slabs.push(slab);
-    for (let offset = slab.byteLength - bytes; offset >= 0; offset -= bytes) {
-      free.push(newBlock(slab.address + offset, slab.u8.subarray(offset, offset + bytes), false));
+/** Memory for blocks of one size, which is mapped {@link BLOCKS_PER_SLAB} at once. A block is made when it is needed. */
+class Slabs {
+  readonly #bytes: number;
+  readonly #slabs: Arena[] = [];
+  /** The offset of the next block in the last slab. */
+  #offset = 0;
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  /** @throws SysError `ENOMEM` when the system has no memory to map. */
+  take({ arenas }: Kernel): Block {
+    const bytes = this.#bytes;
+    let slab = this.#slabs.at(-1);
+    if (slab === undefined || this.#offset === slab.byteLength) {
+      slab = arenas.map(BLOCKS_PER_SLAB * bytes);
+      this.#slabs.push(slab);
+      this.#offset = 0;
     }
-    return free.pop() as Block;
+    const offset = this.#offset;
+    this.#offset += bytes;
+    return newBlock(slab.address + offset, slab.u8.subarray(offset, offset + bytes), false);
+  }
+
+  release({ arenas }: Kernel): void {
+    for (const slab of this.#slabs) arenas.release(slab);
+    this.#slabs.length = 0;
   }
 }
 

@@ -6,6 +6,8 @@ const INLINE_BYTES = 64;
 const LOOP_BYTES = 128;
 /** Larger copies have an `ArrayBuffer` of their own. */
 const SHARED_BYTES = 16_384;
+/** The first slab is small, because many reactors receive little. Each is twice as large as the one before. */
+const FIRST_SLAB_BYTES = 4096;
 const SLAB_BYTES = 65_536;
 
 /**
@@ -18,13 +20,14 @@ const SLAB_BYTES = 65_536;
 export class BufferPool {
   #slab: ArrayBuffer = new ArrayBuffer(0);
   #used = 0;
+  #slabBytes = FIRST_SLAB_BYTES;
 
   /** Copies `length` bytes at `offset` of an arena. */
   copy({ u8 }: Arena, offset: number, length: number): Uint8Array {
     if (length <= INLINE_BYTES || length > SHARED_BYTES) return u8.slice(offset, offset + length);
     // The slab is empty if a program has transferred the buffer of a copy (`postMessage`).
     if (this.#used + length > this.#slab.byteLength) {
-      this.#slab = new ArrayBuffer(SLAB_BYTES);
+      this.#slab = new ArrayBuffer(this.#nextSlab(length));
       this.#used = 0;
     }
     const copy = new Uint8Array(this.#slab, this.#used, length);
@@ -33,5 +36,11 @@ export class BufferPool {
     if (length > LOOP_BYTES) copy.set(u8.subarray(offset, offset + length));
     else for (let i = 0; i < length; i++) copy[i] = u8[offset + i] as number;
     return copy;
+  }
+
+  #nextSlab(length: number): number {
+    const bytes = this.#slabBytes;
+    if (bytes < SLAB_BYTES) this.#slabBytes = bytes * 2;
+    return Math.max(bytes, length);
   }
 }

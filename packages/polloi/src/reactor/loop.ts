@@ -280,15 +280,14 @@ export class Loop implements Completions {
 
   /** The resources that the loop and its engine use. The program's own timers are not counted. */
   balance(): Balance {
-    return {
-      ...this.engine.balance(),
-      owners: this.#owners.reduce((used, owner) => (owner === undefined ? used : used + 1), 0),
-      ownersWithoutSlot: this.#held.size,
-      starved: this.starved.size,
-      blocks: this.blocks.used,
-      timers: this.timers.internal,
-      references: this.#references - this.timers.keepingAlive,
-    };
+    const balance = this.engine.balance();
+    balance.owners = this.#owners.length - this.#freeSlots.length;
+    balance.ownersWithoutSlot = this.#held.size;
+    balance.starved = this.starved.size;
+    balance.blocks = this.blocks.used;
+    balance.timers = this.timers.internal;
+    balance.references = this.#references - this.timers.keepingAlive;
+    return balance;
   }
 
   // The reports of the engine, in the order of Completions.
