@@ -32,10 +32,11 @@ export interface EncodedLatency {
 
 /** An HDR histogram of latencies, from 100 ns to an hour. */
 export class LatencyHistogram {
-  readonly #histogram: Histogram;
+  /** It is made with the first value: it takes 200 KB, and some of them stay empty. */
+  #histogram: Histogram | undefined;
   #maxNs = 0;
 
-  constructor(histogram: Histogram = newHistogram()) {
+  constructor(histogram?: Histogram) {
     this.#histogram = histogram;
   }
 
@@ -47,24 +48,24 @@ export class LatencyHistogram {
   }
 
   encode(): EncodedLatency {
-    return { histogram: encodeIntoCompressedBase64(this.#histogram), maxNs: this.#maxNs };
+    return { histogram: encodeIntoCompressedBase64(this.#made), maxNs: this.#maxNs };
   }
 
   get count(): number {
-    return this.#histogram.totalCount;
+    return this.#histogram?.totalCount ?? 0;
   }
 
   record(ms: number): void {
     const rounded = Math.round(ms * NS_PER_MS);
     const ns = rounded < 0 ? 0 : rounded > MAX_NS ? MAX_NS : rounded;
     if (ns > this.#maxNs) this.#maxNs = ns;
-    this.#histogram.recordValue(ns);
+    this.#made.recordValue(ns);
   }
 
   add(other: LatencyHistogram): void {
     if (other.count === 0) return;
     this.#maxNs = Math.max(this.#maxNs, other.#maxNs);
-    this.#histogram.add(other.#histogram);
+    this.#made.add(other.#made);
   }
 
   /**
@@ -74,7 +75,7 @@ export class LatencyHistogram {
   corrected(intervalMs: number): LatencyHistogram {
     const intervalNs = Math.round(intervalMs * NS_PER_MS);
     const latency = new LatencyHistogram(
-      this.#histogram.copyCorrectedForCoordinatedOmission(intervalNs),
+      this.#made.copyCorrectedForCoordinatedOmission(intervalNs),
     );
     latency.#maxNs = this.#maxNs;
     return latency;
@@ -82,20 +83,25 @@ export class LatencyHistogram {
 
   reset(): void {
     this.#maxNs = 0;
-    this.#histogram.reset();
+    this.#histogram?.reset();
+  }
+
+  get #made(): Histogram {
+    this.#histogram ??= newHistogram();
+    return this.#histogram;
   }
 
   /** @param percentile - From 0 to 100. @returns Milliseconds; 0 when nothing was recorded. */
   at(percentile: number): number {
     if (this.count === 0) return 0;
     if (percentile === 100) return toMs(this.#maxNs);
-    return toMs(Math.min(this.#histogram.getValueAtPercentile(percentile), this.#maxNs));
+    return toMs(Math.min(this.#made.getValueAtPercentile(percentile), this.#maxNs));
   }
 
   percentiles(): Percentiles {
     return {
       count: this.count,
-      mean: toMs(this.count === 0 ? 0 : this.#histogram.mean),
+      mean: toMs(this.count === 0 ? 0 : this.#made.mean),
       p50: this.at(50),
       p90: this.at(90),
       p99: this.at(99),
