@@ -1,10 +1,20 @@
 /** An action, and when it runs. */
-export interface Entry {
+export class Entry {
   readonly time: number;
   /** Orders entries of the same time. */
   readonly order: number;
   /** undefined once it is cancelled, or has run. */
   action: (() => void) | undefined;
+
+  constructor(time: number, order: number, action: () => void) {
+    this.time = time;
+    this.order = order;
+    this.action = action;
+  }
+
+  cancel(): void {
+    this.action = undefined;
+  }
 }
 
 /** Actions in the order of their times: a binary heap. */

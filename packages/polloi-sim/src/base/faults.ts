@@ -28,29 +28,38 @@ export type FaultKind = keyof typeof FAULT_KINDS;
 /** For each kind, how rarely it happens: once in this many opportunities. 0, or nothing, is never. */
 export type FaultRates = Partial<Record<FaultKind, number>>;
 
+/** A rate for each kind: objects of one shape, because `happens` is called at every opportunity. */
+type AllRates = Readonly<Record<FaultKind, number>>;
+
+const NEVER: AllRates = Object.fromEntries(
+  Object.keys(FAULT_KINDS).map((kind) => [kind, 0]),
+) as AllRates;
+
 /** Decides when faults happen. */
 export class Faults {
   readonly #choices: Choices;
-  #rates: FaultRates;
+  #rates: AllRates = NEVER;
+  #areOn = false;
 
   constructor(choices: Choices, rates: FaultRates = {}) {
     this.#choices = choices;
-    this.#rates = rates;
+    this.set(rates);
   }
 
   /** Whether a fault happens at this opportunity. */
   happens(kind: FaultKind): boolean {
-    const rate = this.#rates[kind];
-    return rate !== undefined && this.#choices.oneIn(rate);
+    return this.#areOn && this.#choices.oneIn(this.#rates[kind]);
   }
 
   /** From here on, faults happen at these rates. */
   set(rates: FaultRates): void {
-    this.#rates = rates;
+    this.#rates = { ...NEVER, ...rates };
+    this.#areOn = Object.keys(rates).length > 0;
   }
 
   /** No more faults happen from here on, so that what can happen does happen. */
   stop(): void {
-    this.#rates = {};
+    this.#rates = NEVER;
+    this.#areOn = false;
   }
 }

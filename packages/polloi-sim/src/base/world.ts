@@ -1,4 +1,4 @@
-import { Agenda, type Entry, isBefore } from "./agenda.ts";
+import { Agenda, Entry, isBefore } from "./agenda.ts";
 import type { Choices } from "./choices.ts";
 import type { Clock } from "./clock.ts";
 import type { Faults } from "./faults.ts";
@@ -139,14 +139,7 @@ export class World {
   };
 
   #add(agenda: Agenda, delayMs: number, action: () => void, order: number): Scheduled {
-    const entry: Entry & Scheduled = {
-      time: this.timeIn(delayMs),
-      order,
-      action,
-      cancel() {
-        entry.action = undefined;
-      },
-    };
+    const entry = new Entry(this.timeIn(delayMs), order, action);
     agenda.add(entry);
     this.clock.wakeAt(entry.time, this.#wake);
     return entry;

@@ -7,10 +7,10 @@ import { statusCalls } from "./status-calls.ts";
 import { transferCalls } from "./transfer-calls.ts";
 
 /** The calls on files and descriptors of a process. */
-export function fileCalls(process: Process, tree: FileTree): CallGroup {
-  const opening = openCalls(process, tree);
-  return {
-    calls: { ...transferCalls(process), ...descriptorCalls(process), ...opening.calls },
-    numbered: { ...opening.numbered, ...statusCalls(process, tree) },
-  };
+export function fileCalls(process: Process, tree: FileTree): CallGroup[] {
+  return [
+    { calls: descriptorCalls(process) },
+    { calls: transferCalls(process), numbered: () => statusCalls(process, tree) },
+    openCalls(process, tree),
+  ];
 }

@@ -26,15 +26,22 @@ const encoder = new TextEncoder();
  * Processes use the files through their calls.
  */
 export class FileTree {
-  readonly root: DirectoryNode;
   readonly #world: World;
+  #root: DirectoryNode | undefined;
   #numbers = 0;
 
   constructor(world: World) {
     this.#world = world;
-    this.root = new DirectoryNode(this.origin());
+  }
+
+  /** The tree is made when it is first used, because most programs use no files. */
+  get root(): DirectoryNode {
+    if (this.#root !== undefined) return this.#root;
+    const root = new DirectoryNode(this.origin());
+    this.#root = root;
     for (const name of DEVICES) this.#add(`/dev/${name}`, new DeviceNode(this.origin(), name));
     this.addDirectory("/tmp");
+    return root;
   }
 
   /** For a new node. */
@@ -113,7 +120,7 @@ export class FileTree {
   }
 
   #directoryOf(names: readonly string[]): DirectoryNode {
-    let at = this.root;
+    let at: DirectoryNode = this.root;
     for (const name of names) {
       if (name === "") continue;
       let next = at.entries.get(name);

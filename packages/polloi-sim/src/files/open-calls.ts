@@ -67,7 +67,10 @@ const KNOWN_RESOLVE: number =
 export function openCalls(
   process: Process,
   tree: FileTree,
-): { readonly calls: Pick<Libc, "open" | "unlink">; readonly numbered: Record<number, Native> } {
+): {
+  readonly calls: Pick<Libc, "open" | "unlink">;
+  readonly numbered: () => Record<number, Native>;
+} {
   const { memory } = process;
 
   const openPath = (fd: number, address: number, flags: number): number => {
@@ -91,7 +94,7 @@ export function openCalls(
       },
     },
 
-    numbered: {
+    numbered: () => ({
       // The working directory is the root.
       [SYS.getcwd](address = 0, length = 0) {
         if (length < ROOT.length) return length === 0 ? -ERRNO.EINVAL : -ERRNO.ERANGE;
@@ -125,7 +128,7 @@ export function openCalls(
         if ((resolve & RESOLVE_CACHED) !== 0) return -ERRNO.EAGAIN;
         return openAt(process, tree, { fd, address: path, flags, resolve });
       },
-    },
+    }),
   };
 }
 

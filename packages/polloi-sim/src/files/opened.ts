@@ -33,12 +33,15 @@ export interface Opening {
 export abstract class NodeFile extends OpenFile {
   abstract readonly node: Node;
   override readonly accessMode: number;
-  override readonly isPollable: boolean = false;
 
   constructor({ accessMode, statusFlags }: Opening) {
     super();
     this.accessMode = accessMode;
     this.statusFlags = statusFlags;
+  }
+
+  override get isPollable(): boolean {
+    return false;
   }
 
   poll(): number {
@@ -174,7 +177,9 @@ export class DeviceFile extends NodeFile {
 /** A file of any kind that was opened with O_PATH, for inspecting it. Source: open(2). */
 export class PathFile extends NodeFile {
   override readonly kind = "path";
-  override readonly isPathOnly = true;
+  override get isPathOnly(): boolean {
+    return true;
+  }
   readonly node: Node;
 
   constructor(node: Node, opening: Opening) {

@@ -3,6 +3,7 @@ import type { World } from "../base/world.ts";
 import { fileCalls } from "../files/file-calls.ts";
 import { FileTree } from "../files/file-tree.ts";
 import { timeOfDay } from "../files/nodes.ts";
+import { openCalls } from "../files/open-calls.ts";
 import { libcOf } from "../process/calls.ts";
 import { Process } from "../process/process.ts";
 import { processCalls } from "../process/process-calls.ts";
@@ -47,16 +48,19 @@ export class Machine {
     const { world } = this;
     const process = new Process(world, descriptorLimit, this.#nextPid++);
     const { memory } = process;
-    const files = fileCalls(process, this.files);
     const sockets = socketCalls(process, this.network);
     const groups = [
-      processCalls(process),
-      files,
-      readinessCalls(process),
+      // The only ones of which a program makes many calls by number.
+      uringCalls(process, () => ({
+        open: openCalls(process, this.files).calls.open,
+        socket: sockets.calls?.socket,
+      })),
+      ...processCalls(process),
+      ...fileCalls(process, this.files),
+      ...readinessCalls(process),
       sockets,
-      uringCalls(process, { ...files.calls, ...sockets.calls }),
     ];
-    const libc = libcOf(groups, () => world.catchUp());
+    const libc = libcOf(groups, world);
     const kernel: Kernel = {
       runtime: "node",
       runtimeVersion: "20.0.0",

@@ -10,6 +10,16 @@ interface Entry {
   flags: number;
 }
 
+/** Something that watches the descriptors of a process. It may stop the program by an exception. */
+export interface DescriptorObserver {
+  /** A call names a descriptor. @param file - Its file; undefined when it is not open. */
+  named(fd: number, file: OpenFile | undefined): void;
+  /** A call closes a descriptor. @param file - Its file; undefined when it is not open. */
+  closing(fd: number, file: OpenFile | undefined): void;
+  /** The descriptor is closed. */
+  closed(fd: number): void;
+}
+
 /**
  * The descriptors of a simulated process. A new one has the lowest free number. Source: open(2), dup(2), getrlimit(2).
  */
@@ -21,6 +31,7 @@ export class Descriptors {
   #open = 0;
   /** All descriptors below it are open. */
   #firstFree = 0;
+  #observer: DescriptorObserver | undefined;
 
   constructor(limit: number, hardLimit: number = limit) {
     this.limit = limit;
@@ -39,6 +50,11 @@ export class Descriptors {
     return true;
   }
 
+  /** Calls `observer` from now on, whenever a call names or closes a descriptor. */
+  observe(observer: DescriptorObserver): void {
+    this.#observer = observer;
+  }
+
   /** The open descriptors, in order. */
   list(): number[] {
     return [...this.#entries.keys()].filter((fd) => this.#entries[fd] !== undefined);
@@ -46,8 +62,10 @@ export class Descriptors {
 
   /** The open file of a descriptor that a call names; undefined for one that was opened with O_PATH. Source: fs/file.c, fdget. */
   get(fd: number): OpenFile | undefined {
-    const file = this.#entries[fd]?.file;
-    return file === undefined || file.isPathOnly ? undefined : file;
+    const found = this.#entries[fd]?.file;
+    const file = found === undefined || found.isPathOnly ? undefined : found;
+    this.#observer?.named(fd, file);
+    return file;
   }
 
   /** The open file of a descriptor of any kind. Source: fs/file.c, fdget_raw. */
@@ -91,6 +109,16 @@ export class Descriptors {
 
   /** close(2). */
   close(fd: number): number {
+    const observer = this.#observer;
+    if (observer === undefined) return this.remove(fd);
+    observer.closing(fd, this.#entries[fd]?.file);
+    const result = this.remove(fd);
+    if (result === 0) observer.closed(fd);
+    return result;
+  }
+
+  /** Closes a descriptor for an observer of the process. */
+  remove(fd: number): number {
     const entry = this.#entries[fd];
     if (entry === undefined) return -ERRNO.EBADF;
     this.#entries[fd] = undefined;

@@ -3,7 +3,7 @@ import type { OpenFile } from "./open-file.ts";
 import { returnPages, takePages, wholePages } from "./pages.ts";
 
 /** Addresses of arenas are multiples of this, so that a table finds the arena of an address. */
-const REGION_BYTES = 0x1_0000;
+const REGION_BYTES = 0x10_0000;
 /** The first address. It needs more than 32 bits, as the addresses of real processes do. */
 const FIRST_ADDRESS = 0x2_0000_0000;
 /** More than this cannot be mapped at once. */
@@ -13,7 +13,7 @@ const MAX_BYTES = 2 ** 31;
  * Of an arena that is larger, only the part that calls have used is filled with zeros when it is released. The rest may
  * have bytes that a program has written and no call has read.
  */
-const LARGE_BYTES = 2 ** 18;
+const LARGE_BYTES = 2 ** 14;
 
 /** An arena, and how it is used. */
 interface Mapping {
@@ -92,6 +92,8 @@ export class Memory implements Arenas {
       if (each.file !== file || !each.isReleased) continue;
       if (this.#isMappedTwice(each)) continue;
       each.file = undefined;
+      file.wipe(each.arena.u8.buffer as ArrayBuffer);
+      each.used = 0;
       this.#clear(each);
     }
   }
@@ -114,7 +116,9 @@ export class Memory implements Arenas {
       const { arena, file, used } = mapping;
       // Another process may have mapped it too.
       if (file !== undefined && (!file.isReleased || this.#isMappedTwice(mapping))) continue;
-      returnPages(arena.u8.buffer as ArrayBuffer, used);
+      const pages = arena.u8.buffer as ArrayBuffer;
+      file?.wipe(pages);
+      returnPages(pages, file === undefined ? used : 0);
     }
     this.#mappings.clear();
   }
@@ -156,6 +160,24 @@ export class Memory implements Arenas {
     if (arena === undefined) return undefined;
     const offset = address - arena.address;
     return arena.u8.subarray(offset, offset + length);
+  }
+
+  /**
+   * The same for the target of a call that may fill less of it, of which {@link Memory.filled} is told how much.
+   */
+  room(address: number, length: number): Uint8Array | undefined {
+    if (length === 0) return new Uint8Array(0);
+    const arena = this.find(address);
+    if (arena === undefined) return undefined;
+    const offset = address - arena.address;
+    return offset + length > arena.byteLength
+      ? undefined
+      : arena.u8.subarray(offset, offset + length);
+  }
+
+  /** A call has filled memory at an address. */
+  filled(address: number, length: number): void {
+    if (length > 0) this.#use(address, length);
   }
 
   /** A view of a struct at an address; undefined when it is not mapped (EFAULT). */

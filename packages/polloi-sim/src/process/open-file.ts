@@ -19,19 +19,35 @@ export interface Follower {
 export abstract class OpenFile {
   /** What it is, as /proc/PID/fd shows it: "socket", "pipe", "anon_inode:[eventpoll]". */
   abstract readonly kind: string;
+  // The constructor sets the fields: V8 defines fields with initial values slowly where a class has many subclasses.
+
   /** The waiters of its readiness. */
-  readonly waiters: WaitQueue = new WaitQueue();
+  declare readonly waiters: WaitQueue;
   /** O_* flags that fcntl(F_GETFL) returns, besides the access mode. */
-  statusFlags = 0;
+  declare statusFlags: number;
   /** O_RDONLY, O_WRONLY or O_RDWR. */
-  readonly accessMode: number = O_RDWR;
-  /** Whether it was opened with O_PATH: it is a path, which cannot be read or written. */
-  readonly isPathOnly: boolean = false;
-  /** Whether it can be waited for. Others are always ready, and epoll refuses them. Source: file_can_poll. */
-  readonly isPollable: boolean = true;
-  #followers: Follower[] | undefined;
+  declare readonly accessMode: number;
+  declare private followers: Follower[] | undefined;
   /** The number of descriptors and other references, such as a mapping or an operation of a ring. */
-  #references = 0;
+  declare private references: number;
+
+  constructor() {
+    this.waiters = new WaitQueue();
+    this.statusFlags = 0;
+    this.accessMode = O_RDWR;
+    this.followers = undefined;
+    this.references = 0;
+  }
+
+  /** Whether it was opened with O_PATH: it is a path, which cannot be read or written. */
+  get isPathOnly(): boolean {
+    return false;
+  }
+
+  /** Whether it can be waited for. Others are always ready, and epoll refuses them. Source: file_can_poll. */
+  get isPollable(): boolean {
+    return true;
+  }
 
   /** The POLL* bits that hold now, whatever is asked for. A file that cannot be polled is always ready. */
   abstract poll(): number;
@@ -92,35 +108,40 @@ export abstract class OpenFile {
     return -ERRNO.ENODEV;
   }
 
+  /** Fills memory that {@link OpenFile.mapped} has returned with zeros, because nothing uses it any more. */
+  wipe(memory: ArrayBuffer): void {
+    new Uint8Array(memory).fill(0);
+  }
+
   /** Counts one more reference. */
   hold(): this {
-    this.#references++;
+    this.references++;
     return this;
   }
 
   /** Counts one less, and releases the file with the last. */
   drop(): void {
-    if (--this.#references !== 0) return;
-    const followers = this.#followers;
-    this.#followers = undefined;
+    if (--this.references !== 0) return;
+    const followers = this.followers;
+    this.followers = undefined;
     if (followers !== undefined) for (const follower of followers) follower.fileReleased();
     this.released();
   }
 
   follow(follower: Follower): void {
-    if (this.#followers === undefined) this.#followers = [follower];
-    else this.#followers.push(follower);
+    if (this.followers === undefined) this.followers = [follower];
+    else this.followers.push(follower);
   }
 
   unfollow(follower: Follower): void {
-    const followers = this.#followers;
+    const followers = this.followers;
     const index = followers === undefined ? -1 : followers.indexOf(follower);
     if (index >= 0) followers?.splice(index, 1);
   }
 
   /** Whether no descriptor refers to it any more. */
   get isReleased(): boolean {
-    return this.#references <= 0;
+    return this.references <= 0;
   }
 
   /** The last reference is gone. */

@@ -39,11 +39,12 @@ const SIGSTOP = 19;
 const LIBRARY_SIGNALS: readonly number[] = [32, 33];
 
 /** Source: section 2 of the man pages, under the name of each call. */
-export function processCalls(process: Process): CallGroup {
-  return {
-    calls: { ...memoryCalls(process), ...limitCalls(process), ...signalCalls(process) },
-    numbered: { ...identityCalls(process), ...randomCalls(process) },
-  };
+export function processCalls(process: Process): CallGroup[] {
+  return [
+    { calls: memoryCalls(process), numbered: () => randomCalls(process) },
+    { calls: limitCalls(process), numbered: () => identityCalls(process) },
+    { calls: signalCalls(process) },
+  ];
 }
 
 function memoryCalls({ memory }: Process): Pick<Libc, "mmap" | "madvise"> {

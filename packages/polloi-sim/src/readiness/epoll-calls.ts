@@ -34,7 +34,7 @@ type Calls = "epoll_create1" | "epoll_ctl" | "epoll_wait";
 /** Source: epoll_create(2), epoll_ctl(2), epoll_wait(2); fs/eventpoll.c. */
 export function epollCalls(process: Process): {
   readonly calls: Pick<Libc, Calls>;
-  readonly numbered: Record<number, Native>;
+  readonly numbered: () => Record<number, Native>;
 } {
   const { descriptors, memory, world } = process;
 
@@ -126,14 +126,14 @@ export function epollCalls(process: Process): {
       epoll_wait: (fd, events, maxEvents, timeoutMs) =>
         wait(fd, events, maxEvents, timeoutMs < 0 ? Number.POSITIVE_INFINITY : timeoutMs),
     },
-    numbered: {
+    numbered: () => ({
       [SYS.epoll_pwait2](fd = 0, events = 0, maxEvents = 0, timeout = 0, signals = 0, size = 0) {
         const timeoutMs = timeoutAt(memory, timeout);
         if (timeoutMs < 0) return timeoutMs;
         if (signals !== 0 && size !== SIGSET_BYTES) return -ERRNO.EINVAL;
         return wait(fd, events, maxEvents, timeoutMs);
       },
-    },
+    }),
   };
 }
 

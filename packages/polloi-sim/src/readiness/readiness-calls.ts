@@ -5,7 +5,6 @@ import { pollCalls } from "./poll-calls.ts";
 import { selectCalls } from "./select-calls.ts";
 
 /** The calls of a process that wait for descriptors: select, poll and epoll. */
-export function readinessCalls(process: Process): CallGroup {
-  const { calls, numbered } = epollCalls(process);
-  return { calls: { ...selectCalls(process), ...pollCalls(process), ...calls }, numbered };
+export function readinessCalls(process: Process): CallGroup[] {
+  return [epollCalls(process), { calls: pollCalls(process) }, { calls: selectCalls(process) }];
 }

@@ -83,8 +83,9 @@ const MAX_IDLE_WAITS = 1000;
 const MAX_CALLS = 20_000;
 /** The counts of a reactor are checked once in this many waits. */
 const CHECK_EVERY = 64;
-/** More rounds of promise reactions than a callback of the library needs. */
-const ROUNDS = 12;
+/** More rounds of promise reactions than a callback of the library needs: with promises, and without. */
+const PROMISE_ROUNDS = 12;
+const ROUNDS = 3;
 
 /** Ends a run that has failed. */
 class Aborted extends Error {}
@@ -152,7 +153,8 @@ class Simulation implements Stage {
     const { process, kernel } = this.#running;
     watchDescriptors(process.descriptors, this.world, this.report, scenario, () => this.#named());
     this.#arenas = new CountedArenas(kernel.arenas, this.report);
-    const checked = { ...kernel, arenas: this.#arenas, libc: this.#checked(kernel.libc) };
+    this.#check(kernel.libc);
+    const checked = { ...kernel, arenas: this.#arenas };
     this.kernel = wrap === undefined ? checked : wrap(checked);
     if (scenario.failsEarly) faults.set(scenario.faults);
   }
@@ -252,13 +254,16 @@ class Simulation implements Stage {
   /** Runs turn by turn, or hosted, with promise reactions in between. */
   async runInTurns(): Promise<Result> {
     if (this.#make()) {
-      const isHosted = this.scenario.drive === "hosted";
+      const { program, usesFetch, drive } = this.scenario;
+      const usesPromises = program === "pool" || (program === "http" && usesFetch);
+      const rounds = usesPromises ? PROMISE_ROUNDS : ROUNDS;
+      const isHosted = drive === "hosted";
       this.#guarded(() => {
         if (!isHosted) this.reactor.run();
         this.#start();
       });
       while (!this.report.failed) {
-        for (let round = 0; round < ROUNDS; round++) await undefined;
+        for (let round = 0; round < rounds; round++) await undefined;
         if (!this.reactor.alive && this.#program?.isOver !== false) break;
         this.#guarded(() => {
           if (!isHosted) this.reactor.turn();
@@ -267,7 +272,7 @@ class Simulation implements Stage {
         });
       }
       this.#end();
-      for (let round = 0; round < ROUNDS; round++) await undefined;
+      for (let round = 0; round < PROMISE_ROUNDS; round++) await undefined;
     }
     return this.#result();
   }
@@ -375,7 +380,7 @@ class Simulation implements Stage {
     previous = current;
     current = undefined;
     // What is left of a run that failed may still use its memory.
-    if (!this.report.failed) this.#running.process.memory.unmap();
+    if (!this.report.failed) this.#release();
     return {
       violations: this.report.violations,
       summary: this.#program?.summary() ?? "",
@@ -383,6 +388,13 @@ class Simulation implements Stage {
       waits: this.#waits,
       ms: this.world.now(),
     };
+  }
+
+  /** Gives the memory of the run to the next one. */
+  #release(): void {
+    this.#running.process.memory.unmap();
+    // The code of a process of a pool may have been interrupted anywhere.
+    if (this.scenario.program !== "pool") this.machine.network.bytes.release();
   }
 
   #guarded(step: () => void): void {
@@ -393,26 +405,24 @@ class Simulation implements Stage {
     }
   }
 
-  /** The calls of the kernel. Before each wait, the state of the program is checked. */
-  #checked(libc: Libc): Libc {
-    return {
-      ...libc,
-      epoll_wait: (a, b, c, d) => {
-        this.#waiting();
-        return libc.epoll_wait(a, b, c, d);
-      },
-      ppoll: (a, b, c, d) => {
-        this.#waiting();
-        return libc.ppoll(a, b, c, d);
-      },
-      pselect: (a, b, c, d, e, f) => {
-        this.#waiting();
-        return libc.pselect(a, b, c, d, e, f);
-      },
-      syscall: (number, a, b, c, d, e, f) => {
-        this.#waiting();
-        return libc.syscall(number, a, b, c, d, e, f);
-      },
+  /** Has the state of the program checked before each call that waits. */
+  #check(libc: Libc): void {
+    const { epoll_wait, ppoll, pselect, syscall } = libc;
+    libc.epoll_wait = (a, b, c, d) => {
+      this.#waiting();
+      return epoll_wait(a, b, c, d);
+    };
+    libc.ppoll = (a, b, c, d) => {
+      this.#waiting();
+      return ppoll(a, b, c, d);
+    };
+    libc.pselect = (a, b, c, d, e, f) => {
+      this.#waiting();
+      return pselect(a, b, c, d, e, f);
+    };
+    libc.syscall = (number, a, b, c, d, e, f) => {
+      this.#waiting();
+      return syscall(number, a, b, c, d, e, f);
     };
   }
 

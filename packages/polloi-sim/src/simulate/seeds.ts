@@ -17,13 +17,26 @@ export function worldOf(seed: number): Choices {
   return Choices.seeded(0x1_0000_0000 + seed);
 }
 
+/** The scenario of a seed. */
+export function seedScenario(seed: number, fixed: Fixed): Scenario {
+  return scenarioOf(Choices.seeded(seed), fixed);
+}
+
 /** Runs a seed on engines, one after another. @returns The first failure. */
-export async function runSeed(
+export function runSeed(
   seed: number,
   variants: readonly Variant[],
   fixed: Fixed,
 ): Promise<Finding | undefined> {
-  const scenario = scenarioOf(Choices.seeded(seed), fixed);
+  return runScenario(seed, variants, seedScenario(seed, fixed));
+}
+
+/** The same with the scenario of the seed. */
+export async function runScenario(
+  seed: number,
+  variants: readonly Variant[],
+  scenario: Scenario,
+): Promise<Finding | undefined> {
   const summaries: string[] = [];
   for (const variant of variants) {
     try {

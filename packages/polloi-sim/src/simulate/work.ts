@@ -1,7 +1,6 @@
-import { Choices } from "../base/choices.ts";
 import type { Variant } from "./run.ts";
-import { type Fixed, PROGRAMS, type ProgramName, scenarioOf } from "./scenario.ts";
-import { type Finding, runSeed } from "./seeds.ts";
+import { type Fixed, PROGRAMS, type ProgramName } from "./scenario.ts";
+import { type Finding, runScenario, seedScenario } from "./seeds.ts";
 
 /** A range of seeds, and how they are run. */
 export interface Work {
@@ -32,13 +31,14 @@ export async function perform(work: Work, report: (progress: Progress) => void):
   let progress = nothing();
   let found = 0;
   for (let seed = first; seed < first + count && found < mostFindings; seed++) {
-    const finding = await runSeed(seed, variants, fixed);
+    const scenario = seedScenario(seed, fixed);
+    const finding = await runScenario(seed, variants, scenario);
     if (finding !== undefined) {
       found++;
       progress.findings.push(finding);
     }
     progress.seeds++;
-    progress.programs[fixed.program ?? scenarioOf(Choices.seeded(seed)).program]++;
+    progress.programs[scenario.program]++;
     if (progress.seeds < REPORTED && finding === undefined) continue;
     report(progress);
     progress = nothing();

@@ -1,4 +1,5 @@
 import type { World } from "../base/world.ts";
+import { BytePool } from "./byte-pool.ts";
 import { FIRST_EPHEMERAL, LAST_EPHEMERAL, PortTable } from "./ports.ts";
 import { UnixNames } from "./unix-names.ts";
 
@@ -8,6 +9,8 @@ export class Network {
   readonly tcp: PortTable;
   readonly udp: PortTable;
   readonly unix: UnixNames = new UnixNames();
+  /** The bytes that are on their way. */
+  readonly bytes: BytePool = new BytePool();
 
   constructor(world: World) {
     this.world = world;

@@ -106,12 +106,8 @@ export abstract class SocketFile extends OpenFile {
 
   protected constructor(
     network: Network,
-    kind: {
-      readonly family: number;
-      readonly type: number;
-      readonly protocol: number;
-      readonly credentials: Credentials;
-    },
+    kind: { readonly family: number; readonly type: number; readonly protocol: number },
+    credentials: Credentials,
     settings: SocketSettings,
     state: number,
   ) {
@@ -120,7 +116,7 @@ export abstract class SocketFile extends OpenFile {
     this.family = kind.family;
     this.type = kind.type;
     this.protocol = kind.protocol;
-    this.credentials = kind.credentials;
+    this.credentials = credentials;
     this.settings = settings;
     this.state = state;
   }

@@ -1,3 +1,4 @@
+import type { BytePool } from "./byte-pool.ts";
 import { ByteQueue } from "./byte-queue.ts";
 
 /**
@@ -39,12 +40,14 @@ export class TcpSendQueue {
   /**
    * Takes the next segment of at most `limit` bytes, which is then in flight. What several calls have sent is one
    * segment. Source: net/ipv4/tcp.c, tcp_sendmsg_locked, which adds to the last buffer.
+   *
+   * @param pool - Where there is memory for a segment of several pieces.
    */
-  take(limit: number): Uint8Array {
+  take(limit: number, pool: BytePool): Uint8Array {
     const wanted = Math.min(limit, this.#unsent.length);
     let bytes = this.#unsent.shift(wanted);
     if (bytes.length < wanted) {
-      const joined = new Uint8Array(wanted);
+      const joined = pool.allocate(wanted);
       joined.set(bytes);
       for (let at = bytes.length; at < wanted; ) {
         const next = this.#unsent.shift(wanted - at);

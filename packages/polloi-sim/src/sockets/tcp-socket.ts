@@ -115,7 +115,7 @@ export class TcpSocket extends InetSocket {
     credentials: Credentials,
   ) {
     const settings = new SocketSettings(SEND_BUFFER, RECEIVE_BUFFER);
-    super(network, { ...kind, credentials }, settings, TCP_CLOSE);
+    super(network, kind, credentials, settings, TCP_CLOSE);
     this.receiving = new TcpReceiveQueue(windowOf(settings));
     this.#wire = new Wire(network.world);
   }
@@ -379,7 +379,7 @@ export class TcpSocket extends InetSocket {
       const isShort = faults.happens("shortWrite");
       const most = Math.min(source.length - done, this.segmentBytes);
       const count = isShort ? this.network.world.choices.between(1, most) : most;
-      sending.push(source.slice(done, done + count));
+      sending.push(this.network.bytes.copy(source, done, done + count));
       done += count;
       if (isShort) break;
       // Full segments leave before the next one is taken.
@@ -449,7 +449,7 @@ export class TcpSocket extends InetSocket {
   #transmit(peer: TcpSocket, limit: number, isLate: boolean): void {
     const { sending } = this;
     const start = sending.sent;
-    const bytes = sending.take(limit);
+    const bytes = sending.take(limit, this.network.bytes);
     const urgent = sending.takeUrgent(start);
     if (bytes.length < this.segmentBytes) sending.isSmallInFlight = true;
     this.counts.segmentsOut++;

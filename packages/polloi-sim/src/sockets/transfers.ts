@@ -116,11 +116,13 @@ export function receive(
   flags: number,
   name: { readonly address: number; readonly length: number },
 ): number {
-  const target = process.memory.bytes(buffer.address, buffer.length);
+  const { memory } = process;
+  const target = memory.room(buffer.address, buffer.length);
   if (target === undefined) return faultOfReceive(socket, buffer.length, flags);
-  if (name.address === 0) return receiveWaiting(process, socket, target, flags);
-  const message = new Message();
+  const message = name.address === 0 ? undefined : new Message();
   const result = receiveWaiting(process, socket, target, flags, message);
+  memory.filled(buffer.address, Math.min(result, buffer.length));
+  if (message === undefined) return result;
   dropFiles(message);
   if (result < 0) return result;
   const written = writeName(process, message.name, name);

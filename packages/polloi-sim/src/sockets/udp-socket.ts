@@ -69,7 +69,7 @@ export class UdpSocket extends InetSocket {
     kind: { readonly family: number; readonly type: number; readonly protocol: number },
     credentials: Credentials,
   ) {
-    super(network, { ...kind, credentials }, new SocketSettings(BUFFER, BUFFER), TCP_CLOSE);
+    super(network, kind, credentials, new SocketSettings(BUFFER, BUFFER), TCP_CLOSE);
     this.#wire = new Wire(network.world);
   }
 

@@ -77,7 +77,7 @@ export class UnixDatagramSocket extends UnixSocket {
     credentials: Credentials,
   ) {
     const settings = new SocketSettings(UNIX_BUFFER, UNIX_BUFFER);
-    super(network, { ...kind, credentials }, settings, TCP_CLOSE);
+    super(network, kind, credentials, settings, TCP_CLOSE);
   }
 
   protected connectedTo(peer: UnixSocket, credentials: Credentials): void {

@@ -196,7 +196,8 @@ export abstract class UnixSocket extends SocketFile {
     if ((this.shutdowns & SEND_SHUTDOWN) !== 0) return -ERRNO.EPIPE;
     if (this.sentMemory >= this.settings.sendBuffer) return -ERRNO.EAGAIN;
     if (this.network.world.faults.happens("noBuffers")) return -ERRNO.ENOBUFS;
-    return this.packetOf(source.slice(), datagramMemory(source.length), message);
+    const bytes = this.network.bytes.copy(source, 0, source.length);
+    return this.packetOf(bytes, datagramMemory(source.length), message);
   }
 
   /** A packet was read or dropped. Source: net/core/sock.c, sock_wfree */

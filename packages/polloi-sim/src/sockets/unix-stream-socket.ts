@@ -54,7 +54,7 @@ export abstract class UnixConnectionSocket extends UnixSocket {
 
   constructor(network: Network, kind: Kind, credentials: Credentials) {
     const settings = new SocketSettings(UNIX_BUFFER, UNIX_BUFFER);
-    super(network, { ...kind, credentials }, settings, TCP_CLOSE);
+    super(network, kind, credentials, settings, TCP_CLOSE);
   }
 
   /** Makes the socket of the other end of a connection. */
@@ -234,7 +234,8 @@ export class UnixStreamSocket extends UnixConnectionSocket {
     while (done < source.length) {
       const failure = this.#admit(done > 0 && faults.happens("shortWrite"));
       if (failure !== 0) return done > 0 ? done : failure;
-      const bytes = source.slice(done, done + limit);
+      const end = Math.min(done + limit, source.length);
+      const bytes = this.network.bytes.copy(source, done, end);
       const memory = streamMemory(bytes.length);
       // Descriptors travel with the first packet.
       const packet = this.packetOf(bytes, memory, done === 0 ? message : undefined);

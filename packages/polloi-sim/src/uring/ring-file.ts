@@ -131,6 +131,10 @@ export class RingFile extends OpenFile implements RequestRing {
     return byteLength > memory.byteLength ? -ERRNO.EINVAL : memory;
   }
 
+  override wipe(memory: ArrayBuffer): void {
+    this.rings.wipe(memory);
+  }
+
   /** Whether a call with IORING_ENTER_GETEVENTS would find something. */
   get hasWork(): boolean {
     return this.completions.isOverflowing || this.work.isPending;
@@ -255,6 +259,7 @@ export class RingFile extends OpenFile implements RequestRing {
    * fs/file_table.c, fput.
    */
   returning(): void {
+    if (this.#unused.length === 0) return;
     for (const file of this.#unused.splice(0)) file.drop();
   }
 

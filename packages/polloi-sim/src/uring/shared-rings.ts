@@ -53,6 +53,8 @@ export class SharedRings {
   /** The index of the first word of the indirection from positions in the queue to entries. */
   readonly #array: number;
   #sqHead = 0;
+  /** The tail of the submission queue when its memory was given back. */
+  #submitted = 0;
   /** The tail with completions that are not committed. */
   #cqTail = 0;
 
@@ -84,6 +86,23 @@ export class SharedRings {
     for (const [i, at] of cq.entries()) set(PARAMS.cq + i, at * 4);
     set(PARAMS.cq + CQ.entries, AT.completions * 4);
     set(PARAMS.cq + CQ.flags, AT.cqFlags * 4);
+  }
+
+  /**
+   * Fills {@link SharedRings.rings} or {@link SharedRings.entries} with zeros. Most rings are closed before their queues
+   * have turned round once, so that most of the memory is zero already.
+   */
+  wipe(memory: ArrayBuffer): void {
+    const words = this.#words;
+    this.#submitted = Math.max(this.#submitted, words[AT.sqTail] as number);
+    if (memory === this.entries) {
+      const used = Math.min(this.#submitted, this.sqEntries);
+      this.submissions.fill(0, 0, used * SUBMISSION_WORDS);
+      return;
+    }
+    const used = Math.min(this.#cqTail, this.cqEntries);
+    words.fill(0, 0, AT.completions + used * COMPLETION_WORDS);
+    words.fill(0, this.#array);
   }
 
   // Submissions

@@ -29,7 +29,8 @@ export class Submission {
 
   constructor(ring: RingFile, calls: Omit<SubmissionContext, "lastOfChain">) {
     this.#ring = ring;
-    this.#context = { ...calls, lastOfChain: this.#lastOfChain };
+    const { open, socket } = calls;
+    this.#context = { open, socket, lastOfChain: this.#lastOfChain };
     this.#entry = new Entry(ring.rings.submissions);
   }
 

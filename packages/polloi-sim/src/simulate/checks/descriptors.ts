@@ -1,5 +1,5 @@
 import type { World } from "../../base/world.ts";
-import type { Descriptors } from "../../process/descriptors.ts";
+import type { DescriptorObserver, Descriptors } from "../../process/descriptors.ts";
 import { OpenFile } from "../../process/open-file.ts";
 import type { Report } from "./report.ts";
 
@@ -29,49 +29,70 @@ class ForeignFile extends OpenFile {
 /**
  * Checks that no call names a descriptor that is closed, or that belongs to another thread, and that none is closed
  * twice. It watches the table of descriptors, so the operations of io_uring are checked too.
- *
- * @param named - Called whenever a call names a descriptor.
  */
+class DescriptorCheck implements DescriptorObserver {
+  readonly #descriptors: Descriptors;
+  readonly #world: World;
+  readonly #report: Report;
+  readonly #others: Others;
+  readonly #onNamed: () => void;
+
+  /** @param onNamed - Called whenever a call names a descriptor. */
+  constructor(
+    descriptors: Descriptors,
+    world: World,
+    report: Report,
+    others: Others,
+    onNamed: () => void,
+  ) {
+    this.#descriptors = descriptors;
+    this.#world = world;
+    this.#report = report;
+    this.#others = others;
+    this.#onNamed = onNamed;
+  }
+
+  named(fd: number, file: OpenFile | undefined): void {
+    this.#onNamed();
+    if (file === undefined) {
+      // -1 is a descriptor that nobody has. Some calls are made with it on purpose.
+      if (fd >= 0) this.#fail(`a call names descriptor ${fd}, which is closed`);
+    } else if (file instanceof ForeignFile) {
+      this.#fail(`a call names descriptor ${fd}, which another thread has opened`);
+    }
+  }
+
+  closing(fd: number, file: OpenFile | undefined): void {
+    if (file === undefined) this.#fail(`descriptor ${fd} is closed again`);
+    else if (file instanceof ForeignFile) {
+      this.#fail(`descriptor ${fd} is closed, which another thread has opened`);
+    }
+    const { choices } = this.#world;
+    if (file === undefined || !choices.oneIn(this.#others.keptOneIn)) return;
+    file.hold();
+    this.#world.schedule(KEPT_MS, () => file.drop());
+  }
+
+  closed(fd: number): void {
+    if (!this.#world.choices.oneIn(this.#others.takenOneIn)) return;
+    const taken = this.#descriptors.add(new ForeignFile(), true, fd);
+    if (taken >= 0) this.#world.schedule(TAKEN_MS, () => void this.#descriptors.remove(taken));
+  }
+
+  #fail(text: string): void {
+    this.#report.fail("descriptor", text);
+  }
+}
+
+/** Has a {@link DescriptorCheck} observe the descriptors of a process. */
 export function watchDescriptors(
   descriptors: Descriptors,
   world: World,
   report: Report,
-  { takenOneIn, keptOneIn }: Others,
-  named: () => void,
+  others: Others,
+  onNamed: () => void,
 ): void {
-  const get = descriptors.get.bind(descriptors);
-  const close = descriptors.close.bind(descriptors);
-  descriptors.get = (fd) => {
-    named();
-    const file = get(fd);
-    if (file === undefined) {
-      // -1 is a descriptor that nobody has. Some calls are made with it on purpose.
-      if (fd >= 0) report.fail("descriptor", `a call names descriptor ${fd}, which is closed`);
-    } else if (file instanceof ForeignFile) {
-      report.fail("descriptor", `a call names descriptor ${fd}, which another thread has opened`);
-    }
-    return file;
-  };
-  descriptors.close = (fd) => {
-    const file = get(fd);
-    if (file === undefined) {
-      report.fail("descriptor", `descriptor ${fd} is closed again`);
-    } else if (file instanceof ForeignFile) {
-      report.fail("descriptor", `descriptor ${fd} is closed, which another thread has opened`);
-    }
-    const isKept = file !== undefined && keptOneIn > 0 && world.choices.oneIn(keptOneIn);
-    if (isKept) {
-      file.hold();
-      world.schedule(KEPT_MS, () => file.drop());
-    }
-    const result = close(fd);
-    if (result === 0 && takenOneIn > 0 && world.choices.oneIn(takenOneIn)) {
-      const foreign = new ForeignFile();
-      const taken = descriptors.add(foreign, true, fd);
-      if (taken >= 0) world.schedule(TAKEN_MS, () => void close(taken));
-    }
-    return result;
-  };
+  descriptors.observe(new DescriptorCheck(descriptors, world, report, others, onNamed));
 }
 
 /** The open descriptors, without those of other threads. */

@@ -33,11 +33,14 @@ function socketOf({ network }: Machine, isUnix: boolean): SocketFile {
   return new TcpSocket(network, { family: AF_INET, type: SOCK_STREAM, protocol: 0 }, PEERS);
 }
 
+const UNIX_ADDRESS: Uint8Array = unixSockaddr(PATH);
+const TCP_ADDRESS: Uint8Array = loopbackSockaddr(PORT);
+
 /** Connects a socket to the program. @returns A socket that is connected or connects, or `-errno`. */
 export function dial(machine: Machine, isUnix: boolean, bufferBytes: number): SocketFile | number {
   const socket = socketOf(machine, isUnix);
   sizeBuffers(socket, bufferBytes);
-  const result = socket.connect(isUnix ? unixSockaddr(PATH) : loopbackSockaddr(PORT));
+  const result = socket.connect(isUnix ? UNIX_ADDRESS : TCP_ADDRESS);
   if (result >= 0 || result === -ERRNO.EINPROGRESS) return socket;
   socket.close();
   return result;

@@ -4,7 +4,7 @@ import { contentOf, differsAt } from "../content.ts";
 import { streamFrom, streamTo } from "../peers/echo-peer.ts";
 import { doesServe, ServerPeer } from "../peers/server-peer.ts";
 import { isSafe, type Mode, type PeerPlan } from "../scenario.ts";
-import type { Program, Stage } from "./program.ts";
+import type { Program, Sparse, Stage } from "./program.ts";
 
 const FIRST_PORT = 8000;
 /** A server that does not accept closes its socket after this time. */
@@ -138,13 +138,13 @@ export class Clients implements Program {
       return;
     }
     const { zeroCopy, highWaterBytes, idleTimeoutMs } = scenario.options;
-    const options: ConnectOptions<Call> = {
+    const options: Sparse<ConnectOptions<Call>> = {
       host: "127.0.0.1",
       port: FIRST_PORT + call.number,
       connectTimeoutMs: call.connectTimeoutMs,
       zeroCopy,
-      ...(highWaterBytes > 0 ? { highWaterBytes } : {}),
-      ...(idleTimeoutMs > 0 ? { idleTimeoutMs } : {}),
+      highWaterBytes: highWaterBytes > 0 ? highWaterBytes : undefined,
+      idleTimeoutMs: idleTimeoutMs > 0 ? idleTimeoutMs : undefined,
       open: (connection) => {
         call.order.called("open");
         call.hasOpened = true;
@@ -167,7 +167,7 @@ export class Clients implements Program {
       },
     };
     try {
-      const connection = reactor.connect<Call>(options);
+      const connection = reactor.connect(options as ConnectOptions<Call>);
       connection.data = call;
     } catch (error) {
       call.code = (error as { code?: string }).code ?? "thrown";

@@ -11,7 +11,7 @@ import {
   streamTo,
 } from "../peers/echo-peer.ts";
 import { isSafe, MODES, type Mode, type PeerPlan } from "../scenario.ts";
-import { PATH, PORT, type Program, type Stage } from "./program.ts";
+import { PATH, PORT, type Program, type Sparse, type Stage } from "./program.ts";
 
 /** The error that a handler throws on purpose. */
 class Planned extends Error {}
@@ -199,29 +199,34 @@ export class EchoServer implements Program {
   #options(): ListenOptions<Session> {
     const { isUnix, options } = this.stage.scenario;
     const { highWaterBytes, maxPendingBytes, idleTimeoutMs, maxConnections } = options;
-    return {
-      ...(isUnix ? { path: PATH } : { host: "127.0.0.1", port: PORT }),
+    const { data, drain, end, timeout, error, close } = this.#handlers(options.handlesEnd);
+    const sparse: Sparse<ListenOptions<Session>> = {
+      path: isUnix ? PATH : undefined,
+      host: isUnix ? undefined : "127.0.0.1",
+      port: isUnix ? undefined : PORT,
       zeroCopy: options.zeroCopy,
-      ...(highWaterBytes > 0 ? { highWaterBytes } : {}),
-      ...(maxPendingBytes > 0 ? { maxPendingBytes } : {}),
-      ...(idleTimeoutMs > 0 ? { idleTimeoutMs } : {}),
-      ...(maxConnections > 0 ? { maxConnections } : {}),
-      ...this.#handlers(options.handlesEnd),
+      highWaterBytes: highWaterBytes > 0 ? highWaterBytes : undefined,
+      maxPendingBytes: maxPendingBytes > 0 ? maxPendingBytes : undefined,
+      idleTimeoutMs: idleTimeoutMs > 0 ? idleTimeoutMs : undefined,
+      maxConnections: maxConnections > 0 ? maxConnections : undefined,
+      data,
+      drain,
+      end,
+      timeout,
+      error,
+      close,
       acceptError: () => this.#acceptFailed(),
       open: (connection) => this.#opened(connection),
     };
+    return sparse as ListenOptions<Session>;
   }
 
-  #handlers(handlesEnd: boolean): Handlers<Session> {
+  #handlers(handlesEnd: boolean): Sparse<Handlers<Session>> {
     return {
       data: (connection, bytes) => this.#received(connection, bytes),
       drain: (connection) => this.#drained(connection),
-      ...(handlesEnd
-        ? {
-            end: (connection) => this.#ended(connection),
-            timeout: (connection) => this.#idled(connection),
-          }
-        : {}),
+      end: handlesEnd ? (connection) => this.#ended(connection) : undefined,
+      timeout: handlesEnd ? (connection) => this.#idled(connection) : undefined,
       error: (connection, error) => {
         // A handler may throw after the connection was closed.
         if (error instanceof Planned) return;

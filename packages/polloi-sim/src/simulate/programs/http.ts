@@ -1,8 +1,14 @@
-import { type HttpReply, type HttpRequest, type HttpServer, serve } from "polloi/http";
+import {
+  type HttpOptions,
+  type HttpReply,
+  type HttpRequest,
+  type HttpServer,
+  serve,
+} from "polloi/http";
 import { contentOf } from "../content.ts";
 import { HttpPeer, IGNORED } from "../peers/http-peer.ts";
 import { isSafe, type PeerPlan } from "../scenario.ts";
-import { PATH, PORT, type Program, type Stage } from "./program.ts";
+import { PATH, PORT, type Program, type Sparse, type Stage } from "./program.ts";
 
 /** The error that a handler throws on purpose. */
 class Planned extends Error {}
@@ -27,13 +33,15 @@ export class HttpProgram implements Program {
     const { scenario, reactor, report, world } = this.#stage;
     const { isUnix, options } = scenario;
     const { maxConnections } = options;
-    this.#server = serve({
+    const usesFetch = scenario.usesFetch && scenario.drive !== "run";
+    const sparse: Sparse<HttpOptions> = {
       reactor,
-      ...(isUnix ? { path: PATH } : { host: "127.0.0.1", port: PORT }),
-      ...(maxConnections > 0 ? { maxConnections } : {}),
-      ...(scenario.usesFetch && scenario.drive !== "run"
-        ? { fetch: (request: Request) => this.#fetch(request) }
-        : { handler: (request, reply) => this.#handle(request, reply) }),
+      path: isUnix ? PATH : undefined,
+      host: isUnix ? undefined : "127.0.0.1",
+      port: isUnix ? undefined : PORT,
+      maxConnections: maxConnections > 0 ? maxConnections : undefined,
+      fetch: usesFetch ? (request: Request) => this.#fetch(request) : undefined,
+      handler: usesFetch ? undefined : (request, reply) => this.#handle(request, reply),
       error: (error) => {
         if (error instanceof Planned || !isSafe(scenario)) return;
         report.fail("failed", `the server reports ${(error as Error).message}`);
@@ -41,7 +49,8 @@ export class HttpProgram implements Program {
       acceptError: () => {
         if (isSafe(scenario)) report.fail("accept", "accepting has failed without a reason");
       },
-    });
+    };
+    this.#server = serve(sparse as HttpOptions);
     this.#hasStarted = true;
     for (const plan of scenario.peers) {
       this.#active++;

@@ -68,6 +68,12 @@ export interface Program {
   summary(): string;
 }
 
+/**
+ * Options in which undefined stands for a default. All options of a program have one shape then, because V8 needs a
+ * microsecond for each property of an object whose shape it does not know.
+ */
+export type Sparse<Options> = { [Name in keyof Options]: Options[Name] | undefined };
+
 /** The address of the program. */
 export const PORT = 7000;
 export const PATH = "/sim.sock";

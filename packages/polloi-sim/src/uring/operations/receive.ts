@@ -125,11 +125,13 @@ export class ReceiveRequest extends Request {
 
   /** Receives once. @returns The number of bytes, `-errno`, or that it must wait for more. */
   #receive(socket: SocketFile, mode: number): number {
-    const target = this.ring.process.memory.bytes(this.#address, this.#length);
+    const { memory } = this.ring.process;
+    const target = memory.room(this.#address, this.#length);
     const waitsForAll = (this.#messageFlags & MSG_WAITALL) !== 0;
     const message = waitsForAll ? new Message() : undefined;
     const result =
       target === undefined ? -ERRNO.EFAULT : socket.receive(target, this.#messageFlags, message);
+    memory.filled(this.#address, Math.min(result, this.#length));
     const isPart = message !== undefined && isIncomplete(message);
     if (result >= (waitsForAll ? this.#length : 0)) {
       if (isPart) this.setFailed();
