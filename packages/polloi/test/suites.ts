@@ -52,6 +52,7 @@ import { pollerConformance } from "./selectors/poller.ts";
 import { selectorConformance } from "./selectors/selector.ts";
 import { wakerConformance } from "./selectors/waker.ts";
 import { socketConformance } from "./socket/socket.ts";
+import { adoptingSuite } from "./streams/adopting.ts";
 import { duplexSuite } from "./streams/duplex.ts";
 import { webStreamsSuite } from "./streams/web-streams.ts";
 import { ENGINES, whereUringWorks } from "./support/engines.ts";
@@ -165,7 +166,7 @@ function all(pool: readonly Listed[]): Listed[] {
       ),
     ),
     ...pool,
-    ...listed("core", parserSuite()),
+    ...listed("core", adoptingSuite(), parserSuite()),
     ...listed("smoke", httpServerSuite()),
     ...listed(
       "core",

@@ -76,21 +76,11 @@ function startServer(options: HttpOptions): HttpServer {
   const reactor = worker?.reactor ?? options.reactor ?? reactorFor(options);
   const settings = settingsOf(options);
   const server = new ServingServer(reactor, settings);
-  const handlers: Handlers<HttpConnection> & ConnectionOptions = {
-    zeroCopy: true,
-    highWaterBytes: HIGH_WATER_BYTES,
-    // A part of a reply may have any size. The HTTP connection limits what is written beyond the high-water mark.
-    maxPendingBytes: Number.POSITIVE_INFINITY,
-    open: (connection) => server.opened(connection),
-    data: (connection, bytes) => connection.data.received(bytes),
-    drain: (connection) => connection.data.drained(),
-    end: (connection) => connection.data.ended(),
-    stopping: (connection) => server.stopping(connection.data),
-    close: (connection) => server.closed(connection.data),
-    // A failure of the peer or the network is no error of the server. A file that cannot be read, or ENOMEM, is one.
-    error: (_, error) => {
-      if (!(error instanceof SysError && OF_PEER.has(error.code))) server.report(error);
-    },
+  const handlers = handlersOf(server);
+  server.adoptedHandlers = {
+    ...handlers,
+    // Only the listener of the connection stops, and not the server.
+    stopping: (connection) => connection.data?.stopping(),
   };
   const proxied =
     proxyProtocol === undefined ? {} : { proxyProtocol: counted(proxyProtocol, server) };
@@ -126,6 +116,26 @@ function counted(
     refused(refusal: ProxyRefusal) {
       refused();
       option.refused?.(refusal);
+    },
+  };
+}
+
+/** The handlers and options of the connections of a server. */
+function handlersOf(server: ServingServer): Handlers<HttpConnection> & ConnectionOptions {
+  return {
+    zeroCopy: true,
+    highWaterBytes: HIGH_WATER_BYTES,
+    // A part of a reply may have any size. The HTTP connection limits what is written beyond the high-water mark.
+    maxPendingBytes: Number.POSITIVE_INFINITY,
+    open: (connection) => server.opened(connection),
+    data: (connection, bytes) => connection.data.received(bytes),
+    drain: (connection) => connection.data.drained(),
+    end: (connection) => connection.data.ended(),
+    stopping: (connection) => server.stopping(connection.data),
+    close: (connection) => server.closed(connection.data),
+    // A failure of the peer or the network is no error of the server. A file that cannot be read, or ENOMEM, is one.
+    error: (_, error) => {
+      if (!(error instanceof SysError && OF_PEER.has(error.code))) server.report(error);
     },
   };
 }

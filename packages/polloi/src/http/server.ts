@@ -1,10 +1,12 @@
 import { type Fields, printAs } from "../base/inspect.ts";
 import { show, typeError } from "../base/misuse.ts";
-import type { Connection } from "../reactor/connection.ts";
+import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
-import type { Reactor } from "../reactor/reactor.ts";
+import { loopOf, type Reactor } from "../reactor/reactor.ts";
+import type { Stream } from "../reactor/stream.ts";
 import type { SocketAddress } from "../socket/address.ts";
+import { AdoptedConnections } from "./adopted.ts";
 import { HttpConnection } from "./connection.ts";
 import { checkClose } from "./counterparts.ts";
 import type { Exchange } from "./exchange.ts";
@@ -17,6 +19,7 @@ import { ParsedRequest } from "./request.ts";
 import { type RefusalCode, RequestError, refusalOf } from "./request-error.ts";
 import { Shared, type UnfinishedHead } from "./shared.ts";
 import type { RequestHead } from "./wire/request-head.ts";
+import { NOTHING } from "./wire/section.ts";
 
 /** The status in the log for a client that left, as in nginx. It is never sent. */
 const CLIENT_LEFT_STATUS = 499;
@@ -69,6 +72,31 @@ export interface HttpServer extends AsyncDisposable {
    * reset. {@link HttpServer.stop} serves the backlog and ends connections; it may follow. Calling it twice is safe.
    */
   close(): void;
+  /**
+   * Serves HTTP on a connection that exists already: one that another listener has accepted, that the program has made, or
+   * that a descriptor was adopted as.
+   *
+   * @remarks
+   * The connection is handed over: the server's handlers replace those that it has. It is counted and limited like the
+   * others. {@link HttpServer.stop} waits for it, and so does its own listener.
+   *
+   * @param connection - An open connection of the reactor of the server.
+   * @param received - Bytes that the program has received from it already.
+   * @throws TypeError `ERR_CLOSED` if the connection is not open, or the server is stopped or closed; `ERR_INVALID_OPTION`
+   * for a connection of another reactor; `ERR_INVALID_DATA`.
+   *
+   * @example
+   * ```ts nocheck
+   * listen({
+   *   port: 7788,
+   *   data(connection, bytes) {
+   *     if (bytes[0] === 0x16) startTls(connection, bytes);
+   *     else server.adopt(connection, bytes);
+   *   },
+   * });
+   * ```
+   */
+  adopt<Data>(connection: Connection<Data>, received?: Uint8Array): void;
   /** Keeps the process alive again after {@link HttpServer.unref}. */
   ref(): void;
   /** Allows the process to end although the server listens, as {@link Listener.unref} does. */
@@ -105,6 +133,9 @@ export class ServingServer implements HttpServer {
 
   readonly shared: Shared<HttpConnection>;
   listener: Listener | undefined;
+  /** The handlers and options of adopted connections. */
+  adoptedHandlers: Handlers<HttpConnection> & ConnectionOptions = {};
+  readonly #adopted: AdoptedConnections;
   readonly #settings: HttpSettings;
   readonly #reactor: Reactor;
   /** {@link HttpServer.close} was called: what the server holds is released with its last connection. */
@@ -112,6 +143,7 @@ export class ServingServer implements HttpServer {
 
   constructor(reactor: Reactor, settings: HttpSettings) {
     this.#reactor = reactor;
+    this.#adopted = new AdoptedConnections(loopOf(reactor));
     this.#settings = settings;
     this.shared = new Shared(reactor, settings, {
       handle: (connection, exchange) => this.#handle(connection, exchange),
@@ -146,7 +178,7 @@ export class ServingServer implements HttpServer {
     // Before anything is changed.
     checkTimeout("graceMs", graceMs);
     this.#beginStopping();
-    await this.listener?.stop(graceMs);
+    await Promise.all([this.listener?.stop(graceMs), this.#adopted.stop(graceMs)]);
     this.#settings.release();
   }
 
@@ -155,6 +187,24 @@ export class ServingServer implements HttpServer {
     this.listener?.close();
     this.#closed = true;
     if (this.connections === 0) this.#unused();
+  }
+
+  adopt<Data>(connection: Connection<Data>, received: Uint8Array = NOTHING): void {
+    const stream = this.#adopted.check(connection);
+    if (!(received instanceof Uint8Array)) {
+      throw typeError(
+        "ERR_INVALID_DATA",
+        `Cannot use ${show(received)} as bytes: give a Uint8Array`,
+      );
+    }
+    if (this.#closed || this.shared.isStopping) {
+      throw typeError("ERR_CLOSED", "Cannot adopt a connection: the server is stopped or closed");
+    }
+    const transport = stream.handOver<HttpConnection>(this.adoptedHandlers);
+    this.#adopted.add(transport as Stream<HttpConnection>);
+    this.opened(transport);
+    transport.resume();
+    if (received.length > 0) transport.data?.received(received);
   }
 
   ref(): void {

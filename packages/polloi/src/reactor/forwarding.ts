@@ -23,6 +23,7 @@ export class ForwardingHandlers<Data> implements StreamHandlers<Data> {
   readonly #to: StreamHandlers<Data>;
   /** Called instead of the handlers of the same names, also if they are added later. */
   readonly #own: StreamHandlers<Data>;
+  readonly #bound: AnyHandlers = {};
   readonly #over: (next: StreamHandlers<Data>) => StreamHandlers<Data>;
 
   static {
@@ -31,7 +32,9 @@ export class ForwardingHandlers<Data> implements StreamHandlers<Data> {
         const own = (this.#own as AnyHandlers)[name];
         if (own !== undefined) return own;
         const handler = (this.#to as AnyHandlers)[name];
-        return handler === undefined ? undefined : handler.bind(this.#to);
+        if (handler === undefined) return undefined;
+        this.#bound[name] ??= handler.bind(this.#to);
+        return this.#bound[name];
       };
       Object.defineProperty(ForwardingHandlers.prototype, name, { get });
     }

@@ -59,7 +59,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       HttpRequest:
         "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused proxyHeader query read remoteAddress resume scheme target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
       HttpServer:
-        "[Symbol.asyncDispose] address close connections counts fetch port ref stop unref url",
+        "[Symbol.asyncDispose] address adopt close connections counts fetch port ref stop unref url",
       HttpTimeouts: "bodyTimeoutMs halfCloseTimeoutMs headTimeoutMs idleTimeoutMs sendTimeoutMs",
       HttpWorker: "listen reactor",
       ParserLimits:

@@ -2,6 +2,7 @@
 import { devNull } from "node:os";
 import * as http from "../../../src/http/index.ts";
 import { Reactor } from "../../../src/index.ts";
+import { socketpair } from "../../../src/socket/index.ts";
 import { type Call, call, internal, maker, method, type Table } from "./calls.ts";
 import {
   FROM_ONE,
@@ -15,6 +16,7 @@ import {
 } from "./reactor-table.ts";
 import {
   BOOLEAN,
+  BUFFER,
   CALLBACK,
   DATA,
   integer,
@@ -82,6 +84,25 @@ function inHandler(
       });
     },
   };
+}
+
+/** Stands for an open connection of the server's reactor. */
+const OPEN = {};
+
+/** Adopts `connection`, or an open one. */
+function adoptOn(connection: unknown, received: unknown): void {
+  using reactor = new Reactor({ engine: "epoll" });
+  const adopting = http.serve({ reactor, host: "127.0.0.1", port: 0, handler() {} });
+  const [left, right] = socketpair();
+  const open = reactor.adopt(left.detach(), { error: () => {} });
+  try {
+    adopting.adopt(
+      (connection === OPEN ? open : connection) as typeof open,
+      received as Uint8Array,
+    );
+  } finally {
+    right.close();
+  }
 }
 
 const begin = (reply: http.HttpReply): void => {
@@ -298,6 +319,17 @@ export const HTTP: Table = {
       request("upgrade", options(OF_CONNECTIONS)),
       request("whenLeft", CALLBACK),
     ]),
+    "HttpServer.adopt": {
+      args: [
+        kind(
+          () => OPEN,
+          () => false,
+        ),
+        optional(BUFFER),
+      ],
+      refusalsOnly: true,
+      run: ([connection, received]) => adoptOn(connection, received),
+    },
     "HttpServer.close": method(server, "close"),
     "HttpServer.fetch": method(
       () => http.serve({ host: "127.0.0.1", port: 0, fetch: () => new Response("") }),
