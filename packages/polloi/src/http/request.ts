@@ -11,6 +11,7 @@ import type { HttpConnection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
 import type { BodyReader } from "./request-body.ts";
 import { type RequestError, unheard } from "./request-error.ts";
+import { WholeBody } from "./whole-body.ts";
 import type { RequestHead } from "./wire/request-head.ts";
 
 const BODY_READER: NamesOf<BodyReader> = { data: true, end: true, abort: true };
@@ -298,10 +299,10 @@ export class ParsedRequest implements HttpRequest {
 
   bytes(): Promise<Uint8Array> {
     const all = new Promise<Uint8Array>((resolve, reject) => {
-      const pieces: Uint8Array[] = [];
+      const body = new WholeBody(this.contentLength);
       this.read({
-        data: (bytes) => void pieces.push(bytes.slice()),
-        end: () => resolve(Buffer.concat(pieces)),
+        data: (bytes) => body.add(bytes),
+        end: () => resolve(Buffer.from(body.take().buffer)),
         abort: reject,
       });
     });

@@ -2,6 +2,7 @@ import type { UnderlyingByteSource } from "node:stream/web";
 import { typeError } from "../../base/misuse.ts";
 import type { HttpRequest } from "../request.ts";
 import type { BodyReader } from "../request-body.ts";
+import { WholeBody } from "../whole-body.ts";
 
 /** The most unread bytes in a stream before the client is slowed down. */
 const MAX_WAITING = 65_536;
@@ -9,7 +10,8 @@ const MAX_WAITING = 65_536;
 /** The body of a request, read completely or as a stream. */
 export class IncomingBody implements BodyReader {
   readonly #request: HttpRequest;
-  readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
+  /** Set if the body is read completely. */
+  #whole: WholeBody | undefined;
   #resolve: ((bytes: Uint8Array<ArrayBuffer>) => void) | undefined;
   #reject: ((error: Error) => void) | undefined;
   #controller: ReadableByteStreamController | undefined;
@@ -25,8 +27,12 @@ export class IncomingBody implements BodyReader {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      if (this.#isOver) reject(tooLate());
-      else this.#read();
+      if (this.#isOver) {
+        reject(tooLate());
+        return;
+      }
+      this.#whole = new WholeBody(this.#request.contentLength);
+      this.#read();
     });
   }
 
@@ -51,20 +57,17 @@ export class IncomingBody implements BodyReader {
 
   data(bytes: Uint8Array): void {
     if (this.#isOver) return;
+    this.#whole?.add(bytes);
+    if (this.#controller === undefined) return;
     // Not `slice`, which makes no copy of a Buffer.
-    const copy = new Uint8Array(bytes);
-    if (this.#controller === undefined) {
-      this.#pieces.push(copy);
-      return;
-    }
-    this.#controller.enqueue(copy);
+    this.#controller.enqueue(new Uint8Array(bytes));
     if ((this.#controller.desiredSize ?? 0) <= -MAX_WAITING) this.#request.pause();
   }
 
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#resolve?.(joined(this.#pieces));
+    if (this.#whole !== undefined) this.#resolve?.(this.#whole.take());
     if (this.#controller === undefined) return;
     this.#controller.close();
     // A pending BYOB read must be answered with 0 bytes.
@@ -89,17 +92,6 @@ export class IncomingBody implements BodyReader {
     this.#isRead = true;
     this.#request.read(this);
   }
-}
-
-function joined(pieces: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
-  if (pieces.length === 1) return pieces[0] as Uint8Array<ArrayBuffer>;
-  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
 }
 
 /** Decodes UTF-8 as the Fetch standard does: without a byte order mark, and with U+FFFD for invalid bytes. */
