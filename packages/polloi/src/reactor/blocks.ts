@@ -9,8 +9,8 @@ const BLOCK_BYTES = 16_384;
 export const SMALL_BYTES = 1024;
 /** The number of blocks that are mapped at once. */
 const BLOCKS_PER_SLAB = 64;
-/** The number of free blocks that keep their pages (4 MiB). The pages of further ones are returned to the system. */
-const WARM_BLOCKS = 256;
+/** The number of free blocks that keep their pages (16 MiB). The pages of further ones are returned to the system. */
+const WARM_BLOCKS = 1024;
 
 /**
  * Bytes to send, from `start` to `end`: in mapped memory, in a file, or in the array or the string that was written.
