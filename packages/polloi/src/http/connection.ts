@@ -107,6 +107,8 @@ const MOST_SAVED = 16_384;
 const MOST_DECODED = 4096;
 /** Replies are collected up to this many bytes. A longer part of a reply is not collected. */
 const MOST_COLLECTED = 16_384;
+/** Nor is an array of more bytes than this: another copy of it would take longer than another write. */
+const MOST_COPIED = 4096;
 /** The high-water mark of the connections of a server, in bytes. */
 export const HIGH_WATER_BYTES: number = 64 * 1024;
 /** The most bytes that a handler may write beyond the high-water mark. */
@@ -364,6 +366,11 @@ export class HttpConnection {
     return this.#overflow !== null;
   }
 
+  /** The number of bytes until the high-water mark is reached; negative beyond it. */
+  get roomBytes(): number {
+    return HIGH_WATER_BYTES - this.transport.pendingBytes;
+  }
+
   /** A batch to add the next bytes of a reply to. {@link wrote} must follow. */
   writing(): Batch {
     return this.#batch ?? this.shared.takeBatch();
@@ -390,7 +397,7 @@ export class HttpConnection {
    * @param length - Its length in bytes.
    */
   add(batch: Batch, part: string | Uint8Array, length: number): void {
-    if (length > MOST_COLLECTED) {
+    if (length > (typeof part === "string" ? MOST_COLLECTED : MOST_COPIED)) {
       this.#flush(batch);
       this.#send(part);
       return;

@@ -293,9 +293,15 @@ export class ReplyWriter implements HttpReply {
 
   write(bytes: string | Uint8Array): boolean {
     checkData(bytes);
+    return this.writeAll([bytes]);
+  }
+
+  /** Sends parts of the body, as one chunk if it is chunked. Each part is as {@link HttpReply.write} has it. */
+  writeAll(parts: readonly (string | Uint8Array)[]): boolean {
     const connection = this.#connection;
     if (!this.#isStreaming()) return false;
-    const length = typeof bytes === "string" ? utf8Length(bytes) : bytes.length;
+    let length = 0;
+    for (const part of parts) length += lengthOf(part);
     if (length === 0) return !connection.isFull;
     if ((this.#bits & HAS_LENGTH) !== 0) {
       if (length > this.#left) {
@@ -309,14 +315,13 @@ export class ReplyWriter implements HttpReply {
     if ((this.#bits & HIDDEN) !== 0) return !connection.isFull;
     this.#exchange.bodyBytes += length;
     const batch = connection.writing();
-    if ((this.#bits & IN_CHUNKS) === 0) {
-      connection.add(batch, bytes, length);
-    } else {
+    const isChunked = (this.#bits & IN_CHUNKS) !== 0;
+    if (isChunked) {
       const size = `${length.toString(16)}\r\n`;
       connection.add(batch, size, size.length);
-      connection.add(batch, bytes, length);
-      connection.add(batch, "\r\n", 2);
     }
+    for (const part of parts) connection.add(batch, part, lengthOf(part));
+    if (isChunked) connection.add(batch, "\r\n", 2);
     return connection.wrote(batch);
   }
 
@@ -404,6 +409,11 @@ export class ReplyWriter implements HttpReply {
     checkCallback(callback);
     if (this.#exchange.reply === ABANDONED) this.#connection.soon(callback);
     else this.#connection.whenDrained(callback);
+  }
+
+  /** The number of bytes that can be written before the high-water mark is reached. */
+  get roomBytes(): number {
+    return this.#connection.roomBytes;
   }
 
   /** The handler failed before anything was sent: replies with 500. */
@@ -522,9 +532,10 @@ function checkSource(source: AsyncIterable<unknown> | Iterable<unknown>): void {
   throw typeError("ERR_INVALID_DATA", `Cannot stream ${show(source)}: give an async iterable`);
 }
 
-/** The length as UTF-8, in bytes. For a short text, counting is faster than a call out of JavaScript. */
-function utf8Length(text: string): number {
+/** The length in bytes, as UTF-8. For a short text, counting is faster than a call out of JavaScript. */
+function lengthOf(text: string | Uint8Array): number {
   const { length } = text;
+  if (typeof text !== "string") return length;
   if (length > 32) return Buffer.byteLength(text);
   for (let i = 0; i < length; i++) if (text.charCodeAt(i) > 127) return Buffer.byteLength(text);
   return length;

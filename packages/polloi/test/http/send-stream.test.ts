@@ -1,7 +1,7 @@
 /** Backpressure on the stream of a response, with a simulated transport. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HttpConnection } from "../../src/http/connection.ts";
+import { HIGH_WATER_BYTES, HttpConnection } from "../../src/http/connection.ts";
 import { sendResponse } from "../../src/http/fetch/send-response.ts";
 import { settingsOf } from "../../src/http/options.ts";
 import type { ReplyWriter } from "../../src/http/reply.ts";
@@ -10,15 +10,19 @@ import { ServingServer } from "../../src/http/server.ts";
 import type { Connection } from "../../src/reactor/connection.ts";
 import type { Reactor } from "../../src/reactor/reactor.ts";
 
-const HIGH_WATER = 100;
-const CHUNK = 10;
+const HIGH_WATER = HIGH_WATER_BYTES;
+/** Less than a tenth, so that the tenth chunk does not reach the mark. */
+const CHUNK = 6000;
 
 /** A transport that sends nothing until it is drained. */
 class Slow {
   readonly state = "open";
-  readonly pendingBytes = 0;
   /** The pending bytes of bodies, which are zero. */
   waiting = 0;
+
+  get pendingBytes(): number {
+    return this.waiting;
+  }
 
   write(bytes: string | Uint8Array): boolean {
     if (typeof bytes !== "string") this.waiting += bytes.filter((byte) => byte === 0).length;

@@ -9,6 +9,10 @@ import { whyAborted } from "./light-request.ts";
 
 /** The most microtask rounds that a stream needs for data that it already has. */
 const ROUNDS = 12;
+/** Chunks that are available at once are written together, up to this many bytes and the high-water mark. */
+const MOST_GATHERED = 32_768;
+/** The microtask rounds in which a stream provides so much of what it already has. */
+const GATHER_ROUNDS = 24;
 /** A client that has ended its half and was sent nothing for this many milliseconds counts as one that has left. */
 const IDLE_AFTER_END_MS = 250;
 
@@ -63,11 +67,9 @@ export async function sendStream(
       reply.end();
       return;
     }
-    await write(bytes, reply, quiet);
-    for (let piece = await next; !piece.done; piece = await reader.read()) {
-      if (reply.done) break;
-      await write(bytesOf(piece), reply, quiet);
-    }
+    const gathered = new Gathered(reply, quiet, cancel);
+    gathered.add(bytes);
+    await sendRest(reader, next, reply, gathered);
     if (reply.done) cancel();
     else if (!quiet.isOver) reply.end();
     else throw new RequestError("CLIENT_LEFT", 0, "the client left before its reply was complete");
@@ -79,15 +81,92 @@ export async function sendStream(
   }
 }
 
-/** Sends a chunk, and waits until the next one can be sent. */
-async function write(
-  bytes: string | Uint8Array,
+/**
+ * Sends what is gathered, and the chunks from `first` on.
+ *
+ * @remarks
+ * Chunks that are available at once are written together, since each write outside a turn of the reactor leads to a send
+ * of its own. They are collected while the stream provides them, for a number of microtask rounds.
+ */
+async function sendRest(
+  reader: BodySource,
+  first: Promise<Piece>,
   reply: ReplyWriter,
-  quiet: QuietWatch,
+  gathered: Gathered,
 ): Promise<void> {
-  quiet.isBusy = true;
-  if (!reply.write(bytes)) await new Promise<void>((resolve) => reply.whenDrained(resolve));
-  quiet.isBusy = false;
+  try {
+    for (let piece = await first; !piece.done && !reply.done; piece = await reader.read()) {
+      // It may have been filled while this chunk was waited for.
+      if (!gathered.goesOn) await gathered.room();
+      gathered.add(bytesOf(piece));
+      if (!gathered.goesOn) await gathered.room();
+    }
+  } finally {
+    // Also before an error of the stream cuts the reply off.
+    gathered.write();
+  }
+  if (gathered.failure !== undefined) throw gathered.failure;
+  if (!gathered.goesOn) await gathered.room();
+}
+
+/** Chunks of a stream that are not written yet. */
+class Gathered {
+  /** Whether more can be sent. */
+  goesOn = true;
+  /** The error of a write that nothing waited for. The stream was cancelled then. */
+  failure: unknown;
+  readonly #reply: ReplyWriter;
+  readonly #quiet: QuietWatch;
+  readonly #cancel: () => void;
+  #chunks: (string | Uint8Array)[] = [];
+  #length = 0;
+  /** The length from which on it is written. */
+  #most = 0;
+
+  constructor(reply: ReplyWriter, quiet: QuietWatch, cancel: () => void) {
+    this.#reply = reply;
+    this.#quiet = quiet;
+    this.#cancel = cancel;
+  }
+
+  /** Adds a chunk, and writes all if they are enough. */
+  add(bytes: string | Uint8Array): void {
+    this.#chunks.push(bytes);
+    this.#length += bytes.length;
+    const isFirst = this.#chunks.length === 1;
+    if (isFirst) this.#most = Math.min(MOST_GATHERED, this.#reply.roomBytes);
+    if (this.#length >= this.#most) this.write();
+    else if (isFirst) void this.#writeLater(this.#chunks);
+  }
+
+  /** Writes what is gathered. */
+  write(): void {
+    const chunks = this.#chunks;
+    if (chunks.length === 0) return;
+    this.#chunks = [];
+    this.#length = 0;
+    this.goesOn = this.#reply.done || this.#reply.writeAll(chunks);
+    this.#quiet.isBusy = !this.goesOn;
+  }
+
+  /** Waits until more can be sent. */
+  async room(): Promise<void> {
+    await new Promise<void>((resolve) => this.#reply.whenDrained(resolve));
+    this.goesOn = true;
+    this.#quiet.isBusy = false;
+  }
+
+  /** Writes chunks, and others that follow them, if enough is not gathered in a number of microtask rounds. */
+  async #writeLater(chunks: readonly unknown[]): Promise<void> {
+    for (let round = 0; round < GATHER_ROUNDS && chunks === this.#chunks; round++) await null;
+    if (chunks !== this.#chunks) return;
+    try {
+      this.write();
+    } catch (error) {
+      this.failure = error;
+      this.#cancel();
+    }
+  }
 }
 
 /** Watches a stream to a client that has ended its half: only sending shows whether it has left. */
