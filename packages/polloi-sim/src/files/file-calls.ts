@@ -4,13 +4,16 @@ import { descriptorCalls } from "./descriptor-calls.ts";
 import type { FileTree } from "./file-tree.ts";
 import { openCalls } from "./open-calls.ts";
 import { statusCalls } from "./status-calls.ts";
-import { transferCalls } from "./transfer-calls.ts";
+import { positionCalls, transferCalls } from "./transfer-calls.ts";
 
 /** The calls on files and descriptors of a process. */
 export function fileCalls(process: Process, tree: FileTree): CallGroup[] {
   return [
     { calls: descriptorCalls(process) },
-    { calls: transferCalls(process), numbered: () => statusCalls(process, tree) },
+    {
+      calls: transferCalls(process),
+      numbered: () => ({ ...statusCalls(process, tree), ...positionCalls(process) }),
+    },
     openCalls(process, tree),
   ];
 }

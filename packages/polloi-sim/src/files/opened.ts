@@ -135,7 +135,12 @@ export class DirectoryFile extends NodeFile {
     return this.#entries;
   }
 
+  /** Source: fs/libfs.c, generic_read_dir. */
   override read(): number {
+    return -ERRNO.EISDIR;
+  }
+
+  override readAt(): number {
     return -ERRNO.EISDIR;
   }
 }

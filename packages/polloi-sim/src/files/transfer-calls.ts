@@ -1,5 +1,5 @@
 /** read, write and sendfile, on open files of every kind. */
-import { ERRNO, type Libc, O_APPEND } from "polloi/internal/pure";
+import { ERRNO, type Libc, type Native, O_APPEND, SYS } from "polloi/internal/pure";
 import { MAX_RW_COUNT } from "../process/abi.ts";
 import type { OpenFile } from "../process/open-file.ts";
 import type { Process } from "../process/process.ts";
@@ -64,6 +64,21 @@ export function transferCalls(process: Process): Pick<Libc, "read" | "write" | "
       if (at === undefined) input.position += sent;
       else setWordAt(at, (start as number) + sent);
       return sent;
+    },
+  };
+}
+
+/** Calls that read at a position. Source: pread(2); fs/read_write.c, ksys_pread64. */
+export function positionCalls({ descriptors, memory }: Process): Record<number, Native> {
+  return {
+    [SYS.pread64](fd = 0, address = 0, length = 0, offset = 0) {
+      if (offset < 0) return -ERRNO.EINVAL;
+      const file = descriptors.get(fd);
+      if (file === undefined) return -ERRNO.EBADF;
+      if (!(file instanceof NodeFile)) return -ERRNO.ESPIPE;
+      if (!file.canRead) return -ERRNO.EBADF;
+      const target = memory.bytes(address, Math.min(length, MAX_RW_COUNT));
+      return target === undefined ? -ERRNO.EFAULT : file.readAt(target, offset);
     },
   };
 }

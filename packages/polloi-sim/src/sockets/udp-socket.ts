@@ -178,7 +178,8 @@ export class UdpSocket extends InetSocket {
 
   /** IPv6 reaches IPv4 also by addresses of IPv4. */
   protected override destinationOf(address: Uint8Array): InetName | number {
-    if (this.family === AF_INET || familyOf(address) !== AF_INET) {
+    if (this.family === AF_INET) return super.destinationOf(address);
+    if (familyOf(address) !== AF_INET) {
       const to = super.destinationOf(address);
       // The wildcard address of IPv6 is this machine in the family of the socket's own address.
       const { ip } = this.local;

@@ -22,6 +22,7 @@ import {
   O_CLOEXEC,
   O_CREAT,
   O_NONBLOCK,
+  SYS,
   TFD_CLOEXEC,
   TFD_NONBLOCK,
 } from "../../../../polloi/src/sys/abi.ts";
@@ -224,6 +225,23 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
     run(side, { on, numbers }) {
       const length = numbers[0] ?? 0;
       return side.received(side.libc.read(side.fd(on[0] ?? 0), side.room(length), length));
+    },
+  },
+  {
+    name: "pread64",
+    weight: 3,
+    choose(sketch) {
+      const handle = sketch.pick(["file", "file", "pipe-read", "unix-stream", "timerfd"]);
+      if (handle === undefined) return undefined;
+      const { choices } = sketch;
+      const offset = choices.pick([0, 1, 100, 5000, 70_000, -1]);
+      return { on: [handle], numbers: [choices.pick(READ_LENGTHS), offset] };
+    },
+    run(side, { on, numbers }) {
+      const [length = 0, offset = 0] = numbers;
+      const fd = side.fd(on[0] ?? 0);
+      const at = side.room(length);
+      return side.received(side.libc.syscall(SYS.pread64, fd, at, length, offset, 0, 0));
     },
   },
   {
