@@ -43,6 +43,7 @@ import { trustProxySuite } from "./http/trust-proxy.ts";
 import { httpWorkersSuite } from "./http/workers.ts";
 import { brokenModulesSuite } from "./pool/broken-modules.ts";
 import { channelsSuite } from "./pool/channels.ts";
+import { listenersSuite } from "./pool/listeners.ts";
 import { modelsSuite } from "./pool/models.ts";
 import { workersSuite } from "./pool/workers.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./reactor/reactor.ts";
@@ -104,7 +105,7 @@ function onARing(): Suite[] {
 
 function pool(extent: Extent): Listed[] {
   return [
-    ...listed("core", workersSuite(extent), channelsSuite()),
+    ...listed("core", workersSuite(extent), channelsSuite(), listenersSuite()),
     ...listed("all", modelsSuite(extent), brokenModulesSuite(), httpWorkersSuite()),
   ];
 }

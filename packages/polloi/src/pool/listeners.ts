@@ -1,3 +1,4 @@
+import { ERRNO } from "../base/errno.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { IPPROTO_TCP, SOL_SOCKET, TCP_NODELAY } from "../socket/constants.ts";
@@ -183,6 +184,10 @@ const SO_DETACH_REUSEPORT_BPF = 68;
 const FILTER_SIZE = 8;
 /** `struct sock_fprog`: u16 len, padding, a pointer. */
 const FPROG_SIZE = 16;
+/** Where the program is, behind its `sock_fprog`. It is not in memory of its own, for which the system may have none. */
+const PROGRAM_AT: number = AT_BYTES + FPROG_SIZE;
+/** The longest program. Source: include/uapi/linux/bpf_common.h */
+const BPF_MAXINSNS = 4096;
 
 const LD_WORD_ABS = 0x20;
 const MOD_K = 0x94;
@@ -207,17 +212,19 @@ const RANDOM = 0xffff_f000 + 56;
  * @source socket(7), SO_ATTACH_REUSEPORT_CBPF; Documentation/networking/filter.rst; net/core/sock_reuseport.c
  */
 function steerGroup(kernel: Kernel, fd: number, chosen: readonly number[]): number {
-  const { libc, scratch, arenas } = kernel;
+  const { libc, scratch } = kernel;
   if (chosen.length === 0) {
     return libc.setsockopt(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, scratch.address, 4);
   }
   const count = 3 + 2 * (chosen.length - 1);
-  const program = arenas.map(count * FILTER_SIZE);
-  const write = (at: number, code: number, skipIfNot: number, k: number): void => {
-    program.view.setUint16(at * FILTER_SIZE, code, true);
-    program.u8[at * FILTER_SIZE + 2] = 0;
-    program.u8[at * FILTER_SIZE + 3] = skipIfNot;
-    program.view.setUint32(at * FILTER_SIZE + 4, k, true);
+  // As the kernel would return.
+  if (count > BPF_MAXINSNS) return -ERRNO.EINVAL;
+  const write = (index: number, code: number, skipIfNot: number, k: number): void => {
+    const at = PROGRAM_AT + index * FILTER_SIZE;
+    scratch.view.setUint16(at, code, true);
+    scratch.u8[at + 2] = 0;
+    scratch.u8[at + 3] = skipIfNot;
+    scratch.view.setUint32(at + 4, k, true);
   };
   write(0, LD_WORD_ABS, 0, RANDOM);
   write(1, MOD_K, 0, chosen.length);
@@ -228,9 +235,7 @@ function steerGroup(kernel: Kernel, fd: number, chosen: readonly number[]): numb
   }
   write(at, RET_K, 0, chosen.at(-1) as number);
   scratch.view.setUint16(AT_BYTES, count, true);
-  scratch.setWord(AT_BYTES + 8, program.address);
+  scratch.setWord(AT_BYTES + 8, scratch.address + PROGRAM_AT);
   const where = scratch.address + AT_BYTES;
-  const result = libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, where, FPROG_SIZE);
-  arenas.release(program);
-  return result;
+  return libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, where, FPROG_SIZE);
 }
