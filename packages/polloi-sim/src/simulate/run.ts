@@ -272,7 +272,8 @@ class Simulation implements Stage {
         });
       }
       this.#end();
-      for (let round = 0; round < PROMISE_ROUNDS; round++) await undefined;
+      // Only now the runtime reports promises whose rejection nobody has handled.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     return this.#result();
   }
