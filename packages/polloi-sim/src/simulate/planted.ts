@@ -57,8 +57,16 @@ function copyWith(plant: Plant): string {
   return folder;
 }
 
+/** The end of a search for a plant. */
+interface Search {
+  readonly output: string;
+  readonly found: boolean;
+  readonly seconds: number;
+}
+
 /** The output of the simulation, which ends at the first failing seed. */
-async function search(plant: Plant, seeds: number): Promise<{ output: string; found: boolean }> {
+async function search(plant: Plant, seeds: number): Promise<Search> {
+  const startedAt = performance.now();
   const folder = copyWith(plant);
   try {
     const main = join(folder, "polloi-sim/simulate/main.js");
@@ -72,6 +80,7 @@ async function search(plant: Plant, seeds: number): Promise<{ output: string; fo
       "--findings",
       "1",
       "--no-shrink",
+      ...(plant.program === undefined ? [] : ["--program", plant.program]),
     ];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
@@ -81,7 +90,8 @@ async function search(plant: Plant, seeds: number): Promise<{ output: string; fo
       });
     }
     const status = await new Promise((resolve) => child.on("close", resolve));
-    return { output, found: status === 1 && /^seed \d+/m.test(output) };
+    const seconds = (performance.now() - startedAt) / 1000;
+    return { output, found: status === 1 && /^seed \d+/m.test(output), seconds };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -96,7 +106,7 @@ async function searchAll(only: string, seeds: number, jobs: number): Promise<voi
       const seed = /^seed (\d+).*\n\s*(\w+)/m.exec(result.output);
       console.log(
         result.found
-          ? `found by seed ${seed?.[1]} (${seed?.[2]}): ${plant.name}`
+          ? `found by seed ${seed?.[1]} (${seed?.[2]}) in ${result.seconds.toFixed(0)} s: ${plant.name}`
           : `NOT FOUND: ${plant.name}\n${result.output}`,
       );
       if (result.found) found++;

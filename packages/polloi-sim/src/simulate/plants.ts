@@ -1,4 +1,5 @@
 import type { EngineName } from "polloi";
+import type { ProgramName } from "./scenario.ts";
 
 /** A change of the built library: text that occurs once in all of its files, with white space ignored. */
 export interface Patch {
@@ -12,6 +13,8 @@ export interface Plant {
   readonly name: string;
   /** The engines on which it shows. */
   readonly engines: readonly EngineName[];
+  /** The program in which it shows, if few seeds run it. */
+  readonly program?: ProgramName;
   readonly patches: readonly Patch[];
 }
 
@@ -497,6 +500,74 @@ export const PLANTS: readonly Plant[] = [
       {
         find: "for (const callback of callbacks) this.call(() => callback(error));",
         replace: "",
+      },
+    ],
+  },
+  // Pools.
+  {
+    name: "stop: a child does not stop when it is asked to",
+    engines: ALL,
+    program: "pool",
+    patches: [{ find: "if (graceMs !== null) server.stop(graceMs);", replace: "" }],
+  },
+  {
+    name: "overtime: a child that does not stop is not killed",
+    engines: ALL,
+    program: "pool",
+    patches: [
+      {
+        find: 'this.#timer = kernel.after(graceMs + OVERTIME_MS, () => this.#process.kill("SIGKILL"));',
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "passed: the listener that was passed to a process stays open",
+    engines: ALL,
+    program: "pool",
+    patches: [{ find: "if (this.#fd >= 0) this.#parts.kernel.libc.close(this.#fd);", replace: "" }],
+  },
+  {
+    name: "backoff: a child that exits again and again is replaced at once",
+    engines: ALL,
+    program: "pool",
+    patches: [
+      { find: "this.delayMs = this.#backoff.next().delayMs;", replace: "this.delayMs = 1;" },
+    ],
+  },
+  {
+    name: "pong: the answer of a child to a ping is ignored",
+    engines: ALL,
+    program: "pool",
+    patches: [
+      { find: "this.hasAnswered = true; this.#parts.message", replace: "this.#parts.message" },
+    ],
+  },
+  {
+    name: "refuse: a pool that stops accepts connections that its children reset",
+    engines: ALL,
+    program: "pool",
+    patches: [{ find: "listeners?.refuse();", replace: "listeners?.address;" }],
+  },
+  {
+    name: "shared: connections wait for a child that does nothing",
+    engines: URING,
+    program: "pool",
+    patches: [
+      {
+        find: 'if (state === "running") child?.acceptWaiting();',
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "once: a ping that could not be sent makes a child unresponsive for ever",
+    engines: ALL,
+    program: "pool",
+    patches: [
+      {
+        find: 'this.hasAnswered = !this.#send({ type: "ping" });',
+        replace: 'this.hasAnswered = false; this.#send({ type: "ping" });',
       },
     ],
   },

@@ -23,6 +23,8 @@ import type { ModelConnection, ModelHandlers, ModelLoop } from "polloi/models";
 import type { World } from "../../base/world.ts";
 import type { Machine, Running } from "../../machine/machine.ts";
 import type { Process } from "../../process/process.ts";
+import { portOf } from "../../sockets/address.ts";
+import { TcpSocket } from "../../sockets/tcp-socket.ts";
 import { checkRest } from "../checks/balance.ts";
 import { ownDescriptors, watchDescriptors } from "../checks/descriptors.ts";
 import { HandlerOrder } from "../checks/order.ts";
@@ -98,6 +100,8 @@ export class PoolChild implements Spawned {
   #connections = 0;
   #isAlive = true;
   #stalledUntil = 0;
+  /** The same, without the time for which it is frozen. */
+  #slowUntil = 0;
   /** What it will do when it is not frozen any more. */
   readonly #frozen: (() => void)[] = [];
   /** The system calls until a signal kills it. */
@@ -119,6 +123,21 @@ export class PoolChild implements Spawned {
 
   get isAlive(): boolean {
     return this.#isAlive;
+  }
+
+  /** Whether it serves. */
+  get isReady(): boolean {
+    return this.#isAlive && this.readyAt !== undefined && !this.isStalled;
+  }
+
+  /** Whether it has a connection from a port. */
+  hasPeer(port: number): boolean {
+    const { descriptors } = this.#running.process;
+    return descriptors.list().some((fd) => {
+      const file = descriptors.peek(fd);
+      const name = file instanceof TcpSocket ? file.peerName() : -1;
+      return typeof name !== "number" && portOf(name) === port;
+    });
   }
 
   /** Whether it does nothing at the moment. */
@@ -294,13 +313,15 @@ export class PoolChild implements Spawned {
     this.#callsLeft = Number.POSITIVE_INFINITY;
     if (this.#stalledUntil !== Number.POSITIVE_INFINITY) return;
     const { world } = this.#stage;
-    this.#stalledUntil = world.now();
+    this.#stalledUntil = Math.max(world.now(), this.#slowUntil);
     for (const attempt of this.#frozen.splice(0)) world.scheduleTask(0, attempt);
   }
 
   /** It does nothing for some time. Calls that it is in are over before. */
   #stall(ms: number): void {
-    this.#stalledUntil = Math.max(this.#stalledUntil, this.#stage.world.timeIn(ms));
+    const until = this.#stage.world.timeIn(ms);
+    this.#stalledUntil = Math.max(this.#stalledUntil, until);
+    if (until !== Number.POSITIVE_INFINITY) this.#slowUntil = Math.max(this.#slowUntil, until);
     this.#stage.stalls(this, ms);
   }
 

@@ -20,6 +20,8 @@ import { PATH, PORT, type Program, type Stage } from "./program.ts";
 const MODULE = "sim:echo";
 /** A timer of the runtime fires within this time. */
 const LATE_MS = 1;
+/** Children take longer to start than a reactor, so clients take longer to come. */
+const START_FACTOR = 20;
 /** The time from a signal until the supervisor knows that its child has exited, and some turns. */
 const EXIT_MS = 10;
 /** A child has answered a ping this long after it does something again. */
@@ -28,6 +30,8 @@ const ANSWER_MS = 50;
 const PING_INTERVAL_MS = 1000;
 const MIN_PING_INTERVAL_MS = 10;
 const MIN_UNANSWERED = 3;
+/** How often children look at a listener that they share with one that does nothing. Source: pool/pool.ts */
+const ACCEPT_INTERVAL_MS = 50;
 /** The delays before a child is replaced. Source: the documentation of `WorkerPool` */
 const FIRST_DELAY_MS = 50;
 const LAST_DELAY_MS = 1000;
@@ -55,8 +59,9 @@ export class PoolProgram implements Program {
   readonly #stage: Stage;
   readonly #plan: PoolPlan;
   readonly #peers: EchoPeer[] = [];
-  /** The ports of the peers, by their numbers. */
+  /** The ports of the peers, and the number of actions of the world before they connected, by their numbers. */
   readonly #ports: number[] = [];
+  readonly #begunAfter: number[] = [];
   /** The ports of connections that were open in a child that ended. */
   readonly #lostPorts: Set<number> = new Set();
   /** The peers of unix sockets that were connected at such a time. */
@@ -100,7 +105,8 @@ export class PoolProgram implements Program {
     void this.#open();
     for (const plan of scenario.peers) {
       this.#active++;
-      world.schedule(plan.startMs, () => this.#connect({ ...plan, mode: "echo" }));
+      const startMs = START_FACTOR * plan.startMs;
+      world.schedule(startMs, () => this.#connect({ ...plan, mode: "echo" }));
     }
   }
 
@@ -217,6 +223,11 @@ export class PoolProgram implements Program {
     this.#stoppedAfter = world.ran;
     this.#endsAt = this.#stoppedAt + graceMs;
     pool.stop(graceMs);
+    // They come too late. A child that does nothing still has the listener.
+    for (const plan of PROBES) {
+      this.#active++;
+      world.schedule(1, () => this.#connect(plan));
+    }
     if (againMs === 0 || againMs >= graceMs) return;
     world.schedule(againMs, () =>
       this.#stage.defer(() => {
@@ -375,13 +386,7 @@ export class PoolProgram implements Program {
   /** A child does nothing for some time. If this is long, it is reported. */
   #expectReport(child: PoolChild, ms: number): void {
     const place = this.#places.find((each) => each.child === child);
-    const { unresponsiveAfterMs } = this.#plan;
-    const interval = Math.max(
-      MIN_PING_INTERVAL_MS,
-      Math.min(unresponsiveAfterMs / 4, PING_INTERVAL_MS),
-    );
-    // It may have begun just after a ping, and end just before it is found out.
-    const latest = Math.max(unresponsiveAfterMs, MIN_UNANSWERED * interval) + 3 * interval;
+    const latest = this.#reportedAfterMs;
     // A ping may arrive late, or may not be sent.
     const { scenario } = this.#stage;
     const isLate = scenario.faults.delay !== undefined || !isSafe(scenario);
@@ -395,6 +400,17 @@ export class PoolProgram implements Program {
       if (child.readyAt === undefined) return;
       this.#fail("unresponsive", `it is not reported after ${latest} ms: ${child.describe()}`);
     });
+  }
+
+  /** A child that does nothing for so long is reported. */
+  get #reportedAfterMs(): number {
+    const { unresponsiveAfterMs } = this.#plan;
+    const interval = Math.max(
+      MIN_PING_INTERVAL_MS,
+      Math.min(unresponsiveAfterMs / 4, PING_INTERVAL_MS),
+    );
+    // It may have begun just after a ping, and end just before it is found out.
+    return Math.max(unresponsiveAfterMs, MIN_UNANSWERED * interval) + 3 * interval;
   }
 
   /** A child is killed only if it did nothing, or was late with its start. */
@@ -417,7 +433,28 @@ export class PoolProgram implements Program {
     else {
       peer.begin(socket);
       this.#ports[peer.number] = peer.port;
+      this.#begunAfter[peer.number] = world.ran;
+      this.#expectAccept(peer);
     }
+  }
+
+  /** A connection to a listener that is shared waits for no child that does nothing, if another one can accept it. */
+  #expectAccept(peer: EchoPeer): void {
+    const { scenario, world } = this.#stage;
+    const { sharing } = this.#plan;
+    const isLate = scenario.faults.delay !== undefined || !isSafe(scenario);
+    // Connections to a unix socket have no numbers by which they are known.
+    if (sharing !== "exclusive" || scenario.isUnix || isLate || scenario.slowOneIn > 0) return;
+    const ready = this.#children.filter((child) => child.isReady && child.life.failure === "none");
+    if (ready.length === 0) return;
+    const latest = this.#reportedAfterMs + ACCEPT_INTERVAL_MS + ANSWER_MS;
+    world.schedule(latest, () => {
+      if (this.#isStopping || !this.#isSettled || this.#isOver || peer.isOver) return;
+      const port = this.#ports[peer.number] as number;
+      const isAccepted = this.#children.some((child) => child.isAlive && child.hasPeer(port));
+      if (isAccepted || peer.sent === 0 || !ready.some(({ isAlive }) => isAlive)) return;
+      this.#accuse("waits", peer, `it waits in the backlog after ${latest} ms`);
+    });
   }
 
   #peerIsOver(plan: PeerPlan): void {
@@ -454,11 +491,22 @@ export class PoolProgram implements Program {
     return isPrompt && endedAt >= 0 && endedAfter < this.#stoppedAfter;
   }
 
+  /** Whether a peer has connected after the stop, so that it is refused. Children know first that a unix socket stops. */
+  #wasLate({ number }: EchoPeer): boolean {
+    const { scenario } = this.#stage;
+    if (scenario.isUnix || scenario.graceMs === 0 || scenario.faults.delay !== undefined)
+      return false;
+    return (this.#begunAfter[number] ?? 0) > this.#stoppedAfter;
+  }
+
   #judge(peer: EchoPeer): void {
     const { outcome, received, expected, errno, wrongAt } = peer;
     if (wrongAt >= 0) this.#accuse("content", peer, `byte ${wrongAt} is wrong`);
     if (received > peer.payloadSent) {
       this.#accuse("content", peer, `it received ${received} of ${peer.payloadSent} bytes`);
+    }
+    if ((outcome === "end" || outcome === "reset") && this.#wasLate(peer)) {
+      this.#accuse("refuse", peer, "its connection was established after the stop");
     }
     if (!this.#mustServe(peer)) return;
     if (outcome !== "end") {
