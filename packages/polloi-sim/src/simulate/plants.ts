@@ -268,9 +268,9 @@ export const PLANTS: readonly Plant[] = [
     engines: ALL,
     patches: [
       {
-        find: "if (this.#slot >= 0) this.#loop.engine.close(this.#slot); else if (this.#fd >= 0) this.#loop.kernel.libc.close(this.#fd);",
+        find: "if (this.slot >= 0) this.#loop.engine.close(this.slot); else if (this.fd >= 0) this.#loop.kernel.libc.close(this.fd);",
         replace:
-          "if (this.#slot >= 0) this.#loop.engine.close(this.#slot); else if (this.#fd >= 0) this.#loop.kernel.libc.close(this.#fd - 1);",
+          "if (this.slot >= 0) this.#loop.engine.close(this.slot); else if (this.fd >= 0) this.#loop.kernel.libc.close(this.fd - 1);",
       },
     ],
   },
@@ -413,7 +413,10 @@ export const PLANTS: readonly Plant[] = [
     name: "refused: a connect that has failed is reported as established",
     engines: ALL,
     patches: [
-      { find: "if (errno === 0) this.#succeed();", replace: "if (errno >= 0) this.#succeed();" },
+      {
+        find: "if (errno !== 0) this.#failed(attempt,",
+        replace: "if (errno < 0) this.#failed(attempt,",
+      },
     ],
   },
   {

@@ -1,10 +1,12 @@
 import { intOf, type NamesOf } from "../base/argument.ts";
 import { ERRNO } from "../base/errno.ts";
 import { fromCaller, typeError } from "../base/misuse.ts";
+import { SysError } from "../base/sys-error.ts";
 import { naturalTimeoutOf } from "../base/timeout.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf, type WithKernel } from "../sys/open.ts";
 import { checkIpFamily, familyOf, portOf, type SocketAddress } from "./address.ts";
+import { ATTEMPT_DELAY_MS, connectError, interleaved } from "./attempts.ts";
 import {
   type AF_INET,
   type AF_INET6,
@@ -49,7 +51,9 @@ export interface CreateConnectionOptions {
   readonly path?: string | Uint8Array | undefined;
   /** AF_INET or AF_INET6: tries only the addresses of this family. Default: both. */
   readonly family?: typeof AF_INET | typeof AF_INET6 | undefined;
-  /** Milliseconds for each address, and then the timeout of the socket. Default: the kernel's timeout, and none. */
+  /**
+   * Milliseconds for all addresses together, and then the timeout of the socket. Default: the kernel's timeout, and none.
+   */
   readonly timeoutMs?: number | undefined;
   /** The local address to bind the socket to. Default: the kernel chooses. */
   readonly localAddress?: SocketAddress | undefined;
@@ -90,14 +94,16 @@ export function createServer(options: CreateServerOptions): Socket {
 }
 
 /**
- * Connects to a host by name, and tries each of its addresses until one accepts.
+ * Connects to a host by name, and tries its addresses, IPv6 and IPv4 in alternation, until one accepts: the next one when
+ * one has failed, or has not answered for 250 ms.
  *
  * @remarks
  * The thread is not blocked: the connect is checked every few milliseconds, and timers and promises run in between.
  *
  * @returns A connected socket with the given timeout, or in blocking mode without one.
  * @throws SysError `ECONNREFUSED`, `ETIMEDOUT` and others if there was one address; an AggregateError with the `errors`
- * of all addresses, the `code` of the first, and every failure in its message, if there were several; ResolveError if
+ * of all addresses, the `code` of the first (or `ETIMEDOUT`), and every failure in its message, if there were several;
+ * ResolveError if
  * the name has no address; TypeError or RangeError `ERR_INVALID_PORT`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_TIMEOUT`,
  * `ERR_INVALID_OPTION`. All as a rejection.
  * @example
@@ -109,25 +115,7 @@ export async function createConnection(options: CreateConnectionOptions): Promis
   const kernel = kernelOf(options, "createConnection()", CREATE_CONNECTION_OPTIONS);
   const timeoutMs = naturalTimeoutOf(options.timeoutMs);
   const targets = await targetsOf(options);
-  const errors: Error[] = [];
-  for (const address of targets) {
-    try {
-      return await connectTo(address, timeoutMs, { ...options, kernel });
-    } catch (error) {
-      // Misuse is no failure of one address: it would be the same for all.
-      if (!(error instanceof Error) || !("syscall" in error)) throw error;
-      errors.push(error);
-    }
-  }
-  if (errors.length === 1) throw errors[0];
-  const what = `${options.host ?? "localhost"} port ${options.port}`;
-  throw Object.assign(
-    new AggregateError(
-      errors,
-      `Cannot connect to ${what}: ${errors.map(({ message }) => message).join("; ")}`,
-    ),
-    { code: (errors[0] as Error & { code?: string }).code },
-  );
+  return connectToAny(kernel, targets, timeoutMs, options);
 }
 
 /**
@@ -182,69 +170,116 @@ async function targetsOf(options: CreateConnectionOptions): Promise<readonly Soc
   return [{ path }];
 }
 
-async function connectTo(
-  address: SocketAddress,
-  timeoutMs: number,
-  { localAddress, kernel }: CreateConnectionOptions & { readonly kernel: Kernel },
-): Promise<Socket> {
-  const type = SOCK_STREAM | SOCK_NONBLOCK;
-  const socket = new Socket(familyOf(address), type, 0, { kernel });
-  try {
-    if (localAddress !== undefined) socket.bind(localAddress);
-    const deadline = new Deadline(kernel, timeoutMs);
-    if (!(await beginConnect(socket, kernel, address, deadline))) {
-      await untilWritable(socket, kernel, address, deadline);
-      const { error } = socket.options;
-      if (error !== 0) throw socketError("connect", error, address);
-    }
-    socket.setTimeout(timeoutMs < 0 ? undefined : timeoutMs);
-    return socket;
-  } catch (error) {
-    socket.close();
-    throw error;
-  }
-}
+/** A socket that connects to one address. */
+class Attempt {
+  readonly address: SocketAddress;
+  readonly socket: Socket;
+  readonly #kernel: Kernel;
+  readonly #localAddress: SocketAddress | undefined;
+  #isBound = false;
+  #inProgress = false;
 
-/** Whether the connect is over already. One that finds a full backlog (unix sockets) is asked again. */
-async function beginConnect(
-  socket: Socket,
-  kernel: Kernel,
-  address: SocketAddress,
-  deadline: Deadline,
-): Promise<boolean> {
-  for (let turn = 0; ; turn++) {
-    const errno = socket.connectEx(address);
-    if (errno === 0) return true;
-    if (errno === ERRNO.EINPROGRESS) return false;
-    if (errno !== ERRNO.EAGAIN) throw socketError("connect", errno, address);
-    await pause(turn, kernel, address, deadline);
+  /** @throws SysError as `new Socket` does. */
+  constructor(kernel: Kernel, address: SocketAddress, localAddress: SocketAddress | undefined) {
+    this.address = address;
+    this.socket = new Socket(familyOf(address), SOCK_STREAM | SOCK_NONBLOCK, 0, { kernel });
+    this.#kernel = kernel;
+    this.#localAddress = localAddress;
+  }
+
+  /** Whether the socket is connected. @throws SysError when the connect has failed. */
+  check(): boolean {
+    const { socket, address } = this;
+    if (!this.#isBound && this.#localAddress !== undefined) socket.bind(this.#localAddress);
+    this.#isBound = true;
+    if (!this.#inProgress) {
+      const errno = socket.connectEx(address);
+      if (errno === 0) return true;
+      // A full backlog, which only unix sockets report: it is asked again.
+      if (errno === ERRNO.EAGAIN) return false;
+      if (errno !== ERRNO.EINPROGRESS) throw socketError("connect", errno, address);
+      this.#inProgress = true;
+    }
+    const now = new Deadline(this.#kernel, 0);
+    if (!waitFor(this.#kernel, socket.fileno(), POLLOUT, now)) return false;
+    const { error } = socket.options;
+    if (error !== 0) throw socketError("connect", error, address);
+    return true;
   }
 }
 
 /**
- * Checks periodically, without blocking, whether the connect is over. A selector is in a layer that this one
- * may not import. A connect within this machine is over at the first check.
+ * Connects to the first of several addresses that accepts. The next address is tried when one has failed, or has not
+ * answered for {@link ATTEMPT_DELAY_MS}.
+ *
+ * @remarks
+ * The connects are checked periodically, without blocking, because a selector is in a layer that this one may not import.
+ * A connect within this machine is over at the first check.
+ *
+ * @param timeoutMs - For all addresses together. A negative timeout is infinite.
  */
-async function untilWritable(
-  socket: Socket,
+export async function connectToAny(
   kernel: Kernel,
-  address: SocketAddress,
-  deadline: Deadline,
-): Promise<void> {
-  for (let turn = 0; !waitFor(kernel, socket.fileno(), POLLOUT, new Deadline(kernel, 0)); turn++) {
-    await pause(turn, kernel, address, deadline);
+  targets: readonly SocketAddress[],
+  timeoutMs: number,
+  { host = "localhost", port, localAddress }: CreateConnectionOptions,
+): Promise<Socket> {
+  const deadline = new Deadline(kernel, timeoutMs);
+  const waiting = interleaved(targets);
+  const attempts = new Set<Attempt>();
+  const errors: Error[] = [];
+  let nextAt = 0;
+  let turn = 0;
+  const failed = (error: unknown): void => {
+    // Misuse is no failure of one address: it would be the same for all.
+    if (!(error instanceof SysError)) throw error;
+    errors.push(error);
+    nextAt = 0;
+  };
+  const start = (address: SocketAddress): void => {
+    nextAt = kernel.now() + ATTEMPT_DELAY_MS;
+    turn = 0;
+    try {
+      attempts.add(new Attempt(kernel, address, localAddress));
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const isConnected = (attempt: Attempt): boolean => {
+    try {
+      return attempt.check();
+    } catch (error) {
+      attempt.socket.close();
+      attempts.delete(attempt);
+      failed(error);
+      return false;
+    }
+  };
+  try {
+    for (;;) {
+      if (waiting.length > 0 && (attempts.size === 0 || kernel.now() >= nextAt)) {
+        start(waiting.shift() as SocketAddress);
+      }
+      for (const attempt of attempts) {
+        if (!isConnected(attempt)) continue;
+        attempts.delete(attempt);
+        attempt.socket.setTimeout(timeoutMs < 0 ? undefined : timeoutMs);
+        return attempt.socket;
+      }
+      const what = `${host} port ${port}`;
+      const leftMs = deadline.leftMs();
+      if (leftMs === 0 && attempts.size > 0) {
+        for (const { address } of attempts) {
+          errors.push(socketError("connect", ERRNO.ETIMEDOUT, address));
+        }
+        throw connectError(errors, what, "ETIMEDOUT");
+      }
+      if (attempts.size === 0 && waiting.length === 0) throw connectError(errors, what);
+      if (attempts.size === 0 || (nextAt === 0 && waiting.length > 0)) continue;
+      const delayMs = Math.min(2 ** turn++, MAX_PAUSE_MS, leftMs);
+      await new Promise<void>((resolve) => kernel.after(delayMs, resolve));
+    }
+  } finally {
+    for (const { socket } of attempts) socket.close();
   }
-}
-
-/** Lets the runtime's loop continue: for a moment at first, then for longer. */
-async function pause(
-  turn: number,
-  kernel: Kernel,
-  address: SocketAddress,
-  deadline: Deadline,
-): Promise<void> {
-  const leftMs = deadline.leftMs();
-  if (leftMs === 0) throw socketError("connect", ERRNO.ETIMEDOUT, address);
-  const delayMs = Math.min(2 ** turn, MAX_PAUSE_MS, leftMs);
-  await new Promise<void>((resolve) => kernel.after(delayMs, resolve));
 }

@@ -11,7 +11,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
     file: "index.ts",
     types: {
       ConnectOptions:
-        "close connectTimeoutMs data drain end error highWaterBytes host idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol signal stopping timeout zeroCopy",
+        "close connectTimeoutMs data drain end error highWaterBytes host hostname idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol signal stopping timeout zeroCopy",
       Connection:
         "[Symbol.asyncIterator] [Symbol.dispose] close data destroy end fileno handOver localAddress opened pause paused peerState pendingBytes proxyHeader readable ref remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes unref writable write",
       ConnectionOptions: "highWaterBytes idleTimeoutMs maxPendingBytes noDelay zeroCopy",

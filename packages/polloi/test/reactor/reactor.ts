@@ -12,6 +12,7 @@ import { proxyProtocolCases } from "./proxy-protocol.ts";
 import type { Variant } from "./rig.ts";
 import { scarcityCases } from "./scarcity.ts";
 import { sendingFilesCases } from "./sending-files.ts";
+import { severalAddressesCases } from "./several-addresses.ts";
 import { stoppingCases } from "./stopping.ts";
 import { timingCases } from "./timing.ts";
 import { transferCases } from "./transfer.ts";
@@ -48,6 +49,7 @@ export function reactorConformance(variant: Variant): Suite {
       ...misuseCases(variant),
       ...handedOverCases(variant),
       ...proxyProtocolCases(variant),
+      ...severalAddressesCases(variant),
       ...lifeCases(variant),
     ],
   };

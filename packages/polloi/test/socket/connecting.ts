@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Suite } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
+import { connectToAny } from "../../src/socket/create.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -14,6 +15,7 @@ import {
   SOCK_STREAM,
   type Socket,
 } from "../../src/socket/index.ts";
+import { kernel } from "../../src/sys/open.ts";
 import { whyNoIPv6 } from "../support/ipv6.ts";
 import {
   abstractName,
@@ -313,6 +315,31 @@ export const connecting: Suite = {
           await assert.rejects(createConnection(options), { code });
         }
         assert.deepEqual(openedSince(before), []);
+      },
+    },
+    {
+      name: "createConnection tries the addresses of a name until one accepts, within one timeout",
+      async run() {
+        using opened = new Opened();
+        const deaf = deafListener(opened, { host: "127.0.0.2" });
+        const port = portOf(deaf);
+        const at = (...hosts: string[]) => hosts.map((address) => ({ address, port }));
+        const before = openSockets();
+        const options = { host: "name.example", port };
+        const error = await connectToAny(kernel, at("127.0.0.3", "127.0.0.4"), -1, options).catch(
+          (thrown: AggregateError & { code: string }) => thrown,
+        );
+        assert.ok(error instanceof AggregateError);
+        assert.equal(error.code, "ECONNREFUSED");
+        assert.match(error.message, /name\.example port \d+: .*127\.0\.0\.3.*; .*127\.0\.0\.4/);
+        const late = connectToAny(kernel, at("127.0.0.2", "127.0.0.3"), 20, options);
+        await assert.rejects(late, { code: "ETIMEDOUT" });
+        assert.deepEqual(openedSince(before), []);
+        const listener = opened.server({ host: "127.0.0.5", port });
+        const targets = at("127.0.0.2", "127.0.0.3", "127.0.0.5");
+        const socket = opened.own(await connectToAny(kernel, targets, 20_000, options));
+        assert.deepEqual(accepted(listener).address, socket.localAddress());
+        assert.equal(socket.getTimeout(), 20_000);
       },
     },
     {

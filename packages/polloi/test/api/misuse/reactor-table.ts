@@ -123,6 +123,7 @@ const CONNECT = required(
   {
     ...OF_CONNECTIONS,
     host: untried(optional(STRING), "foo"),
+    hostname: NOTHING,
     port: integer(0, 65_535, 1),
     path: NOTHING,
     localAddress: optional(ADDRESS),
