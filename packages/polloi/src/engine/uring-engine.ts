@@ -629,8 +629,7 @@ export class UringEngine implements Engine {
 
   forget(slot: number): void {
     const slots = this.#slots;
-    const { kinds, flags, fds } = slots;
-    const kind = kinds[slot];
+    const kind = slots.kinds[slot];
     if (kind === KIND_FREE || kind === undefined) return;
     slots.lower(slot, FLAG_INPUT);
     if (slots.has(slot, FLAG_ARMED) && kind === KIND_STREAM) this.#cancel(slot, OP_RECEIVE);
@@ -638,16 +637,18 @@ export class UringEngine implements Engine {
     if (slots.has(slot, FLAG_ROOM)) this.#cancel(slot, OP_ROOM);
     if (kind === KIND_LISTENER) this.#endAccepts(slot);
     if (kind === KIND_WATCH) {
-      this.#watched.delete(fds[slot] as number);
-      this.#wait.forget(fds[slot] as number);
+      const fd = slots.fds[slot] as number;
+      this.#watched.delete(fd);
+      this.#wait.forget(fd);
     }
     this.#endSends(slot);
     this.#detach(slot);
     this.#deferred.delete(slot);
     this.#files.forget(slot);
     slots.renew(slot);
-    kinds[slot] = KIND_FREE;
-    flags[slot] = 0;
+    // The columns of now: the owners of accepted connections may have taken so many slots that there are new ones.
+    slots.kinds[slot] = KIND_FREE;
+    slots.flags[slot] = 0;
     if (this.#turning) this.#closed.push(slot);
     else this.#completions.released(slot);
   }

@@ -233,6 +233,31 @@ export function engineConformance(
         }),
       },
       {
+        name: "a listener is released whose last connections take more slots than there are",
+        run: using(({ engine, recorded, opened, until, quiet }) => {
+          const server = opened.own(
+            createServer({ host: "127.0.0.1", port: 0, nonBlocking: true }),
+          );
+          engine.listen(0, server.fileno());
+          for (let i = 0; i < 4; i++) {
+            opened.own(new Socket(AF_INET, SOCK_STREAM)).connect(server.localAddress());
+          }
+          recorded.on = () => engine.setAccepting(0, false);
+          until(() => recorded.fds.length === 1);
+          quiet();
+          const slots: number[] = [];
+          recorded.on = (event) => {
+            if (event !== "accepted") return;
+            const slot = 5000 + slots.length;
+            slots.push(slot);
+            engine.open(slot, recorded.fds.pop() as number);
+          };
+          engine.forget(0);
+          assert.equal(engine.balance().slots, slots.length);
+          for (const slot of slots) engine.close(slot);
+        }),
+      },
+      {
         name: "a lack of descriptors is reported, and does not stop the turn",
         run: using(({ engine, recorded, opened, until }) => {
           const server = opened.own(
