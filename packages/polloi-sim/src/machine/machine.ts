@@ -28,6 +28,7 @@ export class Machine {
   readonly world: World;
   readonly files: FileTree;
   readonly network: Network;
+  readonly #processes: Process[] = [];
   #nextPid: number;
 
   /** @param firstPid - The number of the first process. */
@@ -47,6 +48,7 @@ export class Machine {
   start(descriptorLimit?: number): Running {
     const { world } = this;
     const process = new Process(world, descriptorLimit, this.#nextPid++);
+    this.#processes.push(process);
     const { memory } = process;
     const sockets = socketCalls(process, this.network);
     const groups = [
@@ -77,5 +79,16 @@ export class Machine {
       },
     };
     return { process, kernel };
+  }
+
+  /**
+   * Gives the memory of its processes and connections to other machines. Nothing may run on it any more.
+   *
+   * @remarks
+   * A ring has 32 MiB of buffers, and the garbage collector runs whenever as much is allocated.
+   */
+  end(): void {
+    for (const { memory } of this.#processes) memory.unmap();
+    this.network.bytes.release();
   }
 }

@@ -1,7 +1,7 @@
 import { PAGE_SIZE } from "polloi/internal/pure";
 
-/** As much memory as this is kept for the next process. */
-const MOST_KEPT = 2 ** 27;
+/** As much memory as this is kept for other processes: most of a ring's 32 MiB is never touched, so it takes addresses only. */
+const MOST_KEPT = 2 ** 29;
 
 /** Memory that is free, and filled with zeros, by length. */
 const free: Map<number, ArrayBuffer[]> = new Map();

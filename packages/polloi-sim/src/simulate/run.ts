@@ -381,7 +381,7 @@ class Simulation implements Stage {
     previous = current;
     current = undefined;
     // What is left of a run that failed may still use its memory.
-    if (!this.report.failed) this.#release();
+    if (!this.report.failed) this.machine.end();
     return {
       violations: this.report.violations,
       summary: this.#program?.summary() ?? "",
@@ -389,13 +389,6 @@ class Simulation implements Stage {
       waits: this.#waits,
       ms: this.world.now(),
     };
-  }
-
-  /** Gives the memory of the run to the next one. */
-  #release(): void {
-    this.#running.process.memory.unmap();
-    // The code of a process of a pool may have been interrupted anywhere.
-    if (this.scenario.program !== "pool") this.machine.network.bytes.release();
   }
 
   #guarded(step: () => void): void {
