@@ -11,6 +11,7 @@ import { addEcho } from "./echo.ts";
 import { addHttp } from "./http.ts";
 import { addIdle } from "./idle.ts";
 import { addLatency } from "./latency.ts";
+import { addProfile } from "./profile.ts";
 import { report } from "./report.ts";
 import { addSyscalls } from "./syscalls.ts";
 import { addWorkers } from "./workers.ts";
@@ -42,6 +43,7 @@ function buildProgram(): Command {
   addIdle(program);
   addHttp(program);
   addCompare(program);
+  addProfile(program);
   program
     .command("report")
     .description("published results as Markdown")

@@ -20,6 +20,7 @@ test("a wrong flag, command or server is an error in one line that names it, wit
     { args: ["http", "--servers", "c-epoll"], names: "c-epoll" },
     { args: ["http", "--cases", "hello,frob"], names: "frob" },
     { args: ["http", "--load", "frob"], names: "frob" },
+    { args: ["profile", "--cases", "file"], names: "file" },
     { args: ["report", "more"], names: "report" },
     { args: [], names: "command" },
   ];
