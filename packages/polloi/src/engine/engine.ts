@@ -68,6 +68,8 @@ export interface Completions {
   settle(): void;
   /** No further report concerns the closed slot, and its number may be used again. */
   released(slot: number): void;
+  /** A wait of a turn has ended, and its reports follow. */
+  woken(): void;
   /** There is more to do, although `fileno()` may not be readable. The owner should start a turn soon. */
   pending(): void;
 }
@@ -96,6 +98,17 @@ export interface Engine {
    * that a turn leaves is announced by `pending` instead.
    */
   fileno(): number;
+  /**
+   * Includes the descriptor of another event loop in the waits of turns: a turn ends when it is readable, and nothing
+   * has to be announced. {@link Engine.fileno} need not be readable meanwhile.
+   *
+   * @returns 0 or more, or `-errno`: `ENOSYS` for an engine that does not support it.
+   */
+  include(loopFd: number): number;
+  /** Whether that descriptor was readable in the last turn. */
+  readonly isLoopReady: boolean;
+  /** Undoes {@link Engine.include}. The owner takes a turn soon. */
+  exclude(): void;
 
   /**
    * Accepts on a listening socket until closed.
@@ -160,9 +173,10 @@ export interface Engine {
    * One turn: waits, and reports everything that has completed.
    *
    * @param timeoutMs - The longest wait: 0 does not wait, -1 has no limit.
+   * @param now - The time, if the caller has just read it.
    * @returns The number of events: 0 after a timeout.
    */
-  turn(timeoutMs: number): number;
+  turn(timeoutMs: number, now?: number): number;
   /**
    * Starts the operations that were requested since the last turn, for an owner whose next turn may be late.
    * Reports nothing.

@@ -73,8 +73,10 @@ export class FileSends {
 
   /** A turn begins: slots whose share was used continue. @returns How many there were. */
   begin(): number {
-    for (const slot of this.#served) this.#had[slot] = 0;
-    this.#served.length = 0;
+    if (this.#served.length > 0) {
+      for (const slot of this.#served) this.#had[slot] = 0;
+      this.#served.length = 0;
+    }
     if (this.#next.size === 0) return 0;
     const due = [...this.#next];
     this.#next.clear();

@@ -51,6 +51,9 @@ const ACCEPT_BUDGET = 128;
 /** The most receives of one edge-triggered stream in a turn. */
 const RECEIVE_BUDGET = 4;
 
+/** The tag of the descriptor of another event loop, which is no slot. */
+const LOOP_TAG = 0xffff_ffff;
+
 const ERROR = POLLERR | POLLNVAL;
 const HANGUP = ERROR | POLLHUP;
 // With POLLPRI, because a receive stops before an urgent byte, which may have more bytes behind it.
@@ -61,6 +64,7 @@ export class ReadinessEngine implements Engine {
   readonly name: Poller["name"];
   readonly trigger: Trigger;
   readonly maxSends = 1;
+  isLoopReady = false;
   readonly #kernel: Kernel;
   readonly #poller: Poller;
   readonly #completions: Completions;
@@ -75,6 +79,8 @@ export class ReadinessEngine implements Engine {
   /** Slots that were closed in this turn, which are released at its end, when no event of theirs is left. */
   #closed: number[] = [];
   #turning = false;
+  /** The descriptor of another event loop that waits include, or -1. */
+  #loopFd = -1;
   /** The number of receives since the last `settle`, and the offset in the arena of the next one. */
   #unsettled = 0;
   #offset = 0;
@@ -101,6 +107,20 @@ export class ReadinessEngine implements Engine {
 
   fileno(): number {
     return this.#interests.fileno();
+  }
+
+  include(loopFd: number): number {
+    // The others are hosted through an epoll set that mirrors them.
+    if (this.#poller.fileno() < 0) return -ERRNO.ENOSYS;
+    const result = this.#poller.add(loopFd, POLLIN, LOOP_TAG);
+    if (result >= 0) this.#loopFd = loopFd;
+    return result;
+  }
+
+  exclude(): void {
+    this.#poller.remove(this.#loopFd);
+    this.#loopFd = -1;
+    this.isLoopReady = false;
   }
 
   listen(slot: number, fd: number, exclusive = false): number {
@@ -199,19 +219,25 @@ export class ReadinessEngine implements Engine {
     this.#kernel.libc.close(fd);
   }
 
-  turn(timeoutMs: number): number {
+  turn(timeoutMs: number, now?: number): number {
     const ready = this.#ready;
     this.#turning = true;
     try {
       const again = this.#again;
       const filed = this.#files.begin();
-      const count = this.#poller.wait(ready, filed + again.length > 0 ? 0 : timeoutMs);
+      const count = this.#poller.wait(ready, filed + again.length > 0 ? 0 : timeoutMs, now);
       if (count < 0) check(count, `${this.name} wait`);
+      this.#completions.woken();
       const { tags, masks } = ready;
-      for (let i = 0; i < count; i++) this.#dispatch(tags[i] as number, masks[i] as number);
+      this.isLoopReady = false;
+      for (let i = 0; i < count; i++) {
+        const tag = tags[i] as number;
+        if (tag === LOOP_TAG) this.isLoopReady = true;
+        else this.#dispatch(tag, masks[i] as number);
+      }
       if (again.length > 0) this.#serveAgain(again);
       this.#settle();
-      return count + filed + again.length;
+      return count + filed + again.length - (this.isLoopReady ? 1 : 0);
     } finally {
       this.#turning = false;
       this.#release();

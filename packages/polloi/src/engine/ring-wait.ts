@@ -16,6 +16,9 @@ const BATCH_MS = 0.03;
 /** The most turns without such a wait, after waits that brought nothing. */
 const MAX_SKIPS = 1023;
 
+/** Not a timeout: less than -1, which has no limit. */
+const NOT_FIRST = -2;
+
 /**
  * Waits for completions of the io_uring engine: in the kernel, or hosted in an event loop that watches a descriptor.
  *
@@ -27,10 +30,14 @@ const MAX_SKIPS = 1023;
  * of work first waits a moment for more. When that brings nothing, it skips the wait in more and more turns.
  */
 export class RingWait {
+  /** Whether the waits include the descriptor of the event loop, which then watches nothing. */
+  isJoint = false;
   readonly #kernel: Kernel;
   readonly #ring: RawRing;
   readonly #signal: RingSignal;
   #deadline = 0;
+  /** The limit of the first wait of the turn, then {@link NOT_FIRST}. */
+  #timeoutMs = 0;
   #returnAt = 0;
   /** The number of turns that end without a wait for more. */
   #skips = 0;
@@ -44,7 +51,7 @@ export class RingWait {
 
   /** Whether an event loop watches the descriptor. */
   get isHosted(): boolean {
-    return this.#signal.fd >= 0;
+    return this.#signal.fd >= 0 && !this.isJoint;
   }
 
   /** Whether entering the kernel would have an effect. */
@@ -77,9 +84,14 @@ export class RingWait {
     this.#signal.remove(fd);
   }
 
-  /** A turn begins, and may wait for `timeoutMs`. */
-  begin(timeoutMs: number): void {
-    this.#deadline = timeoutMs > 0 ? this.#kernel.now() + timeoutMs : timeoutMs;
+  /**
+   * A turn begins, and may wait for `timeoutMs`.
+   *
+   * @param now - The time, if the caller has just read it.
+   */
+  begin(timeoutMs: number, now?: number): void {
+    this.#timeoutMs = timeoutMs;
+    this.#deadline = timeoutMs > 0 ? (now ?? this.#kernel.now()) + timeoutMs : timeoutMs;
     if (this.isHosted) this.#returnAt = this.#kernel.now() + MAX_TURN_MS;
     this.#signal.stop();
   }
@@ -92,8 +104,13 @@ export class RingWait {
       return;
     }
     if (this.#submitBatch()) return;
-    const timeoutMs = deadline < 0 ? -1 : Math.max(0, deadline - this.#kernel.now());
-    this.#check(this.#ring.enter(1, timeoutMs));
+    const timeoutMs = this.#timeoutMs;
+    this.#timeoutMs = NOT_FIRST;
+    const leftMs =
+      timeoutMs !== NOT_FIRST || deadline < 0
+        ? timeoutMs
+        : Math.max(0, deadline - this.#kernel.now());
+    this.#check(this.#ring.enter(1, leftMs));
   }
 
   /** Submits, and processes completions, without waiting. */

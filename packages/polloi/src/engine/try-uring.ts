@@ -43,6 +43,7 @@ class Trial implements Completions {
   ready(): void {}
   settle(): void {}
   released(): void {}
+  woken(): void {}
   pending(): void {}
 }
 

@@ -14,7 +14,7 @@
  */
 import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
-import { POLLERR, POLLHUP, POLLOUT } from "../select/constants.ts";
+import { POLLERR, POLLHUP, POLLIN, POLLOUT } from "../select/constants.ts";
 import {
   MSG_DONTWAIT,
   MSG_MORE,
@@ -67,6 +67,7 @@ import {
 } from "./slots.ts";
 import {
   OP_ACCEPT,
+  OP_LOOP,
   OP_MASK,
   OP_NONE,
   OP_POLL,
@@ -114,6 +115,7 @@ export class UringEngine implements Engine {
   readonly name = "io_uring";
   readonly trigger = "completion";
   readonly maxSends: number = MAX_SENDS;
+  isLoopReady = false;
   readonly #kernel: Kernel;
   readonly #completions: Completions;
   readonly #ring: RawRing;
@@ -124,6 +126,12 @@ export class UringEngine implements Engine {
   readonly #files: FileSends;
   /** Whether the kernel can limit a multishot receive. */
   readonly #limitsReceives: boolean;
+
+  /** The descriptor of another event loop that waits include, or -1. */
+  #loopFd = -1;
+  /** The number of the last poll for it. */
+  #loopPoll = 0;
+  #isLoopPolled = false;
 
   /** Connections in a row that failed before they were accepted. */
   #failedAccepts = 0;
@@ -184,6 +192,34 @@ export class UringEngine implements Engine {
 
   fileno(): number {
     return this.#wait.fileno(this.#polled());
+  }
+
+  // Another event loop
+
+  include(loopFd: number): number {
+    this.#loopFd = loopFd;
+    this.#wait.isJoint = true;
+    return 0;
+  }
+
+  exclude(): void {
+    this.#loopFd = -1;
+    this.isLoopReady = false;
+    this.#wait.isJoint = false;
+    // The turn that follows submits it.
+    if (this.#isLoopPolled) {
+      this.#ring.submissions.cancel(this.#loopPoll, OP_LOOP, 0, OP_NONE);
+    }
+    this.#isLoopPolled = false;
+    this.#announced = false;
+  }
+
+  /** Polls once for the loop's events, unless a poll is in flight. */
+  #pollLoop(): void {
+    if (this.#loopFd < 0 || this.#isLoopPolled) return;
+    this.#isLoopPolled = true;
+    this.#loopPoll = (this.#loopPoll + 1) >>> 0;
+    this.#ring.submissions.poll(this.#loopFd, POLLIN, this.#loopPoll, OP_LOOP);
   }
 
   // Listeners
@@ -402,6 +438,7 @@ export class UringEngine implements Engine {
     buffers.publish();
     if (this.#starved.length > 0) this.#armStarved(this.#starved);
     // Streams that received bytes come after those that found no buffer.
+    if (this.#unarmed.length === 0) return;
     for (const slot of this.#unarmed) if (!this.#deferred.has(slot)) this.#arm(slot);
     this.#unarmed.length = 0;
   }
@@ -697,17 +734,20 @@ export class UringEngine implements Engine {
 
   // Turns
 
-  turn(timeoutMs: number): number {
+  turn(timeoutMs: number, now?: number): number {
     this.#turning = true;
     this.#announced = false;
     try {
       let events = this.#reportDeferred() + this.#files.begin();
       const wait = this.#wait;
-      wait.begin(events > 0 ? 0 : timeoutMs);
+      this.isLoopReady = false;
+      this.#pollLoop();
+      wait.begin(events > 0 ? 0 : timeoutMs, now);
       do {
         wait.enter();
+        this.#completions.woken();
         events += this.#reap();
-      } while (events === 0 && wait.timeLeft());
+      } while (events === 0 && !this.isLoopReady && wait.timeLeft());
       // The kernel shows some completions at a time, and these may all belong to closed slots.
       while (events === 0 && this.#ring.hasWork) {
         wait.enterNow();
@@ -755,6 +795,11 @@ export class UringEngine implements Engine {
           break;
         case OP_ROOM:
           events += this.#hasRoom(slot, tag);
+          break;
+        case OP_LOOP:
+          if (slot !== this.#loopPoll || !this.#isLoopPolled) break;
+          this.#isLoopPolled = false;
+          this.isLoopReady = true;
           break;
         default: // A cancellation that came too late, or a completion that was handled before.
       }

@@ -7,6 +7,8 @@ export const OP_RECEIVE = 2;
 export const OP_SEND = 3;
 export const OP_POLL = 4;
 export const OP_ROOM = 5;
+/** The poll of another event loop's descriptor, which has a number instead of a slot. */
+export const OP_LOOP = 6;
 const OP_BITS = 3;
 export const OP_MASK: number = (1 << OP_BITS) - 1;
 

@@ -1,6 +1,6 @@
 import { SysError } from "../base/sys-error.ts";
 import { isOutOfResources } from "../engine/calls.ts";
-import type { LoopTimer, LoopWatch } from "../sys/kernel.ts";
+import type { JointWait, LoopTimer, LoopWatch } from "../sys/kernel.ts";
 import type { Host, Loop } from "./loop.ts";
 
 /** If there is no free descriptor for the watch, the reactor takes a turn this often and tries again. */
@@ -12,8 +12,10 @@ const STARVED_MS = 20;
  * @remarks
  * The runtime watches one descriptor, the engine's. When it is readable, the reactor takes a turn that does not wait. One
  * timer of the runtime, set for the earliest deadline, serves all timers of the reactor.
+ *
+ * While there is work, a runtime may let turns wait instead, for its own descriptor and for those of the engine.
  */
-export class Hosted implements Host {
+export class Hosted implements Host, JointWait {
   readonly #loop: Loop;
   #watch: LoopWatch | undefined;
   #timeout: LoopTimer | undefined;
@@ -22,13 +24,18 @@ export class Hosted implements Host {
   #starting = false;
   #waking = false;
   #ended = false;
+  /** The descriptor of the runtime's loop during joint turns, otherwise -1. */
+  #loopFd = -1;
+  /** Whether the waits of the engine include it. */
+  #isIncluded = false;
 
   constructor(loop: Loop) {
     this.#loop = loop;
   }
 
   wake(): void {
-    if (this.#waking || this.#ended) return;
+    // Joint turns follow each other.
+    if (this.#waking || this.#ended || this.#loopFd >= 0) return;
     this.#waking = true;
     this.#loop.kernel.soon(() => {
       this.#waking = false;
@@ -44,6 +51,46 @@ export class Hosted implements Host {
     if (alive) this.#watch.ref();
     else this.#watch.unref();
     this.#armTimeout();
+  }
+
+  get isLoopReady(): boolean {
+    return !this.#isIncluded || this.#loop.engine.isLoopReady;
+  }
+
+  join(loopFd: number): boolean {
+    if (!this.#include(loopFd)) return false;
+    this.#loopFd = loopFd;
+    this.#loop.measuresIdleTime = true;
+    this.#timeout?.cancel();
+    this.#timeoutAt = Number.POSITIVE_INFINITY;
+    return true;
+  }
+
+  turn(timeoutMs: number): boolean {
+    return this.#loop.turn(this.#include(this.#loopFd) ? timeoutMs : 0) > 0;
+  }
+
+  takeIdleTime(): number {
+    return this.#loop.takeIdleTime();
+  }
+
+  leave(): void {
+    this.exclude();
+    this.#loopFd = -1;
+    this.#loop.measuresIdleTime = false;
+    // Work that was announced is done then, and the timeout of the next timer is set.
+    this.wake();
+  }
+
+  #include(loopFd: number): boolean {
+    if (!this.#isIncluded) this.#isIncluded = this.#loop.engine.include(loopFd) >= 0;
+    return this.#isIncluded;
+  }
+
+  /** The next turn is the program's own, and does not end for the sake of the runtime's loop. */
+  exclude(): void {
+    if (this.#isIncluded) this.#loop.engine.exclude();
+    this.#isIncluded = false;
   }
 
   /** Stops running inside the runtime's loop. */
@@ -69,7 +116,7 @@ export class Hosted implements Host {
   #start(): void {
     const { kernel, engine } = this.#loop;
     try {
-      this.#watch = kernel.watch(engine.fileno(), () => this.#turn());
+      this.#watch = kernel.watch(engine.fileno(), () => this.#turn(), this);
       if (!this.#loop.alive) this.#watch.unref();
     } catch (error) {
       if (!(error instanceof SysError && isOutOfResources(-error.errno))) throw error;
@@ -94,7 +141,7 @@ export class Hosted implements Host {
   #armTimeout(): void {
     const { kernel, timers } = this.#loop;
     const { deadline } = timers;
-    if (this.#ended) return;
+    if (this.#ended || this.#loopFd >= 0) return;
     const leftMs = deadline - kernel.now();
     // A timer of the runtime takes at least a millisecond.
     if (leftMs <= 0) {

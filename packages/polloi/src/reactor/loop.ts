@@ -67,6 +67,8 @@ export class Loop implements Completions {
   isShutting = false;
   /** Whether everything is released. Nothing may be called any more. */
   disposed = false;
+  /** Whether the time that turns wait is measured. */
+  measuresIdleTime = false;
   /** Called before written data is sent, once for all that is sent together. */
   beforeSends: (() => void) | undefined;
   /** Called when the engine has failed for good. Closes the reactor. */
@@ -87,6 +89,11 @@ export class Loop implements Completions {
   #references = 0;
   /** Slots of owners that do not keep the process alive. */
   #inBackground = 0;
+  /** The time when the wait of this turn began and when it ended, if it was needed; otherwise undefined. */
+  #begunAt: number | undefined;
+  #wokenAt: number | undefined;
+  /** The time in milliseconds that turns have waited, while {@link Loop.measuresIdleTime}. */
+  #idleMs = 0;
   /** The number of turns in which the engine reported something while limits were overdue. */
   #turnsOverdue = 0;
 
@@ -228,7 +235,7 @@ export class Loop implements Completions {
       const reported = this.#engineTurn(timeoutMs);
       happened = reported;
       if (overdue > 0) happened += this.#fireLimits(overdue, reported);
-      if (this.timers.size > 0) happened += this.timers.fire(this.#invoke);
+      if (this.#mayBeDue) happened += this.timers.fire(this.#invoke);
       if (this.#drained.length > 0) happened += this.#drain();
       this.settle();
     } finally {
@@ -238,6 +245,13 @@ export class Loop implements Completions {
     if (this.#drained.length > 0 || this.timers.overdue > 0) this.host?.wake();
     if (this.#failures.length > 0) this.#throw();
     return happened;
+  }
+
+  /** Returns the time in milliseconds that turns have waited since the last call. */
+  takeIdleTime(): number {
+    const idleMs = this.#idleMs;
+    this.#idleMs = 0;
+    return idleMs;
   }
 
   /** Submits pending operations to the engine, because the loop may not turn for a while. */
@@ -334,6 +348,14 @@ export class Loop implements Completions {
     if (this.#dirtyCount > 0) this.flush();
   }
 
+  woken(): void {
+    if (this.#begunAt === undefined) return;
+    const now = this.kernel.now();
+    this.#idleMs += now - this.#begunAt;
+    this.#begunAt = now;
+    this.#wokenAt = now;
+  }
+
   pending(): void {
     this.host?.wake();
   }
@@ -348,7 +370,7 @@ export class Loop implements Completions {
 
   #engineTurn(timeoutMs: number): number {
     try {
-      return this.engine.turn(this.#waitFor(timeoutMs));
+      return this.engine.turn(this.#waitFor(timeoutMs), this.#begunAt);
     } catch (error) {
       this.#engineFailed(error);
     }
@@ -377,11 +399,23 @@ export class Loop implements Completions {
   }
 
   #waitFor(timeoutMs: number): number {
+    this.#begunAt = undefined;
+    this.#wokenAt = undefined;
     if (this.#drained.length > 0 || this.timers.overdue > 0) return 0;
     const { deadline } = this.timers;
-    if (deadline === Number.POSITIVE_INFINITY) return timeoutMs;
-    const left = Math.max(0, deadline - this.kernel.now());
+    const isUnlimited = deadline === Number.POSITIVE_INFINITY;
+    if (isUnlimited && !this.measuresIdleTime) return timeoutMs;
+    const now = this.kernel.now();
+    this.#begunAt = now;
+    if (isUnlimited) return timeoutMs;
+    const left = Math.max(0, deadline - now);
     return timeoutMs < 0 ? left : Math.min(left, timeoutMs);
+  }
+
+  /** Whether a timer may be due. One that has become due since the wait ended is fired in the next turn. */
+  get #mayBeDue(): boolean {
+    const { size, deadline } = this.timers;
+    return size > 0 && (this.#wokenAt === undefined || deadline <= this.#wokenAt);
   }
 
   #drain(): number {

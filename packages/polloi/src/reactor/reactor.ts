@@ -317,6 +317,7 @@ class LoopReactor implements Reactor {
   turn(timeoutMs?: number): number {
     this.#checkOpen("turn");
     this.#checkIdle("turn");
+    this.#hosted?.exclude();
     const happened = this.#loop.turn(naturalTimeoutOf(timeoutMs));
     this.#loop.submit();
     return happened;

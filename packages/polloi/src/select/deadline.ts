@@ -11,9 +11,10 @@ import type { Clock } from "../sys/kernel.ts";
  * The deadline of a wait of `timeoutMs` that starts now.
  *
  * @param timeoutMs - Milliseconds; 0 and -1 are their own deadline.
+ * @param now - The time, if the caller has just read it.
  */
-export function deadlineOf({ now }: Clock, timeoutMs: number): number {
-  return timeoutMs > 0 ? now() + timeoutMs : timeoutMs;
+export function deadlineOf(clock: Clock, timeoutMs: number, now?: number): number {
+  return timeoutMs > 0 ? (now ?? clock.now()) + timeoutMs : timeoutMs;
 }
 
 /** The time until `deadline`: 0 once it has passed, for one last check without waiting. */

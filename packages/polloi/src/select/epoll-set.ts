@@ -74,13 +74,14 @@ export class EpollSet {
    * Waits for events, and continues after signals.
    *
    * @param timeoutMs - 0 does not wait, -1 has no limit; fractions count.
+   * @param now - The time, if the caller has just read it.
    * @returns The number of events to read with `maskAt` and `tagAt`, or `-errno`.
    */
-  wait(maxEvents: number, timeoutMs: number): number {
+  wait(maxEvents: number, timeoutMs: number, now?: number): number {
     let max = maxEvents;
     if (max > this.#capacity) max = this.#grow(maxEvents);
     if (max < 0) return max;
-    const deadline = deadlineOf(this.#kernel, timeoutMs);
+    const deadline = deadlineOf(this.#kernel, timeoutMs, now);
     let count = this.#waitOnce(max, timeoutMs);
     while (count === -ERRNO.EINTR) count = this.#waitOnce(max, timeLeft(this.#kernel, deadline));
     return count;

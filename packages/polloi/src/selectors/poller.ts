@@ -62,9 +62,10 @@ export interface Poller {
    *
    * @param timeoutMs - 0 does not wait, -1 has no limit; fractions count. After a signal, the wait continues
    * with the remaining time.
+   * @param now - The time, if the caller has just read it.
    * @returns How many are ready, at most `ready.capacity`, or `-errno`.
    */
-  wait(ready: ReadyBatch, timeoutMs: number): number;
+  wait(ready: ReadyBatch, timeoutMs: number, now?: number): number;
   /** Releases memory and descriptors of the poller. Safe to call twice. */
   close(): void;
 }

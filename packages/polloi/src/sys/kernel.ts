@@ -21,6 +21,35 @@ export interface LoopWatch {
 }
 
 /**
+ * A wait of the owner of a watch, for its own descriptors and for the runtime's loop at once.
+ *
+ * @remarks
+ * A runtime whose loop has a descriptor lets the owner wait while there is work for it. So an event costs no iteration
+ * of the runtime's loop, whose iterations come when the loop has something to do itself.
+ */
+export interface JointWait {
+  /** Whether the runtime's loop has an event, as of the last turn. */
+  readonly isLoopReady: boolean;
+  /**
+   * Joint turns begin. The descriptor that is watched does not have to be readable until {@link JointWait.leave}.
+   *
+   * @returns Whether the owner can wait for `loopFd`. If not, nothing begins.
+   */
+  join(loopFd: number): boolean;
+  /**
+   * Waits, and handles what is there.
+   *
+   * @param timeoutMs - The longest wait: 0 does not wait, -1 has no limit.
+   * @returns Whether it found anything to do.
+   */
+  turn(timeoutMs: number): boolean;
+  /** Returns the time in milliseconds that turns have waited since the last call. */
+  takeIdleTime(): number;
+  /** Joint turns end. */
+  leave(): void;
+}
+
+/**
  * Access to the kernel: system calls, mapped memory, and the runtime's event loop.
  *
  * @remarks
@@ -50,10 +79,11 @@ export interface Kernel {
    * @param onReadable - Returns whether it found anything to do. If so, a runtime that waits in another thread calls
    * it again at once instead of going back to sleep. It may thus be called when nothing is readable, and must not
    * block.
+   * @param joint - Lets the runtime replace calls of `onReadable` by joint turns.
    * @throws Error with code `ERR_BLOCKING` where the runtime's loop cannot be reached, as in a worker thread of a
    * program that embeds Node without its functions for addons. A reactor can block there with `run()`.
    */
-  watch(fd: number, onReadable: () => boolean): LoopWatch;
+  watch(fd: number, onReadable: () => boolean, joint?: JointWait): LoopWatch;
   /**
    * Calls back in the next turn of the runtime's loop, as a task of its own, and keeps the process alive until then.
    *

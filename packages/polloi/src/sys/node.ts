@@ -1,14 +1,17 @@
 import { createRequire } from "node:module";
+import { performance } from "node:perf_hooks";
 import { isMainThread } from "node:worker_threads";
 import { typeError } from "../base/misuse.ts";
 import { check } from "../base/sys-error.ts";
+import { EPOLL_EVENT } from "./abi.ts";
 import { type Arena, ArenaPool, type Arenas, type ViewMemory } from "./arena.ts";
-import { type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
+import { type JointWait, type Kernel, type LoopWatch, UnsupportedError } from "./kernel.ts";
 import { type Libc, libcFrom, type Native, type NativeType, SIGNATURES } from "./libc.ts";
 import { checkOpenSsl } from "./libssl.ts";
 import { loopTimer } from "./loop-timer.ts";
 import { type OpenSsl, openSslFrom, openSslSignatures } from "./openssl.ts";
 import { runtimeRoots } from "./root-certificates.ts";
+import { UvWait } from "./uv-wait.ts";
 
 // The part of koffi that is used. The types of koffi would have to be installed for Bun and Deno too.
 type KoffiType = object;
@@ -54,6 +57,7 @@ export function openNode(): Kernel {
   ) as Record<keyof Libc, Native>;
   const libc = libcFrom(bound, errno);
   const arenas = new ArenaPool(libc, viewMemory);
+  const scratch = arenas.map(64 * 1024);
 
   let loop: UvLoop | undefined;
   let openSsl: OpenSsl | undefined;
@@ -62,15 +66,13 @@ export function openNode(): Kernel {
     runtimeVersion: process.versions.node,
     libc,
     arenas,
-    scratch: arenas.map(64 * 1024),
-    watch(fd, onReadable) {
+    scratch,
+    watch(fd, onReadable, joint) {
       loop ??= new UvLoop(
-        koffi,
-        program,
-        bind,
+        { koffi, program, bind, libc, scratch, viewMemory },
         isMainThread ? undefined : workerLoop(program, bind, arenas),
       );
-      return loop.watch(fd, onReadable);
+      return loop.watch(fd, onReadable, joint);
     },
     now: () => performance.now(),
     realtime: () => Date.now(),
@@ -173,6 +175,24 @@ function addressOf(program: KoffiLibrary, symbol: string): number {
   return program.func("dlsym", "int64_t", ["int64_t", "str"])(0, symbol);
 }
 
+/** What a {@link UvLoop} needs. */
+interface UvNeeds {
+  readonly koffi: Koffi;
+  readonly program: KoffiLibrary;
+  readonly bind: Bind;
+  readonly libc: Libc;
+  readonly scratch: Arena;
+  readonly viewMemory: ViewMemory;
+}
+
+// epoll_ctl(2). `select` defines them too, but a layer imports nothing from above.
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLLIN = 0x001;
+
+/** Joint turns end when they have found nothing for this long. */
+const IDLE_MS = 20;
+
 const UV_READABLE = 1;
 const UV_POLL = 8;
 /**
@@ -186,21 +206,31 @@ const UV_HANDLE_INTERNAL = 0x10;
 /**
  * The libuv loop of this thread, reached through the symbols that the node binary exports.
  *
+ * @remarks
  * Handles are allocated with malloc, because libuv links them into lists, and memory of JavaScript may move or be
  * collected.
+ *
+ * On the main thread, one watch at a time may have joint turns: its owner waits for the loop, and not the loop for its
+ * owner. In a worker there are none, because a worker can be terminated while it waits.
  */
 class UvLoop {
   readonly #uv;
   readonly #loop: number;
   readonly #handleSize: number;
   readonly #worker: WorkerLoop | undefined;
+  readonly #libc: Libc;
+  readonly #scratch: Arena;
+  readonly #wait: UvWait | undefined;
   /** By the address of the handle. One native callback serves all of them. */
   readonly #callbacks = new Map<number, () => void>();
   readonly #onPoll: number;
   /** The close callback of handles is free(3), which runs no JavaScript in a thread that is ending. */
   readonly #free: number;
+  /** Whether a watch has joint turns. */
+  #isJoined = false;
 
-  constructor(koffi: Koffi, program: KoffiLibrary, bind: Bind, worker: WorkerLoop | undefined) {
+  constructor(needs: UvNeeds, worker: WorkerLoop | undefined) {
+    const { koffi, program, bind, libc, scratch, viewMemory } = needs;
     const uv = {
       defaultLoop: bind("uv_default_loop", [], "ptr"),
       handleSize: bind("uv_handle_size", ["i32"], "i32"),
@@ -215,7 +245,17 @@ class UvLoop {
     };
     this.#uv = uv;
     this.#worker = worker;
+    this.#libc = libc;
+    this.#scratch = scratch;
     this.#loop = worker?.loop ?? uv.defaultLoop();
+    this.#wait =
+      worker === undefined
+        ? UvWait.open(this.#loop, {
+            bind,
+            view: viewMemory,
+            addressOf: (symbol) => addressOf(program, symbol),
+          })
+        : undefined;
     this.#handleSize = uv.handleSize(UV_POLL);
     const onPoll = koffi.proto("void polloi_on_poll(int64_t handle, int status, int events)");
     this.#onPoll = Number(
@@ -224,7 +264,7 @@ class UvLoop {
     this.#free = addressOf(program, "free");
   }
 
-  watch(fd: number, onReadable: () => boolean): LoopWatch {
+  watch(fd: number, onReadable: () => boolean, joint: JointWait | undefined): LoopWatch {
     const uv = this.#uv;
     const worker = this.#worker;
     const handle = uv.malloc(this.#handleSize);
@@ -244,10 +284,17 @@ class UvLoop {
 
     let stopped = false;
     let scheduled = false;
+    let referenced = true;
+    const turns =
+      joint === undefined || this.#wait === undefined
+        ? undefined
+        : new JointTurns(this.#wait, joint, () => stopped || !referenced);
     const run = () => {
       scheduled = false;
-      if (!stopped) onReadable();
+      if (stopped) return;
+      if (onReadable() && turns !== undefined && referenced && this.#join(fd)) turns.begin();
     };
+    turns?.onEnd(() => this.#part(fd));
     // The callback of libuv only schedules an immediate, which Node runs later in the same turn of its loop. Node
     // drains promises and reports exceptions only there.
     this.#callbacks.set(handle, () => {
@@ -258,17 +305,134 @@ class UvLoop {
     check(uv.pollStart(handle, UV_READABLE, this.#onPoll), "uv_poll_start", { fd });
 
     return {
-      ref: () => void (stopped || uv.ref(handle)),
-      unref: () => void (stopped || uv.unref(handle)),
+      ref: () => {
+        if (stopped) return;
+        referenced = true;
+        uv.ref(handle);
+      },
+      unref: () => {
+        if (stopped) return;
+        referenced = false;
+        uv.unref(handle);
+      },
       stop: () => {
         if (stopped) return;
         stopped = true;
         this.#callbacks.delete(handle);
+        turns?.end();
         // Only native calls, for the same reason as above.
         uv.pollStop(handle);
         worker?.removeHook(worker.isolate, worker.pollStop, handle);
         uv.close(handle, this.#free);
       },
     };
+  }
+
+  /**
+   * Takes `fd` out of the epoll set of the loop, so that the owner of `fd` can wait for that set: neither may contain
+   * the other at the same time. For libuv the handle stays active.
+   */
+  #join(fd: number): boolean {
+    if (this.#isJoined || this.#control(EPOLL_CTL_DEL, fd) < 0) return false;
+    this.#isJoined = true;
+    return true;
+  }
+
+  #part(fd: number): void {
+    this.#isJoined = false;
+    check(this.#control(EPOLL_CTL_ADD, fd), "epoll_ctl", { fd });
+  }
+
+  /** As libuv does it for a handle that waits for UV_READABLE. */
+  #control(operation: number, fd: number): number {
+    const scratch = this.#scratch;
+    scratch.u32[0] = EPOLLIN;
+    scratch.u32[EPOLL_EVENT.data] = fd;
+    scratch.u32[EPOLL_EVENT.data + 1] = 0;
+    return this.#libc.epoll_ctl(this.#wait?.fd ?? -1, operation, fd, scratch.address);
+  }
+}
+
+/**
+ * The joint turns of one watch.
+ *
+ * @remarks
+ * All of them happen within an immediate, which returns when the loop has something to do. Before that it schedules the
+ * next immediate and makes sure that the loop does not wait. So each iteration of the loop leads back here.
+ */
+class JointTurns {
+  readonly #wait: UvWait;
+  readonly #joint: JointWait;
+  readonly #isOver: () => boolean;
+  #part: () => void = () => {};
+  #isActive = false;
+  #idleMs = 0;
+
+  /** @param isOver - Whether the watch is stopped, or does not keep the process alive. */
+  constructor(wait: UvWait, joint: JointWait, isOver: () => boolean) {
+    this.#wait = wait;
+    this.#joint = joint;
+    this.#isOver = isOver;
+  }
+
+  /** Sets the function that lets the loop watch the descriptor again. */
+  onEnd(part: () => void): void {
+    this.#part = part;
+  }
+
+  begin(): void {
+    if (!this.#joint.join(this.#wait.fd)) {
+      this.#part();
+      return;
+    }
+    this.#isActive = true;
+    this.#idleMs = 0;
+    this.#schedule();
+  }
+
+  /** Safe to call twice, and within a turn. */
+  end(): void {
+    if (!this.#isActive) return;
+    this.#isActive = false;
+    this.#wait.setBusy(false);
+    this.#joint.leave();
+    this.#part();
+  }
+
+  #schedule(): void {
+    this.#wait.setBusy(true);
+    // With a reference, Node would keep the loop busy by itself, also while the immediate runs.
+    setImmediate(this.#run).unref();
+  }
+
+  readonly #run = (): void => {
+    if (!this.#isActive) return;
+    this.#wait.setBusy(false);
+    try {
+      this.#turns();
+    } finally {
+      // Also after an exception: a program that handles uncaught exceptions continues.
+      if (this.#isActive) this.#schedule();
+    }
+  };
+
+  #turns(): void {
+    const wait = this.#wait;
+    const joint = this.#joint;
+    while (this.#isActive) {
+      if (this.#isOver() || this.#idleMs >= IDLE_MS) {
+        this.end();
+        return;
+      }
+      const loopMs = wait.timeoutMs();
+      // A whole number, which needs no other call.
+      const found = joint.turn(loopMs < 0 || loopMs > IDLE_MS ? IDLE_MS : loopMs);
+      const idleMs = joint.takeIdleTime();
+      wait.addIdleTime(idleMs);
+      this.#idleMs = found ? 0 : this.#idleMs + idleMs;
+      // What the turn has written or resolved comes before the next one.
+      wait.runTicks();
+      if (loopMs === 0 || joint.isLoopReady) return;
+    }
   }
 }

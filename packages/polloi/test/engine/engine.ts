@@ -78,6 +78,8 @@ class Recording implements Completions {
     this.#say("released", slot);
   }
   settle(): void {}
+  woken(): void {}
+
   pending(): void {
     this.pendings++;
   }
@@ -186,6 +188,44 @@ export function engineConformance(
           assert.equal(engine.turn(5), 0);
           assert.ok(performance.now() - begun >= 5);
           assert.deepEqual(recorded.all, []);
+        }),
+      },
+      {
+        name: "a turn ends when the included descriptor of another loop is readable, and reports nothing of it",
+        run: using((bench) => {
+          const { engine, recorded, opened, until, quiet } = bench;
+          const other = opened.counter(0);
+          const [, theirs] = stream(bench);
+          if (engine.include(other.fileno()) < 0) {
+            assert.match(name, /^(poll|select)/);
+            engine.forget(0);
+            return;
+          }
+          assert.deepEqual(quiet(), []);
+          assert.equal(engine.isLoopReady, false);
+          countUp(other.fileno());
+          // As long as it is readable.
+          for (let i = 0; i < 3; i++) {
+            assert.equal(engine.turn(-1), 0);
+            assert.equal(engine.isLoopReady, true);
+          }
+          theirs.write(3);
+          until(() => recorded.all.length === 1);
+          assert.equal(recorded.all[0], "received 0 3");
+          other.read(8);
+          engine.turn(0);
+          assert.equal(engine.turn(0), 0);
+          assert.equal(engine.isLoopReady, false);
+          engine.exclude();
+          countUp(other.fileno());
+          assert.deepEqual(quiet(), []);
+          assert.equal(engine.isLoopReady, false);
+          assert.ok(engine.include(other.fileno()) >= 0);
+          engine.turn(-1);
+          assert.equal(engine.isLoopReady, true);
+          engine.exclude();
+          engine.turn(0);
+          engine.forget(0);
         }),
       },
       {

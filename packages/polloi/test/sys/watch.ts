@@ -16,7 +16,7 @@ import {
 import type { Suite } from "../../../../test/support/suite.ts";
 import { SysError } from "../../src/base/sys-error.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK } from "../../src/sys/abi.ts";
-import type { LoopWatch } from "../../src/sys/kernel.ts";
+import type { JointWait, LoopWatch } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { memory } from "./memory.ts";
 
@@ -59,6 +59,76 @@ class Signal {
     libc.close(this.fd);
   }
 }
+
+/** The layout of the memory of a {@link Joint}: two `struct pollfd` and a timespec. */
+const AT_TIMESPEC = 64;
+const POLLIN = 1;
+
+/** A signal whose owner can wait for it and for the runtime's loop. It lists its calls. */
+class Joint extends Signal implements JointWait {
+  readonly calls: string[] = [];
+  isLoopReady = false;
+  /** The time that the next turn claims to have waited. */
+  idleMs = 0;
+  onTurn: (found: boolean) => void = () => {};
+  readonly #memory = kernel.arenas.map(4096);
+  #loopFd = -1;
+
+  /** Starts a watch. */
+  start(): this {
+    this.watch = kernel.watch(this.fd, () => this.#take("call"), this);
+    return this;
+  }
+
+  /** How often a call was made. */
+  count(name: string): number {
+    return this.calls.filter((call) => call === name).length;
+  }
+
+  join(loopFd: number): boolean {
+    this.calls.push("join");
+    this.#loopFd = loopFd;
+    return true;
+  }
+
+  turn(timeoutMs: number): boolean {
+    const { i32, u32, address } = this.#memory;
+    i32[0] = this.fd;
+    u32[1] = POLLIN;
+    i32[2] = this.#loopFd;
+    u32[3] = POLLIN;
+    this.#memory.setTimespec(AT_TIMESPEC, Math.max(timeoutMs, 0));
+    const timespec = timeoutMs < 0 ? 0 : address + AT_TIMESPEC;
+    const ready = libc.ppoll(address, 2, timespec, 0);
+    this.isLoopReady = ready > 0 && (u32[3] as number) >>> 16 !== 0;
+    return this.#take("turn");
+  }
+
+  takeIdleTime(): number {
+    const { idleMs } = this;
+    this.idleMs = 0;
+    return idleMs;
+  }
+
+  leave(): void {
+    this.calls.push("leave");
+  }
+
+  #take(how: string): boolean {
+    const found = this.take();
+    if (found) this.calls.push(how);
+    this.onTurn(found);
+    return found;
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    kernel.arenas.release(this.#memory);
+  }
+}
+
+const NOT_JOINT: string | undefined =
+  kernel.runtime === "node" ? undefined : "the loop of this runtime has no descriptor to wait for";
 
 /** After this time without an event, a runtime sleeps in its final way. */
 const ASLEEP_MS = 120;
@@ -430,6 +500,117 @@ export function watchConformance(): Suite {
         name: "exit ends the process at once while a watch sleeps",
         run: async () => {
           assert.equal((await run("exit")).code, 3);
+        },
+      },
+      {
+        name: "joint turns follow a call that found something, until they find nothing for a while",
+        skip: NOT_JOINT,
+        run: async () => {
+          using joint = new Joint();
+          joint.start().put();
+          await until(() => joint.count("call") === 1);
+          joint.put();
+          await until(() => joint.count("turn") === 1);
+          // Claimed, so that no time has to pass.
+          joint.idleMs = 1000;
+          await until(() => joint.count("leave") === 1);
+          joint.put();
+          await until(() => joint.count("call") === 2);
+          assert.deepEqual(joint.calls.slice(0, 5), ["call", "join", "turn", "leave", "call"]);
+        },
+      },
+      {
+        name: "the runtime's timers, immediates and sockets are served between joint turns",
+        skip: NOT_JOINT,
+        run: async () => {
+          using joint = new Joint();
+          joint.start().put();
+          await until(() => joint.count("join") === 1);
+          // Found in every turn from now on.
+          joint.onTurn = () => joint.put();
+          joint.put();
+          const server = createServer((_request, response) => response.end("fetched"));
+          await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+          const { port } = server.address() as AddressInfo;
+          const response = await fetch(`http://127.0.0.1:${port}/`, {
+            headers: { connection: "close" },
+          });
+          assert.equal(await response.text(), "fetched");
+          await new Promise((resolve) => setImmediate(resolve));
+          await sleep(2);
+          assert.equal(joint.count("leave"), 0);
+          await new Promise((resolve) => server.close(resolve));
+        },
+      },
+      {
+        name: "callbacks of process.nextTick and of promises run before the next joint turn",
+        skip: NOT_JOINT,
+        run: async () => {
+          using joint = new Joint();
+          const order: string[] = [];
+          joint.onTurn = (found) => {
+            if (!found || order.length >= 9) return;
+            order.push("turn");
+            joint.put();
+            process.nextTick(() => order.push("tick"));
+            Promise.resolve()
+              .then(() => {})
+              .then(() => order.push("promise"));
+          };
+          joint.start().put();
+          await until(() => order.length >= 9);
+          assert.deepEqual(
+            order,
+            [1, 2, 3].flatMap(() => ["turn", "tick", "promise"]),
+          );
+        },
+      },
+      {
+        name: "the time that joint turns wait counts as idle time of the runtime's loop",
+        skip: NOT_JOINT,
+        run: async () => {
+          using joint = new Joint();
+          joint.start().put();
+          await until(() => joint.count("join") === 1);
+          const before = performance.eventLoopUtilization().idle;
+          // More than can pass meanwhile, in 32 bits of nanoseconds and in more.
+          for (const ms of [4000, 5_000_000]) {
+            joint.idleMs = ms;
+            joint.put();
+            await until(() => joint.idleMs === 0);
+          }
+          const { idle } = performance.eventLoopUtilization();
+          assert.ok(idle - before >= 5_004_000, `${idle - before} ms`);
+        },
+      },
+      {
+        name: "of two watches with joint turns one has them, and both are served; they end with stop and unref",
+        skip: NOT_JOINT,
+        run: async () => {
+          using left = new Joint();
+          using right = new Joint();
+          for (const joint of [left, right]) {
+            joint.start().put();
+            await until(() => joint.count("call") === 1);
+          }
+          for (let i = 1; i <= 5; i++) {
+            left.put();
+            right.put();
+            await until(() => left.count("turn") === i && right.count("call") === i + 1);
+          }
+          assert.equal(right.count("join"), 0);
+          left.watch?.unref();
+          await until(() => left.count("leave") === 1);
+          left.put();
+          right.put();
+          await until(() => left.count("call") === 2 && right.count("join") === 1);
+          right.watch?.stop();
+          assert.equal(right.count("leave"), 1);
+          const calls = right.calls.length;
+          right.put();
+          left.put();
+          await until(() => left.count("call") === 3);
+          assert.equal(right.calls.length, calls);
         },
       },
       {

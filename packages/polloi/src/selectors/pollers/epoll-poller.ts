@@ -54,9 +54,9 @@ export class EpollPoller implements Poller {
     return this.#set.control(EPOLL_CTL_DEL, fd, 0, 0);
   }
 
-  wait(ready: ReadyBatch, timeoutMs: number): number {
+  wait(ready: ReadyBatch, timeoutMs: number, now?: number): number {
     const set = this.#set;
-    const count = set.wait(ready.capacity, timeoutMs);
+    const count = set.wait(ready.capacity, timeoutMs, now);
     for (let i = 0; i < count; i++) {
       ready.masks[i] = set.maskAt(i);
       ready.tags[i] = set.tagAt(i);

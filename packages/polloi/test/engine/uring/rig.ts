@@ -84,6 +84,7 @@ export class Reports implements Completions {
   ready(): void {}
   settle(): void {}
   released(): void {}
+  woken(): void {}
   pending(): void {}
 }
 
