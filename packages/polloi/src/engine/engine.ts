@@ -145,6 +145,11 @@ export interface Engine {
    */
   send(slot: number, address: number, length: number, flags: number): number;
   /**
+   * The owner waits for the sends in flight: the next wait ends when one of them completes. Otherwise they may be
+   * reported together with the event after them.
+   */
+  hasten(): void;
+  /**
    * Sends from a file, when nothing else of the slot is in flight.
    *
    * @remarks

@@ -187,6 +187,9 @@ export class ReadinessEngine implements Engine {
     return result < 0 ? result : sent;
   }
 
+  /** Nothing to do: a send that is taken is reported at once, and one that is not when there is room. */
+  hasten(): void {}
+
   sendFile(slot: number, file: number, offset: number, length: number): number {
     return this.#files.send(slot, file, offset, length);
   }

@@ -37,6 +37,8 @@ export const FLAG_LENT = 0x200;
 export const FLAG_STARVED = 0x400;
 /** It was armed again after that, and has received nothing since. */
 export const FLAG_RETRIED = 0x800;
+/** The socket was full. The next send waits in the kernel. */
+export const FLAG_FULL = 0x1000;
 
 /** The number of slots at first. V8 stores columns of up to 64 bytes in the object itself. */
 export const FIRST_SLOTS = 16;

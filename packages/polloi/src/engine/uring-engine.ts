@@ -53,6 +53,7 @@ import { RingWait } from "./ring-wait.ts";
 import {
   FLAG_ARMED,
   FLAG_ENDED,
+  FLAG_FULL,
   FLAG_INPUT,
   FLAG_LENT,
   FLAG_POLLED,
@@ -92,6 +93,8 @@ const STREAMS_PER_BUFFER = 4;
  */
 const RECEIVE_LIMIT = 65_536;
 
+/** A longer send does not fit an empty socket buffer, and waits in the kernel for room. */
+const IMMEDIATE_BYTES = 16_384;
 /** The most sends of one slot that are linked, one after another. */
 const MAX_SENDS = 16;
 const SEND: number = IORING_OP.SEND;
@@ -460,8 +463,10 @@ export class UringEngine implements Engine {
 
   /**
    * @remarks
-   * Bytes of the owner stay in the kernel until all of them have been sent. Lent ones do not wait: a buffer that
-   * waited for a peer which does not read would be missing to all others.
+   * Lent bytes do not wait in the kernel for room: a buffer that waited for a peer which does not read would be missing
+   * to all others. Neither do a few bytes of the owner, the first time, because the completion of a send that does not
+   * wait is certain: the next call submits it and waits for the event after it. All others stay in the kernel until they
+   * have been sent.
    */
   send(slot: number, address: number, length: number, flags: number): number {
     const slots = this.#slots;
@@ -483,6 +488,10 @@ export class UringEngine implements Engine {
     }
     slots.sendLengths[slot] = (slots.sendLengths[slot] as number) + length;
     const sends = slots.sends[slot] as number;
+    const isSingle = !linked && sends === 0;
+    if (isSingle && length <= IMMEDIATE_BYTES && !slots.has(slot, FLAG_FULL)) {
+      messageFlags |= MSG_DONTWAIT;
+    }
     // A link does not reach from the last submission of one call to the first of the next.
     if (linked && sends === 0 && submissions.room < MAX_SENDS) this.#ring.submit();
     const operation = linked ? LINKED_SEND : SEND;
@@ -491,7 +500,12 @@ export class UringEngine implements Engine {
     submissions.push(operation, fd, 0, address, length, messageFlags, slot, tag);
     slots.sends[slot] = sends + 1;
     this.#pushed(slot);
+    if (isSingle && (messageFlags & MSG_DONTWAIT) !== 0) submissions.immediate++;
     return IN_FLIGHT;
+  }
+
+  hasten(): void {
+    this.#ring.submissions.immediate = 0;
   }
 
   sendFile(slot: number, file: number, offset: number, length: number): number {
@@ -515,6 +529,7 @@ export class UringEngine implements Engine {
       slots.sendLengths[slot] = left;
       // The first of several is the lent one. Those behind it may wait for long, and need no buffer.
       if (result === slots.lentLengths[slot]) this.#dropLent(slot);
+      if (left === 0 && slots.has(slot, FLAG_FULL)) slots.lower(slot, FLAG_FULL);
       this.#completions.sent(slot, result);
       if (left === 0 || sends > 0) return 1;
     } else if (!RETRIABLE.includes(result)) {
@@ -527,6 +542,7 @@ export class UringEngine implements Engine {
     // A short send cancels those that are linked to it. The last of them reports it.
     if (sends === 0 && slots.isCurrent(slot, tag)) {
       slots.sendLengths[slot] = 0;
+      slots.raise(slot, FLAG_FULL);
       // The owner copies the rest of the lent bytes, so their buffer is held until it has.
       const lent = this.#takeLent(slot);
       this.#completions.returned(slot);

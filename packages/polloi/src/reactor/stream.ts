@@ -225,6 +225,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(ENDING | CLOSING | CLOSED)) return;
     this.#bits |= ENDING;
     if (this.isEmpty) this.#allSent();
+    else this.loop.engine.hasten();
     if (!this.#is(CLOSED)) this.#limitEnding();
   }
 
@@ -232,6 +233,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(CLOSING | CLOSED)) return;
     this.#bits |= CLOSING;
     if (!this.isEmpty) {
+      this.loop.engine.hasten();
       // A stream that connects continues to do so, since its data must be sent.
       if (!this.#is(CONNECTING)) this.loop.engine.setReceiving(this.#slot, false);
       this.#idle ??= this.#idleTimeout(CLOSING_MS, () => this.#timedOut());
@@ -559,7 +561,11 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       return;
     }
     this.sendFrom(this.#slot);
-    if (this.isEmpty && !this.#is(CLOSED)) this.#allSent();
+    if (!this.isEmpty) {
+      if (this.#is(ENDING | CLOSING | FULL)) this.loop.engine.hasten();
+    } else if (!this.#is(CLOSED)) {
+      this.#allSent();
+    }
   }
 
   protected override onSourceDetached(): void {

@@ -343,6 +343,7 @@ export class RawRing implements Disposable {
     );
     if (result > 0) {
       submissions.pending -= result;
+      submissions.immediate = 0;
       if (submissions.pending > 0) submissions.cancelSplitChain();
     }
     // The announced work may not have been processed, and the kernel does not announce it again.

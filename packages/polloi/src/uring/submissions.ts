@@ -62,6 +62,8 @@ const QUIET = IOSQE_CQE_SKIP_SUCCESS << FLAGS_SHIFT;
 export class SubmissionQueue {
   /** The number of entries that the kernel has not taken. */
   pending = 0;
+  /** How many of them complete within the call in which the kernel takes them; less if that is not known. */
+  immediate = 0;
   /** The number of entries that were ever pushed, in 32 bits: the number of the last one. */
   pushed = 0;
   readonly #words: Uint32Array;

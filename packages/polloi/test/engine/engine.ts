@@ -229,6 +229,38 @@ export function engineConformance(
         }),
       },
       {
+        name: "after hasten, a wait ends when a send has completed",
+        run: using((bench) => {
+          const { engine, recorded, memory } = bench;
+          const [, theirs] = stream(bench);
+          engine.turn(0);
+          const sent = engine.send(0, memory.address, 3, 0);
+          engine.hasten();
+          if (sent === IN_FLIGHT) {
+            engine.turn(-1);
+            assert.deepEqual(recorded.all, ["sent 0 3"]);
+          } else {
+            assert.equal(sent, 3);
+          }
+          assert.equal(theirs.read(), 3);
+          engine.forget(0);
+        }),
+      },
+      {
+        name: "a send whose completion is certain is reported with the event after it",
+        run: using((bench) => {
+          const { engine, recorded, memory } = bench;
+          const [, theirs] = stream(bench);
+          engine.turn(0);
+          const sent = engine.send(0, memory.address, 3, 0);
+          theirs.write(2);
+          engine.turn(-1);
+          const expected = sent === IN_FLIGHT ? ["received 0 2", "sent 0 3"] : ["received 0 2"];
+          assert.deepEqual(recorded.all.toSorted(), expected);
+          engine.forget(0);
+        }),
+      },
+      {
         name: "listen accepts non-blocking, close-on-exec descriptors until it is closed",
         run: using(({ engine, recorded, opened, until, quiet }) => {
           const server = opened.own(
