@@ -42,6 +42,16 @@ export {
 } from "./reactor/streams/duplex.ts";
 export type { Timer } from "./reactor/timers.ts";
 export type { Watch, WatchCallback } from "./reactor/watch.ts";
+export type {
+  Pem,
+  TlsCertificate,
+  TlsClientOptions,
+  TlsOptions,
+  TlsServerOptions,
+  TlsVersion,
+} from "./tls/options.ts";
+export type { TlsInfo } from "./tls/session.ts";
+export { TlsError } from "./tls/tls-error.ts";
 
 /**
  * Listens on an address with the default reactor of this thread, and serves every connection with the handlers in

@@ -47,6 +47,7 @@ import { listenersSuite } from "./pool/listeners.ts";
 import { modelsSuite } from "./pool/models.ts";
 import { workersSuite } from "./pool/workers.ts";
 import { reactorConformance, VARIANTS, type Variant } from "./reactor/reactor.ts";
+import { tlsConnectionSuite, tlsReactorSuite } from "./reactor/with-tls.ts";
 import { epollConformance, pollConformance, selectConformance } from "./select/select.ts";
 import { signalsSuite } from "./select/signals.ts";
 import { pollerConformance } from "./selectors/poller.ts";
@@ -91,6 +92,12 @@ function reactorFrom({ engine, trigger, mode }: Variant): Extent {
     return trigger === "edge" || engine === "select" ? "core" : "all";
   }
   return engine === "io_uring" || trigger === "edge" ? "core" : "all";
+}
+
+/** TLS is above the engines, so one of each kind is enough for `npm test`. */
+function tlsFrom({ engine, trigger, mode }: Variant): Extent {
+  if (mode === "hosted" && engine === "io_uring") return "smoke";
+  return mode === "hosted" && trigger === "edge" ? "core" : "all";
 }
 
 /** The suites on a ring. If io_uring does not work, one skipped case has the reason. */
@@ -166,6 +173,14 @@ function all(pool: readonly Listed[]): Listed[] {
         webStreamsSuite(engine, trigger),
       ),
     ),
+    ...ENGINES.map(([engine, trigger]) => ({
+      suite: duplexSuite(engine, trigger),
+      from: trigger === "edge" ? ("smoke" as const) : ("all" as const),
+    })),
+    ...VARIANTS.flatMap((variant): Listed[] => [
+      { suite: tlsConnectionSuite(variant), from: tlsFrom(variant) },
+      { suite: tlsReactorSuite(variant), from: "all" },
+    ]),
     ...pool,
     ...listed("core", adoptingSuite(), parserSuite()),
     ...listed("smoke", httpServerSuite()),

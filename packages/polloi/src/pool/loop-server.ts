@@ -254,6 +254,7 @@ const SERVE_OPTIONS: NamesOf<ServeOptions> = {
   maxConnections: true,
   acceptError: true,
   proxyProtocol: true,
+  tls: true,
 };
 
 /**

@@ -10,7 +10,7 @@ import type { SocketAddress } from "../socket/address.ts";
 /** Handlers for the connections of a pool's listener, and options for these connections. */
 export type ServeOptions<Data = unknown> = Handlers<Data> &
   ConnectionOptions &
-  Pick<ListenOptions<Data>, "maxConnections" | "acceptError" | "proxyProtocol">;
+  Pick<ListenOptions<Data>, "maxConnections" | "acceptError" | "proxyProtocol" | "tls">;
 
 /** The result of `start`: a way to stop the server that it started. */
 export interface Stoppable {

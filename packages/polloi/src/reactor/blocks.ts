@@ -7,10 +7,14 @@ import type { OutgoingFile } from "./connection.ts";
 const BLOCK_BYTES = 16_384;
 /** The size of a small block. */
 export const SMALL_BYTES = 1024;
+/** The size of a block for records of TLS: encrypted, four blocks are a little longer. */
+const RECORDS_BYTES = 73_728;
 /** The number of blocks that are mapped at once. */
 const BLOCKS_PER_SLAB = 64;
 /** The number of free blocks that keep their pages (16 MiB). The pages of further ones are returned to the system. */
 const WARM_BLOCKS = 1024;
+/** The same for records (9 MiB). */
+const WARM_RECORDS = 128;
 
 /**
  * Bytes to send, from `start` to `end`: in mapped memory, in a file, or in the array or the string that was written.
@@ -48,9 +52,12 @@ export class Blocks {
   /** Blocks that were never used. */
   readonly #large = new Slabs(BLOCK_BYTES);
   readonly #smallest = new Slabs(SMALL_BYTES);
+  readonly #largest = new Slabs(RECORDS_BYTES);
   readonly #warm: Block[] = [];
   readonly #cold: Block[] = [];
   readonly #small: Block[] = [];
+  readonly #warmRecords: Block[] = [];
+  readonly #coldRecords: Block[] = [];
   readonly #lent: Block[] = [];
   #used = 0;
 
@@ -73,6 +80,20 @@ export class Blocks {
   /** A block of {@link SMALL_BYTES}. @throws SysError `ENOMEM` when the system has no memory to map. */
   takeSmall(): Block {
     const block = this.#small.pop() ?? this.#smallest.take(this.#kernel);
+    this.#used++;
+    return block;
+  }
+
+  /**
+   * A block with room for `length` bytes, if any block is so large.
+   *
+   * @throws SysError `ENOMEM` when the system has no memory to map.
+   */
+  takeFor(length: number): Block {
+    if (length <= SMALL_BYTES) return this.takeSmall();
+    if (length <= BLOCK_BYTES) return this.take();
+    const block =
+      this.#warmRecords.pop() ?? this.#coldRecords.pop() ?? this.#largest.take(this.#kernel);
     this.#used++;
     return block;
   }
@@ -118,6 +139,8 @@ export class Blocks {
     block.next = null;
     if (block.bytes.length === SMALL_BYTES) {
       this.#small.push(block);
+    } else if (block.bytes.length === RECORDS_BYTES) {
+      this.#giveRecords(block);
     } else if (this.#warm.length < WARM_BLOCKS) {
       this.#warm.push(block);
     } else {
@@ -126,12 +149,24 @@ export class Blocks {
     }
   }
 
+  #giveRecords(block: Block): void {
+    if (this.#warmRecords.length < WARM_RECORDS) {
+      this.#warmRecords.push(block);
+    } else {
+      this.#kernel.libc.madvise(block.address, RECORDS_BYTES, MADV_DONTNEED);
+      this.#coldRecords.push(block);
+    }
+  }
+
   dispose(): void {
     this.#large.release(this.#kernel);
     this.#smallest.release(this.#kernel);
+    this.#largest.release(this.#kernel);
     this.#warm.length = 0;
     this.#cold.length = 0;
     this.#small.length = 0;
+    this.#warmRecords.length = 0;
+    this.#coldRecords.length = 0;
   }
 }
 

@@ -2,6 +2,7 @@ import type { NamesOf } from "../base/argument.ts";
 import type { ProxyHeader } from "../proxy/header.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
+import type { TlsInfo } from "../tls/session.ts";
 
 /**
  * The state of a connection: `"connecting"`; `"open"`; `"ending"` after `end`, until the peer ends its half too;
@@ -67,7 +68,7 @@ export interface Connection<Data = unknown> extends Disposable {
   readonly unacknowledgedBytes: number;
   /**
    * The number of received bytes that `data` was not called with yet; 0 when the connection is closed. Each access
-   * is a system call.
+   * is a system call. On a connection with TLS these bytes are mostly encrypted, and a little more.
    *
    * @source FIONREAD in tcp(7)
    */
@@ -91,6 +92,8 @@ export interface Connection<Data = unknown> extends Disposable {
   readonly localAddress: SocketAddress | null;
   /** The PROXY header that the connection began with; `null` if it began without one. */
   readonly proxyHeader: ProxyHeader | null;
+  /** Facts about the TLS session; `null` without TLS, before `open` is called, and when the connection is closed. */
+  readonly tls: TlsInfo | null;
   /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
   readonly tcpInfo: TcpInfo | null;
 

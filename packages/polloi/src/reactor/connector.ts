@@ -28,6 +28,7 @@ import { bindRaw, connectRaw, setIntOption } from "../socket/raw.ts";
 import { resolve } from "../socket/resolve.ts";
 import { AT_BYTES, borrow, giveBack } from "../socket/scratch.ts";
 import { socketError } from "../socket/socket-error.ts";
+import type { TlsClientOptions } from "../tls/options.ts";
 import { CONNECTION_OPTIONS, type ConnectionOptions, type Handlers } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkTimeout } from "./options.ts";
@@ -67,6 +68,15 @@ export interface ConnectOptions<Data = unknown> extends Handlers<Data>, Connecti
    */
   readonly signal?: AbortSignal;
   /**
+   * Uses TLS: `true`, or settings. `open` is called when the handshake is done and the certificate of the server is accepted.
+   * Default false.
+   *
+   * @remarks
+   * The settings are read when an object is used first: to change them, give another object. Connections that are made
+   * with the same object need less time.
+   */
+  readonly tls?: boolean | TlsClientOptions;
+  /**
    * A PROXY header that is sent before everything else, for a program that forwards connections: the addresses of the
    * client's connection as `source` and `destination`. The `proxyHeader` of another connection can be passed on.
    *
@@ -84,6 +94,7 @@ export const CONNECT_OPTIONS: NamesOf<ConnectOptions> = {
   localAddress: true,
   connectTimeoutMs: true,
   signal: true,
+  tls: true,
   proxyProtocol: true,
 };
 

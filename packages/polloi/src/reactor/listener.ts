@@ -2,7 +2,7 @@ import { booleanOf, type NamesOf } from "../base/argument.ts";
 import { Backoff } from "../base/backoff.ts";
 import { ERRNO } from "../base/errno.ts";
 import { type Fields, printAs } from "../base/inspect.ts";
-import { numberError, show } from "../base/misuse.ts";
+import { fromCaller, numberError, show, typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
 import { acceptNow, isOutOfResources } from "../engine/calls.ts";
 import type { ProxyFailure } from "../proxy/header.ts";
@@ -19,6 +19,7 @@ import {
 } from "../socket/listener.ts";
 import { readLocalAddress, resetOnClose, setIntOption } from "../socket/raw.ts";
 import { SocketFile } from "../socket/socket-file.ts";
+import type { TlsServerOptions } from "../tls/options.ts";
 import { acceptHint } from "./accept-error.ts";
 import {
   CONNECTION_OPTIONS,
@@ -35,6 +36,8 @@ import {
 } from "./proxied.ts";
 import { profileOf, Stream, type StreamListener, type StreamProfile } from "./stream.ts";
 import type { Timer } from "./timers.ts";
+import { serverEndpoint } from "./tls-endpoint.ts";
+import { type TlsEndpoint, TlsStream } from "./tls-stream.ts";
 
 /** The address of a listener, the handlers of its connections, and their options. */
 export interface ListenOptions<Data = unknown>
@@ -69,6 +72,22 @@ export interface ListenOptions<Data = unknown>
    */
   readonly proxyProtocol?: boolean | ProxyProtocolOptions;
   /**
+   * Serves TLS, with these settings. `open` is called when the handshake is done. A connection whose handshake fails is
+   * closed without a call of its handlers.
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from "node:fs";
+   *
+   * listen({
+   *   port: 7788,
+   *   tls: { cert: readFileSync("cert.pem"), key: readFileSync("key.pem") },
+   *   data: (connection, bytes) => connection.write(bytes),
+   * });
+   * ```
+   */
+  readonly tls?: TlsServerOptions;
+  /**
    * Called when the listener cannot accept: no descriptor (`EMFILE`, `ENFILE`) or no memory is left, accepting is
    * forbidden (`EACCES`, `EPERM`), or 32 connections in a row failed while they were accepted.
    *
@@ -90,6 +109,7 @@ export const LISTEN_OPTIONS: NamesOf<ListenOptions> = {
   exclusive: true,
   maxConnections: true,
   proxyProtocol: true,
+  tls: true,
   acceptError: true,
   signal: true,
 };
@@ -109,6 +129,14 @@ export interface Listener extends Disposable {
   readonly proxyFailures: Readonly<Partial<Record<ProxyFailure, number>>>;
   /** The descriptor, or -1 once it is closed. */
   fileno(): number;
+  /**
+   * Replaces the settings of TLS for connections that are accepted from now on, such as a certificate that is about to
+   * expire. Other connections continue.
+   *
+   * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT`: the settings stay as they were.
+   * TypeError `ERR_UNSUPPORTED` if it was opened without TLS; `ERR_CLOSED`.
+   */
+  setTls(options: TlsServerOptions): void;
   /**
    * Stops the server gracefully.
    *
@@ -190,6 +218,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   readonly #options: ListenOptions<Data>;
   readonly #profile: StreamProfile<Data>;
   readonly #proxied: ProxiedConnections | undefined;
+  #tls: TlsEndpoint | undefined;
   readonly #slot: number;
   #fd: number;
   #address: SocketAddress | null;
@@ -215,10 +244,16 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     const prefaceOf = proxied && ((stream: Stream<Data>) => proxied.prefaceOf(stream));
     this.#profile = profileOf(options, this, prefaceOf);
     if (options.fd === undefined) checkAddressGiven(options, "port, path, address or fd");
-    this.#fd =
-      options.fd === undefined
-        ? openServer(kernel, { ...options, nonBlocking: true })
-        : takeListener(kernel, options.fd, options);
+    if (options.tls !== undefined) this.#tls = serverEndpoint(kernel, options.tls);
+    try {
+      this.#fd =
+        options.fd === undefined
+          ? openServer(kernel, { ...options, nonBlocking: true })
+          : takeListener(kernel, options.fd, options);
+    } catch (error) {
+      this.#tls?.context.dispose();
+      throw error;
+    }
     this.#address = readLocalAddress(kernel, this.#fd);
     // A socket that was given is shared with others, who remove its file.
     if (options.fd === undefined) this.#file = SocketFile.of(kernel, this.#address);
@@ -232,6 +267,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       this.#file?.remove();
       if (options.fd === undefined) kernel.libc.close(this.#fd);
       loop.giveBack(this.#slot);
+      this.#tls?.context.dispose();
       throw loop.descriptorError("listen", result, this.#fd);
     }
   }
@@ -304,6 +340,20 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.abandon();
   }
 
+  setTls(options: TlsServerOptions): void {
+    fromCaller(AcceptingListener.prototype.setTls, () => {
+      if (this.#fd < 0) {
+        throw typeError("ERR_CLOSED", "Cannot set TLS: the listener is closed");
+      }
+      if (this.#tls === undefined) {
+        throw typeError("ERR_UNSUPPORTED", "Cannot set TLS: the listener was opened without it");
+      }
+      const before = this.#tls;
+      this.#tls = serverEndpoint(this.#loop.kernel, options);
+      before.context.dispose();
+    });
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }
@@ -340,6 +390,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#fd = -1;
     this.#address = null;
     this.#file?.remove();
+    // A listener that stops may accept others later.
+    if (!this.stopping) this.#tls?.context.dispose();
     this.#loop.engine.close(this.#slot);
     this.#checkStopped();
   }
@@ -363,7 +415,10 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       return;
     }
     this.connections++;
-    const stream = new Stream(this.#loop, this.#profile, false);
+    const stream =
+      this.#tls === undefined
+        ? new Stream(this.#loop, this.#profile, false)
+        : new TlsStream(this.#loop, this.#profile, false, this.#tls);
     const result = stream.attach(fd);
     if (result < 0) {
       this.connections--;
@@ -472,6 +527,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     if (!this.stopping || this.#fd >= 0 || this.connections + this.#waiting.length > 0) return;
     this.#cutOffTimer?.cancel();
     this.#finishTimer?.cancel();
+    this.#tls?.context.dispose();
     this.#resolveStopped();
   }
 

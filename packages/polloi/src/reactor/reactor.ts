@@ -31,6 +31,8 @@ import { checkCallback, checkConnectionOptions } from "./options.ts";
 import { profileOf, Stream } from "./stream.ts";
 import { checkSignal } from "./streams/abort.ts";
 import type { Timer } from "./timers.ts";
+import { clientEndpoint } from "./tls-endpoint.ts";
+import { TlsStream } from "./tls-stream.ts";
 import { checkEvents, DescriptorWatch, type Watch, type WatchCallback } from "./watch.ts";
 
 /** Options of a reactor. */
@@ -262,8 +264,21 @@ class LoopReactor implements Reactor {
   ): Connection<Data> {
     this.#checkOpen("connect");
     checkConnectionOptions(options, "connect()", names, CONNECT_COUNTERPARTS);
-    const stream = new Stream<Data>(this.#loop, profileOf(options), true);
-    new Connector(this.#loop, stream, options);
+    const endpoint = clientEndpoint(
+      this.#loop.kernel,
+      options.tls,
+      options.host ?? options.hostname,
+    );
+    const stream =
+      endpoint === undefined
+        ? new Stream<Data>(this.#loop, profileOf(options), true)
+        : new TlsStream<Data>(this.#loop, profileOf(options), true, endpoint);
+    try {
+      new Connector(this.#loop, stream, options);
+    } catch (error) {
+      stream.abandon();
+      throw error;
+    }
     return stream;
   }
 

@@ -143,11 +143,27 @@ export abstract class SendQueue extends Owner {
     return this.pendingBytes === 0 && this.files === 0 && this.sources === 0;
   }
 
+  // How bytes are sent. A stream that encrypts them overrides these.
+
+  /** See {@link Engine.maxSends}. */
+  protected get maxSends(): number {
+    return this.loop.engine.maxSends;
+  }
+
+  /** See {@link Engine.send}. */
+  protected transmit(slot: number, address: number, length: number, flags: number): number {
+    return this.loop.engine.send(slot, address, length, flags);
+  }
+
+  /** See {@link Engine.sendFile}. */
+  protected transmitFile(slot: number, file: number, offset: number, length: number): number {
+    return this.loop.engine.sendFile(slot, file, offset, length);
+  }
+
   /** Sends until the kernel takes no more, or the stream fails. */
   protected sendFrom(slot: number): void {
-    const { engine } = this.loop;
     if (this.#inFlight > 0) return;
-    let sends = engine.maxSends;
+    let sends = this.maxSends;
     let before: Block | null = null;
     let block = this.#head;
     while (block !== null && sends > 0) {
@@ -169,7 +185,7 @@ export abstract class SendQueue extends Owner {
       }
       const isLast = sends === 1 && this.#inFlight > 0;
       const flags = (isLast ? 0 : followed(next)) | (lent ? SEND_LENT : 0);
-      const taken = engine.send(slot, block.address + block.start, length, flags);
+      const taken = this.transmit(slot, block.address + block.start, length, flags);
       if (taken === IN_FLIGHT) {
         this.#inFlight += length;
         sends--;
@@ -247,7 +263,7 @@ export abstract class SendQueue extends Owner {
     const length = block.end - block.start;
     // -0 becomes 0: Deno's foreign-function interface does not take it.
     const fd = file.fd + 0;
-    const taken = length === 0 ? 0 : this.loop.engine.sendFile(slot, fd, block.start, length);
+    const taken = length === 0 ? 0 : this.transmitFile(slot, fd, block.start, length);
     if (taken < 0) {
       this.failed(-taken, "sendfile");
       return false;
@@ -268,6 +284,12 @@ export abstract class SendQueue extends Owner {
   }
 
   override sent(length: number): void {
+    this.taken(length);
+    if (this.#inFlight === 0) this.flush();
+  }
+
+  /** `length` of the bytes in flight have been sent. */
+  protected taken(length: number): void {
     this.#inFlight -= length;
     for (let left = length; left > 0; ) {
       const block = this.#head as Block;
@@ -277,7 +299,6 @@ export abstract class SendQueue extends Owner {
       if (block.start === block.end && (left > 0 || block.next !== null)) this.#dropHead(block);
     }
     this.#took(length);
-    if (this.#inFlight === 0) this.flush();
   }
 
   override returned(): void {

@@ -16,6 +16,7 @@ import {
 } from "../socket/raw.ts";
 import { readTcpInfo, type TcpInfo } from "../socket/tcp-info.ts";
 import type { Arena } from "../sys/arena.ts";
+import type { TlsInfo } from "../tls/session.ts";
 import type {
   Connection,
   ConnectionOptions,
@@ -67,22 +68,22 @@ const LINGERING_CLOSE_MS = 1000;
 const CLOSING_MS = 30_000;
 
 // The state of a stream: bits of one number, because a server holds thousands of streams.
-const CONNECTING = 1;
+export const CONNECTING = 1;
 /** `end` was called: the local half ends after the queued data. */
 const ENDING = 2;
 /** The local half is shut down. */
 const ENDED = 4;
 /** The peer's half is shut down. */
-const PEER_ENDED = 8;
+export const PEER_ENDED = 8;
 /** `close` was called. */
-const CLOSING = 16;
+export const CLOSING = 16;
 /**
  * In a lingering close: everything is sent, and what the peer still sends is discarded until it ends its half. A reset
  * would make the peer lose data that it has not read.
  */
-const LINGERING = 32;
-const CLOSED = 64;
-const PAUSED = 128;
+export const LINGERING = 32;
+export const CLOSED = 64;
+export const PAUSED = 128;
 /** In the loop's list of streams to flush. */
 const DIRTY = 256;
 /** `write` returned false. */
@@ -96,14 +97,14 @@ const STOPPING = 4096;
 /** The peer's half ended before `handOver`, and the new handlers were not called with it yet. */
 const END_PENDING = 8192;
 /** Its {@link Preface} is not complete: no handler was called yet. */
-const PREFACE = 16_384;
+export const PREFACE = 16_384;
 /** It began with a PROXY header. */
 const PROXIED = 32_768;
 /** Bytes that arrived behind the preface, or before {@link Stream.hold}, wait for `resume`. */
 const WITHHELD = 65_536;
 
 /** Nothing is received until {@link Stream.deliver}: bytes that were received before are to be delivered first. */
-const HELD = 131_072;
+export const HELD = 131_072;
 /** `unref` was called. */
 const BACKGROUND = 262_144;
 
@@ -180,6 +181,10 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     return this.#is(PROXIED) ? (proxyHeaders.get(this) ?? null) : null;
   }
 
+  get tls(): TlsInfo | null {
+    return null;
+  }
+
   get tcpInfo(): TcpInfo | null {
     return this.#fd < 0 ? null : readTcpInfo(this.loop.kernel, this.#fd);
   }
@@ -252,8 +257,9 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#fd >= 0 && !this.isEmpty) resetOnClose(this.loop.kernel, this.#fd);
     this.abandon();
     const { listener } = this.#profile;
-    // A stream that was never opened has none.
-    const handlers: Handlers<Data> = this.#is(PREFACE) ? {} : this.#profile.handlers;
+    // A stream that was accepted and never opened has none.
+    const isUnopened = this.#is(PREFACE) || (this.#is(CONNECTING) && listener !== undefined);
+    const handlers: Handlers<Data> = isUnopened ? {} : this.#profile.handlers;
     listener?.closed(this);
     for (const file of files) this.fileDone(file, error ?? fileCancelled(file));
     if (error !== undefined) this.#tellError(handlers, error);
@@ -394,8 +400,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (!this.#is(HELD)) return;
     this.#bits &= ~HELD;
     if (bytes !== null && this.#is(PAUSED) && !this.#is(CLOSED)) {
-      this.#bits |= WITHHELD;
-      withheld.set(this, bytes);
+      this.withhold(bytes);
     } else if (bytes !== null) {
       this.#deliver(bytes);
     }
@@ -442,7 +447,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#is(BACKGROUND)) loop.background(1);
     const preface = this.#profile.prefaceOf?.(this);
     if (preface === undefined) {
-      this.#begin();
+      this.begin();
     } else {
       this.#bits |= PREFACE;
       this.#attached = preface;
@@ -459,7 +464,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   /** From now on the connection belongs to the handlers. */
-  #begin(): void {
+  protected begin(): void {
     this.#attached = null;
     if (this.#is(PAUSED | HELD | CLOSING)) this.loop.engine.setReceiving(this.#slot, false);
     const { idleTimeoutMs } = this.#profile;
@@ -472,20 +477,30 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (this.#idle !== null && !this.#is(LINGERING)) this.#idle.touch();
     if (length === 0) {
       if (this.#is(PREFACE)) (this.#attached as Preface).read(NO_BYTES);
-      else this.#peerEnded();
+      else this.peerEnded();
       return;
     }
-    const { handlers, zeroCopy } = this.#profile;
     if (this.#is(CLOSING | PREFACE)) {
       if (this.#is(PREFACE)) this.#readPreface(arena, offset, length);
       return;
     }
+    this.deliverFrom(arena, offset, length, arena);
+    this.progressed(length);
+  }
+
+  /**
+   * Passes bytes to `data`.
+   *
+   * @param lending - The arena, if bytes that are written from there may be sent from there.
+   */
+  protected deliverFrom(arena: Arena, offset: number, length: number, lending: Arena | null): void {
     this.#bits |= HAS_RECEIVED;
+    const { handlers, zeroCopy } = this.#profile;
     if (handlers.data !== undefined) {
       let bytes: Uint8Array;
       if (zeroCopy) {
         bytes = new Uint8Array(arena.u8.buffer, offset, length);
-        this.loop.lending = arena;
+        this.loop.lending = lending;
       } else {
         bytes = this.loop.buffers.copy(arena, offset, length);
       }
@@ -496,7 +511,17 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
       }
       this.loop.lending = null;
     }
+  }
+
+  /** `length` of the unread bytes were received. */
+  protected progressed(length: number): void {
     if (this.#is(STOPPING)) (this.#attached as GracefulClose | null)?.received(length);
+  }
+
+  /** Passes bytes to `data` when the program has called `resume`. */
+  protected withhold(bytes: Uint8Array): void {
+    this.#bits |= WITHHELD;
+    withheld.set(this, bytes);
   }
 
   /** Passes bytes to the preface, and those behind it to the handlers. */
@@ -506,14 +531,13 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (taken < 0) return;
     preface.abandon();
     this.#bits &= ~PREFACE;
-    this.#begin();
+    this.begin();
     if (this.listener?.stopping === true) this.stop();
     if (taken === length || this.#is(CLOSED)) return;
     if (!this.#is(PAUSED)) {
       this.received(arena, offset + taken, length - taken);
     } else {
-      this.#bits |= WITHHELD;
-      withheld.set(this, arena.u8.slice(offset + taken, offset + length));
+      this.withhold(arena.u8.slice(offset + taken, offset + length));
     }
   }
 
@@ -568,6 +592,61 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     }
   }
 
+  // What a stream with a protocol of its own below that of the handlers uses and overrides.
+
+  protected has(bits: number): boolean {
+    return this.#is(bits);
+  }
+
+  /** The connection waits for its protocol, and its handlers are not called. */
+  protected holdOpening(attached: { abandon(): void }): void {
+    this.#bits |= CONNECTING;
+    this.#attached = attached;
+  }
+
+  /** {@link Stream.begin} follows. */
+  protected endOpening(): void {
+    this.#bits &= ~CONNECTING;
+  }
+
+  protected get slot(): number {
+    return this.#slot;
+  }
+
+  /** The kernel has taken bytes. */
+  protected countSent(length: number): void {
+    if (this.#idle !== null) this.#idle.sent(length);
+  }
+
+  /** Bytes were received that the handlers do not see. */
+  protected touch(): void {
+    this.#idle?.touch();
+  }
+
+  /** Sends soon what is to be sent. */
+  protected flushSoon(): void {
+    this.#markDirty();
+  }
+
+  /** Everything of the program was sent: sends what belongs behind it. @returns Whether that was sent, too. */
+  protected finish(): boolean {
+    return true;
+  }
+
+  /** The peer has ended its half behind bytes that the handlers have. */
+  protected endReceived(): void {
+    if (this.#is(PAUSED | HELD)) this.#bits |= END_PENDING;
+    else this.peerEnded();
+  }
+
+  /** Closes after what was sent, without an event. */
+  protected closeUnopened(): void {
+    this.#bits |= CLOSING;
+    this.#linger();
+  }
+
+  // The end of a stream.
+
   protected override onSourceDetached(): void {
     this.destroy(
       typeError(
@@ -586,7 +665,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   protected override onSent(length: number): void {
-    if (this.#idle !== null) this.#idle.sent(length);
+    this.countSent(length);
     if (!this.#is(FULL) || this.#is(DRAINED) || !this.#isLow()) return;
     this.#bits |= DRAINED;
     this.loop.markDrained(this);
@@ -662,9 +741,13 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #allSent(): void {
     if (this.#is(CLOSING)) {
       if (this.#is(LINGERING)) return;
+      if (!this.finish()) {
+        this.#idle ??= this.#idleTimeout(CLOSING_MS, () => this.#timedOut());
+        return;
+      }
       if (this.#is(PEER_ENDED)) this.destroy();
       else this.#linger();
-    } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING)) {
+    } else if (this.#is(ENDING) && !this.#is(ENDED | CONNECTING) && this.finish()) {
       this.#bits |= ENDED;
       const { handlers } = this.#profile;
       if (this.#is(PEER_ENDED)) this.destroy();
@@ -698,7 +781,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     this.#idle = linger(this.loop, this.#fd, () => this.#giveUp());
   }
 
-  #peerEnded(): void {
+  /** The peer has ended its half. */
+  protected peerEnded(): void {
     this.#bits |= PEER_ENDED;
     if (this.#is(LINGERING)) {
       this.destroy();
@@ -714,7 +798,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   #deliverEnd(): void {
     if (!this.#is(END_PENDING) || this.#is(PAUSED | HELD | CLOSING | CLOSED)) return;
     this.#bits &= ~END_PENDING;
-    this.#peerEnded();
+    this.peerEnded();
   }
 
   #idleTimeout(timeoutMs: number, onIdle: () => void): IdleTimeout {

@@ -216,6 +216,7 @@ export class TlsSession {
   /** Encrypts bytes. @returns Whether it did; otherwise `error` is set. */
   write(address: number, length: number): boolean {
     const { calls } = this.library;
+    if (this.#ssl === 0) return false;
     if (calls.SSL_write(this.#ssl, address, length) === length) return true;
     this.#fail("session");
     return false;

@@ -24,19 +24,23 @@ export class TlsError extends Error {
 /** The error for a reason that OpenSSL has stated, such as `"wrong version number"`. */
 export function failureOf(during: "handshake" | "session", reason: string): TlsError {
   const code = `ERR_SSL_${reason.toUpperCase().replace(/[^A-Z0-9]+/g, "_")}`;
-  return new TlsError(code, `TLS ${during} failed: ${reason}`, HINTS[code]);
+  return new TlsError(code, `TLS ${during} failed: ${reason}`, HINTS.get(code));
 }
 
 /** Hints for failures whose reason does not say what to do. */
-const HINTS: Readonly<Record<string, string>> = {
-  ERR_SSL_WRONG_VERSION_NUMBER: "the peer does not speak TLS on this port",
-  ERR_SSL_HTTP_REQUEST: "the peer sent plain HTTP to a port with TLS",
-  ERR_SSL_NO_SHARED_CIPHER:
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ["ERR_SSL_WRONG_VERSION_NUMBER", "the peer does not speak TLS on this port"],
+  ["ERR_SSL_HTTP_REQUEST", "the peer sent plain HTTP to a port with TLS"],
+  [
+    "ERR_SSL_NO_SHARED_CIPHER",
     "no cipher fits both peers and the type of the certificate; see ciphers and minVersion",
-  ERR_SSL_UNSUPPORTED_PROTOCOL:
+  ],
+  [
+    "ERR_SSL_UNSUPPORTED_PROTOCOL",
     "the peer offers only versions outside of minVersion and maxVersion",
-  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: "requestCert demands a certificate of the client",
-};
+  ],
+  ["ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE", "requestCert demands a certificate of the client"],
+]);
 
 /** The names of the checks of a certificate, by the numbers of OpenSSL. Source: x509_vfy.h */
 const CHECKS: Readonly<Record<number, string>> = {

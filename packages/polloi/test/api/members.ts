@@ -11,17 +11,17 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
     file: "index.ts",
     types: {
       ConnectOptions:
-        "close connectTimeoutMs data drain end error highWaterBytes host hostname idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol signal stopping timeout zeroCopy",
+        "close connectTimeoutMs data drain end error highWaterBytes host hostname idleTimeoutMs localAddress maxPendingBytes noDelay open path port proxyProtocol signal stopping timeout tls zeroCopy",
       Connection:
-        "[Symbol.asyncIterator] [Symbol.dispose] close data destroy end fileno handOver localAddress opened pause paused peerState pendingBytes proxyHeader readable ref remoteAddress reset resume sendFile setIdleTimeout state tcpInfo unacknowledgedBytes unreadBytes unref writable write",
+        "[Symbol.asyncIterator] [Symbol.dispose] close data destroy end fileno handOver localAddress opened pause paused peerState pendingBytes proxyHeader readable ref remoteAddress reset resume sendFile setIdleTimeout state tcpInfo tls unacknowledgedBytes unreadBytes unref writable write",
       ConnectionOptions: "highWaterBytes idleTimeoutMs maxPendingBytes noDelay zeroCopy",
       DuplexOptions: "allowHalfOpen highWaterMark",
       EngineReport: "name reason works",
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
-        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host hostname idleTimeoutMs maxConnections maxPendingBytes noDelay open path port proxyProtocol reuseAddr reusePort signal stopping timeout zeroCopy",
+        "acceptError address backlog close data drain dualStack end error exclusive family fd highWaterBytes host hostname idleTimeoutMs maxConnections maxPendingBytes noDelay open path port proxyProtocol reuseAddr reusePort signal stopping timeout tls zeroCopy",
       Listener:
-        "[Symbol.dispose] address close connections fileno port proxyFailures ref stop unref",
+        "[Symbol.dispose] address close connections fileno port proxyFailures ref setTls stop unref",
       OutgoingFile: "done fd length offset",
       ProxyHeader: "command destination overTls source tlvs version",
       ProxyProtocolOptions: "refused timeoutMs trusted",
@@ -36,6 +36,15 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
         "address bufferSize bytesRead bytesWritten connecting destroySoon localAddress localFamily localPort pending readyState ref remoteAddress remoteFamily remotePort resetAndDestroy setKeepAlive setNoDelay setTimeout timeout unref",
       SysError: "address cause code errno fd hint message name port stack syscall",
       Timer: "active cancel ref refresh unref",
+      TlsClientOptions:
+        "ALPNProtocols ca cert ciphers handshakeTimeoutMs key keylog maxVersion minVersion passphrase rejectUnauthorized servername session",
+      TlsError: "cause code hint message name stack",
+      TlsInfo:
+        "alpnProtocol authorizationError authorized cipher peerCertificate protocol resumed servername session",
+      TlsOptions:
+        "ALPNProtocols ca cert ciphers handshakeTimeoutMs key keylog maxVersion minVersion passphrase rejectUnauthorized",
+      TlsServerOptions:
+        "ALPNProtocols ca cert ciphers contexts handshakeError handshakeTimeoutMs key keylog maxHandshakes maxVersion minVersion passphrase rejectUnauthorized requestCert ticketKeys",
       Watch: "[Symbol.dispose] close fileno modify ref unref",
     },
   },
@@ -162,7 +171,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       UnresponsiveWorker: "index silentMs",
       WorkerExit: "error index restartInMs stuck",
       WorkerModule:
-        "acceptError close data drain end error highWaterBytes idleTimeoutMs maxConnections maxPendingBytes noDelay open proxyProtocol start stopping timeout zeroCopy",
+        "acceptError close data drain end error highWaterBytes idleTimeoutMs maxConnections maxPendingBytes noDelay open proxyProtocol start stopping timeout tls zeroCopy",
       WorkerPool: "[Symbol.asyncDispose] address balance engine finished port stop trigger workers",
       WorkerStatus: "accepted connections exits index state",
       WorkersOptions:

@@ -11,7 +11,9 @@ import type { Kernel } from "../../src/sys/kernel.ts";
 import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { TlsSession } from "../../src/tls/session.ts";
 import { assertReactorBalance } from "../support/balance.ts";
+import { End, testCertificate, testClientContext } from "../tls/pair.ts";
 
 /** A variant of a reactor. */
 export interface Variant {
@@ -19,6 +21,8 @@ export interface Variant {
   /** For engines of readiness. */
   readonly trigger?: Trigger;
   readonly mode: "hosted" | "blocking";
+  /** Whether connections of a rig use TLS. */
+  readonly tls?: boolean;
 }
 
 /** Why this variant skips a case that counts or replaces calls of libc. */
@@ -74,7 +78,9 @@ export class Rig {
 
   listen<Data = unknown>(options: Partial<ListenOptions<Data>>): Listener {
     const address = options.path === undefined ? { host: "127.0.0.1", port: 0 } : {};
-    return this.reactor.listen<Data>({ ...address, ...options });
+    const { cert, key } = this.variant.tls ? testCertificate() : {};
+    const secured = cert === undefined ? {} : { tls: { cert, key } };
+    return this.reactor.listen<Data>({ ...address, ...secured, ...options });
   }
 
   /** A peer that is connected to `listener`, which may not have accepted it yet. */
@@ -83,7 +89,7 @@ export class Rig {
     assert.ok(address !== null);
     const socket = new Socket(address.path === undefined ? (address.family ?? 2) : 1, 1);
     socket.connect(address);
-    return this.pump(new Peer(socket));
+    return this.pump(this.variant.tls ? new TlsPeer(socket) : new Peer(socket));
   }
 
   /** Makes `peer` send and receive during waits. */
@@ -190,16 +196,40 @@ export class Peer {
 
   send(bytes: Uint8Array | string): this {
     const all = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
-    if (all.length > 0) this.#queue.push(all);
+    if (all.length > 0) this.transmit(all);
     this.pump();
     return this;
   }
 
   /** Sends the end of the stream after the queued bytes. */
   shutdown(): this {
-    this.#shutdown = true;
+    this.transmitEnd();
     this.pump();
     return this;
+  }
+
+  // What a protocol below that of the test changes.
+
+  protected transmit(bytes: Uint8Array): void {
+    this.#queue.push(bytes);
+  }
+
+  protected transmitEnd(): void {
+    this.#shutdown = true;
+  }
+
+  /** Bytes of the socket were received; none at its end. */
+  protected arrived(bytes: Uint8Array): void {
+    if (bytes.length === 0) {
+      this.ended = true;
+      return;
+    }
+    this.#chunks.push(bytes.slice());
+    this.length += bytes.length;
+  }
+
+  protected get isReading(): boolean {
+    return this.reading;
   }
 
   /** Closes with a reset. */
@@ -240,22 +270,85 @@ export class Peer {
   }
 
   #receive(): boolean {
-    if (!this.reading || this.ended || this.error !== undefined) return false;
+    if (!this.isReading || this.ended || this.error !== undefined) return false;
     let moved = false;
     for (let left = this.readBytes; left > 0; ) {
       const room = left < incoming.length ? incoming.subarray(0, left) : incoming;
       const length = this.socket.recvInto(room);
       if (length === null) return moved;
       moved = true;
-      if (length === 0) {
-        this.ended = true;
-        return true;
-      }
-      this.#chunks.push(incoming.slice(0, length));
-      this.length += length;
+      this.arrived(incoming.subarray(0, length));
+      if (length === 0) return true;
       left -= length;
     }
     return moved;
+  }
+}
+
+/** The other end of a connection with TLS. */
+class TlsPeer extends Peer {
+  readonly #end: End;
+  /** Bytes and the end that wait for the handshake. */
+  readonly #waiting: Uint8Array[] = [];
+  #endWaits = false;
+
+  constructor(socket: Socket) {
+    super(socket);
+    this.#end = new End(new TlsSession(testClientContext(), { servername: "localhost" }));
+    this.#end.step();
+    this.#pass();
+  }
+
+  protected override get isReading(): boolean {
+    return this.reading || !this.#end.session.isOpen;
+  }
+
+  protected override transmit(bytes: Uint8Array): void {
+    if (!this.#end.session.isOpen) this.#waiting.push(bytes.slice());
+    else this.#end.write(bytes);
+    this.#pass();
+  }
+
+  protected override transmitEnd(): void {
+    if (!this.#end.session.isOpen) {
+      this.#endWaits = true;
+      return;
+    }
+    this.#end.end();
+    this.#pass();
+    super.transmitEnd();
+  }
+
+  protected override arrived(bytes: Uint8Array): void {
+    const { session } = this.#end;
+    if (bytes.length === 0) {
+      this.ended = true;
+      if (!session.hasEnded) this.error = "ERR_TLS_TRUNCATED";
+      return;
+    }
+    this.#end.receive(bytes);
+    this.error ??= session.error?.code;
+    const received = this.#end.take();
+    if (received.length > 0) super.arrived(received);
+    if (session.isOpen) {
+      for (const each of this.#waiting.splice(0)) this.#end.write(each);
+      this.#pass();
+      if (this.#endWaits) this.transmitEnd();
+      this.#endWaits = false;
+    }
+    this.#pass();
+    if (session.hasEnded) this.ended = true;
+  }
+
+  override close(): void {
+    super.close();
+    this.#end.session.dispose();
+  }
+
+  #pass(): void {
+    const { outgoing } = this.#end;
+    this.#end.outgoing = new Uint8Array(0);
+    if (outgoing.length > 0) super.transmit(outgoing);
   }
 }
 

@@ -36,6 +36,14 @@ export function testCertificate(): Certificate {
   return leaf;
 }
 
+let clientContext: TlsContext | undefined;
+
+/** The context of clients that trust {@link testRoot}, which is made once. */
+export function testClientContext(): TlsContext {
+  clientContext ??= new TlsContext(tlsLibrary(kernel), { ca: testRoot().cert }, false);
+  return clientContext;
+}
+
 /** A client and a server that are connected through memory. */
 export class Pair {
   readonly client: End;
@@ -98,7 +106,7 @@ export class End {
   readonly session: TlsSession;
   /** Records to send. */
   outgoing: Uint8Array = new Uint8Array(0);
-  readonly #received: Uint8Array[] = [];
+  #received: Uint8Array[] = [];
 
   constructor(session: TlsSession) {
     this.session = session;
@@ -108,14 +116,23 @@ export class End {
     return Buffer.concat(this.#received);
   }
 
+  /** Returns the received bytes, and forgets them. */
+  take(): Uint8Array {
+    const all = this.received;
+    this.#received = [];
+    return all;
+  }
+
   write(bytes: Uint8Array | string): this {
     const all = Buffer.from(bytes);
+    const pieces = [this.outgoing];
     for (let at = 0; at < all.length; at += arena.byteLength) {
       const part = all.subarray(at, at + arena.byteLength);
       arena.u8.set(part);
       assert.ok(this.session.write(arena.address, part.length), this.session.error?.message);
-      this.#take();
+      this.#takeInto(pieces);
     }
+    this.outgoing = Buffer.concat(pieces);
     return this;
   }
 
@@ -157,11 +174,15 @@ export class End {
 
   #take(): void {
     const pieces = [this.outgoing];
+    this.#takeInto(pieces);
+    this.outgoing = Buffer.concat(pieces);
+  }
+
+  #takeInto(pieces: Uint8Array[]): void {
     for (;;) {
       const length = this.session.takeOutput(arena.address, arena.byteLength);
-      if (length === 0) break;
+      if (length === 0) return;
       pieces.push(arena.u8.slice(0, length));
     }
-    this.outgoing = Buffer.concat(pieces);
   }
 }

@@ -1,7 +1,9 @@
 /** `polloi`: every function and method, and the kinds of its arguments. */
+
 import * as polloi from "../../../src/index.ts";
 import { EVENT_ALL, EVENT_READ, Waker } from "../../../src/selectors/index.ts";
 import { AF_INET, socketpair } from "../../../src/socket/index.ts";
+import { testCertificate } from "../../tls/pair.ts";
 import { type Call, call, internal, made, maker, method, type Table } from "./calls.ts";
 import { FD } from "./select-table.ts";
 import {
@@ -97,6 +99,32 @@ export const SIGNAL: Kind = optional(
     () => false,
   ),
 );
+/** Settings of TLS. Their members have tests of their own. */
+const TLS_REQUIRED: Kind = kind(
+  () => {
+    const { cert, key } = testCertificate();
+    return { cert, key };
+  },
+  () => false,
+);
+export const TLS_SERVER: Kind = optional(TLS_REQUIRED);
+const TLS_CLIENT: Kind = optional(
+  kind(
+    () => true,
+    (value) => value === true || isEmpty(value),
+  ),
+);
+
+/** Whether it is an object without properties. The hostile one does not let itself be asked. */
+function isEmpty(value: unknown): boolean {
+  try {
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject && Object.keys(value).length === 0;
+  } catch {
+    return false;
+  }
+}
+
 const LISTEN = required(
   {
     ...OF_CONNECTIONS,
@@ -115,6 +143,7 @@ const LISTEN = required(
     signal: SIGNAL,
     maxConnections: FROM_ONE,
     acceptError: optional(CALLBACK),
+    tls: TLS_SERVER,
     proxyProtocol: PROXY_PROTOCOL,
   },
   () => ({ host: "", port: 0 }),
@@ -129,6 +158,7 @@ const CONNECT = required(
     localAddress: optional(ADDRESS),
     connectTimeoutMs: MILLISECONDS,
     signal: SIGNAL,
+    tls: TLS_CLIENT,
     proxyProtocol: optional(
       options({
         version: optional(integer(1, 2)),
@@ -216,6 +246,10 @@ function ofOpened<T>(
 
 const listening = (it: polloi.Reactor): polloi.Listener =>
   it.listen({ host: "127.0.0.1", port: 0 });
+const secured = (it: polloi.Reactor): polloi.Listener => {
+  const { cert, key } = testCertificate();
+  return it.listen({ host: "127.0.0.1", port: 0, tls: { cert, key } });
+};
 const watching = (it: polloi.Reactor): polloi.Watch => it.watch(readable(), EVENT_READ, () => {});
 const timing = (it: polloi.Reactor): polloi.Timer => it.setTimer(1000, () => {});
 const FILE = required(
@@ -266,6 +300,7 @@ export const CONNECTION: Readonly<Record<string, Call>> = {
   "Listener.fileno": ofOpened(listening, "fileno"),
   "Listener.ref": ofOpened(listening, "ref"),
   "Listener.unref": ofOpened(listening, "unref"),
+  "Listener.setTls": ofOpened(secured, "setTls", TLS_REQUIRED),
   "Listener.stop": ofOpened(listening, "stop", MILLISECONDS),
   "Timer.cancel": ofOpened(timing, "cancel"),
   "Timer.ref": ofOpened(timing, "ref"),
@@ -282,6 +317,7 @@ export const REACTOR: Table = {
   functions: {
     Reactor: made(Reactor, optional(options({ ...ENGINE, kernel: KERNEL }))),
     SysError: internal("polloi makes it"),
+    TlsError: internal("polloi makes it"),
     connect: maker(polloi.connect, { ...CONNECT, keys: { ...CONNECT.keys, ...ENGINE } }),
     defaultReactor: call(
       (given: polloi.ReactorOptions) => void polloi.defaultReactor(given),
