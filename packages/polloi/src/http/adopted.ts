@@ -1,21 +1,21 @@
 import { show, typeError } from "../base/misuse.ts";
 import type { Connection } from "../reactor/connection.ts";
 import { ForwardingHandlers, type StreamHandlers } from "../reactor/forwarding.ts";
-import type { Loop } from "../reactor/loop.ts";
+import { loopOf, type Reactor } from "../reactor/reactor.ts";
 import { Stream } from "../reactor/stream.ts";
 import type { Timer } from "../reactor/timers.ts";
 
 /** The connections that a server has adopted. They are stopped with it, also when they were upgraded. */
 export class AdoptedConnections {
-  readonly #loop: Loop;
+  readonly #reactor: Reactor;
   readonly #open: Set<Stream<unknown>> = new Set();
   #stopped: Promise<void> | undefined;
   #resolveStopped: () => void = () => {};
   #destroyAt = Number.POSITIVE_INFINITY;
   #destroyTimer: Timer | undefined;
 
-  constructor(loop: Loop) {
-    this.#loop = loop;
+  constructor(reactor: Reactor) {
+    this.#reactor = reactor;
   }
 
   /** @throws TypeError `ERR_INVALID_OPTION`, `ERR_CLOSED` unless `connection` can be adopted. */
@@ -26,7 +26,7 @@ export class AdoptedConnections {
         `Cannot adopt ${show(connection)}: give a connection of a reactor`,
       );
     }
-    if (connection.loop !== this.#loop) {
+    if (connection.loop !== loopOf(this.#reactor)) {
       throw typeError(
         "ERR_INVALID_OPTION",
         "Cannot adopt a connection of another reactor: serve with the reactor of the connection",
@@ -57,7 +57,7 @@ export class AdoptedConnections {
   /** Lets each connection finish. @returns Resolves when all are closed. */
   stop(graceMs: number): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve();
-    const { timers, kernel } = this.#loop;
+    const { timers, kernel } = loopOf(this.#reactor);
     const isFirst = this.#stopped === undefined;
     this.#stopped ??= new Promise((resolve) => {
       this.#resolveStopped = resolve;

@@ -3,7 +3,7 @@ import { show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
-import { loopOf, type Reactor } from "../reactor/reactor.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import type { Stream } from "../reactor/stream.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import { AdoptedConnections } from "./adopted.ts";
@@ -143,7 +143,7 @@ export class ServingServer implements HttpServer {
 
   constructor(reactor: Reactor, settings: HttpSettings) {
     this.#reactor = reactor;
-    this.#adopted = new AdoptedConnections(loopOf(reactor));
+    this.#adopted = new AdoptedConnections(reactor);
     this.#settings = settings;
     this.shared = new Shared(reactor, settings, {
       handle: (connection, exchange) => this.#handle(connection, exchange),
