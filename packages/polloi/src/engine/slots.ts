@@ -39,6 +39,8 @@ export const FLAG_STARVED = 0x400;
 export const FLAG_RETRIED = 0x800;
 /** The socket was full. The next send waits in the kernel. */
 export const FLAG_FULL = 0x1000;
+/** A poll for room in the socket is in flight. */
+export const FLAG_ROOM_POLLED = 0x2000;
 
 /** The number of slots at first. V8 stores columns of up to 64 bytes in the object itself. */
 export const FIRST_SLOTS = 16;

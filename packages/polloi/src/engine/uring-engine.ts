@@ -59,6 +59,7 @@ import {
   FLAG_POLLED,
   FLAG_RETRIED,
   FLAG_ROOM,
+  FLAG_ROOM_POLLED,
   FLAG_STARVED,
   KIND_CONNECTING,
   KIND_FREE,
@@ -188,7 +189,7 @@ export class UringEngine implements Engine {
     }
     this.#limitsReceives = limitsReceives(this.#ring);
     this.#files = new FileSends(kernel, this.#slots, completions, {
-      room: (slot) => this.#pollRoom(slot),
+      room: (slot) => this.#pollRoom(slot, false),
       turn: () => this.#announceSoon(),
     });
   }
@@ -552,9 +553,18 @@ export class UringEngine implements Engine {
   }
 
   /** A socket has room for more of a file, or an error that the next call will return. */
-  #hasRoom(slot: number, tag: number): number {
-    if (!this.#slots.isCurrent(slot, tag)) return 0;
-    this.#slots.lower(slot, FLAG_ROOM);
+  #hasRoom(slot: number, tag: number, result: number, flags: number): number {
+    const slots = this.#slots;
+    if (!slots.isCurrent(slot, tag)) return 0;
+    const more = (flags & IORING_CQE_F_MORE) !== 0;
+    if (!more) slots.lower(slot, FLAG_ROOM_POLLED);
+    if (!slots.has(slot, FLAG_ROOM)) return 0;
+    if (result >= 0 && (result & (POLLOUT | ALWAYS_REPORTED)) === 0) {
+      // The peer closed its half, which was not asked for. Another poll of the present state would report that at once.
+      if (!more) this.#pollRoom(slot, true);
+      return 0;
+    }
+    slots.lower(slot, FLAG_ROOM);
     this.#completions.returned(slot);
     return 1;
   }
@@ -687,7 +697,7 @@ export class UringEngine implements Engine {
     slots.lower(slot, FLAG_INPUT);
     if (slots.has(slot, FLAG_ARMED) && kind === KIND_STREAM) this.#cancel(slot, OP_RECEIVE);
     if (slots.has(slot, FLAG_POLLED)) this.#cancel(slot, OP_POLL);
-    if (slots.has(slot, FLAG_ROOM)) this.#cancel(slot, OP_ROOM);
+    if (slots.has(slot, FLAG_ROOM_POLLED)) this.#cancel(slot, OP_ROOM);
     if (kind === KIND_LISTENER) this.#endAccepts(slot);
     if (kind === KIND_WATCH) {
       const fd = slots.fds[slot] as number;
@@ -810,7 +820,7 @@ export class UringEngine implements Engine {
           events += this.#pollCompleted(slot, tag, result, flags);
           break;
         case OP_ROOM:
-          events += this.#hasRoom(slot, tag);
+          events += this.#hasRoom(slot, tag, result, flags);
           break;
         case OP_LOOP:
           if (slot !== this.#loopPoll || !this.#isLoopPolled) break;
@@ -892,12 +902,22 @@ export class UringEngine implements Engine {
     slots.lower(slot, FLAG_POLLED);
   }
 
-  /** Polls once for room in the socket. */
-  #pollRoom(slot: number): number {
+  /**
+   * Polls for room in the socket, unless such a poll is in flight.
+   *
+   * @param forChanges - Whether to poll for changes, repeatedly, instead of the present state once. That poll stays in
+   * flight: a socket that has become full reports its next room as a change.
+   */
+  #pollRoom(slot: number, forChanges: boolean): number {
     const slots = this.#slots;
     slots.raise(slot, FLAG_ROOM);
+    if (slots.has(slot, FLAG_ROOM_POLLED)) return 0;
+    slots.raise(slot, FLAG_ROOM_POLLED);
     const fd = slots.fds[slot] as number;
-    this.#ring.submissions.poll(fd, POLLOUT, slot, slots.tag(slot, OP_ROOM));
+    const tag = slots.tag(slot, OP_ROOM);
+    const { submissions } = this.#ring;
+    if (forChanges) submissions.pollMultishot(fd, POLLOUT, slot, tag);
+    else submissions.poll(fd, POLLOUT, slot, tag);
     this.#pushed(slot);
     return 0;
   }

@@ -573,6 +573,40 @@ export function engineConformance(
         }),
       },
       {
+        // Found by seed 2505060 of the simulation: a ring reports to every poll that the peer has closed its half.
+        name: "a file to a peer that has closed its half and does not read is reported when there is room, and arrives",
+        run: using((bench) => {
+          const { engine, recorded, opened, until, quiet } = bench;
+          const file = opened.file().fileno();
+          const [theirs] = tcp(bench);
+          libc.shutdown(theirs.fileno(), SHUT_WR);
+          until(() => recorded.all.length > 0);
+          assert.deepEqual(recorded.all.splice(0), ["received 0 0"]);
+          const length = 12 * 1024 * 1024;
+          let taken = 0;
+          const send = (): void => {
+            const sent = engine.sendFile(0, file, taken, length - taken);
+            assert.ok(sent >= 0, `${sent}`);
+            taken += sent;
+          };
+          recorded.on = (event) => {
+            if (event === "returned") send();
+          };
+          send();
+          // Once the socket is full, there is nothing to report.
+          until(() => quiet().length === 0);
+          assert.ok(taken > 0 && taken < length);
+          assert.deepEqual(quiet(), []);
+          let read = 0;
+          const buffer = new Uint8Array(1 << 20);
+          until(() => {
+            read += theirs.recvInto(buffer) ?? 0;
+            return read === length;
+          });
+          engine.forget(0);
+        }),
+      },
+      {
         name: "a stream that is closed in the middle of a file gets no more reports, nor does the next in its slot",
         run: using((bench) => {
           const { engine, recorded, opened, until, quiet } = bench;
