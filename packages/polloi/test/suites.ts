@@ -55,6 +55,7 @@ import { selectorConformance } from "./selectors/selector.ts";
 import { wakerConformance } from "./selectors/waker.ts";
 import { socketConformance } from "./socket/socket.ts";
 import { adoptingSuite } from "./streams/adopting.ts";
+import { contextsSuite } from "./streams/contexts.ts";
 import { duplexSuite } from "./streams/duplex.ts";
 import { webStreamsSuite } from "./streams/web-streams.ts";
 import { ENGINES, whereUringWorks } from "./support/engines.ts";
@@ -182,6 +183,7 @@ function all(pool: readonly Listed[]): Listed[] {
       { suite: tlsReactorSuite(variant), from: "all" },
     ]),
     ...pool,
+    ...listed("smoke", ...contextsSuite()),
     ...listed("core", adoptingSuite(), parserSuite()),
     ...listed("smoke", httpServerSuite()),
     ...listed(

@@ -1,3 +1,4 @@
+import { type AsyncContext, currentContext } from "../sys/async-context.ts";
 import { HANDLERS, type Handlers } from "./connection.ts";
 
 /** The name of a handler that only this package has. */
@@ -9,7 +10,8 @@ export interface StreamHandlers<Data> extends Handlers<Data> {
   [FINISHED]?(): void;
 }
 
-type AnyHandlers = Record<string | symbol, ((...args: unknown[]) => unknown) | undefined>;
+type AnyHandler = (...args: unknown[]) => unknown;
+type AnyHandlers = Record<string | symbol, AnyHandler | undefined>;
 
 /**
  * Handlers of this package that are called instead of some of a program's. The others are called as before.
@@ -25,6 +27,7 @@ export class ForwardingHandlers<Data> implements StreamHandlers<Data> {
   readonly #own: StreamHandlers<Data>;
   readonly #bound: AnyHandlers = {};
   readonly #over: (next: StreamHandlers<Data>) => StreamHandlers<Data>;
+  readonly #context: AsyncContext | undefined;
 
   static {
     for (const name of [...Object.keys(HANDLERS), FINISHED]) {
@@ -33,7 +36,7 @@ export class ForwardingHandlers<Data> implements StreamHandlers<Data> {
         if (own !== undefined) return own;
         const handler = (this.#to as AnyHandlers)[name];
         if (handler === undefined) return undefined;
-        this.#bound[name] ??= handler.bind(this.#to);
+        this.#bound[name] ??= this.#bind(handler);
         return this.#bound[name];
       };
       Object.defineProperty(ForwardingHandlers.prototype, name, { get });
@@ -42,15 +45,24 @@ export class ForwardingHandlers<Data> implements StreamHandlers<Data> {
 
   /**
    * @param over - Returns the handlers to use when the connection is handed over to `next`.
+   * @param context - The context to call the handlers of `to` in.
    */
   constructor(
     to: StreamHandlers<Data>,
     own: StreamHandlers<Data>,
     over: (next: StreamHandlers<Data>) => StreamHandlers<Data>,
+    context?: AsyncContext,
   ) {
     this.#to = to;
     this.#own = own;
     this.#over = over;
+    this.#context = context;
+  }
+
+  #bind(handler: AnyHandler): AnyHandler {
+    const bound = handler.bind(this.#to) as AnyHandler;
+    const context = this.#context;
+    return context === undefined ? bound : (...args) => context(bound, ...args);
   }
 
   /** The handlers to use when a connection that has `handlers` is handed over to `next`. */
@@ -61,4 +73,11 @@ export class ForwardingHandlers<Data> implements StreamHandlers<Data> {
     if (!(handlers instanceof ForwardingHandlers)) return next;
     return handlers.#over(ForwardingHandlers.over(handlers.#to, next));
   }
+}
+
+/** Handlers that are called in the context of AsyncLocalStorage that is current now. */
+export function handlersInContext<Data>(handlers: Handlers<Data>): StreamHandlers<Data> {
+  const context = currentContext();
+  if (context === undefined) return handlers;
+  return new ForwardingHandlers(handlers, {}, (next) => next, context);
 }

@@ -1,5 +1,6 @@
 import { SysError } from "../base/sys-error.ts";
 import { isOutOfResources } from "../engine/calls.ts";
+import { outsideContexts } from "../sys/async-context.ts";
 import type { JointWait, LoopTimer, LoopWatch } from "../sys/kernel.ts";
 import type { Host, Loop } from "./loop.ts";
 
@@ -28,6 +29,7 @@ export class Hosted implements Host, JointWait {
   #loopFd = -1;
   /** Whether the waits of the engine include it. */
   #isIncluded = false;
+  readonly #takeTurn = (timeoutMs: number): number => this.#loop.turn(timeoutMs);
 
   constructor(loop: Loop) {
     this.#loop = loop;
@@ -67,7 +69,7 @@ export class Hosted implements Host, JointWait {
   }
 
   turn(timeoutMs: number): boolean {
-    return this.#loop.turn(this.#include(this.#loopFd) ? timeoutMs : 0) > 0;
+    return outsideContexts(this.#takeTurn, this.#include(this.#loopFd) ? timeoutMs : 0) > 0;
   }
 
   takeIdleTime(): number {
@@ -132,7 +134,8 @@ export class Hosted implements Host, JointWait {
   #turn(): boolean {
     if (this.#ended) return false;
     try {
-      return this.#loop.turn(0) > 0;
+      // It may have been scheduled by a callback of the program, within a context.
+      return outsideContexts(this.#takeTurn, 0) > 0;
     } finally {
       this.#armTimeout();
     }

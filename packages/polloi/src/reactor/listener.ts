@@ -19,6 +19,7 @@ import {
 } from "../socket/listener.ts";
 import { readLocalAddress, resetOnClose, setIntOption } from "../socket/raw.ts";
 import { SocketFile } from "../socket/socket-file.ts";
+import { inCurrentContext } from "../sys/async-context.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
 import { acceptHint } from "./accept-error.ts";
 import {
@@ -217,6 +218,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   readonly #loop: Loop;
   readonly #options: ListenOptions<Data>;
   readonly #profile: StreamProfile<Data>;
+  readonly #acceptError: ((error: SysError) => void) | undefined;
   readonly #proxied: ProxiedConnections | undefined;
   #tls: TlsEndpoint | undefined;
   readonly #slot: number;
@@ -242,6 +244,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     const proxied = proxiedConnections(loop, options.proxyProtocol);
     this.#proxied = proxied;
     const prefaceOf = proxied && ((stream: Stream<Data>) => proxied.prefaceOf(stream));
+    this.#acceptError = options.acceptError && inCurrentContext(options.acceptError.bind(options));
     this.#profile = profileOf(options, this, prefaceOf);
     if (options.fd === undefined) checkAddressGiven(options, "port, path, address or fd");
     if (options.tls !== undefined) this.#tls = serverEndpoint(kernel, options.tls);
@@ -532,7 +535,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   }
 
   #report(errno: number): void {
-    const { acceptError } = this.#options;
+    const acceptError = this.#acceptError;
     const hint = this.#loop.descriptorHint(errno) ?? acceptHint(errno);
     const error = new SysError("accept4", errno, { fd: this.#fd, hint });
     if (acceptError === undefined) {
@@ -540,7 +543,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
       return;
     }
     try {
-      acceptError.call(this.#options, error);
+      acceptError(error);
     } catch (thrown) {
       this.#loop.fail(thrown);
     }

@@ -2,6 +2,7 @@ import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import type { Balance, Completions, Engine } from "../engine/engine.ts";
 import type { Arena } from "../sys/arena.ts";
+import { outsideContexts } from "../sys/async-context.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Blocks } from "./blocks.ts";
 import { BufferPool } from "./buffer-pool.ts";
@@ -184,14 +185,14 @@ export class Loop implements Completions {
     this.#flushScheduled = true;
     queueMicrotask(() => {
       this.#flushScheduled = false;
-      this.flush();
+      outsideContexts(() => this.flush(), undefined);
     });
   }
 
   /** Calls back when the current callback has returned, also under `run()`, where microtasks do not run. */
   soon(callback: () => void): void {
     if (this.#turning) this.timers.add(0, callback, true);
-    else queueMicrotask(callback);
+    else queueMicrotask(() => outsideContexts(callback, undefined));
   }
 
   /** Calls `drain` of `owner` once, at the end of this turn or of the next. */

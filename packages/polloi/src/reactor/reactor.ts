@@ -14,6 +14,7 @@ import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
 import { IPPROTO_TCP, TCP_NODELAY } from "../socket/constants.ts";
 import { closeOnExec, setIntOption } from "../socket/raw.ts";
 import { F_GETFL, F_SETFL, O_NONBLOCK } from "../sys/abi.ts";
+import { inCurrentContext } from "../sys/async-context.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
@@ -305,13 +306,14 @@ class LoopReactor implements Reactor {
     this.#checkOpen("watch");
     checkEvents(events, 1);
     checkCallback(callback);
-    return new DescriptorWatch(this.#loop, filenoOf(fileObject), events, callback);
+    const inContext = inCurrentContext(callback);
+    return new DescriptorWatch(this.#loop, filenoOf(fileObject), events, inContext);
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
     this.#checkOpen("set a timer");
     checkCallback(callback);
-    return this.#loop.timers.add(delayOf(delayMs), callback, true);
+    return this.#loop.timers.add(delayOf(delayMs), inCurrentContext(callback), true);
   }
 
   run(): void {

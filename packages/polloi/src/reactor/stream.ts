@@ -24,7 +24,12 @@ import type {
   Handlers,
   OutgoingFile,
 } from "./connection.ts";
-import { FINISHED, ForwardingHandlers, type StreamHandlers } from "./forwarding.ts";
+import {
+  FINISHED,
+  ForwardingHandlers,
+  handlersInContext,
+  type StreamHandlers,
+} from "./forwarding.ts";
 import { GracefulClose } from "./graceful-close.ts";
 import { IdleTimeout } from "./idle-timeout.ts";
 import type { Loop } from "./loop.ts";
@@ -881,7 +886,7 @@ export function profileOf<Data>(
   prefaceOf?: StreamProfile<Data>["prefaceOf"],
 ): StreamProfile<Data> {
   return {
-    handlers: options,
+    handlers: handlersInContext(options),
     zeroCopy: options.zeroCopy ?? false,
     idleTimeoutMs: options.idleTimeoutMs ?? 0,
     highWaterBytes: options.highWaterBytes ?? 64 * 1024,
