@@ -11,7 +11,15 @@ import {
   streamTo,
 } from "../peers/echo-peer.ts";
 import { isSafe, MODES, type Mode, type PeerPlan } from "../scenario.ts";
-import { PATH, PORT, type Program, type Sparse, type Stage } from "./program.ts";
+import {
+  PATH,
+  PORT,
+  type Program,
+  planText,
+  type Sparse,
+  type Stage,
+  summaryOf,
+} from "./program.ts";
 
 /** The error that a handler throws on purpose. */
 class Planned extends Error {}
@@ -172,9 +180,9 @@ export class EchoServer implements Program {
   }
 
   summary(): string {
-    return this.#peers
-      .map(({ number, outcome, received }) => `${number}: ${outcome} ${received}`)
-      .join(", ");
+    return summaryOf(
+      this.#peers.map(({ plan, outcome, received }) => `${planText(plan)}: ${outcome} ${received}`),
+    );
   }
 
   #connect(plan: PeerPlan): void {

@@ -8,7 +8,15 @@ import {
 import { contentOf } from "../content.ts";
 import { HttpPeer, IGNORED } from "../peers/http-peer.ts";
 import { isSafe, type PeerPlan } from "../scenario.ts";
-import { PATH, PORT, type Program, type Sparse, type Stage } from "./program.ts";
+import {
+  PATH,
+  PORT,
+  type Program,
+  planText,
+  type Sparse,
+  type Stage,
+  summaryOf,
+} from "./program.ts";
 
 /** The error that a handler throws on purpose. */
 class Planned extends Error {}
@@ -90,9 +98,9 @@ export class HttpProgram implements Program {
   }
 
   summary(): string {
-    return this.#peers
-      .map(({ number, outcome, answered }) => `${number}: ${outcome} ${answered}`)
-      .join(", ");
+    return summaryOf(
+      this.#peers.map(({ plan, outcome, answered }) => `${planText(plan)}: ${outcome} ${answered}`),
+    );
   }
 
   #connect(plan: PeerPlan): void {

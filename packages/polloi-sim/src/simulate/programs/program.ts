@@ -4,7 +4,7 @@ import type { World } from "../../base/world.ts";
 import type { Machine } from "../../machine/machine.ts";
 import type { SocketFile } from "../../sockets/socket-file.ts";
 import type { Report } from "../checks/report.ts";
-import type { Scenario } from "../scenario.ts";
+import type { PeerPlan, Scenario } from "../scenario.ts";
 
 /** What a program under simulation runs on. */
 export interface Stage {
@@ -73,6 +73,16 @@ export interface Program {
  * microsecond for each property of an object whose shape it does not know.
  */
 export type Sparse<Options> = { [Name in keyof Options]: Options[Name] | undefined };
+
+/** A plan in a summary: peers that connect again do so in an order that depends on the engine. */
+export function planText({ mode, length, startMs, again }: PeerPlan): string {
+  return `${mode} ${length} ${startMs} ${again}`;
+}
+
+/** What peers have seen, in whatever order they came. */
+export function summaryOf(seen: readonly string[]): string {
+  return [...seen].sort().join(", ");
+}
 
 /** The address of the program. */
 export const PORT = 7000;
