@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { Resolver } from "node:dns/promises";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -43,6 +45,7 @@ const ECHO_SERVERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
 const HTTP_SERVERS = ["08-http-blocking", "09-http-epoll-level", "10-http-epoll-edge-cork"];
 const FETCH_SERVERS = ["17-http-fetch", "22-http-files"];
 const URGENT = ["21-urgent-data"];
+const DATAGRAMS = ["23-datagrams-dns"];
 const CLIENTS = ["11-interactive-client", "12-many-socket-client", "18-load"];
 const ON_A_RING = ["13-uring-copy-file", "14-uring-timer"];
 
@@ -96,7 +99,7 @@ describe("examples", limits, () => {
 
   test("every example is run here, and listed in the README", () => {
     const servers = [...Object.keys(ECHO_SERVERS), ...HTTP_SERVERS, ...FETCH_SERVERS];
-    const all = [...servers, ...URGENT, ...CLIENTS, ...ON_A_RING];
+    const all = [...servers, ...URGENT, ...DATAGRAMS, ...CLIENTS, ...ON_A_RING];
     assert.deepEqual(
       files.sort(),
       all.sort().map((name) => `${name}.ts`),
@@ -526,6 +529,26 @@ describe("21-urgent-data", limits, () => {
   });
 });
 
+describe("23-datagrams-dns", limits, () => {
+  test("questions are answered, and anything else is dropped", async () => {
+    await using server = await serving("23-datagrams-dns");
+    const garbage = createSocket("udp4");
+    for (const bytes of ["", "x", "\0".repeat(11), "\0".repeat(12), "\xff".repeat(600)]) {
+      await new Promise((resolve) => {
+        garbage.send(Buffer.from(bytes, "latin1"), server.at, "127.0.0.1", resolve);
+      });
+    }
+    garbage.close();
+    const resolver = new Resolver();
+    resolver.setServers([`127.0.0.1:${server.at}`]);
+    assert.deepEqual(await resolver.resolve4("polloi.example"), ["192.0.2.1"]);
+    assert.deepEqual(await resolver.resolve4("LocalHost"), ["127.0.0.1"]);
+    await assert.rejects(resolver.resolve4("other.example"), { code: "ENOTFOUND" });
+    await assert.rejects(resolver.resolve6("polloi.example"), { code: "ENODATA" });
+    assert.equal(server.child.exitCode, null, server.stderr);
+  });
+});
+
 /** How many descriptors a program has open. */
 function descriptorsOf({ child }: Program): number {
   return readdirSync(`/proc/${child.pid}/fd`).length;
@@ -544,6 +567,7 @@ const WITH_PORT = [
   ...HTTP_SERVERS,
   ...FETCH_SERVERS,
   ...URGENT,
+  ...DATAGRAMS,
   ...CLIENTS,
 ];
 const NO_PORT = /^Cannot use "[^"]*": give an integer from [01] to 65535$/;
@@ -591,7 +615,8 @@ describe("examples with wrong arguments", limits, () => {
     });
   }
 
-  const servers = WITH_PORT.filter((name) => !CLIENTS.includes(name));
+  // The port in use is one of TCP.
+  const servers = WITH_PORT.filter((name) => ![...CLIENTS, ...DATAGRAMS].includes(name));
   for (const name of servers) {
     test(`${name} on a port in use ends with one line`, { skip: skipOf(name) }, async () => {
       const server = createServer().listen(0, "127.0.0.1");

@@ -8,8 +8,15 @@
 import { fromCaller } from "./base/misuse.ts";
 import type { Connection } from "./reactor/connection.ts";
 import type { ConnectOptions } from "./reactor/connector.ts";
+import type { DatagramOptions, DatagramSocket } from "./reactor/datagrams.ts";
 import type { Listener, ListenOptions } from "./reactor/listener.ts";
-import { connectOn, listenOn, type ReactorChoice, reactorFor } from "./reactor/reactor.ts";
+import {
+  bindDatagramsOn,
+  connectOn,
+  listenOn,
+  type ReactorChoice,
+  reactorFor,
+} from "./reactor/reactor.ts";
 
 export { ERRNO, type ErrnoCode } from "./base/errno.ts";
 export { SysError } from "./base/sys-error.ts";
@@ -25,6 +32,7 @@ export type {
   OutgoingFile,
 } from "./reactor/connection.ts";
 export type { ConnectOptions } from "./reactor/connector.ts";
+export type { DatagramHandlers, DatagramOptions, DatagramSocket } from "./reactor/datagrams.ts";
 export type { Listener, ListenOptions } from "./reactor/listener.ts";
 export type { ProxyProtocolOptions, ProxyRefusal } from "./reactor/proxied.ts";
 export {
@@ -92,4 +100,20 @@ export function connect<Data = unknown>(
   options: ConnectOptions<Data> & ReactorChoice,
 ): Connection<Data> {
   return fromCaller(connect, () => connectOn(reactorFor(options), options));
+}
+
+/**
+ * Opens a datagram socket, of UDP or unix, with the default reactor of this thread: see {@link Reactor.bindDatagrams}.
+ *
+ * @param options - The address, the handlers, and `engine` or `trigger` to choose the reactor.
+ * @returns The socket. It keeps the process alive until it is closed.
+ * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; TypeError or RangeError for an invalid option.
+ *
+ * @example
+ * ```ts
+ * bindDatagrams({ port: 7788, message: (socket, bytes, from) => socket.send(bytes, from) });
+ * ```
+ */
+export function bindDatagrams(options: DatagramOptions & ReactorChoice): DatagramSocket {
+  return fromCaller(bindDatagrams, () => bindDatagramsOn(reactorFor(options), options));
 }

@@ -6,6 +6,7 @@ import { outsideContexts } from "../sys/async-context.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { Blocks } from "./blocks.ts";
 import { BufferPool } from "./buffer-pool.ts";
+import { DatagramBuffers } from "./datagram-buffers.ts";
 import { Timers } from "./timers.ts";
 
 /** An engine reports at least this many events in a turn, if it has that many: io_uring completes twenty. */
@@ -75,6 +76,7 @@ export class Loop implements Completions {
   /** Called when the engine has failed for good. Closes the reactor. */
   onEngineFailed: ((error: Error) => void) | undefined;
 
+  #datagrams: DatagramBuffers | undefined;
   #owners: (Owner | undefined)[] = [];
   /** Owners without a slot that keep the process alive. */
   readonly #held: Set<Owner> = new Set();
@@ -109,6 +111,12 @@ export class Loop implements Completions {
       },
       (change) => this.reference(change),
     );
+  }
+
+  /** The memory of datagram sockets, which is mapped for the first of them. */
+  get datagrams(): DatagramBuffers {
+    this.#datagrams ??= new DatagramBuffers(this.kernel);
+    return this.#datagrams;
   }
 
   /** Whether a turn is in progress. */
@@ -280,6 +288,7 @@ export class Loop implements Completions {
     this.timers.clear();
     this.engine.dispose();
     this.blocks.dispose();
+    this.#datagrams?.dispose();
   }
 
   /** The hint for a descriptor that select() refused for its number; undefined for any other error. */

@@ -20,6 +20,12 @@ import { kernelOf } from "../sys/open.ts";
 import type { Connection, ConnectionOptions, Handlers } from "./connection.ts";
 import { CONNECT_OPTIONS, type ConnectOptions, Connector } from "./connector.ts";
 import { CONNECT_COUNTERPARTS, LISTEN_COUNTERPARTS } from "./counterparts.ts";
+import {
+  DATAGRAM_OPTIONS,
+  type DatagramOptions,
+  type DatagramSocket,
+  Datagrams,
+} from "./datagrams.ts";
 import { Hosted } from "./hosted.ts";
 import {
   AcceptingListener,
@@ -49,6 +55,10 @@ const LISTEN_ANYWHERE_OPTIONS: NamesOf<ListenOptions & ReactorChoice> = {
 };
 const CONNECT_ANYWHERE_OPTIONS: NamesOf<ConnectOptions & ReactorChoice> = {
   ...CONNECT_OPTIONS,
+  ...ENGINE_OPTIONS,
+};
+const BIND_ANYWHERE_OPTIONS: NamesOf<DatagramOptions & ReactorChoice> = {
+  ...DATAGRAM_OPTIONS,
   ...ENGINE_OPTIONS,
 };
 const REACTOR_OPTIONS: NamesOf<ReactorOptions> = { ...ENGINE_OPTIONS, kernel: true };
@@ -106,6 +116,16 @@ export interface Reactor extends Disposable {
    * @throws TypeError or RangeError for an invalid option; TypeError `ERR_CLOSED`.
    */
   connect<Data = unknown>(options: ConnectOptions<Data>): Connection<Data>;
+  /**
+   * Opens a datagram socket, of UDP or unix, and calls the handlers in `options` for the datagrams that it receives.
+   *
+   * @remarks
+   * Without a host it is bound to every address, IPv6 and IPv4; without a port, to a free one.
+   *
+   * @throws SysError `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EMFILE`; `ECONNREFUSED` for the path of `remote`; TypeError
+   * or RangeError for an invalid option; TypeError `ERR_CLOSED`.
+   */
+  bindDatagrams(options: DatagramOptions): DatagramSocket;
   /**
    * Makes a connection of a connected stream socket, such as one end of a socketpair or a socket that another
    * process has passed. `open` is called before this returns.
@@ -181,6 +201,8 @@ export let loopOf: (reactor: Reactor) => Loop;
 export let listenOn: <Data>(reactor: Reactor, options: ListenOptions<Data>) => Listener;
 export let connectOn: <Data>(reactor: Reactor, options: ConnectOptions<Data>) => Connection<Data>;
 
+export let bindDatagramsOn: (reactor: Reactor, options: DatagramOptions) => DatagramSocket;
+
 /**
  * Calls back before written data is sent, once for all that is sent together. A second callback replaces the first.
  *
@@ -205,6 +227,9 @@ class LoopReactor implements Reactor {
     };
     connectOn = (reactor, options) => {
       return (reactor as LoopReactor).#connect(options, CONNECT_ANYWHERE_OPTIONS);
+    };
+    bindDatagramsOn = (reactor, options) => {
+      return (reactor as LoopReactor).#bindDatagrams(options, BIND_ANYWHERE_OPTIONS);
     };
   }
 
@@ -281,6 +306,17 @@ class LoopReactor implements Reactor {
       throw error;
     }
     return stream;
+  }
+
+  bindDatagrams(options: DatagramOptions): DatagramSocket {
+    return fromCaller(LoopReactor.prototype.bindDatagrams, () =>
+      this.#bindDatagrams(options, DATAGRAM_OPTIONS),
+    );
+  }
+
+  #bindDatagrams(options: DatagramOptions, names: Readonly<Record<string, true>>): DatagramSocket {
+    this.#checkOpen("bind");
+    return new Datagrams(this.#loop, options, names);
   }
 
   adopt<Data = unknown>(

@@ -155,18 +155,24 @@ const NO_IPV6: ReadonlySet<string> = new Set<ErrnoCode>([
 /**
  * Opens a listening socket as {@link openListener} does. Without a host or a family, it accepts IPv6 and IPv4; on a
  * machine without IPv6, IPv4.
+ *
+ * @param open - Opens the socket.
  */
-export function openServer(kernel: Kernel, options: ListenOptions): number {
+export function openServer<Options extends ListenOptions>(
+  kernel: Kernel,
+  options: Options,
+  open: (kernel: Kernel, options: Options) => number = openListener,
+): number {
   const { hostname = "", path, address, family, dualStack } = objectOf(options, "options");
   const { host = hostname } = options;
   const others = [path, address, family, dualStack];
   const isEverywhere = host === "" && others.every((other) => other === undefined);
-  if (!isEverywhere) return openListener(kernel, options);
+  if (!isEverywhere) return open(kernel, options);
   try {
-    return openListener(kernel, { ...options, dualStack: true });
+    return open(kernel, { ...options, dualStack: true });
   } catch (error) {
     if (!(error instanceof SysError && NO_IPV6.has(error.code))) throw error;
-    return openListener(kernel, options);
+    return open(kernel, options);
   }
 }
 
@@ -295,7 +301,10 @@ export function checkAddressGiven(
  *
  * @throws TypeError `ERR_INVALID_OPTION` when they contradict each other.
  */
-function listenAddress(options: ListenOptions): { address: SocketAddress; family: AddressFamily } {
+export function listenAddress(options: ListenOptions): {
+  address: SocketAddress;
+  family: AddressFamily;
+} {
   const { hostname, port, path, dualStack, reusePort } = options;
   if (options.host !== undefined && hostname !== undefined) {
     throw typeError("ERR_INVALID_OPTION", "Cannot listen on a host and a hostname: give one");

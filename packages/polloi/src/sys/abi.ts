@@ -108,6 +108,8 @@ export const SYS = {
   getrandom: (X64 ? 318 : 278) as number,
   openat: (X64 ? 257 : 56) as number,
   statx: (X64 ? 332 : 291) as number,
+  recvmmsg: (X64 ? 299 : 243) as number,
+  sendmmsg: (X64 ? 307 : 269) as number,
   sched_setaffinity: (X64 ? 203 : 122) as number,
   sched_getaffinity: (X64 ? 204 : 123) as number,
   io_uring_setup: 425,

@@ -16,6 +16,11 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
         "[Symbol.asyncIterator] [Symbol.dispose] close data destroy end fileno handOver localAddress opened pause paused peerState pendingBytes proxyHeader readable ref remoteAddress reset resume sendFile setIdleTimeout state tcpInfo tls unacknowledgedBytes unreadBytes unref writable write",
       ConnectionOptions: "highWaterBytes idleTimeoutMs maxPendingBytes noDelay zeroCopy",
       DuplexOptions: "allowHalfOpen highWaterMark",
+      DatagramHandlers: "close drain error message",
+      DatagramOptions:
+        "address broadcast close drain dualStack error family highWaterBytes host hostname maxPendingBytes message multicastInterface multicastLoopback multicastTtl path port receiveBufferSize remote reuseAddr reusePort sendBufferSize zeroCopy",
+      DatagramSocket:
+        "[Symbol.dispose] address close dropped fileno joinGroup leaveGroup pause pendingBytes port ref remoteAddress resume send unref",
       EngineReport: "name reason works",
       Handlers: "close data drain end error open stopping timeout",
       ListenOptions:
@@ -28,7 +33,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       ProxyRefusal: "code reason remoteAddress",
       ProxyTlv: "type value",
       Reactor:
-        "[Symbol.dispose] adopt alive close connect engine fileno listen run setTimer stop trigger turn watch",
+        "[Symbol.dispose] adopt alive bindDatagrams close connect engine fileno listen run setTimer stop trigger turn watch",
       ReactorChoice: "engine trigger",
       ReactorConstructor: "",
       ReactorOptions: "engine trigger",

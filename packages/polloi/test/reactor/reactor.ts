@@ -2,6 +2,7 @@ import type { Suite } from "../../../../test/support/suite.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { callbackCases } from "./callbacks.ts";
 import { connectingCases } from "./connecting.ts";
+import { datagramCases } from "./datagrams.ts";
 import { endingCases } from "./ending.ts";
 import { enteringCases } from "./entering.ts";
 import { handedOverCases } from "./handed-over.ts";
@@ -50,6 +51,7 @@ export function reactorConformance(variant: Variant): Suite {
       ...handedOverCases(variant),
       ...proxyProtocolCases(variant),
       ...severalAddressesCases(variant),
+      ...datagramCases(variant),
       ...lifeCases(variant),
     ],
   };

@@ -183,6 +183,33 @@ const CONNECT = required(
   () => ({ host: "127.0.0.1", port: 1, error: () => {} }),
 );
 
+const BIND = options(
+  {
+    ...Object.fromEntries(
+      ["message", "drain", "error", "close"].map((name) => [name, optional(CALLBACK)]),
+    ),
+    host: untried(optional(STRING), "foo"),
+    hostname: NOTHING,
+    port: optional(integer(0, 65_535, 0)),
+    path: NOTHING,
+    address: NOTHING,
+    remote: NOTHING,
+    reuseAddr: optional(BOOLEAN),
+    reusePort: optional(BOOLEAN),
+    dualStack: optional(BOOLEAN),
+    broadcast: optional(BOOLEAN),
+    multicastTtl: optional(integer(0, 255)),
+    multicastLoopback: optional(BOOLEAN),
+    multicastInterface: NOTHING,
+    receiveBufferSize: optional(integer(1, 0x3fff_ffff, 4096)),
+    sendBufferSize: optional(integer(1, 0x3fff_ffff, 4096)),
+    zeroCopy: optional(BOOLEAN),
+    highWaterBytes: LIMIT,
+    maxPendingBytes: LIMIT,
+  },
+  () => ({ host: "", port: 0 }),
+);
+
 const reactor = (): polloi.Reactor => new Reactor({ engine: "epoll" });
 
 /** A readable descriptor that can be watched. */
@@ -250,6 +277,8 @@ const secured = (it: polloi.Reactor): polloi.Listener => {
   const { cert, key } = testCertificate();
   return it.listen({ host: "127.0.0.1", port: 0, tls: { cert, key } });
 };
+const binding = (it: polloi.Reactor): polloi.DatagramSocket =>
+  it.bindDatagrams({ host: "127.0.0.1", error: () => {} });
 const watching = (it: polloi.Reactor): polloi.Watch => it.watch(readable(), EVENT_READ, () => {});
 const timing = (it: polloi.Reactor): polloi.Timer => it.setTimer(1000, () => {});
 const FILE = required(
@@ -296,6 +325,21 @@ export const CONNECTION: Readonly<Record<string, Call>> = {
   ),
   "Connection.unref": ofConnection("unref"),
   "Connection.write": ofConnection("write", DATA),
+  "DatagramSocket.close": ofOpened(binding, "close"),
+  "DatagramSocket.fileno": ofOpened(binding, "fileno"),
+  "DatagramSocket.pause": ofOpened(binding, "pause"),
+  "DatagramSocket.ref": ofOpened(binding, "ref"),
+  "DatagramSocket.resume": ofOpened(binding, "resume"),
+  "DatagramSocket.send": ofOpened(
+    binding,
+    "send",
+    DATA,
+    kind(
+      () => ({ address: "127.0.0.1", port: 9 }),
+      () => false,
+    ),
+  ),
+  "DatagramSocket.unref": ofOpened(binding, "unref"),
   "Listener.close": ofOpened(listening, "close"),
   "Listener.fileno": ofOpened(listening, "fileno"),
   "Listener.ref": ofOpened(listening, "ref"),
@@ -318,6 +362,7 @@ export const REACTOR: Table = {
     Reactor: made(Reactor, optional(options({ ...ENGINE, kernel: KERNEL }))),
     SysError: internal("polloi makes it"),
     TlsError: internal("polloi makes it"),
+    bindDatagrams: maker(polloi.bindDatagrams, { ...BIND, keys: { ...BIND.keys, ...ENGINE } }),
     connect: maker(polloi.connect, { ...CONNECT, keys: { ...CONNECT.keys, ...ENGINE } }),
     defaultReactor: call(
       (given: polloi.ReactorOptions) => void polloi.defaultReactor(given),
@@ -362,6 +407,10 @@ export const REACTOR: Table = {
       optional(options(OF_CONNECTIONS)),
     ),
     "Reactor.close": method(reactor, "close"),
+    // Whether a group can be joined depends on the machine. The cases of datagrams try wrong arguments.
+    "DatagramSocket.joinGroup": internal("the cases of datagrams"),
+    "DatagramSocket.leaveGroup": internal("the cases of datagrams"),
+    "Reactor.bindDatagrams": method(reactor, "bindDatagrams", BIND),
     "Reactor.connect": method(reactor, "connect", CONNECT),
     "Reactor.fileno": method(reactor, "fileno"),
     "Reactor.listen": method(reactor, "listen", LISTEN),
