@@ -11,6 +11,13 @@ const SPIN_MS = 0.1;
 const MIN_BATCH = 4;
 /** Under load, half as many further completions as operations, but at most this many, are waited for. */
 const MAX_EXTRA = 16;
+/**
+ * When more bytes than this are received at once, no further completions are waited for until fewer than `FEW_BYTES` are.
+ * While completions are waited for, the kernel receives for as many connections before any of their bytes are handled,
+ * and all of these bytes leave the processor's cache. Without a wait it receives for twenty.
+ */
+const MOST_BYTES = 1_048_576;
+const FEW_BYTES = 262_144;
 /** The longest wait for them. */
 const BATCH_MS = 0.03;
 /** The most turns without such a wait, after waits that brought nothing. */
@@ -39,6 +46,8 @@ export class RingWait {
   /** The limit of the first wait of the turn, then {@link NOT_FIRST}. */
   #timeoutMs = 0;
   #returnAt = 0;
+  /** Whether the bytes that are received at once are too many for the cache. */
+  #isHeavy = false;
   /** The number of turns that end without a wait for more. */
   #skips = 0;
   #nextSkips = 0;
@@ -119,6 +128,11 @@ export class RingWait {
     this.#check(this.#ring.enter(0, 0));
   }
 
+  /** So many bytes were received when the kernel was entered last. */
+  received(bytes: number): void {
+    this.#isHeavy = bytes > (this.#isHeavy ? FEW_BYTES : MOST_BYTES);
+  }
+
   /** Whether the turn may continue waiting. */
   timeLeft(): boolean {
     return this.#deadline < 0 || (this.#deadline > 0 && this.#kernel.now() < this.#deadline);
@@ -165,6 +179,10 @@ export class RingWait {
     const { submissions, completions } = this.#ring;
     const { pending } = submissions;
     if (pending < MIN_BATCH || completions.length > 0) return false;
+    if (this.#isHeavy) {
+      this.enterNow();
+      return true;
+    }
     // The submitted operations have completions of their own, most of them at once.
     const wanted = pending + Math.min(pending >> 1, MAX_EXTRA);
     this.#check(this.#ring.enter(wanted, BATCH_MS));

@@ -799,6 +799,7 @@ export class UringEngine implements Engine {
   #reap(): number {
     const { completions } = this.#ring;
     let events = 0;
+    let bytes = 0;
     for (let left = completions.length; left > 0 && !this.#disposed; left--) {
       const at = completions.next();
       const slot = completions.tagLow(at);
@@ -808,6 +809,7 @@ export class UringEngine implements Engine {
       completions.skip();
       switch (tag & OP_MASK) {
         case OP_RECEIVE:
+          bytes += Math.max(result, 0);
           events += this.#received(slot, tag, result, flags);
           break;
         case OP_SEND:
@@ -830,6 +832,7 @@ export class UringEngine implements Engine {
         default: // A cancellation that came too late, or a completion that was handled before.
       }
     }
+    this.#wait.received(bytes);
     if (!this.#disposed) completions.publish();
     this.#settle();
     return events;
