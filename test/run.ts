@@ -14,6 +14,7 @@ const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/\/peers(\/\w+)?\.test/, "needs other programs, installed by .ci/run"],
   [/^test\/(bundles|package)\.test/, "bundlers, and npm install"],
   [/\/load\/addresses\.test/, "network namespaces"],
+  [/^test\/recipes\//, "packages of others, and servers of others, installed by .ci/run"],
   [/^test\/bench\//, "the benchmark, which is not part of the packages"],
   [/\/test\/lab\//, "the lab starts many processes, and a browser"],
   [/\/pool\/models\.test/, "a hundred processes at once"],

@@ -116,8 +116,24 @@ function notInstalled(folder: string): string[] {
     .map(([path]) => path.replace("node_modules/", ""));
 }
 
+/**
+ * Installs the packages of a folder with a lock file, if they are missing.
+ *
+ * @returns The reason if it failed, in one line.
+ */
+export function installPackages(
+  folder: string,
+  summary: string,
+  print: (line: string) => void,
+): string | undefined {
+  return install({ folder, summary }, print);
+}
+
 /** @returns The reason if it failed, in one line. */
-function install({ folder, summary }: Group, print: (line: string) => void): string | undefined {
+function install(
+  { folder, summary }: Omit<Group, "names">,
+  print: (line: string) => void,
+): string | undefined {
   const lock = `${folder}.installing`;
   // Test files run at the same time. One of them installs, the others wait.
   if (!acquire(lock)) return `another installation in ${folder} did not end`;
