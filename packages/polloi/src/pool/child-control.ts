@@ -9,7 +9,7 @@ import {
   SOCK_CLOEXEC,
   SOCK_SEQPACKET,
 } from "../socket/constants.ts";
-import { controlOffset, prepareMessage } from "../socket/message.ts";
+import { controlOffset, prepareMessage, readMessage } from "../socket/message.ts";
 import { connectRaw } from "../socket/raw.ts";
 import { AT_BYTES, AT_MESSAGE } from "../socket/scratch.ts";
 import type { Arena } from "../sys/arena.ts";
@@ -102,6 +102,9 @@ const CONTROL_AT: number = controlOffset(MAX_MESSAGE);
 const CONTROL_HEADER = 16;
 const CONTROL_LENGTH: number = CONTROL_HEADER + 4;
 
+const NO_DESCRIPTOR =
+  "this process has no descriptor left for what it is to serve; raise its limit (ulimit -n)";
+
 const encoder = new TextEncoder();
 
 const exitNow = (code: number): never => process.exit(code);
@@ -160,6 +163,10 @@ export class ProcessControl implements ChildControl {
     } while (received === -ERRNO.EINTR);
     // The parent has exited before it sent anything.
     if (received <= 0) this.#exit(1);
+    // The kernel drops a descriptor for which this process has no number. recvmsg(2), MSG_CTRUNC
+    if (readMessage(this.#kernel).controlLength < CONTROL_LENGTH) {
+      throw new SysError("recvmsg", -ERRNO.EMFILE, { fd: this.fd, hint: NO_DESCRIPTOR });
+    }
     const fd = this.#area.view.getInt32(CONTROL_AT + CONTROL_HEADER, true);
     return { input: this.#parse(received) as ChildInput, fd };
   }
