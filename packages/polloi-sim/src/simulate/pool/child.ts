@@ -24,6 +24,7 @@ import type { World } from "../../base/world.ts";
 import type { Machine, Running } from "../../machine/machine.ts";
 import type { Process } from "../../process/process.ts";
 import { portOf } from "../../sockets/address.ts";
+import { SocketFile } from "../../sockets/socket-file.ts";
 import { TcpSocket } from "../../sockets/tcp-socket.ts";
 import { checkRest } from "../checks/balance.ts";
 import { ownDescriptors, watchDescriptors } from "../checks/descriptors.ts";
@@ -175,6 +176,13 @@ export class PoolChild implements Spawned {
     const channel = kernel.watch(control.fd, () => {
       channel.stop();
       const { input, fd } = control.receiveInput();
+      const file = this.#running.process.descriptors.peek(fd);
+      if (fd === control.fd || !(file instanceof SocketFile)) {
+        this.#stage.report.fail(
+          "passed",
+          `a process serves descriptor ${fd}, which it has not received`,
+        );
+      }
       control.setPhase(STARTING);
       this.#start(control, input, fd);
       return true;
