@@ -6,7 +6,7 @@ import { connect as netConnect, type Socket } from "node:net";
 import { execPath } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
+import { MessageChannel, Worker } from "node:worker_threads";
 import { leftOpen, openFiles } from "../../../../test/support/descriptors.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
@@ -114,6 +114,28 @@ export function lifeCases(variant: Variant): Case[] {
         assert.equal(killed, false);
         assert.notEqual(code, 0);
         assert.match(errors, /connect ECONNREFUSED 127\.0\.0\.1:1/);
+      },
+      hosted,
+    ),
+    test(
+      "a turn that the program makes waits for its whole timeout, whatever the runtime's loop has to do",
+      async (rig) => {
+        const listener = rig.listen({ data: (connection, bytes) => void connection.write(bytes) });
+        const peer = rig.peer(listener);
+        for (let length = 1; length <= 5; length++) {
+          peer.send("x");
+          await rig.until("answered", () => peer.length === length);
+          const { port1, port2 } = new MessageChannel();
+          const delivered = new Promise((resolve) => port2.once("message", resolve));
+          port1.postMessage("wakes the loop");
+          // The send of the answer may be reported first.
+          rig.reactor.turn(0);
+          const begun = performance.now();
+          assert.equal(rig.reactor.turn(10), 0);
+          assert.ok(performance.now() - begun >= 10);
+          await delivered;
+          port1.close();
+        }
       },
       hosted,
     ),
