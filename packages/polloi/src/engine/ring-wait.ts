@@ -23,6 +23,9 @@ const BATCH_MS = 0.03;
 /** The most turns without such a wait, after waits that brought nothing. */
 const MAX_SKIPS = 1023;
 
+/** The longest wait for an event after sends that complete at once, because one of them may have found no room. */
+const REPLY_MS = 5;
+
 /** Not a timeout: less than -1, which has no limit. */
 const NOT_FIRST = -2;
 
@@ -120,7 +123,9 @@ export class RingWait {
         ? timeoutMs
         : Math.max(0, deadline - this.#kernel.now());
     // Of the submissions, those that complete at once are no reason to end the wait.
-    this.#check(this.#ring.enter(1 + this.#ring.submissions.immediate, leftMs));
+    const { immediate } = this.#ring.submissions;
+    const isLong = immediate > 0 && (leftMs < 0 || leftMs > REPLY_MS);
+    this.#check(this.#ring.enter(1 + immediate, isLong ? REPLY_MS : leftMs));
   }
 
   /** Submits, and processes completions, without waiting. */
