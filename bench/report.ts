@@ -26,10 +26,22 @@ export interface Results {
   readonly workers?: WorkersResult;
   readonly idle?: IdleResult;
   readonly http?: HttpResult;
+  /** The cases of HTTP with bodies, streams and a framework. */
+  readonly bodies?: HttpResult;
   readonly load?: ClientsResult;
 }
 
-const NAMES = ["echo", "churn", "syscalls", "latency", "workers", "idle", "http", "load"] as const;
+const NAMES = [
+  "echo",
+  "churn",
+  "syscalls",
+  "latency",
+  "workers",
+  "idle",
+  "http",
+  "bodies",
+  "load",
+] as const;
 type Name = (typeof NAMES)[number];
 
 /** The page with every table. README.md has a selection. */
@@ -72,7 +84,8 @@ function readResults(): Results {
   return Object.fromEntries(found) as Results;
 }
 
-function reportsOf({ echo, churn, syscalls, latency, workers, idle, http, load }: Results) {
+function reportsOf(results: Results) {
+  const { echo, churn, syscalls, latency, workers, idle, http, bodies, load } = results;
   const reports: Record<Name, Report | undefined> = {
     echo: echo && echoReport(echo),
     churn: churn && echoReport(churn),
@@ -81,6 +94,7 @@ function reportsOf({ echo, churn, syscalls, latency, workers, idle, http, load }
     workers: workers && workersReport(workers),
     idle: idle && idleReport(idle),
     http: http && httpReport(http),
+    bodies: bodies && httpReport(bodies),
     load: load && clientsReport(load),
   };
   return reports;
@@ -145,7 +159,8 @@ export function httpHeadline(http: HttpResult): string {
 }
 
 function notMeasured(name: string): string {
-  return `No figures yet: \`npm run bench -- ${name}\`.`;
+  const command = name === "bodies" ? "http --cases post,chunked,hono" : name;
+  return `No figures yet: \`npm run bench -- ${command}\`.`;
 }
 
 /** The number of goals that were reached, and a table of the others. */
