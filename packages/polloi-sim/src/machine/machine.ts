@@ -1,14 +1,24 @@
 import type { Kernel } from "polloi/internal/pure";
 import type { World } from "../base/world.ts";
-import { fileCalls } from "../files/file-calls.ts";
+import { descriptorCalls } from "../files/descriptor-calls.ts";
 import { FileTree } from "../files/file-tree.ts";
 import { timeOfDay } from "../files/nodes.ts";
 import { openCalls } from "../files/open-calls.ts";
+import { statusCalls } from "../files/status-calls.ts";
+import { positionCalls, transferCalls } from "../files/transfer-calls.ts";
 import { libcOf } from "../process/calls.ts";
 import { Process } from "../process/process.ts";
-import { processCalls } from "../process/process-calls.ts";
+import {
+  identityCalls,
+  limitCalls,
+  memoryCalls,
+  randomCalls,
+  signalCalls,
+} from "../process/process-calls.ts";
 import { watchDescriptor } from "../process/watch.ts";
-import { readinessCalls } from "../readiness/readiness-calls.ts";
+import { epollCalls } from "../readiness/epoll-calls.ts";
+import { pollCalls } from "../readiness/poll-calls.ts";
+import { selectCalls } from "../readiness/select-calls.ts";
 import { socketCalls } from "../sockets/calls.ts";
 import { Network } from "../sockets/network.ts";
 import { uringCalls } from "../uring/uring-calls.ts";
@@ -50,19 +60,34 @@ export class Machine {
     const process = new Process(world, descriptorLimit, this.#nextPid++);
     this.#processes.push(process);
     const { memory } = process;
+    const opening = openCalls(process, this.files);
+    const epoll = epollCalls(process);
     const sockets = socketCalls(process, this.network);
-    const groups = [
-      // The only ones of which a program makes many calls by number.
-      uringCalls(process, () => ({
-        open: openCalls(process, this.files).calls.open,
-        socket: sockets.calls?.socket,
-      })),
-      ...processCalls(process),
-      ...fileCalls(process, this.files),
-      ...readinessCalls(process),
-      sockets,
-    ];
-    const libc = libcOf(groups, world);
+    const libc = libcOf(
+      {
+        memory: memoryCalls(process),
+        limits: limitCalls(process),
+        signals: signalCalls(process),
+        descriptors: descriptorCalls(process),
+        transfers: transferCalls(process),
+        opening: opening.calls,
+        select: selectCalls(process),
+        poll: pollCalls(process),
+        epoll: epoll.calls,
+        sockets,
+      },
+      [
+        // Those of which a program makes many are first.
+        () => uringCalls(process, { open: opening.calls.open, socket: sockets.socket }),
+        epoll.numbered,
+        () => identityCalls(process),
+        () => randomCalls(process),
+        () => statusCalls(process, this.files),
+        () => positionCalls(process),
+        opening.numbered,
+      ],
+      world,
+    );
     const kernel: Kernel = {
       runtime: "node",
       runtimeVersion: "20.0.0",

@@ -1,117 +1,147 @@
 import { ERRNO, type Libc, type Native } from "polloi/internal/pure";
 import type { World } from "../base/world.ts";
 
-/** Some of the calls of a process. */
-export interface CallGroup {
-  readonly calls?: Partial<Libc>;
-  /** Makes the table of the system calls that are made by number. Most processes make none of them. */
-  readonly numbered?: () => Readonly<Record<number, Native>>;
+/** The calls of a process, in the groups in which they are made. */
+export interface Calls {
+  readonly memory: Pick<Libc, "mmap" | "madvise">;
+  readonly limits: Pick<Libc, "getrlimit" | "setrlimit">;
+  readonly signals: Pick<Libc, "getpgrp" | "sigaction">;
+  readonly descriptors: Pick<
+    Libc,
+    | "close"
+    | "fcntl"
+    | "ioctl"
+    | "pipe2"
+    | "dup3"
+    | "eventfd"
+    | "timerfd_create"
+    | "timerfd_settime"
+  >;
+  readonly transfers: Pick<Libc, "read" | "write" | "sendfile">;
+  readonly opening: Pick<Libc, "open" | "unlink">;
+  readonly select: Pick<Libc, "pselect">;
+  readonly poll: Pick<Libc, "ppoll">;
+  readonly epoll: Pick<Libc, "epoll_create1" | "epoll_ctl" | "epoll_wait">;
+  readonly sockets: Pick<Libc, SocketCall>;
 }
 
+/** The calls of sockets. */
+export type SocketCall =
+  | "socket"
+  | "socketpair"
+  | "bind"
+  | "listen"
+  | "accept4"
+  | "connect"
+  | "getsockname"
+  | "getpeername"
+  | "getsockopt"
+  | "setsockopt"
+  | "recv"
+  | "send"
+  | "recvfrom"
+  | "sendto"
+  | "recvmsg"
+  | "sendmsg"
+  | "shutdown";
+
+/** Makes a table of system calls that are made by number. Most processes make none of them. */
+export type NumberedCalls = () => Readonly<Record<number, Native>>;
+
 /**
- * Makes the calls of a process of groups of them. What is due happens before each call.
+ * Makes the calls of a process. What is due happens before each call.
  *
  * @remarks
- * A call that no group has throws, because it is a gap of the simulation and not an error that a program should handle.
  * The table is written out, because an object that is made name by name takes as long as a short program.
+ *
+ * @param numbered - The tables are asked in this order.
  */
-export function libcOf(groups: readonly CallGroup[], world: World): Libc {
-  const find = <Name extends keyof Libc>(name: Name): Libc[Name] => {
-    for (const { calls } of groups) {
-      const call = calls?.[name];
-      if (call !== undefined) return call as Libc[Name];
-    }
-    return () => missing(name);
-  };
-  const one = (name: keyof Libc): Native => {
-    const call: Native = find(name);
-    return (a = 0) => {
+export function libcOf(calls: Calls, numbered: readonly NumberedCalls[], world: World): Libc {
+  const one =
+    (call: Native): Native =>
+    (a = 0) => {
       world.catchUp();
       return call(a);
     };
-  };
-  const two = (name: keyof Libc): Native => {
-    const call: Native = find(name);
-    return (a = 0, b = 0) => {
+  const two =
+    (call: Native): Native =>
+    (a = 0, b = 0) => {
       world.catchUp();
       return call(a, b);
     };
-  };
-  const three = (name: keyof Libc): Native => {
-    const call: Native = find(name);
-    return (a = 0, b = 0, c = 0) => {
+  const three =
+    (call: Native): Native =>
+    (a = 0, b = 0, c = 0) => {
       world.catchUp();
       return call(a, b, c);
     };
-  };
-  const four = (name: keyof Libc): Native => {
-    const call: Native = find(name);
-    return (a = 0, b = 0, c = 0, d = 0) => {
+  const four =
+    (call: Native): Native =>
+    (a = 0, b = 0, c = 0, d = 0) => {
       world.catchUp();
       return call(a, b, c, d);
     };
-  };
-  const many = (name: keyof Libc): Native => {
-    const call: Native = find(name);
-    return (a = 0, b = 0, c = 0, d = 0, e = 0, f = 0) => {
+  const many =
+    (call: Native): Native =>
+    (a = 0, b = 0, c = 0, d = 0, e = 0, f = 0) => {
       world.catchUp();
       return call(a, b, c, d, e, f);
     };
-  };
+  const { memory, limits, signals, descriptors, transfers, opening, sockets } = calls;
+  const { select, poll, epoll } = calls;
   return {
-    read: three("read"),
-    write: three("write"),
-    close: one("close"),
-    fcntl: three("fcntl"),
-    ioctl: three("ioctl"),
-    pipe2: two("pipe2"),
-    dup3: three("dup3"),
-    open: three("open"),
-    unlink: one("unlink"),
-    socket: three("socket"),
-    socketpair: four("socketpair"),
-    bind: three("bind"),
-    listen: two("listen"),
-    accept4: four("accept4"),
-    connect: three("connect"),
-    getsockname: three("getsockname"),
-    getpeername: three("getpeername"),
-    getsockopt: many("getsockopt"),
-    setsockopt: many("setsockopt"),
-    recv: four("recv"),
-    send: four("send"),
-    recvfrom: many("recvfrom"),
-    sendto: many("sendto"),
-    recvmsg: three("recvmsg"),
-    sendmsg: three("sendmsg"),
-    shutdown: two("shutdown"),
-    sendfile: four("sendfile"),
-    pselect: many("pselect"),
-    ppoll: four("ppoll"),
-    epoll_create1: one("epoll_create1"),
-    epoll_ctl: four("epoll_ctl"),
-    epoll_wait: four("epoll_wait"),
-    eventfd: two("eventfd"),
-    timerfd_create: two("timerfd_create"),
-    timerfd_settime: four("timerfd_settime"),
-    mmap: many("mmap"),
-    madvise: three("madvise"),
-    getrlimit: two("getrlimit"),
-    setrlimit: two("setrlimit"),
-    getpgrp: one("getpgrp"),
-    sigaction: three("sigaction"),
-    syscall: numberedCall(groups, world),
+    read: three(transfers.read),
+    write: three(transfers.write),
+    close: one(descriptors.close),
+    fcntl: three(descriptors.fcntl),
+    ioctl: three(descriptors.ioctl),
+    pipe2: two(descriptors.pipe2),
+    dup3: three(descriptors.dup3),
+    open: three(opening.open),
+    unlink: one(opening.unlink),
+    socket: three(sockets.socket),
+    socketpair: four(sockets.socketpair),
+    bind: three(sockets.bind),
+    listen: two(sockets.listen),
+    accept4: four(sockets.accept4),
+    connect: three(sockets.connect),
+    getsockname: three(sockets.getsockname),
+    getpeername: three(sockets.getpeername),
+    getsockopt: many(sockets.getsockopt),
+    setsockopt: many(sockets.setsockopt),
+    recv: four(sockets.recv),
+    send: four(sockets.send),
+    recvfrom: many(sockets.recvfrom),
+    sendto: many(sockets.sendto),
+    recvmsg: three(sockets.recvmsg),
+    sendmsg: three(sockets.sendmsg),
+    shutdown: two(sockets.shutdown),
+    sendfile: four(transfers.sendfile),
+    pselect: many(select.pselect),
+    ppoll: four(poll.ppoll),
+    epoll_create1: one(epoll.epoll_create1),
+    epoll_ctl: four(epoll.epoll_ctl),
+    epoll_wait: four(epoll.epoll_wait),
+    eventfd: two(descriptors.eventfd),
+    timerfd_create: two(descriptors.timerfd_create),
+    timerfd_settime: four(descriptors.timerfd_settime),
+    mmap: many(memory.mmap),
+    madvise: three(memory.madvise),
+    getrlimit: two(limits.getrlimit),
+    setrlimit: two(limits.setrlimit),
+    getpgrp: one(signals.getpgrp),
+    sigaction: three(signals.sigaction),
+    syscall: numberedCall(numbered, world),
   };
 }
 
-/** Makes syscall(2). The groups are asked in their order, each for its table when a number is first looked up. */
-function numberedCall(groups: readonly CallGroup[], world: World): Libc["syscall"] {
+/** Makes syscall(2). Each table is made when a number is first looked up in it. */
+function numberedCall(numbered: readonly NumberedCalls[], world: World): Libc["syscall"] {
   const tables: Readonly<Record<number, Native>>[] = [];
   const found = new Map<number, Native | undefined>();
   const find = (number: number): Native | undefined => {
-    for (const [i, { numbered }] of groups.entries()) {
-      if (numbered === undefined) continue;
-      tables[i] ??= numbered();
+    for (const [i, make] of numbered.entries()) {
+      tables[i] ??= make();
       const call = tables[i][number];
       if (call !== undefined) return call;
     }
@@ -126,8 +156,4 @@ function numberedCall(groups: readonly CallGroup[], world: World): Libc["syscall
     }
     return call === undefined ? -ERRNO.ENOSYS : call(a, b, c, d, e, f);
   };
-}
-
-function missing(name: keyof Libc): never {
-  throw new Error(`The simulated kernel has no call ${name}`);
 }

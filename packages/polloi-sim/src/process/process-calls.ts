@@ -14,7 +14,6 @@ import {
   SYS,
   SysError,
 } from "polloi/internal/pure";
-import type { CallGroup } from "./calls.ts";
 import { OpenFile } from "./open-file.ts";
 import type { Process } from "./process.ts";
 
@@ -38,16 +37,9 @@ const SIGSTOP = 19;
 /** Signals that the threads library keeps for itself. Source: nptl(7). */
 const LIBRARY_SIGNALS: readonly number[] = [32, 33];
 
-/** Source: section 2 of the man pages, under the name of each call. */
-export function processCalls(process: Process): CallGroup[] {
-  return [
-    { calls: memoryCalls(process), numbered: () => randomCalls(process) },
-    { calls: limitCalls(process), numbered: () => identityCalls(process) },
-    { calls: signalCalls(process) },
-  ];
-}
+// Source: section 2 of the man pages, under the name of each call.
 
-function memoryCalls({ memory }: Process): Pick<Libc, "mmap" | "madvise"> {
+export function memoryCalls({ memory }: Process): Pick<Libc, "mmap" | "madvise"> {
   return {
     mmap(_address, length, _protection, flags, fd, offset) {
       if (offset % PAGE_SIZE !== 0 || length === 0) return -ERRNO.EINVAL;
@@ -76,7 +68,10 @@ function memoryCalls({ memory }: Process): Pick<Libc, "mmap" | "madvise"> {
   };
 }
 
-function limitCalls({ descriptors, memory }: Process): Pick<Libc, "getrlimit" | "setrlimit"> {
+export function limitCalls({
+  descriptors,
+  memory,
+}: Process): Pick<Libc, "getrlimit" | "setrlimit"> {
   return {
     getrlimit(resource, address) {
       if (resource < 0 || resource >= RESOURCES) return -ERRNO.EINVAL;
@@ -106,7 +101,7 @@ function limitCalls({ descriptors, memory }: Process): Pick<Libc, "getrlimit" | 
   };
 }
 
-function signalCalls({ memory, pid }: Process): Pick<Libc, "getpgrp" | "sigaction"> {
+export function signalCalls({ memory, pid }: Process): Pick<Libc, "getpgrp" | "sigaction"> {
   /** The actions of signals that have one. No signal is ever delivered. */
   const actions = new Map<number, Uint8Array>();
   return {
@@ -131,7 +126,7 @@ function signalCalls({ memory, pid }: Process): Pick<Libc, "getpgrp" | "sigactio
   };
 }
 
-function identityCalls(process: Process): Record<number, Native> {
+export function identityCalls(process: Process): Record<number, Native> {
   const { memory, pid } = process;
   /** The cores of the process. */
   let cores = 0b11;
@@ -169,7 +164,7 @@ function identityCalls(process: Process): Record<number, Native> {
   };
 }
 
-function randomCalls({ memory, world }: Process): Record<number, Native> {
+export function randomCalls({ memory, world }: Process): Record<number, Native> {
   return {
     [SYS.getrandom](address = 0, length = 0, flags = 0) {
       if ((flags & ~KNOWN_RANDOM_FLAGS) !== 0) return -ERRNO.EINVAL;

@@ -2,6 +2,7 @@
 import {
   ERRNO,
   IPPROTO_IP,
+  type Libc,
   O_NONBLOCK,
   SO_ATTACH_FILTER,
   SOCK_CLOEXEC,
@@ -9,7 +10,7 @@ import {
   SOL_SOCKET,
   SOMAXCONN,
 } from "polloi/internal/pure";
-import type { CallGroup } from "../process/calls.ts";
+import type { SocketCall } from "../process/calls.ts";
 import type { Process } from "../process/process.ts";
 import { SO_ATTACH_REUSEPORT_CBPF, SOCK_TYPE_MASK } from "./constants.ts";
 import { createPair, createSocket, DEFAULT_CREDENTIALS } from "./create.ts";
@@ -37,7 +38,7 @@ export function socketCalls(
   process: Process,
   network: Network,
   credentials: Credentials = { ...DEFAULT_CREDENTIALS, pid: process.pid },
-): CallGroup {
+): Pick<Libc, SocketCall> {
   const { world } = process;
   /** Calls `use` with the socket of a descriptor. */
   const on = (fd: number, use: (socket: SocketFile) => number): number => {
@@ -45,68 +46,66 @@ export function socketCalls(
     return typeof socket === "number" ? socket : use(socket);
   };
   return {
-    calls: {
-      socket: (family, type, protocol) => {
-        if ((type & ~SOCK_TYPE_MASK & ~TYPE_FLAGS) !== 0) {
-          return family < 0 ? -ERRNO.EAFNOSUPPORT : -ERRNO.EINVAL;
-        }
-        const kind = type & SOCK_TYPE_MASK;
-        if (world.faults.happens("noBuffers")) return -ERRNO.ENOBUFS;
-        const socket = createSocket(network, family, kind, protocol, credentials);
-        if (typeof socket === "number") return socket;
-        return open(process, socket, type);
-      },
-      socketpair: (family, type, protocol, fds) =>
-        pair(process, network, { family, type, protocol, credentials }, fds),
-      bind: (fd, address, length) =>
-        on(fd, (socket) => {
-          const name = readName(process, { address, length });
-          return typeof name === "number" ? name : socket.bind(name);
-        }),
-      listen: (fd, backlog) =>
-        // A negative backlog is a large one without a sign.
-        on(fd, (socket) => socket.listen(Math.min(backlog >>> 0, SOMAXCONN))),
-      accept4: (fd, address, length, flags) => accept(process, fd, { address, length }, flags),
-      connect: (fd, address, length) =>
-        on(fd, (socket) => {
-          const name = readName(process, { address, length });
-          return typeof name === "number" ? name : connect(process, socket, name);
-        }),
-      getsockname: (fd, address, length) =>
-        on(fd, (socket) => writeName(process, socket.localName(), { address, length })),
-      getpeername: (fd, address, length) =>
-        on(fd, (socket) => {
-          const name = socket.peerName();
-          return typeof name === "number" ? name : writeName(process, name, { address, length });
-        }),
-      getsockopt: (fd, level, option, value, length) =>
-        on(fd, (socket) => readOption(process, socket, { level, option }, value, length)),
-      setsockopt: (fd, level, option, address, length) =>
-        on(fd, (socket) => {
-          const value = optionValue(process, { level, option }, address, length);
-          return typeof value === "number" ? value : setOption(socket, level, option, value);
-        }),
-      recv: (fd, address, length, flags) =>
-        on(fd, (socket) => receive(process, socket, { address, length }, flags, NO_NAME)),
-      send: (fd, address, length, flags) =>
-        on(fd, (socket) => send(process, socket, { address, length }, flags, NO_NAME)),
-      recvfrom: (fd, address, length, flags, name, nameLength) =>
-        on(fd, (socket) =>
-          receive(process, socket, { address, length }, flags, {
-            address: name,
-            length: nameLength,
-          }),
-        ),
-      sendto: (fd, address, length, flags, name, nameLength) =>
-        on(fd, (socket) =>
-          send(process, socket, { address, length }, flags, { address: name, length: nameLength }),
-        ),
-      recvmsg: (fd, message, flags) =>
-        on(fd, (socket) => receiveMessage(process, socket, message, flags)),
-      sendmsg: (fd, message, flags) =>
-        on(fd, (socket) => sendMessage(process, socket, message, flags)),
-      shutdown: (fd, how) => on(fd, (socket) => socket.shutdown(how)),
+    socket: (family, type, protocol) => {
+      if ((type & ~SOCK_TYPE_MASK & ~TYPE_FLAGS) !== 0) {
+        return family < 0 ? -ERRNO.EAFNOSUPPORT : -ERRNO.EINVAL;
+      }
+      const kind = type & SOCK_TYPE_MASK;
+      if (world.faults.happens("noBuffers")) return -ERRNO.ENOBUFS;
+      const socket = createSocket(network, family, kind, protocol, credentials);
+      if (typeof socket === "number") return socket;
+      return open(process, socket, type);
     },
+    socketpair: (family, type, protocol, fds) =>
+      pair(process, network, { family, type, protocol, credentials }, fds),
+    bind: (fd, address, length) =>
+      on(fd, (socket) => {
+        const name = readName(process, { address, length });
+        return typeof name === "number" ? name : socket.bind(name);
+      }),
+    listen: (fd, backlog) =>
+      // A negative backlog is a large one without a sign.
+      on(fd, (socket) => socket.listen(Math.min(backlog >>> 0, SOMAXCONN))),
+    accept4: (fd, address, length, flags) => accept(process, fd, { address, length }, flags),
+    connect: (fd, address, length) =>
+      on(fd, (socket) => {
+        const name = readName(process, { address, length });
+        return typeof name === "number" ? name : connect(process, socket, name);
+      }),
+    getsockname: (fd, address, length) =>
+      on(fd, (socket) => writeName(process, socket.localName(), { address, length })),
+    getpeername: (fd, address, length) =>
+      on(fd, (socket) => {
+        const name = socket.peerName();
+        return typeof name === "number" ? name : writeName(process, name, { address, length });
+      }),
+    getsockopt: (fd, level, option, value, length) =>
+      on(fd, (socket) => readOption(process, socket, { level, option }, value, length)),
+    setsockopt: (fd, level, option, address, length) =>
+      on(fd, (socket) => {
+        const value = optionValue(process, { level, option }, address, length);
+        return typeof value === "number" ? value : setOption(socket, level, option, value);
+      }),
+    recv: (fd, address, length, flags) =>
+      on(fd, (socket) => receive(process, socket, { address, length }, flags, NO_NAME)),
+    send: (fd, address, length, flags) =>
+      on(fd, (socket) => send(process, socket, { address, length }, flags, NO_NAME)),
+    recvfrom: (fd, address, length, flags, name, nameLength) =>
+      on(fd, (socket) =>
+        receive(process, socket, { address, length }, flags, {
+          address: name,
+          length: nameLength,
+        }),
+      ),
+    sendto: (fd, address, length, flags, name, nameLength) =>
+      on(fd, (socket) =>
+        send(process, socket, { address, length }, flags, { address: name, length: nameLength }),
+      ),
+    recvmsg: (fd, message, flags) =>
+      on(fd, (socket) => receiveMessage(process, socket, message, flags)),
+    sendmsg: (fd, message, flags) =>
+      on(fd, (socket) => sendMessage(process, socket, message, flags)),
+    shutdown: (fd, how) => on(fd, (socket) => socket.shutdown(how)),
   };
 }
 

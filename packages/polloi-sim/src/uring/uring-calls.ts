@@ -1,5 +1,4 @@
 import { ERRNO, type Libc, type Native, PAGE_SIZE, SYS } from "polloi/internal/pure";
-import type { CallGroup } from "../process/calls.ts";
 import type { Process } from "../process/process.ts";
 import { areEnterFlags, enter } from "./enter.ts";
 import { register } from "./register.ts";
@@ -10,19 +9,15 @@ import { Submission } from "./submission.ts";
 /** The calls that operations of a ring make. */
 interface OtherCalls {
   readonly open: Libc["open"];
-  readonly socket: Libc["socket"] | undefined;
+  readonly socket: Libc["socket"];
 }
 
 /**
  * The calls of io_uring of a process.
  *
- * @param others - Returns the calls that operations of the same names make.
+ * @param others - The calls that operations of the same names make.
  */
-export function uringCalls(process: Process, others: () => OtherCalls): CallGroup {
-  return { numbered: () => numberedCalls(process, others()) };
-}
-
-function numberedCalls(process: Process, others: OtherCalls): Record<number, Native> {
+export function uringCalls(process: Process, others: OtherCalls): Record<number, Native> {
   const calls = { open: openPathWith(process, others.open), socket: others.socket };
   const submissions: WeakMap<RingFile, Submission> = new WeakMap();
   /** Returns the ring of a descriptor, or `-errno`. */
