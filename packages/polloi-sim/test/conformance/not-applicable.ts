@@ -14,6 +14,7 @@ interface NotApplicable {
 const THREAD = "it starts a thread, whose kernel is not this one";
 const PROCESS = "it starts another process, whose kernel is the real one";
 const RUNTIME_KERNEL = "it opens the kernel of the runtime";
+const RUNTIME_LOOP = "joint turns need the event loop of a runtime";
 const RUNTIME_NETWORK = "it needs the runtime's own network";
 
 const TABLE: readonly NotApplicable[] = [
@@ -56,6 +57,16 @@ const TABLE: readonly NotApplicable[] = [
       "a worker thread may be terminated while it starts and stops watches",
     ],
     why: THREAD,
+  },
+  {
+    suite: /^watch\(\) on /,
+    cases: [
+      "joint turns follow a call that found something, until they find nothing for a while",
+      "the runtime's timers, immediates and sockets are served between joint turns",
+      "the time that joint turns wait counts as idle time of the runtime's loop",
+      "of two watches with joint turns one has them, and both are served; they end with stop and unref",
+    ],
+    why: RUNTIME_LOOP,
   },
   {
     suite: /^proxyKernel$/,
