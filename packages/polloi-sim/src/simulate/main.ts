@@ -196,6 +196,14 @@ class Totals {
       `${this.#seeds} seeds (${each}) on ${this.#engines} engines: ${runs} runs in ` +
         `${seconds.toFixed(1)} s, ${this.#rate()} seeds a second; ${this.findings.length} failed`,
     );
+    // The time of the processor does not depend on what else the machine does.
+    const { user, system } = process.cpuUsage();
+    const cpuSeconds = (user + system) / 1e6;
+    const rate = (count: number): string => (count / cpuSeconds).toFixed(0);
+    console.log(
+      `${cpuSeconds.toFixed(1)} s of CPU time: a second of it runs ${rate(this.#seeds)} seeds, or ` +
+        `${rate(runs)} scenarios on one engine`,
+    );
   }
 
   #rate(): number {
