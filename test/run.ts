@@ -19,7 +19,7 @@ const REST: readonly (readonly [pattern: RegExp, why: string])[] = [
   [/\/test\/lab\//, "the lab starts many processes, and a browser"],
   [/\/pool\/models\.test/, "a hundred processes at once"],
   [
-    /\/cli\/(connect|load|models|output|proxy-protocol|serve-http|trace|workers)\.test/,
+    /\/cli\/(connect|load|models|output|proxy-protocol|serve-http|tls|trace|workers)\.test/,
     "each case starts several processes",
   ],
   [/\/soak\.test/, "random clients for a minute"],

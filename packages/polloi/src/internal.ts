@@ -54,5 +54,6 @@ export type { Kernel } from "./sys/kernel.ts";
 export { hookCalls, proxyKernel } from "./sys/kernel-proxy.ts";
 export type { Libc, Native } from "./sys/libc.ts";
 export { kernel, kernelOf } from "./sys/open.ts";
+export { type OpenSslReport, reportOpenSsl } from "./tls/library.ts";
 export * as uringConstants from "./uring/constants.ts";
 export { type CompletionEntry, RingReader, type SubmissionEntry } from "./uring/ring-reader.ts";

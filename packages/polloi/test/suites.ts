@@ -39,6 +39,7 @@ import { httpRobustnessSuite } from "./http/robustness.ts";
 import { httpServerSuite } from "./http/server.ts";
 import { httpSmugglingSuite } from "./http/smuggling.ts";
 import { httpStoppingSuite } from "./http/stopping.ts";
+import { httpTlsSuite } from "./http/tls.ts";
 import { trustProxySuite } from "./http/trust-proxy.ts";
 import { httpWorkersSuite } from "./http/workers.ts";
 import { brokenModulesSuite } from "./pool/broken-modules.ts";
@@ -198,6 +199,7 @@ function all(pool: readonly Listed[]): Listed[] {
       httpProxyProtocolSuite(),
       trustProxySuite(),
     ),
+    ...listed("core", httpTlsSuite()),
     ...listed("smoke", lightClasses),
     ...listed("core", nativeClasses),
     ...listed("core", fetchFilesSuite(), migrationSuite(), honoSuite(), httpRobustnessSuite()),

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Destination } from "./connect.ts";
+import type { Destination, SecurityFlags } from "./connect.ts";
 import { type Address, address, portToConnect, unixSuggestion } from "./flags.ts";
 
 const EXAMPLES = `
@@ -9,6 +9,7 @@ Examples:
   polloi connect '[::1]:7788' < request.bin > answer.bin
   polloi connect tcp://localhost:7788
   polloi connect /run/app.sock
+  polloi connect --tls example.org 443
 
 When the server has ended its half, input is still sent, until it ends or is silent for 5 seconds.`;
 
@@ -26,12 +27,17 @@ export function addConnect(program: Command, exitWith: (code: number) => void): 
       address,
     )
     .argument("[port]", "port, when the host has none; not for a unix socket", portToConnect)
+    .option("--tls", "use TLS, and verify the certificate of the server")
+    .option("--insecure", "with --tls: accept any certificate")
     .addHelpText("after", EXAMPLES)
-    .action(async (at: Address, port: number | undefined, _flags: object, command: Command) => {
-      const destination = destinationFrom(at, port, command);
-      const { connectTo } = await import("./connect.ts");
-      exitWith(await connectTo(destination));
-    });
+    .action(
+      async (at: Address, port: number | undefined, flags: SecurityFlags, command: Command) => {
+        const destination = destinationFrom(at, port, command);
+        if (flags.insecure && !flags.tls) command.error("error: --insecure is for --tls");
+        const { connectTo } = await import("./connect.ts");
+        exitWith(await connectTo(destination, flags));
+      },
+    );
 }
 
 /** Combines the two arguments. */

@@ -1,4 +1,4 @@
-import { type Connection, Reactor, type Timer } from "polloi";
+import { type Connection, Reactor, type Timer, type TlsClientOptions } from "polloi";
 import { formatPath, kernel } from "polloi/internal";
 import { formatAddress } from "polloi/socket";
 import { EXIT_FAILED, EXIT_OK, EXIT_USAGE, errorLine, isMisuse, misuseLine } from "./errors.ts";
@@ -9,6 +9,12 @@ import { StandardInput } from "./stdin.ts";
 export type Destination =
   | { readonly host: string; readonly port: number }
   | { readonly path: string };
+
+/** Whether TLS is used, and whether any certificate is accepted. */
+export interface SecurityFlags {
+  readonly tls?: boolean;
+  readonly insecure?: boolean;
+}
 
 /** After the server has ended its half, how long input may be silent before the connection is ended. */
 const SILENCE_MS = 5000;
@@ -26,10 +32,13 @@ const SILENCE_MS = 5000;
  * @returns The exit code, once both directions have ended.
  * @throws OutputError when a write to standard output fails.
  */
-export async function connectTo(destination: Destination): Promise<number> {
+export async function connectTo(
+  destination: Destination,
+  security: SecurityFlags = {},
+): Promise<number> {
   const reactor = new Reactor();
   try {
-    await new Session(reactor, destination).ended;
+    await new Session(reactor, destination, tlsOf(security)).ended;
     return EXIT_OK;
   } catch (error) {
     if (isMisuse(error)) {
@@ -42,6 +51,10 @@ export async function connectTo(destination: Destination): Promise<number> {
   } finally {
     reactor.close();
   }
+}
+
+function tlsOf({ tls = false, insecure = false }: SecurityFlags): boolean | TlsClientOptions {
+  return tls && insecure ? { rejectUnauthorized: false } : tls;
 }
 
 /** A session that has failed: what failed, and its cause. */
@@ -66,7 +79,7 @@ class Session {
   /** Set while the server has ended its half and input has not ended. */
   #silence: Timer | undefined;
 
-  constructor(reactor: Reactor, destination: Destination) {
+  constructor(reactor: Reactor, destination: Destination, tls: boolean | TlsClientOptions) {
     this.#reactor = reactor;
     this.ended = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -75,6 +88,7 @@ class Session {
     process.stdout.on("drain", () => this.#connection.resume());
     this.#connection = reactor.connect({
       ...destination,
+      tls,
       open: (connection) => this.#opened(connection),
       data: (connection, bytes) => this.#print(connection, bytes),
       drain: () => this.#input?.resume(),
@@ -86,7 +100,9 @@ class Session {
   #opened(connection: Connection): void {
     const { remoteAddress } = connection;
     if (remoteAddress !== null) {
-      printForTerminal(`connected to ${formatAddress(remoteAddress)}; Ctrl-D ends`);
+      const { tls } = connection;
+      const secured = tls === null ? "" : ` with ${tls.protocol}, ${tls.cipher}`;
+      printForTerminal(`connected to ${formatAddress(remoteAddress)}${secured}; Ctrl-D ends`);
     }
     this.#input = new StandardInput(this.#reactor, kernel, {
       data: (bytes) => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { release, type as systemName } from "node:os";
 import type { EngineReport } from "polloi";
+import type { OpenSslReport } from "polloi/internal";
 import { runtimeFacts } from "polloi/internal/pure";
 import { EXIT_FAILED, EXIT_OK } from "./errors.ts";
 import { print, stylerFor } from "./output.ts";
@@ -20,6 +21,8 @@ export interface Diagnosis {
   readonly libc: string | null;
   readonly ffi: { readonly name: string; readonly works: boolean; readonly reason?: string };
   readonly engines: readonly EngineReport[];
+  /** The OpenSSL that TLS uses. */
+  readonly tls: OpenSslReport | null;
   readonly descriptors: Limit | null;
   readonly somaxconn: number | null;
   readonly tcpMaxSynBacklog: number | null;
@@ -56,13 +59,15 @@ async function diagnose(version: string): Promise<Diagnosis> {
 }
 
 /** Loads the library, and reports why if that fails. */
-async function kernelAndEngines(name: string): Promise<Pick<Diagnosis, "ffi" | "engines">> {
+async function kernelAndEngines(name: string): Promise<Pick<Diagnosis, "ffi" | "engines" | "tls">> {
   try {
-    const { kernel } = await import("polloi/internal");
+    const { kernel, reportOpenSsl } = await import("polloi/internal");
     const { probeEngines } = await import("polloi");
-    return { ffi: { name, works: true }, engines: probeEngines(kernel) };
+    const engines = probeEngines(kernel);
+    return { ffi: { name, works: true }, engines, tls: reportOpenSsl(kernel) };
   } catch (error) {
-    return { ffi: { name, works: false, reason: (error as Error).message }, engines: [] };
+    const reason = (error as Error).message;
+    return { ffi: { name, works: false, reason }, engines: [], tls: null };
   }
 }
 
@@ -103,6 +108,15 @@ function contents(path: string, encoding: "utf8" | "latin1" = "utf8"): string {
   }
 }
 
+function tlsText(
+  report: OpenSslReport | null,
+  mark: (works: boolean, reason?: string) => string,
+): string {
+  if (report === null) return "unknown";
+  if (!report.works) return mark(false, report.reason);
+  return `${mark(true)}: ${report.version}, of ${report.source}`;
+}
+
 function describe(found: Diagnosis): string {
   const style = stylerFor(process.stdout);
   const mark = (works: boolean, reason = ""): string =>
@@ -116,6 +130,7 @@ function describe(found: Diagnosis): string {
     ["libc", found.libc ?? "unknown"],
     [`FFI (${ffi.name})`, mark(ffi.works, ffi.reason)],
     ...engines.map(({ name, works, reason }): [string, string] => [name, mark(works, reason)]),
+    ["TLS", tlsText(found.tls, mark)],
     ["open descriptors", descriptors === null ? "unknown" : limitText(descriptors)],
     ["somaxconn", `${found.somaxconn ?? "unknown"}`],
     ["tcp_max_syn_backlog", `${found.tcpMaxSynBacklog ?? "unknown"}`],

@@ -123,6 +123,7 @@ export interface ServeSiteOptions {
   readonly log: LogOptions | undefined;
   readonly idleTimeoutMs: number | undefined;
   readonly proxies: true | readonly string[] | undefined;
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Whether to post a message for each request. */
   readonly isObserved: boolean;
 }
@@ -135,7 +136,7 @@ export interface ServeSiteOptions {
  */
 export function serveSite(
   worker: HttpWorker,
-  { site, idleTimeoutMs, proxies, isObserved, log: logOptions }: ServeSiteOptions,
+  { site, idleTimeoutMs, proxies, tls, isObserved, log: logOptions }: ServeSiteOptions,
   post: (message: HttpMessage) => void,
   counted: () => void,
 ): Stoppable {
@@ -152,6 +153,7 @@ export function serveSite(
     },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     ...proxyProtocolOf(proxies, (peer, reason) => post({ event: "proxyRefused", peer, reason })),
+    ...(tls === undefined ? {} : { tls }),
     ...(log === undefined ? {} : { log }),
     error: (error) => post({ event: "error", message: String((error as Error).stack ?? error) }),
     acceptError: (error) => post(acceptErrorMessage(error)),

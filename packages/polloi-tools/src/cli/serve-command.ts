@@ -44,6 +44,7 @@ Examples:
   polloi serve echo --workers auto            use every processor
   polloi serve echo --model process --max-children 10
   polloi serve http --dir . --model prefork --children 4
+  polloi serve http --tls-cert cert.pem --tls-key key.pem
   polloi serve echo --port 0 --json --quiet   print {"ready":true,...} with the port it got
 
 The port of echo, upper and discard is 7788, and that of http 8080, unless --port or name:port sets another.
@@ -175,6 +176,8 @@ export function addServe(
         "connections of these proxies begin with a PROXY header: addresses or ranges, separated by commas (default: this machine)",
         ranges,
       )
+      .option("--tls-cert <file>", "serve TLS with this certificate and its chain (PEM)", notEmpty)
+      .option("--tls-key <file>", "the private key of --tls-cert (PEM)", notEmpty)
       .option(
         "--grace <time>",
         "how long connections may take to finish when the server stops (default: 10s)",
@@ -237,6 +240,9 @@ function checkFlags(
   const isAlone = requested.length === 1 && requested[0]?.port === undefined;
   only("--unix", flags.unix, isAlone, "for one protocol, without a port");
   only("--proxy-protocol", flags.proxyProtocol, flags.model === undefined, "not for --model");
+  only("--tls-cert", flags.tlsCert, flags.tlsKey !== undefined, "useless without --tls-key");
+  only("--tls-key", flags.tlsKey, flags.tlsCert !== undefined, "useless without --tls-cert");
+  only("--tls-cert", flags.tlsCert, flags.model === undefined, "not for --model");
   checkPorts(requested, flags, command);
 }
 

@@ -9,7 +9,13 @@ import {
   protocolHandlers,
   proxyProtocolOf,
 } from "../echo/protocols.ts";
-import { reportAcceptError, reportProxyRefusal, type ServeFlags, type Service } from "./service.ts";
+import {
+  readTlsFiles,
+  reportAcceptError,
+  reportProxyRefusal,
+  type ServeFlags,
+  type Service,
+} from "./service.ts";
 
 /** The service of echo, upper or discard. */
 export function echoService(
@@ -20,6 +26,7 @@ export function echoService(
   const noDelay = flags.delay !== true;
   const idleTimeoutMs = flags.idleTimeout;
   const proxies = flags.proxyProtocol;
+  const secured = readTlsFiles(flags);
   return {
     protocol,
     async onReactor(reactor, address) {
@@ -30,6 +37,7 @@ export function echoService(
         noDelay,
         ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
         ...proxyProtocolOf(proxies, reportProxyRefusal),
+        ...secured,
         acceptError: reportAcceptError,
       });
       return {
@@ -41,7 +49,15 @@ export function echoService(
     async onWorkers(count) {
       const counters = SharedCounters.allocate(count);
       const isObserved = observer !== undefined;
-      const data: EchoInput = { protocol, noDelay, idleTimeoutMs, proxies, isObserved, counters };
+      const data: EchoInput = {
+        protocol,
+        noDelay,
+        idleTimeoutMs,
+        proxies,
+        isObserved,
+        counters,
+        ...secured,
+      };
       return {
         module: ECHO_WORKER,
         data,

@@ -20,7 +20,13 @@ import {
   STRIDE,
 } from "./http-worker.ts";
 import { complain } from "./output.ts";
-import { reportAcceptError, reportProxyRefusal, type ServeFlags, type Service } from "./service.ts";
+import {
+  readTlsFiles,
+  reportAcceptError,
+  reportProxyRefusal,
+  type ServeFlags,
+  type Service,
+} from "./service.ts";
 
 const HTTP_WORKER: URL = new URL("./http-worker.js", import.meta.url);
 
@@ -33,6 +39,7 @@ export function httpService(
   const { dir, listing = false, dotfiles = false, maxAge: maxAgeMs, accessLog } = flags;
   const idleTimeoutMs = flags.idleTimeout;
   const proxies = flags.proxyProtocol;
+  const secured = readTlsFiles(flags);
   const site: SiteOptions = { dir, listing, dotfiles, maxAgeMs };
   const log: LogOptions | undefined =
     accessLog === undefined
@@ -47,6 +54,7 @@ export function httpService(
     log,
     idleTimeoutMs,
     proxies,
+    ...secured,
     isObserved: observer !== undefined,
   };
   /** Opens the directory and the log once, so that an error is reported before children are started. */
@@ -67,6 +75,7 @@ export function httpService(
           handler: observer === undefined ? handler : observed(handler, observer),
           ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
           ...proxyProtocolOf(proxies, reportProxyRefusal),
+          ...secured,
           ...(sink === undefined ? {} : { log: sink }),
           error: reportError,
           acceptError: reportAcceptError,

@@ -18,6 +18,8 @@ export interface ServerInfo {
   readonly model?: { readonly name: ModelName; readonly text: string };
   /** The directory whose files are served. */
   readonly dir?: string;
+  /** Whether connections use TLS. */
+  readonly tls?: boolean;
 }
 
 /** The engine of all servers, and why it was chosen. */
@@ -140,11 +142,17 @@ function hasEventLoop({ model }: ServerInfo): boolean {
 }
 
 /** A command that connects to a server. */
-function exampleText({ protocol, host = "", port, path }: ServerInfo): string {
+function exampleText({ protocol, host = "", port, path, tls }: ServerInfo): string {
   if (protocol === "http") {
-    if (path === undefined) return `curl http://${hostAndPort(localHost(host), port)}/`;
+    // The certificate may be for another name.
+    const [curl, scheme] = tls ? ["curl --insecure", "https"] : ["curl", "http"];
+    if (path === undefined) return `${curl} ${scheme}://${hostAndPort(localHost(host), port)}/`;
     const flag = path.startsWith("@") ? "--abstract-unix-socket" : "--unix-socket";
-    return `curl ${flag} ${path.replace(/^@/, "")} http://localhost/`;
+    return `${curl} ${flag} ${path.replace(/^@/, "")} ${scheme}://localhost/`;
+  }
+  if (tls) {
+    const to = path === undefined ? `${localHost(host)} ${port}` : `unix:${path}`;
+    return `polloi connect --tls --insecure ${to}`;
   }
   return path === undefined ? `nc ${localHost(host)} ${port}` : `polloi connect unix:${path}`;
 }

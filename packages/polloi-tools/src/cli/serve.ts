@@ -116,8 +116,11 @@ export async function serve(
 }
 
 /** The operation that failed, for errors that do not concern the address. */
-function whatFailed(error: unknown, { dir, accessLog, trace }: ServeFlags): string | undefined {
+function whatFailed(error: unknown, flags: ServeFlags): string | undefined {
+  const { dir, accessLog, trace, tlsCert, tlsKey } = flags;
   const { path } = error as NodeJS.ErrnoException;
+  if (path !== undefined && path === tlsCert) return `cannot read the certificate ${path}`;
+  if (path !== undefined && path === tlsKey) return `cannot read the key ${path}`;
   const { syscall, address } = error as SysError;
   if (accessLog !== undefined && syscall === "open" && address === accessLog) {
     return `cannot write the access log ${accessLog}`;
@@ -204,6 +207,7 @@ async function openServer(
   const info = (bound: SocketAddress | null): ServerInfo => ({
     ...addressInfo(protocol, bound),
     ...(dir === undefined ? {} : { dir }),
+    ...(flags.tlsCert === undefined ? {} : { tls: true }),
   });
   if (flags.workers !== undefined) {
     const { startWorkers } = await import("polloi/workers");

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { EngineChoice, Reactor, Trigger } from "polloi";
 import type { AccessFormat } from "polloi/http";
 import type { AtLimit, ModelName, ModelServer, Sharing } from "polloi/models";
@@ -41,6 +42,9 @@ export interface ServeFlags {
   readonly logFormat?: AccessFormat;
   /** From `--proxy-protocol`: the addresses of the proxies; true for those on this machine. */
   readonly proxyProtocol?: true | readonly string[];
+  /** Files in PEM format; both or none is set. */
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly quiet?: boolean;
   readonly json?: boolean;
   /** Set by `polloi trace serve`. */
@@ -86,6 +90,18 @@ export interface ChildModule {
   readonly module: URL;
   readonly data: unknown;
   readonly message?: (message: unknown) => void;
+}
+
+/** A certificate and its key in PEM format. It is passed to workers. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** The option `tls` for `--tls-cert` and `--tls-key`. @throws Error if a file cannot be read. */
+export function readTlsFiles({ tlsCert, tlsKey }: ServeFlags): { readonly tls?: TlsFiles } {
+  if (tlsCert === undefined || tlsKey === undefined) return {};
+  return { tls: { cert: readFileSync(tlsCert, "utf8"), key: readFileSync(tlsKey, "utf8") } };
 }
 
 /** Reports a connection that was closed because of its PROXY header. */

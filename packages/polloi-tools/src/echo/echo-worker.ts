@@ -18,6 +18,7 @@ export interface EchoInput {
   readonly noDelay: boolean;
   readonly idleTimeoutMs: number | undefined;
   readonly proxies: true | readonly string[] | undefined;
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** Whether to post a message for each connection and each message. */
   readonly isObserved: boolean;
   /** The memory of {@link SharedCounters}. */
@@ -71,7 +72,7 @@ export class SharedCounters implements Counters {
 }
 
 export function start(worker: PoolWorker<EchoInput>): void {
-  const { protocol, noDelay, idleTimeoutMs, proxies, isObserved, counters } = worker.data;
+  const { protocol, noDelay, idleTimeoutMs, proxies, isObserved, counters, tls } = worker.data;
   const post = (message: EchoMessage): void => worker.post(message);
   const own = new SharedCounters(counters, worker.index);
   worker.listen<Peer>({
@@ -79,6 +80,7 @@ export function start(worker: PoolWorker<EchoInput>): void {
     noDelay,
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     ...proxyProtocolOf(proxies, (peer, reason) => post({ event: "proxyRefused", peer, reason })),
+    ...(tls === undefined ? {} : { tls }),
     acceptError: (error) => post(acceptErrorMessage(error)),
   });
 }

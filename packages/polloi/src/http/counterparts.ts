@@ -2,7 +2,7 @@
 import { unknownIn } from "../base/argument.ts";
 import { typeError } from "../base/misuse.ts";
 
-const PLAIN_HTTP = "polloi serves plain HTTP: run it behind a proxy that terminates TLS";
+const IN_TLS = "give tls: { cert, key }";
 const HTTP_1 = "leave it out: polloi serves HTTP/1.1 and HTTP/1.0";
 const OWN_SERVER = "leave it out: limits and timeouts are options of serve()";
 
@@ -22,7 +22,6 @@ export const COUNTERPARTS: Readonly<Record<string, string>> = {
   websocket: "call upgrade() of the second argument of fetch",
   development: "leave it out: errors are passed to error, and clients receive 500",
   id: "leave it out: there is no hot reload",
-  tls: PLAIN_HTTP,
   http1: HTTP_1,
   http2: HTTP_1,
   http3: HTTP_1,
@@ -33,9 +32,9 @@ export const COUNTERPARTS: Readonly<Record<string, string>> = {
   transport: "leave it out: give port for TCP, or path for a unix socket",
   tcpBacklog: "give backlog",
   cid: "polloi serves TCP and unix sockets: give port or path",
-  cert: PLAIN_HTTP,
-  key: PLAIN_HTTP,
-  keyFormat: PLAIN_HTTP,
+  cert: IN_TLS,
+  key: IN_TLS,
+  keyFormat: IN_TLS,
   // @hono/node-server
   overrideGlobalObjects: "give overrideGlobals",
   autoCleanupIncoming: "leave it out: a body that is not read is discarded",

@@ -5,6 +5,7 @@ import type { ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import type { Listener, ListenOptions } from "../reactor/listener.ts";
 import { checkCallbacks } from "../reactor/options.ts";
 import { Reactor } from "../reactor/reactor.ts";
+import type { TlsServerOptions } from "../tls/options.ts";
 import type { AccessSink } from "./access-log.ts";
 import { type FetchHandler, type ServedFetch, serveFetch } from "./fetch/fetch-handler.ts";
 import { TrustedProxies, type TrustProxyOptions } from "./forwarded.ts";
@@ -24,7 +25,7 @@ export interface HttpWorker {
   listen<Data>(
     options: Handlers<Data> &
       ConnectionOptions &
-      Pick<ListenOptions, "acceptError" | "proxyProtocol">,
+      Pick<ListenOptions, "acceptError" | "proxyProtocol" | "tls">,
   ): Listener;
 }
 
@@ -43,6 +44,7 @@ export interface HttpOptions
       | "dualStack"
       | "acceptError"
       | "proxyProtocol"
+      | "tls"
     > {
   /** The same as `host`, by the name that other servers have for it. */
   readonly hostname?: string | undefined;
@@ -113,6 +115,7 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
   dualStack: true,
   acceptError: true,
   proxyProtocol: true,
+  tls: true,
   headTimeoutMs: true,
   bodyTimeoutMs: true,
   idleTimeoutMs: true,
@@ -129,6 +132,8 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
 /** The options that a server uses, with all defaults. */
 export interface HttpSettings extends HttpTimeouts {
   readonly handler: ServedFetch["handler"];
+  /** The scheme of the URL of the server. */
+  readonly scheme: "http" | "https";
   /** The fetch handler of the program, if it has given one. */
   readonly fetch: FetchHandler | undefined;
   /** Called when the server does not listen any more and has no connections. */
@@ -174,6 +179,7 @@ export function settingsOf(options: HttpOptions): HttpSettings {
   return {
     ...timeouts,
     handler,
+    scheme: options.tls === undefined ? "http" : "https",
     fetch: options.fetch,
     release,
     error,
@@ -255,4 +261,10 @@ function countOf(name: string, value: number = Number.POSITIVE_INFINITY): number
     value,
     `Cannot use ${show(value)} as ${name}: give a number from 1 up`,
   );
+}
+
+/** The option `tls`, with the protocol of the server. Anything that is no object is checked by the listener. */
+export function withProtocol(tls: TlsServerOptions): TlsServerOptions {
+  if (typeof tls !== "object" || tls === null || Array.isArray(tls)) return tls;
+  return tls.ALPNProtocols === undefined ? { ...tls, ALPNProtocols: ["http/1.1"] } : tls;
 }

@@ -4,9 +4,11 @@ import { show, typeError } from "../base/misuse.ts";
 import type { ProxyHeader } from "../proxy/header.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { checkCallback, checkCallbacks, checkConnectionOptions } from "../reactor/options.ts";
+import { isEncrypted } from "../reactor/tls-stream.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TcpInfo } from "../socket/tcp-info.ts";
 import type { LoopTimer } from "../sys/kernel.ts";
+import type { TlsInfo } from "../tls/session.ts";
 import type { HttpConnection } from "./connection.ts";
 import type { Exchange } from "./exchange.ts";
 import type { BodyReader } from "./request-body.ts";
@@ -66,6 +68,8 @@ export interface HttpRequest {
   readonly localAddress: SocketAddress | null;
   /** The PROXY header of the connection; `null` without one: see `proxyProtocol` of `serve`. */
   readonly proxyHeader: ProxyHeader | null;
+  /** Facts about the TLS session, such as the certificate of the client; `null` without TLS. */
+  readonly tls: TlsInfo | null;
   /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
   readonly tcpInfo: TcpInfo | null;
   /**
@@ -183,7 +187,9 @@ export class ParsedRequest implements HttpRequest {
   get scheme(): "http" | "https" {
     const scheme = this.#exchange.client?.scheme;
     if (scheme !== undefined) return scheme;
-    return this.#connection.transport.proxyHeader?.overTls === true ? "https" : "http";
+    const { transport } = this.#connection;
+    if (isEncrypted(transport)) return "https";
+    return transport.proxyHeader?.overTls === true ? "https" : "http";
   }
 
   get version(): 0 | 1 {
@@ -215,6 +221,10 @@ export class ParsedRequest implements HttpRequest {
 
   get proxyHeader(): ProxyHeader | null {
     return this.#connection.transport.proxyHeader;
+  }
+
+  get tls(): TlsInfo | null {
+    return this.#connection.transport.tls;
   }
 
   get tcpInfo(): TcpInfo | null {

@@ -7,9 +7,10 @@ import type { ListenOptions } from "../reactor/listener.ts";
 import type { ProxyRefusal } from "../reactor/proxied.ts";
 import { reactorFor } from "../reactor/reactor.ts";
 import { checkSignal } from "../reactor/streams/abort.ts";
+import { TlsError } from "../tls/tls-error.ts";
 import { HIGH_WATER_BYTES, type HttpConnection } from "./connection.ts";
 import { COUNTERPARTS, checkCall } from "./counterparts.ts";
-import { checkPlace, HTTP_OPTIONS, type HttpOptions, settingsOf } from "./options.ts";
+import { checkPlace, HTTP_OPTIONS, type HttpOptions, settingsOf, withProtocol } from "./options.ts";
 import { type HttpServer, ServingServer } from "./server.ts";
 
 /** Codes of calls on a connection that fail because of the peer or the network. Source: tcp(7), accept(2). */
@@ -63,7 +64,7 @@ export function serve(options: HttpOptions, ...others: readonly unknown[]): Http
 }
 
 function startServer(options: HttpOptions): HttpServer {
-  const { worker, acceptError, proxyProtocol } = optionsOf(
+  const { worker, acceptError, proxyProtocol, tls } = optionsOf(
     options,
     "serve()",
     HTTP_OPTIONS,
@@ -82,8 +83,10 @@ function startServer(options: HttpOptions): HttpServer {
     // Only the listener of the connection stops, and not the server.
     stopping: (connection) => connection.data?.stopping(),
   };
-  const proxied =
-    proxyProtocol === undefined ? {} : { proxyProtocol: counted(proxyProtocol, server) };
+  const proxied = {
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol: counted(proxyProtocol, server) }),
+    ...(tls === undefined ? {} : { tls: withProtocol(tls) }),
+  };
   try {
     server.listener =
       worker === undefined
@@ -135,6 +138,7 @@ function handlersOf(server: ServingServer): Handlers<HttpConnection> & Connectio
     close: (connection) => server.closed(connection.data),
     // A failure of the peer or the network is no error of the server. A file that cannot be read, or ENOMEM, is one.
     error: (_, error) => {
+      if (error instanceof TlsError) return;
       if (!(error instanceof SysError && OF_PEER.has(error.code))) server.report(error);
     },
   };

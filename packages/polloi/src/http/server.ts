@@ -1,11 +1,12 @@
 import { type Fields, printAs } from "../base/inspect.ts";
-import { show, typeError } from "../base/misuse.ts";
+import { fromCaller, show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
 import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Stream } from "../reactor/stream.ts";
 import type { SocketAddress } from "../socket/address.ts";
+import type { TlsServerOptions } from "../tls/options.ts";
 import { AdoptedConnections } from "./adopted.ts";
 import { HttpConnection } from "./connection.ts";
 import { checkClose } from "./counterparts.ts";
@@ -13,7 +14,8 @@ import type { Exchange } from "./exchange.ts";
 import { fetchDirectly } from "./fetch/direct-fetch.ts";
 import { answerFailure, isThenable, refuse } from "./fetch/fetch-handler.ts";
 import { urlOf } from "./fetch/url.ts";
-import type { HttpSettings } from "./options.ts";
+import { type HttpSettings, withProtocol } from "./options.ts";
+
 import { ReplyWriter } from "./reply.ts";
 import { ParsedRequest } from "./request.ts";
 import { type RefusalCode, RequestError, refusalOf } from "./request-error.ts";
@@ -97,6 +99,12 @@ export interface HttpServer extends AsyncDisposable {
    * ```
    */
   adopt<Data>(connection: Connection<Data>, received?: Uint8Array): void;
+  /**
+   * Replaces the settings of TLS for new connections, as {@link Listener.setTls} does.
+   *
+   * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT`, `ERR_UNSUPPORTED`, `ERR_CLOSED`
+   */
+  setTls(options: TlsServerOptions): void;
   /** Keeps the process alive again after {@link HttpServer.unref}. */
   ref(): void;
   /** Allows the process to end although the server listens, as {@link Listener.unref} does. */
@@ -163,7 +171,7 @@ export class ServingServer implements HttpServer {
   }
 
   get url(): URL | null {
-    return urlOf(this.address);
+    return urlOf(this.#settings.scheme, this.address);
   }
 
   get connections(): number {
@@ -205,6 +213,13 @@ export class ServingServer implements HttpServer {
     this.opened(transport);
     transport.resume();
     if (received.length > 0) transport.data?.received(received);
+  }
+
+  setTls(options: TlsServerOptions): void {
+    fromCaller(ServingServer.prototype.setTls, () => {
+      // Always there once the server is returned.
+      (this.listener as Listener).setTls(withProtocol(options));
+    });
   }
 
   ref(): void {

@@ -73,6 +73,8 @@ export interface Handshake {
 export class TlsStream<Data> extends Stream<Data> implements Handshake {
   readonly #endpoint: TlsEndpoint;
   #session: TlsSession | null = null;
+  /** Made when it is asked for. */
+  #info: TlsInfo | null = null;
   #timer: Timer | null = null;
   #records: Block | null = null;
   #lastRecords: Block | null = null;
@@ -105,7 +107,9 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
   }
 
   override get tls(): TlsInfo | null {
-    return this.has(CONNECTING | CLOSED) ? null : (this.#session?.info ?? null);
+    if (this.has(CONNECTING | CLOSED)) return null;
+    this.#info ??= this.#session?.info ?? null;
+    return this.#info;
   }
 
   // The handshake.
@@ -577,4 +581,9 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
     this.#hasFileWaiting = false;
     this.#session?.dispose();
   }
+}
+
+/** Whether the bytes of a connection are encrypted. */
+export function isEncrypted(connection: object): boolean {
+  return connection instanceof TlsStream;
 }

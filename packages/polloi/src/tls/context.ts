@@ -227,7 +227,7 @@ export class TlsContext {
       const reason = library.takeReason();
       const isEncrypted = Buffer.from(pem).includes("ENCRYPTED");
       const text = !isEncrypted
-        ? reason
+        ? `there is no valid private key in it (${reason})`
         : passphrase === undefined
           ? "it is encrypted; give passphrase"
           : "the passphrase is wrong";

@@ -140,6 +140,21 @@ export class TlsLibrary {
   }
 }
 
+/** Whether TLS works here, and with what. */
+export type OpenSslReport =
+  | { readonly works: true; readonly version: string; readonly source: string }
+  | { readonly works: false; readonly reason: string };
+
+/** Reports which OpenSSL a kernel has. */
+export function reportOpenSsl(kernel: Kernel): OpenSslReport {
+  try {
+    const { version, openSsl } = tlsLibrary(kernel);
+    return { works: true, version, source: openSsl.source };
+  } catch (error) {
+    return { works: false, reason: (error as Error).message };
+  }
+}
+
 const libraries = new WeakMap<OpenSsl, TlsLibrary>();
 
 /** OpenSSL of the thread of a kernel. @throws UnsupportedError where there is none. */

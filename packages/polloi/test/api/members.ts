@@ -61,19 +61,19 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       AccessLogOptions: "format to",
       AccessSink: "write",
       BodyReader: "abort data end",
-      FetchInfo: "fileno localAddress proxyHeader remoteAddress tcpInfo upgrade",
+      FetchInfo: "fileno localAddress proxyHeader remoteAddress tcpInfo tls upgrade",
       FilesContext: "req",
       FilesHandler: "[Symbol.dispose] close fileno",
       FilesOptions: "dir dotfiles listing maxAgeMs precompressed prefix",
       HttpCounts: "connections refused requests",
       HttpOptions:
-        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs signal trustProxy worker",
+        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs signal tls trustProxy worker",
       HttpReply:
         "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
       HttpRequest:
-        "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused proxyHeader query read remoteAddress resume scheme target tcpInfo text trailers upgrade version wantedUpgrade whenLeft",
+        "bytes contentLength fileno hasLeft header headers host localAddress method path pause paused proxyHeader query read remoteAddress resume scheme target tcpInfo text tls trailers upgrade version wantedUpgrade whenLeft",
       HttpServer:
-        "[Symbol.asyncDispose] address adopt close connections counts fetch port ref stop unref url",
+        "[Symbol.asyncDispose] address adopt close connections counts fetch port ref setTls stop unref url",
       HttpTimeouts: "bodyTimeoutMs halfCloseTimeoutMs headTimeoutMs idleTimeoutMs sendTimeoutMs",
       HttpWorker: "listen reactor",
       ParserLimits:

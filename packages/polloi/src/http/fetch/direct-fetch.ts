@@ -11,6 +11,7 @@ const NO_CONNECTION: FetchInfo = {
   remoteAddress: null,
   localAddress: null,
   proxyHeader: null,
+  tls: null,
   tcpInfo: null,
   fileno: () => -1,
   upgrade(): Connection<never> {

@@ -3,6 +3,7 @@ import type { ProxyHeader } from "../../proxy/header.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../../reactor/connection.ts";
 import { formatAddress, type SocketAddress } from "../../socket/address.ts";
 import type { TcpInfo } from "../../socket/tcp-info.ts";
+import type { TlsInfo } from "../../tls/session.ts";
 import type { HttpRequest } from "../request.ts";
 
 /**
@@ -20,6 +21,8 @@ export interface FetchInfo {
   readonly localAddress: SocketAddress | null;
   /** The PROXY header of the connection; `null` without one: see `proxyProtocol` of `serve`. */
   readonly proxyHeader: ProxyHeader | null;
+  /** Facts about the TLS session, such as the certificate of the client; `null` without TLS. */
+  readonly tls: TlsInfo | null;
   /** The kernel's TCP state of the connection; `null` on a unix socket, or when the connection is closed. */
   readonly tcpInfo: TcpInfo | null;
   /** The connection's descriptor, to inspect; -1 when the connection is closed. */
@@ -55,6 +58,10 @@ export class RequestInfo implements FetchInfo {
 
   get proxyHeader(): ProxyHeader | null {
     return this.#request.proxyHeader;
+  }
+
+  get tls(): TlsInfo | null {
+    return this.#request.tls;
   }
 
   get tcpInfo(): TcpInfo | null {

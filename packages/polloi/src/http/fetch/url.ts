@@ -52,10 +52,11 @@ export function listeningHost(address: SocketAddress | null): string {
 }
 
 /** The URL of a server that listens on an address; null for a unix socket. */
-export function urlOf(address: SocketAddress | null): URL | null {
+export function urlOf(scheme: "http" | "https", address: SocketAddress | null): URL | null {
   if (address === null || address.address === undefined) return null;
   const isWildcard = address.address === "0.0.0.0" || address.address === "::";
-  return new URL(`http://${isWildcard ? `localhost:${address.port}` : listeningHost(address)}`);
+  const host = isWildcard ? `localhost:${address.port}` : listeningHost(address);
+  return new URL(`${scheme}://${host}`);
 }
 
 /**

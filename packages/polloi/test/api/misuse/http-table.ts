@@ -1,7 +1,7 @@
 /** `polloi/http`: every function and method, and the kinds of its arguments. */
 import { devNull } from "node:os";
 import * as http from "../../../src/http/index.ts";
-import { Reactor } from "../../../src/index.ts";
+import { Reactor, type TlsServerOptions } from "../../../src/index.ts";
 import { socketpair } from "../../../src/socket/index.ts";
 import { type Call, call, internal, maker, method, type Table } from "./calls.ts";
 import {
@@ -12,6 +12,8 @@ import {
   PROXY_PROTOCOL,
   RANGES,
   SIGNAL,
+  TLS_REQUIRED,
+  TLS_SERVER,
   WHERE,
 } from "./reactor-table.ts";
 import {
@@ -158,6 +160,7 @@ const SERVE = required(
     fd: NOTHING,
     acceptError: optional(CALLBACK),
     proxyProtocol: PROXY_PROTOCOL,
+    tls: TLS_SERVER,
     trustProxy: RANGES,
     handler: like(CALLBACK, () => () => {}),
     fetch: NOTHING,
@@ -341,6 +344,20 @@ export const HTTP: Table = {
     ),
     "HttpServer.ref": method(server, "ref"),
     "HttpServer.unref": method(server, "unref"),
+    "HttpServer.setTls": {
+      args: [TLS_REQUIRED],
+      run: ([tls]) => {
+        using reactor = new Reactor({ engine: "epoll" });
+        const secured = http.serve({
+          reactor,
+          host: "127.0.0.1",
+          port: 0,
+          tls: TLS_REQUIRED.good() as TlsServerOptions,
+          handler: () => {},
+        });
+        secured.setTls(tls as TlsServerOptions);
+      },
+    },
     "HttpServer.stop": {
       args: [MILLISECONDS],
       run: ([graceMs]) => {

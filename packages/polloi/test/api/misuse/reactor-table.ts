@@ -100,7 +100,7 @@ export const SIGNAL: Kind = optional(
   ),
 );
 /** Settings of TLS. Their members have tests of their own. */
-const TLS_REQUIRED: Kind = kind(
+export const TLS_REQUIRED: Kind = kind(
   () => {
     const { cert, key } = testCertificate();
     return { cert, key };

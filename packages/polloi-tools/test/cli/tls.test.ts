@@ -1,0 +1,64 @@
+/** `polloi serve --tls-cert` and `polloi connect --tls`. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { makeCertificate } from "../../../../test/support/certificates.ts";
+import { folder, polloi } from "../../../../test/support/processes.ts";
+import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
+
+const at = folder();
+after(() => at[Symbol.dispose]());
+const { cert, key } = makeCertificate();
+const CERT = join(at.path, "cert.pem");
+const KEY = join(at.path, "key.pem");
+writeFileSync(CERT, cert);
+writeFileSync(KEY, key);
+const FILES = `--tls-cert ${CERT} --tls-key ${KEY}`;
+
+describe("TLS of the command line", { timeout: SUITE_TIMEOUT_MS }, () => {
+  for (const flags of ["echo", "echo --workers 1", "http", "http --workers 1"]) {
+    test(`serve ${flags}, and connect --tls`, async () => {
+      await using server = polloi(`serve ${flags} --port 0 ${FILES}`);
+      const [, port] = await server.waitFor(/127\.0\.0\.1[ :](\d+)/);
+      const request = "GET / HTTP/1.0\r\n\r\n";
+      await using client = polloi(`connect --tls --insecure 127.0.0.1 ${port}`);
+      client.child.stdin?.end(request);
+      const { code, stdout } = await client.ended;
+      assert.equal(code, 0);
+      if (flags.startsWith("http")) assert.match(stdout, /^HTTP\/1\.1 200 OK.*Hello, world!/s);
+      else assert.equal(stdout, request);
+      await using refused = polloi(`connect --tls 127.0.0.1 ${port}`);
+      refused.child.stdin?.end();
+      const { code: failed, stderr } = await refused.ended;
+      assert.equal(failed, 1);
+      assert.match(
+        stderr,
+        /the certificate of 127\.0\.0\.1 was not accepted: self.signed certificate/,
+      );
+      server.signal("SIGTERM");
+      assert.equal((await server.ended).code, 0);
+    });
+  }
+
+  test("wrong flags and files are named in one line", async () => {
+    for (const [args, message] of [
+      [`serve echo --tls-cert ${CERT}`, /--tls-cert is useless without --tls-key/],
+      [`serve echo --tls-key ${KEY}`, /--tls-key is useless without --tls-cert/],
+      [`serve echo --model event ${FILES}`, /--tls-cert is not for --model/],
+      [`serve echo --port 0 --tls-cert ${CERT}x --tls-key ${KEY}`, /cannot read the certificate /],
+      [`serve echo --port 0 --tls-cert ${CERT} --tls-key ${KEY}x`, /cannot read the key /],
+      [
+        `serve echo --port 0 --tls-cert ${CERT} --tls-key ${CERT}`,
+        /cannot use tls\.key: there is no valid private key/,
+      ],
+      ["connect --insecure localhost 1", /--insecure is for --tls/],
+    ] as const) {
+      await using program = polloi(args);
+      const { code, stderr } = await program.ended;
+      assert.notEqual(code, 0, args);
+      assert.match(stderr, message);
+      assert.equal(stderr.trim().split("\n").length, 1, stderr);
+    }
+  });
+});
