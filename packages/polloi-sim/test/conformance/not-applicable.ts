@@ -63,6 +63,8 @@ const TABLE: readonly NotApplicable[] = [
     cases: [
       "joint turns follow a call that found something, until they find nothing for a while",
       "the runtime's timers, immediates and sockets are served between joint turns",
+      "an immediate without a reference runs although each joint turn finds something",
+      "an owner that declines joint turns is not asked again, and its watch continues",
       "the time that joint turns wait counts as idle time of the runtime's loop",
       "of two watches with joint turns one has them, and both are served; they end with stop and unref",
     ],

@@ -33,7 +33,7 @@ export interface JointWait {
   /**
    * Joint turns begin. The descriptor that is watched does not have to be readable until {@link JointWait.leave}.
    *
-   * @returns Whether the owner can wait for `loopFd`. If not, nothing begins.
+   * @returns Whether the owner can wait for `loopFd`. If not, nothing begins, and the runtime does not ask again.
    */
   join(loopFd: number): boolean;
   /**

@@ -192,6 +192,8 @@ const EPOLLIN = 0x001;
 
 /** Joint turns end when they have found nothing for this long. */
 const IDLE_MS = 20;
+/** Joint turns let the loop run this often, although it is not ready: for immediates without a reference. */
+const AWAY_MS = 10;
 
 const UV_READABLE = 1;
 const UV_POLL = 8;
@@ -285,14 +287,16 @@ class UvLoop {
     let stopped = false;
     let scheduled = false;
     let referenced = true;
-    const turns =
+    let turns =
       joint === undefined || this.#wait === undefined
         ? undefined
         : new JointTurns(this.#wait, joint, () => stopped || !referenced);
     const run = () => {
       scheduled = false;
       if (stopped) return;
-      if (onReadable() && turns !== undefined && referenced && this.#join(fd)) turns.begin();
+      if (!onReadable() || turns === undefined || !referenced || !this.#join(fd)) return;
+      // An owner that declines is not asked again, because each time takes two system calls.
+      if (!turns.begin()) turns = undefined;
     };
     turns?.onEnd(() => this.#part(fd));
     // The callback of libuv only schedules an immediate, which Node runs later in the same turn of its loop. Node
@@ -380,14 +384,16 @@ class JointTurns {
     this.#part = part;
   }
 
-  begin(): void {
+  /** @returns Whether the owner takes joint turns. */
+  begin(): boolean {
     if (!this.#joint.join(this.#wait.fd)) {
       this.#part();
-      return;
+      return false;
     }
     this.#isActive = true;
     this.#idleMs = 0;
     this.#schedule();
+    return true;
   }
 
   /** Safe to call twice, and within a turn. */
@@ -419,6 +425,7 @@ class JointTurns {
   #turns(): void {
     const wait = this.#wait;
     const joint = this.#joint;
+    const returnAt = performance.now() + AWAY_MS;
     while (this.#isActive) {
       if (this.#isOver() || this.#idleMs >= IDLE_MS) {
         this.end();
@@ -432,7 +439,7 @@ class JointTurns {
       this.#idleMs = found ? 0 : this.#idleMs + idleMs;
       // What the turn has written or resolved comes before the next one.
       wait.runTicks();
-      if (loopMs === 0 || joint.isLoopReady) return;
+      if (loopMs === 0 || joint.isLoopReady || performance.now() >= returnAt) return;
     }
   }
 }

@@ -71,6 +71,8 @@ class Joint extends Signal implements JointWait {
   /** The time that the next turn claims to have waited. */
   idleMs = 0;
   onTurn: (found: boolean) => void = () => {};
+  /** Whether it declines joint turns. */
+  declines = false;
   readonly #memory = kernel.arenas.map(4096);
   #loopFd = -1;
 
@@ -88,7 +90,7 @@ class Joint extends Signal implements JointWait {
   join(loopFd: number): boolean {
     this.calls.push("join");
     this.#loopFd = loopFd;
-    return true;
+    return !this.declines;
   }
 
   turn(timeoutMs: number): boolean {
@@ -132,6 +134,9 @@ const NOT_JOINT: string | undefined =
 
 /** After this time without an event, a runtime sleeps in its final way. */
 const ASLEEP_MS = 120;
+
+/** More turns than a thread can take in a few milliseconds. */
+const TURNS_OF_SECONDS = 500_000;
 
 /** The number of threads to terminate. A fault that depends on the moment shows with this many. */
 const TERMINATED = 4;
@@ -540,6 +545,39 @@ export function watchConformance(): Suite {
           await sleep(2);
           assert.equal(joint.count("leave"), 0);
           await new Promise((resolve) => server.close(resolve));
+        },
+      },
+      {
+        name: "an immediate without a reference runs although each joint turn finds something",
+        skip: NOT_JOINT,
+        run: async () => {
+          using joint = new Joint();
+          joint.start().put();
+          await until(() => joint.count("join") === 1);
+          let turns = 0;
+          await new Promise<void>((resolve) => {
+            joint.onTurn = () => {
+              turns++;
+              if (turns === 1) setImmediate(resolve).unref();
+              if (turns < TURNS_OF_SECONDS) joint.put();
+            };
+            joint.put();
+          });
+          assert.ok(turns < TURNS_OF_SECONDS);
+        },
+      },
+      {
+        name: "an owner that declines joint turns is not asked again, and its watch continues",
+        skip: NOT_JOINT,
+        run: async () => {
+          using joint = new Joint();
+          joint.declines = true;
+          joint.start();
+          for (let i = 1; i <= 5; i++) {
+            joint.put();
+            await until(() => joint.count("call") === i);
+          }
+          assert.equal(joint.count("join"), 1);
         },
       },
       {
