@@ -455,7 +455,7 @@ export const PLANTS: readonly Plant[] = [
     engines: ALL,
     patches: [
       {
-        find: "this.#cutOffTimer = timers.add(graceMs, () => this.#cutOff(), false);",
+        find: "if (graceMs > 0) this.#cutOffTimer = timers.add(graceMs, this.#ending.cutOff, false);",
         replace: "",
       },
     ],

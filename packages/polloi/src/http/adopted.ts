@@ -1,18 +1,16 @@
 import { show, typeError } from "../base/misuse.ts";
 import type { Connection } from "../reactor/connection.ts";
 import { ForwardingHandlers, type StreamHandlers } from "../reactor/forwarding.ts";
+import { GracePeriod } from "../reactor/grace-period.ts";
 import { loopOf, type Reactor } from "../reactor/reactor.ts";
 import { Stream } from "../reactor/stream.ts";
-import type { Timer } from "../reactor/timers.ts";
 
 /** The connections that a server has adopted. They are stopped with it, also when they were upgraded. */
 export class AdoptedConnections {
   readonly #reactor: Reactor;
   readonly #open: Set<Stream<unknown>> = new Set();
-  #stopped: Promise<void> | undefined;
-  #resolveStopped: () => void = () => {};
-  #destroyAt = Number.POSITIVE_INFINITY;
-  #destroyTimer: Timer | undefined;
+  /** Set when the server stops. */
+  #grace: GracePeriod | undefined;
 
   constructor(reactor: Reactor) {
     this.#reactor = reactor;
@@ -45,7 +43,7 @@ export class AdoptedConnections {
       const own: StreamHandlers<Data> = {
         close: (connection, error) => {
           this.#open.delete(stream as Stream<unknown>);
-          if (this.#open.size === 0) this.#ended();
+          if (this.#open.size === 0) this.#grace?.end();
           to.close?.(connection, error);
         },
       };
@@ -57,36 +55,16 @@ export class AdoptedConnections {
   /** Lets each connection finish. @returns Resolves when all are closed. */
   stop(graceMs: number): Promise<void> {
     if (this.#open.size === 0) return Promise.resolve();
-    const { timers, kernel } = loopOf(this.#reactor);
-    const isFirst = this.#stopped === undefined;
-    this.#stopped ??= new Promise((resolve) => {
-      this.#resolveStopped = resolve;
+    this.#grace ??= new GracePeriod(loopOf(this.#reactor), {
+      finish: () => this.#each((stream) => stream.stop()),
+      cutOff: () => this.#each((stream) => stream.destroy()),
     });
-    const destroy = (): void => {
-      for (const stream of [...this.#open]) stream.destroy();
-    };
-    const destroyAt = kernel.now() + graceMs;
-    if (destroyAt < this.#destroyAt) {
-      this.#destroyAt = destroyAt;
-      this.#destroyTimer?.cancel();
-      if (graceMs > 0) this.#destroyTimer = timers.add(graceMs, destroy, false);
-    }
-    if (graceMs === 0) destroy();
-    else if (isFirst) {
-      // In the next turn, so that a handler that stops its own server can still reply.
-      timers.add(
-        0,
-        () => {
-          for (const stream of [...this.#open]) stream.stop();
-        },
-        false,
-      );
-    }
-    return this.#stopped;
+    this.#grace.limit(graceMs);
+    return this.#grace.ended;
   }
 
-  #ended(): void {
-    this.#destroyTimer?.cancel();
-    this.#resolveStopped();
+  #each(visit: (stream: Stream<unknown>) => void): void {
+    // Closing one takes it out of the set.
+    for (const stream of [...this.#open]) visit(stream);
   }
 }

@@ -28,6 +28,7 @@ import {
   type ConnectionOptions,
   type Handlers,
 } from "./connection.ts";
+import { GracePeriod } from "./grace-period.ts";
 import { type Loop, Owner } from "./loop.ts";
 import { checkCallbacks, checkTimeout } from "./options.ts";
 import {
@@ -206,12 +207,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   #closing = false;
   /** Whether connections are served that io_uring reports after the descriptor was closed. */
   #servesLate = false;
-  #stopped: Promise<void> | undefined;
-  #resolveStopped: () => void = () => {};
-  #cutOffAt = Number.POSITIVE_INFINITY;
-  #cutOffTimer: Timer | undefined;
-  /** Makes the connections finish, in the next turn. */
-  #finishTimer: Timer | undefined;
+  /** Set when the listener stops. */
+  #grace: GracePeriod | undefined;
   /** Descriptors that io_uring accepted beyond `maxConnections` while the listener stops. */
   readonly #waiting: number[] = [];
   readonly #maxConnections: number;
@@ -304,32 +301,21 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   stop(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
     checkTimeout("graceMs", graceMs);
-    const first = !this.stopping;
+    const isFirst = !this.stopping;
     this.stopping = true;
-    this.#stopped ??= new Promise((resolve) => {
-      this.#resolveStopped = resolve;
+    this.#grace ??= new GracePeriod(this.#loop, {
+      finish: () => this.#eachConnection((stream) => stream.stop()),
+      cutOff: () => this.#cutOff(),
     });
-    const { kernel, engine, timers } = this.#loop;
-    const cutOffAt = kernel.now() + graceMs;
-    if (cutOffAt < this.#cutOffAt) {
-      this.#cutOffAt = cutOffAt;
-      this.#cutOffTimer?.cancel();
-      this.#cutOffTimer = timers.add(graceMs, () => this.#cutOff(), false);
-    }
-    if (graceMs === 0) {
-      this.#cutOff();
-    } else if (first) {
-      // In the next turn, so that a handler that stops its own listener can still reply.
-      const finish = () => this.#eachConnection((stream) => stream.stop());
-      this.#finishTimer = timers.add(0, finish, false);
-      if (this.#fd >= 0) {
-        engine.setAccepting(this.#slot, false);
-        if (this.#options.fd === undefined) refuseConnections(kernel, this.#fd);
-        this.#acceptRest();
-      }
+    this.#grace.limit(graceMs);
+    if (isFirst && this.#fd >= 0) {
+      const { kernel, engine } = this.#loop;
+      engine.setAccepting(this.#slot, false);
+      if (this.#options.fd === undefined) refuseConnections(kernel, this.#fd);
+      this.#acceptRest();
     }
     this.#checkStopped();
-    return this.#stopped;
+    return this.#grace.ended;
   }
 
   close(): void {
@@ -528,10 +514,8 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   #checkStopped(): void {
     if (!this.stopping || this.#fd >= 0 || this.connections + this.#waiting.length > 0) return;
-    this.#cutOffTimer?.cancel();
-    this.#finishTimer?.cancel();
     this.#tls?.context.dispose();
-    this.#resolveStopped();
+    this.#grace?.end();
   }
 
   #report(errno: number): void {
