@@ -24,6 +24,7 @@ import {
 } from "../../src/http/index.ts";
 import { socketpair } from "../../src/socket/index.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { Warnings } from "../support/warnings.ts";
 import { type Client, GET, LAST, served } from "./client.ts";
 
 const LOCAL = "127.0.0.1";
@@ -176,22 +177,19 @@ const cases: readonly Case[] = [
   {
     name: "a full disk causes one warning, and the server continues",
     async run() {
-      const warnings: string[] = [];
-      const hear = (warning: Error) => void warnings.push(warning.message);
-      process.on("warning", hear);
-      try {
-        const log = new AccessLog({ to: "/dev/full" });
-        const { run } = served("full", { handler, log }, async (_, client) => {
-          for (let i = 0; i < 400; i++) await client().send(LAST).end();
-          while (warnings.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-          assert.match(await client().send(LAST).end(), /hello$/);
-        });
-        await run();
-        assert.deepEqual(warnings.length, 1);
-        assert.match(warnings[0] as string, /^The access log cannot be written: .*no space left/i);
-      } finally {
-        process.off("warning", hear);
-      }
+      using warnings = new Warnings();
+      const log = new AccessLog({ to: "/dev/full" });
+      const { run } = served("full", { handler, log }, async (_, client) => {
+        for (let i = 0; i < 400; i++) await client().send(LAST).end();
+        while (warnings.all.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        assert.match(await client().send(LAST).end(), /hello$/);
+      });
+      await run();
+      assert.deepEqual(warnings.all.length, 1);
+      assert.match(
+        warnings.all[0]?.message ?? "",
+        /^The access log cannot be written: .*no space left/i,
+      );
     },
   },
 ];
@@ -356,16 +354,10 @@ function inFolder(name: string, run: (folder: string) => void | Promise<void>): 
 
 /** Runs a function. @returns The warnings. */
 async function warningsOf(run: () => Promise<void>): Promise<string[]> {
-  const warnings: string[] = [];
-  const hear = (warning: Error) => void warnings.push(warning.message);
-  process.on("warning", hear);
-  try {
-    await run();
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  } finally {
-    process.off("warning", hear);
-  }
-  return warnings;
+  using warnings = new Warnings();
+  await run();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  return warnings.all.map(({ message }) => message);
 }
 
 const PROGRAM = fileURLToPath(new URL("./exiting-log.js", import.meta.url));

@@ -23,6 +23,7 @@ import { READINESS_ENGINES } from "../support/engines.ts";
 import { whyNoIPv6 } from "../support/ipv6.ts";
 import { assertLateStart, rejection, until } from "../support/waiting.ts";
 import { WaitingPeers } from "../support/waiting-peers.ts";
+import { type Warning, Warnings } from "../support/warnings.ts";
 import { MUCH } from "./command-worker.ts";
 import { module, TestPool } from "./test-pool.ts";
 
@@ -41,8 +42,6 @@ const EXITS: readonly (readonly [command: string, error: RegExp])[] = [
 
 /** A line of a stack. Deno names the source of a compiled module. */
 const IN_THE_WORKER = /command-worker\.[jt]s:\d+/;
-
-type Warning = Error & { readonly detail?: string };
 
 const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
   [{ workers: 0 }, "ERR_INVALID_OPTION", /0 workers.*1 to 1024/],
@@ -224,39 +223,31 @@ function exitCases(extent: Extent): Case[] {
     {
       name: "an error that a worker throws is reported when stop follows at once, with its stack as the detail of a warning",
       run: async () => {
-        const warnings: Warning[] = [];
-        const hear = (warning: Error): void => {
-          if (warning.name === "PolloiWarning") warnings.push(warning);
-        };
-        process.on("warning", hear);
-        try {
-          let stopped: Promise<void> | undefined;
-          const pool = await startWorkers({
-            module: module("command-worker"),
-            workers: 1,
-            listen: { host: "127.0.0.1", port: 0 },
-            data: {},
-            message: () => {
-              stopped = pool.stop();
-            },
-          });
-          const client = new Client({ host: "127.0.0.1", port: pool.port });
-          client.send("post and throw");
-          await until("stop was called", () => stopped !== undefined);
-          await stopped;
-          client.destroy();
-          await until("a warning was emitted", () => warnings.length > 0);
-          const [{ message, detail } = {} as Warning] = warnings;
-          assert.equal(message, "worker 0 exited unexpectedly: thrown in a handler");
-          assert.match(detail ?? "", IN_THE_WORKER);
-          assert.equal(warnings.length, 1);
-          assert.deepEqual(
-            pool.workers.map(({ state, exits }) => [state, exits]),
-            [["stopped", 1]],
-          );
-        } finally {
-          process.off("warning", hear);
-        }
+        using warnings = new Warnings();
+        let stopped: Promise<void> | undefined;
+        const pool = await startWorkers({
+          module: module("command-worker"),
+          workers: 1,
+          listen: { host: "127.0.0.1", port: 0 },
+          data: {},
+          message: () => {
+            stopped = pool.stop();
+          },
+        });
+        const client = new Client({ host: "127.0.0.1", port: pool.port });
+        client.send("post and throw");
+        await until("stop was called", () => stopped !== undefined);
+        await stopped;
+        client.destroy();
+        await until("a warning was emitted", () => warnings.all.length > 0);
+        const [{ message, detail } = {} as Warning] = warnings.all;
+        assert.equal(message, "worker 0 exited unexpectedly: thrown in a handler");
+        assert.match(detail ?? "", IN_THE_WORKER);
+        assert.equal(warnings.all.length, 1);
+        assert.deepEqual(
+          pool.workers.map(({ state, exits }) => [state, exits]),
+          [["stopped", 1]],
+        );
       },
     },
     {
