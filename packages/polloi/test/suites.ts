@@ -59,6 +59,7 @@ import { adoptingSuite } from "./streams/adopting.ts";
 import { contextsSuite } from "./streams/contexts.ts";
 import { duplexSuite } from "./streams/duplex.ts";
 import { webStreamsSuite } from "./streams/web-streams.ts";
+import { streamsWithTlsSuite } from "./streams/with-tls.ts";
 import { ENGINES, whereUringWorks } from "./support/engines.ts";
 import { withoutIncrementalBuffers, withoutReceiveLimits } from "./support/older-kernels.ts";
 import { kernelProxyConformance } from "./sys/kernel-proxy.ts";
@@ -184,7 +185,7 @@ function all(pool: readonly Listed[]): Listed[] {
       { suite: tlsReactorSuite(variant), from: "all" },
     ]),
     ...pool,
-    ...listed("smoke", ...contextsSuite()),
+    ...listed("smoke", ...contextsSuite(), streamsWithTlsSuite()),
     ...listed("core", adoptingSuite(), parserSuite()),
     ...listed("smoke", httpServerSuite()),
     ...listed(
