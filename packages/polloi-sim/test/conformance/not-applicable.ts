@@ -67,6 +67,7 @@ const TABLE: readonly NotApplicable[] = [
       "an owner that declines joint turns is not asked again, and its watch continues",
       "the time that joint turns wait counts as idle time of the runtime's loop",
       "of two watches with joint turns one has them, and both are served; they end with stop and unref",
+      "two copies of the library watch in one thread, and one of them has joint turns",
     ],
     why: RUNTIME_LOOP,
   },

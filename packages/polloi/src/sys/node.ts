@@ -109,14 +109,13 @@ function bindOpenSsl(koffi: Koffi, bind: Bind): OpenSsl {
       { cause },
     );
   }
-  let callbacks = 0;
   return checkOpenSsl({
     calls: openSslFrom(bound),
     source: "the node binary",
     rootCertificates: runtimeRoots,
     callback(args, callback) {
       const list = args.map((type, i) => `${KOFFI_TYPES[type]} a${i}`).join(", ");
-      const type = koffi.proto(`int32_t polloi_openssl_${callbacks++}(${list})`);
+      const type = koffi.proto(`int32_t (${list})`);
       return Number(koffi.register(callback, koffi.pointer(type)));
     },
   });
@@ -195,6 +194,10 @@ const IDLE_MS = 20;
 /** Joint turns let the loop run this often, although it is not ready: for immediates without a reference. */
 const AWAY_MS = 10;
 
+/** Whether a watch has joint turns. All copies of this library that a program has loaded use the same mark. */
+const IS_JOINED: unique symbol = Symbol.for("polloi.isJoined");
+const joined = process as { [IS_JOINED]?: boolean };
+
 const UV_READABLE = 1;
 const UV_POLL = 8;
 /**
@@ -228,8 +231,6 @@ class UvLoop {
   readonly #onPoll: number;
   /** The close callback of handles is free(3), which runs no JavaScript in a thread that is ending. */
   readonly #free: number;
-  /** Whether a watch has joint turns. */
-  #isJoined = false;
 
   constructor(needs: UvNeeds, worker: WorkerLoop | undefined) {
     const { koffi, program, bind, libc, scratch, viewMemory } = needs;
@@ -259,7 +260,8 @@ class UvLoop {
           })
         : undefined;
     this.#handleSize = uv.handleSize(UV_POLL);
-    const onPoll = koffi.proto("void polloi_on_poll(int64_t handle, int status, int events)");
+    // Without a name, which another copy of this library would have registered in the same koffi.
+    const onPoll = koffi.proto("void (int64_t handle, int status, int events)");
     this.#onPoll = Number(
       koffi.register((handle: number) => this.#callbacks.get(handle)?.(), koffi.pointer(onPoll)),
     );
@@ -337,13 +339,13 @@ class UvLoop {
    * the other at the same time. For libuv the handle stays active.
    */
   #join(fd: number): boolean {
-    if (this.#isJoined || this.#control(EPOLL_CTL_DEL, fd) < 0) return false;
-    this.#isJoined = true;
+    if (joined[IS_JOINED] === true || this.#control(EPOLL_CTL_DEL, fd) < 0) return false;
+    joined[IS_JOINED] = true;
     return true;
   }
 
   #part(fd: number): void {
-    this.#isJoined = false;
+    joined[IS_JOINED] = false;
     check(this.#control(EPOLL_CTL_ADD, fd), "epoll_ctl", { fd });
   }
 
