@@ -222,6 +222,17 @@ test("every link within the documentation has a target", () => {
   assertNone(dead.map(({ file, line, text }) => `${file}:${line} ${text} has no target`));
 });
 
+test("every decision has a number of its own, which is in its title", () => {
+  const decisions = pages.filter((page) => page.startsWith("docs/decisions/")).sort();
+  assert.ok(decisions.length > 0);
+  const expected = decisions.map((_, i) => [i + 1, i + 1]);
+  const found = decisions.map((page) => [
+    Number.parseInt(posix.basename(page), 10),
+    Number(/^# (\d+)\./.exec(read(page))?.[1]),
+  ]);
+  assert.deepEqual(found, expected);
+});
+
 test("every file of the repository that the documentation names exists", () => {
   const named = pages.flatMap(codeSpansOf).filter(({ file, text }) => {
     // The changelog may name files that were removed.
