@@ -101,7 +101,8 @@ export class UdpSocket extends InetSocket {
       this.state = TCP_CLOSE;
       if (!this.isPortLocked) {
         this.leavePort();
-        this.local = { ip: this.family === AF_INET6 ? Ip.ANY6 : Ip.ANY4, port: 0 };
+        this.resetAddress();
+        this.local = { ip: this.local.ip, port: 0 };
       }
       return 0;
     }

@@ -94,10 +94,12 @@ export class UnixDatagramSocket extends UnixSocket {
       this.state = TCP_CLOSE;
       return 0;
     }
+    // Whether or not there is a socket at the address.
+    if (!isUnixAddress(address)) return -ERRNO.EINVAL;
+    if (this.settings.passCredentials && !this.isBound) this.autobind();
     const other = this.find(address);
     if (typeof other === "number") return other;
     if (!(other instanceof UnixDatagramSocket)) return -ERRNO.EPROTOTYPE;
-    if (this.settings.passCredentials && !this.isBound) this.autobind();
     if (!other.#takesFrom(this)) return -ERRNO.EPERM;
     if (this.peer !== other) this.#disconnect();
     this.peer = other;
