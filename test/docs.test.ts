@@ -40,7 +40,7 @@ import {
 import { exchange, Program } from "./support/processes.ts";
 
 /** The longest that a program of the documentation may take. */
-const RUN_MS = 10_000;
+const RUN_MS = 60_000;
 
 const pages: string[] = kept(filesUnder("", ".md"));
 const sources: string[] = filesUnder("packages", ".ts").filter((file) =>

@@ -14,7 +14,7 @@ import { kernel } from "../packages/polloi/src/sys/open.ts";
 import { raiseDescriptorLimit } from "./support/descriptors.ts";
 import { exchange, needs, noise, Program, portOf } from "./support/processes.ts";
 
-const limits = { timeout: 120_000 };
+const limits = { timeout: 300_000 };
 /** More bytes than kernel buffers hold, so that sends are partial. */
 const LARGE = 3_000_000;
 

@@ -34,7 +34,7 @@ interface At {
 }
 
 /** A case that blocks the thread fails after this many milliseconds. */
-const RUN_MS = 10_000;
+const RUN_MS = 25_000;
 
 type Fetch = (
   request: Request,

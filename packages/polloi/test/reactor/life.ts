@@ -59,7 +59,7 @@ function program(what: string, { engine, trigger }: Variant, killAfter?: string)
     killed = true;
     child.kill("SIGKILL");
   };
-  const timer = setTimeout(kill, 10_000);
+  const timer = setTimeout(kill, 25_000);
   child.stdout.on("data", (part) => {
     out += part;
     if (killAfter !== undefined && out.includes(killAfter)) setTimeout(kill, 150);

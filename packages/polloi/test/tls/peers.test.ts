@@ -28,7 +28,7 @@ writeFileSync(KEY, key);
 
 /** Runs a program. @returns Its output. */
 async function run(command: string, args: readonly string[], input: string | Uint8Array = "") {
-  const child = spawn(command, args, { timeout: 20_000 });
+  const child = spawn(command, args, { timeout: 60_000 });
   const output: Uint8Array[] = [];
   let errors = "";
   child.stdout.on("data", (part) => void output.push(part));
