@@ -3,7 +3,7 @@
  *
  *     node dist/examples/23-datagrams-dns.js [port]        dig -p 5300 @127.0.0.1 polloi.example
  *
- * Points to get right:
+ * Follows no text: their sockets are streams. Points to get right:
  * - A datagram is a whole message or nothing: there is no stream to split, and each one has its own sender.
  * - Whatever arrives may be malformed. What is no question is dropped, since an answer to a forged address would make
  *   this server attack others.
