@@ -155,7 +155,10 @@ function start(work: Work, inThread: boolean, report: (progress: Progress) => vo
     const worker = new Worker(new URL("./seed-worker.js", import.meta.url), { workerData: work });
     worker.on("message", report);
     worker.on("error", reject);
-    worker.on("exit", () => resolve());
+    worker.on("exit", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`A thread ended with ${code} before its seeds were run`));
+    });
   });
 }
 
