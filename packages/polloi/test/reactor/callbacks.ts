@@ -5,7 +5,7 @@ import type { Case } from "../../../../test/support/suite.ts";
 import type { Connection, Handlers } from "../../src/index.ts";
 import { EVENT_READ } from "../../src/selectors/events.ts";
 import { kernel } from "../../src/sys/open.ts";
-import { casesOf, type Peer, pattern, type Rig, type Variant } from "./rig.ts";
+import { casesOf, failing, type Peer, pattern, type Rig, type Variant } from "./rig.ts";
 
 /** A handler, and an action that causes a call of it. */
 const OCCASIONS: Record<string, (peer: Peer, connection: Connection) => void> = {
@@ -51,32 +51,6 @@ async function occasion(
   await rig.during(2);
   assert.equal(closes, 1);
   assert.equal(connection?.state, "closed");
-}
-
-/** Expects the process to fail with the error that `body` causes. */
-async function failing(rig: Rig, body: () => Promise<void>): Promise<unknown> {
-  if (rig.variant.mode === "blocking") {
-    try {
-      await body();
-    } catch (error) {
-      return error;
-    }
-    return undefined;
-  }
-  const listeners = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  let caught: unknown;
-  process.on("uncaughtException", (error) => {
-    caught = error;
-  });
-  try {
-    await body();
-    await rig.until("failed", () => caught !== undefined);
-  } finally {
-    process.removeAllListeners("uncaughtException");
-    for (const listener of listeners) process.on("uncaughtException", listener);
-  }
-  return caught;
 }
 
 export function callbackCases(variant: Variant): Case[] {

@@ -392,3 +392,29 @@ export function casesOf(
     },
   });
 }
+
+/** Expects the process to fail with the error that `body` causes. */
+export async function failing(rig: Rig, body: () => Promise<void>): Promise<unknown> {
+  if (rig.variant.mode === "blocking") {
+    try {
+      await body();
+    } catch (error) {
+      return error;
+    }
+    return undefined;
+  }
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  let caught: unknown;
+  process.on("uncaughtException", (error) => {
+    caught = error;
+  });
+  try {
+    await body();
+    await rig.until("failed", () => caught !== undefined);
+  } finally {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  }
+  return caught;
+}
