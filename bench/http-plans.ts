@@ -50,7 +50,7 @@ export function writeCount(length: number): string {
   return file;
 }
 
-/** What the servers answer in a case. */
+/** The answer of the servers in a case. */
 const ANSWERS: Readonly<Record<CaseName, Answer>> = {
   hello: "hello",
   pipelined: "hello",

@@ -220,7 +220,7 @@ function titleOf(plan: HttpCasePlan): string {
     : `${what}, ${depth} requests in flight on each of ${whole(connections)} connections`;
 }
 
-/** What is requested in a case. */
+/** The requests of a case, in words. */
 function subjectOf({ name, size, sent = 0 }: HttpCasePlan): string {
   if (name === "file") return `a file of ${bytesText(size)}`;
   if (name === "post") return `POST with a body of ${bytesText(sent)}`;

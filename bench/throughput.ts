@@ -291,7 +291,7 @@ export interface Aim {
   readonly of: string;
   /** The kinds of cases in which they should. Default: all. */
   readonly kinds?: readonly string[];
-  /** What is compared. Default: messages/s, or CPU time per message where a rate was requested. */
+  /** The figure that is compared. Default: messages/s, or CPU time per message where a rate was requested. */
   readonly figure?: keyof typeof FIGURES;
   readonly limit: Limit;
 }

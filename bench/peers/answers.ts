@@ -1,7 +1,7 @@
 /** The answers of the HTTP servers, apart from "Hello, world!". */
 import { Hono } from "hono";
 
-/** What a server answers: `--answer post`. Each is also the name of a case of the benchmark. */
+/** The kinds of answers: `--answer post`. Each is also the name of a case of the benchmark. */
 export type Answer = "hello" | "post" | "chunked" | "hono";
 
 const CHUNKS = 64;
