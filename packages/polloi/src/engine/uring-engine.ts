@@ -31,6 +31,7 @@ import {
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
   IORING_OP,
+  IORING_SQ_CQ_OVERFLOW,
   IORING_SQ_TASKRUN,
   IOSQE_IO_LINK,
 } from "../uring/constants.ts";
@@ -935,10 +936,10 @@ export class UringEngine implements Engine {
    * Cancels operations, and returns when the kernel performs them no more and uses no memory for them.
    *
    * @remarks
-   * A cancellation finds operations that wait for their descriptor. It misses an operation that has been waiting
-   * and is about to be retried, above all the next in a chain of sends. That one then waits again. So the
-   * cancellation is repeated until all operations have completed, or until it was submitted when none was about
-   * to be retried.
+   * A cancellation finds operations that wait for their descriptor. It misses one that is about to be retried, such as
+   * the next in a chain of sends, which then waits again. Nor does it end one that a worker of the kernel performs: what
+   * is linked to that one follows. So the cancellation is repeated until all operations have completed. Completions that
+   * the queue has no room for cannot be counted: then it is repeated until no operation is about to be retried.
    *
    * @param count - How many operations have this tag.
    */
@@ -946,11 +947,13 @@ export class UringEngine implements Engine {
     const { submissions } = this.#ring;
     const tag = this.#slots.tag(slot, op);
     for (let tries = 0; tries < MAX_CANCELS; tries++) {
-      const quiet = submissions.pending === 0 && (submissions.flags & IORING_SQ_TASKRUN) === 0;
+      const wasQuiet = submissions.pending === 0 && (submissions.flags & IORING_SQ_TASKRUN) === 0;
       this.#cancel(slot, op);
       // A ring that keeps failing performs nothing any more, and its next turn fails.
       if (this.#ring.enter(0, 0) < 0) return;
-      if (quiet || this.#countEnded(slot, tag) >= count) return;
+      if (this.#countEnded(slot, tag) >= count) return;
+      const kept = submissions.flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+      if (wasQuiet && kept === IORING_SQ_CQ_OVERFLOW) return;
     }
   }
 
