@@ -91,7 +91,7 @@ export interface ModelOptions extends EngineOptions, LivenessOptions {
    * @remarks
    * `"continue"` (the default): it is replaced each time, after a delay that grows from 50 ms to a second; the others
    * continue. Only one of which four starts in a row have failed is given up, and the server ends with an error when
-   * all of them are. `"end"`: one that exits five times in a row, each within ten seconds of its start, ends the
+   * all of them are. `"end"`: one that exits five times in a row, before it has served for ten seconds, ends the
    * server: the others are stopped, and `finished` rejects. Use it if a service manager restarts the program.
    */
   readonly crashLoop?: CrashLoop | undefined;

@@ -27,6 +27,13 @@ test("a child that was healthy is replaced soon, and four failed starts in a row
   assert.deepEqual(delays(restarts, [failed, failed, failed, failed]), [100, 200, 400, null]);
 });
 
+test("a start that fails after a long time counts as a failure", () => {
+  const hung = [30_000, false] as const;
+  const exits = [hung, hung, hung, hung, hung];
+  assert.deepEqual(delays(new RestartPolicy("continue"), exits.slice(1)), [50, 100, 200, null]);
+  assert.deepEqual(delays(new RestartPolicy("end"), exits), [50, 100, 200, 400, null]);
+});
+
 test('crashLoop "end": five exits in a row give it up, whether or not it had started', () => {
   const exit = [100, true] as const;
   const expected = [50, 100, 200, 400, null];

@@ -114,7 +114,8 @@ export class RestartPolicy {
    * @param wasReady - Whether this start had succeeded.
    */
   exited(ranMs: number, wasReady: boolean): void {
-    if (ranMs > HEALTHY_MS) {
+    // A start that hangs until its time is over takes longer than this too.
+    if (wasReady && ranMs > HEALTHY_MS) {
       this.#exits = 0;
       this.#backoff.reset();
     }

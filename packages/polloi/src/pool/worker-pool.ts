@@ -76,7 +76,7 @@ export interface WorkersOptions extends EngineOptions, LivenessOptions {
    * @remarks
    * `"continue"` (the default): the worker is replaced each time, after a delay that grows from 50 ms to a second; the
    * others continue. Only a worker of which four starts in a row have failed is given up, and the pool ends with an
-   * error when all of them are. `"end"`: a worker that exits five times in a row, each within ten seconds of its start,
+   * error when all of them are. `"end"`: a worker that exits five times in a row, before it has served for ten seconds,
    * ends the pool: the others are stopped, and `finished` rejects. Use it if a service manager restarts the program.
    */
   readonly crashLoop?: CrashLoop | undefined;
@@ -132,7 +132,7 @@ export interface WorkerStatus {
  * @remarks
  * A worker that exits unexpectedly is replaced. The replacement continues with the same listener, so connections that
  * wait in its backlog are served; open connections are closed. The replacement starts after 50 ms, or twice as long
- * with each exit of a worker that had not run for ten seconds, up to one second. A worker of which four starts in a row
+ * with each exit of a worker that had not served for ten seconds, up to one second. A worker of which four starts in a row
  * have failed is given up, and the others serve without it. `crashLoop` changes that. A worker that does not respond
  * is reported and receives no new connections meanwhile; with `whenUnresponsive: "replace"` it is replaced.
  */
