@@ -99,6 +99,8 @@ export class PoolChild implements Spawned {
   #reactor: Reactor | undefined;
   #server: LoopServer | undefined;
   #connections = 0;
+  /** The ports of the peers of its connections. */
+  readonly #acceptedPorts: Set<number> = new Set();
   #isAlive = true;
   #stalledUntil = 0;
   /** The same, without the time for which it is frozen. */
@@ -131,14 +133,10 @@ export class PoolChild implements Spawned {
     return this.#isAlive && this.readyAt !== undefined && !this.isStalled;
   }
 
-  /** Whether it has a connection from a port. */
-  hasPeer(port: number): boolean {
-    const { descriptors } = this.#running.process;
-    return descriptors.list().some((fd) => {
-      const file = descriptors.peek(fd);
-      const name = file instanceof TcpSocket ? file.peerName() : -1;
-      return typeof name !== "number" && portOf(name) === port;
-    });
+  /** Whether it has a connection from a port, or had one. */
+  hasAccepted(port: number): boolean {
+    this.#notePorts();
+    return this.#acceptedPorts.has(port);
   }
 
   /** Whether it does nothing at the moment. */
@@ -267,6 +265,7 @@ export class PoolChild implements Spawned {
     return {
       open: (connection) => {
         const order = new HandlerOrder(this.#connections++, report);
+        this.#notePorts();
         order.called("open");
         connection.data = { order, header: HEADER_BYTES };
       },
@@ -274,6 +273,16 @@ export class PoolChild implements Spawned {
       end: (connection) => connection.data.order.called("end"),
       close: (connection) => connection.data?.order.called("close"),
     };
+  }
+
+  /** Notes the ports of the peers of all connections, which may be closed soon. */
+  #notePorts(): void {
+    const { descriptors } = this.#running.process;
+    for (const fd of descriptors.list()) {
+      const file = descriptors.peek(fd);
+      const name = file instanceof TcpSocket ? file.peerName() : -1;
+      if (typeof name !== "number") this.#acceptedPorts.add(portOf(name));
+    }
   }
 
   /** @returns Whether the peer keeps up. */

@@ -336,8 +336,9 @@ export class PoolProgram implements Program {
     if (isSafe(scenario) && life === "none" && place.child?.killed === undefined) {
       this.#fail("exit", `a child has exited without a reason: ${error.stack}`);
     }
-    const before = place.exitedAt < 0 || ranMs > HEALTHY_MS ? 0 : (place.delayMs ?? 0);
-    place.exits = ranMs > HEALTHY_MS ? 1 : place.exits + 1;
+    const wasHealthy = place.child?.readyAt !== undefined && ranMs > HEALTHY_MS;
+    const before = place.exitedAt < 0 || wasHealthy ? 0 : (place.delayMs ?? 0);
+    place.exits = wasHealthy ? 1 : place.exits + 1;
     place.exitedAt = world.now();
     // It is not replaced, because the pool stops.
     if (restartInMs === undefined) {
@@ -451,8 +452,8 @@ export class PoolProgram implements Program {
     world.schedule(latest, () => {
       if (this.#isStopping || !this.#isSettled || this.#isOver || peer.isOver) return;
       const port = this.#ports[peer.number] as number;
-      const isAccepted = this.#children.some((child) => child.isAlive && child.hasPeer(port));
-      if (isAccepted || peer.sent === 0 || !ready.some(({ isAlive }) => isAlive)) return;
+      if (peer.sent === 0 || !ready.some(({ isAlive }) => isAlive)) return;
+      if (this.#isLost(peer) || this.#children.some((child) => child.hasAccepted(port))) return;
       this.#accuse("waits", peer, `it waits in the backlog after ${latest} ms`);
     });
   }
