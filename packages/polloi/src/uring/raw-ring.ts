@@ -252,13 +252,14 @@ export class RawRing implements Disposable {
     memory.i32.fill(-1, at + 4, at + 8);
     this.submissions.publish();
     for (let tries = 0; tries < MAX_CANCELS; tries++) {
-      // An operation that is about to be retried is not found. It is found the next time, if it waits then.
-      const quiet =
-        this.submissions.pending === 0 && (this.submissions.flags & IORING_SQ_TASKRUN) === 0;
+      const isComplete = this.submissions.pending === 0;
       const result = this.register(IORING_REGISTER_SYNC_CANCEL, memory.address + AT_REGISTER, 1);
+      // An operation that is about to be retried is not found. It is found the next time, if it waits then. One that a
+      // worker performs is found, and what is linked to it follows.
+      const isAny = result > 0 || (this.submissions.flags & IORING_SQ_TASKRUN) !== 0;
       // Newer kernels complete twenty at a time unless more are wanted, and each cancellation examines all others.
       const entered = this.enter(MOST_WANTED, 0);
-      if (quiet && (result >= 0 || result === -ERRNO.ENOENT)) return;
+      if (isComplete && !isAny && (result === 0 || result === -ERRNO.ENOENT)) return;
       if (entered < 0 && !this.isWaitOver(entered)) return;
     }
   }
