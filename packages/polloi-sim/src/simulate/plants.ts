@@ -207,8 +207,8 @@ export const PLANTS: readonly Plant[] = [
     engines: URING,
     patches: [
       {
-        find: "for (let tries = 0; tries < MAX_CANCELS; tries++) { const quiet = submissions.pending === 0 && (submissions.flags & IORING_SQ_TASKRUN) === 0;",
-        replace: "for (let tries = 0; tries < 0; tries++) { const quiet = false;",
+        find: "for (let tries = 0; tries < MAX_CANCELS; tries++) { const wasQuiet = submissions.pending === 0 && (submissions.flags & IORING_SQ_TASKRUN) === 0;",
+        replace: "for (let tries = 0; tries < 0; tries++) { const wasQuiet = false;",
       },
     ],
   },
