@@ -21,7 +21,8 @@ import {
 import { socketError } from "../socket/socket-error.ts";
 import { SocketFile } from "../socket/socket-file.ts";
 import { BATCH, type DatagramBuffers, isKnown, MAX_DATAGRAM_BYTES } from "./datagram-buffers.ts";
-import { type Loop, Owner } from "./loop.ts";
+import { DescriptorOwner } from "./descriptor-owner.ts";
+import type { Loop } from "./loop.ts";
 import { checkCallbacks, checkData } from "./options.ts";
 import type { Timer } from "./timers.ts";
 
@@ -139,14 +140,13 @@ interface Queued {
 }
 
 /** A datagram socket: it receives and sends in batches, and queues what the kernel does not take. */
-export class Datagrams extends Owner implements DatagramSocket {
+export class Datagrams extends DescriptorOwner implements DatagramSocket {
   static {
     printAs<Datagrams>(Datagrams, (it) => it.#fields(), "DatagramSocket");
   }
 
   pendingBytes = 0;
   dropped = 0;
-  readonly #loop: Loop;
   readonly #buffers: DatagramBuffers;
   readonly #options: DatagramOptions;
   readonly #zeroCopy: boolean;
@@ -161,20 +161,18 @@ export class Datagrams extends Owner implements DatagramSocket {
   #isDirty = false;
   /** `send` returned false. */
   #isFull = false;
-  #isBackground = false;
   #hasWarned = false;
   #retry: Timer | undefined;
   #retryMs = RETRY_MS;
 
   /** @throws what `bindDatagrams` throws. */
   constructor(loop: Loop, options: DatagramOptions, names: Readonly<Record<string, true>>) {
-    super();
+    super(loop);
     optionsOf(options, "bindDatagrams()", names);
     checkCallbacks(options, ["message", "drain", "error", "close"]);
     this.#zeroCopy = booleanOf(options.zeroCopy, "zeroCopy", false);
     this.#highWaterBytes = limitOf(options.highWaterBytes, "highWaterBytes", 64 * 1024);
     this.#maxPendingBytes = limitOf(options.maxPendingBytes, "maxPendingBytes", 1024 * 1024);
-    this.#loop = loop;
     this.#options = options;
     const { kernel } = loop;
     this.#fd = openDatagrams(kernel, options);
@@ -192,7 +190,7 @@ export class Datagrams extends Owner implements DatagramSocket {
   }
 
   get address(): SocketAddress | null {
-    return this.#fd < 0 ? null : readLocalAddress(this.#loop.kernel, this.#fd);
+    return this.#fd < 0 ? null : readLocalAddress(this.loop.kernel, this.#fd);
   }
 
   get port(): number {
@@ -200,7 +198,7 @@ export class Datagrams extends Owner implements DatagramSocket {
   }
 
   get remoteAddress(): SocketAddress | null {
-    return this.#fd < 0 ? null : unmapped(readPeerAddress(this.#loop.kernel, this.#fd));
+    return this.#fd < 0 ? null : unmapped(readPeerAddress(this.loop.kernel, this.#fd));
   }
 
   fileno(): number {
@@ -226,7 +224,7 @@ export class Datagrams extends Owner implements DatagramSocket {
     }
     if (!this.#isDirty) {
       this.#isDirty = true;
-      this.#loop.markDirty(this);
+      this.loop.markDirty(this);
     }
     return !this.#isFull;
   }
@@ -244,11 +242,11 @@ export class Datagrams extends Owner implements DatagramSocket {
   }
 
   joinGroup(group: string, networkInterface?: string): void {
-    setMembership(this.#loop.kernel, this.#open("join a group"), group, networkInterface, true);
+    setMembership(this.loop.kernel, this.#open("join a group"), group, networkInterface, true);
   }
 
   leaveGroup(group: string, networkInterface?: string): void {
-    setMembership(this.#loop.kernel, this.#open("leave a group"), group, networkInterface, false);
+    setMembership(this.loop.kernel, this.#open("leave a group"), group, networkInterface, false);
   }
 
   close(): void {
@@ -257,18 +255,6 @@ export class Datagrams extends Owner implements DatagramSocket {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  ref(): void {
-    if (!this.#isBackground) return;
-    this.#isBackground = false;
-    this.#loop.background(-1);
-  }
-
-  unref(): void {
-    if (this.#isBackground || this.#fd < 0) return;
-    this.#isBackground = true;
-    this.#loop.background(1);
   }
 
   // Called by the rest of the reactor.
@@ -294,7 +280,7 @@ export class Datagrams extends Owner implements DatagramSocket {
     if (this.#buffers.sender === this) this.#buffers.clear();
     this.#fd = -1;
     this.#file?.remove();
-    this.#loop.engine.close(this.#slot);
+    this.loop.engine.close(this.#slot);
   }
 
   override ready(mask: number): void {
@@ -305,7 +291,7 @@ export class Datagrams extends Owner implements DatagramSocket {
       return;
     }
     // An error is reported in every turn until it is taken.
-    const errno = takeSocketError(this.#loop.kernel, this.#fd);
+    const errno = takeSocketError(this.loop.kernel, this.#fd);
     if (errno !== 0) this.#failed(socketError("recvmsg", errno, this.remoteAddress));
   }
 
@@ -343,7 +329,7 @@ export class Datagrams extends Owner implements DatagramSocket {
           const [offset, length] = [buffers.offsetOf(i), buffers.lengthOf(i)];
           const bytes = this.#zeroCopy
             ? new Uint8Array(arena.u8.buffer, offset, length)
-            : this.#loop.buffers.copy(arena, offset, length);
+            : this.loop.buffers.copy(arena, offset, length);
           try {
             message.call(this.#options, this, bytes, buffers.senderOf(i));
           } catch (thrown) {
@@ -374,7 +360,7 @@ export class Datagrams extends Owner implements DatagramSocket {
         if (sent === -ERRNO.ECONNREFUSED && to === undefined && !isRetried) isRetried = true;
         else index++;
         // A handler may send, which uses the buffers.
-        this.#loop.soon(() => this.#failed(error));
+        this.loop.soon(() => this.#failed(error));
       }
     }
     buffers.clear();
@@ -401,7 +387,7 @@ export class Datagrams extends Owner implements DatagramSocket {
       this.#retryMs = RETRY_MS;
       this.#watch();
     }
-    if (this.#isFull && this.pendingBytes <= this.#highWaterBytes / 2) this.#loop.markDrained(this);
+    if (this.#isFull && this.pendingBytes <= this.#highWaterBytes / 2) this.loop.markDrained(this);
   }
 
   /** Queues a datagram, or drops it if too much is queued. @returns As `send`. */
@@ -431,7 +417,7 @@ export class Datagrams extends Owner implements DatagramSocket {
       return;
     }
     this.#retry?.cancel();
-    this.#retry = this.#loop.timers.add(this.#retryMs, () => this.#sendQueue(), false);
+    this.#retry = this.loop.timers.add(this.#retryMs, () => this.#sendQueue(), false);
     this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
   }
 
@@ -439,8 +425,8 @@ export class Datagrams extends Owner implements DatagramSocket {
     const waits =
       this.#queue.length > 0 && (this.#family !== AF_UNIX || this.#options.remote !== undefined);
     const interest = (this.#isPaused ? 0 : POLLIN) | (waits ? POLLOUT : 0);
-    const result = this.#loop.engine.modify(this.#slot, interest);
-    if (result < 0) this.#failed(this.#loop.descriptorError("watch", result, this.#fd));
+    const result = this.loop.engine.modify(this.#slot, interest);
+    if (result < 0) this.#failed(this.loop.descriptorError("watch", result, this.#fd));
   }
 
   #checkSend(length: number, to: SocketAddress | undefined): void {
@@ -484,13 +470,13 @@ export class Datagrams extends Owner implements DatagramSocket {
     try {
       this.#options.error?.(this, error);
     } catch (thrown) {
-      this.#loop.fail(thrown);
+      this.loop.fail(thrown);
     }
   }
 
   /** A handler threw: `error` is called, or without one the process fails. */
   #threw(thrown: unknown): void {
-    if (this.#options.error === undefined) this.#loop.fail(thrown);
+    if (this.#options.error === undefined) this.loop.fail(thrown);
     else if (thrown instanceof Error) this.#tellError(thrown);
     else this.#tellError(new Error(`handler threw ${String(thrown)}`, { cause: thrown }));
   }

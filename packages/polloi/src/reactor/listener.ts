@@ -28,8 +28,9 @@ import {
   type ConnectionOptions,
   type Handlers,
 } from "./connection.ts";
+import { DescriptorOwner } from "./descriptor-owner.ts";
 import { GracePeriod } from "./grace-period.ts";
-import { type Loop, Owner } from "./loop.ts";
+import type { Loop } from "./loop.ts";
 import { checkCallbacks, checkTimeout } from "./options.ts";
 import {
   type ProxiedConnections,
@@ -192,7 +193,7 @@ export function acceptingOf(listener: Listener): AcceptingListener<unknown> {
 }
 
 /** A listener: it accepts connections, counts them, and stops. */
-export class AcceptingListener<Data> extends Owner implements Listener, StreamListener {
+export class AcceptingListener<Data> extends DescriptorOwner implements Listener, StreamListener {
   static {
     printAs<AcceptingListener<unknown>>(AcceptingListener, (it) => it.#fields(), "Listener");
   }
@@ -212,7 +213,6 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   /** Descriptors that io_uring accepted beyond `maxConnections` while the listener stops. */
   readonly #waiting: number[] = [];
   readonly #maxConnections: number;
-  readonly #loop: Loop;
   readonly #options: ListenOptions<Data>;
   readonly #profile: StreamProfile<Data>;
   readonly #acceptError: ((error: SysError) => void) | undefined;
@@ -226,16 +226,13 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   readonly #backoff = new Backoff();
   /** Accepting has failed, and is retried after a delay. */
   #paused = false;
-  /** {@link Listener.unref} was called. */
-  #isBackground = false;
 
   constructor(loop: Loop, options: ListenOptions<Data>) {
-    super();
+    super(loop);
     checkMaxConnections(options.maxConnections);
     checkCallbacks(options, ["acceptError"]);
     const exclusive = booleanOf(options.exclusive, "exclusive", false);
     const { kernel, engine } = loop;
-    this.#loop = loop;
     this.#options = options;
     this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
     const proxied = proxiedConnections(loop, options.proxyProtocol);
@@ -303,13 +300,13 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     checkTimeout("graceMs", graceMs);
     const isFirst = !this.stopping;
     this.stopping = true;
-    this.#grace ??= new GracePeriod(this.#loop, {
+    this.#grace ??= new GracePeriod(this.loop, {
       finish: () => this.#eachConnection((stream) => stream.stop()),
       cutOff: () => this.#cutOff(),
     });
     this.#grace.limit(graceMs);
     if (isFirst && this.#fd >= 0) {
-      const { kernel, engine } = this.#loop;
+      const { kernel, engine } = this.loop;
       engine.setAccepting(this.#slot, false);
       if (this.#options.fd === undefined) refuseConnections(kernel, this.#fd);
       this.#acceptRest();
@@ -322,7 +319,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     // acceptBacklog() calls handlers, which may call this again.
     if (this.#fd < 0 || this.#closing || this.stopping) return;
     this.#closing = true;
-    const shares = sharesPort(this.#loop.kernel, this.#fd);
+    const shares = sharesPort(this.loop.kernel, this.#fd);
     // Others continue to serve the same port or socket, so connections that were accepted here must be served.
     this.#servesLate = shares || this.#options.fd !== undefined;
     if (shares) this.#acceptBacklog(Number.POSITIVE_INFINITY);
@@ -338,25 +335,13 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
         throw typeError("ERR_UNSUPPORTED", "Cannot set TLS: the listener was opened without it");
       }
       const before = this.#tls;
-      this.#tls = serverEndpoint(this.#loop.kernel, options);
+      this.#tls = serverEndpoint(this.loop.kernel, options);
       before.context.dispose();
     });
   }
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  ref(): void {
-    if (!this.#isBackground) return;
-    this.#isBackground = false;
-    this.#loop.background(-1);
-  }
-
-  unref(): void {
-    if (this.#isBackground || this.#fd < 0) return;
-    this.#isBackground = true;
-    this.#loop.background(1);
   }
 
   /**
@@ -375,60 +360,59 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     // The loop counts the slot until the engine has released it.
     this.ref();
     this.#retry?.cancel();
-    this.#loop.starved.delete(this);
+    this.loop.starved.delete(this);
     this.#fd = -1;
     this.#address = null;
     this.#file?.remove();
     // A listener that stops may accept others later.
     if (!this.stopping) this.#tls?.context.dispose();
-    this.#loop.engine.close(this.#slot);
+    this.loop.engine.close(this.#slot);
     this.#checkStopped();
   }
 
   override shut(): void {
     for (const fd of this.#waiting.splice(0)) this.#refuse(fd);
-    this.#loop.release(this);
+    this.loop.release(this);
     this.abandon();
   }
 
   override accepted(fd: number): void {
-    if (this.#loop.isShutting || (this.#fd < 0 && !this.#servesLate)) {
+    if (this.loop.isShutting || (this.#fd < 0 && !this.#servesLate)) {
       // io_uring had accepted it already. On any other engine it would be in the backlog, and be reset.
       this.#refuse(fd);
       return;
     }
     if (this.stopping && this.connections >= this.#maxConnections) {
       // Closed with the reactor, although the listener may have no slot any more.
-      if (this.#waiting.length === 0) this.#loop.hold(this);
+      if (this.#waiting.length === 0) this.loop.hold(this);
       this.#waiting.push(fd);
       return;
     }
     this.connections++;
     const stream =
       this.#tls === undefined
-        ? new Stream(this.#loop, this.#profile, false)
-        : new TlsStream(this.#loop, this.#profile, false, this.#tls);
+        ? new Stream(this.loop, this.#profile, false)
+        : new TlsStream(this.loop, this.#profile, false, this.#tls);
     const result = stream.attach(fd);
     if (result < 0) {
       this.connections--;
-      this.#loop.kernel.libc.close(fd);
+      this.loop.kernel.libc.close(fd);
       this.acceptFailed(-result);
       return;
     }
     this.#backoff.reset();
     if (this.stopping) stream.stop();
     else if (this.connections >= this.#maxConnections && this.#fd >= 0) {
-      this.#loop.engine.setAccepting(this.#slot, false);
+      this.loop.engine.setAccepting(this.#slot, false);
     }
   }
 
   override acceptFailed(errno: number): void {
     if (this.#fd < 0) return;
-    const { engine, starved, timers } = this.#loop;
+    const { engine, starved, timers } = this.loop;
     engine.setAccepting(this.#slot, false);
     this.#paused = true;
-    if (isOutOfResources(errno) || this.#loop.descriptorHint(errno) !== undefined)
-      starved.add(this);
+    if (isOutOfResources(errno) || this.loop.descriptorHint(errno) !== undefined) starved.add(this);
     this.#retry?.cancel();
     const { delayMs, isFirst } = this.#backoff.next();
     this.#retry = timers.add(delayMs, () => this.#tryAgain(), false);
@@ -436,12 +420,12 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
   }
 
   override descriptorFreed(): void {
-    if (this.#loop.starved.has(this)) this.#tryAgain();
+    if (this.loop.starved.has(this)) this.#tryAgain();
   }
 
   #tryAgain(): void {
     this.#paused = false;
-    this.#loop.starved.delete(this);
+    this.loop.starved.delete(this);
     this.#retry?.cancel();
     this.#accept();
   }
@@ -451,18 +435,18 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     try {
       this.onConnectionClosed?.(connection);
     } catch (thrown) {
-      this.#loop.fail(thrown);
+      this.loop.fail(thrown);
     }
     if (this.#options.maxConnections !== undefined && !this.#paused) this.#accept();
     this.#checkStopped();
   }
 
   #accept(): void {
-    if (this.#loop.isShutting) return;
+    if (this.loop.isShutting) return;
     if (this.stopping) {
       this.#acceptRest();
     } else if (this.#fd >= 0 && this.connections < this.#maxConnections) {
-      const result = this.#loop.engine.setAccepting(this.#slot, true);
+      const result = this.loop.engine.setAccepting(this.#slot, true);
       if (result < 0) this.acceptFailed(-result);
     }
   }
@@ -475,12 +459,12 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     while (this.#waiting.length > 0 && this.connections < this.#maxConnections) {
       this.accepted(this.#waiting.shift() as number);
     }
-    if (this.#waiting.length === 0) this.#loop.release(this);
+    if (this.#waiting.length === 0) this.loop.release(this);
   }
 
   /** @returns Whether the backlog is empty. */
   #acceptBacklog(maxConnections: number): boolean {
-    const { libc } = this.#loop.kernel;
+    const { libc } = this.loop.kernel;
     while (this.#fd >= 0) {
       if (this.connections >= maxConnections) return false;
       const fd = acceptNow(libc, this.#fd);
@@ -497,17 +481,17 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     this.#servesLate = false;
     this.abandon();
     for (const fd of this.#waiting.splice(0)) this.#refuse(fd);
-    this.#loop.release(this);
+    this.loop.release(this);
     this.#eachConnection((stream) => stream.destroy());
   }
 
   #refuse(fd: number): void {
-    resetOnClose(this.#loop.kernel, fd);
-    this.#loop.kernel.libc.close(fd);
+    resetOnClose(this.loop.kernel, fd);
+    this.loop.kernel.libc.close(fd);
   }
 
   #eachConnection(visit: (stream: Stream<unknown>) => void): void {
-    this.#loop.forEach((owner) => {
+    this.loop.forEach((owner) => {
       if (owner instanceof Stream && owner.listener === this) visit(owner);
     });
   }
@@ -520,7 +504,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
 
   #report(errno: number): void {
     const acceptError = this.#acceptError;
-    const hint = this.#loop.descriptorHint(errno) ?? acceptHint(errno);
+    const hint = this.loop.descriptorHint(errno) ?? acceptHint(errno);
     const error = new SysError("accept4", errno, { fd: this.#fd, hint });
     if (acceptError === undefined) {
       process.emitWarning(`${error.message}: ${hint}`, "PolloiWarning");
@@ -529,7 +513,7 @@ export class AcceptingListener<Data> extends Owner implements Listener, StreamLi
     try {
       acceptError(error);
     } catch (thrown) {
-      this.#loop.fail(thrown);
+      this.loop.fail(thrown);
     }
   }
 }

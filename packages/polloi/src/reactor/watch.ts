@@ -3,7 +3,8 @@ import { type Fields, printAs } from "../base/inspect.ts";
 import { numberError, show } from "../base/misuse.ts";
 import { check, SysError } from "../base/sys-error.ts";
 import { EVENT_ALL, eventsOf, maskOf } from "../selectors/events.ts";
-import { type Loop, Owner } from "./loop.ts";
+import { DescriptorOwner } from "./descriptor-owner.ts";
+import type { Loop } from "./loop.ts";
 
 /**
  * A descriptor of any kind that a reactor watches: a pipe, a terminal, a timerfd, an eventfd. It is level-triggered: the
@@ -34,7 +35,7 @@ export interface Watch extends Disposable {
 export type WatchCallback = (events: number) => void;
 
 /** A watch: the owner of its slot in the engine. */
-export class DescriptorWatch extends Owner implements Watch {
+export class DescriptorWatch extends DescriptorOwner implements Watch {
   static {
     const fieldsOf = (it: DescriptorWatch): Fields => {
       return { fd: it.#fd, state: it.#fd < 0 ? "closed" : "watching" };
@@ -42,16 +43,12 @@ export class DescriptorWatch extends Owner implements Watch {
     printAs(DescriptorWatch, fieldsOf, "Watch");
   }
 
-  readonly #loop: Loop;
   readonly #slot: number;
   readonly #callback: WatchCallback;
   #fd: number;
-  /** {@link Watch.unref} was called. */
-  #isBackground = false;
 
   constructor(loop: Loop, fd: number, events: number, callback: WatchCallback) {
-    super();
-    this.#loop = loop;
+    super(loop);
     this.#fd = fd;
     this.#callback = callback;
     this.#slot = loop.take(this);
@@ -69,7 +66,7 @@ export class DescriptorWatch extends Owner implements Watch {
   modify(events: number): void {
     checkEvents(events, 0);
     if (this.#fd < 0) return;
-    check(this.#loop.engine.modify(this.#slot, maskOf(events)), "modify", { fd: this.#fd });
+    check(this.loop.engine.modify(this.#slot, maskOf(events)), "modify", { fd: this.#fd });
   }
 
   close(): void {
@@ -80,23 +77,11 @@ export class DescriptorWatch extends Owner implements Watch {
     this.close();
   }
 
-  ref(): void {
-    if (!this.#isBackground) return;
-    this.#isBackground = false;
-    this.#loop.background(-1);
-  }
-
-  unref(): void {
-    if (this.#isBackground || this.#fd < 0) return;
-    this.#isBackground = true;
-    this.#loop.background(1);
-  }
-
   override ready(mask: number): void {
     try {
       this.#callback(eventsOf(mask));
     } catch (thrown) {
-      this.#loop.fail(thrown);
+      this.loop.fail(thrown);
     }
   }
 
@@ -105,7 +90,7 @@ export class DescriptorWatch extends Owner implements Watch {
     // The loop counts the slot until the engine has released it.
     this.ref();
     this.#fd = -1;
-    this.#loop.engine.forget(this.#slot);
+    this.loop.engine.forget(this.#slot);
   }
 }
 
