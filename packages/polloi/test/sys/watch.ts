@@ -61,6 +61,16 @@ class Signal {
   }
 }
 
+/** Fetches from a server of the runtime in this thread, which needs the runtime's loop several times. */
+async function fetchFromThisThread(): Promise<void> {
+  const server = createServer((_request, response) => response.end("fetched"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } });
+  assert.equal(await response.text(), "fetched");
+  await new Promise((resolve) => server.close(resolve));
+}
+
 /** The layout of the memory of a {@link Joint}: two `struct pollfd` and a timespec. */
 const AT_TIMESPEC = 64;
 const POLLIN = 1;
@@ -289,16 +299,9 @@ export function watchConformance(): Suite {
             calls++;
             return true;
           });
-          const server = createServer((_request, response) => response.end("fetched"));
-          await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-          const { port } = server.address() as AddressInfo;
-          const response = await fetch(`http://127.0.0.1:${port}/`, {
-            headers: { connection: "close" },
-          });
-          assert.equal(await response.text(), "fetched");
+          await fetchFromThisThread();
           const before = calls;
           await until(() => calls > before);
-          await new Promise((resolve) => server.close(resolve));
         },
       },
       {
@@ -535,17 +538,10 @@ export function watchConformance(): Suite {
           // Found in every turn from now on.
           joint.onTurn = () => joint.put();
           joint.put();
-          const server = createServer((_request, response) => response.end("fetched"));
-          await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-          const { port } = server.address() as AddressInfo;
-          const response = await fetch(`http://127.0.0.1:${port}/`, {
-            headers: { connection: "close" },
-          });
-          assert.equal(await response.text(), "fetched");
+          await fetchFromThisThread();
           await new Promise((resolve) => setImmediate(resolve));
           await sleep(2);
           assert.equal(joint.count("leave"), 0);
-          await new Promise((resolve) => server.close(resolve));
         },
       },
       {
