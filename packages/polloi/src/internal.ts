@@ -19,7 +19,7 @@ export { ResponseParser } from "./http/wire/response-parser.ts";
 export { type Child, type ChildEvents, OVERTIME_MS } from "./pool/child.ts";
 export { ProcessControl } from "./pool/child-control.ts";
 export { ServedCounter } from "./pool/counts.ts";
-export { watchControl } from "./pool/loop-child.ts";
+export { ProcessServer } from "./pool/loop-child.ts";
 export { LoopServer } from "./pool/loop-server.ts";
 export { type ChildInput, toPlainError } from "./pool/messages.ts";
 export { Pool } from "./pool/pool.ts";

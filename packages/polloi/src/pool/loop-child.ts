@@ -4,12 +4,18 @@ import { HANDLERS, type Handlers } from "../reactor/connection.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { Watch } from "../reactor/watch.ts";
 import { EVENT_READ } from "../selectors/events.ts";
-import type { RuntimeName } from "../sys/kernel.ts";
+import type { Kernel, RuntimeName } from "../sys/kernel.ts";
 import type { ChildControl } from "./child-control.ts";
 import { ServedCounter } from "./counts.ts";
 import { type LoopCounter, LoopServer } from "./loop-server.ts";
 import { type ChildInput, IMPORTING, STARTING, sendingObserver, toPlainError } from "./messages.ts";
-import { importModule, loadForLoop, type WorkerModule } from "./module.ts";
+import {
+  importModule,
+  loadForLoop,
+  type ModelHandlers,
+  type StartOn,
+  type WorkerModule,
+} from "./module.ts";
 
 /** How often a process sends counts that change all the time. */
 const COUNTS_INTERVAL_MS = 50;
@@ -135,6 +141,89 @@ function runtimeIsBusy(): boolean {
   );
 }
 
+/** What the process of a {@link ProcessServer} was started with. */
+export interface ProcessServerOptions {
+  readonly control: ChildControl;
+  readonly input: ChildInput;
+  /** The listener. */
+  readonly fd: number;
+  /** Called when it was asked to stop, and everything is closed. */
+  readonly stopped: () => void;
+}
+
+/**
+ * Serves a model in a pre-forked process: its event loop, and what it exchanges with its supervisor.
+ *
+ * @remarks
+ * The process around it is another's: that of a runtime, or a simulated one, whose kernel is passed.
+ */
+export class ProcessServer {
+  readonly reactor: Reactor;
+  readonly server: LoopServer;
+  readonly #control: ChildControl;
+  readonly #counter: ServedCounter;
+  #watch: Watch | undefined;
+  #isScheduled = false;
+
+  constructor(options: ProcessServerOptions, kernel?: Kernel) {
+    const { control, input, fd } = options;
+    const { engine, trigger, data, idleTimeoutMs, noDelay } = input;
+    this.#control = control;
+    // Never closed: the process exits, and an error of a handler must be reported before anything else.
+    const reactor = new Reactor({ engine, trigger, ...(kernel && { kernel }) });
+    this.reactor = reactor;
+    const observer =
+      input.observed === true ? sendingObserver((sent) => control.send(sent)) : undefined;
+    this.#counter = new ServedCounter(observer, () => {
+      if (this.#isScheduled) return;
+      this.#isScheduled = true;
+      reactor.setTimer(COUNTS_INTERVAL_MS, () => this.sendCounts());
+    });
+    this.server = new LoopServer({
+      reactor,
+      where: {
+        fd,
+        exclusive: input.exclusive === true,
+        acceptError: (error) => control.send({ type: "accept-failed", error: toPlainError(error) }),
+      },
+      counter: this.#counter,
+      owner: "model",
+      noDelay,
+      idleTimeoutMs,
+      data,
+      post: (message) => control.send({ type: "post", message }),
+      stopped: () => {
+        this.#watch?.close();
+        options.stopped();
+      },
+    });
+  }
+
+  /** Sends what it has counted. */
+  sendCounts(): void {
+    this.#isScheduled = false;
+    this.#control.send({ type: "counts", counts: this.#counter.snapshot() });
+  }
+
+  /** Serves a model that exports handlers. */
+  serveHandlers(handlers: ModelHandlers): void {
+    this.server.serveHandlers(handlers);
+    this.#ready();
+  }
+
+  /** Serves a model that exports `startOn`. @throws what it throws. */
+  async start(start: StartOn): Promise<void> {
+    await this.server.start(start);
+    this.#ready();
+  }
+
+  #ready(): void {
+    this.#watch = watchControl(this.#control, this.server);
+    const { engine, trigger } = this.reactor;
+    this.#control.send({ type: "ready", engine: { engine, trigger } });
+  }
+}
+
 /**
  * Serves a model in a pre-forked process, until it is asked to stop.
  *
@@ -146,61 +235,22 @@ export async function serveAsProcess(
   fd: number,
 ): Promise<void> {
   const loaded = await loadForLoop(input.module, input.data, () => control.setPhase(STARTING));
-  // Never closed: the process exits, and an error of a handler must be reported before anything else.
-  const reactor = new Reactor({ engine: input.engine, trigger: input.trigger });
-  let scheduled = false;
-  const sendCounts = (): void => {
-    scheduled = false;
-    control.send({ type: "counts", counts: counter.snapshot() });
-  };
-  const observer =
-    input.observed === true ? sendingObserver((sent) => control.send(sent)) : undefined;
-  const counter = new ServedCounter(observer, () => {
-    if (scheduled) return;
-    scheduled = true;
-    reactor.setTimer(COUNTS_INTERVAL_MS, sendCounts);
-  });
-  // Also when a handler throws, or calls exit.
-  process.once("exit", sendCounts);
   let resolve: () => void = () => {};
   const stopped = new Promise<void>((resolved) => {
     resolve = resolved;
   });
-  const server = new LoopServer({
-    reactor,
-    where: {
-      fd,
-      exclusive: input.exclusive === true,
-      acceptError: (error) => control.send({ type: "accept-failed", error: toPlainError(error) }),
-    },
-    counter,
-    owner: "model",
-    noDelay: input.noDelay,
-    idleTimeoutMs: input.idleTimeoutMs,
-    data: input.data,
-    post: (message) => control.send({ type: "post", message }),
-    stopped: () => {
-      watch?.close();
-      resolve();
-    },
-  });
-  let watch: Watch | undefined;
-  const ready = (): void => {
-    watch = watchControl(control, server);
-    const { engine, trigger } = reactor;
-    control.send({ type: "ready", engine: { engine, trigger } });
-  };
+  const server = new ProcessServer({ control, input, fd, stopped: resolve });
+  // Also when a handler throws, or calls exit.
+  process.once("exit", () => server.sendCounts());
   if (typeof loaded !== "function") {
     // The loop has the process to itself, since these handlers do not await.
     server.serveHandlers(loaded);
-    ready();
-    reactor.run();
+    server.reactor.run();
     return;
   }
   await server.start(loaded);
   const failed = new Promise<never>((_, reject) => {
     process.once("uncaughtException", reject);
   });
-  ready();
   await Promise.race([stopped, failed]);
 }

@@ -1,13 +1,11 @@
-import { type EngineName, Reactor, type Trigger, type Watch } from "polloi";
+import type { EngineName, Trigger } from "polloi";
 import {
   type ChildInput,
-  LoopServer,
   loopOf,
   ProcessControl,
-  ServedCounter,
+  ProcessServer,
   type Spawned,
   toPlainError,
-  watchControl,
 } from "polloi/internal";
 import {
   ERRNO,
@@ -40,8 +38,6 @@ const NOTICE_MS = 1;
 const SIGNAL_MS = 0.05;
 /** After this time no code of a process runs any more. */
 const FORGOTTEN_MS = 5;
-/** How often a child reports its counts, as `serveAsProcess` does. */
-const COUNTS_INTERVAL_MS = 50;
 
 /** A simulated process has ended: thrown through the code that ran in it. */
 class ProcessEnded extends Error {
@@ -96,8 +92,7 @@ export class PoolChild implements Spawned {
   readonly #kernel: Kernel;
   readonly #name: string;
   #control: ProcessControl | undefined;
-  #reactor: Reactor | undefined;
-  #server: LoopServer | undefined;
+  #server: ProcessServer | undefined;
   #connections = 0;
   /** The ports of the peers of its connections. */
   readonly #acceptedPorts: Set<number> = new Set();
@@ -196,39 +191,15 @@ export class PoolChild implements Spawned {
       this.#later(0, () => this.#start(control, input, fd));
       return;
     }
-    const reactor = new Reactor({ engine, trigger, kernel: this.#kernel });
-    this.#reactor = reactor;
-    let isScheduled = false;
-    const sendCounts = (): void => {
-      isScheduled = false;
-      control.send({ type: "counts", counts: counter.snapshot() });
+    const options = {
+      control,
+      input: { ...input, engine, trigger },
+      fd,
+      stopped: () => this.#kernel.soon(() => this.#leave()),
     };
-    const counter = new ServedCounter(undefined, () => {
-      if (isScheduled) return;
-      isScheduled = true;
-      reactor.setTimer(COUNTS_INTERVAL_MS, sendCounts);
-    });
-    const server = new LoopServer({
-      reactor,
-      where: {
-        fd,
-        exclusive: input.exclusive === true,
-        acceptError: (error) => control.send({ type: "accept-failed", error: toPlainError(error) }),
-      },
-      counter,
-      owner: "model",
-      data: undefined,
-      post: () => {},
-      stopped: () => {
-        watch?.close();
-        this.#kernel.soon(() => this.#leave(sendCounts));
-      },
-    });
+    const server = new ProcessServer(options, this.#kernel);
     this.#server = server;
-    let watch: Watch | undefined;
     const ready = (): void => {
-      watch = watchControl(control, server);
-      control.send({ type: "ready", engine: { engine: reactor.engine, trigger: reactor.trigger } });
       this.readyAt = this.#stage.world.now();
       this.#failLater(failure);
     };
@@ -343,9 +314,11 @@ export class PoolChild implements Spawned {
   }
 
   /** Everything is closed. */
-  #leave(sendCounts: () => void): void {
+  #leave(): void {
     const { report } = this.#stage;
-    const reactor = this.#reactor as Reactor;
+    const process = this.#server as ProcessServer;
+    const { reactor } = process;
+    const { listener } = process.server;
     checkRest(reactor, report);
     reactor.close();
     const { descriptors } = this.#running.process;
@@ -354,10 +327,10 @@ export class PoolChild implements Spawned {
       const kinds = left.map((fd) => `${fd} (${descriptors.peek(fd)?.kind})`);
       report.fail("descriptor", `left open in a child: ${kinds.join(", ")}`);
     }
-    if (this.#server?.listener !== undefined && this.#server.listener.connections !== 0) {
-      report.fail("count", `a child that has stopped counts ${this.#server.listener.connections}`);
+    if (listener !== undefined && listener.connections !== 0) {
+      report.fail("count", `a child that has stopped counts ${listener.connections}`);
     }
-    sendCounts();
+    process.sendCounts();
     this.#exit(0);
   }
 
@@ -499,7 +472,7 @@ export class PoolChild implements Spawned {
   describe(): string {
     const { pid, life } = this;
     const state = this.#isAlive ? (this.isStalled ? "stalled" : "runs") : "has ended";
-    const open = this.#reactor === undefined ? 0 : loopOf(this.#reactor).balance();
+    const open = this.#server === undefined ? 0 : loopOf(this.#server.reactor).balance();
     return `process ${pid} (${life.failure}) ${state}, ${JSON.stringify(open)}`;
   }
 }
