@@ -384,7 +384,7 @@ export const PLANTS: readonly Plant[] = [
         replace: "",
       },
       {
-        find: "descriptorFreed() { if (this.#loop.starved.has(this)) this.#tryAgain(); }",
+        find: "descriptorFreed() { if (this.loop.starved.has(this)) this.#tryAgain(); }",
         replace: "descriptorFreed() {}",
       },
     ],
