@@ -16,6 +16,10 @@ export class AdoptedConnections {
     this.#reactor = reactor;
   }
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   /** @throws TypeError `ERR_INVALID_OPTION`, `ERR_CLOSED` unless `connection` can be adopted. */
   check<Data>(connection: Connection<Data>): Stream<Data> {
     if (!(connection instanceof Stream)) {

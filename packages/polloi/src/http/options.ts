@@ -88,6 +88,11 @@ export interface HttpOptions
    * @source RFC 7239
    */
   readonly trustProxy?: readonly string[] | TrustProxyOptions | undefined;
+  /**
+   * `false` opens no listener: the server serves only the connections that {@link HttpServer.adopt} is given. No option
+   * of a listener may be set then.
+   */
+  readonly listen?: false;
   /** Stops the server when it aborts, as {@link HttpServer.stop} does. If it has aborted already, its reason is thrown. */
   readonly signal?: AbortSignal;
 }
@@ -105,6 +110,7 @@ export const HTTP_OPTIONS: NamesOf<HttpOptions> = {
   maxConnections: true,
   trustProxy: true,
   signal: true,
+  listen: true,
   host: true,
   hostname: true,
   port: true,
@@ -226,9 +232,28 @@ export function checkPlace(options: HttpOptions): void {
     const also = OF_LISTENER.find((name) => options[name] !== undefined);
     if (also !== undefined) refuse("a worker", also);
   }
+  checkNoListener(options, refuse);
   if (options.host !== undefined && options.hostname !== undefined) refuse("host", "hostname");
   if (engine !== undefined && worker !== undefined) refuse("a worker", "an engine");
   if (engine !== undefined && reactor !== undefined) refuse("a reactor", "an engine");
+}
+
+function checkNoListener(
+  options: HttpOptions,
+  refuse: (one: string, other: string) => never,
+): void {
+  const listen: unknown = options.listen;
+  if (listen === undefined) return;
+  if (listen !== false) {
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      `Cannot use ${show(listen)} as listen: give false, or leave it out to listen`,
+    );
+  }
+  const also = ([...OF_LISTENER, "worker", "acceptError", "proxyProtocol", "tls"] as const).find(
+    (name) => options[name] !== undefined,
+  );
+  if (also !== undefined) refuse("listen: false", also);
 }
 
 function handlerOf({ handler, fetch, overrideGlobals }: HttpOptions): ServedFetch {

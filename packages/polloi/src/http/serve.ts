@@ -88,19 +88,18 @@ function startServer(options: HttpOptions): HttpServer {
     ...(tls === undefined ? {} : { tls: withProtocol(tls) }),
   };
   try {
-    server.listener =
-      worker === undefined
-        ? reactor.listen<HttpConnection>({ ...whereOf(options), ...proxied, ...handlers })
-        : worker.listen<HttpConnection>({
-            ...(acceptError === undefined ? {} : { acceptError }),
-            ...proxied,
-            ...handlers,
-          });
+    if (worker !== undefined) {
+      const error = acceptError === undefined ? {} : { acceptError };
+      server.listener = worker.listen<HttpConnection>({ ...error, ...proxied, ...handlers });
+    } else if (options.listen !== false) {
+      const where = whereOf(options);
+      server.listener = reactor.listen<HttpConnection>({ ...where, ...proxied, ...handlers });
+    }
   } catch (error) {
     settings.release();
     throw error;
   }
-  signal?.addEventListener("abort", () => void server.stop(), { once: true });
+  if (signal !== undefined) server.stopOnAbort(signal);
   return server;
 }
 

@@ -1,10 +1,11 @@
 import { type Fields, printAs } from "../base/inspect.ts";
 import { fromCaller, show, typeError } from "../base/misuse.ts";
 import type { Connection, ConnectionOptions, Handlers } from "../reactor/connection.ts";
-import { DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
+import { acceptingOf, DEFAULT_GRACE_MS, type Listener } from "../reactor/listener.ts";
 import { checkTimeout } from "../reactor/options.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import type { Stream } from "../reactor/stream.ts";
+import { stopOnAbort } from "../reactor/streams/abort.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
 import { AdoptedConnections } from "./adopted.ts";
@@ -146,6 +147,7 @@ export class ServingServer implements HttpServer {
   readonly #adopted: AdoptedConnections;
   readonly #settings: HttpSettings;
   readonly #reactor: Reactor;
+  #forgetSignal: () => void = () => {};
   /** {@link HttpServer.close} was called: what the server holds is released with its last connection. */
   #closed = false;
 
@@ -187,7 +189,7 @@ export class ServingServer implements HttpServer {
     checkTimeout("graceMs", graceMs);
     this.#beginStopping();
     await Promise.all([this.listener?.stop(graceMs), this.#adopted.stop(graceMs)]);
-    this.#settings.release();
+    this.#release();
   }
 
   close(...others: readonly unknown[]): void {
@@ -217,8 +219,10 @@ export class ServingServer implements HttpServer {
 
   setTls(options: TlsServerOptions): void {
     fromCaller(ServingServer.prototype.setTls, () => {
-      // Always there once the server is returned.
-      (this.listener as Listener).setTls(withProtocol(options));
+      if (this.listener === undefined) {
+        throw typeError("ERR_UNSUPPORTED", "Cannot set TLS: the server has no listener");
+      }
+      this.listener.setTls(withProtocol(options));
     });
   }
 
@@ -237,6 +241,15 @@ export class ServingServer implements HttpServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  /** Stops when `signal` aborts, until nothing is left to stop. */
+  stopOnAbort(signal: AbortSignal): void {
+    this.#forgetSignal = stopOnAbort(signal, () => this.stop());
+    if (this.listener === undefined) return;
+    acceptingOf(this.listener).onEnded = () => {
+      if (this.#adopted.size === 0) this.#forgetSignal();
+    };
   }
 
   // Events of the connections.
@@ -337,7 +350,12 @@ export class ServingServer implements HttpServer {
   }
 
   #unused(): void {
-    if (this.#closed) this.#settings.release();
+    if (this.#closed) this.#release();
+  }
+
+  #release(): void {
+    this.#settings.release();
+    this.#forgetSignal();
   }
 
   #soon(callback: () => void): void {

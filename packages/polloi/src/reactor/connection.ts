@@ -61,7 +61,7 @@ export interface Connection<Data = unknown> extends Disposable {
    * A peer makes progress as long as this falls, or rises by less than was written. `pendingBytes` alone does not
    * change while the kernel sends MiBs that it has taken. On a unix socket these are the bytes that the peer has not
    * read, plus the kernel's overhead. On io_uring, a block of 16 KiB that the kernel has taken in part may count
-   * twice.
+   * twice. With TLS these are the bytes of records, which are more than the program has written.
    *
    * @source tcp(7), unix(7)
    */

@@ -205,6 +205,8 @@ export class AcceptingListener<Data> extends DescriptorOwner implements Listener
    * also when it was handed over to other handlers.
    */
   onConnectionClosed: ((connection: Connection) => void) | undefined;
+  /** Called when it is closed, and so are its connections: nothing is left to stop. May be called again. */
+  onEnded: (() => void) | undefined;
   #closing = false;
   /** Whether connections are served that io_uring reports after the descriptor was closed. */
   #servesLate = false;
@@ -311,7 +313,7 @@ export class AcceptingListener<Data> extends DescriptorOwner implements Listener
       if (this.#options.fd === undefined) refuseConnections(kernel, this.#fd);
       this.#acceptRest();
     }
-    this.#checkStopped();
+    this.#checkEnded();
     return this.#grace.ended;
   }
 
@@ -367,7 +369,7 @@ export class AcceptingListener<Data> extends DescriptorOwner implements Listener
     // A listener that stops may accept others later.
     if (!this.stopping) this.#tls?.context.dispose();
     this.loop.engine.close(this.#slot);
-    this.#checkStopped();
+    this.#checkEnded();
   }
 
   override shut(): void {
@@ -438,7 +440,7 @@ export class AcceptingListener<Data> extends DescriptorOwner implements Listener
       this.loop.fail(thrown);
     }
     if (this.#options.maxConnections !== undefined && !this.#paused) this.#accept();
-    this.#checkStopped();
+    this.#checkEnded();
   }
 
   #accept(): void {
@@ -496,8 +498,10 @@ export class AcceptingListener<Data> extends DescriptorOwner implements Listener
     });
   }
 
-  #checkStopped(): void {
-    if (!this.stopping || this.#fd >= 0 || this.connections + this.#waiting.length > 0) return;
+  #checkEnded(): void {
+    if (this.#fd >= 0 || this.connections + this.#waiting.length > 0) return;
+    this.onEnded?.();
+    if (!this.stopping) return;
     this.#tls?.context.dispose();
     this.#grace?.end();
   }

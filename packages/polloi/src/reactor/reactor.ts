@@ -36,7 +36,7 @@ import {
 import { Loop } from "./loop.ts";
 import { checkCallback, checkConnectionOptions } from "./options.ts";
 import { profileOf, Stream } from "./stream.ts";
-import { checkSignal } from "./streams/abort.ts";
+import { checkSignal, stopOnAbort } from "./streams/abort.ts";
 import type { Timer } from "./timers.ts";
 import { clientEndpoint } from "./tls-endpoint.ts";
 import { TlsStream } from "./tls-stream.ts";
@@ -276,7 +276,7 @@ class LoopReactor implements Reactor {
     checkSignal(signal);
     signal?.throwIfAborted();
     const listener = new AcceptingListener(this.#loop, options);
-    signal?.addEventListener("abort", () => void listener.stop(), { once: true });
+    if (signal !== undefined) listener.onEnded = stopOnAbort(signal, () => listener.stop());
     return listener;
   }
 

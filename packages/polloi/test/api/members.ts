@@ -67,7 +67,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       FilesOptions: "dir dotfiles listing maxAgeMs precompressed prefix",
       HttpCounts: "connections refused requests",
       HttpOptions:
-        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs signal tls trustProxy worker",
+        "acceptError backlog bodyTimeoutMs dualStack engine error fd fetch halfCloseTimeoutMs handler headTimeoutMs host hostname idleTimeoutMs listen log maxBodyBytes maxChunkExtensionBytes maxConnections maxHeadBytes maxHeaders maxRequests maxTargetBytes maxTrailerBytes overrideGlobals path port proxyProtocol reactor reusePort sendTimeoutMs signal tls trustProxy worker",
       HttpReply:
         "begin begun bodyBytes done end header send sendFile status statusCode stream trailer whenDrained write writeFile",
       HttpRequest:

@@ -472,6 +472,13 @@ const optionsCase: Case = {
     };
     refuses({}, "Cannot serve without a handler: give handler or fetch");
     refuses({ fetch: hello, handler() {} }, "Cannot serve with handler and fetch: give one");
+    const alone = { fetch: hello, listen: false };
+    refuses(alone, "Cannot serve with listen: false and port: give one");
+    refuses({ ...alone, port: undefined, tls: {} }, "Cannot serve with listen: false and tls: give one");
+    refuses(
+      { fetch: hello, listen: true },
+      "Cannot use true as listen: give false, or leave it out to listen",
+    );
     const such = "give a function, such as app.fetch";
     refuses({ fetch: "hello" }, `Cannot use "hello" as fetch: ${such}`);
     refuses({ fetch: { fetch: hello } }, `Cannot use an object as fetch: ${such}`);

@@ -74,6 +74,29 @@ export function adoptingSuite(): Suite {
         listener.close();
         await server.stop();
       }),
+      test("a server without a listener serves the connections that it adopts, and stops", async (setting) => {
+        const { reactor } = setting;
+        const aborting = new AbortController();
+        const server = serve({
+          reactor,
+          listen: false,
+          signal: aborting.signal,
+          fetch: ({ url }) => new Response(`${new URL(url).pathname};`),
+        });
+        assert.deepEqual([server.port, server.address, server.url], [-1, null, null]);
+        assert.equal(await (await server.fetch("http://localhost/two")).text(), "/two;");
+        const listener = splitting(setting, server);
+        const client = await setting.client(listener);
+        client.write(REQUEST);
+        await replies(client, 1);
+        aborting.abort();
+        client.end();
+        await server.stop(60_000);
+        assert.deepEqual([server.connections, listener.connections], [0, 0]);
+        assert.throws(() => server.setTls({ cert: "", key: "" }), { code: "ERR_UNSUPPORTED" });
+        listener.close();
+        server.close();
+      }),
       test("a connection that the program has made is served", async (setting) => {
         const server = serving(setting, {
           fetch: (request) => new Response(`${new URL(request.url).pathname};`),

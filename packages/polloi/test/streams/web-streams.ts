@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Suite } from "../../../../test/support/suite.ts";
 import type { EngineName, Trigger } from "../../src/engine/engine.ts";
 import { serve } from "../../src/http/index.ts";
-import type { Connection, Handlers } from "../../src/index.ts";
+import { type Connection, type Handlers, Reactor } from "../../src/index.ts";
 import { EVENT_READ, Waker } from "../../src/selectors/index.ts";
 import { createServer } from "../../src/socket/index.ts";
 import { kernel } from "../../src/sys/open.ts";
@@ -26,6 +26,18 @@ async function accepted(setting: Setting, handlers: Handlers = {}) {
   const client = await setting.client(listener);
   await until("accepted", () => connection !== undefined);
   return { listener, client, connection: connection as Connection };
+}
+
+/** A signal that does not abort, and the number of its listeners. */
+function countedSignal(): { readonly signal: AbortSignal; readonly listeners: () => number } {
+  const listeners = new Set<unknown>();
+  const signal = Object.create(new AbortController().signal, {
+    aborted: { value: false },
+    throwIfAborted: { value: () => {} },
+    addEventListener: { value: (_: string, listener: unknown) => void listeners.add(listener) },
+    removeEventListener: { value: (_: string, listener: unknown) => listeners.delete(listener) },
+  }) as AbortSignal;
+  return { signal, listeners: () => listeners.size };
 }
 
 /** What an iteration receives until the end. */
@@ -275,19 +287,41 @@ export function webStreamsSuite(engine: EngineName, trigger?: Trigger): Suite {
         assert.equal((errors[1] as Error).name, "TimeoutError");
       }),
       test("a signal survives that the connection is handed over, and a closed one is forgotten", async (setting) => {
-        const { signal } = new AbortController();
-        let listeners = 0;
-        const counted = Object.create(signal, {
-          aborted: { value: false },
-          addEventListener: { value: () => void listeners++ },
-          removeEventListener: { value: () => void listeners-- },
-        }) as AbortSignal;
-        const { connection } = await setting.connect({ signal: counted });
+        const { signal, listeners } = countedSignal();
+        const { connection } = await setting.connect({ signal });
         await connection.opened;
         connection.handOver({}).handOver({});
-        assert.equal(listeners, 1);
+        assert.equal(listeners(), 1);
         connection.destroy();
-        assert.equal(listeners, 0);
+        assert.equal(listeners(), 0);
+      }),
+      test("a signal is forgotten with the last connection of a listener or server that has ended", async (setting) => {
+        const { reactor } = setting;
+        const { signal, listeners } = countedSignal();
+        const listener = setting.listen({ signal });
+        const client = await setting.client(listener);
+        await until("accepted", () => listener.connections === 1);
+        listener.close();
+        assert.equal(listeners(), 1, "an abort ends the connection");
+        client.destroy();
+        await until("closed", () => listener.connections === 0);
+        assert.equal(listeners(), 0);
+        await setting.listen({ signal }).stop();
+        assert.equal(listeners(), 0);
+        const local = { reactor, host: "127.0.0.1", port: 0, signal, handler() {} };
+        const stopped = serve(local);
+        const closed = serve(local);
+        const adopting = serve({ reactor, listen: false, signal, handler() {} });
+        assert.equal(listeners(), 3);
+        closed.close();
+        assert.equal(listeners(), 2);
+        await Promise.all([stopped.stop(), adopting.stop()]);
+        assert.equal(listeners(), 0);
+        const other = new Reactor({ engine: reactor.engine });
+        other.listen({ host: "127.0.0.1", port: 0, signal });
+        serve({ ...local, reactor: other });
+        other.close();
+        assert.equal(listeners(), 0);
       }),
       test("a signal stops a listener and a server", async (setting) => {
         const aborting = new AbortController();

@@ -16,6 +16,17 @@ export function checkSignal(signal: AbortSignal | undefined): void {
   );
 }
 
+/**
+ * Stops a listener or a server when `signal` aborts.
+ *
+ * @returns Forgets the signal, which may live for much longer. Calling it twice is safe.
+ */
+export function stopOnAbort(signal: AbortSignal, stop: () => Promise<void>): () => void {
+  const abort = (): void => void stop();
+  signal.addEventListener("abort", abort, { once: true });
+  return () => signal.removeEventListener("abort", abort);
+}
+
 /** Destroys a stream when `signal` aborts. */
 export function destroyOnAbort<Data>(stream: StreamLike<Data>, signal: AbortSignal): void {
   if (signal.aborted) {

@@ -177,6 +177,7 @@ const SERVE = required(
     maxRequests: FROM_ONE,
     maxConnections: FROM_ONE,
     signal: SIGNAL,
+    listen: NOTHING,
     log: NOTHING,
     headTimeoutMs: TIME,
     bodyTimeoutMs: TIME,
