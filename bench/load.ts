@@ -59,7 +59,7 @@ export interface LoadPlan {
   readonly size: number;
   readonly depth: number;
   /** `churn`: connections close after {@link life} messages and are replaced. Default: `echo`. */
-  readonly mode?: "echo" | "churn" | "http";
+  readonly mode?: "echo" | "churn" | "http" | "http-churn";
   /** The path to request, in http. */
   readonly path?: string;
   /** A file with the expected body, in http. */
@@ -68,6 +68,8 @@ export interface LoadPlan {
   readonly sentBytes?: number;
   /** Between windows each connection sends a message after this time, because the server closes idle ones. */
   readonly keepSeconds?: number;
+  /** With TLS: each connection of churn resumes the session of the one that it replaces. */
+  readonly resume?: boolean;
   /** Messages per connection, in churn. */
   readonly life?: number;
   /** Messages per connection in a window, which then ends with the last answer. */
@@ -106,6 +108,38 @@ export interface Load {
 
 const SOURCES = "churn epoll http load measure open pace ring uring".split(" ");
 
+/** A handshake takes as long as ten messages, so turns are longer. */
+const TLS_TURN: Turn = { seconds: 0.2, settle: 0.07 };
+
+function compile(gcc: string, { tls }: { readonly tls: boolean }): string {
+  const command = [gcc, "-O2", "-Wall", "-Wextra", ...(tls ? ["-DLOAD_TLS"] : []), "-o", "OUT"];
+  const files = [...SOURCES, ...(tls ? ["tls"] : [])]
+    .map((name) => `${name}.c`)
+    .concat("load.h", "ring.h");
+  const sources = files.map((name) => `bench/load/${name}`);
+  const libraries = tls ? ["-lssl", "-lcrypto"] : [];
+  return build({ command, sources, libraries, binary: tls ? "load-tls" : "load" });
+}
+
+/**
+ * Builds the load generator for TLS.
+ *
+ * @throws Error without a compiler and the headers of OpenSSL.
+ */
+export function findTlsLoad(
+  tools: Pick<Tools, "gcc">,
+  cores: readonly number[] | undefined,
+): LoadGenerator {
+  if (tools.gcc.missing !== undefined) throw new Error(tools.gcc.missing);
+  try {
+    return { command: [compile(tools.gcc.path, { tls: true }), "-t"], cores, turn: TLS_TURN };
+  } catch (error) {
+    const { stderr, message } = error as Error & { stderr?: string };
+    const reason = (stderr || message).trim().split("\n")[0];
+    throw new Error(`the load generator needs the headers of OpenSSL (libssl-dev): ${reason}`);
+  }
+}
+
 /** Builds the load generator in C. Without a compiler it is polloi's own, with a warning. */
 export function findLoad(
   tools: Pick<Tools, "gcc">,
@@ -118,10 +152,7 @@ export function findLoad(
   });
   if (tools.gcc.missing !== undefined) return fallback(tools.gcc.missing);
   try {
-    const command = [tools.gcc.path, "-O2", "-Wall", "-Wextra", "-o", "OUT"];
-    const files = [...SOURCES.map((name) => `${name}.c`), "load.h", "ring.h"];
-    const sources = files.map((name) => `bench/load/${name}`);
-    return { command: [build({ command, sources, binary: "load" })], cores };
+    return { command: [compile(tools.gcc.path, { tls: false })], cores };
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     return fallback(`the load generator in C does not build (${(stderr || message).trim()})`);
@@ -159,6 +190,7 @@ function flagsFor(options: LoadOptions): string[] {
   if (options.body !== undefined) flags.push("-b", options.body);
   if (options.sentBytes !== undefined) flags.push("-B", options.sentBytes);
   if (options.keepSeconds !== undefined) flags.push("-k", options.keepSeconds);
+  if (options.resume === true) flags.push("-r");
   if (options.life !== undefined) flags.push("-l", options.life);
   if (options.perConnection !== undefined) flags.push("-M", options.perConnection);
   return flags.map(String);

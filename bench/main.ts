@@ -14,6 +14,7 @@ import { addLatency } from "./latency.ts";
 import { addProfile } from "./profile.ts";
 import { report } from "./report.ts";
 import { addSyscalls } from "./syscalls.ts";
+import { addTls } from "./tls.ts";
 import { addWorkers } from "./workers.ts";
 
 const EXIT_FAILED = 1;
@@ -42,6 +43,7 @@ function buildProgram(): Command {
   addClients(program);
   addIdle(program);
   addHttp(program);
+  addTls(program);
   addCompare(program);
   addProfile(program);
   program

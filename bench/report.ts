@@ -15,6 +15,7 @@ import { type LatencyResult, latencyReport } from "./latency.ts";
 import { inRepository } from "./places.ts";
 import { REFERENCE } from "./plans.ts";
 import { type SyscallsResult, syscallsReport } from "./syscalls.ts";
+import { type TlsResult, tlsReport } from "./tls.ts";
 import { type WorkersResult, workersReport } from "./workers.ts";
 
 /** The published results, by benchmark; one that was not run is missing. */
@@ -28,6 +29,7 @@ export interface Results {
   readonly http?: HttpResult;
   /** The cases of HTTP with bodies, streams and a framework. */
   readonly bodies?: HttpResult;
+  readonly tls?: TlsResult;
   readonly load?: ClientsResult;
 }
 
@@ -40,6 +42,7 @@ const NAMES = [
   "idle",
   "http",
   "bodies",
+  "tls",
   "load",
 ] as const;
 type Name = (typeof NAMES)[number];
@@ -85,7 +88,7 @@ function readResults(): Results {
 }
 
 function reportsOf(results: Results) {
-  const { echo, churn, syscalls, latency, workers, idle, http, bodies, load } = results;
+  const { echo, churn, syscalls, latency, workers, idle, http, bodies, tls, load } = results;
   const reports: Record<Name, Report | undefined> = {
     echo: echo && echoReport(echo),
     churn: churn && echoReport(churn),
@@ -95,6 +98,7 @@ function reportsOf(results: Results) {
     idle: idle && idleReport(idle),
     http: http && httpReport(http),
     bodies: bodies && httpReport(bodies),
+    tls: tls && tlsReport(tls),
     load: load && clientsReport(load),
   };
   return reports;

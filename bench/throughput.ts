@@ -65,6 +65,8 @@ export interface Case {
 
 export const rateOf = ({ messagesPerSecond }: Throughput): number => messagesPerSecond;
 export const cpuOf = ({ serverCpuUs }: Throughput): number => serverCpuUs;
+/** Messages per CPU second of the server. */
+export const workOf = ({ serverCpuUs }: Throughput): number => 1e6 / serverCpuUs;
 const p99Of = ({ p99Us }: Throughput): number => p99Us;
 
 /** The sample of loads that ran at the same time: each reports its own messages and all of the server's CPU time. */
@@ -298,10 +300,15 @@ export interface Aim {
 
 /** The figures that aims compare, and their names in goals. */
 const FIGURES: Readonly<
-  Record<"rate" | "cpu" | "p99", { value: (sample: Throughput) => number; suffix: string }>
+  Record<
+    "rate" | "cpu" | "message" | "work" | "p99",
+    { value: (sample: Throughput) => number; suffix: string }
+  >
 > = {
   rate: { value: rateOf, suffix: "" },
   cpu: { value: cpuOf, suffix: ", CPU per request" },
+  message: { value: cpuOf, suffix: ", CPU per message" },
+  work: { value: workOf, suffix: ", per CPU second" },
   p99: { value: p99Of, suffix: ", p99" },
 };
 

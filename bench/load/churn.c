@@ -17,12 +17,7 @@ static int epoll = -1;
 
 static void send_next(struct load *load, unsigned index, uint64_t now) {
   const unsigned char *bytes = next_batch(load, index, now);
-  for (size_t sent = 0; sent < load->batch;) {
-    ssize_t count =
-        send(load->connections[index].fd, bytes + sent, load->batch - sent, MSG_NOSIGNAL);
-    if (count < 0) fail("send");
-    sent += (size_t)count;
-  }
+  if (transport->send(load->connections[index].fd, bytes, load->batch) < 0) fail("send");
 }
 
 /* Opens a connection again; on loopback the handshake is complete when connect returns. */
@@ -36,6 +31,7 @@ static void begin(struct load *load, unsigned index, uint64_t now) {
   if (connect(fd, (struct sockaddr *)&load->options.server, sizeof load->options.server) < 0) {
     fail("connect");
   }
+  transport->begin(load, fd, index);
   connection->fd = fd;
   connection->left = load->options.life;
   struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = index}};
@@ -63,7 +59,7 @@ static void run(struct load *load) {
     for (int i = 0; i < count; i++) {
       unsigned index = events[i].data.u32;
       struct connection *connection = &load->connections[index];
-      ssize_t length = recv(connection->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+      ssize_t length = transport->receive(connection->fd, buffer, sizeof buffer, MSG_DONTWAIT);
       if (length < 0 && errno == EAGAIN) continue;
       if (length > 0) {
         if (!take_bytes(load, index, buffer, (size_t)length, now)) continue;
@@ -77,7 +73,7 @@ static void run(struct load *load) {
         not_in_flight(load, index);
         load->lost++;
       }
-      close(connection->fd);
+      transport->close(connection->fd);
       if (load->phase != OVER) begin(load, index, now);
     }
   }

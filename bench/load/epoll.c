@@ -14,7 +14,7 @@
 #define TURN_MS 5
 
 static void lose(struct load *load, unsigned index) {
-  close(load->connections[index].fd);
+  transport->close(load->connections[index].fd);
   load->connections[index].fd = -1;
   not_in_flight(load, index);
   load->lost++;
@@ -27,15 +27,7 @@ static void lose(struct load *load, unsigned index) {
  */
 static void send_next(struct load *load, unsigned index, uint64_t due) {
   const unsigned char *bytes = next_batch(load, index, due);
-  for (size_t sent = 0; sent < load->batch;) {
-    ssize_t count =
-        send(load->connections[index].fd, bytes + sent, load->batch - sent, MSG_NOSIGNAL);
-    if (count < 0) {
-      lose(load, index);
-      return;
-    }
-    sent += (size_t)count;
-  }
+  if (transport->send(load->connections[index].fd, bytes, load->batch) < 0) lose(load, index);
 }
 
 static void send_if_due(struct load *load, unsigned index, uint64_t now) {
@@ -74,7 +66,8 @@ static void run(struct load *load) {
     for (int i = 0; i < count; i++) {
       unsigned index = events[i].data.u32;
       if (load->connections[index].fd < 0) continue;
-      ssize_t length = recv(load->connections[index].fd, buffer, sizeof buffer, MSG_DONTWAIT);
+      int fd = load->connections[index].fd;
+      ssize_t length = transport->receive(fd, buffer, sizeof buffer, MSG_DONTWAIT);
       if (length > 0) {
         if (take_bytes(load, index, buffer, (size_t)length, now)) send_if_due(load, index, now);
       } else if (length == 0 || errno != EAGAIN) {

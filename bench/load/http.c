@@ -56,16 +56,12 @@ void http_prepare(struct load *load) {
 
 void http_greet(const struct load *load, int fd) {
   size_t length = load->batch / load->options.depth;
-  for (size_t sent = 0; sent < length;) {
-    ssize_t count = send(fd, load->http.request + sent, length - sent, MSG_NOSIGNAL);
-    if (count < 0) fail("send");
-    sent += (size_t)count;
-  }
+  if (transport->send(fd, load->http.request, length) < 0) fail("send");
 }
 
 static void receive_until(int fd, unsigned char *bytes, size_t have, size_t length) {
   while (have < length) {
-    ssize_t count = recv(fd, bytes + have, length - have, 0);
+    ssize_t count = transport->receive(fd, bytes + have, length - have, 0);
     if (count == 0) refuse("ended before its length");
     if (count < 0) fail("waiting for an answer");
     have += (size_t)count;
@@ -225,7 +221,7 @@ static void hear_chunks(const struct http *http, int fd, const unsigned char *fi
   struct chunks chunks = {0};
   bool wrong = false, complete = http_decode(http, &chunks, first, have, &wrong);
   while (!complete) {
-    ssize_t count = recv(fd, bytes, sizeof bytes, 0);
+    ssize_t count = transport->receive(fd, bytes, sizeof bytes, 0);
     if (count == 0) refuse("ended before its last chunk");
     if (count < 0) fail("waiting for an answer");
     complete = http_decode(http, &chunks, bytes, (size_t)count, &wrong);
@@ -240,7 +236,7 @@ static void hear_first(struct load *load, int fd) {
   size_t have = 0, length;
   while ((length = head_length(bytes)) == 0) {
     if (have == HEAD_AT_MOST) refuse("has no end of its head");
-    ssize_t count = recv(fd, bytes + have, HEAD_AT_MOST - have, 0);
+    ssize_t count = transport->receive(fd, bytes + have, HEAD_AT_MOST - have, 0);
     if (count == 0) refuse("ended within its head");
     if (count < 0) fail("waiting for an answer");
     bytes[have += (size_t)count] = 0;

@@ -4,14 +4,17 @@
  *   echo-load -p PORT [-h HOST] [-m echo|churn] [-c CONNECTIONS] [-i IDLE] [-s SIZE] [-n DEPTH]
  *             [-g GATHER] [-e auto|io_uring|epoll] [-l LIFE] [-M BATCHES] [-P SERVER_PID]
  *             [-C SERVER_CORE] [-k SECONDS]
- *   load -m http -p PORT [-u PATH] [-b BODY_FILE] [-B BYTES] ...
+ *   load -m http|http-churn -p PORT [-u PATH] [-b BODY_FILE] [-B BYTES] ...
+ *   load-tls -t [-r] ...
  *
  * It opens IDLE connections, which stay idle, and CONNECTIONS, and prints {"opened":N,...}. Then each line on
  * stdin, "WARMUP SECONDS RATE", is a window: WARMUP seconds are not counted, SECONDS are. Every connection has one
  * batch of DEPTH messages of SIZE bytes in flight, or with a RATE above 0 sends when a message is due (pace.c). In
  * churn, connections are opened within the window, and replaced after LIFE batches. With -M each connection sends
  * BATCHES batches, and the window ends with the last answer. In http a message is a request for PATH, with a body of
- * BYTES, and the answer has the body of BODY_FILE (http.c).
+ * BYTES, and the answer has the body of BODY_FILE (http.c); in http-churn it is one of a connection's LIFE.
+ * With -t connections use TLS (tls.c), where the program was built with it; with -r each resumes the session of the one
+ * that it replaces.
  *
  * After each window everything is answered and nothing is sent, so that windows of several loads, each with its own
  * server, can alternate. Each window is followed by a line of JSON on stdout: the sums of all windows since the last
@@ -53,7 +56,7 @@ static struct options parse(int argc, char **argv) {
                             .engine = "auto", .mode = "echo", .path = "/", .server_core = -1};
   options.server.sin_family = AF_INET;
   options.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:u:b:B:g:e:l:M:P:C:k:")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "p:h:m:c:i:s:n:u:b:B:g:e:l:M:P:C:k:tr")) != -1;) {
     switch (option) {
       case 'p': options.server.sin_port = htons((uint16_t)number(optarg, 1, 65535)); break;
       case 'h':
@@ -72,6 +75,14 @@ static struct options parse(int argc, char **argv) {
       case 'l': options.life = (unsigned)number(optarg, 1, 1e6); break;
       case 'M': options.limit = (unsigned)number(optarg, 1, 1e6); break;
       case 'k': options.keep = (unsigned)number(optarg, 0, 3600); break;
+      case 't':
+#ifdef LOAD_TLS
+        transport = &tls_transport;
+#else
+        refuse("-t: it was built without TLS");
+#endif
+        break;
+      case 'r': options.resume = true; break;
       case 'P': options.server_pid = (pid_t)number(optarg, 1, 1e9); break;
       case 'C': options.server_core = (int)number(optarg, 0, 65535); break;
       default: exit(2);
@@ -180,11 +191,12 @@ static void forget(struct load *load) {
 
 static const struct driver *choose(struct load *load) {
   const char *engine = load->options.engine;
-  if (strcmp(load->options.mode, "churn") == 0) {
+  if (strstr(load->options.mode, "churn") != NULL) {
     churn_driver.open(load);
     return &churn_driver;
   }
-  if (strcmp(engine, "epoll") != 0 && uring_driver.open(load)) return &uring_driver;
+  bool any = strcmp(engine, "epoll") != 0 && transport == &plain_transport;
+  if (any && uring_driver.open(load)) return &uring_driver;
   if (strcmp(engine, "io_uring") == 0) refuse("io_uring cannot be had here");
   epoll_driver.open(load);
   return &epoll_driver;
@@ -194,8 +206,14 @@ int main(int argc, char **argv) {
   static struct load load;
   load.options = parse(argc, argv);
   struct options *options = &load.options;
-  bool churning = strcmp(options->mode, "churn") == 0, asking = strcmp(options->mode, "http") == 0;
-  if (!churning && !asking && strcmp(options->mode, "echo") != 0) refuse("unknown mode");
+  bool churning = strstr(options->mode, "churn") != NULL;
+  bool asking = strncmp(options->mode, "http", 4) == 0;
+  static const char *const modes[] = {"echo", "churn", "http", "http-churn"};
+  unsigned known = 0;
+  while (known < 4 && strcmp(options->mode, modes[known]) != 0) known++;
+  if (known == 4) refuse("unknown mode");
+  /* The expected answer is that of an idle connection. */
+  if (asking && churning && options->idle == 0) options->idle = 1;
   setvbuf(stdin, NULL, _IONBF, 0);
   raise_limit(options->connections + options->idle);
   alarm(RUN_ALARM_SECONDS);

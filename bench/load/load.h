@@ -28,10 +28,11 @@ struct options {
   unsigned limit;       /* batches per connection and window; 0: as many as the time allows */
   unsigned life;        /* batches per connection in churn */
   const char *engine;   /* "auto", "io_uring", "epoll" */
-  const char *mode;     /* "echo", "churn", "http" */
+  const char *mode;     /* "echo", "churn", "http", "http-churn" */
   const char *path;     /* the path of requests, in http */
   size_t sent_body;     /* bytes of the body of a request, in http: POST; 0: GET */
   const char *body;     /* a file with the expected body; NULL: any */
+  bool resume;          /* with TLS: resume the session of the connection before */
   unsigned keep;        /* seconds between windows after which each connection sends a batch; 0: never */
   pid_t server_pid;     /* the process whose CPU time is read; 0 for none */
   int server_core;      /* the core whose idle time is read; -1 for none */
@@ -143,6 +144,19 @@ void add_window(struct load *load);
 void histogram_add(struct histogram *histogram, uint64_t value);
 uint64_t histogram_at(const struct histogram *histogram, double fraction);
 void report(const struct load *load);
+
+/* How bytes reach the server: as they are, or encrypted (tls.c). The io_uring driver uses sockets without it. */
+struct transport {
+  /* Called once the connection of that index is connected. */
+  void (*begin)(const struct load *load, int fd, unsigned index);
+  /* Sends everything, or returns -1. The bytes have to remain where they are until there is an answer. */
+  ssize_t (*send)(int fd, const void *bytes, size_t length);
+  /* As recv(2), with MSG_DONTWAIT or 0. */
+  ssize_t (*receive)(int fd, void *bytes, size_t length, int flags);
+  void (*close)(int fd);
+};
+extern const struct transport plain_transport, tls_transport;
+extern const struct transport *transport;
 
 /* open.c */
 int open_socket(const struct options *options, unsigned index);

@@ -18,6 +18,30 @@
 /* The time limit of each step of opening a connection. */
 #define PATIENCE_SECONDS 10
 
+static void begin_plain(const struct load *load, int fd, unsigned index) {
+  (void)load;
+  (void)fd;
+  (void)index;
+}
+
+/* Sending blocks, with a timeout. */
+static ssize_t send_plain(int fd, const void *bytes, size_t length) {
+  for (size_t sent = 0; sent < length;) {
+    ssize_t count = send(fd, (const unsigned char *)bytes + sent, length - sent, MSG_NOSIGNAL);
+    if (count < 0) return -1;
+    sent += (size_t)count;
+  }
+  return (ssize_t)length;
+}
+
+static void close_plain(int fd) {
+  close(fd);
+}
+
+const struct transport plain_transport = {
+    .begin = begin_plain, .send = send_plain, .receive = recv, .close = close_plain};
+const struct transport *transport = &plain_transport;
+
 void fail(const char *what) {
   fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
   exit(1);
@@ -49,7 +73,7 @@ int open_socket(const struct options *options, unsigned index) {
 static void receive_greeting(int fd, const unsigned char *expected, size_t length) {
   unsigned char buffer[64];
   for (size_t have = 0; have < length;) {
-    ssize_t count = recv(fd, buffer + have, length - have, 0);
+    ssize_t count = transport->receive(fd, buffer + have, length - have, 0);
     if (count == 0) {
       fprintf(stderr, "load: the server closed a connection that had just been opened\n");
       exit(1);
@@ -67,7 +91,7 @@ static void greet(const struct load *load, int fd, unsigned number) {
   size_t length = options->size < 64 ? options->size : 64;
   if (load->http.request != NULL) {
     http_greet(load, fd);
-  } else if (send(fd, load->pattern + number % PATTERN_SHIFTS, length, MSG_NOSIGNAL) < 0) {
+  } else if (transport->send(fd, load->pattern + number % PATTERN_SHIFTS, length) < 0) {
     fail("send");
   }
 }
@@ -92,6 +116,7 @@ void open_all(struct load *load, int *fds, unsigned count, unsigned first) {
       if (connect(fds[i], (const struct sockaddr *)&options->server, sizeof options->server) < 0) {
         fail("connect");
       }
+      transport->begin(load, fds[i], first + i);
       greet(load, fds[i], first + i);
     }
     for (unsigned i = start; i < end; i++) hear(load, fds[i], first + i);

@@ -1,4 +1,5 @@
-/** A control: an echo server with Bun.listen; runs on Bun only. */
+/** A control: an echo server with Bun.listen, with TLS after `--tls FOLDER`; runs on Bun only. */
+import { type CertificateFiles, certificateIn } from "./certificate.ts";
 import { announce, collectOnRequest } from "./collect.ts";
 
 /** The part of Bun's types that this file needs. */
@@ -10,6 +11,7 @@ declare const Bun: {
   listen(options: {
     hostname: string;
     port: number;
+    tls: CertificateFiles | undefined;
     socket: {
       data(socket: BunSocket, bytes: Uint8Array): void;
       drain(socket: BunSocket): void;
@@ -31,6 +33,7 @@ collectOnRequest();
 const listener = Bun.listen({
   hostname: "127.0.0.1",
   port: 0,
+  tls: certificateIn(),
   socket: {
     open(socket): void {
       socket.data = { pending: NOTHING };

@@ -1,7 +1,7 @@
 /**
- * A control: node:http, with Content-Length where the answer is short.
+ * A control: node:http or node:https, with Content-Length where the answer is short.
  *
- *   node-http [--answer hello|post|chunked]
+ *   node-http [--answer hello|post|chunked] [--tls FOLDER]
  */
 import {
   createServer,
@@ -9,8 +9,10 @@ import {
   type RequestListener,
   type ServerResponse,
 } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type Answer, answerIn, makeChunks } from "./answers.ts";
+import { certificateIn } from "./certificate.ts";
 import { announce, collectOnRequest } from "./collect.ts";
 
 const FIELDS = { "Content-Type": "text/plain; charset=utf-8", "Content-Length": 13 };
@@ -52,7 +54,10 @@ function listenerFor(answer: Answer): RequestListener {
 
 collectOnRequest();
 // While other servers have their turns, a connection is idle for longer than the default of 5 s.
-const server = createServer({ keepAliveTimeout: 600_000 }, listenerFor(answerIn()));
+const options = { keepAliveTimeout: 600_000, ...certificateIn() };
+const listener: RequestListener = listenerFor(answerIn());
+const server =
+  "cert" in options ? createSecureServer(options, listener) : createServer(options, listener);
 server.listen({ host: "127.0.0.1", port: 0, backlog: 65535 }, () => {
   announce((server.address() as AddressInfo).port);
 });

@@ -3,6 +3,7 @@
  *
  *   polloi-http [--engine auto|io_uring|epoll] [--run] [--fetch] [--answer hello|post|chunked|hono]
  *   polloi-http ... --files FOLDER [--hono]
+ *   polloi-http ... --tls FOLDER
  *
  * With `--files` the answers are the files of a folder: from a handler, from `fetch`, or from an application of Hono.
  */
@@ -11,6 +12,7 @@ import { Hono } from "hono";
 import { type EngineChoice, Reactor } from "polloi";
 import { files, type HttpOptions, type HttpReply, type HttpRequest, serve } from "polloi/http";
 import { answerIn, fetchFor } from "./answers.ts";
+import { tlsIn } from "./certificate.ts";
 import { announce, collectOnRequest } from "./collect.ts";
 
 const { values } = parseArgs({
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     answer: { type: "string" },
     files: { type: "string" },
     hono: { type: "boolean", default: false },
+    tls: { type: "string" },
   },
 });
 // The reactor rejects unknown names.
@@ -63,6 +66,7 @@ const options: HttpOptions = {
   backlog: 65535,
   // While other servers have their turns, a connection is idle for longer than the default.
   idleTimeoutMs: 600_000,
+  ...tlsIn(),
   ...handlers,
 };
 

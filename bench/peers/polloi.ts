@@ -2,9 +2,11 @@
  * polloi: `listen` with a `data` handler that writes back.
  *
  *   polloi [--engine auto|epoll|poll|select] [--trigger level|edge] [--zero-copy] [--run]
+ *          [--tls FOLDER]
  */
 import { parseArgs } from "node:util";
 import { type EngineChoice, type ListenOptions, listen, Reactor, type Trigger } from "polloi";
+import { tlsIn } from "./certificate.ts";
 import { announce, collectOnRequest } from "./collect.ts";
 
 const { values } = parseArgs({
@@ -13,6 +15,7 @@ const { values } = parseArgs({
     trigger: { type: "string" },
     "zero-copy": { type: "boolean", default: false },
     run: { type: "boolean", default: false },
+    tls: { type: "string" },
   },
 });
 // The reactor rejects unknown names.
@@ -24,6 +27,7 @@ const echo: ListenOptions = {
   port: 0,
   backlog: 65535,
   zeroCopy: values["zero-copy"],
+  ...tlsIn(),
   data(connection, bytes) {
     connection.write(bytes);
   },

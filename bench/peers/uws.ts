@@ -1,7 +1,7 @@
 /**
  * A control: uWebSockets.js.
  *
- *   uws FOLDER [--answer hello|post]
+ *   uws FOLDER [--answer hello|post] [--tls FOLDER]
  *
  * FOLDER contains the package, which is not on npm under its own name and therefore not a dependency.
  */
@@ -22,12 +22,13 @@ interface Application {
 }
 interface UWebSockets {
   App(): Application;
+  SSLApp(options: { cert_file_name: string; key_file_name: string }): Application;
   us_socket_local_port(socket: object): number;
 }
 
 const require: NodeJS.Require = createRequire(import.meta.url);
 const folder: string = process.argv[2] ?? "";
-const { App, us_socket_local_port } = require(folder) as UWebSockets;
+const { App, SSLApp, us_socket_local_port } = require(folder) as UWebSockets;
 // One build falls back to node:http where its binary does not load.
 if (!Object.keys(require.cache).some((file) => file.endsWith(".node"))) {
   throw new Error(`${folder} has no binary for this version of Node`);
@@ -50,8 +51,15 @@ function count(answer: Answer): void {
   answer.onAborted(() => {});
 }
 
+function application(): Application {
+  const at = process.argv.indexOf("--tls");
+  if (at < 0) return App();
+  const where = process.argv[at + 1];
+  return SSLApp({ cert_file_name: `${where}/cert.pem`, key_file_name: `${where}/key.pem` });
+}
+
 collectOnRequest();
-App()
+application()
   .any("/*", answerIn() === "post" ? count : hello)
   .listen("127.0.0.1", 0, (socket) => {
     if (socket === false) throw new Error("it cannot listen");
