@@ -474,7 +474,10 @@ const optionsCase: Case = {
     refuses({ fetch: hello, handler() {} }, "Cannot serve with handler and fetch: give one");
     const alone = { fetch: hello, listen: false };
     refuses(alone, "Cannot serve with listen: false and port: give one");
-    refuses({ ...alone, port: undefined, tls: {} }, "Cannot serve with listen: false and tls: give one");
+    refuses(
+      { ...alone, port: undefined, tls: {} },
+      "Cannot serve with listen: false and tls: give one",
+    );
     refuses(
       { fetch: hello, listen: true },
       "Cannot use true as listen: give false, or leave it out to listen",
