@@ -526,7 +526,8 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   /** Passes bytes to `data` when the program has called `resume`. */
   protected withhold(bytes: Uint8Array): void {
     this.#bits |= WITHHELD;
-    withheld.set(this, bytes);
+    const before = withheld.get(this);
+    withheld.set(this, before === undefined ? bytes : Buffer.concat([before, bytes]));
   }
 
   /** Passes bytes to the preface, and those behind it to the handlers. */

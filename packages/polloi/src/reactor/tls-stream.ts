@@ -1,9 +1,10 @@
 import { ERRNO } from "../base/errno.ts";
+import { SysError } from "../base/sys-error.ts";
 import { sendNow } from "../engine/calls.ts";
 import { IN_FLIGHT, SEND_BEFORE_FILE } from "../engine/engine.ts";
 import { SYS } from "../sys/abi.ts";
 import type { Arena } from "../sys/arena.ts";
-import type { TlsContext } from "../tls/context.ts";
+import { passSecrets, type TlsContext } from "../tls/context.ts";
 import { type ExpectedPeer, type TlsInfo, TlsSession } from "../tls/session.ts";
 import { TlsError } from "../tls/tls-error.ts";
 import type { Block } from "./blocks.ts";
@@ -30,6 +31,8 @@ const HANDSHAKE_BYTES = 8192;
 /** The bytes of a file that a stream reads in a turn, and at once. */
 const FILE_SHARE = 262_144;
 const FILE_PIECE = 65_536;
+/** The most answers that wait for a peer that does not read, such as those to attempts to renegotiate. */
+const MAX_ANSWER_BYTES = 16_384;
 /** How long a handshake may take when the listener stops. */
 const STOPPING_TIMEOUT_MS = 1000;
 
@@ -88,6 +91,8 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
   #encryptedOfFile = 0;
   /** Whether the file is continued when the records are sent, or in the next turn. */
   #hasFileWaiting = false;
+  /** The bytes of records that answer the peer, and were written since all records were sent. */
+  #answerBytes = 0;
   /** Whether close_notify was written. */
   #hasEnded = false;
   /** Whether the handshake has failed, and its last bytes are being sent. */
@@ -146,6 +151,8 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
     const session = this.#session as TlsSession;
     const isDone = session.handshake();
     this.#takeRecords(HANDSHAKE_BYTES);
+    passSecrets(session.library, (error) => this.loop.fail(error));
+    if (this.has(CLOSED)) return false;
     if (!isDone) {
       this.#sendRecords();
       return false;
@@ -238,7 +245,7 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
     } else {
       const session = this.#session as TlsSession;
       // Nothing may follow close_notify.
-      if (session.hasEnded || this.has(CLOSING)) return;
+      if (session.hasEnded || (this.has(CLOSING) && !session.isBusy)) return;
       session.receive(arena, offset, length);
     }
     this.#read(length);
@@ -270,12 +277,11 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
   /** Decrypts what was received, and passes it on. @param received - The number of encrypted bytes. */
   #read(received: number): void {
     const session = this.#session as TlsSession;
+    const wasBusy = session.isBusy;
     const length = session.read();
     const { plaintext } = session.library;
-    if (session.hasOutput) {
-      this.#takeRecords(RECORD_OVERHEAD);
-      this.#sendRecords();
-    }
+    if (session.hasOutput) this.#answer();
+    if (wasBusy !== session.isBusy && !this.has(CLOSED)) this.#busyChanged(session.isBusy);
     if (length > 0 && this.has(PAUSED | HELD)) {
       this.withhold(plaintext.u8.slice(0, length));
     } else if (length > 0 && !this.has(CLOSING | CLOSED)) {
@@ -285,6 +291,30 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
     if (this.has(CLOSED)) return;
     if (session.error !== null) this.destroy(session.error);
     else if (session.hasEnded && !this.has(CLOSING)) this.endReceived();
+  }
+
+  /** A part of a message of the handshake has arrived, or its rest: nothing is sent in between. */
+  #busyChanged(isBusy: boolean): void {
+    if (!isBusy) this.flushSoon();
+    if (this.has(PAUSED | HELD | CLOSING)) this.loop.engine.setReceiving(this.slot, isBusy);
+  }
+
+  /** Receives the rest of a message also if the program receives nothing, because it may be waiting for `drain`. */
+  #receiveRest(): void {
+    if (this.#session?.isBusy !== true || this.has(CONNECTING | CLOSED)) return;
+    if (this.has(PAUSED | HELD | CLOSING)) this.loop.engine.setReceiving(this.slot, true);
+  }
+
+  /** Sends what was written while bytes were read. */
+  #answer(): void {
+    this.#answerBytes += this.#takeRecords(RECORD_OVERHEAD);
+    if (this.#sendRecords() || this.has(CLOSED) || this.#answerBytes <= MAX_ANSWER_BYTES) return;
+    this.destroy(
+      new TlsError(
+        "ERR_TLS_SESSION_ATTACK",
+        "TLS session ended: the peer demands answers, as by renegotiation, and does not read them",
+      ),
+    );
   }
 
   #transportEnded(): void {
@@ -322,7 +352,7 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
 
   /** Encrypts and sends until the kernel takes no more, or the stream fails. */
   protected override sendFrom(slot: number): void {
-    while (!this.#isSending) {
+    while (!this.#isSending && this.#session?.isBusy !== true) {
       super.sendFrom(slot);
       if (!this.#sendRecords()) return;
       const taken = this.#encrypted;
@@ -340,11 +370,12 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
     flags: number,
   ): number {
     const session = this.#session as TlsSession;
-    if (!session.write(address, length)) {
+    const isWritten = session.write(address, length);
+    this.#takeRecords(length + RECORD_OVERHEAD);
+    if (!isWritten) {
       this.destroy(session.error as TlsError);
       return -ERRNO.EPROTO;
     }
-    this.#takeRecords(length + RECORD_OVERHEAD);
     this.#encrypted += length;
     this.#flags = flags & SEND_BEFORE_FILE;
     return IN_FLIGHT;
@@ -378,11 +409,12 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
         this.#continueFileSoon();
         return taken;
       }
-      if (!session.write(scratch.address, read)) {
+      const isWritten = session.write(scratch.address, read);
+      this.#takeRecords(read + BLOCKS_AT_ONCE * RECORD_OVERHEAD);
+      if (!isWritten) {
         this.destroy(session.error as TlsError);
         return -ERRNO.EPROTO;
       }
-      this.#takeRecords(read + BLOCKS_AT_ONCE * RECORD_OVERHEAD);
       this.#flags = 0;
       share -= read;
       if (!this.#sendRecords()) {
@@ -408,17 +440,20 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
     );
   }
 
-  /** Moves the output of the session to the records. @param length - How long it is, about. */
-  #takeRecords(length: number): void {
+  /** Moves the output of the session to the records. @param length - How long it is, about. @returns How long it was. */
+  #takeRecords(length: number): number {
     const session = this.#session as TlsSession;
+    let total = 0;
     for (;;) {
       const block = this.#roomFor(length);
       const room = block.bytes.length - block.end;
       const taken = session.takeOutput(block.address + block.end, room);
       block.end += taken;
+      total += taken;
       if (taken < room) break;
     }
     this.#dropEmptyRecords();
+    return total;
   }
 
   /** A block of records with room for `length` bytes, if any block is so large. */
@@ -467,7 +502,9 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
         if (!this.#isSending) this.#dropRecords(block);
       }
     }
-    return this.#records === null;
+    if (this.#records !== null) return false;
+    this.#answerBytes = 0;
+    return true;
   }
 
   /** See {@link Engine.send}. */
@@ -532,6 +569,8 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
   /** Sends close_notify behind everything else. */
   protected override finish(): boolean {
     if (!this.#hasEnded) {
+      // It follows when the peer has sent the rest of its message.
+      if (this.#session?.isBusy === true) return false;
       this.#hasEnded = true;
       this.#session?.end();
       this.#takeRecords(RECORD_OVERHEAD);
@@ -550,7 +589,26 @@ export class TlsStream<Data> extends Stream<Data> implements Handshake {
 
   override failed(errno: number, syscall: string): void {
     this.#hasEnded = true;
-    super.failed(errno, syscall);
+    if (this.#timer === null || this.#session === null || this.#isRefused) {
+      super.failed(errno, syscall);
+    } else {
+      this.#failHandshake(new SysError(syscall, errno, { fd: this.fileno() }));
+    }
+  }
+
+  override close(): void {
+    super.close();
+    this.#receiveRest();
+  }
+
+  override pause(): void {
+    super.pause();
+    this.#receiveRest();
+  }
+
+  override hold(): void {
+    super.hold();
+    this.#receiveRest();
   }
 
   override destroy(error?: Error): void {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { ERRNO } from "../base/errno.ts";
 import { typeError } from "../base/misuse.ts";
 import { SysError } from "../base/sys-error.ts";
@@ -47,16 +48,21 @@ interface Callbacks {
   acceptAny?: number;
 }
 
-/** Contexts with callbacks, by their address, and the callbacks, for each library. */
-const states = new WeakMap<
-  TlsLibrary,
-  { readonly contexts: Map<number, TlsContext>; readonly callbacks: Callbacks }
->();
+/** What the contexts of a library share. */
+interface State {
+  /** The contexts by their address. */
+  readonly contexts: Map<number, TlsContext>;
+  readonly callbacks: Callbacks;
+  /** Lines for `keylog`. Within a call of OpenSSL, it could free the session that the call is about. */
+  readonly secrets: { readonly context: TlsContext; readonly line: string }[];
+}
 
-function stateOf(library: TlsLibrary) {
+const states = new WeakMap<TlsLibrary, State>();
+
+function stateOf(library: TlsLibrary): State {
   let state = states.get(library);
   if (state === undefined) {
-    state = { contexts: new Map(), callbacks: {} };
+    state = { contexts: new Map(), callbacks: {}, secrets: [] };
     states.set(library, state);
   }
   return state;
@@ -154,7 +160,7 @@ export class TlsContext {
     const { minVersion = "TLSv1.2", maxVersion = "TLSv1.3" } = options;
     calls.SSL_CTX_ctrl(address, CTRL_SET_MIN_PROTO_VERSION, VERSIONS[minVersion], 0);
     calls.SSL_CTX_ctrl(address, CTRL_SET_MAX_PROTO_VERSION, VERSIONS[maxVersion], 0);
-    this.#setCiphers(options.ciphers);
+    this.#setCiphers(options);
     this.#setCertificates(options, of);
     this.#setTrust(options);
     this.#setProtocols();
@@ -164,19 +170,25 @@ export class TlsContext {
     if (this.isServer) this.#setServer(options);
   }
 
-  #setCiphers(ciphers: string | undefined): void {
+  #setCiphers({ ciphers, maxVersion }: TlsServerOptions & TlsClientOptions): void {
     const { address, library } = this;
+    const { calls } = library;
     const names = (ciphers ?? DEFAULT_CIPHERS).split(":");
     const suites = names.filter((name) => name.startsWith("TLS_")).join(":");
     const older = names.filter((name) => !name.startsWith("TLS_")).join(":");
+    // Without a cipher for TLS 1.2, OpenSSL would use ciphers that nobody has asked for.
+    const isNewest = older === "" && suites !== "" && maxVersion !== "TLSv1.2";
     const isSet =
-      (older === "" || library.calls.SSL_CTX_set_cipher_list(address, library.put(older)) === 1) &&
-      (suites === "" || library.calls.SSL_CTX_set_ciphersuites(address, library.put(suites)) === 1);
-    if (isSet) return;
-    throw typeError(
-      "ERR_INVALID_OPTION",
-      `Cannot use ${JSON.stringify(ciphers)} as tls.ciphers: ${library.takeReason()}`,
-    );
+      (isNewest || calls.SSL_CTX_set_cipher_list(address, library.put(older)) === 1) &&
+      (suites === "" || calls.SSL_CTX_set_ciphersuites(address, library.put(suites)) === 1);
+    if (!isSet) {
+      const reason = library.takeReason() || "no cipher match";
+      throw typeError(
+        "ERR_INVALID_OPTION",
+        `Cannot use ${JSON.stringify(ciphers)} as tls.ciphers: ${reason}`,
+      );
+    }
+    if (isNewest) calls.SSL_CTX_ctrl(address, CTRL_SET_MIN_PROTO_VERSION, VERSIONS["TLSv1.3"], 0);
   }
 
   #setCertificates({ cert, key, passphrase }: TlsCertificate, of: string): void {
@@ -192,13 +204,7 @@ export class TlsContext {
   #useCertificate(pem: Uint8Array, name: string): void {
     const { address, library } = this;
     const { calls } = library;
-    const [leaf, ...chain] = library.readCertificates(pem);
-    if (leaf === undefined) {
-      throw typeError(
-        "ERR_INVALID_OPTION",
-        `Cannot use ${name}: there is no valid certificate in it`,
-      );
-    }
+    const [leaf, ...chain] = library.certificatesOf(pem, name) as [number, ...number[]];
     if (calls.X509_cmp_current_time(calls.X509_get0_notAfter(leaf)) < 0) {
       process.emitWarning(`the certificate in ${name} has expired`, "PolloiWarning");
     }
@@ -270,17 +276,11 @@ export class TlsContext {
     const store = calls.X509_STORE_new();
     try {
       for (const pem of pemsOf(ca, "tls.ca")) {
-        const certificates = library.readCertificates(pem);
-        for (const certificate of certificates) {
+        for (const certificate of library.certificatesOf(pem, "tls.ca")) {
           calls.X509_STORE_add_cert(store, certificate);
           if (isServer) calls.SSL_CTX_add_client_CA(address, certificate);
           calls.X509_free(certificate);
         }
-        if (certificates.length > 0) continue;
-        throw typeError(
-          "ERR_INVALID_OPTION",
-          "Cannot use tls.ca: there is no valid certificate in it",
-        );
       }
       calls.SSL_CTX_set1_cert_store(address, store);
     } finally {
@@ -306,8 +306,9 @@ export class TlsContext {
   #setServer(options: TlsServerOptions): void {
     const { address, library } = this;
     const { calls } = library;
-    // Needed for resumption when clients are asked for certificates.
-    calls.SSL_CTX_set_session_id_context(address, library.put("polloi"), 6);
+    library.withBytes(sessionIdContext(options), (bytes, length) =>
+      calls.SSL_CTX_set_session_id_context(address, bytes, length),
+    );
     const { ticketKeys, contexts = {} } = options;
     if (ticketKeys !== undefined) {
       library.withBytes(ticketKeys, (bytes) =>
@@ -352,9 +353,41 @@ export class TlsContext {
     return -1;
   }
 
+  /** Calls `keylog`, which may do anything to any session. */
   log(line: string): void {
     this.#keylog?.(line);
   }
+}
+
+/**
+ * Passes the secrets of handshakes to `keylog`.
+ *
+ * @param fail - Called with what it throws.
+ */
+export function passSecrets(library: TlsLibrary, fail: (error: unknown) => void): void {
+  const { secrets } = stateOf(library);
+  if (secrets.length === 0) return;
+  for (const { context, line } of secrets.splice(0)) {
+    try {
+      context.log(line);
+    } catch (error) {
+      fail(error);
+    }
+  }
+}
+
+/**
+ * The bytes that tell apart servers whose clients may not resume the sessions of each other, although they have the same
+ * `ticketKeys`: a client whose certificate one of them has accepted, or not asked for, is checked by the other.
+ */
+function sessionIdContext(options: TlsServerOptions): Uint8Array {
+  const { requestCert = false, rejectUnauthorized = true, ca } = options;
+  const hash = createHash("sha256").update("polloi");
+  if (requestCert) {
+    hash.update(rejectUnauthorized ? "required" : "requested");
+    for (const pem of ca === undefined ? [] : pemsOf(ca, "tls.ca")) hash.update(pem);
+  }
+  return hash.digest();
 }
 
 /** Nothing may be thrown through OpenSSL. */
@@ -408,12 +441,13 @@ function servernameCallback(library: TlsLibrary): number {
 
 /** Passes secrets on. SSL_CTX_set_keylog_callback(3) */
 function keylogCallback(library: TlsLibrary): number {
-  const { callbacks, contexts } = stateOf(library);
+  const { callbacks, contexts, secrets } = stateOf(library);
   const { calls, openSsl } = library;
   callbacks.keylog ??= openSsl.callback(["ptr", "ptr"], (ssl, line) =>
     guarded(() => {
       const text = library.text(line as number);
-      contexts.get(calls.SSL_get_SSL_CTX(ssl as number))?.log(text);
+      const context = contexts.get(calls.SSL_get_SSL_CTX(ssl as number));
+      if (context !== undefined) secrets.push({ context, line: text });
       return 0;
     }, 0),
   );

@@ -1,3 +1,4 @@
+import { typeError } from "../base/misuse.ts";
 import type { Arena, Arenas } from "../sys/arena.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { openSslOf } from "../sys/libssl.ts";
@@ -9,6 +10,10 @@ const PLAINTEXT_BYTES = 98_304;
 const SCRATCH_BYTES = 65_536;
 /** The longest text that OpenSSL returns and that is read. */
 const MAX_TEXT_BYTES = 4096;
+/** ERR_LIB_SSL: the part of OpenSSL that every failure of a session is from. Source: err.h */
+const LIBRARY_OF_SESSIONS = 20;
+/** The reason for which PEM_read_bio_X509 fails behind the last certificate. */
+const NO_MORE = "no start line";
 
 /**
  * OpenSSL of one thread, and the memory that all of its sessions share.
@@ -97,20 +102,41 @@ export class TlsLibrary {
     });
   }
 
-  /** The certificates of a PEM text. The caller frees them. */
-  readCertificates(pem: Uint8Array): number[] {
+  /** The certificates of a PEM text, and the reason why the first that is not valid is not. The caller frees them. */
+  readCertificates(pem: Uint8Array): { certificates: number[]; reason: string } {
     const { calls } = this;
     return this.withBio(pem, (bio) => {
-      const found: number[] = [];
-      for (;;) {
+      const certificates: number[] = [];
+      for (let reason = ""; ; ) {
+        calls.ERR_clear_error();
         const certificate = calls.PEM_read_bio_X509(bio, 0, 0, 0);
-        if (certificate === 0) break;
-        found.push(certificate);
+        if (certificate !== 0) {
+          certificates.push(certificate);
+          continue;
+        }
+        const failure = this.takeReason();
+        // The end of the text counts as an error.
+        if (failure === NO_MORE || failure === "") return { certificates, reason };
+        if (reason === "") reason = failure;
       }
-      // The end of the text counts as an error.
-      calls.ERR_clear_error();
-      return found;
     });
+  }
+
+  /**
+   * Like {@link TlsLibrary.readCertificates}, for an option.
+   *
+   * @throws TypeError `ERR_INVALID_OPTION` unless there are some, and all are valid.
+   */
+  certificatesOf(pem: Uint8Array, name: string): number[] {
+    const { certificates, reason } = this.readCertificates(pem);
+    if (certificates.length > 0 && reason === "") return certificates;
+    for (const certificate of certificates) this.calls.X509_free(certificate);
+    throw typeError(
+      "ERR_INVALID_OPTION",
+      certificates.length === 0
+        ? `Cannot use ${name}: there is no valid certificate in it`
+        : `Cannot use ${name}: a certificate in it is not valid (${reason})`,
+    );
   }
 
   /** The store of the root certificates, which is made once. The caller does not free it. */
@@ -118,7 +144,8 @@ export class TlsLibrary {
     if (this.#roots === 0) {
       const { calls } = this;
       this.#roots = calls.X509_STORE_new();
-      for (const root of this.readCertificates(encode(this.openSsl.rootCertificates()))) {
+      for (const root of this.readCertificates(encode(this.openSsl.rootCertificates()))
+        .certificates) {
         calls.X509_STORE_add_cert(this.#roots, root);
         calls.X509_free(root);
       }
@@ -127,8 +154,12 @@ export class TlsLibrary {
     return this.#roots;
   }
 
-  /** The reason of the last failure, and no failure is left; empty if there was none. */
-  takeReason(): string {
+  /**
+   * The reason of the last failure, and no failure is left; empty if there was none.
+   *
+   * @param isOfSession - Whether only a failure of a session counts. Other code of the thread may have left failures.
+   */
+  takeReason(isOfSession = false): string {
     const { calls } = this;
     let last = 0;
     for (;;) {
@@ -136,7 +167,8 @@ export class TlsLibrary {
       if (code === 0) break;
       last = code;
     }
-    return last === 0 ? "" : this.text(calls.ERR_reason_error_string(last));
+    if (last === 0 || (isOfSession && ((last >>> 23) & 0xff) !== LIBRARY_OF_SESSIONS)) return "";
+    return this.text(calls.ERR_reason_error_string(last));
   }
 }
 

@@ -37,7 +37,7 @@ export interface TlsOptions {
   /** The newest version to use. Default "TLSv1.3". */
   readonly maxVersion?: TlsVersion | undefined;
   /**
-   * The ciphers to use, separated by colons, in the notation of OpenSSL; those of TLS 1.3 begin with `TLS_`. Default: those of
+   * The ciphers to use, separated by colons, in the notation of OpenSSL; those of TLS 1.3 begin with `TLS_`, and with only such, older versions are not used. Default: those of
    * TLS 1.3, and ECDHE with AES-GCM or ChaCha20-Poly1305.
    */
   readonly ciphers?: string | undefined;

@@ -1,4 +1,6 @@
+import { ERRNO } from "../base/errno.ts";
 import { typeError } from "../base/misuse.ts";
+import { SysError } from "../base/sys-error.ts";
 import type { Arena } from "../sys/arena.ts";
 import type { TlsContext } from "./context.ts";
 import type { TlsLibrary } from "./library.ts";
@@ -10,7 +12,12 @@ const ERROR_WANT_READ = 2;
 const ERROR_ZERO_RETURN = 6;
 const WANT_READING = 3;
 const HOSTFLAG_NO_PARTIAL_WILDCARDS = 4;
+// Types of records.
+const HANDSHAKE = 22;
 const APPLICATION_DATA = 23;
+// Results of the checks of a certificate. Source: x509_vfy.h
+const HOSTNAME_MISMATCH = 62;
+const ADDRESS_MISMATCH = 64;
 /** The most plaintext of one record. */
 export const RECORD_BYTES = 16_384;
 /** The longest DER encoding of a certificate or a session that is read. */
@@ -83,6 +90,11 @@ export class TlsSession {
   error: TlsError | null = null;
   /** Whether the last `read` may have written output. */
   hasOutput = false;
+  /**
+   * Whether a part of a message of the handshake has arrived behind it, such as a ticket in several records. Until `read`
+   * has received the rest, `write` and `end` must not be called.
+   */
+  isBusy = false;
   /** The bytes of the current record that are missing, and those of the next header that have arrived. */
   #missing = 0;
   #headBytes = 0;
@@ -90,8 +102,12 @@ export class TlsSession {
   #lengthHigh = 0;
   /** The number of received records that have not been read. */
   #records = 0;
+  /** Whether the bytes are those of records from the first one on: a ClientHello may have the format of SSL 2. */
+  #isCounted: boolean | undefined;
 
-  /** @throws TypeError `ERR_INVALID_OPTION` for a session that cannot be resumed or a name that is none. */
+  /**
+   * @throws TypeError `ERR_INVALID_OPTION` for a session that cannot be resumed or a name that is none; SysError `ENOMEM`.
+   */
   constructor(context: TlsContext, expected: ExpectedPeer = {}) {
     const { library, address } = context;
     const { calls, input, output } = library;
@@ -99,6 +115,7 @@ export class TlsSession {
     this.#context = context;
     this.#expected = expected;
     this.#ssl = calls.SSL_new(address);
+    if (this.#ssl === 0) throw new SysError("SSL_new", ERRNO.ENOMEM);
     context.hold();
     calls.BIO_up_ref(input);
     calls.SSL_set0_rbio(this.#ssl, input);
@@ -130,6 +147,7 @@ export class TlsSession {
       const isSet = isAddress
         ? calls.X509_VERIFY_PARAM_set1_ip_asc(param, text)
         : calls.X509_VERIFY_PARAM_set1_host(param, text, 0);
+      if (isSet !== 1) calls.ERR_clear_error();
       if (isSet !== 1 && verifies) {
         throw typeError(
           "ERR_INVALID_OPTION",
@@ -176,6 +194,8 @@ export class TlsSession {
     calls.ERR_clear_error();
     const result = calls.SSL_do_handshake(this.#ssl);
     if (result === 1) {
+      this.error = this.#resumedFault();
+      if (this.error !== null) return true;
       this.isOpen = true;
       // Application data may have arrived with the last bytes of the handshake.
       this.#records = Number.POSITIVE_INFINITY;
@@ -185,6 +205,37 @@ export class TlsSession {
     if (calls.SSL_get_error(this.#ssl, result) === ERROR_WANT_READ) return false;
     this.#fail("handshake");
     return true;
+  }
+
+  /**
+   * The reason why the peer of a resumed session is not accepted: it sends no certificate, so OpenSSL checks none. The
+   * session may be that of another server, or of a connection that accepted every certificate.
+   */
+  #resumedFault(): TlsError | null {
+    const { calls } = this.library;
+    const { verifies, isServer } = this.#context;
+    if (isServer || !verifies || calls.SSL_session_reused(this.#ssl) !== 1) return null;
+    const check = calls.SSL_get_verify_result(this.#ssl) || this.#checkName();
+    if (check === 0) return null;
+    this.hasOutput = true;
+    const text = this.library.text(calls.X509_verify_cert_error_string(check));
+    return certificateError(check, text, this.#expected.servername);
+  }
+
+  /** @returns The number of the check that the certificate in the session does not pass; 0 if it is for the peer. */
+  #checkName(): number {
+    const { calls } = this.library;
+    const { servername = "", isAddress } = this.#expected;
+    if (servername === "") return 0;
+    const certificate = calls.SSL_get1_peer_certificate(this.#ssl);
+    if (certificate === 0) return HOSTNAME_MISMATCH;
+    const text = this.library.put(servername);
+    const isSame = isAddress
+      ? calls.X509_check_ip_asc(certificate, text, 0)
+      : calls.X509_check_host(certificate, text, 0, HOSTFLAG_NO_PARTIAL_WILDCARDS, 0);
+    calls.X509_free(certificate);
+    if (isSame === 1) return 0;
+    return isAddress ? ADDRESS_MISMATCH : HOSTNAME_MISMATCH;
   }
 
   /**
@@ -206,14 +257,18 @@ export class TlsSession {
         this.#records--;
         continue;
       }
+      // A record was read that had no data, but a message of the handshake.
+      const hasMessage = this.#records > 0;
+      if (hasMessage && Number.isFinite(this.#records)) this.hasOutput = true;
       this.#records = 0;
       if (calls.SSL_want(ssl) !== WANT_READING) this.#readEnded(read);
+      else if (hasMessage) this.#messageRead();
       break;
     }
     return length;
   }
 
-  /** Encrypts bytes. @returns Whether it did; otherwise `error` is set. */
+  /** Encrypts bytes. @returns Whether it did; otherwise `error` is set, and there may be output. */
   write(address: number, length: number): boolean {
     const { calls } = this.library;
     if (this.#ssl === 0) return false;
@@ -224,7 +279,9 @@ export class TlsSession {
 
   /** Closes this half with the alert close_notify. */
   end(): void {
-    if (this.error === null && this.isOpen) this.library.calls.SSL_shutdown(this.#ssl);
+    if (this.error !== null || !this.isOpen) return;
+    const { calls } = this.library;
+    if (calls.SSL_shutdown(this.#ssl) < 0) calls.ERR_clear_error();
   }
 
   /** The transport has ended. Sets `error` unless the peer has closed its half before. */
@@ -312,6 +369,12 @@ export class TlsSession {
     let missing = this.#missing;
     let headBytes = this.#headBytes;
     this.hasOutput = false;
+    this.#isCounted ??= bytes[from] === HANDSHAKE;
+    if (!this.#isCounted) {
+      this.hasOutput = true;
+      this.#records = Number.POSITIVE_INFINITY;
+      return;
+    }
     for (let at = from; at < to; ) {
       if (missing > 0) {
         const part = Math.min(missing, to - at);
@@ -334,22 +397,43 @@ export class TlsSession {
     this.#headBytes = headBytes;
   }
 
+  /** Reads again behind the end. @returns The result of SSL_read. */
+  #readNothing(): number {
+    const { calls, plaintext } = this.library;
+    return calls.SSL_read(this.#ssl, plaintext.address, 1);
+  }
+
+  /** A message of the handshake was read, or a part of one. */
+  #messageRead(): void {
+    // After a message that is not valid, SSL_want is the same as before it.
+    const reason = this.library.takeReason(true);
+    if (reason !== "") this.#fail("session", reason);
+    else this.isBusy = this.library.calls.SSL_in_init(this.#ssl) === 1;
+  }
+
   /** SSL_read has returned no bytes, although it does not wait for any. */
   #readEnded(result: number): void {
     const { calls } = this.library;
-    if (calls.SSL_get_error(this.#ssl, result) === ERROR_ZERO_RETURN) {
+    let isEnd = calls.SSL_get_error(this.#ssl, result) === ERROR_ZERO_RETURN;
+    let reason = "";
+    if (!isEnd) {
+      reason = this.library.takeReason(true);
+      // A failure that other code of this thread has left hides the end.
+      isEnd =
+        reason === "" && calls.SSL_get_error(this.#ssl, this.#readNothing()) === ERROR_ZERO_RETURN;
+    }
+    if (isEnd) {
       this.hasEnded = true;
       this.#discardInput();
     } else {
-      this.#fail("session");
+      this.#fail("session", reason);
     }
   }
 
-  #fail(during: "handshake" | "session"): void {
+  #fail(during: "handshake" | "session", reason: string = this.library.takeReason()): void {
     const { calls } = this.library;
     const { servername } = this.#expected;
     const check = calls.SSL_get_verify_result(this.#ssl);
-    const reason = this.library.takeReason();
     if (during === "handshake" && check !== 0 && /certificate verify failed/.test(reason)) {
       const text = this.library.text(calls.X509_verify_cert_error_string(check));
       this.error = certificateError(check, text, this.#context.isServer ? undefined : servername);

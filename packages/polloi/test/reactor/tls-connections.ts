@@ -3,9 +3,13 @@ import assert from "node:assert/strict";
 import { makeCertificate } from "../../../../test/support/certificates.ts";
 import type { Case } from "../../../../test/support/suite.ts";
 import type { Connection, Listener, TlsClientOptions, TlsInfo } from "../../src/index.ts";
+import { SO_RCVBUF, SO_SNDBUF, SOL_SOCKET } from "../../src/socket/constants.ts";
+import { setIntOption } from "../../src/socket/raw.ts";
 import { Socket } from "../../src/socket/socket.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { CLIENT_HELLO, DATA, HANDSHAKE, KEY_UPDATE } from "../tls/forge.ts";
 import { testCertificate, testRoot } from "../tls/pair.ts";
+import { ForgingPeer } from "./forging-peer.ts";
 import { assertSame, casesOf, failing, Peer, pattern, type Rig, type Variant } from "./rig.ts";
 
 /** What happened to a connection. */
@@ -53,6 +57,18 @@ function rawPeer(rig: Rig, listener: Listener): Peer {
   assert.ok(listener.address !== null);
   socket.connect(listener.address);
   return rig.pump(new Peer(socket));
+}
+
+/** A peer that forges records. */
+function forgingPeer(rig: Rig, listener: Listener, version: "TLSv1.2" | "TLSv1.3"): ForgingPeer {
+  const socket = new Socket(2, 1);
+  // Little fits into its buffer.
+  socket.setsockopt(SOL_SOCKET, SO_RCVBUF, Uint8Array.from([0, 16, 0, 0]));
+  assert.ok(listener.address !== null);
+  socket.connect(listener.address);
+  const peer = new ForgingPeer(socket, version);
+  rig.pump(peer);
+  return peer;
 }
 
 export function tlsConnectionCases(variant: Variant): Case[] {
@@ -332,6 +348,114 @@ export function tlsConnectionCases(variant: Variant): Case[] {
       });
       await rig.until("closed", () => closed);
       assert.deepEqual([text, remote], ["x", "192.0.2.7"]);
+    }),
+    test("a message of the handshake in parts delays what is written, also while the connection is paused", async (rig) => {
+      for (const way of ["open", "paused", "ended", "closed"] as const) {
+        let served: Connection | undefined;
+        const listener = rig.listen({
+          // Behind these bytes in the same segment is a part of a message.
+          data: (it) => {
+            served = it;
+            it.write("one");
+            if (way === "paused") it.pause();
+            if (way === "ended") it.end();
+            if (way === "closed") it.close();
+          },
+        });
+        const peer = forgingPeer(rig, listener, "TLSv1.3");
+        await rig.until("open", () => peer.isOpen);
+        peer.forge([DATA, Uint8Array.from([1])], [HANDSHAKE, KEY_UPDATE.subarray(0, 4)]);
+        await rig.until("received", () => served !== undefined);
+        await rig.during(5);
+        assert.equal(peer.text, "", way);
+        peer.forge([HANDSHAKE, KEY_UPDATE.subarray(4)]);
+        await rig.until(`${way}: sent`, () => peer.text === "one");
+        served?.resume();
+        peer.close();
+        await rig.until("gone", () => listener.connections === 0);
+      }
+    }),
+    test("a peer that demands answers and reads none is ended", async (rig) => {
+      const codes: (string | undefined)[] = [];
+      const listener = rig.listen({
+        open: (it) => void setIntOption(kernel, it.fileno(), SOL_SOCKET, SO_SNDBUF, 4096),
+        error: (_, error) => void codes.push((error as { code?: string }).code),
+      });
+      const peer = forgingPeer(rig, listener, "TLSv1.2");
+      await rig.until("open", () => peer.isOpen);
+      peer.reading = false;
+      const flood = Array.from({ length: 1000 }, () => [HANDSHAKE, CLIENT_HELLO] as const);
+      await rig.until("ended", () => {
+        if (!peer.sending && peer.error === undefined) peer.forge(...flood);
+        return codes.length > 0;
+      });
+      assert.deepEqual(codes, ["ERR_TLS_SESSION_ATTACK"]);
+    }),
+    test("a message that is not valid ends its connection, and no other one", async (rig) => {
+      const codes: (string | undefined)[] = [];
+      const listener = rig.listen({
+        data: (it, bytes) => it.write(bytes),
+        error: (_, error) => void codes.push((error as { code?: string }).code),
+      });
+      const good = rig.peer(listener).send("a");
+      await rig.until("echoed", () => good.text === "a");
+      const bad = forgingPeer(rig, listener, "TLSv1.3");
+      await rig.until("open", () => bad.isOpen);
+      bad.forge(
+        [HANDSHAKE, KEY_UPDATE.subarray(0, 4)],
+        [DATA, pattern(9000, 1)],
+        [DATA, pattern(9, 1)],
+      );
+      await rig.until("ended", () => codes.length > 0);
+      assert.match(String(codes[0]), /^ERR_SSL_/);
+      good.send("b");
+      await rig.until("echoed", () => good.text === "ab");
+      assert.equal(codes.length, 1);
+    }),
+    test("a reset during a handshake is reported", async (rig) => {
+      const codes: (string | undefined)[] = [];
+      const { cert, key } = testCertificate();
+      const listener = rig.listen({
+        tls: {
+          cert,
+          key,
+          handshakeError: (error: Error & { code?: string }) => void codes.push(error.code),
+        },
+        close: () => assert.fail("no handler may be called"),
+      });
+      // The header of a record, which announces more.
+      const peer = rawPeer(rig, listener).send(Uint8Array.from([22, 3, 1, 1, 0, 1]));
+      await rig.until("accepted", () => listener.connections === 1);
+      await rig.during(5);
+      peer.reset();
+      await rig.until("gone", () => listener.connections === 0);
+      assert.deepEqual(codes, ["ECONNRESET"]);
+      const hasty = rawPeer(rig, listener);
+      hasty.reset();
+      const other = rig.peer(listener);
+      await rig.until("accepted", () => listener.connections === 1);
+      other.close();
+      await rig.until("gone", () => listener.connections === 0);
+    }),
+    test("keylog may close everything", async (rig) => {
+      const { cert, key } = testCertificate();
+      let lines = 0;
+      const listener = rig.listen({
+        tls: {
+          cert,
+          key,
+          keylog: () => {
+            lines++;
+            for (const connection of open.splice(0)) connection.destroy();
+            listener.close();
+          },
+        },
+      });
+      const open = [1, 2].map(() =>
+        rig.reactor.connect({ host: "127.0.0.1", port: listener.port, tls: true }),
+      );
+      await rig.until("closed", () => lines > 0 && listener.connections === 0);
+      assert.deepEqual(open, []);
     }),
     test("invalid settings are refused before anything is opened", (rig) => {
       const { cert, key } = testCertificate();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Certificate, makeCertificate } from "../../../../test/support/certificates.ts";
 import { kernel } from "../../src/sys/open.ts";
-import { TlsContext } from "../../src/tls/context.ts";
+import { passSecrets, TlsContext } from "../../src/tls/context.ts";
 import { tlsLibrary } from "../../src/tls/library.ts";
 import {
   checkClientOptions,
@@ -10,6 +10,7 @@ import {
   type TlsServerOptions,
 } from "../../src/tls/options.ts";
 import { type ExpectedPeer, TlsSession } from "../../src/tls/session.ts";
+import { Forger } from "./forge.ts";
 
 /** Why a case cannot run: the reason why there is no OpenSSL. */
 export function whyNoTls(): string | undefined {
@@ -54,6 +55,7 @@ export class Pair {
     clientOptions: TlsClientOptions,
     serverOptions: TlsServerOptions,
     expected: ExpectedPeer = { servername: "localhost" },
+    prepare: (serverContext: TlsContext) => void = () => {},
   ) {
     const library = tlsLibrary(kernel);
     const { cert, key } = testCertificate();
@@ -68,6 +70,7 @@ export class Pair {
       false,
     );
     this.#contexts = [server, client];
+    prepare(server);
     this.server = new End(new TlsSession(server));
     this.client = new End(new TlsSession(client, expected));
   }
@@ -100,6 +103,31 @@ export class Pair {
 }
 
 const arena = kernel.arenas.map(65_536);
+
+/** An open session whose client sends forged records. */
+export class ForgedPair extends Pair {
+  readonly forger: Forger;
+
+  constructor(version: "TLSv1.2" | "TLSv1.3", serverOptions: TlsServerOptions = {}) {
+    const forger = new Forger();
+    super(forger.options(version), serverOptions);
+    this.forger = forger;
+    const { client, server } = this;
+    client.step();
+    const hello = client.outgoing;
+    client.pass(server, hello.length);
+    const answer = server.outgoing;
+    this.open();
+    forger.begin(hello, answer);
+  }
+
+  /** The server receives forged records. */
+  send(type: number, ...contents: Uint8Array[]): void {
+    for (const content of contents) {
+      if (this.server.session.error === null) this.server.receive(this.forger.seal(type, content));
+    }
+  }
+}
 
 /** One end of a connection through memory. */
 export class End {
@@ -149,6 +177,9 @@ export class End {
     if (!session.isOpen) {
       const isDone = session.handshake();
       this.#take();
+      passSecrets(session.library, (error) => {
+        throw error;
+      });
       if (!isDone || !session.isOpen) return;
     }
     const length = session.read();

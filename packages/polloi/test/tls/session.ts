@@ -6,8 +6,11 @@ import { kernel } from "../../src/sys/open.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../../src/tls/options.ts";
 import type { ExpectedPeer } from "../../src/tls/session.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
-import { Pair, testCertificate, testRoot, whyNoTls } from "./pair.ts";
+import { ALERT, CLIENT_HELLO, DATA, HANDSHAKE, KEY_UPDATE } from "./forge.ts";
+import { ForgedPair, Pair, testCertificate, testRoot, whyNoTls } from "./pair.ts";
 
+/** SSL_CTRL_SET_MAX_SEND_FRAGMENT */
+const SET_MAX_SEND_FRAGMENT = 52;
 const VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
 
 /** The suite of TLS sessions, without sockets. */
@@ -19,6 +22,7 @@ export function tlsSessionSuite(): Suite {
     ...certificateCases(),
     ...choiceCases(),
     ...resumptionCases(),
+    ...isolationCases(),
     ...optionCases(),
   ];
   return {
@@ -440,6 +444,231 @@ function resumptionCases(): Case[] {
   );
 }
 
+/** Cases in which a session must not affect another one, or trust what another one has checked. */
+function isolationCases(): Case[] {
+  const ca = testRoot().cert;
+  const resumable = (pair: Pair) => {
+    pair.server.write("x");
+    pair.settle();
+    return pair.client.session.info?.session() ?? undefined;
+  };
+  return [
+    ...VERSIONS.map(
+      (version): Case => ({
+        name: `${version}: a client does not resume a session whose certificate it would not accept`,
+        run() {
+          const ticketKeys = randomBytes(80);
+          const { cert, key } = makeCertificate();
+          const server = { cert, key, ticketKeys };
+          const lenient = { maxVersion: version, rejectUnauthorized: false };
+          using first = new Pair(lenient, server).open();
+          const session = resumable(first);
+          assert.ok(session !== undefined);
+          const expected = { servername: "localhost", session };
+          using again = new Pair(lenient, server, expected).open();
+          assert.equal(again.client.session.info?.resumed, true);
+          using strict = new Pair({ maxVersion: version }, server, expected).settle();
+          assert.equal(strict.client.session.error?.code, "DEPTH_ZERO_SELF_SIGNED_CERT");
+          assert.equal(strict.client.session.isOpen, false);
+        },
+      }),
+    ),
+    {
+      name: "a client does not resume the session of a server with another name",
+      run() {
+        const ticketKeys = randomBytes(80);
+        using first = new Pair({}, { ticketKeys }).open();
+        const session: Uint8Array | undefined = resumable(first);
+        assert.ok(session !== undefined);
+        for (const [servername, isAddress] of [
+          ["example.org", false],
+          ["127.0.0.2", true],
+        ] as const) {
+          const expected: ExpectedPeer = { servername, isAddress, session };
+          using other = new Pair({}, { ticketKeys }, expected).settle();
+          assert.equal(other.client.session.error?.code, "ERR_TLS_CERT_ALTNAME_INVALID");
+        }
+        const byAddress = { servername: "127.0.0.1", isAddress: true, session };
+        using same = new Pair({}, { ticketKeys }, byAddress).open();
+        assert.equal(same.client.session.info?.resumed, true);
+      },
+    },
+    ...VERSIONS.map(
+      (version): Case => ({
+        name: `${version}: a server that checks clients resumes no session of one that does not`,
+        run() {
+          const ticketKeys = randomBytes(80);
+          const { cert, key } = makeCertificate({ commonName: "a client", issuer: testRoot() });
+          const client = { cert, key, maxVersion: version };
+          const strict = { ticketKeys, requestCert: true, ca };
+          const others: TlsServerOptions[] = [
+            { ticketKeys },
+            { ...strict, rejectUnauthorized: false },
+            { ...strict, ca: ca + makeCertificate({ isCa: true }).cert },
+          ];
+          for (const other of others) {
+            using first = new Pair(client, other).open();
+            const session = resumable(first);
+            assert.ok(session !== undefined);
+            const expected: ExpectedPeer = { servername: "localhost", session };
+            using next = new Pair(client, strict, expected).open();
+            assert.equal(next.server.session.info?.resumed, false);
+            using none = new Pair({ maxVersion: version }, strict, expected).settle();
+            assert.ok(none.server.session.error !== null);
+          }
+          using own = new Pair(client, strict).open();
+          const session = resumable(own);
+          using again = new Pair(client, strict, { servername: "localhost", session }).open();
+          assert.equal(again.server.session.info?.resumed, true);
+          assert.equal(again.server.session.info?.authorized, true);
+        },
+      }),
+    ),
+    {
+      name: "an error that other code leaves in the queue of OpenSSL fails no session",
+      run() {
+        using pair = new Pair({}, {}).open();
+        using other = new Pair({}, {}).open();
+        const { calls, scratch } = pair.client.session.library;
+        pair.client.write("last").end();
+        scratch.u8.fill(255, 8, 64);
+        scratch.setWord(0, scratch.address + 8);
+        assert.equal(calls.d2i_SSL_SESSION(0, scratch.address, 50), 0);
+        pair.settle();
+        assert.equal(pair.server.session.error, null);
+        assert.ok(pair.server.session.hasEnded);
+        other.client.write("x").end();
+        other.settle();
+        assert.ok(other.server.session.hasEnded);
+      },
+    },
+    {
+      name: "TLSv1.2: an attempt to renegotiate is declined, and the session continues",
+      run() {
+        using pair = new ForgedPair("TLSv1.2");
+        for (let i = 0; i < 3; i++) {
+          pair.send(HANDSHAKE, CLIENT_HELLO);
+          assert.ok(pair.server.session.hasOutput && pair.server.outgoing.length > 0);
+          pair.send(DATA, Buffer.from("x"));
+        }
+        assert.equal(pair.server.received.length, 3);
+        assert.equal(pair.server.outgoing[0], ALERT);
+        pair.server.write("y");
+        assert.equal(pair.server.session.error, null);
+      },
+    },
+    {
+      name: "TLSv1.3: a KeyUpdate is answered with the next bytes, in whatever parts it arrives",
+      run() {
+        for (let cut = 0; cut <= KEY_UPDATE.length; cut++) {
+          using pair = new ForgedPair("TLSv1.3");
+          using other = new Pair({}, {}).open();
+          const parts = [KEY_UPDATE.subarray(0, cut), KEY_UPDATE.subarray(cut)];
+          pair.send(HANDSHAKE, ...parts.filter(({ length }) => length > 0));
+          assert.ifError(pair.server.session.error);
+          assert.equal(pair.server.session.isBusy, false);
+          // What is left would be sent by another session.
+          other.server.write("z");
+          other.settle();
+          assert.equal(Buffer.from(other.client.received).toString(), "z");
+          pair.server.write("after");
+          pair.settle();
+          assert.equal(Buffer.from(pair.client.received).toString(), "after");
+        }
+        using half = new ForgedPair("TLSv1.3");
+        half.send(HANDSHAKE, KEY_UPDATE.subarray(0, 4));
+        assert.equal(half.server.session.isBusy, true);
+        // Data may not come between the parts.
+        half.send(DATA, Buffer.from("x"));
+        assert.match(String(half.server.session.error?.code), /^ERR_SSL_/);
+        using other = new Pair({}, {}).open();
+        other.client.write("x");
+        other.settle();
+        assert.equal(other.server.received.length, 1);
+      },
+    },
+    {
+      name: "a flood of KeyUpdates, of empty records, or a record of an unknown type fails the session",
+      run() {
+        const empty = new Uint8Array(0);
+        for (const [version, type, content, count, code] of [
+          ["TLSv1.3", HANDSHAKE, KEY_UPDATE, 1, null],
+          ["TLSv1.2", DATA, empty, 33, /^ERR_SSL_/],
+          ["TLSv1.3", DATA, empty, 33, /^ERR_SSL_/],
+          ["TLSv1.2", HANDSHAKE, CLIENT_HELLO, 3, null],
+          ["TLSv1.3", HANDSHAKE, empty, 1, /^ERR_SSL_/],
+          ["TLSv1.3", 99, Buffer.from("x"), 1, /^ERR_SSL_/],
+          ["TLSv1.3", ALERT, Buffer.from([2, 40]), 1, /^ERR_SSL_.*ALERT_HANDSHAKE_FAILURE$/],
+          ["TLSv1.2", ALERT, Buffer.from([1, 90]), 6, /^ERR_SSL_TOO_MANY_WARN_ALERTS$/],
+          ["TLSv1.3", DATA, Buffer.alloc(16_385), 1, /^ERR_SSL_/],
+          ["TLSv1.2", DATA, Buffer.alloc(18_000), 1, /^ERR_SSL_/],
+        ] as const) {
+          using pair = new ForgedPair(version);
+          using other = new Pair({}, {}).open();
+          pair.send(type, ...Array.from({ length: count }, () => content));
+          const { error } = pair.server.session;
+          const what = `${version}, type ${type}, ${content.length} bytes: ${error?.code}`;
+          if (code === null) assert.equal(error, null, what);
+          else assert.match(String(error?.code), code, what);
+          other.client.write("x");
+          other.settle();
+          assert.equal(other.server.received.length, 1, what);
+        }
+      },
+    },
+    {
+      name: "records of one byte arrive, whatever the chunks",
+      run() {
+        for (const version of VERSIONS) {
+          using pair = new ForgedPair(version);
+          const sent = pattern(2_000, 5);
+          const records = Buffer.concat(
+            [...sent].map((_, i) => pair.forger.seal(DATA, sent.subarray(i, i + 1))),
+          );
+          const chunk = lengths(3_000);
+          for (let at = 0; at < records.length; ) {
+            const length = chunk();
+            pair.server.receive(records.subarray(at, at + length));
+            at += length;
+          }
+          assertSame(pair.server.received, sent);
+        }
+      },
+    },
+    {
+      name: "a ticket in several records is received in parts while the client writes",
+      run() {
+        const { cert, key } = makeCertificate({ commonName: "a client", issuer: testRoot() });
+        using pair = new Pair({ cert, key }, { requestCert: true, ca }, undefined, (context) => {
+          context.library.calls.SSL_CTX_ctrl(context.address, SET_MAX_SEND_FRAGMENT, 512, 0);
+        });
+        const { server, client } = pair;
+        client.step();
+        while (!server.session.isOpen) {
+          client.pass(server, 65_536);
+          if (!server.session.isOpen) server.pass(client, 65_536);
+        }
+        let waits = 0;
+        let writes = 0;
+        for (;;) {
+          const { outgoing } = server;
+          if (outgoing.length === 0) break;
+          server.pass(client, 5 + (outgoing[3] as number) * 256 + (outgoing[4] as number));
+          if (client.session.isBusy) waits++;
+          else if (client.session.isOpen) writes++;
+          if (!client.session.isBusy && client.session.isOpen) client.write("x");
+        }
+        assert.ok(waits > 0 && writes > 0, `${waits} ${writes}`);
+        client.pass(server, 65_536);
+        assert.equal(server.received.length, writes);
+        assert.ok(client.session.info?.session() !== null);
+      },
+    },
+  ];
+}
+
+const BAD = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 /** Invalid options, and what the message must contain. */
 function invalidOptions(): [options: Record<string, unknown>, message: RegExp][] {
   const { cert, key } = testCertificate();
@@ -462,6 +691,26 @@ function invalidOptions(): [options: Record<string, unknown>, message: RegExp][]
     [{ minVersion: "TLSv1.3", maxVersion: "TLSv1.2" }, /tls\.minVersion above/],
     [{ ciphers: "NONE-SUCH" }, /"NONE-SUCH" as tls\.ciphers: no cipher match/],
     [{ ciphers: 1 }, /1 as tls\.ciphers/],
+    [{ ciphers: "" }, /"" as tls\.ciphers: no cipher match/],
+    [{ ciphers: "TLS_NONE" }, /"TLS_NONE" as tls\.ciphers: no cipher match/],
+    [
+      { ciphers: "TLS_AES_128_GCM_SHA256", maxVersion: "TLSv1.2" },
+      /"TLS_AES_128_GCM_SHA256" as tls\.ciphers: no cipher match/,
+    ],
+    [
+      { cert: `${cert}${cert.slice(0, 300)}\n-----END CERTIFICATE-----\n` },
+      /tls\.cert: a certificate in it/,
+    ],
+    [{ ca: `${BAD}${cert}`, requestCert: true }, /tls\.ca: a certificate in it is not valid \(/],
+    [{ maxHandshakes: Number.NaN }, /NaN as tls\.maxHandshakes/],
+    [{ handshakeTimeoutMs: Number.POSITIVE_INFINITY }, /Infinity as tls\.handshakeTimeoutMs/],
+    [{ ALPNProtocols: [1] }, /1 as a protocol of tls\.ALPNProtocols/],
+    [{ cert: [] }, /tls\.cert|tls\.key/],
+    [{ cert: null }, /null as tls\.cert/],
+    [
+      { contexts: { a: { cert, key, requestCert: true } } },
+      /Unknown option "requestCert" of tls\.contexts/,
+    ],
     [{ ALPNProtocols: "h2" }, /"h2" as tls\.ALPNProtocols: give an array/],
     [{ ALPNProtocols: [""] }, /give 1 to 255 bytes/],
     [{ ALPNProtocols: ["x".repeat(256)] }, /give 1 to 255 bytes/],
