@@ -8,6 +8,7 @@ import {
 import { ENGINES, whereUringWorks } from "../../polloi/test/support/engines.ts";
 import { loadSuite } from "./load/load.ts";
 import { loadHttpSuite } from "./load/load-http.ts";
+import { loadTlsSuite } from "./load/load-tls.ts";
 import { loadMisuse } from "./load/misuse.ts";
 import { traceSuite } from "./trace/trace.ts";
 
@@ -22,6 +23,7 @@ function all(extent: Extent): Listed[] {
     traceSuite(ENGINES),
     loadSuite(extent),
     loadHttpSuite(extent),
+    loadTlsSuite(),
     loadMisuse(),
   );
 }

@@ -5,7 +5,7 @@
  *
  * @packageDocumentation
  */
-export { type NamesOf, objectOf, optionsOf } from "./base/argument.ts";
+export { booleanOf, type NamesOf, objectOf, optionsOf } from "./base/argument.ts";
 export { errnoCode } from "./base/errno.ts";
 export { choiceOf, numberError, show, typeError } from "./base/misuse.ts";
 export { check } from "./base/sys-error.ts";

@@ -47,9 +47,35 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   ETIMEDOUT: "timed out",
 };
 
+/** Descriptions of the checks that a certificate may not pass. */
+const CERTIFICATE_DESCRIPTIONS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet",
+  CERT_REVOKED: "its certificate was revoked",
+  CERT_SIGNATURE_FAILURE: "the signature of its certificate is wrong",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is signed by itself",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for another name",
+  SELF_SIGNED_CERT_IN_CHAIN: "the root of its certificate is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT: "the issuer of its certificate is unknown",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the issuer of its certificate is unknown",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the issuer of its certificate is unknown",
+};
+
+/** Descriptions of other failures of TLS, where there is no error object with a message. */
+const TLS_DESCRIPTIONS: Readonly<Record<string, string>> = {
+  ERR_SSL_WRONG_VERSION_NUMBER: "it does not use TLS on this port",
+  ERR_TLS_HANDSHAKE_TIMEOUT: "no TLS handshake in time",
+  ERR_TLS_TRUNCATED: "the connection ended without the end of TLS",
+};
+
+/** Whether a connection failed because the certificate of the server was not accepted. */
+export function isCertificateCode(code: string): boolean {
+  return Object.hasOwn(CERTIFICATE_DESCRIPTIONS, code);
+}
+
 /** The description of a code, if there is one. */
 export function describeCode(code: string): string | undefined {
-  return DESCRIPTIONS[code];
+  return DESCRIPTIONS[code] ?? CERTIFICATE_DESCRIPTIONS[code] ?? TLS_DESCRIPTIONS[code];
 }
 
 /** The relevant properties of errors of the system, the resolver and the library. */

@@ -21,6 +21,7 @@ Examples:
   polloi load http://127.0.0.1:8080/ -c 500 --rate 20000  latency from when each request was due
   polloi load unix:/run/echo.sock --size 16384 --pipeline 4
   polloi load tcp://127.0.0.1:7788 -c 60000 --from 127.0.0.1,127.0.0.2,127.0.0.3
+  polloi load https://localhost:8443/ --insecure          any certificate is accepted
   polloi load http://127.0.0.1:8080/ --json > load.json   one object, for programs
 
 The answers of an echo server are compared with what was sent. ${DURATIONS}
@@ -44,7 +45,7 @@ export function addLoad(program: Command, exitWith: (code: number) => void): voi
     )
     .argument(
       "<target>",
-      "HOST:PORT or tcp://HOST:PORT, http://HOST[:PORT]/PATH, or unix:PATH (unix:@NAME)",
+      "HOST:PORT or tcp://HOST:PORT, tls://HOST:PORT, http[s]://HOST[:PORT]/PATH, or unix:PATH (unix:@NAME)",
       loadTarget,
     )
     .option(
@@ -91,6 +92,7 @@ export function addLoad(program: Command, exitWith: (code: number) => void): voi
       listOf((address) => address, "127.0.0.1,127.0.0.2"),
     )
     .option("--timeout <time>", "limit of a connect and of an answer (default: 5s)", duration)
+    .option("--insecure", "with TLS: accept any certificate")
     .addOption(
       new Option("-e, --engine <engine>", "I/O engine; auto is the best that works here")
         .choices(ENGINES)
@@ -105,7 +107,10 @@ export function addLoad(program: Command, exitWith: (code: number) => void): voi
     .option("-q, --quiet", "no progress on standard error")
     .option("--json", "print one JSON object, and no progress")
     .addHelpText("after", EXAMPLES)
-    .action(async (target: string, flags: LoadFlags) => {
+    .action(async (target: string, flags: LoadFlags, command: Command) => {
+      if (flags.insecure && !/^(tls|https):/i.test(target)) {
+        command.error("error: --insecure is for tls:// and https://");
+      }
       const { runLoad } = await import("./load.ts");
       exitWith(await runLoad(target, flags));
     });

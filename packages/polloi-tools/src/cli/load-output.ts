@@ -1,4 +1,11 @@
-import type { LoadOptions, LoadReport, LoadRun, LoadSnapshot, Percentiles } from "../load/index.ts";
+import type {
+  LoadOptions,
+  LoadReport,
+  LoadRun,
+  LoadSnapshot,
+  Percentiles,
+  TlsFacts,
+} from "../load/index.ts";
 import { timeLeftText } from "../measure/progress.ts";
 import { describeCode } from "./errors.ts";
 import { progressStream, type Style, type Styler, stylerFor } from "./output.ts";
@@ -66,6 +73,7 @@ export function reportText(
       "connect",
       `${percentilesText(report.connectMs)}; ${countText(report.opened - report.reopened)} opened in ${msText(report.openMs)} ms`,
     ],
+    ...(report.tls === null ? [] : [["tls", tlsText(report, report.tls)] as const]),
     ["mismatches", mismatches === 0 ? "none" : mismatchesText(report), redIf(mismatches > 0)],
     ["unanswered", countText(unanswered), redIf(unanswered > 0)],
     ["errors", errorsText(errors), redIf(failed > 0 || Object.keys(errors).length > 0)],
@@ -125,6 +133,12 @@ function mismatchesText({ corrupted, reordered, lost, surplus }: LoadReport): st
     .filter(([, count]) => count > 0)
     .map(([name, count]) => `${countText(count)} ${name}`)
     .join(", ");
+}
+
+/** `TLSv1.3, TLS_AES_256_GCM_SHA384; 100 handshakes, which are part of the connects`. */
+function tlsText({ opened }: LoadReport, { protocol, cipher }: TlsFacts): string {
+  const handshakes = opened === 1 ? "handshake" : "handshakes";
+  return `${protocol}, ${cipher}; ${countText(opened)} ${handshakes}, part of connect`;
 }
 
 function statusesText(statuses: Readonly<Record<string, number>>): string {

@@ -8,6 +8,7 @@ import {
   engineErrorLine,
   errorLine,
   hintLine,
+  isCertificateCode,
   isMisuse,
   misuseLine,
 } from "./errors.ts";
@@ -29,6 +30,7 @@ export interface LoadFlags {
   readonly think?: number;
   readonly from?: readonly string[];
   readonly timeout?: number;
+  readonly insecure?: boolean;
   readonly engine: EngineChoice;
   readonly workers?: number | "auto";
   readonly quiet?: boolean;
@@ -43,7 +45,9 @@ export async function runLoad(target: string, flags: LoadFlags): Promise<number>
     what = `cannot load ${target}`;
     const report = await runUntilStopped(options, flags);
     if (report.opened === 0 && report.failed > 0 && flags.json !== true) {
-      complain(`polloi: cannot connect to ${target}: ${whyText(report.errors)}\n`);
+      complain(
+        `polloi: cannot connect to ${target}: ${whyText(report.errors)}${remedyFor(report)}\n`,
+      );
       return EXIT_FAILED;
     }
     await printReport(report, flags.json === true);
@@ -61,6 +65,11 @@ export async function runLoad(target: string, flags: LoadFlags): Promise<number>
     );
     return EXIT_FAILED;
   }
+}
+
+/** The remedy where the certificate of the server is not accepted. */
+function remedyFor({ errors }: LoadReport): string {
+  return Object.keys(errors).some(isCertificateCode) ? "; --insecure accepts any certificate" : "";
 }
 
 /** Runs a load. Ctrl-C ends it early, a second one at once; both return a report. */
@@ -97,6 +106,7 @@ function optionsFrom(target: string, flags: LoadFlags): LoadOptions {
     thinkMs: flags.think,
     from: flags.from,
     timeoutMs: flags.timeout,
+    ...(flags.insecure ? { rejectUnauthorized: false } : {}),
     engine: flags.engine,
     workers: flags.workers,
   };

@@ -8,7 +8,13 @@ import { type LoadConfig, quotaOf, type Shard } from "./options.ts";
 import { makePayload, type Payload } from "./payload.ts";
 import type { LoadPhase, LoadSnapshot } from "./report.ts";
 import { ClosedLoop, FixedRate, type Schedule } from "./schedule.ts";
-import { type RecentRate, RecentWindow, Statistics, zeroCounts } from "./statistics.ts";
+import {
+  type RecentRate,
+  RecentWindow,
+  Statistics,
+  type TlsFacts,
+  zeroCounts,
+} from "./statistics.ts";
 import type { TargetAddress } from "./target.ts";
 import { TimerGroup } from "./timers.ts";
 
@@ -226,6 +232,7 @@ export class ConnectionSet implements ClientContext {
     counts.opened++;
     counts.open++;
     if (client.wasOpen) counts.reopened++;
+    if (this.config.tls !== null) this.statistics.tls ??= sessionOf(client);
     connect.record(now - client.connectStartedAt);
     this.#connector.finished(client);
     if (this.#phase === "sending") this.schedule.join(client, now);
@@ -337,6 +344,12 @@ export class ConnectionSet implements ClientContext {
     if (this.#sendingSince > 0) statistics.elapsedMs = Math.max(0, end - this.#sendingSince);
     this.#options.ended();
   }
+}
+
+/** What the first session has chosen, which stands for all. */
+function sessionOf({ connection }: Client): TlsFacts | null {
+  const tls = connection?.tls ?? null;
+  return tls === null ? null : { protocol: tls.protocol, cipher: tls.cipher };
 }
 
 function clamp(

@@ -47,13 +47,14 @@ export class Connector {
   /** Connects a client, for the first time or again. */
   connect(client: Client): void {
     const { reactor, address, config } = this.#options;
-    const { from, timeoutMs } = config;
+    const { from, timeoutMs, tls } = config;
     const local = from[client.index % from.length];
     this.#connecting++;
     if (client.connectStartedAt < 0) client.connectStartedAt = this.#options.now();
     const connection = reactor.connect<Client>({
       ...CLIENT_HANDLERS,
       ...address,
+      ...(tls === null ? {} : { tls }),
       ...(local === undefined ? {} : { localAddress: { address: local, port: 0 } }),
       connectTimeoutMs: timeoutMs,
     });

@@ -86,6 +86,7 @@ export class HttpClient extends Client {
     this.connection = null;
     // A reset after the last response is as good as a normal close.
     if (this.#closing) this.lose(undefined);
+    else if (isTruncation(error) && this.inFlight === 0 && this.hasAnswer) this.lose(undefined);
     else super.closed(error);
   }
 
@@ -121,6 +122,11 @@ export class HttpClient extends Client {
     this.inFlight = 0;
     context.messagesReturned(unprocessed);
   }
+}
+
+/** Many servers end a connection without close_notify. Between responses nothing can be missing. */
+function isTruncation(error: Error | undefined): boolean {
+  return error !== undefined && "code" in error && error.code === "ERR_TLS_TRUNCATED";
 }
 
 const encoder = new TextEncoder();

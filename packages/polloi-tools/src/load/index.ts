@@ -15,4 +15,4 @@ export {
   type LoadReport,
   type LoadSnapshot,
 } from "./report.ts";
-export type { Counts as LoadCounts } from "./statistics.ts";
+export type { Counts as LoadCounts, TlsFacts } from "./statistics.ts";

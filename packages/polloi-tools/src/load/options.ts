@@ -1,5 +1,7 @@
 import { isIP } from "node:net";
+import type { TlsClientOptions } from "polloi";
 import {
+  booleanOf,
   choiceOf,
   ENGINE_OPTIONS,
   ENGINES,
@@ -16,8 +18,9 @@ import { parseTarget, type Target } from "./target.ts";
 /** Options of {@link load}. */
 export interface LoadOptions extends EngineOptions {
   /**
-   * `tcp://HOST:PORT` or `unix:PATH` (`unix:@NAME` for an abstract socket) for an echo server, whose answers are
-   * compared with what was sent; `http://HOST[:PORT]/PATH` for an HTTP server, whose responses are read and counted.
+   * `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:PATH` (`unix:@NAME` for an abstract socket) for an echo server, whose
+   * answers are compared with what was sent; `http://HOST[:PORT]/PATH` or `https://...` for an HTTP server, whose
+   * responses are read and counted.
    */
   readonly target: string;
   /** Number of connections, from 1 up. Default 100. */
@@ -47,6 +50,8 @@ export interface LoadOptions extends EngineOptions {
   readonly from?: readonly string[] | undefined;
   /** Time limit of a connect and of an answer, in milliseconds above 0. Default 5000. */
   readonly timeoutMs?: number | undefined;
+  /** Whether a server whose certificate is not accepted is refused; for `tls://` and `https://`. Default true. */
+  readonly rejectUnauthorized?: boolean | undefined;
   /** Number of threads that share the connections, or `"auto"`. Default: the calling thread only. */
   readonly workers?: number | "auto" | undefined;
 }
@@ -66,6 +71,7 @@ export const LOAD_OPTIONS: NamesOf<LoadOptions> = {
   thinkMs: true,
   from: true,
   timeoutMs: true,
+  rejectUnauthorized: true,
   workers: true,
 };
 
@@ -86,6 +92,8 @@ export interface LoadConfig extends EngineOptions {
   readonly thinkMs: number;
   readonly from: readonly string[];
   readonly timeoutMs: number;
+  /** The options of TLS, or null without TLS. The connections of a thread share them. */
+  readonly tls: TlsClientOptions | null;
   readonly workers: number | null;
 }
 
@@ -140,12 +148,32 @@ export function configFrom(options: LoadOptions): LoadConfig {
     thinkMs: time("thinkMs", options.thinkMs, 0),
     from: from === undefined ? [] : [...from],
     timeoutMs: time("timeoutMs", options.timeoutMs, 5000, 1),
+    tls: tlsOf(options, target),
     workers: workers === undefined ? null : workerCount(workers),
     engine,
     trigger,
   };
   checkCombination(options, config);
   return config;
+}
+
+/** @throws TypeError `ERR_INVALID_OPTION` */
+function tlsOf(options: LoadOptions, target: Target): TlsClientOptions | null {
+  const rejectUnauthorized = booleanOf(options.rejectUnauthorized, "rejectUnauthorized", true);
+  if (target.kind !== "unix" && target.isSecure) {
+    return {
+      // The connections are those of the address, and the certificate is for the name.
+      servername: target.host.split("%")[0],
+      rejectUnauthorized,
+      ...(target.kind === "http" ? { ALPNProtocols: ["http/1.1"] } : {}),
+      handshakeTimeoutMs: time("timeoutMs", options.timeoutMs, 5000, 1),
+    };
+  }
+  if (options.rejectUnauthorized === undefined) return null;
+  throw typeError(
+    "ERR_INVALID_OPTION",
+    "Cannot load with rejectUnauthorized without TLS: give tls:// or https://",
+  );
 }
 
 function checkData(data: unknown): void {

@@ -2,7 +2,14 @@ import type { EngineName } from "polloi";
 import { objectOf } from "polloi/internal";
 import type { Percentiles } from "./latency.ts";
 import type { LoadConfig } from "./options.ts";
-import { addTo, type Counts, type RecentRate, type Statistics, zeroCounts } from "./statistics.ts";
+import {
+  addTo,
+  type Counts,
+  type RecentRate,
+  type Statistics,
+  type TlsFacts,
+  zeroCounts,
+} from "./statistics.ts";
 
 /** The phase of a load. While `draining` it sends nothing and waits for the last answers. */
 export type LoadPhase = "connecting" | "sending" | "draining" | "over";
@@ -99,7 +106,9 @@ export interface LoadReport extends Omit<Counts, "open"> {
   readonly statuses: Readonly<Record<string, number>>;
   /** From the sending of a message to the end of its answer; with a rate, from the time when it was due. */
   readonly latencyMs: Percentiles;
-  /** Duration of connects. */
+  /** The version and the cipher of the first TLS session; null without TLS. Each of `opened` is a full handshake. */
+  readonly tls: TlsFacts | null;
+  /** Duration of connects, with TLS including the handshake. */
   readonly connectMs: Percentiles;
   /** Time until every connection was open or had failed. */
   readonly openMs: number;
@@ -140,6 +149,7 @@ export function makeReport(
     errors: { ...statistics.errors },
     mismatches: corrupted + reordered + lost + surplus,
     latencyMs: statistics.latency.percentiles(),
+    tls: statistics.tls,
     connectMs: statistics.connect.percentiles(),
     openMs: statistics.openMs,
     elapsedMs,

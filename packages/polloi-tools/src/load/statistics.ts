@@ -49,6 +49,14 @@ export function zeroCounts(): Counts {
   };
 }
 
+/** What client and server have chosen for a TLS session. */
+export interface TlsFacts {
+  /** The version: `"TLSv1.3"`. */
+  readonly protocol: string;
+  /** The cipher by its name in OpenSSL. */
+  readonly cipher: string;
+}
+
 /** {@link Statistics} as data that can be sent to another thread. */
 export interface EncodedStatistics {
   readonly counts: Counts;
@@ -56,6 +64,7 @@ export interface EncodedStatistics {
   readonly statuses: Record<string, number>;
   readonly latency: EncodedLatency;
   readonly connect: EncodedLatency;
+  readonly tls: TlsFacts | null;
   readonly openMs: number;
   readonly elapsedMs: number;
 }
@@ -69,6 +78,8 @@ export class Statistics {
   readonly statuses: Record<string, number> = {};
   readonly latency: LatencyHistogram = new LatencyHistogram();
   readonly connect: LatencyHistogram = new LatencyHistogram();
+  /** Facts of the first session; null without TLS. */
+  tls: TlsFacts | null = null;
   /** Time until every connection was open or had failed. */
   openMs = 0;
   /** Time during which messages were sent and answers awaited. */
@@ -79,10 +90,10 @@ export class Statistics {
   }
 
   encode(): EncodedStatistics {
-    const { counts, errors, statuses, openMs, elapsedMs } = this;
+    const { counts, errors, statuses, tls, openMs, elapsedMs } = this;
     const latency = this.latency.encode();
     const connect = this.connect.encode();
-    return { counts, errors, statuses, latency, connect, openMs, elapsedMs };
+    return { counts, errors, statuses, latency, connect, tls, openMs, elapsedMs };
   }
 
   /** Adds the statistics of another thread for the same time. */
@@ -92,6 +103,7 @@ export class Statistics {
     addTo(this.statuses, other.statuses);
     this.latency.add(LatencyHistogram.decode(other.latency));
     this.connect.add(LatencyHistogram.decode(other.connect));
+    this.tls ??= other.tls;
     this.openMs = Math.max(this.openMs, other.openMs);
     this.elapsedMs = Math.max(this.elapsedMs, other.elapsedMs);
   }

@@ -2,14 +2,21 @@ import { show, typeError } from "polloi/internal";
 import { type Endpoint, parseEndpoint } from "polloi/internal/pure";
 import { createConnection, resolve } from "polloi/socket";
 
-/** The server under load: an echo server over TCP or a unix socket, or an HTTP server. */
+/** The server under load: an echo server over TCP, TLS or a unix socket, or an HTTP server. */
 export type Target =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | {
+      readonly kind: "tcp";
+      readonly host: string;
+      readonly port: number;
+      /** Whether the connections use TLS. */
+      readonly isSecure: boolean;
+    }
   | { readonly kind: "unix"; readonly path: string }
   | {
       readonly kind: "http";
       readonly host: string;
       readonly port: number;
+      readonly isSecure: boolean;
       /** The value of the Host field. */
       readonly authority: string;
       readonly path: string;
@@ -20,8 +27,9 @@ export type TargetAddress =
   | { readonly host: string; readonly port: number }
   | { readonly path: string };
 
-const ALLOWED = "give tcp://HOST:PORT, http://HOST[:PORT]/PATH or unix:PATH";
+const ALLOWED = "give tcp://HOST:PORT, tls://HOST:PORT, http[s]://HOST[:PORT]/PATH or unix:PATH";
 const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
 
 /**
  * Parses a target. Without a scheme it is an echo server over TCP.
@@ -44,15 +52,17 @@ export function parseTarget(text: string): Target {
   if (port === 0) throw invalid("port 0 cannot be connected to");
   switch (scheme) {
     case "tcp":
+    case "tls":
       if (port === undefined) throw invalid(`the port is missing; ${ALLOWED}`);
-      if (rest !== "" && rest !== "/") throw invalid(`tcp:// has no path; ${ALLOWED}`);
-      return { kind: "tcp", host, port };
-    case "http": {
+      if (rest !== "" && rest !== "/") throw invalid(`${scheme}:// has no path; ${ALLOWED}`);
+      return { kind: "tcp", host, port, isSecure: scheme === "tls" };
+    case "http":
+    case "https": {
+      const isSecure = scheme === "https";
       const { authority, path } = httpParts(text, rest, invalid);
-      return { kind: "http", host, port: port ?? HTTP_PORT, authority, path };
+      const byDefault = isSecure ? HTTPS_PORT : HTTP_PORT;
+      return { kind: "http", host, port: port ?? byDefault, isSecure, authority, path };
     }
-    case "https":
-      throw invalid("TLS is not supported; give http:// or tcp://");
     default:
       throw invalid(`${scheme}:// is not supported; ${ALLOWED}`);
   }

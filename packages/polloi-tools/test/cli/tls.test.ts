@@ -41,6 +41,29 @@ describe("TLS of the command line", { timeout: SUITE_TIMEOUT_MS }, () => {
     });
   }
 
+  for (const [protocol, scheme] of [
+    ["echo", "tls"],
+    ["http", "https"],
+  ] as const) {
+    test(`load ${scheme}:// reports the handshakes, and refuses an unknown certificate`, async () => {
+      await using server = polloi(`serve ${protocol} --port 0 ${FILES}`);
+      const [, port] = await server.waitFor(/127\.0\.0\.1[ :](\d+)/);
+      const load = `load ${scheme}://127.0.0.1:${port} -c 3 -n 30 --timeout 60`;
+      await using accepted = polloi(`${load} --insecure`);
+      const { code, stdout } = await accepted.ended;
+      assert.equal(code, 0);
+      assert.match(stdout, /\b30, .*received/);
+      assert.match(stdout, /TLSv1\.3, TLS_\w+; 3 handshakes/);
+      await using refused = polloi(load);
+      const { code: failed, stderr } = await refused.ended;
+      assert.equal(failed, 1);
+      assert.match(
+        stderr,
+        /^polloi: cannot connect to \S+: its certificate is signed by itself \(DEPTH_ZERO_SELF_SIGNED_CERT\); --insecure/m,
+      );
+    });
+  }
+
   test("wrong flags and files are named in one line", async () => {
     for (const [args, message] of [
       [`serve echo --tls-cert ${CERT}`, /--tls-cert is useless without --tls-key/],
@@ -53,6 +76,7 @@ describe("TLS of the command line", { timeout: SUITE_TIMEOUT_MS }, () => {
         /cannot use tls\.key: there is no valid private key/,
       ],
       ["connect --insecure localhost 1", /--insecure is for --tls/],
+      ["load tcp://localhost:1 --insecure", /--insecure is for tls:\/\/ and https:\/\//],
     ] as const) {
       await using program = polloi(args);
       const { code, stderr } = await program.ended;

@@ -1,4 +1,4 @@
-import { type Connection, type Listener, Reactor } from "polloi";
+import { type Connection, type Listener, Reactor, type TlsServerOptions } from "polloi";
 
 /** The fault of a server that does not echo a message. */
 export type Fault =
@@ -30,6 +30,7 @@ export interface FaultyOptions {
   readonly host?: string;
   readonly path?: string;
   readonly backlog?: number;
+  readonly tls?: TlsServerOptions;
   /** Default: a free port. */
   readonly port?: number;
 }
@@ -57,11 +58,12 @@ export class FaultyServer implements Disposable {
 
   constructor(options: FaultyOptions) {
     this.#options = options;
-    const { host = "127.0.0.1", port = 0, path, backlog } = options;
+    const { host = "127.0.0.1", port = 0, path, backlog, tls } = options;
     const where = path === undefined ? { host, port } : { path };
     this.listener = this.reactor.listen<Peer>({
       ...where,
       ...(backlog === undefined ? {} : { backlog }),
+      ...(tls === undefined ? {} : { tls }),
       open: (connection) => {
         connection.data = { rest: new Uint8Array(0), messages: 0, held: null, stalled: false };
         this.from.push(connection.remoteAddress?.address);
@@ -73,7 +75,8 @@ export class FaultyServer implements Disposable {
   }
 
   get target(): string {
-    return `tcp://127.0.0.1:${this.listener.port}`;
+    const scheme = this.#options.tls === undefined ? "tcp" : "tls";
+    return `${scheme}://127.0.0.1:${this.listener.port}`;
   }
 
   [Symbol.dispose](): void {

@@ -1,11 +1,13 @@
 /** The load client with independent servers: socat, Python's socketserver, nginx. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeCertificate } from "../../../../test/support/certificates.ts";
 import { folder, needs, Program } from "../../../../test/support/processes.ts";
 import { isClean, type LoadOptions, load } from "../../src/load/index.ts";
 
@@ -116,4 +118,42 @@ test("nginx answers every request, and closes connections after a number of them
   const target = `http://127.0.0.1:${port}/there-is-no-such-page`;
   const report = await load({ target, connections: 2, messages: 20 }).finished;
   assert.deepEqual(report.errors, { HTTP_404: 20 });
+});
+
+test("node:https answers, on kept connections and on those that it closes", limits, async () => {
+  const { cert, key } = makeCertificate();
+  const server = createHttpsServer({ cert, key }, (request, response) => {
+    if (request.url === "/close") response.setHeader("Connection", "close");
+    response.end("Hello, world!");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  try {
+    for (const path of ["keep", "close"]) {
+      const target = `https://127.0.0.1:${port}/${path}`;
+      await assertClean({ target, rejectUnauthorized: false, connections: 4, messages: 40 });
+    }
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("openssl s_server echoes", { skip: needs("openssl"), ...limits }, async () => {
+  using at = folder();
+  const { cert, key } = makeCertificate();
+  const [certFile, keyFile] = ["cert.pem", "key.pem"].map((name) => join(at.path, name)) as [
+    string,
+    string,
+  ];
+  writeFileSync(certFile, cert);
+  writeFileSync(keyFile, key);
+  const port = await freePort();
+  const flags = ["-cert", certFile, "-key", keyFile, "-accept", `127.0.0.1:${port}`, "-rev"];
+  await using server = new Program("openssl", ["s_server", ...flags]);
+  await server.waitFor(/ACCEPT/);
+  // It sends each line reversed, and this line is the same in both directions.
+  const data = new TextEncoder().encode("abccba\n");
+  const target = `tls://127.0.0.1:${port}`;
+  await assertClean({ target, rejectUnauthorized: false, data, connections: 1, messages: 10 });
 });
