@@ -92,7 +92,7 @@ export interface Sender {
  * A socket receives and calls its handler for each datagram before another one receives, and the datagrams of only one
  * socket wait to be sent. So the memory does not depend on the number of sockets.
  *
- * @source recvmmsg(2), sendmmsg(2)
+ * @source recvmmsg(2), sendmmsg(2), recvfrom(2), sendto(2)
  */
 export class DatagramBuffers {
   /** The socket whose datagrams wait to be sent. */
@@ -130,25 +130,44 @@ export class DatagramBuffers {
 
   /** Receives up to {@link BATCH} datagrams. @returns Their number, or `-errno`. */
   receive(fd: number): number {
-    const { libc } = this.#kernel;
+    if (!this.#hasBatches) return this.receiveOne(fd);
     const { address, u32 } = this.#in;
     for (let i = 0; i < this.#used; i++) {
       u32[(HEADERS_AT + i * HEADER_SIZE + HEADER.nameLength) >> 2] = NAME_SIZE;
     }
     this.#used = 0;
-    if (this.#hasBatches) {
-      const at = address + HEADERS_AT;
-      const count = libc.syscall(SYS.recvmmsg, fd, at, BATCH, MSG_DONTWAIT, 0, 0);
-      if (count !== -ERRNO.ENOSYS && count !== -ERRNO.EPERM) {
-        this.#used = Math.max(count, 0);
-        return count;
-      }
+    const at = address + HEADERS_AT;
+    const count = this.#kernel.libc.syscall(SYS.recvmmsg, fd, at, BATCH, MSG_DONTWAIT, 0, 0);
+    if (count === -ERRNO.ENOSYS || count === -ERRNO.EPERM) {
       this.#hasBatches = false;
+      return this.receiveOne(fd);
     }
-    this.#used = 1;
-    const length = libc.recvmsg(fd, address + HEADERS_AT, MSG_DONTWAIT);
+    this.#used = Math.max(count, 0);
+    return count;
+  }
+
+  /**
+   * Receives a datagram. It costs less than {@link DatagramBuffers.receive}, which looks for a second one.
+   *
+   * @returns 1, or `-errno`.
+   */
+  receiveOne(fd: number): number {
+    const { address, u32 } = this.#in;
+    const nameLength = HEADERS_AT + HEADER.nameLength;
+    u32[nameLength >> 2] = NAME_SIZE;
+    this.#used = Math.max(this.#used, 1);
+    const length = this.#kernel.libc.recvfrom(
+      fd,
+      address + BYTES_AT,
+      MAX_DATAGRAM_BYTES,
+      // The length of the datagram, and not of what fits.
+      MSG_DONTWAIT | MSG_TRUNC,
+      address + NAMES_AT,
+      address + nameLength,
+    );
     if (length < 0) return length;
     u32[(HEADERS_AT + HEADER.length) >> 2] = length;
+    u32[(HEADERS_AT + HEADER.flags) >> 2] = length > MAX_DATAGRAM_BYTES ? MSG_TRUNC : 0;
     return 1;
   }
 
@@ -218,30 +237,42 @@ export class DatagramBuffers {
   /** Sends datagrams from `index` on. @returns How many were sent, or `-errno` of the first. */
   send(fd: number, index: number): number {
     const { libc } = this.#kernel;
-    const at = this.#out.address + HEADERS_AT + index * HEADER_SIZE;
+    const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     if (this.#hasBatches && this.count - index > 1) {
-      const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+      const at = this.#out.address + HEADERS_AT + index * HEADER_SIZE;
       const sent = libc.syscall(SYS.sendmmsg, fd, at, this.count - index, flags, 0, 0);
       if (sent !== -ERRNO.ENOSYS && sent !== -ERRNO.EPERM) return sent;
       this.#hasBatches = false;
     }
-    const sent = libc.sendmsg(fd, at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const { u32 } = this.#out;
+    const nameLength = u32[(HEADERS_AT + index * HEADER_SIZE + HEADER.nameLength) >> 2] as number;
+    const name = nameLength === 0 ? 0 : this.#out.address + NAMES_AT + index * NAME_SIZE;
+    const bytes = this.#addressOf(index);
+    const sent = libc.sendto(fd, bytes, this.#lengthOf(index), flags, name, nameLength);
     return sent < 0 ? sent : 1;
+  }
+
+  /** The address of the bytes of a datagram that waits. */
+  #addressOf(index: number): number {
+    const { u32 } = this.#out;
+    const vector = (VECTORS_AT + index * VECTOR_SIZE) >> 2;
+    return (u32[vector] as number) + (u32[vector + 1] as number) * 0x1_0000_0000;
+  }
+
+  #lengthOf(index: number): number {
+    return this.#out.u32[(VECTORS_AT + index * VECTOR_SIZE + 8) >> 2] as number;
   }
 
   /** A copy of a datagram that waits, and its address. */
   waiting(index: number): { readonly bytes: Uint8Array; readonly to: SocketAddress | undefined } {
     const out = this.#out;
-    const vector = (VECTORS_AT + index * VECTOR_SIZE) >> 2;
-    const address =
-      (out.u32[vector] as number) + (out.u32[vector + 1] as number) * 0x1_0000_0000 - out.address;
-    const length = out.u32[vector + 2] as number;
+    const at = this.#addressOf(index) - out.address;
     const nameLength = out.u32[
       (HEADERS_AT + index * HEADER_SIZE + HEADER.nameLength) >> 2
     ] as number;
     const name = NAMES_AT + index * NAME_SIZE;
     const to = nameLength === 0 ? undefined : (decodeAddress(out, name, nameLength) ?? undefined);
-    return { bytes: out.u8.slice(address, address + length), to };
+    return { bytes: out.u8.slice(at, at + this.#lengthOf(index)), to };
   }
 
   /** All datagrams that waited are sent or taken over. */

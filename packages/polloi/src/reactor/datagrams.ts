@@ -125,6 +125,10 @@ export interface DatagramSocket extends Disposable {
 
 /** The calls of receiving in a turn, so that other owners have their share. */
 const RECEIVE_BUDGET = 4;
+/** After this many datagrams that were received alone, the next is received by a call for one datagram. */
+const FEW_ALONE = 4;
+/** One in this many of these is received by a call for many, which finds out whether there are more. */
+const LOOK_EVERY = 8;
 /** The most bytes of UDP: 65,535 without the headers of IPv4 and UDP. */
 const MAX_UDP_BYTES = 65_507;
 /** The delays before a datagram is sent again to a unix socket whose queue is full. */
@@ -164,6 +168,8 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
   #hasWarned = false;
   #retry: Timer | undefined;
   #retryMs = RETRY_MS;
+  /** How many datagrams in succession were received alone. */
+  #alone = 0;
 
   /** @throws what `bindDatagrams` throws. */
   constructor(loop: Loop, options: DatagramOptions, names: Readonly<Record<string, true>>) {
@@ -314,13 +320,15 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
     const buffers = this.#buffers;
     const { message } = this.#options;
     for (let budget = RECEIVE_BUDGET; budget > 0 && !this.#isPaused; budget--) {
-      const count = buffers.receive(this.#fd);
+      const isBatch = this.#alone < FEW_ALONE || this.#alone % LOOK_EVERY === 0;
+      const count = isBatch ? buffers.receive(this.#fd) : buffers.receiveOne(this.#fd);
       if (count === -ERRNO.EAGAIN) return;
       if (count === -ERRNO.EINTR) continue;
       if (count < 0) {
         this.#failed(socketError("recvmsg", count, this.remoteAddress));
         continue;
       }
+      this.#alone = count === 1 ? this.#alone + 1 : 0;
       for (let i = 0; i < count; i++) {
         if (buffers.isCut(i)) {
           this.#failed(new SysError("recvmsg", ERRNO.EMSGSIZE, { fd: this.#fd }));

@@ -142,6 +142,57 @@ export function datagramCases(variant: Variant): Case[] {
     }),
 
     {
+      name: "datagrams that come one at a time are received by a call for one, and many again in batches",
+      async run() {
+        let batches = 0;
+        const calls: Partial<Libc> = {
+          syscall: (number, ...args) => {
+            if (number === SYS.recvmmsg) batches++;
+            return kernel.libc.syscall(number, ...args);
+          },
+        };
+        using rig = new Rig(variant, calls);
+        const socket = rig.reactor.bindDatagrams({ ...echo, host: LOCAL });
+        using plain = Plain.local();
+        const next = async (text: string): Promise<void> => {
+          plain.send(text, at(socket));
+          assert.equal(await plain.text(rig), text);
+        };
+        for (let i = 0; i < 64; i++) await next(`datagram ${i}`);
+        assert.ok(batches <= 16, `${batches}`);
+        const wanted = Array.from({ length: MANY }, (_, i) => `of many ${i}`);
+        for (const text of wanted) plain.send(text, at(socket));
+        for (const text of wanted) assert.equal(await plain.text(rig), text);
+        await next("again");
+      },
+    },
+
+    test("a datagram that is too long is reported, alone and among others", () =>
+      withFolder(async (path) => {
+        using rig = new Rig(variant);
+        const seen: unknown[] = [];
+        const socket = rig.reactor.bindDatagrams({
+          path: path("it"),
+          message: (_, bytes) => void seen.push(bytes.length),
+          error: (_, error) => void seen.push(code(error)),
+        });
+        const socketAddress = { path: path("it") };
+        using plain = new Plain({ path: path("other") });
+        const expected: unknown[] = [];
+        const sent = async (length: number): Promise<void> => {
+          plain.send(new Uint8Array(length), socketAddress);
+          expected.push(length > 65_536 ? "EMSGSIZE" : length);
+          await rig.until("received", () => seen.length === expected.length);
+        };
+        for (let i = 0; i < 12; i++)
+          for (const length of [65_536, 65_537, 100_000]) await sent(length);
+        for (const length of [65_537, 65_536, 1]) plain.send(new Uint8Array(length), socketAddress);
+        await rig.until("received", () => seen.length === expected.length + 3);
+        assert.deepEqual(seen, [...expected, "EMSGSIZE", 65_536, 1]);
+        socket.close();
+      })),
+
+    {
       name: "without the calls for batches, datagrams are received and sent one by one",
       async run() {
         const calls: Partial<Libc> = {
