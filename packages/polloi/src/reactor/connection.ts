@@ -361,8 +361,9 @@ export const HANDLERS: NamesOf<Handlers> = {
 /** Options of a connection, whether it is accepted, made or adopted. */
 export interface ConnectionOptions {
   /**
-   * Passes received bytes to `data` in the receive buffer, without a copy. They are valid until the handler returns.
-   * If they are written from there, they are not copied either. Default false.
+   * Passes received bytes to `data` in the receive buffer, without a copy. They are valid until the handler returns;
+   * the same array may be passed again for later bytes. If they are written from there, they are not copied either.
+   * Default false.
    */
   readonly zeroCopy?: boolean;
   /** Sends data at once instead of waiting for a full packet: TCP_NODELAY. Default true. */

@@ -336,7 +336,7 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
           const { arena } = buffers;
           const [offset, length] = [buffers.offsetOf(i), buffers.lengthOf(i)];
           const bytes = this.#zeroCopy
-            ? new Uint8Array(arena.u8.buffer, offset, length)
+            ? new Uint8Array(arena.buffer, offset, length)
             : this.loop.buffers.copy(arena, offset, length);
           try {
             message.call(this.#options, this, bytes, buffers.senderOf(i));

@@ -62,6 +62,8 @@ export class Loop implements Completions {
   readonly timers: Timers;
   /** The arena of the engine whose bytes are lent to a `data` handler that runs now. */
   lending: Arena | null = null;
+  /** These bytes. Only arrays that the handler makes of them have to be compared by their buffer. */
+  lent: Uint8Array | null = null;
   /** Owners that could not accept for lack of a descriptor. They retry when one is closed. */
   readonly starved: Set<Owner> = new Set();
   host: Host | undefined;

@@ -87,9 +87,10 @@ export abstract class SendQueue extends Owner {
 
   /** Appends bytes. They are sent without a copy if they are lent to a handler, and otherwise copied. */
   protected append(bytes: Uint8Array): void {
-    const { lending, blocks } = this.loop;
+    const { lending, lent, blocks } = this.loop;
     this.pendingBytes += bytes.length;
-    if (lending !== null && this.#head === null && bytes.buffer === lending.u8.buffer) {
+    const isLent = lending !== null && (bytes === lent || bytes.buffer === lending.buffer);
+    if (isLent && this.#head === null) {
       this.#head = blocks.lend(lending, bytes.byteOffset, bytes.length);
       this.#tail = this.#head;
     } else if (bytes.length > COPIED_BYTES) {

@@ -504,8 +504,9 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
     if (handlers.data !== undefined) {
       let bytes: Uint8Array;
       if (zeroCopy) {
-        bytes = new Uint8Array(arena.u8.buffer, offset, length);
+        bytes = arena.bytesAt(offset, length);
         this.loop.lending = lending;
+        this.loop.lent = bytes;
       } else {
         bytes = this.loop.buffers.copy(arena, offset, length);
       }
@@ -533,7 +534,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   /** Passes bytes to the preface, and those behind it to the handlers. */
   #readPreface(arena: Arena, offset: number, length: number): void {
     const preface = this.#attached as Preface;
-    const taken = preface.read(new Uint8Array(arena.u8.buffer, offset, length));
+    const taken = preface.read(new Uint8Array(arena.buffer, offset, length));
     if (taken < 0) return;
     preface.abandon();
     this.#bits &= ~PREFACE;
