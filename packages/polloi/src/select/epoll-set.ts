@@ -8,6 +8,13 @@ import { deadlineOf, timeLeft } from "./deadline.ts";
 
 /** The most events that one wait returns. The rest stay in the kernel. */
 const MAX_EVENTS = 65_536;
+/**
+ * A longer wait with a fraction of a millisecond is two waits, because epoll_wait takes fewer arguments than
+ * epoll_pwait2, and most waits end with an event in the first of the two.
+ */
+const WHOLE_MS = 10;
+/** A longer wait could exceed the range of epoll_wait. */
+const LONGEST_WHOLE_MS = 0x3fff_ffff;
 /** The initial number of events that there is memory for. */
 const FIRST_EVENTS = 1024;
 
@@ -82,7 +89,13 @@ export class EpollSet {
     if (max > this.#capacity) max = this.#grow(maxEvents);
     if (max < 0) return max;
     const deadline = deadlineOf(this.#kernel, timeoutMs, now);
-    let count = this.#waitOnce(max, timeoutMs);
+    let count: number;
+    if (timeoutMs > WHOLE_MS && timeoutMs < LONGEST_WHOLE_MS) {
+      count = this.#waitOnce(max, Math.floor(timeoutMs));
+      if (count === 0) count = this.#waitOnce(max, timeLeft(this.#kernel, deadline));
+    } else {
+      count = this.#waitOnce(max, timeoutMs);
+    }
     while (count === -ERRNO.EINTR) count = this.#waitOnce(max, timeLeft(this.#kernel, deadline));
     return count;
   }
