@@ -72,6 +72,10 @@ export class Hosted implements Host, JointWait {
     return outsideContexts(this.#takeTurn, this.#include(this.#loopFd) ? timeoutMs : 0) > 0;
   }
 
+  get wokenAt(): number {
+    return this.#loop.wokenAt;
+  }
+
   takeIdleTime(): number {
     return this.#loop.takeIdleTime();
   }

@@ -94,9 +94,9 @@ export class Loop implements Completions {
   #references = 0;
   /** Slots of owners that do not keep the process alive. */
   #inBackground = 0;
-  /** The time when the wait of this turn began and when it ended, if it was needed; otherwise undefined. */
-  #begunAt: number | undefined;
-  #wokenAt: number | undefined;
+  /** The time when the wait of this turn began and when it ended, if it was needed; otherwise NaN. */
+  #begunAt = Number.NaN;
+  #wokenAt = Number.NaN;
   /** The time in milliseconds that turns have waited, while {@link Loop.measuresIdleTime}. */
   #idleMs = 0;
   /** The number of turns in which the engine reported something while limits were overdue. */
@@ -246,7 +246,7 @@ export class Loop implements Completions {
       const reported = this.#engineTurn(timeoutMs);
       happened = reported;
       if (overdue > 0) happened += this.#fireLimits(overdue, reported);
-      if (this.#mayBeDue) happened += this.timers.fire(this.#invoke);
+      if (this.#mayBeDue()) happened += this.timers.fire(this.#invoke);
       if (this.#drained.length > 0) happened += this.#drain();
       this.settle();
     } finally {
@@ -256,6 +256,11 @@ export class Loop implements Completions {
     if (this.#drained.length > 0 || this.timers.overdue > 0) this.host?.wake();
     if (this.#failures.length > 0) this.#throw();
     return happened;
+  }
+
+  /** The time when the wait of the last turn ended; the present time if that turn did not need it. */
+  get wokenAt(): number {
+    return Number.isNaN(this.#wokenAt) ? this.kernel.now() : this.#wokenAt;
   }
 
   /** Returns the time in milliseconds that turns have waited since the last call. */
@@ -361,7 +366,7 @@ export class Loop implements Completions {
   }
 
   woken(): void {
-    if (this.#begunAt === undefined) return;
+    if (Number.isNaN(this.#begunAt)) return;
     const now = this.kernel.now();
     this.#idleMs += now - this.#begunAt;
     this.#begunAt = now;
@@ -382,7 +387,9 @@ export class Loop implements Completions {
 
   #engineTurn(timeoutMs: number): number {
     try {
-      return this.engine.turn(this.#waitFor(timeoutMs), this.#begunAt);
+      const waitMs = this.#waitFor(timeoutMs);
+      const begunAt = this.#begunAt;
+      return this.engine.turn(waitMs, Number.isNaN(begunAt) ? undefined : begunAt);
     } catch (error) {
       this.#engineFailed(error);
     }
@@ -411,8 +418,8 @@ export class Loop implements Completions {
   }
 
   #waitFor(timeoutMs: number): number {
-    this.#begunAt = undefined;
-    this.#wokenAt = undefined;
+    this.#begunAt = Number.NaN;
+    this.#wokenAt = Number.NaN;
     if (this.#drained.length > 0 || this.timers.overdue > 0) return 0;
     const { deadline } = this.timers;
     const isUnlimited = deadline === Number.POSITIVE_INFINITY;
@@ -425,9 +432,9 @@ export class Loop implements Completions {
   }
 
   /** Whether a timer may be due. One that has become due since the wait ended is fired in the next turn. */
-  get #mayBeDue(): boolean {
+  #mayBeDue(): boolean {
     const { size, deadline } = this.timers;
-    return size > 0 && (this.#wokenAt === undefined || deadline <= this.#wokenAt);
+    return size > 0 && !(deadline > this.#wokenAt);
   }
 
   #drain(): number {

@@ -43,6 +43,8 @@ export interface JointWait {
    * @returns Whether it found anything to do.
    */
   turn(timeoutMs: number): boolean;
+  /** The time when the wait of the last turn ended, or a later time. */
+  readonly wokenAt: number;
   /** Returns the time in milliseconds that turns have waited since the last call. */
   takeIdleTime(): number;
   /** Joint turns end. */

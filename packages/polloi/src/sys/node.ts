@@ -191,8 +191,11 @@ const EPOLLIN = 0x001;
 
 /** Joint turns end when they have found nothing for this long. */
 const IDLE_MS = 20;
-/** Joint turns let the loop run this often, although it is not ready: for immediates without a reference. */
-const AWAY_MS = 10;
+/**
+ * Joint turns let the loop run this often, although it is not ready: for immediates without a reference. An iteration
+ * of the loop costs as much as a request at a light load.
+ */
+const AWAY_MS = 50;
 
 /** Whether a watch has joint turns. All copies of this library that a program has loaded use the same mark. */
 const IS_JOINED: unique symbol = Symbol.for("polloi.isJoined");
@@ -441,7 +444,7 @@ class JointTurns {
       this.#idleMs = found ? 0 : this.#idleMs + idleMs;
       // What the turn has written or resolved comes before the next one.
       wait.runTicks();
-      if (loopMs === 0 || joint.isLoopReady || performance.now() >= returnAt) return;
+      if (loopMs === 0 || joint.isLoopReady || joint.wokenAt >= returnAt) return;
     }
   }
 }

@@ -117,6 +117,10 @@ class Joint extends Signal implements JointWait {
     return this.#take("turn");
   }
 
+  get wokenAt(): number {
+    return kernel.now();
+  }
+
   takeIdleTime(): number {
     const { idleMs } = this;
     this.idleMs = 0;
