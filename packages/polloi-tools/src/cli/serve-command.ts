@@ -242,7 +242,8 @@ function checkFlags(
   only("--proxy-protocol", flags.proxyProtocol, flags.model === undefined, "not for --model");
   only("--tls-cert", flags.tlsCert, flags.tlsKey !== undefined, "useless without --tls-key");
   only("--tls-key", flags.tlsKey, flags.tlsCert !== undefined, "useless without --tls-cert");
-  only("--tls-cert", flags.tlsCert, flags.model === undefined, "not for --model");
+  const isLoop = flags.model === undefined || flags.model === "prefork" || flags.model === "event";
+  only("--tls-cert", flags.tlsCert, isLoop, "for --model prefork and event");
   checkPorts(requested, flags, command);
 }
 

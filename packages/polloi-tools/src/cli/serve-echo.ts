@@ -79,6 +79,7 @@ export function echoService(
         module: ECHO_HANDLERS,
         data: { protocol } satisfies EchoHandlersInput,
         idleTimeoutMs,
+        ...secured,
         observer,
         counts: ({ model, counts }) => {
           const { connections, messages, bytes, exits, refusals } = counts;

@@ -77,6 +77,7 @@ export interface Service {
   byModel(): Promise<
     ChildModule & {
       readonly idleTimeoutMs?: number | undefined;
+      readonly tls?: TlsFiles;
       readonly observer?: ServeOutput["observer"];
       counts(server: ModelServer): Totals["counts"];
       /** Called when the server is ready. */

@@ -16,8 +16,15 @@ writeFileSync(CERT, cert);
 writeFileSync(KEY, key);
 const FILES = `--tls-cert ${CERT} --tls-key ${KEY}`;
 
+/** The ways of serving that have TLS. */
+const ECHO_AND_HTTP = ["echo", "http"].flatMap((protocol) =>
+  ["", " --workers 1", " --model event", " --model prefork --children 1"].map(
+    (flags) => `${protocol}${flags}`,
+  ),
+);
+
 describe("TLS of the command line", { timeout: SUITE_TIMEOUT_MS }, () => {
-  for (const flags of ["echo", "echo --workers 1", "http", "http --workers 1"]) {
+  for (const flags of ECHO_AND_HTTP) {
     test(`serve ${flags}, and connect --tls`, async () => {
       await using server = polloi(`serve ${flags} --port 0 ${FILES}`);
       const [, port] = await server.waitFor(/127\.0\.0\.1[ :](\d+)/);
@@ -68,7 +75,7 @@ describe("TLS of the command line", { timeout: SUITE_TIMEOUT_MS }, () => {
     for (const [args, message] of [
       [`serve echo --tls-cert ${CERT}`, /--tls-cert is useless without --tls-key/],
       [`serve echo --tls-key ${KEY}`, /--tls-key is useless without --tls-cert/],
-      [`serve echo --model event ${FILES}`, /--tls-cert is not for --model/],
+      [`serve echo --model thread ${FILES}`, /--tls-cert is for --model prefork and event/],
       [`serve echo --port 0 --tls-cert ${CERT}x --tls-key ${KEY}`, /cannot read the certificate /],
       [`serve echo --port 0 --tls-cert ${CERT} --tls-key ${KEY}x`, /cannot read the key /],
       [

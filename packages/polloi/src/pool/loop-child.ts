@@ -16,6 +16,7 @@ import {
   type StartOn,
   type WorkerModule,
 } from "./module.ts";
+import { tlsOptionsOf } from "./tls-input.ts";
 
 /** How often a process sends counts that change all the time. */
 const COUNTS_INTERVAL_MS = 50;
@@ -167,7 +168,7 @@ export class ProcessServer {
 
   constructor(options: ProcessServerOptions, kernel?: Kernel) {
     const { control, input, fd } = options;
-    const { engine, trigger, data, idleTimeoutMs, noDelay } = input;
+    const { engine, trigger, data, idleTimeoutMs, noDelay, tls } = input;
     this.#control = control;
     // Never closed: the process exits, and an error of a handler must be reported before anything else.
     const reactor = new Reactor({ engine, trigger, ...(kernel && { kernel }) });
@@ -184,6 +185,7 @@ export class ProcessServer {
       where: {
         fd,
         exclusive: input.exclusive === true,
+        ...(tls === undefined ? {} : { tls: tlsOptionsOf(tls) }),
         acceptError: (error) => control.send({ type: "accept-failed", error: toPlainError(error) }),
       },
       counter: this.#counter,

@@ -9,6 +9,7 @@
 import type { EngineChoice } from "../engine/choose.ts";
 import type { EngineName, Reporting, Trigger } from "../engine/engine.ts";
 import type { ServedCounts, ServingObserver } from "./counts.ts";
+import type { TlsInput } from "./tls-input.ts";
 
 /**
  * The task of a child.
@@ -36,6 +37,7 @@ export interface ChildInput {
   /** How connections are treated. */
   readonly noDelay?: boolean;
   readonly idleTimeoutMs?: number | undefined;
+  readonly tls?: TlsInput | undefined;
   /** Whether to report each connection and message. */
   readonly observed?: boolean;
 }

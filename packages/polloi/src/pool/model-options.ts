@@ -7,6 +7,7 @@ import { Reactor } from "../reactor/reactor.ts";
 import { LISTEN_ADDRESS } from "../socket/listener.ts";
 import type { Kernel } from "../sys/kernel.ts";
 import { kernelOf } from "../sys/open.ts";
+import { checkServerOptions, type TlsServerOptions } from "../tls/options.ts";
 import { SERVING_OBSERVER, type ServingObserver } from "./counts.ts";
 import type { PoolAddress, Sharing } from "./listeners.ts";
 import {
@@ -79,6 +80,11 @@ export interface ModelOptions extends EngineOptions, LivenessOptions {
   readonly noDelay?: boolean | undefined;
   /** Closes a connection on which nothing was sent or received for this long. Default: never. */
   readonly idleTimeoutMs?: number | undefined;
+  /**
+   * `prefork`, `event`: connections use TLS. Pre-forked processes resume the sessions of each other; functions, such as
+   * `keylog`, cannot be passed to them.
+   */
+  readonly tls?: TlsServerOptions | undefined;
   /** `process`, `prefork`: arguments for the runtime, before the program. Default: those of this process. */
   readonly execArgv?: readonly string[] | undefined;
   /** @internal Called with everything that happens on connections. Each call costs a message from the process or thread. */
@@ -134,6 +140,7 @@ export const MODEL_OPTIONS: NamesOf<ModelOptions> = {
   atLimit: true,
   noDelay: true,
   idleTimeoutMs: true,
+  tls: true,
   execArgv: true,
   observer: true,
   message: true,
@@ -159,6 +166,7 @@ const ONLY_FOR: readonly (readonly [option: keyof ModelOptions, models: readonly
   ["atLimit", ["process", "thread"]],
   ["engine", ["prefork", "event"]],
   ["trigger", ["prefork", "event"]],
+  ["tls", ["prefork", "event"]],
   ["crashLoop", ["prefork", "blocking"]],
   ["unresponsiveAfterMs", ["prefork", "blocking"]],
   ["whenUnresponsive", ["prefork", "blocking"]],
@@ -201,6 +209,7 @@ export function checkModelOptions(options: ModelOptions): void {
   if (atLimit !== undefined) oneOf("atLimit", atLimit, ["wait", "close"]);
   count("maxChildren", maxChildren, MAX_CHILDREN);
   checkTimeout("idleTimeoutMs", options.idleTimeoutMs);
+  if (options.tls !== undefined) checkServerOptions(options.tls);
   supervisionOf(options);
 }
 

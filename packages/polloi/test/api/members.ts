@@ -196,7 +196,7 @@ export const MEMBERS: Readonly<Record<string, Expected>> = {
       ModelModule: "close data end open start startOn",
       ModelObserver: "closed opened received",
       ModelOptions:
-        "acceptError atLimit children crashLoop data engine execArgv exited idleTimeoutMs limitReached listen maxChildren message model module noDelay reactor recovered sharing startTimeoutMs trigger unresponsive unresponsiveAfterMs whenUnresponsive",
+        "acceptError atLimit children crashLoop data engine execArgv exited idleTimeoutMs limitReached listen maxChildren message model module noDelay reactor recovered sharing startTimeoutMs tls trigger unresponsive unresponsiveAfterMs whenUnresponsive",
       ModelServer:
         "[Symbol.asyncDispose] address children counts engine finished model pids port stop",
       Stoppable: "stop",

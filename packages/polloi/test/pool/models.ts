@@ -8,11 +8,13 @@ import { openDescriptors, Untouched } from "../../../../test/support/descriptors
 import type { Case, Extent, Suite } from "../../../../test/support/suite.ts";
 import type { SysError } from "../../src/base/sys-error.ts";
 import { whyNoUring } from "../../src/engine/try-uring.ts";
+import { connect } from "../../src/index.ts";
 import { type ModelOptions, serveModel, type UnresponsiveChild } from "../../src/pool/models.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { Client } from "../support/client.ts";
 import { assertLateStart, rejection, until } from "../support/waiting.ts";
 import { WaitingPeers } from "../support/waiting-peers.ts";
+import { testCertificate, testRoot, whyNoTls } from "../tls/pair.ts";
 import { acceptCases, limitCases, reuseCases, waitingAtStopCase } from "./accepting.ts";
 import { MUCH } from "./command-handlers.ts";
 import {
@@ -38,6 +40,9 @@ const SILENT_MS = 600;
 const ONE_OF_EACH = ["blocking", "process", "thread", "prefork, one listener", "event"] as const;
 const WITH_CHILDREN = ["blocking", "process", "thread", "prefork, one listener"] as const;
 
+/** A certificate and a key without contents. */
+const PEM = { cert: "-----BEGIN CERTIFICATE-----", key: "-----BEGIN PRIVATE KEY-----" };
+
 const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[] = [
   [{ model: "fork" }, "ERR_INVALID_OPTION", /"fork" as model.*"prefork"/],
   [{ model: "event", children: 2 }, "ERR_INVALID_OPTION", /children.*"event".*prefork/],
@@ -50,6 +55,10 @@ const WRONG: readonly (readonly [options: object, code: string, names: RegExp])[
   [{ model: "event", crashLoop: "end" }, "ERR_INVALID_OPTION", /crashLoop.*prefork and blocking/],
   [{ model: "prefork", crashLoop: 1 }, "ERR_INVALID_OPTION", /1 as crashLoop/],
   [{ model: "thread", startTimeoutMs: 0 }, "ERR_INVALID_TIMEOUT", /0 as startTimeoutMs/],
+  [{ model: "thread", tls: { cert: "", key: "" } }, "ERR_INVALID_OPTION", /tls.*prefork and event/],
+  [{ model: "event", tls: {} }, "ERR_INVALID_OPTION", /without a certificate: give tls\.cert/],
+  [{ model: "prefork", tls: { ...PEM, keylog() {} } }, "ERR_INVALID_OPTION", /as tls\.keylog/],
+  [{ model: "prefork", tls: PEM }, "ERR_INVALID_OPTION", /tls\.cert.*no valid certificate/],
   [{ model: "event", module: 5 }, "ERR_INVALID_OPTION", /run 5 as the model "event"/],
   [{ model: "event", idleTimeoutMs: -1 }, "ERR_INVALID_TIMEOUT", /-1 as idleTimeoutMs/],
 ];
@@ -79,6 +88,7 @@ function coreCases(): Case[] {
     lastNumbersCase("process"),
     orphanCase("prefork"),
     ownServerCase("prefork"),
+    tlsCase("prefork"),
     ...PER_CONNECTION.map(hangingCase),
     ...PER_CONNECTION.map(importHangsCase),
     ...["blocking", "prefork, SO_REUSEPORT"].map((name) => unresponsiveCase(name)),
@@ -106,6 +116,7 @@ function allCases(): Case[] {
     ...(["blocking", "process", "thread"] as const).map(lastNumbersCase),
     ...(["process", "prefork"] as const).map(orphanCase),
     ...(["prefork", "event"] as const).map(ownServerCase),
+    ...(["prefork", "event"] as const).map(tlsCase),
     ...refusedCases(),
   ];
 }
@@ -603,6 +614,65 @@ function ownServerCase(model: "prefork" | "event"): Case {
       assert.deepEqual([connections, open, exits, childrenOf()], [1, 0, 0, []]);
       assert.deepEqual(posted, [{ said: "slow" }, { ended: true }]);
       await until("nothing is left open", () => openDescriptors() <= before);
+    },
+  };
+}
+
+/** Sends bytes with TLS until they have come back. */
+function exchangeSecured(port: number, bytes: Uint8Array, session?: Uint8Array): Promise<Secured> {
+  const ca = testRoot().cert;
+  const tls = session === undefined ? { ca } : { ca, session };
+  return new Promise((resolve, reject) => {
+    const got: Uint8Array[] = [];
+    let length = 0;
+    connect({
+      ...{ host: "127.0.0.1", port, tls },
+      open: (connection) => void connection.write(bytes),
+      data(connection, received) {
+        got.push(received);
+        length += received.length;
+        if (length < bytes.length) return;
+        const { tls: info } = connection;
+        resolve({
+          ...{ bytes: Buffer.concat(got), resumed: info?.resumed ?? false },
+          session: info?.session() ?? undefined,
+        });
+        connection.close();
+      },
+      close: (_, error) => reject(error ?? new Error("it closed early")),
+    });
+  });
+}
+
+interface Secured {
+  readonly bytes: Buffer;
+  readonly resumed: boolean;
+  readonly session: Uint8Array | undefined;
+}
+
+function tlsCase(model: "prefork" | "event"): Case {
+  const skip = whyNoTls();
+  return {
+    name: `${model}: connections use TLS, and every process resumes the sessions of the others`,
+    ...(skip === undefined ? {} : { skip }),
+    run: async () => {
+      const { cert, key } = testCertificate();
+      await using test = await TestServer.start({
+        model,
+        ...(model === "prefork" ? { children: 2, sharing: "reuseport" as const } : {}),
+        // As bytes, which are not JSON.
+        tls: { cert: Buffer.from(cert), key: [Buffer.from(key)] },
+      });
+      const { port } = test.server;
+      const sent = noise(100_000, 1);
+      const { bytes, resumed, ...first } = await exchangeSecured(port, sent);
+      assert.deepEqual([bytes.equals(sent), resumed], [true, false]);
+      let { session } = first;
+      for (let i = 0; i < 4; i++) {
+        const next = await exchangeSecured(port, sent, session);
+        assert.deepEqual([next.bytes.equals(sent), next.resumed], [true, true]);
+        session = next.session;
+      }
     },
   };
 }

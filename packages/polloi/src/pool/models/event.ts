@@ -20,7 +20,11 @@ export async function startEvent(
   });
   const server = new LoopServer({
     reactor,
-    where: { ...options.listen, acceptError: (error) => reporter.acceptFailed(error) },
+    where: {
+      ...options.listen,
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      acceptError: (error) => reporter.acceptFailed(error),
+    },
     counter,
     owner: "model",
     noDelay: input.noDelay,

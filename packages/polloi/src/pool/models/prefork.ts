@@ -1,6 +1,8 @@
+import { serverEndpoint } from "../../reactor/tls-endpoint.ts";
 import type { Child, ChildEvents } from "../child.ts";
 import { preforked } from "../model-options.ts";
 import { ProcessStarter } from "../process-child.ts";
+import { tlsInputOf } from "../tls-input.ts";
 import type { Model, ModelContext } from "./model.ts";
 import { startPooled } from "./pooled.ts";
 
@@ -14,7 +16,10 @@ export async function startPrefork(context: ModelContext): Promise<Model> {
   const { engine, trigger, sharing = "exclusive" } = options;
   const count = preforked(options.children);
   const exclusive = sharing === "exclusive" && count > 1;
-  const task = { ...input, task: "event-loop", engine, trigger, exclusive } as const;
+  const tls = options.tls && tlsInputOf(kernel, options.tls);
+  // A certificate that cannot be used is an error here, before any process is started.
+  if (options.tls !== undefined) serverEndpoint(kernel, options.tls).context.dispose();
+  const task = { ...input, task: "event-loop", engine, trigger, exclusive, tls } as const;
   const starter = new ProcessStarter(kernel, reactor, options.execArgv);
   const start = (listener: number, events: ChildEvents): Child =>
     starter.start(task, listener, events);

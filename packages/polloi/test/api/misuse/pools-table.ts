@@ -4,7 +4,7 @@ import * as models from "../../../src/pool/models.ts";
 import { WorkerPool } from "../../../src/pool/worker-pool.ts";
 import * as workers from "../../../src/pool/workers.ts";
 import { type Call, call, refusing, type Table } from "./calls.ts";
-import { ENGINE, NOTHING, WHERE } from "./reactor-table.ts";
+import { ENGINE, NOTHING, TLS_SERVER, WHERE } from "./reactor-table.ts";
 import {
   ANYTHING,
   BOOLEAN,
@@ -96,6 +96,7 @@ const OF_MODELS = {
   data: ANYTHING,
   noDelay: optional(BOOLEAN),
   idleTimeoutMs: MILLISECONDS,
+  tls: TLS_SERVER,
   execArgv: optional(
     kind(
       () => [],
