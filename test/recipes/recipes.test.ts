@@ -26,7 +26,7 @@ const FOLDER = join(ROOT, "test/recipes/");
 const print = (line: string): void => void stderr.write(`# ${line}\n`);
 const notInstalled = installPackages(
   FOLDER,
-  "ws, ioredis and pg from npm into test/recipes",
+  "ws, ioredis, pg and undici from npm into test/recipes",
   print,
 );
 
@@ -38,11 +38,15 @@ const RECIPES: Readonly<Record<string, { prints: string; needs?: () => Promise<S
   http2: { prints: "GET /hello by HTTP/2.0" },
   zlib: { prints: "compressed and back" },
   http: { prints: "by node:http" },
+  undici: { prints: "GET /hello by undici" },
 };
 
 /** Recipes that a runtime cannot run, with the reason. */
 const IMPOSSIBLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  bun: { ws: "Bun replaces the package ws by its own, for its own server" },
+  bun: {
+    ws: "Bun replaces the package ws by its own, for its own server",
+    undici: "Bun replaces the package undici by its own, without connect",
+  },
 };
 
 /** A server of others, with the variables for the program; or why there is none. */
