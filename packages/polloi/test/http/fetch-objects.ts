@@ -431,6 +431,20 @@ const VALUES: Table = Object.fromEntries(
   }),
 );
 
+/** Calls with fewer arguments than a method needs, and with `undefined`. */
+const ABSENT: Table = Object.fromEntries(
+  (["append", "delete", "forEach", "get", "has", "set"] as const).flatMap((method) =>
+    [[], ["a"], [undefined], ["a", undefined]].map((given): [string, Make] => [
+      `${method} with ${inspect(given)}`,
+      async (Class) => {
+        const { headers } = new Class(null, { headers: { a: "1" } });
+        const call = headers[method] as (...given: unknown[]) => unknown;
+        return [await outcomeOf(() => call.apply(headers, given)), [...headers]];
+      },
+    ]),
+  ),
+);
+
 /** The shape of a class. */
 const LOOKS: Table = {
   "the names of the members of a response": (Class) => {
@@ -590,6 +604,7 @@ export function objectsCases(): Case[] {
     ...agreeing("bytes are read", ENCODED, kernel.runtime === "node" ? NODE : {}),
     ...agreeing("headers act", WALKS),
     ...agreeing("headers act", VALUES),
+    ...agreeing("headers act", ABSENT),
     ...agreeing("a class looks", LOOKS),
     ...own,
   ];

@@ -463,6 +463,36 @@ const globalsCase: Case = {
   },
 };
 
+/** A copy that a program makes of a request without naming the class. */
+const constructorCase: Case = {
+  name: "the constructors of a request and its headers are the global classes",
+  async run() {
+    const { length } = Request;
+    const server = serve({
+      host: "127.0.0.1",
+      port: 0,
+      async fetch(request) {
+        assert.equal(request.constructor, Request);
+        assert.equal(request.headers.constructor, Headers);
+        assert.equal(Request.length, length);
+        const headers = new (request.headers.constructor as typeof Headers)(request.headers);
+        headers.set("x-name", "copy");
+        const Copy = request.constructor as typeof Request;
+        const copy = new Copy(request, { headers });
+        const { method } = copy;
+        return new Response(`${method} ${copy.headers.get("x-name")} ${await copy.text()}`);
+      },
+    });
+    try {
+      const init = { method: "POST", body: "body", headers: { "x-name": "first" } };
+      const response = await fetch(`http://127.0.0.1:${server.port}/`, init);
+      assert.equal(await response.text(), "POST copy body");
+    } finally {
+      await server.stop(0);
+    }
+  },
+};
+
 const optionsCase: Case = {
   name: "a server has either handler or fetch",
   run() {
@@ -535,7 +565,14 @@ export function fetchConformance(): [light: Suite, native: Suite] {
   return [
     {
       title: "fetch handler",
-      cases: [...casesOf(webCase(true)), ...objectsCases(), globalsCase, optionsCase, unixCase],
+      cases: [
+        ...casesOf(webCase(true)),
+        ...objectsCases(),
+        globalsCase,
+        constructorCase,
+        optionsCase,
+        unixCase,
+      ],
     },
     { title: `fetch handler, ${own}`, cases: casesOf(webCase(false)) },
   ];

@@ -42,6 +42,7 @@ export function replaceGlobals(light: boolean): () => void {
 function replaceAll(): Replaced[] {
   const { Request, Response, Headers } = natives();
   standsFor(LightHeaders, Headers);
+  setConstructor(LightHeaders, Headers);
   standsFor(LightRequest, Request, nativeOf);
   standsFor(LightResponse, Response, twinOf);
   return [
@@ -66,12 +67,24 @@ function replace(name: Replaced["name"], by: unknown): Replaced {
 function requestClass(): typeof Request {
   const { Request: Native } = natives();
   class Replacement extends Native {
-    constructor(input: ConstructorParameters<typeof Native>[0], init?: RequestInit) {
+    // A default parameter, so that `length` is 1, as of the runtime's constructor.
+    constructor(input: ConstructorParameters<typeof Native>[0], init: RequestInit = undefined) {
       super(real(input), real(init));
     }
   }
   standsFor(Replacement, Native);
+  // The constructor of a light request takes the request that was parsed.
+  setConstructor(LightRequest, Replacement);
   return Replacement;
+}
+
+/** Sets the class that a program finds in the property `constructor` of instances of `light`. */
+function setConstructor(light: { readonly prototype: object }, visible: object): void {
+  Object.defineProperty(light.prototype, "constructor", {
+    value: visible,
+    writable: true,
+    configurable: true,
+  });
 }
 
 function fetchOf(native: typeof fetch): typeof fetch {

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/complexity/noArguments: a rest parameter would change the length of a method, and cost more.
 import { types } from "node:util";
 import { type HeadersInit, INSPECT, type Inspect, natives } from "./natives.ts";
 
@@ -38,6 +39,7 @@ export class LightHeaders {
   }
 
   append(name: string, value: string): void {
+    if (arguments.length < 2) throw tooFew("append", 2);
     const lower = nameOf(name);
     const text = valueFor(name, value);
     this.#toChange();
@@ -45,12 +47,14 @@ export class LightHeaders {
   }
 
   delete(name: string): void {
+    if (arguments.length < 1) throw tooFew("delete", 1);
     const wanted = nameOf(name);
     this.#toChange();
     this.#remove(wanted);
   }
 
   get(name: string): string | null {
+    if (arguments.length < 1) throw tooFew("get", 1);
     const wanted = nameOf(name);
     let found: string | null = null;
     for (let i = 0; i < this.#names.length; i++) {
@@ -62,10 +66,12 @@ export class LightHeaders {
   }
 
   has(name: string): boolean {
+    if (arguments.length < 1) throw tooFew("has", 1);
     return this.#names.includes(nameOf(name));
   }
 
   set(name: string, value: string): void {
+    if (arguments.length < 2) throw tooFew("set", 2);
     const wanted = nameOf(name);
     const text = valueFor(name, value);
     this.#toChange();
@@ -296,6 +302,11 @@ function isPlainRecord(init: object): boolean {
 
 function delimiterOf(name: string): string {
   return name === "cookie" ? "; " : ", ";
+}
+
+/** The error of a call without all its arguments, which Web IDL distinguishes from a call with `undefined`. */
+function tooFew(method: string, needed: number): TypeError {
+  return new TypeError(`Headers.${method} needs ${needed === 1 ? "a name" : "a name and a value"}`);
 }
 
 function nameOf(name: unknown): string {
