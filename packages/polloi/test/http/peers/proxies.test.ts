@@ -4,8 +4,10 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { noise } from "../../../../../test/support/processes.ts";
+import { until } from "../../support/waiting.ts";
 import { behind, type ProxyProgram } from "./behind.ts";
 import {
   bytesUpTo,
@@ -53,6 +55,12 @@ http {
       proxy_request_buffering off;
       proxy_buffering off;
       proxy_next_upstream off;
+    }
+    location /upgrade {
+      proxy_pass http://server;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "upgrade";
+      proxy_set_header Upgrade $http_upgrade;
     }
   }
 }`;
@@ -187,6 +195,68 @@ for (const { engine, skip } of ENGINES) {
             for (const { status, body } of answers) {
               assert.equal(status, 200);
               assert.ok(body.equals(bytesUpTo(3_000_000)));
+            }
+            agent.destroy();
+          })(server);
+        }));
+
+      test("an upgraded connection passes bytes in both directions, and its end", () =>
+        serving({ engine }, async (server) => {
+          await behindIt(async (socketPath) => {
+            const headers = { Host: "a", Connection: "Upgrade", Upgrade: "echo" };
+            const asked = request({ agent: false, socketPath, path: "/upgrade", headers }).end();
+            const [response, socket, first] = await once(asked, "upgrade");
+            assert.equal(response.statusCode, 101);
+            assert.equal(response.headers.upgrade, "echo");
+            const body = bytesUpTo(300_000);
+            const parts = [first as Buffer];
+            socket.write(body);
+            for (let size = first.length; size < body.length; ) {
+              const [part] = (await once(socket, "data")) as [Buffer];
+              parts.push(part);
+              size += part.length;
+            }
+            assert.ok(Buffer.concat(parts).equals(body));
+            socket.end();
+            await once(socket, "close");
+          })(server);
+          await until("closed", () => server.connections === 0);
+        }));
+
+      test("a client that expects 100 Continue receives it, and its body arrives", () =>
+        serving({ engine }, async (server) => {
+          const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+          await behindIt(async (socketPath) => {
+            for (let i = 1; i <= 5; i++) {
+              const body = NOISE.subarray(0, i * 10_000);
+              const headers = { Expect: "100-continue", "Content-Length": body.length };
+              const path = `/what/${i}`;
+              const asked = request({ agent, socketPath, method: "POST", path, headers });
+              asked.flushHeaders();
+              await once(asked, "continue");
+              const answered = once(asked.end(body), "response");
+              const report = JSON.parse(await text((await answered)[0])) as RequestReport;
+              assert.deepEqual([report.target, report.hash], [path, hashOf(body)]);
+            }
+            agent.destroy();
+          })(server);
+        }));
+
+      test("a reply before the end of a body arrives, and later requests get their own", () =>
+        serving({ engine }, async (server) => {
+          const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+          await behindIt(async (socket) => {
+            for (let i = 0; i < 20; i++) {
+              const chunked = i % 2 === 0;
+              const early = {
+                method: "POST",
+                path: "/refuse",
+                body: NOISE.subarray(0, 30_000),
+                chunked,
+              };
+              assert.equal((await ask(agent, socket, early)).status, 403);
+              const asked = asking(i);
+              check(i, asked, await ask(agent, socket, asked));
             }
             agent.destroy();
           })(server);

@@ -71,8 +71,8 @@ async function stream(reply: HttpReply, bytes: Uint8Array): Promise<void> {
 
 /**
  * `/bytes/N` and `/stream/N` have a body of N bytes, with a length and without; `/echo` sends the body back
- * as it arrives; `/trailers` has trailers; `/refuse` answers before the body; other paths answer with {@link
- * RequestReport}.
+ * as it arrives; `/trailers` has trailers; `/refuse` answers before the body; `/upgrade` sends back every byte
+ * behind the request; other paths answer with {@link RequestReport}.
  */
 export const answer: HttpHandler = (request, reply) => {
   const [, what, count] = request.path.split("/");
@@ -82,6 +82,11 @@ export const answer: HttpHandler = (request, reply) => {
     return reply.begin().trailer("X-Count", 2).end("hi");
   }
   if (what === "refuse") return reply.status(403).send("no\n");
+  if (what === "upgrade") {
+    const peer = request.upgrade({ data: (connection, bytes) => connection.write(bytes) });
+    peer.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    return;
+  }
   if (what === "echo") {
     return request.read({
       data: (bytes) => void (reply.begun ? reply : reply.begin()).write(bytes),
