@@ -8,6 +8,7 @@ import {
 } from "../base/argument.ts";
 import { choiceOf, numberError, show, typeError } from "../base/misuse.ts";
 import { MAX_TIMEOUT_MS } from "../base/timeout.ts";
+import { TLS_SERVER_COUNTERPARTS } from "./counterparts.ts";
 import type { TlsError } from "./tls-error.ts";
 
 /** The versions of TLS that can be chosen. */
@@ -143,7 +144,7 @@ export function maxHandshakesOf(options: TlsServerOptions): number {
 
 /** @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_TIMEOUT` */
 export function checkServerOptions(options: TlsServerOptions): TlsServerOptions {
-  optionsOf(options, "tls", TLS_SERVER_OPTIONS);
+  optionsOf(options, "tls", TLS_SERVER_OPTIONS, TLS_SERVER_COUNTERPARTS);
   checkCommon(options);
   booleanOf(options.requestCert, "tls.requestCert", false);
   const { contexts, ticketKeys, maxHandshakes, handshakeError } = options;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Program } from "../../../../test/support/processes.ts";
-import { OTHER_FILES, OTHER_SERVERS } from "./migration.ts";
+import { OTHER_FILES, OTHER_SERVERS, OTHER_TLS } from "./migration.ts";
 
 for (const { name, page, options, same, other } of OTHER_SERVERS) {
   test(`${page} names every option and member of ${name} that differs`, () => {
@@ -16,8 +16,11 @@ for (const { name, page, options, same, other } of OTHER_SERVERS) {
   });
 }
 
-for (const [page, options] of OTHER_FILES) {
-  test(`${page} names every option for files that differs`, () => {
+for (const [what, page, options] of [
+  ...OTHER_FILES.map((row) => ["files", ...row] as const),
+  ...OTHER_TLS.map((row) => ["tls", ...row] as const),
+]) {
+  test(`${page} names every option for ${what} that differs`, () => {
     const text = readFileSync(page, "utf8");
     const differing = options.filter(([, , counterpart]) => counterpart !== undefined);
     const missing = differing.filter(([option]) => !text.includes(`\`${option}\``));

@@ -160,6 +160,38 @@ export const OTHER_FILES: readonly (readonly [page: string, options: readonly Op
   ],
 ];
 
+/** Options of `tls`, and parts of the messages that reject them. */
+export const OTHER_TLS: readonly (readonly [page: string, options: readonly Option[]])[] = [
+  [
+    "docs/coming-from-bun.md",
+    [
+      ["serverName", "a.example", "give contexts"],
+      ["keyFile", "key.pem", "give the contents of the file as key"],
+      ["certFile", "cert.pem", "give the contents of the file as cert"],
+      ["caFile", "ca.pem", "give the contents of the file as ca"],
+      ["dhParamsFile", "dh.pem", "ECDHE"],
+      ["lowMemoryMode", true, "no buffers"],
+      ["secureOptions", 0, "give minVersion, maxVersion and ciphers"],
+    ],
+  ],
+  [
+    "docs/coming-from-node.md",
+    [
+      ["pfx", "", "give cert and key"],
+      ["dhparam", "auto", "ECDHE"],
+      ["SNICallback", nothing, "give contexts"],
+      ["ALPNCallback", nothing, "give ALPNProtocols"],
+      ["handshakeTimeout", 1000, "give handshakeTimeoutMs"],
+      ["secureContext", {}, "call setTls()"],
+      ["secureOptions", 0, "give minVersion, maxVersion and ciphers"],
+      ["secureProtocol", "TLS_method", "give minVersion and maxVersion"],
+      ["ecdhCurve", "auto", "default of OpenSSL"],
+      ["sigalgs", "", "default of OpenSSL"],
+      ["sessionTimeout", 300, "default of OpenSSL"],
+    ],
+  ],
+];
+
 /** A call as in plain JavaScript, with any arguments. */
 const plainServe = serve as unknown as (...args: unknown[]) => HttpServer;
 const plainFiles = files as unknown as (options: object) => Disposable;
@@ -200,6 +232,23 @@ const fileOptions: Case = {
             return message.startsWith(start) && message.includes(counterpart);
           });
         }
+      }
+    }
+  },
+};
+
+const tlsOptions: Case = {
+  name: "options of tls of other servers are rejected with their counterparts",
+  run() {
+    for (const [, options] of OTHER_TLS) {
+      for (const [name, value, counterpart = ""] of options) {
+        const tls = { cert: "", key: "", [name]: value };
+        const call = () => plainServe({ hostname: "127.0.0.1", port: 0, fetch: hello, tls });
+        assert.throws(call, ({ message }: Error) => {
+          return (
+            message.startsWith(`Unknown option "${name}" of tls; `) && message.includes(counterpart)
+          );
+        });
       }
     }
   },
@@ -387,6 +436,7 @@ export function migrationSuite(): Suite {
         options.map((option) => optionCase(name, option)),
       ),
       fileOptions,
+      tlsOptions,
       calls,
       members,
       url,
