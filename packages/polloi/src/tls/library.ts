@@ -12,6 +12,9 @@ const SCRATCH_BYTES = 65_536;
 const MAX_TEXT_BYTES = 4096;
 /** ERR_LIB_SSL: the part of OpenSSL that every failure of a session is from. Source: err.h */
 const LIBRARY_OF_SESSIONS = 20;
+/** The part of the number of an error that is its reason; those of received alerts begin here. Source: err.h, ssl.h */
+const MAX_REASON = 0x7f_ffff;
+const ALERT_REASONS = 1000;
 /** The reason for which PEM_read_bio_X509 fails behind the last certificate. */
 const NO_MORE = "no start line";
 
@@ -168,7 +171,10 @@ export class TlsLibrary {
       last = code;
     }
     if (last === 0 || (isOfSession && ((last >>> 23) & 0xff) !== LIBRARY_OF_SESSIONS)) return "";
-    return this.text(calls.ERR_reason_error_string(last));
+    const text = this.text(calls.ERR_reason_error_string(last));
+    if (text !== "") return text;
+    const number = last & MAX_REASON;
+    return number >= ALERT_REASONS ? `alert number ${number - ALERT_REASONS}` : `reason ${number}`;
   }
 }
 

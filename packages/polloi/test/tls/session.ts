@@ -599,6 +599,7 @@ function isolationCases(): Case[] {
           ["TLSv1.3", HANDSHAKE, empty, 1, /^ERR_SSL_/],
           ["TLSv1.3", 99, Buffer.from("x"), 1, /^ERR_SSL_/],
           ["TLSv1.3", ALERT, Buffer.from([2, 40]), 1, /^ERR_SSL_.*ALERT_HANDSHAKE_FAILURE$/],
+          ["TLSv1.3", ALERT, Buffer.from([2, 255]), 1, /^ERR_SSL_ALERT_NUMBER_255$/],
           ["TLSv1.2", ALERT, Buffer.from([1, 90]), 6, /^ERR_SSL_TOO_MANY_WARN_ALERTS$/],
           ["TLSv1.3", DATA, Buffer.alloc(16_385), 1, /^ERR_SSL_/],
           ["TLSv1.2", DATA, Buffer.alloc(18_000), 1, /^ERR_SSL_/],
