@@ -8,11 +8,14 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import * as tls from "node:tls";
 import { makeCertificate } from "../../../../test/support/certificates.ts";
+import { assertNoneLeft, openFiles } from "../../../../test/support/descriptors.ts";
 import { folder, needs } from "../../../../test/support/processes.ts";
 import { serve } from "../../src/http/index.ts";
 import { Reactor, type TlsServerOptions } from "../../src/index.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
+import { assertReactorBalance } from "../support/balance.ts";
 import { ENGINES } from "../support/engines.ts";
+import { manyClients } from "./many-clients.ts";
 import { testCertificate, testRoot } from "./pair.ts";
 
 const { cert, key } = testCertificate();
@@ -72,7 +75,7 @@ with socket.create_connection(("127.0.0.1", port)) as raw:
 `;
 
 for (const [engine, trigger] of ENGINES) {
-  describe(`TLS with other programs on ${engine} ${trigger ?? ""}`, { timeout: 120_000 }, () => {
+  describe(`TLS with other programs on ${engine} ${trigger ?? ""}`, { timeout: 300_000 }, () => {
     let reactor: Reactor;
     try {
       reactor = new Reactor({ engine, trigger });
@@ -175,6 +178,17 @@ for (const [engine, trigger] of ENGINES) {
         assert.equal(authorized, true);
       }
       await listener.stop(1000);
+    });
+
+    test("a thousand clients of node:tls receive every byte, and leave nothing behind", async (context) => {
+      const before = openFiles();
+      const own = new Reactor({ engine, trigger });
+      const seed = Math.floor(Math.random() * 1_000_000);
+      context.diagnostic(`seed ${seed}`);
+      await manyClients(own, seed);
+      assertReactorBalance(own);
+      own.close();
+      assertNoneLeft(before, `seed ${seed}`);
     });
 
     test("node:tls is a server", async () => {
