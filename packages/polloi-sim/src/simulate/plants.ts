@@ -574,6 +574,44 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
   },
+  // Streams of a connection.
+  {
+    name: "queued: the end of a connection is read before the bytes that came before it",
+    engines: ALL,
+    program: "streams",
+    patches: [
+      {
+        find: "const bytes = this.#queue.shift();",
+        replace: "const bytes = this.#isDone ? undefined : this.#queue.shift();",
+      },
+    ],
+  },
+  {
+    name: "reader: a connection stays paused after its reader has taken what was queued",
+    engines: ALL,
+    program: "streams",
+    patches: [
+      { find: "this.#isFull = false; this.#stream.resume();", replace: "this.#isFull = false;" },
+    ],
+  },
+  {
+    name: "writer: a writer is not called back when its connection has room again",
+    engines: ALL,
+    program: "streams",
+    patches: [{ find: "this.#draining?.resolve(); this.#draining = void 0;", replace: "" }],
+  },
+  {
+    name: "duplex: a write of a Duplex is not called back when its connection has room again",
+    engines: ALL,
+    program: "streams",
+    patches: [{ find: "this.#writing = void 0; callback?.();", replace: "" }],
+  },
+  {
+    name: "flow: a connection stays paused when its Duplex is read again",
+    engines: ALL,
+    program: "streams",
+    patches: [{ find: "_read() { this.#stream.resume(); }", replace: "_read() {}" }],
+  },
 ];
 
 function pattern(find: string): RegExp {

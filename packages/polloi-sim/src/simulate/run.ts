@@ -24,6 +24,7 @@ import { HttpProgram } from "./programs/http.ts";
 import { LoadClient } from "./programs/load.ts";
 import { PoolProgram } from "./programs/pool.ts";
 import type { Program, Stage } from "./programs/program.ts";
+import { StreamServer } from "./programs/streams.ts";
 import type { ProgramName, Scenario } from "./scenario.ts";
 
 /** An engine, and its trigger where it has one. */
@@ -71,6 +72,7 @@ const PROGRAMS: Readonly<Record<ProgramName, new (stage: Stage) => Program>> = {
   drain: StoppingServer,
   load: LoadClient,
   pool: PoolProgram,
+  streams: StreamServer,
 };
 
 /** Everything is over by then. It is longer than all timeouts of the library together. */
@@ -263,7 +265,9 @@ class Simulation implements Stage {
         this.#start();
       });
       while (!this.report.failed) {
-        for (let round = 0; round < rounds; round++) await undefined;
+        // The streams of Node continue in process.nextTick, which comes when no promise reaction is left.
+        if (program === "streams") await new Promise((resolve) => setImmediate(resolve));
+        else for (let round = 0; round < rounds; round++) await undefined;
         if (!this.reactor.alive && this.#program?.isOver !== false) break;
         this.#guarded(() => {
           if (!isHosted) this.reactor.turn();

@@ -4,7 +4,7 @@ import { type PoolPlan, poolFrom } from "./pool/plan.ts";
 import { type RequestPlan, requestFrom } from "./programs/http-requests.ts";
 
 /** The programs that are simulated. */
-export const PROGRAMS = ["echo", "http", "client", "drain", "load", "pool"] as const;
+export const PROGRAMS = ["echo", "http", "client", "drain", "load", "pool", "streams"] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
 /** How the reactor runs: its own wait, turns with promises between them, or an event loop around it. */
@@ -157,7 +157,9 @@ const RATES = [3, 10, 40, 200, 1000] as const;
 /** A call that is forbidden is forbidden every time, most often. */
 const FORBIDDEN_RATES = [1, 1, 3, 40, 200] as const;
 /** Programs whose reactor may be closed with all that is open in it. */
-const SHUTS: readonly ProgramName[] = ["echo", "http", "client", "drain"];
+const SHUTS: readonly ProgramName[] = ["echo", "http", "client", "drain", "streams"];
+/** What the program `streams` does with a connection: see {@link MODES}. */
+const STREAM_MODES = ["echo", "late", "close", "kill"] as const satisfies readonly Mode[];
 /** The most peers of most scenarios, and of the others. */
 const FEW_PEERS = 5;
 const MANY_PEERS = 40;
@@ -167,8 +169,10 @@ export function scenarioOf(choices: Choices, fixed: Fixed = {}): Scenario {
   // A load makes many histograms, and a pool many processes: they run long.
   const rare = choices.below(12);
   const isPool = rare === 10 && choices.oneIn(4);
+  const hasStreams = rare === 9 && choices.oneIn(2);
   const usual = rare === 11 ? "load" : (choices.pick(PROGRAMS.slice(0, 4)) ?? "echo");
-  const program = fixed.program ?? (isPool ? "pool" : usual);
+  const special = isPool ? "pool" : hasStreams ? "streams" : undefined;
+  const program = fixed.program ?? special ?? usual;
   const drive = choices.oneIn(4) ? choices.pick(["turns", "hosted", "hosted"] as const) : "run";
   return new Author(choices, program, fixed.drive ?? drive).scenario(fixed.faults);
 }
@@ -183,8 +187,9 @@ class Author {
   constructor(choices: Choices, program: ProgramName, drive: Drive) {
     this.#choices = choices;
     this.#program = program;
-    // Several processes take turns in one thread, so none of them may wait in the kernel.
-    this.#drive = program === "pool" ? "hosted" : drive;
+    // Several processes take turns in one thread, so none of them may wait in the kernel. Streams need promises.
+    const needsLoop = program === "pool" || (program === "streams" && drive === "run");
+    this.#drive = needsLoop ? "hosted" : drive;
     this.#isSmall = !choices.oneIn(8);
   }
 
@@ -252,7 +257,9 @@ class Author {
 
   #peer(): PeerPlan {
     const choices = this.#choices;
-    const mode = choices.oneIn(2) ? "echo" : choices.pick(MODES);
+    const mode = choices.oneIn(2)
+      ? "echo"
+      : choices.pick(this.#program === "streams" ? STREAM_MODES : MODES);
     return {
       startMs: choices.pick([0, 0, 0, 1, 10]),
       latencyMs: choices.oneIn(4) ? choices.pick([0.1, 1, 15]) : 0,

@@ -22,10 +22,10 @@ import {
 } from "./program.ts";
 
 /** The error that a handler throws on purpose. */
-class Planned extends Error {}
+export class Planned extends Error {}
 
 /** What the server knows of a connection. */
-class Session {
+export class Session {
   readonly order: HandlerOrder;
   readonly header: Uint8Array = new Uint8Array(HEADER_BYTES);
   headerBytes = 0;
@@ -57,7 +57,7 @@ class Session {
   }
 }
 
-type Client = Connection<Session>;
+export type Client = Connection<Session>;
 
 /** Modes in which the server closes first. */
 const LINGERS: readonly Mode[] = ["serve", "close", "file"];
@@ -80,6 +80,8 @@ export class EchoServer implements Program {
   #hasRestarted = false;
   /** Whether the listener may be restarted. */
   protected readonly restarts: boolean = true;
+  /** Whether bytes that the server has written may wait where the connection does not know of them. */
+  protected readonly buffers: boolean = false;
   /** Once it stops, nobody has to be accepted. */
   protected isStopping = false;
   /** Whether connections are destroyed because a grace period is over. */
@@ -207,7 +209,7 @@ export class EchoServer implements Program {
   #options(): ListenOptions<Session> {
     const { isUnix, options } = this.stage.scenario;
     const { highWaterBytes, maxPendingBytes, idleTimeoutMs, maxConnections } = options;
-    const { data, drain, end, timeout, error, close } = this.#handlers(options.handlesEnd);
+    const { data, drain, end, timeout, error, close } = this.handlers(options.handlesEnd);
     const sparse: Sparse<ListenOptions<Session>> = {
       path: isUnix ? PATH : undefined,
       host: isUnix ? undefined : "127.0.0.1",
@@ -224,12 +226,12 @@ export class EchoServer implements Program {
       error,
       close,
       acceptError: () => this.#acceptFailed(),
-      open: (connection) => this.#opened(connection),
+      open: (connection) => this.opened(connection),
     };
     return sparse as ListenOptions<Session>;
   }
 
-  #handlers(handlesEnd: boolean): Sparse<Handlers<Session>> {
+  protected handlers(handlesEnd: boolean): Sparse<Handlers<Session>> {
     return {
       data: (connection, bytes) => this.#received(connection, bytes),
       drain: (connection) => this.#drained(connection),
@@ -239,9 +241,9 @@ export class EchoServer implements Program {
         // A handler may throw after the connection was closed.
         if (error instanceof Planned) return;
         connection.data.order.called("error");
-        this.#failed(connection, error);
+        this.failed(connection, error);
       },
-      close: (connection, error) => this.#closed(connection, error),
+      close: (connection) => this.closed(connection),
     };
   }
 
@@ -250,7 +252,7 @@ export class EchoServer implements Program {
     if (isSafe(scenario)) report.fail("accept", "accepting has failed without a reason");
   }
 
-  #opened(connection: Client): void {
+  protected opened(connection: Client): void {
     const order = new HandlerOrder(this.#connections++, this.stage.report);
     order.called("open");
     connection.data = new Session(order, this.stage.world.now());
@@ -262,10 +264,17 @@ export class EchoServer implements Program {
     session.order.called("data");
     session.activeAt = this.stage.world.now();
     if (this.#paused.size > 0) this.#resumeOthers(connection);
+    const rest = this.take(connection, bytes);
+    if (session.peer !== undefined && rest.length > 0) this.#answer(connection, session, rest);
+  }
+
+  /** Bytes were received. @returns Those behind the header, which are compared with what the peer has sent. */
+  protected take(connection: Client, bytes: Uint8Array): Uint8Array {
+    const session = connection.data;
     this.stage.busy();
     const rest = this.#withoutHeader(connection, session, bytes);
     const { peer } = session;
-    if (peer === undefined || rest.length === 0) return;
+    if (peer === undefined || rest.length === 0) return rest;
     const at = differsAt(streamTo(peer.number), session.received, rest);
     if (at >= 0) this.#fail("content", session, `byte ${at} that it has sent was received wrong`);
     this.#checkKept(session);
@@ -277,7 +286,7 @@ export class EchoServer implements Program {
     if (session.received > peer.payloadSent) {
       this.#fail("content", session, `${session.received} of ${peer.payloadSent} bytes received`);
     }
-    this.#answer(connection, session, rest);
+    return rest;
   }
 
   /** Bytes that were passed to a handler, which may keep them. */
@@ -313,11 +322,11 @@ export class EchoServer implements Program {
     session.length = view.getUint32(4, true);
     session.piece = peer.plan.piece;
     session.delayMs = peer.plan.delayMs;
-    this.#start(connection, session);
+    this.begun(connection, session);
   }
 
   /** The header is complete. */
-  #start(connection: Client, session: Session): void {
+  protected begun(connection: Client, session: Session): void {
     const { peer, mode, length } = session;
     if (peer === undefined) return;
     switch (mode) {
@@ -342,7 +351,7 @@ export class EchoServer implements Program {
         return;
       case "handover": {
         // The rest of the bytes belongs to the present handlers.
-        const next = connection.handOver(this.#handlers(false) as Handlers<Session>);
+        const next = connection.handOver(this.handlers(false) as Handlers<Session>);
         next.data = session;
         return;
       }
@@ -479,14 +488,18 @@ export class EchoServer implements Program {
     const session = connection.data;
     session.order.called("end");
     this.stage.busy();
-    const { peer } = session;
-    if (peer !== undefined && session.received !== peer.payloadSent) {
-      const text = `the end came after ${session.received} of ${peer.payloadSent} bytes`;
-      this.#fail("truncated", session, text);
-    }
+    this.checkEnd(session);
     // A pump ends it after its last byte, and a timer after its last write.
     if (session.mode === "pump" && session.written < session.length) return;
     if (session.pendingWrites === 0) connection.end();
+  }
+
+  /** The end of what the peer has sent has come. */
+  protected checkEnd(session: Session): void {
+    const { peer, isCut } = session;
+    if (peer === undefined || isCut || session.received === peer.payloadSent) return;
+    const text = `the end came after ${session.received} of ${peer.payloadSent} bytes`;
+    this.#fail("truncated", session, text);
   }
 
   #idled(connection: Client): void {
@@ -516,7 +529,7 @@ export class EchoServer implements Program {
   }
 
   /** A connection has failed. */
-  #failed({ data: session }: Client, error: Error): void {
+  protected failed({ data: session }: Client, error: Error): void {
     session.isCut = true;
     const { code } = error as { code?: string };
     const { scenario } = this.stage;
@@ -530,7 +543,7 @@ export class EchoServer implements Program {
     this.#fail("failed", session, `failed with ${code ?? error.message}`);
   }
 
-  #closed(connection: Client, _error: Error | undefined): void {
+  protected closed(connection: Client): void {
     const session = connection.data;
     // It never opened.
     if (session === undefined) return;
@@ -557,7 +570,8 @@ export class EchoServer implements Program {
     if (received > written)
       this.#accuse("content", peer, `${received} bytes of ${written} written`);
     // A unix socket has no reset.
-    const mayBeShort = scenario.isUnix && (session === undefined || session.isCut);
+    const mayBeShort =
+      (scenario.isUnix || this.buffers) && (session === undefined || session.isCut);
     if (outcome === "end" && received < written && !mayBeShort) {
       this.#accuse("truncated", peer, `an orderly end came after ${received} of ${written} bytes`);
     }
