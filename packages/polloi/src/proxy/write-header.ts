@@ -41,7 +41,11 @@ const encoder = new TextEncoder();
  * @throws TypeError or RangeError `ERR_INVALID_OPTION`, `ERR_INVALID_ADDRESS`, `ERR_INVALID_PORT`
  */
 export function encodeProxyHeader(header: OutgoingProxyHeader): Uint8Array {
-  const { version = 2, source, destination } = optionsOf(header, "proxyProtocol", OUTGOING_HEADER);
+  const {
+    version = 2,
+    source,
+    destination,
+  } = optionsOf(objectOf(header, "proxyProtocol"), "proxyProtocol", OUTGOING_HEADER);
   const hasAddresses = source !== undefined && source !== null;
   if (hasAddresses !== (destination !== undefined && destination !== null)) {
     throw wrong("Cannot send a PROXY header with one address: give source and destination");
