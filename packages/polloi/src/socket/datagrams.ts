@@ -215,13 +215,20 @@ function setIPv4Group(
   return libc.setsockopt(fd, IPPROTO_IP, option, scratch.address + AT_BYTES, 12);
 }
 
+/** The beginning of 224.0.0.0/4 and of ff00::/8. */
+const MULTICAST = /^(22[4-9]|23\d)\.|^ff[\da-f]{2}:/i;
+
+const MEMBERSHIP_HINTS: Readonly<Partial<Record<number, string>>> = {
+  [ERRNO.EADDRINUSE]: "the socket has joined this group already",
+  [ERRNO.EADDRNOTAVAIL]: "the socket has not joined this group on this interface",
+};
+
 /**
  * Joins or leaves a multicast group.
  *
  * @param group - An IPv4 or IPv6 multicast address.
  * @param networkInterface - The name of a network interface. Default: chosen by the routing table.
- * @throws SysError `ENODEV` (no route for multicast), `EADDRINUSE` (joined already), `EADDRNOTAVAIL` (not joined),
- * `EINVAL`; misuse errors.
+ * @throws SysError `ENODEV` (no route for multicast), `EADDRINUSE` (joined already), `EADDRNOTAVAIL` (not joined); misuse errors.
  * @source ip(7), IP_ADD_MEMBERSHIP; ipv6(7)
  */
 export function setMembership(
@@ -237,21 +244,24 @@ export function setMembership(
     networkInterface === undefined
       ? 0
       : interfaceIndex(stringOf(networkInterface, "an interface"), kernel);
-  const version = ipVersion(group);
-  if (version === 4) {
-    const option = joins ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP;
-    checkSocket(setIPv4Group(kernel, fd, option, group, index), "setsockopt", null, fd);
-  } else if (version === 6) {
-    // struct ipv6_mreq: group, index
-    writeIPv6(scratch.u8, AT_BYTES, group);
-    scratch.u32[(AT_BYTES + 16) >> 2] = index;
-    const option = joins ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP;
-    const at = scratch.address + AT_BYTES;
-    checkSocket(libc.setsockopt(fd, IPPROTO_IPV6, option, at, 20), "setsockopt", null, fd);
-  } else {
+  if (!MULTICAST.test(group) || ipVersion(group) === 0) {
     throw typeError(
       "ERR_INVALID_ADDRESS",
       `Cannot use ${show(group)} as a group: give a multicast address, such as "224.0.0.251"`,
     );
   }
+  let result: number;
+  if (ipVersion(group) === 4) {
+    const option = joins ? IP_ADD_MEMBERSHIP : IP_DROP_MEMBERSHIP;
+    result = setIPv4Group(kernel, fd, option, group, index);
+  } else {
+    // struct ipv6_mreq: group, index
+    writeIPv6(scratch.u8, AT_BYTES, group);
+    scratch.u32[(AT_BYTES + 16) >> 2] = index;
+    const option = joins ? IPV6_JOIN_GROUP : IPV6_LEAVE_GROUP;
+    result = libc.setsockopt(fd, IPPROTO_IPV6, option, scratch.address + AT_BYTES, 20);
+  }
+  const hint = MEMBERSHIP_HINTS[-result];
+  if (hint !== undefined) throw new SysError("setsockopt", result, { fd, hint });
+  checkSocket(result, "setsockopt", null, fd);
 }
