@@ -211,7 +211,7 @@ export class HttpConnection {
     const hasRest = this.#saved !== null || exchange?.body?.endIsDue === true;
     if (exchange === null) {
       if (hasRest) return;
-      if (this.#state === IN_HEAD) this.#abandon(clientLeft());
+      if (this.#state === IN_HEAD) this.#abandon(clientLeft);
       this.#close();
     } else if (hasRest || exchange.isReceived) {
       this.#isLast ||= !hasRest;
@@ -227,7 +227,7 @@ export class HttpConnection {
   /** The connection is closed. */
   closed(): void {
     this.#saved = null;
-    this.#abandon(clientLeft());
+    this.#abandon(clientLeft);
     this.#state = CLOSED;
     this.shared.remove(this);
   }
@@ -699,17 +699,21 @@ export class HttpConnection {
    * The connection ends, and the reply is not needed any more. A handler that is still running keeps the request as it
    * was.
    */
-  #abandon(error: RequestError): void {
+  #abandon(makeError: () => RequestError): void {
     const exchange = this.#exchange;
-    const head = exchange === null ? this.#unfinishedHead() : null;
-    this.shared.server.log?.(this, exchange, error, head);
-    // First, because the callbacks below may call anything.
-    if (this.#state < CLOSING) this.#enter(CLOSING);
+    const { server } = this.shared;
     if (exchange === null) {
+      // Most connections close here: without a log, the error is not made.
+      server.log?.(this, null, makeError(), this.#unfinishedHead());
+      if (this.#state < CLOSING) this.#enter(CLOSING);
       this.#giveParserBack();
       this.#hasRoom();
       return;
     }
+    const error = makeError();
+    server.log?.(this, exchange, error, null);
+    // First, because the callbacks below may call anything.
+    if (this.#state < CLOSING) this.#enter(CLOSING);
     this.#leaveParser();
     this.#drop(exchange);
     exchange.lost = error;
@@ -741,7 +745,7 @@ export class HttpConnection {
       this.writeText(refusalOf(status, reason, this.shared.sweep.date.text));
     }
     this.#isLast = true;
-    this.#abandon(new RequestError(code, status, reason));
+    this.#abandon(() => new RequestError(code, status, reason));
     // A reset, because the end of the connection would make half a reply look complete.
     if (isHalf) this.cutOff();
     else this.#close();
