@@ -112,7 +112,12 @@ export class DatagramBuffers {
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#in = kernel.arenas.map(BYTES_AT + BATCH * MAX_DATAGRAM_BYTES);
-    this.#out = kernel.arenas.map(BYTES_AT + SEND_BYTES);
+    try {
+      this.#out = kernel.arenas.map(BYTES_AT + SEND_BYTES);
+    } catch (error) {
+      kernel.arenas.release(this.#in);
+      throw error;
+    }
     for (const arena of [this.#in, this.#out]) {
       for (let i = 0; i < BATCH; i++) {
         const header = HEADERS_AT + i * HEADER_SIZE;

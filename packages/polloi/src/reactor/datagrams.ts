@@ -134,6 +134,8 @@ const MAX_UDP_BYTES = 65_507;
 /** The delays before a datagram is sent again to a unix socket whose queue is full. */
 const RETRY_MS = 1;
 const MAX_RETRY_MS = 16;
+/** The delay before a watch is set again that the kernel had no memory for. */
+const REWATCH_MS = 50;
 
 const encoder = new TextEncoder();
 
@@ -168,6 +170,8 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
   #hasWarned = false;
   #retry: Timer | undefined;
   #retryMs = RETRY_MS;
+  /** Sets the watch again, which has failed. */
+  #rewatch: Timer | undefined;
   /** How many datagrams in succession were received alone. */
   #alone = 0;
 
@@ -181,9 +185,10 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
     this.#maxPendingBytes = limitOf(options.maxPendingBytes, "maxPendingBytes", 1024 * 1024);
     this.#options = options;
     const { kernel } = loop;
+    // Before the socket is opened, because there may be no memory for them.
+    this.#buffers = loop.datagrams;
     this.#fd = openDatagrams(kernel, options);
     this.#family = readIntOption(kernel, this.#fd, SOL_SOCKET, SO_DOMAIN);
-    this.#buffers = loop.datagrams;
     this.#file = SocketFile.of(kernel, readLocalAddress(kernel, this.#fd));
     this.#slot = loop.take(this);
     const result = loop.engine.watch(this.#slot, this.#fd, POLLIN);
@@ -281,6 +286,7 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
     // The loop counts the slot until the engine has released it.
     this.ref();
     this.#retry?.cancel();
+    this.#rewatch?.cancel();
     this.#queue = [];
     this.pendingBytes = 0;
     if (this.#buffers.sender === this) this.#buffers.clear();
@@ -434,7 +440,13 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
       this.#queue.length > 0 && (this.#family !== AF_UNIX || this.#options.remote !== undefined);
     const interest = (this.#isPaused ? 0 : POLLIN) | (waits ? POLLOUT : 0);
     const result = this.loop.engine.modify(this.#slot, interest);
-    if (result < 0) this.#failed(this.loop.descriptorError("watch", result, this.#fd));
+    const isAgain = this.#rewatch !== undefined;
+    this.#rewatch?.cancel();
+    this.#rewatch = undefined;
+    if (result >= 0) return;
+    // The kernel has no memory. Until it has, the socket would not receive, or not send what is queued.
+    this.#rewatch = this.loop.timers.add(REWATCH_MS, () => this.#watch(), false);
+    if (!isAgain) this.#failed(this.loop.descriptorError("watch", result, this.#fd));
   }
 
   #checkSend(length: number, to: SocketAddress | undefined): void {
