@@ -1,9 +1,9 @@
-/** Scenarios in which seeds found a fault of the library, made smaller. No number decides anything in them. */
+/** Scenarios in which seeds found a fault of the library, made smaller. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Choices } from "../src/base/choices.ts";
 import { nameOf, simulate, VARIANTS } from "../src/simulate/run.ts";
-import type { Scenario } from "../src/simulate/scenario.ts";
+import type { PeerPlan, Scenario } from "../src/simulate/scenario.ts";
 
 const PLAIN = {
   options: {
@@ -30,69 +30,99 @@ const PLAIN = {
   restartMs: 0,
 } as const satisfies Partial<Scenario>;
 
-const FOUND: Readonly<Record<string, Scenario>> = {
+const PEER = {
+  startMs: 0,
+  latencyMs: 0,
+  mode: "echo",
+  length: 1,
+  piece: 70_000,
+  delayMs: 0,
+  reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
+  bufferBytes: 0,
+  steps: [],
+  again: 0,
+} as const satisfies PeerPlan;
+
+const REQUEST = {
+  route: "ignore",
+  length: 3,
+  piece: 10_000,
+  delayMs: 20,
+  framing: "length",
+  bodyLength: 16,
+  chunk: 300,
+  isHead: false,
+  closes: false,
+} as const;
+
+const AT_ONCE = { piece: 1_000_000, gapMs: 0 } as const;
+
+/** A scenario, and the decisions of its world; those that follow are 0. */
+type Found = readonly [scenario: Scenario, taken: readonly number[]];
+
+const FOUND: Readonly<Record<string, Found>> = {
   "100695: a connection is destroyed while a worker of the ring performs the first of linked sends":
+    [
+      {
+        ...PLAIN,
+        program: "http",
+        drive: "run",
+        isUnix: true,
+        shutMs: 30,
+        peers: [
+          {
+            ...PEER,
+            reading: { startMs: 1, chunk: 65_536, everyMs: 7 },
+            steps: [
+              { do: "request", request: REQUEST, ...AT_ONCE },
+              { do: "wait", ms: 1 },
+              {
+                do: "request",
+                request: {
+                  ...REQUEST,
+                  route: "echo",
+                  length: 4095,
+                  piece: 70_000,
+                  bodyLength: 600_002,
+                  chunk: 5000,
+                },
+                ...AT_ONCE,
+              },
+            ],
+          },
+        ],
+      },
+      [],
+    ],
+  "175 of datagrams: there is no memory for the buffers of a socket that is open already": [
     {
       ...PLAIN,
-      program: "http",
+      program: "datagrams",
       drive: "run",
-      isUnix: true,
-      shutMs: 30,
-      peers: [
-        {
-          startMs: 0,
-          latencyMs: 0,
-          mode: "echo",
-          length: 1,
-          piece: 70_000,
-          delayMs: 0,
-          reading: { startMs: 1, chunk: 65_536, everyMs: 7 },
-          bufferBytes: 0,
-          steps: [
-            {
-              do: "request",
-              request: {
-                route: "ignore",
-                length: 3,
-                piece: 10_000,
-                delayMs: 20,
-                framing: "length",
-                bodyLength: 16,
-                chunk: 300,
-                isHead: false,
-                closes: false,
-              },
-              piece: 1_000_000,
-              gapMs: 0,
-            },
-            { do: "wait", ms: 1 },
-            {
-              do: "request",
-              request: {
-                route: "echo",
-                length: 4095,
-                piece: 70_000,
-                delayMs: 20,
-                framing: "length",
-                bodyLength: 600_002,
-                chunk: 5000,
-                isHead: false,
-                closes: false,
-              },
-              piece: 1_000_000,
-              gapMs: 0,
-            },
-          ],
-          again: 0,
-        },
-      ],
+      isUnix: false,
+      failsEarly: true,
+      faults: { noPages: 3 },
+      peers: [PEER],
     },
+    [0, 0, 2],
+  ],
+  "2964 of datagrams: there is no memory to receive again after a pause": [
+    {
+      ...PLAIN,
+      program: "datagrams",
+      drive: "hosted",
+      isUnix: false,
+      faults: { noMemory: 3 },
+      peers: [{ ...PEER, mode: "pause", steps: [{ do: "send", length: 1, ...AT_ONCE }] }],
+    },
+    [0, 0, 0, 2],
+  ],
 };
 
-for (const [name, scenario] of Object.entries(FOUND)) {
+for (const [name, [scenario, taken]] of Object.entries(FOUND)) {
   for (const variant of VARIANTS) {
     test(`seed ${name}, on ${nameOf(variant)}`, async () => {
-      const { violations } = await simulate(scenario, variant, Choices.replay([]));
+      const { violations } = await simulate(scenario, variant, Choices.replay(taken));
       assert.deepEqual(violations, []);
     });
   }

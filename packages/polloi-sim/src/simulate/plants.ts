@@ -612,6 +612,18 @@ export const PLANTS: readonly Plant[] = [
     program: "streams",
     patches: [{ find: "_read() { this.#stream.resume(); }", replace: "_read() {}" }],
   },
+  // Datagrams.
+  {
+    name: "rewatch: a datagram socket stays deaf after a watch that found no memory",
+    engines: ["select"],
+    program: "datagrams",
+    patches: [
+      {
+        find: "this.#rewatch = this.loop.timers.add(REWATCH_MS, () => this.#watch(), false);",
+        replace: "",
+      },
+    ],
+  },
 ];
 
 function pattern(find: string): RegExp {

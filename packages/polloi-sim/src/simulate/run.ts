@@ -18,6 +18,7 @@ import { contentOf, FILE_BYTES, FILE_STREAM } from "./content.ts";
 import { dial, listenFor, sizeBuffers } from "./peers/connect.ts";
 import { isOfChild } from "./pool/child.ts";
 import { Clients } from "./programs/client.ts";
+import { DatagramServer } from "./programs/datagrams.ts";
 import { StoppingServer } from "./programs/drain.ts";
 import { EchoServer } from "./programs/echo.ts";
 import { HttpProgram } from "./programs/http.ts";
@@ -73,6 +74,7 @@ const PROGRAMS: Readonly<Record<ProgramName, new (stage: Stage) => Program>> = {
   load: LoadClient,
   pool: PoolProgram,
   streams: StreamServer,
+  datagrams: DatagramServer,
 };
 
 /** Everything is over by then. It is longer than all timeouts of the library together. */

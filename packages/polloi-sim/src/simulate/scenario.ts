@@ -4,7 +4,16 @@ import { type PoolPlan, poolFrom } from "./pool/plan.ts";
 import { type RequestPlan, requestFrom } from "./programs/http-requests.ts";
 
 /** The programs that are simulated. */
-export const PROGRAMS = ["echo", "http", "client", "drain", "load", "pool", "streams"] as const;
+export const PROGRAMS = [
+  "echo",
+  "http",
+  "client",
+  "drain",
+  "load",
+  "pool",
+  "streams",
+  "datagrams",
+] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
 /** How the reactor runs: its own wait, turns with promises between them, or an event loop around it. */
@@ -157,9 +166,12 @@ const RATES = [3, 10, 40, 200, 1000] as const;
 /** A call that is forbidden is forbidden every time, most often. */
 const FORBIDDEN_RATES = [1, 1, 3, 40, 200] as const;
 /** Programs whose reactor may be closed with all that is open in it. */
-const SHUTS: readonly ProgramName[] = ["echo", "http", "client", "drain", "streams"];
-/** What the program `streams` does with a connection: see {@link MODES}. */
-const STREAM_MODES = ["echo", "late", "close", "kill"] as const satisfies readonly Mode[];
+const SHUTS: readonly ProgramName[] = ["echo", "http", "client", "drain", "streams", "datagrams"];
+/** What programs do that do not know all {@link MODES}. */
+const MODES_OF: { readonly [Name in ProgramName]?: readonly [Mode, ...Mode[]] } = {
+  streams: ["echo", "late", "close", "kill"],
+  datagrams: ["echo", "pause"],
+};
 /** The most peers of most scenarios, and of the others. */
 const FEW_PEERS = 5;
 const MANY_PEERS = 40;
@@ -169,9 +181,9 @@ export function scenarioOf(choices: Choices, fixed: Fixed = {}): Scenario {
   // A load makes many histograms, and a pool many processes: they run long.
   const rare = choices.below(12);
   const isPool = rare === 10 && choices.oneIn(4);
-  const hasStreams = rare === 9 && choices.oneIn(2);
+  const other = rare === 9 ? choices.pick([undefined, "streams", "datagrams"] as const) : undefined;
   const usual = rare === 11 ? "load" : (choices.pick(PROGRAMS.slice(0, 4)) ?? "echo");
-  const special = isPool ? "pool" : hasStreams ? "streams" : undefined;
+  const special = isPool ? "pool" : other;
   const program = fixed.program ?? special ?? usual;
   const drive = choices.oneIn(4) ? choices.pick(["turns", "hosted", "hosted"] as const) : "run";
   return new Author(choices, program, fixed.drive ?? drive).scenario(fixed.faults);
@@ -257,9 +269,7 @@ class Author {
 
   #peer(): PeerPlan {
     const choices = this.#choices;
-    const mode = choices.oneIn(2)
-      ? "echo"
-      : choices.pick(this.#program === "streams" ? STREAM_MODES : MODES);
+    const mode = choices.oneIn(2) ? "echo" : choices.pick(MODES_OF[this.#program] ?? MODES);
     return {
       startMs: choices.pick([0, 0, 0, 1, 10]),
       latencyMs: choices.oneIn(4) ? choices.pick([0.1, 1, 15]) : 0,

@@ -10,7 +10,7 @@ import { PATH, PORT } from "../programs/program.ts";
 const LEAST_SEND_BUFFER = 4608;
 const LEAST_RECEIVE_BUFFER = 2304;
 /** The process that the peers belong to. */
-const PEERS: Credentials = { pid: 2, uid: 0, gid: 0 };
+export const PEERS: Credentials = { pid: 2, uid: 0, gid: 0 };
 const BACKLOG = 128;
 
 /** Sets SO_SNDBUF and SO_RCVBUF, as setsockopt(2) does; 0 leaves the defaults. */

@@ -1,0 +1,194 @@
+import type { DatagramOptions, DatagramSocket } from "polloi";
+import type { SocketAddress } from "polloi/socket";
+import { DatagramPeer, faultOf, headerOf } from "../peers/datagram-peer.ts";
+import { isSafe, type PeerPlan } from "../scenario.ts";
+import {
+  PATH,
+  PORT,
+  type Program,
+  planText,
+  type Sparse,
+  type Stage,
+  summaryOf,
+} from "./program.ts";
+
+/** With fewer bytes on their way, no queue of the kernel is full. */
+const FEW_BYTES = 100_000;
+/** The memory of a datagram beyond its bytes, about. */
+const OVERHEAD_BYTES = 1000;
+/** How often the socket stops receiving, and for how long, in milliseconds. */
+const MOST_PAUSES = 4;
+const PAUSE_MS = 20;
+
+/** A server that sends each datagram back, and its peers. */
+export class DatagramServer implements Program {
+  readonly #stage: Stage;
+  readonly #peers: DatagramPeer[] = [];
+  /** The least number of the next datagram of each peer. */
+  readonly #next: number[] = [];
+  #socket: DatagramSocket | undefined;
+  #active = 0;
+  #hasStarted = false;
+  #pauses = 0;
+  /** `send` has returned false, and `drain` was not called since. */
+  #isFull = false;
+  #closes = 0;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  start(): void {
+    const { reactor, scenario, world } = this.#stage;
+    const { highWaterBytes, maxPendingBytes, zeroCopy } = scenario.options;
+    const options: Sparse<DatagramOptions> = {
+      path: scenario.isUnix ? PATH : undefined,
+      host: scenario.isUnix ? undefined : "127.0.0.1",
+      port: scenario.isUnix ? undefined : PORT,
+      zeroCopy,
+      highWaterBytes: highWaterBytes > 0 ? highWaterBytes : undefined,
+      maxPendingBytes: maxPendingBytes > 1 ? maxPendingBytes : undefined,
+      message: (socket, bytes, from) => this.#received(socket, bytes, from),
+      drain: () => this.#drained(),
+      error: (_, error) => this.#failed(error),
+      close: () => {
+        this.#closes++;
+      },
+    } as Sparse<DatagramOptions>;
+    this.#socket = reactor.bindDatagrams(options as DatagramOptions);
+    this.#hasStarted = true;
+    for (const plan of scenario.peers) {
+      this.#active++;
+      world.schedule(plan.startMs, () => this.#connect(plan));
+    }
+  }
+
+  calm(): void {
+    // What the faults have done must not keep anybody from being served now.
+    for (const plan of PROBES) {
+      this.#active++;
+      this.#connect(plan);
+    }
+  }
+
+  get isDone(): boolean {
+    return this.#hasStarted && this.#active === 0;
+  }
+
+  stop(): void {
+    this.#socket?.close();
+  }
+
+  checkTurn(): void {}
+
+  check(): void {
+    const { report } = this.#stage;
+    const isClosedOnce = this.#closes === (this.#socket === undefined ? 0 : 1);
+    if (!isClosedOnce) report.fail("order", `close was called ${this.#closes} times`);
+    const pending = this.#socket?.pendingBytes ?? 0;
+    if (pending !== 0) report.fail("balance", `${pending} bytes are pending after the end`);
+    for (const peer of this.#peers) {
+      if (peer.fault !== undefined) report.fail("content", `${peer.describe()}: ${peer.fault}`);
+      if (!this.#mustServe(peer) || peer.answers === peer.sent.length) continue;
+      report.fail("short", `${peer.describe()}: answers are missing`);
+    }
+  }
+
+  describe(): string {
+    return this.#peers
+      .filter(({ isOver }) => !isOver)
+      .map((peer) => peer.describe())
+      .join("; ");
+  }
+
+  summary(): string {
+    return summaryOf(
+      this.#peers.map(({ plan, sent, answers }) => `${planText(plan)}: ${answers}/${sent.length}`),
+    );
+  }
+
+  #connect(plan: PeerPlan): void {
+    const { machine, scenario, world } = this.#stage;
+    const peer = new DatagramPeer(world, this.#peers.length, plan, () => {
+      this.#active--;
+      if (this.#active === 0) this.#stage.wake();
+    });
+    this.#peers.push(peer);
+    peer.begin(machine, scenario.isUnix);
+  }
+
+  #received(socket: DatagramSocket, bytes: Uint8Array, from: SocketAddress): void {
+    const { report, scenario } = this.#stage;
+    this.#stage.busy();
+    const { number, index } = headerOf(bytes);
+    const peer = this.#peers[number];
+    const fault = peer === undefined ? "its peer is unknown" : faultOf(bytes, peer);
+    if (fault !== undefined || peer === undefined) {
+      report.fail("content", `a datagram of peer ${number}: ${fault}`);
+      return;
+    }
+    if (index < (this.#next[number] ?? 0)) {
+      report.fail("order", `datagram ${index} of peer ${number} came out of order`);
+    }
+    this.#next[number] = index + 1;
+    // Both the number and the address of the peer: bytes and address belong together.
+    if (!scenario.isUnix && (from.port ?? -1) <= 0)
+      report.fail("content", "a datagram has no sender");
+    const goesOn = socket.send(bytes, from);
+    if (!goesOn && socket.fileno() >= 0) this.#isFull = true;
+    if (peer.plan.mode === "pause" && this.#pauses++ < MOST_PAUSES) this.#pause(socket);
+  }
+
+  #pause(socket: DatagramSocket): void {
+    socket.pause();
+    this.#stage.after(PAUSE_MS, () => socket.resume());
+  }
+
+  #drained(): void {
+    this.#stage.busy();
+    if (!this.#isFull) this.#stage.report.fail("order", "drain was called without need");
+    this.#isFull = false;
+  }
+
+  #failed(error: Error): void {
+    const { report, scenario } = this.#stage;
+    // Nobody receives at the address of a unix socket whose peer has left.
+    const { code } = error as { code?: string };
+    if (scenario.isUnix && (code === "ECONNREFUSED" || code === "ENOENT")) return;
+    if (isSafe(scenario)) report.fail("failed", `failed with ${code ?? error.stack}`);
+  }
+
+  #mustServe({ plan, hasLeft, isOver }: DatagramPeer): boolean {
+    const { isShut, scenario } = this.#stage;
+    if (isShut || !isOver || (hasLeft && !waits(plan))) return false;
+    // Handlers may be slower than peers are patient.
+    if (scenario.slowOneIn > 0) return false;
+    const isProbe = PROBES.includes(plan);
+    if (scenario.options.maxPendingBytes > 0 || (!isProbe && !isSafe(scenario))) return false;
+    if (scenario.isUnix) return true;
+    const bytes = this.#peers
+      .flatMap(({ sent }) => sent)
+      .reduce((sum, { length }) => sum + length + OVERHEAD_BYTES, 0);
+    return bytes < FEW_BYTES;
+  }
+}
+
+/** Whether a peer leaves only because its patience is over. */
+function waits({ steps }: PeerPlan): boolean {
+  return steps.every((step) => step.do !== "reset" && step.do !== "close");
+}
+
+const PROBES: readonly PeerPlan[] = [
+  {
+    startMs: 0,
+    latencyMs: 0,
+    mode: "echo",
+    length: 0,
+    piece: 0,
+    delayMs: 0,
+    reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
+    bufferBytes: 0,
+    steps: [{ do: "send", length: 100, piece: 1000, gapMs: 0 }, { do: "await" }],
+    again: 0,
+  },
+];
