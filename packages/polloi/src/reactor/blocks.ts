@@ -4,17 +4,17 @@ import type { Kernel } from "../sys/kernel.ts";
 import type { OutgoingFile } from "./connection.ts";
 
 /** The size of a block. */
-const BLOCK_BYTES = 16_384;
+export const BLOCK_BYTES = 16_384;
 /** The size of a small block. */
 export const SMALL_BYTES = 1024;
-/** The size of a block for records of TLS: encrypted, four blocks are a little longer. */
-const RECORDS_BYTES = 73_728;
+/** The size of a long block, for records of TLS and for parts of a body: encrypted, four blocks are a little longer. */
+const LONG_BYTES = 73_728;
 /** The number of blocks that are mapped at once. */
 const BLOCKS_PER_SLAB = 64;
 /** The number of free blocks that keep their pages (16 MiB). The pages of further ones are returned to the system. */
 const WARM_BLOCKS = 1024;
-/** The same for records (9 MiB). */
-const WARM_RECORDS = 128;
+/** The same for long blocks (9 MiB). */
+const WARM_LONG = 128;
 
 /**
  * Bytes to send, from `start` to `end`: in mapped memory, in a file, or in the array or the string that was written.
@@ -52,14 +52,15 @@ export class Blocks {
   /** Blocks that were never used. */
   readonly #large = new Slabs(BLOCK_BYTES);
   readonly #smallest = new Slabs(SMALL_BYTES);
-  readonly #largest = new Slabs(RECORDS_BYTES);
+  readonly #largest = new Slabs(LONG_BYTES);
   readonly #warm: Block[] = [];
   readonly #cold: Block[] = [];
   readonly #small: Block[] = [];
-  readonly #warmRecords: Block[] = [];
-  readonly #coldRecords: Block[] = [];
+  readonly #warmLong: Block[] = [];
+  readonly #coldLong: Block[] = [];
   readonly #lent: Block[] = [];
   #used = 0;
+  #longUsed = 0;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -92,9 +93,24 @@ export class Blocks {
   takeFor(length: number): Block {
     if (length <= SMALL_BYTES) return this.takeSmall();
     if (length <= BLOCK_BYTES) return this.take();
-    const block =
-      this.#warmRecords.pop() ?? this.#coldRecords.pop() ?? this.#largest.take(this.#kernel);
+    return this.#takeLong();
+  }
+
+  /**
+   * A block with room for `length` bytes, which are more than the usual block holds, so that they leave in one send.
+   *
+   * @returns null if no block is so large, or if so many long blocks are in use that more would not be kept.
+   * @throws SysError `ENOMEM` when the system has no memory to map.
+   */
+  takeLongFor(length: number): Block | null {
+    if (length > LONG_BYTES || this.#longUsed >= WARM_LONG) return null;
+    return this.#takeLong();
+  }
+
+  #takeLong(): Block {
+    const block = this.#warmLong.pop() ?? this.#coldLong.pop() ?? this.#largest.take(this.#kernel);
     this.#used++;
+    this.#longUsed++;
     return block;
   }
 
@@ -139,8 +155,8 @@ export class Blocks {
     block.next = null;
     if (block.bytes.length === SMALL_BYTES) {
       this.#small.push(block);
-    } else if (block.bytes.length === RECORDS_BYTES) {
-      this.#giveRecords(block);
+    } else if (block.bytes.length === LONG_BYTES) {
+      this.#giveLong(block);
     } else if (this.#warm.length < WARM_BLOCKS) {
       this.#warm.push(block);
     } else {
@@ -149,12 +165,13 @@ export class Blocks {
     }
   }
 
-  #giveRecords(block: Block): void {
-    if (this.#warmRecords.length < WARM_RECORDS) {
-      this.#warmRecords.push(block);
+  #giveLong(block: Block): void {
+    this.#longUsed--;
+    if (this.#warmLong.length < WARM_LONG) {
+      this.#warmLong.push(block);
     } else {
-      this.#kernel.libc.madvise(block.address, RECORDS_BYTES, MADV_DONTNEED);
-      this.#coldRecords.push(block);
+      this.#kernel.libc.madvise(block.address, LONG_BYTES, MADV_DONTNEED);
+      this.#coldLong.push(block);
     }
   }
 
@@ -165,8 +182,8 @@ export class Blocks {
     this.#warm.length = 0;
     this.#cold.length = 0;
     this.#small.length = 0;
-    this.#warmRecords.length = 0;
-    this.#coldRecords.length = 0;
+    this.#warmLong.length = 0;
+    this.#coldLong.length = 0;
   }
 }
 

@@ -1,7 +1,7 @@
 import { ERRNO } from "../base/errno.ts";
 import { SysError } from "../base/sys-error.ts";
 import { IN_FLIGHT, SEND_BEFORE_FILE, SEND_LENT, SEND_MORE } from "../engine/engine.ts";
-import { type Block, SMALL_BYTES } from "./blocks.ts";
+import { BLOCK_BYTES, type Block, SMALL_BYTES } from "./blocks.ts";
 import type { OutgoingFile } from "./connection.ts";
 import { type Loop, Owner } from "./loop.ts";
 
@@ -11,6 +11,9 @@ const MOST_PER_CHAR = 3;
 const REPLACEMENT_BYTES = 3;
 /** Text up to this length is encoded into the block that it is sent from, which saves an array and a copy. */
 const IN_PLACE_CHARS = 2048;
+
+/** Arrays up to this length are copied by a loop, which is faster than a call out of JavaScript. */
+const SHORT_BYTES = 16;
 
 /** Arrays of more bytes, and strings of more UTF-16 code units, are not copied when they are written. */
 export const COPIED_BYTES = 262_144;
@@ -137,6 +140,19 @@ export abstract class SendQueue extends Owner {
     if (this.#tail === null) this.#head = block;
     else this.#tail.next = block;
     this.#tail = block;
+  }
+
+  /**
+   * Provides a block for the next `length` bytes, so that they leave in one send although they are more than the usual
+   * block holds. At least one byte has to be appended at once.
+   */
+  protected appendRoom(length: number): void {
+    const tail = this.#tail;
+    if (length <= BLOCK_BYTES || (tail !== null && roomOf(tail) >= length)) return;
+    const block = this.loop.blocks.takeLongFor(length);
+    if (block === null) return;
+    if (tail !== null && this.#isAlone(tail)) this.#move(tail, block);
+    else this.#appendBlock(block);
   }
 
   /** Whether the queue is empty, without even a file of 0 bytes. */
@@ -366,6 +382,12 @@ export abstract class SendQueue extends Owner {
       const left = length - from;
       const block = this.#blockFor(left);
       const room = Math.min(block.bytes.length - block.end, left);
+      if (length <= SHORT_BYTES && room === length) {
+        const { bytes: target, end } = block;
+        for (let i = 0; i < length; i++) target[end + i] = bytes[i] as number;
+        block.end += length;
+        return;
+      }
       block.bytes.set(room === length ? bytes : bytes.subarray(from, from + room), block.end);
       block.end += room;
       from += room;
@@ -381,24 +403,36 @@ export abstract class SendQueue extends Owner {
       this.#tail = this.#head;
       return this.#head;
     }
-    const isMemory = !tail.lent && tail.file === null && tail.source === null;
-    const room = isMemory ? tail.bytes.length - tail.end : 0;
+    const room = roomOf(tail);
     if (room >= length) return tail;
-    // A small block is used alone. Several writes move to a large block, so that they leave in one send.
-    if (tail.bytes.length === SMALL_BYTES && !tail.lent && this.#inFlight === 0) {
-      const large = blocks.take();
-      large.bytes.set(tail.bytes.subarray(tail.start, tail.end));
-      large.end = tail.end - tail.start;
-      this.#head = large;
-      this.#tail = large;
-      blocks.give(tail);
-      return large;
-    }
+    // Several writes move to a large block, so that they leave in one send.
+    if (this.#isAlone(tail)) return this.#move(tail, blocks.take());
     if (room > 0) return tail;
     tail.next = blocks.take();
     this.#tail = tail.next;
     return tail.next;
   }
+
+  /** Whether the last block is a small one, which is used alone, and the engine does not send from it. */
+  #isAlone(tail: Block): boolean {
+    return tail.bytes.length === SMALL_BYTES && !tail.lent && this.#inFlight === 0;
+  }
+
+  /** Moves the bytes of the only block into a larger one. */
+  #move(from: Block, to: Block): Block {
+    to.bytes.set(from.bytes.subarray(from.start, from.end));
+    to.end = from.end - from.start;
+    this.#head = to;
+    this.#tail = to;
+    this.loop.blocks.give(from);
+    return to;
+  }
+}
+
+/** The number of bytes that a block has room for. */
+function roomOf(block: Block): number {
+  const isMemory = !block.lent && block.file === null && block.source === null;
+  return isMemory ? block.bytes.length - block.end : 0;
 }
 
 function isHighSurrogate(text: string, at: number): boolean {

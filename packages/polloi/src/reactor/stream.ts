@@ -112,6 +112,8 @@ const WITHHELD = 65_536;
 export const HELD = 131_072;
 /** `unref` was called. */
 const BACKGROUND = 262_144;
+/** Written bytes are not sent before {@link Stream.uncork}. */
+const CORKED = 524_288;
 
 // What few streams have, so that the others need no field for it.
 const proxyHeaders = new WeakMap<object, ProxyHeader>();
@@ -380,6 +382,27 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   /** Replaces the handlers, and nothing else. */
   setHandlers(handlers: StreamHandlers<Data>): void {
     this.#profile = { ...this.#profile, handlers };
+  }
+
+  /** Collects what is written until {@link Stream.uncork}, which must follow. Bytes that wait already may be sent. */
+  cork(): void {
+    this.#bits |= CORKED;
+  }
+
+  /** Sends what was written, in one send if it fits into one block. */
+  uncork(): void {
+    this.#bits &= ~CORKED;
+    if (!this.isEmpty && !this.#is(CLOSED)) this.#markDirty();
+  }
+
+  /** Makes the next `length` bytes, which are written at once, leave in as few sends as possible. */
+  expect(length: number): void {
+    if (this.#is(ENDING | CLOSING | CLOSED)) return;
+    try {
+      this.appendRoom(length);
+    } catch (error) {
+      this.failedWith(error);
+    }
   }
 
   /** From now on received bytes are passed as copies. */
@@ -739,7 +762,7 @@ export class Stream<Data> extends SendQueue implements Connection<Data> {
   }
 
   #markDirty(): void {
-    if (this.#is(DIRTY)) return;
+    if (this.#is(DIRTY | CORKED)) return;
     this.#bits |= DIRTY;
     this.loop.markDirty(this);
   }
