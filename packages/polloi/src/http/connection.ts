@@ -59,7 +59,7 @@ import type {
   Handlers,
   OutgoingFile,
 } from "../reactor/connection.ts";
-import type { Stream } from "../reactor/stream.ts";
+import { Stream } from "../reactor/stream.ts";
 import type { Batch } from "./batch.ts";
 import { ABANDONED, Exchange, FRESH } from "./exchange.ts";
 import { RequestBody } from "./request-body.ts";
@@ -111,6 +111,8 @@ const MOST_COLLECTED = 16_384;
 const MOST_COPIED = 4096;
 /** The high-water mark of the connections of a server, in bytes. */
 export const HIGH_WATER_BYTES: number = 64 * 1024;
+/** The most bytes around the parts of a reply up to the high-water mark, if they are not short. */
+const FRAMING_BYTES = 256;
 /** The most bytes that a handler may write beyond the high-water mark. */
 const MOST_BEYOND = 16 * 1024 * 1024;
 /**
@@ -369,6 +371,25 @@ export class HttpConnection {
   /** The number of bytes until the high-water mark is reached; negative beyond it. */
   get roomBytes(): number {
     return HIGH_WATER_BYTES - this.transport.pendingBytes;
+  }
+
+  /** Collects the parts of a reply until {@link uncork}, which must follow. */
+  cork(): void {
+    if (this.transport instanceof Stream) this.transport.cork();
+  }
+
+  /** Sends the parts of the reply that were written. */
+  uncork(): void {
+    if (this.transport instanceof Stream) this.transport.uncork();
+  }
+
+  /**
+   * A part of `length` bytes follows, perhaps with others up to the high-water mark. They leave in as few sends as
+   * possible.
+   */
+  expect(length: number): void {
+    if (length <= MOST_COPIED || !(this.transport instanceof Stream)) return;
+    this.transport.expect(Math.max(length, this.roomBytes) + FRAMING_BYTES);
   }
 
   /** A batch to add the next bytes of a reply to. {@link wrote} must follow. */

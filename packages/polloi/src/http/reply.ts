@@ -293,15 +293,9 @@ export class ReplyWriter implements HttpReply {
 
   write(bytes: string | Uint8Array): boolean {
     checkData(bytes);
-    return this.writeAll([bytes]);
-  }
-
-  /** Sends parts of the body, as one chunk if it is chunked. Each part is as {@link HttpReply.write} has it. */
-  writeAll(parts: readonly (string | Uint8Array)[]): boolean {
     const connection = this.#connection;
     if (!this.#isStreaming()) return false;
-    let length = 0;
-    for (const part of parts) length += lengthOf(part);
+    const length = lengthOf(bytes);
     if (length === 0) return !connection.isFull;
     if ((this.#bits & HAS_LENGTH) !== 0) {
       if (length > this.#left) {
@@ -314,13 +308,14 @@ export class ReplyWriter implements HttpReply {
     }
     if ((this.#bits & HIDDEN) !== 0) return !connection.isFull;
     this.#exchange.bodyBytes += length;
+    connection.expect(length);
     const batch = connection.writing();
     const isChunked = (this.#bits & IN_CHUNKS) !== 0;
     if (isChunked) {
       const size = `${length.toString(16)}\r\n`;
       connection.add(batch, size, size.length);
     }
-    for (const part of parts) connection.add(batch, part, lengthOf(part));
+    connection.add(batch, bytes, length);
     if (isChunked) connection.add(batch, "\r\n", 2);
     return connection.wrote(batch);
   }
@@ -411,9 +406,14 @@ export class ReplyWriter implements HttpReply {
     else this.#connection.whenDrained(callback);
   }
 
-  /** The number of bytes that can be written before the high-water mark is reached. */
-  get roomBytes(): number {
-    return this.#connection.roomBytes;
+  /** Collects what is written until {@link uncork}, which must follow. */
+  cork(): void {
+    this.#connection.cork();
+  }
+
+  /** Sends what was written. */
+  uncork(): void {
+    this.#connection.uncork();
   }
 
   /** The handler failed before anything was sent: replies with 500. */

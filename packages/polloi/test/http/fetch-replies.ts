@@ -267,6 +267,48 @@ function chunks(web: WebCase): Case[] {
   );
 }
 
+/** Streams that produce all chunks in the same memory: their number, and the length of each. */
+const REUSING: readonly (readonly [number, number])[] = [
+  [2, 10],
+  [40, 10],
+  [40, 5000],
+  [12, 16_384],
+  [3, 100_000],
+  [3, 300_000],
+];
+
+/** A stream that changes a chunk when the next one is requested. */
+function reusing(count: number, length: number): ReadableStream {
+  const memory = new Uint8Array(length);
+  let made = 0;
+  return new ReadableStream(
+    {
+      pull(controller) {
+        memory.fill(65 + made);
+        controller.enqueue(memory);
+        if (++made === count) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function reusingCases(web: WebCase): Case[] {
+  return REUSING.map(([count, length]) =>
+    web(
+      `a stream may produce all chunks in the same memory: ${count} of ${length} bytes`,
+      () => new Response(reusing(count, length)),
+      async ({ url, errors }) => {
+        const body = Buffer.from(await (await fetch(url)).arrayBuffer());
+        assert.equal(body.length, count * length);
+        const isRight = body.every((byte, i) => byte === 65 + Math.floor(i / length));
+        assert.ok(isRight, "a chunk was sent with the bytes of another one");
+        assert.deepEqual(errors, []);
+      },
+    ),
+  );
+}
+
 /** Responses of other classes than the runtime's, and the body that is sent. */
 const FOREIGN: readonly (readonly [string, () => unknown, body: string, length?: number])[] = [
   ["with a stream", () => foreign(streamOf([view("abc")])), "abc", 3],
@@ -604,6 +646,7 @@ export function repliesCases(web: WebCase): Case[] {
   return [
     ...framing(web),
     ...chunks(web),
+    ...reusingCases(web),
     ...foreignCases(web),
     ...headerCases(web),
     ...connectionCases(web),

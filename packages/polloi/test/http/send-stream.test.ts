@@ -1,14 +1,18 @@
-/** Backpressure on the stream of a response, with a simulated transport. */
+/** The stream of a response: backpressure, with a simulated transport, and the number of sends. */
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { HIGH_WATER_BYTES, HttpConnection } from "../../src/http/connection.ts";
 import { sendResponse } from "../../src/http/fetch/send-response.ts";
+import { serve } from "../../src/http/index.ts";
 import { settingsOf } from "../../src/http/options.ts";
 import type { ReplyWriter } from "../../src/http/reply.ts";
 import type { ParsedRequest } from "../../src/http/request.ts";
 import { ServingServer } from "../../src/http/server.ts";
 import type { Connection } from "../../src/reactor/connection.ts";
-import type { Reactor } from "../../src/reactor/reactor.ts";
+import { Reactor } from "../../src/reactor/reactor.ts";
+import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
+import { kernel } from "../../src/sys/open.ts";
 
 const HIGH_WATER = HIGH_WATER_BYTES;
 /** Less than a tenth, so that the tenth chunk does not reach the mark. */
@@ -95,3 +99,73 @@ for (const [name, size] of [
     assert.equal(pulls, 50);
   });
 }
+
+/** Serves a stream on epoll. @returns The answer, and the lengths of the sends. */
+async function sendsOf(stream: ReadableStream): Promise<{ text: string; sends: number[] }> {
+  const sends: number[] = [];
+  const { send } = kernel.libc;
+  const counting = proxyKernel(kernel, {
+    calls: () => ({
+      send(fd, address, length, flags) {
+        sends.push(length);
+        return send(fd, address, length, flags);
+      },
+    }),
+  });
+  const reactor = new Reactor({ engine: "epoll", kernel: counting });
+  const server = serve({
+    reactor,
+    host: "127.0.0.1",
+    port: 0,
+    fetch: () => new Response(stream),
+  });
+  const socket = connect(server.port, "127.0.0.1");
+  socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  let text = "";
+  for await (const bytes of socket) text += String(bytes);
+  await server.stop(0);
+  reactor.close();
+  return { text, sends };
+}
+
+for (const length of [10, 4000, 5000]) {
+  test(`the head, three chunks of ${length} bytes that are available at once, and the end leave in one send`, async () => {
+    let left = 3;
+    const stream = new ReadableStream({
+      pull(controller) {
+        controller.enqueue(new Uint8Array(length).fill(97));
+        if (--left === 0) controller.close();
+      },
+    });
+    const { text, sends } = await sendsOf(stream);
+    assert.equal(text.split("a".repeat(length)).length, 4);
+    assert.ok(text.endsWith("\r\n0\r\n\r\n"));
+    assert.equal(sends.length, 1, sends.join());
+  });
+}
+
+test("a chunk does not wait for the next one that comes later", async () => {
+  let next = (_: unknown): void => {};
+  const stream = new ReadableStream({
+    start(controller) {
+      controller.enqueue("first");
+    },
+    async pull(controller) {
+      await new Promise((resolve) => {
+        next = resolve;
+      });
+      controller.enqueue("second");
+      controller.close();
+    },
+  });
+  const server = serve({ host: "127.0.0.1", port: 0, fetch: () => new Response(stream) });
+  const socket = connect(server.port, "127.0.0.1");
+  socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  let text = "";
+  for await (const bytes of socket) {
+    text += String(bytes);
+    if (text.endsWith("first\r\n")) next(undefined);
+  }
+  assert.match(text, /first\r\n[\s\S]*second\r\n0\r\n\r\n$/);
+  await server.stop(0);
+});

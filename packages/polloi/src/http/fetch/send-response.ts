@@ -203,7 +203,7 @@ function sendRead(
       reply.begin().end();
       return undefined;
     }
-    return sendStream(body, request, reply, (isWhole) => {
+    return sendStream(body, request, reply, length < 0, (isWhole) => {
       // A Content-Length of the program is kept for a stream, and ignored for a body of known length.
       addHeaders(reply, headers, length < 0 && !isDecoded && (isStream || !isWhole), origin);
       if (length >= 0) reply.lines("", false, length);

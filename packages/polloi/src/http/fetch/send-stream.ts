@@ -9,10 +9,8 @@ import { whyAborted } from "./light-request.ts";
 
 /** The most microtask rounds that a stream needs for data that it already has. */
 const ROUNDS = 12;
-/** Chunks that are available at once are written together, up to this many bytes and the high-water mark. */
-const MOST_GATHERED = 32_768;
-/** The microtask rounds in which a stream provides so much of what it already has. */
-const GATHER_ROUNDS = 24;
+/** Chunks are sent together if each follows the last within this many microtask rounds. */
+const GATHER_ROUNDS = 16;
 /** A client that has ended its half and was sent nothing for this many milliseconds counts as one that has left. */
 const IDLE_AFTER_END_MS = 250;
 
@@ -27,16 +25,19 @@ type Piece = Awaited<ReturnType<BodySource["read"]>>;
  *
  * The stream is cancelled when the client leaves. For HEAD it is cancelled when the head for GET is known.
  *
+ * @param isProgram - Whether the program provides the chunks, and may change one after the next was requested.
  * @param addHeaders - Called before the head is sent, with whether the whole body, and so its length, is available.
  */
 export async function sendStream(
   reader: BodySource,
   request: ParsedRequest,
   reply: ReplyWriter,
+  isProgram: boolean,
   addHeaders: (isWhole: boolean) => void,
 ): Promise<void> {
   const cancel = (): void => void reader.cancel(whyAborted()).catch(ignore);
   const quiet = new QuietWatch(request, cancel);
+  let sending: Sending | undefined;
   request.whenLeft(() => {
     // The client may only have ended its half.
     if (reply.done) cancel();
@@ -50,8 +51,9 @@ export async function sendStream(
       reply.send();
       return;
     }
-    const bytes = first === undefined ? "" : bytesOf(first);
+    let bytes = first === undefined ? "" : bytesOf(first);
     if (first !== undefined) {
+      if (isProgram) bytes = copyOf(bytes);
       next = reader.read();
       const second = await soon(next);
       if (second?.done === true) {
@@ -61,15 +63,14 @@ export async function sendStream(
       }
     }
     addHeaders(false);
-    reply.begin();
     if (reply.isToHead) {
+      reply.begin();
       cancel();
       reply.end();
       return;
     }
-    const gathered = new Gathered(reply, quiet, cancel);
-    gathered.add(bytes);
-    await sendRest(reader, next, reply, gathered);
+    sending = new Sending(reader, reply, quiet);
+    await sending.send(bytes, next);
     if (reply.done) cancel();
     else if (!quiet.isOver) reply.end();
     else throw new RequestError("CLIENT_LEFT", 0, "the client left before its reply was complete");
@@ -77,96 +78,121 @@ export async function sendStream(
     cancel();
     throw error;
   } finally {
+    // What was written before an error is sent, too, before the reply is cut off.
+    sending?.uncork();
     quiet.end();
   }
 }
 
+const SETTLED: Promise<void> = Promise.resolve();
+
 /**
- * Sends what is gathered, and the chunks from `first` on.
+ * Sends the head of a reply and the chunks of a stream.
  *
  * @remarks
- * Chunks that are available at once are written together, since each write outside a turn of the reactor leads to a send
- * of its own. They are collected while the stream provides them, for a number of microtask rounds.
+ * A chunk is copied when it has been read, before the next one is requested, so a stream may provide the same memory
+ * again and again.
+ *
+ * Each write outside a turn of the reactor would lead to a send of its own. So chunks are collected in the send queue,
+ * up to the high-water mark, while each follows the last within a number of microtask rounds.
  */
-async function sendRest(
-  reader: BodySource,
-  first: Promise<Piece>,
-  reply: ReplyWriter,
-  gathered: Gathered,
-): Promise<void> {
-  try {
-    for (let piece = await first; !piece.done && !reply.done; piece = await reader.read()) {
-      // It may have been filled while this chunk was waited for.
-      if (!gathered.goesOn) await gathered.room();
-      gathered.add(bytesOf(piece));
-      if (!gathered.goesOn) await gathered.room();
-    }
-  } finally {
-    // Also before an error of the stream cuts the reply off.
-    gathered.write();
-  }
-  if (gathered.failure !== undefined) throw gathered.failure;
-  if (!gathered.goesOn) await gathered.room();
-}
-
-/** Chunks of a stream that are not written yet. */
-class Gathered {
-  /** Whether more can be sent. */
-  goesOn = true;
-  /** The error of a write that nothing waited for. The stream was cancelled then. */
-  failure: unknown;
+class Sending {
+  readonly #reader: BodySource;
   readonly #reply: ReplyWriter;
   readonly #quiet: QuietWatch;
-  readonly #cancel: () => void;
-  #chunks: (string | Uint8Array)[] = [];
-  #length = 0;
-  /** The length from which on it is written. */
-  #most = 0;
+  /** Settle the promise of {@link Sending.send}. */
+  #resolve!: () => void;
+  #reject!: (error: unknown) => void;
+  #isCorked = false;
+  #isCounting = false;
+  /** The microtask rounds since the last chunk. */
+  #rounds = 0;
 
-  constructor(reply: ReplyWriter, quiet: QuietWatch, cancel: () => void) {
+  constructor(reader: BodySource, reply: ReplyWriter, quiet: QuietWatch) {
+    this.#reader = reader;
     this.#reply = reply;
     this.#quiet = quiet;
-    this.#cancel = cancel;
   }
 
-  /** Adds a chunk, and writes all if they are enough. */
-  add(bytes: string | Uint8Array): void {
-    this.#chunks.push(bytes);
-    this.#length += bytes.length;
-    const isFirst = this.#chunks.length === 1;
-    if (isFirst) this.#most = Math.min(MOST_GATHERED, this.#reply.roomBytes);
-    if (this.#length >= this.#most) this.write();
-    else if (isFirst) void this.#writeLater(this.#chunks);
+  /**
+   * @param bytes - The first chunk.
+   * @param next - A read of the chunk behind it.
+   * @returns Resolves when all chunks are written, or the client has left. Then {@link Sending.uncork} must follow.
+   */
+  send(bytes: string | Uint8Array, next: Promise<Piece>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#cork();
+      this.#reply.begin();
+      if (this.#write(bytes)) next.then(this.#take, reject);
+      else this.#whenDrained(() => void next.then(this.#take, reject));
+    });
   }
 
-  /** Writes what is gathered. */
-  write(): void {
-    const chunks = this.#chunks;
-    if (chunks.length === 0) return;
-    this.#chunks = [];
-    this.#length = 0;
-    this.goesOn = this.#reply.done || this.#reply.writeAll(chunks);
-    this.#quiet.isBusy = !this.goesOn;
+  /** Sends what was written. */
+  uncork(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#reply.uncork();
   }
 
-  /** Waits until more can be sent. */
-  async room(): Promise<void> {
-    await new Promise<void>((resolve) => this.#reply.whenDrained(resolve));
-    this.goesOn = true;
-    this.#quiet.isBusy = false;
+  #cork(): void {
+    this.#isCorked = true;
+    this.#rounds = 0;
+    this.#reply.cork();
+    if (this.#isCounting) return;
+    this.#isCounting = true;
+    SETTLED.then(this.#count);
   }
 
-  /** Writes chunks, and others that follow them, if enough is not gathered in a number of microtask rounds. */
-  async #writeLater(chunks: readonly unknown[]): Promise<void> {
-    for (let round = 0; round < GATHER_ROUNDS && chunks === this.#chunks; round++) await null;
-    if (chunks !== this.#chunks) return;
+  readonly #read = (): void => {
     try {
-      this.write();
+      // A reader of another class may return another kind of promise.
+      Promise.resolve(this.#reader.read()).then(this.#take, this.#reject);
     } catch (error) {
-      this.failure = error;
-      this.#cancel();
+      this.#reject(error);
     }
+  };
+
+  readonly #take = (piece: Piece): void => {
+    if (piece.done || this.#reply.done) {
+      this.#resolve();
+      return;
+    }
+    try {
+      if (this.#write(bytesOf(piece))) this.#read();
+      else this.#whenDrained(this.#read);
+    } catch (error) {
+      this.#reject(error);
+    }
+  };
+
+  /** @returns Whether to continue. */
+  #write(bytes: string | Uint8Array): boolean {
+    const reply = this.#reply;
+    if (this.#isCorked) this.#rounds = 0;
+    else this.#cork();
+    const goesOn = reply.write(bytes) || reply.done;
+    this.#quiet.isBusy = !goesOn;
+    if (!goesOn) this.uncork();
+    return goesOn;
   }
+
+  /** Calls back when more can be sent, in the asynchronous context of the handler. */
+  #whenDrained(callback: () => void): void {
+    new Promise<void>((resolve) => this.#reply.whenDrained(resolve)).then(() => {
+      this.#quiet.isBusy = false;
+      callback();
+    });
+  }
+
+  /** Counts microtask rounds. */
+  readonly #count = (): void => {
+    if (this.#isCorked && ++this.#rounds > GATHER_ROUNDS) this.uncork();
+    if (this.#isCorked) SETTLED.then(this.#count);
+    else this.#isCounting = false;
+  };
 }
 
 /** Watches a stream to a client that has ended its half: only sending shows whether it has left. */
@@ -236,6 +262,11 @@ function bytesOf({ value }: Piece): string | Uint8Array {
     "ERR_INVALID_DATA",
     `Cannot send ${typeof value === "object" ? "an object" : `a ${typeof value}`}: the stream of a response gives bytes or strings`,
   );
+}
+
+function copyOf(bytes: string | Uint8Array): string | Uint8Array {
+  // An array whose buffer was detached has no bytes, and cannot be copied.
+  return typeof bytes === "string" || bytes.length === 0 ? bytes : new Uint8Array(bytes);
 }
 
 function ignore(): void {}
