@@ -50,3 +50,34 @@ test("a client that announces a long body and sends little makes little be alloc
   assert.ok(process.memoryUsage().arrayBuffers - before < 10 * 2 ** 20);
   for (const whole of bodies) assert.equal(whole.take().length, 1000);
 });
+
+test("memory of a temporary body is used again, and never has the bytes of another one", () => {
+  const buffers = new Set<ArrayBuffer>();
+  for (const length of [0, 10, 20_000, 100_000, 131_072, 20_000, 131_073, 1_500_000, 30_000]) {
+    for (const size of [65_536, 1000]) {
+      const body = bodyOf(length);
+      const whole = new WholeBody(length, true);
+      for (let at = 0; at < length; at += size) whole.add(body.subarray(at, at + size));
+      const bytes = whole.take();
+      assert.ok(Buffer.from(body).equals(bytes), `${length} bytes in pieces of ${size}`);
+      if (bytes.buffer.byteLength === 131_072) buffers.add(bytes.buffer);
+      bytes.fill(255);
+      WholeBody.reuse(bytes);
+    }
+  }
+  assert.equal(buffers.size, 1);
+});
+
+test("two temporary bodies that arrive at the same time have memory of their own", () => {
+  const bodies = [1, 2, 3].map((byte) => {
+    const whole = new WholeBody(40_000, true);
+    whole.add(new Uint8Array(20_000).fill(byte));
+    return { byte, whole };
+  });
+  for (const { byte, whole } of bodies) whole.add(new Uint8Array(20_000).fill(byte));
+  for (const { byte, whole } of bodies) {
+    const bytes = whole.take();
+    assert.ok(bytes.length === 40_000 && bytes.every((each) => each === byte));
+    WholeBody.reuse(bytes);
+  }
+});

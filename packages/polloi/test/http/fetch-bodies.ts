@@ -278,6 +278,31 @@ function streaming(web: WebCase): Case[] {
 let pulled = 0;
 let going: Promise<void>;
 
+/** Bodies that are decoded while others arrive, and others after them, have their own bytes. */
+function concurrent(web: WebCase): Case[] {
+  return (["text()", "json()"] as const).map((name) =>
+    web(
+      `bodies that are read by ${name} at the same time do not mix`,
+      async (request) =>
+        new Response(
+          name === "text()" ? await request.text() : JSON.stringify(await request.json()),
+        ),
+      async ({ url, errors }) => {
+        for (let round = 0; round < 2; round++) {
+          const texts = Array.from({ length: 12 }, (_, i) =>
+            JSON.stringify(String.fromCharCode(97 + i).repeat(20_000 * (i + 1 + round))),
+          );
+          const answers = await Promise.all(
+            texts.map(async (body) => (await fetch(url, { method: "POST", body })).text()),
+          );
+          for (const [i, text] of texts.entries()) assert.ok(answers[i] === text, `body ${i}`);
+        }
+        assert.deepEqual(errors, []);
+      },
+    ),
+  );
+}
+
 export function readingCases(web: WebCase): Case[] {
-  return [...reading(web), ...streaming(web)];
+  return [...reading(web), ...streaming(web), ...concurrent(web)];
 }

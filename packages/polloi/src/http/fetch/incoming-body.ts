@@ -22,8 +22,8 @@ export class IncomingBody implements BodyReader {
     this.#request = request;
   }
 
-  /** The whole body, in memory of its own. */
-  all(): Promise<Uint8Array<ArrayBuffer>> {
+  /** The whole body, in memory of its own. @param isTemporary - As for {@link WholeBody}. */
+  all(isTemporary = false): Promise<Uint8Array<ArrayBuffer>> {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -31,7 +31,7 @@ export class IncomingBody implements BodyReader {
         reject(tooLate());
         return;
       }
-      this.#whole = new WholeBody(this.#request.contentLength);
+      this.#whole = new WholeBody(this.#request.contentLength, isTemporary);
       this.#read();
     });
   }

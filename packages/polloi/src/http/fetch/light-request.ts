@@ -1,5 +1,6 @@
 import type { ParsedRequest } from "../request.ts";
 import { unheard } from "../request-error.ts";
+import { WholeBody } from "../whole-body.ts";
 import { IncomingBody, textOf } from "./incoming-body.ts";
 import { asHeaders, fieldsOfHead, headersOfHead, type LightHeaders } from "./light-headers.ts";
 import { defineGetter, INSPECT, type Inspect, natives, type RequestInit } from "./natives.ts";
@@ -116,13 +117,14 @@ export class LightRequest {
   }
 
   text(): Promise<string> {
-    return this.#read((native) => native.text(), textOf);
+    return this.#read((native) => native.text(), decoded(textOf), true);
   }
 
   json(): Promise<unknown> {
     return this.#read(
       (native) => native.json(),
-      (bytes) => JSON.parse(textOf(bytes)),
+      decoded((bytes) => JSON.parse(textOf(bytes))),
+      true,
     );
   }
 
@@ -148,18 +150,20 @@ export class LightRequest {
   #read<T>(
     of: (native: Request) => Promise<T>,
     make: (bytes: Uint8Array<ArrayBuffer>) => T | Promise<T>,
+    isTemporary = false,
   ): Promise<T> {
-    return unheard(this.#native === undefined ? this.#all().then(make) : of(this.#native));
+    const native = this.#native;
+    return unheard(native === undefined ? this.#all(isTemporary).then(make) : of(native));
   }
 
-  /** The whole body, for one reader. */
-  #all(): Promise<Uint8Array<ArrayBuffer>> {
+  /** The whole body, for one reader. @param isTemporary - As for {@link WholeBody}. */
+  #all(isTemporary: boolean): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#isUsed) {
       return Promise.reject(new TypeError("The body of the request has been read already"));
     }
     if (this.#body === null) return Promise.resolve(new Uint8Array(0));
     this.#isUsed = true;
-    return this.#body.all();
+    return this.#body.all(isTemporary);
   }
 
   /** A response with the body and the current headers, for methods that depend on the Content-Type. */
@@ -227,6 +231,19 @@ export function closeBody(request: LightRequest): void {
 /** The reason of an abort and of a cancelled stream when a client leaves. */
 export function whyAborted(): DOMException {
   return new DOMException("The client left before its reply was complete", "AbortError");
+}
+
+/** Decodes a temporary body, and uses its memory again. */
+function decoded<T>(
+  decode: (bytes: Uint8Array<ArrayBuffer>) => T,
+): (bytes: Uint8Array<ArrayBuffer>) => T {
+  return (bytes: Uint8Array<ArrayBuffer>): T => {
+    try {
+      return decode(bytes);
+    } finally {
+      WholeBody.reuse(bytes);
+    }
+  };
 }
 
 function methodOf(method: string): string {
