@@ -9,7 +9,7 @@ import { execPath, version } from "node:process";
 import { spreadOf } from "../packages/polloi-tools/src/measure/spread.ts";
 import { inRepository } from "./places.ts";
 
-/** What each process runs, and the most milliseconds that it is to take longer than the one before it. */
+/** The code of each process, and the most milliseconds that it may take longer than the process before it. */
 const PROGRAMS: readonly (readonly [name: string, code: string, mostMs: number])[] = [
   ["node -e 0", "", 0],
   ["polloi", 'import("polloi");', 35],

@@ -167,7 +167,7 @@ const RATES = [3, 10, 40, 200, 1000] as const;
 const FORBIDDEN_RATES = [1, 1, 3, 40, 200] as const;
 /** Programs whose reactor may be closed with all that is open in it. */
 const SHUTS: readonly ProgramName[] = ["echo", "http", "client", "drain", "streams", "datagrams"];
-/** What programs do that do not know all {@link MODES}. */
+/** The modes of programs that do not know all {@link MODES}. */
 const MODES_OF: { readonly [Name in ProgramName]?: readonly [Mode, ...Mode[]] } = {
   streams: ["echo", "late", "close", "kill"],
   datagrams: ["echo", "pause"],

@@ -346,7 +346,7 @@ export class ConnectionSet implements ClientContext {
   }
 }
 
-/** What the first session has chosen, which stands for all. */
+/** The parameters of the first session, which stand for those of all. */
 function sessionOf({ connection }: Client): TlsFacts | null {
   const tls = connection?.tls ?? null;
   return tls === null ? null : { protocol: tls.protocol, cipher: tls.cipher };

@@ -49,7 +49,7 @@ export function zeroCounts(): Counts {
   };
 }
 
-/** What client and server have chosen for a TLS session. */
+/** The parameters of a TLS session that client and server have chosen. */
 export interface TlsFacts {
   /** The version: `"TLSv1.3"`. */
   readonly protocol: string;

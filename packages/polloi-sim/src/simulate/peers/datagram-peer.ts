@@ -53,7 +53,7 @@ export function headerOf(bytes: Uint8Array): { readonly number: number; readonly
 export class DatagramPeer {
   readonly number: number;
   readonly plan: PeerPlan;
-  /** What its socket has taken. */
+  /** The datagrams that its socket has taken. */
   readonly sent: SentDatagram[] = [];
   /** The number of answers, and what was wrong with one of them. */
   answers = 0;

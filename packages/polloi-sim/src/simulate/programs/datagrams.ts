@@ -64,7 +64,7 @@ export class DatagramServer implements Program {
   }
 
   calm(): void {
-    // What the faults have done must not keep anybody from being served now.
+    // Earlier faults must not keep a peer from being served now.
     for (const plan of PROBES) {
       this.#active++;
       this.#connect(plan);

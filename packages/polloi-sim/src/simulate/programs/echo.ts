@@ -132,7 +132,7 @@ export class EchoServer implements Program {
 
   calm(): void {
     if (this.isStopping) return;
-    // What the faults have done must not keep anybody from being served now.
+    // Earlier faults must not keep a peer from being served now.
     for (const plan of PROBES) {
       this.#active++;
       this.#connect(plan);
