@@ -74,7 +74,9 @@ export class ProxiedConnections {
 
   /** The preface of an accepted connection; undefined if its peer is not trusted. */
   prefaceOf(stream: ProxiedStream): Preface | undefined {
-    if (!this.#trusted.has(stream.remoteAddress)) return undefined;
+    const { remoteAddress } = stream;
+    if (remoteAddress === null) return withoutPeer(stream);
+    if (!this.#trusted.has(remoteAddress)) return undefined;
     const { timers } = this.#loop;
     const parser = new ProxyHeaderParser();
     const refuse = (code: ProxyFailure): void => this.#refuse(stream, code);
@@ -111,6 +113,22 @@ export class ProxiedConnections {
       this.#loop.fail(thrown);
     }
   }
+}
+
+/**
+ * The preface of a connection that was reset before it was accepted. The kernel has forgotten its peer, so nobody knows
+ * whether what arrived begins with a PROXY header, or whose it is: it is dropped.
+ */
+function withoutPeer(stream: ProxiedStream): Preface {
+  return {
+    read() {
+      stream.destroy();
+      return -1;
+    },
+    // The reset itself closes the connection if it sent no bytes.
+    hurry() {},
+    abandon() {},
+  };
 }
 
 /**

@@ -149,6 +149,20 @@ export function proxyProtocolCases(variant: Variant): Case[] {
       assert.deepEqual(recorder.events, []);
     }),
 
+    test("nothing of a connection that was reset before it was accepted is served", async (rig) => {
+      const recorder = new Recorder();
+      const listener = rig.listen({ ...recorder.handlers, proxyProtocol: true });
+      for (const bytes of ["", "PROXY TCP4", `${LINE}hello`, "GET / HTTP/1.1\r\n\r\n"]) {
+        rig.peer(listener).send(bytes).reset();
+      }
+      const peer = rig.peer(listener).send(`${LINE}hello`);
+      await rig.until("received", () => recorder.received === "hello");
+      peer.close();
+      await rig.until("forgotten", () => listener.connections === 0);
+      assert.deepEqual(recorder.events.slice(1), ["data hello", "end", "close "]);
+      assert.deepEqual(listener.proxyFailures, {});
+    }),
+
     test("a PROXY header of a peer that is not trusted is data", async (rig) => {
       const recorder = new Recorder();
       const listener = rig.listen({
