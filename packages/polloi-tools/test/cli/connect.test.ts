@@ -17,6 +17,7 @@ import {
   serving,
 } from "../../../../test/support/processes.ts";
 import { SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
+import { CLOSED_PORT } from "../../../polloi/test/support/closed-port.ts";
 
 /** More than pipes and sockets buffer. */
 const MUCH = 5_000_000;
@@ -214,11 +215,7 @@ describe("polloi connect", limits, () => {
   });
 
   test("a refused connection is reported in one line, with exit code 1", async () => {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const port = portOf(server);
-    server.close();
-    await once(server, "close");
+    const port = CLOSED_PORT;
     const { code, stdout, stderr } = await polloi(`connect 127.0.0.1 ${port}`).ended;
     assert.equal(
       stderr,

@@ -14,6 +14,7 @@ import {
   serving,
 } from "../../../../test/support/processes.ts";
 import { CASE_TIMEOUT_MS, SUITE_TIMEOUT_MS } from "../../../../test/support/suite.ts";
+import { CLOSED_PORT } from "../../../polloi/test/support/closed-port.ts";
 import {
   errorsText,
   msText,
@@ -161,9 +162,7 @@ describe("polloi load", { timeout: SUITE_TIMEOUT_MS }, () => {
     "a target without a listener is one line, and with --json in the report, with exit code 1",
     limits,
     async () => {
-      using server = await mute();
-      const { at } = server;
-      await new Promise((resolve) => server.close(resolve));
+      const at = CLOSED_PORT;
       const { code, stdout } = await polloi(`load tcp://127.0.0.1:${at} -c 5 --json`).ended;
       const { errors, messages } = JSON.parse(stdout) as LoadReport;
       assert.deepEqual([errors, messages], [{ ECONNREFUSED: 5 }, 0]);

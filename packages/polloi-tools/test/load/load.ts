@@ -3,6 +3,7 @@ import { Reactor } from "polloi";
 import { AF_INET, kernel, SOCK_STREAM } from "polloi/internal";
 import { createServer, IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, Socket } from "polloi/socket";
 import { type Case, type Extent, RUNS_ALL, type Suite } from "../../../../test/support/suite.ts";
+import { CLOSED_PORT } from "../../../polloi/test/support/closed-port.ts";
 import { until } from "../../../polloi/test/support/waiting.ts";
 import type { LoadOptions, LoadReport } from "../../src/load/index.ts";
 import { isClean, load } from "../../src/load/index.ts";
@@ -252,7 +253,7 @@ function failureCases(): LoadCase[] {
       name: "each refused connection to a target without a listener is counted",
       everywhere: true,
       run: async () => {
-        const target = await unusedTarget();
+        const target = `tcp://127.0.0.1:${CLOSED_PORT}`;
         const report = await load({ target, connections: 300, durationMs: PATIENT_MS }).finished;
         assertCounts(report, { sent: 0, messages: 0, failed: 300 });
         assert.deepEqual(report.errors, { ECONNREFUSED: 300 });
@@ -754,10 +755,4 @@ class SlowServer implements Disposable {
   [Symbol.dispose](): void {
     this.#reactor.close();
   }
-}
-
-/** A target without a listener. */
-async function unusedTarget(): Promise<string> {
-  using server = new FaultyServer({ sizeBytes: 1 });
-  return server.target;
 }

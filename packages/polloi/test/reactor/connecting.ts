@@ -9,6 +9,7 @@ import { isDualStack } from "../../src/socket/listener.ts";
 import { Socket } from "../../src/socket/socket.ts";
 import type { Libc } from "../../src/sys/libc.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { CLOSED_PORT } from "../support/closed-port.ts";
 import { whyNoIPv6 } from "../support/ipv6.ts";
 import { assertSame, casesOf, pattern, Rig, type Variant } from "./rig.ts";
 
@@ -18,14 +19,6 @@ const SOCKADDR_IN6_SIZE = 28;
 type Failure = Error & { code?: string; hint?: string; address?: string; port?: number };
 
 const echo: Handlers = { data: (connection, bytes) => void connection.write(bytes) };
-
-/** A TCP port of 127.0.0.1 on which nothing listens. */
-function closedPort(): number {
-  const server = createServer({ host: "127.0.0.1", port: 0 });
-  const { port } = server.localAddress();
-  server.close();
-  return port as number;
-}
 
 /** The result of a connect. */
 async function outcome(rig: Rig, options: ConnectOptions): Promise<Failure | "open"> {
@@ -172,7 +165,7 @@ export function connectingCases(variant: Variant): Case[] {
       assert.deepEqual(got, ["all of it", "all of it"]);
     }),
     test("a refused connect fails with ECONNREFUSED and the address", async (rig) => {
-      const port = closedPort();
+      const port = CLOSED_PORT;
       const error = await outcome(rig, { host: "127.0.0.1", port });
       assert.ok(error !== "open");
       assert.equal(error.code, "ECONNREFUSED");

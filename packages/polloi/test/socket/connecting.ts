@@ -89,7 +89,7 @@ export const connecting: Suite = {
       name: "a refused connect names the address, the port and the reason",
       run() {
         using opened = new Opened();
-        const address = opened.refusing() as InetAddress;
+        const address = opened.refusing();
         assert.throws(() => opened.socket().connect(address), {
           message: `connect ECONNREFUSED ${LOOPBACK}:${address.port}`,
           address: LOOPBACK,
@@ -201,9 +201,10 @@ export const connecting: Suite = {
         assert.equal(address.address, "::ffff:127.0.0.1");
         const six = opened.socket(AF_INET6);
         six.connect({ address: LOOPBACK, port: portOf(both) });
-        const only = opened.server({ host: "::" });
+        const four = opened.refusing();
+        const only = opened.server({ host: "::", port: four.port });
         assert.equal(only.options.ipv6Only, true);
-        const refused = opened.socket().connectEx({ address: LOOPBACK, port: portOf(only) });
+        const refused = opened.socket().connectEx(four);
         assert.equal(refused, ERRNO.ECONNREFUSED);
       },
     },
@@ -295,7 +296,7 @@ export const connecting: Suite = {
       name: "a failed createConnection names the address and the reason, and leaves no descriptor open",
       async run() {
         using opened = new Opened();
-        const { port } = opened.refusing() as InetAddress;
+        const { port } = opened.refusing();
         const deaf = portOf(deafListener(opened));
         const before = openSockets();
         const refused = { code: "ECONNREFUSED", message: new RegExp(`ECONNREFUSED .*${port}`) };

@@ -1,7 +1,8 @@
 import { readdirSync, readlinkSync } from "node:fs";
-import { createServer, Socket, type SocketAddress, socketpair } from "../../src/socket/index.ts";
+import { createServer, type InetAddress, Socket, socketpair } from "../../src/socket/index.ts";
 import type { Kernel } from "../../src/sys/kernel.ts";
 import { kernel } from "../../src/sys/open.ts";
+import { CLOSED_PORT } from "../support/closed-port.ts";
 
 export const LOOPBACK = "127.0.0.1";
 
@@ -36,11 +37,8 @@ export class Opened {
   }
 
   /** An address at which nothing listens. */
-  refusing(): SocketAddress {
-    const socket = createServer({ host: LOOPBACK, port: 0 });
-    const address = socket.localAddress();
-    socket.close();
-    return address;
+  refusing(): InetAddress {
+    return { address: LOOPBACK, port: CLOSED_PORT };
   }
 
   [Symbol.dispose](): void {

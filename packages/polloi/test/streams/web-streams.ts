@@ -5,9 +5,9 @@ import type { EngineName, Trigger } from "../../src/engine/engine.ts";
 import { serve } from "../../src/http/index.ts";
 import { type Connection, type Handlers, Reactor } from "../../src/index.ts";
 import { EVENT_READ, Waker } from "../../src/selectors/index.ts";
-import { createServer } from "../../src/socket/index.ts";
 import { kernel } from "../../src/sys/open.ts";
 import { assertSame, pattern } from "../reactor/rig.ts";
+import { CLOSED_PORT } from "../support/closed-port.ts";
 import { rejection, until } from "../support/waiting.ts";
 import { allOf, casesOn, type Setting, textOf } from "./stream-case.ts";
 
@@ -45,14 +45,6 @@ async function received(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> 
   const parts: Uint8Array[] = [];
   for await (const part of source) parts.push(part);
   return Buffer.concat(parts);
-}
-
-/** A port of 127.0.0.1 on which nothing listens. */
-function closedPort(): number {
-  const server = createServer({ host: "127.0.0.1", port: 0 });
-  const { port } = server.localAddress();
-  server.close();
-  return port as number;
 }
 
 export function webStreamsSuite(engine: EngineName, trigger?: Trigger): Suite {
@@ -235,14 +227,14 @@ export function webStreamsSuite(engine: EngineName, trigger?: Trigger): Suite {
         assert.equal((await rejection(closed.opened)).code, "ERR_CLOSED");
       }),
       test("opened is rejected with the error of the connect, which does not fail the process", async (setting) => {
-        const connection = setting.reactor.connect({ host: "127.0.0.1", port: closedPort() });
+        const connection = setting.reactor.connect({ host: "127.0.0.1", port: CLOSED_PORT });
         assert.equal((await rejection(connection.opened)).code, "ECONNREFUSED");
-        const destroyed = setting.reactor.connect({ host: "127.0.0.1", port: closedPort() });
+        const destroyed = setting.reactor.connect({ host: "127.0.0.1", port: CLOSED_PORT });
         const failed = rejection(destroyed.opened);
         destroyed.destroy();
         assert.equal((await failed).code, "ECANCELED");
         assert.equal(
-          (await rejection(setting.reactor.connect({ port: closedPort() }).opened)).code,
+          (await rejection(setting.reactor.connect({ port: CLOSED_PORT }).opened)).code,
           "ECONNREFUSED",
         );
       }),
@@ -371,7 +363,7 @@ export function webStreamsSuite(engine: EngineName, trigger?: Trigger): Suite {
       test("a connection that is not referenced and fails is released", async (setting) => {
         const connection = setting.reactor.connect({
           host: "127.0.0.1",
-          port: closedPort(),
+          port: CLOSED_PORT,
           close() {},
         });
         connection.unref();
