@@ -1,6 +1,6 @@
 import { contentOf, differsAt, FILE_STREAM } from "../content.ts";
 import { MODES, type Mode, type Step } from "../scenario.ts";
-import { Peer } from "./peer.ts";
+import { ClientPeer } from "./client-peer.ts";
 
 /** The header of a connection: the mode, 0, the number of the peer in 16 bits, and a length in 32 bits. */
 export const HEADER_BYTES = 8;
@@ -34,7 +34,7 @@ function streamOf(peer: number, mode: Mode): number {
 }
 
 /** A client of the echo server. */
-export class EchoPeer extends Peer {
+export class EchoPeer extends ClientPeer {
   /** The bytes of its stream that it has begun to send. */
   begun = 0;
   #sentHeader = false;

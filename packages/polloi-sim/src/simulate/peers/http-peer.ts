@@ -2,7 +2,7 @@ import type { World } from "../../base/world.ts";
 import { differsAt } from "../content.ts";
 import { type RequestPlan, type Route, wireOf } from "../programs/http-requests.ts";
 import type { PeerPlan, Step } from "../scenario.ts";
-import { Peer } from "./peer.ts";
+import { ClientPeer } from "./client-peer.ts";
 import { type ResponseHead, ResponseReader } from "./response-reader.ts";
 
 /** The answer of the server when a handler throws. */
@@ -18,7 +18,7 @@ interface Asked {
 }
 
 /** A client of the HTTP server. It compares every response with its request. */
-export class HttpPeer extends Peer {
+export class HttpPeer extends ClientPeer {
   /** Whether the server may refuse it because it has too many connections. */
   mayBeRefused = false;
   readonly #asked: Asked[] = [];
@@ -35,7 +35,7 @@ export class HttpPeer extends Peer {
   #text = "";
   #head: ResponseHead | undefined;
 
-  constructor(world: World, number: number, plan: PeerPlan, onOver: (peer: Peer) => void) {
+  constructor(world: World, number: number, plan: PeerPlan, onOver: (peer: ClientPeer) => void) {
     super(world, number, plan, onOver);
     this.#reader = new ResponseReader({
       isHead: () => this.#asked[this.answered]?.plan.isHead ?? false,

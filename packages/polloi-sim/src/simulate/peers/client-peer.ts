@@ -21,13 +21,13 @@ const MOST_PIECES = 64;
 const AGAIN_MS = 1;
 
 /**
- * The other end of a connection: a socket without a process, and a plan for it.
+ * The client of a connection: a socket without a process, and a plan for it.
  *
  * @remarks
  * It acts when its socket wakes it or a pause is over, as an action of the world. It performs its steps one after
  * another, and reads meanwhile.
  */
-export abstract class Peer {
+export abstract class ClientPeer {
   readonly number: number;
   readonly plan: PeerPlan;
   /** The number of bytes that its socket has taken and brought. */
@@ -43,7 +43,7 @@ export abstract class Peer {
   endedAfter = -1;
   protected readonly world: World;
   protected socket: SocketFile | undefined;
-  readonly #onOver: (peer: Peer) => void;
+  readonly #onOver: (peer: ClientPeer) => void;
   #isConnecting = false;
   #isScheduled = false;
   /** Whether a pause between two reads, or between two steps, is going on. */
@@ -54,7 +54,7 @@ export abstract class Peer {
   #gapMs = 0;
   #piece = 0;
 
-  constructor(world: World, number: number, plan: PeerPlan, onOver: (peer: Peer) => void) {
+  constructor(world: World, number: number, plan: PeerPlan, onOver: (peer: ClientPeer) => void) {
     this.world = world;
     this.number = number;
     this.plan = plan;
