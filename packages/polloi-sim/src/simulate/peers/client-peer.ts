@@ -1,9 +1,9 @@
 import { AF_UNIX, ERRNO, POLLERR, POLLHUP, POLLIN, POLLOUT, SHUT_WR } from "polloi/internal/pure";
-import type { Waiter } from "../../base/wait-queue.ts";
 import type { World } from "../../base/world.ts";
 import { portOf } from "../../sockets/address.ts";
 import type { SocketFile } from "../../sockets/socket-file.ts";
 import type { PeerPlan, Step } from "../scenario.ts";
+import { incoming, Peer } from "./peer.ts";
 
 /**
  * How a connection ended for the peer: in order, by a reset or another error, by its own decision, or before it was
@@ -11,8 +11,6 @@ import type { PeerPlan, Step } from "../scenario.ts";
  */
 export type Outcome = "end" | "reset" | "left" | "refused";
 
-/** The bytes that all peers read into, one after another. */
-const incoming: Uint8Array = new Uint8Array(65_536);
 const NOTHING: Uint8Array = new Uint8Array(0);
 const OPENED = POLLOUT | POLLERR | POLLHUP;
 /** Bytes are sent in at most about as many pieces, so that a simulation is short. */
@@ -20,16 +18,9 @@ const MOST_PIECES = 64;
 /** A call that would block although the socket is ready is repeated after this time. */
 const AGAIN_MS = 1;
 
-/**
- * The client of a connection: a socket without a process, and a plan for it.
- *
- * @remarks
- * It acts when its socket wakes it or a pause is over, as an action of the world. It performs its steps one after
- * another, and reads meanwhile.
- */
-export abstract class ClientPeer {
+/** A client of the program. It performs the steps of its plan one after another, and reads meanwhile. */
+export abstract class ClientPeer extends Peer {
   readonly number: number;
-  readonly plan: PeerPlan;
   /** The number of bytes that its socket has taken and brought. */
   sent = 0;
   received = 0;
@@ -41,13 +32,9 @@ export abstract class ClientPeer {
   endedAt = -1;
   /** The number of actions of the world before it ended its half. */
   endedAfter = -1;
-  protected readonly world: World;
-  protected socket: SocketFile | undefined;
   readonly #onOver: (peer: ClientPeer) => void;
   #isConnecting = false;
-  #isScheduled = false;
-  /** Whether a pause between two reads, or between two steps, is going on. */
-  #readsLater = true;
+  /** Whether a pause between two steps is going on. */
   #stepsLater = false;
   #step = 0;
   #outgoing: Uint8Array = NOTHING;
@@ -55,14 +42,10 @@ export abstract class ClientPeer {
   #piece = 0;
 
   constructor(world: World, number: number, plan: PeerPlan, onOver: (peer: ClientPeer) => void) {
-    this.world = world;
+    super(world, plan);
     this.number = number;
-    this.plan = plan;
+    this.readsLater = true;
     this.#onOver = onOver;
-  }
-
-  get isOver(): boolean {
-    return this.outcome !== undefined;
   }
 
   /** Whether it ends no connection by itself, and so must receive all that it asked for. */
@@ -76,18 +59,15 @@ export abstract class ClientPeer {
     return socket === undefined || socket.family === AF_UNIX ? -1 : portOf(socket.localName());
   }
 
-  /** Begins with a socket that is connected, or connects. */
-  begin(socket: SocketFile): void {
-    this.socket = socket;
+  /** Begins with a socket that is connected, or connects; or with the `-errno` of its connect. */
+  begin(socket: SocketFile | number): void {
+    if (typeof socket === "number") {
+      this.#refused(-socket);
+      return;
+    }
+    this.attach(socket);
     this.#isConnecting = true;
-    socket.waiters.add(this.#waiter);
-    this.#wake();
-  }
-
-  /** It could not even connect. */
-  refused(errno: number): void {
-    this.errno = errno;
-    this.#over("refused");
+    this.wake();
   }
 
   /** A description for a person. */
@@ -108,59 +88,41 @@ export abstract class ClientPeer {
     return NOTHING;
   }
 
-  readonly #waiter: Waiter = {
-    isExclusive: false,
-    wake: () => {
-      this.#wake();
-      return true;
-    },
-  };
-
-  #wake(): void {
-    if (this.#isScheduled || this.isOver) return;
-    this.#isScheduled = true;
-    this.world.schedule(this.plan.latencyMs, this.#act);
-  }
-
-  readonly #act = (): void => {
-    this.#isScheduled = false;
-    const { socket } = this;
-    if (socket === undefined || this.isOver) return;
+  protected override act(socket: SocketFile): void {
     if (this.#isConnecting) {
       if ((socket.poll() & OPENED) === 0) return;
       const errno = -socket.takeError();
       if (errno !== 0) {
-        this.refused(errno);
+        this.#refused(errno);
         return;
       }
       this.#isConnecting = false;
-      this.#readLater(this.plan.reading.startMs);
+      const { startMs } = this.plan.reading;
+      if (startMs > 0) this.readLater(startMs);
+      else this.readsLater = false;
     }
-    if (!this.#readsLater) this.#read(socket);
+    if (!this.readsLater) this.#read(socket);
     if (!this.#stepsLater && !this.isOver) this.#perform(socket);
-  };
+  }
 
-  #readLater(delayMs: number): void {
-    this.#readsLater = delayMs > 0;
-    if (!this.#readsLater) return;
-    this.world.schedule(delayMs, () => {
-      this.#readsLater = false;
-      this.#wake();
-    });
+  /** It could not even connect. */
+  #refused(errno: number): void {
+    this.errno = errno;
+    this.#over("refused");
   }
 
   #stepLater(delayMs: number): void {
     this.#stepsLater = true;
     this.world.schedule(delayMs, () => {
       this.#stepsLater = false;
-      this.#wake();
+      this.wake();
     });
   }
 
   #read(socket: SocketFile): void {
     const { chunk, everyMs } = this.plan.reading;
     const room = chunk < incoming.length ? incoming.subarray(0, chunk) : incoming;
-    while (!this.#readsLater && !this.isOver) {
+    while (!this.readsLater && !this.isOver) {
       const length = socket.read(room);
       if (length === -ERRNO.EAGAIN) {
         this.#retry(socket, POLLIN);
@@ -169,7 +131,7 @@ export abstract class ClientPeer {
       if (length > 0) {
         this.received += length;
         this.took(room.subarray(0, length));
-        if (everyMs > 0) this.#readLater(everyMs);
+        if (everyMs > 0) this.readLater(everyMs);
       } else if (length === 0) {
         this.#over("end");
       } else {
@@ -212,10 +174,7 @@ export abstract class ClientPeer {
         this.#end(socket);
         return;
       case "reset":
-        socket.waiters.remove(this.#waiter);
-        socket.reset();
-        this.socket = undefined;
-        this.#over("left");
+        this.#over("left", "reset");
         return;
       case "close":
         this.#over("left");
@@ -246,7 +205,7 @@ export abstract class ClientPeer {
   /** A call has failed for a moment only: nothing wakes the peer then. */
   #retry(socket: SocketFile, events: number): void {
     if ((socket.poll() & events) === 0) return;
-    this.world.schedule(AGAIN_MS, () => this.#wake());
+    this.world.schedule(AGAIN_MS, () => this.wake());
   }
 
   /** After the last step. @returns Whether there was something left to send. */
@@ -285,15 +244,9 @@ export abstract class ClientPeer {
     this.#over("reset");
   }
 
-  #over(outcome: Outcome): void {
-    if (this.isOver) return;
+  #over(outcome: Outcome, how: "close" | "reset" = "close"): void {
     this.outcome = outcome;
-    const { socket } = this;
-    this.socket = undefined;
-    if (socket !== undefined) {
-      socket.waiters.remove(this.#waiter);
-      socket.close();
-    }
+    this.leave(how);
     this.#onOver(this);
   }
 }

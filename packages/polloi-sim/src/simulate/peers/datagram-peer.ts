@@ -1,5 +1,4 @@
 import { AF_INET, AF_UNIX, ERRNO, SOCK_DGRAM } from "polloi/internal/pure";
-import type { Waiter } from "../../base/wait-queue.ts";
 import type { World } from "../../base/world.ts";
 import type { Machine } from "../../machine/machine.ts";
 import { loopbackSockaddr, unixSockaddr } from "../../sockets/address.ts";
@@ -10,6 +9,7 @@ import { contentOf, differsAt } from "../content.ts";
 import { PATH, PORT } from "../programs/program.ts";
 import type { PeerPlan } from "../scenario.ts";
 import { PEERS } from "./connect.ts";
+import { incoming, Peer } from "./peer.ts";
 
 /** The header of a datagram: the number of the peer and the number of the datagram, each in 16 bits. */
 export const DATAGRAM_HEADER_BYTES = 4;
@@ -50,32 +50,26 @@ export function headerOf(bytes: Uint8Array): { readonly number: number; readonly
 }
 
 /** A client that sends datagrams to a server, which sends them back. */
-export class DatagramPeer {
+export class DatagramPeer extends Peer {
   readonly number: number;
-  readonly plan: PeerPlan;
   /** The datagrams that its socket has taken. */
   readonly sent: SentDatagram[] = [];
   /** The number of answers, and what was wrong with one of them. */
   answers = 0;
   fault: string | undefined;
-  isOver = false;
   /** Whether it has left before all answers came. */
   hasLeft = false;
-  readonly #world: World;
   readonly #onOver: () => void;
-  #socket: SocketFile | undefined;
   /** The least number of the next datagram: none arrives twice, or behind a later one. */
   #next = 0;
   #step = 0;
-  #isScheduled = false;
   #isPausing = false;
-  #readsLater = true;
   #activeAt = 0;
 
   constructor(world: World, number: number, plan: PeerPlan, onOver: () => void) {
-    this.#world = world;
+    super(world, plan);
     this.number = number;
-    this.plan = plan;
+    this.readsLater = true;
     this.#onOver = onOver;
   }
 
@@ -84,20 +78,17 @@ export class DatagramPeer {
     const socket = isUnix
       ? new UnixDatagramSocket(network, { family: AF_UNIX, type: SOCK_DGRAM, protocol: 0 }, PEERS)
       : new UdpSocket(network, { family: AF_INET, type: SOCK_DGRAM, protocol: 0 }, PEERS);
-    this.#socket = socket;
     if (isUnix) socket.bind(unixSockaddr(`\0peer-${this.number}`));
     if (socket.connect(isUnix ? unixSockaddr(PATH) : loopbackSockaddr(PORT)) < 0) {
-      this.#leave(true);
+      socket.close();
+      this.#over(true);
       return;
     }
-    socket.waiters.add(this.#waiter);
-    this.#activeAt = this.#world.now();
-    this.#world.schedule(this.plan.reading.startMs, () => {
-      this.#readsLater = false;
-      this.#wake();
-    });
+    this.attach(socket);
+    this.#activeAt = this.world.now();
+    this.readLater(this.plan.reading.startMs);
     this.#lookLater();
-    this.#wake();
+    this.wake();
   }
 
   describe(): string {
@@ -105,68 +96,50 @@ export class DatagramPeer {
     return `peer ${this.number} (step ${this.#step} of ${steps.length}, sent ${this.sent.length}, answers ${this.answers})`;
   }
 
-  readonly #waiter: Waiter = {
-    isExclusive: false,
-    wake: () => {
-      this.#wake();
-      return true;
-    },
-  };
-
-  #wake(): void {
-    if (this.#isScheduled || this.isOver) return;
-    this.#isScheduled = true;
-    this.#world.schedule(this.plan.latencyMs, () => {
-      this.#isScheduled = false;
-      if (!this.isOver) this.#receive();
-      if (!this.isOver) this.#perform();
-    });
+  protected override act(socket: SocketFile): void {
+    this.#receive(socket);
+    this.#perform(socket);
   }
 
-  #receive(): void {
+  #receive(socket: SocketFile): void {
     const { everyMs } = this.plan.reading;
-    while (!this.#readsLater && this.#socket !== undefined) {
-      const length = this.#socket.receive(incoming);
+    while (!this.readsLater) {
+      const length = socket.receive(incoming);
       if (length < 0) return;
       this.answers++;
-      this.#activeAt = this.#world.now();
+      this.#activeAt = this.world.now();
       const bytes = incoming.subarray(0, length);
       const { index } = headerOf(bytes);
       if (index < this.#next) this.fault ??= `the answer to datagram ${index} came out of order`;
       this.#next = index + 1;
       this.fault ??= faultOf(bytes, this);
-      if (everyMs === 0) continue;
-      this.#readsLater = true;
-      this.#world.schedule(everyMs, () => {
-        this.#readsLater = false;
-        this.#wake();
-      });
+      if (everyMs > 0) this.readLater(everyMs);
     }
   }
 
-  #perform(): void {
+  #perform(socket: SocketFile): void {
     const { steps } = this.plan;
     while (!this.#isPausing && !this.isOver) {
       const step = steps[this.#step];
       if (step === undefined || step.do === "end" || step.do === "await") {
         if (this.answers < this.sent.length) return;
         this.#step++;
-        if (this.#step > steps.length) this.#leave(false);
+        if (this.#step > steps.length) this.#over(false);
       } else if (step.do === "send") {
-        if (!this.#send(step.length)) return;
+        if (!this.#send(socket, step.length)) return;
         this.#step++;
         if (step.gapMs > 0) this.#pause(step.gapMs);
       } else if (step.do === "wait") {
         this.#step++;
         this.#pause(step.ms);
       } else {
-        this.#leave(true);
+        this.#over(true);
       }
     }
   }
 
   /** @returns Whether the socket has taken the datagram. */
-  #send(length: number): boolean {
+  #send(socket: SocketFile, length: number): boolean {
     const index = this.sent.length;
     const bytes = new Uint8Array(DATAGRAM_HEADER_BYTES + Math.min(length, MOST_BYTES));
     const view = new DataView(bytes.buffer);
@@ -176,43 +149,38 @@ export class DatagramPeer {
     bytes.set(content, DATAGRAM_HEADER_BYTES);
     // Before it is sent, because it may arrive within the call.
     this.sent.push({ length: bytes.length });
-    const result = this.#socket?.send(bytes) ?? -ERRNO.EBADF;
+    const result = socket.send(bytes);
     if (result >= 0) return true;
     this.sent.pop();
     if (TEMPORARY.includes(result)) this.#pause(AGAIN_MS);
-    else this.#leave(true);
+    else this.#over(true);
     return false;
   }
 
   #pause(ms: number): void {
     this.#isPausing = true;
-    this.#world.schedule(ms, () => {
+    this.world.schedule(ms, () => {
       this.#isPausing = false;
-      this.#activeAt = this.#world.now();
-      this.#wake();
+      this.#activeAt = this.world.now();
+      this.wake();
     });
   }
 
   #lookLater(): void {
-    this.#world.schedule(PATIENCE_MS, () => {
+    this.world.schedule(PATIENCE_MS, () => {
       if (this.isOver) return;
-      if (this.#world.now() - this.#activeAt < PATIENCE_MS) this.#lookLater();
-      else this.#leave(this.answers < this.sent.length);
+      if (this.world.now() - this.#activeAt < PATIENCE_MS) this.#lookLater();
+      else this.#over(this.answers < this.sent.length);
     });
   }
 
-  #leave(hasLeft: boolean): void {
-    this.isOver = true;
+  #over(hasLeft: boolean): void {
     this.hasLeft = hasLeft;
-    this.#socket?.waiters.remove(this.#waiter);
-    this.#socket?.close();
-    this.#socket = undefined;
+    this.leave("close");
     this.#onOver();
   }
 }
 
-/** The bytes that all peers read into, one after another. */
-const incoming: Uint8Array = new Uint8Array(65_536);
 /** Failures after which the same datagram is sent again. ECONNREFUSED is about an earlier one. */
 const TEMPORARY: readonly number[] = [
   -ERRNO.EAGAIN,

@@ -2,15 +2,8 @@ import type { DatagramOptions, DatagramSocket } from "polloi";
 import type { SocketAddress } from "polloi/socket";
 import { DatagramPeer, faultOf, headerOf } from "../peers/datagram-peer.ts";
 import { isSafe, type PeerPlan } from "../scenario.ts";
-import {
-  PATH,
-  PORT,
-  type Program,
-  planText,
-  type Sparse,
-  type Stage,
-  summaryOf,
-} from "./program.ts";
+import { PATH, PORT, type Sparse } from "./program.ts";
+import { ServerProgram } from "./server-program.ts";
 
 /** With fewer bytes on their way, no queue of the kernel is full. */
 const FEW_BYTES = 100_000;
@@ -21,25 +14,19 @@ const MOST_PAUSES = 4;
 const PAUSE_MS = 20;
 
 /** A server that sends each datagram back, and its peers. */
-export class DatagramServer implements Program {
-  readonly #stage: Stage;
-  readonly #peers: DatagramPeer[] = [];
+export class DatagramServer extends ServerProgram<DatagramPeer> {
+  protected override readonly probes: readonly PeerPlan[] = PROBES;
+  protected override readonly reconnects: boolean = false;
   /** The least number of the next datagram of each peer. */
   readonly #next: number[] = [];
   #socket: DatagramSocket | undefined;
-  #active = 0;
-  #hasStarted = false;
   #pauses = 0;
   /** `send` has returned false, and `drain` was not called since. */
   #isFull = false;
   #closes = 0;
 
-  constructor(stage: Stage) {
-    this.#stage = stage;
-  }
-
-  start(): void {
-    const { reactor, scenario, world } = this.#stage;
+  protected override open(): void {
+    const { reactor, scenario } = this.stage;
     const { highWaterBytes, maxPendingBytes, zeroCopy } = scenario.options;
     const options: Sparse<DatagramOptions> = {
       path: scenario.isUnix ? PATH : undefined,
@@ -56,72 +43,42 @@ export class DatagramServer implements Program {
       },
     } as Sparse<DatagramOptions>;
     this.#socket = reactor.bindDatagrams(options as DatagramOptions);
-    this.#hasStarted = true;
-    for (const plan of scenario.peers) {
-      this.#active++;
-      world.schedule(plan.startMs, () => this.#connect(plan));
-    }
   }
 
-  calm(): void {
-    // Earlier faults must not keep a peer from being served now.
-    for (const plan of PROBES) {
-      this.#active++;
-      this.#connect(plan);
-    }
-  }
-
-  get isDone(): boolean {
-    return this.#hasStarted && this.#active === 0;
-  }
-
-  stop(): void {
+  override stop(): void {
     this.#socket?.close();
   }
 
-  checkTurn(): void {}
-
-  check(): void {
-    const { report } = this.#stage;
+  override check(): void {
+    const { report } = this.stage;
     const isClosedOnce = this.#closes === (this.#socket === undefined ? 0 : 1);
     if (!isClosedOnce) report.fail("order", `close was called ${this.#closes} times`);
     const pending = this.#socket?.pendingBytes ?? 0;
     if (pending !== 0) report.fail("balance", `${pending} bytes are pending after the end`);
-    for (const peer of this.#peers) {
+    for (const peer of this.peers) {
       if (peer.fault !== undefined) report.fail("content", `${peer.describe()}: ${peer.fault}`);
       if (!this.#mustServe(peer) || peer.answers === peer.sent.length) continue;
       report.fail("short", `${peer.describe()}: answers are missing`);
     }
   }
 
-  describe(): string {
-    return this.#peers
-      .filter(({ isOver }) => !isOver)
-      .map((peer) => peer.describe())
-      .join("; ");
+  protected override seenBy({ answers, sent }: DatagramPeer): string {
+    return `${answers}/${sent.length}`;
   }
 
-  summary(): string {
-    return summaryOf(
-      this.#peers.map(({ plan, sent, answers }) => `${planText(plan)}: ${answers}/${sent.length}`),
-    );
+  protected override peerOf(number: number, plan: PeerPlan, over: () => void): DatagramPeer {
+    return new DatagramPeer(this.stage.world, number, plan, over);
   }
 
-  #connect(plan: PeerPlan): void {
-    const { machine, scenario, world } = this.#stage;
-    const peer = new DatagramPeer(world, this.#peers.length, plan, () => {
-      this.#active--;
-      if (this.#active === 0) this.#stage.wake();
-    });
-    this.#peers.push(peer);
-    peer.begin(machine, scenario.isUnix);
+  protected override begin(peer: DatagramPeer): void {
+    peer.begin(this.stage.machine, this.stage.scenario.isUnix);
   }
 
   #received(socket: DatagramSocket, bytes: Uint8Array, from: SocketAddress): void {
-    const { report, scenario } = this.#stage;
-    this.#stage.busy();
+    const { report, scenario } = this.stage;
+    this.stage.busy();
     const { number, index } = headerOf(bytes);
-    const peer = this.#peers[number];
+    const peer = this.peers[number];
     const fault = peer === undefined ? "its peer is unknown" : faultOf(bytes, peer);
     if (fault !== undefined || peer === undefined) {
       report.fail("content", `a datagram of peer ${number}: ${fault}`);
@@ -141,17 +98,17 @@ export class DatagramServer implements Program {
 
   #pause(socket: DatagramSocket): void {
     socket.pause();
-    this.#stage.after(PAUSE_MS, () => socket.resume());
+    this.stage.after(PAUSE_MS, () => socket.resume());
   }
 
   #drained(): void {
-    this.#stage.busy();
-    if (!this.#isFull) this.#stage.report.fail("order", "drain was called without need");
+    this.stage.busy();
+    if (!this.#isFull) this.stage.report.fail("order", "drain was called without need");
     this.#isFull = false;
   }
 
   #failed(error: Error): void {
-    const { report, scenario } = this.#stage;
+    const { report, scenario } = this.stage;
     // Nobody receives at the address of a unix socket whose peer has left.
     const { code } = error as { code?: string };
     if (scenario.isUnix && (code === "ECONNREFUSED" || code === "ENOENT")) return;
@@ -159,14 +116,14 @@ export class DatagramServer implements Program {
   }
 
   #mustServe({ plan, hasLeft, isOver }: DatagramPeer): boolean {
-    const { isShut, scenario } = this.#stage;
+    const { isShut, scenario } = this.stage;
     if (isShut || !isOver || (hasLeft && !waits(plan))) return false;
     // Handlers may be slower than peers are patient.
     if (scenario.slowOneIn > 0) return false;
     const isProbe = PROBES.includes(plan);
     if (scenario.options.maxPendingBytes > 0 || (!isProbe && !isSafe(scenario))) return false;
     if (scenario.isUnix) return true;
-    const bytes = this.#peers
+    const bytes = this.peers
       .flatMap(({ sent }) => sent)
       .reduce((sum, { length }) => sum + length + OVERHEAD_BYTES, 0);
     return bytes < FEW_BYTES;

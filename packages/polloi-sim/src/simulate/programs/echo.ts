@@ -11,15 +11,8 @@ import {
   streamTo,
 } from "../peers/echo-peer.ts";
 import { isSafe, MODES, type Mode, type PeerPlan } from "../scenario.ts";
-import {
-  PATH,
-  PORT,
-  type Program,
-  planText,
-  type Sparse,
-  type Stage,
-  summaryOf,
-} from "./program.ts";
+import { PATH, PORT, type Sparse } from "./program.ts";
+import { ServerProgram } from "./server-program.ts";
 
 /** The error that a handler throws on purpose. */
 export class Planned extends Error {}
@@ -65,16 +58,13 @@ const LINGERS: readonly Mode[] = ["serve", "close", "file"];
 const PROMPT: readonly FaultKind[] = ["order", "shortRead", "shortWrite", "reset"];
 
 /** An echo server, which does other things too if the peer asks for them. See {@link MODES}. */
-export class EchoServer implements Program {
-  protected readonly stage: Stage;
+export class EchoServer extends ServerProgram<EchoPeer> {
+  protected override readonly probes: readonly PeerPlan[] = PROBES;
   protected listener: Listener | undefined;
-  readonly #peers: EchoPeer[] = [];
   readonly #sessions: (Session | undefined)[] = [];
   /** Connections that a handler of another one resumes. */
   readonly #paused: Set<Client> = new Set();
   #connections = 0;
-  #active = 0;
-  #hasStarted = false;
   /** The listener before a restart. */
   #earlier: Listener | undefined;
   #hasRestarted = false;
@@ -89,21 +79,16 @@ export class EchoServer implements Program {
     return false;
   }
 
-  constructor(stage: Stage) {
-    this.stage = stage;
-  }
-
-  start(): void {
+  protected override open(): void {
     const { scenario, world } = this.stage;
     this.#listen();
-    this.#hasStarted = true;
     if (scenario.restartMs > 0 && this.restarts) {
       world.schedule(scenario.restartMs, () => this.stage.defer(() => this.#restart()));
     }
-    for (const plan of scenario.peers) {
-      this.#active++;
-      world.schedule(plan.startMs, () => this.#connect(plan));
-    }
+  }
+
+  protected override get isOpen(): boolean {
+    return super.isOpen && !this.isStopping;
   }
 
   #listen(): void {
@@ -130,27 +115,12 @@ export class EchoServer implements Program {
     }
   }
 
-  calm(): void {
-    if (this.isStopping) return;
-    // Earlier faults must not keep a peer from being served now.
-    for (const plan of PROBES) {
-      this.#active++;
-      this.#connect(plan);
-    }
-  }
-
-  get isDone(): boolean {
-    return this.#hasStarted && this.#active === 0;
-  }
-
-  stop(): void {
+  override stop(): void {
     this.listener?.close();
   }
 
-  checkTurn(): void {}
-
-  check(): void {
-    for (const peer of this.#peers) this.#judge(peer);
+  override check(): void {
+    for (const peer of this.peers) this.#judge(peer);
     const { report } = this.stage;
     for (const listener of [this.listener, this.#earlier]) {
       if (listener === undefined || listener.connections === 0) continue;
@@ -167,43 +137,25 @@ export class EchoServer implements Program {
     }
   }
 
-  describe(): string {
-    return this.#peers
-      .filter((peer) => !peer.isOver)
-      .map((peer) => {
-        const session = this.#sessions[peer.number];
-        const known =
-          session === undefined
-            ? "unknown to the server"
-            : `server: mode ${session.mode}, received ${session.received}, wrote ${session.written}`;
-        return `${peer.describe()}, ${known}`;
-      })
-      .join("; ");
+  protected override describePeer(peer: EchoPeer): string {
+    const session = this.#sessions[peer.number];
+    const known =
+      session === undefined
+        ? "unknown to the server"
+        : `server: mode ${session.mode}, received ${session.received}, wrote ${session.written}`;
+    return `${peer.describe()}, ${known}`;
   }
 
-  summary(): string {
-    return summaryOf(
-      this.#peers.map(({ plan, outcome, received }) => `${planText(plan)}: ${outcome} ${received}`),
-    );
+  protected override seenBy({ outcome, received }: EchoPeer): string {
+    return `${outcome} ${received}`;
   }
 
-  #connect(plan: PeerPlan): void {
-    const { world } = this.stage;
-    const peer = new EchoPeer(world, this.#peers.length, plan, () => this.#over(plan));
-    this.#peers.push(peer);
-    const socket = this.stage.dial(plan.bufferBytes);
-    if (typeof socket === "number") peer.refused(-socket);
-    else peer.begin(socket);
+  protected override peerOf(number: number, plan: PeerPlan, over: () => void): EchoPeer {
+    return new EchoPeer(this.stage.world, number, plan, over);
   }
 
-  #over(plan: PeerPlan): void {
-    if (plan.again > 0 && !this.isStopping && !this.stage.isShut) {
-      const next = { ...plan, again: plan.again - 1 };
-      this.stage.world.schedule(0, () => this.#connect(next));
-      return;
-    }
-    this.#active--;
-    if (this.#active === 0) this.stage.wake();
+  protected override begin(peer: EchoPeer): void {
+    peer.begin(this.stage.dial(peer.plan.bufferBytes));
   }
 
   #options(): ListenOptions<Session> {
@@ -310,7 +262,7 @@ export class EchoServer implements Program {
   #begin(connection: Client, session: Session): void {
     const view = new DataView(session.header.buffer);
     const number = view.getUint16(2, true);
-    const peer = this.#peers[number];
+    const peer = this.peers[number];
     const mode = MODES[view.getUint8(0)];
     if (peer === undefined || mode !== peer.plan.mode || this.#sessions[number] !== undefined) {
       this.stage.report.fail("content", `the header of a peer was received wrong`);
@@ -522,7 +474,7 @@ export class EchoServer implements Program {
     if (connection.unreadBytes === 0) return;
     // Without its header it is known by its port.
     const port = session.peer === undefined ? connection.remoteAddress?.port : undefined;
-    const peer = session.peer ?? this.#peers.find((it) => port !== undefined && it.port === port);
+    const peer = session.peer ?? this.peers.find((it) => port !== undefined && it.port === port);
     if (peer !== undefined && peer.sentAt < deadline) {
       this.#fail("idle", session, "idle although its bytes had arrived");
     }

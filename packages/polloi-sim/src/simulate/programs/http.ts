@@ -8,37 +8,24 @@ import {
 import { contentOf } from "../content.ts";
 import { HttpPeer, IGNORED } from "../peers/http-peer.ts";
 import { isSafe, type PeerPlan } from "../scenario.ts";
-import {
-  PATH,
-  PORT,
-  type Program,
-  planText,
-  type Sparse,
-  type Stage,
-  summaryOf,
-} from "./program.ts";
+import { PATH, PORT, type Sparse } from "./program.ts";
+import { ServerProgram } from "./server-program.ts";
 
 /** The error that a handler throws on purpose. */
 class Planned extends Error {}
 
 /** An HTTP server. Its peers ask for what its routes do: see `ROUTES`. */
-export class HttpProgram implements Program {
-  readonly #stage: Stage;
-  readonly #peers: HttpPeer[] = [];
+export class HttpProgram extends ServerProgram<HttpPeer> {
   #server: HttpServer | undefined;
-  #active = 0;
-  #hasStarted = false;
   #handled = 0;
   /** Requests that are never answered, and of those the ones whose client was seen to leave. */
   #unanswered = 0;
   #left = 0;
 
-  constructor(stage: Stage) {
-    this.#stage = stage;
-  }
+  protected override readonly probes: readonly PeerPlan[] = [PROBE];
 
-  start(): void {
-    const { scenario, reactor, report, world } = this.#stage;
+  protected override open(): void {
+    const { scenario, reactor, report } = this.stage;
     const { isUnix, options } = scenario;
     const { maxConnections } = options;
     const usesFetch = scenario.usesFetch && scenario.drive !== "run";
@@ -59,31 +46,15 @@ export class HttpProgram implements Program {
       },
     };
     this.#server = serve(sparse as HttpOptions);
-    this.#hasStarted = true;
-    for (const plan of scenario.peers) {
-      this.#active++;
-      world.schedule(plan.startMs, () => this.#connect(plan));
-    }
   }
 
-  calm(): void {
-    this.#active++;
-    this.#connect(PROBE);
-  }
-
-  get isDone(): boolean {
-    return this.#hasStarted && this.#active === 0;
-  }
-
-  stop(): void {
+  override stop(): void {
     this.#server?.close();
   }
 
-  checkTurn(): void {}
-
-  check(): void {
-    for (const peer of this.#peers) this.#judge(peer);
-    const { report } = this.#stage;
+  override check(): void {
+    for (const peer of this.peers) this.#judge(peer);
+    const { report } = this.stage;
     const left = this.#server?.connections ?? 0;
     if (left > 0) report.fail("count", `the server counts ${left} connections of none`);
     if (this.#left !== this.#unanswered) {
@@ -91,48 +62,38 @@ export class HttpProgram implements Program {
     }
   }
 
-  describe(): string {
-    const waiting = this.#peers.filter((peer) => !peer.isOver);
-    const texts = waiting.map((peer) => `${peer.describe()}, ${peer.answered} responses`);
-    return `${texts.join("; ")}; ${this.#handled} requests were handled`;
+  override describe(): string {
+    return `${super.describe()}; ${this.#handled} requests were handled`;
   }
 
-  summary(): string {
-    return summaryOf(
-      this.#peers.map(({ plan, outcome, answered }) => `${planText(plan)}: ${outcome} ${answered}`),
-    );
+  protected override describePeer(peer: HttpPeer): string {
+    return `${peer.describe()}, ${peer.answered} responses`;
   }
 
-  #connect(plan: PeerPlan): void {
-    const { world } = this.#stage;
-    const peer = new HttpPeer(world, this.#peers.length, plan, () => this.#over(plan));
-    peer.mayBeRefused = this.#stage.scenario.options.maxConnections > 0;
-    this.#peers.push(peer);
-    const socket = this.#stage.dial(plan.bufferBytes);
-    if (typeof socket === "number") peer.refused(-socket);
-    else peer.begin(socket);
+  protected override seenBy({ outcome, answered }: HttpPeer): string {
+    return `${outcome} ${answered}`;
   }
 
-  #over(plan: PeerPlan): void {
-    if (plan.again > 0 && !this.#stage.isShut) {
-      const next = { ...plan, again: plan.again - 1 };
-      this.#stage.world.schedule(0, () => this.#connect(next));
-      return;
-    }
-    this.#active--;
-    if (this.#active === 0) this.#stage.wake();
+  protected override peerOf(number: number, plan: PeerPlan, over: () => void): HttpPeer {
+    const peer = new HttpPeer(this.stage.world, number, plan, over);
+    peer.mayBeRefused = this.stage.scenario.options.maxConnections > 0;
+    return peer;
+  }
+
+  protected override begin(peer: HttpPeer): void {
+    peer.begin(this.stage.dial(peer.plan.bufferBytes));
   }
 
   #handle(request: HttpRequest, reply: HttpReply): void {
     this.#handled++;
-    this.#stage.busy();
+    this.stage.busy();
     const { route, length, piece, delayMs } = partsOf(request.path);
     switch (route) {
       case "bytes":
         reply.send(contentOf(length, 0, length));
         return;
       case "late":
-        this.#stage.outside(delayMs, () => reply.send(contentOf(length, 0, length)));
+        this.stage.outside(delayMs, () => reply.send(contentOf(length, 0, length)));
         return;
       case "stream":
         stream(reply, length, piece);
@@ -157,13 +118,13 @@ export class HttpProgram implements Program {
   /** The same with `fetch`. */
   async #fetch(request: Request): Promise<Response> {
     this.#handled++;
-    this.#stage.busy();
+    this.stage.busy();
     const { route, length, piece, delayMs } = partsOf(new URL(request.url).pathname);
     switch (route) {
       case "bytes":
         return new Response(contentOf(length, 0, length));
       case "late":
-        await new Promise<void>((resolve) => this.#stage.outside(delayMs, resolve));
+        await new Promise<void>((resolve) => this.stage.outside(delayMs, resolve));
         return new Response(contentOf(length, 0, length));
       case "stream":
         return new Response(readable(length, piece));
@@ -183,7 +144,7 @@ export class HttpProgram implements Program {
   }
 
   #judge(peer: HttpPeer): void {
-    const { scenario, isShut } = this.#stage;
+    const { scenario, isShut } = this.stage;
     if (peer.wrong !== undefined) this.#accuse("content", peer, peer.wrong);
     if (isShut) return;
     const isProbe = peer.plan === PROBE;
@@ -197,7 +158,7 @@ export class HttpProgram implements Program {
   }
 
   #accuse(rule: string, peer: HttpPeer, text: string): void {
-    this.#stage.report.fail(rule, `${peer.describe()}: ${text}`);
+    this.stage.report.fail(rule, `${peer.describe()}: ${text}`);
   }
 }
 

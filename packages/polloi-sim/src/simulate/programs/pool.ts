@@ -14,7 +14,8 @@ import { type ChildStage, FailedStart, noProcess, PoolChild } from "../pool/chil
 import { HEALTHY, type PoolPlan } from "../pool/plan.ts";
 import { isSafe, type PeerPlan } from "../scenario.ts";
 import { PROBES } from "./echo.ts";
-import { PATH, PORT, type Program, type Stage } from "./program.ts";
+import { PATH, PORT, type Stage } from "./program.ts";
+import { ServerProgram } from "./server-program.ts";
 
 /** The URL of the module in messages. */
 const MODULE = "sim:echo";
@@ -55,10 +56,9 @@ interface Place {
 }
 
 /** The supervisor of a pool, its processes, which accept from its listeners, and their clients. */
-export class PoolProgram implements Program {
-  readonly #stage: Stage;
+export class PoolProgram extends ServerProgram<EchoPeer> {
+  protected override readonly probes: readonly PeerPlan[] = PROBES;
   readonly #plan: PoolPlan;
-  readonly #peers: EchoPeer[] = [];
   /** The ports of the peers, and the number of actions of the world before they connected, by their numbers. */
   readonly #ports: number[] = [];
   readonly #begunAfter: number[] = [];
@@ -72,7 +72,6 @@ export class PoolProgram implements Program {
   #starting = 0;
   #starter: ProcessStarter | undefined;
   #pool: Pool | undefined;
-  #active = 0;
   #isSettled = false;
   #isCalm = false;
   #hasFailed = false;
@@ -85,7 +84,7 @@ export class PoolProgram implements Program {
   #isOver = false;
 
   constructor(stage: Stage) {
-    this.#stage = stage;
+    super(stage);
     if (stage.scenario.pool === undefined) throw new RangeError("The scenario has no pool");
     this.#plan = stage.scenario.pool;
     this.#places = Array.from({ length: this.#plan.children }, () => ({
@@ -99,32 +98,31 @@ export class PoolProgram implements Program {
     }));
   }
 
-  start(): void {
-    const { kernel, reactor, scenario, world } = this.#stage;
+  protected override open(): void {
+    const { kernel, reactor } = this.stage;
     this.#starter = new ProcessStarter(kernel, reactor, [], (args) => this.#spawn(args));
-    void this.#open();
-    for (const plan of scenario.peers) {
-      this.#active++;
-      const startMs = START_FACTOR * plan.startMs;
-      world.schedule(startMs, () => this.#connect({ ...plan, mode: "echo" }));
-    }
+    void this.#startPool();
   }
 
-  calm(): void {
+  protected override planOf(plan: PeerPlan): PeerPlan {
+    return { ...plan, mode: "echo", startMs: START_FACTOR * plan.startMs };
+  }
+
+  override calm(): void {
     this.#isCalm = true;
     for (const child of this.#children) child.calm();
-    if (this.#isStopping || this.#hasFailed || this.#isOver) return;
-    for (const plan of PROBES) {
-      this.#active++;
-      this.#connect(plan);
-    }
+    if (!this.#isOver) super.calm();
   }
 
-  get isDone(): boolean {
-    return this.#isSettled && this.#active === 0;
+  override get isDone(): boolean {
+    return this.#isSettled && super.isDone;
   }
 
-  stop(): void {
+  protected override get isOpen(): boolean {
+    return super.isOpen && !this.#isStopping && !this.#hasFailed;
+  }
+
+  override stop(): void {
     this.#stop();
   }
 
@@ -132,11 +130,9 @@ export class PoolProgram implements Program {
     return this.#isOver || this.#hasFailed || this.#starter === undefined;
   }
 
-  checkTurn(): void {}
-
-  check(): void {
-    const { report } = this.#stage;
-    for (const peer of this.#peers) this.#judge(peer);
+  override check(): void {
+    const { report } = this.stage;
+    for (const peer of this.peers) this.#judge(peer);
     for (const child of this.#children) {
       if (child.isAlive) report.fail("child", `a child outlives its pool: ${child.describe()}`);
       this.#judgeKill(child);
@@ -144,15 +140,11 @@ export class PoolProgram implements Program {
     if (!this.isOver) report.fail("pool", "the pool is not over");
   }
 
-  describe(): string {
+  override describe(): string {
     const states = this.#pool?.supervisors.map(({ state }) => state) ?? ["not started"];
-    const peers = this.#peers.filter((peer) => !peer.isOver).map((peer) => peer.describe());
+    const peers = this.peers.filter((peer) => !peer.isOver).map((peer) => peer.describe());
     const children = this.#children.filter(({ isAlive }) => isAlive);
     return [...states, ...children.map((child) => child.describe()), ...peers].join("; ");
-  }
-
-  summary(): string {
-    return this.#peers.map(({ number, outcome }) => `${number}: ${outcome}`).join(", ");
   }
 
   get #isStopping(): boolean {
@@ -161,8 +153,8 @@ export class PoolProgram implements Program {
 
   // The pool.
 
-  async #open(): Promise<void> {
-    const { kernel, scenario, world } = this.#stage;
+  async #startPool(): Promise<void> {
+    const { kernel, scenario, world } = this.stage;
     const { children, sharing, lives: _, listens: __, againMs: ___, stopMs, ...how } = this.#plan;
     try {
       this.#pool = await Pool.start({
@@ -192,12 +184,12 @@ export class PoolProgram implements Program {
     pool.finished.catch((error: unknown) => {
       if (!this.#hasGivenUp) this.#fail("pool", `the pool has ended: ${String(error)}`);
     });
-    if (stopMs > 0) world.schedule(stopMs, () => this.#stage.defer(() => this.#stop()));
-    this.#stage.wake();
+    if (stopMs > 0) world.schedule(stopMs, () => this.stage.defer(() => this.#stop()));
+    this.stage.wake();
   }
 
   #failedToStart(error: Error): void {
-    const { scenario } = this.#stage;
+    const { scenario } = this.stage;
     this.#isSettled = true;
     this.#hasFailed = true;
     this.#starter?.close();
@@ -207,11 +199,11 @@ export class PoolProgram implements Program {
     if (isSafe(scenario) && !isExpected) {
       this.#fail("start", `the pool has not started: ${error.message}`);
     }
-    this.#stage.wake();
+    this.stage.wake();
   }
 
   #stop(): void {
-    const { world, scenario } = this.#stage;
+    const { world, scenario } = this.stage;
     const pool = this.#pool;
     if (this.#isStopping || pool === undefined || this.#isOver) return;
     const { graceMs } = scenario;
@@ -224,13 +216,10 @@ export class PoolProgram implements Program {
     this.#endsAt = this.#stoppedAt + graceMs;
     pool.stop(graceMs);
     // They come too late. A child that does nothing still has the listener.
-    for (const plan of PROBES) {
-      this.#active++;
-      world.schedule(1, () => this.#connect(plan));
-    }
+    for (const plan of PROBES) this.expect(plan, 1);
     if (againMs === 0 || againMs >= graceMs) return;
     world.schedule(againMs, () =>
-      this.#stage.defer(() => {
+      this.stage.defer(() => {
         if (this.#isOver) return;
         this.#endsAt = Math.min(this.#endsAt, world.now());
         pool.stop(0);
@@ -242,20 +231,20 @@ export class PoolProgram implements Program {
   #over(): void {
     this.#isOver = true;
     this.#starter?.close();
-    const now = this.#stage.world.now();
+    const now = this.stage.world.now();
     const latest = this.#endsAt + OVERTIME_MS + EXIT_MS;
     if (now > latest) this.#fail("grace", `the pool is over ${now - latest} ms too late`);
     for (const child of this.#children) {
       if (child.isAlive) this.#fail("child", `the pool is over before ${child.describe()}`);
     }
-    this.#stage.wake();
+    this.stage.wake();
   }
 
   // Its children.
 
   #startChild(index: number, listener: number, events: ChildEvents): Child {
     const place = this.#places[index] as Place;
-    const now = this.#stage.world.now();
+    const now = this.stage.world.now();
     const { delayMs } = place;
     place.starts++;
     place.startedAt = now;
@@ -278,7 +267,7 @@ export class PoolProgram implements Program {
   }
 
   #spawn(args: readonly string[]): Spawned {
-    const { world } = this.#stage;
+    const { world } = this.stage;
     // The system has no process left. A runtime throws this, or reports it later.
     if (world.faults.happens("noMemory")) {
       if (world.choices.below(2) === 0) throw noProcess();
@@ -293,7 +282,7 @@ export class PoolProgram implements Program {
 
   #childStage(): ChildStage {
     const isCalm = (): boolean => this.#isCalm;
-    const { machine, world, report, scenario, engine, trigger } = this.#stage;
+    const { machine, world, report, scenario, engine, trigger } = this.stage;
     return {
       machine,
       world,
@@ -318,8 +307,8 @@ export class PoolProgram implements Program {
       const name = file.peerName();
       if (typeof name !== "number") this.#lostPorts.add(portOf(name));
     }
-    if (!this.#stage.scenario.isUnix) return;
-    for (const peer of this.#peers) if (!peer.isOver) this.#lostPeers.add(peer);
+    if (!this.stage.scenario.isUnix) return;
+    for (const peer of this.peers) if (!peer.isOver) this.#lostPeers.add(peer);
   }
 
   #ended(index: number): void {
@@ -329,7 +318,7 @@ export class PoolProgram implements Program {
 
   #exited(index: number, error: Error, restartInMs: number | null | undefined): void {
     const place = this.#places[index] as Place;
-    const { scenario, world } = this.#stage;
+    const { scenario, world } = this.stage;
     const { crashLoop } = this.#plan;
     const ranMs = world.now() - place.startedAt;
     const life = place.child?.life.failure ?? "none";
@@ -362,7 +351,7 @@ export class PoolProgram implements Program {
 
   #responds(index: number, responsive: boolean, silentMs: number): void {
     const place = this.#places[index] as Place;
-    const { scenario, world } = this.#stage;
+    const { scenario, world } = this.stage;
     const { unresponsiveAfterMs } = this.#plan;
     const { child } = place;
     if (responsive !== place.isUnresponsive) {
@@ -389,10 +378,10 @@ export class PoolProgram implements Program {
     const place = this.#places.find((each) => each.child === child);
     const latest = this.#reportedAfterMs;
     // A ping may arrive late, or may not be sent.
-    const { scenario } = this.#stage;
+    const { scenario } = this.stage;
     const isLate = scenario.faults.delay !== undefined || !isSafe(scenario);
     if (place === undefined || ms < latest || isLate) return;
-    this.#stage.world.schedule(latest, () => {
+    this.stage.world.schedule(latest, () => {
       const isRunning = child.isAlive && child.isStalled && child.killed === undefined;
       if (!isRunning || place.child !== child || place.isUnresponsive) return;
       // A pool that stops pings nobody; also one that stops because it could not start.
@@ -417,7 +406,7 @@ export class PoolProgram implements Program {
   /** A child is killed only if it did nothing, or was late with its start. */
   #judgeKill({ killed, readyAt, stalledUntil, ...child }: PoolChild): void {
     if (killed === undefined || killed.wasStalled || readyAt === undefined) return;
-    const { scenario } = this.#stage;
+    const { scenario } = this.stage;
     if (scenario.faults.delay !== undefined || !isSafe(scenario)) return;
     if (readyAt > killed.at - ANSWER_MS || stalledUntil > killed.at - ANSWER_MS) return;
     this.#fail("killed", `process ${child.pid} was killed ${killed.at} although it responds`);
@@ -425,23 +414,25 @@ export class PoolProgram implements Program {
 
   // Its clients.
 
-  #connect(plan: PeerPlan): void {
-    const { world } = this.#stage;
-    const peer = new EchoPeer(world, this.#peers.length, plan, () => this.#peerIsOver(plan));
-    this.#peers.push(peer);
-    const socket = this.#stage.dial(plan.bufferBytes);
-    if (typeof socket === "number") peer.refused(-socket);
-    else {
-      peer.begin(socket);
-      this.#ports[peer.number] = peer.port;
-      this.#begunAfter[peer.number] = world.ran;
-      this.#expectAccept(peer);
-    }
+  protected override seenBy({ outcome }: EchoPeer): string {
+    return `${outcome}`;
+  }
+
+  protected override peerOf(number: number, plan: PeerPlan, over: () => void): EchoPeer {
+    return new EchoPeer(this.stage.world, number, plan, over);
+  }
+
+  protected override begin(peer: EchoPeer): void {
+    peer.begin(this.stage.dial(peer.plan.bufferBytes));
+    if (peer.isOver) return;
+    this.#ports[peer.number] = peer.port;
+    this.#begunAfter[peer.number] = this.stage.world.ran;
+    this.#expectAccept(peer);
   }
 
   /** A connection to a listener that is shared waits for no child that does nothing, if another one can accept it. */
   #expectAccept(peer: EchoPeer): void {
-    const { scenario, world } = this.#stage;
+    const { scenario, world } = this.stage;
     const { sharing } = this.#plan;
     const isLate = scenario.faults.delay !== undefined || !isSafe(scenario);
     // Connections to a unix socket have no numbers by which they are known.
@@ -458,19 +449,9 @@ export class PoolProgram implements Program {
     });
   }
 
-  #peerIsOver(plan: PeerPlan): void {
-    if (plan.again > 0 && !this.#isStopping && !this.#hasFailed) {
-      const next = { ...plan, again: plan.again - 1 };
-      this.#stage.world.schedule(0, () => this.#connect(next));
-      return;
-    }
-    this.#active--;
-    if (this.#active === 0) this.#stage.wake();
-  }
-
   /** Whether a peer must be served to its end. */
   #mustServe(peer: EchoPeer): boolean {
-    const { scenario } = this.#stage;
+    const { scenario } = this.stage;
     const isProbe = PROBES.includes(peer.plan);
     if (!isProbe && (!isSafe(scenario) || !peer.isHonest)) return false;
     if (this.#hasFailed || this.#hasGivenUp || this.#isLost(peer)) return false;
@@ -483,7 +464,7 @@ export class PoolProgram implements Program {
 
   /** Whether a peer has sent everything before the stop, so that it is answered. */
   #wasEarly({ plan, endedAt, endedAfter }: EchoPeer): boolean {
-    const { scenario } = this.#stage;
+    const { scenario } = this.stage;
     if (scenario.graceMs < 1000 || this.#plan.againMs > 0 || !this.#wasWhole) return false;
     if (scenario.faults.delay !== undefined || scenario.slowOneIn > 0) return false;
     if (this.#plan.lives.some(({ failure }) => failure !== "none")) return false;
@@ -494,7 +475,7 @@ export class PoolProgram implements Program {
 
   /** Whether a peer has connected after the stop, so that it is refused. Children know first that a unix socket stops. */
   #wasLate({ number }: EchoPeer): boolean {
-    const { scenario } = this.#stage;
+    const { scenario } = this.stage;
     if (scenario.isUnix || scenario.graceMs === 0 || scenario.faults.delay !== undefined)
       return false;
     return (this.#begunAfter[number] ?? 0) > this.#stoppedAfter;
@@ -522,6 +503,6 @@ export class PoolProgram implements Program {
   }
 
   #fail(rule: string, text: string): void {
-    this.#stage.report.fail(rule, text);
+    this.stage.report.fail(rule, text);
   }
 }
