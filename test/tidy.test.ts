@@ -223,6 +223,10 @@ test("no any", () => {
   assertNone(findings(typescript, pattern, () => "any", codeOf));
 });
 
+test("no private getter, which Node 20 reads by a call of its runtime", () => {
+  assertNone(findings(sources, /\bget #\w+/g, ([text]) => text, codeOf));
+});
+
 test("no file is named util, helper, misc or common", () => {
   const names = typescript.filter((file) => /util|helper|misc|common/i.test(basename(file)));
   assertNone(names.map((file) => ({ file, line: 1, what: "should be named after its contents" })));

@@ -46,7 +46,7 @@ export abstract class InetSocket extends SocketFile implements PortUser {
       return -ERRNO.EACCES;
     }
     const result = port === 0 ? this.takeEphemeral() : this.#take(port);
-    if (result < 0) this.local = { ip: this.#anyAddress, port: wanted.port };
+    if (result < 0) this.local = { ip: this.#anyAddress(), port: wanted.port };
     else {
       this.isPortLocked = port !== 0;
       this.isAddressLocked = !ip.isAny;
@@ -56,7 +56,7 @@ export abstract class InetSocket extends SocketFile implements PortUser {
     return result;
   }
 
-  get #anyAddress(): Ip {
+  #anyAddress(): Ip {
     return this.family === AF_INET6 ? Ip.ANY6 : Ip.ANY4;
   }
 
@@ -119,7 +119,7 @@ export abstract class InetSocket extends SocketFile implements PortUser {
   /** Forgets an address that a connection has chosen. */
   protected resetAddress(): void {
     if (this.isAddressLocked) return;
-    this.local = { ip: this.#anyAddress, port: this.local.port };
+    this.local = { ip: this.#anyAddress(), port: this.local.port };
   }
 
   /** The address that packets to `remote` come from. Source: the preferred source of the local routing table */

@@ -75,7 +75,7 @@ export class Polls {
     this.#buckets = new Array(2 ** this.#hashBits).fill(undefined);
   }
 
-  get #isIdle(): boolean {
+  #isIdle(): boolean {
     return this.#count === 0;
   }
 
@@ -122,7 +122,7 @@ export class Polls {
 
   /** The first request that matches, or undefined. */
   find(matches: (request: Request) => boolean): Request | undefined {
-    if (this.#isIdle) return undefined;
+    if (this.#isIdle()) return undefined;
     for (const first of this.#buckets) {
       for (let request = first; request !== undefined; request = request.next) {
         if (matches(request)) return request;
@@ -147,7 +147,7 @@ export class Polls {
   /** Takes all requests from the list. The ring is being closed. */
   takeAll(): Request[] {
     const all: Request[] = [];
-    if (this.#isIdle) return all;
+    if (this.#isIdle()) return all;
     for (const first of this.#buckets) {
       for (let request = first; request !== undefined; request = request.next) all.push(request);
     }

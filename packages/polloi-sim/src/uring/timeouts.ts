@@ -175,7 +175,7 @@ export class Timeouts implements Cancellable {
     const list = this.#list;
     let index = list.length;
     if (request.counts) {
-      const tail = this.#countedTail;
+      const tail = this.#countedTail();
       request.target = (tail + request.count) >>> 0;
       this.#flushedTail = tail;
       while (index > 0) {
@@ -192,7 +192,7 @@ export class Timeouts implements Cancellable {
   flush(): void {
     const list = this.#list;
     if (list.length === 0) return;
-    const tail = this.#countedTail;
+    const tail = this.#countedTail();
     const got = (tail - this.#flushedTail) >>> 0;
     const over: TimeoutRequest[] = [];
     for (const request of list) {
@@ -242,7 +242,7 @@ export class Timeouts implements Cancellable {
   }
 
   /** The completions of others. */
-  get #countedTail(): number {
+  #countedTail(): number {
     return (this.#rings.cqTail - this.ended) >>> 0;
   }
 

@@ -48,7 +48,7 @@ export class LatencyHistogram {
   }
 
   encode(): EncodedLatency {
-    return { histogram: encodeIntoCompressedBase64(this.#made), maxNs: this.#maxNs };
+    return { histogram: encodeIntoCompressedBase64(this.#made()), maxNs: this.#maxNs };
   }
 
   get count(): number {
@@ -59,13 +59,13 @@ export class LatencyHistogram {
     const rounded = Math.round(ms * NS_PER_MS);
     const ns = rounded < 0 ? 0 : rounded > MAX_NS ? MAX_NS : rounded;
     if (ns > this.#maxNs) this.#maxNs = ns;
-    this.#made.recordValue(ns);
+    this.#made().recordValue(ns);
   }
 
   add(other: LatencyHistogram): void {
     if (other.count === 0) return;
     this.#maxNs = Math.max(this.#maxNs, other.#maxNs);
-    this.#made.add(other.#made);
+    this.#made().add(other.#made());
   }
 
   /**
@@ -75,7 +75,7 @@ export class LatencyHistogram {
   corrected(intervalMs: number): LatencyHistogram {
     const intervalNs = Math.round(intervalMs * NS_PER_MS);
     const latency = new LatencyHistogram(
-      this.#made.copyCorrectedForCoordinatedOmission(intervalNs),
+      this.#made().copyCorrectedForCoordinatedOmission(intervalNs),
     );
     latency.#maxNs = this.#maxNs;
     return latency;
@@ -86,7 +86,7 @@ export class LatencyHistogram {
     this.#histogram?.reset();
   }
 
-  get #made(): Histogram {
+  #made(): Histogram {
     this.#histogram ??= newHistogram();
     return this.#histogram;
   }
@@ -95,13 +95,13 @@ export class LatencyHistogram {
   at(percentile: number): number {
     if (this.count === 0) return 0;
     if (percentile === 100) return toMs(this.#maxNs);
-    return toMs(Math.min(this.#made.getValueAtPercentile(percentile), this.#maxNs));
+    return toMs(Math.min(this.#made().getValueAtPercentile(percentile), this.#maxNs));
   }
 
   percentiles(): Percentiles {
     return {
       count: this.count,
-      mean: toMs(this.count === 0 ? 0 : this.#made.mean),
+      mean: toMs(this.count === 0 ? 0 : this.#made().mean),
       p50: this.at(50),
       p90: this.at(90),
       p99: this.at(99),

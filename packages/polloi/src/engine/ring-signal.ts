@@ -77,7 +77,7 @@ export class RingSignal {
     this.#eventfd = eventfd;
     this.#signalling = true;
     // Work that is pending already was not signalled.
-    if (this.#hasMore) this.raise();
+    if (this.#hasMore()) this.raise();
     return this.fd;
   }
 
@@ -120,7 +120,7 @@ export class RingSignal {
     if (this.#signalling) return false;
     this.#signalling = true;
     this.#ring.completions.setSignalling(true);
-    return this.#hasMore;
+    return this.#hasMore();
   }
 
   /** Makes the descriptor readable, for work that the ring does not signal. */
@@ -138,7 +138,7 @@ export class RingSignal {
     this.#signalling = false;
   }
 
-  get #hasMore(): boolean {
+  #hasMore(): boolean {
     return this.#ring.completions.length > 0 || this.#ring.hasWork;
   }
 }

@@ -320,7 +320,7 @@ export class HttpConnection {
     if (body === null || body.isComplete || !body.isChunked) return true;
     if (exchange.reader !== null || body.received > 0) return true;
     const received = this.#batch?.input ?? this.#saved ?? NOTHING;
-    const from = this.#batch === null ? 0 : this.#current.position;
+    const from = this.#batch === null ? 0 : this.#currentParser().position;
     if (from === received.length && this.transport.unreadBytes === 0) return true;
     let rest = 0;
     const parser = new BodyParser(this.shared.settings.limits);
@@ -495,7 +495,7 @@ export class HttpConnection {
 
   #parse(bytes: Uint8Array): void {
     const batch = this.shared.takeBatch();
-    const parser = this.#current;
+    const parser = this.#currentParser();
     batch.input = bytes;
     this.#batch = batch;
     try {
@@ -515,7 +515,7 @@ export class HttpConnection {
   #parseAll(bytes: Uint8Array): void {
     let at = 0;
     while (this.#state <= SENDING && this.#overflow === null) {
-      const parser = this.#current;
+      const parser = this.#currentParser();
       const result = parser.read(bytes, at);
       at = parser.position;
       switch (result) {
@@ -608,7 +608,7 @@ export class HttpConnection {
   /** Saves the bytes from `at` on, which cannot be parsed now. */
   #keepRest(bytes: Uint8Array, at: number): void {
     if (at === bytes.length && this.#exchange === null) {
-      const parser = this.#current;
+      const parser = this.#currentParser();
       // The request is answered. Its end takes no bytes if it has no body, and then there is nothing to save.
       if (!parser.idle) parser.read(bytes, at);
       if (parser.idle) this.#giveParserBack();
@@ -627,7 +627,7 @@ export class HttpConnection {
   }
 
   /** The parser to use: its own, or the one that all connections between two requests share. */
-  get #current(): RequestParser {
+  #currentParser(): RequestParser {
     return this.#parser ?? this.shared.parsers.shared;
   }
 
@@ -697,7 +697,7 @@ export class HttpConnection {
     if (this.#isLast) this.#close();
     // First for the client, if much of the reply is not taken.
     else if (this.#overflow !== null) this.#enter(SENDING);
-    else if (this.#isUnacknowledged && this.#stop === null) this.#enter(SENDING);
+    else if (this.#isUnacknowledged() && this.#stop === null) this.#enter(SENDING);
     else this.#awaitRequest();
   }
 
@@ -786,7 +786,9 @@ export class HttpConnection {
     if (this.#stop !== null && this.#stop.owed > 0) return true;
     const batch = this.#batch;
     const here =
-      batch === null ? (this.#saved?.length ?? 0) : batch.input.length - this.#current.position;
+      batch === null
+        ? (this.#saved?.length ?? 0)
+        : batch.input.length - this.#currentParser().position;
     return here > (exchange.body?.bytesLeft ?? 0);
   }
 
@@ -795,7 +797,7 @@ export class HttpConnection {
     if (peer === null || (this.#parser === null && this.#batch === null)) return null;
     // A head that is refused with its first bytes has no earlier time.
     const began = this.#state === IN_HEAD ? peer.headBegan : this.shared.kernel.now();
-    return { line: this.#current.knownLine, began };
+    return { line: this.#currentParser().knownLine, began };
   }
 
   // Timeouts.
@@ -841,7 +843,7 @@ export class HttpConnection {
   }
 
   /** Whether enough may be unacknowledged to be checked. */
-  get #isUnacknowledged(): boolean {
+  #isUnacknowledged(): boolean {
     return this.#written > UNWATCHED_BYTES;
   }
 
@@ -857,7 +859,7 @@ export class HttpConnection {
     const { sweep } = shared;
     const seen = this.#acknowledged;
     // Nothing waits here, and so far nothing was seen to wait in the kernel: no call for these.
-    if (transport.pendingBytes === 0 && seen === UNKNOWN && !hasLeft && !this.#isUnacknowledged) {
+    if (transport.pendingBytes === 0 && seen === UNKNOWN && !hasLeft && !this.#isUnacknowledged()) {
       return true;
     }
     const waiting = transport.unacknowledgedBytes;

@@ -51,13 +51,13 @@ export class RequestBody {
   /** Whether the known rest is too long to discard. */
   get isLong(): boolean {
     if (this.isComplete) return false;
-    return (this.isChunked ? this.#chunkedRest : this.#left) > MOST_DISCARDED;
+    return (this.isChunked ? this.#chunkedRest : this.#left()) > MOST_DISCARDED;
   }
 
   /** The most bytes that follow until the end, with their framing. */
   get bytesLeft(): number {
     if (this.isComplete) return 0;
-    return this.isChunked ? this.#chunkedBytes : this.#left;
+    return this.isChunked ? this.#chunkedBytes : this.#left();
   }
 
   /**
@@ -92,7 +92,7 @@ export class RequestBody {
     return this.#waitedMs > timeoutMs + (this.received / SLOWEST) * 1000;
   }
 
-  get #left(): number {
+  #left(): number {
     return this.#length - this.received;
   }
 }

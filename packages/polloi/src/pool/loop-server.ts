@@ -182,7 +182,7 @@ export class LoopServer implements PoolWorker<never>, ModelLoop<never> {
     if (first && this.#started) void this.#stop();
   }
 
-  get #remainingMs(): number {
+  #remainingMs(): number {
     return Math.max(0, this.#stopAt - loopOf(this.reactor).kernel.now());
   }
 
@@ -191,11 +191,11 @@ export class LoopServer implements PoolWorker<never>, ModelLoop<never> {
     try {
       if (this.#module !== undefined) {
         this.#listener?.close();
-        await this.#module.stop(this.#remainingMs);
+        await this.#module.stop(this.#remainingMs());
       }
     } finally {
       this.#moduleEnded = true;
-      const stopped = this.#listener?.stop(this.#remainingMs);
+      const stopped = this.#listener?.stop(this.#remainingMs());
       // Within `run()` no promise is settled, so handlers check as well.
       this.#checkStopped();
       await stopped;

@@ -83,17 +83,17 @@ export class IdleTimeout {
     const left = lastAt + this.#timeoutMs - now;
     if (left > 0) {
       const checkMs = isOutgoing ? CHECK_MS : this.#timeoutMs;
-      this.#timer = this.#wait(Math.min(left, checkMs, this.#nextCheckMs));
+      this.#timer = this.#wait(Math.min(left, checkMs, this.#nextCheckMs()));
       return;
     }
     this.#receivedAt = now;
     this.#progressAt = now;
     // Set before the callback, which may cancel it.
-    this.#timer = this.#wait(this.#nextCheckMs);
+    this.#timer = this.#wait(this.#nextCheckMs());
     this.#onIdle();
   }
 
-  get #nextCheckMs(): number {
+  #nextCheckMs(): number {
     return this.#outgoing === null ? this.#timeoutMs : this.#timeoutMs / 4;
   }
 

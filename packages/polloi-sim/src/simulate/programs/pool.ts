@@ -119,7 +119,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
   }
 
   protected override get isOpen(): boolean {
-    return super.isOpen && !this.#isStopping && !this.#hasFailed;
+    return super.isOpen && !this.#isStopping() && !this.#hasFailed;
   }
 
   override stop(): void {
@@ -147,7 +147,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
     return [...states, ...children.map((child) => child.describe()), ...peers].join("; ");
   }
 
-  get #isStopping(): boolean {
+  #isStopping(): boolean {
     return this.#stoppedAt !== Number.POSITIVE_INFINITY;
   }
 
@@ -205,7 +205,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
   #stop(): void {
     const { world, scenario } = this.stage;
     const pool = this.#pool;
-    if (this.#isStopping || pool === undefined || this.#isOver) return;
+    if (this.#isStopping() || pool === undefined || this.#isOver) return;
     const { graceMs } = scenario;
     const { againMs, sharing } = this.#plan;
     const isShared = sharing === "exclusive" || scenario.isUnix;
@@ -250,7 +250,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
     place.startedAt = now;
     place.child = undefined;
     place.isUnresponsive = false;
-    if (this.#isStopping) this.#fail("restart", "a child is started after the stop");
+    if (this.#isStopping()) this.#fail("restart", "a child is started after the stop");
     if (place.starts > MAX_STARTS) this.#fail("restart", `a child is started ${MAX_STARTS} times`);
     if (delayMs === null) this.#fail("restart", "a child is started that was given up");
     else if (place.exitedAt >= 0) {
@@ -331,7 +331,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
     place.exitedAt = world.now();
     // It is not replaced, because the pool stops.
     if (restartInMs === undefined) {
-      const isEnding = this.#isStopping || this.#hasGivenUp || !this.#isSettled;
+      const isEnding = this.#isStopping() || this.#hasGivenUp || !this.#isSettled;
       if (!isEnding) this.#fail("restart", "a child is not replaced");
       return;
     }
@@ -376,7 +376,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
   /** A child does nothing for some time. If this is long, it is reported. */
   #expectReport(child: PoolChild, ms: number): void {
     const place = this.#places.find((each) => each.child === child);
-    const latest = this.#reportedAfterMs;
+    const latest = this.#reportedAfterMs();
     // A ping may arrive late, or may not be sent.
     const { scenario } = this.stage;
     const isLate = scenario.faults.delay !== undefined || !isSafe(scenario);
@@ -385,7 +385,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
       const isRunning = child.isAlive && child.isStalled && child.killed === undefined;
       if (!isRunning || place.child !== child || place.isUnresponsive) return;
       // A pool that stops pings nobody; also one that stops because it could not start.
-      if (this.#isStopping || !this.#isSettled) return;
+      if (this.#isStopping() || !this.#isSettled) return;
       // One that was not ready is not pinged.
       if (child.readyAt === undefined) return;
       this.#fail("unresponsive", `it is not reported after ${latest} ms: ${child.describe()}`);
@@ -393,7 +393,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
   }
 
   /** A child that does nothing for so long is reported. */
-  get #reportedAfterMs(): number {
+  #reportedAfterMs(): number {
     const { unresponsiveAfterMs } = this.#plan;
     const interval = Math.max(
       MIN_PING_INTERVAL_MS,
@@ -439,9 +439,9 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
     if (sharing !== "exclusive" || scenario.isUnix || isLate || scenario.slowOneIn > 0) return;
     const ready = this.#children.filter((child) => child.isReady && child.life.failure === "none");
     if (ready.length === 0) return;
-    const latest = this.#reportedAfterMs + ACCEPT_INTERVAL_MS + ANSWER_MS;
+    const latest = this.#reportedAfterMs() + ACCEPT_INTERVAL_MS + ANSWER_MS;
     world.schedule(latest, () => {
-      if (this.#isStopping || !this.#isSettled || this.#isOver || peer.isOver) return;
+      if (this.#isStopping() || !this.#isSettled || this.#isOver || peer.isOver) return;
       const port = this.#ports[peer.number] as number;
       if (peer.sent === 0 || !ready.some(({ isAlive }) => isAlive)) return;
       if (this.#isLost(peer) || this.#children.some((child) => child.hasAccepted(port))) return;
@@ -455,7 +455,7 @@ export class PoolProgram extends ServerProgram<EchoPeer> {
     const isProbe = PROBES.includes(peer.plan);
     if (!isProbe && (!isSafe(scenario) || !peer.isHonest)) return false;
     if (this.#hasFailed || this.#hasGivenUp || this.#isLost(peer)) return false;
-    return !this.#isStopping || this.#wasEarly(peer);
+    return !this.#isStopping() || this.#wasEarly(peer);
   }
 
   #isLost(peer: EchoPeer): boolean {

@@ -69,7 +69,7 @@ export class ReceiveRequest extends Request {
     this.#groupNumber = entry.group;
     this.neverWaits = (this.#messageFlags & MSG_DONTWAIT) !== 0;
     if ((this.#options & IORING_RECV_MULTISHOT) !== 0) {
-      if (!this.#selectsBuffer || (this.#messageFlags & MSG_WAITALL) !== 0) return -ERRNO.EINVAL;
+      if (!this.#selectsBuffer() || (this.#messageFlags & MSG_WAITALL) !== 0) return -ERRNO.EINVAL;
       this.#mostEach = entry.length;
       this.#mostLeft = entry.limit;
       this.#isLimited = entry.limit !== 0;
@@ -86,7 +86,7 @@ export class ReceiveRequest extends Request {
     const socket = socketOf(this.file);
     if (socket === undefined) return -ERRNO.ENOTSOCK;
     for (;;) {
-      if (this.#selectsBuffer && this.#group === undefined && !this.#select()) {
+      if (this.#selectsBuffer() && this.#group === undefined && !this.#select()) {
         this.setFailed();
         return this.#finish(-ERRNO.ENOBUFS, { inQueue: -1, isOver: true, mode });
       }
@@ -109,7 +109,7 @@ export class ReceiveRequest extends Request {
     if (this.#group !== undefined) this.completionFlags = this.#putBuffer(Math.max(this.result, 0));
   }
 
-  get #selectsBuffer(): boolean {
+  #selectsBuffer(): boolean {
     return (this.flags & IOSQE_BUFFER_SELECT) !== 0;
   }
 
