@@ -2,46 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Choices } from "../src/base/choices.ts";
+import { PLAIN, PLAIN_PEER } from "../src/simulate/plain.ts";
 import { nameOf, simulate, VARIANTS } from "../src/simulate/run.ts";
-import type { PeerPlan, Scenario } from "../src/simulate/scenario.ts";
-
-const PLAIN = {
-  options: {
-    zeroCopy: false,
-    highWaterBytes: 0,
-    maxPendingBytes: 0,
-    idleTimeoutMs: 0,
-    maxConnections: 0,
-    bufferBytes: 0,
-    handlesEnd: false,
-  },
-  faults: {},
-  failsEarly: false,
-  calmMs: 50,
-  slowOneIn: 0,
-  slowMs: 1,
-  takenOneIn: 0,
-  keptOneIn: 0,
-  descriptors: 1024,
-  stopMs: 0,
-  graceMs: 10_000,
-  usesFetch: false,
-  shutMs: 0,
-  restartMs: 0,
-} as const satisfies Partial<Scenario>;
-
-const PEER = {
-  startMs: 0,
-  latencyMs: 0,
-  mode: "echo",
-  length: 1,
-  piece: 70_000,
-  delayMs: 0,
-  reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
-  bufferBytes: 0,
-  steps: [],
-  again: 0,
-} as const satisfies PeerPlan;
+import type { Scenario } from "../src/simulate/scenario.ts";
 
 const REQUEST = {
   route: "ignore",
@@ -66,12 +29,11 @@ const FOUND: Readonly<Record<string, Found>> = {
       {
         ...PLAIN,
         program: "http",
-        drive: "run",
         isUnix: true,
         shutMs: 30,
         peers: [
           {
-            ...PEER,
+            ...PLAIN_PEER,
             reading: { startMs: 1, chunk: 65_536, everyMs: 7 },
             steps: [
               { do: "request", request: REQUEST, ...AT_ONCE },
@@ -98,11 +60,9 @@ const FOUND: Readonly<Record<string, Found>> = {
     {
       ...PLAIN,
       program: "datagrams",
-      drive: "run",
-      isUnix: false,
       failsEarly: true,
       faults: { noPages: 3 },
-      peers: [PEER],
+      peers: [PLAIN_PEER],
     },
     [0, 0, 2],
   ],
@@ -111,9 +71,8 @@ const FOUND: Readonly<Record<string, Found>> = {
       ...PLAIN,
       program: "datagrams",
       drive: "hosted",
-      isUnix: false,
       faults: { noMemory: 3 },
-      peers: [{ ...PEER, mode: "pause", steps: [{ do: "send", length: 1, ...AT_ONCE }] }],
+      peers: [{ ...PLAIN_PEER, mode: "pause", steps: [{ do: "send", length: 1, ...AT_ONCE }] }],
     },
     [0, 0, 0, 2],
   ],

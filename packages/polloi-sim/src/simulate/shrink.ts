@@ -1,6 +1,7 @@
 import { Choices } from "../base/choices.ts";
 import type { FaultKind } from "../base/faults.ts";
 import type { Violation } from "./checks/report.ts";
+import { PLAIN, PLAIN_OPTIONS, PLAIN_PEER } from "./plain.ts";
 import { HEALTHY, type PoolPlan } from "./pool/plan.ts";
 import { type Result, simulate, type Variant } from "./run.ts";
 import type { PeerPlan, Scenario, Step } from "./scenario.ts";
@@ -128,33 +129,6 @@ class Shrinking {
 /** Returns a smaller scenario; itself when there is nothing to make smaller there; undefined after the last. */
 type Smaller = (scenario: Scenario, index: number) => Scenario | undefined;
 
-const PLAIN_PEER: Partial<PeerPlan> = {
-  startMs: 0,
-  latencyMs: 0,
-  mode: "echo",
-  length: 1,
-  piece: 70_000,
-  delayMs: 0,
-  reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
-  bufferBytes: 0,
-  again: 0,
-};
-const PLAIN: Partial<Scenario> = {
-  drive: "run",
-  isUnix: false,
-  failsEarly: false,
-  slowOneIn: 0,
-  slowMs: 1,
-  takenOneIn: 0,
-  keptOneIn: 0,
-  descriptors: 1024,
-  stopMs: 0,
-  graceMs: 10_000,
-  restartMs: 0,
-  shutMs: 0,
-  usesFetch: false,
-  calmMs: 50,
-};
 const PLAIN_POOL: Partial<PoolPlan> = {
   children: 1,
   sharing: "exclusive",
@@ -166,15 +140,9 @@ const PLAIN_POOL: Partial<PoolPlan> = {
   stopMs: 0,
   againMs: 0,
 };
-const PLAIN_OPTIONS: Scenario["options"] = {
-  zeroCopy: false,
-  highWaterBytes: 0,
-  maxPendingBytes: 0,
-  idleTimeoutMs: 0,
-  maxConnections: 0,
-  bufferBytes: 0,
-  handlesEnd: false,
-};
+// Steps, options and faults become fewer one by one.
+const { steps: _, ...PLAIN_OF_PEER } = PLAIN_PEER;
+const { options: __, faults: ___, ...PLAIN_OF_SCENARIO } = PLAIN;
 
 const SMALLER: readonly Smaller[] = [
   // Without a half of the peers, and without one of them.
@@ -202,7 +170,7 @@ const SMALLER: readonly Smaller[] = [
   },
   // With the plain value of one property.
   (scenario, index) => {
-    const smaller = plainer(scenario, PLAIN, index);
+    const smaller = plainer(scenario, PLAIN_OF_SCENARIO, index);
     // Processes cannot wait in the kernel.
     const isHosted = scenario.pool !== undefined && smaller?.drive !== scenario.drive;
     return smaller !== undefined && isHosted ? scenario : smaller;
@@ -212,10 +180,10 @@ const SMALLER: readonly Smaller[] = [
     return options === undefined ? undefined : same(scenario, { options }, scenario.options);
   },
   (scenario, index) => {
-    const names = Object.keys(PLAIN_PEER).length;
+    const names = Object.keys(PLAIN_OF_PEER).length;
     const peer = scenario.peers[Math.floor(index / names)];
     if (peer === undefined) return undefined;
-    const plain = plainer(peer, PLAIN_PEER, index % names) as PeerPlan;
+    const plain = plainer(peer, PLAIN_OF_PEER, index % names) as PeerPlan;
     if (plain === peer) return scenario;
     return { ...scenario, peers: replaced(scenario.peers, Math.floor(index / names), plain) };
   },

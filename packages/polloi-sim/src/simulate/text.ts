@@ -1,3 +1,4 @@
+import { PLAIN } from "./plain.ts";
 import type { PoolPlan } from "./pool/plan.ts";
 import { nameOf, type Variant } from "./run.ts";
 import type { Fixed, PeerPlan, Scenario, Step } from "./scenario.ts";
@@ -52,7 +53,8 @@ function poolText({ lives, ...how }: PoolPlan): string[] {
 }
 
 /** Values that make no difference. */
-const UNUSED: Readonly<Record<string, unknown>> = { descriptors: 1024, graceMs: 10_000, slowMs: 1 };
+const { descriptors, graceMs, slowMs } = PLAIN;
+const UNUSED: Readonly<Record<string, unknown>> = { descriptors, graceMs, slowMs };
 
 function peerText({ steps, mode, reading, ...rest }: PeerPlan): string {
   const set = Object.entries(rest).filter(([, value]) => value !== 0);

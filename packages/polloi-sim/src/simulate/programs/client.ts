@@ -3,6 +3,7 @@ import { HandlerOrder } from "../checks/order.ts";
 import { contentOf, differsAt } from "../content.ts";
 import { streamFrom, streamTo } from "../peers/echo-peer.ts";
 import { doesServe, ServerPeer } from "../peers/server-peer.ts";
+import { probeOf } from "../plain.ts";
 import { isSafe, type Mode, type PeerPlan } from "../scenario.ts";
 import type { Program, Sparse, Stage } from "./program.ts";
 
@@ -240,14 +241,6 @@ export class Clients implements Program {
 
 /** A server that behaves well, and a client that sends some bytes. */
 const PROBE: PeerPlan = {
-  startMs: 0,
-  latencyMs: 0,
-  mode: "echo",
-  length: 0,
+  ...probeOf([{ do: "send", length: 3000, piece: 1000, gapMs: 0 }]),
   piece: 1000,
-  delayMs: 0,
-  reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
-  bufferBytes: 0,
-  steps: [{ do: "send", length: 3000, piece: 1000, gapMs: 0 }],
-  again: 0,
 };

@@ -1,6 +1,7 @@
 import type { DatagramOptions, DatagramSocket } from "polloi";
 import type { SocketAddress } from "polloi/socket";
 import { DatagramPeer, faultOf, headerOf } from "../peers/datagram-peer.ts";
+import { probeOf } from "../plain.ts";
 import { isSafe, type PeerPlan } from "../scenario.ts";
 import { PATH, PORT, type Sparse } from "./program.ts";
 import { ServerProgram } from "./server-program.ts";
@@ -136,16 +137,5 @@ function waits({ steps }: PeerPlan): boolean {
 }
 
 const PROBES: readonly PeerPlan[] = [
-  {
-    startMs: 0,
-    latencyMs: 0,
-    mode: "echo",
-    length: 0,
-    piece: 0,
-    delayMs: 0,
-    reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
-    bufferBytes: 0,
-    steps: [{ do: "send", length: 100, piece: 1000, gapMs: 0 }, { do: "await" }],
-    again: 0,
-  },
+  probeOf([{ do: "send", length: 100, piece: 1000, gapMs: 0 }, { do: "await" }]),
 ];

@@ -10,6 +10,7 @@ import {
   streamFrom,
   streamTo,
 } from "../peers/echo-peer.ts";
+import { probeOf } from "../plain.ts";
 import { isSafe, MODES, type Mode, type PeerPlan } from "../scenario.ts";
 import { PATH, PORT, type Sparse } from "./program.ts";
 import { ServerProgram } from "./server-program.ts";
@@ -576,19 +577,6 @@ const LATEST_MS = 20;
 const RETRY_MS = 10;
 
 /** Well-behaved peers. */
-export const PROBES: readonly PeerPlan[] = [1, 3000].map((length) => probeOf(length));
-
-function probeOf(length: number): PeerPlan {
-  return {
-    startMs: 0,
-    latencyMs: 0,
-    mode: "echo",
-    length: 0,
-    piece: 0,
-    delayMs: 0,
-    reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
-    bufferBytes: 0,
-    steps: [{ do: "send", length, piece: 1000, gapMs: 0 }, { do: "await" }],
-    again: 0,
-  };
-}
+export const PROBES: readonly PeerPlan[] = [1, 3000].map((length) =>
+  probeOf([{ do: "send", length, piece: 1000, gapMs: 0 }, { do: "await" }]),
+);

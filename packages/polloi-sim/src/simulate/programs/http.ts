@@ -7,6 +7,7 @@ import {
 } from "polloi/http";
 import { contentOf } from "../content.ts";
 import { HttpPeer, IGNORED } from "../peers/http-peer.ts";
+import { probeOf } from "../plain.ts";
 import { isSafe, type PeerPlan } from "../scenario.ts";
 import { PATH, PORT, type Sparse } from "./program.ts";
 import { ServerProgram } from "./server-program.ts";
@@ -213,33 +214,22 @@ function echo(request: HttpRequest, reply: HttpReply): void {
 }
 
 /** A well-behaved client. */
-const PROBE: PeerPlan = {
-  startMs: 0,
-  latencyMs: 0,
-  mode: "echo",
-  length: 0,
-  piece: 0,
-  delayMs: 0,
-  reading: { startMs: 0, chunk: 65_536, everyMs: 0 },
-  bufferBytes: 0,
-  steps: [
-    {
-      do: "request",
-      request: {
-        route: "bytes",
-        length: 2000,
-        piece: 1,
-        delayMs: 0,
-        framing: "none",
-        bodyLength: 0,
-        chunk: 1,
-        isHead: false,
-        closes: false,
-      },
-      piece: 1000,
-      gapMs: 0,
+const PROBE: PeerPlan = probeOf([
+  {
+    do: "request",
+    request: {
+      route: "bytes",
+      length: 2000,
+      piece: 1,
+      delayMs: 0,
+      framing: "none",
+      bodyLength: 0,
+      chunk: 1,
+      isHead: false,
+      closes: false,
     },
-    { do: "await" },
-  ],
-  again: 0,
-};
+    piece: 1000,
+    gapMs: 0,
+  },
+  { do: "await" },
+]);
