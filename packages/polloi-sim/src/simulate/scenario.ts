@@ -189,6 +189,29 @@ export function scenarioOf(choices: Choices, fixed: Fixed = {}): Scenario {
   return new Author(choices, program, fixed.drive ?? drive).scenario(fixed.faults);
 }
 
+/** An echo server has the peers of {@link pausedWith} as well, once in this many scenarios. */
+const PAUSED_ONE_IN = 8;
+/** More than one packet of a unix socket. */
+const PACKETS_BYTES = 20_000;
+
+/**
+ * Peers that connect together, send everything at once, and end. The server pauses each until another one sends, so
+ * often one turn has bytes of a paused connection, its resumption, and its end.
+ */
+function pausedWith({ length, ...peer }: PeerPlan): PeerPlan[] {
+  const send = { do: "send", length: PACKETS_BYTES + length, piece: 1_000_000, gapMs: 0 } as const;
+  const paused: PeerPlan = {
+    ...peer,
+    startMs: 0,
+    latencyMs: 0,
+    mode: "pause",
+    length,
+    delayMs: 0,
+    steps: [send, { do: "end" }],
+  };
+  return [paused, paused];
+}
+
 class Author {
   readonly #choices: Choices;
   readonly #program: ProgramName;
@@ -211,7 +234,7 @@ class Author {
     const isSlow = choices.oneIn(5);
     const isMany = choices.oneIn(24);
     const count = 1 + choices.below(isMany ? MANY_PEERS : FEW_PEERS);
-    return {
+    const scenario: Scenario = {
       program: this.#program,
       drive: this.#drive,
       isUnix: choices.oneIn(5),
@@ -232,6 +255,10 @@ class Author {
       peers: Array.from({ length: count }, () => this.#peer()),
       ...(this.#program === "pool" ? { pool: poolFrom(choices) } : {}),
     };
+    // The last decision, so that scenarios without it stay the same.
+    if (this.#program !== "echo" || !choices.oneIn(PAUSED_ONE_IN)) return scenario;
+    const peers = scenario.peers.slice(0, FEW_PEERS).flatMap((peer) => [peer, ...pausedWith(peer)]);
+    return { ...scenario, peers };
   }
 
   #faults(kinds: readonly FaultKind[] | undefined): FaultRates {
