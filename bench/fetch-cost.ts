@@ -4,11 +4,10 @@
  *
  *     node dist/bench/fetch-cost.js        bun dist/bench/fetch-cost.js        deno run -A dist/bench/fetch-cost.js
  */
-import { HttpConnection } from "../packages/polloi/src/http/connection.ts";
+import { HttpConnection, type Transport } from "../packages/polloi/src/http/connection.ts";
 import type { FetchHandler } from "../packages/polloi/src/http/fetch/fetch-handler.ts";
 import { type HttpOptions, settingsOf } from "../packages/polloi/src/http/options.ts";
 import { ServingServer } from "../packages/polloi/src/http/server.ts";
-import type { Connection } from "../packages/polloi/src/reactor/connection.ts";
 import type { Reactor } from "../packages/polloi/src/reactor/reactor.ts";
 import { kernel } from "../packages/polloi/src/sys/open.ts";
 
@@ -30,8 +29,11 @@ const discarding = {
   pendingBytes: 0,
   write: () => true,
   resume() {},
+  cork() {},
+  uncork() {},
+  expect() {},
   // Other members are never used here.
-} as unknown as Connection<HttpConnection>;
+} as unknown as Transport;
 
 const HANDLERS: readonly (readonly [string, FetchHandler])[] = [
   ["text", () => new Response("Hello, world!")],

@@ -59,7 +59,7 @@ import type {
   Handlers,
   OutgoingFile,
 } from "../reactor/connection.ts";
-import { Stream } from "../reactor/stream.ts";
+import type { Stream } from "../reactor/stream.ts";
 import type { Batch } from "./batch.ts";
 import { ABANDONED, Exchange, FRESH } from "./exchange.ts";
 import { RequestBody } from "./request-body.ts";
@@ -147,6 +147,10 @@ export interface ConnectionPeer {
   headBegan: number;
 }
 
+/** A connection as an HTTP server uses it. Each connection of a reactor implements this, one that is adopted as well. */
+export type Transport = Connection<HttpConnection> &
+  Pick<Stream<HttpConnection>, "cork" | "uncork" | "expect" | "hold" | "deliver">;
+
 /**
  * A connection of an HTTP server: see the head of this file.
  *
@@ -155,7 +159,7 @@ export interface ConnectionPeer {
  * and the state of a request is in its {@link Exchange}.
  */
 export class HttpConnection {
-  readonly transport: Connection<HttpConnection>;
+  readonly transport: Transport;
   readonly shared: Shared<HttpConnection>;
   /** The place in the sweep. */
   place = 0;
@@ -185,7 +189,7 @@ export class HttpConnection {
   /** How many of them were acknowledged at the last check. */
   #acknowledged = UNKNOWN;
 
-  constructor(shared: Shared<HttpConnection>, transport: Connection<HttpConnection>) {
+  constructor(shared: Shared<HttpConnection>, transport: Transport) {
     this.shared = shared;
     this.transport = transport;
     this.#deadline = -shared.settings.idleTimeoutMs;
@@ -375,12 +379,12 @@ export class HttpConnection {
 
   /** Collects the parts of a reply until {@link uncork}, which must follow. */
   cork(): void {
-    if (this.transport instanceof Stream) this.transport.cork();
+    this.transport.cork();
   }
 
   /** Sends the parts of the reply that were written. */
   uncork(): void {
-    if (this.transport instanceof Stream) this.transport.uncork();
+    this.transport.uncork();
   }
 
   /**
@@ -388,7 +392,7 @@ export class HttpConnection {
    * possible.
    */
   expect(length: number): void {
-    if (length <= MOST_COPIED || !(this.transport instanceof Stream)) return;
+    if (length <= MOST_COPIED) return;
     this.transport.expect(Math.max(length, this.roomBytes) + FRAMING_BYTES);
   }
 
@@ -474,11 +478,11 @@ export class HttpConnection {
       );
     }
     if (this.#batch !== null) this.#flush(this.#batch);
-    const stream = this.transport as Stream<HttpConnection>;
-    const transport = stream.handOver<Data>(options);
+    const { transport } = this;
+    const upgraded = transport.handOver<Data>(options);
     // What the client sent behind the request comes first. A pause was the server's own.
-    stream.hold();
-    stream.resume();
+    transport.hold();
+    transport.resume();
     this.#leaveParser();
     this.shared.remove(this);
     this.#state = UPGRADED;
@@ -486,9 +490,9 @@ export class HttpConnection {
     this.shared.server.soon(() => {
       const saved = this.#saved;
       this.#saved = null;
-      stream.deliver(saved);
+      transport.deliver(saved);
     });
-    return transport;
+    return upgraded;
   }
 
   // Parsing.

@@ -8,7 +8,7 @@ import type { ProxyRefusal } from "../reactor/proxied.ts";
 import { reactorFor } from "../reactor/reactor.ts";
 import { checkSignal } from "../reactor/streams/abort.ts";
 import { TlsError } from "../tls/tls-error.ts";
-import { HIGH_WATER_BYTES, type HttpConnection } from "./connection.ts";
+import { HIGH_WATER_BYTES, type HttpConnection, type Transport } from "./connection.ts";
 import { COUNTERPARTS, checkCall } from "./counterparts.ts";
 import { checkPlace, HTTP_OPTIONS, type HttpOptions, settingsOf, withProtocol } from "./options.ts";
 import { type HttpServer, ServingServer } from "./server.ts";
@@ -129,7 +129,8 @@ function handlersOf(server: ServingServer): Handlers<HttpConnection> & Connectio
     highWaterBytes: HIGH_WATER_BYTES,
     // A part of a reply may have any size. The HTTP connection limits what is written beyond the high-water mark.
     maxPendingBytes: Number.POSITIVE_INFINITY,
-    open: (connection) => server.opened(connection),
+    // Every connection of a reactor is one.
+    open: (connection) => server.opened(connection as Transport),
     data: (connection, bytes) => connection.data.received(bytes),
     drain: (connection) => connection.data.drained(),
     end: (connection) => connection.data.ended(),

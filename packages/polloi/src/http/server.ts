@@ -9,7 +9,7 @@ import { stopOnAbort } from "../reactor/streams/abort.ts";
 import type { SocketAddress } from "../socket/address.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
 import { AdoptedConnections } from "./adopted.ts";
-import { HttpConnection } from "./connection.ts";
+import { HttpConnection, type Transport } from "./connection.ts";
 import { checkClose } from "./counterparts.ts";
 import type { Exchange } from "./exchange.ts";
 import { fetchDirectly } from "./fetch/direct-fetch.ts";
@@ -210,8 +210,9 @@ export class ServingServer implements HttpServer {
     if (this.#closed || this.shared.isStopping) {
       throw typeError("ERR_CLOSED", "Cannot adopt a connection: the server is stopped or closed");
     }
-    const transport = stream.handOver<HttpConnection>(this.adoptedHandlers);
-    this.#adopted.add(transport as Stream<HttpConnection>);
+    // The same object, with other handlers.
+    const transport = stream.handOver(this.adoptedHandlers) as Stream<HttpConnection>;
+    this.#adopted.add(transport);
     this.opened(transport);
     transport.resume();
     if (received.length > 0) transport.data?.received(received);
@@ -254,7 +255,7 @@ export class ServingServer implements HttpServer {
 
   // Events of the connections.
 
-  opened(transport: Connection<HttpConnection>): void {
+  opened(transport: Transport): void {
     const { shared } = this;
     shared.counts.connections++;
     if (shared.sweep.size >= this.#settings.maxConnections) {

@@ -1,11 +1,10 @@
 /** An HTTP connection with a simulated transport, whose pending bytes the test sets, and a simulated clock. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HttpConnection } from "../../src/http/connection.ts";
+import { HttpConnection, type Transport } from "../../src/http/connection.ts";
 import { type HttpSettings, settingsOf } from "../../src/http/options.ts";
 import type { ReplyWriter } from "../../src/http/reply.ts";
 import { ServingServer } from "../../src/http/server.ts";
-import type { Connection } from "../../src/reactor/connection.ts";
 import type { Reactor } from "../../src/reactor/reactor.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -39,6 +38,8 @@ class SlowConnection {
 
   resume(): void {}
 
+  expect(): void {}
+
   reset(): void {
     this.isReset = true;
   }
@@ -63,7 +64,7 @@ function streaming(): Streaming {
   const { shared } = new ServingServer({} as Reactor, settings);
   const { sweep } = shared;
   sweep.now = 1000;
-  const served = new HttpConnection(shared, connection as unknown as Connection<HttpConnection>);
+  const served = new HttpConnection(shared, connection as unknown as Transport);
   served.received(Buffer.from(GET));
   const lookAfter = (ms: number): void => {
     sweep.now += ms;
@@ -156,7 +157,7 @@ test("a reader that resumes when its client has left is not served again", () =>
   });
   const connection = new SlowConnection();
   const { shared } = new ServingServer({} as Reactor, settings);
-  const served = new HttpConnection(shared, connection as unknown as Connection<HttpConnection>);
+  const served = new HttpConnection(shared, connection as unknown as Transport);
   const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n";
   served.received(Buffer.from(head + "x".repeat(20_000)));
   served.closed();

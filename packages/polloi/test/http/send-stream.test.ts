@@ -2,14 +2,13 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { HIGH_WATER_BYTES, HttpConnection } from "../../src/http/connection.ts";
+import { HIGH_WATER_BYTES, HttpConnection, type Transport } from "../../src/http/connection.ts";
 import { sendResponse } from "../../src/http/fetch/send-response.ts";
 import { serve } from "../../src/http/index.ts";
 import { settingsOf } from "../../src/http/options.ts";
 import type { ReplyWriter } from "../../src/http/reply.ts";
 import type { ParsedRequest } from "../../src/http/request.ts";
 import { ServingServer } from "../../src/http/server.ts";
-import type { Connection } from "../../src/reactor/connection.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { proxyKernel } from "../../src/sys/kernel-proxy.ts";
 import { kernel } from "../../src/sys/open.ts";
@@ -34,6 +33,12 @@ class Slow {
   }
 
   resume(): void {}
+
+  cork(): void {}
+
+  uncork(): void {}
+
+  expect(): void {}
 }
 
 /** The request and the reply of an HTTP connection over a transport. */
@@ -47,7 +52,7 @@ function exchangeOver(slow: Slow): { request: ParsedRequest; reply: ReplyWriter;
   });
   // Callbacks of a closed reactor are microtasks.
   const { shared } = new ServingServer({ fileno: () => -1 } as Reactor, settings);
-  const served = new HttpConnection(shared, slow as unknown as Connection<HttpConnection>);
+  const served = new HttpConnection(shared, slow as unknown as Transport);
   served.received(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   assert.ok(request !== undefined && reply !== undefined);
   const drain = () => {
