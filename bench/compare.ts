@@ -18,7 +18,6 @@ import { type Change, changeOf } from "../packages/polloi-tools/src/measure/verd
 import {
   addBenchmark,
   type CommonFlags,
-  measureEach,
   numberFrom,
   open,
   type Published,
@@ -33,9 +32,9 @@ import {
 import { checkOut, commitOf } from "./commits.ts";
 import { requestOf } from "./http.ts";
 import { writeBodies } from "./http-plans.ts";
-import { memoryPerConnection } from "./idle.ts";
+import { bytesOf, measureMemory } from "./idle.ts";
 import type { LoadPlan } from "./load.ts";
-import { findPeers, type Peer } from "./peers.ts";
+import { findPeers } from "./peers.ts";
 import { inRepository } from "./places.ts";
 import { NODE, type PeerPlan } from "./plans.ts";
 import {
@@ -286,15 +285,12 @@ function figuresOf<S extends Sample>(
   };
 }
 
-interface MemorySample extends Sample {
-  readonly bytes: number;
-}
-
 async function compareIdle(session: Session): Promise<Comparison[]> {
   const peers = session.peers.filter(({ name }) => isOf(name, "polloi"));
-  const rows = await measureEach<MemorySample, Peer>(session, peers, IDLE_ROUNDS, async (peer) => ({
-    bytes: await memoryPerConnection(session, peer, IDLE_CONNECTIONS),
-  }));
+  const rows = await measureMemory(session, peers, {
+    rounds: IDLE_ROUNDS,
+    connections: IDLE_CONNECTIONS,
+  });
   if (hasFailed(rows)) throw new Error(absenceLines(rows).join("; "));
   return pairsOf(rows, "polloi").map(({ engine, tree, base }) => ({
     suite: "idle",
@@ -302,7 +298,7 @@ async function compareIdle(session: Session): Promise<Comparison[]> {
     unit: "bytes per connection",
     better: "less",
     // Memory that shrank while connections opened had not settled before.
-    ...figuresOf(tree, base, ({ bytes }) => (bytes > 0 ? bytes : undefined)),
+    ...figuresOf(tree, base, (sample) => (bytesOf(sample) > 0 ? bytesOf(sample) : undefined)),
     marks: "",
   }));
 }

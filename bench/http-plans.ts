@@ -13,8 +13,11 @@ export const CASE_NAMES = [
   "hono",
   "file",
   "paced",
+  "idle",
 ] as const;
 export type CaseName = (typeof CASE_NAMES)[number];
+/** The cases with a load. */
+export type LoadedName = Exclude<CaseName, "idle">;
 
 /** A server, and the cases that it takes part in. */
 export interface HttpPlan extends PeerPlan {
@@ -59,6 +62,7 @@ const ANSWERS: Readonly<Record<CaseName, Answer>> = {
   hono: "hono",
   file: "hello",
   paced: "hello",
+  idle: "hello",
 };
 
 /** The arguments of a server in a case, after those of its plan. */
@@ -68,7 +72,7 @@ export function argumentsIn(of: CaseName): string[] {
 }
 
 const HELLO: readonly CaseName[] = ["hello", "pipelined", "paced"];
-const WITH_HANDLER: readonly CaseName[] = [...HELLO, "post"];
+const WITH_HANDLER: readonly CaseName[] = [...HELLO, "post", "idle"];
 const WITH_FETCH: readonly CaseName[] = [...WITH_HANDLER, "chunked", "hono"];
 
 interface Variant {

@@ -1,6 +1,7 @@
 /** The benchmark of HTTP servers. */
 import { type Command, Option } from "commander";
 import {
+  hasFailed,
   medianColumn,
   type Row,
   ratioColumn,
@@ -21,10 +22,11 @@ import {
   publishedBy,
   type Report,
   type Session,
+  show,
   type Times,
   timesOf,
 } from "./benchmark.ts";
-import type { Goal } from "./goals.ts";
+import type { Goal, Limit } from "./goals.ts";
 import {
   argumentsIn,
   BODIES,
@@ -33,10 +35,18 @@ import {
   FILE_BYTES,
   HTTP_NAMES,
   HTTP_PLANS,
+  type LoadedName,
   takesPart,
   writeBodies,
   writeCount,
 } from "./http-plans.ts";
+import {
+  type MemoryPlan,
+  type MemorySample,
+  measureMemory,
+  memoryFigure,
+  memoryGoals,
+} from "./idle.ts";
 import type { LoadPlan } from "./load.ts";
 import { CHUNKED_BYTES } from "./peers/answers.ts";
 import { findPeers } from "./peers.ts";
@@ -60,7 +70,7 @@ import { findHttpLoad, LOAD_NAMES, type LoadName } from "./wrk.ts";
 
 /** The requests of a case. */
 export interface HttpCasePlan {
-  readonly name: CaseName;
+  readonly name: LoadedName;
   readonly connections: number;
   /** Requests in flight per connection. */
   readonly depth: number;
@@ -82,12 +92,18 @@ export interface HttpResult extends Published {
     readonly plans: readonly HttpCasePlan[];
     /** The load generator: `c` or `wrk`. */
     readonly load: string;
+    /** Idle connections whose memory is measured. */
+    readonly idle?: number;
   };
   readonly cases: HttpCase[];
+  /** The memory of idle keep-alive connections, if it was measured. */
+  readonly idle?: readonly Row<MemorySample>[];
 }
 
 // node:http takes the longest until its code is compiled: 0.75 s.
 const TIMES = { rounds: 6, seconds: 1, warmup: 1 } as const;
+/** Memory varies less than CPU time. */
+const IDLE_ROUNDS = 3;
 
 /** The servers that are measured by default. */
 export const HTTP_SERVERS: readonly string[] = [
@@ -116,13 +132,14 @@ interface HttpFlags extends CommonFlags {
   readonly bodies: readonly number[];
   readonly rate: readonly number[];
   readonly held: number;
+  readonly idle: number;
   readonly load?: LoadName;
 }
 
 export function addHttp(program: Command): void {
   addBenchmark(program, {
     name: "http",
-    description: "requests/s and CPU time of HTTP servers",
+    description: "requests/s, CPU time and memory of HTTP servers",
     times: TIMES,
     servers: { usual: HTTP_SERVERS, all: HTTP_NAMES },
   })
@@ -134,32 +151,55 @@ export function addHttp(program: Command): void {
     .option("--bodies <bytes>", "lengths of the request body, post", countsFrom, [1024, 102_400])
     .option("--rate <counts>", "requests/s, paced", countsFrom, [10_000, 1000])
     .option("--held <count>", "connections, paced", countFrom, 2000)
+    .option("--idle <count>", "idle connections", countFrom, 15_000)
     .addOption(new Option("--load <name>", "the load generator").choices(LOAD_NAMES))
     .action(run);
 }
 
 async function run(flags: HttpFlags): Promise<void> {
-  const plans = plansOf(flags);
+  const { cases = CASE_NAMES, quick = false } = flags;
+  const hasIdle = cases.includes("idle");
+  const idle = quick ? Math.min(flags.idle, 500) : flags.idle;
+  const plans = plansOf(flags, cases);
   writeBodies();
   const session = await open(flags, {
     peers: (tools) => findPeers(tools, flags.servers ?? HTTP_SERVERS, HTTP_PLANS),
+    ...(hasIdle ? { connections: idle } : {}),
     load: (tools, cores) => findHttpLoad(tools, cores, flags.load),
   });
   const load = session.load.open === undefined ? "c" : "wrk";
   const times = timesOf(flags, TIMES);
+  const base = { ...publishedBy(session, "http"), cases: [] };
+  const settings = { plans, load, ...times };
+  const result: HttpResult = hasIdle
+    ? {
+        ...base,
+        settings: { ...settings, idle },
+        idle: await measureIdle(session, { connections: idle, ...times }),
+      }
+    : { ...base, settings };
+  show(session, idleFigures(result));
   await runCases<HttpCase, HttpResult>(session, flags, {
     times,
     plans: plans.map((plan) => caseOf(session, plan, load)),
-    result: { ...publishedBy(session, "http"), settings: { plans, load, ...times }, cases: [] },
+    result,
     figure: httpFigure,
     report: httpReport,
   });
 }
 
-function plansOf({ cases = CASE_NAMES, connections, ...flags }: HttpFlags): HttpCasePlan[] {
+/** The memory of connections that have received one response and are idle. */
+async function measureIdle(session: Session, { connections, rounds }: MemoryPlan) {
+  const message = { ...requestOf("hello"), size: 13, depth: 1 };
+  const peers = session.peers.filter(({ name }) => takesPart(name, "idle"));
+  const plan = { connections, rounds: Math.min(rounds, IDLE_ROUNDS), message };
+  return await measureMemory(session, peers, plan);
+}
+
+function plansOf({ connections, ...flags }: HttpFlags, cases: readonly CaseName[]): HttpCasePlan[] {
   const least = Math.min(...connections);
   const once = { connections: least, depth: 1, rate: 0, size: 13 };
-  const plans: Record<CaseName, HttpCasePlan[]> = {
+  const plans: Record<LoadedName, HttpCasePlan[]> = {
     hello: connections.map((count) => ({ ...once, name: "hello", connections: count })),
     pipelined: [{ ...once, name: "pipelined", depth: flags.depth }],
     post: flags.bodies.map((sent) => ({ ...once, name: "post", size: `${sent}`.length, sent })),
@@ -168,7 +208,7 @@ function plansOf({ cases = CASE_NAMES, connections, ...flags }: HttpFlags): Http
     file: [{ ...once, name: "file", size: FILE_BYTES }],
     paced: flags.rate.map((rate) => ({ ...once, name: "paced", connections: flags.held, rate })),
   };
-  return CASE_NAMES.filter((name) => cases.includes(name)).flatMap((name) => plans[name]);
+  return CASE_NAMES.flatMap((name) => (name !== "idle" && cases.includes(name) ? plans[name] : []));
 }
 
 function caseOf({ peers }: Session, about: HttpCasePlan, generator: string) {
@@ -190,7 +230,7 @@ function caseOf({ peers }: Session, about: HttpCasePlan, generator: string) {
 
 /** The request of a case, and the expected body. */
 export function requestOf(
-  name: CaseName,
+  name: LoadedName,
   sentBytes: number = 0,
 ): Pick<LoadPlan, "mode" | "path" | "body" | "sentBytes"> {
   const request = { mode: "http", path: "/", body: BODIES.hello } as const;
@@ -200,15 +240,16 @@ export function requestOf(
 }
 
 /** The server that the ratios of a case refer to. */
-const REFERENCES: Readonly<Record<CaseName, { readonly name: string; readonly label: string }>> = {
-  hello: { name: "c-http", label: "C" },
-  pipelined: { name: "c-http", label: "C" },
-  post: { name: "uws", label: "uWebSockets.js" },
-  chunked: { name: "bun-serve", label: "Bun.serve" },
-  hono: { name: "bun-serve", label: "Bun.serve" },
-  file: { name: "nginx", label: "nginx" },
-  paced: { name: "node-http", label: "node:http" },
-};
+const REFERENCES: Readonly<Record<LoadedName, { readonly name: string; readonly label: string }>> =
+  {
+    hello: { name: "c-http", label: "C" },
+    pipelined: { name: "c-http", label: "C" },
+    post: { name: "uws", label: "uWebSockets.js" },
+    chunked: { name: "bun-serve", label: "Bun.serve" },
+    hono: { name: "bun-serve", label: "Bun.serve" },
+    file: { name: "nginx", label: "nginx" },
+    paced: { name: "node-http", label: "node:http" },
+  };
 
 /** `"Hello, world!", 16 requests in flight on each of 64 connections`. */
 function titleOf(plan: HttpCasePlan): string {
@@ -230,7 +271,7 @@ function subjectOf({ name, size, sent = 0 }: HttpCasePlan): string {
 
 /** The name of a case in goals: `16 pipelined x 64`. */
 function whereOf({ name, connections, depth, rate, size, sent = 0 }: HttpCasePlan): string {
-  const kinds: Record<CaseName, string> = {
+  const kinds: Record<LoadedName, string> = {
     hello: "not pipelined",
     pipelined: `${depth} pipelined`,
     post: `POST ${bytesText(sent)}`,
@@ -271,13 +312,24 @@ export function httpFigure(of: HttpCase): Figure {
   };
 }
 
-export function httpReport({ settings: { rounds, seconds }, cases }: HttpResult): Report {
+export function httpReport(result: HttpResult): Report {
+  const { settings, cases, idle = [] } = result;
+  const { rounds, seconds } = settings;
+  const speed = `Medians of ${rounds} rounds of ${seconds} s; ratios are computed within a round.`;
+  const memory = `Memory: the growth of private pages, divided by the number of connections; garbage is collected before.`;
   return {
-    method: `Medians of ${rounds} rounds of ${seconds} s; ratios are computed within a round.`,
-    figures: cases.map(httpFigure),
-    goals: httpGoals(cases),
-    failed: casesFailed(cases),
+    method: [cases.length > 0 ? speed : "", idle.length > 0 ? memory : ""].join(" ").trim(),
+    figures: [...idleFigures(result), ...cases.map(httpFigure)],
+    goals: [...httpGoals(cases), ...memoryGoals(idle, settings.idle ?? 0, IDLE_LIMIT)],
+    failed: casesFailed(cases) || hasFailed(idle),
   };
+}
+
+/** The table of idle connections, if they were measured. */
+function idleFigures({ settings, idle }: HttpResult): Figure[] {
+  if (idle === undefined || settings.idle === undefined) return [];
+  const title = `${whole(settings.idle)} idle keep-alive connections after one request`;
+  return [memoryFigure(title, idle, { name: "node-http", label: "node:http" })];
 }
 
 /** A Markdown table of the "Hello, world!" cases, with a column for each. */
@@ -288,6 +340,8 @@ export function httpMatrix({ cases }: HttpResult, names: readonly string[]): str
   });
   return caseMatrix('"Hello, world!"', columns, names);
 }
+
+const IDLE_LIMIT: Limit = { atMost: 400, record: 250 };
 
 /** The engine that `serve` chooses by default, in both hosts. */
 const HANDLER = ["polloi-handler-uring-run", "polloi-handler-uring"];

@@ -1,4 +1,5 @@
 /** The benchmark of idle connections: their memory, and the CPU time of active connections besides them. */
+import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import {
@@ -6,12 +7,14 @@ import {
   hasFailed,
   medianColumn,
   type Row,
+  ratioColumn,
   rowTable,
   type Sample,
   spreadColumn,
   valuesOf,
 } from "../packages/polloi-tools/src/measure/grid.ts";
 import { privateBytesOf } from "../packages/polloi-tools/src/measure/process-stats.ts";
+import type { Figure } from "../packages/polloi-tools/src/measure/report.ts";
 import { twoDecimals, whole } from "../packages/polloi-tools/src/measure/table.ts";
 import {
   addBenchmark,
@@ -24,12 +27,14 @@ import {
   type Published,
   publishedBy,
   type Report,
+  type Session,
   show,
   type Times,
   timesOf,
 } from "./benchmark.ts";
-import type { Goal } from "./goals.ts";
+import type { Goal, Limit } from "./goals.ts";
 import { type Bench, holdConnections, Interleaved, loadServer, withServer } from "./interleave.ts";
+import { ECHO, type MessagePlan } from "./load.ts";
 import { findPeers, type Peer } from "./peers.ts";
 import { PEER_NAMES } from "./plans.ts";
 import { throughputOf } from "./throughput.ts";
@@ -50,10 +55,14 @@ export interface IdleSettings extends Times {
   readonly active: number;
 }
 
-/** One server in one round. */
-export interface IdleSample extends Sample {
+/** The memory of one server's idle connections in one round. */
+export interface MemorySample extends Sample {
   /** Bytes of private memory per idle connection. */
   readonly bytesPerConnection: number;
+}
+
+/** One server in one round. */
+export interface IdleSample extends MemorySample {
   /** Server CPU time per active message in microseconds, for each number of idle connections. */
   readonly cpuUs: readonly (number | null)[];
 }
@@ -133,6 +142,69 @@ async function cpuWithIdle(
   }
 }
 
+/** Measures the memory of idle connections in each round. */
+export function measureMemory(
+  session: Session,
+  peers: readonly Peer[],
+  { rounds, connections, message }: MemoryPlan,
+): Promise<Row<MemorySample>[]> {
+  return measureEach<MemorySample>(session, peers, rounds, async (peer) => ({
+    bytesPerConnection: await memoryPerConnection(session, peer, connections, message),
+  }));
+}
+
+/** The rounds and connections of {@link measureMemory}. */
+export interface MemoryPlan {
+  readonly rounds: number;
+  readonly connections: number;
+  /** The message that each connection exchanges. Default: an echo of 64 B. */
+  readonly message?: MessagePlan;
+}
+
+/** A table of memory per idle connection, with ratios to one of the servers. */
+export function memoryFigure(
+  title: string,
+  rows: readonly Row<MemorySample>[],
+  reference: { readonly name: string; readonly label: string },
+): Figure {
+  const to = rows.find(({ name }) => name === reference.name);
+  return {
+    title,
+    table: rowTable("server", rows, [
+      spreadColumn("bytes per idle connection", bytesOf, whole),
+      ratioColumn(`of ${reference.label}`, bytesOf, to),
+    ]),
+    remarks: absenceLines(rows),
+  };
+}
+
+export function bytesOf({ bytesPerConnection }: MemorySample): number {
+  return bytesPerConnection;
+}
+
+/** Goals of memory per idle connection, for the servers of polloi. */
+export function memoryGoals(
+  rows: readonly Row<MemorySample>[],
+  connections: number,
+  limit: Limit,
+): Goal[] {
+  return ownOf(rows).map((row) => {
+    const values = valuesOf(row, bytesOf);
+    return {
+      what: `${row.label}, bytes per idle connection`,
+      where: `${whole(connections)} connections`,
+      limit,
+      values,
+      doubt: values.some((bytes) => bytes < 0) ? "memory had not settled" : undefined,
+    };
+  });
+}
+
+/** The servers of polloi. */
+function ownOf<S extends Sample>(rows: readonly Row<S>[]): readonly Row<S>[] {
+  return rows.filter(({ name }) => name.startsWith("polloi-"));
+}
+
 /** Memory has settled after this many checks in a row that differ by less than this. */
 const SETTLED_CHECKS = 4;
 const SETTLED_BYTES = 64 * 1024;
@@ -143,23 +215,34 @@ const MOST_CHECKS = 40;
  * Private memory per idle connection, in bytes.
  *
  * @remarks
- * The server first echoes on 200 connections for a second, so that its code is compiled and its pools exist; they
+ * The server first answers on 200 connections for a second, so that its code is compiled and its pools exist; they
  * close. Its garbage is collected (SIGUSR2, where it has a collector) and its memory is read. Then the connections
- * open, and each echoes one message. Garbage is collected and memory is read again when it no longer changes. The
+ * open, and each exchanges one message. Garbage is collected and memory is read again when it no longer changes. The
  * kernel's memory of a socket is in neither figure.
+ *
+ * @throws Error when the server has closed some of the connections meanwhile.
  */
 export async function memoryPerConnection(
   bench: Bench,
   peer: Pick<Peer, "command" | "collects">,
   count: number,
+  message: MessagePlan = ECHO,
 ): Promise<number> {
   return await withServer(bench, peer, async (server) => {
-    const warm = { connections: 200, idle: 0, size: 64, depth: 1, seconds: 1, warmup: 0 };
-    await loadServer(bench, server, warm);
+    await loadServer(bench, server, {
+      ...message,
+      connections: 200,
+      idle: 0,
+      seconds: 1,
+      warmup: 0,
+    });
     const before = await settledMemory(server.pid, peer);
-    const held = await holdConnections(bench, server, count);
+    const held = await holdConnections(bench, server, count, message);
     try {
-      return ((await settledMemory(server.pid, peer)) - before) / count;
+      const after = await settledMemory(server.pid, peer);
+      const open = descriptorsOf(server.pid);
+      if (open < count) throw new Error(`only ${open} of ${count} connections were still open`);
+      return (after - before) / count;
     } finally {
       await held.stop();
     }
@@ -179,6 +262,11 @@ async function settledMemory(pid: number, { collects }: Pick<Peer, "collects">):
   return last;
 }
 
+/** The number of open descriptors of a process. */
+function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
 /** CPU time per message with the most idle connections, divided by that with the fewest. */
 function growthOf({ cpuUs }: IdleSample): number | undefined {
   const [first, last] = [cpuUs[0] ?? undefined, cpuUs.at(-1) ?? undefined];
@@ -193,11 +281,7 @@ export function idleReport({ settings, rows }: IdleResult): Report {
       {
         title: `${whole(connections)} idle connections`,
         table: rowTable("server", rows, [
-          spreadColumn(
-            "bytes per idle connection",
-            ({ bytesPerConnection }) => bytesPerConnection,
-            whole,
-          ),
+          spreadColumn("bytes per idle connection", bytesOf, whole),
           ...steps.map((idle, i) =>
             medianColumn<IdleSample>(
               `CPU us/msg, ${whole(idle)} idle`,
@@ -220,18 +304,8 @@ const CONSTANT = ["polloi-epoll", "polloi-uring"];
 
 /** Memory of every engine, and growth of CPU time of those that handle only ready descriptors. */
 function goalsOf({ steps, active, connections }: IdleSettings, rows: IdleResult["rows"]): Goal[] {
-  const own = rows.filter(({ name }) => name.startsWith("polloi-"));
-  const memory = own.map((row): Goal => {
-    const values = valuesOf(row, ({ bytesPerConnection }) => bytesPerConnection);
-    return {
-      what: `${row.label}, bytes per idle connection`,
-      where: `${whole(connections)} connections`,
-      limit: { atMost: 300, record: 200 },
-      values,
-      doubt: values.some((bytes) => bytes < 0) ? "memory had not settled" : undefined,
-    };
-  });
-  const growth = own
+  const memory = memoryGoals(rows, connections, { atMost: 300, record: 200 });
+  const growth = ownOf(rows)
     .filter(({ name }) => CONSTANT.includes(name))
     .map(
       (row): Goal => ({

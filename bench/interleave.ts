@@ -2,10 +2,12 @@ import type { Child } from "../packages/polloi-tools/src/measure/child.ts";
 import { orderOf } from "../packages/polloi-tools/src/measure/rounds.ts";
 import { portOf, start } from "./children.ts";
 import {
+  ECHO,
   type Load,
   type LoadGenerator,
   type LoadPlan,
   type LoadResult,
+  type MessagePlan,
   openLoad,
   type Turn,
   type Window,
@@ -176,8 +178,13 @@ export async function loadServer(
 }
 
 /** Opens `count` connections that exchange one message and are then idle, until `stop`. */
-export function holdConnections(bench: Bench, server: Child, count: number): Promise<Load> {
-  return loadOn(bench, server, { connections: 0, idle: count, size: 64, depth: 1 });
+export function holdConnections(
+  bench: Bench,
+  server: Child,
+  count: number,
+  message: MessagePlan = ECHO,
+): Promise<Load> {
+  return loadOn(bench, server, { ...message, connections: 0, idle: count });
 }
 
 /** Starts a server on its core, and stops it after `use`. */

@@ -78,6 +78,12 @@ export interface LoadPlan {
   readonly cores?: readonly number[];
 }
 
+/** The messages of a load, whatever the number of its connections. */
+export type MessagePlan = Omit<LoadPlan, "connections" | "idle">;
+
+/** Messages of 64 B that come back, one at a time. */
+export const ECHO: MessagePlan = { size: 64, depth: 1 };
+
 /** A load and its server. */
 export interface LoadOptions extends LoadPlan {
   readonly port: number;

@@ -29,6 +29,8 @@ export interface Results {
   readonly http?: HttpResult;
   /** The cases of HTTP with bodies, streams and a framework. */
   readonly bodies?: HttpResult;
+  /** The case of HTTP with idle connections. */
+  readonly keepAlive?: HttpResult;
   readonly tls?: TlsResult;
   readonly load?: ClientsResult;
 }
@@ -42,6 +44,7 @@ const NAMES = [
   "idle",
   "http",
   "bodies",
+  "keepAlive",
   "tls",
   "load",
 ] as const;
@@ -88,7 +91,8 @@ function readResults(): Results {
 }
 
 function reportsOf(results: Results) {
-  const { echo, churn, syscalls, latency, workers, idle, http, bodies, tls, load } = results;
+  const { echo, churn, syscalls, latency, workers, idle, http, bodies, keepAlive, tls, load } =
+    results;
   const reports: Record<Name, Report | undefined> = {
     echo: echo && echoReport(echo),
     churn: churn && echoReport(churn),
@@ -98,6 +102,7 @@ function reportsOf(results: Results) {
     idle: idle && idleReport(idle),
     http: http && httpReport(http),
     bodies: bodies && httpReport(bodies),
+    keepAlive: keepAlive && httpReport(keepAlive),
     tls: tls && tlsReport(tls),
     load: load && clientsReport(load),
   };
@@ -162,9 +167,14 @@ export function httpHeadline(http: HttpResult): string {
   return paragraphs([method, httpMatrix(http, HTTP_HEADLINE), measuredOn(http)]);
 }
 
-function notMeasured(name: string): string {
-  const command = name === "bodies" ? "http --cases post,chunked,hono" : name;
-  return `No figures yet: \`npm run bench -- ${command}\`.`;
+/** The commands of results that are a part of a benchmark. */
+const COMMANDS: Partial<Record<Name, string>> = {
+  bodies: "http --cases post,chunked,hono",
+  keepAlive: "http --cases idle",
+};
+
+function notMeasured(name: Name): string {
+  return `No figures yet: \`npm run bench -- ${COMMANDS[name] ?? name}\`.`;
 }
 
 /** The number of goals that were reached, and a table of the others. */

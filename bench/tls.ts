@@ -1,13 +1,11 @@
 /** The benchmark of TLS: HTTPS, handshakes, echo of large messages, and the memory of idle connections. */
 import type { Command } from "commander";
 import {
-  absenceLines,
   hasFailed,
   type Row,
   ratioColumn,
   ratiosOf,
   rowTable,
-  type Sample,
   shareColumn,
   spreadColumn,
 } from "../packages/polloi-tools/src/measure/grid.ts";
@@ -18,7 +16,6 @@ import {
   type CommonFlags,
   countFrom,
   finish,
-  measureEach,
   namesFrom,
   open,
   type Published,
@@ -31,7 +28,7 @@ import {
 } from "./benchmark.ts";
 import type { Goal, Limit } from "./goals.ts";
 import { BODIES, writeBodies } from "./http-plans.ts";
-import { memoryPerConnection } from "./idle.ts";
+import { bytesOf, type MemorySample, measureMemory, memoryFigure } from "./idle.ts";
 import { findTlsLoad, type LoadPlan } from "./load.ts";
 import { findPeers } from "./peers.ts";
 import {
@@ -64,16 +61,11 @@ export interface TlsCase extends Case {
   readonly name: LoadedName;
 }
 
-/** The memory of one server's idle connections in one round. */
-export interface TlsIdleSample extends Sample {
-  readonly bytesPerConnection: number;
-}
-
 /** A run of the TLS benchmark. */
 export interface TlsResult extends Published {
   readonly benchmark: "tls";
   readonly settings: Times & { readonly idle: number };
-  readonly idle: readonly Row<TlsIdleSample>[];
+  readonly idle: readonly Row<MemorySample>[];
   readonly cases: TlsCase[];
 }
 
@@ -157,9 +149,7 @@ async function run(flags: TlsFlags): Promise<void> {
 function measureIdle(session: Session, settings: TlsResult["settings"]) {
   const peers = session.peers.filter(({ name }) => takesPart(name, "idle"));
   const rounds = Math.min(IDLE_ROUNDS, settings.rounds);
-  return measureEach<TlsIdleSample>(session, peers, rounds, async (peer) => ({
-    bytesPerConnection: await memoryPerConnection(session, peer, settings.idle),
-  }));
+  return measureMemory(session, peers, { rounds, connections: settings.idle });
 }
 
 const COMMON = { connections: CONNECTIONS, idle: 0, size: 64, depth: 1 } as const;
@@ -221,18 +211,9 @@ export function tlsFigure({ name, rows }: TlsCase): Figure {
   };
 }
 
-const bytesOf = ({ bytesPerConnection }: TlsIdleSample): number => bytesPerConnection;
-
 function idleFigure({ settings, idle }: TlsResult): Figure {
-  const reference = idle.find(({ name }) => name === "node-tls");
-  return {
-    title: `${whole(settings.idle)} idle connections with TLS`,
-    table: rowTable("server", idle, [
-      spreadColumn("bytes per idle connection", bytesOf, whole),
-      ratioColumn("of node:tls", bytesOf, reference),
-    ]),
-    remarks: absenceLines(idle),
-  };
+  const title = `${whole(settings.idle)} idle connections with TLS`;
+  return memoryFigure(title, idle, { name: "node-tls", label: "node:tls" });
 }
 
 export function tlsReport(result: TlsResult): Report {

@@ -8,6 +8,7 @@ import {
   type HttpResult,
   httpFigure,
   httpGoals,
+  httpReport,
 } from "../../bench/http.ts";
 import { CASE_NAMES, HTTP_NAMES, takesPart } from "../../bench/http-plans.ts";
 import { httpHeadline, sectionsOf } from "../../bench/report.ts";
@@ -144,4 +145,30 @@ test("the output of wrk is parsed with its units, and that of the shell's times"
 test("a server prints its port by itself, or for each listener as the polloi command does", () => {
   assert.equal(portOf({ first: { ready: true, port: 7 } }), 7);
   assert.equal(portOf({ first: { ready: true, listeners: [{ port: 8 }] } }), 8);
+});
+
+test("the memory of idle connections has a table, and goals for the servers of polloi", () => {
+  const row = (name: string, ...bytes: number[]) => ({
+    ...{ name, label: name },
+    samples: bytes.map((bytesPerConnection, i) => ({ round: i + 1, bytesPerConnection })),
+  });
+  const idle = [row("polloi-handler-uring", 300, 390), row("node-http", 3000, 3900)];
+  const settings = { ...http.settings, idle: 15_000 };
+  const { figures, goals, method } = httpReport({ ...http, cases: [], settings, idle });
+  assert.match(method, /^Memory: /);
+  const [figure, ...others] = figures;
+  assert.ok(figure);
+  assert.deepEqual(others, []);
+  assert.equal(figure.title, "15,000 idle keep-alive connections after one request");
+  assert.match(figureText(figure), /polloi-handler-uring +345 .* 0\.10 /);
+  assert.deepEqual(
+    goals.map(({ what, limit, values }) => ({ what, limit, values })),
+    [
+      {
+        what: "polloi-handler-uring, bytes per idle connection",
+        limit: { atMost: 400, record: 250 },
+        values: [300, 390],
+      },
+    ],
+  );
 });
