@@ -30,7 +30,7 @@ export interface TlsOptions {
   readonly passphrase?: string | undefined;
   /**
    * The certificates in PEM format that are trusted, instead of the root certificates of the runtime (Node) or of the
-   * system (Bun and Deno).
+   * system (Bun and Deno). With an empty list none is trusted.
    */
   readonly ca?: Pem | undefined;
   /** The oldest version to use. Default "TLSv1.2". */
@@ -42,7 +42,10 @@ export interface TlsOptions {
    * TLS 1.3, and ECDHE with AES-GCM or ChaCha20-Poly1305.
    */
   readonly ciphers?: string | undefined;
-  /** The protocols of the application, best first, such as `["http/1.1"]`. A server chooses the first that the client has. */
+  /**
+   * The protocols of the application, best first, such as `["http/1.1"]`. A server chooses the first that the client has.
+   * With an empty list none is offered or chosen.
+   */
   readonly ALPNProtocols?: readonly string[] | undefined;
   /** Whether a peer whose certificate is not accepted is refused. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
@@ -246,8 +249,8 @@ function checkCommon(options: TlsOptions): void {
 }
 
 function checkCertificate({ cert, key, passphrase }: TlsCertificate, of: string): void {
-  const certs = cert === undefined ? 0 : pemsOf(cert, `${of}.cert`).length;
-  const keys = key === undefined ? 0 : pemsOf(key, `${of}.key`).length;
+  const certs = cert === undefined ? 0 : countOf(cert, `${of}.cert`);
+  const keys = key === undefined ? 0 : countOf(key, `${of}.key`);
   if (certs !== keys && certs > 0 && keys > 0) {
     throw typeError(
       "ERR_INVALID_OPTION",
@@ -259,6 +262,13 @@ function checkCertificate({ cert, key, passphrase }: TlsCertificate, of: string)
     throw typeError("ERR_INVALID_OPTION", `Cannot use ${of}.${one} without ${of}.${other}`);
   }
   if (passphrase !== undefined) stringOf(passphrase, `${of}.passphrase`);
+}
+
+/** The number of entries of `tls.cert` or `tls.key`. With an empty list, every handshake of a server would fail. */
+function countOf(pem: Pem, name: string): number {
+  const { length } = pemsOf(pem, name);
+  if (length > 0) return length;
+  throw typeError("ERR_INVALID_OPTION", `Cannot use [] as ${name}: give at least one entry`);
 }
 
 function checkFunction(value: unknown, name: string): void {

@@ -227,6 +227,12 @@ function certificateChecks(): Check[] {
       message: /of localhost was not accepted/,
     },
     {
+      what: "checked with an empty list of roots",
+      client: { ca: [] },
+      code: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      message: /of localhost was not accepted/,
+    },
+    {
       what: "of an issuer that may not issue",
       server: { cert: child.cert + testCertificate().cert, key: child.key },
       code: "INVALID_CA",
@@ -243,6 +249,7 @@ function certificateCases(): Case[] {
     "for another address",
     "self-signed",
     "of an unknown root",
+    "checked with an empty list of roots",
     "of an issuer that may not issue",
   ];
   return [
@@ -362,6 +369,8 @@ function choiceCases(): Case[] {
         assert.equal(choose(["h2", "http/1.1"], ["http/1.1"]), "http/1.1");
         assert.equal(choose(["a", "b", "c"], ["x", "c", "b"]), "c");
         assert.equal(choose(["a"], ["b"]), "ERR_SSL_NO_APPLICATION_PROTOCOL");
+        assert.equal(choose(["a"], []), null);
+        assert.equal(choose([], ["b"]), null);
         using without = new Pair({ ALPNProtocols: ["a"] }, {}).open();
         assert.equal(without.client.session.info?.alpnProtocol, null);
       },
@@ -706,7 +715,10 @@ function invalidOptions(): [options: Record<string, unknown>, message: RegExp][]
     [{ maxHandshakes: Number.NaN }, /NaN as tls\.maxHandshakes/],
     [{ handshakeTimeoutMs: Number.POSITIVE_INFINITY }, /Infinity as tls\.handshakeTimeoutMs/],
     [{ ALPNProtocols: [1] }, /1 as a protocol of tls\.ALPNProtocols/],
-    [{ cert: [] }, /tls\.cert|tls\.key/],
+    [{ cert: [] }, /Cannot use \[\] as tls\.cert: give at least one entry/],
+    [{ cert: [], key: [] }, /\[\] as tls\.cert/],
+    [{ key: [] }, /\[\] as tls\.key/],
+    [{ contexts: { a: { cert: [], key: [] } } }, /\[\] as tls\.contexts\["a"\]\.cert/],
     [{ cert: null }, /null as tls\.cert/],
     [
       { contexts: { a: { cert, key, requestCert: true } } },
