@@ -46,7 +46,7 @@ export interface LoadOptions extends EngineOptions {
   readonly pipeline?: number | undefined;
   /** How long a connection waits between an answer and its next message, in milliseconds. Default 0. */
   readonly thinkMs?: number | undefined;
-  /** Local addresses to connect from, in turn. Each has its own ports, about 28,000. */
+  /** Local addresses to connect from, in turn. Each has its own ports, about 28,000. Default, and with []: any. */
   readonly from?: readonly string[] | undefined;
   /** Time limit of a connect and of an answer, in milliseconds above 0. Default 5000. */
   readonly timeoutMs?: number | undefined;

@@ -19,7 +19,7 @@ export type ForwardedHeaders = "forwarded" | "x-forwarded";
 
 /** Which proxies a server trusts, and what they send. */
 export interface TrustProxyOptions {
-  /** The proxies: IP addresses, ranges in CIDR notation, and `"unix"` for peers on a unix socket. */
+  /** The proxies: IP addresses, ranges in CIDR notation, and `"unix"` for peers on a unix socket. An empty list: none. */
   readonly trusted: readonly string[];
   /**
    * The headers that the proxies set: `"forwarded"` is Forwarded, and `"x-forwarded"` is X-Forwarded-For,

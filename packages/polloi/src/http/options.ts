@@ -80,7 +80,7 @@ export interface HttpOptions
   /**
    * The proxies in front of the server, whose Forwarded or X-Forwarded headers are used for the client's address, and for
    * the scheme and the host of the URL: IP addresses, ranges in CIDR notation, and `"unix"` for peers on a unix socket.
-   * Default: none, and the headers are those of the client.
+   * Default: none, and the headers are those of the client. An empty list means the same.
    *
    * @remarks
    * Each of these proxies must set or remove all headers that are used, or a client can make them up.

@@ -24,7 +24,8 @@ export interface ProxyProtocolOptions {
   /**
    * The proxies: every connection of one of these peers must begin with a PROXY header. Connections of other peers are
    * served as they are, and a PROXY header of theirs is data as any other. IP addresses, ranges in CIDR notation, and
-   * `"unix"` for the peers on a unix socket. Default: the machine itself, `["127.0.0.0/8", "::1", "unix"]`.
+   * `"unix"` for the peers on a unix socket. Default: the machine itself, `["127.0.0.0/8", "::1", "unix"]`. With an
+   * empty list there is no proxy: every PROXY header is data.
    */
   readonly trusted?: readonly string[];
   /** Milliseconds for a complete header, from the time at which the connection is accepted. Default 5,000. */
