@@ -52,6 +52,8 @@ export interface BenchmarkCommand {
   readonly times: Pick<Times, "rounds"> & Partial<Times>;
   /** The servers that are measured by default, and all that `--servers` accepts. */
   readonly servers?: { readonly usual: readonly string[]; readonly all: readonly string[] };
+  /** The names of the cases, if some can be chosen. */
+  readonly cases?: readonly string[];
 }
 
 /** A number above 0. */
@@ -92,7 +94,7 @@ export function namesFrom<Name extends string>(text: string, all: readonly Name[
 /** Adds a benchmark with the common flags. */
 export function addBenchmark(
   program: Command,
-  { name, description, times, servers }: BenchmarkCommand,
+  { name, description, times, servers, cases }: BenchmarkCommand,
 ): Command {
   const { rounds, seconds, warmup = DEFAULT_WARMUP } = times;
   const command = program
@@ -123,6 +125,12 @@ export function addBenchmark(
         namesFrom(text, all),
       )
       .addHelpText("after", `\nServers: ${all.join(", ")}`);
+  }
+  if (cases !== undefined) {
+    const usual = cases.join(",");
+    command.option("--cases <names>", `cases to measure (default: ${usual})`, (text) =>
+      namesFrom(text, cases),
+    );
   }
   return command;
 }

@@ -33,6 +33,13 @@ export const BODIES: Readonly<Record<"hello" | "file" | "chunked", string>> = {
 };
 export const FILE_BYTES = 102_400;
 
+/** The request for "Hello, world!", and the file with the expected body. */
+export const HELLO_REQUEST: {
+  readonly mode: "http";
+  readonly path: string;
+  readonly body: string;
+} = { mode: "http", path: "/", body: BODIES.hello };
+
 /** Writes the files that are served or compared, unless they exist. */
 export function writeBodies(): void {
   mkdirSync(FOLDER, { recursive: true });

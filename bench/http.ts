@@ -16,7 +16,6 @@ import {
   type CommonFlags,
   countFrom,
   countsFrom,
-  namesFrom,
   open,
   type Published,
   publishedBy,
@@ -33,6 +32,7 @@ import {
   CASE_NAMES,
   type CaseName,
   FILE_BYTES,
+  HELLO_REQUEST,
   HTTP_NAMES,
   HTTP_PLANS,
   type LoadedName,
@@ -142,10 +142,8 @@ export function addHttp(program: Command): void {
     description: "requests/s, CPU time and memory of HTTP servers",
     times: TIMES,
     servers: { usual: HTTP_SERVERS, all: HTTP_NAMES },
+    cases: CASE_NAMES,
   })
-    .option("--cases <names>", `cases to measure (default: ${CASE_NAMES.join(",")})`, (text) =>
-      namesFrom(text, CASE_NAMES),
-    )
     .option("--connections <counts>", "connections of the first case", countsFrom, [64, 512])
     .option("--depth <count>", "requests in flight per connection, pipelined", countFrom, 16)
     .option("--bodies <bytes>", "lengths of the request body, post", countsFrom, [1024, 102_400])
@@ -233,10 +231,11 @@ export function requestOf(
   name: LoadedName,
   sentBytes: number = 0,
 ): Pick<LoadPlan, "mode" | "path" | "body" | "sentBytes"> {
-  const request = { mode: "http", path: "/", body: BODIES.hello } as const;
-  if (name === "file") return { ...request, path: "/file.bin", body: BODIES.file };
-  if (name === "chunked") return { ...request, body: BODIES.chunked };
-  return name === "post" ? { ...request, body: writeCount(sentBytes), sentBytes } : request;
+  if (name === "file") return { ...HELLO_REQUEST, path: "/file.bin", body: BODIES.file };
+  if (name === "chunked") return { ...HELLO_REQUEST, body: BODIES.chunked };
+  return name === "post"
+    ? { ...HELLO_REQUEST, body: writeCount(sentBytes), sentBytes }
+    : HELLO_REQUEST;
 }
 
 /** The server that the ratios of a case refer to. */

@@ -16,7 +16,6 @@ import {
   type CommonFlags,
   countFrom,
   finish,
-  namesFrom,
   open,
   type Published,
   publishedBy,
@@ -27,7 +26,7 @@ import {
   timesOf,
 } from "./benchmark.ts";
 import type { Goal, Limit } from "./goals.ts";
-import { BODIES, writeBodies } from "./http-plans.ts";
+import { HELLO_REQUEST, writeBodies } from "./http-plans.ts";
 import { bytesOf, type MemorySample, measureMemory, memoryFigure } from "./idle.ts";
 import { findTlsLoad, type LoadPlan } from "./load.ts";
 import { findPeers } from "./peers.ts";
@@ -101,10 +100,8 @@ export function addTls(program: Command): void {
     description: "HTTPS, handshakes, echo and idle connections with TLS",
     times: TIMES,
     servers: { usual: TLS_SERVERS, all: TLS_NAMES },
+    cases: TLS_CASES,
   })
-    .option("--cases <names>", `cases to measure (default: ${TLS_CASES.join(",")})`, (text) =>
-      namesFrom(text, TLS_CASES),
-    )
     .option("--idle <count>", "idle connections", countFrom, 3000)
     .action(run);
 }
@@ -153,12 +150,17 @@ function measureIdle(session: Session, settings: TlsResult["settings"]) {
 }
 
 const COMMON = { connections: CONNECTIONS, idle: 0, size: 64, depth: 1 } as const;
-const REQUEST = { ...COMMON, path: "/", body: BODIES.hello } as const;
 /** A connection that serves one request. */
-const ONCE = { ...REQUEST, connections: HANDSHAKES, mode: "http-churn", life: 1 } as const;
+const ONCE = {
+  ...COMMON,
+  ...HELLO_REQUEST,
+  connections: HANDSHAKES,
+  mode: "http-churn",
+  life: 1,
+} as const;
 
 const LOADS: Readonly<Record<LoadedName, LoadPlan>> = {
-  https: { ...REQUEST, mode: "http" },
+  https: { ...COMMON, ...HELLO_REQUEST },
   handshakes: ONCE,
   resumed: { ...ONCE, resume: true },
   echo: { ...COMMON, size: 16_384 },
