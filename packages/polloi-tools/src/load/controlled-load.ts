@@ -1,7 +1,7 @@
 import { Reactor } from "polloi";
 import type { Kernel } from "polloi/internal";
 import { ConnectionSet } from "./connection-set.ts";
-import { drive } from "./drive.ts";
+import { driveLoad } from "./drive.ts";
 import type { Percentiles } from "./latency.ts";
 import { requireDescriptors } from "./load.ts";
 import { configFrom, type LoadOptions, shardOf } from "./options.ts";
@@ -54,7 +54,7 @@ export class ControlledLoad implements Disposable {
     const failed = (error: unknown): void => {
       this.#error = error;
     };
-    this.#stopDriving = drive(reactor, { kernel, failed });
+    this.#stopDriving = driveLoad(reactor, { kernel, failed });
     connections.start();
   }
 

@@ -9,7 +9,7 @@ const BUSY_WAIT_MS = 2;
 const MAX_WAIT_MS = 10;
 
 /**
- * Turns a reactor in alternation with the runtime's own loop.
+ * Turns the reactor of a load in alternation with the runtime's own loop, so that its timers are precise.
  *
  * @remarks
  * A hosted reactor uses the timers of the runtime, which are precise to a millisecond. A load with a rate needs a
@@ -19,11 +19,14 @@ const MAX_WAIT_MS = 10;
  * Waits grow as long as each of them reports something. If data arrives right after a turn of the runtime, the server
  * runs in this thread and could not answer during the wait. Waits are then short.
  *
+ * `driveWorker` of `pool/loop-child.ts` alternates the loops to save calls of Node's loop. It continues after an
+ * exception, and waits for up to a second while it is idle.
+ *
  * @param kernel - Schedules callbacks in the runtime's loop.
  * @param failed - Receives what a turn has thrown. No further turn follows.
  * @returns A function that ends the alternation.
  */
-export function drive(
+export function driveLoad(
   reactor: Reactor,
   { kernel, failed }: { readonly kernel: Kernel; readonly failed: (error: unknown) => void },
 ): () => void {

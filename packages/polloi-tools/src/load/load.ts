@@ -8,7 +8,7 @@ import {
 } from "polloi/internal";
 import { startWorkers, type WorkerPool } from "polloi/workers";
 import { ConnectionSet } from "./connection-set.ts";
-import { drive } from "./drive.ts";
+import { driveLoad } from "./drive.ts";
 import { type LoadInput, type LoadMessage, REQUESTS, type StopRequest } from "./load-worker.ts";
 import { configFrom, LOAD_OPTIONS, type LoadConfig, type LoadOptions, shardOf } from "./options.ts";
 import {
@@ -136,7 +136,7 @@ export class SingleThreadRun implements LoadRun {
     const address = await resolveTarget(config.target, config.timeoutMs);
     let cpu = process.cpuUsage();
     await new Promise<void>((resolve, reject) => {
-      this.#stopDriving = drive(reactor, { kernel: this.#kernel, failed: reject });
+      this.#stopDriving = driveLoad(reactor, { kernel: this.#kernel, failed: reject });
       const connections = new ConnectionSet({
         reactor,
         config,

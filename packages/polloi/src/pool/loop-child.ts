@@ -47,7 +47,7 @@ export async function serveAsWorker(
 ): Promise<void> {
   const reactor = new Reactor({ engine: input.engine, trigger: input.trigger });
   closeAtExit(reactor);
-  drive(reactor, runtime);
+  driveWorker(reactor, runtime);
   let resolve: () => void = () => {};
   const stopped = new Promise<void>((resolved) => {
     resolve = resolved;
@@ -113,8 +113,11 @@ function closeAtExit(reactor: Reactor): void {
  * timer, a socket, a file), a wait lasts one millisecond. Some things are not reported, such as work of `node:crypto`;
  * so the first wait lasts one millisecond too, and waits double while nothing happens. Unreported work is thus noticed
  * after at most twice the time it took, and within about a second.
+ *
+ * The load generator alternates the loops for another reason, precise timers: `driveLoad` of `load/drive.ts`. Its waits
+ * are short on every runtime, and an exception ends it.
  */
-function drive(reactor: Reactor, runtime: RuntimeName): void {
+function driveWorker(reactor: Reactor, runtime: RuntimeName): void {
   if (runtime !== "node") return;
   // Nothing is open yet, so this returns at once. From then on `turn` may be called.
   reactor.run();
