@@ -53,14 +53,16 @@ export function oneRoute(): Hono {
 
 function chunked(): Fetch {
   const chunks = makeChunks();
-  return () => {
-    let next = 0;
-    const stream = new ReadableStream({
-      pull(controller) {
-        controller.enqueue(chunks[next++]);
-        if (next === chunks.length) controller.close();
-      },
-    });
-    return new Response(stream);
-  };
+  return () => new Response(streamOf(chunks));
+}
+
+/** A stream of these chunks, one for each `pull`. */
+export function streamOf(chunks: readonly Uint8Array[]): ReadableStream<Uint8Array> {
+  let next = 0;
+  return new ReadableStream({
+    pull(controller) {
+      controller.enqueue(chunks[next++] as Uint8Array);
+      if (next === chunks.length) controller.close();
+    },
+  });
 }
