@@ -2,7 +2,7 @@ import type { UnderlyingByteSource } from "node:stream/web";
 import { sendPieces } from "../files/answer.ts";
 import type { UnsentFile } from "../files/unsent-file.ts";
 import type { ReplyWriter } from "../reply.ts";
-import { isDisturbed, spend } from "./held-body.ts";
+import { SingleUseBody } from "./single-use-body.ts";
 
 /** The bodies of streams that were made here. */
 const bodies = new WeakMap<object, FileBody>();
@@ -14,12 +14,11 @@ const bodies = new WeakMap<object, FileBody>();
  * The stream identifies the body: a response that is made of the stream of another one, as middleware does to set a
  * header, is sent with sendfile(2) as well.
  */
-export class FileBody {
+export class FileBody extends SingleUseBody {
   readonly #file: UnsentFile;
-  #isUsed = false;
-  #stream: ReadableStream | undefined;
 
   constructor(file: UnsentFile) {
+    super();
     this.#file = file;
   }
 
@@ -27,56 +26,11 @@ export class FileBody {
   static of(value: unknown): FileBody | undefined {
     if (typeof value !== "object" || value === null) return undefined;
     const body = value instanceof FileBody ? value : bodies.get(value);
-    return body === undefined || body.isUsed || body.isLocked ? undefined : body;
+    return body?.isFree === true ? body : undefined;
   }
 
   get length(): number {
     return this.#file.length;
-  }
-
-  get isUsed(): boolean {
-    return this.#isUsed || (this.#stream !== undefined && isDisturbed(this.#stream));
-  }
-
-  /** Whether its stream has a reader. */
-  get isLocked(): boolean {
-    return this.#stream?.locked === true;
-  }
-
-  /** Whether the program has its stream. */
-  get isOut(): boolean {
-    return this.#stream !== undefined;
-  }
-
-  /** A stream of the body, which reads the file as it is read. */
-  get stream(): ReadableStream {
-    if (this.#stream === undefined) {
-      this.#stream = this.#makeStream();
-      bodies.set(this.#stream, this);
-      if (this.#isUsed) spend(this.#stream);
-    }
-    return this.#stream;
-  }
-
-  /** The whole body, for one reader. @throws TypeError if it was used; SysError as a read. */
-  use(): Uint8Array<ArrayBuffer> {
-    if (this.isUsed || this.isLocked) {
-      throw new TypeError("The body of the response has been read already");
-    }
-    this.sent();
-    const bytes = new Uint8Array(this.length);
-    let at = 0;
-    for (const piece of this.#read()) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return bytes;
-  }
-
-  /** Marks the body as used, without reading it. */
-  sent(): void {
-    this.#isUsed = true;
-    if (this.#stream !== undefined) spend(this.#stream);
   }
 
   /** The same body for another response. */
@@ -102,6 +56,16 @@ export class FileBody {
     }
   }
 
+  protected override whole(): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(this.length);
+    let at = 0;
+    for (const piece of this.#read()) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes;
+  }
+
   /** Reads the body in parts of at most 64 KiB. The descriptor is closed at the end, or when the iteration is ended. */
   *#read(): Generator<Uint8Array<ArrayBuffer>, void, void> {
     const fd = this.#file.take();
@@ -123,12 +87,12 @@ export class FileBody {
     }
   }
 
-  #makeStream(): ReadableStream {
+  protected override makeStream(): ReadableStream {
     let reading: Generator<Uint8Array<ArrayBuffer>, void, void> | undefined;
     const source: UnderlyingByteSource = {
       type: "bytes",
       pull: (controller) => {
-        this.#isUsed = true;
+        this.wasUsed = true;
         reading ??= this.#read();
         const { done, value } = reading.next();
         if (done !== true) {
@@ -141,10 +105,12 @@ export class FileBody {
       cancel: () => {
         // A body that is being sent is cancelled as well, and its descriptor is in use.
         if (reading !== undefined) reading.return();
-        else if (!this.#isUsed) this.#file.close();
-        this.#isUsed = true;
+        else if (!this.wasUsed) this.#file.close();
+        this.wasUsed = true;
       },
     };
-    return new ReadableStream(source, { highWaterMark: 0 });
+    const stream = new ReadableStream(source, { highWaterMark: 0 });
+    bodies.set(stream, this);
+    return stream;
   }
 }

@@ -1,6 +1,5 @@
 import { kernel } from "../../sys/open.ts";
 import { copyOf, isOwnBuffer } from "./buffer-source.ts";
-import { spend } from "./held-body.ts";
 import {
   asStatus,
   type Contents,
@@ -21,6 +20,7 @@ import {
   type ResponseInit,
   standsFor,
 } from "./natives.ts";
+import { spend } from "./single-use-body.ts";
 
 /** The members that read a body, and must see that it was sent. */
 const READERS = ["arrayBuffer", "blob", "bytes", "formData", "json", "text", "textStream"] as const;
