@@ -19,7 +19,7 @@ import { watchDescriptor } from "../process/watch.ts";
 import { epollCalls } from "../readiness/epoll-calls.ts";
 import { pollCalls } from "../readiness/poll-calls.ts";
 import { selectCalls } from "../readiness/select-calls.ts";
-import { socketCalls } from "../sockets/calls.ts";
+import { messageCalls, socketCalls } from "../sockets/calls.ts";
 import { Network } from "../sockets/network.ts";
 import { uringCalls } from "../uring/uring-calls.ts";
 
@@ -80,6 +80,7 @@ export class Machine {
         // Those of which a program makes many are first.
         () => uringCalls(process, { open: opening.calls.open, socket: sockets.socket }),
         epoll.numbered,
+        () => messageCalls(process),
         () => identityCalls(process),
         () => randomCalls(process),
         () => statusCalls(process, this.files),

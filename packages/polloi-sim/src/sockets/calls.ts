@@ -9,15 +9,25 @@ import {
   SOCK_NONBLOCK,
   SOL_SOCKET,
   SOMAXCONN,
+  SYS,
 } from "polloi/internal/pure";
-import type { SocketCall } from "../process/calls.ts";
+import type { NumberedCalls, SocketCall } from "../process/calls.ts";
 import type { Process } from "../process/process.ts";
 import { SO_ATTACH_REUSEPORT_CBPF, SOCK_TYPE_MASK } from "./constants.ts";
 import { createPair, createSocket, DEFAULT_CREDENTIALS } from "./create.ts";
 import type { Network } from "./network.ts";
 import { getOption, setOption } from "./options.ts";
 import { type Credentials, SocketFile } from "./socket-file.ts";
-import { readName, receive, receiveMessage, send, sendMessage, writeName } from "./transfers.ts";
+import {
+  readName,
+  receive,
+  receiveMessage,
+  receiveMessages,
+  send,
+  sendMessage,
+  sendMessages,
+  writeName,
+} from "./transfers.ts";
 
 const TYPE_FLAGS: number = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const NO_NAME = { address: 0, length: 0 } as const;
@@ -106,6 +116,25 @@ export function socketCalls(
     sendmsg: (fd, message, flags) =>
       on(fd, (socket) => sendMessage(process, socket, message, flags)),
     shutdown: (fd, how) => on(fd, (socket) => socket.shutdown(how)),
+  };
+}
+
+/** The calls for many messages. */
+export function messageCalls(process: Process): ReturnType<NumberedCalls> {
+  return {
+    [SYS.recvmmsg](fd = 0, address = 0, count = 0, flags = 0, timeout = 0) {
+      if (timeout !== 0) throw new Error("The simulated kernel has no timeout of recvmmsg");
+      const socket = socketOf(process, fd);
+      return typeof socket === "number"
+        ? socket
+        : receiveMessages(process, socket, { address, count }, flags);
+    },
+    [SYS.sendmmsg](fd = 0, address = 0, count = 0, flags = 0) {
+      const socket = socketOf(process, fd);
+      return typeof socket === "number"
+        ? socket
+        : sendMessages(process, socket, { address, count }, flags);
+    },
   };
 }
 

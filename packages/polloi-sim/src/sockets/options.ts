@@ -37,6 +37,8 @@ import {
   SO_ZEROCOPY,
   SOCK_STREAM,
   SOL_SOCKET,
+  SOL_UDP,
+  UDP_SEGMENT,
 } from "polloi/internal/pure";
 import {
   SO_ATTACH_REUSEPORT_CBPF,
@@ -91,6 +93,10 @@ export function getOption(socket: SocketFile, level: number, option: number): Ui
   if (level === SOL_SOCKET) return getSocket(socket, option);
   if (socket.family === AF_UNIX) return -ERRNO.EOPNOTSUPP;
   if (level === IPPROTO_TCP && socket instanceof TcpSocket) return getTcp(socket, option);
+  // Source: net/ipv4/udp.c, udp_lib_getsockopt
+  if (level === SOL_UDP && socket instanceof UdpSocket) {
+    return option === UDP_SEGMENT ? intValue(socket.segment) : -ERRNO.ENOPROTOOPT;
+  }
   if (level === IPPROTO_IP) return getIp(socket, option);
   if (socket.family === AF_INET) return -ERRNO.EOPNOTSUPP;
   return level === IPPROTO_IPV6 ? getIpv6(socket, option) : -ERRNO.ENOPROTOOPT;
@@ -106,9 +112,20 @@ export function setOption(
   if (level === SOL_SOCKET) return setSocket(socket, option, value);
   if (socket.family === AF_UNIX) return -ERRNO.EOPNOTSUPP;
   if (level === IPPROTO_TCP && socket instanceof TcpSocket) return setTcp(socket, option, value);
+  if (level === SOL_UDP && socket instanceof UdpSocket) return setUdp(socket, option, value);
   if (level === IPPROTO_IP) return setIp(socket, option, value);
   if (level === IPPROTO_IPV6 && socket.family === AF_INET6) return setIpv6(socket, option, value);
   return -ERRNO.ENOPROTOOPT;
+}
+
+/** Source: net/ipv4/udp.c, udp_lib_setsockopt */
+function setUdp(socket: UdpSocket, option: number, value: Uint8Array): number {
+  const segment = intOf(value);
+  if (segment === undefined) return -ERRNO.EINVAL;
+  if (option !== UDP_SEGMENT) return -ERRNO.ENOPROTOOPT;
+  if (segment < 0 || segment > 0xffff) return -ERRNO.EINVAL;
+  socket.segment = segment;
+  return 0;
 }
 
 /** Source: net/core/sock.c, sk_getsockopt */

@@ -4,8 +4,11 @@ import {
   ERRNO,
   MSG_CMSG_CLOEXEC,
   MSG_DONTWAIT,
+  MSG_ERRQUEUE,
+  MSG_OOB,
   MSG_PEEK,
   MSG_WAITALL,
+  MSG_WAITFORONE,
   SOCK_STREAM,
 } from "polloi/internal/pure";
 import type { Process } from "../process/process.ts";
@@ -15,7 +18,7 @@ import { TcpSocket } from "./tcp-socket.ts";
 
 /** The longest `sockaddr`: sizeof(struct sockaddr_storage). */
 const MAX_ADDRESS = 128;
-/** The most parts of a message: UIO_MAXIOV. */
+/** The most parts of a message, and the most messages that one call sends: UIO_MAXIOV. */
 const MAX_PARTS = 1024;
 
 /**
@@ -34,6 +37,8 @@ const MSGHDR = {
   size: 56,
 } as const;
 const IOVEC_BYTES = 16;
+/** `struct mmsghdr`: a `msghdr`, and the number of bytes that were received or sent. recvmmsg(2) */
+const MMSGHDR = { header: 0, length: 56, size: 64 } as const;
 
 function waits(socket: SocketFile, flags: number): boolean {
   return !socket.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
@@ -330,6 +335,72 @@ function gather(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return bytes;
+}
+
+/** The messages of a call for many. */
+interface Messages {
+  /** The address of the first `mmsghdr`. */
+  readonly address: number;
+  readonly count: number;
+}
+
+/** recvmmsg(2) without a timeout. Source: net/socket.c, do_recvmmsg */
+export function receiveMessages(
+  process: Process,
+  socket: SocketFile,
+  { address, count }: Messages,
+  flags: number,
+): number {
+  const error = (flags & MSG_ERRQUEUE) === 0 ? socket.takeError() : 0;
+  if (error !== 0) return error;
+  let each = flags & ~MSG_WAITFORONE;
+  for (let i = 0; i < count; i++) {
+    const at = address + i * MMSGHDR.size;
+    const result = withLength(process, at, receiveMessage(process, socket, at, each));
+    if (result < 0) {
+      // An error after the first message is reported by the next call.
+      if (i > 0 && result !== -ERRNO.EAGAIN) socket.error = -result;
+      return i === 0 ? result : i;
+    }
+    if ((flags & MSG_WAITFORONE) !== 0) each |= MSG_DONTWAIT;
+    const received = process.memory.view(at + MSGHDR.flags, 4)?.getInt32(0, true) ?? 0;
+    if ((received & MSG_OOB) !== 0) return i + 1;
+  }
+  return Math.max(count, 0);
+}
+
+/** sendmmsg(2). Source: net/socket.c, __sys_sendmmsg */
+export function sendMessages(
+  process: Process,
+  socket: SocketFile,
+  { address, count }: Messages,
+  flags: number,
+): number {
+  const most = Math.min(count, MAX_PARTS);
+  for (let i = 0; i < most; i++) {
+    const at = address + i * MMSGHDR.size;
+    const sent = sendMessage(process, socket, at, flags);
+    const result = withLength(process, at, sent);
+    // The error of a later message is lost.
+    if (result < 0) return i === 0 ? result : i;
+    if (sent < lengthOf(process, at)) return i + 1;
+  }
+  return Math.max(most, 0);
+}
+
+/** Writes the number of bytes of a message behind its header. @returns It, or `-errno`. */
+function withLength({ memory }: Process, address: number, result: number): number {
+  if (result < 0) return result;
+  const view = memory.view(address + MMSGHDR.length, 4);
+  view?.setUint32(0, result, true);
+  return view === undefined ? -ERRNO.EFAULT : result;
+}
+
+/** The bytes that a message had to send. */
+function lengthOf(process: Process, address: number): number {
+  const header = Header.at(process, address);
+  const parts = typeof header === "number" ? header : header.parts();
+  return typeof parts === "number" ? 0 : parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 function dropFiles(message: Message): void {

@@ -15,6 +15,8 @@ import {
   POLLRDHUP,
   POLLWRBAND,
   SIOCOUTQ,
+  SOL_UDP,
+  UDP_SEGMENT,
 } from "polloi/internal/pure";
 import {
   familyOf,
@@ -47,6 +49,12 @@ const BUFFER = 212_992;
 /** The most bytes of a datagram over IPv4 and IPv6. udp(7) */
 const MAX_DATAGRAM = 65_507;
 const MAX_DATAGRAM6 = 65_527;
+/** The headers of UDP and IP, and a packet of the loopback interface. */
+const HEADERS = 28;
+const HEADERS6 = 48;
+const PACKET = 65_536;
+/** UDP_MAX_SEGMENTS */
+const MAX_SEGMENTS = 128;
 /** The memory of a datagram beyond its bytes, about. */
 const OVERHEAD = 768;
 
@@ -60,6 +68,8 @@ interface Datagram {
 export class UdpSocket extends InetSocket {
   /** The sockets that share its port by SO_REUSEPORT. */
   group: ReuseGroup<UdpSocket> | undefined;
+  /** The option UDP_SEGMENT: the bytes of a segment of what is sent; 0 for none. */
+  segment = 0;
   readonly #received: Datagram[] = [];
   #memory = 0;
   readonly #wire: Wire;
@@ -144,6 +154,8 @@ export class UdpSocket extends InetSocket {
     if (to === undefined) return -ERRNO.EDESTADDRREQ;
     // What IPv6 sends by IPv4 has an address. Source: net/ipv6/udp.c, udpv6_sendmsg
     if (to.port === 0 && to.ip.isV4 && this.family === AF_INET6) return -ERRNO.EINVAL;
+    const segment = segmentOf(message?.controls ?? [], this.segment);
+    if (segment < 0) return segment;
     const ttl = ttlOf(message?.controls ?? [], this.settings.ttl);
     if (ttl < 0) return ttl;
     if (source.length > longest) return -ERRNO.EMSGSIZE;
@@ -153,11 +165,23 @@ export class UdpSocket extends InetSocket {
     const { faults } = this.network.world;
     if (faults.happens("noBuffers")) return -ERRNO.ENOBUFS;
     if (faults.happens("forbidden")) return -ERRNO.EPERM;
+    // Source: net/ipv4/udp.c, udp_send_skb
+    if (segment > 0) {
+      const headers = to.ip.isV4 ? HEADERS : HEADERS6;
+      if (headers + Math.min(source.length, segment) > PACKET) return -ERRNO.EMSGSIZE;
+      if (source.length > segment * MAX_SEGMENTS) return -ERRNO.EINVAL;
+    }
     const from: InetName = { ip: this.sourceFor(to), port: this.local.port };
-    const datagram: Datagram = { bytes: source.slice(), from, ttl };
+    const datagrams: Datagram[] = [];
+    let at = 0;
+    do {
+      const end = segment > 0 ? at + segment : source.length;
+      datagrams.push({ bytes: source.slice(at, end), from, ttl });
+      at = end;
+    } while (at < source.length);
     const target = to;
-    if (this.#wire.isFast()) this.#arrives(datagram, target);
-    else this.#wire.carry(() => this.#arrives(datagram, target));
+    if (this.#wire.isFast()) this.#arrive(datagrams, target);
+    else this.#wire.carry(() => this.#arrive(datagrams, target));
     // The buffer is free when the datagram has been sent.
     this.writeSpace();
     return source.length;
@@ -191,11 +215,11 @@ export class UdpSocket extends InetSocket {
     return address.length < SOCKADDR_IN_SIZE ? -ERRNO.EINVAL : this.reach(readInetName(address));
   }
 
-  /** A datagram of this socket arrives at `to`. Source: net/ipv4/udp.c, udp_unicast_rcv_skb and udp_err */
-  #arrives(datagram: Datagram, to: InetName): void {
-    const receiver = this.#find(datagram.from, to);
+  /** The segments of what this socket has sent arrive at `to`. Source: net/ipv4/udp.c, udp_unicast_rcv_skb and udp_err */
+  #arrive(datagrams: readonly Datagram[], to: InetName): void {
+    const receiver = this.#find((datagrams[0] as Datagram).from, to);
     if (receiver !== undefined) {
-      receiver.#receives(datagram);
+      for (const datagram of datagrams) receiver.#receives(datagram);
       return;
     }
     // The error comes back by ICMP, to a socket that is connected to that address.
@@ -296,6 +320,17 @@ export class UdpSocket extends InetSocket {
   peerName(): Uint8Array | number {
     return this.remoteName();
   }
+}
+
+/** The bytes of a segment of a message. @returns `-EINVAL` for another control message of UDP. Source: net/ipv4/udp.c, udp_cmsg_send */
+function segmentOf(controls: readonly Control[], segment: number): number {
+  let result = segment;
+  for (const { level, type, data } of controls) {
+    if (level !== SOL_UDP) continue;
+    if (type !== UDP_SEGMENT || data.length !== 2) return -ERRNO.EINVAL;
+    result = new DataView(data.buffer, data.byteOffset).getUint16(0, true);
+  }
+  return result;
 }
 
 /** The time to live of a message: its own, or the one of its socket. @returns `-EINVAL` for another control message. */

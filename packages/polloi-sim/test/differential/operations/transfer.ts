@@ -11,9 +11,12 @@ import {
   MSG_PEEK,
   MSG_TRUNC,
   MSG_WAITALL,
+  MSG_WAITFORONE,
   SCM_RIGHTS,
   SO_DOMAIN,
   SOL_SOCKET,
+  SOL_UDP,
+  UDP_SEGMENT,
 } from "../../../../polloi/src/socket/constants.ts";
 import {
   CLOCK_MONOTONIC,
@@ -43,6 +46,7 @@ import {
   AT_OPTION,
   AT_RECEIVED,
   AT_STRUCT,
+  NAME_BYTES,
   type Result,
   type Side,
 } from "../side.ts";
@@ -61,6 +65,19 @@ const RECEIVE_FLAGS: Numbers = [0, 0, 0, 0, MSG_PEEK, MSG_DONTWAIT, MSG_TRUNC, M
 const AT_PARTS = AT_STRUCT + 128;
 const AT_CONTROL = AT_STRUCT + 512;
 const CMSG_HEADER = 16;
+/** Several `mmsghdr`, and for each a part, a name and control data. recvmmsg(2) */
+const MMSGHDR_BYTES = 64;
+const MOST_MESSAGES = 8;
+const AT_MANY = AT_STRUCT + 1024;
+const AT_MANY_PARTS = AT_MANY + MOST_MESSAGES * MMSGHDR_BYTES;
+const AT_MANY_NAMES = AT_MANY_PARTS + MOST_MESSAGES * 16;
+const AT_MANY_CONTROLS = AT_MANY_NAMES + MOST_MESSAGES * NAME_BYTES;
+
+/** The segments of messages in bytes, 0 for none; and lengths of such messages. */
+const SEGMENTS: Numbers = [0, 0, 9, 100, 400, 65_535];
+const SEGMENTED_LENGTHS: Numbers = [1000, 100, 1200, 0, 900];
+/** The receiver gets an address before, and receives what was sent. 0: without an address, 1: to the address that it has. */
+const BIND_AND_RECEIVE = 2;
 
 const O_RDWR = 2;
 
@@ -365,6 +382,76 @@ export const TRANSFER_OPERATIONS: readonly Operation[] = [
     },
   },
   {
+    name: "sendmmsg",
+    weight: 4,
+    choose(sketch) {
+      const handle = sketch.pick(sketch.choices.oneIn(5) ? SOCKETS : DATAGRAMS);
+      if (handle === undefined) return undefined;
+      const { choices } = sketch;
+      const other = sketch.pick(DATAGRAMS) ?? handle;
+      const segment = choices.pick(SEGMENTS);
+      // Few segments, because the memory of each is its own on each side.
+      const lengths =
+        segment === 0
+          ? Array.from({ length: choices.below(5) }, () => choices.pick(LENGTHS))
+          : Array.from({ length: choices.below(3) }, () => choices.pick(SEGMENTED_LENGTHS));
+      return { on: [handle, other], numbers: [segment, choices.below(3), ...lengths] };
+    },
+    run(side, { id, on, numbers }) {
+      const [segment = 0, how = 0, ...lengths] = numbers;
+      const { libc, memory } = side;
+      const [handle = 0, other = 0] = on;
+      const results: (number | string)[] = [];
+      if (how === BIND_AND_RECEIVE) {
+        const length = writeAddress(side, 0, 0, other);
+        results.push(libc.bind(side.fd(other), memory.address + AT_NAME, length));
+      }
+      const nameLength = how === 0 ? 0 : writeAddress(side, 1, 0, other);
+      const total = lengths.reduce((sum, length) => sum + length, 0);
+      writeMessages(side, side.fill(id, total), lengths);
+      for (const i of lengths.keys()) {
+        const header = AT_MANY + i * MMSGHDR_BYTES;
+        if (nameLength > 0) {
+          memory.setWord(header, memory.address + AT_NAME);
+          memory.u32[(header + 8) >> 2] = nameLength;
+        }
+        if (segment === 0) continue;
+        const control = AT_MANY_CONTROLS + i * 64;
+        memory.setWord(control, CMSG_HEADER + 2);
+        memory.i32[(control + 8) >> 2] = SOL_UDP;
+        memory.i32[(control + 12) >> 2] = UDP_SEGMENT;
+        memory.view.setUint16(control + CMSG_HEADER, segment, true);
+        memory.setWord(header + 32, memory.address + control);
+        memory.setWord(header + 40, CMSG_HEADER + 8);
+      }
+      const [fd, at, count] = [side.fd(handle), memory.address + AT_MANY, lengths.length];
+      const result = libc.syscall(SYS.sendmmsg, fd, at, count, MSG_NOSIGNAL, 0, 0);
+      results.push(result, ...messageLengths(side, result));
+      if (how === BIND_AND_RECEIVE) {
+        results.push(...receiveMessages(side, other, MSG_TRUNC, new Array(8).fill(400)));
+      }
+      return results;
+    },
+  },
+  {
+    name: "recvmmsg",
+    weight: 4,
+    choose(sketch) {
+      const handle = sketch.pick(sketch.choices.oneIn(5) ? CONNECTED : DATAGRAMS);
+      if (handle === undefined) return undefined;
+      const { choices } = sketch;
+      const lengths = Array.from({ length: choices.below(6) }, () =>
+        choices.pick([5000, 100, 20_000, 1, 0]),
+      );
+      const flags = choices.pick([0, 0, MSG_WAITFORONE, MSG_PEEK, MSG_TRUNC]);
+      return { on: [handle], numbers: [flags, ...lengths] };
+    },
+    run(side, { on, numbers }) {
+      const [flags = 0, ...lengths] = numbers;
+      return receiveMessages(side, on[0] ?? 0, flags, lengths);
+    },
+  },
+  {
     name: "fill and drain",
     weight: 2,
     choose(sketch) {
@@ -444,6 +531,63 @@ function writeMessage(
     memory.setWord(AT_STRUCT + 32, memory.address + AT_CONTROL);
     memory.setWord(AT_STRUCT + 40, controlBytes);
   }
+}
+
+/** Writes a `mmsghdr` of one part for each length. The parts are one after another. */
+function writeMessages({ memory }: Side, at: number, lengths: readonly number[]): void {
+  memory.u8.fill(0, AT_MANY, AT_MANY + lengths.length * MMSGHDR_BYTES);
+  let address = at;
+  for (const [i, length] of lengths.entries()) {
+    const part = AT_MANY_PARTS + 16 * i;
+    memory.setWord(part, address);
+    memory.setWord(part + 8, length);
+    const header = AT_MANY + i * MMSGHDR_BYTES;
+    memory.setWord(header + 16, memory.address + part);
+    memory.setWord(header + 24, 1);
+    address += length;
+  }
+}
+
+/** Receives a message for each length, without waiting. @returns What was received, and from which addresses. */
+function receiveMessages(
+  side: Side,
+  handle: number,
+  flags: number,
+  lengths: readonly number[],
+): Result {
+  const { memory } = side;
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  writeMessages(side, side.room(total), lengths);
+  memory.u8.fill(0, AT_MANY_NAMES, AT_MANY_NAMES + MOST_MESSAGES * NAME_BYTES);
+  for (const i of lengths.keys()) {
+    const header = AT_MANY + i * MMSGHDR_BYTES;
+    memory.setWord(header, memory.address + AT_MANY_NAMES + i * NAME_BYTES);
+    memory.u32[(header + 8) >> 2] = NAME_BYTES;
+  }
+  const [fd, at, count] = [side.fd(handle), memory.address + AT_MANY, lengths.length];
+  const result = side.libc.syscall(SYS.recvmmsg, fd, at, count, flags | MSG_DONTWAIT, 0, 0);
+  const results: (number | string)[] = [result, ...messageLengths(side, result)];
+  let from = AT_RECEIVED;
+  for (const [i, length] of lengths.slice(0, Math.max(result, 0)).entries()) {
+    results.push(side.hash(from, length));
+    from += length;
+    const header = AT_MANY + i * MMSGHDR_BYTES;
+    results.push(memory.u32[(header + 48) >> 2] as number);
+    const name = AT_MANY_NAMES + i * NAME_BYTES;
+    side.prepareName();
+    memory.u8.set(memory.u8.subarray(name, name + NAME_BYTES), AT_NAME);
+    memory.u32[AT_LENGTH >> 2] = memory.u32[(header + 8) >> 2] as number;
+    results.push(...side.name());
+  }
+  return results;
+}
+
+/** The bytes of each message that a call has sent or received. */
+function messageLengths({ memory }: Side, count: number): number[] {
+  return Array.from(
+    { length: Math.max(count, 0) },
+    (_, i) => memory.u32[(AT_MANY + i * MMSGHDR_BYTES + 56) >> 2] as number,
+  );
 }
 
 /** The POLL* bits of a descriptor now. */
