@@ -20,7 +20,13 @@ import {
 } from "../socket/raw.ts";
 import { socketError } from "../socket/socket-error.ts";
 import { SocketFile } from "../socket/socket-file.ts";
-import { BATCH, type DatagramBuffers, isKnown, MAX_DATAGRAM_BYTES } from "./datagram-buffers.ts";
+import {
+  BATCH,
+  type DatagramBuffers,
+  isKnown,
+  MAX_DATAGRAM_BYTES,
+  MAX_UDP_BYTES,
+} from "./datagram-buffers.ts";
 import { DescriptorOwner } from "./descriptor-owner.ts";
 import type { Loop } from "./loop.ts";
 import { checkCallbacks, checkData } from "./options.ts";
@@ -129,8 +135,6 @@ const RECEIVE_BUDGET = 4;
 const FEW_ALONE = 4;
 /** One in this many of these is received by a call for many, which finds out whether there are more. */
 const LOOK_EVERY = 8;
-/** The most bytes of UDP: 65,535 without the headers of IPv4 and UDP. */
-const MAX_UDP_BYTES = 65_507;
 /** The delays before a datagram is sent again to a unix socket whose queue is full. */
 const RETRY_MS = 1;
 const MAX_RETRY_MS = 16;
@@ -190,6 +194,7 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
     this.#fd = openDatagrams(kernel, options);
     this.#family = readIntOption(kernel, this.#fd, SOL_SOCKET, SO_DOMAIN);
     this.#file = SocketFile.of(kernel, readLocalAddress(kernel, this.#fd));
+    if (this.#family !== AF_UNIX) this.#buffers.probe(this.#fd);
     this.#slot = loop.take(this);
     const result = loop.engine.watch(this.#slot, this.#fd, POLLIN);
     if (result >= 0) return;
@@ -339,11 +344,9 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
         if (buffers.isCut(i)) {
           this.#failed(new SysError("recvmsg", ERRNO.EMSGSIZE, { fd: this.#fd }));
         } else if (message !== undefined) {
-          const { arena } = buffers;
-          const [offset, length] = [buffers.offsetOf(i), buffers.lengthOf(i)];
           const bytes = this.#zeroCopy
-            ? new Uint8Array(arena.buffer, offset, length)
-            : this.loop.buffers.copy(arena, offset, length);
+            ? buffers.bytesOf(i)
+            : this.loop.buffers.copy(buffers.arena, buffers.offsetOf(i), buffers.lengthOf(i));
           try {
             message.call(this.#options, this, bytes, buffers.senderOf(i));
           } catch (thrown) {
@@ -360,19 +363,18 @@ export class Datagrams extends DescriptorOwner implements DatagramSocket {
   #sendBatch(): void {
     const buffers = this.#buffers;
     let isRetried = false;
-    for (let index = 0; index < buffers.count; ) {
-      const sent = buffers.send(this.#fd, index);
-      if (sent >= 0) {
-        index += sent;
+    while (buffers.isWaiting) {
+      const result = buffers.send(this.#fd);
+      if (result >= 0) {
         isRetried = false;
-      } else if (sent === -ERRNO.EAGAIN) {
-        for (; index < buffers.count; index++) this.#enqueue(buffers.waiting(index));
-      } else if (sent !== -ERRNO.EINTR) {
-        const { to } = buffers.waiting(index);
-        const error = socketError("sendmsg", sent, to ?? this.remoteAddress);
+      } else if (result === -ERRNO.EAGAIN) {
+        for (; buffers.isWaiting; buffers.skip()) this.#enqueue(buffers.first());
+      } else if (result !== -ERRNO.EINTR) {
+        const { to } = buffers.first();
+        const error = socketError("sendmsg", result, to ?? this.remoteAddress);
         // The error of an earlier datagram of a connected socket: this one was not sent yet.
-        if (sent === -ERRNO.ECONNREFUSED && to === undefined && !isRetried) isRetried = true;
-        else index++;
+        if (result === -ERRNO.ECONNREFUSED && to === undefined && !isRetried) isRetried = true;
+        else buffers.skip();
         // A handler may send, which uses the buffers.
         this.loop.soon(() => this.#failed(error));
       }

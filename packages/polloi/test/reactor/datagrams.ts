@@ -6,9 +6,17 @@ import { join } from "node:path";
 import type { Case } from "../../../../test/support/suite.ts";
 import { ERRNO } from "../../src/base/errno.ts";
 import type { DatagramOptions, DatagramSocket } from "../../src/index.ts";
-import { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM } from "../../src/socket/constants.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  SOCK_DGRAM,
+  SOL_UDP,
+  UDP_SEGMENT,
+} from "../../src/socket/constants.ts";
 import { setMembership } from "../../src/socket/datagrams.ts";
 import type { InetAddress, SocketAddress } from "../../src/socket/index.ts";
+import { readIntOption } from "../../src/socket/raw.ts";
 import { Socket } from "../../src/socket/socket.ts";
 import { SYS } from "../../src/sys/abi.ts";
 import type { Libc } from "../../src/sys/libc.ts";
@@ -81,6 +89,14 @@ function whyNoMulticast(): string | undefined {
   } catch (error) {
     return `this machine has no multicast on lo: ${(error as Error).message}`;
   }
+}
+
+/** The reason why the kernel does not send several datagrams as segments of a message; `undefined` if it does. */
+function whyNoSegments(): string | undefined {
+  using plain = Plain.local();
+  return readIntOption(kernel, plain.socket.fileno(), SOL_UDP, UDP_SEGMENT) < 0
+    ? "this kernel has no UDP_SEGMENT"
+    : undefined;
 }
 
 /** A path of a unix socket in a folder that is removed. */
@@ -207,6 +223,103 @@ export function datagramCases(variant: Variant): Case[] {
         const wanted = Array.from({ length: 40 }, (_, i) => `datagram ${i}`);
         for (const text of wanted) plain.send(text, at(socket));
         for (const text of wanted) assert.equal(await plain.text(rig), text);
+      },
+    },
+
+    test("equal and unequal datagrams to several addresses keep their bounds and their order", async (rig) => {
+      using one = Plain.local();
+      using two = Plain.local();
+      const socket = rig.reactor.bindDatagrams({ host: LOCAL });
+      const connected = rig.reactor.bindDatagrams({ remote: one.address });
+      const lengths = [...new Array(70).fill(10), 0, 0, 10, 9, 9, 10, 1452, 1452, 1452, 1453, 1453];
+      for (const turn of [0, 1]) {
+        const wanted = lengths.map((length, i) => pattern(length, turn * MANY + i));
+        for (const bytes of wanted) socket.send(bytes, one.address);
+        for (const bytes of wanted) assertSame(await one.receive(rig), bytes);
+        for (const bytes of wanted) connected.send(bytes);
+        for (const bytes of wanted) assertSame(await one.receive(rig), bytes);
+        for (const [i, bytes] of wanted.entries())
+          socket.send(bytes, [one, two][(i >> 2) & 1]?.address);
+        for (const [i, bytes] of wanted.entries()) {
+          assertSame(await ((i >> 2) & 1 ? two : one).receive(rig), bytes);
+        }
+      }
+      // An address that the program changes between two datagrams.
+      const to = { ...one.address };
+      socket.send("first", to);
+      to.port = two.address.port;
+      socket.send("other", to);
+      assert.equal(await one.text(rig), "first");
+      assert.equal(await two.text(rig), "other");
+      // As many bytes as a message has at most, and one more.
+      for (const length of [1024, 1040]) {
+        const many = Array.from({ length: 64 }, (_, i) => pattern(length, i));
+        for (const bytes of many) socket.send(bytes, two.address);
+        for (const bytes of many) assertSame(await two.receive(rig), bytes);
+      }
+    }),
+
+    {
+      name: "equal datagrams are sent as segments of a message, if the kernel knows segments",
+      skip: whyNoSegments(),
+      async run() {
+        for (const isOld of [false, true]) {
+          const calls: Partial<Libc> = {
+            getsockopt: (fd, level, ...rest) =>
+              isOld && level === SOL_UDP
+                ? -ERRNO.ENOPROTOOPT
+                : kernel.libc.getsockopt(fd, level, ...rest),
+          };
+          let batches = 0;
+          calls.syscall = (number, ...args) => {
+            if (number === SYS.sendmmsg) batches++;
+            return kernel.libc.syscall(number, ...args);
+          };
+          using rig = new Rig(variant, calls);
+          using plain = Plain.local();
+          const socket = rig.reactor.bindDatagrams({ host: LOCAL });
+          const wanted = Array.from({ length: MANY }, (_, i) => `datagram ${i + MANY}`);
+          for (const text of wanted) socket.send(text, plain.address);
+          for (const text of wanted) assert.equal(await plain.text(rig), text);
+          assert.equal(batches, isOld ? 4 : 1);
+        }
+      },
+    },
+
+    {
+      name: "what the kernel refuses as segments is sent one by one, and an error is of one datagram",
+      skip: whyNoSegments(),
+      async run() {
+        const refusals = [ERRNO.EINVAL, ERRNO.EMSGSIZE, ERRNO.EIO, ERRNO.ENOBUFS];
+        for (const errno of [...refusals, ERRNO.EHOSTUNREACH, ERRNO.ECONNREFUSED]) {
+          for (const isConnected of [true, false]) {
+            const isLost = !refusals.includes(errno as never);
+            let failures = isLost ? 1 : Number.POSITIVE_INFINITY;
+            const calls: Partial<Libc> = {
+              syscall: (number, ...args) =>
+                number === SYS.sendmmsg && failures-- > 0
+                  ? -errno
+                  : kernel.libc.syscall(number, ...args),
+            };
+            using rig = new Rig(variant, calls);
+            using plain = Plain.local();
+            const errors: unknown[] = [];
+            const socket = rig.reactor.bindDatagrams({
+              ...(isConnected ? { remote: plain.address } : { host: LOCAL }),
+              error: (_, error) => void errors.push((error as { errno?: number }).errno),
+            });
+            const to = isConnected ? undefined : plain.address;
+            const wanted = ["one", "two", "six", "ten", "4", "5"];
+            for (const text of wanted) socket.send(text, to);
+            // ECONNREFUSED of a connected socket is about an earlier datagram.
+            const isEarlier = isConnected && errno === ERRNO.ECONNREFUSED;
+            for (const text of wanted.slice(isLost && !isEarlier ? 1 : 0)) {
+              assert.equal(await plain.text(rig), text, `${errno}`);
+            }
+            await rig.until("reported", () => errors.length === (isLost ? 1 : 0));
+            assert.equal(plain.socket.recv(10), null);
+          }
+        }
       },
     },
 
