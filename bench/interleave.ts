@@ -85,9 +85,14 @@ export class Interleaved {
     return loaded.server;
   }
 
-  /** Loads each server for this time, and resets the counters. */
-  async warmUp(seconds: number): Promise<void> {
-    for (const i of this.#servers.keys()) await this.#run(i, { warmup: seconds, seconds: 0 });
+  /**
+   * Loads each server for this time, and resets the counters.
+   *
+   * @param rate - Messages/s in an open loop. Default: a closed loop.
+   */
+  async warmUp(seconds: number, rate?: number): Promise<void> {
+    const window = { warmup: seconds, seconds: 0, ...(rate === undefined ? {} : { rate }) };
+    for (const i of this.#servers.keys()) await this.#run(i, window);
   }
 
   /** @returns The reports of each server's loads since the last warm-up, or the reason why there are none. */
