@@ -66,6 +66,7 @@ import { kernelProxyConformance } from "./sys/kernel-proxy.ts";
 import { libcConformance } from "./sys/libc.ts";
 import { watchConformance } from "./sys/watch.ts";
 import { tlsSessionSuite } from "./tls/session.ts";
+import { providedBuffersSuite } from "./uring/provided-buffers.ts";
 import { ringReaderSuite } from "./uring/ring-reader.ts";
 import { uringConformance } from "./uring/uring.ts";
 
@@ -110,7 +111,7 @@ function onARing(): Suite[] {
     const skip = `io_uring does not work here: ${reason}`;
     return [{ title: "polloi/uring", cases: [{ name: "everything on a ring", skip, run() {} }] }];
   }
-  return [uringConformance(), ringReaderSuite()];
+  return [uringConformance(), providedBuffersSuite(), ringReaderSuite()];
 }
 
 function pool(extent: Extent): Listed[] {

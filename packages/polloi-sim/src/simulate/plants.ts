@@ -57,6 +57,25 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
   {
+    name: "rewind: a buffer is filled again although completions of it are unread",
+    engines: URING,
+    patches: [{ find: "if (!isExpected) return;", replace: "" }],
+  },
+  {
+    name: "refill: a buffer is filled again although its bytes are still being sent",
+    engines: URING,
+    patches: [
+      {
+        find: "else if (holders === 1) this.#unread = number;",
+        replace: "else this.#unread = number;",
+      },
+      {
+        find: "const isOwn = this.#holders[number] === 1 && used < this.bufferBytes;",
+        replace: "const isOwn = used < this.bufferBytes;",
+      },
+    ],
+  },
+  {
     name: "more: a multishot receive that has ended is not armed again",
     engines: URING,
     patches: [

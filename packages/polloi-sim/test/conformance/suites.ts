@@ -49,6 +49,11 @@ const MAKERS: readonly SuiteMaker[] = [
     make: async () => (await import("../../../polloi/test/uring/uring.ts")).uringConformance(),
   },
   {
+    name: "provided buffers",
+    make: async () =>
+      (await import("../../../polloi/test/uring/provided-buffers.ts")).providedBuffersSuite(),
+  },
+  {
     name: "ring reader",
     make: async () => (await import("../../../polloi/test/uring/ring-reader.ts")).ringReaderSuite(),
   },

@@ -441,6 +441,7 @@ export class UringEngine implements Engine {
     }
     if (this.#starved.length > 0) buffers.grow();
     buffers.publish();
+    if (this.#limitsReceives) buffers.rewind();
     if (this.#starved.length > 0) this.#armStarved(this.#starved);
     // Streams that received bytes come after those that found no buffer.
     if (this.#unarmed.length === 0) return;

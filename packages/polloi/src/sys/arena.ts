@@ -13,9 +13,9 @@ import {
 } from "./abi.ts";
 import type { Libc } from "./libc.ts";
 
-/** {@link Arena.bytesAt} keeps its arrays for offsets below this, and for multiples of `VIEW_ALIGNMENT` only. */
-const VIEWED_BYTES = 4096;
-const VIEW_ALIGNMENT = 64;
+/** {@link Arena.bytesAt} keeps this many arrays, a power of two: one for each piece of `VIEW_STEP` bytes, modulo all. */
+const VIEWS = 256;
+const VIEW_STEP = 16;
 const NO_BYTES = new Uint8Array(0);
 
 /** Returns an `ArrayBuffer` over the memory at an address. */
@@ -56,16 +56,14 @@ export class Arena {
    * Messages of one length arrive at the same few offsets. Making an array costs more than looking for it.
    */
   bytesAt(offset: number, length: number): Uint8Array {
-    if (offset >= VIEWED_BYTES || offset % VIEW_ALIGNMENT !== 0) {
-      return new Uint8Array(this.buffer, offset, length);
-    }
-    const at = offset / VIEW_ALIGNMENT;
-    const known = this.#views[at];
-    if (known !== undefined && known.length === length) return known;
+    const views = this.#views;
+    const at = (offset / VIEW_STEP) & (VIEWS - 1);
+    const known = views[at];
+    if (known !== undefined && known.byteOffset === offset && known.length === length) return known;
     // No holes, which would make reading slower.
-    while (this.#views.length < at) this.#views.push(NO_BYTES);
+    while (views.length <= at) views.push(NO_BYTES);
     const bytes = new Uint8Array(this.buffer, offset, length);
-    this.#views[at] = bytes;
+    views[at] = bytes;
     return bytes;
   }
 

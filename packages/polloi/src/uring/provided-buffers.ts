@@ -41,7 +41,8 @@ export const AT_TAIL = 7;
  * @remarks
  * From Linux 6.12 on, a buffer is consumed *incrementally*: small messages share it, and a large one gets all of it.
  * Buffers are reference-counted ({@link hold}, {@link drop}). A buffer returns to the kernel when it is consumed and
- * its count is 0.
+ * its count is 0. One that the kernel still receives into may be filled from its beginning again ({@link rewind}), so that
+ * a few messages at a time always arrive in the same memory, which is in the processor's caches.
  *
  * Source: io_uring_register(2), IORING_REGISTER_PBUF_RING; io_uring_setup_buf_ring(3).
  */
@@ -62,6 +63,10 @@ export class ProvidedBuffers {
   readonly #used: Uint32Array;
   /** The reference count of each buffer, which includes the kernel while it may still receive into it. */
   readonly #holders: Uint16Array;
+  /** The place of each buffer in the ring. */
+  readonly #places: Uint16Array;
+  /** The last buffer that the kernel alone had a reference to, or -1. */
+  #unread = -1;
   #tail = 0;
   #count = 0;
   /** The number of buffers that the kernel may receive into, according to the completions so far. */
@@ -86,6 +91,7 @@ export class ProvidedBuffers {
     this.#shift = Math.log2(bufferBytes);
     this.#used = new Uint32Array(maxBuffers);
     this.#holders = new Uint16Array(maxBuffers);
+    this.#places = new Uint16Array(maxBuffers);
     this.memory = kernel.arenas.map(maxBuffers * bufferBytes);
     this.incremental = this.#register(IOU_PBUF_RING_INC) >= 0;
   }
@@ -177,6 +183,32 @@ export class ProvidedBuffers {
     const holders = (this.#holders[number] as number) - 1;
     this.#holders[number] = holders;
     if (holders === 0) this.#give(number);
+    else if (holders === 1) this.#unread = number;
+  }
+
+  /**
+   * Lets the kernel fill the buffer that it receives into from its beginning again, if nothing refers to it any more.
+   *
+   * @remarks
+   * The kernel keeps the rest of the buffer in the entry of the ring, which it reads for each receive. Nothing is changed
+   * where it does not, or where completions that were not taken yet have received more: then the entry differs from what
+   * is expected here. Only between two calls of a ring that receives within its calls, and not in workers of the kernel.
+   */
+  rewind(): void {
+    const number = this.#unread;
+    if (number < 0) return;
+    this.#unread = -1;
+    const used = this.#used[number] as number;
+    const isOwn = this.#holders[number] === 1 && used < this.bufferBytes;
+    if (!isOwn || used === 0 || !this.incremental) return;
+    const { u32 } = this.#entries;
+    const at = (this.#places[number] as number) * WORDS;
+    const address = this.memory.address + (number << this.#shift);
+    const isExpected =
+      u32[at] === (address + used) >>> 0 && u32[at + 2] === this.bufferBytes - used;
+    if (!isExpected) return;
+    this.#setEntry(at, address);
+    this.#used[number] = 0;
   }
 
   /** Makes returned buffers visible to the kernel. */
@@ -207,17 +239,22 @@ export class ProvidedBuffers {
   #give(number: number): void {
     if (this.#closed) return;
     const index = this.#tail & this.#mask;
-    const { u32 } = this.#entries;
-    const address = this.memory.address + (number << this.#shift);
-    u32[index * WORDS] = address;
-    u32[index * WORDS + 1] = address / 0x1_0000_0000;
-    u32[index * WORDS + 2] = this.bufferBytes;
+    this.#setEntry(index * WORDS, this.memory.address + (number << this.#shift));
+    this.#places[number] = index;
     this.#halves[index * HALVES + AT_NUMBER] = number;
     this.#used[number] = 0;
     this.#holders[number] = 1;
     this.#tail++;
     this.#ready++;
     this.#returned = true;
+  }
+
+  /** Writes the address and the length of a whole buffer. */
+  #setEntry(at: number, address: number): void {
+    const { u32 } = this.#entries;
+    u32[at] = address;
+    u32[at + 1] = address / 0x1_0000_0000;
+    u32[at + 2] = this.bufferBytes;
   }
 
   #register(flags: number): number {

@@ -192,12 +192,22 @@ export interface RingHooks {
   readonly completed?: (entry: CompletionEntry) => void;
 }
 
+/** A provided buffer. */
+interface Provided {
+  /** The index of its entry in the ring. */
+  readonly index: number;
+  /** Its address. */
+  readonly start: number;
+  /** The address of the next byte that is received into it. */
+  next: number;
+}
+
 /**
  * A group of buffers that a program provides, and the addresses of what the kernel receives into them.
  *
  * @remarks
  * A completion contains the number of a buffer, but not its address. Entries are read before the kernel sees them,
- * because it overwrites them with the remaining length of the buffer.
+ * because it overwrites them with the remaining part of the buffer. A program may write the whole buffer there again.
  */
 class BufferGroup {
   readonly #entries: Location;
@@ -205,8 +215,10 @@ class BufferGroup {
   readonly #mask: number;
   /** The number of entries that were read. */
   #read = 0;
-  /** The address of the next byte of each buffer, by its number. */
-  readonly #addresses: Map<number, number> = new Map();
+  /** By their number. */
+  readonly #buffers: Map<number, Provided> = new Map();
+  /** The buffer that was received into last, which may have a part left. */
+  #last: Provided | undefined;
 
   constructor(entries: Location, count: number) {
     this.#entries = entries;
@@ -214,21 +226,34 @@ class BufferGroup {
     this.#mask = count - 1;
   }
 
-  /** Reads the entries that were added. */
+  /** Reads the entries that were added, and the one that may have been written again. */
   read(): void {
-    const { arena, offset } = this.#entries;
-    const tail = this.#halves[(offset >> 1) + AT_TAIL] as number;
+    const last = this.#last;
+    if (last !== undefined && this.#addressAt(last.index) === last.start) last.next = last.start;
+    const tail = this.#halves[(this.#entries.offset >> 1) + AT_TAIL] as number;
     for (; (this.#read & 0xffff) !== tail; this.#read++) {
       const index = this.#read & this.#mask;
-      const number = this.#halves[(offset >> 1) + index * HALVES + AT_NUMBER] as number;
-      this.#addresses.set(number, arena.getWord(offset + index * WORDS * 4));
+      const start = this.#addressAt(index);
+      this.#buffers.set(this.#numberAt(index), { index, start, next: start });
     }
   }
 
   take(number: number, length: number): number | undefined {
-    const address = this.#addresses.get(number);
-    if (address !== undefined) this.#addresses.set(number, address + length);
+    const buffer = this.#buffers.get(number);
+    if (buffer === undefined) return undefined;
+    const address = buffer.next;
+    buffer.next += length;
+    this.#last = buffer;
     return address;
+  }
+
+  #addressAt(index: number): number {
+    const { arena, offset } = this.#entries;
+    return arena.getWord(offset + index * WORDS * 4);
+  }
+
+  #numberAt(index: number): number {
+    return this.#halves[(this.#entries.offset >> 1) + index * HALVES + AT_NUMBER] as number;
   }
 }
 

@@ -31,6 +31,34 @@ function mixedText(length: number): string {
 export function transferCases(variant: Variant): Case[] {
   const test = casesOf(variant);
   return [
+    test("bytes that arrive while a handler closes another connection reach their own", async (rig) => {
+      const received: string[] = [];
+      const opened: Connection<string>[] = [];
+      const listener = rig.listen<string>({
+        zeroCopy: true,
+        open: (it) => void opened.push(it),
+        data(connection, bytes) {
+          const text = Buffer.from(bytes).toString();
+          received.push(text);
+          if (text !== "first") {
+            connection.write(bytes);
+            return;
+          }
+          second.send("the second message");
+          // The io_uring engine enters the kernel before it closes what submissions still name.
+          opened[2]?.pause();
+          opened[2]?.destroy();
+        },
+      });
+      const [first, second, third] = [rig.peer(listener), rig.peer(listener), rig.peer(listener)];
+      await rig.until("opened", () => opened.length === 3);
+      await rig.during(3);
+      first.send("first");
+      await rig.until("received", () => received.length === 2);
+      await rig.until("echoed", () => second.text === "the second message");
+      await rig.until("closed", () => third.ended || third.error !== undefined);
+      assert.deepEqual(received, ["first", "the second message"]);
+    }),
     test("large arrays and strings are copied in parts, and arrive whole and in order", async (rig) => {
       const large = pattern(5_000_000, 5);
       const text = mixedText(300_000);
