@@ -130,6 +130,25 @@ for (const [engine, trigger] of ENGINES) {
       await listener.stop(1000);
     });
 
+    test("openssl s_client receives the shortest records", { skip: needs("openssl") }, async () => {
+      const sent = pattern(300_000, 3);
+      const ciphers = "ECDHE-ECDSA-AES256-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256";
+      const listener = reactor.listen({
+        host: "127.0.0.1",
+        port: 0,
+        tls: { cert, key, ciphers: `${ciphers}:TLS_AES_256_GCM_SHA384` },
+        open: (connection) => void connection.end(sent),
+      });
+      const address = `127.0.0.1:${listener.port}`;
+      for (const version of ["-tls1_2", "-tls1_3"]) {
+        const args = ["-quiet", "-connect", address, version, "-maxfraglen", "512"];
+        const { output, errors } = await run("openssl", ["s_client", ...args]);
+        assert.equal(output.length, sent.length, errors);
+        assertSame(output, sent);
+      }
+      await listener.stop(1000);
+    });
+
     test("Python's ssl exchanges a megabyte", { skip: needs("python3") }, async () => {
       const listener = echo(reactor);
       for (const version of ["1.2", "1.3"]) {
