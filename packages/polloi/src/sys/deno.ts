@@ -173,14 +173,14 @@ function bindOpenSsl(deno: DenoNamespace): OpenSsl {
       return [name, called];
     }),
   ) as OpenSsl["calls"];
-  const { BIO_read, BIO_write, SSL_read, SSL_write, SSL_want } = openSslFrom(
+  const { BIO_read, BIO_ctrl, SSL_read, SSL_write, SSL_want } = openSslFrom(
     native,
     wordConverter(),
   );
   /** The callbacks must not be collected. */
   const callbacks: object[] = [];
   return checkOpenSsl({
-    calls: { ...converted, BIO_read, BIO_write, SSL_read, SSL_write, SSL_want },
+    calls: { ...converted, BIO_read, BIO_ctrl, SSL_read, SSL_write, SSL_want },
     source: LIBSSL_NAMES[0] as string,
     rootCertificates: systemRoots,
     callback(args, callback) {

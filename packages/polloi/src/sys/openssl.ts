@@ -15,7 +15,6 @@ const TABLE = {
   BIO_free: "ptr",
   BIO_up_ref: "ptr",
   BIO_read: "ptr ptr i32",
-  BIO_write: "ptr ptr i32",
   BIO_ctrl: "ptr i32 size ptr",
 
   // Contexts.
@@ -153,7 +152,8 @@ export function openSslFrom(
   return {
     ...bound,
     BIO_read: (a, b, c) => bound.BIO_read(word(a as number), word(b as number), c as number),
-    BIO_write: (a, b, c) => bound.BIO_write(word(a as number), word(b as number), c as number),
+    BIO_ctrl: (a, b, c, d) =>
+      bound.BIO_ctrl(word(a as number), b as number, word(c as number), word(d as number)),
     SSL_read: (a, b, c) => bound.SSL_read(word(a as number), word(b as number), c as number),
     SSL_write: (a, b, c) => bound.SSL_write(word(a as number), word(b as number), c as number),
     SSL_want: (a) => bound.SSL_want(word(a as number)),

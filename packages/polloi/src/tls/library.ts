@@ -8,6 +8,12 @@ import { encode } from "./options.ts";
 /** Decrypted bytes of one chunk: at most a chunk of an engine, 64 KiB, and one record that began before it, 16 KiB. */
 const PLAINTEXT_BYTES = 98_304;
 const SCRATCH_BYTES = 65_536;
+/** The command of BIO_ctrl that replaces the memory of a BIO. Source: bio.h */
+const CTRL_SET_BUF_MEM = 114;
+/** A BUF_MEM: length, address, size of the memory, and flags. Source: buffer.h */
+const BUF_MEM_BYTES = 32;
+const BUF_MEM_ADDRESS = 8;
+const BUF_MEM_SIZE = 16;
 /** The longest text that OpenSSL returns and that is read. */
 const MAX_TEXT_BYTES = 4096;
 /** ERR_LIB_SSL: the part of OpenSSL that every failure of a session is from. Source: err.h */
@@ -22,9 +28,9 @@ const NO_MORE = "no start line";
  * OpenSSL of one thread, and the memory that all of its sessions share.
  *
  * @remarks
- * A session reads everything that `input` contains before another one writes to it, and takes everything that it has
+ * A session reads everything that `input` contains before another one uses it, and takes everything that it has
  * written to `output` at once. So all sessions share two memory BIOs. They stay in the cache, and an idle session has no
- * buffers.
+ * buffers. `input` reads received bytes where they are: BIO_set_mem_buf(3).
  */
 export class TlsLibrary {
   readonly openSsl: OpenSsl;
@@ -35,6 +41,8 @@ export class TlsLibrary {
   /** The bytes that a session has decrypted last. */
   readonly plaintext: Arena;
   readonly scratch: Arena;
+  /** The BUF_MEM of `input`. */
+  readonly #inputMemory: Arena;
   #roots = 0;
 
   constructor(openSsl: OpenSsl, arenas: Arenas) {
@@ -46,6 +54,16 @@ export class TlsLibrary {
     this.output = calls.BIO_new(calls.BIO_s_mem());
     this.plaintext = arenas.map(PLAINTEXT_BYTES);
     this.scratch = arenas.map(SCRATCH_BYTES);
+    this.#inputMemory = arenas.map(BUF_MEM_BYTES);
+  }
+
+  /** Makes `input` read bytes at an address. They must stay until the session has read them. */
+  setInput(address: number, length: number): void {
+    const memory = this.#inputMemory;
+    memory.setWord(0, length);
+    memory.setWord(BUF_MEM_ADDRESS, address);
+    memory.setWord(BUF_MEM_SIZE, length);
+    this.calls.BIO_ctrl(this.input, CTRL_SET_BUF_MEM, 0, memory.address);
   }
 
   /** The version, such as `"OpenSSL 3.0.19 27 Jan 2026"`. */

@@ -7,7 +7,6 @@ import type { TlsLibrary } from "./library.ts";
 import { certificateError, checkCode, failureOf, type TlsError, truncated } from "./tls-error.ts";
 
 const CTRL_SET_TLSEXT_HOSTNAME = 55;
-const CTRL_RESET = 1;
 const ERROR_WANT_READ = 2;
 const ERROR_ZERO_RETURN = 6;
 const WANT_READING = 3;
@@ -177,11 +176,13 @@ export class TlsSession {
     });
   }
 
-  /** Passes received bytes to the session. The caller then calls `handshake` or `read`. */
+  /**
+   * Passes received bytes to the session. The caller then calls `handshake` or `read`. The bytes are read where they
+   * are, and may be overwritten after that.
+   */
   receive(arena: Arena, offset: number, length: number): void {
     this.#countRecords(arena.u8, offset, offset + length);
-    const { calls, input } = this.library;
-    calls.BIO_write(input, arena.address + offset, length);
+    this.library.setInput(arena.address + offset, length);
   }
 
   /**
@@ -446,8 +447,7 @@ export class TlsSession {
 
   /** Nothing that this session leaves may be read by another one. */
   #discardInput(): void {
-    const { calls, input } = this.library;
-    calls.BIO_ctrl(input, CTRL_RESET, 0, 0);
+    this.library.setInput(0, 0);
   }
 
   #release(): void {

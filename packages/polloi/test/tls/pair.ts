@@ -103,6 +103,8 @@ export class Pair {
 }
 
 const arena = kernel.arenas.map(65_536);
+/** Where output is taken to. The sessions read from the other one. */
+const taken = kernel.arenas.map(65_536);
 
 /** An open session whose client sends forged records. */
 export class ForgedPair extends Pair {
@@ -211,9 +213,9 @@ export class End {
 
   #takeInto(pieces: Uint8Array[]): void {
     for (;;) {
-      const length = this.session.takeOutput(arena.address, arena.byteLength);
+      const length = this.session.takeOutput(taken.address, taken.byteLength);
       if (length === 0) return;
-      pieces.push(arena.u8.slice(0, length));
+      pieces.push(taken.u8.slice(0, length));
     }
   }
 }
