@@ -117,8 +117,8 @@ export class ProxiedConnections {
 }
 
 /**
- * The preface of a connection that was reset before it was accepted. The kernel has forgotten its peer, so nobody knows
- * whether what arrived begins with a PROXY header, or whose it is: it is dropped.
+ * The preface of a connection that was reset before it was accepted. The kernel has forgotten its peer, so it is not known
+ * whether the received bytes begin with a PROXY header. They are dropped.
  */
 function withoutPeer(stream: ProxiedStream): Preface {
   return {

@@ -83,7 +83,7 @@ export abstract class ClientPeer extends Peer {
   protected abstract bytesOf(step: Step): Uint8Array;
   /** Whether everything that it asked for has arrived. */
   protected abstract get isAnswered(): boolean;
-  /** What is sent after the last step, before its half ends. */
+  /** The bytes to send after the last step, before the half of the peer ends. */
   protected last(): Uint8Array {
     return NOTHING;
   }
@@ -229,7 +229,7 @@ export abstract class ClientPeer extends Peer {
     socket.shutdown(SHUT_WR);
   }
 
-  /** A call has failed. What has arrived before is read first, as every client does. */
+  /** A call has failed. Bytes that have arrived before are read first, as every client does. */
   #failed(errno: number): void {
     const { socket } = this;
     this.errno = errno;

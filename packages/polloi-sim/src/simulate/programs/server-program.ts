@@ -85,7 +85,7 @@ export abstract class ServerProgram<P extends ServedPeer> implements Program {
     return peer.describe();
   }
 
-  /** What a peer has seen, which must be the same on all engines. */
+  /** The events and bytes that a peer has seen, which must be the same on all engines. */
   protected abstract seenBy(peer: P): string;
 
   /** The plan of a peer of the scenario. */

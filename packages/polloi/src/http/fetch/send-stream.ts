@@ -78,7 +78,7 @@ export async function sendStream(
     cancel();
     throw error;
   } finally {
-    // What was written before an error is sent, too, before the reply is cut off.
+    // Chunks that were written before an error are sent, too, before the reply is cut off.
     sending?.uncork();
     quiet.end();
   }
